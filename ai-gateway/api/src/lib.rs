@@ -1,0 +1,1 @@
+//! Chat vocabulary, sealed-chat wire types and the plugin protocol.

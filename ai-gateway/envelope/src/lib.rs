@@ -1,0 +1,1 @@
+//! Seals and opens chat requests and streamed replies with HPKE.

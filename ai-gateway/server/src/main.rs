@@ -1,0 +1,3 @@
+//! maru-gateway.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! maru: the one command that people type, and the supervisor behind maru up.

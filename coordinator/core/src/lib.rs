@@ -1,0 +1,1 @@
+//! The coordinator's decisions: registration, address allocation, map building; no I/O.

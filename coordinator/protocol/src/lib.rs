@@ -1,0 +1,1 @@
+//! Wire types of Tailscale's control protocol, keys, Noise handshake and frames.

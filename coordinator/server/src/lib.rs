@@ -1,0 +1,1 @@
+//! The coordinator daemon: HTTP, Noise, SQL, STUN, relay, admin API.

@@ -1,0 +1,3 @@
+//! maru-coordinator.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Noise channel of the control protocol as a byte stream.

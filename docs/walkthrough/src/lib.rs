@@ -1,0 +1,1 @@
+//! Flow pages with end-to-end tests.

@@ -1,0 +1,1 @@
+//! The embedded engine: llama.cpp behind llama-server's HTTP shapes.

@@ -1,0 +1,3 @@
+//! maru-llm.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! telmeet: messaging; in this version it relays sealed chats to the gateway.

@@ -1,0 +1,3 @@
+//! maru-telmeet.
+
+fn main() {}

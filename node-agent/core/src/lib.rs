@@ -1,0 +1,1 @@
+//! The agent's decisions: paths, peers, packet filter, names; no I/O.

@@ -1,0 +1,1 @@
+//! The agent daemon: control client, relay client, local API, mesh services.

@@ -1,0 +1,3 @@
+//! maru-agent.
+
+fn main() {}

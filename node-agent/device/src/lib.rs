@@ -1,0 +1,1 @@
+//! TUN, UDP and WireGuard on threads of their own.

@@ -1,0 +1,1 @@
+//! Serves HTTP on a UNIX socket to callers that the mesh identified.

@@ -1,0 +1,1 @@
+//! Named network and mount namespaces for tests, demos and benches.

@@ -1,0 +1,3 @@
+//! Automation: up, test, bench, images.
+
+fn main() {}
