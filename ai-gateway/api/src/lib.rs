@@ -1,1 +1,7 @@
-//! Chat vocabulary, sealed-chat wire types and the plugin protocol.
+//! What the AI gateway says on its wires: chat vocabulary, sealed-chat wire types and the plugin protocol.
+//!
+//! Types only: nothing here seals, opens, listens or reads a clock. `hpke-envelope` seals and opens; `ai-gateway`
+//! serves; `telmeet` and `maru chat` are its callers.
+#![forbid(unsafe_code)]
+
+pub mod chat;
