@@ -1,1 +1,210 @@
 //! The agent's local API: types and paths.
+//!
+//! Specified in `docs/protocols/local-api.md`. Served over the UNIX socket [`SOCKET`]
+//! below the instance's root; reading is free, changes need uid 0.
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub mod instance;
+
+/// The socket, below the root.
+pub const SOCKET: &str = "run/maru/agent/api.sock";
+/// `GET`: answers [`Status`].
+pub const STATUS: &str = "/v1/status";
+/// `POST` [`Join`]: starts joining and answers [`Status`] at once.
+pub const JOIN: &str = "/v1/join";
+/// `POST`: logs out, wipes the state and answers [`Status`].
+pub const LEAVE: &str = "/v1/leave";
+/// Capability under which the coordinator publishes the gateway's Ed25519 public key.
+pub const GATEWAY_IDENTITY: &str = "maru/gateway-identity";
+
+/// Where the agent stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Not a node of any network.
+    NeedsJoin,
+    /// Talking to the coordinator for the first time.
+    Joining,
+    /// The administrator has to approve this device.
+    WaitingForApproval,
+    /// A node of the network, whether or not the coordinator answers now.
+    Running,
+    /// The node key is past its life.
+    Expired,
+}
+
+impl State {
+    /// The state's name, as it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NeedsJoin => "needs_join",
+            Self::Joining => "joining",
+            Self::WaitingForApproval => "waiting_for_approval",
+            Self::Running => "running",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// What the agent tells about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent's version.
+    pub version: String,
+    /// Where it stands.
+    pub state: State,
+    /// What is wrong and what to do, in one sentence.
+    #[serde(default)]
+    pub problem: Option<String>,
+    /// A page that says how this device gets approved.
+    #[serde(default)]
+    pub auth_url: Option<String>,
+    /// The network's domain, such as `maru.internal`.
+    #[serde(default)]
+    pub network: Option<String>,
+    /// This node.
+    #[serde(default)]
+    pub node: Option<SelfNode>,
+    /// The coordinator that this device belongs to.
+    #[serde(default)]
+    pub coordinator: Option<Coordinator>,
+    /// The relay that this node waits at.
+    #[serde(default)]
+    pub home_relay: Option<Relay>,
+    /// The other nodes that this one may know, by name.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Where the AI gateway is.
+    #[serde(default)]
+    pub gateway: Option<Gateway>,
+}
+
+/// This node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelfNode {
+    /// Its name in the network, without the network's domain.
+    pub name: String,
+    /// Its stable id.
+    pub stable_id: String,
+    /// Its mesh addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its public key, as `nodekey:` and 64 hex digits.
+    pub node_key: String,
+    /// When the key expires (RFC 3339); `None` if it does not.
+    #[serde(default)]
+    pub key_expiry: Option<String>,
+}
+
+/// The coordinator, as this device knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coordinator {
+    /// Its address.
+    pub url: String,
+    /// Its pinned Noise key, as `mkey:` and 64 hex digits; `None` before the first contact.
+    #[serde(default)]
+    pub noise_public_key: Option<String>,
+    /// Whether its map stream is open.
+    pub connected: bool,
+}
+
+/// A relay region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Its number in the relay map.
+    pub region: u32,
+    /// Its name in the relay map.
+    pub name: String,
+    /// Whether this node is connected to it.
+    pub connected: bool,
+}
+
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name in the network, without the network's domain.
+    pub name: String,
+    /// Its stable id.
+    pub stable_id: String,
+    /// Its mesh addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Login of the person whose node it is; `None` for a tagged node.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Whether the coordinator says it is connected; `None` if it never said.
+    #[serde(default)]
+    pub online: Option<bool>,
+    /// `direct ADDRESS:PORT`, `relay` or `none`.
+    pub path: String,
+    /// Seconds since the last handshake; `None` if there was none.
+    #[serde(default)]
+    pub last_handshake_s: Option<u64>,
+    /// Bytes received from it through the tunnel.
+    #[serde(default)]
+    pub rx_bytes: u64,
+    /// Bytes sent to it through the tunnel.
+    #[serde(default)]
+    pub tx_bytes: u64,
+}
+
+/// Where the AI gateway is, and by which key apps recognise it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Stable id of the node it runs on, which may be this one.
+    pub node: String,
+    /// Its Ed25519 public key, base64url without padding.
+    pub identity: String,
+    /// `chat.<network>`.
+    pub host: String,
+    /// The mesh addresses behind that name.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Asks the agent to join a network.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// An invitation, or the coordinator's address alone.
+    pub url: String,
+    /// A pre-auth key, for an address alone.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// The name to ask for; `None` takes the machine's.
+    #[serde(default)]
+    pub hostname: Option<String>,
+}
+
+/// Shows the hostname only: both other fields can hold a pre-auth key.
+impl std::fmt::Debug for Join {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Join")
+            .field("url", &"[redacted]")
+            .field("key", &self.key.as_ref().map(|_| "[redacted]"))
+            .field("hostname", &self.hostname)
+            .finish()
+    }
+}
+
+/// Why a request failed (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:maru:problem:<kind>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind, in words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What to do, in one sentence.
+    pub detail: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Names that a root gives to things outside it.
+
+use std::{
+    fmt::Write as _,
+    os::unix::ffi::OsStrExt as _,
+    path::{Component, Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+
+/// Bytes of the root's hash that make the id: `maru` and twice as many digits stay below
+/// the 15 characters of an interface's name.
+const ID_BYTES: usize = 3;
+
+/// One installation, told from others on the same machine by its root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    id: String,
+}
+
+impl Instance {
+    /// The instance whose files lie below `root`.
+    ///
+    /// A relative root is taken from the working directory; symbolic links are not followed.
+    #[must_use]
+    pub fn of(root: &Path) -> Self {
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let root = plain(&root);
+        let mut id = String::new();
+        if root != Path::new("/") {
+            for byte in Sha256::digest(root.as_os_str().as_bytes()).iter().take(ID_BYTES) {
+                let _ = write!(id, "{byte:02x}");
+            }
+        }
+        Self { id }
+    }
+
+    /// Six hex digits; empty for the root `/`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The TUN's name.
+    #[must_use]
+    pub fn interface(&self) -> String {
+        if self.id.is_empty() { "maru0".to_owned() } else { format!("maru{}", self.id) }
+    }
+
+    /// The nftables table's name.
+    #[must_use]
+    pub fn table(&self) -> String {
+        if self.id.is_empty() { "maru".to_owned() } else { format!("maru_{}", self.id) }
+    }
+
+    /// The name of the container that runs `service`.
+    #[must_use]
+    pub fn container(&self, service: &str) -> String {
+        if self.id.is_empty() {
+            format!("maru-{service}")
+        } else {
+            format!("maru-{}-{service}", self.id)
+        }
+    }
+}
+
+/// The path without `.`, `..` and a slash at the end.
+fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
+        }
+    }
+    out
+}

@@ -1,0 +1,81 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{instance::Instance, *};
+
+const PAGE: &str = include_str!("../../../docs/protocols/local-api.md");
+
+fn example(heading: &str) -> &'static str {
+    let section = PAGE.split(&format!("## {heading}\n")).nth(1).unwrap();
+    section.split("```json\n").nth(1).unwrap().split("```").next().unwrap()
+}
+
+#[test]
+fn the_published_status_is_what_the_types_write() {
+    let value: serde_json::Value = serde_json::from_str(example("Status")).unwrap();
+    let status: Status = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(status.state, State::Running);
+    assert_eq!(serde_json::to_value(&status).unwrap(), value);
+}
+
+#[test]
+fn a_state_is_written_as_it_is_named_and_documented() {
+    for state in [
+        State::NeedsJoin,
+        State::Joining,
+        State::WaitingForApproval,
+        State::Running,
+        State::Expired,
+    ] {
+        assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        assert!(PAGE.contains(&format!("| `{}` |", state.name())), "{state:?}");
+    }
+}
+
+#[test]
+fn a_join_with_an_unknown_field_is_refused() {
+    let join: Join = serde_json::from_str(example("Join")).unwrap();
+    assert_eq!(join.key, None);
+    assert!(serde_json::from_str::<Join>(r#"{"url":"http://a","kye":"b"}"#).is_err());
+}
+
+#[test]
+fn a_join_shows_no_key() {
+    let join = Join {
+        url: "http://a/join#1.00.sesame".to_owned(),
+        key: Some("sesame".to_owned()),
+        hostname: Some("laptop".to_owned()),
+    };
+    let shown = format!("{join:?}");
+    assert!(!shown.contains("sesame") && shown.contains("laptop"), "{shown}");
+}
+
+#[test]
+fn the_documented_instances_have_their_names() {
+    for root in ["/", "/tmp/maru-demo"] {
+        let instance = Instance::of(Path::new(root));
+        let (interface, table) = (instance.interface(), instance.table());
+        let row = format!("| `{interface}` | `{table}` | `{}` |", instance.container("gateway"));
+        assert!(PAGE.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn spellings_of_one_root_are_one_instance() {
+    let instance = Instance::of(Path::new("/srv/maru"));
+    for root in ["/srv/maru/", "/srv/./maru", "/srv/other/../maru", "//srv//maru"] {
+        assert_eq!(Instance::of(Path::new(root)), instance, "{root}");
+    }
+    assert_ne!(Instance::of(Path::new("/srv/maru2")), instance);
+    assert_eq!(Instance::of(Path::new("/..")), Instance::of(Path::new("/")));
+}
+
+proptest! {
+    #[test]
+    fn an_interface_name_fits_the_kernel(root in any::<String>()) {
+        let instance = Instance::of(Path::new(&root));
+        prop_assert!(instance.interface().len() <= 15);
+        prop_assert!(instance.table().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    }
+}
