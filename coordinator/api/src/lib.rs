@@ -1,1 +1,56 @@
 //! The admin API's types and problem types.
+//!
+//! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`; the coordinator lets in uid 0 and its own uid only.
+//! Names on the wire are `snake_case`, times are RFC 3339 in UTC, errors are RFC 9457 problems.
+//!
+//! | method and path | body | answer |
+//! |---|---|---|
+//! | `GET /api/v1/health` | | [`Health`] |
+//! | `GET /api/v1/network` | | [`Network`] |
+//! | `GET /api/v1/users` | | `[`[`User`]`]` |
+//! | `POST /api/v1/users` | [`CreateUser`] | 201 [`User`] |
+//! | `DELETE /api/v1/users/{name}` | | 204; refused while the user has devices |
+//! | `GET /api/v1/keys` | | `[`[`Key`]`]` |
+//! | `POST /api/v1/keys` | [`CreateKey`] | 201 [`CreatedKey`] |
+//! | `POST /api/v1/keys/{id}/expire` | | [`Key`] |
+//! | `POST /api/v1/invitations` | [`CreateInvitation`] | 201 [`Invitation`] |
+//! | `GET /api/v1/devices` | | `[`[`Device`]`]`, those that wait included |
+//! | `GET /api/v1/devices/{id-or-name}` | | [`Device`] |
+//! | `POST /api/v1/devices/{id}/approve` | [`Approve`] | [`Device`] |
+//! | `POST /api/v1/devices/{id}/reject` | | 204 |
+//! | `POST /api/v1/devices/{id}/expire` | | [`Device`] |
+//! | `POST /api/v1/devices/{id}/rename` | [`Rename`] | [`Device`] |
+//! | `POST /api/v1/devices/{id}/tags` | [`SetTags`] | [`Device`] |
+//! | `PUT /api/v1/devices/{id}/capabilities` | [`Capabilities`] | [`Device`] |
+//! | `DELETE /api/v1/devices/{id}` | | 204 |
+//! | `GET /api/v1/records` | | `[`[`Record`]`]` |
+//! | `PUT /api/v1/records/{name}` | [`SetRecord`] | [`Record`] |
+//! | `DELETE /api/v1/records/{name}` | | 204 |
+//! | `GET /api/v1/policy` | | [`Policy`] |
+//! | `PUT /api/v1/policy` | [`Policy`] | [`Policy`] |
+//! | `POST /api/v1/policy/check` | [`Policy`] | [`PolicyChecked`] |
+//!
+//! Wherever `{id}` of a device stands, its name is taken as well.
+#![forbid(unsafe_code)]
+
+mod device;
+mod key;
+mod network;
+mod policy;
+mod problem;
+mod secret;
+mod user;
+
+pub use device::{Approve, Capabilities, Device, DeviceState, Record, Rename, SetRecord, SetTags};
+pub use key::{CreateInvitation, CreateKey, CreatedKey, Invitation, Key, KeyState};
+pub use network::{Health, Network};
+pub use policy::{Policy, PolicyChecked};
+pub use problem::{CONTENT_TYPE, Problem, URN};
+pub use secret::Secret;
+pub use user::{CreateUser, User};
+
+/// Every path of this API begins with it.
+pub const PREFIX: &str = "/api/v1";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Pre-auth keys and invitations.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// Creates a pre-auth key.
+///
+/// A key belongs to a user or carries tags; with tags, `user` is not needed and not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CreateKey {
+    /// Owner of the devices that join with it; must exist.
+    pub user: Option<String>,
+    /// Tags of the devices that join with it, each `tag:…`.
+    pub tags: Vec<String>,
+    /// Whether more than one device may join with it.
+    pub reusable: bool,
+    /// Whether its devices are removed soon after they disconnect.
+    pub ephemeral: bool,
+    /// Whether its devices need no approval.
+    pub pre_approved: bool,
+    /// Seconds until it can no longer be used. Default: one hour.
+    pub expires_in_s: Option<u64>,
+}
+
+/// A new key; the only time that it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedKey {
+    /// Number of the key.
+    pub id: u64,
+    /// The key itself.
+    pub key: Secret,
+    /// When it can no longer be used, RFC 3339.
+    pub expires: String,
+}
+
+/// A key as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Number of the key.
+    pub id: u64,
+    /// Owner of the devices that join with it.
+    pub user: Option<String>,
+    /// Tags of the devices that join with it.
+    pub tags: Vec<String>,
+    /// Whether more than one device may join with it.
+    pub reusable: bool,
+    /// Whether its devices are removed soon after they disconnect.
+    pub ephemeral: bool,
+    /// Whether its devices need no approval.
+    pub pre_approved: bool,
+    /// Whether it can still be used.
+    pub state: KeyState,
+    /// How many registrations used it.
+    pub uses: u64,
+    /// When it was created, RFC 3339.
+    pub created: String,
+    /// When it can no longer be used, RFC 3339.
+    pub expires: String,
+}
+
+/// Whether a key can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// It can be used.
+    Valid,
+    /// A one-time key that a device used.
+    Used,
+    /// Its time is over, or the admin ended it.
+    Expired,
+}
+
+/// Makes a link with which one device of a user joins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateInvitation {
+    /// Whose device it will be; created if missing.
+    pub user: String,
+    /// Whether the device needs no approval.
+    #[serde(default)]
+    pub pre_approved: bool,
+    /// Seconds until the link can no longer be used. Default: one day.
+    #[serde(default)]
+    pub expires_in_s: Option<u64>,
+}
+
+/// A link for one device; the only time that it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// `<server_url>/join#1.<coordinator's Noise key, hex>.<pre-auth key>`.
+    pub url: Secret,
+    /// Number of the pre-auth key in it.
+    pub key_id: u64,
+    /// Whose device it will be.
+    pub user: String,
+    /// Whether the user did not exist before.
+    pub user_created: bool,
+    /// When it can no longer be used, RFC 3339.
+    pub expires: String,
+}

@@ -1,0 +1,42 @@
+use proptest::prelude::*;
+
+use crate::{Approve, CreateKey, CreateUser, Problem, Secret};
+
+#[test]
+fn a_secret_is_not_printed() {
+    let secret = Secret::new("maru-key".to_owned());
+
+    assert_eq!(format!("{secret:?}"), "[redacted]");
+    assert_eq!(serde_json::to_string(&secret).unwrap(), "\"maru-key\"");
+}
+
+#[test]
+fn an_unknown_field_is_refused_by_name() {
+    let error = serde_json::from_str::<CreateKey>(r#"{"reuseable":true}"#).unwrap_err();
+
+    assert!(error.to_string().contains("reuseable"), "{error}");
+}
+
+#[test]
+fn an_empty_object_approves_as_the_key_said() {
+    assert_eq!(serde_json::from_str::<Approve>("{}").unwrap(), Approve::default());
+}
+
+#[test]
+fn a_problem_names_its_kind() {
+    let problem = Problem::new("name-taken", 409, "taken".to_owned());
+
+    let json = serde_json::to_value(&problem).unwrap();
+
+    assert_eq!(json["type"], "urn:maru:problem:name-taken");
+    assert_eq!(problem.word(), "name-taken");
+    assert!(json.get("detail").is_none());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_decode_or_fail_cleanly(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+        let _ = serde_json::from_slice::<CreateUser>(&bytes);
+        let _ = serde_json::from_slice::<Problem>(&bytes);
+    }
+}
