@@ -1,1 +1,28 @@
 //! Serves HTTP on a UNIX socket to callers that the mesh identified.
+//!
+//! The node's agent accepts a connection from the mesh, writes a PROXY protocol v2 header that
+//! says who is calling ([`mesh_identity::Header`]) and passes the bytes on. This crate is the
+//! other end: it takes connections from the agent's uid alone, reads that header on the
+//! connection's own task, puts it into the extensions of every request, and refuses what a
+//! website open on a member's laptop could send ([`Guard`]).
+//!
+//! A connection that begins with the header's LOCAL command (a health check by the host itself)
+//! has no identity; it may ask for [`LOCAL_PATHS`] only.
+//!
+//! It does not decide what a caller may do: that is the service's.
+#![allow(clippy::disallowed_methods, reason = "a listener is a shell: it reads the clock")]
+
+mod connection;
+mod guard;
+mod problem;
+mod serve;
+mod socket;
+
+pub use connection::{Preface, PrefaceError, read_preface};
+pub use guard::{Guard, Refusal};
+pub use problem::Problem;
+pub use serve::{LOCAL_PATHS, Limits, Server};
+pub use socket::{BindError, bind, terminated};
+
+#[cfg(test)]
+mod tests;

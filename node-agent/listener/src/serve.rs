@@ -1,0 +1,260 @@
+//! Accepting connections and serving HTTP on them.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tower::ServiceExt as _;
+
+use crate::{Guard, Preface, Problem, read_preface};
+
+/// What a connection without an identity may ask for.
+pub const LOCAL_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Wait after an accept that failed, for want of file descriptors say.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long the replies under way may take to end once the service is asked to stop.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Bounds on connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time. Default: 512.
+    pub connections: usize,
+    /// Connections at a time from one node, so that no node can take them all. Default: 64.
+    pub per_node: usize,
+    /// How long the mesh header may take. Default: 2 s (the agent sends it at once).
+    pub preface: Duration,
+    /// How long a request's head may take. Default: 30 s.
+    pub head: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            per_node: 64,
+            preface: Duration::from_secs(2),
+            head: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A service of the mesh behind a UNIX socket.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Processes with this uid may connect.
+    pub caller_uid: u32,
+    /// Refuses what a foreign website caused.
+    pub guard: Guard,
+    /// Bounds on connections.
+    pub limits: Limits,
+}
+
+impl Server {
+    /// Serves `router` until `shutdown` completes; replies under way then have 3 seconds.
+    ///
+    /// Requests of the mesh carry a [`mesh_identity::Header`] in their extensions.
+    pub async fn serve(
+        self,
+        listener: UnixListener,
+        router: Router,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        let slots = Arc::new(Semaphore::new(self.limits.connections));
+        let (stop, stopping) = watch::channel(());
+        let shared = Arc::new(Shared { server: self, router, nodes: Mutex::default() });
+        let mut tasks = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = tasks.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((io, _)) => {
+                        if let Some(slot) = shared.admit(&io, &slots) {
+                            tasks.spawn(Arc::clone(&shared).run(io, stopping.clone(), slot));
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        drop(stopping);
+        let _ = stop.send(());
+        if timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!(connections = tasks.len(), "replies under way are cut");
+        }
+    }
+}
+
+/// What the connections of one server share.
+struct Shared {
+    server: Server,
+    router: Router,
+    nodes: Mutex<HashMap<String, usize>>,
+}
+
+impl Shared {
+    /// Takes a connection from the right process, if there is room for it.
+    fn admit(&self, io: &UnixStream, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        match io.peer_cred() {
+            Ok(peer) if peer.uid() == self.server.caller_uid => {}
+            Ok(peer) => {
+                tracing::warn!(uid = peer.uid(), "connection from another process refused");
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection without credentials refused");
+                return None;
+            }
+        }
+        let slot = Arc::clone(slots).try_acquire_owned();
+        if slot.is_err() {
+            tracing::warn!("too many connections, one refused");
+        }
+        slot.ok()
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        mut io: UnixStream,
+        mut stopping: watch::Receiver<()>,
+        _slot: OwnedSemaphorePermit,
+    ) {
+        let preface = match timeout(self.server.limits.preface, read_preface(&mut io)).await {
+            Ok(Ok(preface)) => preface,
+            Ok(Err(error)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "connection refused");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!("connection refused: no header in time");
+                return;
+            }
+        };
+        let _place = match &preface {
+            Preface::Mesh(header) => match self.place(&header.identity.node) {
+                Some(place) => Some(place),
+                None => {
+                    tracing::warn!(node = header.identity.node, "too many connections of a node");
+                    return;
+                }
+            },
+            Preface::Local => None,
+        };
+        let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
+            self.answer(request.map(Body::new), &preface)
+        });
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.server.limits.head)
+                .serve_connection(TokioIo::new(io), service)
+        );
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = stopping.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended early");
+        }
+    }
+
+    async fn answer(&self, mut request: Request, who: &Preface) -> Result<Response, Infallible> {
+        let response = match who {
+            Preface::Mesh(header) => match self.server.guard.check(&request, header.destination) {
+                Ok(()) => {
+                    request.extensions_mut().insert(header.clone());
+                    self.route(request).await
+                }
+                Err(refusal) => {
+                    tracing::debug!(node = header.identity.node, %refusal, "request refused");
+                    refusal.into_response()
+                }
+            },
+            Preface::Local if LOCAL_PATHS.contains(&request.uri().path()) => {
+                self.route(request).await
+            }
+            Preface::Local => {
+                Problem::new(StatusCode::FORBIDDEN, "identity", "this needs a member of the mesh")
+                    .detail("Without an identity only the health checks answer.")
+                    .into_response()
+            }
+        };
+        Ok(sealed_off(response))
+    }
+
+    async fn route(&self, request: Request) -> Response {
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Takes one of a node's places.
+    fn place(self: &Arc<Self>, node: &str) -> Option<Place> {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = nodes.entry(node.to_owned()).or_default();
+        if *count >= self.server.limits.per_node {
+            return None;
+        }
+        *count += 1;
+        Some(Place { shared: Arc::clone(self), node: node.to_owned() })
+    }
+}
+
+/// One connection of a node, counted while it lasts.
+struct Place {
+    shared: Arc<Shared>,
+    node: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut nodes = self.shared.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = nodes.get_mut(&self.node) {
+            *count -= 1;
+            if *count == 0 {
+                nodes.remove(&self.node);
+            }
+        }
+    }
+}
+
+/// Tells browsers not to lend the answer to other sites (CORP) nor to guess its type.
+fn sealed_off(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry("cross-origin-resource-policy")
+        .or_insert(HeaderValue::from_static("same-origin"));
+    response
+}

@@ -1,0 +1,281 @@
+use std::{
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Extension, Router,
+    body::{Body, Bytes},
+    routing::{get, post},
+};
+use mesh_identity::{Header, Identity, User};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+use super::*;
+
+/// A server with a socket of its own, stopped when dropped.
+struct Running {
+    path: PathBuf,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+fn own_uid() -> u32 {
+    std::fs::metadata("/proc/self").unwrap().uid()
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/who", get(async |Extension(header): Extension<Header>| header.identity.person()))
+        .route("/echo", post(async |body: Bytes| body))
+        .route("/healthz", get(async || "ok"))
+        .route(
+            "/forever",
+            get(async || {
+                let start = futures_util::stream::iter([Ok::<_, std::io::Error>("first\n")]);
+                let never = futures_util::stream::pending();
+                Body::from_stream(futures_util::StreamExt::chain(start, never))
+            }),
+        )
+}
+
+fn start_with(caller_uid: u32, limits: Limits) -> Running {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run/http.sock");
+    let listener = bind(&path).unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = Server { caller_uid, guard: Guard::new(["chat.maru.internal"]), limits };
+    let task = tokio::spawn(server.serve(listener, router(), async {
+        let _ = stopped.await;
+    }));
+    Running { path, stop: Some(stop), task, _dir: dir }
+}
+
+fn start() -> Running {
+    start_with(own_uid(), Limits::default())
+}
+
+fn header(node: &str) -> Vec<u8> {
+    let identity = Identity {
+        v: mesh_identity::VERSION,
+        node: node.to_owned(),
+        user: Some(User { id: 7, login: "ada".to_owned() }),
+        tags: vec![],
+        service: "test".to_owned(),
+    };
+    let (source, destination) =
+        ("100.64.0.9:5000".parse().unwrap(), "100.64.0.1:80".parse().unwrap());
+    Header { source, destination, identity }.encode().unwrap()
+}
+
+/// The health check's header: command LOCAL, no addresses.
+fn local() -> Vec<u8> {
+    [&mesh_identity::SIGNATURE[..], &[0x20, 0, 0, 0]].concat()
+}
+
+/// Sends `parts` on one connection and reads until the server closes it.
+async fn exchange(path: &Path, parts: &[&[u8]]) -> String {
+    let mut io = UnixStream::connect(path).await.unwrap();
+    for part in parts {
+        if io.write_all(part).await.is_err() {
+            break;
+        }
+    }
+    let mut answer = Vec::new();
+    let _ = io.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+fn request(line: &str, extra: &str, body: &str) -> Vec<u8> {
+    let len = body.len();
+    let length = if len > 0 { format!("Content-Length: {len}\r\n") } else { String::new() };
+    format!("{line} HTTP/1.1\r\nHost: 100.64.0.1\r\nConnection: close\r\n{extra}{length}\r\n{body}")
+        .into_bytes()
+}
+
+#[tokio::test]
+async fn the_header_says_who_asks() {
+    let running = start();
+    let answer = exchange(&running.path, &[&header("n1"), &request("GET /who", "", "")]).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("user:7"), "{answer}");
+    assert!(answer.contains("cross-origin-resource-policy: same-origin"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_header_in_pieces_is_read_whole() {
+    let running = start();
+    let mut io = UnixStream::connect(&running.path).await.unwrap();
+    for byte in header("n1") {
+        io.write_all(&[byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    io.write_all(&request("GET /who", "", "")).await.unwrap();
+    let mut answer = String::new();
+    io.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("user:7"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_without_the_header_gets_no_answer() {
+    let running = start();
+    assert_eq!(exchange(&running.path, &[&request("GET /who", "", "")]).await, "");
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed_and_blocks_nobody() {
+    let limits = Limits { preface: Duration::from_millis(300), ..Limits::default() };
+    let running = start_with(own_uid(), limits);
+    let mut silent = UnixStream::connect(&running.path).await.unwrap();
+    silent.write_all(&header("n1")[..20]).await.unwrap();
+
+    let begun = Instant::now();
+    let answer = exchange(&running.path, &[&header("n2"), &request("GET /who", "", "")]).await;
+    assert!(answer.ends_with("user:7"), "{answer}");
+    assert!(begun.elapsed() < Duration::from_millis(250), "waited for the silent one");
+
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(5), silent.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "still open");
+    assert_eq!(rest, b"");
+}
+
+#[tokio::test]
+async fn a_process_with_another_uid_is_refused() {
+    let running = start_with(own_uid() + 1, Limits::default());
+    let answer = exchange(&running.path, &[&header("n1"), &request("GET /who", "", "")]).await;
+    assert_eq!(answer, "");
+}
+
+#[tokio::test]
+async fn what_a_website_sends_is_refused() {
+    let running = start();
+    let send = async |line: &str, extra: &str, body: &str| {
+        exchange(&running.path, &[&header("n1"), &request(line, extra, body)]).await
+    };
+    let json = "Content-Type: application/json\r\n";
+    assert!(send("POST /echo", json, "{}").await.ends_with("{}"));
+
+    let foreign = format!("{json}Origin: https://evil.example\r\n");
+    let answer = send("POST /echo", &foreign, "{}").await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert!(answer.contains("urn:maru:problem:origin"), "{answer}");
+
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let answer = send("POST /echo", form, "a=b").await;
+    assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
+
+    let rebound = b"GET /who HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    let answer = exchange(&running.path, &[&header("n1"), rebound]).await;
+    assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_health_check_needs_no_identity_and_gets_nothing_else() {
+    let running = start();
+    let answer = exchange(&running.path, &[&local(), &request("GET /healthz", "", "")]).await;
+    assert!(answer.ends_with("ok"), "{answer}");
+    let answer = exchange(&running.path, &[&local(), &request("GET /who", "", "")]).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+}
+
+#[tokio::test]
+async fn one_node_cannot_take_every_connection() {
+    let running = start_with(own_uid(), Limits { per_node: 2, ..Limits::default() });
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut io = UnixStream::connect(&running.path).await.unwrap();
+        io.write_all(&header("n1")).await.unwrap();
+        io.write_all(&request("GET /forever", "", "")).await.unwrap();
+        io.read_u8().await.unwrap();
+        held.push(io);
+    }
+    let ask = request("GET /who", "", "");
+    assert_eq!(exchange(&running.path, &[&header("n1"), &ask]).await, "");
+    assert!(exchange(&running.path, &[&header("n2"), &ask]).await.ends_with("user:7"));
+
+    drop(held);
+    let begun = Instant::now();
+    while exchange(&running.path, &[&header("n1"), &ask]).await.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "places are not given back");
+    }
+}
+
+#[tokio::test]
+async fn the_whole_number_of_connections_is_bounded() {
+    let running = start_with(own_uid(), Limits { connections: 1, ..Limits::default() });
+    let mut held = UnixStream::connect(&running.path).await.unwrap();
+    held.write_all(&header("n1")).await.unwrap();
+    held.write_all(&request("GET /forever", "", "")).await.unwrap();
+    held.read_u8().await.unwrap();
+    let ask = request("GET /who", "", "");
+    assert_eq!(exchange(&running.path, &[&header("n2"), &ask]).await, "");
+}
+
+#[tokio::test]
+async fn stopping_cuts_what_does_not_end() {
+    let mut running = start();
+    let mut io = UnixStream::connect(&running.path).await.unwrap();
+    io.write_all(&header("n1")).await.unwrap();
+    io.write_all(&request("GET /forever", "", "")).await.unwrap();
+    io.read_u8().await.unwrap();
+
+    drop(running.stop.take());
+    let begun = Instant::now();
+    (&mut running.task).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+
+    let mut rest = Vec::new();
+    let _ = io.read_to_end(&mut rest).await;
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(rest.contains("first"), "{rest}");
+    assert!(!rest.ends_with("0\r\n\r\n"), "a cut reply must not look whole: {rest}");
+}
+
+#[tokio::test]
+async fn a_socket_left_behind_is_replaced_and_a_live_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http.sock");
+    drop(bind(&path).unwrap());
+    assert!(path.exists(), "left behind");
+    let live = bind(&path).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o660);
+    assert!(matches!(bind(&path), Err(BindError::Busy(_))));
+    drop(live);
+
+    let file = dir.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    assert!(matches!(bind(&file), Err(BindError::NotASocket(_))));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+proptest::proptest! {
+    /// No bytes make the reader of headers panic, wait for more than they announce, or take
+    /// anything but a header.
+    #[test]
+    fn no_bytes_upset_the_reader(bytes in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..300)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut input = &bytes[..];
+        let outcome = runtime.block_on(read_preface(&mut input));
+        proptest::prop_assert!(outcome.is_err());
+    }
+
+    /// A header followed by anything is read to its own end, and not a byte further.
+    #[test]
+    fn the_rest_is_left(rest in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..64)) {
+        let bytes = [header("n1"), rest.clone()].concat();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut input = &bytes[..];
+        let outcome = runtime.block_on(read_preface(&mut input)).unwrap();
+        proptest::prop_assert!(matches!(outcome, Preface::Mesh(_)));
+        proptest::prop_assert_eq!(input, &rest[..]);
+    }
+}
