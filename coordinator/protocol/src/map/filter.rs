@@ -1,0 +1,92 @@
+//! What a node lets in.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::CapMap;
+use crate::json;
+
+/// Lets sources reach ports of the node, or gives them capabilities there.
+///
+/// A rule has either `dst_ports` or `cap_grant`: the Rust client refuses a whole map for a rule with both or neither.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FilterRule {
+    /// Who: addresses, prefixes, ranges `A-B`, `*`, or `cap:NAME` for nodes with that capability.
+    #[serde(rename = "SrcIPs", deserialize_with = "json::null_default")]
+    pub src_ips: Vec<String>,
+    /// Prefix lengths for the entries of `src_ips`; a form that ended in 2020, refused by [`Self::is_supported`].
+    #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
+    pub src_bits: Vec<i64>,
+    /// What they reach.
+    #[serde(deserialize_with = "json::objects", skip_serializing_if = "Vec::is_empty")]
+    pub dst_ports: Vec<NetPortRange>,
+    /// IP protocols; empty means TCP, UDP, ICMP and ICMPv6.
+    #[serde(
+        rename = "IPProto",
+        deserialize_with = "json::null_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub ip_proto: Vec<i64>,
+    /// What they may do there.
+    #[serde(deserialize_with = "json::objects", skip_serializing_if = "Vec::is_empty")]
+    pub cap_grant: Vec<CapGrant>,
+}
+
+impl FilterRule {
+    /// Whether the rule can be read without the prefix lengths of 2020; one that cannot must let nothing in.
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        self.src_bits.is_empty() && self.dst_ports.iter().all(|port| port.bits.is_none())
+    }
+}
+
+/// Addresses and ports that a rule opens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct NetPortRange {
+    /// An address, a prefix, a range `A-B`, or `*`.
+    #[serde(rename = "IP")]
+    pub ip: String,
+    /// Prefix length of `ip`, as it was written until 2020.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits: Option<i64>,
+    /// The ports.
+    pub ports: PortRange,
+}
+
+/// Ports, both ends included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PortRange {
+    /// Lowest port.
+    pub first: u16,
+    /// Highest port.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// Every port.
+    pub const ALL: Self = Self { first: 0, last: u16::MAX };
+
+    /// Whether the port is in the range.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+}
+
+/// Capabilities that a rule gives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CapGrant {
+    /// At which addresses of the node.
+    #[serde(deserialize_with = "json::null_default")]
+    pub dsts: Vec<IpNet>,
+    /// Capabilities without values; the older form of `cap_map`.
+    #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<String>,
+    /// Capabilities and their values.
+    #[serde(deserialize_with = "json::null_values", skip_serializing_if = "CapMap::is_empty")]
+    pub cap_map: CapMap,
+}

@@ -1,0 +1,198 @@
+//! A node as its peers and it itself see it.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{CapMap, Hostinfo, NodeId, RegionId, UserId};
+use crate::{
+    json,
+    key::{DiscoPublic, MachinePublic, NodePublic},
+};
+
+/// A node as its peers and it itself see it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Node {
+    /// Number of the node.
+    #[serde(rename = "ID")]
+    pub id: NodeId,
+    /// Name of the node that never changes and is never used again.
+    #[serde(rename = "StableID")]
+    pub stable_id: String,
+    /// Fully qualified name with the dot at its end.
+    pub name: String,
+    /// Whose node it is; of a tagged node, whoever tagged it.
+    pub user: UserId,
+    /// Its node key.
+    pub key: NodePublic,
+    /// When that key ends (RFC 3339); `None`: never.
+    #[serde(deserialize_with = "json::time", skip_serializing_if = "Option::is_none")]
+    pub key_expiry: Option<String>,
+    /// Its machine key.
+    #[serde(skip_serializing_if = "MachinePublic::is_zero")]
+    pub machine: MachinePublic,
+    /// Its path discovery key; the zero key: it has none.
+    #[serde(skip_serializing_if = "DiscoPublic::is_zero")]
+    pub disco_key: DiscoPublic,
+    /// Its addresses. The Rust client wants exactly one IPv4 and one IPv6 prefix, in this order.
+    #[serde(deserialize_with = "json::null_default")]
+    pub addresses: Vec<IpNet>,
+    /// What it may send from and be sent: its addresses and the prefixes it routes. `None` means `addresses`
+    /// (capability version 112); an empty list means nothing.
+    #[serde(rename = "AllowedIPs", skip_serializing_if = "Option::is_none")]
+    pub allowed_ips: Option<Vec<IpNet>>,
+    /// Where it can be reached directly.
+    #[serde(deserialize_with = "json::lenient_list", skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<SocketAddr>,
+    /// Its home relay region as clients before capability version 111 read it: `127.3.3.40:REGION`.
+    #[serde(rename = "DERP", skip_serializing_if = "String::is_empty")]
+    pub legacy_derp: String,
+    /// Its home relay region; 0: none known.
+    #[serde(rename = "HomeDERP", skip_serializing_if = "json::is_default")]
+    pub home_derp: RegionId,
+    /// What it says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostinfo: Option<Hostinfo>,
+    /// When it registered (RFC 3339).
+    #[serde(deserialize_with = "json::time", skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Its capability version.
+    #[serde(skip_serializing_if = "json::is_default")]
+    pub cap: u32,
+    /// Its tags, each with `tag:`.
+    #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Those of `allowed_ips` for which it is the router in use.
+    #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
+    pub primary_routes: Vec<IpNet>,
+    /// When it was last online (RFC 3339); only for nodes that are not.
+    #[serde(deserialize_with = "json::time", skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+    /// Whether it is connected to the coordinator; `None`: not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<bool>,
+    /// Whether it is approved.
+    #[serde(skip_serializing_if = "json::is_default")]
+    pub machine_authorized: bool,
+    /// What it may do.
+    #[serde(deserialize_with = "json::null_values", skip_serializing_if = "CapMap::is_empty")]
+    pub cap_map: CapMap,
+    /// Whether its key has ended.
+    #[serde(skip_serializing_if = "json::is_default")]
+    pub expired: bool,
+    /// Whether it speaks plain WireGuard: no path discovery, no relay.
+    #[serde(rename = "IsWireGuardOnly", skip_serializing_if = "json::is_default")]
+    pub is_wireguard_only: bool,
+    /// Whether it may not open connections to this node, whatever the filter says.
+    #[serde(skip_serializing_if = "json::is_default")]
+    pub is_jailed: bool,
+}
+
+impl Node {
+    /// Returns what the node may send from and be sent.
+    #[must_use]
+    pub fn effective_allowed_ips(&self) -> &[IpNet] {
+        self.allowed_ips.as_deref().unwrap_or(&self.addresses)
+    }
+
+    /// Returns the home relay region, in whichever form it was sent.
+    #[must_use]
+    pub fn home_region(&self) -> Option<RegionId> {
+        let legacy =
+            || self.legacy_derp.strip_prefix("127.3.3.40:").and_then(|region| region.parse().ok());
+        Some(self.home_derp)
+            .filter(|region| *region != 0)
+            .or_else(legacy)
+            .filter(|region| *region != 0)
+    }
+
+    /// Applies a small change. The caller has found the node by the change's number.
+    pub fn apply(&mut self, change: &PeerChange) {
+        if change.derp_region != 0 {
+            self.home_derp = change.derp_region;
+            self.legacy_derp.clear();
+        }
+        if change.cap != 0 {
+            self.cap = change.cap;
+        }
+        if let Some(cap_map) = &change.cap_map {
+            self.cap_map.clone_from(cap_map);
+        }
+        if let Some(endpoints) = &change.endpoints {
+            self.endpoints.clone_from(endpoints);
+        }
+        if let Some(key) = change.key {
+            self.key = key;
+        }
+        if let Some(disco_key) = change.disco_key {
+            self.disco_key = disco_key;
+        }
+        if let Some(online) = change.online {
+            self.online = Some(online);
+        }
+        if let Some(last_seen) = &change.last_seen {
+            self.last_seen = Some(last_seen.clone());
+        }
+        if let Some(key_expiry) = &change.key_expiry {
+            self.key_expiry = Some(key_expiry.clone())
+                .filter(|time| !time.is_empty() && time != crate::ZERO_TIME);
+        }
+    }
+}
+
+/// A small change of a peer. An absent field means "as before".
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PeerChange {
+    /// Number of the peer; one that the client does not know is ignored.
+    #[serde(rename = "NodeID")]
+    pub node_id: NodeId,
+    /// Its new home relay region; 0: as before.
+    #[serde(rename = "DERPRegion", skip_serializing_if = "json::is_default")]
+    pub derp_region: RegionId,
+    /// Its new capability version; 0: as before.
+    #[serde(skip_serializing_if = "json::is_default")]
+    pub cap: u32,
+    /// What it may do now. An empty map is not sent by Go: use `peers_changed`.
+    #[serde(
+        deserialize_with = "json::optional_null_values",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cap_map: Option<CapMap>,
+    /// Where it can be reached now. Go reads an empty list as "as before": use `peers_changed`.
+    #[serde(
+        deserialize_with = "json::optional_lenient_list",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub endpoints: Option<Vec<SocketAddr>>,
+    /// Its new node key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<NodePublic>,
+    /// Its new path discovery key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disco_key: Option<DiscoPublic>,
+    /// Whether it is online now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<bool>,
+    /// When it was last online (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+    /// When its key ends now (RFC 3339); [`crate::ZERO_TIME`]: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_expiry: Option<String>,
+}
+
+/// A user whom nodes name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UserProfile {
+    /// Number of the user.
+    #[serde(rename = "ID")]
+    pub id: UserId,
+    /// How the user logs in: an e-mail address, or something that looks like one.
+    pub login_name: String,
+    /// Name for people.
+    pub display_name: String,
+}
