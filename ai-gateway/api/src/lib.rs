@@ -5,3 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chat;
+pub mod plugin;
+pub mod problem;
+pub mod sealed;
+pub mod wire;

@@ -1,0 +1,259 @@
+//! Sealed chat: what is on the wire, and what is under the seal.
+//!
+//! `docs/protocols/sealed-chat.md` is the specification; `hpke-envelope` seals and opens. Times are Unix milliseconds.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::wire::{Bytes, DecodeError, Fixed, Version, decode};
+
+mod plaintext;
+
+pub use plaintext::{
+    Chat, Event, History, Input, Operation, PlaintextError, decode_events, encode_events,
+};
+
+/// Largest request body that a gateway reads, in bytes: a full plaintext bucket, base64url, and the other fields.
+pub const MAX_BODY: usize = 1_500_000;
+
+/// Paths of sealed chat.
+pub mod path {
+    /// `POST`: a sealed request, answered by server-sent events.
+    pub const CHAT: &str = "/maru/v1/chat";
+    /// `GET`: the signed key document.
+    pub const KEYS: &str = "/maru/v1/keys";
+    /// `POST` binds a device key to the calling node, `GET` lists the node's; on the agent's own door only.
+    pub const DEVICES: &str = "/maru/v1/devices";
+    /// The seed's name of [`CHAT`], on `chat.<network>` only.
+    pub const CHAT_ALIAS: &str = "/api/chat";
+    /// The seed's name of [`KEYS`], on `chat.<network>` only.
+    pub const KEYS_ALIAS: &str = "/api/pubkey";
+}
+
+/// Mesh port of the gateway's own door.
+pub const PORT: u16 = 18789;
+
+/// First 8 bytes of SHA-256 of a key configuration.
+pub type KeyId = Fixed<8>;
+
+/// An Ed25519 public key: a gateway's identity or a device's.
+pub type Ed25519Public = Fixed<32>;
+
+/// An Ed25519 signature.
+pub type Signature = Fixed<64>;
+
+/// The keys that requests are sealed to, signed by the gateway's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDocument {
+    /// Format.
+    pub version: Version,
+    /// The gateway's long-term identity; the client compares it with the one it pinned.
+    pub identity: Ed25519Public,
+    /// Grows with each rotation and each start of the gateway.
+    pub epoch: u64,
+    /// The gateway's clock when it signed.
+    pub server_time: u64,
+    /// One key per suite, to seal to now.
+    pub current: Vec<PublishedKey>,
+    /// One key per suite, to seal to from its `not_before`.
+    pub next: Vec<PublishedKey>,
+    /// By the identity, over all of the above.
+    pub signature: Signature,
+}
+
+/// A key configuration and when it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedKey {
+    /// First 8 bytes of SHA-256 of the key configuration.
+    pub key_id: KeyId,
+    /// HPKE KEM: 0x647a X-Wing, 0x0020 X25519.
+    pub kem: u16,
+    /// HPKE KDF: 0x0001 HKDF-SHA256.
+    pub kdf: u16,
+    /// HPKE AEAD: 0x0003 ChaCha20-Poly1305.
+    pub aead: u16,
+    /// The KEM's public key.
+    pub public_key: Bytes,
+    /// From when the gateway takes requests under it.
+    pub not_before: u64,
+    /// Until when.
+    pub not_after: u64,
+}
+
+/// A sealed request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Format.
+    pub version: Version,
+    /// Which of the gateway's keys it is sealed to.
+    pub key_id: KeyId,
+    /// The KEM's encapsulated key.
+    pub encapsulated_key: Bytes,
+    /// The sealed, padded [`Operation`].
+    pub ciphertext: Bytes,
+    /// The client's clock.
+    pub timestamp: u64,
+    /// UUID version 7; one per question, the same when it is asked again.
+    pub request_id: Uuid,
+    /// The app's own Ed25519 key, bound to its node beforehand.
+    pub device_pubkey: Ed25519Public,
+    /// By the device key, over the transcript.
+    pub signature: Signature,
+}
+
+impl Request {
+    /// Decodes a request body.
+    ///
+    /// # Errors
+    ///
+    /// The body names another version, or is not this JSON.
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        decode(body)
+    }
+}
+
+/// Names of the reply's server-sent events.
+pub mod event {
+    /// [`Start`](super::Start), once, first.
+    pub const START: &str = "start";
+    /// [`Chunk`](super::Chunk), any number.
+    pub const CHUNK: &str = "chunk";
+    /// [`Final`](super::Final), once, last: without it the reply was cut.
+    pub const FINAL: &str = "final";
+}
+
+/// Data of the event `start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Format.
+    pub version: Version,
+    /// What the reply's key is derived from, besides the request's context.
+    pub response_nonce: Fixed<32>,
+}
+
+/// Data of the event `chunk`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// 0, 1, 2 …
+    pub seq: u64,
+    /// Sealed, padded [`Event`]s.
+    pub data: Bytes,
+}
+
+/// Data of the event `final`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Final {
+    /// Sealed, padded [`Event`]s, authenticated as the last ones.
+    pub data: Bytes,
+}
+
+/// Body of `POST /maru/v1/devices`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindDevice {
+    /// Format.
+    pub version: Version,
+    /// The key to bind to the calling node.
+    pub device_pubkey: Ed25519Public,
+    /// What people call the app, for the list.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The client's clock.
+    pub timestamp: u64,
+    /// By the device key, over this gateway's identity, the key and the time: proof that the caller holds it.
+    pub signature: Signature,
+}
+
+impl BindDevice {
+    /// Decodes a request body.
+    ///
+    /// # Errors
+    ///
+    /// The body names another version, or is not this JSON.
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        decode(body)
+    }
+}
+
+/// A bound device key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The key.
+    pub device_pubkey: Ed25519Public,
+    /// What people call the app.
+    #[serde(default)]
+    pub name: String,
+    /// When it was bound.
+    pub bound_at: u64,
+}
+
+/// Answer to `GET /maru/v1/devices`: the calling node's keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Devices {
+    /// Format.
+    pub version: Version,
+    /// In the order of binding.
+    pub devices: Vec<Device>,
+}
+
+/// Decodes a key document; whether it is genuine is `hpke-envelope`'s to say.
+///
+/// # Errors
+///
+/// The body names another version, or is not this JSON.
+pub fn decode_keys(body: &[u8]) -> Result<KeyDocument, DecodeError> {
+    decode(body)
+}
+
+/// One decoded event of a reply's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyPart {
+    /// First.
+    Start(Start),
+    /// In the middle.
+    Chunk(Chunk),
+    /// Last.
+    Final(Final),
+}
+
+/// Why a server-sent event is no part of a sealed reply.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// An event of this name does not occur in a reply.
+    #[error("the reply holds an event of an unknown name")]
+    Name,
+    /// The event's data is not what its name says.
+    #[error("the reply holds an event that cannot be read")]
+    Data(#[source] DecodeError),
+}
+
+impl ReplyPart {
+    /// Decodes a server-sent event.
+    ///
+    /// # Errors
+    ///
+    /// The name or the data is not one of a reply.
+    pub fn decode(name: &str, data: &[u8]) -> Result<Self, PartError> {
+        match name {
+            event::START => decode(data).map(Self::Start),
+            event::CHUNK => decode(data).map(Self::Chunk),
+            event::FINAL => decode(data).map(Self::Final),
+            _ => return Err(PartError::Name),
+        }
+        .map_err(PartError::Data)
+    }
+}
+
+impl fmt::Display for ReplyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start(_) => event::START,
+            Self::Chunk(_) => event::CHUNK,
+            Self::Final(_) => event::FINAL,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Tests of the sealed-chat formats.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::chat::{FinishReason, Message, Options, Usage};
+
+fn request() -> Request {
+    Request {
+        version: Version,
+        key_id: Fixed([1; 8]),
+        encapsulated_key: Bytes(vec![2; 32]),
+        ciphertext: Bytes(vec![3; 5]),
+        timestamp: 1_795_000_000_000,
+        request_id: Uuid::from_u128(0x019a_aaaa_aaaa_7aaa_8aaa_aaaa_aaaa_aaaa),
+        device_pubkey: Fixed([4; 32]),
+        signature: Fixed([5; 64]),
+    }
+}
+
+#[test]
+fn a_request_has_the_documented_fields() {
+    let json = serde_json::to_value(request()).unwrap();
+
+    let mut fields: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+    fields.sort();
+    assert_eq!(
+        fields,
+        [
+            "ciphertext",
+            "device_pubkey",
+            "encapsulated_key",
+            "key_id",
+            "request_id",
+            "signature",
+            "timestamp",
+            "version"
+        ]
+    );
+    assert_eq!(json["key_id"], "AQEBAQEBAQE");
+    assert_eq!(json["request_id"], "019aaaaa-aaaa-7aaa-8aaa-aaaaaaaaaaaa");
+    assert_eq!(Request::decode(json.to_string().as_bytes()).unwrap(), request());
+}
+
+#[test]
+fn an_operation_says_text_or_messages_but_not_both() {
+    for (json, good) in [
+        (r#"{"version":1,"operation":"chat","text":"hi"}"#, true),
+        (r#"{"version":1,"operation":"chat","messages":[{"role":"user","content":"hi"}]}"#, true),
+        (r#"{"version":1,"operation":"chat"}"#, false),
+        (r#"{"version":1,"operation":"chat","text":"hi","messages":[]}"#, false),
+        (r#"{"version":1,"operation":"history"}"#, false),
+        (r#"{"version":1,"operation":"forget","session":"a"}"#, false),
+        (r#"{"version":9,"operation":"chat","text":"hi"}"#, false),
+    ] {
+        assert_eq!(Operation::decode(json.as_bytes()).is_ok(), good, "{json}");
+    }
+}
+
+#[test]
+fn events_have_the_documented_shape() {
+    let events = [
+        Event::Model("llamacpp/smollm2".to_owned()),
+        Event::Delta("안녕".to_owned()),
+        Event::Message(Message::user("hi")),
+        Event::Usage(Usage { prompt_tokens: 3, completion_tokens: 1 }),
+        Event::Finish(FinishReason::Length),
+        Event::Error { kind: "model".to_owned(), message: "no model answers".to_owned() },
+    ];
+
+    let json = encode_events(&events);
+
+    assert_eq!(
+        String::from_utf8(json.clone()).unwrap(),
+        concat!(
+            r#"[{"model":"llamacpp/smollm2"},{"delta":"안녕"},{"message":{"role":"user","content":"hi"}},"#,
+            r#"{"usage":{"prompt_tokens":3,"completion_tokens":1}},{"finish":"length"},"#,
+            r#"{"error":{"kind":"model","message":"no model answers"}}]"#
+        )
+    );
+    assert_eq!(decode_events(&json).unwrap(), events);
+}
+
+#[test]
+fn debug_shows_nothing_that_was_written() {
+    let chat = Operation::Chat(Chat {
+        session: None,
+        input: Input::Text("canary".to_owned()),
+        model: None,
+        options: Options::default(),
+    });
+
+    let shown = format!(
+        "{chat:?}{:?}{:?}",
+        Event::Delta("canary".to_owned()),
+        Event::Message(Message::user("canary"))
+    );
+
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let input = prop_oneof![
+        any::<String>().prop_map(Input::Text),
+        prop::collection::vec(any::<String>().prop_map(Message::user), 0..4)
+            .prop_map(Input::Messages),
+    ];
+    let chat = (
+        any::<Option<String>>(),
+        input,
+        any::<Option<String>>(),
+        any::<Option<u32>>(),
+        any::<bool>(),
+    );
+    prop_oneof![
+        chat.prop_map(|(session, input, model, max_tokens, ignore_eos)| {
+            let options = Options { max_tokens, ignore_eos, ..Options::default() };
+            Operation::Chat(Chat { session, input, model, options })
+        }),
+        any::<String>().prop_map(|session| Operation::History(History { session })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_operation_survives_the_seal(operation in operation()) {
+        prop_assert_eq!(Operation::decode(&operation.encode()).unwrap(), operation);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(name in any::<String>(), bytes in any::<Vec<u8>>()) {
+        let _ = Request::decode(&bytes);
+        let _ = BindDevice::decode(&bytes);
+        let _ = decode_keys(&bytes);
+        let _ = Operation::decode(&bytes);
+        let _ = decode_events(&bytes);
+        let _ = ReplyPart::decode(&name, &bytes);
+        for name in [event::START, event::CHUNK, event::FINAL] {
+            let _ = ReplyPart::decode(name, &bytes);
+        }
+    }
+}

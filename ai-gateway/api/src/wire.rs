@@ -1,0 +1,128 @@
+//! What all of Maru's own JSON formats share: a version that is refused by name, and binary as base64url.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
+};
+
+/// The version of every format in this crate.
+pub const VERSION: u32 = 1;
+
+/// Why bytes are not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A version that this program does not speak.
+    #[error("version {0} is not known here; this program speaks version {VERSION}")]
+    Version(u64),
+    /// Not the JSON that was expected.
+    #[error("not the expected JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+/// Decodes a versioned format.
+///
+/// # Errors
+///
+/// [`DecodeError::Version`] if the bytes name another version, whatever else they hold; [`DecodeError::Json`] otherwise.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+    serde_json::from_slice(bytes).map_err(|error| match serde_json::from_slice(bytes) {
+        Ok(Versioned { version }) if version != u64::from(VERSION) => DecodeError::Version(version),
+        Ok(_) | Err(_) => DecodeError::Json(error),
+    })
+}
+
+/// The field `version` of a format: always [`VERSION`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Version;
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(VERSION)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match u64::deserialize(from)? {
+            version if version == u64::from(VERSION) => Ok(Self),
+            _ => Err(D::Error::custom("unknown version")),
+        }
+    }
+}
+
+/// Bytes of any length, base64url without padding on the wire. `Debug` tells their number only.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Bytes(pub Vec<u8>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&URL_SAFE_NO_PAD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        URL_SAFE_NO_PAD
+            .decode(text.as_bytes())
+            .map(Self)
+            .map_err(|_| D::Error::custom("not base64url without padding"))
+    }
+}
+
+/// Exactly `N` bytes, base64url without padding on the wire and in text. For public values: `Debug` and `Display` show it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fixed<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> fmt::Display for Fixed<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl<const N: usize> fmt::Debug for Fixed<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not the base64url, without padding, of as many bytes as are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not {0} bytes as base64url without padding")]
+pub struct NotFixed(usize);
+
+impl<const N: usize> std::str::FromStr for Fixed<N> {
+    type Err = NotFixed;
+
+    fn from_str(text: &str) -> Result<Self, NotFixed> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotFixed(N))?;
+        bytes.try_into().map(Self).map_err(|_| NotFixed(N))
+    }
+}
+
+impl<const N: usize> Serialize for Fixed<N> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Fixed<N> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests;
