@@ -1,1 +1,48 @@
 //! Backends that answer chats: OpenAI-compatible servers over a UNIX socket or TCP.
+//!
+//! A [`Backend`] turns a [`ChatRequest`] into a stream of [`Delta`]s. [`OpenAiCompatible`] speaks to `maru-llm`,
+//! llama-server, vLLM and whatever else serves `/v1/chat/completions`. Each request has a connection of its own, so
+//! dropping a stream closes the connection, and a server that watches its clients stops generating.
+//!
+//! What people write appears in no error and no log of this crate, except that a refusing backend's own short message
+//! is passed on.
+
+mod error;
+mod openai;
+
+use std::fmt;
+
+use ai_gateway_api::chat::{ChatRequest, Delta, ModelInfo};
+use futures_util::{future::BoxFuture, stream::BoxStream};
+
+pub use error::Error;
+pub use openai::{OpenAiCompatible, Slot, Timeouts, decode};
+
+/// A reply as it is generated. Dropping it cancels the generation.
+///
+/// After an error nothing follows. A stream that ends without one ended as the backend meant it to: its last deltas
+/// carried the finish reason and, where the backend counts, the usage.
+pub type DeltaStream = BoxStream<'static, Result<Delta, Error>>;
+
+/// Whether a backend can answer now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It answers.
+    Ready,
+    /// It is there, but still loads its model.
+    Loading,
+}
+
+/// Something that answers chats.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// Asks for the next message; the reply comes as it is generated, whatever the request's `stream` says.
+    ///
+    /// Resolves when the backend has accepted the request; see [`Error`] for what can go wrong before and after.
+    fn chat(&self, request: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>>;
+
+    /// Lists the models that it has.
+    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>>;
+
+    /// Asks whether it can answer.
+    fn health(&self) -> BoxFuture<'_, Result<Health, Error>>;
+}

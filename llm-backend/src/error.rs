@@ -1,0 +1,73 @@
+//! Why a backend gave no answer, or not a whole one.
+
+use std::error::Error as StdError;
+
+/// A backend failed. The variants are named by what the caller can do about it.
+///
+/// `Display` is one sentence with what to do; the cause is in `source()`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The base URL in the settings cannot be used; nothing was sent.
+    #[error("backend address {url:?} cannot be used: {reason}")]
+    Address {
+        /// The address as written.
+        url: String,
+        /// What is wrong with it, and what to write.
+        reason: &'static str,
+    },
+    /// It gave no answer at all: another backend may be asked the same.
+    #[error("backend {backend} {reason}")]
+    Unreachable {
+        /// Its base URL.
+        backend: String,
+        /// What happened, and what to do.
+        reason: &'static str,
+        /// The cause, if there is one below.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// It refused this request.
+    #[error("backend {backend} refused the request ({status}): {message}")]
+    Refused {
+        /// Its base URL.
+        backend: String,
+        /// HTTP status.
+        status: u16,
+        /// Its own words, at most 300 characters.
+        message: String,
+    },
+    /// The reply broke off: what was received so far is not the whole of it.
+    #[error("the reply from backend {backend} was cut: {reason}; ask again")]
+    Cut {
+        /// Its base URL.
+        backend: String,
+        /// What happened.
+        reason: String,
+        /// Whether text had been received before.
+        began: bool,
+        /// The cause, if there is one below.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+}
+
+impl Error {
+    /// Whether the same request may be sent to another backend: this one has delivered no text, and the fault is
+    /// the backend's, not the request's.
+    #[must_use]
+    pub const fn may_try_another(&self) -> bool {
+        match self {
+            Self::Address { .. } | Self::Unreachable { .. } => true,
+            // A wrong key or an unknown model is this backend's trouble.
+            Self::Refused { status, .. } => matches!(status, 401 | 403 | 404),
+            Self::Cut { began, .. } => !*began,
+        }
+    }
+
+    /// Whether the backend itself is in trouble: what a circuit breaker counts.
+    #[must_use]
+    pub const fn is_backend_fault(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Cut { .. } => true,
+            Self::Address { .. } | Self::Refused { .. } => false,
+        }
+    }
+}

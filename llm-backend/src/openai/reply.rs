@@ -1,0 +1,180 @@
+//! A streamed reply: bytes → whole lines → events → deltas.
+
+use std::{collections::VecDeque, time::Duration};
+
+use ai_gateway_api::chat::Delta;
+use bytes::Bytes;
+use eventsource_stream::{EventStream, EventStreamError};
+use futures_util::{
+    FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    lines::{Lines, Malformed},
+    shorten,
+    wire::{self, Chunk},
+};
+use crate::Error;
+
+/// The event that ends a reply.
+const DONE: &str = "[DONE]";
+
+/// Why no more bytes can be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// The connection failed.
+    #[error("the connection broke")]
+    Transport(#[source] reqwest::Error),
+    /// Nothing came for too long.
+    #[error("nothing came for {0:?}")]
+    Silent(Duration),
+    /// The whole took too long.
+    #[error("it took longer than its time budget")]
+    Budget,
+    /// The bytes are no event stream.
+    #[error("what came is no event stream")]
+    Malformed(#[from] Malformed),
+}
+
+/// Puts limits of time on a body.
+pub(super) fn timed(
+    body: BoxStream<'static, reqwest::Result<Bytes>>,
+    idle: Duration,
+    deadline: Instant,
+) -> impl Stream<Item = Result<Bytes, Broken>> + Send + Unpin + 'static {
+    stream::unfold(body, move |mut body| async move {
+        let until = deadline.min(Instant::now() + idle);
+        let item = match timeout_at(until, body.next()).await {
+            Ok(None) => return None,
+            Ok(Some(Ok(bytes))) => Ok(bytes),
+            Ok(Some(Err(error))) => Err(Broken::Transport(error.without_url())),
+            Err(_) if until == deadline => Err(Broken::Budget),
+            Err(_) => Err(Broken::Silent(idle)),
+        };
+        Some((item, body))
+    })
+    .boxed()
+}
+
+/// Turns a body into deltas. Ends after `[DONE]`, or after an error.
+pub(super) fn deltas<S>(
+    bytes: S,
+    backend: String,
+) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static
+where
+    S: Stream<Item = Result<Bytes, Broken>> + Send + Unpin + 'static,
+{
+    let mut lines = Lines::default();
+    let whole = bytes.map(move |bytes| Ok::<_, Broken>(lines.push(&bytes?)?));
+    let reply =
+        Reply { backend, began: false, finished: false, over: false, ready: VecDeque::new() };
+    stream::unfold((EventStream::new(whole), reply), |(mut events, mut reply)| async move {
+        loop {
+            if let Some(item) = reply.poll() {
+                return Some((item, (events, reply)));
+            }
+            if reply.over {
+                return None;
+            }
+            match events.next().await {
+                Some(Ok(event)) => reply.handle_event(&event.data),
+                Some(Err(error)) => reply.handle_error(error),
+                None => reply.handle_end(),
+            }
+        }
+    })
+}
+
+/// Decodes a whole event stream; what a client sees of it, for tests and fuzzing.
+///
+/// # Errors
+///
+/// [`Error::Cut`] if the bytes are not one whole reply.
+pub fn decode(body: &[u8]) -> Result<Vec<Delta>, Error> {
+    decode_pieces([body])
+}
+
+/// Like [`decode`], from pieces as a network may deliver them.
+fn decode_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delta>, Error> {
+    let pieces: Vec<_> =
+        pieces.into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let all = deltas(stream::iter(pieces), "in memory".to_owned()).try_collect().now_or_never();
+    // Bytes in memory are always ready.
+    all.unwrap_or_else(|| Ok(Vec::new()))
+}
+
+/// What is known of a reply so far.
+struct Reply {
+    backend: String,
+    /// Whether text has come.
+    began: bool,
+    /// Whether a finish reason has come.
+    finished: bool,
+    /// Whether nothing more may come.
+    over: bool,
+    ready: VecDeque<Result<Delta, Error>>,
+}
+
+impl Reply {
+    fn poll(&mut self) -> Option<Result<Delta, Error>> {
+        self.ready.pop_front()
+    }
+
+    fn handle_event(&mut self, data: &str) {
+        if data.trim() == DONE {
+            return if self.finished {
+                self.over = true
+            } else {
+                self.cut("it ended without a finish reason", None)
+            };
+        }
+        let Ok(chunk) = serde_json::from_str::<Chunk>(data) else {
+            return self.cut("an event is not a chat completion chunk", None);
+        };
+        if let Some(error) = &chunk.error {
+            let reason =
+                format!("the backend reported an error: {}", shorten(&wire::message(error)));
+            return self.cut(&reason, None);
+        }
+        let mut delta = Delta { usage: chunk.usage, ..Delta::default() };
+        if let Some(choice) = chunk.choices.into_iter().find(|choice| choice.index == 0) {
+            delta.content = choice.delta.content.unwrap_or_default();
+            delta.finish_reason = choice.finish_reason;
+        }
+        self.began |= !delta.content.is_empty();
+        self.finished |= delta.finish_reason.is_some();
+        if delta != Delta::default() {
+            self.ready.push_back(Ok(delta));
+        }
+    }
+
+    fn handle_error(&mut self, error: EventStreamError<Broken>) {
+        match error {
+            EventStreamError::Transport(broken) => self.cut(&broken.to_string(), Some(broken)),
+            // Neither can happen on whole lines of UTF-8; the texts of these errors would show what was received.
+            EventStreamError::Utf8(_) | EventStreamError::Parser(_) => {
+                self.cut("what came is no event stream", None)
+            }
+        }
+    }
+
+    /// The body is over, but `[DONE]` never came.
+    fn handle_end(&mut self) {
+        self.cut("the connection closed before the end", None);
+    }
+
+    fn cut(&mut self, reason: &str, source: Option<Broken>) {
+        self.over = true;
+        self.ready.push_back(Err(Error::Cut {
+            backend: self.backend.clone(),
+            reason: reason.to_owned(),
+            began: self.began,
+            source: source.map(Into::into),
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+use ai_gateway_api::chat::{FinishReason, Usage};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A reply as llama-server streams it, with a ping in between, and Korean.
+const WHOLE: &str = concat!(
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null},\"finish_reason\":null}]}\n\n",
+    ": ping\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"안녕\"},\"finish_reason\":null}]}\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"하세요 🏠\"},\"finish_reason\":null}]}\r\n\r\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\n",
+    "data: [DONE]\n\n",
+);
+
+fn expected() -> Vec<Delta> {
+    vec![
+        Delta::text("안녕"),
+        Delta::text("하세요 🏠"),
+        Delta { finish_reason: Some(FinishReason::Stop), ..Delta::default() },
+        Delta { usage: Some(Usage { prompt_tokens: 3, completion_tokens: 2 }), ..Delta::default() },
+    ]
+}
+
+fn cut(result: Result<Vec<Delta>, Error>) -> (String, bool) {
+    match result {
+        Err(Error::Cut { reason, began, .. }) => (reason, began),
+        other => panic!("not cut: {other:?}"),
+    }
+}
+
+#[test]
+fn a_whole_reply_is_decoded() {
+    assert_eq!(decode(WHOLE.as_bytes()).unwrap(), expected());
+}
+
+#[test]
+fn a_reply_is_cut_wherever_it_ends_before_its_end() {
+    let whole = WHOLE.as_bytes();
+    // Without its last line feed or two the final event is not complete either.
+    for end in 0..whole.len() {
+        let (_, began) = cut(decode(&whole[..end]));
+        let first = WHOLE.find("녕\"}").unwrap();
+        assert_eq!(began, end > WHOLE[first..].find("\n\n").unwrap() + first + 1, "at {end}");
+    }
+}
+
+#[test]
+fn done_without_a_finish_reason_is_a_cut() {
+    let body = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
+    assert_eq!(cut(decode(body.as_bytes())), ("it ended without a finish reason".to_owned(), true));
+}
+
+#[test]
+fn an_error_in_the_middle_is_a_cut_with_the_backends_words() {
+    let body = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"error\":{\"code\":500,\"message\":\"out of memory\"}}\n\n";
+    let (reason, began) = cut(decode(body.as_bytes()));
+    assert!(reason.ends_with("out of memory"), "{reason}");
+    assert!(began);
+}
+
+#[test]
+fn an_error_before_any_text_lets_another_backend_answer() {
+    let error = decode(b"data: {\"error\":\"no\"}\n\n").unwrap_err();
+    assert!(error.may_try_another(), "{error}");
+}
+
+#[test]
+fn what_is_no_chunk_is_a_cut_that_does_not_repeat_it() {
+    let error = decode(b"data: my secret\n\n").unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
+#[test]
+fn nothing_after_done_counts() {
+    let body = format!("{WHOLE}data: {{\"error\":\"late\"}}\n\n");
+    assert_eq!(decode(body.as_bytes()).unwrap(), expected());
+}
+
+#[test]
+fn unknown_finish_reasons_and_other_choices_do_not_disturb() {
+    let body = concat!(
+        "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}}]}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":null,\"finish_reason\":\"tool_calls\"}],\"usage\":null}\n\n",
+        "data: [DONE]\n\n",
+    );
+    let only = Delta { finish_reason: Some(FinishReason::Other), ..Delta::default() };
+    assert_eq!(decode(body.as_bytes()).unwrap(), [only]);
+}
+
+proptest! {
+    /// However the network splits the bytes, also inside a character, the same deltas come.
+    #[test]
+    fn splits_do_not_matter(cuts in prop::collection::vec(0..WHOLE.len(), 0..40)) {
+        let mut at = cuts;
+        at.extend([0, WHOLE.len()]);
+        at.sort_unstable();
+        let pieces = at.windows(2).map(|pair| &WHOLE.as_bytes()[pair[0]..pair[1]]);
+        prop_assert_eq!(decode_pieces(pieces).unwrap(), expected());
+    }
+
+    /// Whatever arrives, decoding ends in deltas or in a cut, without a panic.
+    #[test]
+    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        if let Err(error) = decode(&bytes) {
+            prop_assert!(matches!(error, Error::Cut { .. }), "not a cut");
+        }
+    }
+
+    /// Likewise for bytes that look like events, and one flipped byte in a real reply.
+    #[test]
+    fn damaged_replies_are_survived(at in 0..WHOLE.len(), with in any::<u8>()) {
+        let mut body = WHOLE.as_bytes().to_vec();
+        body[at] = with;
+        if let Err(error) = decode(&body) {
+            prop_assert!(matches!(error, Error::Cut { .. }), "not a cut");
+        }
+    }
+}

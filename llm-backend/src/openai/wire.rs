@@ -1,0 +1,111 @@
+//! What goes over the wire besides the chat vocabulary itself.
+
+use ai_gateway_api::chat::{ChatRequest, FinishReason, ModelInfo, StreamOptions, Usage};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// The request as it is sent: always streamed, with tokens counted at the end.
+pub(super) fn streaming(mut request: ChatRequest) -> ChatRequest {
+    request.stream = true;
+    request.stream_options = Some(StreamOptions { include_usage: true });
+    request
+}
+
+/// One `chat.completion.chunk`, or an error in its place.
+#[derive(Deserialize)]
+pub(super) struct Chunk {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) choices: Vec<Choice>,
+    #[serde(default)]
+    pub(super) usage: Option<Usage>,
+    #[serde(default)]
+    pub(super) error: Option<Value>,
+}
+
+/// One of the alternatives; Maru asks for one only.
+#[derive(Deserialize)]
+pub(super) struct Choice {
+    #[serde(default)]
+    pub(super) index: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) delta: Text,
+    #[serde(default)]
+    pub(super) finish_reason: Option<FinishReason>,
+}
+
+/// What a choice adds.
+#[derive(Default, Deserialize)]
+pub(super) struct Text {
+    #[serde(default)]
+    pub(super) content: Option<String>,
+}
+
+/// The answer of `/v1/models`.
+#[derive(Deserialize)]
+pub(super) struct Models {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+    /// llama-server's.
+    #[serde(default)]
+    meta: Option<Meta>,
+    /// vLLM's.
+    #[serde(default)]
+    max_model_len: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    /// Tokens per conversation, as served.
+    #[serde(default)]
+    n_ctx: Option<u32>,
+}
+
+impl Models {
+    pub(super) fn into_infos(self) -> Vec<ModelInfo> {
+        let info = |model: Model| ModelInfo {
+            context_tokens: model.meta.and_then(|meta| meta.n_ctx).or(model.max_model_len),
+            id: model.id,
+        };
+        self.data.into_iter().map(info).collect()
+    }
+}
+
+/// One slot of llama-server or `maru-llm`: a place where one reply at a time is generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Slot {
+    /// Its number, from 0.
+    pub id: u32,
+    /// Whether it reads a prompt or generates.
+    pub is_processing: bool,
+    /// Tokens generated for the present reply, or for the last one.
+    #[serde(default)]
+    pub n_decoded: u32,
+}
+
+/// The message inside `{"error": …}`, in any of the shapes that servers use.
+pub(super) fn error_message(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body.get("error").map(message)
+}
+
+/// The message of an error value: an object with `message`, or a string.
+pub(super) fn message(error: &Value) -> String {
+    let text = error.get("message").unwrap_or(error).as_str();
+    text.unwrap_or("without saying why").to_owned()
+}
+
+/// Whether a 503 says that the model is still being loaded.
+pub(super) fn is_loading(message: Option<&str>) -> bool {
+    message.is_some_and(|message| message.to_ascii_lowercase().contains("loading"))
+}
+
+/// Reads null as the default.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
