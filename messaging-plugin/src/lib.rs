@@ -1,1 +1,70 @@
-//! telmeet: messaging; in this version it relays sealed chats to the gateway.
+//! telmeet, the relay of sealed chat (RFC 9458): it passes sealed requests and replies on and can read neither.
+//!
+//! In this version that is all it does; rooms and messages come later. The agent publishes its socket as mesh port 80
+//! of `chat.<network>`. For each request it opens one connection to the gateway's `plugin/http.sock`, repeats the
+//! identity header that it received, and streams both ways without holding anything back. It stores nothing and logs
+//! no request.
+//!
+//! It does not open, seal, check or retry anything: the client does.
+#![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
+
+mod config;
+mod relay;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use mesh_listener::{BindError, Guard, Limits, Server, bind, terminated};
+
+pub use config::{Config, ConfigError};
+pub use relay::router;
+
+/// Why telmeet ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The socket cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Signals cannot be watched.
+    #[error("cannot watch for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs telmeet below `root` until it is asked to stop.
+///
+/// # Errors
+///
+/// Fails if the settings cannot be used, the socket cannot be bound, or signals cannot be watched.
+pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
+    let config = Config::load(root, config)?;
+    let listener = bind(&root.join(&config.socket))?;
+    tracing::info!(socket = %config.socket.display(), network = config.network, "telmeet is ready");
+    let stop = tokio::spawn(terminated());
+    server(&config)
+        .serve(listener, router(Arc::new(config.relay(root))), async { drop(stop.await) })
+        .await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// How connections are taken.
+fn server(config: &Config) -> Server {
+    Server {
+        caller_uid: config.agent_uid,
+        guard: Guard::new(config.hosts()),
+        limits: Limits {
+            connections: config.connections,
+            per_node: config.connections_per_node,
+            ..Limits::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Passing one request on to the gateway, and its reply back.
+//!
+//! One connection per request, so that closing is cancelling: when the client leaves, hyper drops the reply's body
+//! and with it the gateway's connection; when the gateway is gone, the body fails and hyper closes the client's
+//! connection without the end that would make a cut reply look whole.
+
+use std::{
+    error::Error as StdError,
+    io,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use ai_gateway_api::{plugin, problem::kind, sealed::path};
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+    routing::{get, post},
+};
+use bytes::Bytes;
+use http_body_util::{LengthLimitError, Limited};
+use hyper::{
+    body::{Body as HttpBody, Frame, Incoming, SizeHint},
+    client::conn::http1,
+};
+use hyper_util::rt::TokioIo;
+use mesh_identity::Header;
+use mesh_listener::Problem;
+use tokio::{io::AsyncWriteExt as _, net::UnixStream, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long the gateway's socket may take to accept.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Where requests are passed on to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// The gateway's plugin socket.
+    pub gateway: PathBuf,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// Routes of the relay.
+pub fn router(relay: Arc<Relay>) -> Router {
+    Router::new()
+        .route(path::CHAT, post(chat))
+        .route(path::CHAT_ALIAS, post(chat))
+        .route(path::KEYS, get(keys))
+        .route(path::KEYS_ALIAS, get(keys))
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, kind::NOT_FOUND, "there is nothing here")
+                .detail("Sealed chat is at POST /maru/v1/chat, its keys at GET /maru/v1/keys.")
+        })
+        .with_state(relay)
+}
+
+/// Passes a sealed request on, and the sealed reply back as it comes.
+async fn chat(
+    State(relay): State<Arc<Relay>>,
+    Extension(caller): Extension<Header>,
+    request: Request,
+) -> Result<Response, Problem> {
+    relay.pass(&caller, path::CHAT, request).await
+}
+
+/// Passes the signed key document back.
+async fn keys(
+    State(relay): State<Arc<Relay>>,
+    Extension(caller): Extension<Header>,
+    request: Request,
+) -> Result<Response, Problem> {
+    relay.pass(&caller, path::KEYS, request).await
+}
+
+/// Whether the gateway's socket accepts.
+async fn ready(State(relay): State<Arc<Relay>>) -> Result<&'static str, Problem> {
+    relay.connect().await.map(|_| "ok")
+}
+
+impl Relay {
+    async fn pass(
+        &self,
+        caller: &Header,
+        path: &str,
+        request: Request,
+    ) -> Result<Response, Problem> {
+        if request.body().size_hint().lower() > self.max_body_bytes as u64 {
+            return Err(too_large());
+        }
+        let (parts, body) = request.into_parts();
+        let mut onward = hyper::Request::builder().method(parts.method).uri(path);
+        if let Some(headers) = onward.headers_mut() {
+            headers.insert(header::HOST, header::HeaderValue::from_static(plugin::HOST));
+            copy(&parts.headers, headers, &plugin::REQUEST_HEADERS);
+        }
+        let body = Limited::new(body, self.max_body_bytes);
+        let onward = onward.body(body).map_err(|error| broken(&error))?;
+
+        let preface = caller.encode().map_err(|error| broken(&error))?;
+        let mut io = self.connect().await?;
+        io.write_all(&preface).await.map_err(|error| broken(&error))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(io)).await.map_err(|error| broken(&error))?;
+        // Dropped with this future or with the reply's body, whichever the client leaves during.
+        let driver = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
+        let reply = sender.send_request(onward).await.map_err(|error| failed(&error))?;
+
+        let (parts, body) = reply.into_parts();
+        let mut response = Response::new(Body::new(Reply { body, _driver: driver }));
+        *response.status_mut() = parts.status;
+        copy(&parts.headers, response.headers_mut(), &plugin::RESPONSE_HEADERS);
+        Ok(response)
+    }
+
+    async fn connect(&self) -> Result<UnixStream, Problem> {
+        match timeout(CONNECT, UnixStream::connect(&self.gateway)).await {
+            Ok(Ok(io)) => Ok(io),
+            Ok(Err(error)) => Err(absent(&error)),
+            Err(_) => Err(absent(&io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+/// The gateway's reply; dropping it closes the gateway's connection.
+struct Reply {
+    body: Incoming,
+    _driver: AbortOnDropHandle<()>,
+}
+
+impl HttpBody for Reply {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn copy(from: &HeaderMap, to: &mut HeaderMap, names: &[&'static str]) {
+    for name in names {
+        for value in from.get_all(*name) {
+            to.append(*name, value.clone());
+        }
+    }
+}
+
+fn absent(error: &io::Error) -> Problem {
+    tracing::warn!(%error, "the gateway cannot be reached");
+    Problem::new(StatusCode::BAD_GATEWAY, kind::UNREACHABLE, "the AI gateway cannot be reached")
+        .detail("Ask again in a moment; if it stays so, the admin can see why with `maru status`.")
+        .retry_after(2)
+}
+
+fn broken(error: &(dyn StdError + 'static)) -> Problem {
+    tracing::warn!(error, "the gateway gave no answer");
+    Problem::new(StatusCode::BAD_GATEWAY, kind::UNREACHABLE, "the AI gateway gave no answer")
+        .detail("Ask again; if it stays so, the admin can see why with `maru doctor`.")
+        .retry_after(2)
+}
+
+/// Tells a body that was too long from a gateway that failed.
+fn failed(error: &hyper::Error) -> Problem {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<LengthLimitError>() {
+            return too_large();
+        }
+        cause = inner.source();
+    }
+    broken(error)
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, kind::TOO_LARGE, "the request is too large")
+        .detail("Start a new conversation, or send less text.")
+}

@@ -1,0 +1,277 @@
+use std::{os::unix::fs::MetadataExt as _, time::Duration};
+
+use mesh_identity::{Header, Identity, User};
+use mesh_listener::{Preface, read_preface};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(5);
+const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\
+                    set-cookie: a=b\r\n\r\n";
+
+struct Running {
+    root: tempfile::TempDir,
+    config: Config,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn own_uid() -> u32 {
+    std::fs::metadata("/proc/self").unwrap().uid()
+}
+
+fn start() -> Running {
+    let root = tempfile::tempdir().unwrap();
+    let config = Config { agent_uid: own_uid(), max_body_bytes: 1000, ..Config::default() };
+    let listener = bind(&root.path().join(&config.socket)).unwrap();
+    let app = router(Arc::new(config.relay(root.path())));
+    let task = tokio::spawn(server(&config).serve(listener, app, std::future::pending()));
+    Running { root, config, task }
+}
+
+impl Running {
+    fn gateway(&self) -> UnixListener {
+        bind(&self.root.path().join(&self.config.plugin_socket)).unwrap()
+    }
+
+    /// Connects as the agent does for a member and sends `bytes`.
+    async fn send(&self, bytes: &[u8]) -> UnixStream {
+        let mut io = UnixStream::connect(self.root.path().join(&self.config.socket)).await.unwrap();
+        io.write_all(&member().encode().unwrap()).await.unwrap();
+        io.write_all(bytes).await.unwrap();
+        io
+    }
+
+    async fn ask(&self, bytes: &[u8]) -> String {
+        rest(&mut self.send(bytes).await).await
+    }
+}
+
+fn member() -> Header {
+    Header {
+        source: "100.64.0.9:5000".parse().unwrap(),
+        destination: "100.64.0.1:80".parse().unwrap(),
+        identity: Identity {
+            v: mesh_identity::VERSION,
+            node: "n9".to_owned(),
+            user: Some(User { id: 7, login: "ada".to_owned() }),
+            tags: vec![],
+            service: "telmeet".to_owned(),
+        },
+    }
+}
+
+fn post(path: &str, extra: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: chat.maru.internal\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n{extra}\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: 100.64.0.1\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+async fn rest(io: &mut UnixStream) -> String {
+    let mut bytes = Vec::new();
+    let _ = timeout(SOON, io.read_to_end(&mut bytes)).await.expect("the connection is closed");
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Reads until `end` has come.
+async fn until(io: &mut UnixStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        let byte = timeout(SOON, io.read_u8()).await.expect("in time").expect("more bytes");
+        text.push(char::from(byte));
+    }
+    text
+}
+
+/// Takes one connection as the gateway does: the header, then the request's head and body.
+async fn accept(gateway: &UnixListener, body_end: &str) -> (UnixStream, Header, String) {
+    let (mut io, _) = timeout(SOON, gateway.accept()).await.unwrap().unwrap();
+    let Preface::Mesh(header) = read_preface(&mut io).await.unwrap() else {
+        panic!("the member's header is repeated");
+    };
+    let request = until(&mut io, body_end).await;
+    (io, header, request)
+}
+
+#[tokio::test]
+async fn a_sealed_request_goes_on_under_the_callers_header() {
+    for path in ["/maru/v1/chat", "/api/chat"] {
+        let running = start();
+        let gateway = running.gateway();
+        let extra = "Cookie: c=d\r\nX-Forwarded-For: 1.2.3.4\r\nAccept: text/event-stream\r\n";
+        let mut client = running.send(&post(path, extra, "{sealed}")).await;
+
+        let (mut io, header, request) = accept(&gateway, "{sealed}").await;
+        assert_eq!(header, member());
+        assert!(request.starts_with("POST /maru/v1/chat HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("host: gateway.plugin\r\n"), "{request}");
+        assert!(request.contains("accept: text/event-stream\r\n"), "{request}");
+        for dropped in ["cookie", "forwarded", "chat.maru.internal"] {
+            assert!(!request.to_lowercase().contains(dropped), "{dropped} in {request}");
+        }
+
+        io.write_all(HEAD.as_bytes()).await.unwrap();
+        io.write_all(b"2\r\nhi\r\n0\r\n\r\n").await.unwrap();
+        let answer = rest(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("content-type: text/event-stream\r\n"), "{answer}");
+        assert!(!answer.contains("set-cookie"), "{answer}");
+        assert!(answer.ends_with("2\r\nhi\r\n0\r\n\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn keys_have_two_names_and_problems_pass_as_they_are() {
+    for path in ["/maru/v1/keys", "/api/pubkey"] {
+        let running = start();
+        let gateway = running.gateway();
+        let mut client = running.send(&get(path)).await;
+        let (mut io, _, request) = accept(&gateway, "\r\n\r\n").await;
+        assert!(request.starts_with("GET /maru/v1/keys HTTP/1.1\r\n"), "{request}");
+        let problem = "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
+                       retry-after: 9\r\ncontent-length: 2\r\n\r\n{}";
+        io.write_all(problem.as_bytes()).await.unwrap();
+        let answer = rest(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+        assert!(answer.contains("retry-after: 9\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn each_chunk_is_passed_on_before_the_next_exists() {
+    let running = start();
+    let gateway = running.gateway();
+    let mut client = running.send(&post("/maru/v1/chat", "", "{}")).await;
+    let (mut io, ..) = accept(&gateway, "{}").await;
+    io.write_all(HEAD.as_bytes()).await.unwrap();
+    until(&mut client, "\r\n\r\n").await;
+    for chunk in ["1\r\na\r\n", "1\r\nb\r\n", "1\r\nc\r\n"] {
+        io.write_all(chunk.as_bytes()).await.unwrap();
+        assert_eq!(until(&mut client, chunk).await, chunk);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_gateways_connection() {
+    for begun in [false, true] {
+        let running = start();
+        let gateway = running.gateway();
+        let mut client = running.send(&post("/maru/v1/chat", "", "{}")).await;
+        let (mut io, ..) = accept(&gateway, "{}").await;
+        if begun {
+            io.write_all(HEAD.as_bytes()).await.unwrap();
+            io.write_all(b"1\r\na\r\n").await.unwrap();
+            until(&mut client, "1\r\na\r\n").await;
+        }
+        drop(client);
+        let ended = timeout(Duration::from_secs(1), io.read_u8()).await;
+        assert!(ended.expect("closed within a second").is_err(), "begun: {begun}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_whose_gateway_goes_away_is_cut_not_ended() {
+    let running = start();
+    let gateway = running.gateway();
+    let mut client = running.send(&post("/maru/v1/chat", "", "{}")).await;
+    let (mut io, ..) = accept(&gateway, "{}").await;
+    io.write_all(HEAD.as_bytes()).await.unwrap();
+    io.write_all(b"1\r\na\r\n").await.unwrap();
+    until(&mut client, "1\r\na\r\n").await;
+    drop(io);
+    assert_eq!(rest(&mut client).await, "", "closed without the chunk that ends a reply");
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_away_is_said_so_and_the_next_request_finds_it_again() {
+    let running = start();
+    let answer = running.ask(&post("/maru/v1/chat", "", "{}")).await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    assert!(answer.contains("urn:maru:problem:unreachable"), "{answer}");
+    assert!(answer.contains("maru status"), "{answer}");
+    assert!(running.ask(&get("/readyz")).await.starts_with("HTTP/1.1 502"));
+    assert!(running.ask(&get("/healthz")).await.starts_with("HTTP/1.1 200"));
+
+    for _restart in 0..2 {
+        let gateway = running.gateway();
+        let mut client = running.send(&get("/maru/v1/keys")).await;
+        let (mut io, ..) = accept(&gateway, "\r\n\r\n").await;
+        io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        assert!(rest(&mut client).await.ends_with("ok"));
+    }
+
+    let gateway = running.gateway();
+    let mut client = running.send(&get("/maru/v1/keys")).await;
+    drop(accept(&gateway, "\r\n\r\n").await);
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_by_name() {
+    let running = start();
+    let gateway = running.gateway();
+    let answer = running.ask(&post("/maru/v1/chat", "", &"x".repeat(1001))).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+
+    let chunked = format!(
+        "POST /maru/v1/chat HTTP/1.1\r\nHost: 100.64.0.1\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+        format!("1f4\r\n{}\r\n", "x".repeat(500)).repeat(3)
+    );
+    let mut client = running.send(chunked.as_bytes()).await;
+    let _io = timeout(SOON, gateway.accept()).await.unwrap().unwrap();
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_it_does_not_relay_never_reaches_the_gateway() {
+    let running = start();
+    let gateway = running.gateway();
+    for (request, status) in [
+        (post("/maru/v1/devices", "", "{}"), 404),
+        (post("/v1/chat/completions", "", "{}"), 404),
+        (get("/maru/v1/chat"), 405),
+        (post("/maru/v1/chat", "Origin: https://evil.example\r\n", "{}"), 403),
+    ] {
+        let answer = running.ask(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+    let waited = timeout(Duration::from_millis(100), gateway.accept()).await;
+    assert!(waited.is_err(), "a connection reached the gateway");
+}
+
+#[test]
+fn settings_are_strict_and_may_be_missing() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(Config::load(root.path(), None).unwrap(), Config::default());
+    let file = root.path().join("telmeet.toml");
+    assert!(matches!(Config::load(root.path(), Some(file.clone())), Err(ConfigError::Read { .. })));
+    std::fs::write(&file, "network = 'haus.example'\nnames = ['chat']\n").unwrap();
+    let config = Config::load(root.path(), Some(file.clone())).unwrap();
+    assert_eq!(config.hosts().collect::<Vec<_>>(), ["chat.haus.example", "chat"]);
+    std::fs::write(&file, "netwrok = 'x'\n").unwrap();
+    let error = Config::load(root.path(), Some(file)).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("netwrok"), "{cause}");
+}
