@@ -1,1 +1,11 @@
-//! The agent's decisions: paths, peers, packet filter, names; no I/O.
+//! The agent's decisions: registration, network map, names, paths, peers, packet filter; no I/O.
+//!
+//! Nothing here opens a socket or reads a clock: the daemon and the device do, and pass
+//! in what they saw and when.
+#![forbid(unsafe_code)]
+
+pub mod filter;
+pub mod names;
+pub mod path;
+pub mod netmap;
+pub mod registration;

@@ -1,0 +1,426 @@
+//! Paths: how packets to one peer travel.
+//!
+//! ```text
+//!               heard by UDP                 heard again, or data
+//!     Relay ──────────────────────▶ Trial ────────────────────────▶ Direct
+//!       ▲                             │                               │
+//!       └──── 5 s without hearing ────┴──── 5 s without an answer ────┘
+//! ```
+//!
+//! "Heard" is an authenticated, fresh WireGuard packet: nothing else moves a path. The relay comes
+//! first and is never given up; UDP is an improvement that must keep proving itself:
+//!
+//! * `Relay`: while a session lives, the candidates are probed with empty packets (keepalives, part
+//!   of WireGuard), so that the peer hears us.
+//! * `Trial`: we heard the peer by UDP, and do not know yet whether it hears us there. We answer
+//!   with an empty packet, and data goes **both** ways (WireGuard drops the second copy), so a path
+//!   that works in one direction only costs nothing but bytes.
+//! * `Direct`: UDP alone. Data that is not answered for 2 s travels both ways again; after 5 s it
+//!   goes by the relay alone. So that an answer is due in time, the side that receives answers
+//!   within a second (WireGuard alone would wait for 10).
+//!
+//! An address that failed is not believed again before a pause, which doubles with each failure.
+//! The caller owns the socket and the clock; disco will give better evidence to the same machine.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// Silence where an answer was due, after which data also goes over the relay.
+pub const SUSPECT_AFTER: Duration = Duration::from_secs(2);
+/// Silence where an answer was due, after which the path is given up.
+pub const SILENCE: Duration = Duration::from_secs(5);
+/// An empty packet is an answer if it comes within this time: shorter than [`PROBE_INTERVAL`], so
+/// that the probe of a peer that does not hear us is not taken for an answer.
+pub const ANSWER_WINDOW: Duration = Duration::from_secs(3);
+/// How long a trial lasts.
+pub const TRIAL: Duration = Duration::from_secs(5);
+/// Pause between two probes of the candidates.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause between two probes after the first [`QUICK_PROBES`].
+pub const PROBE_INTERVAL_SLOW: Duration = Duration::from_secs(30);
+/// Received data is answered after this at the latest, if nothing else was sent.
+pub const ANSWER_DELAY: Duration = Duration::from_secs(1);
+/// A direct path is used at least this often while the session lives: routers forget a quiet UDP
+/// mapping after 30 s.
+pub const KEEP_OPEN: Duration = Duration::from_secs(20);
+/// First pause before a failed address is believed again; doubles up to [`PENALTY_MAX`].
+pub const PENALTY_MIN: Duration = Duration::from_secs(5);
+/// Longest pause.
+pub const PENALTY_MAX: Duration = Duration::from_secs(300);
+/// How many times the candidates are probed in quick succession.
+pub const QUICK_PROBES: u32 = 24;
+/// Candidates kept per peer.
+pub const MAX_CANDIDATES: usize = 16;
+
+/// While a path was heard from within this time, data from another address does not move it.
+const ROAM_AFTER: Duration = Duration::from_secs(1);
+/// A path that is this quiet is left for any other address that is heard.
+const QUIET: Duration = Duration::from_secs(15);
+/// A path that lasted this long clears its failures.
+const PROVEN: Duration = Duration::from_secs(60);
+/// Failed addresses remembered.
+const MAX_PENALTIES: usize = 8;
+
+/// Where a packet came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Over the relay.
+    Relay,
+    /// By UDP from this address.
+    Udp(SocketAddr),
+}
+
+/// What was authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A handshake message.
+    Handshake,
+    /// A packet with content.
+    Data,
+    /// A keepalive.
+    Empty,
+}
+
+/// Which ways a packet is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// By UDP to this address.
+    pub direct: Option<SocketAddr>,
+    /// Over the relay.
+    pub relay: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Relay,
+    Trial {
+        address: SocketAddr,
+        since: Instant,
+    },
+    Direct {
+        address: SocketAddr,
+        since: Instant,
+        heard_at: Instant,
+        /// When the oldest unanswered data was sent.
+        due_since: Option<Instant>,
+        /// Whether the answer is late enough to use the relay beside it.
+        suspect: bool,
+    },
+}
+
+/// A failed address.
+#[derive(Clone, Copy, Debug)]
+struct Penalty {
+    address: SocketAddr,
+    failures: u32,
+    until: Instant,
+}
+
+/// The paths to one peer.
+#[derive(Clone, Debug)]
+pub struct PeerPath {
+    state: State,
+    candidates: Vec<SocketAddr>,
+    /// Where it was reached last: a candidate that nobody listed.
+    last_direct: Option<SocketAddr>,
+    penalties: Vec<Penalty>,
+    probes: u32,
+    /// When the candidates are probed next; `None`: at once.
+    next_probe: Option<Instant>,
+    /// Since when data heard by UDP waits for an answer.
+    answer_owed: Option<Instant>,
+    /// When something was last sent by UDP.
+    sent_direct_at: Option<Instant>,
+}
+
+impl Default for PeerPath {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PeerPath {
+    /// A peer that is reached over the relay.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            state: State::Relay,
+            candidates: Vec::new(),
+            last_direct: None,
+            penalties: Vec::new(),
+            probes: 0,
+            next_probe: None,
+            answer_owed: None,
+            sent_direct_at: None,
+        }
+    }
+
+    /// Replaces the addresses to try; those past [`MAX_CANDIDATES`] are dropped.
+    pub fn set_candidates(&mut self, candidates: &[SocketAddr]) {
+        let mut fresh: Vec<SocketAddr> = Vec::with_capacity(candidates.len().min(MAX_CANDIDATES));
+        for address in candidates {
+            if fresh.len() < MAX_CANDIDATES && is_reachable(*address) && !fresh.contains(address) {
+                fresh.push(*address);
+            }
+        }
+        if fresh.iter().any(|address| !self.candidates.contains(address)) {
+            self.restart_probes();
+        }
+        self.candidates = fresh;
+    }
+
+    /// Which ways data is sent now.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        match self.state {
+            State::Relay => Route { direct: None, relay: true },
+            State::Trial { address, .. } => Route { direct: Some(address), relay: true },
+            State::Direct { address, suspect, .. } => {
+                Route { direct: Some(address), relay: suspect }
+            }
+        }
+    }
+
+    /// The address of a direct path, if there is one.
+    #[must_use]
+    pub fn direct(&self) -> Option<SocketAddr> {
+        match self.state {
+            State::Direct { address, .. } => Some(address),
+            State::Relay | State::Trial { .. } => None,
+        }
+    }
+
+    /// Every address that a handshake initiation is sent to, beside the relay.
+    pub fn fan_out(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let current = self.route().direct.or(self.last_direct);
+        let unlisted = current.filter(|address| !self.candidates.contains(address));
+        unlisted.into_iter().chain(self.candidates.iter().copied())
+    }
+
+    /// Records an authenticated packet. Returns where to send an empty packet at once.
+    pub fn handle_received(
+        &mut self,
+        source: Source,
+        heard: Heard,
+        now: Instant,
+    ) -> Option<SocketAddr> {
+        match source {
+            Source::Relay => self.handle_relayed(heard, now),
+            Source::Udp(address) => {
+                let answer = self.handle_udp(address, heard, now);
+                if heard == Heard::Data && self.route().direct == Some(address) {
+                    self.answer_owed.get_or_insert(now);
+                }
+                answer
+            }
+        }
+    }
+
+    /// Data over the relay though we are direct: the peer does not hear us. Prove the path again.
+    fn handle_relayed(&mut self, heard: Heard, now: Instant) -> Option<SocketAddr> {
+        match self.state {
+            State::Direct { address, since, .. }
+                if heard == Heard::Data && now.saturating_duration_since(since) > SILENCE =>
+            {
+                self.state = State::Trial { address, since: now };
+                Some(address)
+            }
+            State::Direct { .. } | State::Trial { .. } | State::Relay => None,
+        }
+    }
+
+    fn handle_udp(
+        &mut self,
+        address: SocketAddr,
+        heard: Heard,
+        now: Instant,
+    ) -> Option<SocketAddr> {
+        match self.state {
+            State::Relay => self.hear_new(address, heard, now),
+            State::Trial { address: tried, since } if tried == address => {
+                let answered = now.saturating_duration_since(since) <= ANSWER_WINDOW;
+                (answered || heard == Heard::Data).then(|| self.go_direct(address, now))
+            }
+            State::Trial { .. } if heard == Heard::Data => self.hear_new(address, heard, now),
+            State::Trial { .. } => None,
+            State::Direct { address: current, .. } if current == address => {
+                self.hear_current(heard, now);
+                None
+            }
+            State::Direct { heard_at, suspect, .. } => {
+                let quiet = now.saturating_duration_since(heard_at);
+                let moved = match heard {
+                    Heard::Data | Heard::Handshake => quiet > ROAM_AFTER,
+                    Heard::Empty => suspect || quiet > QUIET,
+                };
+                if moved { self.hear_new(address, heard, now) } else { None }
+            }
+        }
+    }
+
+    /// An address that is not in use was heard from.
+    fn hear_new(&mut self, address: SocketAddr, heard: Heard, now: Instant) -> Option<SocketAddr> {
+        if self.is_penalized(address, now) {
+            return None;
+        }
+        // A peer sends data by UDP only after it heard us by UDP.
+        if heard == Heard::Data {
+            return Some(self.go_direct(address, now));
+        }
+        self.state = State::Trial { address, since: now };
+        Some(address)
+    }
+
+    fn hear_current(&mut self, heard: Heard, now: Instant) {
+        if let State::Direct { heard_at, due_since, suspect, .. } = &mut self.state {
+            *heard_at = now;
+            let in_time =
+                due_since.is_some_and(|due| now.saturating_duration_since(due) <= ANSWER_WINDOW);
+            if in_time || heard != Heard::Empty {
+                *due_since = None;
+                *suspect = false;
+            }
+        }
+    }
+
+    fn go_direct(&mut self, address: SocketAddr, now: Instant) -> SocketAddr {
+        self.state =
+            State::Direct { address, since: now, heard_at: now, due_since: None, suspect: false };
+        self.last_direct = Some(address);
+        self.restart_probes();
+        address
+    }
+
+    /// Records that data was sent along [`Self::route`].
+    pub fn handle_sent_data(&mut self, now: Instant) {
+        if let State::Direct { due_since, .. } = &mut self.state {
+            due_since.get_or_insert(now);
+        }
+        self.handle_sent(now);
+    }
+
+    /// Records that anything was sent along [`Self::route`].
+    pub fn handle_sent(&mut self, now: Instant) {
+        if self.route().direct.is_some() {
+            self.answer_owed = None;
+            self.sent_direct_at = Some(now);
+        }
+    }
+
+    /// Records that a new session was made: the candidates are probed soon.
+    pub fn handle_session(&mut self) {
+        self.restart_probes();
+    }
+
+    /// Advances to `now`; to be called about four times a second. `live` says whether there is a
+    /// session. Appends the addresses to send an empty packet to.
+    pub fn handle_timeout(&mut self, live: bool, now: Instant, probes: &mut Vec<SocketAddr>) {
+        match self.state {
+            State::Relay => {}
+            State::Trial { address, since } => {
+                if now.saturating_duration_since(since) >= TRIAL {
+                    self.give_up(address, now);
+                }
+            }
+            State::Direct { address, since, due_since, .. } => {
+                self.check_direct(address, since, due_since, now);
+            }
+        }
+        if !live {
+            if self.state != State::Relay {
+                self.state = State::Relay;
+                self.restart_probes();
+            }
+            self.answer_owed = None;
+            return;
+        }
+        match self.direct() {
+            Some(address) => self.keep_open(address, now, probes),
+            None if self.state == State::Relay => self.probe(now, probes),
+            None => {}
+        }
+    }
+
+    fn check_direct(
+        &mut self,
+        address: SocketAddr,
+        since: Instant,
+        due_since: Option<Instant>,
+        now: Instant,
+    ) {
+        let waiting = due_since.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        if waiting >= SILENCE {
+            self.give_up(address, now);
+            return;
+        }
+        if let State::Direct { suspect, .. } = &mut self.state {
+            *suspect = waiting >= SUSPECT_AFTER;
+        }
+        if now.saturating_duration_since(since) >= PROVEN && due_since.is_none() {
+            self.penalties.retain(|penalty| penalty.address != address);
+        }
+    }
+
+    /// The answer that is owed, or a sign of life that keeps routers from forgetting us.
+    fn keep_open(&mut self, address: SocketAddr, now: Instant, probes: &mut Vec<SocketAddr>) {
+        let past = |at: Option<Instant>, limit: Duration| {
+            at.is_some_and(|at| now.saturating_duration_since(at) >= limit)
+        };
+        let idle = self.sent_direct_at.is_none() || past(self.sent_direct_at, KEEP_OPEN);
+        if idle || past(self.answer_owed, ANSWER_DELAY) {
+            self.handle_sent(now);
+            probes.push(address);
+        }
+    }
+
+    fn probe(&mut self, now: Instant, probes: &mut Vec<SocketAddr>) {
+        if self.next_probe.is_some_and(|at| at > now) {
+            return;
+        }
+        probes.extend(self.fan_out());
+        self.probes = self.probes.saturating_add(1);
+        let pause = if self.probes < QUICK_PROBES { PROBE_INTERVAL } else { PROBE_INTERVAL_SLOW };
+        self.next_probe = Some(now + pause);
+    }
+
+    /// Probes start again, but never closer to the last than [`PROBE_INTERVAL`].
+    fn restart_probes(&mut self) {
+        if self.probes >= QUICK_PROBES {
+            self.next_probe = None;
+        }
+        self.probes = 0;
+    }
+
+    fn give_up(&mut self, address: SocketAddr, now: Instant) {
+        self.state = State::Relay;
+        self.answer_owed = None;
+        self.restart_probes();
+        let failures = self
+            .penalties
+            .iter()
+            .find(|penalty| penalty.address == address)
+            .map_or(0, |penalty| penalty.failures);
+        self.penalties.retain(|penalty| penalty.address != address);
+        if self.penalties.len() >= MAX_PENALTIES {
+            self.penalties.remove(0);
+        }
+        let pause = PENALTY_MIN.saturating_mul(2_u32.saturating_pow(failures)).min(PENALTY_MAX);
+        let failures = failures.saturating_add(1);
+        self.penalties.push(Penalty { address, failures, until: now + pause });
+    }
+
+    fn is_penalized(&self, address: SocketAddr, now: Instant) -> bool {
+        self.penalties.iter().any(|penalty| penalty.address == address && penalty.until > now)
+    }
+}
+
+/// Whether a candidate can be an address of another machine or process.
+fn is_reachable(address: SocketAddr) -> bool {
+    let ip = address.ip();
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
+}
+
+#[cfg(test)]
+mod tests;
