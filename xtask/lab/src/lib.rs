@@ -1,1 +1,57 @@
-//! Named network and mount namespaces for tests, demos and benches.
+//! Named machines made of namespaces, for tests, demonstrations and benches.
+//!
+//! A [`Machine`] has a network, a mount and a process namespace of its own: other interfaces, an own
+//! `/run`, an own writable layer over `/etc` (so its resolver is not the host's) and an own set of
+//! processes. Nothing has a name on the host: interfaces are made inside, and a machine holds on to a
+//! pipe of the process that made it, so that everything in it ends when that process ends, however
+//! that happens. It needs root, and `bash`, `unshare`, `nsenter`, `mount` and `ip`.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! let home = lab::Machine::new("home")?;
+//! let laptop = lab::Machine::new("laptop")?;
+//! lab::link((&home, "eth0", "10.0.0.1/24"), (&laptop, "eth0", "10.0.0.2/24"))?;
+//! laptop.sh("ping -c1 10.0.0.1")?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod clean;
+mod machine;
+mod process;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+pub use machine::{Machine, link};
+pub use process::Process;
+
+/// The folder with the workspace's binaries, found from the running test or tool.
+///
+/// # Errors
+///
+/// The running program lies in no target folder.
+pub fn binaries() -> Result<PathBuf> {
+    let exe = std::env::current_exe().context("no path of the running program")?;
+    let mut dir = exe.parent().context("the program has no folder")?;
+    if dir.ends_with("deps") {
+        dir = dir.parent().context("the program's folder has no parent")?;
+    }
+    Ok(dir.to_owned())
+}
+
+/// The path of one of the workspace's binaries.
+///
+/// # Errors
+///
+/// It was not built; the error says how to.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let path = binaries()?.join(name);
+    anyhow::ensure!(
+        path.exists(),
+        "{} is missing: cargo build --release --workspace",
+        path.display()
+    );
+    Ok(path)
+}
