@@ -1,1 +1,22 @@
-//! The coordinator's decisions: registration, address allocation, map building; no I/O.
+//! The coordinator's decisions: who becomes a node, with which address and name, and what each node's map holds.
+//!
+//! No I/O and no clock: the server reads what is known inside a transaction, asks here, and writes the answer in the
+//! same transaction.
+//!
+//! * [`model`]: what is known of nodes and of devices that wait.
+//! * [`key`]: pre-auth keys.
+//! * [`registration`]: [`registration::decide`], what a request to register leads to.
+//! * [`address`], [`name`]: what a new node gets.
+//! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
+//! * [`time`]: times on the wire.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod key;
+pub mod map;
+pub mod model;
+pub mod name;
+pub mod network;
+pub mod policy;
+pub mod registration;
+pub mod time;

@@ -1,0 +1,107 @@
+//! Pre-auth keys: what lets a device register without a person at it.
+//!
+//! The key is shown once. Stored is its SHA-256: with 192 random bits in it, there is nothing to guess and no need for
+//! a slow hash.
+
+use coordinator_api::{KeyState, Secret};
+use sha2::{Digest, Sha256};
+
+use crate::{model::Owner, time::Millis};
+
+/// What every key begins with.
+pub const PREFIX: &str = "marukey-";
+
+/// Random bytes in a key.
+pub const RANDOM_LEN: usize = 24;
+
+/// Longest text that is looked up as a key.
+const TEXT_MAX: usize = 256;
+
+/// What is stored instead of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+/// Writes a key.
+#[must_use]
+pub fn format(random: &[u8; RANDOM_LEN]) -> Secret {
+    Secret::new(format!("{PREFIX}{}", hex::encode(random)))
+}
+
+/// Hashes a key as it was sent; `None` for a text that is no key of ours.
+#[must_use]
+pub fn hash(text: &str) -> Option<KeyHash> {
+    let text = text.trim();
+    (text.len() <= TEXT_MAX && text.starts_with(PREFIX))
+        .then(|| KeyHash(Sha256::digest(text).into()))
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreAuthKey {
+    /// Its number.
+    pub id: u64,
+    /// To whom its devices belong.
+    pub owner: Owner,
+    /// Whether more than one registration may use it.
+    pub reusable: bool,
+    /// Whether its devices are removed soon after they disconnect.
+    pub ephemeral: bool,
+    /// Whether its devices need no approval.
+    pub pre_approved: bool,
+    /// When it was created.
+    pub created: Millis,
+    /// From when on it cannot be used.
+    pub expires: Millis,
+    /// How many registrations used it.
+    pub uses: u64,
+}
+
+impl PreAuthKey {
+    /// Whether it can be used at `now`.
+    #[must_use]
+    pub fn state(&self, now: Millis) -> KeyState {
+        if self.uses > 0 && !self.reusable {
+            KeyState::Used
+        } else if self.expires <= now {
+            KeyState::Expired
+        } else {
+            KeyState::Valid
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_recognised_by_its_hash_and_nothing_else_is() {
+        let key = format(&[7; RANDOM_LEN]);
+
+        assert!(key.reveal().starts_with("marukey-0707"));
+        assert!(!key.reveal().contains('.'), "the parts of an invitation are separated by dots");
+        assert_eq!(hash(key.reveal()), hash(&format!(" {}\n", key.reveal())));
+        assert_ne!(hash(key.reveal()), hash(format(&[8; RANDOM_LEN]).reveal()));
+        assert_eq!(hash("tskey-auth-1"), None);
+        assert_eq!(hash(&format!("{PREFIX}{}", "0".repeat(300))), None);
+    }
+
+    #[test]
+    fn a_key_ends_by_use_or_by_time() {
+        let key = PreAuthKey {
+            id: 1,
+            owner: Owner::User(1),
+            reusable: false,
+            ephemeral: false,
+            pre_approved: true,
+            created: 0,
+            expires: 100,
+            uses: 0,
+        };
+
+        assert_eq!(key.state(99), KeyState::Valid);
+        assert_eq!(key.state(100), KeyState::Expired);
+        assert_eq!(PreAuthKey { uses: 1, ..key.clone() }.state(99), KeyState::Used);
+        assert_eq!(PreAuthKey { uses: 9, reusable: true, ..key }.state(99), KeyState::Valid);
+    }
+}

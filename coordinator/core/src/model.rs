@@ -1,0 +1,168 @@
+//! What the coordinator knows.
+
+use std::net::SocketAddr;
+
+use control_protocol::{
+    key::{DiscoPublic, MachinePublic, NodePublic},
+    map::{CapMap, Hostinfo, RegionId},
+};
+
+use crate::{address::Addresses, time::Millis};
+
+/// Number of a node, and before that of the device that waits to become it.
+pub type NodeId = u64;
+
+/// Number of a user.
+pub type UserId = u64;
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its number.
+    pub id: UserId,
+    /// Login name.
+    pub name: String,
+    /// When it was created.
+    pub created: Millis,
+}
+
+/// To whom a node belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// To a person.
+    User(UserId),
+    /// To nobody: it serves, under these tags, sorted.
+    Tags(Vec<String>),
+}
+
+impl Owner {
+    /// Owner by tags, which are sorted and freed of doubles.
+    #[must_use]
+    pub fn tags(mut tags: Vec<String>) -> Self {
+        tags.sort();
+        tags.dedup();
+        Self::Tags(tags)
+    }
+
+    /// The person, unless it is tagged.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::User(id) => Some(*id),
+            Self::Tags(_) => None,
+        }
+    }
+
+    /// The tags; none for a person's node.
+    #[must_use]
+    pub fn tag_list(&self) -> &[String] {
+        match self {
+            Self::User(_) => &[],
+            Self::Tags(tags) => tags,
+        }
+    }
+}
+
+/// Keys of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// Of the machine, from the Noise handshake alone.
+    pub machine: MachinePublic,
+    /// Of the node.
+    pub node: NodePublic,
+    /// For path discovery; the zero key if it has none.
+    pub disco: DiscoPublic,
+}
+
+/// Times of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// When it was approved.
+    pub created: Millis,
+    /// When its node key expires; `None`: never.
+    pub expires: Option<Millis>,
+    /// When it was last connected, as far as it is stored.
+    pub last_seen: Option<Millis>,
+    /// Whether it is removed soon after it disconnects.
+    pub ephemeral: bool,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Claims {
+    /// Where it can be reached directly.
+    pub endpoints: Vec<SocketAddr>,
+    /// Its home relay region; 0: none known.
+    pub home_derp: RegionId,
+    /// Its capability version.
+    pub version: u32,
+    /// The rest.
+    pub hostinfo: Hostinfo,
+}
+
+/// A node: a device that was approved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Counts its changes; what was read is written back only over the same one.
+    pub revision: i64,
+    /// Name for programs, never used again.
+    pub stable_id: String,
+    /// DNS label.
+    pub name: String,
+    /// To whom it belongs.
+    pub owner: Owner,
+    /// Its keys.
+    pub keys: Keys,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Its times.
+    pub life: Life,
+    /// What it says of itself.
+    pub claims: Claims,
+    /// What the admin says of it to all its peers.
+    pub capabilities: CapMap,
+}
+
+impl Node {
+    /// Whether its node key has expired at `now`.
+    #[must_use]
+    pub fn is_expired(&self, now: Millis) -> bool {
+        self.life.expires.is_some_and(|at| at <= now)
+    }
+}
+
+/// A device that waits for the admin. It has no address and no name, and it is in no map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    /// Its number, which the node keeps.
+    pub id: NodeId,
+    /// Random last part of its `AuthURL`.
+    pub ticket: String,
+    /// Its machine key.
+    pub machine: MachinePublic,
+    /// Its node key.
+    pub node_key: NodePublic,
+    /// What it says of itself.
+    pub hostinfo: Hostinfo,
+    /// The pre-auth key that it used, and whose device that makes it.
+    pub key: Option<(u64, Owner)>,
+    /// The node that it was, and becomes again with the approval.
+    pub replaces: Option<NodeId>,
+    /// Whether it is removed soon after it disconnects.
+    pub ephemeral: bool,
+    /// When it registered.
+    pub created: Millis,
+    /// When it last asked.
+    pub asked: Millis,
+}
+
+/// An extra DNS name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// DNS label.
+    pub name: String,
+    /// Whose addresses it has.
+    pub node: NodeId,
+}

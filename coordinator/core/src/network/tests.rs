@@ -1,0 +1,225 @@
+use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
+
+use control_protocol::{
+    key::{DiscoPublic, MachinePublic, NodePublic},
+    map::{CapMap, DerpMap},
+};
+use proptest::prelude::*;
+
+use super::{Compiled, Entry, Input, TAGGED};
+use crate::{
+    address::Addresses,
+    map::{Session, View},
+    model::{Claims, Keys, Life, Node, Owner, Record, User},
+    policy::Sources,
+};
+
+const NOW: i64 = 1_000_000;
+
+pub(crate) fn node(id: u64, owner: Owner) -> Node {
+    let byte = u8::try_from(id).unwrap();
+    Node {
+        id,
+        revision: 0,
+        stable_id: format!("n{id}"),
+        name: format!("node-{id}"),
+        owner,
+        keys: Keys {
+            machine: MachinePublic::from_bytes([byte; 32]),
+            node: NodePublic::from_bytes([byte; 32]),
+            disco: DiscoPublic::default(),
+        },
+        addresses: Addresses::of(Ipv4Addr::new(100, 64, 0, byte)),
+        life: Life { created: 0, expires: None, last_seen: Some(5), ephemeral: false },
+        claims: Claims::default(),
+        capabilities: CapMap::new(),
+    }
+}
+
+/// A network whose node n lets in the nodes `lets_in[n - 1]`.
+fn network(nodes: &[Node], lets_in: &[&[u64]]) -> Compiled {
+    let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
+    let records = [Record { name: "chat".to_owned(), node: 1 }];
+    let mut compiled = Compiled::build(
+        &Input {
+            domain: "maru.internal",
+            users: &users,
+            nodes,
+            records: &records,
+            policy: &acl::Policy::parse("{}").unwrap(),
+            policy_revision: 1,
+            online: &BTreeSet::from([1]),
+            derp: Arc::new(DerpMap::default()),
+            now: NOW,
+        },
+        None,
+    );
+    for (index, from) in lets_in.iter().enumerate() {
+        let id = u64::try_from(index).unwrap() + 1;
+        let rule = acl::Rule {
+            src_ips: from.iter().map(|id| format!("100.64.0.{id}")).collect(),
+            dst_ports: vec![acl::DstPort { ip: "*".to_owned(), first: 0, last: 65535 }],
+            ip_proto: Vec::new(),
+            cap_grant: Vec::new(),
+        };
+        let rules = crate::policy::to_wire(&rule);
+        if let Some(entry) = compiled.entries.get_mut(&id) {
+            entry.lets_in = Arc::new(Sources::of(&rules));
+            entry.rules = Arc::new(rules);
+        }
+    }
+    compiled
+}
+
+fn peers(view: &View) -> Vec<i64> {
+    view.peers.keys().copied().collect()
+}
+
+#[test]
+fn nodes_see_each_other_if_either_may_talk() {
+    let nodes = [
+        node(1, Owner::tags(vec!["tag:home".to_owned()])),
+        node(2, Owner::User(1)),
+        node(3, Owner::User(1)),
+    ];
+
+    let compiled = network(&nodes, &[&[2], &[], &[]]);
+
+    assert_eq!(peers(&compiled.view(1).unwrap()), [2]);
+    assert_eq!(peers(&compiled.view(2).unwrap()), [1]);
+    assert_eq!(peers(&compiled.view(3).unwrap()), [0_i64; 0]);
+    assert_eq!(compiled.view(4), None);
+}
+
+#[test]
+fn an_expired_node_is_in_no_map_and_has_none() {
+    let mut expired = node(2, Owner::User(1));
+    expired.life.expires = Some(NOW);
+
+    let compiled = network(&[node(1, Owner::User(1)), expired], &[&[2], &[1]]);
+
+    assert_eq!(peers(&compiled.view(1).unwrap()), [0_i64; 0]);
+    assert_eq!(compiled.view(2), None);
+}
+
+#[test]
+fn a_record_follows_its_node_and_is_told_to_those_who_see_it() {
+    let nodes = [
+        node(1, Owner::tags(vec!["tag:home".to_owned()])),
+        node(2, Owner::User(1)),
+        node(3, Owner::User(1)),
+    ];
+    let compiled = network(&nodes, &[&[2], &[], &[]]);
+
+    let records = compiled.view(2).unwrap().dns.extra_records;
+
+    assert_eq!(records.len(), 2);
+    assert_eq!(
+        (records[0].name.as_str(), records[0].value.as_str()),
+        ("chat.maru.internal", "100.64.0.1")
+    );
+    assert_eq!(
+        (records[1].r#type.as_str(), records[1].value.as_str()),
+        ("AAAA", "fd7a:115c:a1e0::6440:1")
+    );
+    assert!(compiled.view(3).unwrap().dns.extra_records.is_empty());
+}
+
+#[test]
+fn a_node_is_written_as_clients_want_it() {
+    let nodes = [node(1, Owner::tags(vec!["tag:home".to_owned()])), node(2, Owner::User(1))];
+    let compiled = network(&nodes, &[&[2], &[]]);
+
+    let view = compiled.view(2).unwrap();
+    let home = &view.peers[&1];
+
+    assert_eq!(home.name, "node-1.maru.internal.");
+    assert_eq!(home.user, TAGGED.0);
+    assert_eq!(home.tags, ["tag:home"]);
+    assert_eq!((home.online, home.last_seen.as_deref()), (Some(true), None));
+    assert_eq!(view.node.last_seen.as_deref(), Some("1970-01-01T00:00:00Z"));
+    assert_eq!(view.profiles.keys().copied().collect::<Vec<_>>(), [1, TAGGED.0]);
+}
+
+#[test]
+fn what_did_not_change_is_not_made_again() {
+    let nodes = [node(1, Owner::User(1)), node(2, Owner::User(1))];
+    let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
+    let policy = acl::Policy::parse("{}").unwrap();
+    let input = Input {
+        domain: "maru.internal",
+        users: &users,
+        nodes: &nodes,
+        records: &[],
+        policy: &policy,
+        policy_revision: 1,
+        online: &BTreeSet::new(),
+        derp: Arc::new(DerpMap::default()),
+        now: NOW,
+    };
+    let before = Compiled::build(&input, None);
+
+    let kept = |compiled: &Compiled| -> Vec<(bool, bool)> {
+        let pairs = before.entries.values().zip(compiled.entries.values());
+        pairs
+            .map(|(a, b): (&Entry, &Entry)| {
+                (Arc::ptr_eq(&a.rules, &b.rules), Arc::ptr_eq(&a.wire, &b.wire))
+            })
+            .collect()
+    };
+    assert_eq!(kept(&Compiled::build(&input, Some(&before))), [(true, true), (true, true)]);
+    let online = Input { online: &BTreeSet::from([2]), ..input.clone() };
+    assert_eq!(kept(&Compiled::build(&online, Some(&before))), [(true, true), (true, false)]);
+    let policy = Input { policy_revision: 2, ..input };
+    assert_eq!(kept(&Compiled::build(&policy, Some(&before))), [(false, true), (false, true)]);
+}
+
+proptest! {
+    /// Visibility is mutual whatever the rules say, and nobody sees a node that lets nobody in and is let in by nobody.
+    #[test]
+    fn seeing_is_mutual(edges in prop::collection::vec((1_u64..6, 1_u64..6), 0..12)) {
+        let nodes: Vec<Node> = (1..6).map(|id| node(id, Owner::User(1))).collect();
+        let lets_in: Vec<Vec<u64>> = (1..6)
+            .map(|id| edges.iter().filter(|(to, _)| *to == id).map(|(_, from)| *from).collect())
+            .collect();
+        let slices: Vec<&[u64]> = lets_in.iter().map(Vec::as_slice).collect();
+        let compiled = network(&nodes, &slices);
+
+        for a in 1..6_u64 {
+            for b in (1..6_u64).filter(|b| *b != a) {
+                let sees = |x: u64, y: u64| compiled.view(x).unwrap().peers.contains_key(&i64::try_from(y).unwrap());
+                let may = edges.contains(&(a, b)) || edges.contains(&(b, a));
+                prop_assert_eq!(sees(a, b), may);
+                prop_assert_eq!(sees(b, a), may);
+            }
+        }
+    }
+
+    /// A client that applies every response holds exactly the view, however the network changed.
+    #[test]
+    fn deltas_add_up_to_the_view(steps in prop::collection::vec(prop::collection::vec((1_u64..6, 1_u64..6), 0..12), 1..6)) {
+        let nodes: Vec<Node> = (1..6).map(|id| node(id, Owner::User(1))).collect();
+        let mut session = Session::new();
+        let mut held = std::collections::BTreeMap::new();
+        for edges in steps {
+            let lets_in: Vec<Vec<u64>> = (1..6)
+                .map(|id| edges.iter().filter(|(to, _)| *to == id).map(|(_, from)| *from).collect())
+                .collect();
+            let slices: Vec<&[u64]> = lets_in.iter().map(Vec::as_slice).collect();
+            let view = network(&nodes, &slices).view(1).unwrap();
+
+            if let Some(response) = session.next(view.clone(), NOW) {
+                for peer in response.peers.into_iter().flatten().chain(response.peers_changed) {
+                    held.insert(peer.id, peer);
+                }
+                for id in response.peers_removed {
+                    prop_assert!(held.remove(&id).is_some(), "a peer was removed that was never told");
+                }
+            }
+
+            let told: Vec<_> = view.peers.iter().map(|(id, peer)| (*id, control_protocol::map::Node::clone(peer))).collect();
+            prop_assert_eq!(held.clone().into_iter().collect::<Vec<_>>(), told);
+            prop_assert_eq!(session.next(view, NOW), None, "the same view was told twice");
+        }
+    }
+}

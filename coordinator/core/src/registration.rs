@@ -1,0 +1,253 @@
+//! What a request to register leads to.
+//!
+//! ```text
+//!                  good pre-approved key                       expiry, logout
+//!   unknown ───────────────────────────────▶ node ─────────────────────────────▶ expired
+//!      │                                       ▲ ▲                                  │
+//!      └──────────────▶ waiting ───────────────┘ └──────────────────────────────────┘
+//!        no key, or one     │      approval          good pre-approved key, or waiting
+//!        that needs it      └────▶ (forgotten: rejected, or nobody came)
+//! ```
+//!
+//! The machine key is the one that the Noise handshake proved. A node key that is known under another machine key is
+//! refused on every path: node keys are public, so whoever sends one has shown nothing.
+
+use control_protocol::key::{MachinePublic, NodePublic};
+use coordinator_api::KeyState;
+
+use crate::{
+    key::PreAuthKey,
+    model::{Node, NodeId, Owner, Pending},
+    time::Millis,
+};
+
+/// How many devices may wait that came without a key; anyone can make one.
+pub const WAITING_MAX: usize = 64;
+
+/// How long a device that came without a key is remembered after it last asked.
+pub const WAITING_FORGOTTEN_AFTER: Millis = 60 * 60 * 1000;
+
+/// A request to register, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Whom the Noise handshake proved.
+    pub machine: MachinePublic,
+    /// The key to register.
+    pub node_key: NodePublic,
+    /// The key that it replaces.
+    pub old_node_key: Option<NodePublic>,
+    /// When the node wants the key to end.
+    pub expiry: Option<Millis>,
+    /// Whether it only waits for an earlier request's approval.
+    pub is_followup: bool,
+}
+
+/// The pre-auth key in a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// None was sent.
+    Nothing,
+    /// One that is not known.
+    Unknown,
+    /// One that is known, still good or not.
+    Key(&'a PreAuthKey),
+}
+
+/// What is stored that has to do with a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The node under the request's node key.
+    pub node: Option<&'a Node>,
+    /// The node under the request's old node key.
+    pub old: Option<&'a Node>,
+    /// All nodes of the request's machine key.
+    pub of_machine: &'a [Node],
+    /// The device that waits under the request's node key.
+    pub pending: Option<&'a Pending>,
+    /// How many devices wait that came without a key.
+    pub waiting: usize,
+    /// The request's pre-auth key.
+    pub given: Given<'a>,
+}
+
+/// When the node key of a node ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyLife {
+    /// When it ended before.
+    Same,
+    /// One life from now.
+    New,
+}
+
+/// What the request leads to. The caller writes it in the transaction that read [`Known`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The node ends its key.
+    Logout(NodeId),
+    /// The node, an ephemeral one, leaves for good.
+    Forget(NodeId),
+    /// There is nothing to log out of.
+    LoggedOut,
+    /// It is a node already.
+    Refresh(NodeId),
+    /// Its key has expired: it must come with another, or with a pre-auth key.
+    Expired,
+    /// The node goes on under the request's node key.
+    Replace {
+        /// The node.
+        node: NodeId,
+        /// The pre-auth key to use up for that.
+        key: Option<u64>,
+        /// When the new key ends.
+        life: KeyLife,
+    },
+    /// It becomes a node by this pre-auth key, which is used up by it.
+    Admit {
+        /// The pre-auth key.
+        key: u64,
+    },
+    /// It begins to wait, or, where it waits already, goes on with a key.
+    Await {
+        /// The pre-auth key to use up.
+        key: Option<u64>,
+        /// The node that it becomes again with the approval.
+        replaces: Option<NodeId>,
+    },
+    /// It waits already.
+    StillWaiting,
+}
+
+/// Why a device was turned away. Nothing changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The node key is no key, or not this machine's.
+    #[error("the node key does not belong to this machine")]
+    NodeKey,
+    /// The pre-auth key is unknown, used up or expired: the device is not told which.
+    #[error("the pre-auth key is not valid: ask the admin for another")]
+    Key,
+    /// Too many devices wait.
+    #[error("too many devices wait for approval: ask the admin for an invitation")]
+    Full,
+    /// The admin rejected it, or it was forgotten.
+    #[error("the registration was rejected, or waited too long: register again")]
+    Rejected,
+}
+
+/// Decides what a request to register leads to.
+///
+/// # Errors
+///
+/// A [`Refusal`], which changes nothing.
+pub fn decide(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decision, Refusal> {
+    let foreign = |machine: MachinePublic| machine != request.machine;
+    if request.node_key.is_zero()
+        || known.node.is_some_and(|node| foreign(node.keys.machine))
+        || known.old.is_some_and(|node| foreign(node.keys.machine))
+        || known.pending.is_some_and(|pending| foreign(pending.machine))
+    {
+        return Err(Refusal::NodeKey);
+    }
+    // A logout carries a pre-auth key as well if the client was started with one: the time is looked at first.
+    if request.expiry.is_some_and(|at| at <= now) {
+        return Ok(logout(known.node));
+    }
+    if let Some(node) = known.node.filter(|node| !node.is_expired(now)) {
+        // A client that restarts sends the key that it once used, or none.
+        return Ok(Decision::Refresh(node.id));
+    }
+    match good_key(known, now) {
+        Some(key) if key.pre_approved => Ok(admit(known, key)),
+        Some(key) => {
+            let replaces = former(known, key).map(|node| node.id);
+            Ok(Decision::Await { key: Some(key.id), replaces })
+        }
+        None => without_key(request, known, now),
+    }
+}
+
+fn logout(node: Option<&Node>) -> Decision {
+    match node {
+        Some(node) if node.life.ephemeral => Decision::Forget(node.id),
+        Some(node) => Decision::Logout(node.id),
+        None => Decision::LoggedOut,
+    }
+}
+
+fn good_key<'a>(known: &Known<'a>, now: Millis) -> Option<&'a PreAuthKey> {
+    match known.given {
+        Given::Key(key) if key.state(now) == KeyState::Valid && !has_used(known, key) => Some(key),
+        Given::Key(_) | Given::Unknown | Given::Nothing => None,
+    }
+}
+
+/// Whether the device waits because of this very key.
+fn has_used(known: &Known<'_>, key: &PreAuthKey) -> bool {
+    known.pending.and_then(|pending| pending.key.as_ref()).is_some_and(|(id, _)| *id == key.id)
+}
+
+/// The node that this device was, if the key makes it the same owner's.
+fn former<'a>(known: &Known<'a>, key: &PreAuthKey) -> Option<&'a Node> {
+    let candidates = known.node.into_iter().chain(known.old).chain(known.of_machine);
+    candidates.into_iter().find(|node| node.owner == key.owner)
+}
+
+fn admit(known: &Known<'_>, key: &PreAuthKey) -> Decision {
+    match former(known, key) {
+        Some(node) => Decision::Replace { node: node.id, key: Some(key.id), life: KeyLife::New },
+        None => Decision::Admit { key: key.id },
+    }
+}
+
+fn without_key(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decision, Refusal> {
+    // A key may change without the admin, its life not: otherwise it would never end.
+    if let Some(old) = known.old.filter(|node| !node.is_expired(now) && known.node.is_none()) {
+        return Ok(Decision::Replace { node: old.id, key: None, life: KeyLife::Same });
+    }
+    let is_bad = match known.given {
+        Given::Key(key) => !has_used(known, key),
+        Given::Unknown => true,
+        Given::Nothing => false,
+    };
+    if known.pending.is_some() && !is_bad {
+        return Ok(Decision::StillWaiting);
+    }
+    if known.node.is_some() {
+        return Ok(Decision::Expired);
+    }
+    if is_bad {
+        return Err(Refusal::Key);
+    }
+    if request.is_followup {
+        return Err(Refusal::Rejected);
+    }
+    if known.waiting >= WAITING_MAX {
+        return Err(Refusal::Full);
+    }
+    Ok(Decision::Await { key: None, replaces: known.old.map(|node| node.id) })
+}
+
+/// What an approval leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// To whom the node belongs.
+    pub owner: Owner,
+    /// The node that goes on under the new node key; `None`: a new one.
+    pub replaces: Option<NodeId>,
+}
+
+/// Decides to whom a device belongs that the admin approves, and whether it was a node before.
+///
+/// What the admin says counts first, then the pre-auth key, then who owned the node that it was. `None`: nobody said.
+#[must_use]
+pub fn approve(pending: &Pending, asked: Option<Owner>, of_machine: &[Node]) -> Option<Approved> {
+    let was = pending.replaces.and_then(|id| of_machine.iter().find(|node| node.id == id));
+    let by_key = || pending.key.as_ref().map(|(_, owner)| owner.clone());
+    let owner = asked.or_else(by_key).or_else(|| was.map(|node| node.owner.clone()))?;
+    let replaces =
+        was.into_iter().chain(of_machine).find(|node| node.owner == owner).map(|node| node.id);
+    Some(Approved { owner, replaces })
+}
+
+#[cfg(test)]
+mod tests;

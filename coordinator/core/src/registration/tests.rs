@@ -1,0 +1,274 @@
+use std::net::Ipv4Addr;
+
+use control_protocol::{
+    key::{DiscoPublic, MachinePublic, NodePublic},
+    map::{CapMap, Hostinfo},
+};
+use proptest::prelude::*;
+
+use super::{Decision, Given, KeyLife, Known, Refusal, Request, WAITING_MAX, approve, decide};
+use crate::{
+    address::Addresses,
+    key::PreAuthKey,
+    model::{Claims, Keys, Life, Node, Owner, Pending},
+};
+
+const NOW: i64 = 1_000_000;
+
+fn machine(byte: u8) -> MachinePublic {
+    MachinePublic::from_bytes([byte; 32])
+}
+
+fn node_key(byte: u8) -> NodePublic {
+    NodePublic::from_bytes([byte; 32])
+}
+
+fn request() -> Request {
+    Request {
+        machine: machine(1),
+        node_key: node_key(1),
+        old_node_key: None,
+        expiry: None,
+        is_followup: false,
+    }
+}
+
+fn node(expires: Option<i64>) -> Node {
+    Node {
+        id: 7,
+        revision: 0,
+        stable_id: "n7".to_owned(),
+        name: "laptop".to_owned(),
+        owner: Owner::User(1),
+        keys: Keys { machine: machine(1), node: node_key(1), disco: DiscoPublic::default() },
+        addresses: Addresses::of(Ipv4Addr::new(100, 64, 0, 1)),
+        life: Life { created: 0, expires, last_seen: None, ephemeral: false },
+        claims: Claims::default(),
+        capabilities: CapMap::new(),
+    }
+}
+
+fn key() -> PreAuthKey {
+    PreAuthKey {
+        id: 3,
+        owner: Owner::User(1),
+        reusable: false,
+        ephemeral: false,
+        pre_approved: true,
+        created: 0,
+        expires: NOW + 1,
+        uses: 0,
+    }
+}
+
+fn pending(key: Option<u64>) -> Pending {
+    Pending {
+        id: 9,
+        ticket: "t".to_owned(),
+        machine: machine(1),
+        node_key: node_key(1),
+        hostinfo: Hostinfo::default(),
+        key: key.map(|id| (id, Owner::User(1))),
+        replaces: None,
+        ephemeral: false,
+        created: 0,
+        asked: 0,
+    }
+}
+
+fn nothing() -> Known<'static> {
+    Known {
+        node: None,
+        old: None,
+        of_machine: &[],
+        pending: None,
+        waiting: 0,
+        given: Given::Nothing,
+    }
+}
+
+#[test]
+fn a_stranger_waits_and_is_told_so_again() {
+    let waiting = pending(None);
+
+    assert_eq!(
+        decide(&request(), &nothing(), NOW),
+        Ok(Decision::Await { key: None, replaces: None })
+    );
+    let known = Known { pending: Some(&waiting), ..nothing() };
+    assert_eq!(decide(&request(), &known, NOW), Ok(Decision::StillWaiting));
+    let followup = Request { is_followup: true, ..request() };
+    assert_eq!(decide(&followup, &known, NOW), Ok(Decision::StillWaiting));
+    assert_eq!(decide(&followup, &nothing(), NOW), Err(Refusal::Rejected));
+}
+
+#[test]
+fn strangers_are_counted() {
+    let known = Known { waiting: WAITING_MAX, ..nothing() };
+
+    assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full));
+}
+
+#[test]
+fn a_pre_approved_key_admits_and_one_that_is_not_makes_wait() {
+    let (good, asks) = (key(), PreAuthKey { pre_approved: false, ..key() });
+
+    let by_good = Known { given: Given::Key(&good), ..nothing() };
+    assert_eq!(decide(&request(), &by_good, NOW), Ok(Decision::Admit { key: 3 }));
+    let by_asking = Known { given: Given::Key(&asks), waiting: WAITING_MAX, ..nothing() };
+    assert_eq!(
+        decide(&request(), &by_asking, NOW),
+        Ok(Decision::Await { key: Some(3), replaces: None })
+    );
+}
+
+#[test]
+fn a_used_expired_or_unknown_key_is_refused() {
+    let used = PreAuthKey { uses: 1, ..key() };
+    let expired = PreAuthKey { expires: NOW, ..key() };
+
+    for given in [Given::Key(&used), Given::Key(&expired), Given::Unknown] {
+        assert_eq!(decide(&request(), &Known { given, ..nothing() }, NOW), Err(Refusal::Key));
+    }
+}
+
+#[test]
+fn a_device_that_waits_by_a_key_may_send_that_key_again_but_no_other() {
+    let (used, waiting) = (PreAuthKey { uses: 1, pre_approved: false, ..key() }, pending(Some(3)));
+    let known = Known { pending: Some(&waiting), ..nothing() };
+
+    assert_eq!(
+        decide(&request(), &Known { given: Given::Key(&used), ..known }, NOW),
+        Ok(Decision::StillWaiting)
+    );
+    assert_eq!(
+        decide(&request(), &Known { given: Given::Unknown, ..known }, NOW),
+        Err(Refusal::Key)
+    );
+}
+
+#[test]
+fn a_reusable_key_is_counted_once_for_a_device_that_waits_by_it() {
+    let (reusable, waiting) =
+        (PreAuthKey { reusable: true, pre_approved: false, uses: 1, ..key() }, pending(Some(3)));
+    let known = Known { pending: Some(&waiting), given: Given::Key(&reusable), ..nothing() };
+
+    assert_eq!(decide(&request(), &known, NOW), Ok(Decision::StillWaiting));
+}
+
+#[test]
+fn a_node_that_restarts_is_taken_back_whatever_key_it_sends() {
+    let (node, used) = (node(Some(NOW + 1)), PreAuthKey { uses: 1, ..key() });
+
+    for given in [Given::Nothing, Given::Unknown, Given::Key(&used)] {
+        let known = Known { node: Some(&node), given, ..nothing() };
+        assert_eq!(decide(&request(), &known, NOW), Ok(Decision::Refresh(7)));
+    }
+}
+
+#[test]
+fn an_expired_node_needs_a_new_key_of_either_kind() {
+    let (node, good) = (node(Some(NOW)), key());
+    let known = Known { node: Some(&node), ..nothing() };
+
+    assert_eq!(decide(&request(), &known, NOW), Ok(Decision::Expired));
+    let renewed = Decision::Replace { node: 7, key: Some(3), life: KeyLife::New };
+    assert_eq!(decide(&request(), &Known { given: Given::Key(&good), ..known }, NOW), Ok(renewed));
+}
+
+#[test]
+fn a_rotated_key_keeps_its_end_and_an_ended_one_waits() {
+    let (valid, expired) = (node(Some(NOW + 1)), node(Some(NOW)));
+    let request = Request { node_key: node_key(2), old_node_key: Some(node_key(1)), ..request() };
+
+    let known = Known { old: Some(&valid), ..nothing() };
+    let rotated = Decision::Replace { node: 7, key: None, life: KeyLife::Same };
+    assert_eq!(decide(&request, &known, NOW), Ok(rotated));
+    let known = Known { old: Some(&expired), ..nothing() };
+    assert_eq!(decide(&request, &known, NOW), Ok(Decision::Await { key: None, replaces: Some(7) }));
+}
+
+#[test]
+fn a_machine_that_comes_back_with_a_key_of_the_same_owner_is_the_same_node() {
+    let (of_machine, good) = ([node(Some(NOW))], key());
+    let request = Request { node_key: node_key(2), ..request() };
+    let known = Known { of_machine: &of_machine, given: Given::Key(&good), ..nothing() };
+
+    let same = Decision::Replace { node: 7, key: Some(3), life: KeyLife::New };
+    assert_eq!(decide(&request, &known, NOW), Ok(same));
+    let other = PreAuthKey { owner: Owner::tags(vec!["tag:home".to_owned()]), ..key() };
+    let known = Known { given: Given::Key(&other), ..known };
+    assert_eq!(decide(&request, &known, NOW), Ok(Decision::Admit { key: 3 }));
+}
+
+#[test]
+fn a_logout_comes_before_the_key_that_it_carries() {
+    let (good, staying) = (key(), node(None));
+    let leaving = Node { life: Life { ephemeral: true, ..node(None).life }, ..node(None) };
+    let request = Request { expiry: Some(123_000), ..request() };
+    let known = Known { given: Given::Key(&good), ..nothing() };
+
+    assert_eq!(
+        decide(&request, &Known { node: Some(&staying), ..known }, NOW),
+        Ok(Decision::Logout(7))
+    );
+    assert_eq!(
+        decide(&request, &Known { node: Some(&leaving), ..known }, NOW),
+        Ok(Decision::Forget(7))
+    );
+    assert_eq!(decide(&request, &known, NOW), Ok(Decision::LoggedOut));
+}
+
+#[test]
+fn the_admin_says_whose_it_is_or_the_key_did_or_it_was_someones() {
+    let (tags, was) = (Owner::tags(vec!["tag:home".to_owned()]), [node(Some(NOW))]);
+
+    assert_eq!(approve(&pending(None), None, &[]), None);
+    let asked = approve(&pending(Some(3)), Some(tags.clone()), &was).unwrap();
+    assert_eq!((asked.owner, asked.replaces), (tags, None));
+    let by_key = approve(&pending(Some(3)), None, &was).unwrap();
+    assert_eq!((by_key.owner, by_key.replaces), (Owner::User(1), Some(7)));
+    let again = approve(&Pending { replaces: Some(7), ..pending(None) }, None, &was).unwrap();
+    assert_eq!((again.owner, again.replaces), (Owner::User(1), Some(7)));
+}
+
+proptest! {
+    /// Whoever proves another machine key gets nothing by sending this node's key, on any path.
+    #[test]
+    fn a_node_key_of_another_machine_is_always_refused(
+        thief in any::<[u8; 32]>().prop_filter("another machine", |bytes| *bytes != [1; 32]),
+        expires in prop::option::of(any::<i64>()),
+        expiry in prop::option::of(any::<i64>()),
+        is_followup in any::<bool>(),
+        place in 0..3,
+        with_key in any::<bool>(),
+    ) {
+        let (node, waiting, good) = (node(expires), pending(None), key());
+        let request = Request { machine: MachinePublic::from_bytes(thief), expiry, is_followup, ..request() };
+        let known = Known {
+            node: (place == 0).then_some(&node),
+            old: (place == 1).then_some(&node),
+            pending: (place == 2).then_some(&waiting),
+            given: if with_key { Given::Key(&good) } else { Given::Nothing },
+            ..nothing()
+        };
+
+        prop_assert_eq!(decide(&request, &known, NOW), Err(Refusal::NodeKey));
+    }
+
+    /// Without a pre-auth key that is good at `now`, nobody becomes a node who was none.
+    #[test]
+    fn nobody_is_admitted_without_a_good_key(
+        uses in any::<u64>(), expires in any::<i64>(), reusable in any::<bool>(), pre_approved in any::<bool>(),
+        now in any::<i64>(), followup in any::<bool>(),
+    ) {
+        let key = PreAuthKey { uses, expires, reusable, pre_approved, ..key() };
+        let request = Request { is_followup: followup, ..request() };
+        let known = Known { given: Given::Key(&key), ..nothing() };
+
+        let decision = decide(&request, &known, now);
+
+        let good = expires > now && (reusable || uses == 0);
+        prop_assert_eq!(decision == Ok(Decision::Admit { key: 3 }), good && pre_approved);
+    }
+}
