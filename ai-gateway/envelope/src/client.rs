@@ -1,0 +1,179 @@
+//! The client: takes the gateway's keys, seals a request, opens the reply.
+
+use ai_gateway_api::{
+    sealed::{Ed25519Public, KeyDocument, Request},
+    wire::{Bytes, Fixed, Version},
+};
+use ed25519_dalek::{Signer, SigningKey};
+use hpke::rand_core::CryptoRng;
+use uuid::Uuid;
+
+use crate::{
+    KeyConfig, SKEW, Suite, TooLong, document, ms,
+    padding::{self, pad},
+    random::SystemRandom,
+    transcript::{aad, info, signed_request},
+};
+
+mod reply;
+
+pub use reply::{Reply, ReplyError};
+
+/// Why a key document is not to be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// Not signed by the pinned identity.
+    #[error("the keys are not signed by the gateway that this network names")]
+    Identity,
+    /// Older than one seen before.
+    #[error("the keys are older (epoch {offered}) than keys seen before (epoch {seen})")]
+    Rollback {
+        /// The document's epoch.
+        offered: u64,
+        /// The highest one seen before.
+        seen: u64,
+    },
+}
+
+/// This device's clock and the gateway's differ by more than [`SKEW`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockOff {
+    /// How far this device's clock is ahead, in milliseconds; negative if it is behind.
+    pub ahead_ms: i64,
+}
+
+/// The gateway's keys, verified.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    epoch: u64,
+    server_time: u64,
+    keys: Vec<(KeyConfig, u64, u64)>,
+}
+
+impl Keys {
+    /// Verifies a document against the pinned identity and the highest epoch seen of it (0 if none).
+    ///
+    /// Keys of unknown suites, or whose id is not theirs, are left out.
+    ///
+    /// # Errors
+    ///
+    /// See [`DocumentError`].
+    pub fn verify(
+        document: &KeyDocument,
+        pinned: Ed25519Public,
+        seen: u64,
+    ) -> Result<Self, DocumentError> {
+        if !document::verify(document, pinned) {
+            return Err(DocumentError::Identity);
+        }
+        if document.epoch < seen {
+            return Err(DocumentError::Rollback { offered: document.epoch, seen });
+        }
+        let keys = document.current.iter().chain(&document.next).filter_map(|key| {
+            KeyConfig::from_published(key)
+                .ok()
+                .map(|config| (config, key.not_before, key.not_after))
+        });
+        Ok(Self { epoch: document.epoch, server_time: document.server_time, keys: keys.collect() })
+    }
+
+    /// The document's epoch; the caller keeps the highest.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Compares this device's clock with the gateway's; `sent` and `received` are this clock's times around the request.
+    ///
+    /// # Errors
+    ///
+    /// [`ClockOff`]; nothing should be sealed.
+    pub fn check_clock(&self, sent: u64, received: u64) -> Result<(), ClockOff> {
+        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        let off = |mine: u64| ClockOff {
+            ahead_ms: signed(mine).saturating_sub(signed(self.server_time)),
+        };
+        if self.server_time < sent.saturating_sub(ms(SKEW)) {
+            return Err(off(sent));
+        }
+        if self.server_time > received.saturating_add(ms(SKEW)) {
+            return Err(off(received));
+        }
+        Ok(())
+    }
+
+    /// The newest key of the suite that holds at `now`.
+    #[must_use]
+    pub fn select(&self, suite: Suite, now: u64) -> Option<&KeyConfig> {
+        self.keys
+            .iter()
+            .filter(|(config, not_before, not_after)| {
+                config.suite() == suite && *not_before <= now && now < *not_after
+            })
+            .max_by_key(|(_, not_before, _)| *not_before)
+            .map(|(config, ..)| config)
+    }
+}
+
+/// Why a request was not sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The plaintext is too long.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    /// The gateway's key does not take an encapsulation.
+    #[error("the gateway's key cannot be sealed to")]
+    Key,
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+/// Seals a plaintext to the key, in the name of the device.
+///
+/// `request_id` is a UUID version 7 made when the question was first asked; `now` goes into the request.
+///
+/// # Errors
+///
+/// See [`SealError`].
+pub fn seal(
+    device: &SigningKey,
+    key: &KeyConfig,
+    request_id: Uuid,
+    plaintext: &[u8],
+    now: u64,
+) -> Result<(Request, Reply), SealError> {
+    let mut rng = SystemRandom::default();
+    let sealed = seal_with_rng(device, key, request_id, plaintext, now, &mut rng)?;
+    if rng.failed() { Err(SealError::Random) } else { Ok(sealed) }
+}
+
+/// [`seal`] with the given randomness, for test vectors.
+pub(crate) fn seal_with_rng(
+    device: &SigningKey,
+    key: &KeyConfig,
+    request_id: Uuid,
+    plaintext: &[u8],
+    now: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<(Request, Reply), SealError> {
+    let key_id = key.id();
+    let device_pubkey = Fixed(device.verifying_key().to_bytes());
+    let padded = pad(plaintext, padding::REQUEST)?;
+    let info = info(key.suite(), key_id);
+    let aad = aad(request_id, now, device_pubkey);
+    let sealed = key.seal(&info, &aad, &padded, rng).map_err(|_| SealError::Key)?;
+    let mut request = Request {
+        version: Version,
+        key_id,
+        encapsulated_key: Bytes(sealed.encapsulated_key),
+        ciphertext: Bytes(sealed.ciphertext),
+        timestamp: now,
+        request_id,
+        device_pubkey,
+        signature: Fixed([0; 64]),
+    };
+    request.signature = Fixed(device.sign(&signed_request(&request)).to_bytes());
+    let reply = Reply::new(sealed.secret, request.encapsulated_key.0.clone());
+    Ok((request, reply))
+}

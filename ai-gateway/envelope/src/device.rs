@@ -1,0 +1,56 @@
+//! Proof that an app holds the device key that it asks to be bound.
+
+use ai_gateway_api::{
+    sealed::{BindDevice, Ed25519Public},
+    wire::{Fixed, Version},
+};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+
+use crate::{SKEW, TTL, gateway::Reason, ms, transcript::signed_device};
+
+/// Makes the body of `POST /maru/v1/devices` for the gateway of this identity.
+#[must_use]
+pub fn prove(device: &SigningKey, identity: Ed25519Public, name: &str, now: u64) -> BindDevice {
+    let device_pubkey = Fixed(device.verifying_key().to_bytes());
+    let signature = device.sign(&signed_device(identity, device_pubkey, now));
+    BindDevice {
+        version: Version,
+        device_pubkey,
+        name: name.to_owned(),
+        timestamp: now,
+        signature: Fixed(signature.to_bytes()),
+    }
+}
+
+/// Checks such a body; `identity` is this gateway's own.
+///
+/// # Errors
+///
+/// [`Reason::Stale`], [`Reason::Early`] or [`Reason::Signature`]; the caller is told none of them.
+pub fn verify(bind: &BindDevice, identity: Ed25519Public, now: u64) -> Result<(), Reason> {
+    check_time(bind.timestamp, now)?;
+    let transcript = signed_device(identity, bind.device_pubkey, bind.timestamp);
+    check_signature(bind.device_pubkey, &transcript, bind.signature.0)
+}
+
+/// Whether a client's time is fresh.
+pub(crate) fn check_time(timestamp: u64, now: u64) -> Result<(), Reason> {
+    if timestamp > now.saturating_add(ms(SKEW)) {
+        return Err(Reason::Early);
+    }
+    if now > timestamp.saturating_add(ms(TTL)) {
+        return Err(Reason::Stale);
+    }
+    Ok(())
+}
+
+/// Whether the key signed the transcript.
+pub(crate) fn check_signature(
+    key: Ed25519Public,
+    transcript: &[u8],
+    signature: [u8; 64],
+) -> Result<(), Reason> {
+    VerifyingKey::from_bytes(&key.0)
+        .and_then(|key| key.verify_strict(transcript, &Signature::from_bytes(&signature)))
+        .map_err(|_| Reason::Signature)
+}

@@ -1,0 +1,306 @@
+//! The gateway: holds the keys, opens requests, forgets what is old.
+
+use ai_gateway_api::{
+    sealed::{Ed25519Public, KeyDocument, KeyId, PublishedKey, Request},
+    wire::Fixed,
+};
+use ed25519_dalek::SigningKey;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    ID_LIFE, SKEW, Suite,
+    device::{check_signature, check_time},
+    document, ms, padding, random,
+    reply::{ReplyKeys, ReplySealer},
+    transcript::{aad, info, signed_request},
+};
+
+mod generation;
+mod replay;
+
+use generation::{Generation, KeyPair};
+use replay::ReplayCache;
+pub use replay::{Busy, Limits};
+
+/// How long keys hold, and how much is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a key is the current one, in milliseconds.
+    pub lifetime_ms: u64,
+    /// How long it still opens requests after that, in milliseconds.
+    pub overlap_ms: u64,
+    /// Bounds of the replay cache.
+    pub replay: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { lifetime_ms: 24 * 3_600_000, overlap_ms: 3_600_000, replay: Limits::default() }
+    }
+}
+
+/// Why a request was refused: for counters and tests. The client is told [`Refused`]'s text and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Reason {
+    /// Older than [`TTL`](crate::TTL).
+    #[error("stale")]
+    Stale,
+    /// From the future, by more than [`SKEW`].
+    #[error("early")]
+    Early,
+    /// The request id is no UUID version 7 of the last [`ID_LIFE`].
+    #[error("request id")]
+    RequestId,
+    /// No such key holds now.
+    #[error("unknown key")]
+    UnknownKey,
+    /// The device did not sign this.
+    #[error("signature")]
+    Signature,
+    /// The encapsulated key, or the device's request id, was used before.
+    #[error("replayed")]
+    Replayed,
+    /// HPKE does not open it, or the padding is wrong.
+    #[error("unopenable")]
+    Unopenable,
+}
+
+/// A request was refused; the text is the same for every reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request cannot be opened")]
+pub struct Refused(pub Reason);
+
+/// Why a request was not opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// 400 `sealed`.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// 503 `busy`: the replay cache is full.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// 503 `busy`: the system gives no random bytes.
+    #[error(transparent)]
+    Random(#[from] NoRandom),
+}
+
+impl From<Reason> for OpenError {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(Refused(reason))
+    }
+}
+
+/// The system gives no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system gives no random bytes")]
+pub struct NoRandom;
+
+impl From<getrandom::Error> for NoRandom {
+    fn from(_: getrandom::Error) -> Self {
+        Self
+    }
+}
+
+/// An opened request.
+#[derive(Debug)]
+pub struct Opened {
+    /// What was asked; `sealed::Operation::decode` reads it.
+    pub plaintext: Secret,
+    /// Seals the answer.
+    pub reply: ReplySealer,
+    /// Who asked; the caller made sure beforehand that this key is bound to the connection's node.
+    pub device: Ed25519Public,
+    /// Which question it is.
+    pub request_id: Uuid,
+}
+
+/// An opened plaintext: zeroized on drop, never printed.
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl std::ops::Deref for Secret {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The gateway's keys and its replay cache.
+///
+/// Every method that takes `now` (Unix milliseconds) first does what is due: rotates, destroys, forgets. Call
+/// [`Self::tick`] each minute, so that keys are destroyed in time on a gateway that nobody asks.
+#[derive(Debug)]
+pub struct KeyRing {
+    identity: SigningKey,
+    settings: Settings,
+    epoch: u64,
+    previous: Option<Generation>,
+    current: Generation,
+    next: Generation,
+    replay: ReplayCache,
+    /// The latest `now` so far.
+    latest: u64,
+}
+
+impl KeyRing {
+    /// Makes new keys. `last_epoch` is the highest epoch of an earlier ring under this identity, 0 if unknown.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRandom`].
+    pub fn new(
+        identity: SigningKey,
+        settings: Settings,
+        last_epoch: u64,
+        now: u64,
+    ) -> Result<Self, NoRandom> {
+        let current = Generation::new(now, &settings)?;
+        let next = Generation::new(current.until, &settings)?;
+        Ok(Self {
+            identity,
+            settings,
+            epoch: last_epoch.saturating_add(1).max(now),
+            previous: None,
+            current,
+            next,
+            replay: ReplayCache::new(settings.replay),
+            latest: now,
+        })
+    }
+
+    /// This gateway's identity.
+    #[must_use]
+    pub fn identity(&self) -> Ed25519Public {
+        Fixed(self.identity.verifying_key().to_bytes())
+    }
+
+    /// The epoch; to be kept across restarts, for [`Self::new`].
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Rotates and destroys keys that are due; says whether the epoch changed.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRandom`]; the keys stay as they were.
+    pub fn tick(&mut self, now: u64) -> Result<bool, NoRandom> {
+        let set_back = now.saturating_add(ms(SKEW)) < self.latest;
+        if set_back || now >= self.next.until {
+            // The clock was set back, or a whole life was slept through: nothing of the past is worth keeping.
+            let epoch = self.epoch;
+            *self = Self::new(self.identity.clone(), self.settings, epoch, now)?;
+            return Ok(true);
+        }
+        self.latest = self.latest.max(now);
+        self.replay.forget(now);
+        if now >= self.next.since {
+            let after = Generation::new(self.next.until, &self.settings)?;
+            let current = std::mem::replace(&mut self.next, after);
+            self.previous = Some(std::mem::replace(&mut self.current, current));
+            self.epoch += 1;
+            self.drop_expired(now);
+            return Ok(true);
+        }
+        self.drop_expired(now);
+        Ok(false)
+    }
+
+    fn drop_expired(&mut self, now: u64) {
+        self.previous.take_if(|previous| now > previous.not_after);
+    }
+
+    /// The key document, signed.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRandom`], if a rotation was due.
+    pub fn document(&mut self, now: u64) -> Result<KeyDocument, NoRandom> {
+        self.tick(now)?;
+        let publish = |generation: &Generation| -> Vec<PublishedKey> {
+            generation
+                .keys
+                .iter()
+                .map(|key| key.config.publish(generation.since, generation.not_after))
+                .collect()
+        };
+        Ok(document::sign(
+            &self.identity,
+            self.epoch,
+            now,
+            publish(&self.current),
+            publish(&self.next),
+        ))
+    }
+
+    /// Opens a request. The caller has made sure that its device key is bound to the connection's node.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. Only a request that was opened enters the replay cache.
+    pub fn open(&mut self, request: &Request, now: u64) -> Result<Opened, OpenError> {
+        self.tick(now)?;
+        check_time(request.timestamp, now)?;
+        check_request_id(request.request_id, now)?;
+        let key = self.find(request.key_id, now).ok_or(Reason::UnknownKey)?;
+        check_signature(request.device_pubkey, &signed_request(request), request.signature.0)?;
+        let entry = self.replay.check(request)?;
+
+        let info = info(key.config.suite(), request.key_id);
+        let aad = aad(request.request_id, request.timestamp, request.device_pubkey);
+        let unsealed = key
+            .private
+            .open(&request.encapsulated_key.0, &info, &aad, &request.ciphertext.0)
+            .map_err(|_| Reason::Unopenable)?;
+        let plaintext =
+            padding::unpad(unsealed.plaintext, padding::REQUEST).ok_or(Reason::Unopenable)?;
+        let response_nonce = *random::bytes::<32>().map_err(NoRandom::from)?;
+        let keys =
+            ReplyKeys::derive(&unsealed.secret, &request.encapsulated_key.0, &response_nonce)
+                .ok_or(Reason::Unopenable)?;
+
+        self.replay.insert(entry, now);
+        Ok(Opened {
+            plaintext: Secret(plaintext),
+            reply: ReplySealer::new(keys, response_nonce),
+            device: request.device_pubkey,
+            request_id: request.request_id,
+        })
+    }
+
+    /// The key of this id, if it holds at `now`.
+    fn find(&self, id: KeyId, now: u64) -> Option<&KeyPair> {
+        [Some(&self.current), self.previous.as_ref(), Some(&self.next)]
+            .into_iter()
+            .flatten()
+            .filter(|generation| {
+                generation.since <= now.saturating_add(ms(SKEW)) && now <= generation.not_after
+            })
+            .flat_map(|generation| &generation.keys)
+            .find(|key| key.id == id)
+    }
+}
+
+/// Whether the id is a UUID version 7 of the last [`ID_LIFE`].
+fn check_request_id(id: Uuid, now: u64) -> Result<(), Reason> {
+    if id.get_version_num() != 7 || id.get_variant() != uuid::Variant::RFC4122 {
+        return Err(Reason::RequestId);
+    }
+    let (head, _) = id.as_u64_pair();
+    let made = head >> 16;
+    if made > now.saturating_add(ms(SKEW)) || now > made.saturating_add(ms(ID_LIFE)) {
+        return Err(Reason::RequestId);
+    }
+    Ok(())
+}
+
+/// The suites that a gateway publishes.
+const SUITES: [Suite; 2] = Suite::ALL;

@@ -1,0 +1,39 @@
+//! One generation of keys: one key per suite, with the time that they hold.
+
+use ai_gateway_api::sealed::KeyId;
+
+use super::{NoRandom, SUITES, Settings};
+use crate::{KeyConfig, random, suite::PrivateKey};
+
+/// A key of the gateway.
+#[derive(Debug)]
+pub(super) struct KeyPair {
+    pub(super) id: KeyId,
+    pub(super) config: KeyConfig,
+    pub(super) private: PrivateKey,
+}
+
+/// Keys that become current, and are destroyed, together.
+#[derive(Debug)]
+pub(super) struct Generation {
+    pub(super) keys: Vec<KeyPair>,
+    /// From when it is current.
+    pub(super) since: u64,
+    /// When the next becomes current.
+    pub(super) until: u64,
+    /// Until when it opens requests.
+    pub(super) not_after: u64,
+}
+
+impl Generation {
+    /// Makes keys that are current from `since`.
+    pub(super) fn new(since: u64, settings: &Settings) -> Result<Self, NoRandom> {
+        let mut keys = Vec::with_capacity(SUITES.len());
+        for suite in SUITES {
+            let (private, config) = PrivateKey::derive(suite, &random::bytes()?);
+            keys.push(KeyPair { id: config.id(), config, private });
+        }
+        let until = since.saturating_add(settings.lifetime_ms);
+        Ok(Self { keys, since, until, not_after: until.saturating_add(settings.overlap_ms) })
+    }
+}

@@ -1,0 +1,104 @@
+//! What was opened lately, so that nothing is opened twice.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use ai_gateway_api::sealed::{Ed25519Public, Request};
+use sha2::{Digest, Sha256};
+
+use super::Reason;
+use crate::{ID_LIFE, SKEW, ms};
+
+/// Bounds of the replay cache. An entry takes about 150 bytes and stays for 11 minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most requests remembered.
+    pub total: usize,
+    /// Most requests remembered of one device.
+    pub per_device: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { total: 16_384, per_device: 1024 }
+    }
+}
+
+/// The cache is full; the same request may succeed in a few minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests are remembered")]
+pub struct Busy;
+
+/// First half of a SHA-256: a collision would only refuse a request of whoever made it.
+type Mark = [u8; 16];
+
+/// What is remembered of one request.
+#[derive(Debug)]
+pub(super) struct Entry {
+    marks: [Mark; 2],
+    device: Ed25519Public,
+}
+
+/// Remembers encapsulated keys and request ids.
+#[derive(Debug)]
+pub(super) struct ReplayCache {
+    limits: Limits,
+    marks: HashSet<Mark>,
+    devices: HashMap<Ed25519Public, usize>,
+    /// In the order of forgetting.
+    entries: VecDeque<(u64, Entry)>,
+}
+
+impl ReplayCache {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, marks: HashSet::new(), devices: HashMap::new(), entries: VecDeque::new() }
+    }
+
+    /// Whether the request is new, and there is room for it.
+    pub(super) fn check(&self, request: &Request) -> Result<Entry, super::OpenError> {
+        let device = request.device_pubkey;
+        let marks = [
+            mark(&[b"key", &request.encapsulated_key.0]),
+            mark(&[b"id", &device.0, request.request_id.as_bytes()]),
+        ];
+        if marks.iter().any(|mark| self.marks.contains(mark)) {
+            return Err(Reason::Replayed.into());
+        }
+        let of_device = self.devices.get(&device).copied().unwrap_or_default();
+        if self.entries.len() >= self.limits.total || of_device >= self.limits.per_device {
+            return Err(Busy.into());
+        }
+        Ok(Entry { marks, device })
+    }
+
+    /// Remembers what [`Self::check`] passed.
+    pub(super) fn insert(&mut self, entry: Entry, now: u64) {
+        let due = now.saturating_add(ms(ID_LIFE) + 2 * ms(SKEW));
+        // A clock that was set back a little must not put a short-lived entry behind a long-lived one.
+        let due = self.entries.back().map_or(due, |(last, _)| due.max(*last));
+        self.marks.extend(entry.marks);
+        *self.devices.entry(entry.device).or_default() += 1;
+        self.entries.push_back((due, entry));
+    }
+
+    /// Forgets what could no longer be replayed.
+    pub(super) fn forget(&mut self, now: u64) {
+        while let Some((_, entry)) = self.entries.pop_front_if(|(due, _)| *due < now) {
+            for mark in entry.marks {
+                self.marks.remove(&mark);
+            }
+            if let Some(count) = self.devices.get_mut(&entry.device) {
+                *count -= 1;
+                if *count == 0 {
+                    self.devices.remove(&entry.device);
+                }
+            }
+        }
+    }
+}
+
+fn mark(parts: &[&[u8]]) -> Mark {
+    let digest = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+    let mut mark = [0; 16];
+    mark.copy_from_slice(&digest[..16]);
+    mark
+}
