@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod filter;
+pub mod invitation;
 pub mod names;
 pub mod path;
 pub mod netmap;

@@ -1,0 +1,240 @@
+//! Names: what the agent's resolver answers itself, and what it passes on.
+//!
+//! A [`Zone`] is built from the network map and answers whole DNS packets. The network's
+//! own domain and the reverse zones of the mesh's addresses never leave the machine.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use hickory_proto::{
+    op::{Edns, Message, MessageType, Metadata, OpCode, Query, ResponseCode},
+    rr::{
+        DNSClass, Name, RData, Record, RecordType,
+        rdata::{A, AAAA, PTR},
+    },
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// The mesh's IPv4 range.
+pub const MESH_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
+/// The mesh's IPv6 range.
+pub const MESH_V6: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
+/// Where the agent's resolver listens.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 100);
+
+/// Seconds that an answer may be kept: a name follows its node soon.
+const TTL: u32 = 30;
+/// Longest answer over UDP to who does not say otherwise (RFC 1035, section 2.3.4).
+const UDP_MIN: usize = 512;
+/// Longest answer over UDP at all; avoids fragments (RFC 9715).
+const UDP_MAX: u16 = 1232;
+/// A DNS header's length.
+const HEADER: usize = 12;
+
+/// Whether `address` lies in the mesh's ranges.
+#[must_use]
+pub fn is_mesh(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => MESH_V4.contains(&address),
+        IpAddr::V6(address) => MESH_V6.contains(&address),
+    }
+}
+
+/// How a query came, and so how long its answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram.
+    Udp,
+    /// A stream, with a length before each message.
+    Tcp,
+}
+
+/// What to do with a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Send this back.
+    Reply(Vec<u8>),
+    /// Not ours: ask the previous resolvers, as it stands.
+    Forward,
+    /// Not a query: send nothing.
+    Drop,
+}
+
+/// The names of one network map.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Zone {
+    /// The network's domain, as [`key`] writes it; empty before the first map.
+    domain: String,
+    forward: HashMap<String, Vec<IpAddr>>,
+    reverse: HashMap<IpAddr, Name>,
+}
+
+impl Zone {
+    /// A zone for the network's domain, without names yet.
+    #[must_use]
+    pub fn new(domain: &str) -> Self {
+        Self { domain: key(domain), ..Self::default() }
+    }
+
+    /// Adds a node: its full name, and the way back from its addresses.
+    ///
+    /// A name that DNS cannot say is left out; it spoils nothing else.
+    pub fn add_node(&mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
+        let Ok(full) = Name::from_ascii(format!("{}.", key(name))) else {
+            return;
+        };
+        for address in addresses {
+            self.reverse.entry(address).or_insert_with(|| full.clone());
+            self.add_record(name, address);
+        }
+    }
+
+    /// Adds one more address of a full name, inside or outside the network's domain.
+    pub fn add_record(&mut self, name: &str, address: IpAddr) {
+        let addresses = self.forward.entry(key(name)).or_default();
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+
+    /// Addresses of a full name; empty if it has none.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> &[IpAddr] {
+        self.forward.get(&key(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Decides on one packet that came to the resolver.
+    #[must_use]
+    pub fn answer(&self, packet: &[u8], transport: Transport) -> Answer {
+        let Ok(request) = Message::from_vec(packet) else {
+            return unreadable(packet);
+        };
+        if request.metadata.message_type != MessageType::Query {
+            return Answer::Drop;
+        }
+        if request.metadata.op_code != OpCode::Query {
+            return reply(&request, ResponseCode::NotImp, Vec::new(), transport);
+        }
+        let [query] = request.queries.as_slice() else {
+            return reply(&request, ResponseCode::FormErr, Vec::new(), transport);
+        };
+        match self.resolve(query) {
+            Some((code, records)) => reply(&request, code, records, transport),
+            None => Answer::Forward,
+        }
+    }
+
+    /// The answer to a query about our names; `None` if it is about others.
+    fn resolve(&self, query: &Query) -> Option<(ResponseCode, Vec<Record>)> {
+        if query.query_class != DNSClass::IN {
+            return None;
+        }
+        let name = key(&query.name.to_ascii());
+        if let Some(addresses) = self.forward.get(&name) {
+            let records = addresses.iter().filter_map(|address| record(query, *address));
+            return Some((ResponseCode::NoError, records.collect()));
+        }
+        if let Some(address) = mesh_pointer(&query.name) {
+            return Some(self.pointer(query, address));
+        }
+        if self.domain.is_empty() || !is_below(&name, &self.domain) {
+            return None;
+        }
+        // A name between the domain and one of ours exists, though it has no address.
+        let exists = name == self.domain || self.forward.keys().any(|known| is_below(known, &name));
+        let code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
+        Some((code, Vec::new()))
+    }
+
+    fn pointer(&self, query: &Query, address: IpAddr) -> (ResponseCode, Vec<Record>) {
+        let Some(name) = self.reverse.get(&address) else {
+            return (ResponseCode::NXDomain, Vec::new());
+        };
+        let mut records = Vec::new();
+        if matches!(query.query_type, RecordType::PTR | RecordType::ANY) {
+            let data = RData::PTR(PTR(name.clone()));
+            records.push(Record::from_rdata(query.name.clone(), TTL, data));
+        }
+        (ResponseCode::NoError, records)
+    }
+}
+
+/// A name as the maps here hold it: lower case, no dot at the end.
+fn key(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Whether `name` is `domain` or lies below it; both as [`key`] writes them.
+fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|left| left.is_empty() || left.ends_with('.'))
+}
+
+fn record(query: &Query, address: IpAddr) -> Option<Record> {
+    let any = query.query_type == RecordType::ANY;
+    let data = match address {
+        IpAddr::V4(address) if any || query.query_type == RecordType::A => RData::A(A(address)),
+        IpAddr::V6(address) if any || query.query_type == RecordType::AAAA => {
+            RData::AAAA(AAAA(address))
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => return None,
+    };
+    Some(Record::from_rdata(query.name.clone(), TTL, data))
+}
+
+/// The mesh address that a name of the reverse zones stands for.
+fn mesh_pointer(name: &Name) -> Option<IpAddr> {
+    let mut name = name.clone();
+    name.set_fqdn(true);
+    let net: IpNet = name.parse_arpa_name().ok()?;
+    (net.prefix_len() == net.max_prefix_len() && is_mesh(net.addr())).then(|| net.addr())
+}
+
+fn reply(
+    request: &Message,
+    code: ResponseCode,
+    records: Vec<Record>,
+    transport: Transport,
+) -> Answer {
+    let mut message = Message::new(0, MessageType::Response, OpCode::Query);
+    message.metadata = Metadata::response_from_request(&request.metadata);
+    message.metadata.authoritative = true;
+    message.metadata.recursion_available = true;
+    message.metadata.response_code = code;
+    message.add_queries(request.queries.iter().cloned());
+    message.add_answers(records);
+    let mut limit = UDP_MIN;
+    if let Some(asked) = &request.edns {
+        limit = usize::from(asked.max_payload().min(UDP_MAX)).max(UDP_MIN);
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_MAX);
+        message.set_edns(edns);
+    }
+    if transport == Transport::Tcp {
+        limit = usize::from(u16::MAX);
+    }
+    match message.to_vec() {
+        Ok(bytes) if bytes.len() <= limit => Answer::Reply(bytes),
+        Ok(_) => message.truncate().to_vec().map_or(Answer::Drop, Answer::Reply),
+        Err(_) => Answer::Drop,
+    }
+}
+
+/// What a packet that is no DNS message gets: an error, if it at least looks like a query.
+fn unreadable(packet: &[u8]) -> Answer {
+    let Some(header) = packet.first_chunk::<HEADER>() else {
+        return Answer::Drop;
+    };
+    if header[2] & 0x80 != 0 {
+        return Answer::Drop;
+    }
+    let id = u16::from_be_bytes([header[0], header[1]]);
+    Message::error_msg(id, OpCode::Query, ResponseCode::FormErr)
+        .to_vec()
+        .map_or(Answer::Drop, Answer::Reply)
+}
+
+#[cfg(test)]
+mod tests;

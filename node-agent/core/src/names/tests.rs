@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn zone() -> Zone {
+    let mut zone = Zone::new("Maru.Internal.");
+    zone.add_node("home.maru.internal.", [ip("100.64.0.1"), ip("fd7a:115c:a1e0::1")]);
+    zone.add_node("laptop.maru.internal.", [ip("100.64.0.2")]);
+    zone.add_record("chat.maru.internal", ip("100.64.0.1"));
+    zone.add_record("deep.below.maru.internal", ip("100.64.0.1"));
+    zone.add_record("wiki.example.org", ip("100.64.0.2"));
+    zone
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn query(name: &str, kind: RecordType) -> Message {
+    let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+    message
+}
+
+fn ask(name: &str, kind: RecordType) -> Option<(ResponseCode, Vec<RData>)> {
+    match zone().answer(&query(name, kind).to_vec().unwrap(), Transport::Udp) {
+        Answer::Reply(bytes) => {
+            let reply = Message::from_vec(&bytes).unwrap();
+            assert_eq!(reply.metadata.id, 7);
+            assert_eq!(reply.metadata.message_type, MessageType::Response);
+            assert_eq!(reply.queries.len(), 1);
+            let data = reply.answers.iter().map(|record| record.data.clone()).collect();
+            Some((reply.metadata.response_code, data))
+        }
+        Answer::Forward => None,
+        Answer::Drop => panic!("a query is never dropped"),
+    }
+}
+
+fn v4(text: &str) -> RData {
+    RData::A(A(text.parse().unwrap()))
+}
+
+#[test]
+fn nodes_and_extra_records_have_their_addresses() {
+    let ok = |data| Some((ResponseCode::NoError, data));
+    assert_eq!(ask("home.maru.internal.", RecordType::A), ok(vec![v4("100.64.0.1")]));
+    assert_eq!(
+        ask("home.maru.internal.", RecordType::AAAA),
+        ok(vec![RData::AAAA(AAAA("fd7a:115c:a1e0::1".parse().unwrap()))])
+    );
+    assert_eq!(ask("CHAT.maru.INTERNAL.", RecordType::A), ok(vec![v4("100.64.0.1")]));
+    assert_eq!(ask("wiki.example.org.", RecordType::A), ok(vec![v4("100.64.0.2")]));
+}
+
+#[test]
+fn a_name_without_that_kind_of_record_exists_all_the_same() {
+    let nothing = Some((ResponseCode::NoError, vec![]));
+    assert_eq!(ask("laptop.maru.internal.", RecordType::AAAA), nothing);
+    assert_eq!(ask("laptop.maru.internal.", RecordType::HTTPS), nothing);
+    assert_eq!(ask("maru.internal.", RecordType::A), nothing);
+    assert_eq!(ask("below.maru.internal.", RecordType::A), nothing);
+}
+
+#[test]
+fn unknown_names_of_the_network_are_never_asked_of_others() {
+    let unknown = Some((ResponseCode::NXDomain, vec![]));
+    assert_eq!(ask("nobody.maru.internal.", RecordType::A), unknown);
+    assert_eq!(ask("nobody.maru.internal.", RecordType::TXT), unknown);
+    assert_eq!(ask("9.0.64.100.in-addr.arpa.", RecordType::PTR), unknown);
+}
+
+#[test]
+fn other_names_are_forwarded() {
+    for name in ["example.org.", "www.wiki.example.org.", "xmaru.internal.", "internal.", "."] {
+        assert_eq!(ask(name, RecordType::A), None, "{name}");
+    }
+    assert_eq!(ask("1.2.0.192.in-addr.arpa.", RecordType::PTR), None);
+}
+
+#[test]
+fn before_the_first_map_everything_is_forwarded() {
+    let packet = query("example.org.", RecordType::A).to_vec().unwrap();
+    assert_eq!(Zone::default().answer(&packet, Transport::Udp), Answer::Forward);
+}
+
+#[test]
+fn addresses_of_the_mesh_point_back_to_the_node() {
+    let name = |text| RData::PTR(PTR(Name::from_ascii(text).unwrap()));
+    assert_eq!(
+        ask("1.0.64.100.in-addr.arpa.", RecordType::PTR),
+        Some((ResponseCode::NoError, vec![name("home.maru.internal.")]))
+    );
+    let octets = "fd7a:115c:a1e0::1".parse::<Ipv6Addr>().unwrap().octets();
+    let arpa: String = octets.iter().rev().map(|b| format!("{:x}.{:x}.", b & 15, b >> 4)).collect();
+    assert_eq!(
+        ask(&format!("{arpa}ip6.arpa."), RecordType::PTR),
+        Some((ResponseCode::NoError, vec![name("home.maru.internal.")]))
+    );
+}
+
+#[test]
+fn an_answer_too_long_for_a_datagram_says_so() {
+    let mut zone = Zone::new("maru.internal");
+    for last in 0..200 {
+        zone.add_record("many.maru.internal", IpAddr::from([100, 64, 1, last]));
+    }
+    let packet = query("many.maru.internal.", RecordType::A).to_vec().unwrap();
+    let Answer::Reply(udp) = zone.answer(&packet, Transport::Udp) else { panic!() };
+    assert!(udp.len() <= 512);
+    assert!(Message::from_vec(&udp).unwrap().metadata.truncation);
+    let Answer::Reply(tcp) = zone.answer(&packet, Transport::Tcp) else { panic!() };
+    assert_eq!(Message::from_vec(&tcp).unwrap().answers.len(), 200);
+}
+
+#[test]
+fn a_node_with_an_impossible_name_spoils_nothing() {
+    let mut zone = zone();
+    zone.add_node(&format!("{}.maru.internal.", "x".repeat(64)), [ip("100.64.0.9")]);
+    zone.add_node("a..b", [ip("100.64.0.9")]);
+    assert_eq!(zone.lookup("home.maru.internal"), [ip("100.64.0.1"), ip("fd7a:115c:a1e0::1")]);
+}
+
+#[test]
+fn what_is_no_query_gets_no_answer() {
+    let mut response = query("home.maru.internal.", RecordType::A);
+    response.metadata.message_type = MessageType::Response;
+    let packet = response.to_vec().unwrap();
+    assert_eq!(zone().answer(&packet, Transport::Udp), Answer::Drop);
+    assert_eq!(zone().answer(b"short", Transport::Udp), Answer::Drop);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_packets_never_panic_and_replies_can_be_read(
+        packet in prop::collection::vec(any::<u8>(), 0..600),
+        tcp in any::<bool>(),
+    ) {
+        let transport = if tcp { Transport::Tcp } else { Transport::Udp };
+        if let Answer::Reply(bytes) = zone().answer(&packet, transport) {
+            let reply = Message::from_vec(&bytes).unwrap();
+            prop_assert_eq!(&reply.metadata.id.to_be_bytes(), &packet[..2]);
+            prop_assert_eq!(reply.metadata.message_type, MessageType::Response);
+        }
+    }
+
+    #[test]
+    fn a_damaged_query_never_panics(
+        at in any::<prop::sample::Index>(),
+        to in any::<u8>(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut packet = query("home.maru.internal.", RecordType::A).to_vec().unwrap();
+        let at = at.index(packet.len());
+        packet[at] = to;
+        packet.truncate(cut.index(packet.len() + 1));
+        let _ = zone().answer(&packet, Transport::Udp);
+    }
+}

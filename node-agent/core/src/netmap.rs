@@ -1,0 +1,196 @@
+//! The network map: what the coordinator told, put together from deltas and kept on disk.
+//!
+//! [`Netmap::apply`] takes each message of a map stream. What the rest of the agent needs
+//! is derived here: tunnel peers, filter rules, names, who calls from an address.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::SystemTime,
+};
+
+use control_protocol::{
+    key::NodePublic,
+    map::{
+        BASE_FILTER, DerpMap, DnsConfig, FilterRule, MapResponse, Node, NodeId, PeerChange,
+        RegionId, UserId, UserProfile,
+    },
+};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Zone, is_mesh};
+
+mod view;
+
+pub use view::{Caller, Gateway, TunnelPeer, label};
+
+/// Name under which all filters are removed.
+const ALL_FILTERS: &str = "*";
+
+/// Everything that the coordinator told this node. Serialised, it is the form kept on disk.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Netmap {
+    /// This node; `None` before the first map.
+    pub node: Option<Node>,
+    /// The coordinator's name for the network.
+    pub domain: String,
+    /// The other nodes.
+    pub peers: BTreeMap<NodeId, Node>,
+    /// The people whose nodes those are.
+    pub users: BTreeMap<UserId, UserProfile>,
+    /// The relays.
+    pub relays: DerpMap,
+    /// Names besides those of the nodes.
+    pub dns: DnsConfig,
+    /// What may reach this node, by the coordinator's names; the union counts.
+    pub filters: BTreeMap<String, Vec<FilterRule>>,
+    /// What the coordinator finds wrong with this node.
+    pub health: Vec<String>,
+}
+
+/// What a message of the map stream changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "five independent parts, each there or not")]
+pub struct Changes {
+    /// This node: its addresses, name or key expiry.
+    pub node: bool,
+    /// Which peers there are, or their keys, addresses, endpoints, relays.
+    pub peers: bool,
+    /// The packet filter.
+    pub filter: bool,
+    /// Names.
+    pub names: bool,
+    /// The relays.
+    pub relays: bool,
+}
+
+impl Changes {
+    /// Everything may have changed.
+    pub const ALL: Self = Self { node: true, peers: true, filter: true, names: true, relays: true };
+}
+
+/// A message that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The first message of a stream does not describe this node.
+    #[error("the first map of the stream lacks this node")]
+    NoNode,
+}
+
+impl Netmap {
+    /// Takes the first message of a stream, which stands for itself: peers, filters, names
+    /// and people of an earlier stream are dropped. Relays stay if it names none.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and changes nothing, if the message lacks this node.
+    pub fn apply_first(&mut self, response: MapResponse) -> Result<Changes, Error> {
+        if response.node.is_none() {
+            return Err(Error::NoNode);
+        }
+        let mut next = Self { relays: std::mem::take(&mut self.relays), ..Self::default() };
+        next.apply(response);
+        *self = next;
+        Ok(Changes::ALL)
+    }
+
+    /// Takes a later message of a stream. A keep-alive changes nothing.
+    pub fn apply(&mut self, response: MapResponse) -> Changes {
+        let mut changes = Changes::default();
+        if response.keep_alive {
+            return changes;
+        }
+        if let Some(node) = response.node {
+            self.node = Some(node);
+            (changes.node, changes.names) = (true, true);
+        }
+        if !response.domain.is_empty() {
+            self.domain = response.domain;
+            changes.names = true;
+        }
+        if let Some(relays) = response.derp_map {
+            changes.relays = relays != self.relays;
+            self.relays = relays;
+        }
+        if let Some(dns) = response.dns_config {
+            self.dns = dns;
+            changes.names = true;
+        }
+        for user in response.user_profiles {
+            self.users.insert(user.id, user);
+        }
+        if let Some(health) = response.health {
+            self.health = health;
+        }
+        changes.filter = self.apply_filters(response.packet_filter, response.packet_filters);
+        // An empty list of peers means "as before" (the protocol's rule).
+        if let Some(peers) = response.peers.filter(|peers| !peers.is_empty()) {
+            self.peers = peers.into_iter().map(|peer| (peer.id, peer)).collect();
+            changes.peers = true;
+        }
+        changes.peers |= self.change_peers(response.peers_changed, &response.peers_removed);
+        changes.peers |= self.patch_peers(&response.peers_changed_patch);
+        for (id, online) in response.online_change {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.online = Some(online);
+            }
+        }
+        changes.names |= changes.peers;
+        changes
+    }
+
+    fn apply_filters(
+        &mut self,
+        whole: Option<Vec<FilterRule>>,
+        named: Option<BTreeMap<String, Option<Vec<FilterRule>>>>,
+    ) -> bool {
+        let changed = whole.is_some() || named.is_some();
+        if let Some(rules) = whole {
+            self.filters.insert(BASE_FILTER.to_owned(), rules);
+        }
+        let mut named = named.unwrap_or_default();
+        if let Some(None) = named.remove(ALL_FILTERS) {
+            self.filters.clear();
+        }
+        for (name, rules) in named {
+            match rules {
+                Some(rules) => self.filters.insert(name, rules),
+                None => self.filters.remove(&name),
+            };
+        }
+        changed
+    }
+
+    fn change_peers(&mut self, changed: Vec<Node>, removed: &[NodeId]) -> bool {
+        let any = !changed.is_empty() || !removed.is_empty();
+        for peer in changed {
+            self.peers.insert(peer.id, peer);
+        }
+        for id in removed {
+            self.peers.remove(id);
+        }
+        any
+    }
+
+    /// Whether a patch touched more than what only people look at.
+    fn patch_peers(&mut self, patches: &[PeerChange]) -> bool {
+        let mut any = false;
+        for patch in patches {
+            if let Some(peer) = self.peers.get_mut(&patch.node_id) {
+                let before = peer.clone();
+                peer.apply(patch);
+                any |= Node {
+                    online: before.online,
+                    last_seen: before.last_seen.clone(),
+                    ..peer.clone()
+                } != before;
+            }
+        }
+        any
+    }
+}
+
+#[cfg(test)]
+mod tests;

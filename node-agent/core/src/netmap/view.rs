@@ -1,0 +1,191 @@
+//! What the rest of the agent reads from a map.
+
+use super::*;
+
+/// Capability under which the coordinator publishes the gateway's identity.
+const GATEWAY_IDENTITY: &str = "maru/gateway-identity";
+/// The gateway's name in the network.
+const GATEWAY_LABEL: &str = "chat";
+
+/// A peer as the tunnel needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelPeer {
+    /// Its node key.
+    pub key: NodePublic,
+    /// What it may send from and be sent.
+    pub allowed_ips: Vec<IpNet>,
+    /// Where it may be reached directly.
+    pub endpoints: Vec<SocketAddr>,
+    /// Where it waits for relayed packets.
+    pub home_region: Option<RegionId>,
+}
+
+/// Who has an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The node's stable id.
+    pub stable_id: String,
+    /// The person's number and login; `None` for a tagged node.
+    pub user: Option<(u64, String)>,
+    /// The node's tags.
+    pub tags: Vec<String>,
+}
+
+/// Where the AI gateway is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Stable id of its node.
+    pub stable_id: String,
+    /// Its public key, as the coordinator publishes it.
+    pub identity: String,
+    /// `chat.<network>`.
+    pub host: String,
+    /// The addresses of that name.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The first label of a full name: a node's name within its network.
+#[must_use]
+pub fn label(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+impl Netmap {
+    /// The network's domain: what this node's full name has after its first label.
+    #[must_use]
+    pub fn network(&self) -> Option<&str> {
+        let name = self.node.as_ref()?.name.trim_end_matches('.');
+        let suffix = name.split_once('.').map_or(self.domain.as_str(), |(_, suffix)| suffix);
+        (!suffix.is_empty()).then_some(suffix)
+    }
+
+    /// This node's mesh addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.node.as_ref().map_or_else(Vec::new, mesh_addresses)
+    }
+
+    /// Peers that packets may be exchanged with: approved and known by key and address.
+    ///
+    /// Only addresses of the mesh's ranges count, and none of this node's own: a peer that
+    /// offers to route other networks gets no packet for them unless this node opted in,
+    /// which is not possible yet.
+    #[must_use]
+    pub fn tunnel_peers(&self) -> Vec<TunnelPeer> {
+        let own = self.addresses();
+        let usable = |net: &&IpNet| {
+            net.prefix_len() == net.max_prefix_len()
+                && is_mesh(net.addr())
+                && !own.contains(&net.addr())
+        };
+        let peers = self.active_peers().map(|peer| TunnelPeer {
+            key: peer.key,
+            allowed_ips: peer.effective_allowed_ips().iter().filter(usable).copied().collect(),
+            endpoints: peer.endpoints.clone(),
+            home_region: peer.home_region(),
+        });
+        peers.collect()
+    }
+
+    /// The rules of all filters.
+    #[must_use]
+    pub fn rules(&self) -> Vec<FilterRule> {
+        self.filters.values().flatten().cloned().collect()
+    }
+
+    /// The names that this node's resolver answers.
+    #[must_use]
+    pub fn zone(&self) -> Zone {
+        let mut zone = Zone::new(self.network().unwrap_or_default());
+        for node in self.node.iter().chain(self.peers.values()) {
+            zone.add_node(&node.name, mesh_addresses(node));
+        }
+        for record in &self.dns.extra_records {
+            if let Ok(address) = record.value.parse() {
+                zone.add_record(&record.name, address);
+            }
+        }
+        zone
+    }
+
+    /// The peer that may send from `address`. Never this node itself.
+    #[must_use]
+    pub fn peer_at(&self, address: IpAddr) -> Option<&Node> {
+        if self.addresses().contains(&address) {
+            return None;
+        }
+        self.active_peers().find(|peer| {
+            peer.effective_allowed_ips()
+                .iter()
+                .any(|net| net.addr() == address && net.prefix_len() == net.max_prefix_len())
+        })
+    }
+
+    /// Who that peer is, as services are told.
+    #[must_use]
+    pub fn caller(&self, address: IpAddr) -> Option<Caller> {
+        let peer = self.peer_at(address)?;
+        let user = if peer.tags.is_empty() { u64::try_from(peer.user).ok() } else { None };
+        let login = |id: u64| (id, self.login(peer.user).unwrap_or_default().to_owned());
+        Some(Caller {
+            stable_id: peer.stable_id.clone(),
+            user: user.filter(|id| *id != 0).map(login),
+            tags: peer.tags.clone(),
+        })
+    }
+
+    /// The login of a person, if the coordinator told it.
+    #[must_use]
+    pub fn login(&self, user: UserId) -> Option<&str> {
+        self.users.get(&user).map(|user| user.login_name.as_str())
+    }
+
+    /// The node that the coordinator names as the gateway's; if several, the one that
+    /// `chat.<network>` leads to.
+    #[must_use]
+    pub fn gateway(&self) -> Option<Gateway> {
+        let host = format!("{GATEWAY_LABEL}.{}", self.network()?);
+        let named = self.zone().lookup(&host).to_vec();
+        let own = self.node.iter();
+        let mut found: Vec<(&Node, &str)> = own
+            .chain(self.active_peers())
+            .filter_map(|node| {
+                let identity = node.cap_map.get(GATEWAY_IDENTITY)?.first()?.as_str()?;
+                Some((node, identity))
+            })
+            .collect();
+        found.sort_by_key(|(node, _)| {
+            !mesh_addresses(node).iter().any(|address| named.contains(address))
+        });
+        let (node, identity) = found.first()?;
+        Some(Gateway {
+            stable_id: node.stable_id.clone(),
+            identity: (*identity).to_owned(),
+            host,
+            addresses: named,
+        })
+    }
+
+    /// When this node's key ends; `None` if it does not, or nobody knows.
+    #[must_use]
+    pub fn key_expiry(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339(self.node.as_ref()?.key_expiry.as_deref()?).ok()
+    }
+
+    /// Whether this node's key has ended at `now`.
+    #[must_use]
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        self.node.as_ref().is_some_and(|node| node.expired)
+            || self.key_expiry().is_some_and(|at| at <= now)
+    }
+
+    fn active_peers(&self) -> impl Iterator<Item = &Node> {
+        self.peers.values().filter(|peer| {
+            !peer.expired && !peer.key.is_zero() && !peer.effective_allowed_ips().is_empty()
+        })
+    }
+}
+
+fn mesh_addresses(node: &Node) -> Vec<IpAddr> {
+    node.addresses.iter().map(IpNet::addr).filter(|address| is_mesh(*address)).collect()
+}

@@ -1,0 +1,220 @@
+//! Registration: how this device becomes a node of the network.
+//!
+//! ```text
+//!           poll_action            response, failure
+//!    Due ───────────────▶ InFlight ───────────────▶ Idle(until)
+//!     ▲                                                 │
+//!     └───────────────── handle_timeout ────────────────┘
+//!                        (a response that admits the node ends it: Done)
+//! ```
+//!
+//! The caller owns the socket and the clock. It performs each [`Action`], reports how that
+//! went, and calls [`Registration::handle_timeout`] at [`Registration::poll_timeout`].
+//! [`Registration::standing`] tells what the last answer meant.
+
+use std::time::{Duration, Instant};
+
+use control_protocol::{
+    CAPABILITY_VERSION,
+    key::NodePublic,
+    map::Hostinfo,
+    register::{Auth, RegisterRequest, RegisterResponse},
+};
+
+/// Wait after the first failed request; doubles with each further one.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+/// Longest wait between failed requests, and after a refusal.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Wait before asking again for approval; the coordinator holds that request.
+const APPROVAL_POLL: Duration = Duration::from_secs(2);
+/// Longest text of the coordinator that is shown to people.
+const TEXT_MAX: usize = 1024;
+
+/// What the caller must do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send this to the coordinator, then call one of the `handle_` methods.
+    SendRegister(Box<RegisterRequest>),
+}
+
+/// What the coordinator said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing yet.
+    Unknown,
+    /// The administrator has to approve this device.
+    Waiting {
+        /// A page that says how; `None` if the coordinator named none.
+        auth_url: Option<String>,
+    },
+    /// This device is a node.
+    Registered,
+    /// The node key has ended: another one must be registered in its place.
+    KeyExpired,
+    /// The coordinator turned this device away.
+    Refused {
+        /// Its words, fit to be shown.
+        reason: String,
+    },
+}
+
+/// Gets one node key registered.
+#[derive(Debug)]
+pub struct Registration {
+    node_key: NodePublic,
+    old_node_key: Option<NodePublic>,
+    hostinfo: Hostinfo,
+    auth: Option<Auth>,
+    /// The page whose completion is awaited.
+    followup: Option<String>,
+    standing: Standing,
+    state: State,
+    /// Requests that failed since the last answer.
+    failures: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A request should be sent.
+    Due,
+    /// A request awaits its answer.
+    InFlight,
+    /// Nothing to do until then.
+    Idle(Instant),
+    /// Nothing to do any more.
+    Done,
+}
+
+impl Registration {
+    /// Starts registering a key; the first request is due at once.
+    ///
+    /// `old_node_key` is the key that it replaces; `auth_key` a pre-auth key, a secret that
+    /// [`fmt::Debug`](std::fmt::Debug) does not show.
+    #[must_use]
+    pub fn new(
+        node_key: NodePublic,
+        old_node_key: Option<NodePublic>,
+        auth_key: Option<String>,
+        hostinfo: Hostinfo,
+    ) -> Self {
+        Self {
+            node_key,
+            old_node_key,
+            hostinfo,
+            auth: auth_key.map(|auth_key| Auth { auth_key }),
+            followup: None,
+            standing: Standing::Unknown,
+            state: State::Due,
+            failures: 0,
+        }
+    }
+
+    /// Records the coordinator's answer to [`Action::SendRegister`].
+    pub fn handle_response(&mut self, response: &RegisterResponse, now: Instant) {
+        self.failures = 0;
+        if !response.error.is_empty() {
+            self.handle_error(&response.error, now);
+        } else if response.node_key_expired {
+            self.standing = Standing::KeyExpired;
+            self.state = State::Idle(now + RETRY_MAX);
+        } else if !response.auth_url.is_empty() {
+            let usable = is_showable(&response.auth_url);
+            self.followup = usable.then(|| response.auth_url.clone());
+            self.standing = Standing::Waiting { auth_url: self.followup.clone() };
+            self.state = State::Idle(now + APPROVAL_POLL);
+        } else if response.machine_authorized {
+            self.auth = None;
+            self.followup = None;
+            self.standing = Standing::Registered;
+            self.state = State::Done;
+        } else {
+            self.followup = None;
+            self.standing = Standing::Waiting { auth_url: None };
+            self.state = State::Idle(now + APPROVAL_POLL);
+        }
+    }
+
+    /// A page that is no longer known is asked for anew; anything else is a refusal.
+    fn handle_error(&mut self, error: &str, now: Instant) {
+        if self.followup.take().is_some() {
+            self.standing = Standing::Waiting { auth_url: None };
+            self.state = State::Idle(now + APPROVAL_POLL);
+        } else {
+            self.standing = Standing::Refused { reason: showable(error) };
+            self.state = State::Idle(now + RETRY_MAX);
+        }
+    }
+
+    /// Records that the request failed or was never answered. What was said before stands.
+    pub fn handle_failure(&mut self, now: Instant) {
+        let wait = RETRY_MIN.saturating_mul(2_u32.saturating_pow(self.failures)).min(RETRY_MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Idle(now + wait);
+    }
+
+    /// Advances to `now`. Calling it early or twice is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_some_and(|at| at <= now) {
+            self.state = State::Due;
+        }
+    }
+
+    /// Returns the next thing to do, if any.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        if self.state != State::Due {
+            return None;
+        }
+        self.state = State::InFlight;
+        let mut request = RegisterRequest {
+            version: CAPABILITY_VERSION,
+            node_key: self.node_key,
+            old_node_key: self.old_node_key,
+            hostinfo: Some(self.hostinfo.clone()),
+            ..RegisterRequest::default()
+        };
+        match &self.followup {
+            Some(followup) => request.followup.clone_from(followup),
+            None => request.auth.clone_from(&self.auth),
+        }
+        Some(Action::SendRegister(Box::new(request)))
+    }
+
+    /// Returns when [`Self::handle_timeout`] is next needed.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Idle(until) => Some(until),
+            State::Due | State::InFlight | State::Done => None,
+        }
+    }
+
+    /// Returns what the coordinator said last.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+}
+
+/// The request that logs a node out: its expiry lies in the past (the Go client sends the same).
+#[must_use]
+pub fn logout(node_key: NodePublic) -> RegisterRequest {
+    RegisterRequest {
+        version: CAPABILITY_VERSION,
+        node_key,
+        expiry: Some("1970-01-01T00:02:03Z".to_owned()),
+        ..RegisterRequest::default()
+    }
+}
+
+/// Whether a text of the coordinator is short printable ASCII: it ends up on a terminal.
+fn is_showable(text: &str) -> bool {
+    text.len() <= TEXT_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The text without what could steer a terminal.
+fn showable(text: &str) -> String {
+    text.chars().take(TEXT_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;
