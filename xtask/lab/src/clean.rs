@@ -1,4 +1,4 @@
-//! Finding and ending machines whose maker was stopped hard.
+//! Finding machines from outside, and ending those whose maker was stopped hard.
 
 use std::fs;
 
@@ -13,7 +13,20 @@ use crate::{machine::MARK, process::signal_pid};
 ///
 /// `/proc` cannot be read.
 pub fn all() -> Result<Vec<String>> {
-    let mut ended = Vec::new();
+    let machines = list()?;
+    for (_, pid) in &machines {
+        signal_pid(*pid, Signal::KILL);
+    }
+    Ok(machines.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Every lab machine on this host: its name, and its first process numbered as on the host.
+///
+/// # Errors
+///
+/// `/proc` cannot be read.
+pub fn list() -> Result<Vec<(String, u32)>> {
+    let mut machines = Vec::new();
     for entry in fs::read_dir("/proc").context("no /proc")? {
         let entry = entry?;
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -29,9 +42,8 @@ pub fn all() -> Result<Vec<String>> {
             (mark == MARK).then(|| name.to_owned())
         });
         if let Some(name) = name {
-            signal_pid(pid, Signal::KILL);
-            ended.push(name);
+            machines.push((name, pid));
         }
     }
-    Ok(ended)
+    Ok(machines)
 }

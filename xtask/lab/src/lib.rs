@@ -17,6 +17,7 @@
 //! ```
 
 pub mod clean;
+pub mod household;
 mod machine;
 mod process;
 
