@@ -177,3 +177,6 @@ pub(crate) fn seal_with_rng(
     let reply = Reply::new(sealed.secret, request.encapsulated_key.0.clone());
     Ok((request, reply))
 }
+
+#[cfg(test)]
+mod tests;

@@ -304,3 +304,6 @@ fn check_request_id(id: Uuid, now: u64) -> Result<(), Reason> {
 
 /// The suites that a gateway publishes.
 const SUITES: [Suite; 2] = Suite::ALL;
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,11 @@ pub mod reply;
 mod suite;
 mod transcript;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod vectors;
+
 pub use padding::{MAX_TEXT, TooLong};
 pub use suite::{BadKey, KeyConfig, Suite, UnknownSuite};
 

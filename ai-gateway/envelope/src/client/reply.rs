@@ -100,3 +100,6 @@ impl Reply {
 fn open(keys: &mut ReplyKeys, data: &Bytes, last: bool) -> Result<Zeroizing<Vec<u8>>, ReplyError> {
     keys.open(data, last).ok_or(ReplyError::Broken)
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,16 @@ impl ReplayCache {
     }
 }
 
+#[cfg(test)]
+impl ReplayCache {
+    /// Requests remembered.
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.marks.len(), 2 * self.entries.len());
+        assert_eq!(self.devices.values().sum::<usize>(), self.entries.len());
+        self.entries.len()
+    }
+}
+
 fn mark(parts: &[&[u8]]) -> Mark {
     let digest = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
     let mut mark = [0; 16];
