@@ -1,3 +1,58 @@
-//! Automation: up, test, bench, images.
+//! Automation: `cargo xtask up` shows Maru at work, `cargo xtask test` proves it.
+#![allow(clippy::disallowed_methods, reason = "automation runs on the real clock")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "automation talks to a terminal")]
 
-fn main() {}
+mod build;
+mod fuzz;
+mod lab_command;
+mod model;
+mod packages;
+mod progress;
+mod stop;
+mod test;
+mod tools;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show Maru at work: a home, a router and a laptop that is approved and chats
+    Up(up::Args),
+    /// Run everything that proves Maru, set-up included
+    Test(test::Args),
+    /// Run every fuzz target for a few seconds
+    Fuzz(fuzz::Args),
+    /// Install what is missing, build everything and fetch the model
+    Setup,
+    /// Look into the machines of a running `cargo xtask up`
+    #[command(subcommand)]
+    Lab(lab_command::Command),
+}
+
+fn main() -> ExitCode {
+    stop::install();
+    let result = match Cli::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Test(args) => return test::run(&args).unwrap_or_else(|error| fail(&error)),
+        Command::Fuzz(args) => fuzz::run(&args),
+        Command::Setup => build::everything().map(drop),
+        Command::Lab(command) => return lab_command::run(command).unwrap_or_else(|e| fail(&e)),
+    };
+    result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

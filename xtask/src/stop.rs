@@ -1,0 +1,55 @@
+//! Ctrl-C: the first asks for a clean stop, the second ends at once.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use tokio::signal::unix::{SignalKind, signal};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Starts listening for SIGINT and SIGTERM.
+pub(crate) fn install() {
+    thread::spawn(|| {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
+        runtime.block_on(async {
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if ASKED.swap(true, Ordering::SeqCst) {
+                    std::process::exit(130);
+                }
+            }
+        });
+    });
+}
+
+/// Whether a stop was asked for.
+pub(crate) fn asked() -> bool {
+    ASKED.load(Ordering::SeqCst)
+}
+
+/// Fails if a stop was asked for.
+pub(crate) fn check() -> Result<()> {
+    ensure!(!asked(), "stopped");
+    Ok(())
+}
+
+/// Waits until a stop is asked for, or `until` says so.
+pub(crate) fn wait(mut until: impl FnMut() -> bool) {
+    while !asked() && !until() {
+        thread::sleep(Duration::from_millis(100));
+    }
+}

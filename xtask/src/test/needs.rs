@@ -1,0 +1,105 @@
+//! Which ignored tests this machine can run, by what each says that it needs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+
+/// A test that lacks something here.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lacking {
+    pub(super) name: String,
+    pub(super) file: PathBuf,
+    pub(super) lacks: Vec<String>,
+}
+
+/// Every test below `root` whose needs this machine does not meet.
+pub(super) fn lacking(root: &Path) -> Result<Vec<Lacking>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.is_dir() && !name.starts_with('.') && name != "target" && name != "interop" {
+                folders.push(path);
+            } else if name.ends_with(".rs") {
+                for (test, needs) in declared(&fs::read_to_string(&path)?) {
+                    let lacks: Vec<_> = needs.into_iter().filter(|need| !met(need, root)).collect();
+                    if !lacks.is_empty() {
+                        let file = path.strip_prefix(root).unwrap_or(&path).to_owned();
+                        found.push(Lacking { name: test, file, lacks });
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A filterset that leaves these out; `None` when there is nothing to leave out.
+pub(super) fn filter(lacking: &[Lacking]) -> Option<String> {
+    let names: Vec<_> =
+        lacking.iter().map(|test| format!("test(/(^|::){}$/)", test.name)).collect();
+    (!names.is_empty()).then(|| format!("not ({})", names.join(" | ")))
+}
+
+/// Tests that state needs in a source file: name and needs.
+fn declared(source: &str) -> Vec<(String, Vec<String>)> {
+    let mut tests = Vec::new();
+    let mut needs: Option<Vec<String>> = None;
+    for line in source.lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix("#[ignore = \"needs:") {
+            let list = rest.split('"').next().unwrap_or_default();
+            needs = Some(
+                list.split([',', ' ', '|'])
+                    .filter(|word| !word.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+            );
+        } else if let Some((before, after)) = line.split_once("fn ")
+            && (before.is_empty() || before.ends_with("async ") || before.ends_with("pub "))
+            && let Some(needs) = needs.take()
+        {
+            let name = after.split(['(', '<']).next().unwrap_or_default();
+            tests.push((name.to_owned(), needs));
+        }
+    }
+    tests
+}
+
+fn met(need: &str, root: &Path) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    match need {
+        "shared" => root.join("../shared/vectors").is_dir(),
+        "root" => is_root && Path::new("/dev/net/tun").exists(),
+        "podman" => is_root && Path::new("/usr/bin/podman").exists(),
+        "postgres" => Path::new("/usr/lib/postgresql").is_dir(),
+        "chromium" => Path::new("/usr/bin/chromium").exists(),
+        "go" => Path::new("/usr/local/go/bin/go").exists() || Path::new("/usr/bin/go").exists(),
+        "model" | "stock" => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_a_test_says_it_needs() {
+        let source =
+            "#[test]\n#[ignore = \"needs: root, model\"]\nfn it_works() {\n}\nfn other() {}";
+        assert_eq!(
+            declared(source),
+            [("it_works".to_owned(), vec!["root".to_owned(), "model".to_owned()])]
+        );
+    }
+
+    #[test]
+    fn an_unknown_need_is_never_met() {
+        assert!(!met("a-moon-base", Path::new("/")));
+    }
+}

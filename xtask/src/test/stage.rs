@@ -1,0 +1,134 @@
+//! Stages, their seconds and what they counted.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+/// Tests counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) passed: usize,
+    pub(super) failed: usize,
+    pub(super) skipped: usize,
+}
+
+impl Count {
+    /// So many that passed.
+    pub(super) fn passed(passed: usize) -> Self {
+        Self { passed, ..Self::default() }
+    }
+}
+
+/// What ran so far.
+#[derive(Debug, Default)]
+pub(super) struct Stages {
+    done: Vec<(&'static str, Duration, Count)>,
+}
+
+impl Stages {
+    /// Runs a stage; whether nothing failed in it.
+    pub(super) fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<Count>) -> bool {
+        println!("== {name}");
+        let start = Instant::now();
+        let count = work().unwrap_or_else(|error| {
+            eprintln!("error: {name}: {error:#}");
+            Count { failed: 1, ..Count::default() }
+        });
+        self.done.push((name, start.elapsed(), count));
+        count.failed == 0
+    }
+
+    /// Prints seconds per stage, then one line with the sums.
+    pub(super) fn report(&self) {
+        println!("\nseconds per stage:");
+        let mut sum = Count::default();
+        for (name, time, count) in &self.done {
+            println!("{:>8.1}  {name}", time.as_secs_f64());
+            sum.passed += count.passed;
+            sum.failed += count.failed;
+            sum.skipped += count.skipped;
+        }
+        println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
+    }
+}
+
+/// Runs a command, hands its lines on, and adds up what `summary` reads in them.
+///
+/// A command that fails without having counted a failure is an error.
+pub(super) fn watched(
+    command: &mut Command,
+    summary: impl Fn(&str) -> Option<Count>,
+) -> Result<Count> {
+    let (reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().context("the stage does not start")?;
+    // The command holds the pipe's writing end as well; it must be dropped for the reader to end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut sum = Count::default();
+    for line in BufReader::new(reader).lines() {
+        let line = line?;
+        if let Some(count) = summary(&line) {
+            sum.passed += count.passed;
+            sum.failed += count.failed;
+        }
+        println!("{line}");
+    }
+    let status = child.wait()?;
+    anyhow::ensure!(status.success() || sum.failed > 0, "ended with {status}");
+    Ok(sum)
+}
+
+/// Reads nextest's `Summary [ 1.2s] 9 tests run: 7 passed (1 slow), 2 failed, 1 skipped`.
+pub(super) fn nextest_summary(line: &str) -> Option<Count> {
+    let rest = line.trim().strip_prefix("Summary [")?.split_once(" run: ")?.1;
+    Some(Count {
+        passed: number_before(rest, " passed"),
+        failed: ["failed", "timed out", "exec failed", "leak-failed"]
+            .iter()
+            .map(|word| number_before(rest, &format!(" {word}")))
+            .sum(),
+        skipped: 0,
+    })
+}
+
+/// Reads libtest's `test result: ok. 7 passed; 2 failed; 0 ignored; …`.
+pub(super) fn libtest_summary(line: &str) -> Option<Count> {
+    let rest = line.trim().strip_prefix("test result: ")?;
+    Some(Count {
+        passed: number_before(rest, " passed"),
+        failed: number_before(rest, " failed"),
+        skipped: 0,
+    })
+}
+
+fn number_before(text: &str, word: &str) -> usize {
+    text.split_once(word)
+        .and_then(|(before, _)| before.rsplit([' ', '.']).next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_summaries() {
+        let nextest = "     Summary [   1.2s] 9 tests run: 7 passed (1 slow), 2 failed, 1 skipped";
+        assert_eq!(nextest_summary(nextest), Some(Count { passed: 7, failed: 2, skipped: 0 }));
+        let timed = "Summary [ 3.0s] 2 tests run: 1 passed, 1 timed out, 0 skipped";
+        assert_eq!(nextest_summary(timed), Some(Count { passed: 1, failed: 1, skipped: 0 }));
+        let libtest = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured";
+        assert_eq!(libtest_summary(libtest), Some(Count { passed: 3, failed: 1, skipped: 0 }));
+        assert_eq!(libtest_summary("running 3 tests"), None);
+    }
+
+    #[test]
+    fn a_failing_command_is_an_error_even_when_it_counted_nothing() {
+        assert!(watched(&mut Command::new("false"), libtest_summary).is_err());
+        assert!(watched(&mut Command::new("true"), libtest_summary).is_ok());
+    }
+}
