@@ -38,7 +38,7 @@ fn the_public_half_is_that_of_rfc_7748() {
     // RFC 7748, section 6.1: Alice's keys.
     let mut bytes = [0; KEY_LEN];
     hex::decode_to_slice(
-        "77076d0a7318a57d3c16c17251b26645df4c2f92ebc0992ac177fba51db92c2a",
+        "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
         &mut bytes,
     )
     .unwrap();

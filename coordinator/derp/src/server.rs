@@ -1,0 +1,61 @@
+//! The relay's side of the handshake.
+
+use control_protocol::key::{NodePrivate, NodePublic};
+
+use crate::{
+    frame::{Frame, FrameError, PROTOCOL_VERSION},
+    handshake::{self, ClientInfo, HandshakeError, NONCE_LEN, ServerInfo},
+};
+
+/// A client that proved its node key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The node key: the client's address at this relay.
+    pub key: NodePublic,
+    /// What the client says of itself.
+    pub info: ClientInfo,
+    /// Send these bytes; then packets may flow.
+    pub answer: Vec<u8>,
+}
+
+/// Returns the bytes that the relay whose key is `server` sends first.
+///
+/// # Errors
+///
+/// None in practice: the frame has a fixed length.
+pub fn greeting(server: &NodePublic) -> Result<Vec<u8>, FrameError> {
+    let mut out = Vec::new();
+    Frame::ServerKey { key: *server }.encode(&mut out)?;
+    Ok(out)
+}
+
+/// Takes the first frame of a client, as the relay whose key is `private`. `nonce` is fresh randomness.
+///
+/// # Errors
+///
+/// Fails if the frame is no `ClientInfo`, the client lacks the key that it names or speaks another version. Close the
+/// connection then.
+pub fn handle_client_info(
+    private: &NodePrivate,
+    frame: &Frame<'_>,
+    info: &ServerInfo,
+    nonce: [u8; NONCE_LEN],
+) -> Result<Client, HandshakeError> {
+    let Frame::ClientInfo { key, sealed } = frame else {
+        return Err(HandshakeError::Unexpected { kind: frame.kind() });
+    };
+    if key.is_zero() {
+        return Err(HandshakeError::Key);
+    }
+    let client: ClientInfo = handshake::open(private, key, sealed)?;
+    if client.version != PROTOCOL_VERSION {
+        return Err(HandshakeError::Version { version: client.version });
+    }
+    let sealed = handshake::seal(private, key, nonce, info)?;
+    let mut answer = Vec::new();
+    Frame::ServerInfo { sealed: &sealed }.encode(&mut answer).map_err(|_| HandshakeError::Info)?;
+    Ok(Client { key: *key, info: client, answer })
+}
+
+#[cfg(test)]
+mod tests;
