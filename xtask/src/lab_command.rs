@@ -3,7 +3,7 @@
 use std::process::{Command as Process, ExitCode};
 
 use anyhow::{Context as _, Result};
-use lab::household::{BIN, ROOT};
+use lab::{BIN, ROOT};
 
 /// What to do with the lab.
 #[derive(Debug, clap::Subcommand)]

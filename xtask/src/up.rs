@@ -9,15 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{
-    Process,
-    household::{Household, Seat},
-};
+use lab::{Process, Seat, household::Household};
 
 use crate::{build, progress::Step, stop, workspace};
 
-/// How long a member's first reply may take on a busy machine.
-const JOIN: Duration = Duration::from_secs(60);
 /// How long a clean stop may take.
 const STOP: Duration = Duration::from_secs(30);
 /// The person whose laptop joins.
@@ -84,10 +79,8 @@ fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
     step.done("home (10.77.1.2), router and laptop (10.77.2.2) are cabled");
 
     let step = Step::new("home: maru up");
-    let place = home.machine.path("/run/maru-lab/model.gguf");
-    fs::write(&place, "")?;
-    home.machine.sh(&format!("mount --bind '{}' /run/maru-lab/model.gguf", model.display()))?;
-    let mut up = home.up(&["--model", "/run/maru-lab/model.gguf"], |line| step.now(line))?;
+    let model = home.lend(model)?;
+    let mut up = home.up(&["--model", &model], |line| step.now(line))?;
     step.done("home: the appliance runs");
 
     let result = second_device(args, &home, &laptop, &mut up);
@@ -99,7 +92,7 @@ fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
     Ok(())
 }
 
-fn second_device(args: &Args, home: &Seat<'_>, laptop: &Seat<'_>, up: &mut Process) -> Result<()> {
+fn second_device(args: &Args, home: &Seat, laptop: &Seat, up: &mut Process) -> Result<()> {
     stop::check()?;
     let mut agent = laptop.agent()?;
     join(home, laptop)?;
@@ -114,40 +107,20 @@ fn second_device(args: &Args, home: &Seat<'_>, laptop: &Seat<'_>, up: &mut Proce
 }
 
 /// Brings the laptop into the network: by invitation and approval, or because it was there before.
-fn join(home: &Seat<'_>, laptop: &Seat<'_>) -> Result<()> {
-    let state = || -> Result<String> {
-        let status: serde_json::Value =
-            serde_json::from_str(&laptop.ok(&["status", "-o", "json"])?)?;
-        Ok(status["state"].as_str().unwrap_or_default().to_owned())
-    };
-    if state()? == "needs_join" {
-        let invitation = home.ok(&["invite", PERSON, "-o", "json"])?;
-        let invitation: serde_json::Value = serde_json::from_str(&invitation)?;
-        let url = invitation["url"].as_str().context("the invitation has no url")?;
-        println!("home$ maru invite {PERSON}\n{}…", url.split('#').next().unwrap_or_default());
-        println!("laptop$ maru join …");
-        laptop.ok(&["join", url, "--hostname", "laptop"])?;
-        let id = home.wait_until(&["device", "list", "-o", "json"], JOIN, pending)?;
-        println!("home$ maru device approve {id}");
-        home.ok(&["device", "approve", &id])?;
+fn join(home: &Seat, laptop: &Seat) -> Result<()> {
+    if laptop.status()?["state"] == "needs_join" {
+        println!("home$ maru invite {PERSON}\nlaptop$ maru join …");
+        laptop.ask_to_join(home, PERSON)?;
+        println!("home$ maru device approve …");
+        home.approve(laptop.machine.name())?;
     } else {
         println!("The laptop was approved before; it chats at once.");
     }
-    laptop.wait_until(&["status", "-o", "json"], JOIN, |text| {
-        let status: serde_json::Value = serde_json::from_str(text).ok()?;
-        (status["state"] == "running" && status["gateway"].is_object()).then_some(())
-    })
-}
-
-/// The id of the device that waits for approval.
-fn pending(text: &str) -> Option<String> {
-    let devices: serde_json::Value = serde_json::from_str(text).ok()?;
-    let device = devices.as_array()?.iter().find(|device| device["state"] == "pending")?;
-    Some(device["id"].to_string())
+    laptop.wait_for_network()
 }
 
 /// Sends the question and prints the reply as it comes.
-fn chat(laptop: &Seat<'_>, ask: &str) -> Result<()> {
+fn chat(laptop: &Seat, ask: &str) -> Result<()> {
     let mut command = laptop.maru(&["chat", "--max-tokens", "200", "--ask", ask]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = laptop.machine.spawn(&mut command)?;

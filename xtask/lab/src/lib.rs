@@ -20,6 +20,8 @@ pub mod clean;
 pub mod household;
 mod machine;
 mod process;
+mod scene;
+mod seat;
 
 use std::path::PathBuf;
 
@@ -27,6 +29,8 @@ use anyhow::{Context as _, Result};
 
 pub use machine::{Machine, link};
 pub use process::Process;
+pub use scene::{Member, Scene};
+pub use seat::{BIN, ROOT, Seat};
 
 /// The folder with the workspace's binaries, found from the running test or tool.
 ///
