@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "automation talks to a terminal")]
 
 mod build;
+mod check;
 mod fuzz;
 mod lab_command;
 mod model;
@@ -33,6 +34,8 @@ enum Command {
     Test(test::Args),
     /// Run every fuzz target for a few seconds
     Fuzz(fuzz::Args),
+    /// Formatting, lints, documentation and licences, with warnings denied
+    Check,
     /// Install what is missing, build everything and fetch the model
     Setup,
     /// Look into the machines of a running `cargo xtask up`
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Test(args) => return test::run(&args).unwrap_or_else(|error| fail(&error)),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Check => check::run(),
         Command::Setup => build::everything().map(drop),
         Command::Lab(command) => return lab_command::run(command).unwrap_or_else(|e| fail(&e)),
     };

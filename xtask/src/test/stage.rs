@@ -42,8 +42,8 @@ impl Stages {
         count.failed == 0
     }
 
-    /// Prints seconds per stage, then one line with the sums.
-    pub(super) fn report(&self) {
+    /// Prints seconds per stage, then one line with the sums; returns how many were skipped.
+    pub(super) fn report(&self) -> usize {
         println!("\nseconds per stage:");
         let mut sum = Count::default();
         for (name, time, count) in &self.done {
@@ -53,6 +53,7 @@ impl Stages {
             sum.skipped += count.skipped;
         }
         println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
+        sum.skipped
     }
 }
 

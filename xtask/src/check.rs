@@ -1,0 +1,45 @@
+//! `cargo xtask check`: what a program can see without running Maru.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{packages, tools, workspace};
+
+/// Runs it.
+pub(crate) fn run() -> Result<()> {
+    packages::for_running()?;
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(
+        &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+        &[],
+    )?;
+    cargo(
+        &["doc", "--release", "--workspace", "--no-deps", "--document-private-items", "--quiet"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    helper("cargo-deny", &["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?;
+    helper("cargo-shear", &[])
+}
+
+fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    eprintln!("== cargo {}", args.join(" "));
+    let mut command = Command::new(env!("CARGO"));
+    command.args(args).current_dir(workspace::root()).envs(environment.iter().copied());
+    command.env("CARGO_TARGET_DIR", workspace::target()?);
+    let status = command.status().context("cargo does not run")?;
+    ensure!(status.success(), "cargo {} failed", args.join(" "));
+    Ok(())
+}
+
+fn helper(name: &str, args: &[&str]) -> Result<()> {
+    eprintln!("== {name} {}", args.join(" "));
+    let status = Command::new(tools::get(name)?)
+        .args(args)
+        .current_dir(workspace::root())
+        .env("CARGO", env!("CARGO"))
+        .status()
+        .with_context(|| format!("{name} does not run"))?;
+    ensure!(status.success(), "{name} failed");
+    Ok(())
+}
