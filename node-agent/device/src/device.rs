@@ -1,53 +1,212 @@
 //! The device: what is shared by the threads, and the handle that stops them.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
-use node_agent_core::filter::PacketFilter;
+use arc_swap::ArcSwap;
+use boringtun::{
+    noise::rate_limiter::RateLimiter,
+    x25519::{PublicKey, StaticSecret},
+};
+use node_agent_core::filter::{Flows, PacketFilter};
 
-use crate::{Config, Error, Host, LocalPorts, Peer, PeerStats};
+use crate::{
+    Config, Error, Host, LocalPorts, Peer, PeerStats,
+    batch::Batch,
+    gate::Gate,
+    inbound::{self, Inbox},
+    outbound,
+    outgoing::Outgoing,
+    peer,
+    protocol::wireguard::WireGuard,
+    sys::{Stop, random_u32},
+    table::Table,
+    tun::Tun,
+    udp::Sockets,
+};
 
-/// A running WireGuard device. Dropping it stops its threads and removes the interface.
-pub struct Device {}
+/// How often timers are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// Receiver indexes carry this many bits of the peer's.
+const INDEX_MASK: u32 = (1 << 24) - 1;
+/// Smallest and largest IP packet inside the tunnel; IPv6 needs 1280.
+const MTU: std::ops::RangeInclusive<u16> = 576..=9000;
+
+/// What the threads share.
+pub(crate) struct Shared {
+    pub(crate) tun: Tun,
+    pub(crate) sockets: Sockets,
+    pub(crate) stop: Stop,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) gate: Gate,
+    pub(crate) table: ArcSwap<Table<peer::Peer>>,
+    pub(crate) filter: ArcSwap<PacketFilter>,
+    pub(crate) flows: Mutex<Flows>,
+    /// Buffers for [`Device::handle_relayed`], as many as were ever needed at once.
+    pub(crate) inboxes: Mutex<Vec<(Inbox, Batch)>>,
+}
+
+/// A running WireGuard device. Dropping it stops its threads and removes the interface; not to be
+/// dropped by a [`Host`] callback.
+pub struct Device {
+    shared: Arc<Shared>,
+    private: StaticSecret,
+    /// The one that does not limit: [`Gate`] did before.
+    limiter: Arc<RateLimiter>,
+    /// The next peer's index; held while peers are replaced.
+    next_index: Mutex<u32>,
+    threads: Vec<JoinHandle<()>>,
+}
 
 impl Device {
-    /// Creates the interface (down, without address), binds the sockets, starts the threads.
+    /// Creates the interface (down, without address), binds the sockets, starts the threads, all
+    /// in the caller's network namespace.
     ///
-    /// Without a filter ([`Self::set_filter`]) nothing is let in but replies.
+    /// Without a filter ([`Self::set_filter`]) nothing is let in.
     ///
     /// # Errors
     ///
     /// See [`Error`]; nothing is left behind.
-    pub fn start(_config: Config, _host: Arc<dyn Host>) -> Result<Self, Error> {
-        unimplemented!()
+    pub fn start(config: Config, host: Arc<dyn Host>) -> Result<Self, Error> {
+        if !MTU.contains(&config.mtu) {
+            return Err(Error::Config("the tunnel's MTU must be 576 to 9000"));
+        }
+        let private = StaticSecret::from(config.private_key);
+        let shared = Arc::new(Shared {
+            sockets: Sockets::bind(config.listen_port)?,
+            tun: Tun::create(&config.interface, config.mtu)?,
+            stop: Stop::new().map_err(Error::Threads)?,
+            host,
+            gate: Gate::new(private.clone()),
+            table: ArcSwap::default(),
+            filter: ArcSwap::default(),
+            flows: Mutex::default(),
+            inboxes: Mutex::default(),
+        });
+        let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&private), u64::MAX));
+        let next_index = Mutex::new(random_u32() & INDEX_MASK);
+        let mut device = Self { shared, private, limiter, next_index, threads: Vec::new() };
+        device.spawn("maru-tun-to-udp", outbound::run)?;
+        device.spawn("maru-udp-to-tun", inbound::run)?;
+        device.spawn("maru-wg-timers", tick)?;
+        Ok(device)
+    }
+
+    fn spawn(&mut self, name: &str, run: fn(&Shared)) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared));
+        self.threads.push(thread.map_err(Error::Threads)?);
+        Ok(())
     }
 
     /// Replaces the peers. Sessions of keys that stay are kept; a removed peer is cut at once.
-    pub fn set_peers(&self, _peers: Vec<Peer>) {}
+    /// Where two peers claim one prefix, the later has it.
+    pub fn set_peers(&self, peers: Vec<Peer>) {
+        let mut next_index = lock(&self.next_index);
+        let old = self.shared.table.load_full();
+        let mut table = Table::default();
+        for wanted in peers {
+            let key = wanted.public_key;
+            let peer = match old.by_key.get(&key) {
+                Some(peer) => Arc::clone(peer),
+                None => Arc::new(self.new_peer(key, &old, &mut next_index)),
+            };
+            peer.set_candidates(&wanted.candidates);
+            for net in wanted.allowed_ips {
+                table.routes.insert(net, Arc::clone(&peer));
+            }
+            table.by_index.insert(peer.index, Arc::clone(&peer));
+            table.by_key.insert(key, peer);
+        }
+        let removed: Vec<_> = old
+            .by_key
+            .values()
+            .filter(|peer| !table.by_key.contains_key(&peer.key))
+            .cloned()
+            .collect();
+        self.shared.table.store(Arc::new(table));
+        // A thread that still reads the old table finds them closed.
+        for peer in removed {
+            peer.close();
+        }
+    }
 
-    /// Replaces the packet filter.
-    pub fn set_filter(&self, _filter: Arc<PacketFilter>) {}
+    fn new_peer(&self, key: [u8; 32], old: &Table<peer::Peer>, next_index: &mut u32) -> peer::Peer {
+        while old.by_index.contains_key(next_index) {
+            *next_index = (*next_index + 1) & INDEX_MASK;
+        }
+        let index = *next_index;
+        *next_index = (index + 1) & INDEX_MASK;
+        let mtu = self.shared.tun.mtu();
+        let limiter = Arc::clone(&self.limiter);
+        let sessions =
+            WireGuard::new(self.private.clone(), key, index, limiter, mtu, Instant::now());
+        peer::Peer::new(key, index, Box::new(sessions))
+    }
+
+    /// Replaces the packet filter. Packets of open connections are judged by it from now on.
+    pub fn set_filter(&self, filter: Arc<PacketFilter>) {
+        self.shared.filter.store(filter);
+    }
 
     /// Takes a WireGuard message that the relay delivered from the node key `from`.
-    pub fn handle_relayed(&self, _from: &[u8; 32], _packet: &[u8]) {}
+    ///
+    /// Decrypts and answers on the caller's thread; never waits for the network.
+    pub fn handle_relayed(&self, from: &[u8; 32], packet: &[u8]) {
+        inbound::receive_relayed(&self.shared, from, packet);
+    }
 
     /// Sends a datagram that is not WireGuard's from the shared sockets (STUN, disco).
     ///
     /// # Errors
     ///
     /// The kernel's, for example when the address family has no route.
-    pub fn send(&self, _to: SocketAddr, _packet: &[u8]) -> io::Result<()> {
-        Ok(())
+    pub fn send(&self, to: SocketAddr, packet: &[u8]) -> io::Result<()> {
+        self.shared.sockets.send_to(to, packet)
     }
 
     /// What is known of each peer.
     #[must_use]
     pub fn peer_stats(&self) -> Vec<PeerStats> {
-        vec![]
+        self.shared.table.load().by_key.values().filter_map(|peer| peer.stats()).collect()
     }
 
     /// The UDP ports in use.
     #[must_use]
     pub fn local_ports(&self) -> LocalPorts {
-        LocalPorts { v4: 0, v6: None }
+        self.shared.sockets.local_ports()
     }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.shared.stop.signal();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so; there is nothing more to do about it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Looks at every peer's timers until the device stops.
+fn tick(shared: &Shared) {
+    let mut out = Outgoing::new(512, 512 * (shared.tun.mtu() + 64));
+    let mut probes = Vec::new();
+    while shared.stop.wait::<0>([], Some(TICK)).is_some() {
+        shared.gate.reset();
+        for peer in shared.table.load_full().by_key.values() {
+            peer.tick(&mut out, &mut probes, Instant::now());
+            out.flush(shared);
+        }
+    }
+}
+
+/// Locks, whatever happened to the last holder: what the locks guard is valid between statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

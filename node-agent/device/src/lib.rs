@@ -8,24 +8,38 @@
 //! ```
 //!
 //! One thread carries packets from the TUN to the network, one from the network to the TUN, one
-//! ticks the timers. They share a [`table`] of peers that is replaced as a whole, and one lock per
+//! ticks the timers. They share a table of peers that is replaced as a whole, and one lock per
 //! peer. Which way a packet takes is decided by [`node_agent_core::path`], whether it may enter by
 //! [`node_agent_core::filter`]; `docs/decisions/0001-data-plane.md` says why it is built this way.
 //!
 //! What this crate does not do: addresses, routes and "link up" (the agent sets them by netlink),
 //! disco, STUN (their datagrams are handed to [`Host::foreign`]).
-#![allow(unsafe_code, reason = "system calls that no safe crate offers in batches; each has a SAFETY comment")]
-#![allow(clippy::disallowed_methods, reason = "this crate owns sockets and threads: it reads the clock")]
+#![allow(
+    unsafe_code,
+    reason = "system calls that no safe crate offers in batches; each has a SAFETY comment"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this crate owns sockets and threads: it reads the clock"
+)]
 
-use std::{
-    io,
-    net::SocketAddr,
-    time::SystemTime,
-};
+use std::{io, net::SocketAddr, time::SystemTime};
 
 use ipnet::IpNet;
 
+pub mod batch;
 mod device;
+mod gate;
+mod inbound;
+mod outbound;
+mod outgoing;
+mod peer;
+pub mod protocol;
+mod sys;
+mod table;
+mod tun;
+mod udp;
+pub mod wire;
 
 pub use device::Device;
 
@@ -107,10 +121,14 @@ pub enum Error {
     #[error("{0}")]
     Config(&'static str),
     /// `/dev/net/tun` cannot be opened.
-    #[error("cannot open /dev/net/tun (load the tun module, or pass the device into the container)")]
+    #[error(
+        "cannot open /dev/net/tun (load the tun module, or pass the device into the container)"
+    )]
     NoTun(#[source] io::Error),
     /// The interface cannot be created.
-    #[error("cannot create the interface {interface} (is another agent running? it needs CAP_NET_ADMIN)")]
+    #[error(
+        "cannot create the interface {interface} (is another agent running? it needs CAP_NET_ADMIN)"
+    )]
     Interface {
         /// Its name.
         interface: String,

@@ -1,0 +1,136 @@
+//! Who may start a handshake: the cheap checks before the expensive ones.
+
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{Mutex, PoisonError},
+};
+
+use boringtun::{
+    noise::{Packet, Tunn, TunnResult, handshake::parse_handshake_anon, rate_limiter::RateLimiter},
+    x25519::{PublicKey, StaticSecret},
+};
+
+use crate::wire::{COOKIE_LEN, INITIATION_LEN};
+
+/// Handshake messages per second, from whomever, past which a cookie is asked for.
+const HANDSHAKES_PER_S: u64 = 100;
+/// Initiations remembered, to drop the copies that came by other ways.
+const REMEMBERED: usize = 64;
+/// Where `mac1` lies in an initiation.
+const MAC1: std::ops::Range<usize> = INITIATION_LEN - 32..INITIATION_LEN - 16;
+
+type Mac = [u8; 16];
+
+/// What becomes of a handshake message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It goes on to the peer.
+    Admitted,
+    /// This node is under load: the sender gets this cookie first.
+    Cookie([u8; COOKIE_LEN]),
+    /// Not for this node, or a copy.
+    Refused,
+}
+
+/// Where a handshake message came from, as far as a cookie is bound to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sender<'a> {
+    /// By UDP.
+    Udp(SocketAddr),
+    /// Over the relay, from this node key.
+    Relay(&'a [u8; 32]),
+}
+
+/// Guards the handshakes of all peers.
+pub(crate) struct Gate {
+    private: StaticSecret,
+    public: PublicKey,
+    limiter: RateLimiter,
+    seen: Mutex<VecDeque<Mac>>,
+}
+
+impl Gate {
+    pub(crate) fn new(private: StaticSecret) -> Self {
+        let public = PublicKey::from(&private);
+        Self {
+            private,
+            public,
+            limiter: RateLimiter::new(&public, HANDSHAKES_PER_S),
+            seen: Mutex::new(VecDeque::with_capacity(REMEMBERED)),
+        }
+    }
+
+    /// Checks `mac1` and, under load, the cookie. Costs two hashes.
+    pub(crate) fn admit(&self, datagram: &[u8], sender: Sender<'_>) -> Admission {
+        if self.is_copy(datagram) {
+            return Admission::Refused;
+        }
+        let mut reply = [0; COOKIE_LEN];
+        match self.limiter.verify_packet(Some(sender.bound_to()), datagram, &mut reply) {
+            Ok(_) => Admission::Admitted,
+            Err(TunnResult::WriteToNetwork(_)) => Admission::Cookie(reply),
+            Err(_) => Admission::Refused,
+        }
+    }
+
+    /// Whose initiation this is. Costs one key agreement: call it for what was admitted only.
+    pub(crate) fn initiator(&self, datagram: &[u8]) -> Option<[u8; 32]> {
+        let Ok(Packet::HandshakeInit(initiation)) = Tunn::parse_incoming_packet(datagram) else {
+            return None;
+        };
+        let half = parse_handshake_anon(&self.private, &self.public, &initiation).ok()?;
+        Some(half.peer_static_public)
+    }
+
+    /// To be called about once a second.
+    pub(crate) fn reset(&self) {
+        self.limiter.reset_count();
+    }
+
+    fn is_copy(&self, datagram: &[u8]) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        mac_of(datagram).is_some_and(|mac| seen.contains(&mac))
+    }
+
+    /// Refuses further copies of an initiation that is handled now.
+    pub(crate) fn remember(&self, datagram: &[u8]) {
+        let Some(mac) = mac_of(datagram) else { return };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= REMEMBERED {
+            seen.pop_front();
+        }
+        seen.push_back(mac);
+    }
+}
+
+/// The first authenticator of an initiation, which no two have in common.
+fn mac_of(datagram: &[u8]) -> Option<Mac> {
+    let initiation: &[u8; INITIATION_LEN] = datagram.try_into().ok()?;
+    initiation[MAC1].try_into().ok()
+}
+
+impl Sender<'_> {
+    /// An address that stands for the sender: the library's cookie is bound to an IP address alone,
+    /// which everyone behind one router has in common, so the port is mixed into it.
+    fn bound_to(self) -> IpAddr {
+        let mut octets = [0; 16];
+        match self {
+            Self::Udp(SocketAddr::V4(address)) => {
+                octets[10..14].copy_from_slice(&address.ip().octets());
+                octets[14..].copy_from_slice(&address.port().to_be_bytes());
+            }
+            Self::Udp(SocketAddr::V6(address)) => {
+                octets = address.ip().octets();
+                let [high, low] = address.port().to_be_bytes();
+                octets[14] ^= high;
+                octets[15] ^= low;
+            }
+            Self::Relay(key) => octets.copy_from_slice(&key[..16]),
+        }
+        IpAddr::V6(Ipv6Addr::from(octets))
+    }
+}
+
+#[cfg(test)]
+mod tests;

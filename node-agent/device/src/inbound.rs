@@ -1,0 +1,194 @@
+//! UDP, or the relay → TUN.
+
+use std::{ops::Range, sync::Arc, time::Instant};
+
+use node_agent_core::{filter::packet::Packet, path::Source};
+
+use crate::{
+    batch::{Batch, NO_TAG},
+    device::{Shared, lock},
+    gate::{Admission, Sender},
+    outgoing::{Outgoing, To},
+    peer::Peer,
+    protocol::Opened,
+    table::Table,
+    udp::{BatchReceiver, MESSAGES},
+    wire::{self, DATA_OVERHEAD, INITIATION_LEN, Message},
+};
+
+/// Answers to a batch of datagrams, and packets that waited for a session.
+const MAX_OUTGOING: usize = 4 * MESSAGES;
+/// Longest datagram taken from a peer whose tunnel has a larger MTU.
+const MIN_SLOT: usize = 2048;
+
+/// What a thread needs to take datagrams in.
+pub(crate) struct Inbox {
+    opened: Opened,
+    out: Outgoing,
+}
+
+impl Inbox {
+    pub(crate) fn new(mtu: usize) -> Self {
+        let slot = slot(mtu);
+        Self {
+            opened: Opened::new(MESSAGES, MESSAGES * slot + INITIATION_LEN),
+            out: Outgoing::new(MAX_OUTGOING, MAX_OUTGOING * slot),
+        }
+    }
+}
+
+fn slot(mtu: usize) -> usize {
+    (mtu + DATA_OVERHEAD).max(MIN_SLOT)
+}
+
+/// Carries packets from the sockets to the TUN until the device stops.
+pub(crate) fn run(shared: &Shared) {
+    let mut receiver = BatchReceiver::new(slot(shared.tun.mtu()));
+    let mut inbox = Inbox::new(shared.tun.mtu());
+    let sockets = shared.sockets.descriptors();
+    while let Some(ready) = shared.stop.wait(sockets, None) {
+        for (socket, is_ready) in sockets.into_iter().zip(ready) {
+            if let (Some(socket), true) = (socket, is_ready) {
+                receiver.receive(socket);
+                receive_batch(shared, &receiver, &mut inbox);
+            }
+        }
+    }
+}
+
+fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut Inbox) {
+    let now = Instant::now();
+    let table = shared.table.load();
+    let (datagrams, sources) = (&receiver.datagrams, &receiver.sources[..]);
+    let source = |at: usize| sources.get(at).map(|address| Source::Udp(*address));
+    let mut current: Option<(Arc<Peer>, Range<usize>)> = None;
+    for at in 0..datagrams.len() {
+        let datagram = datagrams.get(at);
+        let Some(from) = sources.get(at) else { continue };
+        let message = wire::classify(datagram);
+        let owner = if message == Message::Foreign {
+            shared.host.foreign(*from, datagram);
+            None
+        } else {
+            admit(shared, &table, message, datagram, Sender::Udp(*from), &mut inbox.out)
+        };
+        match (&mut current, owner) {
+            (Some((peer, run)), Some(owner)) if run.end == at && Arc::ptr_eq(peer, &owner) => {
+                run.end = at + 1;
+            }
+            (_, owner) => {
+                if let Some((peer, run)) = current.take() {
+                    deliver(shared, &table, &peer, datagrams, run, source, inbox, now);
+                }
+                current = owner.map(|owner| (owner, at..at + 1));
+            }
+        }
+    }
+    if let Some((peer, run)) = current {
+        deliver(shared, &table, &peer, datagrams, run, source, inbox, now);
+    }
+    inbox.out.flush(shared);
+}
+
+/// Takes in one message that the relay delivered from the node key `from`.
+pub(crate) fn receive_relayed(shared: &Shared, from: &[u8; 32], packet: &[u8]) {
+    let message = wire::classify(packet);
+    if message == Message::Foreign || packet.len() > slot(shared.tun.mtu()) {
+        return;
+    }
+    let (mut inbox, mut datagrams) = lock(&shared.inboxes).pop().unwrap_or_else(|| {
+        let mtu = shared.tun.mtu();
+        (Inbox::new(mtu), Batch::new(1, slot(mtu)))
+    });
+    let table = shared.table.load();
+    let owner = admit(shared, &table, message, packet, Sender::Relay(from), &mut inbox.out);
+    if let Some(peer) = owner.filter(|peer| peer.key == *from) {
+        datagrams.clear();
+        datagrams.push(packet, 0);
+        let source = |_| Some(Source::Relay);
+        deliver(shared, &table, &peer, &datagrams, 0..1, source, &mut inbox, Instant::now());
+    }
+    inbox.out.flush(shared);
+    lock(&shared.inboxes).push((inbox, datagrams));
+}
+
+/// Finds the peer that a message is for; handshakes pass the gate first.
+fn admit(
+    shared: &Shared,
+    table: &Table<Peer>,
+    message: Message,
+    datagram: &[u8],
+    sender: Sender<'_>,
+    out: &mut Outgoing,
+) -> Option<Arc<Peer>> {
+    if matches!(message, Message::Initiation | Message::Response { .. }) {
+        match shared.gate.admit(datagram, sender) {
+            Admission::Admitted => {}
+            Admission::Cookie(cookie) => {
+                let to = match sender {
+                    Sender::Udp(address) => To::Udp(address),
+                    Sender::Relay(key) => To::Relay(*key),
+                };
+                let number = out.batch.len();
+                out.batch.push(&cookie, NO_TAG);
+                out.dispatch(number, to);
+                return None;
+            }
+            Admission::Refused => return None,
+        }
+    }
+    match message {
+        Message::Initiation => {
+            let key = shared.gate.initiator(datagram)?;
+            let peer = table.by_key.get(&key)?;
+            let is_true = match sender {
+                Sender::Udp(_) => true,
+                Sender::Relay(from) => *from == key,
+            };
+            is_true.then(|| {
+                shared.gate.remember(datagram);
+                Arc::clone(peer)
+            })
+        }
+        Message::Response { receiver }
+        | Message::Cookie { receiver }
+        | Message::Data { receiver, .. } => table.by_index.get(&(receiver >> 8)).cloned(),
+        Message::Foreign => None,
+    }
+}
+
+/// Opens a run of datagrams of one peer and gives what is allowed to the TUN.
+#[allow(clippy::too_many_arguments, reason = "one step of a loop, called at its three ends")]
+fn deliver(
+    shared: &Shared,
+    table: &Table<Peer>,
+    peer: &Arc<Peer>,
+    datagrams: &Batch,
+    run: Range<usize>,
+    source: impl Fn(usize) -> Option<Source>,
+    inbox: &mut Inbox,
+    now: Instant,
+) {
+    inbox.opened.clear();
+    peer.receive(datagrams, run, source, &mut inbox.opened, &mut inbox.out, now);
+    let packets = &inbox.opened.packets;
+    if packets.is_empty() {
+        return;
+    }
+    let filter = shared.filter.load();
+    let mut flows = lock(&shared.flows);
+    let mut received = 0;
+    for at in 0..packets.len() {
+        let bytes = packets.get(at);
+        let Ok(packet) = Packet::parse(bytes) else { continue };
+        // Cryptokey routing: a peer speaks for its own addresses only.
+        let is_own = table.routes.find(packet.source).is_some_and(|owner| Arc::ptr_eq(owner, peer));
+        if !is_own || !filter.check_inbound(&packet, &mut flows, now).passes() {
+            tracing::debug!(source = %packet.source, destination = %packet.destination, is_own, "packet refused");
+            continue;
+        }
+        shared.tun.write(&bytes[..packet.len]);
+        received += packet.len;
+    }
+    peer.count_received(received);
+}

@@ -1,0 +1,242 @@
+//! One peer: its sessions, its paths, its counters.
+
+use std::{
+    net::SocketAddr,
+    ops::Range,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use node_agent_core::path::{Heard, PeerPath, Source};
+
+use crate::{
+    Path, PeerStats,
+    batch::Batch,
+    device::lock,
+    outgoing::{Outgoing, To},
+    protocol::{Opened, Protocol},
+    wire::{self, Message},
+};
+
+/// Handshakes after this pause are a new row of attempts.
+const ATTEMPTS_OVER: Duration = Duration::from_secs(90);
+
+/// A peer that the table lists. Threads may hold one that is listed no more: it is closed.
+pub(crate) struct Peer {
+    pub(crate) key: [u8; 32],
+    /// The upper 24 bits of every receiver index that leads here.
+    pub(crate) index: u32,
+    /// `None` once the peer is removed.
+    link: Mutex<Option<Link>>,
+    rx_bytes: AtomicU64,
+    tx_bytes: AtomicU64,
+}
+
+struct Link {
+    protocol: Box<dyn Protocol>,
+    path: PeerPath,
+    /// When an initiation was last sent.
+    initiated_at: Option<Instant>,
+}
+
+impl Peer {
+    pub(crate) fn new(key: [u8; 32], index: u32, protocol: Box<dyn Protocol>) -> Self {
+        let link = Link { protocol, path: PeerPath::new(), initiated_at: None };
+        Self {
+            key,
+            index,
+            link: Mutex::new(Some(link)),
+            rx_bytes: AtomicU64::new(0),
+            tx_bytes: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Link>> {
+        lock(&self.link)
+    }
+
+    /// Drops the sessions: from now on nothing goes in or out.
+    pub(crate) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    pub(crate) fn set_candidates(&self, candidates: &[SocketAddr]) {
+        if let Some(link) = self.lock().as_mut() {
+            link.path.set_candidates(candidates);
+        }
+    }
+
+    /// Seals the packets numbered `run` from the TUN.
+    pub(crate) fn send(
+        &self,
+        packets: &Batch,
+        run: Range<usize>,
+        out: &mut Outgoing,
+        now: Instant,
+    ) {
+        let bytes: usize = run.clone().map(|at| packets.get(at).len()).sum();
+        let mut link = self.lock();
+        let Some(link) = link.as_mut() else { return };
+        let first = out.batch.len();
+        link.protocol.seal(packets, run, &mut out.batch, now);
+        link.dispatch(&self.key, first, out, |_| None, now);
+        self.tx_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Opens the datagrams numbered `run`; `source` says where each came from.
+    pub(crate) fn receive(
+        &self,
+        datagrams: &Batch,
+        run: Range<usize>,
+        source: impl Fn(usize) -> Option<Source>,
+        opened: &mut Opened,
+        out: &mut Outgoing,
+        now: Instant,
+    ) {
+        let mut link = self.lock();
+        let Some(link) = link.as_mut() else { return };
+        let (first, first_heard) = (out.batch.len(), opened.heard.len());
+        link.protocol.open(datagrams, run, opened, &mut out.batch, now);
+        let mut answer_to = None;
+        for (at, heard) in &opened.heard[first_heard..] {
+            if *heard == Heard::Handshake {
+                link.path.handle_session();
+            }
+            if let Some(source) = source(*at) {
+                answer_to = link.path.handle_received(source, *heard, now).or(answer_to);
+            }
+        }
+        link.dispatch(&self.key, first, out, source, now);
+        if let Some(address) = answer_to {
+            link.keepalive(address, out, now);
+        }
+    }
+
+    /// Advances timers and paths. `probes` is scratch space.
+    pub(crate) fn tick(&self, out: &mut Outgoing, probes: &mut Vec<SocketAddr>, now: Instant) {
+        let mut link = self.lock();
+        let Some(link) = link.as_mut() else { return };
+        let first = out.batch.len();
+        link.protocol.tick(&mut out.batch, now);
+        link.dispatch(&self.key, first, out, |_| None, now);
+        probes.clear();
+        let live = link.protocol.session_age().is_some();
+        link.path.handle_timeout(live, now, probes);
+        for address in probes {
+            link.keepalive(*address, out, now);
+        }
+    }
+
+    /// Counts bytes that were let in.
+    pub(crate) fn count_received(&self, bytes: usize) {
+        self.rx_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What is known of it; `None` once it is removed.
+    pub(crate) fn stats(&self) -> Option<PeerStats> {
+        let link = self.lock();
+        let link = link.as_ref()?;
+        let age = link.protocol.session_age();
+        let path = match (age, link.path.direct()) {
+            (None, _) => Path::None,
+            (Some(_), Some(address)) => Path::Direct(address),
+            (Some(_), None) => Path::Relay,
+        };
+        Some(PeerStats {
+            public_key: self.key,
+            path,
+            last_handshake: age.and_then(|age| SystemTime::now().checked_sub(age)),
+            rx_bytes: self.rx_bytes.load(Ordering::Relaxed),
+            tx_bytes: self.tx_bytes.load(Ordering::Relaxed),
+        })
+    }
+}
+
+impl Link {
+    /// Says where the messages from number `first` on go. `source` is asked by their tags.
+    fn dispatch(
+        &mut self,
+        key: &[u8; 32],
+        first: usize,
+        out: &mut Outgoing,
+        source: impl Fn(usize) -> Option<Source>,
+        now: Instant,
+    ) {
+        for message in first..out.batch.len() {
+            match wire::classify(out.batch.get(message)) {
+                Message::Initiation => self.dispatch_initiation(key, message, out, now),
+                Message::Response { .. } | Message::Cookie { .. } => {
+                    self.dispatch_reply(key, message, source(out.batch.tag(message)), out);
+                }
+                Message::Data { empty, .. } => {
+                    let route = self.path.route();
+                    if let Some(address) = route.direct {
+                        out.dispatch(message, To::Udp(address));
+                    }
+                    if route.relay {
+                        out.dispatch(message, To::Relay(*key));
+                    }
+                    if empty { self.path.handle_sent(now) } else { self.path.handle_sent_data(now) }
+                }
+                Message::Foreign => {}
+            }
+        }
+    }
+
+    /// A direct path renews its keys directly; a second attempt, as all others, goes everywhere.
+    fn dispatch_initiation(
+        &mut self,
+        key: &[u8; 32],
+        message: usize,
+        out: &mut Outgoing,
+        now: Instant,
+    ) {
+        let is_first =
+            self.initiated_at.is_none_or(|at| now.saturating_duration_since(at) > ATTEMPTS_OVER);
+        self.initiated_at = Some(now);
+        if let (true, Some(address)) = (is_first, self.path.direct()) {
+            out.dispatch(message, To::Udp(address));
+            return;
+        }
+        out.dispatch(message, To::Relay(*key));
+        for address in self.path.fan_out() {
+            out.dispatch(message, To::Udp(address));
+        }
+    }
+
+    /// A reply goes where the message came from, and over the relay too unless that is known to
+    /// work: the way back from an address that was just heard may be closed.
+    fn dispatch_reply(
+        &self,
+        key: &[u8; 32],
+        message: usize,
+        source: Option<Source>,
+        out: &mut Outgoing,
+    ) {
+        let proven = match source {
+            Some(Source::Udp(address)) => {
+                out.dispatch(message, To::Udp(address));
+                let route = self.path.route();
+                route.direct == Some(address) && !route.relay
+            }
+            Some(Source::Relay) | None => false,
+        };
+        if !proven {
+            out.dispatch(message, To::Relay(*key));
+        }
+    }
+
+    /// Sends an empty packet to one address and nowhere else.
+    fn keepalive(&mut self, address: SocketAddr, out: &mut Outgoing, now: Instant) {
+        let message = out.batch.len();
+        if self.protocol.keepalive(&mut out.batch, now) {
+            out.dispatch(message, To::Udp(address));
+            if self.path.route().direct == Some(address) {
+                self.path.handle_sent(now);
+            }
+        }
+    }
+}

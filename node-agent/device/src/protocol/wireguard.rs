@@ -1,0 +1,319 @@
+//! [`Protocol`] by boringtun's [`Tunn`], with its gaps closed around it.
+//!
+//! | gap of `Tunn` | closed by |
+//! |---|---|
+//! | no padding | [`Batch::padded`] |
+//! | no `REJECT_AFTER_MESSAGES`, `REKEY_AFTER_MESSAGES` | the counter is read from each message, before it is opened and before it is sent |
+//! | after 15 s without receiving, the next packet sent starts a handshake, answered or not | its clock is held while the answer may still come ([`WireGuard::is_hasty`]) |
+//! | every packet sent while a simultaneous handshake completes starts another | packets wait in a queue of our own, one initiation per [`REKEY_TIMEOUT`] |
+//! | its queue reorders packets and keeps the first, not the last | same |
+
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use boringtun::{
+    noise::{Tunn, TunnResult, rate_limiter::RateLimiter},
+    x25519::{PublicKey, StaticSecret},
+};
+use node_agent_core::path::Heard;
+
+use super::{Opened, Protocol};
+use crate::{
+    batch::{Batch, NO_TAG},
+    wire::{self, DATA_OVERHEAD, INITIATION_LEN, Message},
+};
+
+/// Messages under one key after which it is renewed (WireGuard, section 6.1).
+const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
+/// Messages under one key after which it is used no more (WireGuard, section 6.1).
+const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
+/// Pause between two initiations (WireGuard, section 6.1).
+const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an unanswered handshake is repeated (WireGuard, section 6.1).
+const REKEY_ATTEMPT_TIME: Duration = Duration::from_secs(90);
+/// Silence after data was sent that asks for a new handshake: `KEEPALIVE_TIMEOUT + REKEY_TIMEOUT`.
+const NO_ANSWER: Duration = Duration::from_secs(15);
+/// A session younger than this has no timer of its own due before [`NO_ANSWER`] is over.
+const YOUNG: Duration = Duration::from_secs(100);
+/// Packets that wait for a session; the oldest is dropped first.
+const MAX_WAITING: usize = 128;
+
+/// The sessions with one peer.
+pub struct WireGuard {
+    tunn: Tunn,
+    mtu: usize,
+    /// Packets that wait for a session, padded.
+    waiting: VecDeque<Vec<u8>>,
+    /// When the last initiation was sent that is not answered.
+    initiated_at: Option<Instant>,
+    /// When the first of a row of unanswered initiations was sent.
+    trying_since: Option<Instant>,
+    /// When the peer's initiation was last answered.
+    responded_at: Option<Instant>,
+    /// When the oldest data that nothing was heard after was sent.
+    unanswered_since: Option<Instant>,
+    /// `Tunn`'s clock, which advances with its timers only; with what it noted by it.
+    clock: Instant,
+    data_sent_at: Instant,
+    heard_at: Instant,
+}
+
+impl WireGuard {
+    /// No session yet. `index` (24 bits) is what the peer's messages will carry in the upper bits
+    /// of their receiver index. `limiter` must not limit: the device did before.
+    #[must_use]
+    pub fn new(
+        private: StaticSecret,
+        peer: [u8; 32],
+        index: u32,
+        limiter: Arc<RateLimiter>,
+        mtu: usize,
+        now: Instant,
+    ) -> Self {
+        Self {
+            tunn: Tunn::new(private, PublicKey::from(peer), None, None, index, Some(limiter)),
+            mtu,
+            waiting: VecDeque::new(),
+            initiated_at: None,
+            trying_since: None,
+            responded_at: None,
+            unanswered_since: None,
+            clock: now,
+            data_sent_at: now,
+            heard_at: now,
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.tunn.time_since_last_handshake().is_some()
+    }
+
+    fn wait(&mut self, packet: &[u8]) {
+        if self.waiting.len() >= MAX_WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(packet.to_vec());
+    }
+
+    /// Seals one packet (empty: a keepalive). Says whether the key should be renewed.
+    fn seal_one(&mut self, packet: &[u8], out: &mut Batch, tag: usize, now: Instant) -> bool {
+        let Some(room) = out.room((packet.len() + DATA_OVERHEAD).max(INITIATION_LEN)) else {
+            return false;
+        };
+        let TunnResult::WriteToNetwork(message) = self.tunn.encapsulate(packet, room) else {
+            return false;
+        };
+        let Message::Data { counter, .. } = wire::classify(message) else {
+            return false;
+        };
+        if counter < REJECT_AFTER_MESSAGES {
+            let len = message.len();
+            out.commit(len, tag);
+        }
+        if !packet.is_empty() {
+            self.unanswered_since.get_or_insert(now);
+            self.data_sent_at = self.clock;
+        }
+        counter >= REKEY_AFTER_MESSAGES
+    }
+
+    /// Starts a handshake, unless one is under way.
+    fn initiate(&mut self, out: &mut Batch, now: Instant) {
+        let recent = |at: Option<Instant>| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < REKEY_TIMEOUT)
+        };
+        if recent(self.initiated_at) || recent(self.responded_at) {
+            return;
+        }
+        let Some(room) = out.room(INITIATION_LEN) else { return };
+        if let TunnResult::WriteToNetwork(message) =
+            self.tunn.format_handshake_initiation(room, true)
+        {
+            let len = message.len();
+            out.commit(len, NO_TAG);
+            self.note_initiation(now);
+        }
+    }
+
+    fn note_initiation(&mut self, now: Instant) {
+        self.initiated_at = Some(now);
+        self.trying_since.get_or_insert(now);
+    }
+
+    fn open_one(
+        &mut self,
+        datagrams: &Batch,
+        at: usize,
+        opened: &mut Opened,
+        replies: &mut Batch,
+        now: Instant,
+    ) {
+        let datagram = datagrams.get(at);
+        let need = datagram.len().max(INITIATION_LEN);
+        match wire::classify(datagram) {
+            Message::Data { counter, empty, .. } => {
+                if counter >= REJECT_AFTER_MESSAGES {
+                    return;
+                }
+                let Some(room) = opened.packets.room(need) else { return };
+                match self.tunn.decapsulate(None, datagram, room) {
+                    TunnResult::WriteToTunnelV4(packet, _)
+                    | TunnResult::WriteToTunnelV6(packet, _) => {
+                        let len = packet.len();
+                        opened.packets.commit(len, at);
+                        self.note_heard(at, Heard::Data, opened);
+                    }
+                    TunnResult::Done if empty => self.note_heard(at, Heard::Empty, opened),
+                    TunnResult::Done | TunnResult::Err(_) | TunnResult::WriteToNetwork(_) => {}
+                }
+            }
+            Message::Initiation | Message::Response { .. } | Message::Cookie { .. } => {
+                let Some(room) = replies.room(need) else { return };
+                // A cookie has no answer and proves nothing of the path.
+                if let TunnResult::WriteToNetwork(reply) =
+                    self.tunn.decapsulate(None, datagram, room)
+                {
+                    let len = reply.len();
+                    replies.commit(len, at);
+                    self.note_heard(at, Heard::Handshake, opened);
+                    self.initiated_at = None;
+                    self.trying_since = None;
+                    if matches!(wire::classify(datagram), Message::Initiation) {
+                        self.responded_at = Some(now);
+                    }
+                }
+            }
+            Message::Foreign => {}
+        }
+    }
+
+    fn note_heard(&mut self, at: usize, heard: Heard, opened: &mut Opened) {
+        self.unanswered_since = None;
+        self.heard_at = self.clock;
+        opened.heard.push((at, heard));
+    }
+
+    /// Seals what waited for a session.
+    fn flush(&mut self, out: &mut Batch, now: Instant) {
+        if self.waiting.is_empty() || !self.is_live() {
+            return;
+        }
+        while let Some(packet) = self.waiting.pop_front() {
+            self.seal_one(&packet, out, NO_TAG, now);
+        }
+    }
+
+    /// Whether `Tunn`'s timers would start a handshake because nothing was received for 15 s,
+    /// though what was sent is younger than that: its answer may be under way.
+    fn is_hasty(&self, now: Instant) -> bool {
+        let would_fire = self.data_sent_at > self.heard_at
+            && now.saturating_duration_since(self.heard_at) >= NO_ANSWER;
+        let may_be_answered = self
+            .unanswered_since
+            .is_some_and(|since| now.saturating_duration_since(since) < NO_ANSWER);
+        let young = self.session_age().is_some_and(|age| age < YOUNG);
+        would_fire && may_be_answered && young && self.initiated_at.is_none()
+    }
+
+    /// `Tunn` repeats an initiation while it still tries; one that is older is not.
+    fn forget_old_attempt(&mut self, now: Instant) {
+        let is_old = |at| now.saturating_duration_since(at) > 2 * REKEY_TIMEOUT;
+        if self.initiated_at.is_none_or(is_old) {
+            self.initiated_at = None;
+            self.trying_since = None;
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.waiting.clear();
+        self.trying_since = None;
+        self.initiated_at = None;
+    }
+}
+
+impl Protocol for WireGuard {
+    fn seal(&mut self, packets: &Batch, run: Range<usize>, out: &mut Batch, now: Instant) {
+        if self.is_live() {
+            let mut renew = false;
+            for at in run {
+                renew |= self.seal_one(packets.padded(at, self.mtu), out, at, now);
+            }
+            if renew {
+                self.initiate(out, now);
+            }
+        } else {
+            for at in run {
+                self.wait(packets.padded(at, self.mtu));
+            }
+            self.initiate(out, now);
+        }
+    }
+
+    fn open(
+        &mut self,
+        datagrams: &Batch,
+        run: Range<usize>,
+        opened: &mut Opened,
+        replies: &mut Batch,
+        now: Instant,
+    ) {
+        for at in run {
+            self.open_one(datagrams, at, opened, replies, now);
+        }
+        self.flush(replies, now);
+    }
+
+    fn keepalive(&mut self, out: &mut Batch, now: Instant) -> bool {
+        if !self.is_live() {
+            return false;
+        }
+        let before = out.len();
+        self.seal_one(&[], out, NO_TAG, now);
+        out.len() > before
+    }
+
+    fn tick(&mut self, out: &mut Batch, now: Instant) {
+        if !self.is_hasty(now) {
+            let Some(room) = out.room(INITIATION_LEN) else { return };
+            self.clock = now;
+            match self.tunn.update_timers(room) {
+                TunnResult::WriteToNetwork(message) => {
+                    let (kind, len) = (wire::classify(message), message.len());
+                    out.commit(len, NO_TAG);
+                    if kind == Message::Initiation {
+                        self.note_initiation(now);
+                    }
+                }
+                TunnResult::Done
+                | TunnResult::Err(_)
+                | TunnResult::WriteToTunnelV4(..)
+                | TunnResult::WriteToTunnelV6(..) => {}
+            }
+        }
+        if self.waiting.is_empty() {
+            self.forget_old_attempt(now);
+            return;
+        }
+        let tried_enough = self
+            .trying_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= REKEY_ATTEMPT_TIME);
+        if tried_enough {
+            self.give_up();
+        } else if self.is_live() {
+            self.flush(out, now);
+        } else {
+            self.initiate(out, now);
+        }
+    }
+
+    fn session_age(&self) -> Option<Duration> {
+        self.tunn.time_since_last_handshake()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! System calls with their results as `io::Result`.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    time::Duration,
+};
+
+/// Turns -1 into the error that the kernel left.
+pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Like [`check`] for calls that return a length.
+pub(crate) fn check_len(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Wakes every thread that waits on it, once and for all.
+pub(crate) struct Stop(OwnedFd);
+
+impl Stop {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: takes no pointers.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        // SAFETY: `fd` is open and nobody else owns it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Stops. Nothing ever reads the counter, so it stays readable.
+    pub(crate) fn signal(&self) {
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: `one` is valid for its length.
+        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Waits until one of `fds` can be read or the timeout is over. Returns which can be, and
+    /// `None` when it is time to stop.
+    pub(crate) fn wait<const N: usize>(
+        &self,
+        fds: [Option<BorrowedFd<'_>>; N],
+        timeout: Option<Duration>,
+    ) -> Option<[bool; N]> {
+        let raw = |fd: Option<BorrowedFd<'_>>| fd.map_or(-1, |fd| fd.as_raw_fd());
+        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut entries = [const { libc::pollfd { fd: -1, events: 0, revents: 0 } }; 4];
+        entries[0] = entry(self.0.as_raw_fd());
+        for (slot, fd) in entries[1..].iter_mut().zip(fds) {
+            *slot = entry(raw(fd));
+        }
+        let timeout =
+            timeout.map_or(-1, |timeout| timeout.as_millis().try_into().unwrap_or(i32::MAX));
+        // SAFETY: `entries` is valid for its length; a negative descriptor is skipped.
+        unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, timeout) };
+        if entries[0].revents != 0 {
+            return None;
+        }
+        Some(std::array::from_fn(|at| entries.get(at + 1).is_some_and(|entry| entry.revents != 0)))
+    }
+}
+
+/// Random bytes for what is no secret.
+pub(crate) fn random_u32() -> u32 {
+    let mut bytes = [0; 4];
+    // SAFETY: `bytes` is valid for its length. A failure leaves zeros, which will do.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    u32::from_ne_bytes(bytes)
+}
