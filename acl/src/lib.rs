@@ -1,9 +1,32 @@
 //! The policy language: parse, validate, compile, test.
+//!
+//! A policy is Tailscale's (HuJSON): groups, hosts, tag owners, `acls` and `grants`, with tests of
+//! its own. [`Policy::parse`] refuses what it cannot mean; [`Policy::compile`] gives the packet
+//! filter of one node, and what no rule allows is denied.
+//!
+//! ```
+//! let policy = acl::Policy::parse(r#"{
+//!     // Everybody may ask the AI.
+//!     "tagOwners": { "tag:home": ["autogroup:admin"] },
+//!     "acls": [{ "action": "accept", "src": ["autogroup:member"], "dst": ["tag:home:80,18789"] }],
+//! }"#)?;
+//! assert!(policy.compile(&acl::Network::default(), 0).is_empty());
+//! # Ok::<(), acl::Error>(())
+//! ```
 #![forbid(unsafe_code)]
+
+mod compile;
+mod document;
+mod policy_tests;
+mod selector;
+mod validate;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+
+use document::Document;
+use selector::Selector;
 
 /// A person of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,41 +91,77 @@ pub struct Rule {
 
 /// Why a policy was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(String);
+pub enum Error {
+    /// It is not JSON (comments and trailing commas allowed), or has a wrong or unknown key.
+    #[error("the policy cannot be read: {0}")]
+    Syntax(String),
+    /// A rule means nothing.
+    #[error("{place}: {reason}")]
+    Rule {
+        /// Which one, such as `acls[2].dst[0]`.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A test of the policy's own fails.
+    #[error("test(s) failed: {0}")]
+    Test(String),
+}
 
-/// A policy document.
+/// A policy document that means something.
 #[derive(Clone, Debug)]
-pub struct Policy {}
+pub struct Policy {
+    document: Document,
+    rules: Vec<compile::Meaning>,
+}
 
 impl Policy {
-    /// Reads a policy (HuJSON).
+    /// Reads a policy (HuJSON: JSON with comments and trailing commas).
+    ///
+    /// Groups may name people who do not exist yet.
     ///
     /// # Errors
     ///
-    /// The text is not a policy.
-    pub fn parse(_text: &str) -> Result<Self, Error> {
-        Ok(Self {})
+    /// [`Error::Syntax`] and [`Error::Rule`].
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let document = document::parse(text)?;
+        let rules = validate::rules(&document)?;
+        Ok(Self { document, rules })
     }
 
-    /// Compiles the packet filter of `network.nodes[node]`.
+    /// Compiles the packet filter of `network.nodes[node]`; empty means that nothing may come in.
     #[must_use]
-    pub fn compile(&self, _network: &Network, _node: usize) -> Vec<Rule> {
-        Vec::new()
+    pub fn compile(&self, network: &Network, node: usize) -> Vec<Rule> {
+        compile::node(&self.document, &self.rules, network, node)
     }
 
-    /// Runs the policy's own tests.
+    /// Runs the policy's own `tests` against a network.
     ///
     /// # Errors
     ///
-    /// A test fails.
-    pub fn check(&self, _network: &Network) -> Result<(), Error> {
-        Ok(())
+    /// [`Error::Test`] names each test that fails, and why.
+    pub fn check(&self, network: &Network) -> Result<(), Error> {
+        policy_tests::run(self, network)
     }
 
-    /// Whether `user_login` may give `tag` to a node.
+    /// Whether `user_login` may give `tag` to a node: the tag's owners name the person, a group
+    /// that holds the person, or all members.
     #[must_use]
-    pub fn may_tag(&self, _user_login: &str, _tag: &str) -> bool {
-        false
+    pub fn may_tag(&self, user_login: &str, tag: &str) -> bool {
+        let user = User { id: 0, name: user_login.to_owned(), email: user_login.to_owned() };
+        self.document.tag_owners.get(tag).is_some_and(|owners| {
+            owners.iter().any(|owner| match Selector::parse(owner, &self.document) {
+                Ok(Selector::Group(name)) => self.document.in_group(&name, &user),
+                Ok(Selector::Member) => true,
+                Ok(Selector::User(name)) => selector::is_user(&name, &user),
+                _ => false,
+            })
+        })
+    }
+
+    /// Whether the policy knows a tag.
+    #[must_use]
+    pub fn knows_tag(&self, tag: &str) -> bool {
+        self.document.tag_owners.contains_key(tag)
     }
 }

@@ -1,0 +1,145 @@
+//! Policies that people write, and text that nobody should.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+use std::net::IpAddr;
+
+use acl::{Error, Network, Node, Policy, User};
+use proptest::prelude::*;
+
+/// What was asked for, as it stands.
+const SEED: &str = r#"{
+  "acls": [{ "action": "accept", "src": ["group:trusted"], "dst": ["*:*"] }],
+  "groups": { "group:trusted": ["user1", "user2"] },
+  "hosts": { "openclaw-server": "100.64.0.1", "ollama-server": "100.64.0.2" }
+}"#;
+
+fn network() -> Network {
+    let user = |id, name: &str| User { id, name: name.to_owned(), email: String::new() };
+    let node = |name: &str, user, tags: &[&str], address: &str| Node {
+        name: name.to_owned(),
+        user,
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        addresses: vec![address.parse::<IpAddr>().unwrap()],
+        routable_ips: vec![],
+        approved_routes: vec![],
+    };
+    Network {
+        users: vec![user(1, "user1"), user(2, "stranger")],
+        nodes: vec![
+            node("home", None, &["tag:home"], "100.64.0.1"),
+            node("laptop", Some(1), &[], "100.64.0.7"),
+            node("other", Some(2), &[], "100.64.0.8"),
+        ],
+    }
+}
+
+#[test]
+fn the_seed_policy_loads_whether_or_not_its_users_exist() {
+    let policy = Policy::parse(SEED).unwrap();
+    assert_eq!(policy.compile(&Network::default(), 0), []);
+    let rules = policy.compile(&network(), 0);
+    assert_eq!(rules.len(), 1);
+    assert_eq!(rules[0].src_ips, ["100.64.0.7"], "the one trusted user who exists, and no other");
+}
+
+#[test]
+fn what_no_rule_allows_is_denied() {
+    let policy = Policy::parse(
+        r#"{ "tagOwners": { "tag:home": [] },
+             "acls": [{ "action": "accept", "src": ["user1"], "dst": ["tag:home:80"] }] }"#,
+    )
+    .unwrap();
+    let home = policy.compile(&network(), 0);
+    assert_eq!((home[0].dst_ports[0].first, home[0].dst_ports[0].last), (80, 80));
+    assert_eq!(policy.compile(&network(), 1), []);
+    assert_eq!(policy.compile(&network(), 2), []);
+    assert_eq!(policy.compile(&network(), 99), []);
+}
+
+#[test]
+fn a_typo_is_refused_by_its_place() {
+    let typo = r#"{ "acl": [] }"#;
+    assert!(matches!(Policy::parse(typo), Err(Error::Syntax(text)) if text.contains("acl")));
+    let missing = r#"{ "acls": [{ "action": "accept", "src": ["group:gone"], "dst": ["*:*"] }] }"#;
+    let Err(Error::Rule { place, reason }) = Policy::parse(missing) else { panic!("accepted") };
+    assert_eq!(place, "acls[0]");
+    assert!(reason.contains("group:gone"), "{reason}");
+}
+
+#[test]
+fn a_failing_test_of_its_own_refuses_a_policy() {
+    let policy = Policy::parse(
+        r#"{ "tagOwners": { "tag:home": [] },
+             "acls": [{ "action": "accept", "src": ["user1"], "dst": ["tag:home:80"] }],
+             "tests": [{ "src": "user1", "accept": ["tag:home:80"], "deny": ["tag:home:22"] },
+                       { "src": "stranger", "accept": ["tag:home:80"] }] }"#,
+    )
+    .unwrap();
+    let Err(Error::Test(text)) = policy.check(&network()) else { panic!("accepted") };
+    assert!(text.contains("tests[1]") && !text.contains("tests[0]"), "{text}");
+}
+
+#[test]
+fn tags_are_given_by_their_owners_only() {
+    let policy = Policy::parse(
+        r#"{ "groups": { "group:it": ["user1"] },
+             "tagOwners": { "tag:home": ["group:it"], "tag:toy": ["stranger"] } }"#,
+    )
+    .unwrap();
+    assert!(policy.may_tag("user1", "tag:home"));
+    assert!(!policy.may_tag("user1", "tag:toy"));
+    assert!(!policy.may_tag("stranger", "tag:home"));
+    assert!(!policy.may_tag("user1", "tag:unknown"));
+}
+
+proptest! {
+    /// Any text is either a policy that compiles for every node, or an error.
+    #[test]
+    fn any_text_is_a_policy_or_an_error(text in any::<String>()) {
+        if let Ok(policy) = Policy::parse(&text) {
+            let network = network();
+            (0..3).for_each(|node| drop(policy.compile(&network, node)));
+            drop(policy.check(&network));
+        }
+    }
+
+    /// Any words in a rule are either understood or refused; no rule lets in more than it names.
+    #[test]
+    fn any_rule_is_understood_or_refused(src in word(), dst in word(), ports in word()) {
+        let text = serde_json::json!({
+            "groups": { "group:a": ["user1"] },
+            "tagOwners": { "tag:home": [] },
+            "acls": [{ "action": "accept", "src": [src], "dst": [format!("{dst}:{ports}")] }],
+        });
+        if let Ok(policy) = Policy::parse(&text.to_string()) {
+            for rule in policy.compile(&network(), 0) {
+                prop_assert!(!rule.src_ips.is_empty());
+                prop_assert!(rule.dst_ports.iter().all(|port| port.first <= port.last));
+            }
+        }
+    }
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        prop::sample::select(vec![
+            "*",
+            "autogroup:member",
+            "autogroup:self",
+            "autogroup:internet",
+            "tag:home",
+            "tag:",
+            "group:a",
+            "user1",
+            "100.64.0.1",
+            "0.0.0.0/0",
+            "::/0",
+            "22",
+            "1-70000",
+            "9-3",
+            "80,443",
+        ])
+        .prop_map(str::to_owned),
+    ]
+}
