@@ -1,0 +1,13 @@
+//! Two devices in two network namespaces, joined by a cable and by a relay.
+//!
+//! Fails if packets do not arrive whole, if a path is called direct that is not, if a path that
+//! breaks is not left within seconds, or if something passes that must not: from a removed peer,
+//! past the filter, from an address that is not the peer's. It does not see NAT, loss or
+//! reordering; the walkthrough tests have a router.
+#![allow(clippy::disallowed_methods, reason = "a test in real namespaces runs on the real clock")]
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+mod access;
+mod pair;
+mod paths;
+mod traffic;
