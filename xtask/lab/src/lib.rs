@@ -18,6 +18,7 @@
 
 pub mod clean;
 pub mod household;
+pub mod http;
 mod machine;
 mod process;
 mod scene;

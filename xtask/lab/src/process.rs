@@ -54,6 +54,11 @@ impl Process {
         signal_pid(self.pid, signal);
     }
 
+    /// Kills it, as a device that loses its power would end it.
+    pub fn signal_kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
     /// Waits up to `limit` for the end; `None` if it still runs.
     ///
     /// # Errors
