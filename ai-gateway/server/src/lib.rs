@@ -1,1 +1,138 @@
-//! The AI gateway daemon.
+//! The AI gateway: the *gateway* of RFC 9458 in sealed chat, and the one that asks models.
+//!
+//! ```text
+//! agent (mesh 18789) ─▶ gateway/http.sock ─┐                       ┌─▶ inference/llm.sock
+//!                                          ├─▶ routes ▶ chat ▶ models
+//! telmeet ────────────▶ plugin/http.sock ──┘      │                └─▶ the next backend
+//!                                          sessions, workspace (per person)
+//! ```
+//!
+//! What people write is in memory only ([`sessions`], [`arena`]) and in no log. On disk are the gateway's identity, the
+//! epoch of its keys, and which device key belongs to which node.
+#![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
+
+mod app;
+pub mod arena;
+pub mod breaker;
+pub mod chat;
+pub mod config;
+pub mod devices;
+mod error;
+pub mod identity;
+pub mod limits;
+pub mod metrics;
+pub mod models;
+pub mod openclaw;
+pub mod routes;
+pub mod sessions;
+pub mod state;
+pub mod workspace;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ai_gateway_api::{plugin, sealed::path};
+use mesh_listener::{Guard, Server, bind, terminated};
+
+pub use app::{App, StartError, now_ms};
+pub use config::Config;
+pub use error::{Error, OpenAiError};
+
+/// Why the gateway ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// `gateway.toml` cannot be used.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    /// `openclaw.json` cannot be used.
+    #[error(transparent)]
+    OpenClaw(#[from] openclaw::OpenClawError),
+    /// Its state or a backend cannot be used.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A socket cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] mesh_listener::BindError),
+    /// The system does not let it hide its memory.
+    #[error("core dumps cannot be forbidden")]
+    Dumps(#[source] io::Error),
+}
+
+/// Runs the gateway below `root` until it is asked to stop.
+///
+/// # Errors
+///
+/// See [`RunError`].
+pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
+    arena::forbid_dumps().map_err(|error| RunError::Dumps(error.into()))?;
+    let config = Config::load(root, config)?;
+    match arena::init(config.limits.locked_bytes) {
+        Ok(bytes) => tracing::info!(bytes, "memory for keys and prompts is locked"),
+        Err(error) => tracing::warn!(%error, "memory for keys and prompts is not locked"),
+    }
+    let openclaw = openclaw::OpenClaw::load(&root.join(&config.openclaw))?;
+    for warning in &openclaw.warnings {
+        tracing::warn!("openclaw.json: {warning}");
+    }
+    let app = Arc::new(App::new(&config, &openclaw, root)?);
+    let socket = bind(&root.join(&config.socket))?;
+    let plugin_socket = bind(&root.join(&config.plugin_socket))?;
+    tracing::info!(identity = %app.identity(), primary = %openclaw.primary, "the gateway is ready");
+
+    let (stop, _) = tokio::sync::watch::channel(());
+    let stopping = || {
+        let mut stop = stop.subscribe();
+        async move { drop(stop.changed().await) }
+    };
+    tokio::select! {
+        _ = async {
+            tokio::join!(
+                agent_server(&config).serve(socket, routes::agent_door(&app), stopping()),
+                plugin_server(&config).serve(plugin_socket, routes::plugin_door(&app), stopping()),
+            )
+        } => {}
+        () = async {
+            let asked = terminated().await;
+            if let Err(error) = asked {
+                tracing::error!(%error, "cannot watch for signals");
+            }
+            let _ = stop.send(());
+            std::future::pending().await
+        } => {}
+        () = app.tend() => {}
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// How the agent's connections are taken.
+#[must_use]
+pub fn agent_server(config: &Config) -> Server {
+    let names = config.names.iter().cloned().chain([config.chat_host()]);
+    Server {
+        caller_uid: config.agent_uid,
+        guard: Guard::new(names).allow_origin(path::DEVICES, &config.chat_host()),
+        limits: connections(config),
+    }
+}
+
+/// How telmeet's connections are taken.
+#[must_use]
+pub fn plugin_server(config: &Config) -> Server {
+    Server {
+        caller_uid: config.telmeet_uid,
+        guard: Guard::new([plugin::HOST]),
+        limits: connections(config),
+    }
+}
+
+fn connections(config: &Config) -> mesh_listener::Limits {
+    mesh_listener::Limits {
+        connections: config.limits.connections,
+        per_node: config.limits.connections_per_node,
+        ..mesh_listener::Limits::default()
+    }
+}

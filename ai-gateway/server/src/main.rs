@@ -1,3 +1,48 @@
-//! maru-gateway.
+//! `maru-gateway`: see the library.
 
-fn main() {}
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+use ai_gateway::arena::Allocator;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+/// Opens sealed chats and asks the models.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Directory that all of Maru's paths lie below.
+    #[arg(long, default_value = "/")]
+    root: PathBuf,
+    /// Settings [default: <root>/etc/maru/gateway.toml].
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// What to log, as `level` or `module=level,…`.
+    #[arg(long, default_value = "info")]
+    log: EnvFilter,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    tracing_subscriber::fmt().with_env_filter(args.log).with_writer(std::io::stderr).init();
+    match ai_gateway::run(&args.root, args.config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the one place where the daemon speaks to its starter")]
+fn report(error: &dyn Error) {
+    eprintln!("maru-gateway: {error}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        eprintln!("  because: {inner}");
+        cause = inner.source();
+    }
+}

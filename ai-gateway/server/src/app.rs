@@ -1,0 +1,189 @@
+//! What all requests share.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use ai_gateway_api::sealed::{Ed25519Public, KeyDocument, Request};
+use hpke_envelope::gateway::{KeyRing, NoRandom, OpenError, Opened};
+
+use crate::{
+    arena,
+    config::{Config, Limits},
+    devices::Devices,
+    identity,
+    limits::Limiter,
+    metrics::Metrics,
+    models::Models,
+    openclaw::OpenClaw,
+    sessions::Sessions,
+    workspace::Workspace,
+};
+
+/// How often keys, limits and breakers are looked after.
+const TICK: Duration = Duration::from_secs(2);
+/// How many ticks lie between two of the slower duties.
+const SLOW: u32 = 30;
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct App {
+    /// Which device key belongs to which node.
+    pub devices: Devices,
+    /// Conversations.
+    pub sessions: Sessions,
+    /// Which backend answers.
+    pub models: Models,
+    /// What the AI is told before a conversation.
+    pub workspace: Workspace,
+    /// How much each caller may use.
+    pub limiter: Limiter,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Bounds of requests and replies.
+    pub limits: Limits,
+    /// Where telmeet's page comes from.
+    pub chat_host: String,
+    state: PathBuf,
+    keys: Mutex<KeyRing>,
+}
+
+/// The gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its identity cannot be had.
+    #[error(transparent)]
+    Identity(#[from] identity::IdentityError),
+    /// Its state cannot be used.
+    #[error(transparent)]
+    State(#[from] crate::state::StateError),
+    /// The system gives no random bytes.
+    #[error(transparent)]
+    Random(#[from] NoRandom),
+    /// A provider of `openclaw.json` cannot be used.
+    #[error("openclaw.json: {0}")]
+    Backend(#[from] llm_backend::Error),
+    /// A directory cannot be made.
+    #[error("cannot make {}: check who owns the directory above", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl App {
+    /// Loads the state below `root` and makes new keys: each start begins a new epoch.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn new(config: &Config, openclaw: &OpenClaw, root: &Path) -> Result<Self, StartError> {
+        let state = root.join(&config.state);
+        std::fs::create_dir_all(&state)
+            .map_err(|source| StartError::Directory { path: state.clone(), source })?;
+        let last_epoch = identity::last_epoch(&state)?;
+        let keys = arena::locked(|| -> Result<_, StartError> {
+            let identity = identity::load(&state)?;
+            Ok(KeyRing::new(identity, config.keys.settings(), last_epoch, now_ms())?)
+        })?;
+        identity::keep_epoch(&state, keys.epoch())?;
+        let folder = openclaw
+            .workspace
+            .as_deref()
+            .map_or_else(|| state.join("workspace"), |folder| below(root, folder));
+        let workspace = Workspace::new(folder, openclaw.file_chars, openclaw.total_chars);
+        if let Err(error) = workspace.prepare() {
+            tracing::warn!(%error, "the workspace's templates cannot be written");
+        }
+        Ok(Self {
+            devices: Devices::load(state.join("devices.json"))?,
+            sessions: Sessions::new(&config.limits),
+            models: Models::new(openclaw, root)?,
+            workspace,
+            limiter: Limiter::new(&config.limits),
+            metrics: Arc::default(),
+            limits: config.limits,
+            chat_host: config.chat_host(),
+            state,
+            keys: Mutex::new(keys),
+        })
+    }
+
+    /// This gateway's identity.
+    #[must_use]
+    pub fn identity(&self) -> Ed25519Public {
+        self.keys().identity()
+    }
+
+    /// The signed key document.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRandom`], if new keys were due.
+    pub fn document(&self) -> Result<KeyDocument, NoRandom> {
+        self.rotate()?;
+        arena::locked(|| self.keys().document(now_ms()))
+    }
+
+    /// Opens a sealed request. The caller made sure that its device key is bound to the connection's node.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open(&self, request: &Request) -> Result<Opened, OpenError> {
+        self.rotate()?;
+        arena::locked(|| self.keys().open(request, now_ms()))
+    }
+
+    /// Rotates keys that are due, and keeps a new epoch before anyone sees it.
+    fn rotate(&self) -> Result<(), NoRandom> {
+        let epoch = arena::locked(|| {
+            let mut keys = self.keys();
+            keys.tick(now_ms()).map(|changed| changed.then(|| keys.epoch()))
+        })?;
+        if let Some(epoch) = epoch {
+            tracing::info!(epoch, "keys rotated");
+            if let Err(error) = identity::keep_epoch(&self.state, epoch) {
+                tracing::error!(error = &error as &dyn std::error::Error, "epoch not kept");
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks after keys, limits and backends, for as long as it is polled.
+    pub async fn tend(&self) {
+        for tick in 1_u32.. {
+            tokio::time::sleep(TICK).await;
+            if self.rotate().is_err() {
+                tracing::error!("no random bytes for new keys");
+            }
+            self.models.probe().await;
+            if tick.is_multiple_of(SLOW) {
+                self.limiter.forget();
+            }
+        }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, KeyRing> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time, in Unix milliseconds.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A path of a configuration file, below the root.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    if path.starts_with(root) && path.is_absolute() {
+        return path.to_owned();
+    }
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}

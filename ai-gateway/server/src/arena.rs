@@ -1,0 +1,241 @@
+//! Locked memory for keys and for what people write.
+//!
+//! A fixed arena, mapped once at the start: locked (it never goes to swap), left out of core dumps, not inherited by a
+//! child. What [`locked`] allocates lies in it and stays in it when it grows or moves; everything else comes from the
+//! system, as ever. Every block, of either kind, is wiped before it is given back, so a copy that a library made does
+//! not outlive its use.
+//!
+//! ```text
+//!            inside locked(…)                    elsewhere
+//! alloc      arena; the system if it is full     system
+//! realloc    stays where it is                   system
+//! dealloc    wipe, where it came from            wipe, system
+//! ```
+//!
+//! The arena is bounded by `RLIMIT_MEMLOCK` (8 MiB in most containers), so callers ask [`has_room`] before they take
+//! in more, and answer 503 if there is none. The switch is per thread and closures passed to [`locked`] cannot await,
+//! so no other task's allocations end up in it.
+//!
+//! Limits: the engine's client serializes a prompt into ordinary memory (wiped after use) on its way to the backend,
+//! and registers and stacks are not covered.
+#![allow(
+    unsafe_code,
+    reason = "an allocator and a memory map; nothing else in this crate is unsafe"
+)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    hint::black_box,
+    ptr::{self, NonNull},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use linked_list_allocator::Heap;
+use rustix::{
+    mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous},
+    process::{Resource, getrlimit},
+};
+
+/// Least size that is worth having.
+const MIN: usize = 256 << 10;
+/// Left of the limit for others of this process (io_uring, TLS libraries).
+const MARGIN: usize = 256 << 10;
+
+static HEAP: Mutex<Heap> = Mutex::new(Heap::empty());
+static START: AtomicUsize = AtomicUsize::new(0);
+static END: AtomicUsize = AtomicUsize::new(0);
+static SPILLED: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether this thread is inside [`locked`].
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The process's allocator; a binary installs it with `#[global_allocator]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Allocator;
+
+/// The arena could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ArenaError {
+    /// The system allows too little.
+    #[error("only {0} bytes may be locked in memory: raise the memlock limit (ulimit -l)")]
+    Limit(usize),
+    /// The system refused.
+    #[error("memory cannot be locked")]
+    System(#[from] rustix::io::Errno),
+    /// There is one already.
+    #[error("there is an arena already")]
+    Twice,
+}
+
+/// What the arena holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes in use.
+    pub used: usize,
+    /// Bytes in all; 0 if there is no arena.
+    pub size: usize,
+    /// Blocks that belonged into the arena and found no room.
+    pub spilled: usize,
+}
+
+/// Makes the arena, of `size` bytes or what `RLIMIT_MEMLOCK` allows; returns its size.
+///
+/// # Errors
+///
+/// See [`ArenaError`]; without an arena, [`locked`] allocates from the system.
+pub fn init(size: usize) -> Result<usize, ArenaError> {
+    let allowed = getrlimit(Resource::Memlock).current.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(MARGIN)
+    });
+    let size = size.min(allowed) & !0xfff;
+    if size < MIN {
+        return Err(ArenaError::Limit(allowed));
+    }
+    let mut heap = HEAP.lock().unwrap_or_else(PoisonError::into_inner);
+    if END.load(Ordering::Acquire) != 0 {
+        return Err(ArenaError::Twice);
+    }
+    // SAFETY: a new anonymous mapping, chosen by the kernel, overlaps nothing.
+    let start = unsafe {
+        mmap_anonymous(ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    }?;
+    // SAFETY: the range is the mapping just made, which nobody else knows; none of these calls changes its contents.
+    unsafe {
+        mlock(start, size)?;
+        madvise(start, size, Advice::LinuxDontDump)?;
+        madvise(start, size, Advice::LinuxDontFork)?;
+        // The heap is given the whole mapping, which is never unmapped.
+        heap.init(start.cast(), size);
+    }
+    START.store(start as usize, Ordering::Release);
+    END.store(start as usize + size, Ordering::Release);
+    Ok(size)
+}
+
+/// Runs `work` with its allocations in the arena.
+pub fn locked<T>(work: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            INSIDE.set(self.0);
+        }
+    }
+    let _restore = Restore(INSIDE.replace(true));
+    work()
+}
+
+/// Whether `bytes` more would fit, leaving an eighth free for what is under way.
+#[must_use]
+pub fn has_room(bytes: usize) -> bool {
+    let usage = usage();
+    usage.size == 0 || usage.used.saturating_add(bytes) <= usage.size / 8 * 7
+}
+
+/// What the arena holds now.
+#[must_use]
+pub fn usage() -> Usage {
+    let heap = HEAP.lock().unwrap_or_else(PoisonError::into_inner);
+    Usage { used: heap.used(), size: heap.size(), spilled: SPILLED.load(Ordering::Relaxed) }
+}
+
+fn is_inside() -> bool {
+    INSIDE.try_with(Cell::get).unwrap_or(false)
+}
+
+fn holds(block: *mut u8) -> bool {
+    (START.load(Ordering::Acquire)..END.load(Ordering::Acquire)).contains(&(block as usize))
+}
+
+fn take(layout: Layout) -> Option<*mut u8> {
+    if END.load(Ordering::Acquire) == 0 {
+        return None;
+    }
+    let mut heap = HEAP.lock().unwrap_or_else(PoisonError::into_inner);
+    let block = heap.allocate_first_fit(layout).ok();
+    if block.is_none() {
+        SPILLED.fetch_add(1, Ordering::Relaxed);
+    }
+    block.map(NonNull::as_ptr)
+}
+
+// SAFETY: every block comes from exactly one of two allocators, told apart by its address for as long as it lives:
+// the arena's range is fixed before any block of it exists and belongs to no one else. Both keep the contract of
+// their layouts, neither unwinds, and neither allocates through this one (the lock and the heap need no memory).
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_inside()
+            && let Some(block) = take(layout)
+        {
+            return block;
+        }
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_inside() {
+            // SAFETY: the caller keeps the contract of `alloc`; a block that is not null has `size` bytes.
+            unsafe {
+                let block = self.alloc(layout);
+                if !block.is_null() {
+                    ptr::write_bytes(block, 0, layout.size());
+                }
+                return block;
+            }
+        }
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller gives up a block of this layout, so its bytes may be written until it is given back.
+        unsafe {
+            ptr::write_bytes(block, 0, layout.size());
+            // Keeps the compiler from dropping writes that nobody reads.
+            black_box(block);
+        }
+        if holds(block) {
+            let mut heap = HEAP.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(block) = NonNull::new(block) {
+                // SAFETY: it lies in the arena, so `take` allocated it with this layout.
+                unsafe { heap.deallocate(block, layout) };
+            }
+            return;
+        }
+        // SAFETY: it does not lie in the arena, so the system allocated it with this layout.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller makes sure that `size`, rounded up to the alignment, does not overflow.
+        let new_layout = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // What lies in the arena stays in it, wherever it is moved from.
+        let block_of = || unsafe { self.alloc(new_layout) };
+        let new = if holds(block) { locked(block_of) } else { block_of() };
+        if !new.is_null() {
+            // SAFETY: two live blocks that do not overlap, of at least so many bytes; the old one is given up.
+            unsafe {
+                ptr::copy_nonoverlapping(block, new, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+        }
+        new
+    }
+}
+
+/// No core dumps, no debugger of the same user: memory is nobody else's to read.
+///
+/// # Errors
+///
+/// Fails if the system refuses.
+pub fn forbid_dumps() -> rustix::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}

@@ -1,0 +1,125 @@
+//! Spares a backend that keeps failing, and its callers the wait.
+//!
+//! ```text
+//!            THRESHOLD faults              RESET later, one trial
+//!   closed ───────────────────▶ open ─────────────────────────────▶ trial
+//!     ▲                          ▲                                    │
+//!     │                          └──────────────── fault ─────────────┤
+//!     └──────────────────────────────────────────── success ──────────┘
+//! ```
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Faults in a row that open a breaker.
+pub const THRESHOLD: u32 = 5;
+/// How long an open breaker refuses before it lets one request try.
+pub const RESET: Duration = Duration::from_secs(30);
+
+/// A circuit breaker.
+#[derive(Debug, Default)]
+pub struct Breaker {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Faults since the last success.
+    faults: u32,
+    /// While open, when the next request may try.
+    retry_at: Option<Instant>,
+}
+
+impl Breaker {
+    /// Whether a request may be sent at `now`. After [`RESET`] one may, and the next only [`RESET`] later, unless
+    /// the first succeeds.
+    pub fn allow(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        match state.retry_at {
+            None => true,
+            Some(at) if at <= now => {
+                state.retry_at = Some(now + RESET);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// Records that the backend answered.
+    pub fn succeed(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// Records a fault of the backend.
+    pub fn fail(&self, now: Instant) {
+        let mut state = self.lock();
+        state.faults = state.faults.saturating_add(1);
+        if state.faults >= THRESHOLD {
+            state.retry_at = Some(now + RESET);
+        }
+    }
+
+    /// Whether it spares its backend.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.lock().retry_at.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn opens_after_five_faults_and_tries_again_after_thirty_seconds() {
+        let (breaker, start) = (Breaker::default(), Instant::now());
+        for _ in 0..4 {
+            breaker.fail(start);
+            assert!(breaker.allow(start));
+        }
+        breaker.fail(start);
+        assert!(breaker.is_open());
+        assert!(!breaker.allow(start + RESET - Duration::from_millis(1)));
+        assert!(breaker.allow(start + RESET), "one trial");
+        assert!(!breaker.allow(start + RESET), "and one only");
+        breaker.fail(start + RESET);
+        assert!(!breaker.allow(start + RESET + Duration::from_secs(29)));
+        assert!(breaker.allow(start + RESET * 2));
+        breaker.succeed();
+        assert!(breaker.allow(start + RESET * 2));
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn a_success_in_between_starts_the_count_again() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        for _ in 0..10 {
+            for _ in 0..4 {
+                breaker.fail(now);
+            }
+            breaker.succeed();
+        }
+        assert!(breaker.allow(now));
+    }
+
+    proptest! {
+        /// Whatever happened, a backend is tried again within the reset time.
+        #[test]
+        fn no_backend_is_given_up(steps in prop::collection::vec((any::<bool>(), 0..100_u64), 0..50)) {
+            let (breaker, mut now) = (Breaker::default(), Instant::now());
+            for (fails, elapsed_s) in steps {
+                now += Duration::from_secs(elapsed_s);
+                if breaker.allow(now) && fails { breaker.fail(now) } else { breaker.succeed() }
+            }
+            prop_assert!(breaker.allow(now + RESET));
+        }
+    }
+}

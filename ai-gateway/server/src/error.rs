@@ -1,0 +1,247 @@
+//! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`.
+
+use ai_gateway_api::problem::kind;
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hpke_envelope::gateway::{OpenError, Reason};
+use mesh_listener::Problem;
+use serde_json::json;
+
+use crate::{devices, limits::Exceeded, models::Failure, state::StateError};
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The body is not what this endpoint takes.
+    #[error("the body is not the JSON of this endpoint")]
+    Body(#[source] serde_json::Error),
+    /// The body is empty of what it must say, or says too much.
+    #[error("{0}")]
+    Request(&'static str),
+    /// The body is larger than this endpoint takes.
+    #[error("the request is too large")]
+    TooLarge,
+    /// The body names a version that this gateway does not speak.
+    #[error("version {0} is not known here; this gateway speaks version {v}", v = ai_gateway_api::wire::VERSION)]
+    Version(u64),
+    /// A sealed request, or a proof, does not hold. The reason is counted, never sent.
+    #[error("the request cannot be opened")]
+    Sealed(Reason),
+    /// The device key is not bound to the calling node.
+    #[error("this device key is not bound to the calling node")]
+    Device,
+    /// The device key cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] devices::BindError),
+    /// There is no such thing.
+    #[error("there is nothing here")]
+    NotFound,
+    /// Too much was asked.
+    #[error("{}", match .0 {
+        Exceeded::Rate { .. } => "too many requests",
+        Exceeded::Person => "you have as many replies under way as one may",
+        Exceeded::Total => "the gateway is busy with other replies",
+    })]
+    Exceeded(Exceeded),
+    /// No memory, randomness or the like is left for now.
+    #[error("the gateway has no room for this now")]
+    Busy,
+    /// No model answers.
+    #[error(transparent)]
+    Model(#[from] Failure),
+    /// The gateway's own state could not be stored.
+    #[error("the gateway cannot store its state")]
+    Store(#[from] StateError),
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Refused(refused) => Self::Sealed(refused.0),
+            OpenError::Busy(_) | OpenError::Random(_) => Self::Busy,
+        }
+    }
+}
+
+impl From<ai_gateway_api::wire::DecodeError> for Error {
+    fn from(error: ai_gateway_api::wire::DecodeError) -> Self {
+        match error {
+            ai_gateway_api::wire::DecodeError::Version(version) => Self::Version(version),
+            ai_gateway_api::wire::DecodeError::Json(error) => Self::Body(error),
+        }
+    }
+}
+
+const RETRY: &str = "Ask again in a moment.";
+const ADMIN: &str = "Ask again; if it stays so, the admin can see why with `maru doctor`.";
+
+impl Error {
+    /// Status, problem kind, and what to do.
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Body(_) => {
+                (StatusCode::BAD_REQUEST, kind::BODY, "Correct the body; see docs/protocols.")
+            }
+            Self::Request(_) => (StatusCode::BAD_REQUEST, kind::BODY, "Correct the request."),
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                kind::TOO_LARGE,
+                "Start a new conversation, or send less text.",
+            ),
+            Self::Version(_) => {
+                (StatusCode::BAD_REQUEST, kind::VERSION, "Update the app, or this gateway.")
+            }
+            Self::Sealed(_) => (
+                StatusCode::BAD_REQUEST,
+                kind::SEALED,
+                "Fetch the keys again and compare the clock.",
+            ),
+            Self::Device => (
+                StatusCode::FORBIDDEN,
+                kind::DEVICE,
+                "Bind the key at POST /maru/v1/devices on port 18789, from this device.",
+            ),
+            Self::Bind(devices::BindError::OtherNode) => {
+                (StatusCode::CONFLICT, kind::DEVICE_BOUND, "Make a new device key for this device.")
+            }
+            Self::Bind(devices::BindError::TooMany) => (
+                StatusCode::FORBIDDEN,
+                kind::FORBIDDEN,
+                "Remove one with DELETE /maru/v1/devices/<key>.",
+            ),
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, kind::NOT_FOUND, "See docs/protocols for what there is.")
+            }
+            Self::Exceeded(Exceeded::Rate { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY)
+            }
+            Self::Exceeded(Exceeded::Person) => {
+                (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
+            }
+            Self::Exceeded(Exceeded::Total) | Self::Busy => {
+                (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
+            }
+            Self::Model(failure) => model_kind(failure),
+            Self::Store(_) | Self::Bind(devices::BindError::Store(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN)
+            }
+        }
+    }
+
+    /// What it is counted as: for a sealed request the reason, which the caller is not told.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        if let Self::Sealed(reason) = self { reason.to_string() } else { self.name().to_owned() }
+    }
+
+    /// The last part of the problem's type.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.kind().1
+    }
+
+    /// The text for a person: what happened, and what to do.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let title = self.to_string();
+        let mut chars = title.chars();
+        let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+        format!("{first}{}. {}", chars.as_str(), self.kind().2)
+    }
+
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Exceeded(Exceeded::Rate { retry_after_s }) => Some(*retry_after_s),
+            Self::Exceeded(Exceeded::Person | Exceeded::Total) | Self::Busy => Some(2),
+            Self::Model(Failure::Down(_)) => Some(5),
+            Self::Body(_)
+            | Self::Request(_)
+            | Self::TooLarge
+            | Self::Version(_)
+            | Self::Sealed(_)
+            | Self::Device
+            | Self::Bind(_)
+            | Self::NotFound
+            | Self::Model(_)
+            | Self::Store(_) => None,
+        }
+    }
+
+    fn log(&self, status: StatusCode) {
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(error = self as &dyn std::error::Error, "request failed");
+        } else {
+            tracing::debug!(error = self as &dyn std::error::Error, %status, "request refused");
+        }
+    }
+}
+
+fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
+    match failure {
+        Failure::Unknown { .. } => {
+            (StatusCode::NOT_FOUND, kind::NOT_FOUND, "GET /v1/models lists them.")
+        }
+        Failure::Refused(_) => {
+            (StatusCode::BAD_REQUEST, kind::BODY, "Send less text, or other options.")
+        }
+        Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
+        Failure::Down(_) => (
+            StatusCode::BAD_GATEWAY,
+            kind::MODEL,
+            "If it stays so, the admin can see which engine is down with `maru status` and start it with `maru up`.",
+        ),
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, kind, detail) = self.kind();
+        self.log(status);
+        let mut problem = Problem::new(status, kind, self.to_string()).detail(detail);
+        if let Some(seconds) = self.retry_after_s() {
+            problem = problem.retry_after(seconds);
+        }
+        problem.into_response()
+    }
+}
+
+/// An error in OpenAI's shape.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct OpenAiError(#[from] pub Error);
+
+impl OpenAiError {
+    /// The body: `{"error": {message, type, param, code}}`.
+    #[must_use]
+    pub fn body(&self) -> serde_json::Value {
+        let (status, kind, _) = self.0.kind();
+        let code = if matches!(&self.0, Error::Model(Failure::Unknown { .. })) {
+            "model_not_found"
+        } else if matches!(&self.0, Error::Exceeded(_)) {
+            "rate_limit_exceeded"
+        } else {
+            kind
+        };
+        let family = match status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_client_error() => "invalid_request_error",
+            _ => "server_error",
+        };
+        json!({"error": {"message": self.0.message(), "type": family, "param": null, "code": code}})
+    }
+}
+
+impl IntoResponse for OpenAiError {
+    fn into_response(self) -> Response {
+        let (status, ..) = self.0.kind();
+        self.0.log(status);
+        let mut response = (status, Json(self.body())).into_response();
+        if let Some(seconds) = self.0.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,155 @@
+//! The gateway's long-term identity, and the highest epoch of its keys.
+//!
+//! The identity is an Ed25519 key, made at the first start. Apps pin its public half, which `maru up` sets at the
+//! coordinator; it lies beside the key as `identity.pub` (base64url), too.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use ai_gateway_api::wire::Fixed;
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize as _, ZeroizeOnDrop};
+
+use crate::state::{self, StateError};
+
+const KEY_FILE: &str = "identity.key";
+const PUBLIC_FILE: &str = "identity.pub";
+const EPOCH_FILE: &str = "epoch.json";
+
+/// The identity cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The public key could not be written.
+    #[error("cannot write {}", .path.display())]
+    Public {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The key file holds no key.
+    #[error("{} holds no key: restore it from a backup", .0.display())]
+    Key(PathBuf),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+#[derive(Serialize, Deserialize, ZeroizeOnDrop)]
+struct KeyFile {
+    version: u32,
+    /// The Ed25519 seed, base64url.
+    seed: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EpochFile {
+    version: u32,
+    epoch: u64,
+}
+
+/// Loads the identity from `directory`, or makes it.
+///
+/// # Errors
+///
+/// Fails if a file cannot be read or written; a key that exists is never replaced.
+pub fn load(directory: &Path) -> Result<SigningKey, IdentityError> {
+    let path = directory.join(KEY_FILE);
+    let key = match state::read::<KeyFile>(&path)? {
+        Some(file) => {
+            let mut seed: Fixed<32> =
+                file.seed.parse().map_err(|_| IdentityError::Key(path.clone()))?;
+            let key = SigningKey::from_bytes(&seed.0);
+            seed.0.zeroize();
+            key
+        }
+        None => make(&path)?,
+    };
+    publish(&key, directory.join(PUBLIC_FILE))?;
+    Ok(key)
+}
+
+fn make(path: &Path) -> Result<SigningKey, IdentityError> {
+    let mut seed = Fixed([0; 32]);
+    getrandom::fill(&mut seed.0).map_err(|_| IdentityError::Random)?;
+    let file = KeyFile { version: state::VERSION, seed: seed.to_string() };
+    state::write(path, &file, 0o600)?;
+    let key = SigningKey::from_bytes(&seed.0);
+    seed.0.zeroize();
+    tracing::info!("made this gateway's identity");
+    Ok(key)
+}
+
+fn publish(key: &SigningKey, path: PathBuf) -> Result<(), IdentityError> {
+    let text = format!("{}\n", Fixed(key.verifying_key().to_bytes()));
+    if std::fs::read(&path).is_ok_and(|bytes| bytes == text.as_bytes()) {
+        return Ok(());
+    }
+    std::fs::write(&path, text).map_err(|source| IdentityError::Public { path, source })
+}
+
+/// The highest epoch that this gateway's keys have had; 0 if none is known.
+///
+/// # Errors
+///
+/// Fails if the file cannot be used.
+pub fn last_epoch(directory: &Path) -> Result<u64, StateError> {
+    Ok(state::read::<EpochFile>(&directory.join(EPOCH_FILE))?.map_or(0, |file| file.epoch))
+}
+
+/// Keeps the epoch for the next start.
+///
+/// # Errors
+///
+/// Fails if the file cannot be written.
+pub fn keep_epoch(directory: &Path, epoch: u64) -> Result<(), StateError> {
+    let file = EpochFile { version: state::VERSION, epoch };
+    state::write(&directory.join(EPOCH_FILE), &file, 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_identity_is_made_once_and_kept_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = load(dir.path()).unwrap();
+        assert_eq!(load(dir.path()).unwrap().to_bytes(), first.to_bytes());
+        let mode = std::fs::metadata(dir.path().join(KEY_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let public = std::fs::read_to_string(dir.path().join(PUBLIC_FILE)).unwrap();
+        assert_eq!(public.trim().parse::<Fixed<32>>().unwrap().0, first.verifying_key().to_bytes());
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = r#"{"version": 2, "seed": {"sealed": true}}"#;
+        std::fs::write(dir.path().join(KEY_FILE), text).unwrap();
+        let error = load(dir.path()).unwrap_err();
+        assert!(matches!(error, IdentityError::State(StateError::Newer { found: 2, .. })));
+        assert_eq!(std::fs::read_to_string(dir.path().join(KEY_FILE)).unwrap(), text);
+
+        std::fs::write(dir.path().join(KEY_FILE), "half a fi").unwrap();
+        let error = load(dir.path()).unwrap_err();
+        assert!(matches!(error, IdentityError::State(StateError::Damaged { .. })));
+    }
+
+    #[test]
+    fn epochs_are_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(last_epoch(dir.path()).unwrap(), 0);
+        keep_epoch(dir.path(), 7).unwrap();
+        keep_epoch(dir.path(), 8).unwrap();
+        assert_eq!(last_epoch(dir.path()).unwrap(), 8);
+    }
+}

@@ -1,0 +1,286 @@
+//! `openclaw.json`: models, agents and sessions in OpenClaw's words (its manual, version 2026.9.6).
+//!
+//! JSON5. What Maru uses is below; OpenClaw's other keys are warned of and ignored; any other key is an error, because
+//! it is a typing mistake.
+
+mod keys;
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use jsonc_parser::ParseOptions;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What is used if there is no file: the embedded engine.
+const DEFAULT: &str = include_str!("../openclaw.example.json");
+
+/// The only API that this version speaks to a provider.
+const API: &str = "openai-completions";
+
+/// A model of a provider, written `provider/model`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelRef {
+    /// Key under `models.providers`.
+    pub provider: String,
+    /// The model's id at the provider; it may hold slashes.
+    pub model: String,
+}
+
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+impl FromStr for ModelRef {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.split_once('/') {
+            Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
+                Ok(Self { provider: provider.to_owned(), model: model.to_owned() })
+            }
+            Some(_) | None => Err(()),
+        }
+    }
+}
+
+/// A place where models are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// `http://host:port/v1` or `unix:///path/to.sock`.
+    pub base_url: String,
+    /// Its models.
+    pub models: Vec<Model>,
+}
+
+/// A model that can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Model {
+    /// Its id at the provider.
+    pub id: String,
+    /// Tokens that a conversation may hold, if known.
+    pub context_window: Option<u32>,
+    /// Tokens of a reply whose request names no number.
+    pub max_tokens: Option<u32>,
+}
+
+/// What Maru takes from `openclaw.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenClaw {
+    /// By name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Which model answers.
+    pub primary: ModelRef,
+    /// Which ones answer if it does not, in this order.
+    pub fallbacks: Vec<ModelRef>,
+    /// Folder of the workspace files, if it is not the usual one.
+    pub workspace: Option<PathBuf>,
+    /// Most characters of one workspace file in the prompt.
+    pub file_chars: usize,
+    /// Most characters of all workspace files in the prompt.
+    pub total_chars: usize,
+    /// How long a reply may take in all, in seconds.
+    pub timeout_s: u64,
+    /// Keys of OpenClaw's that have no effect here.
+    pub warnings: Vec<String>,
+}
+
+/// `openclaw.json` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenClawError {
+    /// It could not be read.
+    #[error("cannot read {}: check who may read it", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is not JSON5.
+    #[error("openclaw.json is not JSON5: {0}")]
+    Syntax(String),
+    /// A key is not one of OpenClaw's.
+    #[error("openclaw.json: `{0}` is not a key of OpenClaw's: correct or remove it")]
+    Unknown(String),
+    /// A value is of the wrong kind.
+    #[error("openclaw.json: `{at}` is wrong: {reason}")]
+    Value {
+        /// The key.
+        at: String,
+        /// What is wrong, and what to write.
+        reason: String,
+    },
+}
+
+fn wrong(at: impl Into<String>, reason: impl Into<String>) -> OpenClawError {
+    OpenClawError::Value { at: at.into(), reason: reason.into() }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Raw {
+    models: RawModels,
+    agents: RawAgents,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawModels {
+    providers: BTreeMap<String, RawProvider>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawProvider {
+    base_url: String,
+    api: Option<String>,
+    models: Vec<Model>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawAgents {
+    defaults: RawDefaults,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawDefaults {
+    model: Option<RawChoice>,
+    workspace: Option<PathBuf>,
+    bootstrap_max_chars: Option<usize>,
+    bootstrap_total_max_chars: Option<usize>,
+    timeout_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawChoice {
+    One(String),
+    List {
+        primary: String,
+        #[serde(default)]
+        fallbacks: Vec<String>,
+    },
+}
+
+impl OpenClaw {
+    /// Reads the file; without one, the embedded engine is what answers.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenClawError`].
+    pub fn load(path: &Path) -> Result<Self, OpenClawError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::parse(DEFAULT),
+            Err(source) => Err(OpenClawError::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads the text of the file.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenClawError`].
+    pub fn parse(text: &str) -> Result<Self, OpenClawError> {
+        let options = ParseOptions { allow_missing_commas: false, ..ParseOptions::default() };
+        let value: Value = jsonc_parser::parse_to_serde_value(text, &options)
+            .map_err(|error| OpenClawError::Syntax(error.to_string()))?;
+        let mut warnings = keys::check(&value)?;
+        let raw: Raw = serde_json::from_value(value)
+            .map_err(|error| wrong("models or agents", error.to_string()))?;
+
+        let mut providers = BTreeMap::new();
+        for (name, provider) in raw.models.providers {
+            match usable(&name, provider)? {
+                Ok(provider) => drop(providers.insert(name, provider)),
+                Err(warning) => warnings.push(warning),
+            }
+        }
+        let defaults = raw.agents.defaults;
+        let (primary, fallbacks) = choose(defaults.model, &providers)?;
+        let total_chars = defaults.bootstrap_total_max_chars.unwrap_or(6000);
+        Ok(Self {
+            primary,
+            fallbacks,
+            providers,
+            workspace: defaults.workspace,
+            file_chars: defaults.bootstrap_max_chars.unwrap_or(total_chars),
+            total_chars,
+            timeout_s: defaults.timeout_seconds.unwrap_or(600),
+            warnings,
+        })
+    }
+}
+
+/// The provider, or why it is left out.
+fn usable(name: &str, raw: RawProvider) -> Result<Result<Provider, String>, OpenClawError> {
+    let at = format!("models.providers.{name}");
+    if name.contains('/') {
+        return Err(wrong(at, "a provider's name holds no slash"));
+    }
+    match raw.api.as_deref() {
+        None | Some(API) => {}
+        Some(api) if keys::APIS.contains(&api) => {
+            let why = format!("{at} is left out: this version speaks {API}, not {api}");
+            return Ok(Err(why));
+        }
+        Some(api) => {
+            return Err(wrong(format!("{at}.api"), format!("{api:?} is unknown; use {API:?}")));
+        }
+    }
+    if raw.base_url.is_empty() {
+        return Err(wrong(
+            at,
+            "it needs a baseUrl, such as \"unix:///run/maru/inference/llm.sock\"",
+        ));
+    }
+    Ok(Ok(Provider { base_url: raw.base_url, models: raw.models }))
+}
+
+/// The primary model and its fallbacks, each of which must be configured.
+fn choose(
+    choice: Option<RawChoice>,
+    providers: &BTreeMap<String, Provider>,
+) -> Result<(ModelRef, Vec<ModelRef>), OpenClawError> {
+    let at = "agents.defaults.model";
+    let find = |text: &String| -> Result<ModelRef, OpenClawError> {
+        let found: ModelRef = text
+            .parse()
+            .map_err(|()| wrong(at, format!("{text:?} is not written as provider/model")))?;
+        let known = providers
+            .get(&found.provider)
+            .is_some_and(|provider| provider.models.iter().any(|model| model.id == found.model));
+        if known {
+            return Ok(found);
+        }
+        Err(wrong(at, format!("{text:?} is not among models.providers; add it there")))
+    };
+    match choice {
+        Some(RawChoice::One(primary)) => Ok((find(&primary)?, Vec::new())),
+        Some(RawChoice::List { primary, fallbacks }) => {
+            Ok((find(&primary)?, fallbacks.iter().map(find).collect::<Result<_, _>>()?))
+        }
+        None => {
+            let first = providers.iter().find_map(|(name, provider)| {
+                let model = provider.models.first()?.id.clone();
+                Some(ModelRef { provider: name.clone(), model })
+            });
+            let first = first.ok_or_else(|| {
+                wrong("models.providers", "no model is configured; add a provider with a model")
+            })?;
+            Ok((first, Vec::new()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! Which keys OpenClaw knows, and which of them have an effect here.
+
+use serde_json::{Map, Value};
+
+use super::OpenClawError;
+
+/// APIs that OpenClaw speaks to providers.
+pub(super) const APIS: [&str; 9] = [
+    "openai-completions",
+    "openai-responses",
+    "openai-codex-responses",
+    "anthropic-messages",
+    "google-generative-ai",
+    "github-copilot",
+    "bedrock-converse-stream",
+    "azure-openai-responses",
+    "ollama",
+];
+
+/// One object's keys.
+struct Keys {
+    /// Those that have an effect, or name what has.
+    used: &'static [&'static str],
+    /// Those of OpenClaw's that have none.
+    other: &'static [&'static str],
+}
+
+const TOP: Keys = Keys {
+    used: &["$schema", "agents", "models"],
+    other: &[
+        "$include",
+        "accessGroups",
+        "acp",
+        "approvals",
+        "audio",
+        "auth",
+        "bindings",
+        "broadcast",
+        "browser",
+        "canvasHost",
+        "channels",
+        "cli",
+        "commands",
+        "cron",
+        "diagnostics",
+        "discovery",
+        "env",
+        "gateway",
+        "hooks",
+        "logging",
+        "mcp",
+        "media",
+        "memory",
+        "messages",
+        "meta",
+        "nodeHost",
+        "plugins",
+        "secrets",
+        "session",
+        "skills",
+        "talk",
+        "telemetry",
+        "tools",
+        "ui",
+        "update",
+        "vault",
+        "web",
+        "wizard",
+    ],
+};
+
+const MODELS: Keys =
+    Keys { used: &["mode", "providers"], other: &["bedrockDiscovery", "pricing", "proxy"] };
+
+const PROVIDER: Keys = Keys {
+    used: &["api", "baseUrl", "models"],
+    other: &[
+        "apiKey",
+        "auth",
+        "authHeader",
+        "headers",
+        "injectNumCtxForOpenAICompat",
+        "name",
+        "request",
+        "timeoutSeconds",
+    ],
+};
+
+const MODEL: Keys = Keys {
+    used: &["contextWindow", "id", "maxTokens", "name"],
+    other: &["api", "compat", "contextTokens", "cost", "headers", "input", "reasoning"],
+};
+
+const AGENTS: Keys = Keys { used: &["defaults"], other: &["entries", "list"] };
+
+const DEFAULTS: Keys = Keys {
+    used: &["bootstrapMaxChars", "bootstrapTotalMaxChars", "model", "timeoutSeconds", "workspace"],
+    other: &[
+        "additionalSystemPrompt",
+        "blockStreamingBreak",
+        "blockStreamingChunk",
+        "blockStreamingCoalesce",
+        "blockStreamingDefault",
+        "bootstrapPromptTruncationWarning",
+        "cliBackends",
+        "compaction",
+        "contextInjection",
+        "contextPruning",
+        "contextTokens",
+        "elevatedDefault",
+        "embeddedPi",
+        "envelopeElapsed",
+        "envelopeTimestamp",
+        "envelopeTimezone",
+        "heartbeat",
+        "humanDelay",
+        "imageGenerationModel",
+        "imageMaxDimensionPx",
+        "imageModel",
+        "maxConcurrent",
+        "mediaMaxMb",
+        "memorySearch",
+        "models",
+        "params",
+        "pdfMaxBytesMb",
+        "pdfMaxPages",
+        "pdfModel",
+        "repoRoot",
+        "sandbox",
+        "skills",
+        "skipBootstrap",
+        "subagents",
+        "thinkingDefault",
+        "timeFormat",
+        "typingIntervalSeconds",
+        "typingMode",
+        "userTimezone",
+        "utilityModel",
+        "verboseDefault",
+    ],
+};
+
+const CHOICE: Keys = Keys { used: &["fallbacks", "primary"], other: &[] };
+
+/// Values of `other` keys that OpenClaw's own examples write and whose absence changes nothing: no warning.
+const SILENT: [&str; 4] = ["cost", "input", "meta", "reasoning"];
+
+/// Goes through the keys; returns a warning for each that has no effect.
+///
+/// # Errors
+///
+/// [`OpenClawError::Unknown`] names the first key that is not OpenClaw's.
+pub(super) fn check(root: &Value) -> Result<Vec<String>, OpenClawError> {
+    let mut walk = Walk { warnings: Vec::new() };
+    let Some(top) = walk.object(root, "", &TOP)? else {
+        return Ok(walk.warnings);
+    };
+    if let Some(models) = top.get("models") {
+        walk.models(models)?;
+    }
+    if let Some(agents) = top.get("agents") {
+        walk.agents(agents)?;
+    }
+    Ok(walk.warnings)
+}
+
+struct Walk {
+    warnings: Vec<String>,
+}
+
+impl Walk {
+    /// Checks one object's keys. What is no object is left to the decoder to complain about.
+    fn object<'a>(
+        &mut self,
+        value: &'a Value,
+        at: &str,
+        keys: &Keys,
+    ) -> Result<Option<&'a Map<String, Value>>, OpenClawError> {
+        let Some(object) = value.as_object() else {
+            return Ok(None);
+        };
+        for key in object.keys() {
+            let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            if keys.used.contains(&key.as_str()) {
+                continue;
+            }
+            if !keys.other.contains(&key.as_str()) {
+                return Err(OpenClawError::Unknown(path));
+            }
+            if !SILENT.contains(&key.as_str()) {
+                self.warnings.push(format!("`{path}` has no effect in Maru"));
+            }
+        }
+        Ok(Some(object))
+    }
+
+    fn models(&mut self, value: &Value) -> Result<(), OpenClawError> {
+        let Some(models) = self.object(value, "models", &MODELS)? else {
+            return Ok(());
+        };
+        for (name, provider) in
+            models.get("providers").and_then(Value::as_object).into_iter().flatten()
+        {
+            let at = format!("models.providers.{name}");
+            let Some(provider) = self.object(provider, &at, &PROVIDER)? else {
+                continue;
+            };
+            let list = provider.get("models").and_then(Value::as_array).into_iter().flatten();
+            for (index, model) in list.enumerate() {
+                self.object(model, &format!("{at}.models[{index}]"), &MODEL)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn agents(&mut self, value: &Value) -> Result<(), OpenClawError> {
+        let Some(agents) = self.object(value, "agents", &AGENTS)? else {
+            return Ok(());
+        };
+        let Some(defaults) = agents.get("defaults") else {
+            return Ok(());
+        };
+        let defaults = self.object(defaults, "agents.defaults", &DEFAULTS)?;
+        if let Some(choice) = defaults.and_then(|defaults| defaults.get("model")) {
+            self.object(choice, "agents.defaults.model", &CHOICE)?;
+        }
+        Ok(())
+    }
+}

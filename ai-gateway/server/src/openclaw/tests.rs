@@ -1,0 +1,101 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn failure(text: &str) -> String {
+    OpenClaw::parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_shipped_example_is_what_holds_without_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let loaded = OpenClaw::load(&dir.path().join("openclaw.json")).unwrap();
+    assert_eq!(loaded, OpenClaw::parse(DEFAULT).unwrap());
+    assert_eq!(loaded.primary.to_string(), "llamacpp/smollm2");
+    assert_eq!(loaded.fallbacks, ["spare/smollm2".parse().unwrap()]);
+    assert_eq!(loaded.providers["spare"].base_url, "unix:///run/maru/inference-2/llm.sock");
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+}
+
+/// The smallest file that OpenClaw 2026.9.6 itself works with.
+const THEIRS: &str = r#"{"gateway":{"mode":"local","port":18789,"bind":"loopback","auth":{"mode":"token","token":"x"},
+  "http":{"endpoints":{"chatCompletions":{"enabled":true}}}},
+ "models":{"mode":"merge","providers":{"local":{"baseUrl":"http://127.0.0.1:18080/v1","apiKey":"none","api":"openai-completions",
+   "models":[{"id":"smollm2","name":"SmolLM2","reasoning":false,"input":["text"],"cost":{"input":0,"output":0,"cacheRead":0,"cacheWrite":0},"contextWindow":8192,"maxTokens":256}]}}},
+ "agents":{"defaults":{"model":{"primary":"local/smollm2"}}}}"#;
+
+#[test]
+fn openclaws_own_file_works_and_says_what_has_no_effect() {
+    let loaded = OpenClaw::parse(THEIRS).unwrap();
+    assert_eq!(
+        loaded.warnings,
+        [
+            "`gateway` has no effect in Maru",
+            "`models.providers.local.apiKey` has no effect in Maru"
+        ]
+    );
+    let model = &loaded.providers["local"].models[0];
+    assert_eq!((model.context_window, model.max_tokens), (Some(8192), Some(256)));
+}
+
+#[test]
+fn mistyped_keys_are_named_where_they_stand() {
+    for (text, named) in [
+        ("{model: {}}", "`model`"),
+        ("{models: {provider: {}}}", "`models.provider`"),
+        ("{models: {providers: {a: {baseURL: 'x'}}}}", "`models.providers.a.baseURL`"),
+        (
+            "{models: {providers: {a: {baseUrl: 'x', models: [{id: 'm'}, {idd: 'm'}]}}}}",
+            "`models.providers.a.models[1].idd`",
+        ),
+        ("{agents: {default: {}}}", "`agents.default`"),
+        ("{agents: {defaults: {modle: 'a/b'}}}", "`agents.defaults.modle`"),
+        ("{agents: {defaults: {model: {primry: 'a/b'}}}}", "`agents.defaults.model.primry`"),
+    ] {
+        let error = failure(text);
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn models_that_are_not_there_are_refused_by_name() {
+    let with = |choice: &str| {
+        format!(
+            "{{models: {{providers: {{a: {{baseUrl: 'unix:///s', models: [{{id: 'm/x'}}]}}}}}},
+               agents: {{defaults: {{model: {choice}}}}}}}"
+        )
+    };
+    assert_eq!(OpenClaw::parse(&with("'a/m/x'")).unwrap().primary.model, "m/x");
+    assert!(failure(&with("'a/other'")).contains("\"a/other\""));
+    assert!(failure(&with("'m'")).contains("provider/model"));
+    assert!(failure(&with("{primary: 'a/m/x', fallbacks: ['b/c']}")).contains("\"b/c\""));
+    assert!(failure("{}").contains("no model"));
+    assert!(failure("{ models: ").contains("JSON5"));
+    assert!(failure("[]").contains("wrong"));
+}
+
+#[test]
+fn a_provider_of_another_api_is_left_out_and_said_so() {
+    let text = "{models: {providers: {
+        a: {baseUrl: 'unix:///s', models: [{id: 'm'}]},
+        o: {baseUrl: 'http://127.0.0.1:11434', api: 'ollama', models: [{id: 'm'}]}}}}";
+    let loaded = OpenClaw::parse(text).unwrap();
+    assert_eq!(loaded.primary.to_string(), "a/m");
+    assert!(loaded.warnings[0].contains("models.providers.o"), "{:?}", loaded.warnings);
+    assert!(failure("{models: {providers: {a: {baseUrl: 'x', api: 'soap'}}}}").contains("soap"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_upsets_it(text in "\\PC{0,200}") {
+        let _ = OpenClaw::parse(&text);
+    }
+
+    /// Pieces of real files in any order.
+    #[test]
+    fn no_pieces_upset_it(pieces in prop::collection::vec(prop::sample::select(vec![
+        "{", "}", "[", "]", ":", ",", "models", "providers", "agents", "defaults", "model", "\"a/b\"", "1e999", "null",
+    ]), 0..40)) {
+        let _ = OpenClaw::parse(&pieces.concat());
+    }
+}

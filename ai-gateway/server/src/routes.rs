@@ -1,0 +1,81 @@
+//! The doors: what is served to whom.
+//!
+//! | path | the agent's door (mesh 18789) | telmeet's door |
+//! |---|---|---|
+//! | `/maru/v1/chat`, `/maru/v1/keys` | yes | yes |
+//! | `/maru/v1/devices` | yes | no: only a node's own connection may bind a key to it |
+//! | `/v1/…` | yes | no |
+//! | `/healthz`, `/readyz`, `/metrics` | yes | yes |
+
+mod devices;
+mod health;
+mod openai;
+mod sealed;
+mod sse;
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+};
+use mesh_identity::Header;
+
+use crate::{App, Error, error::OpenAiError, limits::Kind};
+
+/// What the agent publishes as mesh port 18789.
+pub fn agent_door(app: &Arc<App>) -> Router {
+    let limited =
+        Router::new().merge(sealed::router()).merge(devices::router()).merge(openai::router());
+    door(app, limited)
+}
+
+/// What telmeet may ask in its callers' names.
+pub fn plugin_door(app: &Arc<App>) -> Router {
+    door(app, sealed::router())
+}
+
+fn door(app: &Arc<App>, limited: Router<Arc<App>>) -> Router {
+    limited
+        .layer(from_fn_with_state(Arc::clone(app), limit))
+        .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
+        .merge(health::router())
+        .fallback(async || Error::NotFound)
+        .with_state(Arc::clone(app))
+}
+
+/// Counts a request against its caller's rate.
+async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    let kind = if reads { Kind::Read } else { Kind::Write };
+    let counted = match request.extensions().get::<Header>() {
+        Some(caller) => app.limiter.count(caller, kind),
+        // The host's own question, which the listener lets come this far for keys alone.
+        None => Ok(()),
+    };
+    match counted {
+        Ok(()) => next.run(request).await,
+        Err(exceeded) => {
+            let error = Error::Exceeded(exceeded);
+            app.metrics.refuse(error.name());
+            if request.uri().path().starts_with("/v1/") {
+                OpenAiError(error).into_response()
+            } else {
+                error.into_response()
+            }
+        }
+    }
+}
+
+/// A body that was read whole, or why it was not.
+type Body = Result<axum::body::Bytes, axum::extract::rejection::BytesRejection>;
+
+fn whole(body: Body) -> Result<axum::body::Bytes, Error> {
+    body.map_err(|rejection| match rejection.status() {
+        axum::http::StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
+        _ => Error::Request("the body ended early"),
+    })
+}

@@ -1,0 +1,98 @@
+//! `/maru/v1/devices`: a node binds its apps' keys, lists and revokes them.
+//!
+//! On the agent's door only. The page of `chat.<network>` is the one foreign origin that may bind (the listener's guard
+//! lets it through to exactly this path); its browser asks first, and is answered here.
+
+use std::sync::Arc;
+
+use ai_gateway_api::{
+    sealed::{BindDevice, Device, Devices, Ed25519Public, path},
+    wire::Version,
+};
+use axum::{
+    Extension, Json, Router,
+    extract::{Path, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::Response,
+    routing::{delete, get},
+};
+use hpke_envelope::device;
+use mesh_identity::Header;
+
+use super::{Body, whole};
+use crate::{App, Error, now_ms};
+
+/// Longest name of an app, in characters.
+const NAME_MAX: usize = 64;
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route(path::DEVICES, get(list).post(bind).options(preflight))
+        .layer(from_fn(share))
+        .route(&format!("{}/{{key}}", path::DEVICES), delete(revoke))
+}
+
+/// Binds a device key to the calling node. Repeating it is safe.
+async fn bind(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Header>,
+    body: Body,
+) -> Result<Json<Device>, Error> {
+    let request = BindDevice::decode(&whole(body)?)?;
+    let now = now_ms();
+    device::verify(&request, app.identity(), now).map_err(|reason| {
+        app.metrics.refuse(reason);
+        Error::Sealed(reason)
+    })?;
+    let name: String = request.name.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect();
+    let device = Device { device_pubkey: request.device_pubkey, name, bound_at: now };
+    let (state, node) = (Arc::clone(&app), caller.identity.node.clone());
+    let bound = tokio::task::spawn_blocking(move || state.devices.bind(&node, device));
+    let device = bound.await.map_err(|_| Error::Busy)??;
+    tracing::info!(node = caller.identity.node, key = %device.device_pubkey, "device key bound");
+    Ok(Json(device))
+}
+
+/// Lists the calling node's keys.
+async fn list(State(app): State<Arc<App>>, Extension(caller): Extension<Header>) -> Json<Devices> {
+    Json(Devices { version: Version, devices: app.devices.of(&caller.identity.node) })
+}
+
+/// Revokes one of the calling node's keys.
+async fn revoke(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Header>,
+    Path(key): Path<String>,
+) -> Result<StatusCode, Error> {
+    let key: Ed25519Public = key.parse().map_err(|_| Error::NotFound)?;
+    let (state, node) = (Arc::clone(&app), caller.identity.node.clone());
+    let revoked = tokio::task::spawn_blocking(move || state.devices.revoke(&node, key));
+    if !revoked.await.map_err(|_| Error::Busy)?? {
+        return Err(Error::NotFound);
+    }
+    tracing::info!(node = caller.identity.node, %key, "device key revoked");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Answers the browser of an origin that the guard has let through.
+async fn preflight() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
+    response
+}
+
+/// Lets the page that asked read the answer; it is of an origin that the guard has let through.
+async fn share(request: Request, next: Next) -> Response {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = next.run(request).await;
+    if let Some(origin) = origin {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    response
+}

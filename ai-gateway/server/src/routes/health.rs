@@ -1,0 +1,38 @@
+//! Health and counters, without content.
+
+use std::sync::Arc;
+
+use ai_gateway_api::problem::kind;
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use mesh_listener::Problem;
+
+use crate::App;
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+}
+
+/// Whether some model answers.
+async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
+    if app.models.ready().await {
+        return Ok("ok");
+    }
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind::MODEL, "no model answers")
+        .detail("`maru status` shows which engine is down; `maru up` starts it."))
+}
+
+/// Counters for Prometheus.
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], app.metrics.render(&app.models, &app.sessions))
+}

@@ -1,0 +1,204 @@
+//! Sealed chat: `docs/protocols/sealed-chat.md`.
+
+use std::sync::Arc;
+
+use ai_gateway_api::{
+    chat::{ChatRequest, Message},
+    sealed::{
+        Chat, Event, History, Input, KeyDocument, Operation, Request, encode_events, event, path,
+    },
+};
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
+use futures_util::{StreamExt as _, stream};
+use hpke_envelope::{gateway::Opened, reply::ReplySealer};
+use mesh_identity::Header;
+
+use super::{Body, sse, whole};
+use crate::{
+    App, Error, arena,
+    chat::{Ending, Record, Step, Turn, compose},
+    sessions,
+};
+
+/// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
+const PER_BODY_BYTE: usize = 3;
+/// Most text in one chunk of a history.
+const HISTORY_CHUNK: usize = 16 << 10;
+/// What is said after a session was cleared.
+const CLEARED: &str = "A new conversation.";
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new().route(path::CHAT, post(chat)).route(path::KEYS, get(keys))
+}
+
+/// The signed key document.
+async fn keys(State(app): State<Arc<App>>) -> Result<Json<KeyDocument>, Error> {
+    app.document().map(Json).map_err(|_| Error::Busy)
+}
+
+/// Opens a sealed request and answers it under the seal.
+///
+/// # Errors
+///
+/// Whatever goes wrong before it is opened; what goes wrong later is told under the seal.
+async fn chat(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Header>,
+    body: Body,
+) -> Result<Response, Error> {
+    let opened = open(&app, &caller, body);
+    let Opened { plaintext, reply, .. } =
+        opened.inspect_err(|error| app.metrics.refuse(error.reason()))?;
+    let operation = arena::locked(|| Operation::decode(&plaintext));
+    drop(plaintext);
+
+    let person = caller.identity.person();
+    let answer = match operation {
+        Ok(Operation::Chat(chat)) => begin(&app, person, chat).await,
+        Ok(Operation::History(history)) => Ok(recall(&app, &person, &history)),
+        Err(_) => Err(Error::Request("the sealed operation is not one that this gateway knows")),
+    };
+    let answer = answer.unwrap_or_else(|error| Answer::Events(vec![failure(&error)]));
+    Ok(respond(reply, answer))
+}
+
+fn open(app: &App, caller: &Header, body: Body) -> Result<Opened, Error> {
+    let body = whole(body)?;
+    let request = Request::decode(&body)?;
+    if !app.devices.is_bound(request.device_pubkey, &caller.identity.node) {
+        return Err(Error::Device);
+    }
+    if !arena::has_room(body.len() * PER_BODY_BYTE) {
+        return Err(Error::Busy);
+    }
+    Ok(app.open(&request)?)
+}
+
+/// What is said under the seal.
+enum Answer {
+    /// Known already.
+    Events(Vec<Event>),
+    /// As a model says it.
+    Turn(Box<Turn>),
+}
+
+async fn begin(app: &Arc<App>, person: String, chat: Chat) -> Result<Answer, Error> {
+    let Chat { session, input, model, options } = chat;
+    if session.as_ref().is_some_and(|name| name.len() > sessions::NAME_MAX) {
+        return Err(Error::Request("the session's name is too long"));
+    }
+    let (messages, record) = match (input, session) {
+        (Input::Messages(messages), _) => (messages, None),
+        (Input::Text(text), None) => (arena::locked(|| vec![Message::user(text)]), None),
+        (Input::Text(text), Some(session)) => {
+            if matches!(text.trim(), "/new" | "/reset") {
+                app.sessions.clear(&person, &session);
+                return Ok(Answer::Events(vec![Event::Delta(CLEARED.to_owned())]));
+            }
+            let mut messages = app.sessions.history(&person, &session);
+            arena::locked(|| {
+                messages.push(Message::user(text.as_str()));
+                (messages, Some(Record { person: person.clone(), session, question: text }))
+            })
+        }
+    };
+    if messages.is_empty() {
+        return Err(Error::Request("the conversation is empty"));
+    }
+    let messages = compose(app, &person, model.as_deref(), messages).await?;
+    let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
+    Ok(Answer::Turn(Box::new(Turn::new(app, "sealed", &person, request, record)?)))
+}
+
+/// The caller's own session, and nobody else's.
+fn recall(app: &App, person: &str, history: &History) -> Answer {
+    let messages = app.sessions.history(person, &history.session);
+    Answer::Events(messages.into_iter().map(Event::Message).collect())
+}
+
+fn failure(error: &Error) -> Event {
+    Event::Error { kind: error.name().to_owned(), message: error.message() }
+}
+
+/// Seals the answer, event by event.
+fn respond(sealer: ReplySealer, answer: Answer) -> Response {
+    let start = sse::event(event::START, &sealer.start());
+    let sealing = Sealing { sealer, answer, ending: Ending::default() };
+    let rest = stream::unfold(Some(sealing), async |sealing| sealing?.next().await);
+    sse::response(stream::iter([start]).chain(rest))
+}
+
+/// A reply on its way out. Without `final`, which only [`Self::finish`] writes, the client sees it cut.
+struct Sealing {
+    sealer: ReplySealer,
+    answer: Answer,
+    ending: Ending,
+}
+
+impl Sealing {
+    /// The next event, and what comes after it.
+    async fn next(mut self) -> Option<(Bytes, Option<Self>)> {
+        loop {
+            let events = match &mut self.answer {
+                Answer::Events(events) => {
+                    let part = first_part(events);
+                    if events.is_empty() {
+                        return self.finish(part);
+                    }
+                    part
+                }
+                Answer::Turn(turn) => match turn.next().await {
+                    None => return self.finish(Vec::new()),
+                    Some(Step::Failed(failed)) => {
+                        return self.finish(vec![failure(&Error::Model(failed))]);
+                    }
+                    Some(Step::Model(model)) => vec![Event::Model(model.to_string())],
+                    Some(Step::Delta(delta)) => {
+                        self.ending.take(&delta);
+                        if delta.content.is_empty() {
+                            continue;
+                        }
+                        vec![Event::Delta(delta.content)]
+                    }
+                },
+            };
+            let chunk = arena::locked(|| self.sealer.chunk(&encode_events(&events)));
+            let Ok(chunk) = chunk else {
+                tracing::error!("a part of a reply is too long to be sealed; the reply is cut");
+                return None;
+            };
+            return Some((sse::event(event::CHUNK, &chunk), Some(self)));
+        }
+    }
+
+    /// The last event.
+    fn finish(self, mut events: Vec<Event>) -> Option<(Bytes, Option<Self>)> {
+        events.extend(self.ending.usage.map(Event::Usage));
+        let failed = events.iter().any(|event| matches!(event, Event::Error { .. }));
+        events.extend(self.ending.finish_reason.filter(|_| !failed).map(Event::Finish));
+        let sealed = arena::locked(|| self.sealer.finish(&encode_events(&events)));
+        sealed.ok().map(|sealed| (sse::event(event::FINAL, &sealed), None))
+    }
+}
+
+/// Takes as many events as go into one chunk.
+fn first_part(events: &mut Vec<Event>) -> Vec<Event> {
+    let mut size = 0;
+    let most = events.iter().take_while(|event| {
+        size += match event {
+            Event::Message(message) => message.content.len(),
+            Event::Model(text) | Event::Delta(text) => text.len(),
+            Event::Usage(_) | Event::Finish(_) | Event::Error { .. } => 0,
+        };
+        size <= HISTORY_CHUNK
+    });
+    let count = most.count().max(1).min(events.len());
+    events.drain(..count).collect()
+}

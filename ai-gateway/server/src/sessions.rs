@@ -1,0 +1,212 @@
+//! Conversations, kept in memory: each belongs to one person.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use ai_gateway_api::chat::Message;
+
+use crate::{arena, config::Limits};
+
+/// Longest name of a session, in bytes.
+pub const NAME_MAX: usize = 100;
+
+/// Whose session, and its name.
+type Key = (String, String);
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    per_person: usize,
+    session_bytes: usize,
+    total_bytes: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    sessions: HashMap<Key, Session>,
+    /// By time of last use.
+    uses: BTreeMap<u64, Key>,
+    bytes: usize,
+    clock: u64,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    messages: Vec<Message>,
+    bytes: usize,
+    used: u64,
+}
+
+impl Sessions {
+    /// Keeps no more than these limits.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            per_person: limits.sessions_per_person,
+            session_bytes: limits.session_bytes,
+            total_bytes: limits.sessions_bytes,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// The messages of one person's session, oldest first.
+    #[must_use]
+    pub fn history(&self, person: &str, name: &str) -> Vec<Message> {
+        let mut inner = self.lock();
+        let key = (person.to_owned(), name.to_owned());
+        inner.touch(&key);
+        arena::locked(|| inner.sessions.get(&key).map(|it| it.messages.clone()).unwrap_or_default())
+    }
+
+    /// Appends a question and its answer. What no longer has room is forgotten: the session's oldest messages, then
+    /// the person's oldest session, then whichever session was not used for longest.
+    pub fn append(&self, person: &str, name: &str, turn: [Message; 2]) {
+        let mut inner = self.lock();
+        let key = (person.to_owned(), name.to_owned());
+        let added: usize = turn.iter().map(cost).sum();
+        let session = inner.sessions.entry(key.clone()).or_default();
+        session.bytes += added;
+        arena::locked(|| session.messages.extend(turn));
+        let mut removed = 0;
+        while session.bytes - removed > self.session_bytes && !session.messages.is_empty() {
+            let turn = session.messages.len().min(2);
+            removed += session.messages.drain(..turn).map(|message| cost(&message)).sum::<usize>();
+        }
+        session.bytes -= removed;
+        inner.bytes = inner.bytes + added - removed;
+        inner.touch(&key);
+        inner.evict(person, self.per_person, self.total_bytes);
+    }
+
+    /// Forgets one person's session.
+    pub fn clear(&self, person: &str, name: &str) {
+        self.lock().remove(&(person.to_owned(), name.to_owned()));
+    }
+
+    /// Number of sessions, and their text in bytes.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.sessions.len(), inner.bytes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Records that a session is used now.
+    fn touch(&mut self, key: &Key) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        self.uses.remove(&session.used);
+        self.clock += 1;
+        session.used = self.clock;
+        self.uses.insert(self.clock, key.clone());
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(session) = self.sessions.remove(key) {
+            self.uses.remove(&session.used);
+            self.bytes -= session.bytes;
+        }
+    }
+
+    fn evict(&mut self, person: &str, per_person: usize, total_bytes: usize) {
+        let own = |inner: &Self| -> Vec<Key> {
+            inner.uses.values().filter(|(whose, _)| whose == person).cloned().collect()
+        };
+        for key in own(self).iter().rev().skip(per_person) {
+            self.remove(key);
+        }
+        while self.bytes > total_bytes {
+            let Some(oldest) = self.uses.values().next().cloned() else {
+                return;
+            };
+            self.remove(&oldest);
+        }
+    }
+}
+
+/// What a message takes, about.
+fn cost(message: &Message) -> usize {
+    message.content.len() + size_of::<Message>()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sessions() -> Sessions {
+        Sessions::new(&Limits {
+            sessions_per_person: 3,
+            session_bytes: 1000,
+            sessions_bytes: 4000,
+            ..Limits::default()
+        })
+    }
+
+    fn turn(text: &str) -> [Message; 2] {
+        [Message::user(text), Message::assistant(text)]
+    }
+
+    #[test]
+    fn one_person_sees_nothing_of_anothers_session_of_the_same_name() {
+        let sessions = sessions();
+        sessions.append("user:1", "main", turn("ada's"));
+        assert_eq!(sessions.history("user:1", "main"), turn("ada's"));
+        assert_eq!(sessions.history("user:2", "main"), []);
+        sessions.append("user:2", "main", turn("bob's"));
+        sessions.clear("user:2", "main");
+        assert_eq!(sessions.history("user:1", "main"), turn("ada's"));
+    }
+
+    #[test]
+    fn the_oldest_messages_go_first() {
+        let sessions = sessions();
+        for text in ["one", "two", "three"] {
+            sessions.append("user:1", "main", turn(&text.repeat(50)));
+        }
+        let history = sessions.history("user:1", "main");
+        assert_eq!(history.last().unwrap().content, "three".repeat(50));
+        assert!(history.len() < 6, "{}", history.len());
+        assert_eq!(history[0].role, ai_gateway_api::chat::Role::User);
+    }
+
+    #[test]
+    fn the_session_not_used_for_longest_goes_first() {
+        let sessions = sessions();
+        for name in ["a", "b", "c"] {
+            sessions.append("user:1", name, turn(name));
+        }
+        let _ = sessions.history("user:1", "a");
+        sessions.append("user:1", "d", turn("d"));
+        assert_eq!(sessions.history("user:1", "b"), []);
+        assert_eq!(sessions.history("user:1", "a"), turn("a"));
+    }
+
+    proptest! {
+        /// Whatever is said by whom, the bounds hold and the sum is the sum.
+        #[test]
+        fn bounds_hold(steps in prop::collection::vec((0..4_u8, 0..6_u8, 0..1500_usize, any::<bool>()), 0..60)) {
+            let sessions = sessions();
+            for (person, name, length, clear) in steps {
+                let (person, name) = (format!("user:{person}"), format!("s{name}"));
+                if clear { sessions.clear(&person, &name) } else { sessions.append(&person, &name, turn(&"x".repeat(length))) }
+                let inner = sessions.lock();
+                prop_assert!(inner.bytes <= 4000);
+                prop_assert_eq!(inner.bytes, inner.sessions.values().map(|it| it.messages.iter().map(cost).sum::<usize>()).sum::<usize>());
+                prop_assert_eq!(inner.uses.len(), inner.sessions.len());
+                let own = inner.sessions.keys().filter(|(whose, _)| *whose == person).count();
+                prop_assert!(own <= 3);
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The workspace: files that people write to say who the AI is and what it should know.
+//!
+//! `SOUL.md`, `IDENTITY.md` and `AGENTS.md` are everyone's. `USER.md` and `MEMORY.md` are about one person, so they lie
+//! in a folder of that person's own, `people/<person>/`, and go into that person's prompts alone. The whole stays
+//! small: a local model drowns in a long prompt.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Files of everyone, in the order of the prompt: what changes least stands first, so that backends can reuse it.
+const SHARED: [&str; 3] = ["SOUL.md", "IDENTITY.md", "AGENTS.md"];
+/// Files of one person.
+const PRIVATE: [&str; 2] = ["USER.md", "MEMORY.md"];
+/// What the files of everyone say at first.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("SOUL.md", include_str!("../templates/SOUL.md")),
+    ("IDENTITY.md", include_str!("../templates/IDENTITY.md")),
+    ("AGENTS.md", include_str!("../templates/AGENTS.md")),
+];
+/// Stands where a file was too long.
+const TRUNCATED: &str = "\n[the rest of this file is too long for the prompt]";
+
+/// The folder of workspace files.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    folder: PathBuf,
+    file_chars: usize,
+    total_chars: usize,
+}
+
+impl Workspace {
+    /// Uses `folder`; puts at most so many characters of each file, and of all, into a prompt.
+    #[must_use]
+    pub fn new(folder: PathBuf, file_chars: usize, total_chars: usize) -> Self {
+        Self { folder, file_chars, total_chars }
+    }
+
+    /// Writes the templates, if the folder holds none of the files yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file cannot be written; the gateway works without.
+    pub fn prepare(&self) -> io::Result<()> {
+        for name in PRIVATE {
+            if self.folder.join(name).exists() {
+                tracing::warn!(
+                    "workspace/{name} is read by nobody: move it to workspace/people/<person>/"
+                );
+            }
+        }
+        if SHARED.iter().any(|name| self.folder.join(name).exists()) {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.folder)?;
+        for (name, text) in TEMPLATES {
+            fs::write(self.folder.join(name), text)?;
+        }
+        Ok(())
+    }
+
+    /// The system prompt of one person's chats; empty if there is no file.
+    #[must_use]
+    pub fn prompt(&self, person: &str) -> String {
+        let own = self.folder.join("people").join(folder_of(person));
+        let shared = SHARED.iter().map(|name| (*name, self.folder.join(name)));
+        let private = PRIVATE.iter().map(|name| (*name, own.join(name)));
+        let mut prompt = String::new();
+        let mut left = self.total_chars;
+        for (name, path) in shared.chain(private) {
+            let Some(text) = read(&path, self.file_chars.min(left)) else {
+                continue;
+            };
+            left = left.saturating_sub(text.chars().count());
+            if prompt.is_empty() {
+                prompt.push_str("# Project Context\n");
+            }
+            prompt.push_str("\n## ");
+            prompt.push_str(name);
+            prompt.push('\n');
+            prompt.push_str(&text);
+            prompt.push('\n');
+        }
+        prompt
+    }
+}
+
+/// Reads a file's first characters; `None` if it is empty or cannot be read.
+fn read(path: &Path, most: usize) -> Option<String> {
+    let mut text = fs::read_to_string(path).ok()?;
+    text.truncate(text.trim_end().len());
+    if text.is_empty() {
+        return None;
+    }
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push_str(TRUNCATED);
+    }
+    Some(text)
+}
+
+/// The person's folder: `user:7` is `user-7`. What is neither letter nor digit is written as its code between
+/// underscores, so no name leads elsewhere, and no two people share a folder.
+fn folder_of(person: &str) -> String {
+    let (kind, id) = person.split_once(':').unwrap_or(("node", person));
+    let mut folder = format!("{kind}-");
+    for c in id.chars() {
+        if c.is_ascii_alphanumeric() {
+            folder.push(c);
+        } else {
+            folder.push_str(&format!("_{:x}_", u32::from(c)));
+        }
+    }
+    folder
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn workspace() -> (tempfile::TempDir, Workspace) {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(dir.path().join("workspace"), 6000, 6000);
+        workspace.prepare().unwrap();
+        (dir, workspace)
+    }
+
+    #[test]
+    fn the_templates_make_a_short_prompt() {
+        let (_dir, workspace) = workspace();
+        let prompt = workspace.prompt("user:1");
+        for name in SHARED {
+            assert!(prompt.contains(&format!("## {name}\n")), "{prompt}");
+        }
+        // No tokenizer makes more than a token per two characters of plain English.
+        assert!(prompt.chars().count() / 2 < 1000, "{} characters", prompt.chars().count());
+    }
+
+    #[test]
+    fn what_the_person_wrote_stays_and_what_was_removed_stays_away() {
+        let (dir, workspace) = workspace();
+        let folder = dir.path().join("workspace");
+        fs::write(folder.join("SOUL.md"), "Be brief.").unwrap();
+        fs::remove_file(folder.join("AGENTS.md")).unwrap();
+        workspace.prepare().unwrap();
+        let prompt = workspace.prompt("user:1");
+        assert!(prompt.contains("## SOUL.md\nBe brief.\n"), "{prompt}");
+        assert!(!prompt.contains("AGENTS.md"), "{prompt}");
+    }
+
+    #[test]
+    fn private_files_reach_their_person_alone() {
+        let (dir, workspace) = workspace();
+        let folder = dir.path().join("workspace");
+        for (who, text) in [("user-1", "Ada likes tea"), ("node-nAbc", "the tagged one")] {
+            fs::create_dir_all(folder.join("people").join(who)).unwrap();
+            fs::write(folder.join("people").join(who).join("MEMORY.md"), text).unwrap();
+        }
+        fs::write(folder.join("USER.md"), "nobody's").unwrap();
+        assert!(workspace.prompt("user:1").contains("Ada likes tea"));
+        assert!(!workspace.prompt("user:2").contains("Ada"));
+        assert!(!workspace.prompt("user:1").contains("tagged"));
+        assert!(workspace.prompt("node:nAbc").contains("the tagged one"));
+        assert!(!workspace.prompt("user:1").contains("nobody's"));
+    }
+
+    #[test]
+    fn long_files_are_cut_and_the_whole_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(dir.path().to_owned(), 10, 15);
+        fs::write(dir.path().join("SOUL.md"), "가".repeat(50)).unwrap();
+        fs::write(dir.path().join("IDENTITY.md"), "b".repeat(50)).unwrap();
+        let prompt = workspace.prompt("user:1");
+        assert_eq!(prompt.matches('가').count(), 10);
+        assert!(prompt.matches('b').count() <= 15, "{prompt}");
+        assert!(prompt.contains(TRUNCATED.trim()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_persons_name_leads_out_of_the_folder_or_into_anothers(one in "\\PC{0,30}", other in "\\PC{0,30}") {
+            let folder = folder_of(&format!("node:{one}"));
+            prop_assert!(!folder.contains(['/', '.', '\0']), "{}", folder);
+            prop_assert_eq!(folder == folder_of(&format!("node:{other}")), one == other);
+        }
+    }
+}
