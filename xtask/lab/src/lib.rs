@@ -19,6 +19,7 @@
 pub mod clean;
 pub mod household;
 pub mod http;
+pub mod inside;
 mod machine;
 mod process;
 mod scene;
