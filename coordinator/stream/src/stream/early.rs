@@ -1,0 +1,75 @@
+//! Skips what a coordinator may send before HTTP/2 ([`noise::early`]).
+
+use control_protocol::noise::{
+    NoiseError,
+    early::{self, HEADER_LEN},
+};
+use tokio::io::ReadBuf;
+
+/// How far the first bytes of the channel have been looked at.
+#[derive(Debug)]
+pub(super) enum Early {
+    /// So many bytes of what may be a header came.
+    Header { bytes: [u8; HEADER_LEN], len: usize },
+    /// So many bytes are still to be skipped.
+    Skip(usize),
+    /// It was no header: the reader gets these bytes, from `at` on.
+    Replay { bytes: [u8; HEADER_LEN], at: usize },
+    /// Nothing more to do.
+    Done,
+}
+
+impl Default for Early {
+    fn default() -> Self {
+        Self::Header { bytes: [0; HEADER_LEN], len: 0 }
+    }
+}
+
+impl Early {
+    /// Looks at newly opened bytes, and says how many of them the reader does not get from them.
+    pub(super) fn skip(&mut self, plain: &[u8]) -> Result<usize, NoiseError> {
+        let mut skipped = 0;
+        if let Self::Header { bytes, len } = self {
+            skipped = plain.len().min(HEADER_LEN - *len);
+            bytes[*len..*len + skipped].copy_from_slice(&plain[..skipped]);
+            *len += skipped;
+            if *len < HEADER_LEN {
+                return Ok(skipped);
+            }
+            *self = match early::payload_len(*bytes)? {
+                Some(len) => Self::Skip(len),
+                None => Self::Replay { bytes: *bytes, at: 0 },
+            };
+        }
+        if let Self::Skip(rest) = self {
+            let len = (*rest).min(plain.len() - skipped);
+            skipped += len;
+            *rest -= len;
+            if *rest == 0 {
+                *self = Self::Done;
+            }
+        }
+        Ok(skipped)
+    }
+
+    /// Gives the reader the bytes that were no header.
+    pub(super) fn replay(&mut self, buf: &mut ReadBuf<'_>) {
+        if let Self::Replay { bytes, at } = self {
+            let len = buf.remaining().min(HEADER_LEN - *at);
+            buf.put_slice(&bytes[*at..*at + len]);
+            *at += len;
+            if *at == HEADER_LEN {
+                *self = Self::Done;
+            }
+        }
+    }
+
+    /// Whether nothing is half read.
+    pub(super) fn may_end(&self) -> bool {
+        match self {
+            Self::Header { len, .. } => *len == 0,
+            Self::Skip(_) | Self::Replay { .. } => false,
+            Self::Done => true,
+        }
+    }
+}
