@@ -5,7 +5,7 @@
 //! inside it (the OpenAI-compatible interface), so that it is known to search.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
-use std::{fs, net::TcpStream, path::Path, process::Stdio, thread, time::Duration};
+use std::{fs, path::Path, process::Stdio, thread, time::Duration};
 
 use lab::{Machine, Process, Scene, http};
 use rustix::process::Signal;
@@ -51,16 +51,19 @@ fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
 
     laptop.ok(&["chat", "--max-tokens", "20", "--ask", SEALED]).unwrap();
 
-    let address = laptop.status().unwrap()["gateway"]["addresses"][0].as_str().unwrap().to_owned();
-    let stream =
-        laptop.machine.in_network(|| TcpStream::connect((address.as_str(), 18789)).unwrap());
     let body = serde_json::json!({
         "model": "default", "max_tokens": 30, "ignore_eos": true,
         "messages": [{ "role": "user", "content": PLAIN }],
     });
     let host = "chat.maru.internal:18789";
-    let answer =
-        http::request(stream, "POST", "/v1/chat/completions", host, &[], Some(&body.to_string()));
+    let answer = http::request(
+        laptop.dial(18789).unwrap(),
+        "POST",
+        "/v1/chat/completions",
+        host,
+        &[],
+        Some(&body.to_string()),
+    );
     let answer = answer.unwrap().json().unwrap();
     let reply = answer["choices"][0]["message"]["content"].as_str().unwrap();
     let reply = reply.lines().max_by_key(|line| line.len()).unwrap();

@@ -6,65 +6,41 @@
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
 use std::{
-    io::Read as _,
-    net::TcpStream,
-    os::unix::net::UnixStream,
-    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
-use lab::{Scene, Seat, http};
-use serde_json::Value;
-
-/// A generation that would go on for a minute or more.
-const LONG: &[&str] =
-    &["chat", "--ignore-eos", "--max-tokens", "7000", "--ask", "Tell a long story."];
-
-/// How many of the primary engine's slots are generating.
-fn busy(scene: &Scene) -> usize {
-    let socket = scene.home.root.join("run/maru/inference/llm.sock");
-    let stream = UnixStream::connect(socket).unwrap();
-    let slots = http::request(stream, "GET", "/slots", "localhost", &[], None).unwrap();
-    let slots: Value = slots.json().unwrap();
-    slots.as_array().unwrap().iter().filter(|slot| slot["is_processing"] == true).count()
-}
-
-/// Connects from a member's device to a mesh port of the home node.
-fn dial(seat: &Seat, port: u16) -> TcpStream {
-    let status = seat.status().unwrap();
-    let address = status["gateway"]["addresses"][0].as_str().unwrap().to_owned();
-    seat.machine.in_network(move || TcpStream::connect((address.as_str(), port)).unwrap())
-}
-
-fn starts_to_answer(seat: &Seat) -> lab::Process {
-    let mut chat = seat.machine.spawn(seat.maru(LONG).stdout(Stdio::piped())).unwrap();
-    let mut first = [0];
-    chat.child().stdout.as_mut().unwrap().read_exact(&mut first).expect("a first delta");
-    chat
-}
+use lab::{Scene, http};
 
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_leaves() {
     let mut scene = Scene::start().unwrap();
     let laptop = scene.member("laptop", "alice").unwrap().seat;
-    assert_eq!(busy(&scene), 0);
+    assert_eq!(scene.busy_slots("inference").unwrap(), 0);
 
     // The client goes: so does the generation.
-    let chat = starts_to_answer(&laptop);
-    assert_eq!(busy(&scene), 1, "the first delta is printed before the reply is whole");
+    let chat = laptop.long_chat().unwrap();
+    assert_eq!(
+        scene.busy_slots("inference").unwrap(),
+        1,
+        "the first delta is printed before the reply is whole"
+    );
     chat.signal_kill();
     let left = Instant::now();
-    while busy(&scene) > 0 {
+    while scene.busy_slots("inference").unwrap() > 0 {
         assert!(left.elapsed() < Duration::from_secs(1), "the slot is still busy a second later");
         thread::sleep(Duration::from_millis(20));
     }
 
     // The client stays: so does the generation, which therefore had not ended by itself above.
-    let _chat = starts_to_answer(&laptop);
+    let _chat = laptop.long_chat().unwrap();
     thread::sleep(Duration::from_secs(20));
-    assert_eq!(busy(&scene), 1, "the control run ended by itself: the test proves nothing");
+    assert_eq!(
+        scene.busy_slots("inference").unwrap(),
+        1,
+        "the control run ended by itself: the test proves nothing"
+    );
 }
 
 #[test]
@@ -81,7 +57,8 @@ fn every_way_to_ask_is_answered() {
     }
 
     let host = "chat.maru.internal:18789";
-    let models = http::request(dial(&laptop, 18789), "GET", "/v1/models", host, &[], None).unwrap();
+    let models =
+        http::request(laptop.dial(18789).unwrap(), "GET", "/v1/models", host, &[], None).unwrap();
     assert_eq!(models.status, 200);
     assert!(models.json().unwrap()["data"].as_array().is_some_and(|models| !models.is_empty()));
 
@@ -91,8 +68,15 @@ fn every_way_to_ask_is_answered() {
             "messages": [{ "role": "user", "content": "Hello!" }],
         });
         let body = body.to_string();
-        http::request(dial(&laptop, 18789), "POST", "/v1/chat/completions", host, &[], Some(&body))
-            .unwrap()
+        http::request(
+            laptop.dial(18789).unwrap(),
+            "POST",
+            "/v1/chat/completions",
+            host,
+            &[],
+            Some(&body),
+        )
+        .unwrap()
     };
     let whole = ask(false);
     assert_eq!(whole.status, 200);

@@ -30,7 +30,7 @@ fn violations(pid: u32, allowed: &[String]) -> Vec<String> {
     }
     for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
         let value = status_field(pid, set).unwrap();
-        if value.trim_start_matches('0') != "" {
+        if !value.trim_start_matches('0').is_empty() {
             found.push(format!("{set} {value}"));
         }
     }

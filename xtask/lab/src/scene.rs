@@ -1,11 +1,12 @@
 //! A running appliance in a fresh root, for end-to-end tests.
 
-use std::{path::Path, time::Duration};
+use std::{os::unix::net::UnixStream, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Process, household::Household, seat::Seat};
+use crate::{Process, household::Household, http, inside, process, seat::Seat};
 
 /// A household whose home runs `maru up`; dropping it ends and removes everything.
 #[derive(Debug)]
@@ -80,6 +81,46 @@ impl Scene {
         self.home.approve(name)?;
         member.seat.wait_for_network()?;
         Ok(member)
+    }
+
+    /// How many slots of an engine are generating; the engine is `inference` or `inference-2`.
+    ///
+    /// # Errors
+    ///
+    /// The engine does not answer.
+    pub fn busy_slots(&self, engine: &str) -> Result<usize> {
+        let socket = self.home.root.join(format!("run/maru/{engine}/llm.sock"));
+        let stream = UnixStream::connect(socket)?;
+        let slots = http::request(stream, "GET", "/slots", "localhost", &[], None)?.json()?;
+        let slots = slots.as_array().context("no slots")?;
+        Ok(slots.iter().filter(|slot| slot["is_processing"] == true).count())
+    }
+
+    /// The home's processes whose command line holds `text` and whose name is `name`.
+    ///
+    /// # Errors
+    ///
+    /// `/proc` cannot be read.
+    pub fn processes(&self, name: &str, text: &str) -> Result<Vec<u32>> {
+        let all = inside::descendants(self.home.machine.pid())?.into_iter();
+        let named = all.filter(|(_, comm)| comm == name).map(|(pid, _)| pid);
+        let holds = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
+        };
+        Ok(named.filter(holds).collect())
+    }
+
+    /// Kills such a process, as a crash would; there must be exactly one.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or more than one.
+    pub fn crash(&self, name: &str, text: &str) -> Result<()> {
+        let found = self.processes(name, text)?;
+        let [pid] = found[..] else { bail!("{} processes are {name} {text}", found.len()) };
+        process::signal_pid(pid, Signal::KILL);
+        Ok(())
     }
 
     /// Where the state of home and laptops lies, on the host.

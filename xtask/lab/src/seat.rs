@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
+    net::{SocketAddr, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -141,6 +142,41 @@ impl Seat {
             file.display()
         ))?;
         Ok(inside)
+    }
+
+    /// Connects from a member's device to a mesh port of the home node.
+    ///
+    /// # Errors
+    ///
+    /// The gateway's place is not known, or it does not answer within five seconds.
+    pub fn dial(&self, port: u16) -> Result<TcpStream> {
+        let status = self.status()?;
+        let address = status["gateway"]["addresses"][0].as_str().context("no gateway known")?;
+        let address = SocketAddr::new(address.parse()?, port);
+        let dial = || TcpStream::connect_timeout(&address, Duration::from_secs(5));
+        Ok(self.machine.in_network(dial)?)
+    }
+
+    /// Starts a chat whose reply would go on for a minute or more, and waits for its first byte.
+    ///
+    /// # Errors
+    ///
+    /// It ends before that.
+    pub fn long_chat(&self) -> Result<Process> {
+        let mut command = self.maru(&["chat", "--ignore-eos", "--max-tokens", "7000", "--ask"]);
+        command.arg("Tell a long story.").stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut chat = self.machine.spawn(&mut command)?;
+        let mut first = [0];
+        let out = chat.child().stdout.as_mut().context("no pipe")?;
+        if out.read_exact(&mut first).is_err() {
+            let mut said = String::new();
+            if let Some(errors) = &mut chat.child().stderr {
+                errors.read_to_string(&mut said)?;
+            }
+            bail!("no reply began: {said}");
+        }
+        Ok(chat)
     }
 
     /// Starts the agent, as a laptop's service manager would, and waits for its local API.
