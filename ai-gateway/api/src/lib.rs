@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chat;
+pub mod events;
 pub mod plugin;
 pub mod problem;
 pub mod sealed;

@@ -1,0 +1,122 @@
+//! Where the gateway is and who it is, as the agent on this device knows it.
+
+use std::{net::IpAddr, path::Path};
+
+use ai_gateway_api::sealed::Ed25519Public;
+use anyhow::{Context as _, bail};
+use node_agent_api::{STATUS, State, Status};
+
+use crate::client::Client;
+
+/// Whom to talk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The pinned identity.
+    pub(super) identity: Ed25519Public,
+    /// `chat.<network>`.
+    pub(super) host: String,
+    /// What the name stands for.
+    pub(super) addresses: Vec<IpAddr>,
+    /// This node's stable id, to which the device key is bound.
+    pub(super) node: String,
+}
+
+/// Asks the agent.
+pub(super) async fn target(root: &Path) -> anyhow::Result<Target> {
+    from_status(Client::agent(root)?.get(STATUS).await?)
+}
+
+fn from_status(status: Status) -> anyhow::Result<Target> {
+    check_state(&status)?;
+    let node = status.node.context("the agent does not know this node's name yet; try again")?;
+    let Some(gateway) = status.gateway else {
+        bail!(
+            "the network names no AI gateway that this device may reach; on the home machine, see \
+             `maru status` and `maru policy get`"
+        );
+    };
+    if gateway.node == node.stable_id {
+        bail!(
+            "the AI's gateway runs on this machine itself; chat from another device of the network"
+        );
+    }
+    let identity = gateway.identity.parse().context(
+        "the network names a gateway identity that this version cannot read; update Maru",
+    )?;
+    Ok(Target { identity, host: gateway.host, addresses: gateway.addresses, node: node.stable_id })
+}
+
+fn check_state(status: &Status) -> anyhow::Result<()> {
+    match status.state {
+        State::Running => Ok(()),
+        State::NeedsJoin => {
+            let problem = status.problem.as_deref().map(|text| format!(" ({text})"));
+            bail!(
+                "this device is in no network yet{}; join with the invitation: sudo maru join LINK",
+                problem.unwrap_or_default()
+            )
+        }
+        State::Joining => {
+            bail!(
+                "this device is still joining; try again in a moment, `maru status` says how it stands"
+            )
+        }
+        State::WaitingForApproval => {
+            let page = status.auth_url.as_deref().map(|url| format!(" ({url})"));
+            bail!(
+                "this device is not approved yet; on the home machine: maru device list, then maru \
+                 device approve ID{}",
+                page.unwrap_or_default()
+            )
+        }
+        State::Expired => bail!(
+            "this device's key has expired; ask the admin for an invitation, then: sudo maru join LINK"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(state: &str, gateway: Option<&str>) -> Status {
+        let identity = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+        let gateway = gateway.map(|node| {
+            json!({"node": node, "identity": identity, "host": "chat.maru.internal",
+                   "addresses": ["100.64.0.1"]})
+        });
+        let node =
+            json!({"name": "laptop", "stable_id": "n2", "addresses": [], "node_key": "nodekey:00"});
+        serde_json::from_value(
+            json!({"version": "0", "state": state, "node": node, "gateway": gateway}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_running_node_knows_whom_to_trust() {
+        let target = from_status(status("running", Some("n1"))).unwrap();
+
+        assert_eq!(target.identity.0, [1; 32]);
+        assert_eq!(target.host, "chat.maru.internal");
+        assert_eq!(target.node, "n2");
+    }
+
+    #[test]
+    fn every_other_state_says_what_to_do() {
+        for (status, what) in [
+            (status("needs_join", None), "sudo maru join"),
+            (status("joining", None), "try again"),
+            (status("waiting_for_approval", None), "maru device approve"),
+            (status("expired", None), "sudo maru join"),
+            (status("running", None), "maru policy get"),
+            (status("running", Some("n2")), "from another device"),
+        ] {
+            let error = from_status(status).unwrap_err().to_string();
+
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

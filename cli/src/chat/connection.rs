@@ -1,0 +1,178 @@
+//! HTTP to the gateway: through the page of the network for chat, on its own door for the device key.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use ai_gateway_api::{
+    problem::{Problem, kind},
+    sealed::{BindDevice, KeyDocument, PORT, Request, decode_keys, path},
+    wire::DecodeError,
+};
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::{Response, StatusCode, header};
+
+/// How long a connection may take to be made; a path through a relay is there within one second.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long the gateway may be silent; it shows a sign of life every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// How long an answer without a stream may take.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Largest answer without a stream, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// The ways to the gateway.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    http: reqwest::Client,
+    /// Where sealed chat is relayed.
+    chat: String,
+    /// The agent's own door.
+    door: String,
+}
+
+/// Why a request was not answered with what it asked for.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The gateway could not open the request, or does not say why.
+    Sealed,
+    /// The device key is not bound to this node.
+    Device,
+    /// The device key is bound to another node.
+    Bound,
+    /// Anything else, with what to do.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Connection {
+    /// Ways to the host at these addresses; by its name alone if there are none.
+    pub(super) fn new(host: &str, addresses: &[IpAddr]) -> anyhow::Result<Self> {
+        let chat = format!("http://{host}");
+        let door = format!("http://{host}:{PORT}");
+        Self::with_urls(host, addresses, chat, door)
+    }
+
+    pub(super) fn with_urls(
+        host: &str,
+        addresses: &[IpAddr],
+        chat: String,
+        door: String,
+    ) -> anyhow::Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .tcp_nodelay(true);
+        if !addresses.is_empty() {
+            // Port 0 stands for the URL's own.
+            let addresses: Vec<_> =
+                addresses.iter().map(|&address| SocketAddr::new(address, 0)).collect();
+            builder = builder.resolve_to_addrs(host, &addresses);
+        }
+        Ok(Self { http: builder.build().context("cannot make an HTTP client")?, chat, door })
+    }
+
+    /// Gets the key document.
+    pub(super) async fn keys(&self) -> anyhow::Result<KeyDocument> {
+        let request = self.http.get(format!("{}{}", self.chat, path::KEYS)).timeout(ANSWER);
+        let response = request.send().await.map_err(|error| unreachable(error, &self.chat))?;
+        if response.status() != StatusCode::OK {
+            return Err(problem(response).await.map_or_else(no_gateway, |problem| say(&problem)));
+        }
+        let body = read(response).await?;
+        decode_keys(&body).map_err(|error| match error {
+            DecodeError::Version(_) => {
+                anyhow!("the gateway's keys: {error}; update Maru on this device")
+            }
+            DecodeError::Json(_) => no_gateway(),
+        })
+    }
+
+    /// Binds the device key to this node.
+    pub(super) async fn bind(&self, bind: &BindDevice) -> Result<(), Failure> {
+        let request =
+            self.http.post(format!("{}{}", self.door, path::DEVICES)).timeout(ANSWER).json(bind);
+        let response = request.send().await.map_err(|error| unreachable(error, &self.door))?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(failure(problem(response).await))
+    }
+
+    /// Sends a sealed request; gives the stream of the reply.
+    pub(super) async fn chat(&self, request: &Request) -> Result<Response, Failure> {
+        let sent = self
+            .http
+            .post(format!("{}{}", self.chat, path::CHAT))
+            .header(header::ACCEPT, "text/event-stream")
+            .json(request)
+            .send();
+        let response = sent.await.map_err(|error| unreachable(error, &self.chat))?;
+        if response.status() == StatusCode::OK {
+            let streams = response
+                .headers()
+                .get(header::CONTENT_TYPE)
+                .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+            return if streams { Ok(response) } else { Err(Failure::Other(no_gateway())) };
+        }
+        Err(failure(problem(response).await))
+    }
+}
+
+fn failure(problem: Option<Problem>) -> Failure {
+    match problem {
+        Some(problem) if problem.is(kind::SEALED) => Failure::Sealed,
+        Some(problem) if problem.is(kind::DEVICE) => Failure::Device,
+        Some(problem) if problem.is(kind::DEVICE_BOUND) => Failure::Bound,
+        Some(problem) => Failure::Other(say(&problem)),
+        None => Failure::Other(no_gateway()),
+    }
+}
+
+/// Reads a short answer.
+async fn read(mut response: Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            bail!("the gateway's answer is too long");
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+async fn problem(response: Response) -> Option<Problem> {
+    serde_json::from_slice(&read(response).await.ok()?).ok()
+}
+
+fn say(problem: &Problem) -> anyhow::Error {
+    let title = crate::output::plain(&problem.title);
+    match &problem.detail {
+        Some(detail) => anyhow!("{title}: {}", crate::output::plain(detail)),
+        None => anyhow!("{title}"),
+    }
+}
+
+fn no_gateway() -> anyhow::Error {
+    anyhow!("what answered is no gateway of this version; update Maru on both machines")
+}
+
+fn unreachable(error: reqwest::Error, url: &str) -> anyhow::Error {
+    let what = if error.is_timeout() { "does not answer" } else { "cannot be reached" };
+    let url = url.strip_prefix("http://").unwrap_or(url);
+    anyhow!(error.without_url()).context(format!(
+        "the gateway at {url} {what}; see here with `maru status` whether the home machine is \
+         connected, and there whether `maru up` runs and the policy lets this device in"
+    ))
+}

@@ -1,0 +1,236 @@
+//! One question after the other: keys, seal, send, open.
+
+use std::{
+    io::Write,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ai_gateway_api::{
+    events::Decoder,
+    sealed::{Event, Operation, ReplyPart, decode_events},
+};
+use anyhow::{Context as _, anyhow, bail};
+use ed25519_dalek::SigningKey;
+use hpke_envelope::{
+    Suite,
+    client::{self, ClockOff, DocumentError, Keys, Reply, ReplyError, SealError},
+    device,
+};
+use reqwest::Response;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{
+    agent::Target,
+    connection::{Connection, Failure},
+    print::Printer,
+    state::Directory,
+};
+
+/// A line to the gateway, with what is needed to use it.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    target: Target,
+    connection: Connection,
+    directory: Directory,
+    device: SigningKey,
+    suite: Suite,
+}
+
+impl Conversation {
+    pub(super) fn new(target: Target, root: &Path, suite: Suite) -> anyhow::Result<Self> {
+        let connection = Connection::new(&target.host, &target.addresses)?;
+        Self::with_parts(target, connection, Directory::open(root)?, suite)
+    }
+
+    pub(super) fn with_parts(
+        target: Target,
+        connection: Connection,
+        directory: Directory,
+        suite: Suite,
+    ) -> anyhow::Result<Self> {
+        let device = directory.device_key()?;
+        Ok(Self { target, connection, directory, device, suite })
+    }
+
+    /// Asks, and prints the reply as it comes.
+    ///
+    /// After the first refusal to open, the keys are fetched and the request is sealed again, once; after the first
+    /// refusal of the device key, it is bound again, once.
+    pub(super) async fn ask<W: Write>(
+        &mut self,
+        operation: &Operation,
+        printer: &mut Printer<W>,
+    ) -> anyhow::Result<()> {
+        let plaintext = Zeroizing::new(operation.encode());
+        let mut keys = self.keys().await?;
+        let request_id = Uuid::now_v7();
+        if self.directory.seen(self.target.identity)?.bound_to.as_deref() != Some(&self.target.node)
+        {
+            self.bind().await?;
+        }
+        let (mut sealed_again, mut bound_again) = (false, false);
+        loop {
+            let (request, reply) = self.seal(&keys, request_id, &plaintext)?;
+            match self.connection.chat(&request).await {
+                Ok(response) => return read(response, reply, printer).await,
+                Err(Failure::Sealed) if !sealed_again => {
+                    sealed_again = true;
+                    keys = self.keys().await?;
+                }
+                Err(Failure::Device) if !bound_again => {
+                    bound_again = true;
+                    self.bind().await?;
+                }
+                Err(failure) => return Err(self.refused(failure)),
+            }
+        }
+    }
+
+    /// What a request's last refusal means to the person.
+    fn refused(&self, failure: Failure) -> anyhow::Error {
+        match failure {
+            Failure::Sealed => anyhow!(
+                "the gateway could not open this request, nor when it was sealed again with fresh keys; \
+                 if the question was answered already it is not answered twice: see `maru chat \
+                 --history`, else ask again"
+            ),
+            Failure::Device => anyhow!(
+                "the gateway does not take this app's device key although it was just bound; try again \
+                 in a moment"
+            ),
+            Failure::Bound => anyhow!(
+                "this app's device key is bound to another node of the network; if this device was \
+                 renewed, or its files were copied, remove {} and ask again: it then gets a key of its own",
+                self.directory.key_file().display()
+            ),
+            Failure::Other(error) => error,
+        }
+    }
+
+    /// Fetches and verifies the gateway's keys; compares the clocks.
+    async fn keys(&self) -> anyhow::Result<Keys> {
+        let sent = now()?;
+        let document = self.connection.keys().await?;
+        let received = now()?;
+        let identity = self.target.identity;
+        let seen = self.directory.seen(identity)?.epoch;
+        let keys = Keys::verify(&document, identity, seen).map_err(|error| match error {
+            DocumentError::Identity => anyhow!(
+                "what answers as {} is not this network's gateway; nothing was sent. If the gateway was \
+                 set up anew, wait a minute for the network to tell this device, then try again",
+                self.target.host
+            ),
+            DocumentError::Rollback { .. } => anyhow!(
+                "{error}; nothing was sent. If the home machine's clock was wrong before, or its state \
+                 was lost, remove {} and ask again",
+                self.directory.seen_file().display()
+            ),
+        })?;
+        keys.check_clock(sent, received).map_err(clock_off)?;
+        self.directory.update(identity, |seen| seen.epoch = seen.epoch.max(keys.epoch()))?;
+        Ok(keys)
+    }
+
+    /// Binds the device key to this node, on the agent's own door.
+    async fn bind(&self) -> anyhow::Result<()> {
+        let bind = device::prove(&self.device, self.target.identity, "maru chat", now()?);
+        self.connection.bind(&bind).await.map_err(|failure| match failure {
+            Failure::Sealed => {
+                anyhow!("the gateway refused the proof of this app's device key; try again")
+            }
+            Failure::Device | Failure::Bound | Failure::Other(_) => self.refused(failure),
+        })?;
+        self.directory
+            .update(self.target.identity, |seen| seen.bound_to = Some(self.target.node.clone()))
+    }
+
+    fn seal(
+        &self,
+        keys: &Keys,
+        request_id: Uuid,
+        plaintext: &[u8],
+    ) -> anyhow::Result<(ai_gateway_api::sealed::Request, Reply)> {
+        let now = now()?;
+        let key = keys.select(self.suite, now).with_context(|| {
+            format!("the gateway has no {} key that holds now; try the other --suite", self.suite)
+        })?;
+        client::seal(&self.device, key, request_id, plaintext, now).map_err(|error| match error {
+            SealError::TooLong(_) => {
+                anyhow!("the question is too long; at most 1 MiB can be sealed")
+            }
+            SealError::Key | SealError::Random => anyhow!(error),
+        })
+    }
+}
+
+/// Reads the reply to its end, printing as it comes.
+async fn read<W: Write>(
+    mut response: Response,
+    mut reply: Reply,
+    printer: &mut Printer<W>,
+) -> anyhow::Result<()> {
+    let (mut decoder, mut parts) = (Decoder::default(), Vec::new());
+    let ended = loop {
+        match response.chunk().await {
+            Ok(Some(bytes)) => decoder.feed(&bytes, &mut parts)?,
+            Ok(None) | Err(_) => break reply.end(),
+        }
+        let mut refused = None;
+        for part in parts.drain(..) {
+            match take(&mut reply, &part.name, part.data.as_bytes()) {
+                Ok(events) => print(&events, printer)?,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        if refused.is_some() || reply.is_done() {
+            break refused.map_or_else(|| reply.end(), Err);
+        }
+    };
+    printer.end()?;
+    ended.map_err(|error| match error {
+        ReplyError::Cut => anyhow!("{error}; ask again"),
+        ReplyError::Broken => anyhow!("{error}; what is above is genuine, but not all. Ask again"),
+    })
+}
+
+fn take(reply: &mut Reply, name: &str, data: &[u8]) -> Result<Vec<Event>, ReplyError> {
+    let part = ReplyPart::decode(name, data).map_err(|_| ReplyError::Broken)?;
+    match reply.handle(&part)? {
+        Some(plaintext) => decode_events(&plaintext).map_err(|_| ReplyError::Broken),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result<()> {
+    for event in events {
+        printer.event(event).context("cannot print the reply")?;
+        if let Event::Error { message, .. } = event {
+            printer.end()?;
+            bail!("{}", crate::output::plain(message));
+        }
+    }
+    Ok(())
+}
+
+fn clock_off(off: ClockOff) -> anyhow::Error {
+    let by = std::time::Duration::from_secs(off.ahead_ms.unsigned_abs() / 1000);
+    let by = humantime::format_duration(by);
+    let how = if off.ahead_ms > 0 { "ahead of" } else { "behind" };
+    anyhow!(
+        "this device's clock is {by} {how} the home machine's; nothing was sent. Set the wrong one right \
+         (sudo timedatectl set-ntp true), then ask again"
+    )
+}
+
+/// Unix milliseconds.
+fn now() -> anyhow::Result<u64> {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("this device's clock is before 1970; set it")?;
+    u64::try_from(since.as_millis()).context("this device's clock is too far ahead; set it")
+}

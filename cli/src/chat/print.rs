@@ -1,0 +1,142 @@
+//! Printing a reply as it comes.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use ai_gateway_api::{
+    chat::{FinishReason, Role},
+    sealed::Event,
+};
+
+use super::ChatFormat;
+use crate::output;
+
+/// Prints events; each is flushed at once.
+#[derive(Debug)]
+pub(super) struct Printer<W = io::Stdout> {
+    out: W,
+    format: ChatFormat,
+    terminal: bool,
+    /// Whether the last line printed has no end yet.
+    open_line: bool,
+}
+
+impl Printer {
+    pub(super) fn new(format: ChatFormat) -> Self {
+        let out = io::stdout();
+        let terminal = out.is_terminal();
+        Self { out, format, terminal, open_line: false }
+    }
+}
+
+impl<W: Write> Printer<W> {
+    /// Prints one event.
+    pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
+        match self.format {
+            ChatFormat::Json => {
+                let mut line = serde_json::to_vec(event)?;
+                line.push(b'\n');
+                self.write(&line)
+            }
+            ChatFormat::Text => self.text(event),
+        }
+    }
+
+    fn text(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Delta(text) => {
+                let text = self.safe(text);
+                self.open_line =
+                    text.as_bytes().last().map_or(self.open_line, |&byte| byte != b'\n');
+                self.write(text.as_bytes())
+            }
+            Event::Message(message) => {
+                let name = if message.role == Role::User { "you" } else { message.role.as_str() };
+                let text = self.safe(&message.content);
+                self.write(format!("{name}: {}\n", text.trim_end()).as_bytes())
+            }
+            Event::Finish(FinishReason::Length) => {
+                self.end()?;
+                output::note("maru: the reply stops here because it reached its token limit");
+                Ok(())
+            }
+            Event::Finish(_) | Event::Model(_) | Event::Usage(_) | Event::Error { .. } => Ok(()),
+        }
+    }
+
+    /// Ends the last line.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.open_line) { self.write(b"\n") } else { Ok(()) }
+    }
+
+    /// On a terminal, text without what could steer it.
+    fn safe(&self, text: &str) -> String {
+        let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+        if self.terminal {
+            text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+impl<W: Write> Printer<W> {
+    pub(super) fn to(out: W, format: ChatFormat, terminal: bool) -> Self {
+        Self { out, format, terminal, open_line: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_gateway_api::chat::{Message, Usage};
+
+    use super::*;
+
+    fn print(format: ChatFormat, terminal: bool, events: &[Event]) -> String {
+        let mut bytes = Vec::new();
+        let mut printer = Printer::to(&mut bytes, format, terminal);
+        events.iter().for_each(|event| printer.event(event).unwrap());
+        printer.end().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn text_is_printed_as_it_is_and_ends_its_line() {
+        let events = ["Hel", "lo"].map(|text| Event::Delta(text.to_owned()));
+
+        assert_eq!(print(ChatFormat::Text, false, &events), "Hello\n");
+        assert_eq!(print(ChatFormat::Text, false, &[Event::Delta("Hi\n".to_owned())]), "Hi\n");
+        assert_eq!(print(ChatFormat::Text, false, &[Event::Usage(Usage::default())]), "");
+    }
+
+    #[test]
+    fn a_reply_cannot_steer_the_terminal() {
+        let events = [Event::Delta("a\u{1b}[2Jb\tc".to_owned())];
+
+        assert_eq!(print(ChatFormat::Text, true, &events), "a\u{fffd}[2Jb\tc\n");
+        assert_eq!(print(ChatFormat::Text, false, &events), "a\u{1b}[2Jb\tc\n");
+    }
+
+    #[test]
+    fn history_names_who_spoke() {
+        let events =
+            [Event::Message(Message::user("hi\n")), Event::Message(Message::assistant("hello"))];
+
+        assert_eq!(print(ChatFormat::Text, false, &events), "you: hi\nassistant: hello\n");
+    }
+
+    #[test]
+    fn json_is_one_event_a_line() {
+        let events = [Event::Delta("a\nb".to_owned()), Event::Finish(FinishReason::Stop)];
+
+        assert_eq!(
+            print(ChatFormat::Json, true, &events),
+            "{\"delta\":\"a\\nb\"}\n{\"finish\":\"stop\"}\n"
+        );
+    }
+}

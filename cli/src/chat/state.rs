@@ -1,0 +1,291 @@
+//! What the app keeps: its device key, and what it has seen of each gateway.
+//!
+//! Files of mode 0600 in one directory of mode 0700; each carries a version, and one of a
+//! newer version is left as it is.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{ErrorKind, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use ai_gateway_api::{
+    sealed::Ed25519Public,
+    wire::{Fixed, Version, decode},
+};
+use anyhow::{Context as _, anyhow, bail};
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+const KEY_FILE: &str = "device.key";
+const SEEN_FILE: &str = "gateways.json";
+
+/// The directory, made if missing.
+#[derive(Debug)]
+pub(super) struct Directory(PathBuf);
+
+#[derive(Serialize, Deserialize)]
+struct KeyFile {
+    version: Version,
+    /// Seed of the Ed25519 key.
+    seed: Fixed<32>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct SeenFile {
+    version: Version,
+    gateways: BTreeMap<String, Seen>,
+}
+
+/// What was seen of one gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// Highest epoch of its keys.
+    pub(super) epoch: u64,
+    /// Node that the device key is bound to there.
+    #[serde(default)]
+    pub(super) bound_to: Option<String>,
+}
+
+impl Directory {
+    /// The directory of this instance and person.
+    pub(super) fn open(root: &Path) -> anyhow::Result<Self> {
+        Self::at(path(root, rustix::process::geteuid().is_root(), |name| {
+            std::env::var_os(name).map(PathBuf::from)
+        })?)
+    }
+
+    /// Opens `path`, making it if missing.
+    pub(super) fn at(path: PathBuf) -> anyhow::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| {
+            format!("cannot make {}; the app's device key belongs there", path.display())
+        })?;
+        Ok(Self(path))
+    }
+
+    /// The device key, made at the first call.
+    pub(super) fn device_key(&self) -> anyhow::Result<SigningKey> {
+        let path = self.key_file();
+        if let Some(key) = read_key(&path)? {
+            return Ok(key);
+        }
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *seed)
+            .map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+        let text =
+            Zeroizing::new(serde_json::to_vec(&KeyFile { version: Version, seed: Fixed(*seed) })?);
+        let temporary = self.write_temporary(KEY_FILE, &text)?;
+        // A link, unlike a rename, does not replace the key that another process made meanwhile.
+        let linked = fs::hard_link(&temporary, &path);
+        fs::remove_file(&temporary)?;
+        match linked {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error).with_context(|| format!("cannot write {}", path.display()));
+            }
+            Ok(()) | Err(_) => self.sync()?,
+        }
+        read_key(&path)?.with_context(|| format!("{} vanished; try again", path.display()))
+    }
+
+    /// Where the device key is.
+    pub(super) fn key_file(&self) -> PathBuf {
+        self.0.join(KEY_FILE)
+    }
+
+    /// Where what was seen of gateways is.
+    pub(super) fn seen_file(&self) -> PathBuf {
+        self.0.join(SEEN_FILE)
+    }
+
+    /// What was seen of this gateway.
+    pub(super) fn seen(&self, identity: Ed25519Public) -> anyhow::Result<Seen> {
+        Ok(self.read_seen()?.gateways.remove(&identity.to_string()).unwrap_or_default())
+    }
+
+    /// Changes what was seen of this gateway.
+    pub(super) fn update(
+        &self,
+        identity: Ed25519Public,
+        change: impl FnOnce(&mut Seen),
+    ) -> anyhow::Result<()> {
+        let mut file = self.read_seen()?;
+        let seen = file.gateways.entry(identity.to_string()).or_default();
+        let before = seen.clone();
+        change(seen);
+        if *seen == before {
+            return Ok(());
+        }
+        let temporary = self.write_temporary(SEEN_FILE, &serde_json::to_vec(&file)?)?;
+        let path = self.seen_file();
+        fs::rename(&temporary, &path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        self.sync()
+    }
+
+    fn read_seen(&self) -> anyhow::Result<SeenFile> {
+        read(&self.seen_file())?
+            .map_or_else(|| Ok(SeenFile::default()), |(path, bytes)| parse(&path, &bytes))
+    }
+
+    fn write_temporary(&self, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
+        let path = self.0.join(format!(".{name}.{}", uuid::Uuid::new_v4().simple()));
+        let mut options = OpenOptions::new();
+        let written = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+        written.with_context(|| format!("cannot write in {}", self.0.display()))?;
+        Ok(path)
+    }
+
+    fn sync(&self) -> anyhow::Result<()> {
+        Ok(File::open(&self.0)?.sync_all()?)
+    }
+}
+
+/// Below the root for the superuser and for instances of their own; else the person's own state folder.
+fn path(
+    root: &Path,
+    superuser: bool,
+    variable: impl Fn(&str) -> Option<PathBuf>,
+) -> anyhow::Result<PathBuf> {
+    if superuser || root != Path::new("/") {
+        return Ok(root.join("var/lib/maru/chat"));
+    }
+    let absolute = |name| variable(name).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    let state = state.context("cannot tell where to keep the app's device key; set HOME")?;
+    Ok(state.join("maru/chat"))
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<(PathBuf, Zeroizing<Vec<u8>>)>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some((path.to_owned(), Zeroizing::new(bytes)))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn read_key(path: &Path) -> anyhow::Result<Option<SigningKey>> {
+    let Some((path, bytes)) = read(path)? else {
+        return Ok(None);
+    };
+    let file: KeyFile = parse(&path, &bytes)?;
+    let seed = Zeroizing::new(file.seed.0);
+    Ok(Some(SigningKey::from_bytes(&seed)))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> anyhow::Result<T> {
+    match decode(bytes) {
+        Ok(file) => Ok(file),
+        // The cause could quote the key.
+        Err(ai_gateway_api::wire::DecodeError::Json(_)) => {
+            bail!("{} is damaged; move it away to start with a new one", path.display())
+        }
+        Err(error @ ai_gateway_api::wire::DecodeError::Version(_)) => {
+            bail!("{}: {error}; update Maru", path.display())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const IDENTITY: Ed25519Public = Fixed([1; 32]);
+
+    fn directory() -> (tempfile::TempDir, Directory) {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::at(folder.path().join("chat")).unwrap();
+        (folder, directory)
+    }
+
+    #[test]
+    fn the_device_key_stays_the_same_and_to_its_owner() {
+        let (_folder, directory) = directory();
+
+        let first = directory.device_key().unwrap();
+
+        assert_eq!(directory.device_key().unwrap(), first);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&directory.0), 0o700);
+        assert_eq!(mode(&directory.0.join(KEY_FILE)), 0o600);
+        assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn two_processes_make_one_key() {
+        let (_folder, directory) = directory();
+
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| directory.device_key().unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+
+        assert!(keys.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn a_newer_or_damaged_file_is_refused_untouched() {
+        let (_folder, directory) = directory();
+        for (text, what) in
+            [(r#"{"version":2}"#, "version 2"), (r#"{"version":1,"seed":"canary"}"#, "damaged")]
+        {
+            for name in [KEY_FILE, SEEN_FILE] {
+                fs::write(directory.0.join(name), text).unwrap();
+            }
+
+            let key = format!("{:#}", directory.device_key().unwrap_err());
+            let seen =
+                format!("{:#}", directory.update(IDENTITY, |seen| seen.epoch = 1).unwrap_err());
+
+            assert!(key.contains(what) && seen.contains(what), "{key}; {seen}");
+            assert!(!key.contains("canary"));
+            assert_eq!(fs::read_to_string(directory.0.join(KEY_FILE)).unwrap(), text);
+            assert_eq!(fs::read_to_string(directory.0.join(SEEN_FILE)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_was_seen_is_kept_per_gateway() {
+        let (_folder, directory) = directory();
+        assert_eq!(directory.seen(IDENTITY).unwrap(), Seen::default());
+
+        directory.update(IDENTITY, |seen| seen.epoch = 7).unwrap();
+        directory.update(IDENTITY, |seen| seen.bound_to = Some("n2".to_owned())).unwrap();
+
+        assert_eq!(
+            directory.seen(IDENTITY).unwrap(),
+            Seen { epoch: 7, bound_to: Some("n2".to_owned()) }
+        );
+        assert_eq!(directory.seen(Fixed([2; 32])).unwrap(), Seen::default());
+    }
+
+    #[test]
+    fn the_key_lies_below_the_root_or_with_the_person() {
+        let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/home/mina"));
+        let xdg =
+            |name: &str| Some(PathBuf::from(if name == "HOME" { "/home/mina" } else { "/state" }));
+
+        assert_eq!(
+            path(Path::new("/lab"), false, home).unwrap(),
+            Path::new("/lab/var/lib/maru/chat")
+        );
+        assert_eq!(path(Path::new("/"), true, home).unwrap(), Path::new("/var/lib/maru/chat"));
+        assert_eq!(
+            path(Path::new("/"), false, home).unwrap(),
+            Path::new("/home/mina/.local/state/maru/chat")
+        );
+        assert_eq!(path(Path::new("/"), false, xdg).unwrap(), Path::new("/state/maru/chat"));
+        assert!(path(Path::new("/"), false, |_| None).is_err());
+    }
+}
