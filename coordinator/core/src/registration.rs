@@ -157,6 +157,8 @@ pub fn decide(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decis
         return Ok(Decision::Refresh(node.id));
     }
     match good_key(known, now) {
+        // One node key is one node: for another owner the device must make another.
+        Some(key) if known.node.is_some_and(|node| node.owner != key.owner) => Ok(Decision::Expired),
         Some(key) if key.pre_approved => Ok(admit(known, key)),
         Some(key) => {
             let replaces = former(known, key).map(|node| node.id);

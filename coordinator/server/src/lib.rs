@@ -1,1 +1,24 @@
 //! The coordinator daemon: HTTP, Noise, SQL, STUN, relay, admin API.
+//!
+//! Two processes come from it: [`serve`], the control plane, and [`relay`], which goes on while that one is down.
+//! Decisions are `coordinator-core`'s; here are the sockets, the clock and the database around them.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
+
+pub mod admin;
+pub mod args;
+mod clock;
+pub mod config;
+mod control;
+mod files;
+mod hub;
+mod keeper;
+mod limits;
+mod pages;
+mod random;
+mod registry;
+pub mod relay;
+pub mod serve;
+pub mod store;
+
+pub use args::{Args, run};

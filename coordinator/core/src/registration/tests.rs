@@ -202,6 +202,14 @@ fn a_machine_that_comes_back_with_a_key_of_the_same_owner_is_the_same_node() {
 }
 
 #[test]
+fn an_expired_node_key_is_not_taken_over_by_another_owners_key() {
+    let (node, other) = (node(Some(NOW)), PreAuthKey { owner: Owner::User(2), ..key() });
+    let known = Known { node: Some(&node), given: Given::Key(&other), ..nothing() };
+
+    assert_eq!(decide(&request(), &known, NOW), Ok(Decision::Expired));
+}
+
+#[test]
 fn a_logout_comes_before_the_key_that_it_carries() {
     let (good, staying) = (key(), node(None));
     let leaving = Node { life: Life { ephemeral: true, ..node(None).life }, ..node(None) };
@@ -222,14 +230,17 @@ fn a_logout_comes_before_the_key_that_it_carries() {
 #[test]
 fn the_admin_says_whose_it_is_or_the_key_did_or_it_was_someones() {
     let (tags, was) = (Owner::tags(vec!["tag:home".to_owned()]), [node(Some(NOW))]);
+    let fresh = |key| Pending { node_key: node_key(2), ..pending(key) };
 
     assert_eq!(approve(&pending(None), None, &[]), None);
-    let asked = approve(&pending(Some(3)), Some(tags.clone()), &was).unwrap();
+    let asked = approve(&fresh(Some(3)), Some(tags.clone()), &was).unwrap();
     assert_eq!((asked.owner, asked.replaces), (tags, None));
-    let by_key = approve(&pending(Some(3)), None, &was).unwrap();
+    let by_key = approve(&fresh(Some(3)), None, &was).unwrap();
     assert_eq!((by_key.owner, by_key.replaces), (Owner::User(1), Some(7)));
-    let again = approve(&Pending { replaces: Some(7), ..pending(None) }, None, &was).unwrap();
+    let again = approve(&Pending { replaces: Some(7), ..fresh(None) }, None, &was).unwrap();
     assert_eq!((again.owner, again.replaces), (Owner::User(1), Some(7)));
+    let same_key = approve(&pending(None), Some(Owner::User(2)), &was).unwrap();
+    assert_eq!((same_key.owner, same_key.replaces), (Owner::User(2), Some(7)));
 }
 
 proptest! {

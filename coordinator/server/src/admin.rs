@@ -1,0 +1,53 @@
+//! The admin API, over a UNIX socket: see the crate `coordinator-api` for its paths.
+
+mod devices;
+mod error;
+mod invitations;
+mod keys;
+mod network;
+mod policy;
+mod records;
+pub(crate) mod socket;
+mod users;
+
+use axum::{Router, body::Body, http::header};
+use coordinator_api::PREFIX;
+use serde::de::DeserializeOwned;
+
+pub use self::socket::SocketError;
+use self::error::Error;
+use crate::serve::App;
+
+/// All of it.
+fn router(app: App) -> Router {
+    let resources = Router::new()
+        .merge(users::router())
+        .merge(keys::router())
+        .merge(invitations::router())
+        .merge(devices::router())
+        .merge(records::router())
+        .merge(policy::router())
+        .merge(network::router());
+    Router::new()
+        .nest(PREFIX, resources)
+        .fallback(|| async { Error::NotFound("path") })
+        .method_not_allowed_fallback(|| async { Error::Method })
+        .with_state(app)
+}
+
+/// Reads a JSON body, under its content type only. An empty body stands for `{}`.
+async fn read<T: DeserializeOwned>(request: axum::extract::Request<Body>) -> Result<T, Error> {
+    let (parts, body) = request.into_parts();
+    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let bytes = crate::limits::read_body(body).await.map_err(|error| Error::Body(error.to_string()))?;
+    if bytes.is_empty() {
+        return serde_json::from_slice(b"{}").map_err(|error| Error::Body(error.to_string()));
+    }
+    let is_json = content_type.is_some_and(|value| {
+        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    });
+    if !is_json {
+        return Err(Error::ContentType);
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Error::Body(error.to_string()))
+}

@@ -1,0 +1,289 @@
+//! `/devices`: nodes, and devices that wait to become one.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    http::StatusCode,
+    routing::{get, post, put},
+};
+use coordinator_api::{Approve, Capabilities, Device, DeviceState, Rename, SetTags};
+use coordinator_core::{
+    model::{Node, NodeId, Owner, Pending},
+    name::{self, NameError},
+    registration::{self, Approved},
+    time::{Millis, to_rfc3339},
+};
+
+use super::{Error, keys, read};
+use crate::{
+    clock,
+    hub::Snapshot,
+    registry,
+    serve::App,
+    store::{Change, NewNode, StoreError},
+};
+
+/// Longest capabilities of a node, in bytes of JSON: every peer is told them.
+const CAPABILITIES_MAX: usize = 8 * 1024;
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/devices", get(list))
+        .route("/devices/{device}", get(show).delete(remove))
+        .route("/devices/{device}/approve", post(approve))
+        .route("/devices/{device}/reject", post(reject))
+        .route("/devices/{device}/expire", post(expire))
+        .route("/devices/{device}/rename", post(rename))
+        .route("/devices/{device}/tags", post(set_tags))
+        .route("/devices/{device}/capabilities", put(set_capabilities))
+}
+
+async fn list(State(app): State<App>) -> Json<Vec<Device>> {
+    let (now, snapshot) = (clock::now(), app.hub.snapshot());
+    let waiting = snapshot.loaded.pending.iter().map(|pending| shown_pending(pending, &snapshot));
+    let nodes = snapshot.loaded.nodes.iter().map(|node| shown(node, &snapshot, now));
+    let mut devices: Vec<Device> = waiting.chain(nodes).collect();
+    devices.sort_by_key(|device| device.id);
+    Json(devices)
+}
+
+async fn show(State(app): State<App>, Path(device): Path<String>) -> Result<Json<Device>, Error> {
+    let (now, snapshot) = (clock::now(), app.hub.snapshot());
+    if let Some(id) = find(&snapshot, &device) {
+        return answer(&app, id);
+    }
+    let pending = snapshot.loaded.pending.iter().find(|pending| names(pending, &device));
+    // Read again: it may have been approved between the two looks.
+    match pending {
+        Some(pending) => Ok(Json(shown_pending(pending, &snapshot))),
+        None => snapshot
+            .loaded
+            .nodes
+            .iter()
+            .find(|node| node.name == device)
+            .map(|node| Json(shown(node, &snapshot, now)))
+            .ok_or(Error::NotFound("device")),
+    }
+}
+
+async fn approve(
+    State(app): State<App>,
+    Path(device): Path<String>,
+    request: Request,
+) -> Result<Json<Device>, Error> {
+    let wanted: Approve = read(request).await?;
+    let id = find_pending(&app.hub.snapshot(), &device)?;
+    let now = clock::now();
+    let mut change = app.store.change().await?;
+    let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
+    let asked = keys::owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
+    let of_machine = change.nodes_of_machine(&pending.machine).await?;
+    let approved = registration::approve(&pending, asked, &of_machine)
+        .ok_or(Error::State("say whose device it is: it joined without a key, so a user or tags are needed"))?;
+    if let Some(name) = &wanted.name {
+        let taken = change.names().await?;
+        let own = |name: &str| of_machine.iter().any(|node| Some(node.id) == approved.replaces && node.name == name);
+        name::check(name, |name| taken.contains(name) && !own(name))?;
+    }
+    let node = write_approval(&app, &mut change, &pending, approved, wanted.name, now).await?;
+    change.commit().await?;
+    tracing::info!(node, "a device was approved");
+    app.hub.refresh().await?;
+    answer(&app, node)
+}
+
+/// Makes the node, or lets the one that it was go on.
+async fn write_approval(
+    app: &App,
+    change: &mut Change,
+    pending: &Pending,
+    approved: Approved,
+    name: Option<String>,
+    now: Millis,
+) -> Result<NodeId, Error> {
+    change.delete_pending(pending.id).await?;
+    let expires = app.expiry(&approved.owner, now);
+    let Some(id) = approved.replaces else {
+        let new = NewNode {
+            id: Some(pending.id),
+            owner: approved.owner,
+            machine: pending.machine,
+            node_key: pending.node_key,
+            hostinfo: pending.hostinfo.clone(),
+            version: 0,
+            expires,
+            ephemeral: pending.ephemeral,
+            name,
+        };
+        return Ok(change.insert_node(new, now).await?.id);
+    };
+    let mut node = change.node(id).await?.ok_or(StoreError::Conflict)?;
+    node.owner = approved.owner;
+    node.keys.node = pending.node_key;
+    node.life.expires = expires;
+    node.claims.hostinfo = pending.hostinfo.clone();
+    if let Some(name) = name {
+        node.name = name;
+    }
+    change.update_node(&node).await?;
+    Ok(id)
+}
+
+async fn reject(State(app): State<App>, Path(device): Path<String>) -> Result<StatusCode, Error> {
+    let id = find_pending(&app.hub.snapshot(), &device)?;
+    let mut change = app.store.change().await?;
+    change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
+    change.delete_pending(id).await?;
+    change.commit().await?;
+    app.hub.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn expire(State(app): State<App>, Path(device): Path<String>) -> Result<Json<Device>, Error> {
+    let id = find(&app.hub.snapshot(), &device).ok_or(Error::NotFound("device"))?;
+    let mut change = app.store.change().await?;
+    registry::end_key(&mut change, id, clock::now()).await?;
+    change.commit().await?;
+    app.hub.refresh().await?;
+    answer(&app, id)
+}
+
+async fn remove(State(app): State<App>, Path(device): Path<String>) -> Result<StatusCode, Error> {
+    let snapshot = app.hub.snapshot();
+    let Some(id) = find(&snapshot, &device) else {
+        // Removing a device that waits is rejecting it.
+        return reject(State(app), Path(device)).await;
+    };
+    let mut change = app.store.change().await?;
+    change.delete_node(id).await?;
+    change.commit().await?;
+    tracing::info!(node = id, "a node was removed");
+    app.hub.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn rename(State(app): State<App>, Path(device): Path<String>, request: Request) -> Result<Json<Device>, Error> {
+    let Rename { name } = read(request).await?;
+    let (mut change, mut node) = open(&app, &device).await?;
+    let taken = change.names().await?;
+    name::check(&name, |name| taken.contains(name) && name != node.name)?;
+    node.name = name;
+    write(&app, change, node).await
+}
+
+async fn set_tags(State(app): State<App>, Path(device): Path<String>, request: Request) -> Result<Json<Device>, Error> {
+    let SetTags { tags } = read(request).await?;
+    if tags.is_empty() {
+        return Err(NameError::Tag.into());
+    }
+    for tag in &tags {
+        name::check_tag(tag)?;
+    }
+    let (change, mut node) = open(&app, &device).await?;
+    node.owner = Owner::tags(tags);
+    // A node that serves does not expire; one that has expired already must still come back by itself.
+    if !node.is_expired(clock::now()) {
+        node.life.expires = None;
+    }
+    write(&app, change, node).await
+}
+
+async fn set_capabilities(
+    State(app): State<App>,
+    Path(device): Path<String>,
+    request: Request,
+) -> Result<Json<Device>, Error> {
+    let capabilities: Capabilities = read(request).await?;
+    if serde_json::to_vec(&capabilities).map_or(usize::MAX, |json| json.len()) > CAPABILITIES_MAX {
+        return Err(Error::Body(format!("more than {CAPABILITIES_MAX} bytes of capabilities")));
+    }
+    let (change, mut node) = open(&app, &device).await?;
+    node.capabilities = capabilities;
+    write(&app, change, node).await
+}
+
+async fn open(app: &App, device: &str) -> Result<(Change, Node), Error> {
+    let id = find(&app.hub.snapshot(), device).ok_or(Error::NotFound("device"))?;
+    let mut change = app.store.change().await?;
+    let node = change.node(id).await?.ok_or(Error::NotFound("device"))?;
+    Ok((change, node))
+}
+
+async fn write(app: &App, mut change: Change, node: Node) -> Result<Json<Device>, Error> {
+    change.update_node(&node).await?;
+    change.commit().await?;
+    app.hub.refresh().await?;
+    answer(app, node.id)
+}
+
+fn answer(app: &App, id: NodeId) -> Result<Json<Device>, Error> {
+    let snapshot: Arc<Snapshot> = app.hub.snapshot();
+    let node = snapshot.node(id).ok_or(Error::NotFound("device"))?;
+    Ok(Json(shown(node, &snapshot, clock::now())))
+}
+
+/// Finds a node by number or name.
+fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
+    let is_it = |node: &&Node| device.parse() == Ok(node.id);
+    let by_id = snapshot.loaded.nodes.iter().find(is_it);
+    by_id.or_else(|| snapshot.loaded.nodes.iter().find(|node| node.name == device)).map(|node| node.id)
+}
+
+/// Whether a device that waits is meant: by its number, or by what it calls itself.
+fn names(pending: &Pending, device: &str) -> bool {
+    device.parse() == Ok(pending.id)
+}
+
+fn find_pending(snapshot: &Snapshot, device: &str) -> Result<NodeId, Error> {
+    let found = snapshot.loaded.pending.iter().find(|pending| names(pending, device));
+    found.map(|pending| pending.id).ok_or(Error::NotFound("waiting device"))
+}
+
+fn shown(node: &Node, snapshot: &Snapshot, now: Millis) -> Device {
+    let online = snapshot.online.contains(&node.id);
+    Device {
+        id: node.id,
+        stable_id: node.stable_id.clone(),
+        name: node.name.clone(),
+        hostname: node.claims.hostinfo.hostname.clone(),
+        os: node.claims.hostinfo.os.clone(),
+        user: node.owner.user().and_then(|id| snapshot.user_name(id)).map(str::to_owned),
+        tags: node.owner.tag_list().to_vec(),
+        addresses: vec![node.addresses.v4.to_string(), node.addresses.v6.to_string()],
+        state: if node.is_expired(now) { DeviceState::Expired } else { DeviceState::Approved },
+        node_key: node.keys.node.to_string(),
+        created: to_rfc3339(node.life.created),
+        last_seen: node.life.last_seen.filter(|_| !online).map(to_rfc3339),
+        online,
+        endpoints: node.claims.endpoints.iter().map(ToString::to_string).collect(),
+        key_expiry: node.life.expires.map(to_rfc3339),
+        ephemeral: node.life.ephemeral,
+        capabilities: node.capabilities.clone(),
+    }
+}
+
+fn shown_pending(pending: &Pending, snapshot: &Snapshot) -> Device {
+    let owner = pending.key.as_ref().map(|(_, owner)| owner);
+    Device {
+        id: pending.id,
+        stable_id: String::new(),
+        name: String::new(),
+        hostname: pending.hostinfo.hostname.clone(),
+        os: pending.hostinfo.os.clone(),
+        user: owner.and_then(Owner::user).and_then(|id| snapshot.user_name(id)).map(str::to_owned),
+        tags: owner.map(|owner| owner.tag_list().to_vec()).unwrap_or_default(),
+        addresses: Vec::new(),
+        state: DeviceState::Pending,
+        node_key: pending.node_key.to_string(),
+        created: to_rfc3339(pending.created),
+        last_seen: None,
+        online: false,
+        endpoints: Vec::new(),
+        key_expiry: None,
+        ephemeral: pending.ephemeral,
+        capabilities: Capabilities::new(),
+    }
+}

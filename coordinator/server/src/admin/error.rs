@@ -1,0 +1,95 @@
+//! What can go wrong in a handler, and what the caller is told.
+
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use coordinator_api::{CONTENT_TYPE, Problem};
+use coordinator_core::name::NameError;
+
+use crate::{hub::HubError, store::StoreError};
+
+/// Why a request failed. `Display` is what the caller reads; a 5xx says no more than that.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The body is not the JSON that is taken here.
+    #[error("the request's body cannot be used: {0}")]
+    Body(String),
+    /// The body is not said to be JSON.
+    #[error("the request's body must be application/json")]
+    ContentType,
+    /// The path is there, for other methods.
+    #[error("this path does not take that method")]
+    Method,
+    /// What was named does not exist.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// A name is not one, or is taken.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// What was asked for does not go with what is there.
+    #[error("{0}")]
+    State(&'static str),
+    /// The policy cannot be used.
+    #[error("the policy cannot be used")]
+    Policy(#[source] acl::Error),
+    /// The database failed.
+    #[error("the database cannot be used now")]
+    Store(#[from] StoreError),
+    /// The network could not be read again.
+    #[error("the network cannot be read now")]
+    Hub(#[from] HubError),
+}
+
+impl Error {
+    /// Status and problem type.
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Body(_) => (StatusCode::BAD_REQUEST, "body"),
+            Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
+            Self::Name(NameError::Taken) => (StatusCode::CONFLICT, "name-taken"),
+            Self::Name(NameError::Reserved) => (StatusCode::UNPROCESSABLE_ENTITY, "name-reserved"),
+            Self::Name(NameError::Label | NameError::User | NameError::Tag) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "name")
+            }
+            Self::State(_) | Self::Store(StoreError::Conflict) => (StatusCode::CONFLICT, "state"),
+            Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "policy"),
+            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
+            Self::Hub(_) => (StatusCode::SERVICE_UNAVAILABLE, "network"),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Policy(error) => Some(error.to_string()),
+            Self::Store(StoreError::Conflict) => Some("somebody else changed it meanwhile: try again".to_owned()),
+            Self::Body(_)
+            | Self::ContentType
+            | Self::Method
+            | Self::NotFound(_)
+            | Self::Name(_)
+            | Self::State(_)
+            | Self::Store(_)
+            | Self::Hub(_) => None,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, kind) = self.kind();
+        if status.is_server_error() {
+            tracing::error!(error = &self as &dyn std::error::Error, "request failed");
+        } else {
+            tracing::debug!(%self, "request refused");
+        }
+        let mut problem = Problem::new(kind, status.as_u16(), self.to_string());
+        if let Some(detail) = self.detail() {
+            problem = problem.with_detail(detail);
+        }
+        (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], Json(problem)).into_response()
+    }
+}

@@ -1,0 +1,53 @@
+//! `/invitations`.
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::StatusCode,
+    routing::post,
+};
+use coordinator_api::{CreateInvitation, CreateKey, Invitation, Secret};
+use coordinator_core::{model::Owner, name, time::to_rfc3339};
+
+use super::{Error, keys, read};
+use crate::{clock, serve::App};
+
+/// Life of an invitation for which none is given, in seconds.
+const LIFE_S: u64 = 24 * 60 * 60;
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<App> {
+    Router::new().route("/invitations", post(create))
+}
+
+async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<Invitation>), Error> {
+    let wanted: CreateInvitation = read(request).await?;
+    name::check_user(&wanted.user)?;
+    let mut change = app.store.change().await?;
+    let (user, user_created) = match change.user(&wanted.user).await? {
+        Some(user) => (user, false),
+        None => (change.insert_user(&wanted.user, clock::now()).await?, true),
+    };
+    let key = CreateKey {
+        pre_approved: wanted.pre_approved,
+        expires_in_s: wanted.expires_in_s,
+        ..CreateKey::default()
+    };
+    let (key, secret) = keys::insert(&mut change, Owner::User(user.id), &key, LIFE_S).await?;
+    change.commit().await?;
+    app.hub.refresh().await?;
+    let invitation = Invitation {
+        url: link(&app, &secret),
+        key_id: key.id,
+        user: user.name,
+        user_created,
+        expires: to_rfc3339(key.expires),
+    };
+    Ok((StatusCode::CREATED, Json(invitation)))
+}
+
+/// The link: everything secret is in the fragment, which is never sent.
+fn link(app: &App, key: &Secret) -> Secret {
+    let noise = hex::encode(app.noise.public().as_bytes());
+    Secret::new(format!("{}/join#1.{noise}.{}", app.config.server_url(), key.reveal()))
+}

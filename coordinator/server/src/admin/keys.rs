@@ -1,0 +1,110 @@
+//! `/keys`.
+
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use coordinator_api::{CreateKey, CreatedKey, Key, Secret};
+use coordinator_core::{
+    key::{self, PreAuthKey},
+    model::Owner,
+    name,
+    time::{Millis, to_rfc3339},
+};
+
+use super::{Error, read};
+use crate::{
+    clock,
+    hub::Snapshot,
+    random,
+    serve::App,
+    store::{Change, StoreError},
+};
+
+/// Life of a key for which none is given, in seconds.
+const LIFE_S: u64 = 60 * 60;
+/// Longest life of a key, in seconds: ten years.
+const LIFE_MAX_S: u64 = 10 * 365 * 24 * 60 * 60;
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<App> {
+    Router::new().route("/keys", get(list).post(create)).route("/keys/{id}/expire", post(expire))
+}
+
+async fn list(State(app): State<App>) -> Result<Json<Vec<Key>>, Error> {
+    let (now, snapshot) = (clock::now(), app.hub.snapshot());
+    Ok(Json(app.store.keys().await?.iter().map(|key| shown(key, &snapshot, now)).collect()))
+}
+
+async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<CreatedKey>), Error> {
+    let wanted: CreateKey = read(request).await?;
+    let mut change = app.store.change().await?;
+    let owner = owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
+    let owner = owner.ok_or(Error::State("a key needs a user or tags"))?;
+    let (key, secret) = insert(&mut change, owner, &wanted, LIFE_S).await?;
+    change.commit().await?;
+    Ok((StatusCode::CREATED, Json(CreatedKey { id: key.id, key: secret, expires: to_rfc3339(key.expires) })))
+}
+
+async fn expire(State(app): State<App>, Path(id): Path<u64>) -> Result<Json<Key>, Error> {
+    let now = clock::now();
+    let mut change = app.store.change().await?;
+    change.expire_key(id, now).await?;
+    let key = change.key_by_id(id).await?.ok_or(Error::NotFound("key"))?;
+    change.commit().await?;
+    Ok(Json(shown(&key, &app.hub.snapshot(), now)))
+}
+
+/// Whom `user` and `tags` name: tags come first, since a tagged device belongs to nobody. `None`: neither is given.
+pub(super) async fn owner(change: &mut Change, user: Option<&str>, tags: &[String]) -> Result<Option<Owner>, Error> {
+    for tag in tags {
+        name::check_tag(tag)?;
+    }
+    if !tags.is_empty() {
+        return Ok(Some(Owner::tags(tags.to_vec())));
+    }
+    let Some(name) = user else { return Ok(None) };
+    let user = change.user(name).await?.ok_or(Error::NotFound("user"))?;
+    Ok(Some(Owner::User(user.id)))
+}
+
+/// Makes and stores a key; only its hash stays.
+pub(super) async fn insert(
+    change: &mut Change,
+    owner: Owner,
+    wanted: &CreateKey,
+    life_s: u64,
+) -> Result<(PreAuthKey, Secret), StoreError> {
+    let secret = key::format(&random::bytes());
+    let hash = key::hash(secret.reveal()).ok_or(StoreError::Row("key"))?;
+    let now = clock::now();
+    let life_s = wanted.expires_in_s.unwrap_or(life_s).min(LIFE_MAX_S);
+    let key = PreAuthKey {
+        id: 0,
+        owner,
+        reusable: wanted.reusable,
+        ephemeral: wanted.ephemeral,
+        pre_approved: wanted.pre_approved,
+        created: now,
+        expires: now.saturating_add(Millis::try_from(life_s).unwrap_or(0) * 1000),
+        uses: 0,
+    };
+    Ok((change.insert_key(key, &hash).await?, secret))
+}
+
+fn shown(key: &PreAuthKey, snapshot: &Snapshot, now: Millis) -> Key {
+    Key {
+        id: key.id,
+        user: key.owner.user().and_then(|id| snapshot.user_name(id)).map(str::to_owned),
+        tags: key.owner.tag_list().to_vec(),
+        reusable: key.reusable,
+        ephemeral: key.ephemeral,
+        pre_approved: key.pre_approved,
+        state: key.state(now),
+        uses: key.uses,
+        created: to_rfc3339(key.created),
+        expires: to_rfc3339(key.expires),
+    }
+}

@@ -1,0 +1,28 @@
+//! `/network` and `/health`.
+
+use axum::{Json, Router, extract::State, routing::get};
+use coordinator_api::{Health, Network};
+
+use super::Error;
+use crate::serve::App;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<App> {
+    Router::new().route("/network", get(network)).route("/health", get(health))
+}
+
+async fn network(State(app): State<App>) -> Json<Network> {
+    Json(Network {
+        network: app.config.network.clone(),
+        server_url: app.config.server_url(),
+        noise_public_key: app.noise.public().to_string(),
+        version: VERSION.to_owned(),
+    })
+}
+
+async fn health(State(app): State<App>) -> Result<Json<Health>, Error> {
+    app.store.ping().await?;
+    Ok(Json(Health { status: "ok".to_owned(), version: VERSION.to_owned() }))
+}

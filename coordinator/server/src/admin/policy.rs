@@ -1,0 +1,46 @@
+//! `/policy`.
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    routing::{get, post},
+};
+use coordinator_api::{Policy, PolicyChecked};
+use coordinator_core::network;
+
+use super::{Error, read};
+use crate::{clock, serve::App};
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<App> {
+    Router::new().route("/policy", get(show).put(set)).route("/policy/check", post(check))
+}
+
+async fn show(State(app): State<App>) -> Json<Policy> {
+    Json(Policy { policy: app.hub.snapshot().loaded.policy.clone() })
+}
+
+async fn set(State(app): State<App>, request: Request) -> Result<Json<Policy>, Error> {
+    let policy: Policy = read(request).await?;
+    usable(&app, &policy.policy)?;
+    let mut change = app.store.change().await?;
+    change.set_policy(&policy.policy).await?;
+    change.commit().await?;
+    tracing::info!("the policy was replaced");
+    app.hub.refresh().await?;
+    Ok(Json(policy))
+}
+
+async fn check(State(app): State<App>, request: Request) -> Result<Json<PolicyChecked>, Error> {
+    let policy: Policy = read(request).await?;
+    usable(&app, &policy.policy)?;
+    Ok(Json(PolicyChecked { ok: true }))
+}
+
+/// Reads the policy and runs its own tests on the network as it is.
+fn usable(app: &App, text: &str) -> Result<(), Error> {
+    let policy = acl::Policy::parse(text).map_err(Error::Policy)?;
+    let snapshot = app.hub.snapshot();
+    let network = network::for_policy(&snapshot.loaded.users, &snapshot.loaded.nodes, clock::now());
+    policy.check(&network).map_err(Error::Policy)
+}

@@ -1,0 +1,54 @@
+//! `/records`: extra DNS names.
+
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    http::StatusCode,
+    routing::{get, put},
+};
+use coordinator_api::{Record, SetRecord};
+use coordinator_core::{
+    model,
+    name::{self, NameError},
+};
+
+use super::{Error, read};
+use crate::serve::App;
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<App> {
+    Router::new().route("/records", get(list)).route("/records/{name}", put(set).delete(remove))
+}
+
+async fn list(State(app): State<App>) -> Json<Vec<Record>> {
+    let snapshot = app.hub.snapshot();
+    let shown = |record: &model::Record| Record { name: record.name.clone(), device: record.node };
+    Json(snapshot.loaded.records.iter().map(shown).collect())
+}
+
+/// Points a name at a device. Names that no device may take are what this is for.
+async fn set(State(app): State<App>, Path(name): Path<String>, request: Request) -> Result<Json<Record>, Error> {
+    let SetRecord { device } = read(request).await?;
+    if !name::is_label(&name) {
+        return Err(NameError::Label.into());
+    }
+    let mut change = app.store.change().await?;
+    change.node(device).await?.ok_or(Error::NotFound("device"))?;
+    if app.hub.snapshot().loaded.nodes.iter().any(|node| node.name == name) {
+        return Err(NameError::Taken.into());
+    }
+    change.set_record(&model::Record { name: name.clone(), node: device }).await?;
+    change.commit().await?;
+    app.hub.refresh().await?;
+    Ok(Json(Record { name, device }))
+}
+
+async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Error> {
+    let mut change = app.store.change().await?;
+    if !change.delete_record(&name).await? {
+        return Err(Error::NotFound("record"));
+    }
+    change.commit().await?;
+    app.hub.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

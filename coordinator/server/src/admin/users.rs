@@ -1,0 +1,61 @@
+//! `/users`.
+
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    http::StatusCode,
+    routing::{delete, get},
+};
+use coordinator_api::{CreateUser, User};
+use coordinator_core::{
+    model,
+    name::{self, NameError},
+    time::to_rfc3339,
+};
+
+use super::{Error, read};
+use crate::{clock, hub::Snapshot, serve::App};
+
+/// Routes of this resource.
+pub(super) fn router() -> Router<App> {
+    Router::new().route("/users", get(list).post(create)).route("/users/{name}", delete(remove))
+}
+
+async fn list(State(app): State<App>) -> Json<Vec<User>> {
+    let snapshot = app.hub.snapshot();
+    Json(snapshot.loaded.users.iter().map(|user| shown(user, &snapshot)).collect())
+}
+
+async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<User>), Error> {
+    let CreateUser { name } = read(request).await?;
+    name::check_user(&name)?;
+    let mut change = app.store.change().await?;
+    if change.user(&name).await?.is_some() {
+        return Err(NameError::Taken.into());
+    }
+    let user = change.insert_user(&name, clock::now()).await?;
+    change.commit().await?;
+    app.hub.refresh().await?;
+    Ok((StatusCode::CREATED, Json(shown(&user, &app.hub.snapshot()))))
+}
+
+async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Error> {
+    let mut change = app.store.change().await?;
+    let user = change.user(&name).await?.ok_or(Error::NotFound("user"))?;
+    if !change.delete_user(&user).await? {
+        return Err(Error::State("the user has devices: remove or reject them first"));
+    }
+    change.commit().await?;
+    app.hub.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(user: &model::User, snapshot: &Snapshot) -> User {
+    let devices = snapshot.loaded.nodes.iter().filter(|node| node.owner.user() == Some(user.id)).count();
+    User {
+        id: user.id,
+        name: user.name.clone(),
+        created: to_rfc3339(user.created),
+        devices: u64::try_from(devices).unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line, and what it starts.
+
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::{config::Config, files::Paths, relay, serve};
+
+/// The control plane of a Maru network, and its relay.
+#[derive(Debug, Parser)]
+#[command(name = "maru-coordinator", version)]
+pub struct Args {
+    /// Directory that every path is below.
+    #[arg(long, global = true, default_value = "/", value_name = "DIR")]
+    pub root: PathBuf,
+    /// Configuration file; default: etc/maru/coordinator.toml below the root.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What is logged, such as `info` or `coordinator=debug`.
+    #[arg(long, global = true, default_value = "info", value_name = "FILTER")]
+    pub log: EnvFilter,
+    /// What to run.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to run.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Registers devices and tells them of each other.
+    Serve,
+    /// Passes packets between devices that cannot reach each other, and tells them their addresses.
+    Relay,
+}
+
+/// Runs the program to its end.
+#[must_use]
+pub fn run(args: Args) -> ExitCode {
+    tracing_subscriber::fmt().with_env_filter(args.log).with_writer(std::io::stderr).init();
+    let config = args.config.unwrap_or_else(|| Paths::new(&args.root).config());
+    match start(&args.root, &config, args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Error>> {
+    let config = Config::load(config)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        stop_on_signal(&stop)?;
+        match command {
+            Command::Serve => serve::serve(root, config, stop).await.map_err(Box::<dyn Error>::from),
+            Command::Relay => relay::relay(root, &config, stop).await.map_err(Box::<dyn Error>::from),
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+fn stop_on_signal(stop: &CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}
+
+/// Prints an error and what caused it, on one line.
+#[allow(clippy::print_stderr, reason = "the last word of a program that failed")]
+fn report(error: &dyn Error) {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        text = format!("{text}: {}", cause_text.trim().replace('\n', " "));
+        source = cause.source();
+    }
+    eprintln!("maru-coordinator: {text}");
+}

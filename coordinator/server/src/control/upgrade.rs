@@ -1,0 +1,77 @@
+//! `POST /ts2021`: from HTTP/1.1 to HTTP/2 inside Noise.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use control_protocol::key::MachinePrivate;
+use control_stream::{HANDSHAKE_HEADER, UPGRADE, server::Handshake};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+
+use super::Peer;
+use crate::serve::App;
+
+/// How long the handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// Requests at once in one channel.
+const STREAMS_MAX: u32 = 32;
+
+pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Response {
+    let handshake = {
+        let Ok(_turn) = app.handshakes.acquire().await else {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        };
+        handshake(request.headers(), &app.noise)
+    };
+    let Some(handshake) = handshake else {
+        let text = format!("send Upgrade: {UPGRADE} and a first handshake message for this coordinator's key\n");
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
+    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return (StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n").into_response();
+    };
+    let tasks = app.tasks.clone();
+    tasks.spawn(async move {
+        let stop = app.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = serve(app, upgrade, handshake) => {}
+        }
+    });
+    let headers = [(header::UPGRADE, UPGRADE), (header::CONNECTION, "upgrade")];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+fn handshake(headers: &HeaderMap, noise: &MachinePrivate) -> Option<Handshake> {
+    let upgrade = headers.get(header::UPGRADE)?.to_str().ok()?;
+    let init = headers.get(HANDSHAKE_HEADER)?.as_bytes();
+    if !upgrade.eq_ignore_ascii_case(UPGRADE) {
+        return None;
+    }
+    Handshake::from_header(init, noise).inspect_err(|error| tracing::debug!(%error, "handshake refused")).ok()
+}
+
+async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake) {
+    let machine = handshake.machine();
+    let Ok(Ok(upgraded)) = tokio::time::timeout(HANDSHAKE_TIME, upgrade).await else { return };
+    let Ok(stream) = handshake.accept(TokioIo::new(upgraded), HANDSHAKE_TIME).await else { return };
+    let service = TowerToHyperService::new(super::machine_router(Peer { app, machine }));
+    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(30)))
+        .keep_alive_timeout(Duration::from_secs(30))
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(16 * 1024)
+        .max_send_buf_size(256 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "channel ended");
+    }
+}

@@ -1,0 +1,208 @@
+//! The network as it is now, and who watches it.
+//!
+//! After every change the database is read again and compiled once; every map stream then takes its own view from the
+//! same value and sends what differs from what it sent before.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use control_protocol::map::DerpMap;
+use coordinator_core::{
+    model::{Node, NodeId},
+    network::{Compiled, Input},
+    time::Millis,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    clock,
+    store::{Loaded, Store, StoreError},
+};
+
+/// The network at one moment.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// What is stored.
+    pub(crate) loaded: Arc<Loaded>,
+    /// What the policy makes of it.
+    pub(crate) compiled: Compiled,
+    /// Who is connected.
+    pub(crate) online: BTreeSet<NodeId>,
+    /// When the next node key expires.
+    pub(crate) next_expiry: Option<Millis>,
+}
+
+impl Snapshot {
+    pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
+        self.loaded.nodes.iter().find(|node| node.id == id)
+    }
+
+    pub(crate) fn user_name(&self, id: u64) -> Option<&str> {
+        self.loaded.users.iter().find(|user| user.id == id).map(|user| user.name.as_str())
+    }
+}
+
+/// The network could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored policy cannot be read any more.
+    #[error("the stored policy cannot be used")]
+    Policy(#[source] acl::Error),
+}
+
+/// Holds the network as it is now.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    store: Store,
+    domain: String,
+    derp: Arc<DerpMap>,
+    current: watch::Sender<Arc<Snapshot>>,
+    /// Taken by whoever reads the database; holds the number of the last request that was served.
+    reading: tokio::sync::Mutex<u64>,
+    requests: AtomicU64,
+    sessions: Mutex<BTreeMap<NodeId, u32>>,
+    departures: mpsc::UnboundedSender<NodeId>,
+}
+
+impl Hub {
+    /// Reads the network. What comes out of the receiver are nodes that came or went.
+    pub(crate) async fn start(
+        store: Store,
+        domain: String,
+        derp: DerpMap,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<NodeId>), HubError> {
+        let derp = Arc::new(derp);
+        let loaded = Arc::new(store.load().await?);
+        let first = compile(&domain, &derp, loaded, BTreeSet::new(), None)?;
+        let (departures, departed) = mpsc::unbounded_channel();
+        let hub = Self {
+            store,
+            domain,
+            derp,
+            current: watch::Sender::new(Arc::new(first)),
+            reading: tokio::sync::Mutex::new(0),
+            requests: AtomicU64::new(0),
+            sessions: Mutex::new(BTreeMap::new()),
+            departures,
+        };
+        Ok((hub, departed))
+    }
+
+    /// The network now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Follows the network.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.current.subscribe()
+    }
+
+    /// Reads the database again. When this returns, the network holds everything that was stored before the call.
+    ///
+    /// Many calls at once share one reading.
+    pub(crate) async fn refresh(&self) -> Result<(), HubError> {
+        let request = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut served = self.reading.lock().await;
+        if *served >= request {
+            return Ok(());
+        }
+        let upto = self.requests.load(Ordering::SeqCst);
+        let loaded = Arc::new(self.store.load().await?);
+        self.publish(loaded)?;
+        *served = upto;
+        Ok(())
+    }
+
+    /// Compiles what was read before once more, because time has passed or someone came or went.
+    pub(crate) async fn recompile(&self) -> Result<(), HubError> {
+        let _reading = self.reading.lock().await;
+        let loaded = Arc::clone(&self.snapshot().loaded);
+        self.publish(loaded)
+    }
+
+    fn publish(&self, loaded: Arc<Loaded>) -> Result<(), HubError> {
+        let before = self.snapshot();
+        let next = compile(&self.domain, &self.derp, loaded, self.online(), Some(&before.compiled))?;
+        self.current.send_replace(Arc::new(next));
+        Ok(())
+    }
+
+    fn online(&self) -> BTreeSet<NodeId> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// Marks a node as connected until the returned value is dropped.
+    pub(crate) fn arrive(self: &Arc<Self>, id: NodeId) -> Presence {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = sessions.entry(id).or_insert(0);
+        *count = count.saturating_add(1);
+        if *count == 1 {
+            // The receiver lives as long as the server; a failure means that it is stopping.
+            let _ = self.departures.send(id);
+        }
+        Presence { hub: Arc::clone(self), id }
+    }
+
+    fn depart(&self, id: NodeId) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = sessions.get_mut(&id) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                sessions.remove(&id);
+                let _ = self.departures.send(id);
+            }
+        }
+    }
+
+    /// Whether a node is connected at this moment.
+    pub(crate) fn is_online(&self, id: NodeId) -> bool {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+}
+
+/// One connection of a node. A node that connects again before its old connection is gone stays online throughout.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    hub: Arc<Hub>,
+    id: NodeId,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.hub.depart(self.id);
+    }
+}
+
+fn compile(
+    domain: &str,
+    derp: &Arc<DerpMap>,
+    loaded: Arc<Loaded>,
+    online: BTreeSet<NodeId>,
+    previous: Option<&Compiled>,
+) -> Result<Snapshot, HubError> {
+    let policy = acl::Policy::parse(&loaded.policy).map_err(HubError::Policy)?;
+    let now = clock::now();
+    let input = Input {
+        domain,
+        users: &loaded.users,
+        nodes: &loaded.nodes,
+        records: &loaded.records,
+        policy: &policy,
+        policy_revision: loaded.policy_revision,
+        online: &online,
+        derp: Arc::clone(derp),
+        now,
+    };
+    let compiled = Compiled::build(&input, previous);
+    let next_expiry = loaded.nodes.iter().filter_map(|node| node.life.expires).filter(|at| *at > now).min();
+    Ok(Snapshot { loaded, compiled, online, next_expiry })
+}

@@ -1,0 +1,88 @@
+//! What happens without a request: nodes come and go, keys expire, ephemeral nodes leave.
+
+use std::time::Duration;
+
+use coordinator_core::{
+    model::{Node, NodeId},
+    time::Millis,
+};
+use tokio::sync::mpsc;
+
+use crate::{clock, hub::HubError, serve::App, store::StoreError};
+
+/// How often the time is looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Runs until the server stops.
+pub(crate) async fn keep(app: App, mut arrivals: mpsc::UnboundedReceiver<NodeId>) {
+    let started = clock::now();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let result = tokio::select! {
+            () = app.stop.cancelled() => return,
+            Some(first) = arrivals.recv() => came_or_went(&app, first, &mut arrivals).await,
+            _ = tick.tick() => on_tick(&app, started).await,
+        };
+        if let Err(error) = result {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot keep the network up to date");
+        }
+    }
+}
+
+/// Shows who is connected now, and stores when those that left were last seen.
+async fn came_or_went(
+    app: &App,
+    first: NodeId,
+    arrivals: &mut mpsc::UnboundedReceiver<NodeId>,
+) -> Result<(), HubError> {
+    let mut nodes = vec![first];
+    while let Ok(next) = arrivals.try_recv() {
+        nodes.push(next);
+    }
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes.retain(|id| !app.hub.is_online(*id));
+    if nodes.is_empty() {
+        return app.hub.recompile().await;
+    }
+    for id in nodes {
+        app.store.set_last_seen(id, clock::now()).await?;
+    }
+    app.hub.refresh().await
+}
+
+async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {
+    let (now, snapshot) = (clock::now(), app.hub.snapshot());
+    let grace = Millis::from(app.config.ephemeral_grace_s) * 1000;
+    let left: Vec<NodeId> = snapshot
+        .loaded
+        .nodes
+        .iter()
+        .filter(|node| is_over(node, started, now, grace) && !app.hub.is_online(node.id))
+        .map(|node| node.id)
+        .collect();
+    if !left.is_empty() {
+        remove(app, &left).await?;
+        return app.hub.refresh().await;
+    }
+    if snapshot.next_expiry.is_some_and(|at| at <= now) {
+        return app.hub.recompile().await;
+    }
+    Ok(())
+}
+
+/// Whether an ephemeral node has been away for too long. Nobody is away before the coordinator was there to see it.
+fn is_over(node: &Node, started: Millis, now: Millis, grace: Millis) -> bool {
+    let since = node.life.last_seen.unwrap_or(0).max(node.life.created).max(started);
+    node.life.ephemeral && since.saturating_add(grace) <= now
+}
+
+async fn remove(app: &App, nodes: &[NodeId]) -> Result<(), StoreError> {
+    let mut change = app.store.change().await?;
+    for &id in nodes {
+        change.delete_node(id).await?;
+        tracing::info!(node = id, "an ephemeral node left for good");
+    }
+    change.commit().await
+}

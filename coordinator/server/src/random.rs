@@ -1,0 +1,20 @@
+//! Random bytes from the system.
+
+/// Random bytes.
+///
+/// # Panics
+///
+/// If the system has no randomness to give, in which case nothing here is safe.
+#[must_use]
+#[allow(clippy::expect_used, reason = "without randomness every key would be guessable")]
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}
+
+/// `N` random bytes as hex digits.
+#[must_use]
+pub(crate) fn hex<const N: usize>() -> String {
+    hex::encode(bytes::<N>())
+}

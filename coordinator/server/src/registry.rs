@@ -1,0 +1,281 @@
+//! Registering: what `coordinator-core` decides, read and written in one change.
+
+use control_protocol::{
+    key::MachinePublic,
+    map::Hostinfo,
+    register::RegisterRequest,
+};
+use coordinator_core::{
+    key,
+    model::{Node, NodeId, Owner, Pending},
+    registration::{self, Decision, Given, KeyLife, Known, Refusal, Request},
+    time::{self, Millis},
+};
+
+use crate::{
+    clock,
+    hub::HubError,
+    serve::App,
+    store::{Change, NewNode, NewPending, StoreError},
+};
+
+/// How often a change is tried that meets others.
+const ATTEMPTS: usize = 8;
+
+/// What a device is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is a node, and whose.
+    Node(Owner),
+    /// It must make another node key.
+    Expired,
+    /// It waits, under this ticket.
+    Waiting(String),
+}
+
+/// Why a registration failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegisterError {
+    /// The device was turned away.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network could not be read again.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+impl RegisterError {
+    /// Whether the same change may succeed at once.
+    fn is_collision(&self) -> bool {
+        match self {
+            Self::Store(StoreError::Conflict) => true,
+            Self::Store(StoreError::Query(sqlx::Error::Database(error))) => error.is_unique_violation(),
+            Self::Store(_) | Self::Refused(_) | Self::Hub(_) => false,
+        }
+    }
+}
+
+/// Registers a device whose machine key the Noise handshake proved.
+///
+/// When it returns, everyone's maps show the result.
+pub(crate) async fn register(
+    app: &App,
+    machine: MachinePublic,
+    request: &RegisterRequest,
+) -> Result<Answer, RegisterError> {
+    let mut attempt = 1;
+    let (answer, changed) = loop {
+        match try_register(app, machine, request, clock::now()).await {
+            Err(error) if error.is_collision() && attempt < ATTEMPTS => attempt += 1,
+            result => break result?,
+        }
+    };
+    if changed {
+        app.hub.refresh().await?;
+    }
+    Ok(answer)
+}
+
+async fn try_register(
+    app: &App,
+    machine: MachinePublic,
+    request: &RegisterRequest,
+    now: Millis,
+) -> Result<(Answer, bool), RegisterError> {
+    let mut change = app.store.change().await?;
+    let core = Request {
+        machine,
+        node_key: request.node_key,
+        old_node_key: request.old_node_key,
+        expiry: request.expiry.as_deref().and_then(time::parse_rfc3339),
+        is_followup: !request.followup.is_empty(),
+    };
+    let node = change.node_by_key(&request.node_key).await?;
+    let old = match &request.old_node_key {
+        Some(key) => change.node_by_key(key).await?,
+        None => None,
+    };
+    let of_machine = change.nodes_of_machine(&machine).await?;
+    let pending = change.pending_by_key(&request.node_key).await?;
+    let waiting = change.count_waiting(now - registration::WAITING_FORGOTTEN_AFTER).await?;
+    let given_key = match request.auth_key().and_then(key::hash) {
+        Some(hash) => change.key(&hash).await?,
+        None => None,
+    };
+    let given = match (&given_key, request.auth_key()) {
+        (Some(key), _) => Given::Key(key),
+        (None, Some(_)) => Given::Unknown,
+        (None, None) => Given::Nothing,
+    };
+    let known = Known {
+        node: node.as_ref(),
+        old: old.as_ref(),
+        of_machine: &of_machine,
+        pending: pending.as_ref(),
+        waiting,
+        given,
+    };
+    let decision = registration::decide(&core, &known, now)?;
+    tracing::debug!(?decision, "registration decided");
+    let writer = Writer {
+        app,
+        machine,
+        request,
+        now,
+        ephemeral: request.ephemeral || given_key.as_ref().is_some_and(|key| key.ephemeral),
+        owner: given_key.map(|key| key.owner),
+    };
+    writer.write(change, decision, pending.as_ref()).await
+}
+
+/// Writes a decision.
+struct Writer<'a> {
+    app: &'a App,
+    machine: MachinePublic,
+    request: &'a RegisterRequest,
+    now: Millis,
+    ephemeral: bool,
+    owner: Option<Owner>,
+}
+
+impl Writer<'_> {
+    async fn write(
+        self,
+        mut change: Change,
+        decision: Decision,
+        pending: Option<&Pending>,
+    ) -> Result<(Answer, bool), RegisterError> {
+        let (answer, changed) = match decision {
+            Decision::LoggedOut | Decision::Expired => return Ok((Answer::Expired, false)),
+            Decision::Logout(id) => {
+                end_key(&mut change, id, self.now).await?;
+                (Answer::Expired, true)
+            }
+            Decision::Forget(id) => {
+                change.delete_node(id).await?;
+                (Answer::Expired, true)
+            }
+            Decision::Refresh(id) => {
+                let node = found(change.node(id).await?)?;
+                let owner = node.owner.clone();
+                if !self.refresh(&mut change, node).await? {
+                    return Ok((Answer::Node(owner), false));
+                }
+                (Answer::Node(owner), true)
+            }
+            Decision::Replace { node, key, life } => {
+                self.consume(&mut change, key).await?;
+                (Answer::Node(self.replace(&mut change, node, life).await?), true)
+            }
+            Decision::Admit { key } => {
+                self.consume(&mut change, Some(key)).await?;
+                (Answer::Node(self.admit(&mut change, pending).await?), true)
+            }
+            Decision::Await { key, replaces } => {
+                self.consume(&mut change, key).await?;
+                let pending = change.insert_pending(self.pending(key, replaces), self.now).await?;
+                tracing::info!(device = pending.id, "a device waits for approval");
+                (Answer::Waiting(pending.ticket), true)
+            }
+            Decision::StillWaiting => {
+                let pending = pending.ok_or(StoreError::Conflict)?;
+                change.set_asked(pending.id, self.now).await?;
+                (Answer::Waiting(pending.ticket.clone()), false)
+            }
+        };
+        change.commit().await?;
+        Ok((answer, changed))
+    }
+
+    /// Uses the key up, or turns the device away whom another was faster than.
+    async fn consume(&self, change: &mut Change, key: Option<u64>) -> Result<(), RegisterError> {
+        match key {
+            Some(id) if !change.consume_key(id, self.now).await? => Err(Refusal::Key.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn hostinfo(&self) -> Hostinfo {
+        self.request.hostinfo.clone().unwrap_or_default()
+    }
+
+    /// Writes what the node says of itself now; false if it says the same as before.
+    async fn refresh(&self, change: &mut Change, mut node: Node) -> Result<bool, StoreError> {
+        let before = node.claims.clone();
+        node.claims.version = self.request.version;
+        if let Some(hostinfo) = &self.request.hostinfo {
+            node.claims.hostinfo = hostinfo.clone();
+        }
+        if node.claims == before {
+            return Ok(false);
+        }
+        change.update_node(&node).await?;
+        Ok(true)
+    }
+
+    async fn replace(&self, change: &mut Change, id: NodeId, life: KeyLife) -> Result<Owner, StoreError> {
+        let mut node = found(change.node(id).await?)?;
+        if life == KeyLife::New {
+            node.life.expires = self.app.expiry(&node.owner, self.now);
+        }
+        node.keys.node = self.request.node_key;
+        node.claims.hostinfo = self.hostinfo();
+        node.claims.version = self.request.version;
+        change.update_node(&node).await?;
+        if let Some(pending) = change.pending_by_key(&self.request.node_key).await? {
+            change.delete_pending(pending.id).await?;
+        }
+        tracing::info!(node = node.id, name = node.name, "a node goes on under another key");
+        Ok(node.owner)
+    }
+
+    async fn admit(&self, change: &mut Change, pending: Option<&Pending>) -> Result<Owner, StoreError> {
+        let owner = self.owner.clone().ok_or(StoreError::Conflict)?;
+        if let Some(pending) = pending {
+            change.delete_pending(pending.id).await?;
+        }
+        let new = NewNode {
+            id: pending.map(|pending| pending.id),
+            expires: self.app.expiry(&owner, self.now),
+            owner,
+            machine: self.machine,
+            node_key: self.request.node_key,
+            hostinfo: self.hostinfo(),
+            version: self.request.version,
+            ephemeral: self.ephemeral,
+            name: None,
+        };
+        let node = change.insert_node(new, self.now).await?;
+        tracing::info!(node = node.id, name = node.name, "a device became a node");
+        Ok(node.owner)
+    }
+
+    fn pending(&self, key: Option<u64>, replaces: Option<NodeId>) -> NewPending {
+        NewPending {
+            machine: self.machine,
+            node_key: self.request.node_key,
+            hostinfo: self.hostinfo(),
+            key,
+            replaces,
+            ephemeral: self.ephemeral,
+        }
+    }
+}
+
+/// Ends a node's key now, unless it has ended already.
+pub(crate) async fn end_key(change: &mut Change, id: NodeId, now: Millis) -> Result<(), StoreError> {
+    let mut node = found(change.node(id).await?)?;
+    if !node.is_expired(now) {
+        node.life.expires = Some(now);
+        change.update_node(&node).await?;
+    }
+    Ok(())
+}
+
+/// A node that was there a moment ago.
+fn found(node: Option<Node>) -> Result<Node, StoreError> {
+    node.ok_or(StoreError::Conflict)
+}

@@ -1,0 +1,195 @@
+//! Who is connected, and the queue to each.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use control_protocol::key::NodePublic;
+use derp::frame::{Frame, GoneReason};
+use tokio::sync::mpsc;
+
+/// Frames that may wait for a slow client; more are lost, as in any network.
+const QUEUE: usize = 128;
+/// Peers of a client that are told when it leaves.
+const SENDERS_MAX: usize = 1024;
+
+/// Everyone who is connected.
+#[derive(Debug, Default)]
+pub(super) struct Clients(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    by_key: HashMap<NodePublic, Client>,
+}
+
+/// A node key, and its connections. The last of them was the last to send, and receives.
+#[derive(Debug, Default)]
+struct Client {
+    connections: Vec<(u64, mpsc::Sender<Bytes>)>,
+    /// Who has sent to it.
+    senders: HashSet<NodePublic>,
+}
+
+/// One connection of a client; leaving is dropping it.
+#[derive(Debug)]
+pub(super) struct Registration<'a> {
+    clients: &'a Clients,
+    key: NodePublic,
+    id: u64,
+    /// What is to be sent to it.
+    pub(super) queue: mpsc::Receiver<Bytes>,
+}
+
+impl Clients {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a connection of a client that proved its key.
+    pub(super) fn join(&self, key: NodePublic) -> Registration<'_> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let mut state = self.state();
+        state.next += 1;
+        let id = state.next;
+        state.by_key.entry(key).or_default().connections.push((id, sender));
+        Registration { clients: self, key, id, queue }
+    }
+}
+
+impl State {
+    fn enqueue(&self, to: &NodePublic, frame: &Frame<'_>) -> bool {
+        let Some((_, sender)) = self.by_key.get(to).and_then(|client| client.connections.last()) else {
+            return false;
+        };
+        let mut bytes = Vec::new();
+        if frame.encode(&mut bytes).is_ok() {
+            // A full queue loses the frame.
+            let _ = sender.try_send(bytes.into());
+        }
+        true
+    }
+
+    /// Of several connections of one client, that which sent last receives.
+    fn note_active(&mut self, key: &NodePublic, id: u64) {
+        if let Some(client) = self.by_key.get_mut(key)
+            && client.connections.last().is_some_and(|(last, _)| *last != id)
+            && let Some(at) = client.connections.iter().position(|(own, _)| *own == id)
+        {
+            let connection = client.connections.remove(at);
+            client.connections.push(connection);
+        }
+    }
+}
+
+impl Registration<'_> {
+    /// Passes a packet on; the sender is told if there is nobody to pass it to.
+    pub(super) fn send(&self, to: NodePublic, packet: &[u8]) {
+        let mut state = self.clients.state();
+        state.note_active(&self.key, self.id);
+        if state.enqueue(&to, &Frame::RecvPacket { from: self.key, packet }) {
+            if let Some(client) = state.by_key.get_mut(&to)
+                && client.senders.len() < SENDERS_MAX
+            {
+                client.senders.insert(self.key);
+            }
+        } else {
+            state.enqueue(&self.key, &Frame::PeerGone { peer: to, reason: GoneReason::NotHere });
+        }
+    }
+
+    /// Answers a ping.
+    pub(super) fn pong(&self, data: [u8; 8]) {
+        self.clients.state().enqueue(&self.key, &Frame::Pong { data });
+    }
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        let mut state = self.clients.state();
+        let Some(client) = state.by_key.get_mut(&self.key) else { return };
+        client.connections.retain(|(id, _)| *id != self.id);
+        if client.connections.is_empty()
+            && let Some(gone) = state.by_key.remove(&self.key)
+        {
+            for sender in gone.senders {
+                state.enqueue(&sender, &Frame::PeerGone { peer: self.key, reason: GoneReason::Disconnected });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> NodePublic {
+        NodePublic::from_bytes([byte; 32])
+    }
+
+    fn received(registration: &mut Registration<'_>) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| registration.queue.try_recv().ok()).map(|bytes| bytes.to_vec()).collect()
+    }
+
+    fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        frame.encode(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_packet_reaches_its_addressee_under_its_senders_key() {
+        let clients = Clients::default();
+        let (mut a, mut b) = (clients.join(key(1)), clients.join(key(2)));
+
+        a.send(key(2), b"hello");
+
+        assert_eq!(received(&mut b), [encoded(&Frame::RecvPacket { from: key(1), packet: b"hello" })]);
+        assert!(received(&mut a).is_empty());
+    }
+
+    #[test]
+    fn a_sender_is_told_of_a_peer_that_is_not_here_and_of_one_that_leaves() {
+        let clients = Clients::default();
+        let (mut a, b) = (clients.join(key(1)), clients.join(key(2)));
+
+        a.send(key(3), b"x");
+        a.send(key(2), b"x");
+        drop(b);
+
+        let expected = [
+            encoded(&Frame::PeerGone { peer: key(3), reason: GoneReason::NotHere }),
+            encoded(&Frame::PeerGone { peer: key(2), reason: GoneReason::Disconnected }),
+        ];
+        assert_eq!(received(&mut a), expected);
+    }
+
+    #[test]
+    fn of_two_connections_that_which_sent_last_receives() {
+        let clients = Clients::default();
+        let (a, mut old, mut new) = (clients.join(key(1)), clients.join(key(2)), clients.join(key(2)));
+
+        a.send(key(2), b"1");
+        assert_eq!((received(&mut old).len(), received(&mut new).len()), (0, 1));
+        old.send(key(1), b"here");
+        a.send(key(2), b"2");
+        assert_eq!((received(&mut old).len(), received(&mut new).len()), (1, 0));
+        drop(old);
+        a.send(key(2), b"3");
+        assert_eq!(received(&mut new).len(), 1, "the other connection goes on");
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_costs_a_bounded_queue() {
+        let clients = Clients::default();
+        let (a, mut b) = (clients.join(key(1)), clients.join(key(2)));
+
+        for _ in 0..10 * QUEUE {
+            a.send(key(2), &[0; 1000]);
+        }
+
+        assert_eq!(received(&mut b).len(), QUEUE);
+    }
+}

@@ -1,0 +1,298 @@
+//! `maru-coordinator serve`: the control plane.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use control_protocol::{
+    key::MachinePrivate,
+    map::{DerpMap, DerpNode, DerpRegion},
+};
+use coordinator_core::{model::Owner, time::Millis};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin::{self, socket::SocketError},
+    config::{Config, ConfigError, below},
+    control,
+    files::{self, FileError, Paths},
+    hub::{Hub, HubError},
+    keeper, limits, pages,
+    relay::certificate,
+    store::{Store, StoreError},
+};
+
+/// Handshakes at once.
+const HANDSHAKES: usize = 16;
+/// How long what is under way may take to end.
+const STOP_TIME: Duration = Duration::from_secs(3);
+/// Region of our own relay.
+const REGION: u32 = 1;
+
+/// Why the coordinator does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The relay's certificate.
+    #[error(transparent)]
+    Certificate(#[from] certificate::CertificateError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network in the database.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// The admin socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}; stop what uses the port, or set `{setting}` in coordinator.toml")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The setting to change.
+        setting: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Everything that a request needs.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) noise: Arc<MachinePrivate>,
+    pub(crate) handshakes: Arc<Semaphore>,
+    pub(crate) connections: limits::Connections,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    /// When the node key of a new node ends: a tagged node's never.
+    pub(crate) fn expiry(&self, owner: &Owner, now: Millis) -> Option<Millis> {
+        match owner {
+            Owner::User(_) => self.config.node_key_life().map(|life| now.saturating_add(life)),
+            Owner::Tags(_) => None,
+        }
+    }
+
+    /// Where a person learns what a device that waits needs.
+    pub(crate) fn auth_url(&self, ticket: &str) -> String {
+        format!("{}/register/{ticket}", self.config.server_url())
+    }
+}
+
+/// A coordinator that listens.
+pub struct Server {
+    app: App,
+    listener: TcpListener,
+    admin: admin::socket::Socket,
+}
+
+/// Serves until `stop` is cancelled.
+///
+/// # Errors
+///
+/// Fails if it cannot start; once it runs, it does not fail.
+pub async fn serve(root: &Path, config: Config, stop: CancellationToken) -> Result<(), ServeError> {
+    let server = Server::start(root, config, stop).await?;
+    tracing::info!(address = %server.address(), network = server.app.config.network, "coordinator is ready");
+    server.run().await;
+    Ok(())
+}
+
+impl Server {
+    /// Opens the database and the sockets. From then on connections are taken, and answered by [`Server::run`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if anything that it needs is missing, broken or busy.
+    pub async fn start(root: &Path, config: Config, stop: CancellationToken) -> Result<Self, ServeError> {
+        let paths = Paths::new(root);
+        let listener = TcpListener::bind(config.listen).await.map_err(|source| ServeError::Listen {
+            address: config.listen,
+            setting: "listen",
+            source,
+        })?;
+        files::private_dir(&paths.state())?;
+        let noise = files::noise_key(&paths)?;
+        let derp = derp_map(root, &paths, &config)?;
+        let store = Store::open(&config.database(root)?, &config.network).await?;
+        let (hub, arrivals) = Hub::start(store.clone(), config.network.clone(), derp).await?;
+        let admin = admin::socket::Socket::bind(&paths.admin_socket())?;
+        let app = App {
+            config: Arc::new(config),
+            store,
+            hub: Arc::new(hub),
+            noise: Arc::new(noise),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            connections: limits::Connections::default(),
+            tasks: TaskTracker::new(),
+            stop,
+        };
+        app.tasks.spawn(keeper::keep(app.clone(), arrivals));
+        Ok(Self { app, listener, admin })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "a bound socket has an address")]
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap_or(self.app.config.listen)
+    }
+
+    /// Serves until it is told to stop.
+    pub async fn run(self) {
+        let Self { app, listener, admin } = self;
+        let public = Router::new().merge(control::router()).merge(pages::router()).with_state(app.clone());
+        let admin = tokio::spawn(admin.serve(app.clone()));
+        loop {
+            let accepted = tokio::select! {
+                () = app.stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => accept(&app, &public, stream, address),
+                Err(error) => {
+                    // Out of file descriptors, mostly: what is open goes on.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(listener);
+        let _ = admin.await;
+        app.tasks.close();
+        if tokio::time::timeout(STOP_TIME, app.tasks.wait()).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), app.store.close()).await;
+    }
+}
+
+fn accept(app: &App, router: &Router, stream: TcpStream, address: SocketAddr) {
+    let Some(counted) = app.connections.open(address.ip().to_canonical()) else {
+        tracing::debug!("too many connections");
+        return;
+    };
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router.clone());
+    let stop = app.stop.clone();
+    app.tasks.spawn(async move {
+        // Counted until the upgraded connection ends as well: that one lives in this task's socket.
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits::HEAD_TIME)
+            .max_buf_size(16 * 1024)
+            .serve_connection(TokioIo::new(Counted { stream, _counted: counted }), service)
+            .with_upgrades();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            result = connection => if let Err(error) = result {
+                tracing::debug!(%error, "connection ended");
+            }
+        }
+    });
+}
+
+/// A connection that is counted for as long as it is open, upgraded or not.
+struct Counted {
+    stream: TcpStream,
+    _counted: limits::Connection,
+}
+
+impl tokio::io::AsyncRead for Counted {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl tokio::io::AsyncWrite for Counted {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The relays that nodes are told of: those of the file, or our own with its certificate pinned.
+fn derp_map(root: &Path, paths: &Paths, config: &Config) -> Result<DerpMap, ServeError> {
+    if let Some(file) = &config.derp_map_file {
+        return Ok(read_derp_map(below(root, file))?);
+    }
+    let pin = certificate::load_or_create(paths, &config.relay_host())?.pin();
+    let host = config.relay_host();
+    let is = |wanted: fn(&std::net::IpAddr) -> bool| host.parse().ok().filter(wanted).map(|ip| ip.to_string());
+    let node = DerpNode {
+        name: format!("{REGION}a"),
+        region_id: REGION,
+        cert_name: pin,
+        ipv4: is(std::net::IpAddr::is_ipv4).unwrap_or_default(),
+        ipv6: is(std::net::IpAddr::is_ipv6).unwrap_or_default(),
+        host_name: host,
+        stun_port: i32::from(config.relay.stun_listen.port()),
+        derp_port: config.relay.listen.port(),
+        ..DerpNode::default()
+    };
+    let region = DerpRegion {
+        region_id: REGION,
+        region_code: "home".to_owned(),
+        region_name: "Home".to_owned(),
+        nodes: vec![node],
+        ..DerpRegion::default()
+    };
+    Ok(DerpMap { regions: [(REGION, region)].into(), omit_default_regions: true, ..DerpMap::default() })
+}
+
+fn read_derp_map(path: PathBuf) -> Result<DerpMap, ConfigError> {
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(ConfigError::Read { path, source }),
+    };
+    match serde_json::from_slice::<DerpMap>(&text) {
+        Ok(map) if !map.regions.is_empty() => Ok(map),
+        Ok(_) => Err(ConfigError::DerpMap { path, source: None }),
+        Err(error) => Err(ConfigError::DerpMap { path, source: Some(error) }),
+    }
+}

@@ -1,0 +1,259 @@
+//! The database: SQLite in a file, or PostgreSQL by URL, with one set of queries.
+//!
+//! Everything that decides (who becomes a node, with which name and address) happens in a [`Change`]: a write
+//! transaction that first counts the network's revision up. That row makes changes wait for each other on both
+//! engines, also those of another coordinator on the same database, so what a change reads is what it overwrites.
+
+mod change;
+mod keys;
+mod nodes;
+mod pending;
+mod rows;
+mod users;
+
+use std::path::PathBuf;
+
+use control_protocol::key::NodePublic;
+use coordinator_core::{
+    key::PreAuthKey,
+    model::{Node, NodeId, Pending, Record, User},
+    policy,
+    time::Millis,
+};
+use futures_util::future::BoxFuture;
+use sqlx::{
+    AnyConnection, AnyPool, Row,
+    any::{AnyConnectOptions, AnyPoolOptions},
+    migrate::MigrateError,
+};
+
+pub use change::{Change, NewNode, NewPending};
+
+/// Connections to the database.
+const CONNECTIONS: u32 = 8;
+
+/// Where the data is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server, by URL, which may hold a password.
+    Postgres(String),
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(_) => f.write_str("Postgres([redacted])"),
+        }
+    }
+}
+
+/// The database failed, or does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL is not one that Maru takes.
+    #[error("the database URL must begin with postgres:// or postgresql://")]
+    Url,
+    /// It could not be reached or opened.
+    #[error("cannot open the database")]
+    Open(#[source] sqlx::Error),
+    /// Its tables could not be brought up to date, or belong to a newer version.
+    #[error("cannot bring the database up to date")]
+    Migrate(#[source] MigrateError),
+    /// A query failed; the same request may succeed later.
+    #[error("database query failed")]
+    Query(#[from] sqlx::Error),
+    /// A row holds what no version of Maru wrote.
+    #[error("the database holds an unreadable {0}")]
+    Row(&'static str),
+    /// Somebody else changed the row between reading and writing: read again.
+    #[error("changed by somebody else meanwhile")]
+    Conflict,
+    /// The network in the database has another name.
+    #[error("this database belongs to the network {0}, and a network's name never changes")]
+    OtherNetwork(String),
+    /// No address is free.
+    #[error("no address is free in 100.64.0.0/10")]
+    Full,
+}
+
+/// Everything that maps are made of.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The people.
+    pub users: Vec<User>,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// Those that wait.
+    pub pending: Vec<Pending>,
+    /// Extra DNS names.
+    pub records: Vec<Record>,
+    /// The policy's text.
+    pub policy: String,
+    /// Counts the policies.
+    pub policy_revision: i64,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+    begin: &'static str,
+}
+
+impl Store {
+    /// Opens the database, creating the file if there is none, and brings its tables up to date.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it cannot be opened, is newer than this program, or belongs to a network other than `domain`.
+    pub async fn open(database: &Database, domain: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let store = match database {
+            Database::Sqlite(path) => {
+                let pool = connect(&sqlite_url(path)?, AnyPoolOptions::new().after_connect(prepare_sqlite)).await?;
+                migrate(&sqlx::migrate!("migrations/sqlite"), &pool).await?;
+                Self { pool, begin: "BEGIN IMMEDIATE" }
+            }
+            Database::Postgres(url) => {
+                if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+                    return Err(StoreError::Url);
+                }
+                let pool = connect(url, AnyPoolOptions::new()).await?;
+                migrate(&sqlx::migrate!("migrations/postgres"), &pool).await?;
+                Self { pool, begin: "BEGIN" }
+            }
+        };
+        store.begin_network(domain).await?;
+        Ok(store)
+    }
+
+    async fn begin_network(&self, domain: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO network (id, revision, domain, next_id, last_ipv4, policy, policy_revision) \
+             VALUES (1, 0, $1, 1, NULL, $2, 1) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(domain.to_owned())
+        .bind(policy::FIRST)
+        .execute(&self.pool)
+        .await?;
+        let row = sqlx::query("SELECT domain FROM network WHERE id = 1").fetch_one(&self.pool).await?;
+        let stored: String = row.try_get("domain")?;
+        if stored == domain { Ok(()) } else { Err(StoreError::OtherNetwork(stored)) }
+    }
+
+    /// Begins a change. Dropping it undoes it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn change(&self) -> Result<Change, StoreError> {
+        Change::begin(self.pool.begin_with(self.begin).await?).await
+    }
+
+    /// Reads everything that maps are made of.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does, or holds a row that cannot be read.
+    pub async fn load(&self) -> Result<Loaded, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let row = sqlx::query("SELECT policy, policy_revision FROM network WHERE id = 1").fetch_one(&mut *tx).await?;
+        let loaded = Loaded {
+            users: users::all(&mut tx).await?,
+            nodes: nodes::all(&mut tx).await?,
+            pending: pending::all(&mut tx).await?,
+            records: nodes::records(&mut tx).await?,
+            policy: row.try_get("policy")?,
+            policy_revision: row.try_get("policy_revision")?,
+        };
+        tx.commit().await?;
+        Ok(loaded)
+    }
+
+    /// Lists the pre-auth keys, without the keys themselves, which nobody has.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn keys(&self) -> Result<Vec<PreAuthKey>, StoreError> {
+        keys::all(&mut *self.pool.acquire().await?).await
+    }
+
+    /// Finds a node by its node key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn node(&self, node_key: &NodePublic) -> Result<Option<Node>, StoreError> {
+        nodes::by_node_key(&mut *self.pool.acquire().await?, node_key).await
+    }
+
+    /// Writes when a node was last connected; a node that is gone is left alone.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn set_last_seen(&self, id: NodeId, at: Millis) -> Result<(), StoreError> {
+        nodes::set_last_seen(&mut *self.pool.acquire().await?, id, at).await
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT revision FROM network WHERE id = 1").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes the connections, writing out what SQLite keeps in its log.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn sqlite_url(path: &std::path::Path) -> Result<String, StoreError> {
+    let path = path.to_str().ok_or(StoreError::Row("path: it is not UTF-8"))?;
+    // The path is the URL's opaque part; what would end it is written as an escape.
+    let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Ok(format!("sqlite://{path}?mode=rwc"))
+}
+
+async fn connect(url: &str, options: AnyPoolOptions) -> Result<AnyPool, StoreError> {
+    let connect: AnyConnectOptions = url.parse().map_err(StoreError::Open)?;
+    options
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(std::time::Duration::from_secs(10))
+        .connect_with(connect)
+        .await
+        .map_err(StoreError::Open)
+}
+
+fn prepare_sqlite(
+    connection: &mut AnyConnection,
+    _: sqlx::pool::PoolConnectionMetadata,
+) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+    Box::pin(async move {
+        for pragma in [
+            "PRAGMA busy_timeout = 10000",
+            "PRAGMA journal_mode = WAL",
+            // What was acknowledged survives a power cut.
+            "PRAGMA synchronous = FULL",
+            "PRAGMA foreign_keys = ON",
+        ] {
+            sqlx::query(pragma).execute(&mut *connection).await?;
+        }
+        Ok(())
+    })
+}
+
+async fn migrate(migrations: &sqlx::migrate::Migrator, pool: &AnyPool) -> Result<(), StoreError> {
+    migrations.run(pool).await.map_err(StoreError::Migrate)
+}
+
+#[cfg(test)]
+mod tests;

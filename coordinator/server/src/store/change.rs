@@ -1,0 +1,373 @@
+//! One change of the network, all of it or nothing.
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use control_protocol::{
+    key::{DiscoPublic, MachinePublic, NodePublic},
+    map::{CapMap, Hostinfo},
+};
+use coordinator_core::{
+    address,
+    key::{KeyHash, PreAuthKey},
+    model::{Claims, Keys, Life, Node, NodeId, Owner, Pending, Record, User},
+    name,
+    time::Millis,
+};
+use sqlx::{Any, AnyConnection, Row, Transaction};
+
+use super::{StoreError, keys, nodes, pending, rows, users};
+use crate::random;
+
+/// A write transaction. Nothing is changed until [`Change::commit`].
+#[derive(Debug)]
+pub struct Change {
+    tx: Transaction<'static, Any>,
+}
+
+/// A node to be made; number, address and, unless it is given, name are found.
+#[derive(Clone, Debug)]
+pub struct NewNode {
+    /// The number under which it waited.
+    pub id: Option<NodeId>,
+    /// To whom it belongs.
+    pub owner: Owner,
+    /// Its machine key.
+    pub machine: MachinePublic,
+    /// Its node key.
+    pub node_key: NodePublic,
+    /// What it says of itself.
+    pub hostinfo: Hostinfo,
+    /// Its capability version; 0: not known yet.
+    pub version: u32,
+    /// When its node key expires.
+    pub expires: Option<Millis>,
+    /// Whether it is removed soon after it disconnects.
+    pub ephemeral: bool,
+    /// The name that the admin chose, checked.
+    pub name: Option<String>,
+}
+
+/// A device that begins to wait; number and ticket are found.
+#[derive(Clone, Debug)]
+pub struct NewPending {
+    /// Its machine key.
+    pub machine: MachinePublic,
+    /// Its node key.
+    pub node_key: NodePublic,
+    /// What it says of itself.
+    pub hostinfo: Hostinfo,
+    /// The pre-auth key that it used.
+    pub key: Option<u64>,
+    /// The node that it was.
+    pub replaces: Option<NodeId>,
+    /// Whether it is removed soon after it disconnects.
+    pub ephemeral: bool,
+}
+
+impl Change {
+    pub(super) async fn begin(mut tx: Transaction<'static, Any>) -> Result<Self, StoreError> {
+        // Takes the row, so that changes wait for each other on both engines.
+        sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1").execute(&mut *tx).await?;
+        Ok(Self { tx })
+    }
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does; whether the change was made is then not known.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.tx.commit().await?)
+    }
+
+    fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.tx
+    }
+
+    async fn next_id(&mut self) -> Result<u64, StoreError> {
+        let row = sqlx::query("UPDATE network SET next_id = next_id + 1 WHERE id = 1 RETURNING next_id - 1 AS id")
+            .fetch_one(self.connection())
+            .await?;
+        rows::number(&row, "id")
+    }
+
+    /// Finds a node by its number.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does. So do all the others here.
+    pub async fn node(&mut self, id: NodeId) -> Result<Option<Node>, StoreError> {
+        nodes::by_id(self.connection(), id).await
+    }
+
+    /// Finds a node by its node key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn node_by_key(&mut self, key: &NodePublic) -> Result<Option<Node>, StoreError> {
+        nodes::by_node_key(self.connection(), key).await
+    }
+
+    /// Finds the nodes of a machine.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn nodes_of_machine(&mut self, machine: &MachinePublic) -> Result<Vec<Node>, StoreError> {
+        nodes::of_machine(self.connection(), machine).await
+    }
+
+    /// Names that are taken, by nodes and by extra records.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn names(&mut self) -> Result<BTreeSet<String>, StoreError> {
+        nodes::names(self.connection()).await
+    }
+
+    /// Makes a node.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`] if no address is free.
+    pub async fn insert_node(&mut self, new: NewNode, now: Millis) -> Result<Node, StoreError> {
+        let id = match new.id {
+            Some(id) => id,
+            None => self.next_id().await?,
+        };
+        let names = self.names().await?;
+        let used = nodes::addresses(self.connection()).await?;
+        let row = sqlx::query("SELECT last_ipv4 FROM network WHERE id = 1").fetch_one(self.connection()).await?;
+        let last: Option<Ipv4Addr> = row.try_get::<Option<String>, _>("last_ipv4")?.and_then(|text| text.parse().ok());
+        let addresses = address::allocate(last, |v4| used.contains(&v4)).ok_or(StoreError::Full)?;
+        sqlx::query("UPDATE network SET last_ipv4 = $1 WHERE id = 1")
+            .bind(addresses.v4.to_string())
+            .execute(self.connection())
+            .await?;
+        let node = Node {
+            id,
+            revision: 1,
+            stable_id: format!("n{}", random::hex::<8>()),
+            name: new.name.unwrap_or_else(|| name::unique(&new.hostinfo.hostname, |name| names.contains(name))),
+            owner: new.owner,
+            keys: Keys { machine: new.machine, node: new.node_key, disco: DiscoPublic::default() },
+            addresses,
+            life: Life { created: now, expires: new.expires, last_seen: None, ephemeral: new.ephemeral },
+            claims: Claims { hostinfo: new.hostinfo, version: new.version, ..Claims::default() },
+            capabilities: CapMap::new(),
+        };
+        nodes::insert(self.connection(), &node).await?;
+        Ok(node)
+    }
+
+    /// Writes a node over the revision that was read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if it has changed since.
+    pub async fn update_node(&mut self, node: &Node) -> Result<(), StoreError> {
+        nodes::update(self.connection(), node).await
+    }
+
+    /// Deletes a node and its extra names.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn delete_node(&mut self, id: NodeId) -> Result<(), StoreError> {
+        nodes::delete(self.connection(), id).await
+    }
+
+    /// Finds a device that waits by its node key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn pending_by_key(&mut self, key: &NodePublic) -> Result<Option<Pending>, StoreError> {
+        pending::by_node_key(self.connection(), key).await
+    }
+
+    /// Finds a device that waits by its number.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn pending(&mut self, id: NodeId) -> Result<Option<Pending>, StoreError> {
+        pending::by_id(self.connection(), id).await
+    }
+
+    /// Forgets who came without a key and has not asked since; returns how many of that kind still wait.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn count_waiting(&mut self, since: Millis) -> Result<usize, StoreError> {
+        pending::count_without_key(self.connection(), since).await
+    }
+
+    /// Lets a device wait. One that waits already under the node key keeps its number and ticket.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn insert_pending(&mut self, new: NewPending, now: Millis) -> Result<Pending, StoreError> {
+        let before = self.pending_by_key(&new.node_key).await?;
+        let (id, ticket, created) = match before {
+            Some(before) => {
+                self.delete_pending(before.id).await?;
+                (before.id, before.ticket, before.created)
+            }
+            None => (self.next_id().await?, random::hex::<16>(), now),
+        };
+        let pending = Pending {
+            id,
+            ticket,
+            machine: new.machine,
+            node_key: new.node_key,
+            hostinfo: new.hostinfo,
+            key: None,
+            replaces: new.replaces,
+            ephemeral: new.ephemeral,
+            created,
+            asked: now,
+        };
+        pending::insert(self.connection(), &pending, new.key).await?;
+        Ok(pending)
+    }
+
+    /// Notes that a device that waits has asked again.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn set_asked(&mut self, id: NodeId, now: Millis) -> Result<(), StoreError> {
+        pending::set_asked(self.connection(), id, now).await
+    }
+
+    /// Forgets a device that waits.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn delete_pending(&mut self, id: NodeId) -> Result<(), StoreError> {
+        pending::delete(self.connection(), id).await
+    }
+
+    /// Finds a user by name.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn user(&mut self, name: &str) -> Result<Option<User>, StoreError> {
+        users::by_name(self.connection(), name).await
+    }
+
+    /// Makes a user.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn insert_user(&mut self, name: &str, now: Millis) -> Result<User, StoreError> {
+        let user = User { id: self.next_id().await?, name: name.to_owned(), created: now };
+        users::insert(self.connection(), &user).await?;
+        Ok(user)
+    }
+
+    /// Deletes a user and its keys; false, and nothing happens, while a device is its.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn delete_user(&mut self, user: &User) -> Result<bool, StoreError> {
+        let owned = nodes::count_of_user(self.connection(), user.id).await?;
+        let waiting = pending::all(self.connection()).await?;
+        let waits = |pending: &Pending| {
+            pending.key.as_ref().is_some_and(|(_, owner)| *owner == Owner::User(user.id))
+        };
+        if owned > 0 || waiting.iter().any(waits) {
+            return Ok(false);
+        }
+        users::delete(self.connection(), user.id).await?;
+        Ok(true)
+    }
+
+    /// Finds a pre-auth key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn key(&mut self, hash: &KeyHash) -> Result<Option<PreAuthKey>, StoreError> {
+        keys::by_hash(self.connection(), hash).await
+    }
+
+    /// Finds a pre-auth key by its number.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn key_by_id(&mut self, id: u64) -> Result<Option<PreAuthKey>, StoreError> {
+        keys::by_id(self.connection(), id).await
+    }
+
+    /// Stores a key under a new number, which is returned.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn insert_key(&mut self, key: PreAuthKey, hash: &KeyHash) -> Result<PreAuthKey, StoreError> {
+        let key = PreAuthKey { id: self.next_id().await?, ..key };
+        keys::insert(self.connection(), &key, hash).await?;
+        Ok(key)
+    }
+
+    /// Uses a key once; false if it cannot be used any more.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn consume_key(&mut self, id: u64, now: Millis) -> Result<bool, StoreError> {
+        keys::consume(self.connection(), id, now).await
+    }
+
+    /// Ends a key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn expire_key(&mut self, id: u64, now: Millis) -> Result<(), StoreError> {
+        keys::expire(self.connection(), id, now).await
+    }
+
+    /// Points an extra name at a node.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn set_record(&mut self, record: &Record) -> Result<(), StoreError> {
+        nodes::set_record(self.connection(), record).await
+    }
+
+    /// Deletes an extra name; false if there was none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn delete_record(&mut self, name: &str) -> Result<bool, StoreError> {
+        nodes::delete_record(self.connection(), name).await
+    }
+
+    /// Replaces the policy.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn set_policy(&mut self, text: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE network SET policy = $1, policy_revision = policy_revision + 1 WHERE id = 1")
+            .bind(text.to_owned())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}

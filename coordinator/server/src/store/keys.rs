@@ -1,0 +1,79 @@
+//! Queries on pre-auth keys.
+
+use coordinator_core::{
+    key::{KeyHash, PreAuthKey},
+    time::Millis,
+};
+use sqlx::AnyConnection;
+
+use super::{StoreError, rows};
+
+pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<PreAuthKey>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM preauth_keys ORDER BY id").fetch_all(connection).await?;
+    rows.iter().map(rows::key).collect()
+}
+
+pub(super) async fn by_hash(
+    connection: &mut AnyConnection,
+    hash: &KeyHash,
+) -> Result<Option<PreAuthKey>, StoreError> {
+    let row = sqlx::query("SELECT * FROM preauth_keys WHERE hash = $1")
+        .bind(hash.0.to_vec())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(rows::key).transpose()
+}
+
+pub(super) async fn by_id(connection: &mut AnyConnection, id: u64) -> Result<Option<PreAuthKey>, StoreError> {
+    let row = sqlx::query("SELECT * FROM preauth_keys WHERE id = $1")
+        .bind(rows::sql(id))
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(rows::key).transpose()
+}
+
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    key: &PreAuthKey,
+    hash: &KeyHash,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO preauth_keys \
+         (id, hash, user_id, tags, reusable, ephemeral, pre_approved, created, expires, uses) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)",
+    )
+    .bind(rows::sql(key.id))
+    .bind(hash.0.to_vec())
+    .bind(key.owner.user().map(rows::sql))
+    .bind(rows::to_json(&key.owner.tag_list(), "tags")?)
+    .bind(i64::from(key.reusable))
+    .bind(i64::from(key.ephemeral))
+    .bind(i64::from(key.pre_approved))
+    .bind(key.created)
+    .bind(key.expires)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Uses a key once; false if it cannot be used any more, whoever was faster.
+pub(super) async fn consume(connection: &mut AnyConnection, id: u64, now: Millis) -> Result<bool, StoreError> {
+    let row = sqlx::query(
+        "UPDATE preauth_keys SET uses = uses + 1 \
+         WHERE id = $1 AND expires > $2 AND (reusable = 1 OR uses = 0) RETURNING id",
+    )
+    .bind(rows::sql(id))
+    .bind(now)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
+}
+
+pub(super) async fn expire(connection: &mut AnyConnection, id: u64, now: Millis) -> Result<(), StoreError> {
+    sqlx::query("UPDATE preauth_keys SET expires = $2 WHERE id = $1 AND expires > $2")
+        .bind(rows::sql(id))
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Queries on nodes and their extra names.
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use control_protocol::key::{MachinePublic, NodePublic};
+use coordinator_core::{
+    model::{Node, NodeId, Record, UserId},
+    time::Millis,
+};
+use sqlx::{AnyConnection, Row};
+
+use super::{StoreError, rows};
+
+pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Node>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM nodes ORDER BY id").fetch_all(connection).await?;
+    rows.iter().map(rows::node).collect()
+}
+
+pub(super) async fn by_id(connection: &mut AnyConnection, id: NodeId) -> Result<Option<Node>, StoreError> {
+    let row =
+        sqlx::query("SELECT * FROM nodes WHERE id = $1").bind(rows::sql(id)).fetch_optional(connection).await?;
+    row.as_ref().map(rows::node).transpose()
+}
+
+pub(super) async fn by_node_key(
+    connection: &mut AnyConnection,
+    node_key: &NodePublic,
+) -> Result<Option<Node>, StoreError> {
+    let row = sqlx::query("SELECT * FROM nodes WHERE node_key = $1")
+        .bind(node_key.as_bytes().to_vec())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(rows::node).transpose()
+}
+
+pub(super) async fn of_machine(
+    connection: &mut AnyConnection,
+    machine: &MachinePublic,
+) -> Result<Vec<Node>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM nodes WHERE machine_key = $1 ORDER BY id")
+        .bind(machine.as_bytes().to_vec())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(rows::node).collect()
+}
+
+/// Names of nodes and extra names, which must differ from each other.
+pub(super) async fn names(connection: &mut AnyConnection) -> Result<BTreeSet<String>, StoreError> {
+    let rows = sqlx::query("SELECT name FROM nodes UNION SELECT name FROM records").fetch_all(connection).await?;
+    rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
+}
+
+pub(super) async fn addresses(connection: &mut AnyConnection) -> Result<BTreeSet<Ipv4Addr>, StoreError> {
+    let rows = sqlx::query("SELECT ipv4 FROM nodes").fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| row.try_get::<String, _>("ipv4")?.parse().map_err(|_| StoreError::Row("ipv4")))
+        .collect()
+}
+
+pub(super) async fn count_of_user(connection: &mut AnyConnection, user: UserId) -> Result<u64, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS devices FROM nodes WHERE user_id = $1")
+        .bind(rows::sql(user))
+        .fetch_one(connection)
+        .await?;
+    rows::number(&row, "devices")
+}
+
+pub(super) async fn insert(connection: &mut AnyConnection, node: &Node) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO nodes (id, revision, stable_id, name, user_id, tags, machine_key, node_key, disco_key, ipv4, \
+         created, expires, last_seen, ephemeral, claims, capabilities) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    )
+    .bind(rows::sql(node.id))
+    .bind(node.revision)
+    .bind(node.stable_id.clone())
+    .bind(node.name.clone())
+    .bind(node.owner.user().map(rows::sql))
+    .bind(rows::to_json(&node.owner.tag_list(), "tags")?)
+    .bind(node.keys.machine.as_bytes().to_vec())
+    .bind(node.keys.node.as_bytes().to_vec())
+    .bind(node.keys.disco.as_bytes().to_vec())
+    .bind(node.addresses.v4.to_string())
+    .bind(node.life.created)
+    .bind(node.life.expires)
+    .bind(node.life.last_seen)
+    .bind(i64::from(node.life.ephemeral))
+    .bind(rows::claims(&node.claims)?)
+    .bind(rows::to_json(&node.capabilities, "capabilities")?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes a node over the revision that was read. Its number, stable name, machine key and address never change.
+pub(super) async fn update(connection: &mut AnyConnection, node: &Node) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "UPDATE nodes SET revision = revision + 1, name = $3, user_id = $4, tags = $5, node_key = $6, \
+         disco_key = $7, expires = $8, ephemeral = $9, claims = $10, capabilities = $11 \
+         WHERE id = $1 AND revision = $2 RETURNING id",
+    )
+    .bind(rows::sql(node.id))
+    .bind(node.revision)
+    .bind(node.name.clone())
+    .bind(node.owner.user().map(rows::sql))
+    .bind(rows::to_json(&node.owner.tag_list(), "tags")?)
+    .bind(node.keys.node.as_bytes().to_vec())
+    .bind(node.keys.disco.as_bytes().to_vec())
+    .bind(node.life.expires)
+    .bind(i64::from(node.life.ephemeral))
+    .bind(rows::claims(&node.claims)?)
+    .bind(rows::to_json(&node.capabilities, "capabilities")?)
+    .fetch_optional(connection)
+    .await?;
+    row.map(|_| ()).ok_or(StoreError::Conflict)
+}
+
+pub(super) async fn set_last_seen(connection: &mut AnyConnection, id: NodeId, at: Millis) -> Result<(), StoreError> {
+    sqlx::query("UPDATE nodes SET last_seen = $2 WHERE id = $1")
+        .bind(rows::sql(id))
+        .bind(at)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a node and its extra names.
+pub(super) async fn delete(connection: &mut AnyConnection, id: NodeId) -> Result<(), StoreError> {
+    for query in ["DELETE FROM records WHERE node_id = $1", "DELETE FROM nodes WHERE id = $1"] {
+        sqlx::query(query).bind(rows::sql(id)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn records(connection: &mut AnyConnection) -> Result<Vec<Record>, StoreError> {
+    let rows = sqlx::query("SELECT name, node_id FROM records ORDER BY name").fetch_all(connection).await?;
+    rows.iter().map(rows::record).collect()
+}
+
+pub(super) async fn set_record(connection: &mut AnyConnection, record: &Record) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO records (name, node_id) VALUES ($1, $2) \
+         ON CONFLICT (name) DO UPDATE SET node_id = excluded.node_id",
+    )
+    .bind(record.name.clone())
+    .bind(rows::sql(record.node))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn delete_record(connection: &mut AnyConnection, name: &str) -> Result<bool, StoreError> {
+    let row = sqlx::query("DELETE FROM records WHERE name = $1 RETURNING name")
+        .bind(name.to_owned())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
