@@ -113,7 +113,9 @@ impl Registration {
     pub fn handle_response(&mut self, response: &RegisterResponse, now: Instant) {
         self.failures = 0;
         if !response.error.is_empty() {
-            self.handle_error(&response.error, now);
+            self.followup = None;
+            self.standing = Standing::Refused { reason: showable(&response.error) };
+            self.state = State::Idle(now + RETRY_MAX);
         } else if response.node_key_expired {
             self.standing = Standing::KeyExpired;
             self.state = State::Idle(now + RETRY_MAX);
@@ -131,17 +133,6 @@ impl Registration {
             self.followup = None;
             self.standing = Standing::Waiting { auth_url: None };
             self.state = State::Idle(now + APPROVAL_POLL);
-        }
-    }
-
-    /// A page that is no longer known is asked for anew; anything else is a refusal.
-    fn handle_error(&mut self, error: &str, now: Instant) {
-        if self.followup.take().is_some() {
-            self.standing = Standing::Waiting { auth_url: None };
-            self.state = State::Idle(now + APPROVAL_POLL);
-        } else {
-            self.standing = Standing::Refused { reason: showable(error) };
-            self.state = State::Idle(now + RETRY_MAX);
         }
     }
 

@@ -1,1 +1,267 @@
-//! The agent daemon: control client, relay client, local API, mesh services.
+//! The agent daemon: a device's part in the mesh.
+//!
+//! * [`control`]: registers this device and follows the network map.
+//! * [`tunnel`]: puts the map in force: device, interface, [`firewall`], [`relay`]s, [`dns`],
+//!   [`service`]s, [`endpoints`].
+//! * [`api`]: the local API, through which people join and leave.
+//! * [`agent`]: what these share; [`state`] is what of it stays on disk.
+//!
+//! The tunnel never waits for the coordinator: it follows the map that is there, which is kept
+//! on disk.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use node_agent_api::instance::Instance;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
+
+pub mod agent;
+pub mod api;
+pub mod backoff;
+pub mod config;
+pub mod control;
+pub mod dns;
+pub mod endpoints;
+pub mod firewall;
+pub mod link;
+pub mod relay;
+pub mod service;
+pub mod state;
+pub mod tunnel;
+
+use agent::{Agent, Progress};
+use api::{Api, Command};
+use config::{Config, ConfigError, Paths};
+use control::Ended;
+use state::{State, StateError};
+use tunnel::{Tunnel, TunnelError};
+
+/// How long logging out may hold up leaving.
+const LOGOUT: Duration = Duration::from_secs(5);
+/// How long changes of the map are collected before they are written.
+const STORE_AFTER: Duration = Duration::from_millis(500);
+
+/// The agent cannot run. Each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The tunnel.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
+    /// The local API.
+    #[error("cannot listen on {} (its folder must belong to uid 0)", .path.display())]
+    Api {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Signals cannot be received.
+    #[error("cannot receive signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs the agent of the instance below `root` until it is told to stop.
+///
+/// `config` is another settings file than `etc/maru/agent.toml` below the root.
+///
+/// # Errors
+///
+/// See [`Error`]; nothing is left behind.
+pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
+    let paths = Paths::new(&root);
+    let config = Config::load(&config.unwrap_or_else(|| paths.config()))?;
+    let state = State::load_or_generate(&paths)?;
+    let netmap = match &state.membership {
+        Some(membership) if membership.registered => state::load_netmap(&paths)?,
+        Some(_) | None => None,
+    };
+    let instance = Instance::of(&root);
+    let (interface, table) = (config.interface(&instance), instance.table());
+    let agent = Arc::new(Agent::new(config, paths, state, netmap.unwrap_or_default()));
+    let mut stop = Stop::new().map_err(Error::Signals)?;
+
+    let tunnel = Tunnel::start(&agent, &interface, &table).await?;
+    let path = agent.paths.socket();
+    let listener = match api::bind(&path) {
+        Ok(listener) => listener,
+        Err(source) => {
+            tunnel.stop().await;
+            return Err(Error::Api { path, source });
+        }
+    };
+    let (commands, requests) = mpsc::channel(4);
+    let api = tokio::spawn(api::serve(listener, Api { agent: Arc::clone(&agent), commands }));
+    let store = tokio::spawn(keep_map(Arc::clone(&agent)));
+    tracing::info!(interface, "agent started");
+
+    let life = Life { agent: Arc::clone(&agent), interface, table, requests };
+    let ended = life.run(tunnel, &mut stop).await;
+    api.abort();
+    store.abort();
+    store_map(&agent);
+    let _ = std::fs::remove_file(&path);
+    ended
+}
+
+/// The agent's course from start to stop.
+struct Life {
+    agent: Arc<Agent>,
+    interface: String,
+    table: String,
+    requests: mpsc::Receiver<Command>,
+}
+
+/// What happens next.
+enum Event {
+    Stop,
+    Command(Option<Command>),
+    Control(Ended),
+}
+
+impl Life {
+    async fn run(mut self, mut tunnel: Tunnel, stop: &mut Stop) -> Result<(), Error> {
+        let mut control = self.control();
+        loop {
+            let event = tokio::select! {
+                () = stop.requested() => Event::Stop,
+                command = self.requests.recv() => Event::Command(command),
+                ended = ended(&mut control) => Event::Control(ended),
+                () = tunnel.follow() => Event::Stop,
+            };
+            match event {
+                Event::Stop | Event::Command(None) => {
+                    cancel(control).await;
+                    tracing::info!("agent stops");
+                    tunnel.stop().await;
+                    return Ok(());
+                }
+                Event::Command(Some(Command::Join(membership))) => {
+                    cancel(control).await;
+                    self.agent.change_state(|state| state.membership = Some(*membership));
+                    self.agent.progress.send_replace(Progress::member(false));
+                    control = self.control();
+                }
+                Event::Command(Some(Command::Leave(done))) => {
+                    cancel(control).await;
+                    self.leave().await?;
+                    tunnel = self.restart(tunnel).await?;
+                    control = None;
+                    drop(done);
+                }
+                Event::Control(Ended::Refused(reason)) => {
+                    tracing::warn!(%reason, "not a node of this network");
+                    self.agent.clear_netmap();
+                    self.agent.change_state(|state| state.membership = None);
+                    self.agent.progress.send_replace(Progress::needs_join(Some(reason)));
+                    control = None;
+                }
+                Event::Control(Ended::KeyExpired) => {
+                    tracing::warn!("the node key has ended: registering another");
+                    self.agent.rotate_node_key()?;
+                    self.agent.clear_netmap();
+                    tunnel = self.restart(tunnel).await?;
+                    control = self.control();
+                }
+            }
+        }
+    }
+
+    fn control(&self) -> Option<JoinHandle<Ended>> {
+        let joining = self.agent.membership().is_some();
+        joining.then(|| tokio::spawn(control::run(Arc::clone(&self.agent))))
+    }
+
+    /// Another node key is another device.
+    async fn restart(&self, tunnel: Tunnel) -> Result<Tunnel, Error> {
+        tunnel.stop().await;
+        Ok(Tunnel::start(&self.agent, &self.interface, &self.table).await?)
+    }
+
+    async fn leave(&self) -> Result<(), Error> {
+        match timeout(LOGOUT, control::logout(&self.agent)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "not logged out at the coordinator"),
+            Err(_) => tracing::warn!("not logged out: the coordinator is silent"),
+        }
+        self.agent.wipe()?;
+        self.agent.progress.send_replace(Progress::needs_join(None));
+        tracing::info!("left the network");
+        Ok(())
+    }
+}
+
+async fn ended(control: &mut Option<JoinHandle<Ended>>) -> Ended {
+    match control {
+        Some(task) => match task.await {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "the control client failed");
+                std::process::abort()
+            }
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Stops the control client and waits until it has.
+async fn cancel(control: Option<JoinHandle<Ended>>) {
+    if let Some(task) = control {
+        task.abort();
+        let _ = task.await;
+    }
+}
+
+/// Writes the map to disk soon after it changed.
+async fn keep_map(agent: Arc<Agent>) {
+    let mut maps = agent.netmap.subscribe();
+    while maps.changed().await.is_ok() {
+        tokio::time::sleep(STORE_AFTER).await;
+        maps.mark_unchanged();
+        tokio::task::block_in_place(|| store_map(&agent));
+    }
+}
+
+fn store_map(agent: &Agent) {
+    let netmap = Arc::clone(&agent.netmap.borrow());
+    let stored = match netmap.node {
+        Some(_) => state::store_netmap(&agent.paths, &netmap),
+        None => state::remove_netmap(&agent.paths),
+    };
+    if let Err(error) = stored {
+        tracing::error!(error = &error as &dyn std::error::Error, "the map is not stored");
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -61,7 +61,7 @@ fn approval_is_followed_up_without_the_key() {
 }
 
 #[test]
-fn a_page_the_coordinator_forgot_is_asked_for_anew_with_the_key() {
+fn a_rejection_ends_the_waiting_and_the_next_request_starts_anew() {
     let now = Instant::now();
     let mut registration = registration(Some(KEY));
     send(&mut registration);
@@ -69,14 +69,11 @@ fn a_page_the_coordinator_forgot_is_asked_for_anew_with_the_key() {
     registration.handle_timeout(now + APPROVAL_POLL);
     send(&mut registration);
 
-    registration.handle_response(&refuse("unknown page"), now);
-    assert!(matches!(registration.standing(), Standing::Waiting { .. }));
-    registration.handle_timeout(now + APPROVAL_POLL);
+    registration.handle_response(&refuse("rejected"), now);
+    assert_eq!(registration.standing(), &Standing::Refused { reason: "rejected".to_owned() });
+    registration.handle_timeout(now + RETRY_MAX);
     let request = send(&mut registration);
     assert_eq!((request.followup.as_str(), request.auth_key()), ("", Some(KEY)));
-
-    registration.handle_response(&refuse("key was used"), now);
-    assert_eq!(registration.standing(), &Standing::Refused { reason: "key was used".to_owned() });
 }
 
 #[test]

@@ -1,0 +1,239 @@
+//! What the agent's parts share: keys, membership, map, progress.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
+};
+
+use control_protocol::{
+    key::{DiscoPublic, MachinePrivate, NodePrivate, NodePublic},
+    map::{MapResponse, RegionId},
+};
+use node_agent_core::netmap::Netmap;
+use tokio::sync::watch;
+use wireguard_device::Device;
+
+use crate::{
+    config::{Config, Paths},
+    dns::forward::Forwarder,
+    relay::Home,
+    state::{Membership, State, StateError},
+};
+
+/// How joining and staying goes, as the local API tells it.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Where this device stands.
+    pub state: node_agent_api::State,
+    /// What is wrong and what to do.
+    pub problem: Option<String>,
+    /// A page that says how it gets approved.
+    pub auth_url: Option<String>,
+    /// Whether the map stream is open.
+    pub connected: bool,
+}
+
+impl Progress {
+    /// Not a node of any network, for that reason.
+    #[must_use]
+    pub fn needs_join(problem: Option<String>) -> Self {
+        let state = node_agent_api::State::NeedsJoin;
+        Self { state, problem, auth_url: None, connected: false }
+    }
+
+    /// A node, or about to become one.
+    #[must_use]
+    pub fn member(registered: bool) -> Self {
+        let state = if registered {
+            node_agent_api::State::Running
+        } else {
+            node_agent_api::State::Joining
+        };
+        Self { state, problem: None, auth_url: None, connected: false }
+    }
+}
+
+/// What the coordinator is told about reaching this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Addresses, each with how it was found (the protocol's numbers).
+    pub endpoints: Vec<(SocketAddr, i64)>,
+    /// The relay region that this node waits in.
+    pub home: Option<RegionId>,
+}
+
+/// What the agent's parts share.
+pub struct Agent {
+    /// The settings.
+    pub config: Config,
+    /// Where files lie.
+    pub paths: Paths,
+    /// The resolvers from before.
+    pub forwarder: Arc<Forwarder>,
+    /// The map in force.
+    pub netmap: watch::Sender<Arc<Netmap>>,
+    /// How joining and staying goes.
+    pub progress: watch::Sender<Progress>,
+    /// What the coordinator is told.
+    pub report: watch::Sender<Report>,
+    /// The relay that this node waits at.
+    pub home: watch::Sender<Option<Home>>,
+    state: Mutex<State>,
+    device: RwLock<Weak<Device>>,
+}
+
+impl Agent {
+    /// Puts together what was loaded.
+    #[must_use]
+    pub fn new(config: Config, paths: Paths, state: State, netmap: Netmap) -> Self {
+        let progress = match &state.membership {
+            Some(membership) => Progress::member(membership.registered),
+            None => Progress::needs_join(None),
+        };
+        Self {
+            config,
+            paths,
+            forwarder: Arc::default(),
+            netmap: watch::Sender::new(Arc::new(netmap)),
+            progress: watch::Sender::new(progress),
+            report: watch::Sender::default(),
+            home: watch::Sender::default(),
+            state: Mutex::new(state),
+            device: RwLock::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The coordinator that this device belongs to, or is joining.
+    #[must_use]
+    pub fn membership(&self) -> Option<Membership> {
+        self.state().membership.clone()
+    }
+
+    /// Proves this device to the coordinator.
+    #[must_use]
+    pub fn machine_key(&self) -> MachinePrivate {
+        self.state().machine_key.clone()
+    }
+
+    /// Is this node to its peers.
+    #[must_use]
+    pub fn private_key(&self) -> NodePrivate {
+        self.state().node_key.clone()
+    }
+
+    /// The node key, and the one that it shall replace.
+    #[must_use]
+    pub fn node_keys(&self) -> (NodePublic, Option<NodePublic>) {
+        let state = self.state();
+        (state.node_key.public(), state.old_node_key)
+    }
+
+    /// The public half of the path discovery key.
+    #[must_use]
+    pub fn disco_key(&self) -> DiscoPublic {
+        self.state().disco_key.public()
+    }
+
+    /// The name to ask the coordinator for.
+    #[must_use]
+    pub fn hostname(&self) -> String {
+        let asked = self.membership().and_then(|membership| membership.hostname);
+        asked
+            .or_else(|| self.config.hostname.clone())
+            .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+    }
+
+    /// Changes the state and stores it. A state that cannot be stored is logged and holds until the end.
+    pub fn change_state(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        if let Err(error) = state.store(&self.paths) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the state is not stored");
+        }
+    }
+
+    /// Changes the membership, if there is one, and stores it.
+    pub fn change_membership(&self, change: impl FnOnce(&mut Membership)) {
+        self.change_state(|state| {
+            if let Some(membership) = &mut state.membership {
+                change(membership);
+            }
+        });
+    }
+
+    /// Takes a message of the map stream; returns whether it could be used.
+    pub fn apply_map(&self, message: MapResponse, first: bool) -> bool {
+        let mut netmap = Netmap::clone(&self.netmap.borrow());
+        if first {
+            if let Err(error) = netmap.apply_first(message) {
+                tracing::warn!(%error, "unusable map");
+                return false;
+            }
+        } else {
+            netmap.apply(message);
+        }
+        self.netmap.send_if_modified(|current| {
+            let changed = **current != netmap;
+            if changed {
+                *current = Arc::new(netmap);
+            }
+            changed
+        });
+        true
+    }
+
+    /// Forgets the map: this device is no node any more.
+    pub fn clear_netmap(&self) {
+        self.netmap.send_if_modified(|current| {
+            let changed = **current != Netmap::default();
+            if changed {
+                *current = Arc::default();
+            }
+            changed
+        });
+    }
+
+    /// Makes a new node key that shall replace the current one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system gives no randomness.
+    pub fn rotate_node_key(&self) -> Result<(), StateError> {
+        let node_key = NodePrivate::generate().map_err(StateError::Random)?;
+        self.change_state(|state| {
+            state.old_node_key = Some(state.node_key.public());
+            state.node_key = node_key;
+            if let Some(membership) = &mut state.membership {
+                membership.registered = false;
+            }
+        });
+        Ok(())
+    }
+
+    /// Forgets keys, membership and map.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system gives no randomness for new keys.
+    pub fn wipe(&self) -> Result<(), StateError> {
+        let fresh = State::generate()?;
+        self.change_state(|state| *state = fresh);
+        self.clear_netmap();
+        crate::state::remove_netmap(&self.paths)
+    }
+
+    /// Names the running device, for who asks about paths.
+    pub fn set_device(&self, device: &Arc<Device>) {
+        *self.device.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(device);
+    }
+
+    /// The running device.
+    #[must_use]
+    pub fn device(&self) -> Option<Arc<Device>> {
+        self.device.read().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+}

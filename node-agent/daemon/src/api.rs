@@ -1,0 +1,207 @@
+//! The local API, `docs/protocols/local-api.md`.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Arc,
+};
+
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, State as Ctx, connect_info::Connected, rejection::JsonRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+    serve::IncomingStream,
+};
+use node_agent_api::{JOIN, Join, LEAVE, Problem, STATUS, Status};
+use node_agent_core::invitation::Invitation;
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, oneshot},
+};
+
+use crate::{agent::Agent, state::Membership};
+
+mod status;
+
+/// What the local API asks of the agent.
+#[derive(Debug)]
+pub enum Command {
+    /// Join that network.
+    Join(Box<Membership>),
+    /// Leave the network; the sender is dropped when that is done.
+    Leave(oneshot::Sender<()>),
+}
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Api {
+    /// The agent.
+    pub agent: Arc<Agent>,
+    /// Where commands go.
+    pub commands: mpsc::Sender<Command>,
+}
+
+/// The uid at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    uid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self { uid: stream.io().peer_cred().ok().map(|cred| cred.uid()) }
+    }
+}
+
+/// Binds the socket, for everyone to connect to; creates its directory if it is missing.
+///
+/// # Errors
+///
+/// Fails if that is not possible there.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// Serves the local API until the future is dropped.
+///
+/// # Errors
+///
+/// Fails if the socket fails.
+pub async fn serve(listener: UnixListener, api: Api) -> io::Result<()> {
+    let router = router(api).into_make_service_with_connect_info::<Caller>();
+    axum::serve(listener, router).await
+}
+
+fn router(api: Api) -> Router {
+    Router::new()
+        .route(STATUS, get(status))
+        .route(JOIN, post(join))
+        .route(LEAVE, post(leave))
+        .fallback(|| async { Refused::NotFound })
+        .with_state(api)
+}
+
+async fn status(Ctx(api): Ctx<Api>) -> Json<Status> {
+    Json(status::of(&api.agent))
+}
+
+async fn join(
+    Ctx(api): Ctx<Api>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    body: Result<Json<Join>, JsonRejection>,
+) -> Result<(StatusCode, Json<Status>), Refused> {
+    caller.must_be_root()?;
+    let Json(join) = body.map_err(Refused::Request)?;
+    let membership = membership(&api.agent, join)?;
+    let command = Command::Join(Box::new(membership));
+    api.commands.send(command).await.map_err(|_| Refused::Stopping)?;
+    Ok((StatusCode::ACCEPTED, Json(status::of(&api.agent))))
+}
+
+async fn leave(
+    Ctx(api): Ctx<Api>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+) -> Result<Json<Status>, Refused> {
+    caller.must_be_root()?;
+    let (done, left) = oneshot::channel();
+    api.commands.send(Command::Leave(done)).await.map_err(|_| Refused::Stopping)?;
+    let _ = left.await;
+    Ok(Json(status::of(&api.agent)))
+}
+
+/// What joining would make of this device.
+fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
+    let invitation =
+        Invitation::parse(&join.url).map_err(|error| Refused::Invitation(error.to_string()))?;
+    if let Some(current) = agent.membership().filter(|membership| membership.registered) {
+        let other = invitation.noise_key.is_some_and(|key| current.noise_key != Some(key));
+        return Err(Refused::Joined(if other {
+            format!(
+                "this invitation is for another coordinator than {}, to which this device belongs: run `maru leave` first",
+                current.server_url
+            )
+        } else {
+            format!("this device belongs to {} already: nothing is to be done", current.server_url)
+        }));
+    }
+    let key = join.key.filter(|key| !key.is_empty());
+    if key.is_some() && invitation.auth_key.is_some() {
+        return Err(Refused::Invitation(
+            "the invitation holds a pre-auth key already: leave out the other".to_owned(),
+        ));
+    }
+    Ok(Membership {
+        server_url: invitation.server_url,
+        noise_key: invitation.noise_key,
+        auth_key: invitation.auth_key.or(key),
+        hostname: join.hostname.filter(|name| !name.is_empty()),
+        registered: false,
+    })
+}
+
+impl Caller {
+    fn must_be_root(self) -> Result<(), Refused> {
+        if self.uid == Some(0) { Ok(()) } else { Err(Refused::NotRoot) }
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("only the administrator of this machine can do that: run the command as root")]
+    NotRoot,
+    #[error("the body is not what /v1/join takes: {}", .0.body_text())]
+    Request(JsonRejection),
+    #[error("{0}")]
+    Invitation(String),
+    #[error("{0}")]
+    Joined(String),
+    #[error("there is no such path; see docs/protocols/local-api.md")]
+    NotFound,
+    #[error("the agent is stopping: try again when it runs")]
+    Stopping,
+}
+
+impl Refused {
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotRoot => (StatusCode::FORBIDDEN, "not-root", "not root"),
+            Self::Request(rejection) => (rejection.status(), "request", "unusable request"),
+            Self::Invitation(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invitation", "not an invitation")
+            }
+            Self::Joined(_) => (StatusCode::CONFLICT, "joined", "joined already"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "not found"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "stopping"),
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (status, kind, title) = self.kind();
+        let problem = Problem {
+            kind: format!("urn:maru:problem:{kind}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: self.to_string().replace('\n', " "),
+        };
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem))
+            .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

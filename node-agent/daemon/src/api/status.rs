@@ -1,0 +1,96 @@
+//! What the agent tells about itself.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use node_agent_api::{Coordinator, Gateway, Peer, Relay, SelfNode, State, Status};
+use node_agent_core::netmap::{Netmap, label};
+use wireguard_device::{Path, PeerStats};
+
+use crate::agent::Agent;
+
+/// The agent's status now.
+pub(super) fn of(agent: &Agent) -> Status {
+    let netmap = agent.netmap.borrow().clone();
+    let progress = agent.progress.borrow().clone();
+    let expired = progress.state == State::Running && netmap.is_expired(SystemTime::now());
+    let home = agent.home.borrow().clone();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        state: if expired { State::Expired } else { progress.state },
+        problem: progress.problem,
+        auth_url: progress.auth_url,
+        network: netmap.network().map(str::to_owned),
+        node: node(&netmap),
+        coordinator: agent.membership().map(|membership| Coordinator {
+            url: membership.server_url,
+            noise_public_key: membership.noise_key.map(|key| key.to_string()),
+            connected: progress.connected,
+        }),
+        home_relay: home.map(|home| Relay {
+            region: home.region,
+            name: home.name,
+            connected: home.connected,
+        }),
+        peers: peers(&netmap, &stats(agent)),
+        gateway: netmap.gateway().map(|gateway| Gateway {
+            node: gateway.stable_id,
+            identity: gateway.identity,
+            host: gateway.host,
+            addresses: gateway.addresses,
+        }),
+    }
+}
+
+fn stats(agent: &Agent) -> HashMap<[u8; 32], PeerStats> {
+    let stats = agent.device().map(|device| device.peer_stats()).unwrap_or_default();
+    stats.into_iter().map(|stats| (stats.public_key, stats)).collect()
+}
+
+fn node(netmap: &Netmap) -> Option<SelfNode> {
+    let node = netmap.node.as_ref()?;
+    Some(SelfNode {
+        name: label(&node.name).to_owned(),
+        stable_id: node.stable_id.clone(),
+        addresses: netmap.addresses(),
+        node_key: node.key.to_string(),
+        key_expiry: node.key_expiry.clone(),
+    })
+}
+
+fn peers(netmap: &Netmap, stats: &HashMap<[u8; 32], PeerStats>) -> Vec<Peer> {
+    let mut peers: Vec<Peer> = netmap
+        .peers
+        .values()
+        .map(|node| {
+            let stats = stats.get(node.key.as_bytes());
+            let user = node.tags.is_empty().then(|| netmap.login(node.user)).flatten();
+            Peer {
+                name: label(&node.name).to_owned(),
+                stable_id: node.stable_id.clone(),
+                addresses: node.addresses.iter().map(ipnet::IpNet::addr).collect(),
+                user: user.map(str::to_owned),
+                tags: node.tags.clone(),
+                online: node.online,
+                path: path(stats.map_or(Path::None, |stats| stats.path)),
+                last_handshake_s: stats
+                    .and_then(|stats| stats.last_handshake)
+                    .map(|at| at.elapsed().unwrap_or(Duration::ZERO).as_secs()),
+                rx_bytes: stats.map_or(0, |stats| stats.rx_bytes),
+                tx_bytes: stats.map_or(0, |stats| stats.tx_bytes),
+            }
+        })
+        .collect();
+    peers.sort_by(|a, b| a.name.cmp(&b.name));
+    peers
+}
+
+fn path(path: Path) -> String {
+    match path {
+        Path::Direct(address) => format!("direct {address}"),
+        Path::Relay => "relay".to_owned(),
+        Path::None => "none".to_owned(),
+    }
+}

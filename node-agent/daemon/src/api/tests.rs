@@ -1,0 +1,135 @@
+use node_agent_core::netmap::Netmap;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+};
+
+use super::*;
+use crate::{
+    config::{Config, Paths},
+    state::State,
+};
+
+fn agent(root: &Path) -> Arc<Agent> {
+    let state = State::generate().unwrap();
+    Arc::new(Agent::new(Config::default(), Paths::new(root), state, Netmap::default()))
+}
+
+fn join(url: &str, key: Option<&str>) -> Join {
+    Join { url: url.to_owned(), key: key.map(str::to_owned), hostname: None }
+}
+
+fn invitation(byte: u8) -> String {
+    format!("http://home:8443/join#1.{}.sesame", format!("{byte:02x}").repeat(32))
+}
+
+/// Status line and body of an answer to one request.
+async fn ask(socket: &Path, request: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+fn post(path: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: maru\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+struct Serving {
+    root: tempfile::TempDir,
+    socket: std::path::PathBuf,
+    commands: mpsc::Receiver<Command>,
+}
+
+fn serving() -> Serving {
+    let root = tempfile::tempdir().unwrap();
+    let agent = agent(root.path());
+    let socket = agent.paths.socket();
+    let listener = bind(&socket).unwrap();
+    let (sender, commands) = mpsc::channel(1);
+    tokio::spawn(serve(listener, Api { agent, commands: sender }));
+    Serving { root, socket, commands }
+}
+
+#[tokio::test]
+async fn anyone_may_read_the_status() {
+    let serving = serving();
+    let mode = fs::metadata(&serving.socket).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o666);
+    let request = "GET /v1/status HTTP/1.1\r\nhost: maru\r\nconnection: close\r\n\r\n";
+    let (head, body) = ask(&serving.socket, request).await;
+    assert_eq!(head, "HTTP/1.1 200 OK");
+    let status: Status = serde_json::from_str(&body).unwrap();
+    assert_eq!(status.state, node_agent_api::State::NeedsJoin);
+    drop(serving.root);
+}
+
+#[tokio::test]
+async fn a_wrong_body_is_a_problem_that_says_so() {
+    let mut serving = serving();
+    for (path, body, status, kind) in [
+        ("/v1/join", r#"{"url":"http://a","kye":"x"}"#, "422", "request"),
+        ("/v1/join", "{", "400", "request"),
+        ("/v1/join", r#"{"url":"ftp://a"}"#, "422", "invitation"),
+        ("/v1/other", "{}", "404", "not-found"),
+    ] {
+        let (head, body) = ask(&serving.socket, &post(path, body)).await;
+        let problem: Problem = serde_json::from_str(&body).unwrap();
+        let root = rustix::process::getuid().is_root();
+        let kind = if root || kind == "not-found" { kind } else { "not-root" };
+        assert_eq!(problem.kind, format!("urn:maru:problem:{kind}"));
+        assert!(!root || head.contains(status), "{head}");
+        assert!(!problem.detail.contains('\n'));
+    }
+    assert!(serving.commands.try_recv().is_err(), "nothing was asked of the agent");
+}
+
+#[tokio::test]
+#[ignore = "needs: root"]
+async fn root_may_join_and_the_answer_does_not_wait() {
+    let mut serving = serving();
+    let body = serde_json::to_string(&join(&invitation(1), None)).unwrap();
+    let (head, _) = ask(&serving.socket, &post("/v1/join", &body)).await;
+    assert_eq!(head, "HTTP/1.1 202 Accepted");
+    let Some(Command::Join(membership)) = serving.commands.recv().await else { panic!() };
+    assert_eq!(membership.auth_key.as_deref(), Some("sesame"));
+}
+
+#[test]
+fn only_root_may_change_anything() {
+    assert!(Caller { uid: Some(0) }.must_be_root().is_ok());
+    assert!(Caller { uid: Some(1000) }.must_be_root().is_err());
+    assert!(Caller { uid: None }.must_be_root().is_err());
+}
+
+#[test]
+fn a_device_that_belongs_to_a_network_joins_no_other() {
+    let root = tempfile::tempdir().unwrap();
+    let agent = agent(root.path());
+    let mut current = membership(&agent, join(&invitation(1), None)).unwrap();
+    current.registered = true;
+    agent.change_state(|state| state.membership = Some(current));
+
+    let Err(Refused::Joined(other)) = membership(&agent, join(&invitation(2), None)) else {
+        panic!("the invitation is for another coordinator");
+    };
+    assert!(other.contains("another coordinator"), "{other}");
+    let Err(Refused::Joined(same)) = membership(&agent, join(&invitation(1), None)) else {
+        panic!("the device belongs to it already");
+    };
+    assert!(same.contains("already"), "{same}");
+}
+
+#[test]
+fn one_pre_auth_key_is_enough() {
+    let root = tempfile::tempdir().unwrap();
+    let agent = agent(root.path());
+    let plain = membership(&agent, join("http://home:8443", Some("sesame"))).unwrap();
+    assert_eq!(plain.auth_key.as_deref(), Some("sesame"));
+    assert!(membership(&agent, join(&invitation(1), Some("other"))).is_err());
+}

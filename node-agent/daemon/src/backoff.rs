@@ -1,0 +1,50 @@
+//! Waiting between attempts: longer each time, never in step with other nodes.
+
+use std::time::Duration;
+
+/// Wait after the first failure; doubles with each further one.
+const MIN: Duration = Duration::from_secs(1);
+/// Longest wait.
+const MAX: Duration = Duration::from_secs(30);
+
+/// Counts failures.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// Forgets the failures.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Waits as the failures so far demand, and counts one more.
+    pub async fn wait(&mut self) {
+        let wait = MIN.saturating_mul(2_u32.saturating_pow(self.failures)).min(MAX);
+        self.failures = self.failures.saturating_add(1);
+        tokio::time::sleep(jitter(wait)).await;
+    }
+}
+
+/// Between half of `wait` and all of it.
+#[must_use]
+pub fn jitter(wait: Duration) -> Duration {
+    let mut random = [0; 4];
+    // Without randomness, nodes retry in step: unpleasant, not wrong.
+    let _ = getrandom::fill(&mut random);
+    wait / 2 + (wait / 2).mul_f64(f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_at_least_half_and_at_most_whole() {
+        for _ in 0..100 {
+            let wait = jitter(MAX);
+            assert!(wait >= MAX / 2 && wait <= MAX, "{wait:?}");
+        }
+    }
+}

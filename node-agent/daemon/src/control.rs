@@ -1,0 +1,233 @@
+//! The control client: registers this device and follows the network map.
+//!
+//! ```text
+//!            ┌── lost: wait, longer each time ──┐
+//!            ▼                                  │
+//!   open the channel ──▶ register, if not yet ──▶ follow the map, report endpoints
+//! ```
+//!
+//! Nothing that carries packets waits for this: while the coordinator is away, the map that is
+//! there stays in force.
+
+use std::{sync::Arc, time::Instant};
+
+use control_protocol::{
+    key::MachinePublic,
+    map::{Hostinfo, NetInfo},
+    noise::NoiseError,
+    register::{self, RegisterResponse},
+};
+use control_stream::client::ConnectError;
+use node_agent_api::State;
+use node_agent_core::registration::{self, Action, Registration, Standing};
+
+use crate::{agent::Agent, backoff::Backoff, state::Membership};
+
+pub mod channel;
+mod map;
+
+use channel::{Channel, ChannelError, Reply};
+
+/// Why the control client gave up; the caller decides what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The coordinator turned this device away; the sentence says what to do.
+    Refused(String),
+    /// The node key has ended: another one must be made, and registered in its place.
+    KeyExpired,
+}
+
+/// Why a session ended.
+enum Lost {
+    /// For good.
+    Ended(Ended),
+    /// The coordinator does not know this node any more: register.
+    NotRegistered,
+    /// Something that may pass; the sentence says what.
+    Passing(String),
+}
+
+impl From<ChannelError> for Lost {
+    fn from(error: ChannelError) -> Self {
+        Self::Passing(error.to_string())
+    }
+}
+
+/// Keeps this device registered and its map current. Returns only when that is hopeless.
+pub async fn run(agent: Arc<Agent>) -> Ended {
+    let mut backoff = Backoff::default();
+    loop {
+        let lost = match session(&agent, &mut backoff).await {
+            Lost::Ended(ended) => return ended,
+            Lost::NotRegistered => {
+                tracing::warn!("the coordinator does not know this node: registering again");
+                agent.change_membership(|membership| membership.registered = false);
+                "the coordinator does not know this node".to_owned()
+            }
+            Lost::Passing(reason) => {
+                tracing::info!(%reason, "no connection to the coordinator; trying again");
+                reason
+            }
+        };
+        agent.progress.send_modify(|progress| {
+            progress.connected = false;
+            if progress.state != State::WaitingForApproval {
+                progress.problem = Some(format!("{lost}; trying again"));
+            }
+        });
+        backoff.wait().await;
+    }
+}
+
+/// One connection to the coordinator, from its opening to its end.
+async fn session(agent: &Arc<Agent>, backoff: &mut Backoff) -> Lost {
+    let Some(membership) = agent.membership() else {
+        return Lost::Ended(Ended::Refused("this device is not joining any network".to_owned()));
+    };
+    match open(agent, &membership).await {
+        Ok(channel) => {
+            if !membership.registered
+                && let Err(lost) = register(agent, &channel, &membership).await
+            {
+                return lost;
+            }
+            map::follow(agent, &channel, backoff).await
+        }
+        Err(lost) => lost,
+    }
+}
+
+/// Opens the channel to the coordinator whose key is pinned; pins it at the first contact.
+async fn open(agent: &Agent, membership: &Membership) -> Result<Channel, Lost> {
+    let url = &membership.server_url;
+    let key = match membership.noise_key {
+        Some(key) if membership.registered => key,
+        Some(key) => {
+            let seen = channel::fetch_key(url, &agent.forwarder).await?;
+            if seen != key {
+                return Err(Lost::Ended(Ended::Refused(format!(
+                    "this invitation is for another coordinator than the one at {url}: ask the admin for a new one"
+                ))));
+            }
+            key
+        }
+        None => trust(agent, url).await?,
+    };
+    let machine = agent.machine_key();
+    match Channel::open(url, &machine, key, &agent.forwarder).await {
+        Err(ChannelError::Connect(ConnectError::Noise(NoiseError::Handshake))) => {
+            Err(Lost::Passing(format!(
+                "the coordinator at {url} is not the one that this device belongs to (its key is another)"
+            )))
+        }
+        other => Ok(other?),
+    }
+}
+
+async fn trust(agent: &Agent, url: &str) -> Result<MachinePublic, Lost> {
+    let key = channel::fetch_key(url, &agent.forwarder).await?;
+    tracing::warn!(%key, url, "trusting the coordinator's key at first use, and only it from now on");
+    agent.change_membership(|membership| membership.noise_key = Some(key));
+    Ok(key)
+}
+
+/// Registers the node key: at once, or as soon as the administrator approves.
+async fn register(agent: &Agent, channel: &Channel, membership: &Membership) -> Result<(), Lost> {
+    let (node_key, old_node_key) = agent.node_keys();
+    let hostinfo = hostinfo(agent);
+    let auth_key = membership.auth_key.clone();
+    let mut registration = Registration::new(node_key, old_node_key, auth_key, hostinfo);
+    loop {
+        if let Some(Action::SendRegister(request)) = registration.poll_action() {
+            let Reply { status, body } =
+                channel.post(register::PATH, &*request, register::MAX_LEN).await?;
+            if status != 200 {
+                return Err(Lost::Passing(format!(
+                    "the coordinator answered with status {status}"
+                )));
+            }
+            let response: RegisterResponse = serde_json::from_slice(&body).map_err(|_| {
+                Lost::Passing("the coordinator's answer is not readable".to_owned())
+            })?;
+            registration.handle_response(&response, Instant::now());
+            if settle(agent, registration.standing())? {
+                return Ok(());
+            }
+        }
+        if let Some(at) = registration.poll_timeout() {
+            tokio::time::sleep_until(at.into()).await;
+        }
+        registration.handle_timeout(Instant::now());
+    }
+}
+
+/// Records where the registration stands; returns whether it is done.
+fn settle(agent: &Agent, standing: &Standing) -> Result<bool, Lost> {
+    match standing {
+        Standing::Registered => {
+            tracing::info!("registered");
+            agent.change_state(|state| {
+                state.old_node_key = None;
+                if let Some(membership) = &mut state.membership {
+                    membership.registered = true;
+                    membership.auth_key = None;
+                }
+            });
+            Ok(true)
+        }
+        Standing::Waiting { auth_url } => {
+            // The coordinator's word, not its silence: this device is no node.
+            agent.clear_netmap();
+            agent.progress.send_if_modified(|progress| {
+                let changed = progress.state != State::WaitingForApproval;
+                progress.state = State::WaitingForApproval;
+                progress.problem = None;
+                progress.auth_url.clone_from(auth_url);
+                if changed {
+                    tracing::info!("waiting for the administrator's approval");
+                }
+                true
+            });
+            Ok(false)
+        }
+        Standing::KeyExpired => Err(Lost::Ended(Ended::KeyExpired)),
+        Standing::Refused { reason } => Err(Lost::Ended(Ended::Refused(format!(
+            "the coordinator turned this device away: {reason}"
+        )))),
+        Standing::Unknown => Ok(false),
+    }
+}
+
+/// Logs this node out, so that its key is spent.
+///
+/// # Errors
+///
+/// Fails if the coordinator cannot be reached.
+pub async fn logout(agent: &Agent) -> Result<(), ChannelError> {
+    let Some(Membership { server_url, noise_key: Some(key), registered: true, .. }) =
+        agent.membership()
+    else {
+        return Ok(());
+    };
+    let channel = Channel::open(&server_url, &agent.machine_key(), key, &agent.forwarder).await?;
+    let (node_key, _) = agent.node_keys();
+    let request = registration::logout(node_key);
+    channel.post(register::PATH, &request, register::MAX_LEN).await.map(drop)
+}
+
+/// What this node says of itself.
+fn hostinfo(agent: &Agent) -> Hostinfo {
+    let report = agent.report.borrow();
+    let net_info =
+        report.home.map(|preferred_derp| NetInfo { preferred_derp, ..NetInfo::default() });
+    Hostinfo {
+        ipn_version: env!("CARGO_PKG_VERSION").to_owned(),
+        os: "linux".to_owned(),
+        app: "maru".to_owned(),
+        hostname: agent.hostname(),
+        machine: std::env::consts::ARCH.to_owned(),
+        no_logs_no_support: true,
+        net_info,
+        ..Hostinfo::default()
+    }
+}

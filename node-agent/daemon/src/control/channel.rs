@@ -1,0 +1,222 @@
+//! One connection to the coordinator: HTTP/2 inside the Noise channel inside TCP.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use control_protocol::{
+    CAPABILITY_VERSION,
+    key::{MachinePrivate, MachinePublic},
+    key_response::{self, KeyResponse},
+};
+use control_stream::client::{Connect, ConnectError, connect};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+
+use crate::dns::forward::Forwarder;
+
+/// How long connecting, and each short request, may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a silent connection is asked for a sign of life, and how long it has for it.
+const PING: Duration = Duration::from_secs(20);
+
+/// The coordinator cannot be talked to now.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// Its name has no address.
+    #[error("the coordinator's name in {url} has no address: {source}")]
+    Name {
+        /// The coordinator's address.
+        url: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It cannot be reached.
+    #[error("the coordinator at {url} cannot be reached: {source}")]
+    Dial {
+        /// The coordinator's address.
+        url: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What answers is no coordinator.
+    #[error("what answers at {0} is no coordinator")]
+    Stranger(String),
+    /// No Noise channel came about.
+    #[error("the coordinator's channel cannot be opened: {0}")]
+    Connect(#[source] ConnectError),
+    /// The connection ended.
+    #[error("the connection to the coordinator ended")]
+    Http(#[source] hyper::Error),
+    /// A request cannot be written, or its answer is too long or cut off.
+    #[error("the coordinator's answer is unusable")]
+    Answer,
+    /// It is silent.
+    #[error("the coordinator does not answer")]
+    Silent,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// All of it.
+    pub body: Bytes,
+}
+
+/// An open channel. Dropping it closes the connection.
+pub struct Channel {
+    sender: http2::SendRequest<Full<Bytes>>,
+    authority: String,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Channel {
+    /// Opens a channel to the coordinator that has the key `server`.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChannelError`].
+    pub async fn open(
+        url: &str,
+        machine: &MachinePrivate,
+        server: MachinePublic,
+        forwarder: &Forwarder,
+    ) -> Result<Self, ChannelError> {
+        let tcp = dial(url, forwarder).await?;
+        let host = authority(url);
+        let version = u16::try_from(CAPABILITY_VERSION).unwrap_or(u16::MAX);
+        let options = Connect { host, machine, server, version, timeout: PATIENCE };
+        let noise = connect(tcp, &options).await.map_err(ChannelError::Connect)?;
+        let handshake = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .keep_alive_while_idle(true)
+            .handshake(TokioIo::new(noise));
+        let (sender, connection) = timeout(PATIENCE, handshake)
+            .await
+            .map_err(|_| ChannelError::Silent)?
+            .map_err(ChannelError::Http)?;
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "channel ended");
+            }
+        });
+        Ok(Self { sender, authority: host.to_owned(), driver })
+    }
+
+    /// Sends a request whose answer may be held back for long, and reads all of the answer.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the connection ends, or the answer is longer than `limit` bytes.
+    pub async fn post(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        limit: usize,
+    ) -> Result<Reply, ChannelError> {
+        let response = self.start(path, body).await?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), limit).collect().await;
+        let body = body.map_err(|_| ChannelError::Answer)?.to_bytes();
+        Ok(Reply { status, body })
+    }
+
+    /// Sends a request and returns its answer's head with the body still to come.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the connection ends.
+    pub async fn start(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Response<Incoming>, ChannelError> {
+        let body = serde_json::to_vec(body).map_err(|_| ChannelError::Answer)?;
+        let request = Request::post(format!("http://{}{path}", self.authority))
+            .header(hyper::header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|_| ChannelError::Answer)?;
+        let mut sender = self.sender.clone();
+        sender.ready().await.map_err(ChannelError::Http)?;
+        sender.send_request(request).await.map_err(ChannelError::Http)
+    }
+}
+
+/// Asks the coordinator for its Noise key, over plain HTTP: whoever is in between can lie.
+///
+/// # Errors
+///
+/// Fails if it cannot be reached, or what answers is no coordinator.
+pub async fn fetch_key(url: &str, forwarder: &Forwarder) -> Result<MachinePublic, ChannelError> {
+    let tcp = dial(url, forwarder).await?;
+    let asked = timeout(PATIENCE, ask_key(tcp, authority(url))).await;
+    let body = asked.map_err(|_| ChannelError::Silent)?;
+    let stranger = || ChannelError::Stranger(url.to_owned());
+    let response: KeyResponse =
+        body.and_then(|body| serde_json::from_slice(&body).ok()).ok_or_else(stranger)?;
+    if response.public_key.is_zero() { Err(stranger()) } else { Ok(response.public_key) }
+}
+
+async fn ask_key(tcp: TcpStream, host: &str) -> Option<Bytes> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.ok()?;
+    let request = Request::get(format!("{}?v={CAPABILITY_VERSION}", key_response::PATH))
+        .header(hyper::header::HOST, host)
+        .body(Full::<Bytes>::default())
+        .ok()?;
+    let answer = async {
+        let response = sender.send_request(request).await.ok()?;
+        if !response.status().is_success() {
+            return None;
+        }
+        let body = Limited::new(response.into_body(), key_response::MAX_LEN);
+        Some(body.collect().await.ok()?.to_bytes())
+    };
+    let driver = tokio::spawn(connection);
+    let answer = answer.await;
+    driver.abort();
+    answer
+}
+
+/// Host and port in `http://HOST:PORT`, as [`node_agent_core::invitation`] made it.
+fn authority(url: &str) -> &str {
+    url.strip_prefix("http://").unwrap_or(url)
+}
+
+async fn dial(url: &str, forwarder: &Forwarder) -> Result<TcpStream, ChannelError> {
+    let authority = authority(url);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(80)),
+        _ => (authority, 80),
+    };
+    let name = |source| ChannelError::Name { url: url.to_owned(), source };
+    let failed = |source| ChannelError::Dial { url: url.to_owned(), source };
+    let addresses = forwarder.lookup(host).await.map_err(name)?;
+    let mut last = std::io::ErrorKind::NotFound.into();
+    for address in addresses {
+        match timeout(PATIENCE, TcpStream::connect(SocketAddr::new(address, port))).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(failed)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = std::io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failed(last))
+}

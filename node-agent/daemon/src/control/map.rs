@@ -1,0 +1,193 @@
+//! The map stream, and what this node reports meanwhile.
+
+use std::{io::Read as _, sync::Arc, time::Duration};
+
+use control_protocol::{
+    CAPABILITY_VERSION, frame,
+    map::{self, MapRequest, MapResponse},
+};
+use http_body_util::BodyExt as _;
+use hyper::{Response, body::Incoming};
+use node_agent_api::State;
+use tokio::{sync::Notify, time::timeout};
+
+use super::{Channel, Ended, Lost, hostinfo};
+use crate::{agent::Agent, backoff::Backoff};
+
+/// How long the stream may be silent (the Go client's limit); the coordinator keeps it alive.
+const WATCHDOG: Duration = Duration::from_secs(120);
+/// How long a short request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest map, decompressed.
+const MAX_MAP: u64 = frame::MAX_BODY_LEN as u64;
+/// Largest zstd window: 2^26 bytes.
+const WINDOW_LOG_MAX: u32 = 26;
+
+/// Follows the map until the stream ends.
+pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel, backoff: &mut Backoff) -> Lost {
+    let request = MapRequest {
+        compress: map::ZSTD.to_owned(),
+        keep_alive: true,
+        stream: true,
+        ..request(agent)
+    };
+    let response = match timeout(PATIENCE, channel.start(map::PATH, &request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return error.into(),
+        Err(_) => return Lost::Passing("the coordinator does not answer".to_owned()),
+    };
+    match response.status().as_u16() {
+        200 => {}
+        // Not this machine's node, removed, or its key has ended: registering tells which.
+        401 | 403 | 404 => return Lost::NotRegistered,
+        status => return Lost::Passing(format!("the coordinator answered with status {status}")),
+    }
+    let started = Notify::new();
+    tokio::select! {
+        lost = read(agent, response, backoff, &started) => lost,
+        lost = report(agent, channel, &started) => lost,
+    }
+}
+
+async fn read(
+    agent: &Agent,
+    response: Response<Incoming>,
+    backoff: &mut Backoff,
+    started: &Notify,
+) -> Lost {
+    let mut body = response.into_body();
+    let mut decoder = frame::Decoder::new(frame::MAX_BODY_LEN);
+    let mut first = true;
+    loop {
+        let piece = match timeout(WATCHDOG, body.frame()).await {
+            Ok(Some(Ok(piece))) => piece,
+            Ok(Some(Err(_)) | None) => {
+                return Lost::Passing("the coordinator closed the map stream".to_owned());
+            }
+            Err(_) => return Lost::Passing("the coordinator fell silent".to_owned()),
+        };
+        let Ok(data) = piece.into_data() else { continue };
+        decoder.handle_bytes(&data);
+        loop {
+            let message = match decoder.poll_body() {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(error) => return Lost::Passing(error.to_string()),
+            };
+            let Some(message) = decode(&message) else {
+                return Lost::Passing("a map of the coordinator is not readable".to_owned());
+            };
+            if message.keep_alive {
+                continue;
+            }
+            if !agent.apply_map(message, first) {
+                return Lost::Passing("the coordinator's first map lacks this node".to_owned());
+            }
+            if std::mem::take(&mut first) {
+                backoff.reset();
+                started.notify_one();
+            }
+            if let Some(lost) = stand(agent) {
+                return lost;
+            }
+        }
+    }
+}
+
+/// Reads one message: zstd, then JSON. `None` if it is neither, or too long.
+fn decode(message: &[u8]) -> Option<MapResponse> {
+    let mut decoder = zstd::Decoder::new(message).ok()?;
+    decoder.window_log_max(WINDOW_LOG_MAX).ok()?;
+    let mut json = Vec::new();
+    decoder.take(MAX_MAP).read_to_end(&mut json).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+/// Records what the map says about this node's own standing.
+fn stand(agent: &Agent) -> Option<Lost> {
+    let netmap = agent.netmap.borrow().clone();
+    let node = netmap.node.as_ref()?;
+    if node.expired || netmap.is_expired(std::time::SystemTime::now()) {
+        return Some(Lost::Ended(Ended::KeyExpired));
+    }
+    let state = if node.machine_authorized { State::Running } else { State::WaitingForApproval };
+    agent.progress.send_if_modified(|progress| {
+        let changed = progress.state != state || !progress.connected;
+        if changed {
+            tracing::info!(state = state.name(), "connected to the coordinator");
+        }
+        progress.state = state;
+        progress.connected = true;
+        progress.auth_url = None;
+        progress.problem = netmap.health.first().cloned();
+        changed
+    });
+    None
+}
+
+/// Tells the coordinator where this node can be reached, now and whenever that changes.
+async fn report(agent: &Agent, channel: &Channel, started: &Notify) -> Lost {
+    started.notified().await;
+    let mut changes = agent.report.subscribe();
+    loop {
+        changes.mark_unchanged();
+        let request = MapRequest { omit_peers: true, ..request(agent) };
+        let sent = channel.post(map::PATH, &request, map::MAX_REQUEST_LEN);
+        match timeout(PATIENCE, sent).await {
+            Ok(Ok(reply)) if reply.status == 200 => {}
+            Ok(Ok(reply)) if matches!(reply.status, 401 | 403 | 404) => return Lost::NotRegistered,
+            Ok(Ok(reply)) => tracing::warn!(status = reply.status, "endpoints were not taken"),
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return Lost::Passing("the coordinator does not answer".to_owned()),
+        }
+        if changes.changed().await.is_err() {
+            return Lost::Passing("the agent stops".to_owned());
+        }
+    }
+}
+
+fn request(agent: &Agent) -> MapRequest {
+    let (node_key, _) = agent.node_keys();
+    let (endpoints, endpoint_types) = agent.report.borrow().endpoints.iter().copied().unzip();
+    MapRequest {
+        version: CAPABILITY_VERSION,
+        node_key,
+        disco_key: agent.disco_key(),
+        hostinfo: Some(hostinfo(agent)),
+        endpoints,
+        endpoint_types,
+        ..MapRequest::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_json_in_zstd() {
+        let json = br#"{"KeepAlive":true,"Unknown":1}"#;
+        let message = zstd::bulk::compress(json, 1).unwrap();
+        assert!(decode(&message).unwrap().keep_alive);
+        assert_eq!(decode(json), None);
+        assert_eq!(decode(&message[..message.len() - 1]), None);
+    }
+
+    #[test]
+    fn a_bomb_is_not_unpacked() {
+        let zeros = std::io::repeat(b' ').take(MAX_MAP + 1024);
+        let bomb = zstd::stream::encode_all(zeros, 1).unwrap();
+        assert!(bomb.len() < 64 * 1024);
+        assert_eq!(decode(&bomb), None);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_messages_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = decode(&bytes);
+            let _ = decode(&zstd::bulk::compress(&bytes, 1).unwrap());
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The resolver at 100.100.100.100: the network's names here, all others by the previous resolvers.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use node_agent_core::names::{Answer, RESOLVER, Transport, Zone, is_mesh};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+pub mod forward;
+pub mod resolv_conf;
+
+use forward::Forwarder;
+
+/// Port of DNS.
+const PORT: u16 = 53;
+/// Queries and streams in work at once; more are dropped, and asked again by who needs them.
+const MAX_AT_ONCE: usize = 256;
+/// How long a stream may stay silent.
+const TCP_IDLE: Duration = Duration::from_secs(10);
+/// Longest query over UDP that is read.
+const MAX_QUERY: usize = 4096;
+
+/// Resolver errors.
+#[derive(Debug, thiserror::Error)]
+pub enum DnsError {
+    /// The address cannot be bound.
+    #[error(
+        "cannot listen on {RESOLVER}:53 (another resolver or Maru instance has it; set dns = \"off\" in agent.toml)"
+    )]
+    Bind(#[source] std::io::Error),
+}
+
+/// The running resolver; dropping it stops it.
+#[derive(Debug)]
+pub struct Resolver {
+    _tasks: JoinSet<()>,
+}
+
+/// What every query needs.
+#[derive(Clone)]
+struct Context {
+    zone: watch::Receiver<Arc<Zone>>,
+    forwarder: Arc<Forwarder>,
+    limit: Arc<Semaphore>,
+}
+
+impl Resolver {
+    /// Starts answering; the address must be on an interface.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the address cannot be bound.
+    pub async fn start(
+        zone: watch::Receiver<Arc<Zone>>,
+        forwarder: Arc<Forwarder>,
+    ) -> Result<Self, DnsError> {
+        let address = SocketAddr::from((RESOLVER, PORT));
+        let udp = UdpSocket::bind(address).await.map_err(DnsError::Bind)?;
+        let tcp = TcpListener::bind(address).await.map_err(DnsError::Bind)?;
+        let limit = Arc::new(Semaphore::new(MAX_AT_ONCE));
+        let context = Context { zone, forwarder, limit };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve_udp(Arc::new(udp), context.clone()));
+        tasks.spawn(serve_tcp(tcp, context));
+        Ok(Self { _tasks: tasks })
+    }
+}
+
+impl Context {
+    /// The answer to one query; `None` if there is none to give.
+    async fn resolve(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
+        let zone = Arc::clone(&self.zone.borrow());
+        match zone.answer(packet, transport) {
+            Answer::Reply(answer) => Some(answer),
+            Answer::Forward => Some(self.forwarder.forward(packet, transport).await),
+            Answer::Drop => None,
+        }
+    }
+}
+
+/// Whether this machine, or a container on it, is asking: never a peer, never the internet.
+fn may_ask(from: IpAddr) -> bool {
+    match from {
+        IpAddr::V4(v4) => v4 == RESOLVER || v4.is_loopback() || (v4.is_private() && !is_mesh(from)),
+        IpAddr::V6(_) => false,
+    }
+}
+
+async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
+    let mut tasks = JoinSet::new();
+    let mut buffer = [0; MAX_QUERY];
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let Ok((len, from)) = socket.recv_from(&mut buffer).await else {
+            // The ICMP error of an earlier answer: the socket itself goes on.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let Ok(permit) = Arc::clone(&context.limit).try_acquire_owned() else {
+            continue;
+        };
+        if !may_ask(from.ip()) {
+            continue;
+        }
+        let (socket, context) = (Arc::clone(&socket), context.clone());
+        let packet = buffer[..len].to_vec();
+        tasks.spawn(async move {
+            if let Some(answer) = context.resolve(&packet, Transport::Udp).await {
+                let _ = socket.send_to(&answer, from).await;
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, context: Context) {
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let Ok((stream, from)) = listener.accept().await else {
+            // Out of file descriptors, most likely: leave them time.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let Ok(permit) = Arc::clone(&context.limit).try_acquire_owned() else {
+            continue;
+        };
+        if !may_ask(from.ip()) {
+            continue;
+        }
+        let context = context.clone();
+        tasks.spawn(async move {
+            let _ = serve_stream(stream, &context).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Answers the queries of one stream in their order (RFC 7766 allows it).
+async fn serve_stream(mut stream: TcpStream, context: &Context) -> std::io::Result<()> {
+    loop {
+        let Some(packet) = timeout(TCP_IDLE, read_message(&mut stream)).await?? else {
+            return Ok(());
+        };
+        let Some(answer) = context.resolve(&packet, Transport::Tcp).await else {
+            return Ok(());
+        };
+        timeout(TCP_IDLE, write_message(&mut stream, &answer)).await??;
+    }
+}
+
+/// Reads one message of a stream; `None` at its end.
+async fn read_message(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
+    let mut len = [0; 2];
+    match stream.read_exact(&mut len).await {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    };
+    let mut packet = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut packet).await?;
+    Ok(Some(packet))
+}
+
+async fn write_message(stream: &mut TcpStream, packet: &[u8]) -> std::io::Result<()> {
+    let len = u16::try_from(packet.len()).map_err(std::io::Error::other)?;
+    stream.write_all(&[&len.to_be_bytes(), packet].concat()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_and_strangers_do_not_ask() {
+        for (from, may) in [
+            ("100.100.100.100", true),
+            ("127.0.0.1", true),
+            ("10.88.0.2", true),
+            ("100.64.0.2", false),
+            ("192.0.2.1", false),
+            ("fd7a:115c:a1e0::2", false),
+        ] {
+            assert_eq!(may_ask(from.parse().unwrap()), may, "{from}");
+        }
+    }
+}

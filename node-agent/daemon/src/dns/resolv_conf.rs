@@ -1,0 +1,244 @@
+//! `/etc/resolv.conf`: pointed at the agent while it runs, and back.
+//!
+//! The file is written in place: it may be a mount of its own, which cannot be renamed over.
+//! The original is kept in the state directory first, so that a crash is undone by the next
+//! start. Whoever else writes the file meanwhile wins: what is not ours is not restored over.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use node_agent_core::names::RESOLVER;
+
+use crate::state;
+
+/// First line of a file that is ours.
+const MARK: &str = "# Written by maru-agent; restored when it stops.";
+/// Stands in the backup for a file that was not there.
+const ABSENT: &str = "# maru-agent: there was no file\n";
+/// Longest file that is taken for a resolver configuration.
+const MAX_LEN: u64 = 64 * 1024;
+
+/// The system's resolver configuration.
+#[derive(Debug)]
+pub struct ResolvConf {
+    path: PathBuf,
+    backup: PathBuf,
+}
+
+/// Restores the original.
+impl Drop for ResolvConf {
+    fn drop(&mut self) {
+        if let Err(error) = self.restore() {
+            let path = self.path.display();
+            tracing::error!(%error, "cannot restore {path}; it is kept in {}", self.backup.display());
+        }
+    }
+}
+
+impl ResolvConf {
+    /// Takes charge of `path`; undoes what a crash left. Changes nothing else yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a backup is there and cannot be restored.
+    pub fn open(path: &Path, backup: &Path) -> io::Result<Self> {
+        let this = Self { path: path.to_owned(), backup: backup.to_owned() };
+        this.restore()?;
+        Ok(this)
+    }
+
+    /// The resolvers that the system had before.
+    #[must_use]
+    pub fn previous(&self) -> Vec<IpAddr> {
+        let text = read(&self.backup).or_else(|| read(&self.path)).unwrap_or_default();
+        nameservers(&text)
+    }
+
+    /// Points the file at the agent, with `network` as the first search domain. Repeating it is
+    /// safe, and takes what someone else wrote meanwhile as the original.
+    ///
+    /// Returns whether it is pointed: a symbolic link (to a resolver's own file) is left alone.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the original cannot be kept, or the file cannot be written.
+    pub fn take(&self, network: &str) -> io::Result<bool> {
+        let current = match fs::symlink_metadata(&self.path) {
+            Ok(meta) if !meta.is_file() || meta.len() > MAX_LEN => return Ok(false),
+            Ok(_) => Some(fs::read_to_string(&self.path)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let ours = current.as_deref().is_some_and(|text| text.starts_with(MARK));
+        if !ours {
+            let original = current.as_deref().unwrap_or(ABSENT);
+            state::write(&self.backup, original.as_bytes())?;
+        }
+        let original = read(&self.backup).unwrap_or_default();
+        let wanted = render(&original, network);
+        if current.as_deref() != Some(wanted.as_str()) {
+            write_in_place(&self.path, &wanted)?;
+        }
+        Ok(true)
+    }
+
+    /// Puts the original back, if the file is still ours.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be written; the backup then stays.
+    pub fn restore(&self) -> io::Result<()> {
+        let Some(original) = read(&self.backup) else {
+            return Ok(());
+        };
+        let ours = read(&self.path).is_some_and(|text| text.starts_with(MARK));
+        if ours && original == ABSENT {
+            // A mount cannot be removed; an empty file means the same to the C library.
+            fs::remove_file(&self.path).or_else(|_| write_in_place(&self.path, ""))?;
+        } else if ours {
+            write_in_place(&self.path, &original)?;
+        }
+        fs::remove_file(&self.backup)
+    }
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn nameservers(text: &str) -> Vec<IpAddr> {
+    let servers = values(text, "nameserver").filter_map(|value| {
+        // A zone (`fe80::1%eth0`) is not understood; such a server is left out.
+        value.split_whitespace().next()?.parse().ok()
+    });
+    servers.filter(|address| *address != IpAddr::V4(RESOLVER)).collect()
+}
+
+fn values<'a>(text: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| {
+        let rest = line.trim_start().strip_prefix(keyword)?;
+        rest.starts_with([' ', '\t']).then(|| rest.trim())
+    })
+}
+
+fn render(original: &str, network: &str) -> String {
+    let search = values(original, "search").chain(values(original, "domain")).last();
+    let options = values(original, "options").last();
+    let mut text = format!("{MARK}\nnameserver {RESOLVER}\n");
+    let domains: Vec<&str> = [network]
+        .into_iter()
+        .chain(search.unwrap_or_default().split_whitespace())
+        .filter(|domain| !domain.is_empty())
+        .collect();
+    if !domains.is_empty() {
+        text.push_str(&format!("search {}\n", domains.join(" ")));
+    }
+    if let Some(options) = options {
+        text.push_str(&format!("options {options}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGINAL: &str =
+        "nameserver 192.0.2.53\nnameserver\t2001:db8::53\nsearch lan\noptions edns0\n";
+
+    struct Place {
+        _dir: tempfile::TempDir,
+        path: PathBuf,
+        backup: PathBuf,
+    }
+
+    fn place(original: Option<&str>) -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, backup) = (dir.path().join("resolv.conf"), dir.path().join("state/backup"));
+        if let Some(text) = original {
+            fs::write(&path, text).unwrap();
+        }
+        Place { _dir: dir, path, backup }
+    }
+
+    #[test]
+    fn the_file_points_here_and_back() {
+        let place = place(Some(ORIGINAL));
+        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        assert!(conf.take("maru.internal").unwrap());
+        assert!(conf.take("maru.internal").unwrap());
+        let text = read(&place.path).unwrap();
+        assert!(text.contains("nameserver 100.100.100.100\nsearch maru.internal lan\n"), "{text}");
+        assert!(text.contains("options edns0"));
+        assert_eq!(conf.previous().len(), 2);
+        drop(conf);
+        assert_eq!(read(&place.path).unwrap(), ORIGINAL);
+        assert!(!place.backup.exists());
+    }
+
+    #[test]
+    fn a_crash_is_undone_by_the_next_start() {
+        let place = place(Some(ORIGINAL));
+        let crashed = ResolvConf::open(&place.path, &place.backup).unwrap();
+        crashed.take("maru.internal").unwrap();
+        std::mem::forget(crashed);
+        let next = ResolvConf::open(&place.path, &place.backup).unwrap();
+        assert_eq!(read(&place.path).unwrap(), ORIGINAL);
+        assert_eq!(next.previous()[0], "192.0.2.53".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn what_someone_else_wrote_meanwhile_stays() {
+        let place = place(Some(ORIGINAL));
+        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        conf.take("maru.internal").unwrap();
+        fs::write(&place.path, "nameserver 198.51.100.53\n").unwrap();
+        drop(conf);
+        assert_eq!(read(&place.path).unwrap(), "nameserver 198.51.100.53\n");
+    }
+
+    #[test]
+    fn a_new_original_is_taken_over_while_running() {
+        let place = place(Some(ORIGINAL));
+        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        conf.take("maru.internal").unwrap();
+        fs::write(&place.path, "nameserver 198.51.100.53\n").unwrap();
+        conf.take("maru.internal").unwrap();
+        assert_eq!(conf.previous(), ["198.51.100.53".parse::<IpAddr>().unwrap()]);
+        drop(conf);
+        assert_eq!(read(&place.path).unwrap(), "nameserver 198.51.100.53\n");
+    }
+
+    #[test]
+    fn a_missing_file_is_missing_again_and_a_link_is_left_alone() {
+        let place = place(None);
+        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        assert!(conf.take("maru.internal").unwrap());
+        assert!(place.path.exists());
+        drop(conf);
+        assert!(!place.path.exists());
+
+        let target = place.path.with_extension("stub");
+        fs::write(&target, ORIGINAL).unwrap();
+        std::os::unix::fs::symlink(&target, &place.path).unwrap();
+        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        assert!(!conf.take("maru.internal").unwrap());
+        assert_eq!(read(&target).unwrap(), ORIGINAL);
+        assert_eq!(conf.previous().len(), 2);
+    }
+
+    #[test]
+    fn the_agent_never_forwards_to_itself() {
+        assert!(nameservers("nameserver 100.100.100.100\n#nameserver 192.0.2.1\n").is_empty());
+    }
+}

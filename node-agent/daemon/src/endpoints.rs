@@ -1,0 +1,207 @@
+//! Where this node can be reached: its own addresses, configured ones, and what STUN sees.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use control_protocol::map::{DerpMap, DerpNode};
+use derp::stun;
+use tokio::{sync::mpsc, time::timeout};
+use wireguard_device::{Device, LocalPorts};
+
+use crate::{
+    agent::{Agent, Report},
+    link::Link,
+    tunnel::Foreign,
+};
+
+/// How often all is looked at again; keeps a NAT's mapping alive as well.
+const ROUND: Duration = Duration::from_secs(25);
+/// How long answers of STUN are waited for.
+const STUN_WAIT: Duration = Duration::from_secs(1);
+/// How many rounds a STUN answer stands without another.
+const STUN_ROUNDS: u32 = 3;
+/// Regions that are asked in one round.
+const STUN_REGIONS: usize = 3;
+/// Endpoints that are reported.
+const MAX: usize = 16;
+
+/// The protocol's numbers for how an endpoint was found.
+const LOCAL: i64 = 1;
+const STUN: i64 = 2;
+const CONFIGURED: i64 = 5;
+
+/// What finding endpoints needs.
+pub struct Place {
+    /// The agent.
+    pub agent: Arc<Agent>,
+    /// Sends from the sockets whose endpoints are sought.
+    pub device: Weak<Device>,
+    /// Lists this machine's addresses.
+    pub link: Arc<Link>,
+}
+
+/// Keeps [`Agent::report`] current.
+pub async fn run(place: Place, mut answers: mpsc::Receiver<Foreign>) {
+    let mut home = place.agent.home.subscribe();
+    let mut maps = place.agent.netmap.subscribe();
+    let mut mapped = Mapped::default();
+    loop {
+        let relays = maps.borrow_and_update().relays.clone();
+        home.mark_unchanged();
+        let seen = place.ask(&relays, &mut answers).await;
+        mapped.note(seen);
+        place.report(&mapped).await;
+        tokio::select! {
+            () = tokio::time::sleep(ROUND) => {}
+            _ = home.changed() => {}
+            () = async { while maps.changed().await.is_ok() && maps.borrow_and_update().relays == relays {} } => {}
+        }
+    }
+}
+
+/// What STUN saw lately.
+#[derive(Debug, Default)]
+struct Mapped {
+    addresses: Vec<SocketAddr>,
+    rounds: u32,
+}
+
+impl Mapped {
+    /// One lost datagram takes no endpoint away.
+    fn note(&mut self, seen: Vec<SocketAddr>) {
+        self.rounds = if seen.is_empty() { self.rounds + 1 } else { 0 };
+        if !seen.is_empty() || self.rounds >= STUN_ROUNDS {
+            self.addresses = seen;
+        }
+    }
+}
+
+impl Place {
+    async fn report(&self, mapped: &Mapped) {
+        let Some(ports) = self.device.upgrade().map(|device| device.local_ports()) else { return };
+        let local = self.link.machine_addresses().await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "no local endpoints");
+            Vec::new()
+        });
+        let home = self.agent.home.borrow().as_ref().map(|home| home.region);
+        let endpoints = collect(&local, ports, &mapped.addresses, &self.agent.config.endpoints);
+        let report = Report { endpoints, home };
+        self.agent.report.send_if_modified(|current| {
+            let changed = *current != report;
+            if changed {
+                tracing::debug!(?report, "endpoints changed");
+                *current = report;
+            }
+            changed
+        });
+    }
+
+    /// Asks the relays which address they see; at most one answer per address family counts.
+    async fn ask(
+        &self,
+        relays: &DerpMap,
+        answers: &mut mpsc::Receiver<Foreign>,
+    ) -> Vec<SocketAddr> {
+        while answers.try_recv().is_ok() {}
+        let mut asked = HashMap::new();
+        for node in relays.regions.values().take(STUN_REGIONS).filter_map(|r| r.nodes.first()) {
+            for address in self.stun_addresses(node).await {
+                let mut transaction = stun::TransactionId::default();
+                if getrandom::fill(&mut transaction).is_err() {
+                    return Vec::new();
+                }
+                let sent =
+                    self.device.upgrade().map(|d| d.send(address, &stun::request(transaction)));
+                if let Some(Ok(())) = sent {
+                    asked.insert(transaction, address);
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        let _ = timeout(STUN_WAIT, async {
+            while !asked.is_empty() {
+                let Some((from, datagram)) = answers.recv().await else { return };
+                let Ok((transaction, mapped)) = stun::parse_response(&datagram) else { continue };
+                if asked.get(&transaction).is_some_and(|to| same(*to, from)) {
+                    asked.remove(&transaction);
+                    seen.push(mapped);
+                }
+            }
+        })
+        .await;
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    }
+
+    async fn stun_addresses(&self, node: &DerpNode) -> Vec<SocketAddr> {
+        let Some(port) = node.stun() else { return Vec::new() };
+        let mut addresses: Vec<IpAddr> =
+            [&node.ipv4, &node.ipv6].iter().filter_map(|text| text.parse().ok()).collect();
+        if addresses.is_empty() {
+            addresses = self.agent.forwarder.lookup(&node.host_name).await.unwrap_or_default();
+        }
+        addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()
+    }
+}
+
+/// Whether two addresses are one, however the socket writes IPv4.
+fn same(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
+}
+
+fn collect(
+    local: &[IpAddr],
+    ports: LocalPorts,
+    mapped: &[SocketAddr],
+    configured: &[SocketAddr],
+) -> Vec<(SocketAddr, i64)> {
+    let mut endpoints: Vec<(SocketAddr, i64)> = Vec::new();
+    let local = local.iter().filter_map(|address| {
+        let port = if address.is_ipv4() { Some(ports.v4) } else { ports.v6 }?;
+        Some((SocketAddr::new(*address, port), LOCAL))
+    });
+    let configured = configured.iter().map(|address| (*address, CONFIGURED));
+    let mapped = mapped.iter().map(|address| (*address, STUN));
+    for endpoint in configured.chain(mapped).chain(local) {
+        if !endpoints.iter().any(|(known, _)| *known == endpoint.0) {
+            endpoints.push(endpoint);
+        }
+    }
+    endpoints.truncate(MAX);
+    endpoints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_is_reported_once_and_the_configured_first() {
+        let ports = LocalPorts { v4: 41641, v6: None };
+        let local = ["192.168.1.2".parse().unwrap(), "2001:db8::2".parse().unwrap()];
+        let mapped: [SocketAddr; 2] =
+            ["203.0.113.1:7000".parse().unwrap(), "192.168.1.2:41641".parse().unwrap()];
+        let configured = ["198.51.100.9:41641".parse().unwrap()];
+        assert_eq!(
+            collect(&local, ports, &mapped, &configured),
+            [(configured[0], CONFIGURED), (mapped[0], STUN), (mapped[1], STUN)]
+        );
+    }
+
+    #[test]
+    fn one_silent_round_takes_no_endpoint_away() {
+        let mut mapped = Mapped::default();
+        let seen = vec!["203.0.113.1:7000".parse().unwrap()];
+        mapped.note(seen.clone());
+        mapped.note(vec![]);
+        assert_eq!(mapped.addresses, seen);
+        mapped.note(vec![]);
+        mapped.note(vec![]);
+        assert!(mapped.addresses.is_empty());
+    }
+}

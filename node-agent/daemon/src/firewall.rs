@@ -1,0 +1,185 @@
+//! The nftables table that keeps others from posing as a mesh node.
+//!
+//! Identity comes from the network position: a packet with a mesh address as its source is
+//! worth something only if it came out of the tunnel. What claims one and came from the LAN
+//! or from a local process is dropped before anything else sees it.
+
+use std::{
+    io::{self, Write as _},
+    net::IpAddr,
+    process::{Command, Stdio},
+};
+
+use node_agent_core::names::{RESOLVER, is_mesh};
+
+/// Where `nft` may be, beside the search path: `sbin` is missing from many.
+const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
+
+/// The table cannot be set.
+#[derive(Debug, thiserror::Error)]
+pub enum FirewallError {
+    /// There is no `nft`.
+    #[error("the program nft is missing: install the package nftables")]
+    Missing,
+    /// `nft` cannot be run.
+    #[error("cannot run nft")]
+    Run(#[source] io::Error),
+    /// `nft` refused.
+    #[error("nft refused the table {table} (the agent needs CAP_NET_ADMIN): {message}")]
+    Refused {
+        /// The table.
+        table: String,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// The table of one instance. Removed on drop.
+#[derive(Debug)]
+pub struct Firewall {
+    table: String,
+    interface: String,
+}
+
+impl Drop for Firewall {
+    fn drop(&mut self) {
+        let text = format!("table inet {0}\ndelete table inet {0}\n", self.table);
+        if let Err(error) = run(&self.table, &text) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the nft table stays");
+        }
+    }
+}
+
+impl Firewall {
+    /// Installs the table for a tunnel without addresses yet. A table that a crash left is replaced.
+    ///
+    /// # Errors
+    ///
+    /// See [`FirewallError`]; nothing is changed then.
+    pub fn install(table: &str, interface: &str) -> Result<Self, FirewallError> {
+        run(table, &ruleset(table, interface, &[]))?;
+        Ok(Self { table: table.to_owned(), interface: interface.to_owned() })
+    }
+
+    /// Replaces the table for these mesh addresses of this node, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// See [`FirewallError`]; the table is as before then.
+    pub fn set_addresses(&self, own: &[IpAddr]) -> Result<(), FirewallError> {
+        run(&self.table, &ruleset(&self.table, &self.interface, own))
+    }
+}
+
+fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
+    let list = |v4: bool| {
+        let own = own.iter().filter(|address| address.is_ipv4() == v4 && is_mesh(**address));
+        own.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (mut local, own4, own6) = (list(true), list(true).join(", "), list(false).join(", "));
+    local.push(RESOLVER.to_string());
+    let local = local.join(", ");
+    let mut rules = vec![
+        // This node talking to itself, and to its resolver.
+        format!("iifname \"lo\" ip saddr {{ {local} }} ip daddr {{ {local} }} accept"),
+    ];
+    if !own6.is_empty() {
+        rules.push(format!("iifname \"lo\" ip6 saddr {{ {own6} }} ip6 daddr {{ {own6} }} accept"));
+    }
+    // To this node: from this instance's tunnel only.
+    if !own4.is_empty() {
+        rules.push(format!(
+            "iifname != \"{interface}\" ip daddr {{ {own4} }} ip saddr @mesh4 counter drop"
+        ));
+    }
+    if !own6.is_empty() {
+        rules.push(format!(
+            "iifname != \"{interface}\" ip6 daddr {{ {own6} }} ip6 saddr @mesh6 counter drop"
+        ));
+    }
+    // To anyone: from a tunnel of some instance.
+    let elsewhere = format!("iifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
+    rules.push(format!("{elsewhere} ip saddr @mesh4 counter drop"));
+    rules.push(format!("{elsewhere} ip6 saddr @mesh6 counter drop"));
+    let rules = rules.join("\n        ");
+    format!(
+        "table inet {table}
+delete table inet {table}
+table inet {table} {{
+    set mesh4 {{
+        type ipv4_addr
+        flags interval
+        # 100.64.0.0/10 without 100.100.0.0/24 and 100.115.92.0/23, which no node has.
+        elements = {{ 100.64.0.0-100.99.255.255, 100.100.1.0-100.115.91.255, 100.115.94.0-100.127.255.255 }}
+    }}
+    set mesh6 {{
+        type ipv6_addr
+        flags interval
+        elements = {{ fd7a:115c:a1e0::/48 }}
+    }}
+    chain arriving {{
+        type filter hook prerouting priority raw; policy accept;
+        {rules}
+    }}
+}}
+"
+    )
+}
+
+fn run(table: &str, text: &str) -> Result<(), FirewallError> {
+    let mut child = spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // If nft closes early, its exit status says more than this error.
+        let _ = stdin.write_all(text.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(FirewallError::Run)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr);
+    let message = message.lines().next().unwrap_or("no reason given").to_owned();
+    Err(FirewallError::Refused { table: table.to_owned(), message })
+}
+
+fn spawn() -> Result<std::process::Child, FirewallError> {
+    for program in PROGRAMS {
+        let child = Command::new(program)
+            .args(["-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        match child {
+            Ok(child) => return Ok(child),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(FirewallError::Run(error)),
+        }
+    }
+    Err(FirewallError::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_an_address_nothing_poses_as_a_node() {
+        let text = ruleset("maru_0123ab", "maru0123ab", &[]);
+        assert!(text.contains("table inet maru_0123ab {"));
+        assert!(!text.contains("ip daddr {  }") && !text.contains("{  }"), "{text}");
+        assert_eq!(text.matches(" drop").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn this_nodes_addresses_are_reached_from_its_own_tunnel_only() {
+        let own = ["100.64.0.1".parse().unwrap(), "fd7a:115c:a1e0::1".parse().unwrap()];
+        let text = ruleset("maru", "maru0", &own);
+        for rule in [
+            "iifname != \"maru0\" ip daddr { 100.64.0.1 } ip saddr @mesh4 counter drop",
+            "iifname != \"maru0\" ip6 daddr { fd7a:115c:a1e0::1 } ip6 saddr @mesh6 counter drop",
+            "iifname \"lo\" ip saddr { 100.64.0.1, 100.100.100.100 }",
+        ] {
+            assert!(text.contains(rule), "{rule} not in {text}");
+        }
+    }
+}

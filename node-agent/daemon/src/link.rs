@@ -1,0 +1,212 @@
+//! The TUN's addresses and routes, and this machine's other addresses, by netlink.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Mutex,
+};
+
+use futures_util::TryStreamExt as _;
+use node_agent_core::names::{MESH_V4, MESH_V6, is_mesh};
+use rtnetlink::{
+    Handle, LinkUnspec, RouteMessageBuilder,
+    packet_route::address::{AddressAttribute, AddressMessage, AddressScope},
+};
+
+/// `EEXIST`, as netlink reports it.
+const EXISTS: i32 = -17;
+
+/// The interface cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Netlink cannot be opened.
+    #[error("cannot open netlink")]
+    Open(#[source] std::io::Error),
+    /// The interface is gone.
+    #[error("the interface {0} is gone")]
+    Gone(String),
+    /// The kernel refused.
+    #[error("cannot {what} (the agent needs CAP_NET_ADMIN)")]
+    Refused {
+        /// What was asked.
+        what: String,
+        /// Its answer.
+        source: rtnetlink::Error,
+    },
+}
+
+/// The TUN interface.
+pub struct Link {
+    handle: Handle,
+    index: u32,
+    addresses: Mutex<Vec<IpAddr>>,
+    connection: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Link {
+    /// Opens the interface and brings it up.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the interface is not there or the kernel refuses.
+    pub async fn up(interface: &str, mtu: u16) -> Result<Self, LinkError> {
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Open)?;
+        let connection = tokio::spawn(connection);
+        let refused = |what: &str| {
+            let what = format!("{what} {interface}");
+            move |source| LinkError::Refused { what, source }
+        };
+        let mut links = handle.link().get().match_name(interface).execute();
+        let link = links.try_next().await.map_err(refused("find the interface"))?;
+        let index = link.ok_or_else(|| LinkError::Gone(interface.to_owned()))?.header.index;
+        let up = LinkUnspec::new_with_index(index).mtu(mtu.into()).up().build();
+        handle.link().set(up).execute().await.map_err(refused("bring up"))?;
+        Ok(Self { handle, index, addresses: Mutex::default(), connection })
+    }
+
+    /// Gives the interface exactly these addresses, and the mesh's routes.
+    ///
+    /// IPv6 addresses are skipped where the kernel has no IPv6.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel refuses an IPv4 address or a deletion.
+    pub async fn set_addresses(&self, want: &[IpAddr]) -> Result<(), LinkError> {
+        let have = self.current();
+        for address in have.iter().filter(|address| !want.contains(address)) {
+            self.remove(*address).await?;
+        }
+        for address in want.iter().filter(|address| !have.contains(address)) {
+            match self.add(*address).await {
+                Err(error) if address.is_ipv6() => {
+                    tracing::warn!(%address, error = &error as &dyn std::error::Error, "no IPv6");
+                }
+                other => other?,
+            }
+        }
+        if let Ok(mut addresses) = self.addresses.lock() {
+            *addresses = want.to_vec();
+        }
+        self.add_routes(want).await
+    }
+
+    fn current(&self) -> Vec<IpAddr> {
+        self.addresses.lock().map(|addresses| addresses.clone()).unwrap_or_default()
+    }
+
+    async fn add(&self, address: IpAddr) -> Result<(), LinkError> {
+        let request = self.handle.address().add(self.index, address, host_prefix(address));
+        match request.execute().await {
+            Err(error) if !is_exists(&error) => Err(LinkError::Refused {
+                what: format!("add the address {address}"),
+                source: error,
+            }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn remove(&self, address: IpAddr) -> Result<(), LinkError> {
+        let what = || format!("remove the address {address}");
+        let refused = |source| LinkError::Refused { what: what(), source };
+        let mut list = self.handle.address().get().set_link_index_filter(self.index).execute();
+        while let Some(message) = list.try_next().await.map_err(refused)? {
+            if address_of(&message) == Some(address) {
+                self.handle.address().del(message).execute().await.map_err(refused)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Routes of the whole mesh: a packet for a node that is not there leaves by no other way.
+    async fn add_routes(&self, own: &[IpAddr]) -> Result<(), LinkError> {
+        let v4 = own.iter().any(|address| address.is_ipv4() && is_mesh(*address));
+        let v6 = own.iter().any(|address| address.is_ipv6() && is_mesh(*address));
+        let mut routes = Vec::new();
+        if v4 {
+            let route = RouteMessageBuilder::<Ipv4Addr>::new()
+                .destination_prefix(MESH_V4.network(), MESH_V4.prefix_len())
+                .output_interface(self.index);
+            routes.push(("100.64.0.0/10", route.build()));
+        }
+        if v6 {
+            let route = RouteMessageBuilder::<Ipv6Addr>::new()
+                .destination_prefix(MESH_V6.network(), MESH_V6.prefix_len())
+                .output_interface(self.index);
+            routes.push(("fd7a:115c:a1e0::/48", route.build()));
+        }
+        for (net, route) in routes {
+            match self.handle.route().add(route).execute().await {
+                Ok(()) => {}
+                Err(error) if is_exists(&error) => {
+                    tracing::debug!(net, "the route is there");
+                }
+                Err(error) if net.contains(':') => {
+                    tracing::warn!(net, error = &error as &dyn std::error::Error, "no IPv6 route");
+                }
+                Err(source) => {
+                    return Err(LinkError::Refused {
+                        what: format!("add the route {net}"),
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// This machine's addresses at which a peer might reach it: not loopback, not link-local,
+    /// not the mesh's own.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not answer.
+    pub async fn machine_addresses(&self) -> Result<Vec<IpAddr>, LinkError> {
+        let refused = |source| LinkError::Refused {
+            what: "list this machine's addresses".to_owned(),
+            source,
+        };
+        let mut found = Vec::new();
+        let mut list = self.handle.address().get().execute();
+        while let Some(message) = list.try_next().await.map_err(refused)? {
+            if message.header.index == self.index || message.header.scope != AddressScope::Universe
+            {
+                continue;
+            }
+            let usable = |address: &IpAddr| {
+                !address.is_loopback() && !address.is_unspecified() && !is_mesh(*address)
+            };
+            found.extend(address_of(&message).filter(usable));
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+}
+
+fn host_prefix(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn is_exists(error: &rtnetlink::Error) -> bool {
+    matches!(error, rtnetlink::Error::NetlinkError(message)
+        if message.code.is_some_and(|code| code.get() == EXISTS))
+}
+
+/// The address itself: `Local` where there is one, since `Address` may be the other end's.
+fn address_of(message: &AddressMessage) -> Option<IpAddr> {
+    let mut found = None;
+    for attribute in &message.attributes {
+        if let AddressAttribute::Local(address) = attribute {
+            return Some(*address);
+        }
+        if let AddressAttribute::Address(address) = attribute {
+            found = Some(*address);
+        }
+    }
+    found
+}

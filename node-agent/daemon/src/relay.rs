@@ -1,0 +1,312 @@
+//! Relays: packets for peers that are not reached directly.
+//!
+//! The node waits at its home region for packets; to a peer whose home is elsewhere it
+//! connects on demand. Queues are bounded and drop: WireGuard and TCP above repeat what counts.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, RwLock},
+    time::{Duration, Instant},
+};
+
+use control_protocol::{
+    key::{NodePrivate, NodePublic},
+    map::{DerpMap, DerpRegion, RegionId},
+};
+use node_agent_core::netmap::TunnelPeer;
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+    task::AbortHandle,
+};
+
+use crate::{backoff::Backoff, dns::forward::Forwarder};
+
+mod connection;
+mod tls;
+
+use connection::{Connection, Outgoing};
+
+/// Packets that wait for one region.
+const QUEUE: usize = 512;
+/// How long a connection to a region that is not home is kept without packets to send.
+const IDLE: Duration = Duration::from_secs(300);
+/// Attempts at a home before another one is tried.
+const HOME_ATTEMPTS: u32 = 3;
+
+/// What a packet from a relay is given to.
+pub type Received = Box<dyn Fn(&[u8; 32], &[u8]) + Send + Sync>;
+
+/// The region that this node waits in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Its number.
+    pub region: RegionId,
+    /// Its name.
+    pub name: String,
+    /// Whether the connection is open.
+    pub connected: bool,
+}
+
+/// All relays of the map. Dropping it closes every connection.
+pub struct Relays {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Handle,
+    private: NodePrivate,
+    forwarder: Arc<Forwarder>,
+    received: Received,
+    home: watch::Sender<Option<Home>>,
+    /// Where each peer waits.
+    routes: RwLock<HashMap<NodePublic, RegionId>>,
+    regions: Mutex<Regions>,
+}
+
+#[derive(Default)]
+struct Regions {
+    /// Regions with a relay whose certificate is pinned.
+    known: BTreeMap<RegionId, DerpRegion>,
+    open: HashMap<RegionId, Open>,
+}
+
+struct Open {
+    queue: mpsc::Sender<Outgoing>,
+    task: AbortHandle,
+}
+
+impl Drop for Relays {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Relays {
+    /// No relay is known yet.
+    pub fn new(
+        runtime: Handle,
+        private: NodePrivate,
+        forwarder: Arc<Forwarder>,
+        home: watch::Sender<Option<Home>>,
+        received: Received,
+    ) -> Self {
+        let inner = Inner {
+            runtime,
+            private,
+            forwarder,
+            received,
+            home,
+            routes: RwLock::default(),
+            regions: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Takes the relays of a map: closes those that are gone or other than before, and chooses a home.
+    pub fn set_map(&self, map: &DerpMap) {
+        let known = usable(map);
+        let Ok(mut regions) = self.inner.regions.lock() else { return };
+        let regions = &mut *regions;
+        regions.open.retain(|id, open| {
+            let same = known.get(id).is_some_and(|region| regions.known.get(id) == Some(region));
+            if !same {
+                open.task.abort();
+            }
+            same
+        });
+        regions.known = known;
+        let current = self.inner.home_region();
+        let home = current.filter(|id| regions.known.contains_key(id));
+        match home.or_else(|| first(&regions.known)) {
+            Some(id) => self.inner.make_home(regions, id),
+            None => {
+                self.inner.home.send_replace(None);
+            }
+        }
+    }
+
+    /// Closes every connection and forgets all relays.
+    pub fn close(&self) {
+        if let Ok(mut regions) = self.inner.regions.lock() {
+            regions.known.clear();
+            regions.open.drain().for_each(|(_, open)| open.task.abort());
+        }
+        self.inner.home.send_replace(None);
+    }
+
+    /// Takes where the peers wait.
+    pub fn set_peers(&self, peers: &[TunnelPeer]) {
+        if let Ok(mut routes) = self.inner.routes.write() {
+            *routes = peers.iter().filter_map(|peer| Some((peer.key, peer.home_region?))).collect();
+        }
+    }
+
+    /// Queues a packet; drops it if the queue is full or no relay is known. Never blocks long.
+    pub fn send(&self, to: &[u8; 32], packet: &[u8]) {
+        let to = NodePublic::from_bytes(*to);
+        let route = self.inner.routes.read().ok().and_then(|routes| routes.get(&to).copied());
+        let Ok(mut regions) = self.inner.regions.lock() else { return };
+        let route = route.filter(|id| regions.known.contains_key(id));
+        let Some(id) = route.or_else(|| self.inner.home_region()) else { return };
+        let queue = self.inner.open(&mut regions, id);
+        drop(regions);
+        let _ = queue.try_send(Outgoing { to, packet: packet.to_vec(), at: Instant::now() });
+    }
+}
+
+impl Inner {
+    fn home_region(&self) -> Option<RegionId> {
+        self.home.borrow().as_ref().map(|home| home.region)
+    }
+
+    fn make_home(self: &Arc<Self>, regions: &mut Regions, id: RegionId) {
+        if self.home_region() != Some(id) {
+            let name = regions.known.get(&id).map(|r| r.region_name.clone()).unwrap_or_default();
+            self.home.send_replace(Some(Home { region: id, name, connected: false }));
+            // A connection that was made on demand does not tell the relay that it is home.
+            if let Some(open) = regions.open.remove(&id) {
+                open.task.abort();
+            }
+        }
+        self.open(regions, id);
+    }
+
+    fn open(self: &Arc<Self>, regions: &mut Regions, id: RegionId) -> mpsc::Sender<Outgoing> {
+        if let Some(open) = regions.open.get(&id).filter(|open| !open.queue.is_closed()) {
+            return open.queue.clone();
+        }
+        let (queue, outgoing) = mpsc::channel(QUEUE);
+        let task = self.runtime.spawn(Arc::clone(self).carry(id, outgoing)).abort_handle();
+        regions.open.insert(id, Open { queue: queue.clone(), task });
+        queue
+    }
+
+    /// Keeps one region connected: for good if it is home, else while it is used.
+    async fn carry(self: Arc<Self>, id: RegionId, mut outgoing: mpsc::Receiver<Outgoing>) {
+        let mut backoff = Backoff::default();
+        let mut failures = 0;
+        loop {
+            let Some(region) = self.region(id) else { return };
+            let home = self.home_region() == Some(id);
+            match Connection::open(&region, &self.private, &self.forwarder).await {
+                Ok(connection) => {
+                    tracing::info!(region = id, home, "relay connected");
+                    failures = 0;
+                    backoff.reset();
+                    self.set_connected(id, true);
+                    let received = |from: &NodePublic, packet: &[u8]| {
+                        (self.received)(from.as_bytes(), packet);
+                    };
+                    let idle = (!home).then_some(IDLE);
+                    let ended = connection.run(&mut outgoing, home, idle, received).await;
+                    self.set_connected(id, false);
+                    match ended {
+                        Ok(()) => return,
+                        Err(error) => tracing::info!(region = id, %error, "relay disconnected"),
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::info!(region = id, %error, "relay not reached");
+                    if !home && failures >= HOME_ATTEMPTS {
+                        return;
+                    }
+                    if home && failures >= HOME_ATTEMPTS && self.move_home(id) {
+                        return;
+                    }
+                }
+            }
+            backoff.wait().await;
+        }
+    }
+
+    fn region(&self, id: RegionId) -> Option<DerpRegion> {
+        self.regions.lock().ok()?.known.get(&id).cloned()
+    }
+
+    fn set_connected(&self, id: RegionId, connected: bool) {
+        self.home.send_if_modified(|home| match home {
+            Some(home) if home.region == id && home.connected != connected => {
+                home.connected = connected;
+                true
+            }
+            Some(_) | None => false,
+        });
+    }
+
+    /// Makes the next region home, if there is another; returns whether.
+    fn move_home(self: &Arc<Self>, id: RegionId) -> bool {
+        let Ok(mut regions) = self.regions.lock() else { return false };
+        let mut after = regions.known.range(id + 1..).chain(regions.known.range(..id));
+        let Some(next) = after.next().map(|(id, _)| *id) else { return false };
+        regions.open.remove(&id);
+        self.make_home(&mut regions, next);
+        true
+    }
+}
+
+/// Regions with a relay that can be told from an impostor.
+fn usable(map: &DerpMap) -> BTreeMap<RegionId, DerpRegion> {
+    let mut known = BTreeMap::new();
+    for (id, region) in &map.regions {
+        let pinned = |node: &control_protocol::map::DerpNode| {
+            !node.stun_only && matches!(node.certificate_pin(), Some(Some(_)))
+        };
+        if region.nodes.iter().any(pinned) {
+            known.insert(*id, region.clone());
+        } else {
+            tracing::warn!(
+                region = id,
+                "no relay of this region has a pinned certificate (CertName sha256-raw:…): not used"
+            );
+        }
+    }
+    known
+}
+
+fn first(known: &BTreeMap<RegionId, DerpRegion>) -> Option<RegionId> {
+    let willing = known.iter().find(|(_, region)| !region.avoid && !region.no_measure_no_home);
+    willing.or_else(|| known.iter().next()).map(|(id, _)| *id)
+}
+
+#[cfg(test)]
+mod tests {
+    use control_protocol::map::DerpNode;
+
+    use super::*;
+
+    fn map(nodes: &[(RegionId, &str, bool)]) -> DerpMap {
+        let regions = nodes.iter().map(|(id, cert_name, avoid)| {
+            let node = DerpNode { cert_name: (*cert_name).to_owned(), ..DerpNode::default() };
+            let region = DerpRegion {
+                region_id: *id,
+                avoid: *avoid,
+                nodes: vec![node],
+                ..DerpRegion::default()
+            };
+            (*id, region)
+        });
+        DerpMap { regions: regions.collect(), ..DerpMap::default() }
+    }
+
+    fn pin() -> String {
+        format!("sha256-raw:{}", "ab".repeat(32))
+    }
+
+    #[test]
+    fn only_pinned_relays_are_used_whatever_else_the_map_allows() {
+        let pin = pin();
+        let mut map = map(&[(1, "", false), (2, &pin, false), (3, "sha256-raw:short", false)]);
+        map.regions.get_mut(&1).unwrap().nodes[0].insecure_for_tests = true;
+        assert_eq!(usable(&map).into_keys().collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn the_first_region_that_wants_to_be_is_home() {
+        let pin = pin();
+        assert_eq!(first(&usable(&map(&[(1, &pin, true), (2, &pin, false)]))), Some(2));
+        assert_eq!(first(&usable(&map(&[(1, &pin, true)]))), Some(1));
+        assert_eq!(first(&usable(&map(&[]))), None);
+    }
+}

@@ -1,0 +1,263 @@
+//! One connection to one relay.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use control_protocol::{
+    key::{NodePrivate, NodePublic},
+    map::{DerpNode, DerpRegion},
+};
+use derp::{
+    ClientInfo, NONCE_LEN,
+    client::{Handshake, Step},
+    frame::{Decoder, Frame},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_rustls::client::TlsStream;
+
+use super::tls;
+use crate::dns::forward::Forwarder;
+
+/// How long connecting and the handshake may take together.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a relay may be silent; it sends a keep-alive each 60 seconds.
+const SILENCE: Duration = Duration::from_secs(130);
+/// Longest HTTP answer before the relay protocol starts.
+const MAX_HTTP: usize = 8 * 1024;
+/// Packets that go out in one write.
+const BATCH: usize = 64;
+/// How old a packet may be: WireGuard has sent another one since.
+const STALE: Duration = Duration::from_secs(5);
+
+/// A packet for a peer.
+pub(super) struct Outgoing {
+    pub(super) to: NodePublic,
+    pub(super) packet: Vec<u8>,
+    pub(super) at: Instant,
+}
+
+/// An open connection.
+pub(super) struct Connection {
+    stream: TlsStream<TcpStream>,
+    decoder: Decoder,
+}
+
+impl Connection {
+    /// Connects to the first node of the region that answers.
+    pub(super) async fn open(
+        region: &DerpRegion,
+        private: &NodePrivate,
+        forwarder: &Forwarder,
+    ) -> io::Result<Self> {
+        let mut last = io::Error::other("the region has no relay whose certificate is pinned");
+        for node in region.nodes.iter().filter(|node| !node.stun_only) {
+            let Some(Some(pin)) = node.certificate_pin() else {
+                continue;
+            };
+            match timeout(CONNECT, Self::open_node(node, pin, private, forwarder)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn open_node(
+        node: &DerpNode,
+        pin: [u8; 32],
+        private: &NodePrivate,
+        forwarder: &Forwarder,
+    ) -> io::Result<Self> {
+        let tcp = dial(node, forwarder).await?;
+        tcp.set_nodelay(true)?;
+        let mut stream = tls::connect(tcp, &node.host_name, pin).await?;
+        let request = format!(
+            "GET /derp HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n",
+            node.host_name
+        );
+        stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
+        let mut decoder = Decoder::new();
+        decoder.handle_bytes(&read_upgrade(&mut stream).await?);
+        let mut this = Self { stream, decoder };
+        this.shake_hands(private).await?;
+        Ok(this)
+    }
+
+    async fn shake_hands(&mut self, private: &NodePrivate) -> io::Result<()> {
+        let mut handshake = Handshake::new(private.clone(), ClientInfo::default());
+        loop {
+            while let Some(frame) = self.decoder.poll_frame().map_err(io::Error::other)? {
+                let mut nonce = [0; NONCE_LEN];
+                getrandom::fill(&mut nonce).map_err(|error| io::Error::other(error.to_string()))?;
+                match handshake.handle_frame(&frame, nonce).map_err(io::Error::other)? {
+                    Step::Send(bytes) => {
+                        self.stream.write_all(&bytes).await?;
+                        self.stream.flush().await?;
+                    }
+                    Step::Wait => {}
+                    Step::Done { .. } => return Ok(()),
+                }
+            }
+            let mut buffer = [0; 4096];
+            let len = self.stream.read(&mut buffer).await?;
+            if len == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.decoder.handle_bytes(&buffer[..len]);
+        }
+    }
+
+    /// Carries packets both ways until the connection ends, or nobody sent for `idle`.
+    /// `Ok` means idle.
+    pub(super) async fn run(
+        self,
+        outgoing: &mut mpsc::Receiver<Outgoing>,
+        home: bool,
+        idle: Option<Duration>,
+        received: impl Fn(&NodePublic, &[u8]),
+    ) -> io::Result<()> {
+        let (reader, writer) = tokio::io::split(self.stream);
+        let (pongs, mut pings) = mpsc::channel(8);
+        tokio::select! {
+            ended = read(reader, self.decoder, pongs, received) => ended,
+            ended = write(writer, outgoing, &mut pings, home, idle) => ended,
+        }
+    }
+}
+
+async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
+    let mut addresses: Vec<IpAddr> =
+        [&node.ipv4, &node.ipv6].iter().filter_map(|text| text.parse().ok()).collect();
+    if addresses.is_empty() {
+        addresses = forwarder.lookup(&node.host_name).await?;
+    }
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the relay's name has no address");
+    for address in addresses {
+        match TcpStream::connect(SocketAddr::new(address, node.port())).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Reads the answer to the upgrade; returns what came after it.
+async fn read_upgrade(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut head = Vec::new();
+    loop {
+        if let Some(at) = head.windows(END.len()).position(|window| window == END) {
+            let rest = head.split_off(at + END.len());
+            if head.starts_with(b"HTTP/1.1 101 ") {
+                return Ok(rest);
+            }
+            return Err(io::Error::other("the server is no relay: it refused the upgrade"));
+        }
+        if head.len() > MAX_HTTP {
+            return Err(io::Error::other("the relay's answer is too long"));
+        }
+        if stream.read_buf(&mut head).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+async fn read(
+    mut reader: impl AsyncRead + Unpin,
+    mut decoder: Decoder,
+    pongs: mpsc::Sender<[u8; 8]>,
+    received: impl Fn(&NodePublic, &[u8]),
+) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        while let Some(frame) = decoder.poll_frame().map_err(io::Error::other)? {
+            match frame {
+                Frame::RecvPacket { from, packet } => received(&from, packet),
+                Frame::Ping { data } => {
+                    let _ = pongs.try_send(data);
+                }
+                Frame::Health { problem } if !problem.is_empty() => {
+                    tracing::warn!("the relay finds something wrong with this connection");
+                }
+                Frame::Restarting { .. } => return Err(io::Error::other("the relay restarts")),
+                Frame::PeerGone { peer, .. } => tracing::debug!(%peer, "not at this relay"),
+                Frame::ServerKey { .. }
+                | Frame::ClientInfo { .. }
+                | Frame::ServerInfo { .. }
+                | Frame::SendPacket { .. }
+                | Frame::KeepAlive
+                | Frame::NotePreferred { .. }
+                | Frame::Pong { .. }
+                | Frame::Health { .. }
+                | Frame::Unknown { .. } => {}
+            }
+        }
+        let len = timeout(SILENCE, reader.read(&mut buffer)).await??;
+        if len == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        decoder.handle_bytes(&buffer[..len]);
+    }
+}
+
+async fn write(
+    mut writer: impl AsyncWrite + Unpin,
+    outgoing: &mut mpsc::Receiver<Outgoing>,
+    pings: &mut mpsc::Receiver<[u8; 8]>,
+    home: bool,
+    idle: Option<Duration>,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    if home {
+        push(&mut bytes, &Frame::NotePreferred { preferred: true });
+    }
+    loop {
+        if !bytes.is_empty() {
+            timeout(SILENCE, async {
+                writer.write_all(&bytes).await?;
+                writer.flush().await
+            })
+            .await??;
+            bytes.clear();
+        }
+        let rest = async {
+            match idle {
+                Some(idle) => tokio::time::sleep(idle).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            packet = outgoing.recv() => {
+                let Some(packet) = packet else { return Ok(()) };
+                push_packet(&mut bytes, &packet);
+            }
+            Some(data) = pings.recv() => push(&mut bytes, &Frame::Pong { data }),
+            () = rest => return Ok(()),
+        }
+        for _ in 1..BATCH {
+            let Ok(packet) = outgoing.try_recv() else { break };
+            push_packet(&mut bytes, &packet);
+        }
+    }
+}
+
+fn push_packet(bytes: &mut Vec<u8>, outgoing: &Outgoing) {
+    if outgoing.at.elapsed() < STALE {
+        push(bytes, &Frame::SendPacket { to: outgoing.to, packet: &outgoing.packet });
+    }
+}
+
+/// A packet that no relay would take is dropped, as any network would.
+fn push(bytes: &mut Vec<u8>, frame: &Frame<'_>) {
+    let _ = frame.encode(bytes);
+}

@@ -1,0 +1,203 @@
+//! Mesh services: ports of this node's mesh addresses that lead to UNIX sockets.
+//!
+//! The agent is the only door. Each connection begins, towards the service, with a header that
+//! says who is calling ([`mesh_identity`]); it ends when that node leaves the map or the policy
+//! closes the port. Bytes are passed on and never looked at.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use mesh_identity::{Header, Identity, User, VERSION};
+use node_agent_core::{
+    filter::{PacketFilter, packet::protocol},
+    names::is_mesh,
+    netmap::Netmap,
+};
+use tokio::{
+    io::{AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, TcpStream, UnixStream},
+    sync::{Semaphore, watch},
+    task::{AbortHandle, JoinSet},
+    time::timeout,
+};
+
+use crate::agent::Agent;
+
+/// Connections of one port at once.
+const MAX_CONNECTIONS: usize = 512;
+/// How long a service has to take a connection and its header.
+const SERVICE_WAIT: Duration = Duration::from_secs(2);
+/// How long before an address that cannot be bound is tried again.
+const BIND_AGAIN: Duration = Duration::from_secs(5);
+/// Silence after which the kernel asks whether a caller is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// Who may call: map and filter, as they are in force together.
+#[derive(Debug, Default)]
+pub struct World {
+    /// The map.
+    pub netmap: Arc<Netmap>,
+    /// The filter compiled from it.
+    pub filter: Arc<PacketFilter>,
+}
+
+impl World {
+    /// Who calls from `source`, if they may reach `destination`.
+    fn identity(&self, source: IpAddr, destination: SocketAddr, service: &str) -> Option<Identity> {
+        let caller = self.netmap.caller(source)?;
+        let (to, port) = (destination.ip(), destination.port());
+        if !self.filter.allows_port(source, to, protocol::TCP, port) {
+            return None;
+        }
+        Some(Identity {
+            v: VERSION,
+            node: caller.stable_id,
+            user: caller.user.map(|(id, login)| User { id, login }),
+            tags: caller.tags,
+            service: service.to_owned(),
+        })
+    }
+}
+
+/// One port.
+#[derive(Clone)]
+struct Door {
+    name: Arc<str>,
+    socket: Arc<Path>,
+    world: watch::Receiver<Arc<World>>,
+}
+
+/// Keeps a listener on each of this node's mesh addresses for each service.
+pub async fn run(agent: Arc<Agent>, mut world: watch::Receiver<Arc<World>>) {
+    let mut listeners: HashMap<SocketAddr, AbortHandle> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    loop {
+        let own = world.borrow_and_update().netmap.addresses();
+        let mut wanted = HashMap::new();
+        for service in &agent.config.service {
+            let socket: PathBuf = agent.paths.resolve(&service.socket);
+            for address in own.iter().filter(|address| is_mesh(**address)) {
+                let name: Arc<str> = service.name.as_str().into();
+                let door = Door { name, socket: socket.as_path().into(), world: world.clone() };
+                wanted.insert(SocketAddr::new(*address, service.port), door);
+            }
+        }
+        listeners.retain(|address, listener| {
+            let keep = wanted.contains_key(address);
+            if !keep {
+                listener.abort();
+            }
+            keep
+        });
+        for (address, door) in wanted {
+            listeners.entry(address).or_insert_with(|| tasks.spawn(listen(address, door)));
+        }
+        while tasks.try_join_next().is_some() {}
+        if world.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Accepts on one address. Ends with all its connections when it is aborted.
+async fn listen(address: SocketAddr, door: Door) {
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(error) => tracing::warn!(
+                %address, service = %door.name, %error,
+                "cannot offer the service (does another program listen on this port on all addresses?)"
+            ),
+        }
+        tokio::time::sleep(BIND_AGAIN).await;
+    };
+    tracing::info!(%address, service = %door.name, "service offered");
+    let limit = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, source)) = listener.accept().await else {
+            // Out of file descriptors, most likely: leave them time.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
+            tracing::warn!(service = %door.name, "too many connections: one refused");
+            continue;
+        };
+        let door = door.clone();
+        connections.spawn(async move {
+            door.serve(stream, source, address).await;
+            drop(permit);
+        });
+    }
+}
+
+impl Door {
+    async fn serve(mut self, mut stream: TcpStream, source: SocketAddr, destination: SocketAddr) {
+        let world = Arc::clone(&self.world.borrow_and_update());
+        let Some(identity) = world.identity(source.ip(), destination, &self.name) else {
+            tracing::info!(%source, service = %self.name, "refused: not a peer that may call");
+            return;
+        };
+        drop(world);
+        let node = identity.node.clone();
+        let header = Header { source, destination, identity };
+        let mut service = match timeout(SERVICE_WAIT, self.announce(&header)).await {
+            Ok(Ok(service)) => service,
+            Ok(Err(error)) => {
+                tracing::info!(service = %self.name, %error, "the service is not there");
+                return;
+            }
+            Err(_) => {
+                tracing::info!(service = %self.name, "the service takes no connection");
+                return;
+            }
+        };
+        tracing::debug!(%source, %node, service = %self.name, "connection");
+        keep_alive(&stream);
+        tokio::select! {
+            // Either end's close reaches the other; half a close does as well.
+            _ = copy_bidirectional(&mut stream, &mut service) => {}
+            () = self.withdrawn(source.ip(), destination, &node) => {
+                tracing::info!(%source, %node, service = %self.name, "cut: the node may not call any more");
+            }
+        }
+    }
+
+    async fn announce(&self, header: &Header) -> io::Result<UnixStream> {
+        let bytes = header.encode().map_err(io::Error::other)?;
+        let mut service = UnixStream::connect(&*self.socket).await?;
+        service.write_all(&bytes).await?;
+        Ok(service)
+    }
+
+    /// Returns when the node may not call any more, or its address is another's.
+    async fn withdrawn(&mut self, source: IpAddr, destination: SocketAddr, node: &str) {
+        while self.world.changed().await.is_ok() {
+            let world = Arc::clone(&self.world.borrow_and_update());
+            let identity = world.identity(source, destination, &self.name);
+            if identity.is_none_or(|identity| identity.node != node) {
+                return;
+            }
+        }
+    }
+}
+
+/// A caller that vanished is noticed within minutes.
+fn keep_alive(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, KEEP_ALIVE);
+    let _ = sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE / 4);
+}
+
+#[cfg(test)]
+mod tests;

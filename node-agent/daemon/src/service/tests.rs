@@ -1,0 +1,162 @@
+use control_protocol::{
+    key::NodePublic,
+    map::{FilterRule, MapResponse, NetPortRange, Node, PortRange, UserProfile},
+};
+use ipnet::IpNet;
+use tokio::io::AsyncReadExt as _;
+
+use super::*;
+
+fn node(id: u8) -> Node {
+    Node {
+        id: id.into(),
+        stable_id: format!("n{id}"),
+        name: format!("node{id}.maru.internal."),
+        user: 7,
+        key: NodePublic::from_bytes([id; 32]),
+        addresses: vec![format!("100.64.0.{id}/32").parse().unwrap()],
+        ..Node::default()
+    }
+}
+
+/// This node is 1, its peers are 2 and 3; everyone may reach `port`.
+fn world(port: u16) -> World {
+    let ports = PortRange { first: port, last: port };
+    let to = NetPortRange { ip: "100.64.0.1".to_owned(), ports, ..NetPortRange::default() };
+    let rule = FilterRule {
+        src_ips: vec!["100.64.0.0/10".to_owned()],
+        dst_ports: vec![to],
+        ..FilterRule::default()
+    };
+    let mut netmap = Netmap::default();
+    netmap
+        .apply_first(MapResponse {
+            node: Some(node(1)),
+            peers: Some(vec![node(2), node(3)]),
+            packet_filters: Some([("base".to_owned(), Some(vec![rule]))].into()),
+            user_profiles: vec![UserProfile {
+                id: 7,
+                login_name: "mina".to_owned(),
+                ..UserProfile::default()
+            }],
+            ..MapResponse::default()
+        })
+        .unwrap();
+    let own: [IpNet; 1] = ["100.64.0.1/32".parse().unwrap()];
+    let filter = PacketFilter::compile(&netmap.rules(), &own);
+    World { netmap: Arc::new(netmap), filter: Arc::new(filter) }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn only_a_peer_whom_the_filter_lets_reach_the_port_is_someone() {
+    let world = world(80);
+    let to = address("100.64.0.1:80");
+    let caller = world.identity(ip("100.64.0.2"), to, "telmeet").unwrap();
+    assert_eq!((caller.node.as_str(), caller.person().as_str()), ("n2", "user:7"));
+    assert_eq!(world.identity(ip("100.64.0.1"), to, "telmeet"), None, "this node itself");
+    assert_eq!(world.identity(ip("100.64.0.9"), to, "telmeet"), None, "nobody");
+    assert_eq!(world.identity(ip("100.64.0.2"), address("100.64.0.1:81"), "telmeet"), None);
+}
+
+/// A service that reads the header and then echoes; and a connection to it through the door.
+async fn through_the_door(
+    world: &watch::Sender<Arc<World>>,
+) -> (Header, TcpStream, tokio::task::JoinHandle<()>) {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("http.sock");
+    let service = tokio::net::UnixListener::bind(&socket).unwrap();
+    let door =
+        Door { name: "telmeet".into(), socket: socket.as_path().into(), world: world.subscribe() };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    // The mesh's addresses are not on this machine: the door is told them.
+    let serving =
+        tokio::spawn(door.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
+    let (mut echo, _) = service.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    let header = loop {
+        echo.read_buf(&mut bytes).await.unwrap();
+        if let Some((header, len)) = Header::decode(&bytes).unwrap() {
+            assert_eq!(len, bytes.len());
+            break header;
+        }
+    };
+    tokio::spawn(async move {
+        let (mut reader, mut writer) = echo.split();
+        let _ = tokio::io::copy(&mut reader, &mut writer).await;
+        let _ = writer.shutdown().await;
+    });
+    (header, client, serving)
+}
+
+#[tokio::test]
+async fn the_service_learns_who_calls_and_bytes_go_both_ways_to_the_end() {
+    let world = watch::Sender::new(Arc::new(world(80)));
+    let (header, mut client, serving) = through_the_door(&world).await;
+    assert_eq!(header.identity.node, "n2");
+    assert_eq!(header.identity.service, "telmeet");
+    assert_eq!(header.destination, address("100.64.0.1:80"));
+
+    client.write_all(b"hello").await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut back = String::new();
+    client.read_to_string(&mut back).await.unwrap();
+
+    assert_eq!(back, "hello");
+    timeout(SERVICE_WAIT, serving).await.unwrap().unwrap();
+}
+
+/// What cuts a live connection within a second, and what does not.
+#[tokio::test]
+async fn a_connection_ends_with_the_right_to_it() {
+    type Change = fn(&mut World);
+    let cases: [(&str, Change, bool); 4] = [
+        ("another peer leaves", |w| drop(Arc::make_mut(&mut w.netmap).peers.remove(&3)), false),
+        ("the node leaves", |w| drop(Arc::make_mut(&mut w.netmap).peers.remove(&2)), true),
+        ("the port closes", |w| w.filter = Arc::default(), true),
+        (
+            "the address becomes another node's",
+            |w| {
+                let peers = &mut Arc::make_mut(&mut w.netmap).peers;
+                let mut other = peers.remove(&2).unwrap();
+                other.id = 9;
+                other.stable_id = "n9".to_owned();
+                peers.insert(9, other);
+            },
+            true,
+        ),
+    ];
+    for (what, change, ends) in cases {
+        let sender = watch::Sender::new(Arc::new(world(80)));
+        let (_, _client, serving) = through_the_door(&sender).await;
+        let mut next = world(80);
+        change(&mut next);
+        sender.send_replace(Arc::new(next));
+        let ended = timeout(Duration::from_millis(300), serving).await.is_ok();
+        assert_eq!(ended, ends, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_answers_by_closing() {
+    let world = watch::Sender::new(Arc::new(world(80)));
+    let door = Door {
+        name: "telmeet".into(),
+        socket: Path::new("/nonexistent/http.sock").into(),
+        world: world.subscribe(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    door.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")).await;
+    assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+}

@@ -1,0 +1,272 @@
+//! The tunnel: device, interface, firewall, relays, resolver and services, all following the map.
+//!
+//! It stands from the agent's start, without peers and addresses, so that what cannot work on
+//! this machine is said at once. It does not know the coordinator: only the map in force.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use node_agent_core::{
+    filter::PacketFilter,
+    names::{RESOLVER, Zone},
+    netmap::Netmap,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use wireguard_device::{Config, Device, Host, Peer};
+
+use crate::{
+    agent::Agent,
+    config::Dns,
+    dns::{DnsError, Resolver, resolv_conf::ResolvConf},
+    endpoints,
+    firewall::{Firewall, FirewallError},
+    link::{Link, LinkError},
+    relay::Relays,
+    service::{self, World},
+};
+
+/// Largest packet inside the tunnel: IPv6's smallest, which fits every path.
+const MTU: u16 = 1280;
+/// STUN answers that may wait.
+const FOREIGN_QUEUE: usize = 64;
+/// The system's resolver configuration.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// How often what others may change is looked after.
+const TEND: Duration = Duration::from_secs(20);
+
+/// The tunnel cannot be set up on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum TunnelError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] wireguard_device::Error),
+    /// The interface.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The firewall.
+    #[error(transparent)]
+    Firewall(#[from] FirewallError),
+    /// The resolver.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
+    /// `resolv.conf` of before cannot be restored.
+    #[error("cannot restore {RESOLV_CONF} from the state directory")]
+    ResolvConf(#[source] std::io::Error),
+}
+
+/// A datagram that is not WireGuard's.
+pub type Foreign = (SocketAddr, Vec<u8>);
+
+/// What the device asks of us.
+struct Bridge {
+    relays: OnceLock<Arc<Relays>>,
+    foreign: mpsc::Sender<Foreign>,
+}
+
+impl Host for Bridge {
+    fn relay(&self, to: &[u8; 32], packet: &[u8]) {
+        if let Some(relays) = self.relays.get() {
+            relays.send(to, packet);
+        }
+    }
+
+    fn foreign(&self, from: SocketAddr, packet: &[u8]) {
+        let _ = self.foreign.try_send((from, packet.to_vec()));
+    }
+}
+
+/// A running tunnel. Dropping it removes all that it made, the interface included.
+pub struct Tunnel {
+    // In the order in which they must go.
+    tasks: JoinSet<()>,
+    parts: Option<Parts>,
+}
+
+/// What follows the map.
+struct Parts {
+    agent: Arc<Agent>,
+    resolv_conf: Option<ResolvConf>,
+    firewall: Arc<Firewall>,
+    relays: Arc<Relays>,
+    link: Arc<Link>,
+    device: Arc<Device>,
+    zone: watch::Sender<Arc<Zone>>,
+    world: watch::Sender<Arc<World>>,
+}
+
+impl Tunnel {
+    /// Sets everything up for the agent's node key and follows its map.
+    ///
+    /// # Errors
+    ///
+    /// See [`TunnelError`]; nothing is left behind.
+    pub async fn start(
+        agent: &Arc<Agent>,
+        interface: &str,
+        table: &str,
+    ) -> Result<Self, TunnelError> {
+        let (foreign, answers) = mpsc::channel(FOREIGN_QUEUE);
+        let bridge = Arc::new(Bridge { relays: OnceLock::new(), foreign });
+        let config = Config {
+            interface: interface.to_owned(),
+            mtu: MTU,
+            listen_port: agent.config.listen_port,
+            private_key: *agent.private_key().as_bytes(),
+        };
+        let device = Arc::new(Device::start(config, Arc::clone(&bridge) as Arc<dyn Host>)?);
+        let firewall = Arc::new(Firewall::install(table, interface)?);
+        let link = Arc::new(Link::up(interface, MTU).await?);
+        let resolv_conf =
+            ResolvConf::open(Path::new(RESOLV_CONF), &agent.paths.resolv_conf_backup())
+                .map_err(TunnelError::ResolvConf)?;
+        agent.forwarder.set_servers(&resolv_conf.previous());
+        link.set_addresses(&[RESOLVER.into()]).await?;
+        let zone = watch::Sender::new(Arc::default());
+        let mut tasks = JoinSet::new();
+        let resolver = Resolver::start(zone.subscribe(), Arc::clone(&agent.forwarder)).await;
+        match (resolver, agent.config.dns) {
+            (Ok(resolver), _) => {
+                tasks.spawn(async move {
+                    let _resolver = resolver;
+                    std::future::pending().await
+                });
+            }
+            (Err(error), Dns::ResolvConf) => return Err(error.into()),
+            (Err(error), Dns::Off) => tracing::info!(%error, "no resolver for the network's names"),
+        }
+        let relays = Arc::new(relays(agent, Arc::downgrade(&device)));
+        let _ = bridge.relays.set(Arc::clone(&relays));
+        agent.set_device(&device);
+        let resolv_conf = (agent.config.dns == Dns::ResolvConf).then_some(resolv_conf);
+        let parts = Parts {
+            agent: Arc::clone(agent),
+            resolv_conf,
+            firewall,
+            relays,
+            link,
+            device,
+            zone,
+            world: watch::Sender::default(),
+        };
+        Ok(Self::run(tasks, parts, answers))
+    }
+
+    fn run(mut tasks: JoinSet<()>, parts: Parts, answers: mpsc::Receiver<Foreign>) -> Self {
+        let place = endpoints::Place {
+            agent: Arc::clone(&parts.agent),
+            device: Arc::downgrade(&parts.device),
+            link: Arc::clone(&parts.link),
+        };
+        tasks.spawn(endpoints::run(place, answers));
+        tasks.spawn(service::run(Arc::clone(&parts.agent), parts.world.subscribe()));
+        Self { tasks, parts: Some(parts) }
+    }
+
+    /// Follows the map until the future is dropped.
+    pub async fn follow(&self) {
+        let Some(parts) = &self.parts else { return };
+        let mut maps = parts.agent.netmap.subscribe();
+        let mut tend = tokio::time::interval(TEND);
+        loop {
+            let netmap = Arc::clone(&maps.borrow_and_update());
+            parts.apply(&netmap).await;
+            tokio::select! {
+                _ = maps.changed() => {}
+                _ = tend.tick() => {}
+            }
+        }
+    }
+
+    /// Takes everything down, the interface last.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        let Some(parts) = self.parts.take() else { return };
+        parts.relays.close();
+        tokio::task::block_in_place(|| drop(parts));
+    }
+}
+
+impl Parts {
+    /// Puts a map in force. What fails is logged; the rest holds all the same.
+    async fn apply(&self, netmap: &Arc<Netmap>) {
+        let own = netmap.addresses();
+        let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
+        let filter = Arc::new(PacketFilter::compile(&netmap.rules(), &nets));
+        let peers = netmap.tunnel_peers();
+        // First what closes, then what opens.
+        self.device.set_filter(Arc::clone(&filter));
+        let current = self.world.borrow().clone();
+        if *current.netmap != **netmap || *current.filter != *filter {
+            let world = World { netmap: Arc::clone(netmap), filter };
+            self.world.send_replace(Arc::new(world));
+            self.zone.send_replace(Arc::new(netmap.zone()));
+        }
+        let firewall = Arc::clone(&self.firewall);
+        let guarded = tokio::task::block_in_place(|| firewall.set_addresses(&own));
+        if let Err(error) = guarded {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the firewall is not up to date"
+            );
+        }
+        self.relays.set_peers(&peers);
+        self.relays.set_map(&netmap.relays);
+        self.device.set_peers(
+            peers
+                .into_iter()
+                .map(|peer| Peer {
+                    public_key: *peer.key.as_bytes(),
+                    allowed_ips: peer.allowed_ips,
+                    candidates: peer.endpoints,
+                })
+                .collect(),
+        );
+        let mut addresses = own;
+        addresses.push(RESOLVER.into());
+        if let Err(error) = self.link.set_addresses(&addresses).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the interface is not up to date"
+            );
+        }
+        self.tend_resolver(netmap);
+    }
+
+    fn tend_resolver(&self, netmap: &Netmap) {
+        let Some(conf) = &self.resolv_conf else { return };
+        let done = match netmap.network() {
+            Some(network) => conf.take(network),
+            None => conf.restore().map(|()| true),
+        };
+        match done {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!("{RESOLV_CONF} is not a plain file: left alone"),
+            Err(error) => tracing::error!(%error, "cannot write {RESOLV_CONF}"),
+        }
+        self.agent.forwarder.set_servers(&conf.previous());
+    }
+}
+
+fn relays(agent: &Arc<Agent>, device: Weak<Device>) -> Relays {
+    let received = move |from: &[u8; 32], packet: &[u8]| {
+        if let Some(device) = device.upgrade() {
+            device.handle_relayed(from, packet);
+        }
+    };
+    Relays::new(
+        Handle::current(),
+        agent.private_key(),
+        Arc::clone(&agent.forwarder),
+        agent.home.clone(),
+        Box::new(received),
+    )
+}
