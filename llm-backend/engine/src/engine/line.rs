@@ -1,0 +1,145 @@
+//! The waiting line: bounded, first come first served, and whoever leaves is out of it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::mpsc;
+
+use super::{Event, Request};
+
+/// The line is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+/// A request on its way to a slot.
+pub(super) struct Job {
+    /// Its number.
+    pub(super) task: u64,
+    /// What to generate.
+    pub(super) request: Request,
+    /// Where to; closed when the client has left.
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+/// Requests that wait for a slot.
+pub(super) struct Line {
+    /// How many may wait, besides those for which a slot is free.
+    limit: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Line {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Adds a job; `idle` slots are about to take one each.
+    pub(super) fn push(&self, job: Job, idle: usize) -> Result<(), Busy> {
+        let mut state = self.lock();
+        state.jobs.retain(|job| !job.events.is_closed());
+        if state.closed || state.jobs.len() >= self.limit.saturating_add(idle) {
+            return Err(Busy);
+        }
+        state.jobs.push_back(job);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next job whose client still waits, if there is one.
+    pub(super) fn take(&self) -> Option<Job> {
+        let mut state = self.lock();
+        state.jobs.retain(|job| !job.events.is_closed());
+        state.jobs.pop_front()
+    }
+
+    /// Waits until there is a job or the line is closed.
+    pub(super) fn wait(&self) {
+        let mut state = self.lock();
+        while state.jobs.is_empty() && !state.closed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Sends everybody away, for good.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.jobs.clear();
+        self.changed.notify_all();
+    }
+
+    /// Whether [`Self::close`] was called.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Sampling;
+
+    fn job(task: u64) -> (Job, mpsc::Receiver<Event>) {
+        let (events, receiver) = mpsc::channel(1);
+        let request = Request {
+            prompt: Vec::new(),
+            max_tokens: None,
+            stops: Vec::new(),
+            sampling: Sampling::default(),
+        };
+        (Job { task, request, events }, receiver)
+    }
+
+    #[test]
+    fn the_line_is_bounded_and_in_order() {
+        let line = Line::new(1);
+        let (jobs, receivers): (Vec<_>, Vec<_>) = (0..3).map(job).unzip();
+
+        let taken: Vec<_> = jobs.into_iter().map(|job| line.push(job, 1)).collect();
+
+        assert_eq!(taken, [Ok(()), Ok(()), Err(Busy)], "one may wait, one has a slot");
+        assert_eq!(line.take().map(|job| job.task), Some(0));
+        assert_eq!(line.take().map(|job| job.task), Some(1));
+        assert!(line.take().is_none());
+        drop(receivers);
+    }
+
+    #[test]
+    fn whoever_leaves_makes_room() {
+        let line = Line::new(1);
+        let (first, leaves) = job(0);
+        let (second, _stays) = job(1);
+        line.push(first, 0).unwrap();
+        drop(leaves);
+
+        assert_eq!(line.push(second, 0), Ok(()));
+        assert_eq!(line.take().map(|job| job.task), Some(1));
+    }
+
+    #[test]
+    fn a_closed_line_takes_nobody_and_wakes_who_waits() {
+        let line = Line::new(9);
+        let (first, mut receiver) = job(0);
+        line.push(first, 0).unwrap();
+
+        line.close();
+
+        line.wait();
+        assert!(line.take().is_none());
+        assert!(receiver.try_recv().is_err());
+        assert_eq!(line.push(job(1).0, 9), Err(Busy));
+    }
+}

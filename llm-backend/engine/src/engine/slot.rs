@@ -1,0 +1,172 @@
+//! One reply in the making.
+//!
+//! ```text
+//!   reading the prompt ──(all read)──▶ generating ──(end, stop text, limit)──▶ ended
+//! ```
+
+use std::time::Instant;
+
+use ai_gateway_api::chat::{FinishReason, Usage};
+use llama_cpp_2::{sampling::LlamaSampler, token::LlamaToken};
+use tokio::sync::mpsc;
+
+use super::{
+    Ending, Event,
+    line::Job,
+    model::{Model, Tokens},
+};
+use crate::text::Text;
+
+/// A slot at work.
+pub(super) struct Slot {
+    /// Number of its request.
+    pub(super) task: u64,
+    /// Chooses its tokens.
+    pub(super) sampler: LlamaSampler,
+    /// Where in the last batch its output is.
+    pub(super) output: Option<i32>,
+    /// Tokens to feed next, at `position`: the rest of the prompt, then the last token generated.
+    pending: Tokens,
+    /// Where the next token goes.
+    position: u32,
+    n_prompt: u32,
+    n_decoded: u32,
+    max_tokens: u32,
+    ignore_eos: bool,
+    text: Text,
+    events: mpsc::Sender<Event>,
+    started: Instant,
+    first: Option<Instant>,
+    /// Since when the client takes nothing.
+    stalled: Option<Instant>,
+}
+
+/// What a slot does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It goes on.
+    Continue,
+    /// It is over; the client has been told.
+    Ended,
+}
+
+impl Slot {
+    /// Starts on a request and tells the client.
+    pub(super) fn start(job: Job, model: &Model, now: Instant) -> Self {
+        let Job { task, request, events } = job;
+        let n_prompt = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
+        // The channel is empty; a client that has left is seen at the next step.
+        let _ = events.try_send(Event::Started);
+        Self {
+            task,
+            sampler: request.sampling.chain(model),
+            output: None,
+            pending: request.prompt,
+            position: 0,
+            n_prompt,
+            n_decoded: 0,
+            max_tokens: request.max_tokens.unwrap_or(u32::MAX),
+            ignore_eos: request.sampling.ignore_eos,
+            text: Text::new(request.stops),
+            events,
+            started: now,
+            first: None,
+            stalled: None,
+        }
+    }
+
+    /// Whether the client has left.
+    pub(super) fn is_left(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    /// Since when the client takes nothing, although there is something.
+    pub(super) fn stalled(&mut self, now: Instant) -> Option<Instant> {
+        // The ending must fit too.
+        if self.events.capacity() < 3 {
+            self.stalled.get_or_insert(now);
+        } else {
+            self.stalled = None;
+        }
+        self.stalled
+    }
+
+    /// Whether it still reads its prompt.
+    pub(super) fn is_reading(&self) -> bool {
+        self.n_decoded == 0
+    }
+
+    /// Tokens to feed.
+    pub(super) fn pending(&self) -> &[LlamaToken] {
+        &self.pending
+    }
+
+    /// Where the next token goes.
+    pub(super) fn position(&self) -> u32 {
+        self.position
+    }
+
+    /// Tokens of the prompt, of it read, and generated.
+    pub(super) fn counts(&self) -> (u32, u32, u32) {
+        (self.n_prompt, self.n_prompt.min(self.position), self.n_decoded)
+    }
+
+    /// Takes note that the first `n` pending tokens were fed.
+    pub(super) fn fed(&mut self, n: usize) {
+        self.pending.drain(..n);
+        self.position += u32::try_from(n).unwrap_or(u32::MAX);
+    }
+
+    /// Takes note that `n` tokens were dropped from what is remembered.
+    pub(super) fn shifted(&mut self, n: u32) {
+        self.position -= n;
+    }
+
+    /// Takes the token that was chosen, and sends what it adds.
+    pub(super) fn handle_token(&mut self, token: LlamaToken, model: &Model, now: Instant) -> Next {
+        self.first.get_or_insert(now);
+        self.n_decoded += 1;
+        if model.ends().contains(&token) {
+            return self.end(FinishReason::Stop, now);
+        }
+        let mut piece = Vec::with_capacity(16);
+        model.piece(token, &mut piece);
+        let text = self.text.push(&piece);
+        self.send(text);
+        if self.text.is_stopped() {
+            return self.end(FinishReason::Stop, now);
+        }
+        let full = self.position >= model.ctx();
+        if self.n_decoded >= self.max_tokens || (full && !(self.ignore_eos && model.can_shift())) {
+            return self.end(FinishReason::Length, now);
+        }
+        self.pending.push(token);
+        Next::Continue
+    }
+
+    /// Tells the client that the engine failed.
+    pub(super) fn fail(&mut self) {
+        let _ = self.events.try_send(Event::Failed);
+    }
+
+    fn end(&mut self, reason: FinishReason, now: Instant) -> Next {
+        let rest = self.text.finish();
+        self.send(rest);
+        let first = self.first.unwrap_or(now);
+        let ending = Ending {
+            reason,
+            usage: Usage { prompt_tokens: self.n_prompt, completion_tokens: self.n_decoded },
+            reading: first - self.started,
+            generating: now - first,
+        };
+        // There is room: a slot without is not fed. If the client has left, nobody needs it.
+        let _ = self.events.try_send(Event::Ended(ending));
+        Next::Ended
+    }
+
+    fn send(&mut self, text: String) {
+        if !text.is_empty() {
+            let _ = self.events.try_send(Event::Text(text));
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The thread that computes: all slots are decoded together, one batch after the other.
+
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use llama_cpp_2::{
+    context::{LlamaContext, params::LlamaContextParams},
+    llama_batch::LlamaBatch,
+    token::LlamaToken,
+};
+
+use super::{
+    Engine, Gauge, Plan,
+    model::{self, Model},
+    slot::{Next, Slot},
+};
+use crate::Error;
+
+/// Most tokens in a batch.
+const BATCH: u32 = 256;
+/// How long a batch may take: a prompt is read in pieces that small, so that other replies go on meanwhile, and a
+/// client that leaves is noticed in time.
+const STEP: Duration = Duration::from_millis(200);
+/// How long a client may take nothing before its slot is given to somebody else.
+const STALL_MAX: Duration = Duration::from_secs(60);
+/// Pause when every client is slow.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Loads the model and serves until the line is closed.
+pub(super) fn run(engine: &Engine, plan: &Plan) -> Result<(), Error> {
+    processor()?;
+    model::check(&plan.path)?;
+    llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
+    let begin = Instant::now();
+    let watched = engine.clone();
+    let loaded = Model::load(&plan.path, plan.ctx, move || !watched.0.line.is_closed());
+    let model = match loaded {
+        Ok(model) => Arc::new(model),
+        // Stopped while loading.
+        Err(_) if engine.0.line.is_closed() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut worker = Worker::new(engine, &model, plan)?;
+    worker.warm_up()?;
+    tracing::info!(
+        model = engine.name(),
+        parameters = model.llama().n_params(),
+        ctx = model.ctx(),
+        slots = plan.slots,
+        threads = plan.threads,
+        took = ?begin.elapsed(),
+        "ready"
+    );
+    // Nobody else sets it.
+    let _ = engine.0.model.set(Arc::clone(&model));
+    worker.serve()
+}
+
+struct Worker<'a> {
+    engine: &'a Engine,
+    model: &'a Model,
+    context: LlamaContext<'a>,
+    batch: LlamaBatch<'static>,
+    slots: Vec<Option<Slot>>,
+    pace: Pace,
+    /// Whether the memory of ended conversations is still in the buffers.
+    dirty: bool,
+}
+
+impl<'a> Worker<'a> {
+    fn new(engine: &'a Engine, model: &'a Model, plan: &Plan) -> Result<Self, Error> {
+        let threads = i32::try_from(plan.threads).unwrap_or(1);
+        let params = LlamaContextParams::default()
+            .with_n_ctx(NonZeroU32::new(model.ctx().saturating_mul(plan.slots)))
+            .with_n_seq_max(plan.slots)
+            .with_n_batch(BATCH)
+            .with_n_ubatch(BATCH)
+            .with_n_threads(threads)
+            .with_n_threads_batch(threads)
+            .with_no_perf(true);
+        let failed = Error::Context { slots: plan.slots, ctx: model.ctx() };
+        let context = model.llama().new_context(model.backend(), params).map_err(|_| failed)?;
+        Ok(Self {
+            engine,
+            model,
+            context,
+            batch: LlamaBatch::new(BATCH as usize, 1),
+            slots: (0..plan.slots).map(|_| None).collect(),
+            pace: Pace::default(),
+            dirty: false,
+        })
+    }
+
+    /// Computes one token, so that the first request does not wait for pages of the file.
+    fn warm_up(&mut self) -> Result<(), Error> {
+        let failed = |_| Error::Start("llama.cpp could not compute a first token".to_owned());
+        let vocab = self.model.llama().vocab();
+        let token = Some(vocab.bos())
+            .filter(|&token| token >= LlamaToken::new(0))
+            .unwrap_or_else(|| vocab.eos());
+        let added = self.batch.add(token.max(LlamaToken::new(0)), 0, &[0], true);
+        added.map_err(|error| Error::Start(error.to_string()))?;
+        self.context.decode(&mut self.batch).map_err(failed)?;
+        self.context.clear_kv_cache();
+        Ok(())
+    }
+
+    fn serve(&mut self) -> Result<(), Error> {
+        while !self.engine.0.line.is_closed() {
+            self.release_left();
+            if self.slots.iter().all(Option::is_none) {
+                self.wipe();
+                self.engine.0.line.wait();
+            }
+            self.admit();
+            self.step();
+        }
+        Ok(())
+    }
+
+    /// Frees the slots whose clients have left or take nothing.
+    fn release_left(&mut self) {
+        let now = Instant::now();
+        for id in 0..self.slots.len() {
+            let Some(slot) = &mut self.slots[id] else { continue };
+            let stuck = slot.stalled(now).is_some_and(|since| now - since > STALL_MAX);
+            if slot.is_left() || stuck {
+                tracing::debug!(task = slot.task, stuck, "cancelled");
+                self.release(id);
+            }
+        }
+    }
+
+    /// Gives free slots to who waits.
+    fn admit(&mut self) {
+        for id in 0..self.slots.len() {
+            if self.slots[id].is_some() {
+                continue;
+            }
+            let Some(job) = self.engine.0.line.take() else { return };
+            let slot = Slot::start(job, self.model, Instant::now());
+            let gauge = self.gauge(id);
+            gauge.task.store(slot.task, Relaxed);
+            gauge.is_processing.store(true, Relaxed);
+            self.slots[id] = Some(slot);
+            self.note(id);
+        }
+    }
+
+    /// Computes the next batch.
+    fn step(&mut self) {
+        let prompt_tokens = self.fill();
+        if self.batch.n_tokens() == 0 {
+            if self.slots.iter().any(Option::is_some) {
+                thread::sleep(PAUSE);
+            }
+            return;
+        }
+        let begin = Instant::now();
+        if let Err(error) = self.context.decode(&mut self.batch) {
+            tracing::error!(%error, "llama.cpp failed; the replies under way are lost");
+            return self.fail();
+        }
+        self.dirty = true;
+        self.pace.learn(prompt_tokens, begin.elapsed());
+        for id in 0..self.slots.len() {
+            self.sample(id);
+        }
+    }
+
+    /// Fills the batch: one token for each slot that generates, the rest for prompts. Returns how many of a prompt.
+    fn fill(&mut self) -> usize {
+        self.batch.clear();
+        let now = Instant::now();
+        let generating = self.slots.iter().flatten().filter(|slot| !slot.is_reading()).count();
+        let reading = self.slots.iter().flatten().filter(|slot| slot.is_reading()).count();
+        let room = (BATCH as usize).saturating_sub(generating).min(self.pace.tokens());
+        let share = (room / reading.max(1)).max(1);
+        let mut prompt_tokens = 0;
+        for id in 0..self.slots.len() {
+            self.make_room(id);
+            let Some(slot) = &mut self.slots[id] else { continue };
+            if slot.stalled(now).is_some() {
+                continue;
+            }
+            let n = slot.pending().len().min(share);
+            let whole = n == slot.pending().len();
+            for (position, &token) in (slot.position()..).zip(&slot.pending()[..n]) {
+                let last = whole && position + 1 == slot.position() + u32::try_from(n).unwrap_or(0);
+                // `share` leaves room for all, and positions stay below the context's size.
+                let added = self.batch.add(token, position.cast_signed(), &[sequence(id)], last);
+                debug_assert!(added.is_ok(), "the batch is full");
+            }
+            slot.output = whole.then(|| self.batch.n_tokens() - 1);
+            prompt_tokens += if slot.is_reading() { n } else { 0 };
+            slot.fed(n);
+            self.note(id);
+        }
+        prompt_tokens
+    }
+
+    /// Drops the older half of a conversation that may go on although it is full.
+    fn make_room(&mut self, id: usize) {
+        let Some(slot) = &mut self.slots[id] else { return };
+        let ctx = self.model.ctx();
+        if slot.position() < ctx {
+            return;
+        }
+        let (sequence, dropped) = (i32::try_from(id).unwrap_or(0), ctx / 2);
+        let removed =
+            self.context.clear_kv_cache_seq(u32::try_from(id).ok(), Some(0), Some(dropped));
+        let moved =
+            self.context.kv_cache_seq_add(sequence, Some(dropped), None, -(dropped.cast_signed()));
+        match (removed, moved) {
+            (Ok(true), Ok(())) => slot.shifted(dropped),
+            _ => {
+                slot.fail();
+                self.release(id);
+            }
+        }
+    }
+
+    /// Chooses the next token of a slot, if the batch gave it an output.
+    fn sample(&mut self, id: usize) {
+        let Some(slot) = &mut self.slots[id] else { return };
+        let Some(output) = slot.output.take() else { return };
+        let token = slot.sampler.sample(&self.context, output);
+        let next = slot.handle_token(token, self.model, Instant::now());
+        self.note(id);
+        if next == Next::Ended {
+            self.release(id);
+        }
+    }
+
+    /// Ends what a slot does and forgets its conversation.
+    fn release(&mut self, id: usize) {
+        let sequence = sequence(id).cast_unsigned();
+        if !matches!(self.context.clear_kv_cache_seq(Some(sequence), None, None), Ok(true)) {
+            tracing::error!(slot = id, "llama.cpp did not clear the slot");
+        }
+        self.slots[id] = None;
+        if self.slots.iter().all(Option::is_none) {
+            self.wipe();
+        }
+        self.gauge(id).is_processing.store(false, Relaxed);
+    }
+
+    /// Overwrites the memory of ended conversations; [`Self::release`] only unlinks it, for others may be there too.
+    fn wipe(&mut self) {
+        if self.dirty {
+            self.context.clear_kv_cache();
+            self.dirty = false;
+        }
+    }
+
+    /// Gives up every reply under way.
+    fn fail(&mut self) {
+        for id in 0..self.slots.len() {
+            if let Some(slot) = &mut self.slots[id] {
+                slot.fail();
+                self.release(id);
+            }
+        }
+    }
+
+    /// Shows a slot's counts to the outside.
+    fn note(&self, id: usize) {
+        let Some(slot) = &self.slots[id] else { return };
+        let (n_prompt, n_read, n_decoded) = slot.counts();
+        let gauge = self.gauge(id);
+        gauge.n_prompt.store(n_prompt, Relaxed);
+        gauge.n_read.store(n_read, Relaxed);
+        gauge.n_decoded.store(n_decoded, Relaxed);
+    }
+
+    fn gauge(&self, id: usize) -> &'a Gauge {
+        &self.engine.0.gauges[id]
+    }
+}
+
+/// A slot's number in llama.cpp's terms; there are at most 64.
+fn sequence(slot: usize) -> i32 {
+    i32::try_from(slot).unwrap_or(i32::MAX)
+}
+
+/// How many tokens of a prompt are read in one [`STEP`], learned from the last ones.
+#[derive(Debug)]
+struct Pace {
+    tokens: f64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { tokens: 16.0 }
+    }
+}
+
+impl Pace {
+    fn tokens(&self) -> usize {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to 1..=BATCH"
+        )]
+        let tokens = self.tokens as usize;
+        tokens.clamp(1, BATCH as usize)
+    }
+
+    fn learn(&mut self, prompt_tokens: usize, took: Duration) {
+        // A few tokens say nothing about many.
+        if prompt_tokens < self.tokens().min(8) {
+            return;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "at most BATCH")]
+        let fitting = prompt_tokens as f64 * STEP.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        // Up by a factor of two at most, for a larger batch may be slower; down at once.
+        self.tokens = fitting.min(self.tokens * 2.0).clamp(1.0, f64::from(BATCH));
+    }
+}
+
+/// Checks for the instructions that llama.cpp was built with; without them it would die on the first one.
+fn processor() -> Result<(), Error> {
+    #[cfg(target_arch = "x86_64")]
+    for (name, has) in [
+        ("AVX2", is_x86_feature_detected!("avx2")),
+        ("FMA", is_x86_feature_detected!("fma")),
+        ("F16C", is_x86_feature_detected!("f16c")),
+        ("BMI2", is_x86_feature_detected!("bmi2")),
+    ] {
+        if !has {
+            return Err(Error::Processor { missing: name });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_models_read_in_small_pieces_and_fast_ones_in_large() {
+        let mut pace = Pace::default();
+        for _ in 0..20 {
+            let tokens = pace.tokens();
+            pace.learn(tokens, Duration::from_millis(100) * u32::try_from(tokens).unwrap());
+        }
+        assert_eq!(pace.tokens(), 2, "a tenth of a second each");
+
+        for _ in 0..20 {
+            let tokens = pace.tokens();
+            pace.learn(tokens, Duration::from_micros(10) * u32::try_from(tokens).unwrap());
+        }
+        assert_eq!(pace.tokens(), BATCH as usize);
+    }
+
+    #[test]
+    fn an_instant_batch_does_not_break_the_pace() {
+        let mut pace = Pace::default();
+        pace.learn(16, Duration::ZERO);
+        assert_eq!(pace.tokens(), 32);
+    }
+}

@@ -1,0 +1,66 @@
+//! Why the engine cannot run.
+
+use std::{io, path::PathBuf};
+
+/// The engine could not start, or had to stop.
+///
+/// `Display` is one sentence with what to do; the cause is in `source()`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The model file cannot be read.
+    #[error("cannot read the model {}; give --model an existing GGUF file that this user may read", .path.display())]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The model file is of another format.
+    #[error("{} is not a GGUF model; give --model a file that ends in .gguf", .path.display())]
+    NotGguf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// llama.cpp does not take the model.
+    #[error(
+        "llama.cpp cannot load {}: the file is damaged, of an unknown kind or larger than memory; download it again",
+        .path.display()
+    )]
+    Load {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no room for the conversations.
+    #[error("cannot make room for {slots} conversations of {ctx} tokens; lower --ctx or --slots")]
+    Context {
+        /// `--slots`.
+        slots: u32,
+        /// `--ctx`.
+        ctx: u32,
+    },
+    /// The processor is too old for how llama.cpp was built.
+    #[error(
+        "this processor lacks {missing}, which the engine was built for; use a backend outside instead"
+    )]
+    Processor {
+        /// The missing instruction set.
+        missing: &'static str,
+    },
+    /// llama.cpp did not start, or a thread could not.
+    #[error("the engine cannot start: {0}")]
+    Start(String),
+    /// The socket cannot be served.
+    #[error("cannot serve on {}; check that its directory exists and belongs to this user", .path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The server failed while it ran.
+    #[error("the server failed")]
+    Serve(#[source] io::Error),
+    /// The thread that computes stopped by itself.
+    #[error("the engine stopped unexpectedly; start it again, and report what its log says")]
+    Stopped,
+}

@@ -1,0 +1,162 @@
+//! `POST /v1/chat/completions`.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::StatusCode,
+    response::{
+        IntoResponse as _, Response,
+        sse::{self, KeepAlive, Sse},
+    },
+};
+use futures_util::{Stream, stream};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
+
+use super::{
+    error::ApiError,
+    wire::{Body, Envelope},
+};
+use crate::engine::{Ending, Engine, Event, Request};
+
+/// How often a stream without news shows that it lives.
+const PING: Duration = Duration::from_secs(15);
+
+/// Answers a conversation.
+///
+/// # Errors
+///
+/// 400 for a body that cannot be used or a prompt that is too long, 413 for one of more than 4 MiB, 503 while the
+/// model is loaded or when too many wait, 500 if the engine fails.
+pub(super) async fn completions(
+    State(engine): State<Engine>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+        _ => ApiError::Request("the body did not arrive".to_owned()),
+    })?;
+    let body = Body::decode(&body)?;
+    let model = Arc::clone(engine.model().ok_or(ApiError::Loading)?);
+    let (stream, usage) =
+        (body.chat.stream, body.chat.stream_options.is_some_and(|options| options.include_usage));
+    let (max_tokens, sampling, stops) =
+        (body.max_tokens(), body.sampling(), body.chat.options.stop);
+
+    // A long text takes a while to tokenize.
+    let prompt = tokio::task::spawn_blocking(move || model.prompt(&body.chat.messages));
+    let prompt = prompt.await.map_err(|_| ApiError::Engine)??;
+    let (task, mut events) = engine.submit(Request { prompt, max_tokens, stops, sampling })?;
+    let envelope = envelope(&engine, task);
+
+    // While it waits in the line there is no answer, so that a caller may still turn elsewhere.
+    match events.recv().await {
+        Some(Event::Started) => {}
+        Some(Event::Text(_) | Event::Ended(_) | Event::Failed) | None => {
+            return Err(ApiError::Engine);
+        }
+    }
+    if stream {
+        let ping = KeepAlive::new().interval(PING).text("ping");
+        return Ok(Sse::new(Reply::new(events, envelope, usage).into_stream())
+            .keep_alive(ping)
+            .into_response());
+    }
+    let (text, ending) = collect(events).await.ok_or(ApiError::Engine)?;
+    Ok(Json(envelope.whole(&text, &ending)).into_response())
+}
+
+/// A streamed reply.
+struct Reply {
+    events: Receiver<Event>,
+    envelope: Envelope,
+    /// Whether tokens are counted at the end.
+    usage: bool,
+    /// What can be sent.
+    ready: VecDeque<sse::Event>,
+    /// Whether nothing more may come.
+    over: bool,
+}
+
+impl Reply {
+    /// Starts with the role, as llama-server does.
+    fn new(events: Receiver<Event>, envelope: Envelope, usage: bool) -> Self {
+        let mut reply = Self { events, envelope, usage, ready: VecDeque::new(), over: false };
+        reply.send(&reply.envelope.chunk(&json!({ "role": "assistant", "content": null }), None));
+        reply
+    }
+
+    /// The events to send. An error breaks the connection, so that the client sees that the reply is cut.
+    fn into_stream(self) -> impl Stream<Item = io::Result<sse::Event>> + Send + 'static {
+        stream::unfold(self, |mut reply| async move {
+            loop {
+                if let Some(event) = reply.ready.pop_front() {
+                    return Some((Ok(event), reply));
+                }
+                if reply.over {
+                    return None;
+                }
+                match reply.events.recv().await {
+                    Some(event) => reply.handle_event(event),
+                    None => {
+                        reply.over = true;
+                        return Some((Err(io::ErrorKind::ConnectionAborted.into()), reply));
+                    }
+                }
+            }
+        })
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Started => {}
+            Event::Text(text) => self.send(&self.envelope.chunk(&json!({ "content": text }), None)),
+            Event::Ended(ending) => {
+                self.over = true;
+                self.send(&self.envelope.chunk(&json!({}), Some(ending.reason)));
+                if self.usage {
+                    self.send(&self.envelope.usage(&ending));
+                }
+                self.ready.push_back(sse::Event::default().data("[DONE]"));
+            }
+            Event::Failed => {
+                self.over = true;
+                self.send(&ApiError::Engine.body());
+            }
+        }
+    }
+
+    fn send(&mut self, chunk: &Value) {
+        self.ready.push_back(sse::Event::default().data(chunk.to_string()));
+    }
+}
+
+/// Waits for the whole reply; [`None`] if there is none.
+async fn collect(mut events: Receiver<Event>) -> Option<(String, Ending)> {
+    let mut all = String::new();
+    loop {
+        match events.recv().await? {
+            Event::Started => {}
+            Event::Text(text) => all.push_str(&text),
+            Event::Ended(ending) => return Some((all, ending)),
+            Event::Failed => return None,
+        }
+    }
+}
+
+fn envelope(engine: &Engine, task: u64) -> Envelope {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Envelope {
+        id: format!("chatcmpl-{:x}-{task}", now.as_micros()),
+        created: now.as_secs(),
+        model: engine.name().to_owned(),
+    }
+}

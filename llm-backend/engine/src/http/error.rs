@@ -1,0 +1,81 @@
+//! Errors in llama-server's shape: `{"error": {"code", "message", "type"}}`.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use crate::engine::{Busy, PromptError};
+
+/// What a client is told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    /// The body cannot be used; says why, without repeating it.
+    #[error("{0}")]
+    Request(String),
+    /// The conversation cannot be a prompt.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The body is longer than is taken.
+    #[error("the request body is longer than 4 MiB")]
+    TooLarge,
+    /// The model is not there yet.
+    #[error("Loading model")]
+    Loading,
+    /// Too many wait.
+    #[error("all slots are busy and the queue is full; try again later")]
+    Busy,
+    /// The engine stops, or gave up.
+    #[error("the engine failed or is stopping; try again")]
+    Engine,
+    /// No such path.
+    #[error("no such path; there are /v1/chat/completions, /v1/models, /health and /slots")]
+    NotFound,
+    /// No such method.
+    #[error("this path does not take that method")]
+    Method,
+}
+
+impl ApiError {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Prompt(PromptError::TooLong { .. }) => {
+                (StatusCode::BAD_REQUEST, "exceed_context_size_error")
+            }
+            Self::Request(_) | Self::Prompt(_) => {
+                (StatusCode::BAD_REQUEST, "invalid_request_error")
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
+            Self::Loading | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "unavailable_error"),
+            Self::Engine => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found_error"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "not_supported_error"),
+        }
+    }
+
+    /// The body, which may also come in the middle of a stream.
+    pub(super) fn body(&self) -> Value {
+        let (status, kind) = self.kind();
+        let mut error =
+            json!({ "code": status.as_u16(), "message": self.to_string(), "type": kind });
+        if let Self::Prompt(PromptError::TooLong { tokens, ctx }) = self {
+            error["n_prompt_tokens"] = json!(tokens);
+            error["n_ctx"] = json!(ctx);
+        }
+        json!({ "error": error })
+    }
+}
+
+impl From<Busy> for ApiError {
+    fn from(Busy: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.kind().0, Json(self.body())).into_response()
+    }
+}

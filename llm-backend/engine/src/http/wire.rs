@@ -1,0 +1,248 @@
+//! What `/v1/chat/completions` takes and gives.
+
+use ai_gateway_api::chat::{ChatRequest, FinishReason, Usage};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use crate::engine::{Ending, Sampling};
+
+/// Most stop texts in a request.
+const STOPS_MAX: usize = 16;
+
+/// A request: the shared vocabulary, and what llama-server takes beyond it.
+#[derive(Deserialize)]
+pub(super) struct Body {
+    /// The shared vocabulary.
+    #[serde(flatten)]
+    pub(super) chat: ChatRequest,
+    /// llama-server's name for `max_tokens`; negative is no limit.
+    #[serde(default)]
+    n_predict: Option<i64>,
+    #[serde(default)]
+    top_k: Option<i32>,
+    #[serde(default)]
+    min_p: Option<f32>,
+    #[serde(default)]
+    repeat_penalty: Option<f32>,
+    #[serde(default)]
+    frequency_penalty: Option<f32>,
+    #[serde(default)]
+    presence_penalty: Option<f32>,
+    #[serde(default)]
+    n: Option<u32>,
+    #[serde(default)]
+    logprobs: Option<bool>,
+    #[serde(default)]
+    tools: Option<Vec<Value>>,
+    #[serde(default)]
+    response_format: Option<Value>,
+}
+
+impl Body {
+    /// Decodes a body.
+    ///
+    /// # Errors
+    ///
+    /// It is not such a request, or asks for what this engine does not do.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, ApiError> {
+        // The texts of these errors may repeat the input; where it is wrong is enough.
+        let body: Self = serde_json::from_slice(bytes).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            ApiError::Request(match error.classify() {
+                serde_json::error::Category::Data => {
+                    "the JSON is not a chat completion request".to_owned()
+                }
+                serde_json::error::Category::Io
+                | serde_json::error::Category::Syntax
+                | serde_json::error::Category::Eof => format!("the body is not JSON: {place}"),
+            })
+        })?;
+        body.check()?;
+        Ok(body)
+    }
+
+    /// Refuses what would be answered wrongly.
+    fn check(&self) -> Result<(), ApiError> {
+        let no = |what: &str| Err(ApiError::Request(what.to_owned()));
+        let options = &self.chat.options;
+        let format = self
+            .response_format
+            .as_ref()
+            .and_then(|format| format.get("type"))
+            .and_then(Value::as_str);
+        if self.n.is_some_and(|n| n != 1) {
+            return no("n must be 1");
+        }
+        if self.logprobs == Some(true) {
+            return no("logprobs are not supported");
+        }
+        if self.tools.as_ref().is_some_and(|tools| !tools.is_empty()) {
+            return no("tools are not supported");
+        }
+        if format.is_some_and(|format| format != "text") {
+            return no("response_format must be text");
+        }
+        if options.stop.len() > STOPS_MAX {
+            return no("stop must have at most 16 texts");
+        }
+        if options.max_tokens == Some(0) || self.n_predict == Some(0) {
+            return no("max_tokens must be at least 1");
+        }
+        for (name, value, range) in [
+            ("temperature", options.temperature, 0.0..=10.0),
+            ("top_p", options.top_p, 0.0..=1.0),
+            ("min_p", self.min_p, 0.0..=1.0),
+            ("repeat_penalty", self.repeat_penalty, 0.1..=10.0),
+            ("frequency_penalty", self.frequency_penalty, -2.0..=2.0),
+            ("presence_penalty", self.presence_penalty, -2.0..=2.0),
+        ] {
+            if value.is_some_and(|value| !range.contains(&value)) {
+                return no(&format!("{name} must be from {} to {}", range.start(), range.end()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Most tokens to generate.
+    pub(super) fn max_tokens(&self) -> Option<u32> {
+        let predict = self.n_predict.and_then(|n| u32::try_from(n).ok());
+        self.chat.options.max_tokens.or(predict)
+    }
+
+    /// How tokens are chosen.
+    pub(super) fn sampling(&self) -> Sampling {
+        let (options, default) = (&self.chat.options, Sampling::default());
+        Sampling {
+            temperature: options.temperature.unwrap_or(default.temperature),
+            top_k: self.top_k.unwrap_or(default.top_k),
+            top_p: options.top_p.unwrap_or(default.top_p),
+            min_p: self.min_p.unwrap_or(default.min_p),
+            repeat_penalty: self.repeat_penalty.unwrap_or(default.repeat_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(default.frequency_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(default.presence_penalty),
+            seed: options.seed,
+            ignore_eos: options.ignore_eos,
+        }
+    }
+}
+
+/// What every answer to one request repeats.
+#[derive(Clone)]
+pub(super) struct Envelope {
+    /// Unique among the answers of this process.
+    pub(super) id: String,
+    /// Unix seconds.
+    pub(super) created: u64,
+    /// The model that answers, whatever was asked for.
+    pub(super) model: String,
+}
+
+impl Envelope {
+    /// One step of a stream.
+    pub(super) fn chunk(&self, delta: &Value, reason: Option<FinishReason>) -> Value {
+        let reason = reason.map(FinishReason::as_str);
+        let choice = json!({ "index": 0, "delta": delta, "finish_reason": reason });
+        self.wrap("chat.completion.chunk", json!([choice]))
+    }
+
+    /// The last step, which counts.
+    pub(super) fn usage(&self, ending: &Ending) -> Value {
+        let mut chunk = self.wrap("chat.completion.chunk", json!([]));
+        count(&mut chunk, ending);
+        chunk
+    }
+
+    /// The whole reply at once.
+    pub(super) fn whole(&self, text: &str, ending: &Ending) -> Value {
+        let message = json!({ "role": "assistant", "content": text });
+        let choice =
+            json!({ "index": 0, "message": message, "finish_reason": ending.reason.as_str() });
+        let mut whole = self.wrap("chat.completion", json!([choice]));
+        count(&mut whole, ending);
+        whole
+    }
+
+    fn wrap(&self, object: &str, choices: Value) -> Value {
+        json!({ "id": self.id, "object": object, "created": self.created, "model": self.model, "choices": choices })
+    }
+}
+
+/// Adds tokens and times.
+fn count(answer: &mut Value, ending: &Ending) {
+    let Usage { prompt_tokens, completion_tokens } = ending.usage;
+    answer["usage"] = json!({
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": ending.usage.total_tokens(),
+    });
+    answer["timings"] = json!({
+        "prompt_n": prompt_tokens,
+        "prompt_ms": ending.reading.as_secs_f64() * 1e3,
+        "predicted_n": completion_tokens,
+        "predicted_ms": ending.generating.as_secs_f64() * 1e3,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(body: &Value) -> Result<Body, ApiError> {
+        Body::decode(body.to_string().as_bytes())
+    }
+
+    fn with(more: &Value) -> Value {
+        let mut body = json!({ "messages": [{ "role": "user", "content": "hi" }] });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    }
+
+    #[test]
+    fn what_clients_send_is_understood() {
+        let body = decode(&with(&json!({
+            "model": "x", "n_predict": -1, "top_k": 1, "n": 1, "tools": [], "tool_choice": "none", "user": "u",
+            "logprobs": false, "response_format": { "type": "text" }, "temperature": 0, "seed": 7, "stop": "a",
+        })));
+        let body = body.map_err(|error| error.to_string()).unwrap();
+        assert_eq!(body.max_tokens(), None);
+        let expected =
+            Sampling { temperature: 0.0, top_k: 1, seed: Some(7), ..Sampling::default() };
+        assert_eq!(body.sampling(), expected);
+        for name in ["max_tokens", "max_completion_tokens", "n_predict"] {
+            let body =
+                decode(&with(&json!({ name: 5 }))).map_err(|error| error.to_string()).unwrap();
+            assert_eq!(body.max_tokens(), Some(5), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_answered_wrongly_is_refused_by_name() {
+        for (more, name) in [
+            (json!({ "n": 2 }), "n "),
+            (json!({ "tools": [{}] }), "tools"),
+            (json!({ "logprobs": true }), "logprobs"),
+            (json!({ "response_format": { "type": "json_object" } }), "response_format"),
+            (json!({ "temperature": -1 }), "temperature"),
+            (json!({ "top_p": 1.5 }), "top_p"),
+            (json!({ "max_tokens": 0 }), "max_tokens"),
+            (json!({ "stop": vec!["x"; 17] }), "stop"),
+        ] {
+            let error = decode(&with(&more)).err().unwrap().to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_wrong_is_not_repeated() {
+        for body in [
+            "{\"messages\": \"my secret\"}",
+            "my secret",
+            "{\"messages\":[{\"role\":\"my secret\"}]}",
+            "",
+        ] {
+            let error = Body::decode(body.as_bytes()).err().unwrap();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! From the bytes of tokens to the text that leaves the engine.
+
+use std::mem;
+
+/// Puts the pieces of tokens together: a delta holds complete characters only, and nothing of a stop text.
+///
+/// A token may end in the middle of a character (most Korean ones take two or three tokens in small models), and in
+/// the middle of a stop text; what is not yet decided is held back.
+#[derive(Debug, Default)]
+pub struct Text {
+    stops: Vec<String>,
+    /// The start of a character.
+    bytes: Vec<u8>,
+    /// What may yet turn out to be the start of a stop text.
+    held: String,
+    stopped: bool,
+}
+
+impl Text {
+    /// Starts a text that ends before the first of `stops`; empty ones are ignored.
+    #[must_use]
+    pub fn new(stops: Vec<String>) -> Self {
+        let stops = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
+        Self { stops, ..Self::default() }
+    }
+
+    /// Takes the bytes of one token and returns what can be sent now, perhaps nothing.
+    ///
+    /// Bytes that are no UTF-8 become U+FFFD. After a stop text nothing more comes.
+    pub fn push(&mut self, piece: &[u8]) -> String {
+        if self.stopped {
+            return String::new();
+        }
+        self.bytes.extend_from_slice(piece);
+        self.complete();
+        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop)).min() {
+            self.stopped = true;
+            self.held.truncate(at);
+            return mem::take(&mut self.held);
+        }
+        let undecided = self.held.split_off(self.undecided());
+        mem::replace(&mut self.held, undecided)
+    }
+
+    /// Whether a stop text was met.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Ends the text and returns what was held back; half a character is dropped.
+    #[must_use]
+    pub fn finish(&mut self) -> String {
+        self.bytes.clear();
+        mem::take(&mut self.held)
+    }
+
+    /// Moves complete characters from `bytes` to `held`.
+    fn complete(&mut self) {
+        let mut rest = self.bytes.as_slice();
+        loop {
+            match std::str::from_utf8(rest) {
+                Ok(text) => {
+                    self.held.push_str(text);
+                    rest = &[];
+                    break;
+                }
+                Err(error) => {
+                    let (valid, invalid) = rest.split_at(error.valid_up_to());
+                    self.held.push_str(&String::from_utf8_lossy(valid));
+                    rest = invalid;
+                    let Some(length) = error.error_len() else { break };
+                    self.held.push(char::REPLACEMENT_CHARACTER);
+                    rest = &rest[length..];
+                }
+            }
+        }
+        self.bytes = rest.to_vec();
+    }
+
+    /// Where in `held` a stop text may have begun.
+    fn undecided(&self) -> usize {
+        let starts = self.held.char_indices().map(|(at, _)| at);
+        let mut open =
+            starts.filter(|&at| self.stops.iter().any(|stop| stop.starts_with(&self.held[at..])));
+        open.next().unwrap_or(self.held.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the deltas are, given everything at once.
+    fn reference(all: &[u8], stops: &[String]) -> String {
+        // A character that is cut off at the end is dropped, anything else that is no UTF-8 is replaced.
+        let complete = match all.utf8_chunks().last() {
+            Some(last)
+                if std::str::from_utf8(last.invalid())
+                    .is_err_and(|error| error.error_len().is_none()) =>
+            {
+                &all[..all.len() - last.invalid().len()]
+            }
+            _ => all,
+        };
+        let text = String::from_utf8_lossy(complete).into_owned();
+        let end =
+            stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop)).min();
+        text[..end.unwrap_or(text.len())].to_owned()
+    }
+
+    fn deltas(pieces: &[Vec<u8>], stops: &[String]) -> (Vec<String>, bool) {
+        let mut text = Text::new(stops.to_vec());
+        let mut deltas: Vec<_> = pieces.iter().map(|piece| text.push(piece)).collect();
+        let stopped = text.is_stopped();
+        deltas.push(text.finish());
+        (deltas, stopped)
+    }
+
+    proptest! {
+        /// However tokens cut the bytes, the deltas make the same text, which holds no stop text.
+        #[test]
+        fn cuts_do_not_matter(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5), 0..40),
+        ) {
+            let (out, stopped) = deltas(&pieces, &[]);
+            prop_assert_eq!(out.concat(), reference(&pieces.concat(), &[]));
+            prop_assert!(!stopped);
+        }
+
+        /// Likewise in text that is dense with almost-stops, Korean ones included.
+        #[test]
+        fn stop_texts_never_leave(
+            text in "[ab안녕]{0,60}",
+            stops in prop::collection::vec("[ab안녕]{0,4}", 0..4),
+            sizes in prop::collection::vec(1..5_usize, 1..60),
+        ) {
+            let mut pieces = Vec::new();
+            let mut rest = text.as_bytes();
+            for size in sizes.into_iter().cycle() {
+                if rest.is_empty() { break; }
+                let (piece, more) = rest.split_at(size.min(rest.len()));
+                pieces.push(piece.to_vec());
+                rest = more;
+            }
+            let (out, stopped) = deltas(&pieces, &stops);
+            prop_assert_eq!(out.concat(), reference(text.as_bytes(), &stops));
+            prop_assert_eq!(stopped, stops.iter().any(|stop| !stop.is_empty() && text.contains(stop.as_str())));
+        }
+    }
+
+    #[test]
+    fn text_is_sent_as_soon_as_it_is_decided() {
+        let mut text = Text::new(vec!["END".to_owned()]);
+        assert_eq!(text.push(b"a"), "a");
+        assert_eq!(text.push(b"bE"), "b");
+        assert_eq!(text.push(b"N"), "");
+        assert_eq!(text.push(b"x"), "ENx");
+        assert_eq!(text.push("한".as_bytes()), "한");
+        assert_eq!(text.push(&"글".as_bytes()[..2]), "");
+        assert_eq!(text.push(&"글".as_bytes()[2..]), "글");
+    }
+}

@@ -1,0 +1,114 @@
+//! Runs the binary.
+
+use std::{
+    env,
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Output},
+    time::{Duration, Instant},
+};
+
+use llm_backend::{Backend as _, Health, OpenAiCompatible, Slot};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_maru-llm");
+
+/// The model file.
+pub(crate) fn model() -> PathBuf {
+    env::var_os("MARU_TEST_MODEL")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| panic!("set MARU_TEST_MODEL to a GGUF file"))
+}
+
+/// Runs it where it must fail, and returns its exit status and what it wrote.
+pub(crate) fn fail(arguments: &[&str]) -> (Option<i32>, String) {
+    let root = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BINARY);
+    if !arguments.contains(&"--root") {
+        command.arg("--root").arg(root.path());
+    }
+    let Output { status, stderr, .. } = command.args(arguments).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+/// A running engine, stopped on drop.
+pub(crate) struct Engine {
+    child: Child,
+    root: TempDir,
+}
+
+impl Engine {
+    /// Starts it and waits until the model is loaded.
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let log = File::create(root.path().join("log")).unwrap();
+        let child = Command::new(BINARY)
+            .arg("--root")
+            .arg(root.path())
+            .arg("--model")
+            .arg(model())
+            .args(["--alias", "smollm2", "--threads", "1"])
+            .args(arguments)
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let engine = Self { child, root };
+        let begin = Instant::now();
+        while !matches!(engine.client().health().await, Ok(Health::Ready)) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "not ready: {}", engine.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        engine
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.root.path().join("run/maru/inference/llm.sock")
+    }
+
+    pub(crate) fn client(&self) -> OpenAiCompatible {
+        OpenAiCompatible::new(&format!("unix://{}", self.socket().display())).unwrap()
+    }
+
+    /// The first slot that is busy.
+    pub(crate) async fn busy_slot(&self) -> Option<Slot> {
+        self.client().slots().await.unwrap().into_iter().find(|slot| slot.is_processing)
+    }
+
+    pub(crate) async fn is_idle(&self) -> bool {
+        self.busy_slot().await.is_none()
+    }
+
+    /// Asks without streaming; returns status and body.
+    pub(crate) async fn post(&self, body: &Value) -> (u16, Value) {
+        let client = reqwest::Client::builder().unix_socket(self.socket()).build().unwrap();
+        let answer =
+            client.post("http://localhost/v1/chat/completions").json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Asks it to stop, and waits.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "it does not stop");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.root.path().join("log")).unwrap()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
