@@ -123,7 +123,8 @@ pub struct MapResponse {
     /// The relays, whole. Sent only when it changed: the Rust client measures again at each.
     #[serde(rename = "DERPMap", skip_serializing_if = "Option::is_none")]
     pub derp_map: Option<DerpMap>,
-    /// All peers, sorted by number. Empty means "as before" too: a set becomes empty by `peers_removed`.
+    /// All peers, sorted by number. To the Go client an empty list means "as before", to the Rust client "none": a set
+    /// becomes empty by `peers_removed`, and only a first response has this field.
     #[serde(deserialize_with = "json::optional_objects", skip_serializing_if = "Option::is_none")]
     pub peers: Option<Vec<Node>>,
     /// Peers that are new or changed, sorted by number.

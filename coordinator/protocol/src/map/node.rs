@@ -12,6 +12,9 @@ use crate::{
 };
 
 /// A node as its peers and it itself see it.
+///
+/// The Rust client cannot read a text that JSON has to escape: keep quotes, backslashes and control characters out of
+/// every name that goes into a map.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Node {
