@@ -1,1 +1,56 @@
-//! maru: the one command that people type, and the supervisor behind maru up.
+//! maru: the one command that people type, and the supervisor behind `maru up`.
+//!
+//! `maru up` starts the appliance: coordinator, relay and home agent as children under
+//! numeric users of their own, gateway, messaging and inference in Podman. What runs,
+//! as whom and with which rights is one table, [`service`]; the `podman run` arguments,
+//! the systemd units and the Quadlets all come from it. The other commands talk to the
+//! coordinator's admin socket and to the agent's local API.
+#![allow(clippy::disallowed_methods, reason = "a command is a shell: it reads the clock")]
+
+use std::process::ExitCode;
+
+use crate::args::{Cli, Command};
+
+pub mod args;
+pub mod chat;
+mod client;
+mod complete;
+mod device;
+mod doctor;
+mod error;
+mod invite;
+mod join;
+mod key;
+mod language;
+mod output;
+mod policy;
+pub mod service;
+mod status;
+mod up;
+mod user;
+
+pub use error::{Usage, finish};
+
+/// Runs one command.
+///
+/// # Errors
+///
+/// Fails with one sentence that says what is wrong and what to do next; a [`Usage`]
+/// error asks for exit status 2, any other for 1.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let root = std::path::absolute(&cli.root)?;
+    match cli.command {
+        Command::Up(args) => up::run(args, &root).await,
+        Command::Status(args) => status::run(args, &root).await,
+        Command::Doctor(args) => doctor::run(args, &root).await,
+        Command::Join(args) => join::join(args, &root).await,
+        Command::Leave => join::leave(&root).await,
+        Command::Invite(args) => invite::run(args, &root).await,
+        Command::Device { command } => device::run(command, &root).await,
+        Command::Key { command } => key::run(command, &root).await,
+        Command::User { command } => user::run(command, &root).await,
+        Command::Policy { command } => policy::run(command, &root).await,
+        Command::Chat(args) => chat::run(args, &root).await,
+        Command::Completions(args) => complete::run(args.shell),
+    }
+}

@@ -1,3 +1,10 @@
-//! maru.
+//! `maru`: the one command that people type.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    cli::finish(cli::run(cli::args::Cli::parse()).await)
+}

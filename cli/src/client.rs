@@ -1,0 +1,200 @@
+//! HTTP over the sockets of the coordinator and the agent.
+
+use std::{
+    io::ErrorKind,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The coordinator's admin socket, below the root.
+pub(crate) const ADMIN_SOCKET: &str = "run/maru/coordinator/admin.sock";
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A daemon behind a UNIX socket.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    socket: PathBuf,
+    daemon: Daemon,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Daemon {
+    Coordinator,
+    Agent,
+}
+
+impl Daemon {
+    fn silent(self) -> &'static str {
+        match self {
+            Self::Coordinator => {
+                "the coordinator is not running here; start it with `sudo maru up`, or run this \
+                 command on the home machine"
+            }
+            Self::Agent => {
+                "the agent is not running here; start it with `sudo systemctl start maru-agent`, \
+                 or with `sudo maru-agent` in another terminal"
+            }
+        }
+    }
+}
+
+/// What every error body has.
+#[derive(serde::Deserialize)]
+struct Problem {
+    title: String,
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+impl Client {
+    /// The coordinator's admin API.
+    pub(crate) fn coordinator(root: &Path) -> anyhow::Result<Self> {
+        Self::new(root.join(ADMIN_SOCKET), Daemon::Coordinator)
+    }
+
+    /// The agent's local API.
+    pub(crate) fn agent(root: &Path) -> anyhow::Result<Self> {
+        Self::new(root.join(node_agent_api::SOCKET), Daemon::Agent)
+    }
+
+    fn new(socket: PathBuf, daemon: Daemon) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .unix_socket(socket.as_path())
+            .timeout(TIMEOUT)
+            .build()
+            .context("cannot make an HTTP client")?;
+        Ok(Self { http, socket, daemon })
+    }
+
+    /// Gets `path`.
+    pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str) -> anyhow::Result<A> {
+        self.json(reqwest::Method::GET, path, None::<&()>).await
+    }
+
+    /// Posts `body` to `path`.
+    pub(crate) async fn post<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<A> {
+        self.json(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    /// Puts `body` at `path`.
+    pub(crate) async fn put<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<A> {
+        self.json(reqwest::Method::PUT, path, Some(body)).await
+    }
+
+    /// Posts to `path`, whose answer is empty.
+    pub(crate) async fn post_empty(&self, path: &str) -> anyhow::Result<()> {
+        self.send(reqwest::Method::POST, path, Some(&serde_json::json!({}))).await.map(drop)
+    }
+
+    /// Deletes `path`.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.send(reqwest::Method::DELETE, path, None::<&()>).await.map(drop)
+    }
+
+    async fn json<A: DeserializeOwned>(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<A> {
+        let response = self.send(method, path, body).await?;
+        response.json().await.context("the answer is of another version of Maru; update both")
+    }
+
+    async fn send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<reqwest::Response> {
+        self.reachable()?;
+        let mut request = self.http.request(method, format!("http://localhost{path}"));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| {
+            anyhow!(error.without_url()).context(format!("no answer at {}", self.socket.display()))
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        match response.json::<Problem>().await {
+            Ok(Problem { title, detail: Some(detail) }) if detail != title => {
+                bail!("{title}: {detail}")
+            }
+            Ok(Problem { title, .. }) => bail!("{title}"),
+            Err(_) => bail!("{} answered {status}", self.socket.display()),
+        }
+    }
+
+    /// Says what to do if the socket cannot be reached at all.
+    fn reachable(&self) -> anyhow::Result<()> {
+        match UnixStream::connect(&self.socket) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                bail!("only root may do this; run the same command with sudo")
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+            {
+                bail!("{}", self.daemon.silent())
+            }
+            Err(error) => Err(error).context(format!("cannot reach {}", self.socket.display())),
+        }
+    }
+}
+
+/// Text as one segment of a path (RFC 3986, section 2.3).
+pub(crate) fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    // A segment of dots alone would be taken as a step in the path.
+    if out.bytes().all(|byte| byte == b'.') { out.replace('.', "%2E") } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, segment};
+
+    #[test]
+    fn a_name_stays_within_its_segment() {
+        assert_eq!(segment("laptop-1"), "laptop-1");
+        assert_eq!(segment("a/../b?c"), "a%2F..%2Fb%3Fc");
+        assert_eq!(segment(".."), "%2E%2E");
+        assert_eq!(segment("집"), "%EC%A7%91");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_does_not_run_is_named_with_what_to_do() {
+        let root = tempfile::tempdir().unwrap();
+
+        let error = Client::coordinator(root.path())
+            .unwrap()
+            .get::<serde_json::Value>("/api/v1/health")
+            .await
+            .unwrap_err();
+
+        assert!(error.to_string().contains("sudo maru up"), "{error}");
+    }
+}

@@ -1,0 +1,203 @@
+//! Checks of the machine.
+
+use std::{fs::File, path::Path, process::Stdio};
+
+use tokio::process::Command;
+
+use crate::{
+    doctor::{Finding, read},
+    up::{
+        self,
+        limits::{self, Refused},
+    },
+};
+
+/// Every check of the machine.
+pub(super) async fn check(root: &Path) -> Vec<Finding> {
+    let mut findings =
+        vec![tools(), tun(), swap(&read("/proc/swaps")), core_dumps(), clock().await];
+    findings.push(podman_version().await);
+    findings.extend(container_limits(root).await);
+    findings
+}
+
+fn tools() -> Finding {
+    let missing = up::missing_tools();
+    if missing.is_empty() {
+        return Finding::ok("tools", "podman, nft and setpriv are there");
+    }
+    let names: Vec<_> = missing.iter().map(|tool| tool.0).collect();
+    let packages: Vec<_> = missing.iter().map(|tool| tool.1).collect();
+    Finding::error(
+        "tools",
+        format!("missing: {}", names.join(", ")),
+        format!("sudo apt-get install {}", packages.join(" ")),
+    )
+}
+
+fn tun() -> Finding {
+    match File::options().read(true).write(true).open("/dev/net/tun") {
+        Ok(_) => Finding::ok("tun", "/dev/net/tun opens"),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Finding::warning("tun", "/dev/net/tun opens for root alone", "sudo maru doctor")
+        }
+        Err(error) => Finding::error(
+            "tun",
+            format!("/dev/net/tun cannot be opened: {error}"),
+            "sudo modprobe tun; in a container or VPS the host has to allow it",
+        ),
+    }
+}
+
+/// Swapped memory reaches a disk, where it stays.
+fn swap(swaps: &str) -> Finding {
+    let on: Vec<_> =
+        swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    let encrypted = |name: &&str| name.starts_with("/dev/dm-") || name.starts_with("/dev/zram");
+    if on.is_empty() {
+        Finding::ok("swap", "off")
+    } else if on.iter().all(encrypted) {
+        Finding::ok("swap", format!("on {}, in memory or below a mapping", on.join(" ")))
+    } else {
+        Finding::warning(
+            "swap",
+            format!("on {}: what people write could reach the disk", on.join(" ")),
+            "sudo swapoff -a and remove it from /etc/fstab, or encrypt it",
+        )
+    }
+}
+
+/// Maru's own processes never dump; a pattern with a pipe would hand other dumps on.
+fn core_dumps() -> Finding {
+    let pattern = read("/proc/sys/kernel/core_pattern");
+    let text = format!("limit 0 for every service; the host's pattern is {}", pattern.trim());
+    Finding::ok("core-dumps", text)
+}
+
+/// Sealed requests live for a minute, and keys have dates.
+async fn clock() -> Finding {
+    let asked = Command::new("timedatectl")
+        .args(["show", "--property=NTPSynchronized", "--value"])
+        .stdin(Stdio::null())
+        .output()
+        .await;
+    let said = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    match said.as_deref() {
+        Ok("yes") => Finding::ok("clock", "synchronised"),
+        Ok("no") => Finding::warning(
+            "clock",
+            "not synchronised: sealed requests fail if clocks differ by a minute",
+            "sudo timedatectl set-ntp true",
+        ),
+        Ok(_) | Err(_) => Finding::ok("clock", "systemd does not keep it here; compare it by hand"),
+    }
+}
+
+async fn podman_version() -> Finding {
+    let asked = Command::new("podman").arg("--version").stdin(Stdio::null()).output().await;
+    let said = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    match said {
+        Ok(version) if major(&version).is_some_and(|major| major >= 4) => {
+            Finding::ok("podman", version)
+        }
+        Ok(version) => Finding::error(
+            "podman",
+            format!("{version}: older than 4"),
+            "install a newer Podman; Debian 12 has one that works",
+        ),
+        Err(_) => Finding::error("podman", "cannot be run", "sudo apt-get install podman"),
+    }
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.split_whitespace().last()?.split('.').next()?.parse().ok()
+}
+
+/// What the last `maru up` found, or what a container started now shows.
+async fn container_limits(root: &Path) -> Vec<Finding> {
+    let known: Option<Refused> = serde_json::from_str(&read(root.join(limits::FILE))).ok();
+    let refused = match known {
+        Some(refused) => Ok(refused),
+        None if !rustix::process::geteuid().is_root() => {
+            return vec![Finding::warning(
+                "container-limits",
+                "only root can try them",
+                "sudo maru doctor",
+            )];
+        }
+        None => try_limits().await,
+    };
+    match refused {
+        Err(error) => vec![Finding::error(
+            "container-limits",
+            format!("{error:#}"),
+            "see that /sys/fs/cgroup is mounted and `podman info` works as root",
+        )],
+        Ok(refused) if refused.limits.is_empty() => {
+            vec![Finding::ok("container-limits", "memory, swap and processes are limited")]
+        }
+        Ok(refused) => refused.limits.iter().map(refusal).collect(),
+    }
+}
+
+fn refusal(limit: &limits::Limit) -> Finding {
+    let fix = match limit.name.as_str() {
+        "swap" => "switch swap off, or boot with swapaccount=1",
+        "memory" => "boot with cgroup_enable=memory",
+        _ => "enable this controller of control groups on the host",
+    };
+    let text = format!("{} is not limited: {}", limit.name, limit.reason);
+    Finding::warning("container-limits", text, fix)
+}
+
+/// Starts a container in a storage of its own, which is removed afterwards.
+async fn try_limits() -> anyhow::Result<Refused> {
+    let folder = std::env::temp_dir().join(format!("maru-doctor-{}", std::process::id()));
+    let podman = up::Podman::prepare(&folder)?;
+    let tried = async {
+        let program = up::find_binary("maru-telmeet")?;
+        let images = podman.images(&[program]).await?;
+        let image = images.first().map_or("", String::as_str);
+        Ok(limits::detect(&podman, image).await?.1)
+    };
+    let refused = tried.await;
+    let _ = podman.remove_containers().await;
+    podman.unmount();
+    let _ = std::fs::remove_dir_all(&folder);
+    refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Finding, major, refusal, swap};
+    use crate::{doctor::Severity, up::limits::Limit};
+
+    #[test]
+    fn swap_on_a_disk_is_a_warning() {
+        let header = "Filename\tType\tSize\tUsed\tPriority\n";
+
+        assert_eq!(swap(header), Finding::ok("swap", "off"));
+        let disk = swap(&format!("{header}/dev/sda2 partition 8388604 0 -2\n"));
+        assert_eq!(disk.severity, Severity::Warning);
+        assert!(disk.fix.contains("swapoff"));
+        let zram = swap(&format!("{header}/dev/zram0 partition 8388604 0 100\n"));
+        assert_eq!(zram.severity, Severity::Ok);
+    }
+
+    #[test]
+    fn a_refused_limit_is_named_with_the_hosts_words() {
+        let limit = Limit { name: "pids".to_owned(), reason: "discarded".to_owned() };
+
+        let finding = refusal(&limit);
+
+        assert_eq!(finding.severity, Severity::Warning);
+        assert!(finding.text.contains("pids") && finding.text.contains("discarded"));
+    }
+
+    #[test]
+    fn the_version_of_podman_is_read() {
+        assert_eq!(major("podman version 4.3.1"), Some(4));
+        assert_eq!(major("podman version 5.4.2"), Some(5));
+        assert_eq!(major(""), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! `maru invite NAME`.
+
+use std::{path::Path, process::ExitCode};
+
+use coordinator_api::{CreateInvitation, Invitation};
+
+use crate::{
+    args::{Format, InviteArgs},
+    client::Client,
+    language::Language,
+    output,
+};
+
+/// Makes an invitation and prints it.
+pub(crate) async fn run(args: InviteArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    let body = CreateInvitation {
+        user: args.name,
+        pre_approved: args.approved,
+        expires_in_s: Some(args.expires.as_secs()),
+    };
+    let invitation: Invitation =
+        Client::coordinator(root)?.post("/api/v1/invitations", &body).await?;
+    let format = args.output.output;
+    if format != Format::Table {
+        output::one(format, &invitation, &[])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let user = output::plain(&invitation.user);
+    if invitation.user_created {
+        output::note(&format!("created {user}"));
+    }
+    output::line(invitation.url.reveal())?;
+    output::note(&Language::current().pick(
+        format!(
+            "For one device of {user}, until {}. There: sudo maru join 'LINK'. Whoever has the \
+             link can join with it: send it to nobody else.",
+            invitation.expires
+        ),
+        format!(
+            "{user} 님의 기기 한 대에서 {}까지 쓸 수 있습니다. 그 기기에서 sudo maru join '링크'를 \
+             실행하세요. 링크를 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 마세요.",
+            invitation.expires
+        ),
+    ));
+    Ok(ExitCode::SUCCESS)
+}

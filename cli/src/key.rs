@@ -1,0 +1,69 @@
+//! `maru key …`.
+
+use std::{path::Path, process::ExitCode};
+
+use coordinator_api::{CreateKey, CreatedKey, Key, KeyState};
+
+use crate::{
+    args::{CreateKeyArgs, KeyCommand, OutputArgs},
+    client::Client,
+    output,
+};
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: KeyCommand, root: &Path) -> anyhow::Result<ExitCode> {
+    let client = Client::coordinator(root)?;
+    match command {
+        KeyCommand::Create(args) => create(&client, args).await?,
+        KeyCommand::List(args) => list(&client, args).await?,
+        KeyCommand::Expire(args) => {
+            let path = format!("/api/v1/keys/{}/expire", args.id);
+            let key: Key = client.post(&path, &serde_json::json!({})).await?;
+            output::line(&format!("expired {}", key.id))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn create(client: &Client, args: CreateKeyArgs) -> anyhow::Result<()> {
+    let body = CreateKey {
+        user: args.user,
+        tags: args.tags,
+        reusable: args.reusable,
+        ephemeral: args.ephemeral,
+        pre_approved: args.approved,
+        expires_in_s: Some(args.expires.as_secs()),
+    };
+    let key: CreatedKey = client.post("/api/v1/keys", &body).await?;
+    let rows = [
+        ("id", key.id.to_string()),
+        ("key", key.key.reveal().to_owned()),
+        ("expires", key.expires.clone()),
+    ];
+    output::one(args.output.output, &key, &rows)
+}
+
+async fn list(client: &Client, args: OutputArgs) -> anyhow::Result<()> {
+    let keys: Vec<Key> = client.get("/api/v1/keys").await?;
+    let headers = ["ID", "USER", "TAGS", "STATE", "USES", "REUSABLE", "APPROVED", "EXPIRES"];
+    output::list(args.output, &keys, &headers, |key| {
+        vec![
+            key.id.to_string(),
+            key.user.clone().unwrap_or_default(),
+            key.tags.join(" "),
+            state(key.state).to_owned(),
+            key.uses.to_string(),
+            output::yes(key.reusable),
+            output::yes(key.pre_approved),
+            key.expires.clone(),
+        ]
+    })
+}
+
+fn state(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Valid => "valid",
+        KeyState::Used => "used",
+        KeyState::Expired => "expired",
+    }
+}

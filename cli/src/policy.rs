@@ -1,0 +1,43 @@
+//! `maru policy …`.
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use coordinator_api::{Policy, PolicyChecked};
+
+use crate::{args::PolicyCommand, client::Client, output};
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: PolicyCommand, root: &Path) -> anyhow::Result<ExitCode> {
+    let client = Client::coordinator(root)?;
+    match command {
+        PolicyCommand::Get => {
+            let Policy { policy } = client.get("/api/v1/policy").await?;
+            output::line(policy.trim_end())?;
+        }
+        PolicyCommand::Set(args) => {
+            let body = Policy { policy: read(&args.file)? };
+            let _: Policy = client.put("/api/v1/policy", &body).await?;
+            output::line("in force")?;
+        }
+        PolicyCommand::Check(args) => {
+            let body = Policy { policy: read(&args.file)? };
+            let _: PolicyChecked = client.post("/api/v1/policy/check", &body).await?;
+            output::line("would be accepted")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(file: &PathBuf) -> anyhow::Result<String> {
+    if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}

@@ -1,0 +1,192 @@
+//! A service as a container: the arguments of `podman run`.
+
+use std::path::{Path, PathBuf};
+
+use node_agent_api::instance::Instance;
+
+use crate::service::{Arg, MODELS, Service};
+
+/// Most open files of a container.
+const OPEN_FILES: u64 = 8192;
+
+/// What one machine and one instance add to the table.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The instance's root.
+    pub root: PathBuf,
+    /// Image to run.
+    pub image: String,
+    /// The model, if the service takes one.
+    pub model: Option<Model>,
+    /// Threads of an engine.
+    pub threads: u16,
+    /// Limits that this host enforces.
+    pub limits: Limits,
+}
+
+/// A model's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Where it lies on the host, without links in the path.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// What a host lets `maru up` limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `--memory`.
+    pub memory: bool,
+    /// `--memory-swap`: no memory of a container goes to swap.
+    pub swap: bool,
+    /// `--pids-limit`.
+    pub pids: bool,
+    /// Whether control groups can be used at all.
+    pub cgroups: bool,
+    /// The most open files that `maru up` itself may have (`RLIMIT_NOFILE`, hard).
+    pub open_files: u64,
+}
+
+impl Limits {
+    /// All that Maru asks for.
+    #[must_use]
+    pub fn full(open_files: u64) -> Self {
+        Self { memory: true, swap: true, pids: true, cgroups: true, open_files }
+    }
+}
+
+/// Isolation that no host may refuse; the same for every container.
+pub const ISOLATION: &[&str] = &[
+    "--network=none",
+    "--ipc=none",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--systemd=false",
+    "--no-hosts",
+    "--http-proxy=false",
+];
+
+/// Arguments after `podman … run` that run `service`.
+#[must_use]
+pub fn run(service: &Service, settings: &Settings) -> Vec<String> {
+    let name = Instance::of(&settings.root).container(service.name);
+    let mut args = vec![
+        "--rm".to_owned(),
+        "--pull=never".to_owned(),
+        format!("--name={name}"),
+        format!("--hostname={}", service.name),
+        "--log-driver=none".to_owned(),
+        "--stop-timeout=5".to_owned(),
+    ];
+    args.extend(isolation(service, settings));
+    for volume in volumes(service, settings) {
+        args.push(format!("--volume={volume}"));
+    }
+    args.push(settings.image.clone());
+    args.extend(command(service, settings));
+    args
+}
+
+/// Isolation and limits of `service`.
+#[must_use]
+pub fn isolation(service: &Service, settings: &Settings) -> Vec<String> {
+    let limits = settings.limits;
+    let mut args: Vec<String> = ISOLATION.iter().map(|&arg| arg.to_owned()).collect();
+    args.push(format!("--user={}:{}", service.uid, service.gid));
+    let memory = service.memory.mib(settings.model.as_ref().map(|model| model.size));
+    if limits.memory {
+        args.push(format!("--memory={memory}m"));
+    }
+    if limits.memory && limits.swap {
+        args.push(format!("--memory-swap={memory}m"));
+    }
+    if limits.pids {
+        args.push(format!("--pids-limit={}", service.pids));
+    }
+    if !limits.cgroups {
+        args.push("--cgroups=disabled".to_owned());
+    }
+    // Podman's own defaults are above what some hosts let anyone raise.
+    let files = OPEN_FILES.min(limits.open_files);
+    args.extend([
+        "--ulimit=core=0:0".to_owned(),
+        format!("--ulimit=nofile={files}:{files}"),
+        format!("--ulimit=nproc={0}:{0}", service.pids * 2),
+    ]);
+    args
+}
+
+/// What `service` sees of the host, as `HOST:INSIDE:OPTIONS`.
+#[must_use]
+pub fn volumes(service: &Service, settings: &Settings) -> Vec<String> {
+    let below = |path: &str| format!("{}", settings.root.join(path).display());
+    let mut volumes = Vec::new();
+    for link in service.listens {
+        let path = link.directory();
+        volumes.push(format!("{}:/{path}:rw", below(&path)));
+    }
+    for link in service.calls {
+        let path = link.directory();
+        volumes.push(format!("{}:/{path}:ro", below(&path)));
+    }
+    for mount in service.mounts {
+        let options = if mount.writable { "rw" } else { "ro" };
+        match &settings.model {
+            Some(model) if mount.path == MODELS => {
+                let (host, inside) = model_mount(&settings.root, model);
+                volumes.push(format!("{}:{inside}:ro", host.display()));
+            }
+            Some(_) | None => {
+                volumes.push(format!("{}:/{}:{options}", below(mount.path), mount.path));
+            }
+        }
+    }
+    volumes
+}
+
+/// The folder of models if the model lies in it, else the model's file alone: what is
+/// beside it concerns no container.
+fn model_mount(root: &Path, model: &Model) -> (PathBuf, String) {
+    let folder = root.join(MODELS);
+    if model.path.starts_with(&folder) {
+        (folder, format!("/{MODELS}"))
+    } else {
+        (model.path.clone(), inside(root, model))
+    }
+}
+
+/// Where the container finds the model.
+fn inside(root: &Path, model: &Model) -> String {
+    match model.path.strip_prefix(root.join(MODELS)) {
+        Ok(below) => format!("/{MODELS}/{}", below.display()),
+        Err(_) => {
+            let name = model.path.file_name().unwrap_or_default();
+            format!("/{MODELS}/{}", Path::new(name).display())
+        }
+    }
+}
+
+fn command(service: &Service, settings: &Settings) -> Vec<String> {
+    let arg = |arg: &Arg| match *arg {
+        Arg::Text(text) => text.to_owned(),
+        Arg::Threads => settings.threads.to_string(),
+        Arg::Model => settings
+            .model
+            .as_ref()
+            .map_or_else(|| format!("/{MODELS}/model.gguf"), |model| inside(&settings.root, model)),
+    };
+    service.args.iter().map(arg).collect()
+}
+
+/// The image's recipe for `binary`.
+#[must_use]
+pub fn containerfile(binary: &str) -> String {
+    format!(
+        "# {binary} and nothing else: it is static. Generated from the service table by\n\
+         # `cargo run --release -p cli --example units`.\n\
+         FROM scratch\nCOPY {binary} /{binary}\nENTRYPOINT [\"/{binary}\"]\n"
+    )
+}

@@ -1,0 +1,106 @@
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind, LINKS, SERVICES,
+    child,
+    podman::{Limits, Model, Settings, run},
+    quadlet, systemd,
+};
+
+fn settings() -> Settings {
+    Settings {
+        root: PathBuf::from("/srv/maru"),
+        image: "localhost/image:1".to_owned(),
+        model: Some(Model { path: PathBuf::from("/data/small.gguf"), size: 100 << 20 }),
+        threads: 2,
+        limits: Limits::full(20_000),
+    }
+}
+
+/// If this fails: `cargo run --release -p cli --example units`.
+#[test]
+fn the_files_of_podman_and_systemd_are_what_the_table_gives() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (folder, files) in [("podman", quadlet::files()), ("systemd", systemd::files())] {
+        let mut expected = BTreeSet::new();
+        for (name, text) in files {
+            let found = std::fs::read_to_string(repository.join(folder).join(&name)).unwrap();
+            assert_eq!(found, text, "{folder}/{name}");
+            expected.insert(name);
+        }
+        let there: BTreeSet<_> = std::fs::read_dir(repository.join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(there, expected, "{folder}/ holds a file that no service has");
+    }
+}
+
+#[test]
+fn the_arguments_of_podman() {
+    insta::assert_snapshot!("podman-gateway", run(&GATEWAY_SERVICE, &settings()).join("\n"));
+    insta::assert_snapshot!("podman-inference", run(&INFERENCE_SERVICE, &settings()).join("\n"));
+}
+
+#[test]
+fn the_commands_of_children() {
+    let root = Path::new("/srv/maru");
+    let command = |service, binary: &str| child::command(service, Path::new(binary), root);
+
+    insta::assert_snapshot!(
+        "child-coordinator",
+        command(&COORDINATOR_SERVICE, "/usr/bin/maru-coordinator").join(" ")
+    );
+    insta::assert_snapshot!(
+        "child-agent",
+        command(&AGENT_SERVICE, "/usr/bin/maru-agent").join(" ")
+    );
+}
+
+#[test]
+fn a_container_sees_no_network_and_only_the_agent_has_a_capability() {
+    for service in SERVICES {
+        if service.kind == Kind::Container {
+            let args = run(service, &settings());
+            assert!(args.contains(&"--network=none".to_owned()), "{}", service.name);
+            assert!(args.contains(&"--cap-drop=ALL".to_owned()), "{}", service.name);
+        }
+        assert_eq!(!service.capabilities.is_empty(), service.name == "agent");
+    }
+}
+
+#[test]
+fn a_model_outside_the_folder_is_mounted_alone() {
+    let args = run(&INFERENCE_SERVICE, &settings());
+
+    let volume = "--volume=/data/small.gguf:/var/lib/maru/models/small.gguf:ro".to_owned();
+    assert!(args.contains(&volume), "{args:?}");
+    assert!(args.contains(&"/var/lib/maru/models/small.gguf".to_owned()));
+}
+
+#[test]
+fn a_model_in_the_folder_is_mounted_with_it() {
+    let path = PathBuf::from("/srv/maru/var/lib/maru/models/big/one.gguf");
+    let model = Some(Model { path, size: 1 });
+
+    let args = run(&INFERENCE_SERVICE, &Settings { model, ..settings() });
+
+    let volume = "--volume=/srv/maru/var/lib/maru/models:/var/lib/maru/models:ro".to_owned();
+    assert!(args.contains(&volume), "{args:?}");
+    assert!(args.contains(&"/var/lib/maru/models/big/one.gguf".to_owned()));
+}
+
+#[test]
+fn every_link_has_one_listener_that_owns_it_and_callers_of_its_group() {
+    for link in LINKS {
+        let listeners: Vec<_> = SERVICES.iter().filter(|s| s.listens.contains(link)).collect();
+        assert_eq!(listeners.len(), 1, "{}", link.name);
+        assert_eq!(listeners[0].uid, link.owner, "{}", link.name);
+        for caller in SERVICES.iter().filter(|s| s.calls.contains(link)) {
+            assert_eq!(caller.gid, link.group, "{} calls {}", caller.name, link.name);
+        }
+    }
+}

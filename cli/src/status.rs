@@ -1,0 +1,80 @@
+//! `maru status`.
+
+use std::{path::Path, process::ExitCode};
+
+use node_agent_api::{STATUS, State, Status};
+
+use crate::{
+    args::{Format, OutputArgs},
+    client::Client,
+    output,
+};
+
+/// Prints where this device stands; exit status 1 unless it is a running node.
+pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    let status: Status = Client::agent(root)?.get(STATUS).await?;
+    output::one(args.output, &status, &rows(&status))?;
+    if args.output == Format::Table && !status.peers.is_empty() {
+        output::line("")?;
+        let headers = ["PEER", "USER", "TAGS", "ADDRESS", "ONLINE", "PATH"];
+        output::list(Format::Table, &status.peers, &headers, |peer| {
+            vec![
+                peer.name.clone(),
+                peer.user.clone().unwrap_or_default(),
+                peer.tags.join(" "),
+                peer.addresses.first().map(ToString::to_string).unwrap_or_default(),
+                peer.online.map(output::yes).unwrap_or_default(),
+                peer.path.clone(),
+            ]
+        })?;
+    }
+    let running = status.state == State::Running;
+    if args.output == Format::Table && !running {
+        output::note(next(status.state));
+    }
+    Ok(if running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn rows(status: &Status) -> Vec<(&'static str, String)> {
+    let node = status.node.as_ref();
+    let addresses = |addresses: &[std::net::IpAddr]| {
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let connected = |is: bool| if is { "connected" } else { "not connected" };
+    vec![
+        ("state", status.state.name().replace('_', " ")),
+        ("problem", status.problem.clone().unwrap_or_default()),
+        ("network", status.network.clone().unwrap_or_default()),
+        ("name", node.map(|node| node.name.clone()).unwrap_or_default()),
+        ("addresses", node.map(|node| addresses(&node.addresses)).unwrap_or_default()),
+        ("key expires", node.and_then(|node| node.key_expiry.clone()).unwrap_or_default()),
+        (
+            "coordinator",
+            status.coordinator.as_ref().map_or_else(String::new, |coordinator| {
+                format!("{} ({})", coordinator.url, connected(coordinator.connected))
+            }),
+        ),
+        (
+            "relay",
+            status.home_relay.as_ref().map_or_else(String::new, |relay| {
+                format!("{} ({})", relay.name, connected(relay.connected))
+            }),
+        ),
+        (
+            "gateway",
+            status.gateway.as_ref().map_or_else(String::new, |gateway| {
+                format!("{} {}", gateway.host, addresses(&gateway.addresses))
+            }),
+        ),
+    ]
+}
+
+fn next(state: State) -> &'static str {
+    match state {
+        State::NeedsJoin => "This device is in no network: maru join 'LINK'",
+        State::Joining => "The coordinator has not answered yet.",
+        State::WaitingForApproval => "On the home machine: maru device approve ID",
+        State::Expired => "The key's life is over: ask for an invitation, then maru join 'LINK'",
+        State::Running => "",
+    }
+}

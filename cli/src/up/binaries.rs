@@ -1,0 +1,82 @@
+//! The programs of the services.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow};
+
+/// Where programs are copied that other users could not reach where they lie.
+const COPIES: &str = "var/lib/maru/bin";
+
+/// Finds a program beside `maru` itself, else in `PATH`.
+pub(crate) fn find(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where maru itself lies")?;
+    let beside = own.parent().map(|folder| folder.join(name)).filter(|path| path.is_file());
+    beside.or_else(|| in_path(name)).ok_or_else(|| {
+        anyhow!(
+            "{name} is neither beside {} nor in PATH; install all of Maru's programs in one folder",
+            own.display()
+        )
+    })
+}
+
+/// Finds a program in `PATH`.
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // What an administrator runs is often missing from the PATH that sudo or cron give.
+    let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(usual).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// A path to the program at `binary` that every user can run: itself, or a copy below `root`
+/// if it lies in someone's home.
+pub(super) fn for_everyone(binary: &Path, root: &Path) -> anyhow::Result<PathBuf> {
+    if is_public(binary, 0o005) {
+        return Ok(binary.to_owned());
+    }
+    let name = binary.file_name().context("a program has a name")?;
+    let folder = root.join(COPIES);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let copy = folder.join(name);
+    let new = folder.join(format!(".{}.new", name.display()));
+    let copied = std::fs::copy(binary, &new)
+        .and_then(|_| std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)))
+        .and_then(|()| std::fs::rename(&new, &copy));
+    copied.with_context(|| format!("cannot copy {} to {}", binary.display(), copy.display()))?;
+    Ok(copy)
+}
+
+/// Whether others have `mode` on the path and can reach it.
+pub(super) fn is_public(path: &Path, mode: u32) -> bool {
+    let has = |path: &Path, mode: u32| {
+        std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & mode == mode)
+    };
+    has(path, mode) && path.ancestors().skip(1).all(|dir| has(dir, 0o001))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
+    use super::{for_everyone, is_public};
+
+    #[test]
+    fn a_program_in_a_private_folder_is_copied() {
+        let root = tempfile::tempdir().unwrap();
+        let private = root.path().join("private");
+        std::fs::create_dir(&private).unwrap();
+        std::fs::set_permissions(&private, Permissions::from_mode(0o700)).unwrap();
+        let program = private.join("maru-agent");
+        std::fs::write(&program, "program").unwrap();
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+
+        let copy = for_everyone(&program, root.path()).unwrap();
+
+        assert!(!is_public(&program, 0o005));
+        assert_eq!(std::fs::read(&copy).unwrap(), b"program");
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o755);
+    }
+}

@@ -1,0 +1,148 @@
+//! What must be true of the machine and the model before anything is started.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    service::{self, MODELS, podman::Model},
+    up::{binaries, ports},
+};
+
+/// Programs of the system that `maru up` uses, with the Debian package of each.
+const TOOLS: &[(&str, &str)] =
+    &[("podman", "podman"), ("nft", "nftables"), ("setpriv", "util-linux")];
+
+/// The device that makes network interfaces.
+const TUN: &str = "/dev/net/tun";
+
+/// The programs that are missing, with their Debian packages.
+pub(crate) fn missing_tools() -> Vec<(&'static str, &'static str)> {
+    TOOLS.iter().copied().filter(|tool| binaries::in_path(tool.0).is_none()).collect()
+}
+
+/// Checks the machine.
+pub(super) fn machine() -> anyhow::Result<()> {
+    let missing = missing_tools();
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(|tool| tool.0).collect();
+        let packages: Vec<_> = missing.iter().map(|tool| tool.1).collect();
+        bail!(
+            "{} is missing; install it with `sudo apt-get install {}`",
+            names.join(", "),
+            packages.join(" ")
+        );
+    }
+    // Opened, not only looked at: the node can be there without its driver.
+    if let Err(error) = File::options().read(true).write(true).open(TUN) {
+        bail!(
+            "{TUN} cannot be opened ({error}); load its driver with `sudo modprobe tun`, or in a \
+             container or VPS have the host allow it"
+        );
+    }
+    Ok(())
+}
+
+/// Checks that the ports are free.
+pub(super) fn ports_free(wanted: &[ports::Port]) -> anyhow::Result<()> {
+    let taken = ports::taken(wanted)?;
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let texts: Vec<_> = taken.iter().map(ToString::to_string).collect();
+    bail!("{}; stop it, or give Maru another port in etc/maru/", texts.join(", "))
+}
+
+/// Checks that the file at `path` is a model that the engine can open.
+pub(super) fn model(path: &Path) -> anyhow::Result<Model> {
+    let path = std::fs::canonicalize(path)
+        .with_context(|| format!("there is no model at {}", path.display()))?;
+    let shown = path.display();
+    let mut file = File::open(&path).with_context(|| format!("cannot read {shown}"))?;
+    let meta = file.metadata().with_context(|| format!("cannot read {shown}"))?;
+    let mut start = [0; 8];
+    if !meta.is_file() || file.read_exact(&mut start).is_err() || !is_gguf(start) {
+        bail!(
+            "{shown} is not a GGUF model; models end in .gguf, others have to be converted first"
+        );
+    }
+    if meta.mode() & 0o004 == 0 && meta.uid() != service::ENGINE {
+        bail!("the engine's user may not read {shown}; allow it with `chmod o+r {shown}`");
+    }
+    Ok(Model { path, size: meta.len() })
+}
+
+/// The GGUF header: magic, then a version, of which 2 and 3 are in use.
+fn is_gguf(start: [u8; 8]) -> bool {
+    let [magic @ .., v0, v1, v2, v3] = start;
+    magic == *b"GGUF" && matches!(u32::from_le_bytes([v0, v1, v2, v3]), 2 | 3)
+}
+
+/// The one model in the folder of models.
+pub(super) fn only_model(root: &Path) -> anyhow::Result<PathBuf> {
+    let folder = root.join(MODELS);
+    let mut models = Vec::new();
+    if let Ok(entries) = std::fs::read_dir(&folder) {
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "gguf") {
+                models.push(path);
+            }
+        }
+    }
+    match models.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => bail!(
+            "there is no model yet; give one with `maru up --model FILE.gguf`, or put it into {}",
+            folder.display()
+        ),
+        [..] => bail!(
+            "{} holds several models; choose one with `maru up --model FILE.gguf`",
+            folder.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
+    use super::{model, only_model};
+    use crate::service::MODELS;
+
+    #[test]
+    fn only_a_gguf_file_that_the_engine_may_read_is_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.gguf");
+        let error = || model(&path).unwrap_err().to_string();
+
+        assert!(error().contains("no model at"));
+        std::fs::write(&path, b"GGU").unwrap();
+        assert!(error().contains("not a GGUF model"));
+        std::fs::write(&path, b"\x80\x02}q\0\0\0\0").unwrap();
+        assert!(error().contains("not a GGUF model"));
+        std::fs::write(&path, b"GGUF\x03\0\0\0").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert!(error().contains("chmod o+r"));
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(model(&path).unwrap().size, 8);
+    }
+
+    #[test]
+    fn one_model_in_the_folder_is_taken_and_two_are_a_question() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(MODELS);
+        std::fs::create_dir_all(&folder).unwrap();
+
+        assert!(only_model(root.path()).unwrap_err().to_string().contains("--model"));
+        std::fs::write(folder.join("a.gguf"), "").unwrap();
+        std::fs::write(folder.join("README"), "").unwrap();
+        assert_eq!(only_model(root.path()).unwrap(), folder.join("a.gguf"));
+        std::fs::write(folder.join("b.gguf"), "").unwrap();
+        assert!(only_model(root.path()).unwrap_err().to_string().contains("several"));
+    }
+}

@@ -1,0 +1,278 @@
+//! The first configuration: written where there is none, never over what is there.
+
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write as _},
+    net::{IpAddr, Ipv6Addr, UdpSocket},
+    os::unix::fs::{OpenOptionsExt as _, fchown},
+    path::Path,
+};
+
+use anyhow::{Context as _, anyhow};
+use serde::Deserialize;
+
+use crate::{
+    output,
+    service::{self, INFERENCE, INFERENCE_2},
+    up::ports::{Port, Protocol},
+};
+
+/// Domain of a network that nobody named.
+const NETWORK: &str = "maru.internal";
+
+const AGENT: &str = "\
+# The agent of the home machine. Every key, with its default: docs/configuration.md.
+
+# telmeet answers at http://chat.<network>/, the gateway at port 18789.
+[[service]]
+name = \"telmeet\"
+port = 80
+socket = \"run/maru/telmeet/http.sock\"
+
+[[service]]
+name = \"gateway\"
+port = 18789
+socket = \"run/maru/gateway/http.sock\"
+";
+
+/// A file to write.
+struct File {
+    path: &'static str,
+    text: String,
+    group: u32,
+}
+
+/// What `maru up` needs to know of the coordinator's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Coordinator {
+    pub(super) listen: std::net::SocketAddr,
+    pub(super) server_url: String,
+    pub(super) network: String,
+    pub(super) relay: Relay,
+}
+
+/// Its relay's part.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Relay {
+    pub(super) listen: std::net::SocketAddr,
+    pub(super) stun_listen: std::net::SocketAddr,
+}
+
+impl Default for Coordinator {
+    fn default() -> Self {
+        Self {
+            listen: ([0, 0, 0, 0], 8443).into(),
+            server_url: String::new(),
+            network: NETWORK.to_owned(),
+            relay: Relay::default(),
+        }
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self { listen: ([0, 0, 0, 0], 8444).into(), stun_listen: ([0, 0, 0, 0], 3478).into() }
+    }
+}
+
+/// What `maru up` needs to know of the agent's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Agent {
+    listen_port: u16,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self { listen_port: 41641 }
+    }
+}
+
+/// Writes what is missing.
+pub(super) fn write_missing(
+    root: &Path,
+    address: Option<&str>,
+    network: Option<&str>,
+) -> anyhow::Result<()> {
+    let path = "etc/maru/coordinator.toml";
+    if root.join(path).exists() {
+        remark_unused(root, address, network)?;
+    } else {
+        let address = match address {
+            Some(address) => address.to_owned(),
+            None => own_address()?,
+        };
+        let text = coordinator_toml(&address, network.unwrap_or(NETWORK));
+        write(root, &File { path, text, group: 0 })?;
+    }
+    let network = self::coordinator(root)?.network;
+    let gateway = names_toml("The gateway: sockets, identity, limits", &network);
+    let telmeet = names_toml("telmeet", &network);
+    for file in [
+        File { path: "etc/maru/agent.toml", text: AGENT.to_owned(), group: 0 },
+        File { path: "etc/maru/gateway.toml", text: gateway, group: 0 },
+        File { path: "etc/maru/telmeet.toml", text: telmeet, group: 0 },
+        File {
+            path: "var/lib/maru/gateway/config/openclaw.json",
+            text: openclaw(),
+            group: service::GATEWAY,
+        },
+    ] {
+        write(root, &file)?;
+    }
+    Ok(())
+}
+
+/// Says which options have no effect because there is a configuration already.
+fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> anyhow::Result<()> {
+    let config = coordinator(root)?;
+    if let Some(address) = address.filter(|address| config.server_url != server_url(address)) {
+        output::note(&format!(
+            "--address {address} has no effect: this network's address is {}; change it in \
+             etc/maru/coordinator.toml",
+            config.server_url
+        ));
+    }
+    if let Some(network) = network.filter(|network| config.network != **network) {
+        output::note(&format!(
+            "--network {network} has no effect: this network is {} for good",
+            config.network
+        ));
+    }
+    Ok(())
+}
+
+/// Reads the coordinator's configuration.
+pub(super) fn coordinator(root: &Path) -> anyhow::Result<Coordinator> {
+    read(root, "etc/maru/coordinator.toml")
+}
+
+/// The ports that the services need.
+pub(super) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
+    let coordinator = coordinator(root)?;
+    let agent: Agent = read(root, "etc/maru/agent.toml")?;
+    let port = |protocol, number, service| Port { protocol, number, service };
+    Ok(vec![
+        port(Protocol::Tcp, coordinator.listen.port(), "coordinator"),
+        port(Protocol::Tcp, coordinator.relay.listen.port(), "relay"),
+        port(Protocol::Udp, coordinator.relay.stun_listen.port(), "relay"),
+        port(Protocol::Udp, agent.listen_port, "agent"),
+    ])
+}
+
+fn read<T: Default + for<'de> Deserialize<'de>>(root: &Path, path: &str) -> anyhow::Result<T> {
+    let path = root.join(path);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text)
+            .map_err(|error| anyhow!("{} cannot be used: {}", path.display(), error.message())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// The address that this machine has on its way to the rest of the world. Nothing is sent:
+/// connecting a UDP socket only asks the routing table.
+fn own_address() -> anyhow::Result<String> {
+    // Documentation addresses (RFC 5737, RFC 3849): they stand for anywhere.
+    for (from, to) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
+        let found = UdpSocket::bind(from)
+            .and_then(|socket| socket.connect(to).and_then(|()| socket.local_addr()));
+        if let Ok(address) = found
+            && !address.ip().is_unspecified()
+            && !address.ip().is_loopback()
+        {
+            return Ok(address.ip().to_string());
+        }
+    }
+    Err(anyhow!(
+        "this machine has no route to anywhere, so its address cannot be told; say how devices \
+         reach it: maru up --address HOST"
+    ))
+}
+
+fn coordinator_toml(address: &str, network: &str) -> String {
+    format!(
+        "# The coordinator. Every key, with its default: docs/configuration.md.\n\n\
+         # Where devices reach it. A device that joined remembers it.\n\
+         server_url = {:?}\n\n\
+         # Domain of the network; devices keep it, so it stays as it is.\n\
+         network = {network:?}\n\n\
+         [relay]\n\
+         # Name or address of the relay, for the map that devices get.\n\
+         host = {:?}\n",
+        server_url(address),
+        address.trim_start_matches('[').trim_end_matches(']'),
+    )
+}
+
+fn server_url(address: &str) -> String {
+    match address.parse::<Ipv6Addr>() {
+        Ok(address) => format!("http://[{address}]:8443"),
+        Err(_) => format!("http://{address}:8443"),
+    }
+}
+
+/// Where the home agent reaches the coordinator: by loopback if that is listened on, since
+/// few routers lead back in who calls their outer address from inside.
+pub(super) fn local_url(config: &Coordinator) -> String {
+    let host = match config.listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    format!("http://{host}:{}", config.listen.port())
+}
+
+/// The settings of gateway and telmeet: by which names people reach them.
+fn names_toml(what: &str, network: &str) -> String {
+    format!(
+        "# {what}. Every key, with its default: docs/configuration.md.\n\n\
+         # Domain of the network; it answers to chat.<network>, and to the names below.\n\
+         network = {network:?}\n\
+         names = [\"home.{network}\"]\n"
+    )
+}
+
+/// Both engines, the second as the first one's fallback.
+fn openclaw() -> String {
+    let provider = |name: &str, link: service::Link| {
+        format!(
+            "      {name}: {{\n        baseUrl: \"unix:///{}/{}\",\n        \
+             api: \"openai-completions\",\n        \
+             models: [{{ id: \"default\", name: \"The model of this machine\", maxTokens: 1024 }}],\n      \
+             }},\n",
+            link.directory(),
+            link.socket
+        )
+    };
+    format!(
+        "// What answers in Maru: models and agents, in OpenClaw's format (JSON5).\n\
+         {{\n  models: {{\n    providers: {{\n      // The embedded engine.\n{}      \
+         // A second one, which answers when the first does not.\n{}    }},\n  }},\n  \
+         agents: {{\n    defaults: {{\n      \
+         model: {{ primary: \"llamacpp/default\", fallbacks: [\"spare/default\"] }},\n    \
+         }},\n  }},\n}}\n",
+        provider("llamacpp", INFERENCE),
+        provider("spare", INFERENCE_2),
+    )
+}
+
+fn write(root: &Path, file: &File) -> anyhow::Result<()> {
+    let path = root.join(file.path);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
+    match opened {
+        Ok(mut out) => out
+            .write_all(file.text.as_bytes())
+            .and_then(|()| fchown(&out, Some(0), Some(file.group)))
+            .and_then(|()| out.sync_all())
+            .with_context(|| format!("cannot write {}", path.display())),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

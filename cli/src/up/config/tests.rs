@@ -1,0 +1,64 @@
+use std::path::Path;
+
+use super::{coordinator, coordinator_toml, local_url, openclaw, ports, write_missing};
+
+fn root() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for folder in ["etc/maru", "var/lib/maru/gateway/config"] {
+        std::fs::create_dir_all(root.path().join(folder)).unwrap();
+    }
+    root
+}
+
+fn read(root: &Path, path: &str) -> String {
+    std::fs::read_to_string(root.join(path)).unwrap()
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn what_the_user_wrote_stays() {
+    let root = root();
+    let own = "server_url = \"http://maru.example.org:8443\"\nlisten = \"127.0.0.1:9443\"\n";
+    std::fs::write(root.path().join("etc/maru/coordinator.toml"), own).unwrap();
+
+    write_missing(root.path(), Some("203.0.113.7"), Some("other.internal")).unwrap();
+
+    assert_eq!(read(root.path(), "etc/maru/coordinator.toml"), own);
+    assert!(read(root.path(), "etc/maru/agent.toml").contains("18789"));
+    let numbers: Vec<_> = ports(root.path()).unwrap().iter().map(|port| port.number).collect();
+    assert_eq!(numbers, [9443, 8444, 3478, 41641]);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn the_first_configuration_is_complete() {
+    let root = root();
+
+    write_missing(root.path(), Some("2001:db8::7"), Some("home.example.org")).unwrap();
+
+    let config = coordinator(root.path()).unwrap();
+    assert_eq!(config.server_url, "http://[2001:db8::7]:8443");
+    assert_eq!(config.network, "home.example.org");
+    assert_eq!(local_url(&config), "http://127.0.0.1:8443");
+    insta::assert_snapshot!(
+        "openclaw",
+        read(root.path(), "var/lib/maru/gateway/config/openclaw.json")
+    );
+}
+
+#[test]
+fn a_mistake_in_a_configuration_names_its_file() {
+    let root = root();
+    std::fs::write(root.path().join("etc/maru/coordinator.toml"), "listen = 8443\n").unwrap();
+
+    let error = ports(root.path()).unwrap_err().to_string();
+
+    assert!(error.contains("coordinator.toml"), "{error}");
+}
+
+#[test]
+fn text_of_the_first_configuration() {
+    insta::assert_snapshot!("coordinator", coordinator_toml("203.0.113.7", "maru.internal"));
+    insta::assert_snapshot!("agent", super::AGENT);
+    assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
+}

@@ -1,0 +1,101 @@
+//! The directories of an instance, with their owners.
+
+use std::{
+    fs::Permissions,
+    io::ErrorKind,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::service::{DIRECTORIES, LINKS};
+
+/// Makes the root if it is missing, and checks that the services' users can reach it.
+pub(super) fn root(root: &Path) -> anyhow::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(root)
+        .with_context(|| format!("cannot make {}", root.display()))?;
+    for directory in root.ancestors() {
+        let meta = std::fs::metadata(directory)
+            .with_context(|| format!("cannot look at {}", directory.display()))?;
+        if meta.permissions().mode() & 0o001 == 0 {
+            bail!(
+                "the services' users cannot pass {0}; choose another --root, or allow it with \
+                 `chmod o+x {0}`",
+                directory.display()
+            );
+        }
+    }
+    make(&root.join("run/maru"), 0, 0, 0o755)
+}
+
+/// Makes every directory of the service table, or sets its owner and mode right.
+pub(super) fn all(root: &Path) -> anyhow::Result<()> {
+    for directory in DIRECTORIES {
+        make(&root.join(directory.path), directory.uid, directory.gid, directory.mode)?;
+    }
+    for link in LINKS {
+        make(&root.join(link.directory()), link.owner, link.group, link.mode)?;
+    }
+    make(&root.join("var/log/maru"), 0, 0, 0o750)
+}
+
+fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {
+    let shown = path.display();
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755);
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => bail!("{shown} is in the way: it should be a directory; move it elsewhere"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            builder.create(path).with_context(|| format!("cannot make {shown}"))?;
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
+    }
+    // Owner first: changing it clears the set-group-id bit.
+    chown(path, Some(uid), Some(gid))
+        .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)))
+        .with_context(|| format!("cannot set owner and mode of {shown}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::{all, root};
+    use crate::service::LINKS;
+
+    #[test]
+    #[ignore = "needs: root"]
+    fn a_link_belongs_to_its_listener_and_its_callers_group() {
+        let folder = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .tempdir()
+            .unwrap();
+
+        root(folder.path()).unwrap();
+        all(folder.path()).unwrap();
+        all(folder.path()).unwrap();
+
+        for link in LINKS {
+            let meta = std::fs::metadata(folder.path().join(link.directory())).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (link.owner, link.group), "{}", link.name);
+            assert_eq!(meta.mode() & 0o7777, link.mode, "{}", link.name);
+        }
+    }
+
+    #[test]
+    fn a_private_root_is_refused_with_what_to_do() {
+        let folder = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .tempdir()
+            .unwrap();
+
+        let error = root(folder.path()).unwrap_err();
+
+        assert!(error.to_string().contains("chmod o+x"), "{error}");
+    }
+}

@@ -1,0 +1,303 @@
+//! Podman with a storage of the instance's own.
+//!
+//! Everything that Podman keeps lies below the root, locks included, and it reads no
+//! configuration of the host: neither instances nor the user's containers ever meet.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
+use tokio::process::Command;
+
+use crate::service::{Kind, SERVICES, podman};
+
+/// Images and containers, below the root.
+const STORAGE: &str = "var/lib/maru/containers";
+/// What lasts until the next boot, below the root.
+const RUN: &str = "run/maru/containers";
+
+/// How to call Podman for one instance.
+#[derive(Clone, Debug)]
+pub(crate) struct Podman {
+    root: PathBuf,
+}
+
+/// How a host runs containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// `systemd` or `cgroupfs`.
+    pub(crate) cgroup_manager: &'static str,
+    /// The runtime's name; `None` leaves the choice to Podman.
+    pub(crate) runtime: Option<&'static str>,
+}
+
+/// What a finished call of Podman said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Podman {
+    /// Makes the directories and configuration of the instance's storage.
+    pub(crate) fn prepare(root: &Path) -> anyhow::Result<Self> {
+        let podman = Self { root: root.to_owned() };
+        for folder in [STORAGE, RUN] {
+            let path = root.join(folder);
+            fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        let overlay = !root.join(STORAGE).join("vfs-images").exists();
+        podman.use_driver(if overlay { "overlay" } else { "vfs" })?;
+        podman.use_manner(&manners()[0])?;
+        Ok(podman)
+    }
+
+    /// Writes how containers are stored.
+    fn use_driver(&self, driver: &str) -> anyhow::Result<()> {
+        let text = format!(
+            "[storage]\ndriver = \"{driver}\"\ngraphroot = {:?}\nrunroot = {:?}\n",
+            self.root.join(STORAGE),
+            self.root.join(RUN).join("run"),
+        );
+        self.write("storage.conf", &text)
+    }
+
+    /// Writes how containers are run.
+    pub(crate) fn use_manner(&self, manner: &Manner) -> anyhow::Result<()> {
+        let mut text = format!(
+            "[containers]\nlog_driver = \"none\"\n[engine]\ncgroup_manager = \"{}\"\n\
+             events_logger = \"none\"\nlock_type = \"file\"\n",
+            manner.cgroup_manager
+        );
+        if let Some(runtime) = manner.runtime {
+            text.push_str(&format!("runtime = \"{runtime}\"\n"));
+        }
+        self.write("containers.conf", &text)
+    }
+
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.root.join(RUN).join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The arguments before a command of Podman's.
+    pub(crate) fn globals(&self) -> Vec<String> {
+        let run = self.root.join(RUN);
+        vec![
+            format!("--root={}", self.root.join(STORAGE).display()),
+            format!("--runroot={}", run.join("run").display()),
+            format!("--tmpdir={}", run.join("tmp").display()),
+        ]
+    }
+
+    /// The environment of Podman: nothing of the caller's but where programs are.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let run = self.root.join(RUN);
+        let path = std::env::var("PATH").unwrap_or_default();
+        [
+            ("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")),
+            ("HOME", "/root".to_owned()),
+            ("CONTAINERS_CONF", run.join("containers.conf").display().to_string()),
+            ("CONTAINERS_STORAGE_CONF", run.join("storage.conf").display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+
+    /// Calls Podman and waits for it.
+    pub(crate) async fn call<A: AsRef<str>>(&self, args: &[A]) -> anyhow::Result<Said> {
+        let output = Command::new("podman")
+            .args(self.globals())
+            .args(args.iter().map(AsRef::as_ref))
+            .env_clear()
+            .envs(self.environment())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("cannot run podman; install it with `sudo apt-get install podman`")?;
+        Ok(Said {
+            success: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Makes the image of each binary unless it is there; returns their names in order.
+    pub(crate) async fn images(&self, binaries: &[PathBuf]) -> anyhow::Result<Vec<String>> {
+        let present = self.present_images().await?;
+        let mut images = Vec::new();
+        for binary in binaries {
+            let image = image_of(binary)?;
+            if !present.contains(&image) && !images.contains(&image) {
+                self.build(binary, &image).await?;
+                self.remove_older(&present, &image).await?;
+            }
+            images.push(image);
+        }
+        Ok(images)
+    }
+
+    async fn present_images(&self) -> anyhow::Result<Vec<String>> {
+        let list = ["images", "--format={{.Repository}}:{{.Tag}}"];
+        let mut said = self.call(&list).await?;
+        if !said.success {
+            // Overlay does not work on every file system; images are small enough to copy.
+            self.forget_storage()?;
+            self.use_driver("vfs")?;
+            said = self.call(&list).await?;
+        }
+        if !said.success {
+            bail!("podman cannot keep images here: {}", last_line(&said.stderr));
+        }
+        Ok(said.stdout.lines().map(str::to_owned).collect())
+    }
+
+    async fn build(&self, binary: &Path, image: &str) -> anyhow::Result<()> {
+        let name = binary.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let folder = self.root.join(RUN).join("build");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)
+            .and_then(|()| fs::copy(binary, folder.join(name)))
+            .and_then(|_| fs::write(folder.join("Containerfile"), podman::containerfile(name)))
+            .with_context(|| {
+                format!("cannot copy {} into {}", binary.display(), folder.display())
+            })?;
+        let context = folder.display().to_string();
+        let said = self.call(&["build", "--quiet", "--tag", image, context.as_str()]).await?;
+        let _ = fs::remove_dir_all(&folder);
+        if !said.success {
+            bail!("podman cannot build the image of {name}: {}", last_line(&said.stderr));
+        }
+        Ok(())
+    }
+
+    async fn remove_older(&self, present: &[String], image: &str) -> anyhow::Result<()> {
+        let Some((repository, _)) = image.rsplit_once(':') else { return Ok(()) };
+        for old in present.iter().filter(|old| {
+            old.rsplit_once(':').is_some_and(|(name, _)| name == repository) && *old != image
+        }) {
+            // One that a container still uses stays until the next build.
+            self.call(&["rmi", old.as_str()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes every container of the instance; returns how many there were.
+    pub(crate) async fn remove_containers(&self) -> anyhow::Result<usize> {
+        let listed = self.call(&["ps", "--all", "--quiet"]).await?;
+        let count = listed.stdout.lines().count();
+        if listed.success && count == 0 {
+            return Ok(0);
+        }
+        let removed = self.call(&["rm", "--all", "--force", "--time=2"]).await?;
+        if listed.success && removed.success {
+            return Ok(count);
+        }
+        bail!("podman cannot remove the containers: {}", last_line(&removed.stderr))
+    }
+
+    /// Whether nothing was ever stored.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.root.join(STORAGE).join("libpod").exists()
+    }
+
+    /// Forgets what was true until the last boot.
+    pub(crate) fn forget_run(&self) -> anyhow::Result<()> {
+        self.unmount();
+        for folder in ["run", "tmp"] {
+            remove(&self.root.join(RUN).join(folder))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets images and containers; the next start makes them again.
+    pub(crate) fn forget_storage(&self) -> anyhow::Result<()> {
+        self.forget_run()?;
+        let storage = self.root.join(STORAGE);
+        remove(&storage)?;
+        fs::create_dir_all(&storage).with_context(|| format!("cannot make {}", storage.display()))
+    }
+
+    /// Unmounts what containers left mounted below the root, the innermost first.
+    pub(crate) fn unmount(&self) {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let folders = [self.root.join(STORAGE), self.root.join(RUN)];
+        let points: Vec<_> = mounts
+            .lines()
+            .filter_map(|line| line.split(' ').nth(4))
+            .map(|point| PathBuf::from(point.replace("\\040", " ")))
+            .filter(|point| folders.iter().any(|folder| point.starts_with(folder)))
+            .collect();
+        for point in points.iter().rev() {
+            let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+
+    /// The first process of a container, as the host numbers it.
+    pub(crate) async fn pid(&self, container: &str) -> anyhow::Result<Option<u32>> {
+        let said = self.call(&["inspect", "--format={{.State.Pid}}", container]).await?;
+        Ok(said.stdout.trim().parse().ok().filter(|&pid| pid != 0))
+    }
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The programs that run in containers, each once.
+pub(crate) fn programs() -> Vec<&'static str> {
+    let mut programs = Vec::new();
+    for service in SERVICES.iter().filter(|service| service.kind == Kind::Container) {
+        if !programs.contains(&service.binary) {
+            programs.push(service.binary);
+        }
+    }
+    programs
+}
+
+/// The ways to run containers that this host may have, the best first.
+pub(crate) fn manners() -> Vec<Manner> {
+    // Without its socket, as in a namespace with a /run of its own, systemd cannot be asked.
+    let managers: &[_] = if Path::new("/run/systemd/system").exists() {
+        &["systemd", "cgroupfs"]
+    } else {
+        &["cgroupfs"]
+    };
+    let runtimes = ["crun", "runc"]
+        .into_iter()
+        .filter(|runtime| super::binaries::in_path(runtime).is_some())
+        .map(Some);
+    let runtimes: Vec<_> = [None].into_iter().chain(runtimes).collect();
+    let mut manners = Vec::new();
+    for &cgroup_manager in managers {
+        manners.extend(runtimes.iter().map(|&runtime| Manner { cgroup_manager, runtime }));
+    }
+    manners
+}
+
+/// The image that holds the program at `binary`: its tag is the program's hash.
+fn image_of(binary: &Path) -> anyhow::Result<String> {
+    let name = binary.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut file =
+        fs::File::open(binary).with_context(|| format!("cannot read {}", binary.display()))?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut file, &mut hash)
+        .with_context(|| format!("cannot read {}", binary.display()))?;
+    Ok(format!("localhost/{name}:{}", hex::encode(&hash.finalize()[..16])))
+}
+
+/// The last line that says something.
+pub(crate) fn last_line(text: &str) -> &str {
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why").trim()
+}

@@ -1,0 +1,73 @@
+//! Where to go next.
+
+use std::path::PathBuf;
+
+use crate::{language::Language, output};
+
+/// What is known of the network once everything runs.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    /// The instance's root.
+    pub(super) root: PathBuf,
+    /// Domain of the network.
+    pub(super) network: String,
+    /// Where devices reach the coordinator.
+    pub(super) server_url: String,
+    /// Devices beside the home machine.
+    pub(super) members: usize,
+    /// Devices that wait for approval.
+    pub(super) waiting: usize,
+}
+
+/// Prints it.
+pub(super) fn print(home: &Home) -> anyhow::Result<()> {
+    output::line(&text(home, Language::current()))
+}
+
+fn text(home: &Home, language: Language) -> String {
+    let Home { network, server_url, members, waiting, .. } = home;
+    let maru = if home.root.as_os_str() == "/" {
+        "sudo maru".to_owned()
+    } else {
+        format!("sudo maru --root {}", home.root.display())
+    };
+    language.pick(
+        format!(
+            "Maru runs. Network {network}, coordinator {server_url}, {members} devices, {waiting} \
+             waiting.\n\
+             \x20 {maru} invite NAME             a link with which a device of NAME joins\n\
+             \x20 {maru} device list             who is there, and who waits\n\
+             \x20 {maru} device approve DEVICE   let one in\n\
+             \x20 maru chat                      on a device that joined: talk with the AI\n\
+             Ctrl-C stops everything."
+        ),
+        format!(
+            "마루가 켜졌습니다. 네트워크 {network}, 코디네이터 {server_url}, 기기 {members}대, 승인 \
+             대기 {waiting}대.\n\
+             \x20 {maru} invite 이름             '이름' 님의 기기가 참여할 수 있는 링크\n\
+             \x20 {maru} device list             참여한 기기와 기다리는 기기\n\
+             \x20 {maru} device approve 기기     기기 승인\n\
+             \x20 maru chat                      참여한 기기에서: AI와 대화\n\
+             Ctrl-C를 누르면 모두 멈춥니다."
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Home, Language, text};
+
+    #[test]
+    fn the_guide() {
+        let home = Home {
+            root: "/".into(),
+            network: "maru.internal".to_owned(),
+            server_url: "http://203.0.113.7:8443".to_owned(),
+            members: 1,
+            waiting: 2,
+        };
+
+        insta::assert_snapshot!("guide-english", text(&home, Language::English));
+        insta::assert_snapshot!("guide-korean", text(&home, Language::Korean));
+    }
+}

@@ -1,0 +1,105 @@
+//! What a run that was killed left behind.
+
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+use node_agent_api::instance::Instance;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Command;
+
+use crate::{
+    output,
+    up::{
+        engine::Podman,
+        lock::{self, Child, Lock, Record},
+    },
+};
+
+/// How long a process that was left running may take to stop.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// Ends and removes it, and says so.
+pub(super) async fn clean(root: &Path, lock: &mut Lock, podman: &Podman) -> anyhow::Result<()> {
+    let _ = std::fs::remove_file(root.join(super::READY));
+    let Some(previous) = lock.previous.take() else { return Ok(()) };
+    output::note(&format!(
+        "The last `maru up` here (process {}) was killed; cleaning up what it left.",
+        previous.pid
+    ));
+    let rebooted = previous.boot != lock::boot();
+    if !rebooted {
+        end_children(&previous).await?;
+    }
+    if !podman.is_new() {
+        if rebooted {
+            podman.forget_run()?;
+        }
+        match podman.remove_containers().await {
+            Ok(0) => {}
+            Ok(count) => output::note(&format!("  removed {count} containers")),
+            Err(error) => {
+                output::note(&format!("  {error:#}; making the container storage anew"));
+                podman.forget_storage()?;
+            }
+        }
+    }
+    remove_table(root).await;
+    Ok(())
+}
+
+/// Makes sure that nothing is left after a stop.
+pub(super) async fn after_stop(root: &Path, podman: &Podman) {
+    if let Err(error) = podman.remove_containers().await {
+        output::note(&format!("{error:#}"));
+    }
+    podman.unmount();
+    remove_table(root).await;
+}
+
+async fn end_children(previous: &Record) -> anyhow::Result<()> {
+    let alive: Vec<_> = previous.children.iter().filter(|child| child.is_alive()).collect();
+    for child in &alive {
+        output::note(&format!("  stopping {} (process {})", child.service, child.pid));
+        signal(child, Signal::TERM);
+    }
+    let started = Instant::now();
+    while alive.iter().any(|child| child.is_alive()) {
+        if started.elapsed() > PATIENCE * 2 {
+            bail!("processes of the last run cannot be ended; restart this machine");
+        }
+        if started.elapsed() > PATIENCE {
+            alive.iter().for_each(|child| signal(child, Signal::KILL));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.pid).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid.filter(|_| child.is_alive()) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Removes the agent's nftables table if the agent could not.
+async fn remove_table(root: &Path) {
+    let table = Instance::of(root).table();
+    let Some(nft) = super::binaries::in_path("nft") else { return };
+    let listed = Command::new(&nft).args(["list", "tables"]).stdin(Stdio::null()).output().await;
+    let Ok(listed) = listed else { return };
+    // Each line is `table FAMILY NAME`.
+    for line in String::from_utf8_lossy(&listed.stdout).lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        if let ["table", family, name] = words.as_slice()
+            && *name == table
+        {
+            let _ = Command::new(&nft).args(["delete", "table", family, name]).output().await;
+            output::note(&format!("  removed nftables table {name}"));
+        }
+    }
+}

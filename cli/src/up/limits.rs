@@ -1,0 +1,188 @@
+//! Which limits this host lets `maru up` set: the full set is tried first, then without
+//! each that may be the cause.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    service::{
+        TELMEET_SERVICE,
+        podman::{Limits, Settings, isolation},
+    },
+    up::engine::{Manner, Podman, last_line, manners},
+};
+
+/// Where `up` leaves for `doctor` what it found, below the root.
+pub(crate) const FILE: &str = "run/maru/host.json";
+
+/// What a host refuses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    /// Each limit by name, with the host's own words.
+    pub(crate) limits: Vec<Limit>,
+}
+
+/// A limit that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limit {
+    /// `memory`, `swap` or `pids`.
+    pub(crate) name: String,
+    /// What the host said.
+    pub(crate) reason: String,
+}
+
+/// Finds what works, and sets `podman` to it.
+pub(crate) async fn detect(podman: &Podman, image: &str) -> anyhow::Result<(Limits, Refused)> {
+    let full = Limits::full(open_files());
+    let fewer = |change: fn(&mut Limits)| {
+        let mut limits = full;
+        change(&mut limits);
+        limits
+    };
+    let attempts = [
+        full,
+        fewer(|limits| limits.swap = false),
+        fewer(|limits| limits.pids = false),
+        fewer(|limits| (limits.memory, limits.swap) = (false, false)),
+        fewer(|limits| (limits.memory, limits.swap, limits.pids) = (false, false, false)),
+        Limits { cgroups: false, memory: false, swap: false, pids: false, ..full },
+    ];
+    let mut first_error: Option<String> = None;
+    for limits in attempts {
+        for manner in manners() {
+            match attempt(podman, image, limits, &manner).await? {
+                Ok(warnings) => {
+                    let reason = first_error.unwrap_or_default();
+                    return Ok(judge(limits, &reason, &warnings));
+                }
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+    }
+    bail!(
+        "podman cannot start a container here: {}; {}",
+        first_error.unwrap_or_default(),
+        if Path::new("/sys/fs/cgroup").read_dir().is_ok_and(|mut dir| dir.next().is_some()) {
+            "see `maru doctor`"
+        } else {
+            "no control groups are mounted at /sys/fs/cgroup"
+        }
+    )
+}
+
+/// Runs the smallest program under `limits`; what Podman warned of, or why it failed.
+async fn attempt(
+    podman: &Podman,
+    image: &str,
+    limits: Limits,
+    manner: &Manner,
+) -> anyhow::Result<Result<String, String>> {
+    podman.use_manner(manner)?;
+    let settings = Settings {
+        root: PathBuf::from("/"),
+        image: image.to_owned(),
+        model: None,
+        threads: 1,
+        limits,
+    };
+    let mut args: Vec<String> = ["run", "--rm", "--pull=never"].map(str::to_owned).to_vec();
+    args.extend(isolation(&TELMEET_SERVICE, &settings));
+    args.extend([image.to_owned(), "--help".to_owned()]);
+    let said = podman.call(&args).await?;
+    Ok(if said.success { Ok(said.stderr) } else { Err(last_line(&said.stderr).to_owned()) })
+}
+
+/// What is in force, from what Podman took and what it then said it had dropped.
+fn judge(mut limits: Limits, error: &str, warnings: &str) -> (Limits, Refused) {
+    let mut refused = Refused::default();
+    let flags: [(&str, &str, &mut bool); 3] = [
+        ("memory", "support memory limit", &mut limits.memory),
+        ("swap", "support swap limit", &mut limits.swap),
+        ("pids", "support pids limit", &mut limits.pids),
+    ];
+    for (name, words, in_force) in flags {
+        let warning = warnings.lines().find(|line| line.to_lowercase().contains(words));
+        if let Some(warning) = warning {
+            *in_force = false;
+            refused.limits.push(Limit { name: name.to_owned(), reason: warning.trim().to_owned() });
+        } else if !*in_force {
+            refused.limits.push(Limit { name: name.to_owned(), reason: error.to_owned() });
+        }
+    }
+    (limits, refused)
+}
+
+/// The limits of a running process's control groups that differ from what was asked for.
+pub(crate) fn not_in_force(pid: u32, memory_mib: u64, pids: u32) -> Vec<Limit> {
+    let Ok(groups) = std::fs::read_to_string(format!("/proc/{pid}/cgroup")) else {
+        return Vec::new();
+    };
+    let mut missing = Vec::new();
+    let memory = read_limit(&groups, "memory", &["memory.max", "memory.limit_in_bytes"]);
+    if memory.is_none_or(|bytes| bytes > memory_mib << 20) {
+        missing.push(Limit { name: "memory".to_owned(), reason: "not in its group".to_owned() });
+    }
+    let tasks = read_limit(&groups, "pids", &["pids.max"]);
+    if tasks.is_none_or(|tasks| tasks > u64::from(pids)) {
+        missing.push(Limit { name: "pids".to_owned(), reason: "not in its group".to_owned() });
+    }
+    missing
+}
+
+/// Reads a limit from version 1 or 2 of control groups (cgroups(7)).
+fn read_limit(groups: &str, controller: &str, files: &[&str]) -> Option<u64> {
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        let base = match controllers {
+            "" => PathBuf::from("/sys/fs/cgroup"),
+            list if list.split(',').any(|name| name == controller) => {
+                Path::new("/sys/fs/cgroup").join(controller)
+            }
+            _ => continue,
+        };
+        let folder = base.join(path.trim_start_matches('/'));
+        for file in files {
+            if let Ok(text) = std::fs::read_to_string(folder.join(file)) {
+                return text.trim().parse().ok();
+            }
+        }
+    }
+    None
+}
+
+/// The most open files that this process could give to another.
+pub(crate) fn open_files() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, judge};
+
+    #[test]
+    fn what_the_host_drops_is_named_in_its_words() {
+        let warnings = "Your kernel does not support swap limit capabilities or the cgroup is not \
+                        mounted. Memory limited without swap.";
+
+        let (limits, refused) = judge(Limits::full(1024), "", warnings);
+
+        assert!(limits.memory && limits.pids && !limits.swap);
+        assert_eq!(refused.limits.len(), 1);
+        assert_eq!(refused.limits[0].name, "swap");
+        assert!(refused.limits[0].reason.contains("swap limit"));
+    }
+
+    #[test]
+    fn what_had_to_be_left_out_is_named_with_the_error() {
+        let fewer = Limits { pids: false, ..Limits::full(1024) };
+
+        let (limits, refused) = judge(fewer, "pids.max: permission denied", "");
+
+        assert!(!limits.pids);
+        assert_eq!(refused.limits[0].name, "pids");
+        assert_eq!(refused.limits[0].reason, "pids.max: permission denied");
+    }
+}

@@ -1,0 +1,168 @@
+//! One `maru up` per root, and what a killed one left running.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+/// The file, below the root.
+const FILE: &str = "run/maru/up.pid";
+
+/// The locked file; it holds a [`Record`] while `maru up` runs and nothing after a clean stop.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    /// What a run that was killed had written.
+    pub(super) previous: Option<Record>,
+    record: Record,
+}
+
+/// A run and its processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Version of this file.
+    pub(super) version: u32,
+    /// The supervisor.
+    pub(super) pid: u32,
+    /// The kernel's boot: process numbers mean nothing after another one.
+    pub(super) boot: String,
+    /// The children.
+    pub(super) children: Vec<Child>,
+}
+
+/// A child process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Child {
+    /// Its service.
+    pub(super) service: String,
+    /// Its number.
+    pub(super) pid: u32,
+    /// When it started, in the kernel's ticks; tells it from a later one with its number.
+    pub(super) start: u64,
+}
+
+impl Child {
+    /// Whether this very process still runs.
+    pub(super) fn is_alive(&self) -> bool {
+        start_of(self.pid) == Some(self.start)
+    }
+}
+
+impl Lock {
+    /// Takes the lock of the instance at `root`.
+    pub(super) fn take(root: &Path) -> anyhow::Result<Self> {
+        let path = root.join(FILE);
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let previous: Option<Record> = serde_json::from_str(&text).ok();
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let pid = previous.map_or(0, |record| record.pid);
+            bail!(
+                "`maru up` already runs here (process {pid}); stop it with Ctrl-C in its terminal \
+                 or `sudo kill {pid}`, or use another --root"
+            );
+        }
+        let record =
+            Record { version: 1, pid: std::process::id(), boot: boot(), children: Vec::new() };
+        let mut lock = Self { file, previous, record };
+        lock.write()?;
+        Ok(lock)
+    }
+
+    /// Records that `service` now runs as `pid`.
+    pub(super) fn started(&mut self, service: &str, pid: u32) -> anyhow::Result<()> {
+        self.record.children.retain(|child| child.service != service);
+        if let Some(start) = start_of(pid) {
+            self.record.children.push(Child { service: service.to_owned(), pid, start });
+        }
+        self.write()
+    }
+
+    /// Ends the run: nothing of it is left.
+    pub(super) fn release(&mut self) -> anyhow::Result<()> {
+        self.file.set_len(0).context("cannot empty run/maru/up.pid")
+    }
+
+    fn write(&mut self) -> anyhow::Result<()> {
+        let text = serde_json::to_string(&self.record)?;
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.seek(SeekFrom::Start(0)))
+            .and_then(|_| self.file.write_all(text.as_bytes()))
+            .context("cannot write run/maru/up.pid")
+    }
+}
+
+/// The kernel's name for this boot.
+pub(super) fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When a process started: field 22 of `/proc/PID/stat` (proc(5)).
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold spaces and parentheses.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Child, Lock, start_of};
+
+    fn root() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("run/maru")).unwrap();
+        root
+    }
+
+    #[test]
+    fn a_second_run_is_told_of_the_first() {
+        let root = root();
+        let first = Lock::take(root.path()).unwrap();
+
+        let error = Lock::take(root.path()).unwrap_err().to_string();
+
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        drop(first);
+        assert!(Lock::take(root.path()).is_ok());
+    }
+
+    #[test]
+    fn a_killed_run_is_seen_and_a_clean_stop_leaves_nothing() {
+        let root = root();
+        let mut killed = Lock::take(root.path()).unwrap();
+        killed.started("agent", std::process::id()).unwrap();
+        drop(killed);
+
+        let mut next = Lock::take(root.path()).unwrap();
+        let previous = next.previous.clone().unwrap();
+        next.release().unwrap();
+        drop(next);
+
+        assert!(previous.children[0].is_alive());
+        assert_eq!(Lock::take(root.path()).unwrap().previous, None);
+    }
+
+    #[test]
+    fn another_process_with_the_same_number_is_not_taken_for_the_child() {
+        let pid = std::process::id();
+        let start = start_of(pid).unwrap();
+
+        assert!(Child { service: "agent".to_owned(), pid, start }.is_alive());
+        assert!(!Child { service: "agent".to_owned(), pid, start: start + 1 }.is_alive());
+    }
+}

@@ -1,0 +1,138 @@
+//! Who holds a port.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use anyhow::Context as _;
+
+/// State `LISTEN` of a TCP socket in `/proc/net/tcp`.
+const LISTENING: &str = "0A";
+
+/// A protocol above IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// A port that a service needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    /// Its protocol.
+    pub(crate) protocol: Protocol,
+    /// Its number.
+    pub(crate) number: u16,
+    /// What needs it.
+    pub(crate) service: &'static str,
+}
+
+/// A needed port that something else holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    port: Port,
+    /// Process number and name, if they can be told.
+    holder: Option<(u32, String)>,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.port.protocol {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        };
+        write!(
+            f,
+            "{protocol} port {}, which the {} needs, is held by ",
+            self.port.number, self.port.service
+        )?;
+        match &self.holder {
+            Some((pid, name)) => write!(f, "{name} (process {pid})"),
+            None => f.write_str("another process"),
+        }
+    }
+}
+
+/// The ports of `wanted` that are held, and by whom.
+pub(crate) fn taken(wanted: &[Port]) -> anyhow::Result<Vec<Taken>> {
+    let mut taken = Vec::new();
+    for &port in wanted {
+        let files: [&str; 2] = match port.protocol {
+            Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+            Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
+        };
+        for file in files.map(Path::new) {
+            if !file.exists() {
+                continue;
+            }
+            let table = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            if let Some(&inode) = sockets(&table, port.protocol).get(&port.number) {
+                taken.push(Taken { port, holder: holder(inode) });
+                break;
+            }
+        }
+    }
+    Ok(taken)
+}
+
+/// Inode of the socket on each port of a table in `/proc/net` (proc(5)).
+fn sockets(table: &str, protocol: Protocol) -> BTreeMap<u16, u64> {
+    let mut sockets = BTreeMap::new();
+    for line in table.lines().skip(1) {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, local, _, state, ..] = fields.as_slice() else { continue };
+        if protocol == Protocol::Tcp && *state != LISTENING {
+            continue;
+        }
+        let port = local.rsplit(':').next().and_then(|hex| u16::from_str_radix(hex, 16).ok());
+        let inode = fields.get(9).and_then(|text| text.parse().ok());
+        if let (Some(port), Some(inode)) = (port, inode) {
+            sockets.insert(port, inode);
+        }
+    }
+    sockets
+}
+
+/// The process that has the socket open.
+fn holder(inode: u64) -> Option<(u32, String)> {
+    let target = format!("socket:[{inode}]");
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let holds = files.flatten().any(|file| {
+            std::fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == target.as_str())
+        });
+        if holds {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some((pid, name.trim().to_owned()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::{Port, Protocol, taken};
+
+    #[test]
+    fn a_held_port_names_its_holder() {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let number = tcp.local_addr().unwrap().port();
+        let wanted = Port { protocol: Protocol::Tcp, number, service: "relay" };
+        let other = udp.local_addr().unwrap().port();
+        let unrelated = Port { protocol: Protocol::Udp, number: other, service: "agent" };
+
+        let found = taken(&[wanted, unrelated]).unwrap();
+
+        assert_eq!(found.len(), 2);
+        assert!(found[0].to_string().contains(&format!("(process {})", std::process::id())));
+        drop((tcp, udp));
+        assert_eq!(taken(&[wanted]).unwrap(), []);
+    }
+}

@@ -1,0 +1,179 @@
+//! Makes the home machine a node of its own network. Every step looks first: a second
+//! start finds all done.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use coordinator_api::{
+    Approve, CreateKey, CreateUser, CreatedKey, Device, DeviceState, Network, Policy, Record,
+    SetRecord, User,
+};
+use node_agent_api::{GATEWAY_IDENTITY, JOIN, Join, STATUS, State, Status};
+use serde_json::json;
+
+use crate::{
+    client::Client,
+    up::{config, guide::Home, plan::Plan},
+};
+
+/// The home node's tag.
+const TAG: &str = "tag:home";
+/// Name under which people find the messenger.
+const CHAT: &str = "chat";
+/// Name that the home node asks for.
+const HOSTNAME: &str = "home";
+/// How long the home agent may take to join.
+const JOINING: Duration = Duration::from_secs(60);
+/// How long the key lives with which it does, in seconds.
+const KEY_LIFE_S: u64 = 600;
+/// Where the gateway leaves its public key, below the root.
+const IDENTITY: &str = "var/lib/maru/gateway/identity.pub";
+
+/// The policy of a new network.
+const POLICY: &str = r#"// Who reaches which port of whom; everything else is denied.
+// Change it: maru policy get > policy.hujson, then maru policy set policy.hujson
+{
+  "tagOwners": { "tag:home": [] },
+  "acls": [
+    // Members reach the home machine's messenger (80, 443) and gateway (18789).
+    { "action": "accept", "src": ["autogroup:member"], "dst": ["tag:home:80,443,18789"] },
+  ],
+}
+"#;
+
+/// Joins the home node and tells the coordinator what it offers.
+pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
+    let coordinator = Client::coordinator(&plan.root)?;
+    let agent = Client::agent(&plan.root)?;
+    first_policy(&coordinator).await?;
+    if let Some(user) = &plan.user {
+        create_user(&coordinator, user).await?;
+    }
+    let status = join(plan, &coordinator, &agent).await?;
+    let stable_id = status.node.map(|node| node.stable_id).unwrap_or_default();
+    let devices: Vec<Device> = coordinator.get("/api/v1/devices").await?;
+    let Some(device) = devices.iter().find(|device| device.stable_id == stable_id) else {
+        bail!(
+            "this machine's agent belongs to another network; leave that one with `maru leave`, \
+             then start again"
+        );
+    };
+    chat_record(&coordinator, device).await?;
+    gateway_identity(&coordinator, device, &plan.root).await?;
+    let network: Network = coordinator.get("/api/v1/network").await?;
+    let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
+    Ok(Home {
+        root: plan.root.clone(),
+        network: network.network,
+        server_url: network.server_url,
+        members: devices.len().saturating_sub(waiting + 1),
+        waiting,
+    })
+}
+
+async fn first_policy(coordinator: &Client) -> anyhow::Result<()> {
+    let Policy { policy } = coordinator.get("/api/v1/policy").await?;
+    if policy.trim().is_empty() {
+        let first = Policy { policy: POLICY.to_owned() };
+        let _: Policy = coordinator.put("/api/v1/policy", &first).await?;
+    }
+    Ok(())
+}
+
+async fn create_user(coordinator: &Client, name: &str) -> anyhow::Result<()> {
+    let users: Vec<User> = coordinator.get("/api/v1/users").await?;
+    if users.iter().all(|user| user.name != name) {
+        let body = CreateUser { name: name.to_owned() };
+        let _: User = coordinator.post("/api/v1/users", &body).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the agent runs; joins and approves it on the way if need be.
+async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Result<Status> {
+    let started = Instant::now();
+    let mut asked = false;
+    let mut approved = false;
+    loop {
+        let status: Status = agent.get(STATUS).await?;
+        match status.state {
+            State::Running => return Ok(status),
+            State::NeedsJoin | State::Expired if !asked => {
+                ask_to_join(plan, coordinator, agent).await?;
+                asked = true;
+            }
+            State::WaitingForApproval if !approved => {
+                approved = approve(coordinator, &status).await?;
+            }
+            State::NeedsJoin | State::Expired | State::WaitingForApproval | State::Joining => {}
+        }
+        if started.elapsed() > JOINING {
+            let problem = status.problem.unwrap_or_else(|| status.state.name().replace('_', " "));
+            bail!("the home agent does not get into its own network: {problem}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Result<()> {
+    let body = CreateKey {
+        tags: vec![TAG.to_owned()],
+        pre_approved: true,
+        expires_in_s: Some(KEY_LIFE_S),
+        ..CreateKey::default()
+    };
+    let key: CreatedKey = coordinator.post("/api/v1/keys", &body).await?;
+    let network: Network = coordinator.get("/api/v1/network").await?;
+    let noise_key = network.noise_public_key.trim_start_matches("mkey:");
+    let local = config::local_url(&plan.coordinator);
+    let join = Join {
+        url: format!("{local}/join#1.{noise_key}.{}", key.key.reveal()),
+        key: None,
+        hostname: Some(HOSTNAME.to_owned()),
+    };
+    let _: Status = agent.post(JOIN, &join).await.context("the home agent cannot join")?;
+    Ok(())
+}
+
+/// Approves the home node if it waits, as after a start that was cut short.
+async fn approve(coordinator: &Client, status: &Status) -> anyhow::Result<bool> {
+    let key = status.node.as_ref().map(|node| node.node_key.as_str());
+    let devices: Vec<Device> = coordinator.get("/api/v1/devices").await?;
+    let waiting = devices.iter().find(|device| {
+        device.state == DeviceState::Pending && Some(device.node_key.as_str()) == key
+    });
+    let Some(device) = waiting else { return Ok(false) };
+    let body = Approve { tags: vec![TAG.to_owned()], ..Approve::default() };
+    let path = format!("/api/v1/devices/{}/approve", device.id);
+    let _: Device = coordinator.post(&path, &body).await?;
+    Ok(true)
+}
+
+async fn chat_record(coordinator: &Client, home: &Device) -> anyhow::Result<()> {
+    let records: Vec<Record> = coordinator.get("/api/v1/records").await?;
+    if records.iter().any(|record| record.name == CHAT && record.device == home.id) {
+        return Ok(());
+    }
+    let path = format!("/api/v1/records/{CHAT}");
+    let _: Record = coordinator.put(&path, &SetRecord { device: home.id }).await?;
+    Ok(())
+}
+
+/// Publishes the gateway's public key, by which apps recognise it.
+async fn gateway_identity(coordinator: &Client, home: &Device, root: &Path) -> anyhow::Result<()> {
+    let path = root.join(IDENTITY);
+    let identity = std::fs::read_to_string(&path).with_context(|| {
+        format!("the gateway has not left its public key at {}", path.display())
+    })?;
+    let mut capabilities = home.capabilities.clone();
+    capabilities.insert(GATEWAY_IDENTITY.to_owned(), vec![json!(identity.trim())]);
+    if capabilities == home.capabilities {
+        return Ok(());
+    }
+    let path = format!("/api/v1/devices/{}/capabilities", home.id);
+    let _: Device = coordinator.put(&path, &capabilities).await?;
+    Ok(())
+}

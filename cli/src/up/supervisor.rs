@@ -1,0 +1,297 @@
+//! Processes that are kept running until they are told to stop.
+//!
+//! ```text
+//!            spawned                exit
+//!   Waiting ─────────▶ Running ───────────────▶ Waiting (twice as long, at most 30 s)
+//!      │                  │
+//!      └──── stop ────────┴──▶ SIGTERM, 8 s, SIGKILL ──▶ gone
+//! ```
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::AsyncRead,
+    process::{Child, Command},
+    sync::watch,
+    task::JoinHandle,
+};
+
+use crate::{
+    output,
+    up::{
+        lock::Lock,
+        log::{Lines, Log},
+    },
+};
+
+const WAIT_MIN: Duration = Duration::from_millis(500);
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// A process that ran so long starts again at once when it ends.
+const SETTLED: Duration = Duration::from_secs(60);
+/// How long a process may take to stop.
+const STOP: Duration = Duration::from_secs(8);
+/// How many last lines of a service are shown when it fails.
+const LAST_LINES: usize = 6;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub(super) struct Spec {
+    /// Name of the service.
+    pub(super) name: &'static str,
+    /// Program and arguments.
+    pub(super) command: Vec<String>,
+    /// The whole environment; `None` keeps ours.
+    pub(super) environment: Option<Vec<(String, String)>>,
+}
+
+/// What became of a service so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// How often it ended by itself.
+    exits: u32,
+    /// Its last lines when it last did.
+    last: String,
+}
+
+/// All services of a run.
+pub(super) struct Supervisor {
+    logs: PathBuf,
+    verbose: bool,
+    lock: Arc<Mutex<Lock>>,
+    running: Vec<Running>,
+}
+
+struct Running {
+    name: &'static str,
+    state: watch::Receiver<State>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Supervisor {
+    /// Nothing runs yet.
+    pub(super) fn new(root: &Path, lock: Lock, verbose: bool) -> anyhow::Result<Self> {
+        let logs = root.join("var/log/maru");
+        std::fs::create_dir_all(&logs)
+            .with_context(|| format!("cannot make {}", logs.display()))?;
+        Ok(Self { logs, verbose, lock: Arc::new(Mutex::new(lock)), running: Vec::new() })
+    }
+
+    /// Starts a service.
+    pub(super) fn start(&mut self, spec: Spec) -> anyhow::Result<()> {
+        let log = Log::open(&self.logs, spec.name)?;
+        let (state_in, state) = watch::channel(State::default());
+        let (stop, stopped) = watch::channel(false);
+        let name = spec.name;
+        let keeper = Keeper {
+            spec,
+            log: Arc::new(Mutex::new(log)),
+            verbose: self.verbose,
+            lock: Arc::clone(&self.lock),
+            state: state_in,
+            stopped,
+        };
+        let task = tokio::spawn(keeper.run());
+        self.running.push(Running { name, state, stop, task });
+        Ok(())
+    }
+
+    /// Waits until `probe` says yes; fails as soon as the service ends.
+    pub(super) async fn ready<F: Future<Output = bool>>(
+        &self,
+        name: &str,
+        patience: Duration,
+        probe: impl Fn() -> F,
+    ) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let log = self.logs.join(format!("{name}.log"));
+        while !probe().await {
+            let running = self.running.iter().find(|running| running.name == name);
+            if let Some(state) = running.map(|running| running.state.borrow().clone())
+                && state.exits > 0
+            {
+                bail!("the {name} service does not start; it says:\n{}", state.last);
+            }
+            if started.elapsed() > patience {
+                bail!("the {name} service is not ready after {patience:?}; see {}", log.display());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Stops every service: first the agent, which is the door, then the others together.
+    pub(super) async fn stop_all(&mut self) {
+        let (door, others): (Vec<_>, Vec<_>) =
+            self.running.drain(..).partition(|running| running.name == "agent");
+        for group in [door, others] {
+            for running in &group {
+                let _ = running.stop.send(true);
+            }
+            for running in group {
+                let _ = running.task.await;
+            }
+        }
+    }
+
+    /// Says in the pid file that nothing is left.
+    pub(super) fn release(&self) -> anyhow::Result<()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).release()
+    }
+}
+
+/// Keeps one service running.
+struct Keeper {
+    spec: Spec,
+    log: Arc<Mutex<Log>>,
+    verbose: bool,
+    lock: Arc<Mutex<Lock>>,
+    state: watch::Sender<State>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let mut wait = WAIT_MIN;
+        loop {
+            let started = Instant::now();
+            let outcome = self.once().await;
+            let Some(why) = outcome else { return };
+            if started.elapsed() > SETTLED {
+                wait = WAIT_MIN;
+            }
+            output::note(&format!(
+                "{}: {why}; starting it again in {:.1} s",
+                self.spec.name,
+                wait.as_secs_f32()
+            ));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = told(&mut self.stopped) => return,
+            }
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+    }
+
+    /// Runs the process once; `None` if it was told to stop, else why it ended.
+    async fn once(&mut self) -> Option<String> {
+        let last = Arc::new(Mutex::new(VecDeque::new()));
+        let mut child = match self.spawn() {
+            Ok(child) => child,
+            Err(error) => return Some(self.ended(format!("cannot be started ({error})"), &last)),
+        };
+        if let Some(pid) = child.id() {
+            let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = lock.started(self.spec.name, pid) {
+                output::note(&format!("{error:#}"));
+            }
+        }
+        let mut pumps = Vec::new();
+        pumps.extend(child.stdout.take().map(|out| tokio::spawn(self.pump(out, &last))));
+        pumps.extend(child.stderr.take().map(|out| tokio::spawn(self.pump(out, &last))));
+        let status = tokio::select! {
+            status = child.wait() => Some(status),
+            () = told(&mut self.stopped) => None,
+        };
+        let Some(status) = status else {
+            end(&mut child).await;
+            return None;
+        };
+        for pump in pumps {
+            // What it started may hold the pipe open; its own last words are here by then.
+            let _ = tokio::time::timeout(Duration::from_millis(500), pump).await;
+        }
+        let why = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        Some(self.ended(format!("ended ({why})"), &last))
+    }
+
+    fn ended(&self, why: String, last: &Mutex<VecDeque<String>>) -> String {
+        let lines = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = if lines.is_empty() {
+            why.clone()
+        } else {
+            lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+        };
+        drop(lines);
+        self.state.send_modify(|state| {
+            state.exits += 1;
+            state.last = text;
+        });
+        why
+    }
+
+    fn spawn(&self) -> std::io::Result<Child> {
+        let (program, args) =
+            self.spec.command.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        // A group of its own: Ctrl-C reaches the supervisor alone, which stops all in order.
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .current_dir("/")
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(environment) = &self.spec.environment {
+            command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+        }
+        command.spawn()
+    }
+
+    /// Copies what a process says to its log, and warnings to the terminal.
+    fn pump(
+        &self,
+        from: impl AsyncRead + Unpin + Send + 'static,
+        last: &Arc<Mutex<VecDeque<String>>>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (name, verbose) = (self.spec.name, self.verbose);
+        let (log, last) = (Arc::clone(&self.log), Arc::clone(last));
+        async move {
+            let mut lines = Lines::new(from);
+            while let Some(line) = lines.next().await {
+                log.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
+                if verbose || is_warning(&line) {
+                    output::note(&format!("{name}: {line}"));
+                }
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                last.push_back(line);
+                if last.len() > LAST_LINES {
+                    last.pop_front();
+                }
+            }
+        }
+    }
+}
+
+/// Completes when the service is told to stop, or nobody is left who could.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Whether a line of a log, as `tracing` writes them, asks for attention.
+fn is_warning(line: &str) -> bool {
+    line.split_whitespace().take(3).any(|word| matches!(word, "WARN" | "ERROR"))
+}
+
+/// Ends a process: politely, then surely.
+async fn end(child: &mut Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    if tokio::time::timeout(STOP, child.wait()).await.is_err() {
+        let _ = child.kill().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+use std::{path::Path, time::Duration};
+
+use super::{Spec, Supervisor, is_warning};
+use crate::up::lock::Lock;
+
+fn supervisor(root: &Path) -> Supervisor {
+    std::fs::create_dir_all(root.join("run/maru")).unwrap();
+    Supervisor::new(root, Lock::take(root).unwrap(), false).unwrap()
+}
+
+fn shell(name: &'static str, script: &str) -> Spec {
+    let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    Spec { name, command, environment: None }
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_service_that_ends_at_once_fails_with_its_own_words() {
+    let root = tempfile::tempdir().unwrap();
+    let mut supervisor = supervisor(root.path());
+
+    supervisor.start(shell("relay", "echo 'no such key: lisen' >&2; exit 1")).unwrap();
+    let error = supervisor.ready("relay", SOON, || async { false }).await.unwrap_err();
+    supervisor.stop_all().await;
+
+    assert!(error.to_string().contains("no such key: lisen"), "{error}");
+    let log = std::fs::read_to_string(root.path().join("var/log/maru/relay.log")).unwrap();
+    assert!(log.contains("no such key"));
+}
+
+#[tokio::test]
+async fn a_service_that_crashes_later_is_started_again() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("runs");
+    let mut supervisor = supervisor(root.path());
+    let script = format!("echo run >> {0}; sleep 0.1; exit 3", runs.display());
+
+    supervisor.start(shell("gateway", &script)).unwrap();
+    for _ in 0..200 {
+        if std::fs::read_to_string(&runs).is_ok_and(|text| text.lines().count() >= 2) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    supervisor.stop_all().await;
+
+    assert!(std::fs::read_to_string(&runs).unwrap().lines().count() >= 2);
+}
+
+#[tokio::test]
+async fn stopping_is_polite_and_final() {
+    let root = tempfile::tempdir().unwrap();
+    let said = root.path().join("said");
+    let mut supervisor = supervisor(root.path());
+    let script = format!(
+        "trap 'echo bye > {0}; exit 0' TERM; echo up > {0}; while :; do sleep 0.05; done",
+        said.display()
+    );
+
+    supervisor.start(shell("agent", &script)).unwrap();
+    supervisor.ready("agent", SOON, || async { said.exists() }).await.unwrap();
+    supervisor.stop_all().await;
+
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), "bye\n");
+}
+
+#[test]
+fn warnings_reach_the_terminal() {
+    assert!(is_warning("2026-11-21T10:00:00Z  WARN agent: resolver is busy"));
+    assert!(!is_warning("2026-11-21T10:00:00Z  INFO agent: not a WARN at all"));
+}
