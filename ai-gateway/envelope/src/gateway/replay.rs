@@ -19,7 +19,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { total: 16_384, per_device: 1024 }
+        Self { total: 8192, per_device: 1024 }
     }
 }
 
