@@ -1,0 +1,14 @@
+//! DNS questions to the agent.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+use node_agent_core::names::{Transport, Zone};
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut zone = Zone::new("maru.internal");
+    zone.add_node("home", ["100.64.0.1".parse().unwrap(), "fd7a:115c:a1e0::1".parse().unwrap()]);
+    zone.add_record("chat", "100.64.0.1".parse().unwrap());
+    drop(zone.answer(bytes, Transport::Udp));
+    drop(zone.answer(bytes, Transport::Tcp));
+});
