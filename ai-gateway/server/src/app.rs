@@ -24,6 +24,8 @@ use crate::{
 
 /// How often keys, limits and breakers are looked after.
 const TICK: Duration = Duration::from_secs(2);
+/// How long backends may take to say how they are.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How many ticks lie between two of the slower duties.
 const SLOW: u32 = 30;
 
@@ -157,11 +159,13 @@ impl App {
     /// Looks after keys, limits and backends, for as long as it is polled.
     pub async fn tend(&self) {
         for tick in 1_u32.. {
+            // A backend that does not answer must not hold up the rest.
+            drop(tokio::time::timeout(PATIENCE, self.models.learn()).await);
             tokio::time::sleep(TICK).await;
             if self.rotate().is_err() {
                 tracing::error!("no random bytes for new keys");
             }
-            self.models.probe().await;
+            drop(tokio::time::timeout(PATIENCE, self.models.probe()).await);
             if tick.is_multiple_of(SLOW) {
                 self.limiter.forget();
             }

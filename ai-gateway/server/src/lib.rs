@@ -136,3 +136,6 @@ fn connections(config: &Config) -> mesh_listener::Limits {
         ..mesh_listener::Limits::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

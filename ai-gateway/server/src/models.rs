@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,13 +26,15 @@ pub struct Provider {
     backend: Arc<dyn Backend>,
     models: Vec<Model>,
     breaker: Breaker,
+    /// What the backend says of its context, for models whose settings do not; 0 if not known yet.
+    context_tokens: AtomicU32,
 }
 
 impl Provider {
     /// A backend that has these models.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, models: Vec<Model>) -> Self {
-        Self { backend, models, breaker: Breaker::default() }
+        Self { backend, models, breaker: Breaker::default(), context_tokens: AtomicU32::new(0) }
     }
 }
 
@@ -128,7 +133,7 @@ impl Models {
             .flat_map(|(name, provider)| {
                 provider.models.iter().map(|model| {
                     let model_ref = ModelRef { provider: name.clone(), model: model.id.clone() };
-                    (model_ref, model.context_window)
+                    (model_ref, provider.context_window(model))
                 })
             })
             .collect();
@@ -167,7 +172,7 @@ impl Models {
             if chain.candidates.is_empty() {
                 chain.max_tokens = model.max_tokens;
             }
-            let windows = [chain.context_window, model.context_window];
+            let windows = [chain.context_window, provider.context_window(model)];
             chain.context_window = windows.into_iter().flatten().min();
             chain.candidates.push((candidate.clone(), Arc::clone(provider)));
         }
@@ -207,6 +212,21 @@ impl Models {
                 tracing::info!(provider = name, "backend is back");
                 provider.breaker.succeed();
             }
+        }
+    }
+
+    /// Asks backends for the context of models whose settings do not say it.
+    pub async fn learn(&self) {
+        for provider in self.providers.values() {
+            let known = provider.models.iter().all(|model| model.context_window.is_some());
+            if known || provider.context_tokens.load(Ordering::Relaxed) != 0 {
+                continue;
+            }
+            let Ok(models) = provider.backend.models().await else {
+                continue;
+            };
+            let least = models.iter().filter_map(|model| model.context_tokens).min();
+            provider.context_tokens.store(least.unwrap_or_default(), Ordering::Relaxed);
         }
     }
 
@@ -274,6 +294,12 @@ async fn begin(
 }
 
 impl Provider {
+    fn context_window(&self, model: &Model) -> Option<u32> {
+        let learned =
+            Some(self.context_tokens.load(Ordering::Relaxed)).filter(|&tokens| tokens != 0);
+        model.context_window.or(learned)
+    }
+
     fn judge(&self, error: &Error) {
         if error.is_backend_fault() {
             self.breaker.fail(Instant::now());
@@ -301,3 +327,6 @@ fn below(root: &Path, url: &str) -> String {
         Some(_) | None => url.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

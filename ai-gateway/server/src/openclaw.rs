@@ -206,6 +206,9 @@ impl OpenClaw {
             }
         }
         let defaults = raw.agents.defaults;
+        if let Some(choice) = &defaults.model {
+            name_unlisted(choice, &mut providers);
+        }
         let (primary, fallbacks) = choose(defaults.model, &providers)?;
         let total_chars = defaults.bootstrap_total_max_chars.unwrap_or(6000);
         Ok(Self {
@@ -244,6 +247,28 @@ fn usable(name: &str, raw: RawProvider) -> Result<Result<Provider, String>, Open
         ));
     }
     Ok(Ok(Provider { base_url: raw.base_url, models: raw.models }))
+}
+
+/// A provider that lists no models has those that it is named with: an engine with one model takes any name.
+fn name_unlisted(choice: &RawChoice, providers: &mut BTreeMap<String, Provider>) {
+    let names = match choice {
+        RawChoice::One(primary) => vec![primary],
+        RawChoice::List { primary, fallbacks } => [primary].into_iter().chain(fallbacks).collect(),
+    };
+    let unlisted: Vec<String> = providers
+        .iter()
+        .filter(|(_, provider)| provider.models.is_empty())
+        .map(|(name, _)| name.clone())
+        .collect();
+    for named in names.into_iter().filter_map(|name| name.parse::<ModelRef>().ok()) {
+        let Some(provider) = providers.get_mut(&named.provider) else {
+            continue;
+        };
+        let listed = provider.models.iter().any(|model| model.id == named.model);
+        if unlisted.contains(&named.provider) && !listed {
+            provider.models.push(Model { id: named.model, context_window: None, max_tokens: None });
+        }
+    }
 }
 
 /// The primary model and its fallbacks, each of which must be configured.

@@ -75,6 +75,15 @@ fn models_that_are_not_there_are_refused_by_name() {
 }
 
 #[test]
+fn a_provider_without_a_list_has_the_models_it_is_named_with() {
+    let text = r#"{"models": {"providers": {"maru": {"baseUrl": "unix:///a"}, "two": {"baseUrl": "unix:///b"}}},
+        "agents": {"defaults": {"model": {"primary": "maru/default", "fallbacks": ["two/x"]}}}}"#;
+    let loaded = OpenClaw::parse(text).unwrap();
+    assert_eq!(loaded.primary.to_string(), "maru/default");
+    assert_eq!(loaded.providers["two"].models[0].id, "x");
+}
+
+#[test]
 fn a_provider_of_another_api_is_left_out_and_said_so() {
     let text = "{models: {providers: {
         a: {baseUrl: 'unix:///s', models: [{id: 'm'}]},

@@ -11,8 +11,9 @@ use axum::{
     routing::get,
 };
 use mesh_listener::Problem;
+use tokio::time::timeout;
 
-use crate::App;
+use crate::{App, app::PATIENCE};
 
 /// Routes of this resource.
 pub(super) fn router() -> Router<Arc<App>> {
@@ -24,7 +25,7 @@ pub(super) fn router() -> Router<Arc<App>> {
 
 /// Whether some model answers.
 async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
-    if app.models.ready().await {
+    if timeout(PATIENCE, app.models.ready()).await.unwrap_or(false) {
         return Ok("ok");
     }
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind::MODEL, "no model answers")

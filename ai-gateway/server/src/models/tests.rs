@@ -1,0 +1,185 @@
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use ai_gateway_api::chat::{Message, ModelInfo};
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+use super::*;
+
+/// Answers as told.
+#[derive(Debug, Default)]
+struct Scripted {
+    down: AtomicBool,
+    asked: AtomicUsize,
+    replies: Mutex<Vec<Script>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Script {
+    /// Ends without having begun.
+    CutAtOnce,
+    /// Ends after a first delta.
+    CutLater,
+    /// Does not take the request.
+    Refuse(u16),
+}
+
+fn cut(began: bool) -> Error {
+    Error::Cut { backend: "b".to_owned(), reason: "gone".to_owned(), began, source: None }
+}
+
+impl Scripted {
+    fn check(&self) -> Result<(), Error> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(Error::Unreachable {
+                backend: "b".to_owned(),
+                reason: "is not there",
+                source: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Backend for Scripted {
+    fn chat(&self, request: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>> {
+        async move {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            self.check()?;
+            let hello = Ok(Delta::text(request.model.unwrap_or_default()));
+            let deltas = match self.replies.lock().unwrap().pop() {
+                None => vec![hello],
+                Some(Script::CutAtOnce) => vec![Err(cut(false))],
+                Some(Script::CutLater) => vec![hello, Err(cut(true))],
+                Some(Script::Refuse(status)) => {
+                    let message = "too long".to_owned();
+                    return Err(Error::Refused { backend: "b".to_owned(), status, message });
+                }
+            };
+            Ok(stream::iter(deltas).boxed())
+        }
+        .boxed()
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>> {
+        let info = ModelInfo { id: "m".to_owned(), context_tokens: Some(4096) };
+        async { self.check().map(|()| vec![info]) }.boxed()
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
+        async { self.check().map(|()| Health::Ready) }.boxed()
+    }
+}
+
+fn model(id: &str) -> Model {
+    Model { id: id.to_owned(), context_window: None, max_tokens: Some(64) }
+}
+
+fn models() -> (Models, Arc<Scripted>, Arc<Scripted>) {
+    let (one, two) = (Arc::<Scripted>::default(), Arc::<Scripted>::default());
+    let mut providers = BTreeMap::new();
+    providers.insert(
+        "one".to_owned(),
+        Provider::new(Arc::clone(&one) as _, vec![model("m"), model("big")]),
+    );
+    providers.insert("two".to_owned(), Provider::new(Arc::clone(&two) as _, vec![model("m")]));
+    let primary = "one/m".parse().unwrap();
+    (Models::with_providers(providers, primary, vec!["two/m".parse().unwrap()]), one, two)
+}
+
+async fn ask(models: &Models, model: Option<&str>) -> Result<(String, usize), Failure> {
+    let request = ChatRequest { messages: vec![Message::user("hi")], ..ChatRequest::default() };
+    let reply = models.choose(model)?.open(&request).await?;
+    let name = reply.model.to_string();
+    Ok((name, reply.deltas.filter(|delta| std::future::ready(delta.is_ok())).count().await))
+}
+
+#[tokio::test]
+async fn the_primary_answers_and_its_fallback_when_it_does_not() {
+    let (models, one, two) = models();
+    assert_eq!(ask(&models, None).await.unwrap(), ("one/m".to_owned(), 1));
+    assert_eq!(two.asked.load(Ordering::Relaxed), 0);
+
+    one.down.store(true, Ordering::Relaxed);
+    assert_eq!(ask(&models, Some("one/m")).await.unwrap().0, "two/m");
+
+    one.down.store(false, Ordering::Relaxed);
+    one.replies.lock().unwrap().push(Script::CutAtOnce);
+    assert_eq!(ask(&models, None).await.unwrap().0, "two/m", "it went away before the first delta");
+}
+
+#[tokio::test]
+async fn a_reply_that_has_begun_is_never_begun_again_elsewhere() {
+    let (models, one, two) = models();
+    one.replies.lock().unwrap().push(Script::CutLater);
+    assert_eq!(ask(&models, None).await.unwrap(), ("one/m".to_owned(), 1));
+    assert_eq!(two.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_request_that_is_wrong_is_not_sent_around() {
+    let (models, one, two) = models();
+    one.replies.lock().unwrap().push(Script::Refuse(400));
+    assert!(matches!(ask(&models, None).await, Err(Failure::Refused(why)) if why == "too long"));
+    assert_eq!(two.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn all_down_is_said_with_what_was_tried() {
+    let (models, one, two) = models();
+    for backend in [&one, &two] {
+        backend.down.store(true, Ordering::Relaxed);
+    }
+    let error = ask(&models, None).await.unwrap_err();
+    assert_eq!(error.to_string(), "no model answers (tried one/m, two/m): try again in a moment");
+}
+
+#[tokio::test]
+async fn a_backend_that_keeps_failing_is_spared_until_it_is_back() {
+    let (models, one, _two) = models();
+    one.down.store(true, Ordering::Relaxed);
+    for _ in 0..8 {
+        assert_eq!(ask(&models, None).await.unwrap().0, "two/m");
+    }
+    assert_eq!(one.asked.load(Ordering::Relaxed), 5, "five faults, then it is spared");
+    assert_eq!(models.breakers(), [("one".to_owned(), true), ("two".to_owned(), false)]);
+
+    models.probe().await;
+    assert_eq!(ask(&models, None).await.unwrap().0, "two/m", "still down");
+    one.down.store(false, Ordering::Relaxed);
+    models.probe().await;
+    assert_eq!(ask(&models, None).await.unwrap().0, "one/m");
+}
+
+#[tokio::test]
+async fn models_are_found_by_name() {
+    let (models, one, _two) = models();
+    assert_eq!(ask(&models, Some("one/big")).await.unwrap().0, "one/big");
+    assert_eq!(ask(&models, Some("big")).await.unwrap().0, "one/big", "one provider only has it");
+    assert_eq!(ask(&models, Some("m")).await.unwrap().0, "one/m", "the primary's");
+    let error = ask(&models, Some("gpt-4")).await.unwrap_err().to_string();
+    assert!(error.contains("\"gpt-4\"") && error.contains("two/m"), "{error}");
+
+    one.down.store(true, Ordering::Relaxed);
+    let error = ask(&models, Some("one/big")).await.unwrap_err();
+    assert!(matches!(error, Failure::Down(_)), "whoever names a model gets that one or none");
+}
+
+#[tokio::test]
+async fn a_context_that_the_settings_do_not_say_is_learned() {
+    let (models, ..) = models();
+    assert_eq!(models.choose(None).unwrap().context_window, None);
+    models.learn().await;
+    assert_eq!(models.choose(None).unwrap().context_window, Some(4096));
+}
+
+#[test]
+fn sockets_lie_below_the_root() {
+    let root = Path::new("/tmp/house");
+    assert_eq!(below(root, "unix:///run/llm.sock"), "unix:///tmp/house/run/llm.sock");
+    assert_eq!(below(root, "unix:///tmp/house/run/llm.sock"), "unix:///tmp/house/run/llm.sock");
+    assert_eq!(below(Path::new("/"), "unix:///run/llm.sock"), "unix:///run/llm.sock");
+    assert_eq!(below(root, "http://127.0.0.1:1/v1"), "http://127.0.0.1:1/v1");
+}

@@ -1,0 +1,121 @@
+//! The gateway behind its real sockets, with a scripted backend behind its own.
+
+mod backend;
+mod client;
+mod doors;
+mod openai;
+mod sealed;
+
+use std::os::unix::fs::MetadataExt as _;
+
+use ed25519_dalek::SigningKey;
+use mesh_identity::{Header, Identity, User};
+use tokio::task::JoinHandle;
+
+use self::backend::Backend;
+use super::*;
+
+/// A gateway with two backends, all below a root of its own.
+struct House {
+    root: tempfile::TempDir,
+    config: Config,
+    app: Arc<App>,
+    one: Backend,
+    two: Backend,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn own_uid() -> u32 {
+    std::fs::metadata("/proc/self").unwrap().uid()
+}
+
+fn house() -> House {
+    house_with(|_| ())
+}
+
+fn house_with(change: impl FnOnce(&mut Config)) -> House {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = Config { agent_uid: own_uid(), telmeet_uid: own_uid(), ..Config::default() };
+    change(&mut config);
+    let one = Backend::start(&root.path().join("run/maru/inference/llm.sock"));
+    let two = Backend::start(&root.path().join("run/maru/inference-2/llm.sock"));
+    let app = start(&config, root.path());
+    let tasks = serve(&config, root.path(), &app);
+    House { root, config, app, one, two, tasks }
+}
+
+fn start(config: &Config, root: &Path) -> Arc<App> {
+    let openclaw = openclaw::OpenClaw::load(&root.join(&config.openclaw)).unwrap();
+    Arc::new(App::new(config, &openclaw, root).unwrap())
+}
+
+fn serve(config: &Config, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> {
+    let never = std::future::pending::<()>;
+    let socket = bind(&root.join(&config.socket)).unwrap();
+    let plugin_socket = bind(&root.join(&config.plugin_socket)).unwrap();
+    vec![
+        tokio::spawn(agent_server(config).serve(socket, routes::agent_door(app), never())),
+        tokio::spawn(plugin_server(config).serve(plugin_socket, routes::plugin_door(app), never())),
+    ]
+}
+
+impl House {
+    /// Stops the gateway and starts it again on the same state.
+    async fn restart(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            drop(task.await);
+        }
+        self.app = start(&self.config, self.root.path());
+        self.tasks = serve(&self.config, self.root.path(), &self.app);
+    }
+
+    fn agent_socket(&self) -> PathBuf {
+        self.root.path().join(&self.config.socket)
+    }
+
+    fn plugin_socket(&self) -> PathBuf {
+        self.root.path().join(&self.config.plugin_socket)
+    }
+}
+
+/// A person at a device of theirs.
+#[derive(Clone)]
+struct Member {
+    header: Header,
+    key: SigningKey,
+}
+
+fn member(user: u64) -> Member {
+    let byte = u8::try_from(user).unwrap();
+    Member {
+        header: Header {
+            source: format!("100.64.0.{user}:5000").parse().unwrap(),
+            destination: "100.64.0.1:18789".parse().unwrap(),
+            identity: Identity {
+                v: mesh_identity::VERSION,
+                node: format!("n{user}"),
+                user: Some(User { id: user, login: format!("person{user}") }),
+                tags: vec![],
+                service: "gateway".to_owned(),
+            },
+        },
+        key: SigningKey::from_bytes(&[byte; 32]),
+    }
+}
+
+fn ada() -> Member {
+    member(11)
+}
+
+fn bob() -> Member {
+    member(22)
+}

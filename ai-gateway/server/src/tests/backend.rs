@@ -1,0 +1,159 @@
+//! A backend that answers as told, over a UNIX socket, in llama-server's shapes.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::sleep};
+
+/// What a backend does with the next requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Script {
+    /// Says "Hello", " there" and counts.
+    #[default]
+    Hello,
+    /// Says "Hello" and then nothing, for ever.
+    Endless,
+    /// Says "Hello" and hangs up.
+    Cut,
+    /// Accepts and says nothing, for ever.
+    Silent,
+    /// Refuses, with 400.
+    Refuse,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    script: Mutex<Script>,
+    requests: Mutex<Vec<Value>>,
+    open: AtomicUsize,
+}
+
+/// A running backend.
+pub(super) struct Backend {
+    shared: Arc<Shared>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Counts a connection until it is closed.
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Backend {
+    pub(super) fn start(socket: &Path) -> Self {
+        let shared = Arc::<Shared>::default();
+        let listener = mesh_listener::bind(socket).unwrap();
+        let app = Router::new()
+            .route("/health", get(async || Json(json!({"status": "ok"}))))
+            .route("/v1/chat/completions", post(chat))
+            .with_state(Arc::clone(&shared));
+        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { shared, task: Some(task) }
+    }
+
+    pub(super) fn script(&self, script: Script) {
+        *self.shared.script.lock().unwrap() = script;
+    }
+
+    /// Takes the process away: its socket stays behind and answers nobody.
+    pub(super) async fn kill(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+            drop(task.await);
+        }
+    }
+
+    /// The requests so far.
+    pub(super) fn requests(&self) -> Vec<Value> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// Number of replies under way.
+    pub(super) fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many replies are under way.
+    pub(super) async fn until_open(&self, count: usize, most: Duration) {
+        let waited = tokio::time::timeout(most, async {
+            while self.open() != count {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{} replies under way, not {count}", self.open());
+    }
+}
+
+fn delta(text: &str) -> String {
+    let chunk =
+        json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
+    format!("data: {chunk}\n\n")
+}
+
+fn end() -> String {
+    let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}});
+    format!("data: {finish}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
+}
+
+async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+    shared.requests.lock().unwrap().push(request);
+    shared.open.fetch_add(1, Ordering::SeqCst);
+    let open = Open(Arc::clone(&shared));
+    let script = *shared.script.lock().unwrap();
+    let parts: Vec<Result<String, std::io::Error>> = match script {
+        Script::Hello => vec![Ok(delta("Hello")), Ok(delta(" there")), Ok(end())],
+        Script::Endless => vec![Ok(delta("Hello"))],
+        Script::Cut => vec![Ok(delta("Hello")), Err(std::io::ErrorKind::BrokenPipe.into())],
+        Script::Silent => std::future::pending().await,
+        Script::Refuse => {
+            let error = json!({"error": {"code": 400, "message": "too much text", "type": "x"}});
+            return (StatusCode::BAD_REQUEST, Json(error)).into_response();
+        }
+    };
+    let endless = script == Script::Endless;
+    let parts = stream::iter(parts).then(async |part| {
+        // Each part in a write of its own.
+        sleep(Duration::from_millis(2)).await;
+        part.map(Bytes::from)
+    });
+    let hang = stream::once(async move {
+        if endless {
+            std::future::pending::<()>().await;
+        }
+        Ok(Bytes::new())
+    });
+    let body = parts.chain(hang).map(move |part| {
+        let _ = &open;
+        part
+    });
+    ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}

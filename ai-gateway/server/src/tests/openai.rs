@@ -1,0 +1,197 @@
+//! OpenAI's API on mesh port 18789.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{House, ada, backend::Script, client::Answer, house, house_with};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn complete(house: &House, extra: Value) -> Answer {
+    let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
+    for (key, value) in extra.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    house.post(&ada(), "/v1/chat/completions", &body).await
+}
+
+/// The data of each event.
+async fn events(answer: Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200);
+    let text = answer.text().await;
+    let data =
+        |event: &str| event.strip_prefix("data: ").unwrap_or_else(|| panic!("{event}")).to_owned();
+    text.split_terminator("\n\n").map(data).collect()
+}
+
+fn parse(event: &str) -> Value {
+    serde_json::from_str(event).unwrap_or_else(|_| panic!("{event}"))
+}
+
+#[tokio::test]
+async fn a_whole_reply_has_openais_shape() {
+    let house = house();
+    let reply = complete(&house, json!({})).await.json().await;
+    assert_eq!(reply["object"], "chat.completion");
+    assert_eq!(reply["model"], "llamacpp/smollm2");
+    assert!(reply["id"].as_str().unwrap().starts_with("chatcmpl-"));
+    let choice = json!({
+        "index": 0,
+        "message": {"role": "assistant", "content": "Hello there"},
+        "finish_reason": "stop",
+    });
+    assert_eq!(reply["choices"], json!([choice]));
+    assert_eq!(
+        reply["usage"],
+        json!({"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9})
+    );
+}
+
+#[tokio::test]
+async fn a_streamed_reply_has_openais_shape() {
+    let house = house();
+    let stream =
+        complete(&house, json!({"stream": true, "stream_options": {"include_usage": true}})).await;
+    assert_eq!(stream.headers["content-type"], "text/event-stream");
+    let events = events(stream).await;
+    let (done, chunks) = events.split_last().unwrap();
+    assert_eq!(done, "[DONE]");
+    let chunks: Vec<Value> = chunks.iter().map(|chunk| parse(chunk)).collect();
+    let deltas: Vec<_> = chunks.iter().filter_map(|chunk| chunk["choices"].get(0)).collect();
+    assert_eq!(deltas[0]["delta"], json!({"role": "assistant", "content": ""}));
+    assert_eq!(deltas[1]["delta"], json!({"content": "Hello"}));
+    assert_eq!(deltas[2]["delta"], json!({"content": " there"}));
+    assert_eq!(deltas[3]["finish_reason"], "stop");
+    assert_eq!(chunks.last().unwrap()["usage"]["total_tokens"], 9);
+    let ids: std::collections::HashSet<_> =
+        chunks.iter().map(|chunk| chunk["id"].to_string()).collect();
+    assert_eq!(ids.len(), 1);
+
+    let plain = self::events(complete(&house, json!({"stream": true})).await).await;
+    assert!(!plain.concat().contains("usage"), "not asked for");
+}
+
+#[tokio::test]
+async fn options_reach_the_model_and_tokens_are_capped() {
+    let house = house_with(|config| config.limits.max_tokens = 1000);
+    let options = json!({
+        "temperature": 0.0, "top_p": 0.5, "seed": 42, "stop": ["\n"], "ignore_eos": true, "max_tokens": 900,
+        "user": "ignored",
+    });
+    assert_eq!(complete(&house, options.clone()).await.status, 200);
+    let sent = house.one.requests().pop().unwrap();
+    for key in ["temperature", "top_p", "seed", "stop", "ignore_eos", "max_tokens"] {
+        assert_eq!(sent[key], options[key], "{key}");
+    }
+    complete(&house, json!({"max_tokens": 100_000})).await;
+    complete(&house, json!({})).await;
+    let sent: Vec<_> =
+        house.one.requests().iter().map(|request| request["max_tokens"].clone()).collect();
+    assert_eq!(sent[1..], [1000, 512], "the cap, and the model's own number");
+}
+
+#[tokio::test]
+async fn a_system_message_of_ones_own_stands_alone() {
+    let house = house();
+    let messages =
+        json!([{"role": "system", "content": "Be a pirate."}, {"role": "user", "content": "hi"}]);
+    complete(&house, json!({"messages": messages})).await;
+    complete(&house, json!({})).await;
+    let sent = house.one.requests();
+    assert_eq!(sent[0]["messages"], messages);
+    assert!(sent[1]["messages"][0]["content"].as_str().unwrap().contains("SOUL.md"));
+}
+
+#[tokio::test]
+async fn models_are_listed_the_primary_first() {
+    let house = house();
+    let list = house.get(&ada(), "/v1/models").await.json().await;
+    assert_eq!(list["object"], "list");
+    let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect();
+    assert_eq!(ids, ["llamacpp/smollm2", "spare/smollm2"]);
+    assert_eq!(list["data"][0]["object"], "model");
+}
+
+#[tokio::test]
+async fn leaving_stops_the_model_streamed_or_not() {
+    let house = house();
+    house.one.script(Script::Endless);
+    let mut stream = complete(&house, json!({"stream": true})).await;
+    let mut seen = String::new();
+    while !seen.contains("Hello") {
+        seen.push_str(std::str::from_utf8(&stream.piece().await.unwrap().unwrap()).unwrap());
+    }
+    assert_eq!(house.one.open(), 1, "the model is still at it");
+    drop(stream);
+    house.one.until_open(0, SECOND).await;
+
+    for script in [Script::Endless, Script::Silent] {
+        house.one.script(script);
+        let whole = tokio::time::timeout(Duration::from_millis(300), complete(&house, json!({})));
+        assert!(whole.await.is_err(), "it has no end");
+        house.one.until_open(0, SECOND).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cut_reply_is_told_as_cut() {
+    let house = house();
+    house.one.script(Script::Cut);
+    let events = events(complete(&house, json!({"stream": true})).await).await;
+    assert!(events.iter().all(|event| event != "[DONE]"), "{events:?}");
+    let error = parse(events.last().unwrap());
+    assert!(error["error"]["message"].as_str().unwrap().contains("cut"), "{error}");
+
+    let whole = complete(&house, json!({})).await;
+    assert_eq!(whole.status, 502);
+    assert_eq!(whole.json().await["error"]["type"], "server_error");
+}
+
+#[tokio::test]
+async fn the_fallback_answers_and_all_down_is_an_error_with_what_to_do() {
+    let mut house = house();
+    house.one.kill().await;
+    assert_eq!(complete(&house, json!({})).await.json().await["model"], "spare/smollm2");
+    house.two.kill().await;
+    for stream in [true, false] {
+        let answer = complete(&house, json!({"stream": stream})).await;
+        assert_eq!(answer.status, 502);
+        let error = answer.json().await;
+        assert!(error["error"]["message"].as_str().unwrap().contains("maru status"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_requests_get_openais_errors() {
+    let house = house_with(|config| config.limits.max_body_bytes = 2000);
+    let answer = complete(&house, json!({"model": "gpt-4"})).await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json().await["error"]["code"], "model_not_found");
+    for (extra, status) in [
+        (json!({"messages": []}), 400),
+        (json!({"messages": "hi"}), 400),
+        (json!({"messages": [{"role": "user", "content": "x".repeat(3000)}]}), 413),
+    ] {
+        let answer = complete(&house, extra).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.json().await["error"]["type"], "invalid_request_error");
+    }
+    house.one.script(Script::Refuse);
+    let answer = complete(&house, json!({"stream": true})).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.json().await["error"]["message"].as_str().unwrap().contains("too much text"));
+}
+
+#[tokio::test]
+async fn one_person_has_so_many_replies_at_a_time() {
+    let house = house_with(|config| config.limits.concurrent_chats_per_person = 1);
+    house.one.script(Script::Endless);
+    let stream = complete(&house, json!({"stream": true})).await;
+    let refused = complete(&house, json!({"stream": true})).await;
+    assert_eq!(refused.status, 429);
+    drop(stream);
+    house.one.until_open(0, SECOND).await;
+    house.one.script(Script::Hello);
+    assert_eq!(complete(&house, json!({})).await.status, 200);
+}
