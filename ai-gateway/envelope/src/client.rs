@@ -102,9 +102,11 @@ impl Keys {
         Ok(())
     }
 
-    /// The newest key of the suite that holds at `now`.
+    /// The newest key of the suite that holds at `now`, or at the gateway's time if that is later: a gateway that just
+    /// started has keys that no slower clock would take.
     #[must_use]
     pub fn select(&self, suite: Suite, now: u64) -> Option<&KeyConfig> {
+        let now = now.max(self.server_time);
         self.keys
             .iter()
             .filter(|(config, not_before, not_after)| {

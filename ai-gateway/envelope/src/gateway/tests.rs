@@ -123,6 +123,22 @@ fn time_is_checked_both_ways_to_the_millisecond() {
 }
 
 #[test]
+fn clocks_within_the_skew_meet_even_when_the_gateway_just_started() {
+    for (offset, suite) in [(-25_000, Suite::XWing), (25_000, Suite::X25519)] {
+        let mut ring = ring();
+        let mine = NOW.checked_add_signed(offset).unwrap();
+        let keys = keys(&mut ring, NOW);
+        assert_eq!(keys.check_clock(mine, mine + 5), Ok(()));
+        let key = keys.select(suite, mine).unwrap();
+
+        let (request, _) =
+            client::seal(&device(), key, request_id(mine, 1), b"hello", mine).unwrap();
+
+        assert!(ring.open(&request, NOW + 10).is_ok(), "{offset}");
+    }
+}
+
+#[test]
 fn a_request_id_is_a_recent_version_7() {
     let mut ring = ring();
     let keys = keys(&mut ring, NOW);
