@@ -1,7 +1,7 @@
 //! Paths: how packets to one peer travel.
 //!
 //! ```text
-//!               heard by UDP                 heard again, or data
+//!               heard by UDP                 answered, or data
 //!     Relay ──────────────────────▶ Trial ────────────────────────▶ Direct
 //!       ▲                             │                               │
 //!       └──── 5 s without hearing ────┴──── 5 s without an answer ────┘
@@ -15,9 +15,9 @@
 //! * `Trial`: we heard the peer by UDP, and do not know yet whether it hears us there. We answer
 //!   with an empty packet, and data goes **both** ways (WireGuard drops the second copy), so a path
 //!   that works in one direction only costs nothing but bytes.
-//! * `Direct`: UDP alone. Data that is not answered for 2 s travels both ways again; after 5 s it
-//!   goes by the relay alone. So that an answer is due in time, the side that receives answers
-//!   within a second (WireGuard alone would wait for 10).
+//! * `Direct`: UDP alone. When data is not answered for 2 s, or the peer sends its own over the
+//!   relay, data travels both ways again, and after 3 s more by the relay alone. So that an answer
+//!   is due in time, data is answered within a second (WireGuard alone would wait for 10).
 //!
 //! An address that failed is not believed again before a pause, which doubles with each failure.
 //! The caller owns the socket and the clock; disco will give better evidence to the same machine.
@@ -72,11 +72,23 @@ pub enum Source {
     Udp(SocketAddr),
 }
 
+impl Source {
+    fn is_udp(self, address: Option<SocketAddr>) -> bool {
+        match self {
+            Self::Udp(from) => address == Some(from),
+            Self::Relay => false,
+        }
+    }
+}
+
 /// What was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// A handshake message.
-    Handshake,
+    /// A handshake initiation.
+    Initiation,
+    /// A handshake response. It goes where its initiation came from, so that one that came by UDP
+    /// shows that both directions work.
+    Response,
     /// A packet with content.
     Data,
     /// A keepalive.
@@ -98,6 +110,8 @@ enum State {
     Trial {
         address: SocketAddr,
         since: Instant,
+        /// When we answered an empty packet with another.
+        asked_at: Option<Instant>,
     },
     Direct {
         address: SocketAddr,
@@ -115,7 +129,10 @@ enum State {
 struct Penalty {
     address: SocketAddr,
     failures: u32,
+    /// Until when an empty packet from it is ignored.
     until: Instant,
+    /// Until when data from it is no proof: it may have been sent before the peer noticed.
+    proof_until: Instant,
 }
 
 /// The paths to one peer.
@@ -133,6 +150,8 @@ pub struct PeerPath {
     answer_owed: Option<Instant>,
     /// When something was last sent by UDP.
     sent_direct_at: Option<Instant>,
+    /// When the last empty packet was sent by UDP: a probe soon after would pass for an answer.
+    sent_empty_at: Option<Instant>,
 }
 
 impl Default for PeerPath {
@@ -154,6 +173,7 @@ impl PeerPath {
             next_probe: None,
             answer_owed: None,
             sent_direct_at: None,
+            sent_empty_at: None,
         }
     }
 
@@ -206,28 +226,31 @@ impl PeerPath {
         heard: Heard,
         now: Instant,
     ) -> Option<SocketAddr> {
-        match source {
-            Source::Relay => self.handle_relayed(heard, now),
-            Source::Udp(address) => {
-                let answer = self.handle_udp(address, heard, now);
-                if heard == Heard::Data && self.route().direct == Some(address) {
-                    self.answer_owed.get_or_insert(now);
-                }
-                answer
+        let answer_to = match source {
+            Source::Relay => {
+                self.handle_relayed(heard, now);
+                None
             }
+            Source::Udp(address) => self.handle_udp(address, heard, now),
+        };
+        if heard == Heard::Data && source.is_udp(self.route().direct) {
+            self.answer_owed.get_or_insert(now);
         }
+        if answer_to.is_some() {
+            self.sent_empty_at = Some(now);
+        }
+        answer_to
     }
 
-    /// Data over the relay though we are direct: the peer does not hear us. Prove the path again.
-    fn handle_relayed(&mut self, heard: Heard, now: Instant) -> Option<SocketAddr> {
-        match self.state {
-            State::Direct { address, since, .. }
-                if heard == Heard::Data && now.saturating_duration_since(since) > SILENCE =>
-            {
-                self.state = State::Trial { address, since: now };
-                Some(address)
-            }
-            State::Direct { .. } | State::Trial { .. } | State::Relay => None,
+    /// Data over the relay though we are direct: the peer does not hear us.
+    fn handle_relayed(&mut self, heard: Heard, now: Instant) {
+        if let State::Direct { since, due_since, suspect, .. } = &mut self.state
+            && heard == Heard::Data
+            && now.saturating_duration_since(*since) > SILENCE
+            && !*suspect
+        {
+            *due_since = now.checked_sub(SUSPECT_AFTER).or(Some(now));
+            *suspect = true;
         }
     }
 
@@ -239,20 +262,27 @@ impl PeerPath {
     ) -> Option<SocketAddr> {
         match self.state {
             State::Relay => self.hear_new(address, heard, now),
-            State::Trial { address: tried, since } if tried == address => {
-                let answered = now.saturating_duration_since(since) <= ANSWER_WINDOW;
-                (answered || heard == Heard::Data).then(|| self.go_direct(address, now))
+            State::Trial { address: tried, asked_at, .. } if tried == address => {
+                let answered =
+                    asked_at.is_some_and(|at| now.saturating_duration_since(at) <= ANSWER_WINDOW);
+                match heard {
+                    Heard::Data | Heard::Response if self.is_blocked(address, now) => None,
+                    Heard::Data | Heard::Response => Some(self.go_direct(address, now)),
+                    Heard::Empty if answered => Some(self.go_direct(address, now)),
+                    Heard::Empty => self.ask(now),
+                    Heard::Initiation => None,
+                }
             }
-            State::Trial { .. } if heard == Heard::Data => self.hear_new(address, heard, now),
+            State::Trial { .. } if proves_both_ways(heard) => self.hear_new(address, heard, now),
             State::Trial { .. } => None,
             State::Direct { address: current, .. } if current == address => {
                 self.hear_current(heard, now);
-                None
+                (heard == Heard::Empty && self.may_answer(now)).then_some(address)
             }
             State::Direct { heard_at, suspect, .. } => {
                 let quiet = now.saturating_duration_since(heard_at);
                 let moved = match heard {
-                    Heard::Data | Heard::Handshake => quiet > ROAM_AFTER,
+                    Heard::Data | Heard::Initiation | Heard::Response => quiet > ROAM_AFTER,
                     Heard::Empty => suspect || quiet > QUIET,
                 };
                 if moved { self.hear_new(address, heard, now) } else { None }
@@ -262,25 +292,47 @@ impl PeerPath {
 
     /// An address that is not in use was heard from.
     fn hear_new(&mut self, address: SocketAddr, heard: Heard, now: Instant) -> Option<SocketAddr> {
+        if proves_both_ways(heard) {
+            if self.is_blocked(address, now) {
+                self.state = State::Trial { address, since: now, asked_at: Some(now) };
+                return Some(address);
+            }
+            return Some(self.go_direct(address, now));
+        }
         if self.is_penalized(address, now) {
             return None;
         }
-        // A peer sends data by UDP only after it heard us by UDP.
-        if heard == Heard::Data {
-            return Some(self.go_direct(address, now));
-        }
-        self.state = State::Trial { address, since: now };
-        Some(address)
+        let asked_at = (heard == Heard::Empty).then_some(now);
+        self.state = State::Trial { address, since: now, asked_at };
+        asked_at.map(|_| address)
     }
 
+    /// Whether an empty packet on a direct path may be answered. Answers are not answered in turn:
+    /// they come sooner than this.
+    fn may_answer(&self, now: Instant) -> bool {
+        self.sent_empty_at.is_none_or(|at| now.saturating_duration_since(at) >= ANSWER_DELAY)
+    }
+
+    /// Answers an empty packet, and notes when: the next one in time is an answer to ours.
+    fn ask(&mut self, now: Instant) -> Option<SocketAddr> {
+        match &mut self.state {
+            State::Trial { address, asked_at, .. } => {
+                *asked_at = Some(now);
+                Some(*address)
+            }
+            State::Relay | State::Direct { .. } => None,
+        }
+    }
+
+    /// What comes while data also goes over the relay may answer the relay's copy: once suspect,
+    /// a path is given up, and found again from the relay, which loses nothing.
     fn hear_current(&mut self, heard: Heard, now: Instant) {
         if let State::Direct { heard_at, due_since, suspect, .. } = &mut self.state {
             *heard_at = now;
             let in_time =
                 due_since.is_some_and(|due| now.saturating_duration_since(due) <= ANSWER_WINDOW);
-            if in_time || heard != Heard::Empty {
+            if !*suspect && (in_time || heard != Heard::Empty) {
                 *due_since = None;
-                *suspect = false;
             }
         }
     }
@@ -319,7 +371,7 @@ impl PeerPath {
     pub fn handle_timeout(&mut self, live: bool, now: Instant, probes: &mut Vec<SocketAddr>) {
         match self.state {
             State::Relay => {}
-            State::Trial { address, since } => {
+            State::Trial { address, since, .. } => {
                 if now.saturating_duration_since(since) >= TRIAL {
                     self.give_up(address, now);
                 }
@@ -356,7 +408,7 @@ impl PeerPath {
             return;
         }
         if let State::Direct { suspect, .. } = &mut self.state {
-            *suspect = waiting >= SUSPECT_AFTER;
+            *suspect |= waiting >= SUSPECT_AFTER;
         }
         if now.saturating_duration_since(since) >= PROVEN && due_since.is_none() {
             self.penalties.retain(|penalty| penalty.address != address);
@@ -371,14 +423,17 @@ impl PeerPath {
         let idle = self.sent_direct_at.is_none() || past(self.sent_direct_at, KEEP_OPEN);
         if idle || past(self.answer_owed, ANSWER_DELAY) {
             self.handle_sent(now);
+            self.sent_empty_at = Some(now);
             probes.push(address);
         }
     }
 
     fn probe(&mut self, now: Instant, probes: &mut Vec<SocketAddr>) {
-        if self.next_probe.is_some_and(|at| at > now) {
+        let last = self.sent_empty_at.map(|at| at + PROBE_INTERVAL);
+        if self.next_probe.max(last).is_some_and(|at| at > now) {
             return;
         }
+        self.sent_empty_at = Some(now);
         probes.extend(self.fan_out());
         self.probes = self.probes.saturating_add(1);
         let pause = if self.probes < QUICK_PROBES { PROBE_INTERVAL } else { PROBE_INTERVAL_SLOW };
@@ -394,6 +449,7 @@ impl PeerPath {
     }
 
     fn give_up(&mut self, address: SocketAddr, now: Instant) {
+        let was_direct = self.direct().is_some();
         self.state = State::Relay;
         self.answer_owed = None;
         self.restart_probes();
@@ -408,12 +464,23 @@ impl PeerPath {
         }
         let pause = PENALTY_MIN.saturating_mul(2_u32.saturating_pow(failures)).min(PENALTY_MAX);
         let failures = failures.saturating_add(1);
-        self.penalties.push(Penalty { address, failures, until: now + pause });
+        let proof_until = if was_direct { now + PENALTY_MIN } else { now };
+        self.penalties.push(Penalty { address, failures, until: now + pause, proof_until });
     }
 
     fn is_penalized(&self, address: SocketAddr, now: Instant) -> bool {
         self.penalties.iter().any(|penalty| penalty.address == address && penalty.until > now)
     }
+
+    /// Whether what seems proof may be older than the failure.
+    fn is_blocked(&self, address: SocketAddr, now: Instant) -> bool {
+        self.penalties.iter().any(|penalty| penalty.address == address && penalty.proof_until > now)
+    }
+}
+
+/// A peer sends data by UDP only after it heard us by UDP; and see [`Heard::Response`].
+fn proves_both_ways(heard: Heard) -> bool {
+    matches!(heard, Heard::Data | Heard::Response)
 }
 
 /// Whether a candidate can be an address of another machine or process.

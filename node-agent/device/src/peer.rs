@@ -102,7 +102,7 @@ impl Peer {
         link.protocol.open(datagrams, run, opened, &mut out.batch, now);
         let mut answer_to = None;
         for (at, heard) in &opened.heard[first_heard..] {
-            if *heard == Heard::Handshake {
+            if matches!(heard, Heard::Initiation | Heard::Response) {
                 link.path.handle_session();
             }
             if let Some(source) = source(*at) {

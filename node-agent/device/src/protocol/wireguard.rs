@@ -179,10 +179,12 @@ impl WireGuard {
                 {
                     let len = reply.len();
                     replies.commit(len, at);
-                    self.note_heard(at, Heard::Handshake, opened);
+                    let is_initiation = wire::classify(datagram) == Message::Initiation;
+                    let heard = if is_initiation { Heard::Initiation } else { Heard::Response };
+                    self.note_heard(at, heard, opened);
                     self.initiated_at = None;
                     self.trying_since = None;
-                    if matches!(wire::classify(datagram), Message::Initiation) {
+                    if is_initiation {
                         self.responded_at = Some(now);
                     }
                 }

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::pair::{Pair, echo_datagram, is_direct, rule};
+use crate::{
+    pair::{Pair, echo_datagram, is_direct, rule},
+    ping::Ping,
+};
 
 const TCP: i64 = 6;
 const UDP: i64 = 17;
@@ -27,13 +30,13 @@ fn a_removed_peer_is_cut_at_once_and_comes_back_when_it_is_listed_again() {
     let _ = stream.write_all(b"after");
     assert!(stream.read(&mut [0; 6]).is_err(), "a live connection is cut");
     assert!(pair.a.dial(pair.b.v4, 7000, 2).is_err());
-    assert_eq!(pair.a.ping(pair.b.v4, 5, ""), 0);
-    assert_eq!(pair.b.ping(pair.a.v4, 2, ""), 0, "neither way");
+    assert_eq!(pair.a.ping(pair.b.v4, 5), 0);
+    assert_eq!(pair.b.ping(pair.a.v4, 2), 0, "neither way");
     assert!(pair.b.device.peer_stats().is_empty());
 
     pair.b.know(&pair.a, true);
-    assert_eq!(pair.b.ping(pair.a.v4, 5, ""), 5);
-    assert_eq!(pair.a.ping(pair.b.v4, 5, ""), 5);
+    assert_eq!(pair.b.ping(pair.a.v4, 5), 5);
+    assert_eq!(pair.a.ping(pair.b.v4, 5), 5);
 }
 
 #[test]
@@ -41,10 +44,10 @@ fn a_removed_peer_is_cut_at_once_and_comes_back_when_it_is_listed_again() {
 fn a_peer_that_stays_keeps_its_session_when_others_change() {
     let pair = Pair::new("keep");
     pair.connect(true, true);
-    assert_eq!(pair.a.ping(pair.b.v4, 3, ""), 3);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     let before = pair.a.device.peer_stats()[0].last_handshake.unwrap();
     pair.connect(true, true);
-    assert_eq!(pair.a.ping(pair.b.v4, 3, ""), 3);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     let after = pair.a.device.peer_stats()[0].last_handshake.unwrap();
     let moved = after.duration_since(before).unwrap_or_default();
     assert!(moved < Duration::from_millis(100), "no new handshake, but {moved:?}");
@@ -67,10 +70,10 @@ fn the_filter_lets_in_what_a_rule_allows_and_answers() {
     assert!(pair.a.dial(pair.b.v4, 7001, 2).is_err(), "another port");
     assert!(!echo_datagram(&pair.a.udp(pair.b.v4, 7001), 100), "another port");
     assert!(pair.a.dial(pair.b.v6, 7000, 2).is_err(), "another address");
-    assert_eq!(pair.a.ping(pair.b.v4, 2, ""), 0, "the rule is not for ICMP");
+    assert_eq!(pair.a.ping(pair.b.v4, 2), 0, "the rule is not for ICMP");
     assert!(pair.b.dial(pair.a.v4, 7001, 3).is_ok(), "answers pass");
     assert!(echo_datagram(&pair.b.udp(pair.a.v4, 7001), 100), "answers pass");
-    assert_eq!(pair.b.ping(pair.a.v4, 2, ""), 2, "answers pass");
+    assert_eq!(pair.b.ping(pair.a.v4, 2), 2, "answers pass");
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn a_rule_that_is_taken_away_stops_the_connection_it_allowed() {
 fn a_peer_cannot_speak_for_another_address() {
     let pair = Pair::new("spoof");
     pair.connect(true, true);
-    assert_eq!(pair.a.ping(pair.b.v4, 2, ""), 2);
+    assert_eq!(pair.a.ping(pair.b.v4, 2), 2);
     pair.a.machine.sh("ip addr add 100.64.0.99/32 dev lo").unwrap();
     // Answers would not find back; so count what B's interface took in.
     let received = || -> u64 {
@@ -107,9 +110,10 @@ fn a_peer_cannot_speak_for_another_address() {
         numbers.skip_while(|word| word.parse::<u64>().is_err()).nth(1).unwrap().parse().unwrap()
     };
     let before = received();
-    pair.a.ping(pair.b.v4, 10, "-W 1 -I 100.64.0.99");
+    let foreign = Ping { from: "100.64.0.99".parse().unwrap(), ..pair.a.to(pair.b.v4, 10) };
+    pair.a.ping_with(foreign);
     assert_eq!(received(), before, "no packet of a foreign source reaches the kernel");
-    pair.a.ping(pair.b.v4, 10, "");
+    pair.a.ping(pair.b.v4, 10);
     assert_eq!(received(), before + 10, "the counter does count");
 }
 
@@ -135,7 +139,7 @@ fn a_flood_of_handshakes_does_not_stop_a_member() {
         // Under load a cookie is asked for; the second attempt, 5 s later, carries it.
         pair.connect(true, true);
         let start = Instant::now();
-        while pair.a.ping(pair.b.v4, 1, "-W 1") == 0 {
+        while pair.a.ping(pair.b.v4, 1) == 0 {
             assert!(start.elapsed() < Duration::from_secs(12), "no session in a flood");
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);

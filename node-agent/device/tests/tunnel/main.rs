@@ -5,9 +5,11 @@
 //! past the filter, from an address that is not the peer's. It does not see NAT, loss or
 //! reordering; the walkthrough tests have a router.
 #![allow(clippy::disallowed_methods, reason = "a test in real namespaces runs on the real clock")]
+#![allow(unsafe_code, reason = "raw ICMP sockets; each use has a SAFETY comment")]
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 mod access;
 mod pair;
 mod paths;
+mod ping;
 mod traffic;

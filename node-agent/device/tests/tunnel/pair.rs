@@ -17,6 +17,8 @@ use lab::Machine;
 use node_agent_core::filter::PacketFilter;
 use wireguard_device::{Config, Device, Host, Path, Peer};
 
+use crate::ping::Ping;
+
 pub(crate) const PORT: u16 = 41641;
 pub(crate) const MTU: u16 = 1280;
 
@@ -205,13 +207,19 @@ impl Side {
     }
 
     /// How many of `count` pings, 0.1 s apart, are answered.
-    pub(crate) fn ping(&self, to: IpAddr, count: u32, options: &str) -> u32 {
-        let script = format!("ping -n -q -c {count} -i 0.1 -W 2 {options} {to} || true");
-        let out = self.machine.sh(&script).unwrap();
-        let line =
-            out.lines().find(|line| line.contains("received")).unwrap_or_else(|| panic!("{out}"));
-        let received = line.split(", ").find(|part| part.contains("received")).unwrap();
-        received.split(' ').next().unwrap().parse().unwrap()
+    pub(crate) fn ping(&self, to: IpAddr, count: u16) -> u32 {
+        self.ping_with(self.to(to, count))
+    }
+
+    pub(crate) fn ping_with(&self, ping: Ping) -> u32 {
+        self.machine.in_network(|| ping.run())
+    }
+
+    /// Pings as [`Self::ping`] sends them.
+    pub(crate) fn to(&self, to: IpAddr, count: u16) -> Ping {
+        let from = if to.is_ipv4() { self.v4 } else { self.v6 };
+        let interval = Duration::from_millis(100);
+        Ping { from, to, count, interval, size: 56, fragment: true }
     }
 
     /// Answers every connection and datagram on `port` with what it sent.

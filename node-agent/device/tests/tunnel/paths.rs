@@ -6,21 +6,21 @@ use wireguard_device::Path;
 
 use crate::pair::{PORT, Pair, is_direct};
 
-const PINGS: u32 = 100;
+const PINGS: u16 = 100;
 
 #[test]
 #[ignore = "needs: root"]
 fn the_relay_is_left_without_losing_a_packet_once_one_side_knows_an_address() {
     let pair = Pair::new("upgrade");
     pair.connect(false, false);
-    assert_eq!(pair.a.ping(pair.b.v4, 5, ""), 5);
+    assert_eq!(pair.a.ping(pair.b.v4, 5), 5);
     assert_eq!([pair.a.path(), pair.b.path()], [Path::Relay; 2]);
 
     thread::scope(|scope| {
-        let pings = scope.spawn(|| pair.a.ping(pair.b.v4, PINGS, ""));
+        let pings = scope.spawn(|| pair.a.ping(pair.b.v4, PINGS));
         pair.b.know(&pair.a, true);
         pair.wait_for(8, is_direct);
-        assert_eq!(pings.join().unwrap(), PINGS, "an upgrade costs nothing");
+        assert_eq!(pings.join().unwrap(), u32::from(PINGS), "an upgrade costs nothing");
     });
     assert_eq!(pair.a.path(), Path::Direct(pair.b.under_v4), "learnt from the probe alone");
 }
@@ -30,21 +30,21 @@ fn the_relay_is_left_without_losing_a_packet_once_one_side_knows_an_address() {
 fn a_blocked_path_is_left_for_the_relay_and_found_again() {
     let pair = Pair::new("fallback");
     pair.connect(true, true);
-    assert_eq!(pair.a.ping(pair.b.v4, 5, ""), 5);
+    assert_eq!(pair.a.ping(pair.b.v4, 5), 5);
     pair.wait_for(5, is_direct);
 
     block(&pair, "input");
     block(&pair, "output");
-    let answered = pair.a.ping(pair.b.v4, PINGS, "");
-    assert!(answered >= PINGS - 27, "{answered} of {PINGS}: out for more than 2.7 s");
+    let answered = pair.a.ping(pair.b.v4, PINGS);
+    assert!(answered >= u32::from(PINGS) - 27, "{answered} of {PINGS}: out for more than 2.7 s");
     pair.wait_for(5, |path| path == Path::Relay);
-    assert_eq!(pair.a.ping(pair.b.v4, 10, ""), 10);
+    assert_eq!(pair.a.ping(pair.b.v4, 10), 10);
 
     pair.b.machine.sh("nft flush ruleset").unwrap();
     thread::scope(|scope| {
-        let pings = scope.spawn(|| pair.a.ping(pair.b.v4, PINGS, ""));
+        let pings = scope.spawn(|| pair.a.ping(pair.b.v4, PINGS));
         pair.wait_for(12, is_direct);
-        assert_eq!(pings.join().unwrap(), PINGS);
+        assert_eq!(pings.join().unwrap(), u32::from(PINGS));
     });
 }
 
@@ -56,8 +56,12 @@ fn a_path_that_works_one_way_only_costs_little() {
         let pair = Pair::new("oneway");
         block(&pair, chain);
         pair.connect(true, true);
-        let answered = pair.a.ping(pair.b.v4, 2 * PINGS, "");
-        assert!(answered >= 2 * PINGS - 2, "{answered} of {} with {chain} closed", 2 * PINGS);
+        let answered = pair.a.ping(pair.b.v4, 2 * PINGS);
+        assert!(
+            answered >= 2 * u32::from(PINGS) - 2,
+            "{answered} of {} with {chain} closed",
+            2 * PINGS
+        );
         assert_eq!([pair.a.path(), pair.b.path()], [Path::Relay; 2], "{chain} closed");
     }
 }
@@ -69,7 +73,7 @@ fn a_path_that_breaks_one_way_is_left_also_by_a_flow_without_answers() {
     for chain in ["input", "output"] {
         let pair = Pair::new("breaks");
         pair.connect(true, true);
-        assert_eq!(pair.a.ping(pair.b.v4, 3, ""), 3);
+        assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
         pair.wait_for(5, is_direct);
         let receiver =
             pair.b.machine.in_network(|| std::net::UdpSocket::bind((pair.b.v4, 9000))).unwrap();
@@ -103,7 +107,7 @@ fn a_path_that_breaks_one_way_is_left_also_by_a_flow_without_answers() {
 fn a_one_way_flow_keeps_a_healthy_path() {
     let pair = Pair::new("stream");
     pair.connect(true, true);
-    assert_eq!(pair.a.ping(pair.b.v4, 3, ""), 3);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     pair.wait_for(5, is_direct);
     let _receiver =
         pair.b.machine.in_network(|| std::net::UdpSocket::bind((pair.b.v4, 9000))).unwrap();
@@ -122,14 +126,14 @@ fn a_one_way_flow_keeps_a_healthy_path() {
 fn a_peer_that_changes_its_address_is_followed() {
     let pair = Pair::new("roam");
     pair.connect(true, false);
-    assert_eq!(pair.a.ping(pair.b.v4, 3, ""), 3);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     pair.wait_for(5, is_direct);
     pair.a
         .machine
         .sh("ip addr add 192.168.77.9/24 dev eth0; ip addr del 192.168.77.1/24 dev eth0")
         .unwrap();
     pair.a.machine.sh("ip addr add 192.168.77.9/24 dev eth0 || true").unwrap();
-    let answered = pair.a.ping(pair.b.v4, 60, "");
+    let answered = pair.a.ping(pair.b.v4, 60);
     assert!(answered >= 35, "{answered} of 60");
     pair.wait_for(12, is_direct);
     assert_eq!(pair.b.path(), Path::Direct(format!("192.168.77.9:{PORT}").parse().unwrap()));
@@ -141,7 +145,7 @@ fn a_direct_path_needs_no_relay_not_even_for_the_handshake() {
     let pair = Pair::new("alone");
     pair.relay.is_up.store(false, std::sync::atomic::Ordering::Relaxed);
     pair.connect(true, false);
-    assert_eq!(pair.a.ping(pair.b.v4, 5, ""), 5);
+    assert_eq!(pair.a.ping(pair.b.v4, 5), 5);
     pair.wait_for(5, is_direct);
 }
 

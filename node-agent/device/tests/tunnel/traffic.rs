@@ -4,24 +4,27 @@ use std::net::UdpSocket;
 
 use wireguard_device::{Config, Device, Error, Path};
 
-use crate::pair::{MTU, Pair, echo_datagram, echo_stream, is_direct};
+use crate::{
+    pair::{MTU, Pair, echo_datagram, echo_stream, is_direct},
+    ping::Ping,
+};
 
-const IP_V4: u16 = 20;
-const IP_V6: u16 = 40;
-const ICMP: u16 = 8;
+const IP_V4: usize = 20;
+const IP_V6: usize = 40;
+const ICMP: usize = 8;
 
 #[test]
 #[ignore = "needs: root"]
 fn ping_udp_and_tcp_cross_a_direct_tunnel() {
     let pair = Pair::new("direct");
     pair.connect(true, true);
-    exchange(&pair);
+    exchange(&pair, 7000);
     pair.wait_for(5, is_direct);
     assert_eq!(pair.a.path(), Path::Direct(pair.b.under_v4));
     assert_eq!(pair.b.path(), Path::Direct(pair.a.under_v4));
 
     let before = pair.relayed();
-    exchange(&pair);
+    exchange(&pair, 7001);
     assert_eq!(pair.relayed(), before, "nothing takes the relay once the path is direct");
 }
 
@@ -30,7 +33,7 @@ fn ping_udp_and_tcp_cross_a_direct_tunnel() {
 fn ping_udp_and_tcp_cross_the_relay() {
     let pair = Pair::new("relay");
     pair.connect(false, false);
-    exchange(&pair);
+    exchange(&pair, 7000);
     assert_eq!([pair.a.path(), pair.b.path()], [Path::Relay; 2]);
 }
 
@@ -40,28 +43,33 @@ fn the_tunnel_runs_over_ipv6() {
     let pair = Pair::new("under6");
     pair.a.know_at(&pair.b, vec![pair.b.under_v6]);
     pair.b.know(&pair.a, false);
-    exchange(&pair);
+    exchange(&pair, 7000);
     pair.wait_for(5, is_direct);
     assert_eq!(pair.a.path(), Path::Direct(pair.b.under_v6));
 }
 
 /// Some of everything, in both families, from one packet to more than the queues hold.
-fn exchange(pair: &Pair) {
+fn exchange(pair: &Pair, port: u16) {
     for to in [pair.b.v4, pair.b.v6] {
-        assert_eq!(pair.a.ping(to, 5, ""), 5, "pings to {to}");
+        assert_eq!(pair.a.ping(to, 5), 5, "pings to {to}");
     }
-    assert_eq!(pair.b.ping(pair.a.v4, 5, ""), 5, "pings back");
+    assert_eq!(pair.b.ping(pair.a.v4, 5), 5, "pings back");
     // The largest packet, as one and not a byte more; then one that IP has to cut.
-    assert_eq!(pair.a.ping(pair.b.v4, 2, &format!("-M do -s {}", MTU - IP_V4 - ICMP)), 2);
-    assert_eq!(pair.a.ping(pair.b.v6, 2, &format!("-M do -s {}", MTU - IP_V6 - ICMP)), 2);
-    assert_eq!(pair.a.ping(pair.b.v4, 2, "-s 4000"), 2, "fragments");
-    assert_eq!(pair.a.ping(pair.b.v6, 2, "-s 4000"), 2, "fragments");
+    for (to, header) in [(pair.b.v4, IP_V4), (pair.b.v6, IP_V6)] {
+        let whole = Ping { fragment: false, ..pair.a.to(to, 2) };
+        let size = usize::from(MTU) - header - ICMP;
+        assert_eq!(pair.a.ping_with(Ping { size, ..whole }), 2, "MTU-sized to {to}");
+        assert_eq!(
+            pair.a.ping_with(Ping { size: 4000, ..pair.a.to(to, 2) }),
+            2,
+            "fragments to {to}"
+        );
+    }
     // Every remainder of the padding.
     for size in 0..=17 {
-        assert_eq!(pair.a.ping(pair.b.v4, 1, &format!("-s {size}")), 1, "{size} bytes");
+        let ping = Ping { size, ..pair.a.to(pair.b.v4, 1) };
+        assert_eq!(pair.a.ping_with(ping), 1, "{size} bytes");
     }
-    // A second round finds the ports taken.
-    let port = 7000 + u16::try_from(pair.relayed() % 20_000).unwrap();
     pair.b.serve_echo(port);
     for to in [pair.b.v4, pair.b.v6] {
         let socket = pair.a.udp(to, port);
@@ -77,11 +85,11 @@ fn exchange(pair: &Pair) {
 fn the_interface_may_go_down_and_up_again() {
     let pair = Pair::new("down");
     pair.connect(true, true);
-    assert_eq!(pair.a.ping(pair.b.v4, 3, ""), 3);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     pair.b.machine.sh("ip link set maru0 down").unwrap();
-    assert_eq!(pair.a.ping(pair.b.v4, 5, "-W 1"), 0, "nobody takes the packets");
+    assert_eq!(pair.a.ping(pair.b.v4, 5), 0, "nobody takes the packets");
     pair.b.up();
-    assert_eq!(pair.a.ping(pair.b.v4, 3, ""), 3);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
 }
 
 #[test]
