@@ -24,6 +24,9 @@ use crate::{
 /// How many devices may wait that came without a key; anyone can make one.
 pub const WAITING_MAX: usize = 64;
 
+/// How many devices may wait that came with a key; a reusable one may be in many hands.
+pub const WAITING_BY_KEY_MAX: usize = 256;
+
 /// How long a device that came without a key is remembered after it last asked.
 pub const WAITING_FORGOTTEN_AFTER: Millis = 60 * 60 * 1000;
 
@@ -66,6 +69,8 @@ pub struct Known<'a> {
     pub pending: Option<&'a Pending>,
     /// How many devices wait that came without a key.
     pub waiting: usize,
+    /// How many devices wait that came with one.
+    pub waiting_by_key: usize,
     /// The request's pre-auth key.
     pub given: Given<'a>,
 }
@@ -158,8 +163,13 @@ pub fn decide(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decis
     }
     match good_key(known, now) {
         // One node key is one node: for another owner the device must make another.
-        Some(key) if known.node.is_some_and(|node| node.owner != key.owner) => Ok(Decision::Expired),
+        Some(key) if known.node.is_some_and(|node| node.owner != key.owner) => {
+            Ok(Decision::Expired)
+        }
         Some(key) if key.pre_approved => Ok(admit(known, key)),
+        Some(_) if known.pending.is_none() && known.waiting_by_key >= WAITING_BY_KEY_MAX => {
+            Err(Refusal::Full)
+        }
         Some(key) => {
             let replaces = former(known, key).map(|node| node.id);
             Ok(Decision::Await { key: Some(key.id), replaces })

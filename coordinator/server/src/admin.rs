@@ -14,8 +14,8 @@ use axum::{Router, body::Body, http::header};
 use coordinator_api::PREFIX;
 use serde::de::DeserializeOwned;
 
-pub use self::socket::SocketError;
 use self::error::Error;
+pub use self::socket::SocketError;
 use crate::serve::App;
 
 /// All of it.
@@ -38,13 +38,18 @@ fn router(app: App) -> Router {
 /// Reads a JSON body, under its content type only. An empty body stands for `{}`.
 async fn read<T: DeserializeOwned>(request: axum::extract::Request<Body>) -> Result<T, Error> {
     let (parts, body) = request.into_parts();
-    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let bytes = crate::limits::read_body(body).await.map_err(|error| Error::Body(error.to_string()))?;
+    let content_type =
+        parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let bytes =
+        crate::limits::read_body(body).await.map_err(|error| Error::Body(error.to_string()))?;
     if bytes.is_empty() {
         return serde_json::from_slice(b"{}").map_err(|error| Error::Body(error.to_string()));
     }
     let is_json = content_type.is_some_and(|value| {
-        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        value
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     });
     if !is_json {
         return Err(Error::ContentType);

@@ -60,8 +60,12 @@ fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Err
         let stop = CancellationToken::new();
         stop_on_signal(&stop)?;
         match command {
-            Command::Serve => serve::serve(root, config, stop).await.map_err(Box::<dyn Error>::from),
-            Command::Relay => relay::relay(root, &config, stop).await.map_err(Box::<dyn Error>::from),
+            Command::Serve => {
+                serve::serve(root, config, stop).await.map_err(Box::<dyn Error>::from)
+            }
+            Command::Relay => {
+                relay::relay(root, &config, stop).await.map_err(Box::<dyn Error>::from)
+            }
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -70,7 +74,8 @@ fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Err
 
 fn stop_on_signal(stop: &CancellationToken) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = stop.clone();
     tokio::spawn(async move {
         tokio::select! {

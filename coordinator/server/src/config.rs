@@ -77,7 +77,11 @@ impl Default for Config {
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::new(ANY, 8444), stun_listen: SocketAddr::new(ANY, 3478), host: None }
+        Self {
+            listen: SocketAddr::new(ANY, 8444),
+            stun_listen: SocketAddr::new(ANY, 3478),
+            host: None,
+        }
     }
 }
 
@@ -104,7 +108,9 @@ pub enum ConfigError {
     #[error("network = {0:?} is not a domain of at least two labels, such as maru.internal")]
     Network(String),
     /// `server_url` is no URL.
-    #[error("server_url = {0:?} is not http:// or https://, a host, perhaps a port, and nothing else")]
+    #[error(
+        "server_url = {0:?} is not http:// or https://, a host, perhaps a port, and nothing else"
+    )]
     ServerUrl(String),
     /// The DERP map is not one.
     #[error("{} is not a DERP map with at least one region", .path.display())]
@@ -124,8 +130,10 @@ impl Config {
     /// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key or value.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let config: Self = match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text)
-                .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?,
+            Ok(text) => toml::from_str(&text).map_err(|source| ConfigError::Parse {
+                path: path.to_owned(),
+                source: Box::new(source),
+            })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
@@ -149,7 +157,9 @@ impl Config {
     pub fn server_url(&self) -> String {
         match &self.server_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None if self.listen.ip().is_unspecified() => format!("http://127.0.0.1:{}", self.listen.port()),
+            None if self.listen.ip().is_unspecified() => {
+                format!("http://127.0.0.1:{}", self.listen.port())
+            }
             None => format!("http://{}", self.listen),
         }
     }
@@ -177,7 +187,8 @@ impl Config {
             return Ok(Database::Sqlite(root.join("var/lib/maru/coordinator/db.sqlite")));
         };
         let path = below(root, file);
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source })?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source })?;
         Ok(Database::Postgres(text.lines().next().unwrap_or_default().trim().to_owned()))
     }
 }
@@ -229,7 +240,10 @@ mod tests {
     fn odd_values_are_refused() {
         assert!(matches!(parse("network = \"home\""), Err(ConfigError::Network(_))));
         for url in ["ftp://a", "http://", "http://a/b", "maru.example.org", "http://u:p@a"] {
-            assert!(matches!(parse(&format!("server_url = {url:?}")), Err(ConfigError::ServerUrl(_))), "{url}");
+            assert!(
+                matches!(parse(&format!("server_url = {url:?}")), Err(ConfigError::ServerUrl(_))),
+                "{url}"
+            );
         }
     }
 

@@ -29,7 +29,9 @@ pub(crate) struct Peer {
 
 /// What is served outside the Noise channel.
 pub(crate) fn router() -> Router<App> {
-    Router::new().route(key_response::PATH, get(key)).route(control_stream::PATH, post(upgrade::upgrade))
+    Router::new()
+        .route(key_response::PATH, get(key))
+        .route(control_stream::PATH, post(upgrade::upgrade))
 }
 
 /// What is served inside it.
@@ -54,7 +56,9 @@ fn check_version(version: u32) -> Result<(), Refused> {
     if version >= MIN_CAPABILITY_VERSION {
         return Ok(());
     }
-    let text = format!("capability version {version} is too old: {MIN_CAPABILITY_VERSION} is needed; update the client");
+    let text = format!(
+        "capability version {version} is too old: {MIN_CAPABILITY_VERSION} is needed; update the client"
+    );
     Err(Refused(StatusCode::BAD_REQUEST, text))
 }
 
@@ -72,7 +76,8 @@ async fn read<T: serde::de::DeserializeOwned>(body: axum::body::Body) -> Result<
     let bytes = crate::limits::read_body(body)
         .await
         .map_err(|error| Refused(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("not a request: {error}")))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("not a request: {error}")))
 }
 
 /// Hides what failed here from whoever asked.

@@ -73,7 +73,10 @@ pub(crate) fn private_dir(path: &Path) -> Result<(), FileError> {
 /// Reads a file, or makes it first with what `make` gives.
 ///
 /// Whoever else makes it at the same time, all read the same content: it appears whole, and once.
-pub(crate) fn read_or_create(path: &Path, make: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>, FileError> {
+pub(crate) fn read_or_create(
+    path: &Path,
+    make: impl FnOnce() -> Vec<u8>,
+) -> Result<Vec<u8>, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
     match fs::read(path) {
         Ok(content) => return Ok(content),
@@ -81,10 +84,11 @@ pub(crate) fn read_or_create(path: &Path, make: impl FnOnce() -> Vec<u8>) -> Res
         Err(error) => return Err(failed(error)),
     }
     let temporary = path.with_extension(format!("{}.tmp", random::hex::<8>()));
-    let written = write_new(&temporary, &make()).and_then(|()| match fs::hard_link(&temporary, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    });
+    let written =
+        write_new(&temporary, &make()).and_then(|()| match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
     let _ = fs::remove_file(&temporary);
     written.map_err(failed)?;
     if let Some(parent) = path.parent() {
@@ -119,7 +123,8 @@ mod tests {
         private_dir(&paths.state()).unwrap();
 
         let keys: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| noise_key(&paths).unwrap().public())).collect();
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| noise_key(&paths).unwrap().public())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
 

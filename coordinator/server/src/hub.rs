@@ -131,7 +131,8 @@ impl Hub {
 
     fn publish(&self, loaded: Arc<Loaded>) -> Result<(), HubError> {
         let before = self.snapshot();
-        let next = compile(&self.domain, &self.derp, loaded, self.online(), Some(&before.compiled))?;
+        let next =
+            compile(&self.domain, &self.derp, loaded, self.online(), Some(&before.compiled))?;
         self.current.send_replace(Arc::new(next));
         Ok(())
     }
@@ -203,6 +204,7 @@ fn compile(
         now,
     };
     let compiled = Compiled::build(&input, previous);
-    let next_expiry = loaded.nodes.iter().filter_map(|node| node.life.expires).filter(|at| *at > now).min();
+    let next_expiry =
+        loaded.nodes.iter().filter_map(|node| node.life.expires).filter(|at| *at > now).min();
     Ok(Snapshot { loaded, compiled, online, next_expiry })
 }

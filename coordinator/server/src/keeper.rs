@@ -25,7 +25,10 @@ pub(crate) async fn keep(app: App, mut arrivals: mpsc::UnboundedReceiver<NodeId>
             _ = tick.tick() => on_tick(&app, started).await,
         };
         if let Err(error) = result {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot keep the network up to date");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot keep the network up to date"
+            );
         }
     }
 }
@@ -46,10 +49,18 @@ async fn came_or_went(
     if nodes.is_empty() {
         return app.hub.recompile().await;
     }
-    for id in nodes {
-        app.store.set_last_seen(id, clock::now()).await?;
+    let stored = async {
+        for id in nodes {
+            app.store.set_last_seen(id, clock::now()).await?;
+        }
+        app.hub.refresh().await
+    };
+    if let Err(error) = stored.await {
+        // Who is connected is known without the database, and shown even so.
+        app.hub.recompile().await?;
+        return Err(error);
     }
-    app.hub.refresh().await
+    Ok(())
 }
 
 async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {

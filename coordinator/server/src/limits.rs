@@ -85,7 +85,8 @@ mod tests {
         let connections = Connections::default();
         let address = |byte| IpAddr::from([10, 0, 0, byte]);
 
-        let held: Vec<_> = (0..PER_ADDRESS).map(|_| connections.open(address(1)).unwrap()).collect();
+        let held: Vec<_> =
+            (0..PER_ADDRESS).map(|_| connections.open(address(1)).unwrap()).collect();
 
         assert!(connections.open(address(1)).is_none());
         assert!(connections.open(address(2)).is_some());
@@ -96,7 +97,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_bounded() {
-        assert_eq!(read_body(axum::body::Body::from(vec![0; BODY_MAX])).await.unwrap().len(), BODY_MAX);
-        assert_eq!(read_body(axum::body::Body::from(vec![0; BODY_MAX + 1])).await, Err(BodyError::Unreadable));
+        assert_eq!(
+            read_body(axum::body::Body::from(vec![0; BODY_MAX])).await.unwrap().len(),
+            BODY_MAX
+        );
+        assert_eq!(
+            read_body(axum::body::Body::from(vec![0; BODY_MAX + 1])).await,
+            Err(BodyError::Unreadable)
+        );
     }
 }

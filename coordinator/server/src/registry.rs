@@ -1,10 +1,6 @@
 //! Registering: what `coordinator-core` decides, read and written in one change.
 
-use control_protocol::{
-    key::MachinePublic,
-    map::Hostinfo,
-    register::RegisterRequest,
-};
+use control_protocol::{key::MachinePublic, map::Hostinfo, register::RegisterRequest};
 use coordinator_core::{
     key,
     model::{Node, NodeId, Owner, Pending},
@@ -52,7 +48,9 @@ impl RegisterError {
     fn is_collision(&self) -> bool {
         match self {
             Self::Store(StoreError::Conflict) => true,
-            Self::Store(StoreError::Query(sqlx::Error::Database(error))) => error.is_unique_violation(),
+            Self::Store(StoreError::Query(sqlx::Error::Database(error))) => {
+                error.is_unique_violation()
+            }
             Self::Store(_) | Self::Refused(_) | Self::Hub(_) => false,
         }
     }
@@ -100,7 +98,8 @@ async fn try_register(
     };
     let of_machine = change.nodes_of_machine(&machine).await?;
     let pending = change.pending_by_key(&request.node_key).await?;
-    let waiting = change.count_waiting(now - registration::WAITING_FORGOTTEN_AFTER).await?;
+    let (waiting, waiting_by_key) =
+        change.count_waiting(now - registration::WAITING_FORGOTTEN_AFTER).await?;
     let given_key = match request.auth_key().and_then(key::hash) {
         Some(hash) => change.key(&hash).await?,
         None => None,
@@ -116,6 +115,7 @@ async fn try_register(
         of_machine: &of_machine,
         pending: pending.as_ref(),
         waiting,
+        waiting_by_key,
         given,
     };
     let decision = registration::decide(&core, &known, now)?;
@@ -216,7 +216,12 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    async fn replace(&self, change: &mut Change, id: NodeId, life: KeyLife) -> Result<Owner, StoreError> {
+    async fn replace(
+        &self,
+        change: &mut Change,
+        id: NodeId,
+        life: KeyLife,
+    ) -> Result<Owner, StoreError> {
         let mut node = found(change.node(id).await?)?;
         if life == KeyLife::New {
             node.life.expires = self.app.expiry(&node.owner, self.now);
@@ -232,7 +237,11 @@ impl Writer<'_> {
         Ok(node.owner)
     }
 
-    async fn admit(&self, change: &mut Change, pending: Option<&Pending>) -> Result<Owner, StoreError> {
+    async fn admit(
+        &self,
+        change: &mut Change,
+        pending: Option<&Pending>,
+    ) -> Result<Owner, StoreError> {
         let owner = self.owner.clone().ok_or(StoreError::Conflict)?;
         if let Some(pending) = pending {
             change.delete_pending(pending.id).await?;
@@ -266,7 +275,11 @@ impl Writer<'_> {
 }
 
 /// Ends a node's key now, unless it has ended already.
-pub(crate) async fn end_key(change: &mut Change, id: NodeId, now: Millis) -> Result<(), StoreError> {
+pub(crate) async fn end_key(
+    change: &mut Change,
+    id: NodeId,
+    now: Millis,
+) -> Result<(), StoreError> {
     let mut node = found(change.node(id).await?)?;
     if !node.is_expired(now) {
         node.life.expires = Some(now);

@@ -37,10 +37,14 @@ pub enum RelayError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// TLS does not take the certificate.
-    #[error("the relay's certificate and key cannot be used; remove them from var/lib/maru/coordinator/relay")]
+    #[error(
+        "the relay's certificate and key cannot be used; remove them from var/lib/maru/coordinator/relay"
+    )]
     Tls(#[source] rustls::Error),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}; stop what uses the port, or set `{setting}` under [relay] in coordinator.toml")]
+    #[error(
+        "cannot listen on {address}; stop what uses the port, or set `{setting}` under [relay] in coordinator.toml"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -72,7 +76,11 @@ struct Shared {
 /// # Errors
 ///
 /// Fails if it cannot start; once it runs, it does not fail.
-pub async fn relay(root: &Path, config: &Config, stop: CancellationToken) -> Result<(), RelayError> {
+pub async fn relay(
+    root: &Path,
+    config: &Config,
+    stop: CancellationToken,
+) -> Result<(), RelayError> {
     let relay = Relay::start(root, config, stop).await?;
     tracing::info!(derp = ?relay.listener.local_addr().ok(), stun = ?relay.stun.local_addr().ok(), "relay is ready");
     relay.run().await;
@@ -85,11 +93,17 @@ impl Relay {
     /// # Errors
     ///
     /// Fails if a port is busy or a file cannot be used.
-    pub async fn start(root: &Path, config: &Config, stop: CancellationToken) -> Result<Self, RelayError> {
-        let failed = |address, setting| move |source| RelayError::Listen { address, setting, source };
+    pub async fn start(
+        root: &Path,
+        config: &Config,
+        stop: CancellationToken,
+    ) -> Result<Self, RelayError> {
+        let failed =
+            |address, setting| move |source| RelayError::Listen { address, setting, source };
         let (listen, stun_listen) = (config.relay.listen, config.relay.stun_listen);
         let listener = TcpListener::bind(listen).await.map_err(failed(listen, "listen"))?;
-        let stun = UdpSocket::bind(stun_listen).await.map_err(failed(stun_listen, "stun_listen"))?;
+        let stun =
+            UdpSocket::bind(stun_listen).await.map_err(failed(stun_listen, "stun_listen"))?;
         let identity = certificate::load_or_create(&Paths::new(root), &config.relay_host())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -103,7 +117,13 @@ impl Relay {
             clients: Clients::default(),
             connections: limits::Connections::default(),
         };
-        Ok(Self { listener, stun, tls: TlsAcceptor::from(Arc::new(tls)), shared: Arc::new(shared), stop })
+        Ok(Self {
+            listener,
+            stun,
+            tls: TlsAcceptor::from(Arc::new(tls)),
+            shared: Arc::new(shared),
+            stop,
+        })
     }
 
     /// Addresses of the relay and of STUN.
@@ -133,7 +153,9 @@ impl Relay {
             };
             match accepted {
                 Ok((stream, address)) => {
-                    let Some(counted) = shared.connections.open(address.ip().to_canonical()) else { continue };
+                    let Some(counted) = shared.connections.open(address.ip().to_canonical()) else {
+                        continue;
+                    };
                     let (tls, shared, until) = (tls.clone(), Arc::clone(&shared), stop.clone());
                     tasks.spawn(async move {
                         tokio::select! {
@@ -160,7 +182,8 @@ async fn connection(tls: TlsAcceptor, stream: TcpStream, shared: &Shared) {
     let Ok(Ok(mut stream)) = timeout(TLS_TIME, tls.accept(stream)).await else { return };
     match http::serve(&mut stream, &shared.key.public()).await {
         Ok(Some(received)) => {
-            if let Err(error) = session::run(stream, &received, &shared.key, &shared.clients).await {
+            if let Err(error) = session::run(stream, &received, &shared.key, &shared.clients).await
+            {
                 tracing::debug!(error = &error as &dyn std::error::Error, "relay connection ended");
             }
         }
@@ -186,6 +209,3 @@ async fn answer_stun(socket: UdpSocket) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -64,7 +64,9 @@ pub enum ServeError {
     #[error(transparent)]
     Socket(#[from] SocketError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}; stop what uses the port, or set `{setting}` in coordinator.toml")]
+    #[error(
+        "cannot listen on {address}; stop what uses the port, or set `{setting}` in coordinator.toml"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -128,12 +130,14 @@ impl Server {
     /// # Errors
     ///
     /// Fails if anything that it needs is missing, broken or busy.
-    pub async fn start(root: &Path, config: Config, stop: CancellationToken) -> Result<Self, ServeError> {
+    pub async fn start(
+        root: &Path,
+        config: Config,
+        stop: CancellationToken,
+    ) -> Result<Self, ServeError> {
         let paths = Paths::new(root);
-        let listener = TcpListener::bind(config.listen).await.map_err(|source| ServeError::Listen {
-            address: config.listen,
-            setting: "listen",
-            source,
+        let listener = TcpListener::bind(config.listen).await.map_err(|source| {
+            ServeError::Listen { address: config.listen, setting: "listen", source }
         })?;
         files::private_dir(&paths.state())?;
         let noise = files::noise_key(&paths)?;
@@ -165,7 +169,8 @@ impl Server {
     /// Serves until it is told to stop.
     pub async fn run(self) {
         let Self { app, listener, admin } = self;
-        let public = Router::new().merge(control::router()).merge(pages::router()).with_state(app.clone());
+        let public =
+            Router::new().merge(control::router()).merge(pages::router()).with_state(app.clone());
         let admin = tokio::spawn(admin.serve(app.clone()));
         loop {
             let accepted = tokio::select! {
@@ -263,7 +268,9 @@ fn derp_map(root: &Path, paths: &Paths, config: &Config) -> Result<DerpMap, Serv
     }
     let pin = certificate::load_or_create(paths, &config.relay_host())?.pin();
     let host = config.relay_host();
-    let is = |wanted: fn(&std::net::IpAddr) -> bool| host.parse().ok().filter(wanted).map(|ip| ip.to_string());
+    let is = |wanted: fn(&std::net::IpAddr) -> bool| {
+        host.parse().ok().filter(wanted).map(|ip| ip.to_string())
+    };
     let node = DerpNode {
         name: format!("{REGION}a"),
         region_id: REGION,
@@ -282,7 +289,11 @@ fn derp_map(root: &Path, paths: &Paths, config: &Config) -> Result<DerpMap, Serv
         nodes: vec![node],
         ..DerpRegion::default()
     };
-    Ok(DerpMap { regions: [(REGION, region)].into(), omit_default_regions: true, ..DerpMap::default() })
+    Ok(DerpMap {
+        regions: [(REGION, region)].into(),
+        omit_default_regions: true,
+        ..DerpMap::default()
+    })
 }
 
 fn read_derp_map(path: PathBuf) -> Result<DerpMap, ConfigError> {

@@ -6,6 +6,7 @@
 
 mod change;
 mod keys;
+mod new;
 mod nodes;
 mod pending;
 mod rows;
@@ -27,7 +28,8 @@ use sqlx::{
     migrate::MigrateError,
 };
 
-pub use change::{Change, NewNode, NewPending};
+pub use change::Change;
+pub use new::{NewNode, NewPending};
 
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;
@@ -113,7 +115,11 @@ impl Store {
         sqlx::any::install_default_drivers();
         let store = match database {
             Database::Sqlite(path) => {
-                let pool = connect(&sqlite_url(path)?, AnyPoolOptions::new().after_connect(prepare_sqlite)).await?;
+                let pool = connect(
+                    &sqlite_url(path)?,
+                    AnyPoolOptions::new().after_connect(prepare_sqlite),
+                )
+                .await?;
                 migrate(&sqlx::migrate!("migrations/sqlite"), &pool).await?;
                 Self { pool, begin: "BEGIN IMMEDIATE" }
             }
@@ -139,7 +145,8 @@ impl Store {
         .bind(policy::FIRST)
         .execute(&self.pool)
         .await?;
-        let row = sqlx::query("SELECT domain FROM network WHERE id = 1").fetch_one(&self.pool).await?;
+        let row =
+            sqlx::query("SELECT domain FROM network WHERE id = 1").fetch_one(&self.pool).await?;
         let stored: String = row.try_get("domain")?;
         if stored == domain { Ok(()) } else { Err(StoreError::OtherNetwork(stored)) }
     }
@@ -160,7 +167,9 @@ impl Store {
     /// Fails if the database does, or holds a row that cannot be read.
     pub async fn load(&self) -> Result<Loaded, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let row = sqlx::query("SELECT policy, policy_revision FROM network WHERE id = 1").fetch_one(&mut *tx).await?;
+        let row = sqlx::query("SELECT policy, policy_revision FROM network WHERE id = 1")
+            .fetch_one(&mut *tx)
+            .await?;
         let loaded = Loaded {
             users: users::all(&mut tx).await?,
             nodes: nodes::all(&mut tx).await?,
@@ -254,6 +263,3 @@ fn prepare_sqlite(
 async fn migrate(migrations: &sqlx::migrate::Migrator, pool: &AnyPool) -> Result<(), StoreError> {
     migrations.run(pool).await.map_err(StoreError::Migrate)
 }
-
-#[cfg(test)]
-mod tests;

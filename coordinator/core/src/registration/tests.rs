@@ -6,7 +6,10 @@ use control_protocol::{
 };
 use proptest::prelude::*;
 
-use super::{Decision, Given, KeyLife, Known, Refusal, Request, WAITING_MAX, approve, decide};
+use super::{
+    Decision, Given, KeyLife, Known, Refusal, Request, WAITING_BY_KEY_MAX, WAITING_MAX, approve,
+    decide,
+};
 use crate::{
     address::Addresses,
     key::PreAuthKey,
@@ -83,6 +86,7 @@ fn nothing() -> Known<'static> {
         of_machine: &[],
         pending: None,
         waiting: 0,
+        waiting_by_key: 0,
         given: Given::Nothing,
     }
 }
@@ -103,9 +107,12 @@ fn a_stranger_waits_and_is_told_so_again() {
 }
 
 #[test]
-fn strangers_are_counted() {
+fn those_who_wait_are_counted() {
     let known = Known { waiting: WAITING_MAX, ..nothing() };
+    let asks = PreAuthKey { reusable: true, pre_approved: false, ..key() };
 
+    assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full));
+    let known = Known { waiting_by_key: WAITING_BY_KEY_MAX, given: Given::Key(&asks), ..nothing() };
     assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full));
 }
 

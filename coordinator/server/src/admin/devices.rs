@@ -81,11 +81,14 @@ async fn approve(
     let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
     let asked = keys::owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
     let of_machine = change.nodes_of_machine(&pending.machine).await?;
-    let approved = registration::approve(&pending, asked, &of_machine)
-        .ok_or(Error::State("say whose device it is: it joined without a key, so a user or tags are needed"))?;
+    let approved = registration::approve(&pending, asked, &of_machine).ok_or(Error::State(
+        "say whose device it is: it joined without a key, so a user or tags are needed",
+    ))?;
     if let Some(name) = &wanted.name {
         let taken = change.names().await?;
-        let own = |name: &str| of_machine.iter().any(|node| Some(node.id) == approved.replaces && node.name == name);
+        let own = |name: &str| {
+            of_machine.iter().any(|node| Some(node.id) == approved.replaces && node.name == name)
+        };
         name::check(name, |name| taken.contains(name) && !own(name))?;
     }
     let node = write_approval(&app, &mut change, &pending, approved, wanted.name, now).await?;
@@ -165,7 +168,11 @@ async fn remove(State(app): State<App>, Path(device): Path<String>) -> Result<St
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn rename(State(app): State<App>, Path(device): Path<String>, request: Request) -> Result<Json<Device>, Error> {
+async fn rename(
+    State(app): State<App>,
+    Path(device): Path<String>,
+    request: Request,
+) -> Result<Json<Device>, Error> {
     let Rename { name } = read(request).await?;
     let (mut change, mut node) = open(&app, &device).await?;
     let taken = change.names().await?;
@@ -174,7 +181,11 @@ async fn rename(State(app): State<App>, Path(device): Path<String>, request: Req
     write(&app, change, node).await
 }
 
-async fn set_tags(State(app): State<App>, Path(device): Path<String>, request: Request) -> Result<Json<Device>, Error> {
+async fn set_tags(
+    State(app): State<App>,
+    Path(device): Path<String>,
+    request: Request,
+) -> Result<Json<Device>, Error> {
     let SetTags { tags } = read(request).await?;
     if tags.is_empty() {
         return Err(NameError::Tag.into());
@@ -229,7 +240,9 @@ fn answer(app: &App, id: NodeId) -> Result<Json<Device>, Error> {
 fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
     let is_it = |node: &&Node| device.parse() == Ok(node.id);
     let by_id = snapshot.loaded.nodes.iter().find(is_it);
-    by_id.or_else(|| snapshot.loaded.nodes.iter().find(|node| node.name == device)).map(|node| node.id)
+    by_id
+        .or_else(|| snapshot.loaded.nodes.iter().find(|node| node.name == device))
+        .map(|node| node.id)
 }
 
 /// Whether a device that waits is meant: by its number, or by what it calls itself.

@@ -65,7 +65,9 @@ impl Error {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Policy(error) => Some(error.to_string()),
-            Self::Store(StoreError::Conflict) => Some("somebody else changed it meanwhile: try again".to_owned()),
+            Self::Store(StoreError::Conflict) => {
+                Some("somebody else changed it meanwhile: try again".to_owned())
+            }
             Self::Body(_)
             | Self::ContentType
             | Self::Method

@@ -20,7 +20,10 @@ pub(super) fn router() -> Router<App> {
     Router::new().route("/invitations", post(create))
 }
 
-async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<Invitation>), Error> {
+async fn create(
+    State(app): State<App>,
+    request: Request,
+) -> Result<(StatusCode, Json<Invitation>), Error> {
     let wanted: CreateInvitation = read(request).await?;
     name::check_user(&wanted.user)?;
     let mut change = app.store.change().await?;

@@ -38,14 +38,20 @@ async fn list(State(app): State<App>) -> Result<Json<Vec<Key>>, Error> {
     Ok(Json(app.store.keys().await?.iter().map(|key| shown(key, &snapshot, now)).collect()))
 }
 
-async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<CreatedKey>), Error> {
+async fn create(
+    State(app): State<App>,
+    request: Request,
+) -> Result<(StatusCode, Json<CreatedKey>), Error> {
     let wanted: CreateKey = read(request).await?;
     let mut change = app.store.change().await?;
     let owner = owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
     let owner = owner.ok_or(Error::State("a key needs a user or tags"))?;
     let (key, secret) = insert(&mut change, owner, &wanted, LIFE_S).await?;
     change.commit().await?;
-    Ok((StatusCode::CREATED, Json(CreatedKey { id: key.id, key: secret, expires: to_rfc3339(key.expires) })))
+    Ok((
+        StatusCode::CREATED,
+        Json(CreatedKey { id: key.id, key: secret, expires: to_rfc3339(key.expires) }),
+    ))
 }
 
 async fn expire(State(app): State<App>, Path(id): Path<u64>) -> Result<Json<Key>, Error> {
@@ -58,7 +64,11 @@ async fn expire(State(app): State<App>, Path(id): Path<u64>) -> Result<Json<Key>
 }
 
 /// Whom `user` and `tags` name: tags come first, since a tagged device belongs to nobody. `None`: neither is given.
-pub(super) async fn owner(change: &mut Change, user: Option<&str>, tags: &[String]) -> Result<Option<Owner>, Error> {
+pub(super) async fn owner(
+    change: &mut Change,
+    user: Option<&str>,
+    tags: &[String],
+) -> Result<Option<Owner>, Error> {
     for tag in tags {
         name::check_tag(tag)?;
     }

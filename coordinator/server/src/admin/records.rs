@@ -27,7 +27,11 @@ async fn list(State(app): State<App>) -> Json<Vec<Record>> {
 }
 
 /// Points a name at a device. Names that no device may take are what this is for.
-async fn set(State(app): State<App>, Path(name): Path<String>, request: Request) -> Result<Json<Record>, Error> {
+async fn set(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Json<Record>, Error> {
     let SetRecord { device } = read(request).await?;
     if !name::is_label(&name) {
         return Err(NameError::Label.into());

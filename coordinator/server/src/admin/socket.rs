@@ -79,7 +79,9 @@ impl Socket {
                         }
                     });
                 }
-                Ok(_) => tracing::warn!("someone else than root or the coordinator's user called the admin socket"),
+                Ok(_) => tracing::warn!(
+                    "someone else than root or the coordinator's user called the admin socket"
+                ),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an admin connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -92,5 +94,7 @@ impl Socket {
 }
 
 fn is_allowed(stream: &UnixStream) -> bool {
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == rustix::process::getuid().as_raw())
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == rustix::process::getuid().as_raw())
 }

@@ -26,7 +26,10 @@ async fn list(State(app): State<App>) -> Json<Vec<User>> {
     Json(snapshot.loaded.users.iter().map(|user| shown(user, &snapshot)).collect())
 }
 
-async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<User>), Error> {
+async fn create(
+    State(app): State<App>,
+    request: Request,
+) -> Result<(StatusCode, Json<User>), Error> {
     let CreateUser { name } = read(request).await?;
     name::check_user(&name)?;
     let mut change = app.store.change().await?;
@@ -51,7 +54,8 @@ async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<Stat
 }
 
 fn shown(user: &model::User, snapshot: &Snapshot) -> User {
-    let devices = snapshot.loaded.nodes.iter().filter(|node| node.owner.user() == Some(user.id)).count();
+    let devices =
+        snapshot.loaded.nodes.iter().filter(|node| node.owner.user() == Some(user.id)).count();
     User {
         id: user.id,
         name: user.name.clone(),

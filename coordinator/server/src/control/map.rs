@@ -53,7 +53,8 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
     if request.omit_peers {
         return Ok(StatusCode::OK.into_response());
     }
-    let response = view(&peer.app.hub.snapshot(), &request.node_key).map(|view| Session::new().next(view, clock::now()));
+    let response = view(&peer.app.hub.snapshot(), &request.node_key)
+        .map(|view| Session::new().next(view, clock::now()));
     let body = response.flatten().and_then(|response| encode(&response, request.compress == ZSTD));
     let body = body.ok_or_else(gone)?;
     Ok((map_headers(), body).into_response())
@@ -68,7 +69,10 @@ async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> 
     let node = peer.app.store.node(node_key).await.map_err(|error| unavailable(&error))?;
     let node = node.filter(|node| node.keys.machine == peer.machine).ok_or_else(gone)?;
     if node.is_expired(clock::now()) {
-        return Err(Refused(StatusCode::UNAUTHORIZED, "the node key has expired: register again".to_owned()));
+        return Err(Refused(
+            StatusCode::UNAUTHORIZED,
+            "the node key has expired: register again".to_owned(),
+        ));
     }
     Ok(node)
 }
@@ -79,7 +83,8 @@ fn gone() -> Refused {
 
 /// Writes what a node says of itself, if it says anything new.
 async fn update(app: &App, node: Node, request: &MapRequest) -> Result<(), Refused> {
-    let is_same = |node: &Node| claims(node, request) == node.claims && request.disco_key == node.keys.disco;
+    let is_same =
+        |node: &Node| claims(node, request) == node.claims && request.disco_key == node.keys.disco;
     if is_same(&node) {
         return Ok(());
     }
@@ -148,7 +153,10 @@ impl MapStream {
         loop {
             let snapshot = network.borrow_and_update().clone();
             let Some(view) = view(&snapshot, &self.node_key) else {
-                tracing::info!(node = self.node, "map stream ended: no longer a node under this key");
+                tracing::info!(
+                    node = self.node,
+                    "map stream ended: no longer a node under this key"
+                );
                 if let Some(last) = session.end(clock::now()) {
                     self.send(&last).await;
                 }
@@ -166,7 +174,10 @@ impl MapStream {
     }
 
     /// Waits for a change, keeping the stream alive meanwhile; false if it has ended.
-    async fn wait(&self, network: &mut tokio::sync::watch::Receiver<std::sync::Arc<Snapshot>>) -> bool {
+    async fn wait(
+        &self,
+        network: &mut tokio::sync::watch::Receiver<std::sync::Arc<Snapshot>>,
+    ) -> bool {
         loop {
             let jitter = u64::from_le_bytes(random::bytes()) % KEEP_ALIVE_JITTER_MS;
             tokio::select! {

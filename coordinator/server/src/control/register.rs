@@ -24,7 +24,10 @@ const HELD: Duration = Duration::from_secs(10 * 60);
 /// How often the database is asked about a device that this process does not know to wait.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
-pub(super) async fn register(State(peer): State<Peer>, body: Body) -> Result<Json<RegisterResponse>, Refused> {
+pub(super) async fn register(
+    State(peer): State<Peer>,
+    body: Body,
+) -> Result<Json<RegisterResponse>, Refused> {
     let request: RegisterRequest = read(body).await?;
     check_version(request.version)?;
     let answer = if request.followup.is_empty() {
@@ -73,8 +76,12 @@ fn waits(snapshot: &crate::hub::Snapshot, node_key: &NodePublic) -> bool {
 
 fn response(app: &App, answer: Answer) -> RegisterResponse {
     match answer {
-        Answer::Expired => RegisterResponse { node_key_expired: true, ..RegisterResponse::default() },
-        Answer::Waiting(ticket) => RegisterResponse { auth_url: app.auth_url(&ticket), ..RegisterResponse::default() },
+        Answer::Expired => {
+            RegisterResponse { node_key_expired: true, ..RegisterResponse::default() }
+        }
+        Answer::Waiting(ticket) => {
+            RegisterResponse { auth_url: app.auth_url(&ticket), ..RegisterResponse::default() }
+        }
         Answer::Node(owner) => {
             let (id, name) = match owner {
                 Owner::User(id) => {
@@ -85,7 +92,12 @@ fn response(app: &App, answer: Answer) -> RegisterResponse {
             };
             RegisterResponse {
                 user: User { id, display_name: name.clone() },
-                login: Login { id, provider: "maru".to_owned(), login_name: name.clone(), display_name: name },
+                login: Login {
+                    id,
+                    provider: "maru".to_owned(),
+                    login_name: name.clone(),
+                    display_name: name,
+                },
                 machine_authorized: true,
                 ..RegisterResponse::default()
             }

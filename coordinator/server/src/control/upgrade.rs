@@ -31,11 +31,14 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         handshake(request.headers(), &app.noise)
     };
     let Some(handshake) = handshake else {
-        let text = format!("send Upgrade: {UPGRADE} and a first handshake message for this coordinator's key\n");
+        let text = format!(
+            "send Upgrade: {UPGRADE} and a first handshake message for this coordinator's key\n"
+        );
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return (StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n").into_response();
+        return (StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n")
+            .into_response();
     };
     let tasks = app.tasks.clone();
     tasks.spawn(async move {
@@ -55,7 +58,9 @@ fn handshake(headers: &HeaderMap, noise: &MachinePrivate) -> Option<Handshake> {
     if !upgrade.eq_ignore_ascii_case(UPGRADE) {
         return None;
     }
-    Handshake::from_header(init, noise).inspect_err(|error| tracing::debug!(%error, "handshake refused")).ok()
+    Handshake::from_header(init, noise)
+        .inspect_err(|error| tracing::debug!(%error, "handshake refused"))
+        .ok()
 }
 
 async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake) {

@@ -35,7 +35,9 @@ pub enum CertificateError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It cannot be made for this host.
-    #[error("cannot make a certificate for the relay's host {host:?}; set `host` under [relay] in coordinator.toml")]
+    #[error(
+        "cannot make a certificate for the relay's host {host:?}; set `host` under [relay] in coordinator.toml"
+    )]
     Make {
         /// The host.
         host: String,
@@ -52,18 +54,22 @@ pub(crate) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, Cert
     let dir = paths.relay();
     files::private_dir(&paths.state())?;
     files::private_dir(&dir)?;
-    let pem = make(host).map_err(|source| CertificateError::Make { host: host.to_owned(), source })?;
+    let pem =
+        make(host).map_err(|source| CertificateError::Make { host: host.to_owned(), source })?;
     let path = dir.join(file_name(host));
     let content = files::read_or_create(&path, || pem.into_bytes())?;
     let broken = |path: &Path, what| FileError::Content { path: path.to_owned(), what };
-    let certificate =
-        CertificateDer::from_pem_slice(&content).map_err(|_| broken(&path, "a certificate in PEM"))?;
-    let key = PrivateKeyDer::from_pem_slice(&content).map_err(|_| broken(&path, "a private key in PEM"))?;
+    let certificate = CertificateDer::from_pem_slice(&content)
+        .map_err(|_| broken(&path, "a certificate in PEM"))?;
+    let key = PrivateKeyDer::from_pem_slice(&content)
+        .map_err(|_| broken(&path, "a private key in PEM"))?;
     let path = dir.join("derp.key");
-    let content =
-        files::read_or_create(&path, || NodePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec())?;
+    let content = files::read_or_create(&path, || {
+        NodePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec()
+    })?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);
-    let derp = text.and_then(|text| text.parse().ok()).ok_or_else(|| broken(&path, "a DERP key"))?;
+    let derp =
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| broken(&path, "a DERP key"))?;
     Ok(Identity { certificate, key, derp })
 }
 
@@ -78,7 +84,9 @@ fn make(host: &str) -> Result<String, rcgen::Error> {
 }
 
 fn file_name(host: &str) -> String {
-    let safe = |character: char| if character.is_ascii_alphanumeric() || ".-".contains(character) { character } else { '_' };
+    let safe = |character: char| {
+        if character.is_ascii_alphanumeric() || ".-".contains(character) { character } else { '_' }
+    };
     format!("cert-{}.pem", host.chars().take(100).map(safe).collect::<String>())
 }
 
@@ -98,7 +106,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path());
 
-        let (first, second) = (load_or_create(&paths, "10.0.0.1").unwrap(), load_or_create(&paths, "10.0.0.1").unwrap());
+        let (first, second) = (
+            load_or_create(&paths, "10.0.0.1").unwrap(),
+            load_or_create(&paths, "10.0.0.1").unwrap(),
+        );
         let other = load_or_create(&paths, "relay.example.org").unwrap();
 
         assert_eq!(first.pin(), second.pin());

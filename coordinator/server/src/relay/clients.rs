@@ -61,7 +61,8 @@ impl Clients {
 
 impl State {
     fn enqueue(&self, to: &NodePublic, frame: &Frame<'_>) -> bool {
-        let Some((_, sender)) = self.by_key.get(to).and_then(|client| client.connections.last()) else {
+        let Some((_, sender)) = self.by_key.get(to).and_then(|client| client.connections.last())
+        else {
             return false;
         };
         let mut bytes = Vec::new();
@@ -115,7 +116,10 @@ impl Drop for Registration<'_> {
             && let Some(gone) = state.by_key.remove(&self.key)
         {
             for sender in gone.senders {
-                state.enqueue(&sender, &Frame::PeerGone { peer: self.key, reason: GoneReason::Disconnected });
+                state.enqueue(
+                    &sender,
+                    &Frame::PeerGone { peer: self.key, reason: GoneReason::Disconnected },
+                );
             }
         }
     }
@@ -130,7 +134,9 @@ mod tests {
     }
 
     fn received(registration: &mut Registration<'_>) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| registration.queue.try_recv().ok()).map(|bytes| bytes.to_vec()).collect()
+        std::iter::from_fn(|| registration.queue.try_recv().ok())
+            .map(|bytes| bytes.to_vec())
+            .collect()
     }
 
     fn encoded(frame: &Frame<'_>) -> Vec<u8> {
@@ -146,7 +152,10 @@ mod tests {
 
         a.send(key(2), b"hello");
 
-        assert_eq!(received(&mut b), [encoded(&Frame::RecvPacket { from: key(1), packet: b"hello" })]);
+        assert_eq!(
+            received(&mut b),
+            [encoded(&Frame::RecvPacket { from: key(1), packet: b"hello" })]
+        );
         assert!(received(&mut a).is_empty());
     }
 
@@ -169,7 +178,8 @@ mod tests {
     #[test]
     fn of_two_connections_that_which_sent_last_receives() {
         let clients = Clients::default();
-        let (a, mut old, mut new) = (clients.join(key(1)), clients.join(key(2)), clients.join(key(2)));
+        let (a, mut old, mut new) =
+            (clients.join(key(1)), clients.join(key(2)), clients.join(key(2)));
 
         a.send(key(2), b"1");
         assert_eq!((received(&mut old).len(), received(&mut new).len()), (0, 1));

@@ -41,7 +41,9 @@ where
 {
     let mut buffer = Vec::new();
     for _ in 0..REQUESTS_MAX {
-        let head = timeout(HEAD_TIME, read_head(io, &mut buffer)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let head = timeout(HEAD_TIME, read_head(io, &mut buffer))
+            .await
+            .map_err(|_| io::ErrorKind::TimedOut)??;
         let Some((asked, len)) = head else { return Ok(None) };
         buffer.drain(..len);
         match asked {
@@ -53,10 +55,16 @@ where
                 return Ok(Some(buffer));
             }
             Asked::Probe => {
-                answer(io, "200 OK", "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n").await?;
+                answer(
+                    io,
+                    "200 OK",
+                    "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n",
+                )
+                .await?;
             }
             Asked::Generate204 { challenge } => {
-                let extra = challenge.map(|text| format!("X-Tailscale-Response: response {text}\r\n"));
+                let extra =
+                    challenge.map(|text| format!("X-Tailscale-Response: response {text}\r\n"));
                 answer(io, "204 No Content", &extra.unwrap_or_default()).await?;
             }
             Asked::Other => answer(io, "404 Not Found", "").await?,
@@ -107,15 +115,23 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Asked, usize)>> {
         let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
         found.and_then(|header| std::str::from_utf8(header.value).ok()).map(str::trim)
     };
-    if header("transfer-encoding").is_some() || header("content-length").is_some_and(|len| len != "0") {
+    if header("transfer-encoding").is_some()
+        || header("content-length").is_some_and(|len| len != "0")
+    {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let path = request.path.unwrap_or_default();
     let path = path.split('?').next().unwrap_or_default();
-    let path = path.strip_prefix("https://").and_then(|rest| rest.find('/').map(|at| &rest[at..])).unwrap_or(path);
+    let path = path
+        .strip_prefix("https://")
+        .and_then(|rest| rest.find('/').map(|at| &rest[at..]))
+        .unwrap_or(path);
     let is_get = matches!(request.method, Some("GET" | "HEAD"));
     let asked = match path {
-        "/derp" if is_get && header("upgrade").is_some_and(|kind| kind.eq_ignore_ascii_case("derp")) => {
+        "/derp"
+            if is_get
+                && header("upgrade").is_some_and(|kind| kind.eq_ignore_ascii_case("derp")) =>
+        {
             Asked::Derp { is_fast: header("derp-fast-start") == Some("1") }
         }
         "/derp/probe" | "/derp/latency-check" if is_get => Asked::Probe,
@@ -124,7 +140,9 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Asked, usize)>> {
                 let good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
                 (1..=64).contains(&text.len()) && text.bytes().all(good)
             };
-            Asked::Generate204 { challenge: header("x-tailscale-challenge").filter(plain).map(str::to_owned) }
+            Asked::Generate204 {
+                challenge: header("x-tailscale-challenge").filter(plain).map(str::to_owned),
+            }
         }
         _ => Asked::Other,
     };
@@ -146,9 +164,18 @@ mod tests {
 
     #[test]
     fn requests_are_told_apart() {
-        assert_eq!(asked("GET /derp HTTP/1.1\nUpgrade: DERP\nConnection: Upgrade\n\n"), Asked::Derp { is_fast: false });
-        assert_eq!(asked("GET /derp HTTP/1.1\nUpgrade: DERP\nDerp-Fast-Start: 1\n\n"), Asked::Derp { is_fast: true });
-        assert_eq!(asked("GET https://relay:8444/derp HTTP/1.1\nupgrade: derp\n\n"), Asked::Derp { is_fast: false });
+        assert_eq!(
+            asked("GET /derp HTTP/1.1\nUpgrade: DERP\nConnection: Upgrade\n\n"),
+            Asked::Derp { is_fast: false }
+        );
+        assert_eq!(
+            asked("GET /derp HTTP/1.1\nUpgrade: DERP\nDerp-Fast-Start: 1\n\n"),
+            Asked::Derp { is_fast: true }
+        );
+        assert_eq!(
+            asked("GET https://relay:8444/derp HTTP/1.1\nupgrade: derp\n\n"),
+            Asked::Derp { is_fast: false }
+        );
         assert_eq!(asked("GET /derp HTTP/1.1\n\n"), Asked::Other);
         assert_eq!(asked("HEAD /derp/latency-check?x=1 HTTP/1.1\n\n"), Asked::Probe);
         assert_eq!(asked("GET /derp/probe HTTP/1.1\n\n"), Asked::Probe);
@@ -157,7 +184,9 @@ mod tests {
 
     #[test]
     fn a_challenge_is_repeated_only_if_it_is_plain() {
-        let ask = |text: &str| asked(&format!("GET /generate_204 HTTP/1.1\nX-Tailscale-Challenge: {text}\n\n"));
+        let ask = |text: &str| {
+            asked(&format!("GET /generate_204 HTTP/1.1\nX-Tailscale-Challenge: {text}\n\n"))
+        };
 
         assert_eq!(ask("ts_a.b"), Asked::Generate204 { challenge: Some("ts_a.b".to_owned()) });
         assert_eq!(ask("a b"), Asked::Generate204 { challenge: None });
@@ -181,7 +210,10 @@ mod tests {
         drop(server);
         let mut answers = String::new();
         client.read_to_string(&mut answers).await.unwrap();
-        assert!(answers.starts_with("HTTP/1.1 200 OK\r\n") && answers.contains("HTTP/1.1 101 "), "{answers}");
+        assert!(
+            answers.starts_with("HTTP/1.1 200 OK\r\n") && answers.contains("HTTP/1.1 101 "),
+            "{answers}"
+        );
         assert!(answers.contains(&format!("Derp-Public-Key: {}", "ab".repeat(32))));
     }
 

@@ -93,7 +93,8 @@ where
     let mut buffer = vec![0; READ_LEN];
     loop {
         if let Some(frame) = decoder.poll_frame()? {
-            let client = server::handle_client_info(key, &frame, &ServerInfo::default(), random::bytes())?;
+            let client =
+                server::handle_client_info(key, &frame, &ServerInfo::default(), random::bytes())?;
             io.write_all(&client.answer).await?;
             io.flush().await?;
             return Ok(client.key);
@@ -105,8 +106,14 @@ where
     }
 }
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "what a client may not send, and what is unknown, is ignored alike")]
-fn handle_frames(decoder: &mut Decoder, registration: &Registration<'_>) -> Result<(), SessionError> {
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what a client may not send, and what is unknown, is ignored alike"
+)]
+fn handle_frames(
+    decoder: &mut Decoder,
+    registration: &Registration<'_>,
+) -> Result<(), SessionError> {
     while let Some(frame) = decoder.poll_frame()? {
         match frame {
             Frame::SendPacket { to, packet } => registration.send(to, packet),

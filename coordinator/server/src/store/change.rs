@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
-    map::{CapMap, Hostinfo},
+    map::CapMap,
 };
 use coordinator_core::{
     address,
@@ -15,7 +15,7 @@ use coordinator_core::{
 };
 use sqlx::{Any, AnyConnection, Row, Transaction};
 
-use super::{StoreError, keys, nodes, pending, rows, users};
+use super::{NewNode, NewPending, StoreError, keys, nodes, pending, rows, users};
 use crate::random;
 
 /// A write transaction. Nothing is changed until [`Change::commit`].
@@ -24,50 +24,12 @@ pub struct Change {
     tx: Transaction<'static, Any>,
 }
 
-/// A node to be made; number, address and, unless it is given, name are found.
-#[derive(Clone, Debug)]
-pub struct NewNode {
-    /// The number under which it waited.
-    pub id: Option<NodeId>,
-    /// To whom it belongs.
-    pub owner: Owner,
-    /// Its machine key.
-    pub machine: MachinePublic,
-    /// Its node key.
-    pub node_key: NodePublic,
-    /// What it says of itself.
-    pub hostinfo: Hostinfo,
-    /// Its capability version; 0: not known yet.
-    pub version: u32,
-    /// When its node key expires.
-    pub expires: Option<Millis>,
-    /// Whether it is removed soon after it disconnects.
-    pub ephemeral: bool,
-    /// The name that the admin chose, checked.
-    pub name: Option<String>,
-}
-
-/// A device that begins to wait; number and ticket are found.
-#[derive(Clone, Debug)]
-pub struct NewPending {
-    /// Its machine key.
-    pub machine: MachinePublic,
-    /// Its node key.
-    pub node_key: NodePublic,
-    /// What it says of itself.
-    pub hostinfo: Hostinfo,
-    /// The pre-auth key that it used.
-    pub key: Option<u64>,
-    /// The node that it was.
-    pub replaces: Option<NodeId>,
-    /// Whether it is removed soon after it disconnects.
-    pub ephemeral: bool,
-}
-
 impl Change {
     pub(super) async fn begin(mut tx: Transaction<'static, Any>) -> Result<Self, StoreError> {
         // Takes the row, so that changes wait for each other on both engines.
-        sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1").execute(&mut *tx).await?;
+        sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")
+            .execute(&mut *tx)
+            .await?;
         Ok(Self { tx })
     }
 
@@ -85,9 +47,11 @@ impl Change {
     }
 
     async fn next_id(&mut self) -> Result<u64, StoreError> {
-        let row = sqlx::query("UPDATE network SET next_id = next_id + 1 WHERE id = 1 RETURNING next_id - 1 AS id")
-            .fetch_one(self.connection())
-            .await?;
+        let row = sqlx::query(
+            "UPDATE network SET next_id = next_id + 1 WHERE id = 1 RETURNING next_id - 1 AS id",
+        )
+        .fetch_one(self.connection())
+        .await?;
         rows::number(&row, "id")
     }
 
@@ -114,7 +78,10 @@ impl Change {
     /// # Errors
     ///
     /// Fails if the database does.
-    pub async fn nodes_of_machine(&mut self, machine: &MachinePublic) -> Result<Vec<Node>, StoreError> {
+    pub async fn nodes_of_machine(
+        &mut self,
+        machine: &MachinePublic,
+    ) -> Result<Vec<Node>, StoreError> {
         nodes::of_machine(self.connection(), machine).await
     }
 
@@ -139,8 +106,11 @@ impl Change {
         };
         let names = self.names().await?;
         let used = nodes::addresses(self.connection()).await?;
-        let row = sqlx::query("SELECT last_ipv4 FROM network WHERE id = 1").fetch_one(self.connection()).await?;
-        let last: Option<Ipv4Addr> = row.try_get::<Option<String>, _>("last_ipv4")?.and_then(|text| text.parse().ok());
+        let row = sqlx::query("SELECT last_ipv4 FROM network WHERE id = 1")
+            .fetch_one(self.connection())
+            .await?;
+        let last: Option<Ipv4Addr> =
+            row.try_get::<Option<String>, _>("last_ipv4")?.and_then(|text| text.parse().ok());
         let addresses = address::allocate(last, |v4| used.contains(&v4)).ok_or(StoreError::Full)?;
         sqlx::query("UPDATE network SET last_ipv4 = $1 WHERE id = 1")
             .bind(addresses.v4.to_string())
@@ -150,11 +120,18 @@ impl Change {
             id,
             revision: 1,
             stable_id: format!("n{}", random::hex::<8>()),
-            name: new.name.unwrap_or_else(|| name::unique(&new.hostinfo.hostname, |name| names.contains(name))),
+            name: new.name.unwrap_or_else(|| {
+                name::unique(&new.hostinfo.hostname, |name| names.contains(name))
+            }),
             owner: new.owner,
             keys: Keys { machine: new.machine, node: new.node_key, disco: DiscoPublic::default() },
             addresses,
-            life: Life { created: now, expires: new.expires, last_seen: None, ephemeral: new.ephemeral },
+            life: Life {
+                created: now,
+                expires: new.expires,
+                last_seen: None,
+                ephemeral: new.ephemeral,
+            },
             claims: Claims { hostinfo: new.hostinfo, version: new.version, ..Claims::default() },
             capabilities: CapMap::new(),
         };
@@ -185,7 +162,10 @@ impl Change {
     /// # Errors
     ///
     /// Fails if the database does.
-    pub async fn pending_by_key(&mut self, key: &NodePublic) -> Result<Option<Pending>, StoreError> {
+    pub async fn pending_by_key(
+        &mut self,
+        key: &NodePublic,
+    ) -> Result<Option<Pending>, StoreError> {
         pending::by_node_key(self.connection(), key).await
     }
 
@@ -198,13 +178,14 @@ impl Change {
         pending::by_id(self.connection(), id).await
     }
 
-    /// Forgets who came without a key and has not asked since; returns how many of that kind still wait.
+    /// Forgets who came without a key and has not asked since; returns how many of that kind still wait, and how many
+    /// that came with a key.
     ///
     /// # Errors
     ///
     /// Fails if the database does.
-    pub async fn count_waiting(&mut self, since: Millis) -> Result<usize, StoreError> {
-        pending::count_without_key(self.connection(), since).await
+    pub async fn count_waiting(&mut self, since: Millis) -> Result<(usize, usize), StoreError> {
+        pending::count(self.connection(), since).await
     }
 
     /// Lets a device wait. One that waits already under the node key keeps its number and ticket.
@@ -212,7 +193,11 @@ impl Change {
     /// # Errors
     ///
     /// Fails if the database does.
-    pub async fn insert_pending(&mut self, new: NewPending, now: Millis) -> Result<Pending, StoreError> {
+    pub async fn insert_pending(
+        &mut self,
+        new: NewPending,
+        now: Millis,
+    ) -> Result<Pending, StoreError> {
         let before = self.pending_by_key(&new.node_key).await?;
         let (id, ticket, created) = match before {
             Some(before) => {
@@ -316,7 +301,11 @@ impl Change {
     /// # Errors
     ///
     /// Fails if the database does.
-    pub async fn insert_key(&mut self, key: PreAuthKey, hash: &KeyHash) -> Result<PreAuthKey, StoreError> {
+    pub async fn insert_key(
+        &mut self,
+        key: PreAuthKey,
+        hash: &KeyHash,
+    ) -> Result<PreAuthKey, StoreError> {
         let key = PreAuthKey { id: self.next_id().await?, ..key };
         keys::insert(self.connection(), &key, hash).await?;
         Ok(key)
@@ -364,10 +353,12 @@ impl Change {
     ///
     /// Fails if the database does.
     pub async fn set_policy(&mut self, text: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE network SET policy = $1, policy_revision = policy_revision + 1 WHERE id = 1")
-            .bind(text.to_owned())
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            "UPDATE network SET policy = $1, policy_revision = policy_revision + 1 WHERE id = 1",
+        )
+        .bind(text.to_owned())
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 }

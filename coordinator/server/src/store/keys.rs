@@ -24,7 +24,10 @@ pub(super) async fn by_hash(
     row.as_ref().map(rows::key).transpose()
 }
 
-pub(super) async fn by_id(connection: &mut AnyConnection, id: u64) -> Result<Option<PreAuthKey>, StoreError> {
+pub(super) async fn by_id(
+    connection: &mut AnyConnection,
+    id: u64,
+) -> Result<Option<PreAuthKey>, StoreError> {
     let row = sqlx::query("SELECT * FROM preauth_keys WHERE id = $1")
         .bind(rows::sql(id))
         .fetch_optional(connection)
@@ -57,7 +60,11 @@ pub(super) async fn insert(
 }
 
 /// Uses a key once; false if it cannot be used any more, whoever was faster.
-pub(super) async fn consume(connection: &mut AnyConnection, id: u64, now: Millis) -> Result<bool, StoreError> {
+pub(super) async fn consume(
+    connection: &mut AnyConnection,
+    id: u64,
+    now: Millis,
+) -> Result<bool, StoreError> {
     let row = sqlx::query(
         "UPDATE preauth_keys SET uses = uses + 1 \
          WHERE id = $1 AND expires > $2 AND (reusable = 1 OR uses = 0) RETURNING id",
@@ -69,7 +76,11 @@ pub(super) async fn consume(connection: &mut AnyConnection, id: u64, now: Millis
     Ok(row.is_some())
 }
 
-pub(super) async fn expire(connection: &mut AnyConnection, id: u64, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn expire(
+    connection: &mut AnyConnection,
+    id: u64,
+    now: Millis,
+) -> Result<(), StoreError> {
     sqlx::query("UPDATE preauth_keys SET expires = $2 WHERE id = $1 AND expires > $2")
         .bind(rows::sql(id))
         .bind(now)

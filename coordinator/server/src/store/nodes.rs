@@ -16,9 +16,14 @@ pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Node>, Sto
     rows.iter().map(rows::node).collect()
 }
 
-pub(super) async fn by_id(connection: &mut AnyConnection, id: NodeId) -> Result<Option<Node>, StoreError> {
-    let row =
-        sqlx::query("SELECT * FROM nodes WHERE id = $1").bind(rows::sql(id)).fetch_optional(connection).await?;
+pub(super) async fn by_id(
+    connection: &mut AnyConnection,
+    id: NodeId,
+) -> Result<Option<Node>, StoreError> {
+    let row = sqlx::query("SELECT * FROM nodes WHERE id = $1")
+        .bind(rows::sql(id))
+        .fetch_optional(connection)
+        .await?;
     row.as_ref().map(rows::node).transpose()
 }
 
@@ -46,18 +51,25 @@ pub(super) async fn of_machine(
 
 /// Names of nodes and extra names, which must differ from each other.
 pub(super) async fn names(connection: &mut AnyConnection) -> Result<BTreeSet<String>, StoreError> {
-    let rows = sqlx::query("SELECT name FROM nodes UNION SELECT name FROM records").fetch_all(connection).await?;
+    let rows = sqlx::query("SELECT name FROM nodes UNION SELECT name FROM records")
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
 }
 
-pub(super) async fn addresses(connection: &mut AnyConnection) -> Result<BTreeSet<Ipv4Addr>, StoreError> {
+pub(super) async fn addresses(
+    connection: &mut AnyConnection,
+) -> Result<BTreeSet<Ipv4Addr>, StoreError> {
     let rows = sqlx::query("SELECT ipv4 FROM nodes").fetch_all(connection).await?;
     rows.iter()
         .map(|row| row.try_get::<String, _>("ipv4")?.parse().map_err(|_| StoreError::Row("ipv4")))
         .collect()
 }
 
-pub(super) async fn count_of_user(connection: &mut AnyConnection, user: UserId) -> Result<u64, StoreError> {
+pub(super) async fn count_of_user(
+    connection: &mut AnyConnection,
+    user: UserId,
+) -> Result<u64, StoreError> {
     let row = sqlx::query("SELECT COUNT(*) AS devices FROM nodes WHERE user_id = $1")
         .bind(rows::sql(user))
         .fetch_one(connection)
@@ -115,7 +127,11 @@ pub(super) async fn update(connection: &mut AnyConnection, node: &Node) -> Resul
     row.map(|_| ()).ok_or(StoreError::Conflict)
 }
 
-pub(super) async fn set_last_seen(connection: &mut AnyConnection, id: NodeId, at: Millis) -> Result<(), StoreError> {
+pub(super) async fn set_last_seen(
+    connection: &mut AnyConnection,
+    id: NodeId,
+    at: Millis,
+) -> Result<(), StoreError> {
     sqlx::query("UPDATE nodes SET last_seen = $2 WHERE id = $1")
         .bind(rows::sql(id))
         .bind(at)
@@ -133,11 +149,16 @@ pub(super) async fn delete(connection: &mut AnyConnection, id: NodeId) -> Result
 }
 
 pub(super) async fn records(connection: &mut AnyConnection) -> Result<Vec<Record>, StoreError> {
-    let rows = sqlx::query("SELECT name, node_id FROM records ORDER BY name").fetch_all(connection).await?;
+    let rows = sqlx::query("SELECT name, node_id FROM records ORDER BY name")
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(rows::record).collect()
 }
 
-pub(super) async fn set_record(connection: &mut AnyConnection, record: &Record) -> Result<(), StoreError> {
+pub(super) async fn set_record(
+    connection: &mut AnyConnection,
+    record: &Record,
+) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO records (name, node_id) VALUES ($1, $2) \
          ON CONFLICT (name) DO UPDATE SET node_id = excluded.node_id",
@@ -149,7 +170,10 @@ pub(super) async fn set_record(connection: &mut AnyConnection, record: &Record) 
     Ok(())
 }
 
-pub(super) async fn delete_record(connection: &mut AnyConnection, name: &str) -> Result<bool, StoreError> {
+pub(super) async fn delete_record(
+    connection: &mut AnyConnection,
+    name: &str,
+) -> Result<bool, StoreError> {
     let row = sqlx::query("DELETE FROM records WHERE name = $1 RETURNING name")
         .bind(name.to_owned())
         .fetch_optional(connection)

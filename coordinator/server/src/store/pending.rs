@@ -5,7 +5,7 @@ use coordinator_core::{
     model::{NodeId, Pending},
     time::Millis,
 };
-use sqlx::{AnyConnection, Row};
+use sqlx::AnyConnection;
 
 use super::{StoreError, rows};
 
@@ -36,20 +36,34 @@ pub(super) async fn by_node_key(
     row.as_ref().map(rows::pending).transpose()
 }
 
-pub(super) async fn by_id(connection: &mut AnyConnection, id: NodeId) -> Result<Option<Pending>, StoreError> {
-    let row =
-        sqlx::query(select!("WHERE pending.id = $1")).bind(rows::sql(id)).fetch_optional(connection).await?;
+pub(super) async fn by_id(
+    connection: &mut AnyConnection,
+    id: NodeId,
+) -> Result<Option<Pending>, StoreError> {
+    let row = sqlx::query(select!("WHERE pending.id = $1"))
+        .bind(rows::sql(id))
+        .fetch_optional(connection)
+        .await?;
     row.as_ref().map(rows::pending).transpose()
 }
 
-/// How many wait that came without a key; those that stopped asking before `since` are forgotten first.
-pub(super) async fn count_without_key(connection: &mut AnyConnection, since: Millis) -> Result<usize, StoreError> {
+/// How many wait that came without a key, and how many that came with one. Of the former, those that stopped asking
+/// before `since` are forgotten first.
+pub(super) async fn count(
+    connection: &mut AnyConnection,
+    since: Millis,
+) -> Result<(usize, usize), StoreError> {
     sqlx::query("DELETE FROM pending WHERE key_id IS NULL AND asked < $1")
         .bind(since)
         .execute(&mut *connection)
         .await?;
-    let row = sqlx::query("SELECT COUNT(*) AS waiting FROM pending WHERE key_id IS NULL").fetch_one(connection).await?;
-    Ok(usize::try_from(row.try_get::<i64, _>("waiting")?).unwrap_or(usize::MAX))
+    let row = sqlx::query("SELECT COUNT(*) AS waiting, COUNT(key_id) AS by_key FROM pending")
+        .fetch_one(connection)
+        .await?;
+    let all = rows::number(&row, "waiting")?;
+    let by_key = rows::number(&row, "by_key")?;
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Ok((count(all.saturating_sub(by_key)), count(by_key)))
 }
 
 pub(super) async fn insert(
@@ -77,7 +91,11 @@ pub(super) async fn insert(
     Ok(())
 }
 
-pub(super) async fn set_asked(connection: &mut AnyConnection, id: NodeId, at: Millis) -> Result<(), StoreError> {
+pub(super) async fn set_asked(
+    connection: &mut AnyConnection,
+    id: NodeId,
+    at: Millis,
+) -> Result<(), StoreError> {
     sqlx::query("UPDATE pending SET asked = $2 WHERE id = $1")
         .bind(rows::sql(id))
         .bind(at)
@@ -87,6 +105,9 @@ pub(super) async fn set_asked(connection: &mut AnyConnection, id: NodeId, at: Mi
 }
 
 pub(super) async fn delete(connection: &mut AnyConnection, id: NodeId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM pending WHERE id = $1").bind(rows::sql(id)).execute(connection).await?;
+    sqlx::query("DELETE FROM pending WHERE id = $1")
+        .bind(rows::sql(id))
+        .execute(connection)
+        .await?;
     Ok(())
 }

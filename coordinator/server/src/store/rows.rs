@@ -31,7 +31,10 @@ pub(super) fn number(row: &AnyRow, column: &'static str) -> Result<u64, StoreErr
     u64::try_from(value).map_err(|_| StoreError::Row(column))
 }
 
-pub(super) fn optional_number(row: &AnyRow, column: &'static str) -> Result<Option<u64>, StoreError> {
+pub(super) fn optional_number(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<u64>, StoreError> {
     let value: Option<i64> = row.try_get(column)?;
     value.map(|value| u64::try_from(value).map_err(|_| StoreError::Row(column))).transpose()
 }
@@ -58,7 +61,11 @@ fn owner(row: &AnyRow) -> Result<Owner, StoreError> {
 }
 
 pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
-    Ok(User { id: number(row, "id")?, name: row.try_get("name")?, created: row.try_get("created")? })
+    Ok(User {
+        id: number(row, "id")?,
+        name: row.try_get("name")?,
+        created: row.try_get("created")?,
+    })
 }
 
 pub(super) fn key(row: &AnyRow) -> Result<PreAuthKey, StoreError> {
@@ -107,7 +114,9 @@ pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
 }
 
 pub(super) fn pending(row: &AnyRow) -> Result<Pending, StoreError> {
-    let key = optional_number(row, "key_id")?.map(|id| owner(row).map(|owner| (id, owner))).transpose()?;
+    let key = optional_number(row, "key_id")?
+        .map(|id| owner(row).map(|owner| (id, owner)))
+        .transpose()?;
     Ok(Pending {
         id: number(row, "id")?,
         ticket: row.try_get("ticket")?,

@@ -6,11 +6,16 @@ use sqlx::AnyConnection;
 use super::{StoreError, rows};
 
 pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<User>, StoreError> {
-    let rows = sqlx::query("SELECT id, name, created FROM users ORDER BY id").fetch_all(connection).await?;
+    let rows = sqlx::query("SELECT id, name, created FROM users ORDER BY id")
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(rows::user).collect()
 }
 
-pub(super) async fn by_name(connection: &mut AnyConnection, name: &str) -> Result<Option<User>, StoreError> {
+pub(super) async fn by_name(
+    connection: &mut AnyConnection,
+    name: &str,
+) -> Result<Option<User>, StoreError> {
     let row = sqlx::query("SELECT id, name, created FROM users WHERE name = $1")
         .bind(name.to_owned())
         .fetch_optional(connection)
@@ -30,7 +35,8 @@ pub(super) async fn insert(connection: &mut AnyConnection, user: &User) -> Resul
 
 /// Deletes a user and its keys. The caller has seen that no device is its.
 pub(super) async fn delete(connection: &mut AnyConnection, id: UserId) -> Result<(), StoreError> {
-    for query in ["DELETE FROM preauth_keys WHERE user_id = $1", "DELETE FROM users WHERE id = $1"] {
+    for query in ["DELETE FROM preauth_keys WHERE user_id = $1", "DELETE FROM users WHERE id = $1"]
+    {
         sqlx::query(query).bind(rows::sql(id)).execute(&mut *connection).await?;
     }
     Ok(())

@@ -1,0 +1,25 @@
+//! The coordinator's processes, met as devices and the admin meet them: over sockets.
+//!
+//! They fail if a stranger gets a map or an address, a one-time key admits two, a removed node still hears of anyone, or
+//! a map stream says something twice. They do not see what stock clients make of the maps; `interop/` does.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
+#![allow(clippy::disallowed_methods, reason = "tests of daemons run on the real clock")]
+
+#[path = "all/admin.rs"]
+mod admin;
+#[path = "all/device.rs"]
+mod device;
+#[path = "all/harness.rs"]
+mod harness;
+#[path = "all/http.rs"]
+mod http;
+#[path = "all/map.rs"]
+mod map;
+#[path = "all/postgres.rs"]
+mod postgres;
+#[path = "all/registration.rs"]
+mod registration;
+#[path = "all/relay.rs"]
+mod relay;
+#[path = "all/store.rs"]
+mod store;

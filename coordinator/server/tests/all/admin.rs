@@ -1,0 +1,192 @@
+//! The admin API.
+
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    device::{Device, server_key},
+    harness::Coordinator,
+};
+
+/// The policy of the documents that Maru replaces; its users do not exist.
+const SEED: &str = r#"{
+  "acls": [{ "action": "accept", "src": ["group:trusted"], "dst": ["*:*"] }],
+  "groups": { "group:trusted": ["user1", "user2"] },
+  "hosts": { "openclaw-server": "100.64.0.1", "ollama-server": "100.64.0.2" }
+}"#;
+
+async fn refused(
+    coordinator: &Coordinator,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (u16, String) {
+    let (status, problem) = coordinator.admin(method, path, body).await;
+    assert_eq!(problem["status"], status.as_u16(), "{path}: {problem}");
+    let kind = problem["type"].as_str().unwrap().strip_prefix("urn:maru:problem:").unwrap();
+    (status.as_u16(), kind.to_owned())
+}
+
+#[tokio::test]
+async fn the_network_is_described() {
+    let coordinator = Coordinator::start().await;
+
+    let network = coordinator.ok(Method::GET, "/network", Value::Null).await;
+
+    assert_eq!(
+        (&network["network"], &network["server_url"]),
+        (&json!("maru.internal"), &json!("http://coordinator.test:8443"))
+    );
+    assert_eq!(network["noise_public_key"], server_key(coordinator.address).await.to_string());
+    assert_eq!(coordinator.ok(Method::GET, "/health", Value::Null).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn an_invitation_names_the_coordinators_key_and_makes_the_user() {
+    let coordinator = Coordinator::start().await;
+    let wanted = json!({ "user": "bob", "pre_approved": true });
+
+    let first = coordinator.ok(Method::POST, "/invitations", wanted.clone()).await;
+    let second = coordinator.ok(Method::POST, "/invitations", wanted).await;
+
+    assert_eq!((&first["user_created"], &second["user_created"]), (&json!(true), &json!(false)));
+    let fragment =
+        first["url"].as_str().unwrap().strip_prefix("http://coordinator.test:8443/join#").unwrap();
+    let parts: Vec<&str> = fragment.split('.').collect();
+    let noise = server_key(coordinator.address).await.to_string();
+    assert_eq!((parts.len(), parts[0], format!("mkey:{}", parts[1])), (3, "1", noise));
+    Device::new("phone").join(&coordinator, parts[2]).await;
+    assert_eq!(coordinator.devices().await[0]["user"], "bob");
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_ends() {
+    let coordinator = Coordinator::start().await;
+    let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
+
+    let listed = coordinator.ok(Method::GET, "/keys", Value::Null).await;
+    assert!(!listed.to_string().contains(&key));
+    assert_eq!((&listed[0]["state"], &listed[0]["uses"]), (&json!("valid"), &json!(0)));
+    let file =
+        std::fs::read(coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite")).unwrap();
+    let wal = std::fs::read(coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite-wal"))
+        .unwrap();
+    let secret = key.strip_prefix("marukey-").unwrap().as_bytes();
+    assert!(
+        ![file, wal].iter().any(|bytes| bytes.windows(secret.len()).any(|part| part == secret)),
+        "stored hashed"
+    );
+
+    let id = listed[0]["id"].as_u64().unwrap();
+    let ended = coordinator.ok(Method::POST, &format!("/keys/{id}/expire"), Value::Null).await;
+    assert_eq!(ended["state"], "expired");
+    let device = Device::new("late");
+    let answer = device.connect(coordinator.address).await.register(&device.with_key(&key)).await;
+    assert!(answer.error.contains("key"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_said_in_one_sentence() {
+    let coordinator = Coordinator::start().await;
+    let is = async |method, path: &str, body, status: u16, kind: &str| {
+        assert_eq!(
+            refused(&coordinator, method, path, body).await,
+            (status, kind.to_owned()),
+            "{path}"
+        );
+    };
+
+    is(Method::POST, "/users", json!({ "name": "Bob!" }), 422, "name").await;
+    is(Method::POST, "/users", json!({ "nam": "bob" }), 400, "body").await;
+    is(Method::POST, "/keys", json!({}), 409, "state").await;
+    is(Method::POST, "/keys", json!({ "user": "nobody" }), 404, "not-found").await;
+    is(Method::POST, "/keys", json!({ "tags": ["home"] }), 422, "name").await;
+    is(Method::GET, "/devices/7", Value::Null, 404, "not-found").await;
+    is(Method::POST, "/devices/7/approve", json!({}), 404, "not-found").await;
+    is(Method::DELETE, "/users/nobody", Value::Null, 404, "not-found").await;
+    is(Method::PUT, "/records/a.b", json!({ "device": 1 }), 422, "name").await;
+    is(Method::PUT, "/network", json!({}), 405, "method").await;
+    is(Method::GET, "/nothing", Value::Null, 404, "not-found").await;
+}
+
+#[tokio::test]
+async fn a_user_with_devices_is_not_deleted_and_names_are_unique() {
+    let coordinator = Coordinator::start().await;
+    let key =
+        coordinator.key(json!({ "user": "alice", "pre_approved": true, "reusable": true })).await;
+    Device::new("laptop").join(&coordinator, &key).await;
+    Device::new("laptop").join(&coordinator, &key).await;
+
+    let (status, kind) = refused(&coordinator, Method::DELETE, "/users/alice", Value::Null).await;
+    assert_eq!((status, kind.as_str()), (409, "state"));
+    for (name, kind) in [("laptop", "name-taken"), ("chat", "name-reserved"), ("a b", "name")] {
+        let (_, got) = refused(
+            &coordinator,
+            Method::POST,
+            "/devices/laptop-1/rename",
+            json!({ "name": name }),
+        )
+        .await;
+        assert_eq!(got, kind);
+    }
+
+    coordinator.ok(Method::DELETE, "/devices/laptop", Value::Null).await;
+    coordinator.ok(Method::DELETE, "/devices/laptop-1", Value::Null).await;
+    coordinator.ok(Method::DELETE, "/users/alice", Value::Null).await;
+    assert_eq!(
+        coordinator.ok(Method::GET, "/keys", Value::Null).await,
+        json!([]),
+        "its keys went with it"
+    );
+}
+
+#[tokio::test]
+async fn a_tagged_device_belongs_to_nobody_and_does_not_expire() {
+    let coordinator = Coordinator::start().await;
+    let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
+    Device::new("home").join(&coordinator, &key).await;
+    assert!(!coordinator.devices().await[0]["key_expiry"].is_null());
+
+    let tagged =
+        coordinator.ok(Method::POST, "/devices/home/tags", json!({ "tags": ["tag:home"] })).await;
+
+    assert_eq!(
+        (&tagged["user"], &tagged["key_expiry"], &tagged["tags"]),
+        (&Value::Null, &Value::Null, &json!(["tag:home"]))
+    );
+}
+
+#[tokio::test]
+async fn the_policy_of_the_documents_loads_as_it_stands_and_a_typo_does_not() {
+    let mut coordinator = Coordinator::start().await;
+    let first = coordinator.ok(Method::GET, "/policy", Value::Null).await;
+    assert!(first["policy"].as_str().unwrap().contains("tag:home:80,443,18789"));
+
+    coordinator.ok(Method::POST, "/policy/check", json!({ "policy": SEED })).await;
+    coordinator.ok(Method::PUT, "/policy", json!({ "policy": SEED })).await;
+    for broken in ["{", "{ \"acls\": 7 }", "{ \"aclz\": [] }"] {
+        let (status, kind) =
+            refused(&coordinator, Method::PUT, "/policy", json!({ "policy": broken })).await;
+        assert_eq!((status, kind.as_str()), (422, "policy"), "{broken}");
+    }
+
+    coordinator.restart().await;
+    assert_eq!(coordinator.ok(Method::GET, "/policy", Value::Null).await["policy"], SEED);
+}
+
+#[tokio::test]
+async fn a_policy_whose_own_tests_fail_is_refused() {
+    let coordinator = Coordinator::start().await;
+    let failing = r#"{ "acls": [], "groups": { "group:a": ["alice"] }, "hosts": { "home": "100.64.0.1" },
+        "tests": [{ "src": "alice", "accept": ["home:80"] }] }"#;
+    coordinator.ok(Method::POST, "/users", json!({ "name": "alice" })).await;
+
+    let (status, problem) =
+        coordinator.admin(Method::PUT, "/policy", json!({ "policy": failing })).await;
+
+    assert_eq!(
+        (status, &problem["type"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("urn:maru:problem:policy"))
+    );
+    assert!(problem["detail"].is_string());
+}

@@ -1,0 +1,235 @@
+//! A device: it registers and polls as our agent and stock clients do.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use control_protocol::{
+    CAPABILITY_VERSION,
+    frame::Decoder,
+    key::{DiscoPublic, MachinePrivate, MachinePublic, NodePrivate, NodePublic},
+    key_response::KeyResponse,
+    map::{Hostinfo, MapRequest, MapResponse, Node},
+    register::{Auth, RegisterRequest, RegisterResponse},
+};
+use control_stream::client::{Connect, connect};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, StatusCode, body::Incoming, client::conn::http2::SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde::Serialize;
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::{
+    harness::{Coordinator, PATIENCE},
+    http::get,
+};
+
+/// A device with keys of its own.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) machine: MachinePrivate,
+    pub(crate) node: NodePrivate,
+    pub(crate) hostname: String,
+}
+
+/// Its channel to the coordinator.
+#[derive(Clone)]
+pub(crate) struct Channel {
+    sender: SendRequest<Full<Bytes>>,
+    device: Device,
+}
+
+/// Its map stream.
+pub(crate) struct Stream {
+    body: Incoming,
+    decoder: Decoder,
+    is_compressed: bool,
+}
+
+pub(crate) async fn server_key(address: SocketAddr) -> MachinePublic {
+    let (status, body) = get(address, "/key?v=130").await;
+    assert_eq!(status, 200);
+    serde_json::from_str::<KeyResponse>(&body).unwrap().public_key
+}
+
+impl Device {
+    pub(crate) fn new(hostname: &str) -> Self {
+        Self {
+            machine: MachinePrivate::generate().unwrap(),
+            node: NodePrivate::generate().unwrap(),
+            hostname: hostname.to_owned(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> NodePublic {
+        self.node.public()
+    }
+
+    pub(crate) async fn connect(&self, address: SocketAddr) -> Channel {
+        let server = server_key(address).await;
+        let io = TcpStream::connect(address).await.unwrap();
+        let options = Connect {
+            host: "coordinator.test:8443",
+            machine: &self.machine,
+            server,
+            version: u16::try_from(CAPABILITY_VERSION).unwrap(),
+            timeout: PATIENCE,
+        };
+        let stream = connect(io, &options).await.unwrap();
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        Channel { sender, device: self.clone() }
+    }
+
+    pub(crate) fn request(&self) -> RegisterRequest {
+        RegisterRequest {
+            version: CAPABILITY_VERSION,
+            node_key: self.key(),
+            hostinfo: Some(Hostinfo {
+                hostname: self.hostname.clone(),
+                os: "linux".to_owned(),
+                ..Hostinfo::default()
+            }),
+            ..RegisterRequest::default()
+        }
+    }
+
+    pub(crate) fn with_key(&self, key: &str) -> RegisterRequest {
+        RegisterRequest { auth: Some(Auth { auth_key: key.to_owned() }), ..self.request() }
+    }
+
+    /// Registers with a key that must be good.
+    pub(crate) async fn join(&self, coordinator: &Coordinator, key: &str) -> Channel {
+        let mut channel = self.connect(coordinator.address).await;
+        let response = channel.register(&self.with_key(key)).await;
+        assert!(response.machine_authorized, "{response:?}");
+        channel
+    }
+}
+
+impl Channel {
+    pub(crate) async fn post(&mut self, path: &str, body: Bytes) -> hyper::Response<Incoming> {
+        let uri = format!("http://coordinator.test{path}");
+        let request = Request::post(uri).body(Full::new(body)).unwrap();
+        self.sender.ready().await.unwrap();
+        self.sender.send_request(request).await.unwrap()
+    }
+
+    async fn json<T: Serialize>(&mut self, path: &str, body: &T) -> hyper::Response<Incoming> {
+        self.post(path, serde_json::to_vec(body).unwrap().into()).await
+    }
+
+    pub(crate) async fn register(&mut self, request: &RegisterRequest) -> RegisterResponse {
+        let response = self.json("/machine/register", request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
+    }
+
+    pub(crate) fn map_request(&self) -> MapRequest {
+        MapRequest {
+            version: CAPABILITY_VERSION,
+            node_key: self.device.key(),
+            disco_key: DiscoPublic::from_bytes([9; 32]),
+            ..MapRequest::default()
+        }
+    }
+
+    /// Tells the coordinator of the device.
+    pub(crate) async fn update(&mut self, request: MapRequest) -> (StatusCode, usize) {
+        let response = self.json("/machine/map", &MapRequest { omit_peers: true, ..request }).await;
+        let status = response.status();
+        (status, response.into_body().collect().await.unwrap().to_bytes().len())
+    }
+
+    /// Asks for the map; the status if there is none.
+    pub(crate) async fn try_stream(&mut self, compress: &str) -> Result<Stream, StatusCode> {
+        let request = MapRequest {
+            stream: true,
+            keep_alive: true,
+            compress: compress.to_owned(),
+            ..self.map_request()
+        };
+        let response = self.json("/machine/map", &request).await;
+        if response.status() != StatusCode::OK {
+            return Err(response.status());
+        }
+        let is_compressed = !compress.is_empty();
+        Ok(Stream { body: response.into_body(), decoder: Decoder::new(1 << 20), is_compressed })
+    }
+
+    pub(crate) async fn stream(&mut self) -> Stream {
+        self.try_stream("zstd").await.unwrap()
+    }
+}
+
+impl Stream {
+    /// The next response; `None` at the stream's end.
+    pub(crate) async fn next(&mut self) -> Option<MapResponse> {
+        timeout(PATIENCE, self.read()).await.expect("a response or the end comes in time")
+    }
+
+    async fn read(&mut self) -> Option<MapResponse> {
+        loop {
+            if let Some(body) = self.decoder.poll_body().unwrap() {
+                let json = if self.is_compressed {
+                    zstd::bulk::decompress(&body, 1 << 20).unwrap()
+                } else {
+                    body
+                };
+                return Some(serde_json::from_slice(&json).unwrap());
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => self.decoder.handle_bytes(frame.data_ref().unwrap()),
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
+    /// Whether nothing comes for a while.
+    pub(crate) async fn is_silent(&mut self) -> bool {
+        timeout(Duration::from_millis(300), self.read()).await.is_err()
+    }
+
+    /// Reads until `done` is true of what the client then holds, which is returned.
+    pub(crate) async fn until(&mut self, done: impl Fn(&Held) -> bool) -> Held {
+        let mut held = Held::default();
+        while !done(&held) {
+            held.apply(self.next().await.expect("the stream goes on"));
+        }
+        held
+    }
+}
+
+/// What a client makes of the responses.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) node: Option<Node>,
+    pub(crate) peers: BTreeMap<i64, Node>,
+    pub(crate) last: MapResponse,
+}
+
+impl Held {
+    pub(crate) fn apply(&mut self, response: MapResponse) {
+        for peer in response.peers.iter().flatten().chain(&response.peers_changed) {
+            self.peers.insert(peer.id, peer.clone());
+        }
+        for id in &response.peers_removed {
+            self.peers.remove(id);
+        }
+        for change in &response.peers_changed_patch {
+            if let Some(peer) = self.peers.get_mut(&change.node_id) {
+                peer.apply(change);
+            }
+        }
+        if response.node.is_some() {
+            self.node.clone_from(&response.node);
+        }
+        self.last = response;
+    }
+
+    pub(crate) fn peer(&self, label: &str) -> Option<&Node> {
+        self.peers.values().find(|peer| peer.name == format!("{label}.maru.internal."))
+    }
+}

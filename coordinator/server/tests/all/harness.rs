@@ -1,0 +1,133 @@
+//! A coordinator in a directory of its own, and its admin.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use bytes::Bytes;
+use coordinator::{config::Config, serve::Server};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{net::UnixStream, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::postgres::Postgres;
+
+/// Longer than anything here takes on a slow machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Everyone reaches everyone.
+pub(crate) const OPEN: &str =
+    r#"{ "acls": [{ "action": "accept", "src": ["*"], "dst": ["*:*"] }] }"#;
+
+/// A coordinator.
+pub(crate) struct Coordinator {
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) address: SocketAddr,
+    config: Config,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+    _database: Option<Postgres>,
+}
+
+/// Settings of a test: any free port.
+pub(crate) fn config() -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        server_url: Some("http://coordinator.test:8443".to_owned()),
+        ..Config::default()
+    }
+}
+
+impl Coordinator {
+    /// On SQLite.
+    pub(crate) async fn start() -> Self {
+        Self::with(config(), None).await
+    }
+
+    /// On a PostgreSQL of its own.
+    pub(crate) async fn on_postgres() -> Self {
+        Self::with(config(), Some(Postgres::start())).await
+    }
+
+    pub(crate) async fn with(mut config: Config, database: Option<Postgres>) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        if let Some(database) = &database {
+            std::fs::write(root.path().join("database-url"), database.url() + "\n").unwrap();
+            config.database_url_file = Some("database-url".into());
+        }
+        let (address, stop, running) = run(root.path(), &config).await;
+        Self { root, address, config, stop, running, _database: database }
+    }
+
+    /// With a policy under which everyone reaches everyone.
+    pub(crate) async fn open() -> Self {
+        let coordinator = Self::start().await;
+        coordinator.ok(Method::PUT, "/policy", json!({ "policy": OPEN })).await;
+        coordinator
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.stop.cancel();
+        timeout(Duration::from_secs(5), &mut self.running)
+            .await
+            .expect("stops within five seconds")
+            .unwrap();
+        (self.address, self.stop, self.running) = run(self.root.path(), &self.config).await;
+    }
+
+    /// Asks the admin API.
+    pub(crate) async fn admin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, Value) {
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header("host", "maru")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .unwrap();
+        let socket = UnixStream::connect(self.root.path().join("run/maru/coordinator/admin.sock"))
+            .await
+            .unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
+        tokio::spawn(connection);
+        let response = timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    /// Asks the admin API for what must succeed.
+    pub(crate) async fn ok(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.admin(method, path, body).await;
+        assert!(status.is_success(), "{path}: {status} {answer}");
+        answer
+    }
+
+    /// Makes a pre-auth key.
+    pub(crate) async fn key(&self, wanted: Value) -> String {
+        let user = wanted.get("user").and_then(Value::as_str).map(str::to_owned);
+        if let Some(user) = user {
+            // It may be there already.
+            self.admin(Method::POST, "/users", json!({ "name": user })).await;
+        }
+        self.ok(Method::POST, "/keys", wanted).await["key"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn devices(&self) -> Vec<Value> {
+        self.ok(Method::GET, "/devices", Value::Null).await.as_array().unwrap().clone()
+    }
+}
+
+async fn run(root: &Path, config: &Config) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    let stop = CancellationToken::new();
+    let server = Server::start(root, config.clone(), stop.clone()).await.unwrap();
+    let address = server.address();
+    (address, stop, tokio::spawn(server.run()))
+}

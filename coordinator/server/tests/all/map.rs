@@ -1,0 +1,278 @@
+//! What nodes are told of each other.
+
+use std::time::{Duration, Instant};
+
+use control_protocol::map::{Hostinfo, MapRequest, NetInfo};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    device::Device,
+    harness::{Coordinator, config},
+};
+
+async fn reusable(coordinator: &Coordinator) -> String {
+    coordinator.key(json!({ "user": "alice", "pre_approved": true, "reusable": true })).await
+}
+
+async fn id_of(coordinator: &Coordinator, name: &str) -> u64 {
+    coordinator.ok(Method::GET, &format!("/devices/{name}"), Value::Null).await["id"]
+        .as_u64()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_first_response_is_whole_and_what_follows_only_what_changed() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let mut stream = first.stream().await;
+
+    let whole = stream.next().await.unwrap();
+    let node = whole.node.unwrap();
+    assert_eq!(node.name, "first.maru.internal.");
+    assert_eq!((whole.peers.unwrap().len(), whole.domain.as_str()), (0, "maru.internal"));
+    let relay = &whole.derp_map.unwrap().regions[&1].nodes[0];
+    assert!(relay.certificate_pin().unwrap().is_some() && !relay.insecure_for_tests);
+    assert!(whole.dns_config.unwrap().proxied);
+    assert_eq!(whole.user_profiles[0].login_name, "alice");
+
+    let second = Device::new("second").join(&coordinator, &key).await;
+    let held = stream.until(|held| held.peer("second").is_some()).await;
+    assert!(
+        held.last.derp_map.is_none() && held.last.node.is_none(),
+        "only the peer is new: {:?}",
+        held.last
+    );
+    assert_eq!(held.last.peers_changed.len(), 1);
+    drop(second);
+}
+
+#[tokio::test]
+async fn a_map_comes_compressed_or_not_as_asked() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut channel = Device::new("first").join(&coordinator, &key).await;
+
+    let plain = channel.try_stream("").await.unwrap().next().await.unwrap();
+    let zstd = channel.try_stream("zstd").await.unwrap().next().await.unwrap();
+
+    assert_eq!(plain.node.unwrap().id, zstd.node.unwrap().id);
+}
+
+#[tokio::test]
+async fn what_a_node_says_of_itself_reaches_its_peers_and_is_not_echoed() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let mut second = Device::new("second").join(&coordinator, &key).await;
+    let mut stream = first.stream().await;
+    stream.until(|held| held.peer("second").is_some()).await;
+
+    let update = MapRequest {
+        endpoints: vec!["192.0.2.1:41641".parse().unwrap()],
+        hostinfo: Some(Hostinfo {
+            hostname: "renamed".to_owned(),
+            net_info: Some(NetInfo { preferred_derp: 1, ..NetInfo::default() }),
+            ..Hostinfo::default()
+        }),
+        ..second.map_request()
+    };
+    assert_eq!(second.update(update.clone()).await, (hyper::StatusCode::OK, 0), "an empty 200");
+
+    let held = stream
+        .until(|held| held.peer("second").is_some_and(|peer| !peer.endpoints.is_empty()))
+        .await;
+    let peer = held.peer("second").expect("its name does not change");
+    assert_eq!((peer.home_derp, peer.endpoints[0].to_string().as_str()), (1, "192.0.2.1:41641"));
+    assert!(!peer.disco_key.is_zero());
+    assert!(held.last.derp_map.is_none());
+    second.update(update).await;
+    assert!(stream.is_silent().await, "the same update again changes nothing");
+}
+
+#[tokio::test]
+async fn a_streaming_request_changes_nothing() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut channel = Device::new("first").join(&coordinator, &key).await;
+
+    let request = MapRequest {
+        stream: true,
+        endpoints: vec!["192.0.2.1:1".parse().unwrap()],
+        ..channel.map_request()
+    };
+    let response = channel.post("/machine/map", serde_json::to_vec(&request).unwrap().into()).await;
+
+    assert_eq!(response.status(), 200);
+    assert_eq!(coordinator.devices().await[0]["endpoints"], json!([]));
+}
+
+#[tokio::test]
+async fn a_removed_node_is_cut_and_everyone_is_told_within_a_second() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let mut second = Device::new("second").join(&coordinator, &key).await;
+    let (mut watching, mut leaving) = (first.stream().await, second.stream().await);
+    watching.until(|held| held.peer("second").is_some_and(|peer| peer.online == Some(true))).await;
+    leaving.until(|held| held.peer("first").is_some()).await;
+
+    let begun = Instant::now();
+    let id = id_of(&coordinator, "second").await;
+    coordinator.ok(Method::DELETE, "/devices/second", Value::Null).await;
+
+    let removal = loop {
+        let response = watching.next().await.unwrap();
+        if !response.peers_removed.is_empty() {
+            break response;
+        }
+    };
+    assert_eq!(removal.peers_removed, [i64::try_from(id).unwrap()]);
+    let last = loop {
+        let response = leaving.next().await.expect("a last response comes before the end");
+        if response.node.as_ref().is_some_and(|node| node.expired) {
+            break response;
+        }
+    };
+    assert!(
+        !last.peers_removed.is_empty() && last.packet_filters.unwrap()["base"] == Some(Vec::new())
+    );
+    assert_eq!(leaving.next().await, None, "the stream ends");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(second.try_stream("").await.err(), Some(hyper::StatusCode::NOT_FOUND));
+}
+
+#[tokio::test]
+async fn an_expired_node_is_cut_and_everyone_is_told() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let mut second = Device::new("second").join(&coordinator, &key).await;
+    let (mut watching, mut leaving) = (first.stream().await, second.stream().await);
+    watching.until(|held| held.peer("second").is_some_and(|peer| peer.online == Some(true))).await;
+
+    coordinator.ok(Method::POST, "/devices/second/expire", Value::Null).await;
+
+    while watching.next().await.unwrap().peers_removed.is_empty() {}
+    while leaving.next().await.is_some() {}
+    assert_eq!(second.try_stream("").await.err(), Some(hyper::StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn coming_and_going_is_told_once() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let device = Device::new("second");
+    let mut second = device.join(&coordinator, &key).await;
+    let mut watching = first.stream().await;
+    watching.until(|held| held.peer("second").is_some_and(|peer| peer.online == Some(false))).await;
+
+    let stream = second.stream().await;
+    watching.until(|held| held.peer("second").is_some_and(|peer| peer.online == Some(true))).await;
+    let again = second.stream().await;
+    drop(stream);
+    assert!(watching.is_silent().await, "one of two streams still runs");
+    drop((again, second));
+
+    let gone = loop {
+        let response = watching.next().await.unwrap();
+        if let Some(change) = response.peers_changed_patch.first() {
+            break change.clone();
+        }
+    };
+    assert_eq!(gone.online, Some(false));
+    assert!(gone.last_seen.is_some());
+}
+
+#[tokio::test]
+async fn the_policy_decides_who_sees_whom_and_a_change_is_told() {
+    let coordinator = Coordinator::start().await;
+    let key = reusable(&coordinator).await;
+    let home = coordinator.key(json!({ "tags": ["tag:home"], "pre_approved": true })).await;
+    let mut home = Device::new("home").join(&coordinator, &home).await;
+    let mut laptop = Device::new("laptop").join(&coordinator, &key).await;
+    let mut phone = Device::new("phone").join(&coordinator, &key).await;
+    let mut at_home = home.stream().await;
+
+    // The first policy: members reach tag:home on three ports, nothing else.
+    let held = at_home.until(|held| held.peers.len() == 2).await;
+    let rules = held.last.packet_filters.as_ref().unwrap()["base"].as_ref().unwrap();
+    let mut ports: Vec<u16> =
+        rules.iter().flat_map(|rule| &rule.dst_ports).map(|port| port.ports.first).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports, [80, 443, 18789]);
+    let mut on_laptop = laptop.stream().await;
+    let whole = on_laptop.next().await.unwrap();
+    let names: Vec<_> = whole.peers.unwrap().into_iter().map(|peer| peer.name).collect();
+    assert_eq!(names, ["home.maru.internal."], "the laptop does not see the phone");
+    assert_eq!(
+        whole.packet_filters.unwrap()["base"],
+        Some(Vec::new()),
+        "and nobody reaches the laptop"
+    );
+    assert_eq!(phone.stream().await.next().await.unwrap().peers.unwrap().len(), 1);
+
+    coordinator.ok(Method::PUT, "/policy", json!({ "policy": "{ \"acls\": [] }" })).await;
+
+    let closed = loop {
+        let response = at_home.next().await.unwrap();
+        if response.packet_filters.is_some() {
+            break response;
+        }
+    };
+    assert_eq!(closed.packet_filters.unwrap()["base"], Some(Vec::new()));
+    assert_eq!(closed.peers_removed.len(), 2);
+}
+
+#[tokio::test]
+async fn names_and_capabilities_reach_those_who_see_the_node() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let home = coordinator.key(json!({ "tags": ["tag:home"], "pre_approved": true })).await;
+    let _home = Device::new("home").join(&coordinator, &home).await;
+    let mut laptop = Device::new("laptop").join(&coordinator, &key).await;
+    let mut stream = laptop.stream().await;
+    stream.until(|held| held.peer("home").is_some()).await;
+    let id = id_of(&coordinator, "home").await;
+
+    let capabilities = json!({ "maru/gateway-identity": ["c29tZSBrZXk"] });
+    coordinator.ok(Method::PUT, &format!("/devices/{id}/capabilities"), capabilities.clone()).await;
+    let held = stream.until(|held| held.peer("home").is_some()).await;
+    assert_eq!(json!(held.peer("home").unwrap().cap_map), capabilities);
+
+    coordinator.ok(Method::PUT, "/records/chat", json!({ "device": id })).await;
+    let dns = stream.next().await.unwrap().dns_config.unwrap();
+    assert_eq!(
+        (dns.extra_records[0].name.as_str(), dns.extra_records[0].value.as_str()),
+        ("chat.maru.internal", "100.64.0.1")
+    );
+
+    coordinator.ok(Method::POST, "/devices/home/rename", json!({ "name": "hall" })).await;
+    let held = stream.until(|held| held.peer("hall").is_some()).await;
+    assert_eq!(
+        held.peer("hall").unwrap().addresses[0].to_string(),
+        "100.64.0.1/32",
+        "the address stays"
+    );
+}
+
+#[tokio::test]
+async fn a_derp_map_of_a_file_is_served_as_it_stands() {
+    let given = json!({ "Regions": { "7": { "RegionID": 7, "RegionCode": "lab", "RegionName": "Lab", "Nodes": [{
+        "Name": "7a", "RegionID": 7, "HostName": "10.1.1.1", "IPv4": "10.1.1.1", "DERPPort": 8444, "STUNPort": 3478,
+        "CertName": format!("sha256-raw:{}", "ab".repeat(32)), "InsecureForTests": true }] } } });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), given.to_string()).unwrap();
+    let config =
+        coordinator::config::Config { derp_map_file: Some(file.path().to_owned()), ..config() };
+    let coordinator = Coordinator::with(config, None).await;
+    let key = reusable(&coordinator).await;
+
+    let mut channel = Device::new("first").join(&coordinator, &key).await;
+    let map = channel.stream().await.next().await.unwrap().derp_map.unwrap();
+
+    assert_eq!(serde_json::to_value(map).unwrap(), given);
+}

@@ -1,0 +1,262 @@
+//! The relay process.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use control_protocol::key::{NodePrivate, NodePublic};
+use coordinator::{
+    config::{Config, RelayConfig},
+    relay::Relay,
+};
+use derp::{
+    ClientInfo,
+    client::{Handshake, Step},
+    frame::{Decoder, Frame, GoneReason},
+    stun,
+};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Coordinator, PATIENCE};
+
+struct Running {
+    derp: SocketAddr,
+    stun: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn start(root: &std::path::Path) -> Running {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let relay =
+        RelayConfig { listen: any, stun_listen: any, host: Some("coordinator.test".to_owned()) };
+    let stop = CancellationToken::new();
+    let relay =
+        Relay::start(root, &Config { relay, ..Config::default() }, stop.clone()).await.unwrap();
+    let (derp, stun) = relay.addresses().unwrap();
+    tokio::spawn(relay.run());
+    Running { derp, stun, stop }
+}
+
+/// Takes any certificate, and remembers nothing: the pin is compared by the test.
+#[derive(Debug)]
+struct Anything;
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+async fn tls(address: SocketAddr) -> TlsStream<TcpStream> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anything))
+        .with_no_client_auth();
+    let name = ServerName::try_from("coordinator.test").unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+/// A client of the relay.
+struct Client {
+    io: TlsStream<TcpStream>,
+    decoder: Decoder,
+    key: NodePublic,
+}
+
+impl Client {
+    async fn connect(address: SocketAddr, private: NodePrivate, is_fast: bool) -> Self {
+        let mut io = tls(address).await;
+        let fast = if is_fast { "Derp-Fast-Start: 1\r\n" } else { "" };
+        let request = format!(
+            "GET /derp HTTP/1.1\r\nHost: a\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n{fast}\r\n"
+        );
+        io.write_all(request.as_bytes()).await.unwrap();
+        if !is_fast {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(io.read_u8().await.unwrap());
+            }
+            assert!(head.starts_with(b"HTTP/1.1 101 "));
+        }
+        let key = private.public();
+        let mut client = Self { io, decoder: Decoder::new(), key };
+        let mut handshake = Handshake::new(private, ClientInfo::default());
+        loop {
+            client.fill().await;
+            let frame = client.decoder.poll_frame().unwrap().unwrap();
+            match handshake.handle_frame(&frame, [7; 24]).unwrap() {
+                Step::Send(bytes) => client.io.write_all(&bytes).await.unwrap(),
+                Step::Wait => {}
+                Step::Done { .. } => return client,
+            }
+        }
+    }
+
+    /// Reads until a whole frame is there.
+    async fn fill(&mut self) {
+        let mut header = [0; 5];
+        timeout(PATIENCE, self.io.read_exact(&mut header)).await.unwrap().unwrap();
+        let len = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
+        let mut body = vec![0; usize::try_from(len).unwrap()];
+        self.io.read_exact(&mut body).await.unwrap();
+        self.decoder.handle_bytes(&header);
+        self.decoder.handle_bytes(&body);
+    }
+
+    async fn send(&mut self, frame: &Frame<'_>) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes).unwrap();
+        self.io.write_all(&bytes).await.unwrap();
+    }
+
+    async fn expect(&mut self, expected: &Frame<'_>) {
+        self.fill().await;
+        assert_eq!(self.decoder.poll_frame().unwrap().as_ref(), Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn two_clients_talk_and_each_learns_when_the_other_leaves() {
+    let root = tempfile::tempdir().unwrap();
+    let relay = start(root.path()).await;
+    let mut a = Client::connect(relay.derp, NodePrivate::generate().unwrap(), false).await;
+    let mut b = Client::connect(relay.derp, NodePrivate::generate().unwrap(), true).await;
+    let (from, to) = (a.key, b.key);
+
+    let packet = vec![0x5a; 1400];
+    a.send(&Frame::SendPacket { to, packet: &packet }).await;
+    b.expect(&Frame::RecvPacket { from, packet: &packet }).await;
+    b.send(&Frame::SendPacket { to: from, packet: b"back" }).await;
+    a.expect(&Frame::RecvPacket { from: to, packet: b"back" }).await;
+    a.send(&Frame::Ping { data: *b"12345678" }).await;
+    a.expect(&Frame::Pong { data: *b"12345678" }).await;
+
+    drop(b);
+    a.expect(&Frame::PeerGone { peer: to, reason: GoneReason::Disconnected }).await;
+    a.send(&Frame::SendPacket { to, packet: b"x" }).await;
+    a.expect(&Frame::PeerGone { peer: to, reason: GoneReason::NotHere }).await;
+}
+
+#[tokio::test]
+async fn a_client_without_the_key_that_it_names_is_not_let_in() {
+    let root = tempfile::tempdir().unwrap();
+    let relay = start(root.path()).await;
+    let mut io = tls(relay.derp).await;
+    io.write_all(b"GET /derp HTTP/1.1\r\nUpgrade: DERP\r\nDerp-Fast-Start: 1\r\n\r\n")
+        .await
+        .unwrap();
+    let key = NodePrivate::generate().unwrap().public();
+    let mut forged = Vec::new();
+    Frame::ClientInfo { key, sealed: &[0; 80] }.encode(&mut forged).unwrap();
+    io.write_all(&forged).await.unwrap();
+
+    let mut rest = Vec::new();
+    let _ = timeout(PATIENCE, io.read_to_end(&mut rest)).await.unwrap();
+
+    assert_eq!(rest.len(), 5 + 8 + 32, "the relay's key, and then the end");
+}
+
+#[tokio::test]
+async fn two_measurements_go_over_one_connection() {
+    let root = tempfile::tempdir().unwrap();
+    let relay = start(root.path()).await;
+    let mut io = tls(relay.derp).await;
+
+    for _ in 0..2 {
+        io.write_all(b"GET /derp/latency-check HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(timeout(PATIENCE, io.read_u8()).await.unwrap().unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 200 OK"));
+    }
+}
+
+#[tokio::test]
+async fn stun_tells_a_node_its_address_and_answers_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let relay = start(root.path()).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut buffer = [0; 1500];
+
+    socket.send_to(b"not stun at all, but twenty bytes", relay.stun).await.unwrap();
+    assert!(timeout(Duration::from_millis(200), socket.recv_from(&mut buffer)).await.is_err());
+    socket.send_to(&stun::request([3; 12]), relay.stun).await.unwrap();
+    let (len, _) = timeout(PATIENCE, socket.recv_from(&mut buffer)).await.unwrap().unwrap();
+
+    assert_eq!(
+        stun::parse_response(&buffer[..len]).unwrap(),
+        ([3; 12], socket.local_addr().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn the_coordinator_tells_nodes_the_pin_of_the_certificate_that_the_relay_shows() {
+    let coordinator = Coordinator::start().await;
+    let relay = start(coordinator.root.path()).await;
+    let key =
+        coordinator.key(serde_json::json!({ "tags": ["tag:home"], "pre_approved": true })).await;
+    let mut channel = crate::device::Device::new("home").join(&coordinator, &key).await;
+
+    let map = channel.stream().await.next().await.unwrap().derp_map.unwrap();
+
+    let io = tls(relay.derp).await;
+    let shown = io.get_ref().1.peer_certificates().unwrap()[0].clone();
+    let pin: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&shown).into();
+    let node = &map.regions[&1].nodes[0];
+    assert_eq!(node.certificate_pin(), Some(Some(pin)));
+    assert_eq!(
+        (node.host_name.as_str(), node.derp_port, node.stun_port),
+        ("coordinator.test", 8444, 3478)
+    );
+}
