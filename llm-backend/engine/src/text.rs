@@ -33,9 +33,9 @@ impl Text {
         }
         self.bytes.extend_from_slice(piece);
         self.complete();
-        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop)).min() {
+        if let Some(start) = first_stop(&self.held, &self.stops) {
             self.stopped = true;
-            self.held.truncate(at);
+            self.held.truncate(start);
             return mem::take(&mut self.held);
         }
         let undecided = self.held.split_off(self.undecided());
@@ -87,6 +87,13 @@ impl Text {
     }
 }
 
+/// Where the stop text begins that is complete first; of several that end together, the longest.
+fn first_stop(text: &str, stops: &[String]) -> Option<usize> {
+    let found =
+        stops.iter().filter_map(|stop| text.find(stop).map(|start| (start + stop.len(), start)));
+    found.min().map(|(_, start)| start)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -106,9 +113,15 @@ mod tests {
             _ => all,
         };
         let text = String::from_utf8_lossy(complete).into_owned();
-        let end =
-            stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop)).min();
-        text[..end.unwrap_or(text.len())].to_owned()
+        // Character by character, as a reader who waits for a stop text would.
+        for (at, character) in text.char_indices() {
+            let read = &text[..at + character.len_utf8()];
+            let met = stops.iter().filter(|stop| !stop.is_empty() && read.ends_with(stop.as_str()));
+            if let Some(longest) = met.map(String::len).max() {
+                return read[..read.len() - longest].to_owned();
+            }
+        }
+        text
     }
 
     fn deltas(pieces: &[Vec<u8>], stops: &[String]) -> (Vec<String>, bool) {

@@ -42,21 +42,19 @@ pub(super) struct Slot {
 }
 
 /// What a slot does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Next {
     /// It goes on.
     Continue,
-    /// It is over; the client has been told.
-    Ended,
+    /// It is over; the client is to be told when the slot is free.
+    Ended(Ending),
 }
 
 impl Slot {
-    /// Starts on a request and tells the client.
+    /// Starts on a request.
     pub(super) fn start(job: Job, model: &Model, now: Instant) -> Self {
         let Job { task, request, events } = job;
         let n_prompt = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
-        // The channel is empty; a client that has left is seen at the next step.
-        let _ = events.try_send(Event::Started);
         Self {
             task,
             sampler: request.sampling.chain(model),
@@ -144,9 +142,9 @@ impl Slot {
         Next::Continue
     }
 
-    /// Tells the client that the engine failed.
-    pub(super) fn fail(&mut self) {
-        let _ = self.events.try_send(Event::Failed);
+    /// Tells the client. There is room: a slot without is not fed. If the client has left, nobody needs it.
+    pub(super) fn tell(&self, event: Event) {
+        let _ = self.events.try_send(event);
     }
 
     fn end(&mut self, reason: FinishReason, now: Instant) -> Next {
@@ -159,14 +157,12 @@ impl Slot {
             reading: first - self.started,
             generating: now - first,
         };
-        // There is room: a slot without is not fed. If the client has left, nobody needs it.
-        let _ = self.events.try_send(Event::Ended(ending));
-        Next::Ended
+        Next::Ended(ending)
     }
 
-    fn send(&mut self, text: String) {
+    fn send(&self, text: String) {
         if !text.is_empty() {
-            let _ = self.events.try_send(Event::Text(text));
+            self.tell(Event::Text(text));
         }
     }
 }

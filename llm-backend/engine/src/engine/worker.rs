@@ -14,7 +14,7 @@ use llama_cpp_2::{
 };
 
 use super::{
-    Engine, Gauge, Plan,
+    Engine, Event, Gauge, Plan,
     model::{self, Model},
     slot::{Next, Slot},
 };
@@ -24,7 +24,7 @@ use crate::Error;
 const BATCH: u32 = 256;
 /// How long a batch may take: a prompt is read in pieces that small, so that other replies go on meanwhile, and a
 /// client that leaves is noticed in time.
-const STEP: Duration = Duration::from_millis(200);
+const STEP: Duration = Duration::from_millis(100);
 /// How long a client may take nothing before its slot is given to somebody else.
 const STALL_MAX: Duration = Duration::from_secs(60);
 /// Pause when every client is slow.
@@ -148,6 +148,8 @@ impl<'a> Worker<'a> {
             gauge.is_processing.store(true, Relaxed);
             self.slots[id] = Some(slot);
             self.note(id);
+            // Only now, so that whoever knows of it finds the slot busy.
+            self.tell(id, Event::Started);
         }
     }
 
@@ -217,10 +219,7 @@ impl<'a> Worker<'a> {
             self.context.kv_cache_seq_add(sequence, Some(dropped), None, -(dropped.cast_signed()));
         match (removed, moved) {
             (Ok(true), Ok(())) => slot.shifted(dropped),
-            _ => {
-                slot.fail();
-                self.release(id);
-            }
+            _ => self.end(id, Event::Failed),
         }
     }
 
@@ -231,22 +230,26 @@ impl<'a> Worker<'a> {
         let token = slot.sampler.sample(&self.context, output);
         let next = slot.handle_token(token, self.model, Instant::now());
         self.note(id);
-        if next == Next::Ended {
-            self.release(id);
+        if let Next::Ended(ending) = next {
+            self.end(id, Event::Ended(ending));
+        }
+    }
+
+    /// Frees a slot and then tells its client, so that whoever has been told finds the slot idle.
+    fn end(&mut self, id: usize, event: Event) {
+        if let Some(slot) = self.release(id) {
+            slot.tell(event);
         }
     }
 
     /// Ends what a slot does and forgets its conversation.
-    fn release(&mut self, id: usize) {
+    fn release(&mut self, id: usize) -> Option<Slot> {
         let sequence = sequence(id).cast_unsigned();
         if !matches!(self.context.clear_kv_cache_seq(Some(sequence), None, None), Ok(true)) {
             tracing::error!(slot = id, "llama.cpp did not clear the slot");
         }
-        self.slots[id] = None;
-        if self.slots.iter().all(Option::is_none) {
-            self.wipe();
-        }
         self.gauge(id).is_processing.store(false, Relaxed);
+        self.slots[id].take()
     }
 
     /// Overwrites the memory of ended conversations; [`Self::release`] only unlinks it, for others may be there too.
@@ -260,10 +263,13 @@ impl<'a> Worker<'a> {
     /// Gives up every reply under way.
     fn fail(&mut self) {
         for id in 0..self.slots.len() {
-            if let Some(slot) = &mut self.slots[id] {
-                slot.fail();
-                self.release(id);
-            }
+            self.end(id, Event::Failed);
+        }
+    }
+
+    fn tell(&self, id: usize, event: Event) {
+        if let Some(slot) = &self.slots[id] {
+            slot.tell(event);
         }
     }
 
@@ -349,7 +355,7 @@ mod tests {
             let tokens = pace.tokens();
             pace.learn(tokens, Duration::from_millis(100) * u32::try_from(tokens).unwrap());
         }
-        assert_eq!(pace.tokens(), 2, "a tenth of a second each");
+        assert_eq!(pace.tokens(), 1, "a tenth of a second each");
 
         for _ in 0..20 {
             let tokens = pace.tokens();
