@@ -18,9 +18,12 @@ pub(crate) fn everything() -> Result<PathBuf> {
 }
 
 /// Builds all binaries as they are shipped: release, static.
+///
+/// The tests are built with them: a build without them would choose other features of the crates
+/// that they share, so that the next `cargo xtask test` compiled everything again.
 pub(crate) fn binaries() -> Result<()> {
     let step = Step::new("building Maru (the first time takes many minutes)");
-    cargo(&["build", "--release", "--workspace", "--bins", "--exclude", "xtask"], &step)?;
+    cargo(&["build", "--release", "--workspace", "--all-targets"], &step)?;
     step.done("binaries built");
     Ok(())
 }

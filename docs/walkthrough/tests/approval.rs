@@ -14,7 +14,8 @@ use lab::Scene;
 #[ignore = "needs: root, podman, model"]
 fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
     let mut scene = Scene::start().unwrap();
-    let stranger = scene.stranger("stranger").unwrap().seat;
+    let device = scene.stranger("stranger").unwrap();
+    let stranger = &device.seat;
     stranger.ask_to_join(&scene.home, "mallory").unwrap();
     stranger
         .wait_until(&["status", "-o", "json"], Duration::from_secs(30), |text| {

@@ -44,7 +44,8 @@ fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
     let mut scene = Scene::start().unwrap();
     let router = scene.household.router.clone();
     let on_router = capture(&router, "home0");
-    let laptop = scene.member("laptop", "alice").unwrap().seat;
+    let device = scene.member("laptop", "alice").unwrap();
+    let laptop = &device.seat;
     let tun = laptop.machine.sh("ip -o link | grep -o 'maru[0-9a-f]*' | head -1").unwrap();
     let tun = tun.trim().to_owned();
     let on_tun = capture(&laptop.machine, &tun);
@@ -77,7 +78,7 @@ fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
     let tun_file = laptop.machine.path(&format!("/run/{tun}.pcap"));
 
     assert!(holds(&tun_file, PLAIN), "the search finds what is readable inside the tunnel");
-    assert!(holds(&tun_file, reply));
+    assert!(holds(&tun_file, reply), "the reply {reply:?} is readable inside the tunnel");
     assert!(!holds(&tun_file, SEALED), "a sealed prompt is not readable inside the tunnel");
     for secret in [PLAIN, reply, SEALED] {
         assert!(!holds(&router_file, secret), "the router saw {secret:?}");

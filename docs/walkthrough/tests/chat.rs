@@ -16,7 +16,8 @@ use lab::{Scene, http};
 #[ignore = "needs: root, podman, model"]
 fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_leaves() {
     let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap().seat;
+    let device = scene.member("laptop", "alice").unwrap();
+    let laptop = &device.seat;
     assert_eq!(scene.busy_slots("inference").unwrap(), 0);
 
     // The client goes: so does the generation.
@@ -47,7 +48,8 @@ fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_lea
 #[ignore = "needs: root, podman, model"]
 fn every_way_to_ask_is_answered() {
     let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap().seat;
+    let device = scene.member("laptop", "alice").unwrap();
+    let laptop = &device.seat;
 
     for suite in ["x-wing", "x25519"] {
         let said = laptop

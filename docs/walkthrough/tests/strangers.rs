@@ -18,7 +18,8 @@ const ASK: &str =
 #[ignore = "needs: root, podman, model"]
 fn a_website_open_on_a_members_laptop_speaks_for_nobody() {
     let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap().seat;
+    let device = scene.member("laptop", "alice").unwrap();
+    let laptop = &device.seat;
     let (chat, own) = ("chat.maru.internal", "chat.maru.internal:18789");
     let doors = [
         (18789, own, "/v1/chat/completions"),
@@ -56,7 +57,8 @@ fn a_website_open_on_a_members_laptop_speaks_for_nobody() {
 #[ignore = "needs: root, podman, model"]
 fn a_process_at_home_and_a_packet_from_the_lan_do_not_pass_as_members() {
     let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap().seat;
+    let device = scene.member("laptop", "alice").unwrap();
+    let laptop = &device.seat;
     let address = |status: serde_json::Value| -> IpAddr {
         status["node"]["addresses"][0].as_str().unwrap().parse().unwrap()
     };

@@ -9,7 +9,7 @@ use futures_util::TryStreamExt as _;
 use node_agent_core::names::{MESH_V4, MESH_V6, is_mesh};
 use rtnetlink::{
     Handle, LinkUnspec, RouteMessageBuilder,
-    packet_route::address::{AddressAttribute, AddressMessage, AddressScope},
+    packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope},
 };
 
 /// `EEXIST`, as netlink reports it.
@@ -100,7 +100,9 @@ impl Link {
     }
 
     async fn add(&self, address: IpAddr) -> Result<(), LinkError> {
-        let request = self.handle.address().add(self.index, address, host_prefix(address));
+        let mut request = self.handle.address().add(self.index, address, host_prefix(address));
+        // Nobody else can have it; until duplicates are looked for, nothing could be bound to it.
+        request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         match request.execute().await {
             Err(error) if !is_exists(&error) => Err(LinkError::Refused {
                 what: format!("add the address {address}"),
@@ -124,11 +126,16 @@ impl Link {
 
     /// Routes of the whole mesh: a packet for a node that is not there leaves by no other way.
     async fn add_routes(&self, own: &[IpAddr]) -> Result<(), LinkError> {
-        let v4 = own.iter().any(|address| address.is_ipv4() && is_mesh(*address));
+        let v4 = own.iter().find_map(|address| match address {
+            IpAddr::V4(address) if is_mesh((*address).into()) => Some(*address),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        });
         let v6 = own.iter().any(|address| address.is_ipv6() && is_mesh(*address));
         let mut routes = Vec::new();
-        if v4 {
+        if let Some(source) = v4 {
+            // Named, because the resolver's address is on the same interface and peers drop it.
             let route = RouteMessageBuilder::<Ipv4Addr>::new()
+                .pref_source(source)
                 .destination_prefix(MESH_V4.network(), MESH_V4.prefix_len())
                 .output_interface(self.index);
             routes.push(("100.64.0.0/10", route.build()));
@@ -140,11 +147,8 @@ impl Link {
             routes.push(("fd7a:115c:a1e0::/48", route.build()));
         }
         for (net, route) in routes {
-            match self.handle.route().add(route).execute().await {
+            match self.handle.route().add(route).replace().execute().await {
                 Ok(()) => {}
-                Err(error) if is_exists(&error) => {
-                    tracing::debug!(net, "the route is there");
-                }
                 Err(error) if net.contains(':') => {
                     tracing::warn!(net, error = &error as &dyn std::error::Error, "no IPv6 route");
                 }
