@@ -87,7 +87,7 @@ impl Agent {
     #[must_use]
     pub fn new(config: Config, paths: Paths, state: State, netmap: Netmap) -> Self {
         let progress = match &state.membership {
-            Some(membership) => Progress::member(membership.registered),
+            Some(membership) => Progress::member(membership.registered && netmap.node.is_some()),
             None => Progress::needs_join(None),
         };
         Self {

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
     sync::Arc,
+    time::SystemTime,
 };
 
 use axum::{
@@ -29,8 +30,8 @@ mod status;
 /// What the local API asks of the agent.
 #[derive(Debug)]
 pub enum Command {
-    /// Join that network.
-    Join(Box<Membership>),
+    /// Join that network; the sender is dropped when that has begun.
+    Join(Box<Membership>, oneshot::Sender<()>),
     /// Leave the network; the sender is dropped when that is done.
     Leave(oneshot::Sender<()>),
 }
@@ -105,8 +106,10 @@ async fn join(
     caller.must_be_root()?;
     let Json(join) = body.map_err(Refused::Request)?;
     let membership = membership(&api.agent, join)?;
-    let command = Command::Join(Box::new(membership));
+    let (done, begun) = oneshot::channel();
+    let command = Command::Join(Box::new(membership), done);
     api.commands.send(command).await.map_err(|_| Refused::Stopping)?;
+    let _ = begun.await;
     Ok((StatusCode::ACCEPTED, Json(status::of(&api.agent))))
 }
 
@@ -125,7 +128,9 @@ async fn leave(
 fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
     let invitation =
         Invitation::parse(&join.url).map_err(|error| Refused::Invitation(error.to_string()))?;
-    if let Some(current) = agent.membership().filter(|membership| membership.registered) {
+    let expired = agent.netmap.borrow().is_expired(SystemTime::now());
+    let current = agent.membership().filter(|membership| membership.registered && !expired);
+    if let Some(current) = current {
         let other = invitation.noise_key.is_some_and(|key| current.noise_key != Some(key));
         return Err(Refused::Joined(if other {
             format!(

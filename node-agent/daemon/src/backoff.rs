@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Wait after the first failure; doubles with each further one.
 const MIN: Duration = Duration::from_secs(1);
 /// Longest wait.
-const MAX: Duration = Duration::from_secs(30);
+const MAX: Duration = Duration::from_secs(15);
 
 /// Counts failures.
 #[derive(Debug, Default)]

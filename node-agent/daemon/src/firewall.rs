@@ -8,6 +8,7 @@ use std::{
     io::{self, Write as _},
     net::IpAddr,
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use node_agent_core::names::{RESOLVER, is_mesh};
@@ -39,6 +40,8 @@ pub enum FirewallError {
 pub struct Firewall {
     table: String,
     interface: String,
+    /// The addresses that the table is for.
+    own: Mutex<Vec<IpAddr>>,
 }
 
 impl Drop for Firewall {
@@ -58,16 +61,22 @@ impl Firewall {
     /// See [`FirewallError`]; nothing is changed then.
     pub fn install(table: &str, interface: &str) -> Result<Self, FirewallError> {
         run(table, &ruleset(table, interface, &[]))?;
-        Ok(Self { table: table.to_owned(), interface: interface.to_owned() })
+        Ok(Self { table: table.to_owned(), interface: interface.to_owned(), own: Mutex::default() })
     }
 
-    /// Replaces the table for these mesh addresses of this node, in one transaction.
+    /// Replaces the table for these mesh addresses of this node, in one transaction, if they are others
+    /// than before.
     ///
     /// # Errors
     ///
     /// See [`FirewallError`]; the table is as before then.
     pub fn set_addresses(&self, own: &[IpAddr]) -> Result<(), FirewallError> {
-        run(&self.table, &ruleset(&self.table, &self.interface, own))
+        let mut current = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current != own {
+            run(&self.table, &ruleset(&self.table, &self.interface, own))?;
+            *current = own.to_vec();
+        }
+        Ok(())
     }
 }
 

@@ -44,6 +44,8 @@ use tunnel::{Tunnel, TunnelError};
 
 /// How long logging out may hold up leaving.
 const LOGOUT: Duration = Duration::from_secs(5);
+/// How long after a failure of the control client it is started again.
+const CONTROL_AGAIN: Duration = Duration::from_secs(5);
 /// How long changes of the map are collected before they are written.
 const STORE_AFTER: Duration = Duration::from_millis(500);
 
@@ -127,7 +129,8 @@ struct Life {
 enum Event {
     Stop,
     Command(Option<Command>),
-    Control(Ended),
+    /// The control client ended; `None` if it failed in a way that nobody foresaw.
+    Control(Option<Ended>),
 }
 
 impl Life {
@@ -147,11 +150,12 @@ impl Life {
                     tunnel.stop().await;
                     return Ok(());
                 }
-                Event::Command(Some(Command::Join(membership))) => {
+                Event::Command(Some(Command::Join(membership, done))) => {
                     cancel(control).await;
                     self.agent.change_state(|state| state.membership = Some(*membership));
                     self.agent.progress.send_replace(Progress::member(false));
                     control = self.control();
+                    drop(done);
                 }
                 Event::Command(Some(Command::Leave(done))) => {
                     cancel(control).await;
@@ -160,20 +164,22 @@ impl Life {
                     control = None;
                     drop(done);
                 }
-                Event::Control(Ended::Refused(reason)) => {
+                Event::Control(Some(Ended::Refused(reason))) => {
                     tracing::warn!(%reason, "not a node of this network");
                     self.agent.clear_netmap();
                     self.agent.change_state(|state| state.membership = None);
                     self.agent.progress.send_replace(Progress::needs_join(Some(reason)));
                     control = None;
                 }
-                Event::Control(Ended::KeyExpired) => {
+                Event::Control(Some(Ended::KeyExpired)) => {
                     tracing::warn!("the node key has ended: registering another");
                     self.agent.rotate_node_key()?;
                     self.agent.clear_netmap();
+                    self.agent.progress.send_replace(Progress::member(false));
                     tunnel = self.restart(tunnel).await?;
                     control = self.control();
                 }
+                Event::Control(None) => control = self.control(),
             }
         }
     }
@@ -202,13 +208,15 @@ impl Life {
     }
 }
 
-async fn ended(control: &mut Option<JoinHandle<Ended>>) -> Ended {
+/// Waits for the control client's end. The tunnel outlives even a panic of it.
+async fn ended(control: &mut Option<JoinHandle<Ended>>) -> Option<Ended> {
     match control {
         Some(task) => match task.await {
-            Ok(ended) => ended,
+            Ok(ended) => Some(ended),
             Err(error) => {
-                tracing::error!(%error, "the control client failed");
-                std::process::abort()
+                tracing::error!(%error, "the control client failed; starting it again");
+                tokio::time::sleep(CONTROL_AGAIN).await;
+                None
             }
         },
         None => std::future::pending().await,

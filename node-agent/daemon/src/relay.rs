@@ -120,9 +120,7 @@ impl Relays {
         let home = current.filter(|id| regions.known.contains_key(id));
         match home.or_else(|| first(&regions.known)) {
             Some(id) => self.inner.make_home(regions, id),
-            None => {
-                self.inner.home.send_replace(None);
-            }
+            None => self.inner.no_home(),
         }
     }
 
@@ -132,7 +130,7 @@ impl Relays {
             regions.known.clear();
             regions.open.drain().for_each(|(_, open)| open.task.abort());
         }
-        self.inner.home.send_replace(None);
+        self.inner.no_home();
     }
 
     /// Takes where the peers wait.
@@ -158,6 +156,10 @@ impl Relays {
 impl Inner {
     fn home_region(&self) -> Option<RegionId> {
         self.home.borrow().as_ref().map(|home| home.region)
+    }
+
+    fn no_home(&self) {
+        self.home.send_if_modified(|home| home.take().is_some());
     }
 
     fn make_home(self: &Arc<Self>, regions: &mut Regions, id: RegionId) {

@@ -107,16 +107,7 @@ pub async fn run(agent: Arc<Agent>, mut world: watch::Receiver<Arc<World>>) {
 
 /// Accepts on one address. Ends with all its connections when it is aborted.
 async fn listen(address: SocketAddr, door: Door) {
-    let listener = loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => break listener,
-            Err(error) => tracing::warn!(
-                %address, service = %door.name, %error,
-                "cannot offer the service (does another program listen on this port on all addresses?)"
-            ),
-        }
-        tokio::time::sleep(BIND_AGAIN).await;
-    };
+    let listener = bind(address, &door.name).await;
     tracing::info!(%address, service = %door.name, "service offered");
     let limit = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -136,6 +127,23 @@ async fn listen(address: SocketAddr, door: Door) {
             door.serve(stream, source, address).await;
             drop(permit);
         });
+    }
+}
+
+/// Binds as soon as that is possible; says once that it is not.
+async fn bind(address: SocketAddr, service: &str) -> TcpListener {
+    let mut said = false;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) if !said => tracing::warn!(
+                %address, service, %error,
+                "cannot offer the service (does another program listen on this port on all addresses?)"
+            ),
+            Err(_) => {}
+        }
+        said = true;
+        tokio::time::sleep(BIND_AGAIN).await;
     }
 }
 

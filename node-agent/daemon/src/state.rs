@@ -206,6 +206,9 @@ fn store<T: Serialize>(path: &Path, value: &T) -> Result<(), StateError> {
 /// old or the new one, whole.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
+    if let Some(above) = dir.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+    }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let temporary = path.with_extension("new");
     // A leftover of a crash may have another mode.
@@ -239,6 +242,7 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&paths.state()), 0o600);
         assert_eq!(mode(&paths.state_dir()), 0o700);
+        assert_eq!(mode(paths.state_dir().parent().unwrap()), 0o755, "others have state there");
     }
 
     #[test]

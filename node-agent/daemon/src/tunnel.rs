@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use node_agent_core::{
     filter::PacketFilter,
     names::{RESOLVER, Zone},
-    netmap::Netmap,
+    netmap::{Netmap, TunnelPeer},
 };
 use tokio::{
     runtime::Handle,
@@ -95,7 +95,7 @@ pub struct Tunnel {
 struct Parts {
     agent: Arc<Agent>,
     resolv_conf: Option<ResolvConf>,
-    firewall: Arc<Firewall>,
+    firewall: Firewall,
     relays: Arc<Relays>,
     link: Arc<Link>,
     device: Arc<Device>,
@@ -123,7 +123,7 @@ impl Tunnel {
             private_key: *agent.private_key().as_bytes(),
         };
         let device = Arc::new(Device::start(config, Arc::clone(&bridge) as Arc<dyn Host>)?);
-        let firewall = Arc::new(Firewall::install(table, interface)?);
+        let firewall = Firewall::install(table, interface)?;
         let link = Arc::new(Link::up(interface, MTU).await?);
         let resolv_conf =
             ResolvConf::open(Path::new(RESOLV_CONF), &agent.paths.resolv_conf_backup())
@@ -175,13 +175,12 @@ impl Tunnel {
     pub async fn follow(&self) {
         let Some(parts) = &self.parts else { return };
         let mut maps = parts.agent.netmap.subscribe();
-        let mut tend = tokio::time::interval(TEND);
         loop {
             let netmap = Arc::clone(&maps.borrow_and_update());
             parts.apply(&netmap).await;
             tokio::select! {
                 _ = maps.changed() => {}
-                _ = tend.tick() => {}
+                () = tokio::time::sleep(TEND) => {}
             }
         }
     }
@@ -197,39 +196,21 @@ impl Tunnel {
 
 impl Parts {
     /// Puts a map in force. What fails is logged; the rest holds all the same.
+    ///
+    /// First what closes, then what opens: filter and firewall before addresses, addresses before
+    /// services, peers last.
     async fn apply(&self, netmap: &Arc<Netmap>) {
         let own = netmap.addresses();
         let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
         let filter = Arc::new(PacketFilter::compile(&netmap.rules(), &nets));
         let peers = netmap.tunnel_peers();
-        // First what closes, then what opens.
         self.device.set_filter(Arc::clone(&filter));
-        let current = self.world.borrow().clone();
-        if *current.netmap != **netmap || *current.filter != *filter {
-            let world = World { netmap: Arc::clone(netmap), filter };
-            self.world.send_replace(Arc::new(world));
-            self.zone.send_replace(Arc::new(netmap.zone()));
-        }
-        let firewall = Arc::clone(&self.firewall);
-        let guarded = tokio::task::block_in_place(|| firewall.set_addresses(&own));
-        if let Err(error) = guarded {
+        if let Err(error) = tokio::task::block_in_place(|| self.firewall.set_addresses(&own)) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the firewall is not up to date"
             );
         }
-        self.relays.set_peers(&peers);
-        self.relays.set_map(&netmap.relays);
-        self.device.set_peers(
-            peers
-                .into_iter()
-                .map(|peer| Peer {
-                    public_key: *peer.key.as_bytes(),
-                    allowed_ips: peer.allowed_ips,
-                    candidates: peer.endpoints,
-                })
-                .collect(),
-        );
         let mut addresses = own;
         addresses.push(RESOLVER.into());
         if let Err(error) = self.link.set_addresses(&addresses).await {
@@ -238,6 +219,15 @@ impl Parts {
                 "the interface is not up to date"
             );
         }
+        let current = self.world.borrow().clone();
+        if *current.netmap != **netmap || *current.filter != *filter {
+            let world = World { netmap: Arc::clone(netmap), filter };
+            self.world.send_replace(Arc::new(world));
+            self.zone.send_replace(Arc::new(netmap.zone()));
+        }
+        self.relays.set_peers(&peers);
+        self.relays.set_map(&netmap.relays);
+        self.device.set_peers(peers.into_iter().map(device_peer).collect());
         self.tend_resolver(netmap);
     }
 
@@ -253,6 +243,14 @@ impl Parts {
             Err(error) => tracing::error!(%error, "cannot write {RESOLV_CONF}"),
         }
         self.agent.forwarder.set_servers(&conf.previous());
+    }
+}
+
+fn device_peer(peer: TunnelPeer) -> Peer {
+    Peer {
+        public_key: *peer.key.as_bytes(),
+        allowed_ips: peer.allowed_ips,
+        candidates: peer.endpoints,
     }
 }
 

@@ -94,9 +94,16 @@ async fn a_wrong_body_is_a_problem_that_says_so() {
 async fn root_may_join_and_the_answer_does_not_wait() {
     let mut serving = serving();
     let body = serde_json::to_string(&join(&invitation(1), None)).unwrap();
-    let (head, _) = ask(&serving.socket, &post("/v1/join", &body)).await;
+    let request = post("/v1/join", &body);
+    let asked = ask(&serving.socket, &request);
+    let taken = async {
+        let Some(Command::Join(membership, _done)) = serving.commands.recv().await else {
+            panic!("the agent is asked to join");
+        };
+        membership
+    };
+    let ((head, _), membership) = tokio::join!(asked, taken);
     assert_eq!(head, "HTTP/1.1 202 Accepted");
-    let Some(Command::Join(membership)) = serving.commands.recv().await else { panic!() };
     assert_eq!(membership.auth_key.as_deref(), Some("sesame"));
 }
 

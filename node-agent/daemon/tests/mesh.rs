@@ -1,0 +1,240 @@
+//! An agent's life in a network, on lab machines with the real coordinator and relay.
+//!
+//! Fails if: a device that is not approved gets anything; a service learns a wrong caller;
+//! a restart without the coordinator loses peers, filter or names; a removed device keeps a
+//! connection; leaving leaves anything behind. Blind to: real NATs, IPv6 underlays, packet loss.
+#![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
+
+#[path = "place/lib.rs"]
+mod place;
+
+use std::{
+    io::{Read as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use place::{Place, Seat, echo, wait_for};
+
+const SERVICE: &str = "hostname = \"home\"\n\
+    [[service]]\nname = \"echo\"\nport = 80\nsocket = \"run/maru/echo/http.sock\"\n";
+const LAPTOP: &str = "hostname = \"laptop\"\n";
+
+struct Network {
+    place: Place,
+    home: Seat,
+    laptop: Seat,
+}
+
+/// Home and an approved laptop; everyone may reach everything.
+fn network() -> Network {
+    let place = Place::new();
+    place.open_policy();
+    let home = Seat::start(&place.household.home.clone(), SERVICE);
+    home.join(&place.invite("mina", true));
+    home.wait_for_state("running");
+    let laptop = Seat::start(&place.household.laptops[0].clone(), LAPTOP);
+    laptop.join(&place.invite("juno", false));
+    laptop.wait_for_state("waiting_for_approval");
+    let id = place.device("laptop")["id"].clone();
+    place.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
+    laptop.wait_for_state("running");
+    Network { place, home, laptop }
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
+    let place = Place::new();
+    place.open_policy();
+    let home = Seat::start(&place.household.home.clone(), SERVICE);
+    let callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
+    home.join(&place.invite("mina", true));
+    home.wait_for_state("running");
+    let service = format!("{}:80", home.address());
+    let laptop = Seat::start(&place.household.laptops[0].clone(), LAPTOP);
+    laptop.join(&place.invite("juno", false));
+
+    let waiting = laptop.wait_for_state("waiting_for_approval");
+    assert_eq!((&waiting["node"], &waiting["peers"]), (&().into(), &serde_json::json!([])));
+    assert!(waiting["auth_url"].as_str().unwrap().starts_with("http://10.77.1.2:8443/"));
+    assert!(laptop.connect(&service).is_err());
+
+    let id = place.device("laptop")["id"].clone();
+    place.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
+    let status = laptop.wait_for_state("running");
+    laptop.peer("home");
+    let back = wait_for("an answer of the service", || {
+        laptop.hello(&service).filter(|back| !back.is_empty())
+    });
+
+    assert_eq!(back, "hello");
+    let header = callers.try_recv().unwrap();
+    assert_eq!(header.identity.node, status["node"]["stable_id"].as_str().unwrap());
+    assert_eq!(header.identity.user.unwrap().login, "juno");
+    assert_eq!(header.identity.service, "echo");
+    assert_eq!(header.source.ip().to_string(), laptop.address());
+    // This node itself is nobody, though the kernel lets it connect.
+    assert_eq!(home.hello(&service).filter(|back| !back.is_empty()), None);
+    wait_for("a direct path", || {
+        let path = laptop.peer("home")["path"].as_str()?.to_owned();
+        path.starts_with("direct ").then_some(())
+    });
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn without_the_coordinator_an_agent_restarts_and_works() {
+    let mut network = network();
+    let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
+    let service = format!("{}:80", network.home.address());
+    let before = network.laptop.status();
+    wait_for("an answer before", || network.laptop.hello(&service).filter(|back| back == "hello"));
+    wait_for("the laptop among the home's peers", || {
+        network.home.status()["peers"].as_array()?.first().cloned()
+    });
+    std::thread::sleep(Duration::from_secs(1));
+
+    let mut serve = network.place.serve.take().unwrap();
+    serve.stop(Duration::from_secs(5)).unwrap();
+    network.laptop.stop();
+    network.laptop.run();
+
+    wait_for("an answer without the coordinator", || {
+        network.laptop.hello(&service).filter(|back| back == "hello")
+    });
+    let home = (0, vec![network.home.address()]);
+    assert_eq!(network.laptop.resolve("home.maru.internal"), Some(home));
+    let status = network.laptop.status();
+    assert_eq!(status["state"], "running");
+    assert_eq!(status["coordinator"]["connected"], false);
+    assert_eq!(status["node"], before["node"]);
+
+    network.home.stop();
+    network.home.run();
+    wait_for("an answer after both restarted", || {
+        network.laptop.hello(&service).filter(|back| back == "hello")
+    });
+
+    network.place.serve();
+    wait_for("the coordinator again", || {
+        (network.laptop.status()["coordinator"]["connected"] == true).then_some(())
+    });
+    assert_eq!(network.laptop.status()["node"], before["node"]);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_removed_device_is_cut_at_once() {
+    let network = network();
+    let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
+    let service = format!("{}:80", network.home.address());
+    let mut live = wait_for("a live connection", || {
+        let mut stream = network.laptop.connect(&service).ok()?;
+        stream.write_all(b"hello").ok()?;
+        stream.read_exact(&mut [0; 5]).ok()?;
+        Some(stream)
+    });
+    let id = network.place.device("laptop")["id"].clone();
+
+    network.place.ask("DELETE", &format!("/devices/{id}"), None);
+    let removed = Instant::now();
+
+    // The tunnel is gone on both sides, so the laptop's kernel hears of no end: the home's does.
+    wait_for("the home agent's cut", || {
+        network.home.log().contains("the node may not call any more").then_some(())
+    });
+    assert!(removed.elapsed() < Duration::from_secs(5), "{:?}", removed.elapsed());
+    live.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let _ = live.write_all(b"again");
+    assert!(!matches!(live.read(&mut [0; 5]), Ok(5)));
+    assert!(network.laptop.connect(&service).is_err());
+    network.laptop.wait_for_state("waiting_for_approval");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn names_go_through_the_agent_and_back_when_it_stops() {
+    let mut network = network();
+    let machine = network.laptop.machine.clone();
+    let conf = || machine.sh("cat /etc/resolv.conf").unwrap();
+    wait_for("resolv.conf", || conf().contains("nameserver 100.100.100.100").then_some(()));
+    assert!(conf().contains("search maru.internal"));
+    network.laptop.peer("home");
+    let home = Some((0, vec![network.home.address()]));
+    assert_eq!(network.laptop.resolve("home.maru.internal"), home);
+    assert_eq!(network.laptop.resolve("nobody.maru.internal"), Some((3, vec![])));
+    // There is no other resolver here: an honest failure, not silence.
+    assert_eq!(network.laptop.resolve("example.org"), Some((2, vec![])));
+
+    network.laptop.stop();
+    assert_eq!(conf(), "");
+    let left = machine.sh("ip -o link; nft list tables; ls /run").unwrap();
+    assert!(!left.contains("maru"), "left behind: {left}");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn leaving_logs_out_and_wipes() {
+    let network = network();
+    let key = network.laptop.status()["node"]["node_key"].clone();
+    let (status, body) = place::ask(&network.laptop.socket(), "POST", "/v1/leave", None);
+    assert_eq!((status, &body["state"]), (200, &"needs_join".into()));
+    let addresses = network.laptop.machine.sh("ip -o addr").unwrap();
+    assert!(!addresses.contains("100.64."), "{addresses}");
+    let state = network.laptop.root.path().join("var/lib/maru/agent");
+    assert!(!state.join("netmap.json").exists());
+    assert_eq!(network.place.device("laptop")["state"], "expired");
+
+    network.laptop.join(&network.place.invite("juno", true));
+    let again = network.laptop.wait_for_state("running");
+    assert_ne!(again["node"]["node_key"], key);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn an_invitation_for_another_coordinator_is_refused() {
+    let place = Place::new();
+    let laptop = Seat::start(&place.household.laptops[0].clone(), LAPTOP);
+    let url = place.invite("juno", true);
+    let (address, fragment) = url.split_once("#1.").unwrap();
+    let other = format!("{address}#1.{}.{}", "ab".repeat(32), fragment.split_once('.').unwrap().1);
+
+    laptop.join(&other);
+    let status = wait_for("the refusal", || {
+        let status = laptop.status();
+        (status["state"] == "needs_join").then_some(status)
+    });
+
+    let problem = status["problem"].as_str().unwrap();
+    assert!(problem.contains("another coordinator"), "{problem}");
+    assert_eq!(place.ask("GET", "/devices", None), serde_json::json!([]));
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
+    let network = network();
+    let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
+    let (home, laptop) = (network.home.address(), network.laptop.address());
+    // On the router: the laptop's mesh address, and a route to the home's, past the tunnel.
+    network
+        .place
+        .household
+        .router
+        .sh(&format!(
+            "ip addr add {laptop}/32 dev lo; ip route add {home}/32 via 10.77.1.2 src {laptop}"
+        ))
+        .unwrap();
+    let to = format!("{home}:80").parse().unwrap();
+    let connected =
+        network.place.household.router.in_network(|| {
+            std::net::TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
+        });
+    assert!(!connected);
+    let table = network.home.machine.sh("nft list ruleset").unwrap();
+    let dropped = table.lines().any(|line| {
+        line.contains("drop") && line.contains("packets") && !line.contains("packets 0")
+    });
+    assert!(dropped, "{table}");
+}
