@@ -27,82 +27,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Silence where an answer was due, after which data also goes over the relay.
-pub const SUSPECT_AFTER: Duration = Duration::from_secs(2);
-/// Silence where an answer was due, after which the path is given up.
-pub const SILENCE: Duration = Duration::from_secs(5);
-/// An empty packet is an answer if it comes within this time: shorter than [`PROBE_INTERVAL`], so
-/// that the probe of a peer that does not hear us is not taken for an answer.
-pub const ANSWER_WINDOW: Duration = Duration::from_secs(3);
-/// How long a trial lasts.
-pub const TRIAL: Duration = Duration::from_secs(5);
-/// Pause between two probes of the candidates.
-pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-/// Pause between two probes after the first [`QUICK_PROBES`].
-pub const PROBE_INTERVAL_SLOW: Duration = Duration::from_secs(30);
-/// Received data is answered after this at the latest, if nothing else was sent.
-pub const ANSWER_DELAY: Duration = Duration::from_secs(1);
-/// A direct path is used at least this often while the session lives: routers forget a quiet UDP
-/// mapping after 30 s.
-pub const KEEP_OPEN: Duration = Duration::from_secs(20);
-/// First pause before a failed address is believed again; doubles up to [`PENALTY_MAX`].
-pub const PENALTY_MIN: Duration = Duration::from_secs(5);
-/// Longest pause.
-pub const PENALTY_MAX: Duration = Duration::from_secs(300);
-/// How many times the candidates are probed in quick succession.
-pub const QUICK_PROBES: u32 = 24;
-/// Candidates kept per peer.
-pub const MAX_CANDIDATES: usize = 16;
+mod event;
+mod penalties;
+pub mod timing;
 
-/// While a path was heard from within this time, data from another address does not move it.
-const ROAM_AFTER: Duration = Duration::from_secs(1);
-/// A path that is this quiet is left for any other address that is heard.
-const QUIET: Duration = Duration::from_secs(15);
-/// A path that lasted this long clears its failures.
-const PROVEN: Duration = Duration::from_secs(60);
-/// Failed addresses remembered.
-const MAX_PENALTIES: usize = 8;
-
-/// Where a packet came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Over the relay.
-    Relay,
-    /// By UDP from this address.
-    Udp(SocketAddr),
-}
-
-impl Source {
-    fn is_udp(self, address: Option<SocketAddr>) -> bool {
-        match self {
-            Self::Udp(from) => address == Some(from),
-            Self::Relay => false,
-        }
-    }
-}
-
-/// What was authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// A handshake initiation.
-    Initiation,
-    /// A handshake response. It goes where its initiation came from, so that one that came by UDP
-    /// shows that both directions work.
-    Response,
-    /// A packet with content.
-    Data,
-    /// A keepalive.
-    Empty,
-}
-
-/// Which ways a packet is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// By UDP to this address.
-    pub direct: Option<SocketAddr>,
-    /// Over the relay.
-    pub relay: bool,
-}
+pub use event::{Heard, Route, Source};
+use penalties::Penalties;
+pub use timing::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -124,17 +55,6 @@ enum State {
     },
 }
 
-/// A failed address.
-#[derive(Clone, Copy, Debug)]
-struct Penalty {
-    address: SocketAddr,
-    failures: u32,
-    /// Until when an empty packet from it is ignored.
-    until: Instant,
-    /// Until when data from it is no proof: it may have been sent before the peer noticed.
-    proof_until: Instant,
-}
-
 /// The paths to one peer.
 #[derive(Clone, Debug)]
 pub struct PeerPath {
@@ -142,7 +62,7 @@ pub struct PeerPath {
     candidates: Vec<SocketAddr>,
     /// Where it was reached last: a candidate that nobody listed.
     last_direct: Option<SocketAddr>,
-    penalties: Vec<Penalty>,
+    penalties: Penalties,
     probes: u32,
     /// When the candidates are probed next; `None`: at once.
     next_probe: Option<Instant>,
@@ -168,7 +88,7 @@ impl PeerPath {
             state: State::Relay,
             candidates: Vec::new(),
             last_direct: None,
-            penalties: Vec::new(),
+            penalties: Penalties::default(),
             probes: 0,
             next_probe: None,
             answer_owed: None,
@@ -266,14 +186,16 @@ impl PeerPath {
                 let answered =
                     asked_at.is_some_and(|at| now.saturating_duration_since(at) <= ANSWER_WINDOW);
                 match heard {
-                    Heard::Data | Heard::Response if self.is_blocked(address, now) => None,
+                    Heard::Data | Heard::Response if self.penalties.is_doubtful(address, now) => {
+                        None
+                    }
                     Heard::Data | Heard::Response => Some(self.go_direct(address, now)),
                     Heard::Empty if answered => Some(self.go_direct(address, now)),
                     Heard::Empty => self.ask(now),
                     Heard::Initiation => None,
                 }
             }
-            State::Trial { .. } if proves_both_ways(heard) => self.hear_new(address, heard, now),
+            State::Trial { .. } if heard.proves_both_ways() => self.hear_new(address, heard, now),
             State::Trial { .. } => None,
             State::Direct { address: current, .. } if current == address => {
                 self.hear_current(heard, now);
@@ -292,14 +214,14 @@ impl PeerPath {
 
     /// An address that is not in use was heard from.
     fn hear_new(&mut self, address: SocketAddr, heard: Heard, now: Instant) -> Option<SocketAddr> {
-        if proves_both_ways(heard) {
-            if self.is_blocked(address, now) {
+        if heard.proves_both_ways() {
+            if self.penalties.is_doubtful(address, now) {
                 self.state = State::Trial { address, since: now, asked_at: Some(now) };
                 return Some(address);
             }
             return Some(self.go_direct(address, now));
         }
-        if self.is_penalized(address, now) {
+        if self.penalties.is_ignored(address, now) {
             return None;
         }
         let asked_at = (heard == Heard::Empty).then_some(now);
@@ -411,7 +333,7 @@ impl PeerPath {
             *suspect |= waiting >= SUSPECT_AFTER;
         }
         if now.saturating_duration_since(since) >= PROVEN && due_since.is_none() {
-            self.penalties.retain(|penalty| penalty.address != address);
+            self.penalties.clear(address);
         }
     }
 
@@ -453,34 +375,8 @@ impl PeerPath {
         self.state = State::Relay;
         self.answer_owed = None;
         self.restart_probes();
-        let failures = self
-            .penalties
-            .iter()
-            .find(|penalty| penalty.address == address)
-            .map_or(0, |penalty| penalty.failures);
-        self.penalties.retain(|penalty| penalty.address != address);
-        if self.penalties.len() >= MAX_PENALTIES {
-            self.penalties.remove(0);
-        }
-        let pause = PENALTY_MIN.saturating_mul(2_u32.saturating_pow(failures)).min(PENALTY_MAX);
-        let failures = failures.saturating_add(1);
-        let proof_until = if was_direct { now + PENALTY_MIN } else { now };
-        self.penalties.push(Penalty { address, failures, until: now + pause, proof_until });
+        self.penalties.add(address, was_direct, now);
     }
-
-    fn is_penalized(&self, address: SocketAddr, now: Instant) -> bool {
-        self.penalties.iter().any(|penalty| penalty.address == address && penalty.until > now)
-    }
-
-    /// Whether what seems proof may be older than the failure.
-    fn is_blocked(&self, address: SocketAddr, now: Instant) -> bool {
-        self.penalties.iter().any(|penalty| penalty.address == address && penalty.proof_until > now)
-    }
-}
-
-/// A peer sends data by UDP only after it heard us by UDP; and see [`Heard::Response`].
-fn proves_both_ways(heard: Heard) -> bool {
-    matches!(heard, Heard::Data | Heard::Response)
 }
 
 /// Whether a candidate can be an address of another machine or process.

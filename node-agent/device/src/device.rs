@@ -176,6 +176,12 @@ impl Device {
         self.shared.table.load().by_key.values().filter_map(|peer| peer.stats()).collect()
     }
 
+    /// Whether all threads run. They end only if somebody removes the interface.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
+    }
+
     /// The UDP ports in use.
     #[must_use]
     pub fn local_ports(&self) -> LocalPorts {

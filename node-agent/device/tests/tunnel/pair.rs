@@ -23,6 +23,7 @@ pub(crate) const PORT: u16 = 41641;
 pub(crate) const MTU: u16 = 1280;
 
 type Key = [u8; 32];
+type Datagrams = Vec<(SocketAddr, Vec<u8>)>;
 type Parcel = (Key, Key, Vec<u8>);
 
 /// Delivers what one device gives it to the other.
@@ -69,7 +70,7 @@ impl Relay {
 struct RelayHost {
     key: Key,
     relay: Arc<Relay>,
-    foreign: Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>,
+    foreign: Arc<Mutex<Datagrams>>,
 }
 
 impl Host for RelayHost {
@@ -93,7 +94,7 @@ pub(crate) struct Side {
     /// On the cable.
     pub(crate) under_v4: SocketAddr,
     pub(crate) under_v6: SocketAddr,
-    pub(crate) foreign: Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>,
+    pub(crate) foreign: Arc<Mutex<Datagrams>>,
 }
 
 /// Two of them.

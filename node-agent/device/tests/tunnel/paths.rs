@@ -80,7 +80,7 @@ fn a_path_that_breaks_one_way_is_left_also_by_a_flow_without_answers() {
         receiver.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
         let sender = pair.a.udp(pair.b.v4, 9000);
         block(&pair, chain);
-        let mut heard = vec![false; 200];
+        let mut heard = [false; 200];
         thread::scope(|scope| {
             scope.spawn(|| {
                 for number in 0..200_u8 {

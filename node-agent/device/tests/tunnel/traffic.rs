@@ -90,6 +90,10 @@ fn the_interface_may_go_down_and_up_again() {
     assert_eq!(pair.a.ping(pair.b.v4, 5), 0, "nobody takes the packets");
     pair.b.up();
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+    assert!(pair.b.device.is_running());
+    pair.b.machine.sh("ip link del maru0").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(!pair.b.device.is_running(), "an interface that is gone is noticed");
 }
 
 #[test]

@@ -1,1 +1,221 @@
+use proptest::prelude::*;
 
+use super::*;
+
+const MTU: usize = 1280;
+
+fn pair(now: Instant) -> [WireGuard; 2] {
+    let secrets = [[1; 32], [2; 32]].map(StaticSecret::from);
+    let keys = [0, 1].map(|at| PublicKey::from(&secrets[at]));
+    [0, 1].map(|at| {
+        let limiter = Arc::new(RateLimiter::new(&keys[at], u64::MAX));
+        let peer = keys[1 - at].to_bytes();
+        WireGuard::new(secrets[at].clone(), peer, at as u32, limiter, MTU, now)
+    })
+}
+
+fn wire_batch() -> Batch {
+    Batch::new(512, 512 * 1400)
+}
+
+/// An IPv4 packet of `len` bytes that is recognised by its last.
+fn packet(len: usize, mark: u8) -> Vec<u8> {
+    let mut packet = vec![0; len];
+    packet[0] = 0x45;
+    packet[2..4].copy_from_slice(&u16::try_from(len).unwrap().to_be_bytes());
+    packet[12..20].copy_from_slice(&[100, 64, 0, 1, 100, 64, 0, 2]);
+    packet[len - 1] = mark;
+    packet
+}
+
+fn from_tun(packets: &[Vec<u8>]) -> Batch {
+    let mut batch = wire_batch();
+    for packet in packets {
+        batch.room(packet.len() + 16).unwrap()[..packet.len()].copy_from_slice(packet);
+        batch.commit_padded(packet.len(), NO_TAG);
+    }
+    batch
+}
+
+fn seal(from: &mut WireGuard, packets: &[Vec<u8>], now: Instant) -> Batch {
+    let mut out = wire_batch();
+    from.seal(&from_tun(packets), 0..packets.len(), &mut out, now);
+    out
+}
+
+fn open(to: &mut WireGuard, datagrams: &Batch, now: Instant) -> (Opened, Batch) {
+    let (mut opened, mut replies) = (Opened::new(512, 512 * 1400), wire_batch());
+    to.open(datagrams, 0..datagrams.len(), &mut opened, &mut replies, now);
+    (opened, replies)
+}
+
+fn kinds(batch: &Batch) -> Vec<u8> {
+    (0..batch.len()).map(|at| batch.get(at)[0]).collect()
+}
+
+fn contents(opened: &Opened) -> Vec<Vec<u8>> {
+    (0..opened.packets.len()).map(|at| opened.packets.get(at).to_vec()).collect()
+}
+
+/// Completes a handshake that `a` starts.
+fn connect(a: &mut WireGuard, b: &mut WireGuard, now: Instant) {
+    let init = seal(a, &[packet(40, 1)], now);
+    let (_, response) = open(b, &init, now);
+    let (_, confirm) = open(a, &response, now);
+    open(b, &confirm, now);
+    assert!(a.is_live() && b.is_live());
+}
+
+#[test]
+fn packets_wait_for_the_session_and_arrive_in_order() {
+    let now = Instant::now();
+    let [mut a, mut b] = pair(now);
+    let packets: Vec<_> = (0..5).map(|mark| packet(100, mark)).collect();
+    let init = seal(&mut a, &packets[..3], now);
+    assert_eq!(kinds(&init), [1]);
+    assert!(seal(&mut a, &packets[3..], now).is_empty(), "one initiation is enough");
+
+    let (opened, response) = open(&mut b, &init, now);
+    assert_eq!((kinds(&response), opened.heard), (vec![2], vec![(0, Heard::Initiation)]));
+    let (opened, confirm) = open(&mut a, &response, now);
+    assert_eq!(opened.heard, [(0, Heard::Response)]);
+    assert_eq!(kinds(&confirm), [4; 6], "the confirmation and what waited");
+    let (opened, _) = open(&mut b, &confirm, now);
+    assert_eq!(opened.heard[0], (0, Heard::Empty));
+    assert_eq!(contents(&opened), packets);
+    assert!(b.is_live());
+}
+
+#[test]
+fn a_simultaneous_start_costs_one_initiation_each_and_loses_nothing() {
+    let now = Instant::now();
+    let [mut a, mut b] = pair(now);
+    let (init_a, init_b) =
+        (seal(&mut a, &[packet(60, 1)], now), seal(&mut b, &[packet(60, 2)], now));
+    let ((_, to_b), (_, to_a)) = (open(&mut a, &init_b, now), open(&mut b, &init_a, now));
+    // More to send in the middle of it.
+    assert!(seal(&mut a, &[packet(60, 3)], now).is_empty());
+    assert!(seal(&mut b, &[packet(60, 4)], now).is_empty());
+    let ((_, to_b), (_, to_a)) = (open(&mut a, &to_a, now), open(&mut b, &to_b, now));
+    let ((at_a, _), (at_b, _)) = (open(&mut a, &to_a, now), open(&mut b, &to_b, now));
+    assert_eq!(contents(&at_b), [packet(60, 1), packet(60, 3)]);
+    assert_eq!(contents(&at_a), [packet(60, 2), packet(60, 4)]);
+    for side in [&mut a, &mut b] {
+        let mut out = wire_batch();
+        side.tick(&mut out, now);
+        assert!(out.is_empty(), "nothing is left to do");
+    }
+}
+
+#[test]
+fn content_is_padded_to_16_but_not_past_the_mtu() {
+    let now = Instant::now();
+    let [mut a, mut b] = pair(now);
+    connect(&mut a, &mut b, now);
+    for (len, padded) in [(20, 32), (32, 32), (33, 48), (1265, 1280), (1280, 1280), (1290, 1290)] {
+        let sealed = seal(&mut a, &[packet(len, 9)], now);
+        assert_eq!(sealed.get(0).len(), padded + DATA_OVERHEAD, "{len} bytes");
+        let (opened, _) = open(&mut b, &sealed, now);
+        assert_eq!(contents(&opened), [packet(len, 9)]);
+    }
+}
+
+#[test]
+fn a_copy_is_not_heard_again() {
+    let now = Instant::now();
+    let [mut a, mut b] = pair(now);
+    connect(&mut a, &mut b, now);
+    let sealed = seal(&mut a, &[packet(60, 1)], now);
+    assert_eq!(open(&mut b, &sealed, now).0.heard, [(0, Heard::Data)]);
+    let (again, _) = open(&mut b, &sealed, now);
+    assert_eq!((again.heard.len(), again.packets.len()), (0, 0));
+}
+
+#[test]
+fn a_key_is_not_used_past_its_messages() {
+    let now = Instant::now();
+    let [mut a, mut b] = pair(now);
+    connect(&mut a, &mut b, now);
+    let sealed = seal(&mut a, &[packet(60, 1)], now);
+    for counter in [REJECT_AFTER_MESSAGES, u64::MAX] {
+        let mut late = Batch::new(1, 2000);
+        let mut datagram = sealed.get(0).to_vec();
+        datagram[8..16].copy_from_slice(&counter.to_le_bytes());
+        late.push(&datagram, 0);
+        assert_eq!(open(&mut b, &late, now).0.heard, []);
+    }
+    assert_eq!(open(&mut b, &sealed, now).0.heard, [(0, Heard::Data)], "the session is unharmed");
+}
+
+#[test]
+fn an_answer_that_may_still_come_is_waited_for() {
+    let now = Instant::now();
+    let [mut a, mut b] = pair(now);
+    connect(&mut a, &mut b, now);
+    let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
+    (a.heard_at, a.data_sent_at, a.unanswered_since) = (ago(60), ago(1), Some(ago(1)));
+    assert!(a.is_hasty(now));
+    a.unanswered_since = Some(ago(16));
+    assert!(!a.is_hasty(now), "no answer for 15 s is a reason");
+    (a.heard_at, a.unanswered_since) = (now, None);
+    assert!(!a.is_hasty(now));
+}
+
+#[test]
+fn a_peer_that_does_not_answer_is_given_up_and_tried_again() {
+    let now = Instant::now();
+    let [mut a, mut b] = pair(now);
+    assert_eq!(kinds(&seal(&mut a, &[packet(60, 1)], now)), [1]);
+    a.trying_since = now.checked_sub(REKEY_ATTEMPT_TIME);
+    a.tick(&mut wire_batch(), now);
+    assert!(a.waiting.is_empty());
+    let init = seal(&mut a, &[packet(60, 2)], now);
+    let (_, response) = open(&mut b, &init, now);
+    let (_, confirm) = open(&mut a, &response, now);
+    assert_eq!(contents(&open(&mut b, &confirm, now).0), [packet(60, 2)]);
+}
+
+#[test]
+fn what_waits_is_bounded_and_the_newest_stays() {
+    let now = Instant::now();
+    let [mut a, _] = pair(now);
+    for mark in 0..=255 {
+        seal(&mut a, &[packet(60, mark)], now);
+    }
+    assert_eq!(a.waiting.len(), MAX_WAITING);
+    assert_eq!(a.waiting.back().unwrap()[..60], packet(60, 255));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// No datagram makes it panic or opens without the key, and the session survives all of them.
+    #[test]
+    fn any_datagram_is_survived(
+        datagrams in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..200), 0..6_u8, any::<bool>()), 1..20),
+    ) {
+        let now = Instant::now();
+        let [mut a, mut b] = pair(now);
+        connect(&mut a, &mut b, now);
+        let sealed = seal(&mut a, &[packet(60, 1)], now);
+        let mut batch = wire_batch();
+        for (mut datagram, kind, with_index) in datagrams {
+            match kind {
+                1 => datagram.resize(148, 7),
+                2 => datagram.resize(92, 7),
+                3 => datagram.resize(64, 7),
+                _ => {}
+            }
+            if datagram.len() >= 8 {
+                datagram[..4].copy_from_slice(&[kind, 0, 0, 0]);
+                if with_index {
+                    datagram[4..8].copy_from_slice(&sealed.get(0)[4..8]);
+                }
+            }
+            batch.push(&datagram, 0);
+        }
+        let (opened, _) = open(&mut b, &batch, now);
+        prop_assert_eq!(opened.heard.len(), 0);
+        prop_assert_eq!(contents(&open(&mut b, &sealed, now).0), [packet(60, 1)]);
+    }
+}
