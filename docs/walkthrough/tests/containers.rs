@@ -16,7 +16,7 @@ use std::{
 
 use lab::{
     Scene,
-    inside::{as_process, descendants, status_field},
+    inside::{as_process, processes, status_field},
 };
 
 /// What must hold in a container, and does not in this one.
@@ -82,7 +82,7 @@ fn command_line(pid: u32) -> Vec<String> {
 
 /// The running `podman run` of each container: its name and command line.
 fn podman_runs(home: u32) -> Vec<(String, Vec<String>)> {
-    let runs = descendants(home).unwrap().into_iter().filter(|(_, name)| name == "podman");
+    let runs = processes(home).unwrap().into_iter().filter(|(_, name)| name == "podman");
     let runs = runs.map(|(pid, _)| command_line(pid));
     let runs = runs.filter(|command| command.iter().any(|word| word == "run"));
     runs.map(|command| {
@@ -102,7 +102,7 @@ fn each_container_is_shut_in_and_one_on_the_hosts_network_would_be_noticed() {
     let allowed: Vec<String> = runs.iter().flat_map(|(_, command)| writable(command)).collect();
     let daemons = ["maru-gateway", "maru-telmeet", "maru-llm"];
     let inside = || {
-        let all = descendants(home).unwrap().into_iter();
+        let all = processes(home).unwrap().into_iter();
         all.filter(|(_, name)| daemons.contains(&name.as_str())).collect::<Vec<_>>()
     };
     let members = inside();

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use lab::{Scene, inside::descendants};
+use lab::{Scene, inside::processes};
 
 const CANARY: &[u8] = b"quince-7702-canary";
 
@@ -56,7 +56,7 @@ fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
     let mut holders = Vec::new();
     let machines = [&scene.home.machine, &laptop.seat.machine, &scene.household.router];
     for machine in machines {
-        for (pid, name) in descendants(machine.pid()).unwrap() {
+        for (pid, name) in processes(machine.pid()).unwrap() {
             if memory_holds(pid) {
                 holders.push(name);
             }

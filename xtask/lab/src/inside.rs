@@ -48,23 +48,27 @@ pub fn as_process<T: Send>(
     })
 }
 
-/// Every process below `ancestor`, numbered as on the host, with its name.
+/// Every process of a machine, those in its containers included, numbered as on the host, with its
+/// name; `init` is the machine's first process.
 ///
 /// # Errors
 ///
 /// `/proc` cannot be read.
-pub fn descendants(ancestor: u32) -> Result<Vec<(u32, String)>> {
+pub fn processes(init: u32) -> Result<Vec<(u32, String)>> {
+    let namespace = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let machine = namespace(init).context("the machine has gone")?;
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").context("no /proc")? {
         let entry = entry?;
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
+        // A process entered from outside has a parent outside; a container's has one inside.
         let mut current = pid;
-        while current > 1 && current != ancestor {
+        while current > 1 && namespace(current).is_none_or(|of| of != machine) {
             current = parent(current).unwrap_or(0);
         }
-        if current == ancestor {
+        if current > 1 {
             let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
             found.push((pid, name.trim().to_owned()));
         }

@@ -102,7 +102,7 @@ impl Scene {
     ///
     /// `/proc` cannot be read.
     pub fn processes(&self, name: &str, text: &str) -> Result<Vec<u32>> {
-        let all = inside::descendants(self.home.machine.pid())?.into_iter();
+        let all = inside::processes(self.home.machine.pid())?.into_iter();
         let named = all.filter(|(_, comm)| comm == name).map(|(pid, _)| pid);
         let holds = |pid: &u32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
