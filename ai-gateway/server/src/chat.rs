@@ -10,7 +10,7 @@ use crate::{
     App, Error, arena,
     limits::Slot,
     metrics::Watch,
-    models::{Chain, Failure},
+    models::{Chain, Failure, Reply, report},
     openclaw::ModelRef,
 };
 
@@ -56,7 +56,7 @@ enum State {
     /// No model was asked yet.
     Waiting,
     /// A model answers.
-    Replying { deltas: DeltaStream, text: String },
+    Replying { model: ModelRef, deltas: DeltaStream, text: String },
     /// Nothing follows.
     Ended,
 }
@@ -95,12 +95,14 @@ impl Turn {
             State::Waiting => match self.chain.open(&self.request).await {
                 Ok(reply) => {
                     self.watch.first_delta();
-                    self.state = State::Replying { deltas: reply.deltas, text: String::new() };
-                    Some(Step::Model(reply.model))
+                    let Reply { model, deltas } = reply;
+                    let step = Step::Model(model.clone());
+                    self.state = State::Replying { model, deltas, text: String::new() };
+                    Some(step)
                 }
                 Err(failure) => Some(self.fail(failure)),
             },
-            State::Replying { deltas, text } => match deltas.next().await {
+            State::Replying { model, deltas, text } => match deltas.next().await {
                 Some(Ok(delta)) => {
                     if self.record.is_some() {
                         arena::locked(|| text.push_str(&delta.content));
@@ -111,7 +113,7 @@ impl Turn {
                     Some(Step::Delta(delta))
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "reply cut");
+                    report(model, &error);
                     Some(self.fail(Failure::Cut))
                 }
                 None => {

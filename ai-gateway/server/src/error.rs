@@ -170,11 +170,12 @@ impl Error {
         }
     }
 
+    /// Tells the log what happened, never what was said: other errors' texts may quote the body.
     fn log(&self, status: StatusCode) {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = self as &dyn std::error::Error, "request failed");
         } else {
-            tracing::debug!(error = self as &dyn std::error::Error, %status, "request refused");
+            tracing::debug!(reason = self.reason(), %status, "request refused");
         }
     }
 }

@@ -259,7 +259,7 @@ impl Chain {
             match begin(model, provider, request.clone()).await {
                 Ok(deltas) => return Ok(Reply { model: model.clone(), deltas }),
                 Err(error) => {
-                    tracing::warn!(%model, error = &error as &dyn std::error::Error, "model does not answer");
+                    report(model, &error);
                     if !error.may_try_another() {
                         return Err(error.into());
                     }
@@ -267,6 +267,17 @@ impl Chain {
             }
         }
         Err(Failure::Down(self.candidates.iter().map(|(model, _)| model.to_string()).collect()))
+    }
+}
+
+/// Tells the log why a model failed, without a backend's own words: they may quote the prompt.
+pub(crate) fn report(model: &ModelRef, error: &Error) {
+    match error {
+        Error::Unreachable { .. } | Error::Address { .. } => {
+            tracing::warn!(%model, error = error as &dyn std::error::Error, "model does not answer");
+        }
+        Error::Refused { status, .. } => tracing::warn!(%model, status, "model refused a request"),
+        Error::Cut { began, .. } => tracing::warn!(%model, began, "reply cut"),
     }
 }
 

@@ -1,0 +1,230 @@
+//! The program itself: how it starts, answers, and stops.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+#![allow(clippy::disallowed_methods, reason = "a test of a process waits on the real clock")]
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::{
+        fs::MetadataExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn command(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maru-gateway"));
+    command.arg("--root").arg(root).stderr(Stdio::piped());
+    command
+}
+
+/// Everything that the root needs for this user to be both the agent and telmeet.
+fn prepare(root: &Path, extra: &str) {
+    let uid = fs::metadata("/proc/self").unwrap().uid();
+    let settings = format!("agent_uid = {uid}\ntelmeet_uid = {uid}\n{extra}");
+    fs::create_dir_all(root.join("etc/maru")).unwrap();
+    fs::write(root.join("etc/maru/gateway.toml"), settings).unwrap();
+}
+
+/// Asks as the host itself does, without an identity.
+fn ask(root: &Path, path: &str) -> Option<String> {
+    let mut io = UnixStream::connect(root.join("run/maru/gateway/http.sock")).ok()?;
+    let local = [&mesh_identity::SIGNATURE[..], &[0x20, 0, 0, 0]].concat();
+    io.write_all(&local).ok()?;
+    write!(io, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    io.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+fn wait_for<T>(mut what: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(begun.elapsed() < SOON, "in time");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(root: &Path) -> Running {
+    let running = Running(command(root).spawn().unwrap());
+    wait_for(|| ask(root, "/healthz").filter(|answer| answer.starts_with("HTTP/1.1 200")));
+    running
+}
+
+fn stop(running: &mut Running) -> i32 {
+    let pid = running.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    wait_for(|| running.0.try_wait().unwrap()).code().unwrap()
+}
+
+/// Asks as a member does, over the agent.
+fn post(root: &Path, body: &str) -> String {
+    let header = mesh_identity::Header {
+        source: "100.64.0.9:5000".parse().unwrap(),
+        destination: "100.64.0.1:18789".parse().unwrap(),
+        identity: mesh_identity::Identity {
+            v: mesh_identity::VERSION,
+            node: "n9".to_owned(),
+            user: None,
+            tags: vec![],
+            service: "gateway".to_owned(),
+        },
+    };
+    let mut io = UnixStream::connect(root.join("run/maru/gateway/http.sock")).unwrap();
+    io.write_all(&header.encode().unwrap()).unwrap();
+    let length = body.len();
+    write!(
+        io,
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: 100.64.0.1\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    io.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A backend that says `answers` one after the other, then the last one for ever.
+fn backend(root: &Path, answers: Vec<String>) {
+    let socket = root.join("run/maru/inference/llm.sock");
+    fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let mut answers = answers.into_iter();
+        for io in listener.incoming() {
+            let mut io = io.unwrap();
+            let mut request = [0; 65_536];
+            let mut length = 0;
+            while !String::from_utf8_lossy(&request[..length]).contains("\r\n\r\n{") {
+                match io.read(&mut request[length..]).unwrap() {
+                    0 => break,
+                    more => length += more,
+                }
+            }
+            let is_chat = request.starts_with(b"POST");
+            let answer = if is_chat { answers.next() } else { None };
+            let _ = io.write_all(answer.unwrap_or_default().as_bytes());
+        }
+    });
+}
+
+/// Runs a gateway that cannot start.
+fn fail(root: &Path) -> Output {
+    let child = command(root).spawn().unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn it_starts_locks_its_memory_answers_and_stops_cleanly() {
+    let root = tempfile::tempdir().unwrap();
+    prepare(root.path(), "");
+    let mut running = start(root.path());
+
+    let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();
+    let locked: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap();
+    assert!(locked >= 1024, "{locked} kB locked");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.0.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+
+    let metrics = ask(root.path(), "/metrics").unwrap();
+    let used = metrics.lines().find_map(|line| line.strip_prefix("maru_gateway_locked_bytes "));
+    assert!(used.unwrap().trim().parse::<u64>().unwrap() > 1000, "its keys are in the arena");
+    assert!(ask(root.path(), "/v1/models").unwrap().starts_with("HTTP/1.1 403"));
+    assert!(root.path().join("var/lib/maru/gateway/identity.pub").exists());
+
+    assert_eq!(stop(&mut running), 0);
+    let mut running = start(root.path());
+    assert_eq!(stop(&mut running), 0, "again on the same state");
+}
+
+#[test]
+fn what_is_wrong_with_the_settings_is_one_sentence_and_status_1() {
+    let root = tempfile::tempdir().unwrap();
+    prepare(root.path(), "nmaes = []\n");
+    let output = fail(root.path());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("gateway.toml") && text.contains("nmaes"), "{text}");
+
+    prepare(root.path(), "");
+    let config = root.path().join("var/lib/maru/gateway/config");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(config.join("openclaw.json"), "{ modles: {} }").unwrap();
+    let output = fail(root.path());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("`modles`"), "{text}");
+    fs::remove_file(config.join("openclaw.json")).unwrap();
+
+    let _running = start(root.path());
+    let output = fail(root.path());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("another process already serves"), "{text}");
+}
+
+#[test]
+fn what_people_write_is_logged_at_no_level() {
+    let root = tempfile::tempdir().unwrap();
+    prepare(root.path(), "");
+    let error = r#"{"error": {"code": 400, "message": "cannot parse: canary", "type": "x"}}"#;
+    let delta = r#"data: {"choices": [{"index": 0, "delta": {"content": "canary"}}]}"#;
+    backend(
+        root.path(),
+        vec![
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n{delta}\n\ndata: [DONE]\n\n"
+            ),
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n{delta}\n\ndata: {error}\n\n"
+            ),
+            format!(
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{error}"
+            ),
+        ],
+    );
+    let log = fs::File::create(root.path().join("log")).unwrap();
+    let child = command(root.path()).args(["--log", "trace"]).stderr(log).spawn().unwrap();
+    let mut running = Running(child);
+    wait_for(|| ask(root.path(), "/healthz"));
+
+    let message = r#""messages": [{"role": "user", "content": "canary"}]"#;
+    assert!(post(root.path(), &format!("{{{message}}}")).contains("canary"), "answered");
+    assert!(post(root.path(), &format!("{{{message}}}")).starts_with("HTTP/1.1 502"), "cut");
+    assert!(post(root.path(), &format!("{{{message}}}")).starts_with("HTTP/1.1 400"), "refused");
+    for wrong in [
+        r#"{"messages": "canary"}"#,
+        r#"{"messages": [{"role": "canary", "content": ""}]}"#,
+        "canary",
+        &format!(r#"{{"model": "canary", {message}}}"#),
+    ] {
+        assert!(post(root.path(), wrong).starts_with("HTTP/1.1 4"), "{wrong}");
+    }
+    assert_eq!(stop(&mut running), 0);
+    let log = fs::read_to_string(root.path().join("log")).unwrap();
+    assert!(log.contains("request refused"), "{log}");
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("canary")).collect();
+    assert!(lines.is_empty(), "{lines:?}");
+}
