@@ -80,6 +80,8 @@ pub fn run(service: &Service, settings: &Settings) -> Vec<String> {
         format!("--hostname={}", service.name),
         "--log-driver=none".to_owned(),
         "--stop-timeout=5".to_owned(),
+        // Logs are read by people and by `maru up`, not by a terminal.
+        "--env=NO_COLOR=1".to_owned(),
     ];
     args.extend(isolation(service, settings));
     for volume in volumes(service, settings) {

@@ -31,26 +31,40 @@ fn text(home: &Home, language: Language) -> String {
     } else {
         format!("sudo maru --root {}", home.root.display())
     };
-    language.pick(
+    let head = language.pick(
         format!(
-            "Maru runs. Network {network}, coordinator {server_url}, {members} devices, {waiting} \
-             waiting.\n\
-             \x20 {maru} invite NAME             a link with which a device of NAME joins\n\
-             \x20 {maru} device list             who is there, and who waits\n\
-             \x20 {maru} device approve DEVICE   let one in\n\
-             \x20 maru chat                      on a device that joined: talk with the AI\n\
-             Ctrl-C stops everything."
+            "Maru runs. Network {network}, coordinator {server_url}. Devices: {members}, waiting \
+             for approval: {waiting}."
         ),
         format!(
             "마루가 켜졌습니다. 네트워크 {network}, 코디네이터 {server_url}, 기기 {members}대, 승인 \
-             대기 {waiting}대.\n\
-             \x20 {maru} invite 이름             '이름' 님의 기기가 참여할 수 있는 링크\n\
-             \x20 {maru} device list             참여한 기기와 기다리는 기기\n\
-             \x20 {maru} device approve 기기     기기 승인\n\
-             \x20 maru chat                      참여한 기기에서: AI와 대화\n\
-             Ctrl-C를 누르면 모두 멈춥니다."
+             대기 {waiting}대."
         ),
-    )
+    );
+    let steps = [
+        (
+            format!("{maru} invite NAME"),
+            language
+                .pick("a link with which a device of NAME joins", "NAME 님의 기기가 참여할 링크"),
+        ),
+        (
+            format!("{maru} device list"),
+            language.pick("who is there, and who waits", "참여한 기기와 기다리는 기기"),
+        ),
+        (
+            format!("{maru} device approve DEVICE"),
+            language.pick("let one in", "기다리는 기기 승인"),
+        ),
+        (
+            "maru chat".to_owned(),
+            language.pick("on a device that joined: talk with the AI", "참여한 기기에서 AI와 대화"),
+        ),
+    ];
+    let width = steps.iter().map(|step| step.0.len()).max().unwrap_or(0);
+    let steps: String =
+        steps.iter().map(|(command, what)| format!("  {command:width$}   {what}\n")).collect();
+    let end = language.pick("Ctrl-C stops everything.", "Ctrl-C를 누르면 모두 멈춥니다.");
+    format!("{head}\n{steps}{end}")
 }
 
 #[cfg(test)]

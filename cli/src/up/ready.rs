@@ -2,10 +2,17 @@
 
 use std::{path::Path, time::Duration};
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UnixStream},
+};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Version 2, command LOCAL, no family, no addresses (PROXY protocol, section 2.2).
+const LOCAL: [u8; 4] = [0x20, 0, 0, 0];
+/// Start of a good answer.
+const OK: [u8; 12] = *b"HTTP/1.1 200";
 
 /// Whether `GET path` over the socket answers with success.
 pub(super) async fn answers(socket: &Path, path: &str) -> bool {
@@ -17,10 +24,26 @@ pub(super) async fn answers(socket: &Path, path: &str) -> bool {
     answer.is_ok_and(|response| response.status().is_success())
 }
 
-/// Whether something listens on the socket. A mesh service answers nobody but the agent,
-/// so more cannot be asked.
-pub(super) async fn listens(socket: &Path) -> bool {
-    UnixStream::connect(socket).await.is_ok()
+/// Whether a mesh service is well.
+///
+/// It takes connections from the agent's uid alone, each of which says first who calls. The
+/// header's command LOCAL says that nobody does: a health check by the machine itself
+/// (PROXY protocol, section 2.2).
+pub(super) async fn healthy(socket: &Path) -> bool {
+    tokio::time::timeout(PATIENCE, check(socket)).await.is_ok_and(|answer| answer.unwrap_or(false))
+}
+
+async fn check(socket: &Path) -> std::io::Result<bool> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let mut question = mesh_identity::SIGNATURE.to_vec();
+    question.extend_from_slice(&LOCAL);
+    question.extend_from_slice(
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    );
+    stream.write_all(&question).await?;
+    let mut answer = [0; OK.len()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer == OK)
 }
 
 /// Whether something listens on the port.

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use coordinator_api::{
-    Approve, CreateKey, CreateUser, CreatedKey, Device, DeviceState, Network, Policy, Record,
-    SetRecord, User,
+    Approve, CreateKey, CreateUser, CreatedKey, Device, DeviceState, Network, Record, SetRecord,
+    User,
 };
 use node_agent_api::{GATEWAY_IDENTITY, JOIN, Join, STATUS, State, Status};
 use serde_json::json;
@@ -32,23 +32,10 @@ const KEY_LIFE_S: u64 = 600;
 /// Where the gateway leaves its public key, below the root.
 const IDENTITY: &str = "var/lib/maru/gateway/identity.pub";
 
-/// The policy of a new network.
-const POLICY: &str = r#"// Who reaches which port of whom; everything else is denied.
-// Change it: maru policy get > policy.hujson, then maru policy set policy.hujson
-{
-  "tagOwners": { "tag:home": [] },
-  "acls": [
-    // Members reach the home machine's messenger (80, 443) and gateway (18789).
-    { "action": "accept", "src": ["autogroup:member"], "dst": ["tag:home:80,443,18789"] },
-  ],
-}
-"#;
-
 /// Joins the home node and tells the coordinator what it offers.
 pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
     let coordinator = Client::coordinator(&plan.root)?;
     let agent = Client::agent(&plan.root)?;
-    first_policy(&coordinator).await?;
     if let Some(user) = &plan.user {
         create_user(&coordinator, user).await?;
     }
@@ -72,15 +59,6 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
         members: devices.len().saturating_sub(waiting + 1),
         waiting,
     })
-}
-
-async fn first_policy(coordinator: &Client) -> anyhow::Result<()> {
-    let Policy { policy } = coordinator.get("/api/v1/policy").await?;
-    if policy.trim().is_empty() {
-        let first = Policy { policy: POLICY.to_owned() };
-        let _: Policy = coordinator.put("/api/v1/policy", &first).await?;
-    }
-    Ok(())
 }
 
 async fn create_user(coordinator: &Client, name: &str) -> anyhow::Result<()> {

@@ -7,9 +7,9 @@ use node_agent_api::instance::Instance;
 use crate::{
     output,
     service::{
-        ADMIN, AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_SERVICE, INFERENCE_2_SERVICE,
-        INFERENCE_SERVICE, Kind, LOCAL_API, RELAY_SERVICE, SERVICES, Service, TELMEET_SERVICE,
-        child,
+        ADMIN, AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_HTTP, GATEWAY_SERVICE,
+        INFERENCE_2_SERVICE, INFERENCE_SERVICE, Kind, LOCAL_API, RELAY_SERVICE, SERVICES, Service,
+        TELMEET_HTTP, TELMEET_SERVICE, child,
         podman::{self, Limits, Settings},
     },
     up::{
@@ -74,11 +74,10 @@ async fn control_plane(plan: &Plan, supervisor: &Supervisor) -> anyhow::Result<(
 }
 
 async fn mesh_services(plan: &Plan, supervisor: &Supervisor) -> anyhow::Result<()> {
-    for service in [&GATEWAY_SERVICE, &TELMEET_SERVICE] {
-        for link in service.listens {
-            let socket = link.path(&plan.root);
-            supervisor.ready(service.name, PATIENCE, || ready::listens(&socket)).await?;
-        }
+    // The gateway's other socket takes telmeet alone, and says so to anyone else who knocks.
+    for (service, link) in [(&GATEWAY_SERVICE, GATEWAY_HTTP), (&TELMEET_SERVICE, TELMEET_HTTP)] {
+        let socket = link.path(&plan.root);
+        supervisor.ready(service.name, PATIENCE, || ready::healthy(&socket)).await?;
     }
     let local = LOCAL_API.path(&plan.root);
     let probe = || ready::answers(&local, node_agent_api::STATUS);

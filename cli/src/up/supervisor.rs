@@ -241,6 +241,8 @@ impl Keeper {
             .current_dir("/")
             .process_group(0)
             .kill_on_drop(true);
+        // Logs are for files; escape sequences are for terminals.
+        command.env("NO_COLOR", "1");
         if let Some(environment) = &self.spec.environment {
             command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
         }
