@@ -88,7 +88,7 @@ pub enum Failure {
     #[error("the model refused the request: {0}")]
     Refused(String),
     /// The reply broke off.
-    #[error("the reply was cut: the model went away while answering; ask again")]
+    #[error("the reply was cut: the model went away while answering")]
     Cut,
 }
 
