@@ -95,16 +95,18 @@ fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
     if !own6.is_empty() {
         rules.push(format!("iifname \"lo\" ip6 saddr {{ {own6} }} ip6 daddr {{ {own6} }} accept"));
     }
-    // To this node: from this instance's tunnel only.
+    // To this node's mesh addresses: through its tunnel, or from itself.
     if !own4.is_empty() {
         rules.push(format!(
-            "iifname != \"{interface}\" ip daddr {{ {own4} }} ip saddr @mesh4 counter drop"
+            "iifname != {{ \"lo\", \"{interface}\" }} ip daddr {{ {own4} }} counter drop"
         ));
+        rules.push(format!("iifname \"lo\" ip daddr {{ {own4} }} ip saddr @mesh4 counter drop"));
     }
     if !own6.is_empty() {
         rules.push(format!(
-            "iifname != \"{interface}\" ip6 daddr {{ {own6} }} ip6 saddr @mesh6 counter drop"
+            "iifname != {{ \"lo\", \"{interface}\" }} ip6 daddr {{ {own6} }} counter drop"
         ));
+        rules.push(format!("iifname \"lo\" ip6 daddr {{ {own6} }} ip6 saddr @mesh6 counter drop"));
     }
     // To anyone: from a tunnel of some instance.
     let elsewhere = format!("iifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
@@ -184,8 +186,9 @@ mod tests {
         let own = ["100.64.0.1".parse().unwrap(), "fd7a:115c:a1e0::1".parse().unwrap()];
         let text = ruleset("maru", "maru0", &own);
         for rule in [
-            "iifname != \"maru0\" ip daddr { 100.64.0.1 } ip saddr @mesh4 counter drop",
-            "iifname != \"maru0\" ip6 daddr { fd7a:115c:a1e0::1 } ip6 saddr @mesh6 counter drop",
+            "iifname != { \"lo\", \"maru0\" } ip daddr { 100.64.0.1 } counter drop",
+            "iifname != { \"lo\", \"maru0\" } ip6 daddr { fd7a:115c:a1e0::1 } counter drop",
+            "iifname \"lo\" ip daddr { 100.64.0.1 } ip saddr @mesh4 counter drop",
             "iifname \"lo\" ip saddr { 100.64.0.1, 100.100.100.100 }",
         ] {
             assert!(text.contains(rule), "{rule} not in {text}");

@@ -2,11 +2,11 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
 };
 
 use futures_util::TryStreamExt as _;
-use node_agent_core::names::{MESH_V4, MESH_V6, is_mesh};
+use node_agent_core::names::{MESH_V4, MESH_V6, RESOLVER, is_mesh};
 use rtnetlink::{
     Handle, LinkUnspec, RouteMessageBuilder,
     packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope},
@@ -78,6 +78,9 @@ impl Link {
     /// Fails if the kernel refuses an IPv4 address or a deletion.
     pub async fn set_addresses(&self, want: &[IpAddr]) -> Result<(), LinkError> {
         let have = self.current();
+        if have == want {
+            return Ok(());
+        }
         for address in have.iter().filter(|address| !want.contains(address)) {
             self.remove(*address).await?;
         }
@@ -89,20 +92,23 @@ impl Link {
                 other => other?,
             }
         }
-        if let Ok(mut addresses) = self.addresses.lock() {
-            *addresses = want.to_vec();
-        }
-        self.add_routes(want).await
+        self.add_routes(want).await?;
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = want.to_vec();
+        Ok(())
     }
 
     fn current(&self) -> Vec<IpAddr> {
-        self.addresses.lock().map(|addresses| addresses.clone()).unwrap_or_default()
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn add(&self, address: IpAddr) -> Result<(), LinkError> {
         let mut request = self.handle.address().add(self.index, address, host_prefix(address));
         // Nobody else can have it; until duplicates are looked for, nothing could be bound to it.
         request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        if is_resolver(address) {
+            // Of this machine only: never the source of what goes to a peer.
+            request.message_mut().header.scope = AddressScope::Host;
+        }
         match request.execute().await {
             Err(error) if !is_exists(&error) => Err(LinkError::Refused {
                 what: format!("add the address {address}"),
@@ -126,25 +132,24 @@ impl Link {
 
     /// Routes of the whole mesh: a packet for a node that is not there leaves by no other way.
     async fn add_routes(&self, own: &[IpAddr]) -> Result<(), LinkError> {
-        let v4 = own.iter().find_map(|address| match address {
-            IpAddr::V4(address) if is_mesh((*address).into()) => Some(*address),
-            IpAddr::V4(_) | IpAddr::V6(_) => None,
-        });
-        let v6 = own.iter().any(|address| address.is_ipv6() && is_mesh(*address));
         let mut routes = Vec::new();
-        if let Some(source) = v4 {
-            // Named, because the resolver's address is on the same interface and peers drop it.
-            let route = RouteMessageBuilder::<Ipv4Addr>::new()
-                .pref_source(source)
-                .destination_prefix(MESH_V4.network(), MESH_V4.prefix_len())
-                .output_interface(self.index);
-            routes.push(("100.64.0.0/10", route.build()));
-        }
-        if v6 {
-            let route = RouteMessageBuilder::<Ipv6Addr>::new()
-                .destination_prefix(MESH_V6.network(), MESH_V6.prefix_len())
-                .output_interface(self.index);
-            routes.push(("fd7a:115c:a1e0::/48", route.build()));
+        for address in own.iter().filter(|a| is_mesh(**a) && !is_resolver(**a)) {
+            match *address {
+                IpAddr::V4(source) => {
+                    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+                        .destination_prefix(MESH_V4.network(), MESH_V4.prefix_len())
+                        .pref_source(source)
+                        .output_interface(self.index);
+                    routes.push(("100.64.0.0/10", route.build()));
+                }
+                IpAddr::V6(source) => {
+                    let route = RouteMessageBuilder::<Ipv6Addr>::new()
+                        .destination_prefix(MESH_V6.network(), MESH_V6.prefix_len())
+                        .pref_source(source)
+                        .output_interface(self.index);
+                    routes.push(("fd7a:115c:a1e0::/48", route.build()));
+                }
+            }
         }
         for (net, route) in routes {
             match self.handle.route().add(route).replace().execute().await {
@@ -190,6 +195,10 @@ impl Link {
         found.dedup();
         Ok(found)
     }
+}
+
+fn is_resolver(address: IpAddr) -> bool {
+    address == IpAddr::V4(RESOLVER)
 }
 
 fn host_prefix(address: IpAddr) -> u8 {

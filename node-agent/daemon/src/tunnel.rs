@@ -6,7 +6,10 @@
 use std::{
     net::SocketAddr,
     path::Path,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -100,6 +103,8 @@ struct Parts {
     link: Arc<Link>,
     device: Arc<Device>,
     zone: watch::Sender<Arc<Zone>>,
+    /// Whether it was said that `resolv.conf` is left alone.
+    said: AtomicBool,
     world: watch::Sender<Arc<World>>,
 }
 
@@ -155,6 +160,7 @@ impl Tunnel {
             link,
             device,
             zone,
+            said: AtomicBool::new(false),
             world: watch::Sender::default(),
         };
         Ok(Self::run(tasks, parts, answers))
@@ -178,9 +184,12 @@ impl Tunnel {
         loop {
             let netmap = Arc::clone(&maps.borrow_and_update());
             parts.apply(&netmap).await;
-            tokio::select! {
-                _ = maps.changed() => {}
-                () = tokio::time::sleep(TEND) => {}
+            loop {
+                parts.tend_resolver(&netmap);
+                tokio::select! {
+                    _ = maps.changed() => break,
+                    () = tokio::time::sleep(TEND) => {}
+                }
             }
         }
     }
@@ -228,7 +237,6 @@ impl Parts {
         self.relays.set_peers(&peers);
         self.relays.set_map(&netmap.relays);
         self.device.set_peers(peers.into_iter().map(device_peer).collect());
-        self.tend_resolver(netmap);
     }
 
     fn tend_resolver(&self, netmap: &Netmap) {
@@ -239,7 +247,13 @@ impl Parts {
         };
         match done {
             Ok(true) => {}
-            Ok(false) => tracing::debug!("{RESOLV_CONF} is not a plain file: left alone"),
+            Ok(false) => {
+                if !self.said.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "{RESOLV_CONF} is not a plain file and stays as it is: point its resolver at {RESOLVER} for the network's names"
+                    );
+                }
+            }
             Err(error) => tracing::error!(%error, "cannot write {RESOLV_CONF}"),
         }
         self.agent.forwarder.set_servers(&conf.previous());

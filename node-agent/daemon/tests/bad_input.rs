@@ -49,11 +49,9 @@ fn wrong_usage_is_status_2() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// Prepares a machine with `before`, starts the agent there, and returns what it said.
-fn refused(before: &str, settings: &str) -> String {
-    let machine = Machine::new("bad").unwrap();
+/// Starts the agent on a machine that was prepared, and returns what it said.
+fn refused(machine: &Machine, settings: &str) -> String {
     let root = root(settings);
-    machine.sh(before).unwrap();
     let interfaces = machine.sh("ip -o link; nft list tables").unwrap();
     let mut command = machine.command("timeout");
     command.arg("20").arg(env!("CARGO_BIN_EXE_maru-agent")).arg("--root").arg(root.path());
@@ -66,26 +64,27 @@ fn refused(before: &str, settings: &str) -> String {
 #[test]
 #[ignore = "needs: root"]
 fn a_busy_udp_port_is_named() {
-    let said = refused(
-        "nohup python3 -c 'import socket,time
-s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind((\"0.0.0.0\",41641)); time.sleep(60)' >/dev/null 2>&1 &
-        sleep 0.5",
-        "",
-    );
+    let machine = Machine::new("bad").unwrap();
+    let _busy = machine.in_network(|| std::net::UdpSocket::bind("0.0.0.0:41641").unwrap());
+    let said = refused(&machine, "");
     assert!(said.contains("41641") && said.contains("listen_port"), "{said}");
 }
 
 #[test]
 #[ignore = "needs: root"]
 fn an_interface_name_that_is_taken_is_named() {
-    let said = refused("ip link add mesh7 type veth peer name mesh8", "interface = \"mesh7\"\n");
+    let machine = Machine::new("bad").unwrap();
+    machine.sh("ip link add mesh7 type veth peer name mesh8").unwrap();
+    let said = refused(&machine, "interface = \"mesh7\"\n");
     assert!(said.contains("mesh7"), "{said}");
 }
 
 #[test]
 #[ignore = "needs: root"]
 fn a_missing_tun_device_is_named() {
-    let said = refused("mount -t tmpfs none /dev/net", "");
+    let machine = Machine::new("bad").unwrap();
+    machine.sh("mount -t tmpfs none /dev/net").unwrap();
+    let said = refused(&machine, "");
     assert!(said.contains("/dev/net/tun"), "{said}");
 }
 

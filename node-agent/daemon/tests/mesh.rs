@@ -217,21 +217,23 @@ fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
     let network = network();
     let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
     let (home, laptop) = (network.home.address(), network.laptop.address());
-    // On the router: the laptop's mesh address, and a route to the home's, past the tunnel.
-    network
-        .place
-        .household
-        .router
+    let router = &network.place.household.router;
+    // The laptop's mesh address on the router, and a route to the home's past the tunnel; not masqueraded.
+    router
         .sh(&format!(
-            "ip addr add {laptop}/32 dev lo; ip route add {home}/32 via 10.77.1.2 src {laptop}"
+            "nft delete table ip nat; ip addr add {laptop}/32 dev lo; ip route add {home}/32 via 10.77.1.2 src {laptop}"
         ))
         .unwrap();
     let to = format!("{home}:80").parse().unwrap();
-    let connected =
-        network.place.household.router.in_network(|| {
+    let connects = || {
+        router.in_network(|| {
             std::net::TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
-        });
-    assert!(!connected);
+        })
+    };
+    assert!(!connects(), "as the laptop");
+    // Nor under its own name: mesh addresses are not for the LAN at all.
+    router.sh(&format!("ip route change {home}/32 via 10.77.1.2 src 10.77.1.1")).unwrap();
+    assert!(!connects(), "as the router");
     let table = network.home.machine.sh("nft list ruleset").unwrap();
     let dropped = table.lines().any(|line| {
         line.contains("drop") && line.contains("packets") && !line.contains("packets 0")

@@ -94,8 +94,9 @@ async fn read(
     }
 }
 
-/// Reads one message: zstd, then JSON. `None` if it is neither, or too long.
-fn decode(message: &[u8]) -> Option<MapResponse> {
+/// Reads one message of the map stream: zstd, then JSON. `None` if it is neither, or too long.
+#[must_use]
+pub fn decode(message: &[u8]) -> Option<MapResponse> {
     let mut decoder = zstd::Decoder::new(message).ok()?;
     decoder.window_log_max(WINDOW_LOG_MAX).ok()?;
     let mut json = Vec::new();

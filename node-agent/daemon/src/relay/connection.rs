@@ -79,10 +79,10 @@ impl Connection {
     ) -> io::Result<Self> {
         let tcp = dial(node, forwarder).await?;
         tcp.set_nodelay(true)?;
-        let mut stream = tls::connect(tcp, &node.host_name, pin).await?;
+        let host = if node.host_name.is_empty() { &node.ipv4 } else { &node.host_name };
+        let mut stream = tls::connect(tcp, host, pin).await?;
         let request = format!(
-            "GET /derp HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n",
-            node.host_name
+            "GET /derp HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
         stream.flush().await?;

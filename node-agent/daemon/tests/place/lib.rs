@@ -25,10 +25,10 @@ use mesh_identity::Header;
 use serde_json::{Value, json};
 
 /// How long anything may take that is waited for.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Looks again and again until `found` finds.
-pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(result) = found() {
@@ -40,21 +40,27 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A folder that daemons of any user can reach.
-pub fn root() -> tempfile::TempDir {
+pub(crate) fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     root
 }
 
 /// Writes a file below a root.
-pub fn write(root: &Path, path: &str, text: &str) {
+pub(crate) fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
 /// Starts a program of the workspace on a machine; its log goes to `<root>/<log>`.
-pub fn start(machine: &Machine, root: &Path, program: &str, args: &[&str], log: &str) -> Process {
+pub(crate) fn start(
+    machine: &Machine,
+    root: &Path,
+    program: &str,
+    args: &[&str],
+    log: &str,
+) -> Process {
     let log = fs::File::options().create(true).append(true).open(root.join(log)).unwrap();
     let mut command = machine.command(lab::binary(program).unwrap());
     command.args(args).arg("--root").arg(root).stdin(Stdio::null());
@@ -63,7 +69,7 @@ pub fn start(machine: &Machine, root: &Path, program: &str, args: &[&str], log: 
 }
 
 /// One request over a UNIX socket: status and JSON.
-pub fn ask(socket: &Path, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let stream = UnixStream::connect(socket).unwrap();
     let body = body.map(|body| body.to_string());
     let answer = lab::http::request(stream, method, path, "maru", &[], body.as_deref()).unwrap();
@@ -72,15 +78,15 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: Option<Value>) -> (u16
 }
 
 /// An agent on a machine.
-pub struct Seat {
-    pub machine: Arc<Machine>,
-    pub root: tempfile::TempDir,
-    pub agent: Option<Process>,
+pub(crate) struct Seat {
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) agent: Option<Process>,
 }
 
 impl Seat {
     /// Starts an agent with these settings and waits for its local API.
-    pub fn start(machine: &Arc<Machine>, settings: &str) -> Self {
+    pub(crate) fn start(machine: &Arc<Machine>, settings: &str) -> Self {
         let root = root();
         write(root.path(), "etc/maru/agent.toml", settings);
         let mut seat = Self { machine: Arc::clone(machine), root, agent: None };
@@ -89,7 +95,7 @@ impl Seat {
     }
 
     /// Starts the agent (again).
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let agent =
             start(&self.machine, self.root.path(), "maru-agent", &["--log", "debug"], "agent.log");
         self.agent = Some(agent);
@@ -97,30 +103,30 @@ impl Seat {
     }
 
     /// Stops the agent; it must end well.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let mut agent = self.agent.take().unwrap();
         let status = agent.stop(Duration::from_secs(5)).unwrap();
         assert!(status.success(), "{status}");
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.root.path().join("run/maru/agent/api.sock")
     }
 
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         ask(&self.socket(), "GET", "/v1/status", None).1
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.root.path().join("agent.log")).unwrap_or_default()
     }
 
-    pub fn join(&self, url: &str) {
+    pub(crate) fn join(&self, url: &str) {
         let (status, body) = ask(&self.socket(), "POST", "/v1/join", Some(json!({ "url": url })));
         assert_eq!(status, 202, "{body}");
     }
 
-    pub fn wait_for_state(&self, state: &str) -> Value {
+    pub(crate) fn wait_for_state(&self, state: &str) -> Value {
         wait_for(&format!("state {state}: {}", self.log()), || {
             let status = self.status();
             (status["state"] == state).then_some(status)
@@ -128,19 +134,19 @@ impl Seat {
     }
 
     /// The first mesh address of a peer, once it is known.
-    pub fn peer(&self, name: &str) -> Value {
+    pub(crate) fn peer(&self, name: &str) -> Value {
         wait_for(&format!("peer {name}"), || {
             let status = self.status();
             status["peers"].as_array()?.iter().find(|peer| peer["name"] == name).cloned()
         })
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.status()["node"]["addresses"][0].as_str().unwrap().to_owned()
     }
 
     /// Connects from this machine.
-    pub fn connect(&self, to: &str) -> std::io::Result<TcpStream> {
+    pub(crate) fn connect(&self, to: &str) -> std::io::Result<TcpStream> {
         let to: SocketAddr = to.parse().unwrap();
         self.machine.in_network(|| {
             let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
@@ -150,7 +156,7 @@ impl Seat {
     }
 
     /// Says hello to an echo service and returns what comes back, if anything does.
-    pub fn hello(&self, to: &str) -> Option<String> {
+    pub(crate) fn hello(&self, to: &str) -> Option<String> {
         let mut stream = self.connect(to).ok()?;
         stream.write_all(b"hello").ok()?;
         stream.shutdown(std::net::Shutdown::Write).ok()?;
@@ -160,7 +166,7 @@ impl Seat {
     }
 
     /// The answer code and IPv4 addresses of a name, asked of the agent's resolver.
-    pub fn resolve(&self, name: &str) -> Option<(u8, Vec<String>)> {
+    pub(crate) fn resolve(&self, name: &str) -> Option<(u8, Vec<String>)> {
         let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         for label in name.split('.') {
             query.push(u8::try_from(label.len()).unwrap());
@@ -173,7 +179,7 @@ impl Seat {
             socket.send_to(&query, "100.100.100.100:53").ok()?;
             let mut answer = [0; 512];
             let len = socket.recv(&mut answer).ok()?;
-            let mut records = &answer[query.len()..len];
+            let mut records = answer[..len].get(query.len()..).unwrap_or_default();
             let mut addresses = Vec::new();
             // Each record: pointer to the name, type, class, life, length, address.
             while records.len() >= 16 && records[3] == 1 {
@@ -187,15 +193,15 @@ impl Seat {
 }
 
 /// A coordinator and its relay on the home machine.
-pub struct Place {
-    pub household: Household,
-    pub root: tempfile::TempDir,
-    pub serve: Option<Process>,
-    pub relay: Option<Process>,
+pub(crate) struct Place {
+    pub(crate) household: Household,
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) serve: Option<Process>,
+    pub(crate) relay: Option<Process>,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let household = Household::new(&["laptop"]).unwrap();
         let root = root();
         write(
@@ -210,7 +216,7 @@ impl Place {
     }
 
     /// Starts the coordinator (again).
-    pub fn serve(&mut self) {
+    pub(crate) fn serve(&mut self) {
         self.serve = Some(self.run("serve"));
         wait_for("the coordinator", || UnixStream::connect(self.admin()).ok());
     }
@@ -224,26 +230,26 @@ impl Place {
         self.root.path().join("run/maru/coordinator/admin.sock")
     }
 
-    pub fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let (status, body) = ask(&self.admin(), method, &format!("/api/v1{path}"), body);
         assert!((200..300).contains(&status), "{method} {path}: {status} {body}");
         body
     }
 
     /// A link for one device of `user`.
-    pub fn invite(&self, user: &str, pre_approved: bool) -> String {
+    pub(crate) fn invite(&self, user: &str, pre_approved: bool) -> String {
         let body = json!({ "user": user, "pre_approved": pre_approved });
         self.ask("POST", "/invitations", Some(body))["url"].as_str().unwrap().to_owned()
     }
 
     /// Lets every member reach everything.
-    pub fn open_policy(&self) {
+    pub(crate) fn open_policy(&self) {
         let policy = r#"{"acls":[{"action":"accept","src":["*"],"dst":["*:*"]}]}"#;
         self.ask("PUT", "/policy", Some(json!({ "policy": policy })));
     }
 
     /// The device with this hostname, once it is there.
-    pub fn device(&self, hostname: &str) -> Value {
+    pub(crate) fn device(&self, hostname: &str) -> Value {
         wait_for(&format!("device {hostname}"), || {
             let devices = self.ask("GET", "/devices", None);
             devices.as_array()?.iter().find(|device| device["hostname"] == hostname).cloned()
@@ -252,7 +258,7 @@ impl Place {
 }
 
 /// A service behind an agent: echoes, and tells whose header each connection began with.
-pub fn echo(socket: &Path) -> mpsc::Receiver<Header> {
+pub(crate) fn echo(socket: &Path) -> mpsc::Receiver<Header> {
     fs::create_dir_all(socket.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(socket).unwrap();
     let (sender, headers) = mpsc::channel();
