@@ -18,6 +18,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// How long the gateway may be silent; it shows a sign of life every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(90);
+/// How long a silent connection is left alone before it is tried, and between tries.
+const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// How long an answer without a stream may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -73,6 +75,10 @@ impl Connection {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
+            // A home machine that lost its power sends no farewell; ask whether it is there.
+            .tcp_keepalive(KEEPALIVE)
+            .tcp_keepalive_interval(KEEPALIVE)
+            .tcp_keepalive_retries(3)
             .tcp_nodelay(true);
         if !addresses.is_empty() {
             // Port 0 stands for the URL's own.

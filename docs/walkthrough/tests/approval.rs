@@ -35,7 +35,7 @@ fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
         scene.home.status().unwrap()["node"]["addresses"][0].as_str().unwrap().parse().unwrap();
     stranger
         .machine
-        .sh("ip addr add 100.64.99.99/32 dev eth0; ip route add 100.64.0.0/10 via 10.77.2.1")
+        .sh(&format!("ip addr add 100.64.99.99/32 dev eth0; ip route add {home}/32 via 10.77.2.1"))
         .unwrap();
     scene.household.router.sh("ip route add 100.64.0.0/10 via 10.77.1.2").unwrap();
     for port in [80, 443, 18789, 22] {
@@ -50,7 +50,7 @@ fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
     // The same device, approved, is in: the refusals above were about approval.
     stranger
         .machine
-        .sh("ip route del 100.64.0.0/10; ip addr del 100.64.99.99/32 dev eth0")
+        .sh(&format!("ip route del {home}/32; ip addr del 100.64.99.99/32 dev eth0"))
         .unwrap();
     scene.home.approve("stranger").unwrap();
     stranger.wait_for_network().unwrap();

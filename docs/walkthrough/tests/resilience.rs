@@ -31,10 +31,11 @@ fn answers_again(seat: &Seat) {
 }
 
 /// Waits for a chat that broke off, and returns what it said of that.
-fn broken(mut chat: Process) -> String {
+fn broken(who: &str, mut chat: Process) -> String {
     let mut reader = chat.child().stdout.take().unwrap();
     thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-    let status = chat.wait_for(Duration::from_secs(90)).unwrap().expect("the client notices");
+    let status = chat.wait_for(Duration::from_secs(90)).unwrap();
+    let status = status.unwrap_or_else(|| panic!("{who} crashed and the client does not notice"));
     let mut said = String::new();
     chat.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(status.code(), Some(1), "a cut reply passed as whole: {said}");
@@ -90,7 +91,7 @@ fn whoever_restarts_a_reply_under_way_is_cut_and_the_next_message_is_answered() 
     ] {
         let chat = laptop.seat.long_chat().unwrap();
         scene.crash(name, text).unwrap();
-        let said = broken(chat);
+        let said = broken(name, chat);
         assert!(said.contains("cut"), "{name} crashed; the client says: {said}");
         answers_again(&laptop.seat);
     }
@@ -99,7 +100,7 @@ fn whoever_restarts_a_reply_under_way_is_cut_and_the_next_message_is_answered() 
     laptop.agent.signal_kill();
     laptop.agent.wait_for(Duration::from_secs(5)).unwrap();
     laptop.agent = laptop.seat.agent().unwrap();
-    let said = broken(chat);
+    let said = broken("the own agent", chat);
     assert!(said.contains("cut"), "the own agent crashed; the client says: {said}");
     answers_again(&laptop.seat);
 }

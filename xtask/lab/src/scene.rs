@@ -103,7 +103,9 @@ impl Scene {
     /// `/proc` cannot be read.
     pub fn processes(&self, name: &str, text: &str) -> Result<Vec<u32>> {
         let all = inside::processes(self.home.machine.pid())?.into_iter();
-        let named = all.filter(|(_, comm)| comm == name).map(|(pid, _)| pid);
+        // The kernel keeps 15 characters of a process's name.
+        let short = &name[..name.len().min(15)];
+        let named = all.filter(|(_, comm)| comm == short).map(|(pid, _)| pid);
         let holds = |pid: &u32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).replace('\0', " ").contains(text)

@@ -1,0 +1,136 @@
+//! A client that we did not write joins our coordinator and talks to our agent.
+//!
+//! The crates `tailscale` and `ts_control`, from `interop/`. They reach a relay with a certificate of
+//! its own only where the relay map says `InsecureForTests`, which our coordinator never writes: the
+//! test gives it a map to serve as it stands. Our agent honours the map's pin and ignores the flag.
+//! Fails if the stock client is not let in, or if UDP or TCP with our agent breaks.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
+
+use std::{fs, process::Stdio, thread, time::Duration};
+
+use lab::{ROOT, Scene, Seat, household::HOME};
+use serde_json::{Value, json};
+
+const OPEN: &str = r#"{
+  "tagOwners": { "tag:home": [] },
+  "acls": [{ "action": "accept", "src": ["autogroup:member"],
+             "dst": ["tag:home:80,18789", "autogroup:member:7777"] }],
+}"#;
+
+const ECHO: &str = r"
+import socket, threading
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(('0.0.0.0', 7777))
+tcp = socket.create_server(('0.0.0.0', 7777))
+def datagrams():
+    while True:
+        data, peer = udp.recvfrom(65536)
+        udp.sendto(data, peer)
+def stream(connection):
+    while data := connection.recv(65536):
+        connection.sendall(data)
+    connection.close()
+threading.Thread(target=datagrams, daemon=True).start()
+while True:
+    threading.Thread(target=stream, args=(tcp.accept()[0],), daemon=True).start()
+";
+
+/// The relay map with the flag; `pin` is the SHA-256 of the relay's certificate, in hex.
+fn relay_map(pin: &str) -> Value {
+    json!({ "Regions": { "1": {
+        "RegionID": 1, "RegionCode": "home", "RegionName": "Home",
+        "Nodes": [{
+            "Name": "1", "RegionID": 1, "HostName": HOME, "IPv4": HOME,
+            "DERPPort": 8444, "STUNPort": 3478,
+            "CertName": format!("sha256-raw:{pin}"), "InsecureForTests": true,
+        }],
+    }}})
+}
+
+fn serve_relay_map(scene: &Scene, pin: &str) {
+    let root = &scene.home.root;
+    fs::write(root.join("relay-map.json"), relay_map(pin).to_string()).unwrap();
+    let settings = root.join("etc/maru/coordinator.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let text = text.replacen("[relay]", "derp_map_file = \"relay-map.json\"\n\n[relay]", 1);
+    assert!(text.contains("derp_map_file"), "{text}");
+    fs::write(settings, text).unwrap();
+    scene.crash("maru-coordinator", "serve").unwrap();
+    scene
+        .home
+        .wait_until(&["device", "list", "-o", "json"], Duration::from_secs(60), |text| {
+            text.contains("home").then_some(())
+        })
+        .unwrap();
+}
+
+fn certificate_pin(scene: &Scene) -> String {
+    let folder = scene.home.root.join("var/lib/maru/coordinator/relay");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.filter(|path| path.extension().is_some_and(|e| e == "pem")).next().unwrap();
+    let script = "import ssl,hashlib,sys\n\
+        der = ssl.PEM_cert_to_DER_cert(open(sys.argv[1]).read())\n\
+        print(hashlib.sha256(der).hexdigest())";
+    let out = std::process::Command::new("python3").args(["-c", script]).arg(file).output();
+    String::from_utf8(out.unwrap().stdout).unwrap().trim().to_owned()
+}
+
+/// Whether the agent's connection to the relay becomes what it should be, within half a minute.
+fn relay_becomes(seat: &Seat, connected: bool) -> bool {
+    (0..150).any(|_| {
+        thread::sleep(Duration::from_millis(200));
+        (seat.status().unwrap()["home_relay"]["connected"] == true) == connected
+    })
+}
+
+#[test]
+#[ignore = "needs: root, podman, model, stock"]
+fn a_stock_client_joins_and_exchanges_udp_and_tcp_with_our_agent() {
+    let client = std::env::var("MARU_STOCK_CLIENT").expect("`cargo xtask test` sets it");
+    let mut scene = Scene::start().unwrap();
+    let pin = certificate_pin(&scene);
+    serve_relay_map(&scene, &pin);
+    let laptop = scene.member("laptop", "alice").unwrap();
+    fs::write(scene.home.root.join("policy.json"), OPEN).unwrap();
+    scene.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
+
+    let echo =
+        laptop.seat.machine.command("python3").args(["-c", ECHO]).stdin(Stdio::null()).spawn();
+    let mut echo = echo.unwrap();
+    let status = laptop.seat.status().unwrap();
+    let to = format!("{}:7777", status["node"]["addresses"][0].as_str().unwrap());
+    assert!(relay_becomes(&laptop.seat, true), "our agent accepts the pin");
+
+    let stock = scene.household.add("stock").unwrap();
+    let run = |command: &[&str]| {
+        let invitation = scene.home.ok(&["invite", "carol", "--approved", "-o", "json"]).unwrap();
+        let invitation: Value = serde_json::from_str(&invitation).unwrap();
+        let key = invitation["url"].as_str().unwrap().rsplit('.').next().unwrap().to_owned();
+        let out = stock
+            .command(&client)
+            .args(["--control", &format!("http://{HOME}:8443"), "--authkey", &key])
+            .args(["--state", "/run/stock-state", "--timeout", "60"])
+            .args(command)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let (said, log) =
+            (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(out.status.success(), "{command:?}: {said}\n{log}");
+    };
+    stock.sh("mkdir -p /run/stock-state").unwrap();
+    run(&["udp-echo", &to]);
+    run(&["tcp-echo", &to]);
+    echo.kill().unwrap();
+    echo.wait().unwrap();
+
+    // A map whose pin is another's is refused by our agent, whatever the flag says.
+    let wrong = "00".repeat(32);
+    fs::write(scene.home.root.join("relay-map.json"), relay_map(&wrong).to_string()).unwrap();
+    scene.crash("maru-coordinator", "serve").unwrap();
+    scene.crash("maru-coordinator", "relay").unwrap();
+    assert!(
+        relay_becomes(&laptop.seat, false),
+        "our agent talks to a relay whose certificate is not the pinned one"
+    );
+}
