@@ -1,6 +1,6 @@
 //! `maru-telmeet`: see the library.
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{error::Error, io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -12,7 +12,7 @@ struct Args {
     /// Directory that all of Maru's paths lie below.
     #[arg(long, default_value = "/")]
     root: PathBuf,
-    /// Settings [default: <root>/etc/maru/telmeet.toml].
+    /// Settings [default: etc/maru/telmeet.toml below the root].
     #[arg(long)]
     config: Option<PathBuf>,
     /// What to log, as `level` or `module=level,…`.
@@ -23,7 +23,9 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_env_filter(args.log).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(args.log).with_ansi(ansi);
+    log.with_writer(std::io::stderr).init();
     match telmeet::run(&args.root, args.config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
