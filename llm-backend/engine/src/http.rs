@@ -8,16 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     routing::{get, post},
 };
 use serde_json::{Value, json};
 
 use self::error::ApiError;
 use crate::engine::{Engine, Gauge};
-
-/// Longest request body, in bytes.
-const BODY_MAX: usize = 4 << 20;
 
 /// Everything that is served.
 pub(crate) fn router(engine: Engine) -> Router {
@@ -29,7 +26,6 @@ pub(crate) fn router(engine: Engine) -> Router {
         .route("/slots", get(slots))
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::Method)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(engine)
 }
 

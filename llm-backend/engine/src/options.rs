@@ -40,8 +40,9 @@ pub struct Options {
 impl Options {
     /// Threads that compute.
     ///
-    /// llama.cpp's threads wait for each other by spinning, several hundred times per token: on a core that is busy
-    /// otherwise all of them wait for the slowest. Half of the cores leaves room for the rest of the appliance.
+    /// llama.cpp's threads wait for each other by spinning, several hundred times per token: where cores are busy
+    /// otherwise, all of them wait for the slowest. Measured on two cores beside a load of 14, for 40 tokens: one
+    /// thread 1 to 7 s (0.5 s of processor time), two threads 44 s (7.7 s). Half of the cores leaves room.
     pub(crate) fn thread_count(&self) -> u32 {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         self.threads.unwrap_or_else(|| u32::try_from(cores / 2).unwrap_or(1).max(1))

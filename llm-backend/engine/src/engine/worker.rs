@@ -2,6 +2,7 @@
 
 use std::{
     num::NonZeroU32,
+    ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -22,9 +23,9 @@ use crate::Error;
 
 /// Most tokens in a batch.
 const BATCH: u32 = 256;
-/// How long a batch may take: a prompt is read in pieces that small, so that other replies go on meanwhile, and a
-/// client that leaves is noticed in time.
-const STEP: Duration = Duration::from_millis(100);
+/// How long a batch should take: a prompt is read in pieces that small, so that other replies go on meanwhile, and a
+/// client that leaves is noticed in time; but not smaller, for a batch costs something however few tokens it has.
+const STEP: Range<Duration> = Duration::from_millis(120)..Duration::from_millis(360);
 /// How long a client may take nothing before its slot is given to somebody else.
 const STALL_MAX: Duration = Duration::from_secs(60);
 /// Pause when every client is slow.
@@ -180,7 +181,7 @@ impl<'a> Worker<'a> {
         let now = Instant::now();
         let generating = self.slots.iter().flatten().filter(|slot| !slot.is_reading()).count();
         let reading = self.slots.iter().flatten().filter(|slot| slot.is_reading()).count();
-        let room = (BATCH as usize).saturating_sub(generating).min(self.pace.tokens());
+        let room = (BATCH as usize).saturating_sub(generating).min(self.pace.tokens);
         let share = (room / reading.max(1)).max(1);
         let mut prompt_tokens = 0;
         for id in 0..self.slots.len() {
@@ -296,35 +297,25 @@ fn sequence(slot: usize) -> i32 {
 /// How many tokens of a prompt are read in one [`STEP`], learned from the last ones.
 #[derive(Debug)]
 struct Pace {
-    tokens: f64,
+    tokens: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { tokens: 16.0 }
+        Self { tokens: 4 }
     }
 }
 
 impl Pace {
-    fn tokens(&self) -> usize {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to 1..=BATCH"
-        )]
-        let tokens = self.tokens as usize;
-        tokens.clamp(1, BATCH as usize)
-    }
-
+    /// Takes note of how long a batch with this many tokens of a prompt took.
     fn learn(&mut self, prompt_tokens: usize, took: Duration) {
-        // A few tokens say nothing about many.
-        if prompt_tokens < self.tokens().min(8) {
-            return;
+        if prompt_tokens >= self.tokens && took < STEP.start {
+            self.tokens = (self.tokens * 2).min(BATCH as usize);
+        } else if prompt_tokens > 0 && took > STEP.end {
+            // Half, or less if the processor has become that slow.
+            let times = took.as_millis() / STEP.end.as_millis().max(1);
+            self.tokens = (self.tokens / usize::try_from(times + 1).unwrap_or(usize::MAX)).max(1);
         }
-        #[allow(clippy::cast_precision_loss, reason = "at most BATCH")]
-        let fitting = prompt_tokens as f64 * STEP.as_secs_f64() / took.as_secs_f64().max(1e-6);
-        // Up by a factor of two at most, for a larger batch may be slower; down at once.
-        self.tokens = fitting.min(self.tokens * 2.0).clamp(1.0, f64::from(BATCH));
     }
 }
 
@@ -348,26 +339,30 @@ fn processor() -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn slow_models_read_in_small_pieces_and_fast_ones_in_large() {
+    /// Reads until the pace is steady, at a fixed cost per batch and one per token.
+    fn settle(batch: Duration, token: Duration) -> usize {
         let mut pace = Pace::default();
         for _ in 0..20 {
-            let tokens = pace.tokens();
-            pace.learn(tokens, Duration::from_millis(100) * u32::try_from(tokens).unwrap());
+            let tokens = pace.tokens;
+            pace.learn(tokens, batch + token * u32::try_from(tokens).unwrap());
         }
-        assert_eq!(pace.tokens(), 1, "a tenth of a second each");
-
-        for _ in 0..20 {
-            let tokens = pace.tokens();
-            pace.learn(tokens, Duration::from_micros(10) * u32::try_from(tokens).unwrap());
-        }
-        assert_eq!(pace.tokens(), BATCH as usize);
+        pace.tokens
     }
 
     #[test]
-    fn an_instant_batch_does_not_break_the_pace() {
+    fn slow_models_read_in_small_pieces_and_fast_ones_in_large() {
+        let ms = Duration::from_millis;
+        assert_eq!(settle(ms(500), ms(100)), 1, "no piece is small enough");
+        assert_eq!(settle(ms(0), ms(40)), 4);
+        assert_eq!(settle(ms(80), ms(1)), 64, "most of the cost is that of a batch");
+        assert_eq!(settle(ms(0), ms(0)), BATCH as usize);
+    }
+
+    #[test]
+    fn the_end_of_a_prompt_says_little() {
         let mut pace = Pace::default();
-        pace.learn(16, Duration::ZERO);
-        assert_eq!(pace.tokens(), 32);
+        pace.learn(3, Duration::ZERO);
+        pace.learn(0, Duration::from_secs(9));
+        assert_eq!(pace.tokens, 4);
     }
 }

@@ -9,15 +9,13 @@ use std::{
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::StatusCode,
+    extract::State,
     response::{
         IntoResponse as _, Response,
         sse::{self, KeepAlive, Sse},
     },
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
@@ -27,6 +25,8 @@ use super::{
 };
 use crate::engine::{Ending, Engine, Event, Request};
 
+/// Longest request body, in bytes.
+const BODY_MAX: usize = 4 << 20;
 /// How often a stream without news shows that it lives.
 const PING: Duration = Duration::from_secs(15);
 
@@ -38,12 +38,9 @@ const PING: Duration = Duration::from_secs(15);
 /// model is loaded or when too many wait, 500 if the engine fails.
 pub(super) async fn completions(
     State(engine): State<Engine>,
-    body: Result<Bytes, BytesRejection>,
+    body: axum::body::Body,
 ) -> Result<Response, ApiError> {
-    let body = body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
-        _ => ApiError::Request("the body did not arrive".to_owned()),
-    })?;
+    let body = read(body).await?;
     let body = Body::decode(&body)?;
     let model = Arc::clone(engine.model().ok_or(ApiError::Loading)?);
     let (stream, usage) =
@@ -72,6 +69,20 @@ pub(super) async fn completions(
     }
     let (text, ending) = collect(events).await.ok_or(ApiError::Engine)?;
     Ok(Json(envelope.whole(&text, &ending)).into_response())
+}
+
+/// Reads a body to its end, however long: a client that still writes does not hear why it is refused.
+async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
+    let mut pieces = body.into_data_stream();
+    let (mut bytes, mut total) = (Vec::new(), 0_usize);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| ApiError::Request("the body did not arrive".to_owned()))?;
+        total = total.saturating_add(piece.len());
+        if total <= BODY_MAX {
+            bytes.extend_from_slice(&piece);
+        }
+    }
+    if total > BODY_MAX { Err(ApiError::TooLarge) } else { Ok(bytes) }
 }
 
 /// A streamed reply.

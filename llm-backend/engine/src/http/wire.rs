@@ -186,6 +186,8 @@ fn count(answer: &mut Value, ending: &Ending) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn decode(body: &Value) -> Result<Body, ApiError> {
@@ -230,6 +232,20 @@ mod tests {
         ] {
             let error = decode(&with(&more)).err().unwrap().to_string();
             assert!(error.starts_with(name), "{error}");
+        }
+    }
+
+    proptest! {
+        /// Whatever arrives, it is a request or refused; numbers of any size included.
+        #[test]
+        fn any_body_is_survived(
+            bytes in prop::collection::vec(any::<u8>(), 0..256),
+            name in "max_tokens|n_predict|top_k|n|seed|temperature|stop|ignore_eos",
+            value in any::<f64>(),
+        ) {
+            let _ = Body::decode(&bytes);
+            let _ = decode(&with(&json!({ name.clone(): value }))).map(|body| (body.sampling(), body.max_tokens()));
+            let _ = decode(&with(&json!({ name: value as i64 }))).map(|body| (body.sampling(), body.max_tokens()));
         }
     }
 
