@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "automation runs on the real clock")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "automation talks to a terminal")]
 
+mod bench;
 mod build;
 mod check;
 mod fuzz;
@@ -32,6 +33,8 @@ enum Command {
     Up(up::Args),
     /// Run everything that proves Maru, set-up included
     Test(test::Args),
+    /// Measure; prints a table or JSON
+    Bench(bench::Args),
     /// Run every fuzz target for a few seconds
     Fuzz(fuzz::Args),
     /// Formatting, lints, documentation and licences, with warnings denied
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(args) => up::run(&args),
         Command::Test(args) => return test::run(&args).unwrap_or_else(|error| fail(&error)),
+        Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Check => check::run(),
         Command::Setup => build::everything().map(drop),

@@ -1,12 +1,21 @@
 //! A running appliance in a fresh root, for end-to-end tests.
 
-use std::{os::unix::net::UnixStream, path::Path, time::Duration};
+use std::{
+    os::unix::net::UnixStream,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Process, household::Household, http, inside, process, seat::Seat};
+use crate::{
+    Process,
+    household::Household,
+    http, inside, process,
+    seat::{self, Seat},
+};
 
 /// A household whose home runs `maru up`; dropping it ends and removes everything.
 #[derive(Debug)]
@@ -17,6 +26,8 @@ pub struct Scene {
     pub home: Seat,
     /// The machines.
     pub household: Household,
+    /// When `maru up` was started.
+    pub began: Instant,
     state: TempDir,
 }
 
@@ -47,15 +58,25 @@ impl Scene {
     pub fn start_with(args: &[&str]) -> Result<Self> {
         let model = std::env::var_os("MARU_TEST_MODEL")
             .context("MARU_TEST_MODEL names no model: `cargo xtask test` sets it")?;
+        Self::start_with_model(Path::new(&model), args)
+    }
+
+    /// As [`Scene::start_with`], with the given model.
+    ///
+    /// # Errors
+    ///
+    /// `maru up` fails.
+    pub fn start_with_model(model: &Path, args: &[&str]) -> Result<Self> {
         let state = tempfile::tempdir()?;
         let household = Household::new(&[])?;
         let home = Seat::new(&household.home, &state.path().join("home"))?;
-        let model = home.lend(Path::new(&model))?;
+        let model = home.lend(model)?;
         let mut said = Vec::new();
+        let began = seat::now();
         let up = home
             .up(&[&["--model", &model], args].concat(), |line| said.push(line.to_owned()))
             .with_context(|| said.join("\n"))?;
-        Ok(Self { up, home, household, state })
+        Ok(Self { up, home, household, began, state })
     }
 
     /// Adds a laptop whose agent runs and has asked for nothing yet.

@@ -290,7 +290,7 @@ impl Seat {
 }
 
 #[allow(clippy::disallowed_methods, reason = "tests and demonstrations run on the real clock")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

@@ -1,0 +1,264 @@
+//! A chat through the whole chain beside the same model asked directly.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    process::Stdio,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{Scene, Seat, http};
+use serde_json::{Value, json};
+
+use super::{Report, median, milliseconds, round, row, scene};
+use crate::{progress::Step, stop};
+
+/// How often each way is taken.
+const ROUNDS: usize = 10;
+/// Tokens of each reply.
+const TOKENS: u32 = 64;
+/// What is asked, on every way.
+const QUESTION: &str = "In a few sentences: what is a home?";
+/// The gateway's own prompt stands in these; without them every way asks the same.
+const PROMPT: &str = "var/lib/maru/gateway/workspace";
+
+/// One reply as its reader saw it, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// From before the connection or the process until the first text.
+    first: f64,
+    /// Between two tokens: first to last text over the tokens after the first.
+    token: f64,
+    /// Tokens that the model read, as it counted them.
+    read: u64,
+}
+
+/// Gathers the times at which text comes.
+#[derive(Debug)]
+struct Watch {
+    start: Instant,
+    first: Option<Instant>,
+    last: Instant,
+    read: u64,
+}
+
+/// The samples of every way.
+#[derive(Debug, Default)]
+struct Ways {
+    direct: Vec<Sample>,
+    mesh: Vec<Sample>,
+    chain: Vec<Sample>,
+    /// Of starting `maru` on the laptop for nothing.
+    process: Vec<f64>,
+}
+
+/// Measures all ways, one after the other in each round.
+pub(super) fn run() -> Result<Report> {
+    let mut scene = scene()?;
+    let ready = milliseconds(scene.began.elapsed());
+    let laptop = scene.member("laptop", "alice")?;
+    let seat = &laptop.seat;
+    let joined = scene.began.elapsed();
+    let first = chain(seat, "cold")?;
+    let cold = [ready, milliseconds(joined) + first.first];
+    let prompt_tokens = first.read;
+
+    forget_prompt(&scene)?;
+    let mut ways = Ways::default();
+    for round in 0..=ROUNDS {
+        stop::check()?;
+        let step = Step::new(&format!("round {round} of {ROUNDS}"));
+        let taken = (direct(&scene)?, mesh(seat)?, chain(seat, &format!("round{round}"))?);
+        let process = nothing(seat)?;
+        step.done(&format!("round {round} of {ROUNDS}"));
+        // The first one warms up.
+        if round > 0 {
+            ways.direct.push(taken.0);
+            ways.mesh.push(taken.1);
+            ways.chain.push(taken.2);
+            ways.process.push(process);
+        }
+    }
+    report(ways, cold, prompt_tokens)
+}
+
+/// Empties the gateway's own prompt.
+fn forget_prompt(scene: &Scene) -> Result<()> {
+    let folder = scene.home.root.join(PROMPT);
+    let files = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
+    for file in files {
+        let file = file?;
+        if file.file_type()?.is_file() {
+            fs::write(file.path(), "")?;
+        }
+    }
+    Ok(())
+}
+
+impl Watch {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { start: now, first: None, last: now, read: 0 }
+    }
+
+    /// Takes one line of what a model says in OpenAI's format.
+    fn openai(&mut self, line: &str) {
+        let Some(data) = line.strip_prefix("data: ") else { return };
+        let Ok(event) = serde_json::from_str::<Value>(data) else { return };
+        self.text(event["choices"][0]["delta"]["content"].as_str());
+        self.usage(&event["usage"]);
+    }
+
+    /// Takes one line of `maru chat -o json`.
+    fn maru(&mut self, line: &str) {
+        let Ok(event) = serde_json::from_str::<Value>(line) else { return };
+        self.text(event["delta"].as_str());
+        self.usage(&event["usage"]);
+    }
+
+    fn text(&mut self, text: Option<&str>) {
+        if text.is_some_and(|text| !text.is_empty()) {
+            self.last = Instant::now();
+            self.first.get_or_insert(self.last);
+        }
+    }
+
+    fn usage(&mut self, usage: &Value) {
+        self.read = usage["prompt_tokens"].as_u64().unwrap_or(self.read);
+    }
+
+    fn end(self) -> Result<Sample> {
+        let first = self.first.context("no text came")?;
+        Ok(Sample {
+            first: milliseconds(first - self.start),
+            token: milliseconds(self.last - first) / f64::from(TOKENS - 1),
+            read: self.read,
+        })
+    }
+}
+
+/// The engine itself, over its socket at home.
+fn direct(scene: &Scene) -> Result<Sample> {
+    let socket = scene.home.root.join("run/maru/inference/llm.sock");
+    let watch = Watch::start();
+    ask(UnixStream::connect(socket)?, "localhost", watch)
+}
+
+/// The gateway over the mesh, unsealed: what the chain adds besides sealing and the process.
+fn mesh(laptop: &Seat) -> Result<Sample> {
+    // The first connection only says that there is one: asking where the gateway is takes a process.
+    let address = laptop.dial(18789)?.peer_addr()?;
+    let watch = Watch::start();
+    let stream = laptop.machine.in_network(|| std::net::TcpStream::connect(address))?;
+    ask(stream, "chat.maru.internal:18789", watch)
+}
+
+fn ask(stream: impl Read + Write, host: &str, mut watch: Watch) -> Result<Sample> {
+    let body = json!({
+        "model": "default", "stream": true, "stream_options": { "include_usage": true },
+        "max_tokens": TOKENS, "ignore_eos": true, "temperature": 0,
+        "messages": [{ "role": "user", "content": QUESTION }],
+    });
+    let body = Some(body.to_string());
+    let path = "/v1/chat/completions";
+    let mut answer = http::request(stream, "POST", path, host, &[], body.as_deref())?;
+    ensure!(answer.status == 200, "{host} answered {}", answer.status);
+    while let Some(line) = answer.line()? {
+        watch.openai(&line);
+    }
+    watch.end()
+}
+
+/// The whole chain: a process of `maru chat` on the laptop, sealed, in a conversation of its own.
+fn chain(laptop: &Seat, session: &str) -> Result<Sample> {
+    let tokens = TOKENS.to_string();
+    let mut command = laptop.maru(&["chat", "-o", "json", "--session", session]);
+    command.args(["--max-tokens", &tokens, "--ignore-eos", "--temperature", "0"]);
+    command.args(["--ask", QUESTION]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut watch = Watch::start();
+    let mut child = command.spawn().context("cannot run nsenter (util-linux)")?;
+    for line in BufReader::new(child.stdout.take().context("no pipe")?).lines() {
+        watch.maru(&line?);
+    }
+    ensure!(child.wait()?.success(), "maru chat failed");
+    watch.end()
+}
+
+/// How long it takes to start `maru` on the laptop and to end it.
+fn nothing(laptop: &Seat) -> Result<f64> {
+    let start = Instant::now();
+    laptop.ok(&["--version"])?;
+    Ok(milliseconds(start.elapsed()))
+}
+
+fn report(ways: Ways, [ready, cold]: [f64; 2], prompt_tokens: u64) -> Result<Report> {
+    let process = round(median(ways.process), 1);
+    let base = Medians::of(&ways.direct);
+    let mut table = vec![row(["median, ms", "first", "added", "ratio", "token", "added", "ratio"])];
+    let mut results = json!({
+        "rounds": ROUNDS, "tokens": TOKENS, "process_start": process,
+        "cold": { "ready": round(ready, 0), "first_token": round(cold, 0), "prompt_tokens": prompt_tokens },
+    });
+    let chain = [
+        ("direct", "the model itself", &ways.direct),
+        ("mesh", "gateway over the mesh", &ways.mesh),
+        ("chain", "maru chat, sealed", &ways.chain),
+    ];
+    for (key, name, samples) in chain {
+        let medians = Medians::of(samples);
+        let [added, more] = [medians.first - base.first, medians.token - base.token];
+        let [ratio, slower] = [medians.first / base.first, medians.token / base.token];
+        let number = |value: f64| format!("{value:.2}");
+        let numbers = [medians.first, added, ratio, medians.token, more, slower].map(number);
+        table.push(std::iter::once(name.to_owned()).chain(numbers).collect());
+        results[key] = json!({
+            "first_token": round(medians.first, 2), "first_token_added": round(added, 2),
+            "first_token_ratio": round(ratio, 3), "per_token": round(medians.token, 3),
+            "per_token_added": round(more, 3), "per_token_ratio": round(slower, 3),
+            "first_token_range": medians.range, "prompt_tokens": samples.last().context("no sample")?.read,
+        });
+    }
+    let read: Vec<String> =
+        chain.iter().map(|(key, ..)| results[key]["prompt_tokens"].to_string()).collect();
+    let notes = vec![
+        format!(
+            "{ROUNDS} rounds of every way in turn, {TOKENS} tokens each; the model read {} tokens",
+            read.join(", ")
+        ),
+        format!(
+            "maru chat: its process's start is included ({process} ms for `maru --version` in the lab)"
+        ),
+        format!(
+            "cold start on a fresh root: ready after {:.1} s, first token of a laptop that was invited and \
+             approved meanwhile after {:.1} s ({prompt_tokens} tokens read)",
+            ready / 1e3,
+            cold / 1e3
+        ),
+    ];
+    Ok(Report { unit: "ms", results, table, notes })
+}
+
+/// The medians of one way.
+#[derive(Debug)]
+struct Medians {
+    first: f64,
+    token: f64,
+    /// Least and most until the first token.
+    range: [f64; 2],
+}
+
+impl Medians {
+    fn of(samples: &[Sample]) -> Self {
+        let first = || samples.iter().map(|sample| sample.first);
+        Self {
+            first: median(first().collect()),
+            token: median(samples.iter().map(|sample| sample.token).collect()),
+            range: [
+                round(first().fold(f64::INFINITY, f64::min), 2),
+                round(first().fold(0.0, f64::max), 2),
+            ],
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What sealing and opening cost.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{Report, row};
+use crate::workspace;
+
+/// The steps, as the example names them and as people read them.
+const STEPS: [(&str, &str); 4] = [
+    ("seal_request_us", "client seals a request"),
+    ("open_request_us", "gateway opens it"),
+    ("seal_chunk_us", "gateway seals a chunk"),
+    ("open_chunk_us", "client opens it"),
+];
+
+/// The suites, as the example names them.
+const SUITES: [&str; 2] = ["x-wing", "x25519"];
+
+/// Runs the crate's own example, which has nothing else to do.
+pub(super) fn run() -> Result<Report> {
+    let out = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--release", "-p", "hpke-envelope", "--example", "cost"])
+        .arg("--target-dir")
+        .arg(workspace::target()?)
+        .current_dir(workspace::root())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(out.status.success(), "the example `cost` of hpke-envelope failed ({})", out.status);
+    let results: Value = serde_json::from_slice(&out.stdout).context("the example's output")?;
+
+    let mut table = vec![row(["µs, median", SUITES[0], SUITES[1]])];
+    for (key, what) in STEPS {
+        let cost = |suite: &str| results["suites"][suite][key].to_string();
+        table.push(row([what, &cost(SUITES[0]), &cost(SUITES[1])]));
+    }
+    let size = |suite: &str| results["suites"][suite]["request_bytes"].to_string();
+    table.push(row(["bytes of a sealed request", &size(SUITES[0]), &size(SUITES[1])]));
+    let notes = vec![format!(
+        "{} requests of {} bytes, each with {} chunks of {} bytes; one thread; signature and \
+         replay check included",
+        results["requests"],
+        results["question_bytes"],
+        results["chunks_per_reply"],
+        results["event_bytes"]
+    )];
+    Ok(Report { unit: "microseconds", results, table, notes })
+}
