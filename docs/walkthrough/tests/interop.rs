@@ -99,7 +99,12 @@ fn a_stock_client_joins_and_exchanges_udp_and_tcp_with_our_agent() {
     let mut echo = echo.unwrap();
     let status = laptop.seat.status().unwrap();
     let to = format!("{}:7777", status["node"]["addresses"][0].as_str().unwrap());
-    assert!(relay_becomes(&laptop.seat, true), "our agent accepts the pin");
+    assert!(
+        relay_becomes(&laptop.seat, true),
+        "our agent does not accept the pin: {}\n{}",
+        laptop.seat.status().unwrap(),
+        fs::read_to_string(laptop.seat.root.join("agent.log")).unwrap()
+    );
 
     let stock = scene.household.add("stock").unwrap();
     let run = |command: &[&str]| {
