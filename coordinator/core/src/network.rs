@@ -228,13 +228,22 @@ pub fn wire_id(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
 }
 
+/// What a device says of itself, without what JSON would have to escape: one stock client cannot read such a text, and
+/// with it the whole map.
+fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|character| !character.is_control() && !['"', '\\'].contains(character))
+        .take(255)
+        .collect()
+}
+
 fn wire_node(node: &Node, input: &Input<'_>) -> map::Node {
     let online = input.online.contains(&node.id);
     let addresses: Vec<IpNet> = addresses(node).into_iter().map(IpNet::from).collect();
     // Peers learn what they need: the rest of what a device says of itself is nobody else's business.
     let hostinfo = Hostinfo {
-        os: node.claims.hostinfo.os.clone(),
-        hostname: node.claims.hostinfo.hostname.clone(),
+        os: plain(&node.claims.hostinfo.os),
+        hostname: plain(&node.claims.hostinfo.hostname),
         ..Hostinfo::default()
     };
     map::Node {

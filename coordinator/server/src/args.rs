@@ -93,8 +93,11 @@ fn report(error: &dyn Error) {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        text = format!("{text}: {}", cause_text.trim().replace('\n', " "));
+        // Some libraries repeat their cause in their own text.
+        let cause_text = cause.to_string().trim().replace('\n', " ");
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
         source = cause.source();
     }
     eprintln!("maru-coordinator: {text}");

@@ -97,12 +97,14 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not TOML, or has a wrong or unknown key.
-    #[error("cannot use {}", .path.display())]
+    #[error("cannot use {}, line {line}: {}", .path.display(), .error.message().trim().replace('\n', "; "))]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Names the line and the key.
-        source: Box<toml::de::Error>,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there. Not the error's cause: its text spans several lines, and its message is above.
+        error: Box<toml::de::Error>,
     },
     /// `network` is no domain.
     #[error("network = {0:?} is not a domain of at least two labels, such as maru.internal")]
@@ -130,9 +132,11 @@ impl Config {
     /// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key or value.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let config: Self = match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).map_err(|source| ConfigError::Parse {
-                path: path.to_owned(),
-                source: Box::new(source),
+            Ok(text) => toml::from_str(&text).map_err(|error: toml::de::Error| {
+                let before =
+                    error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                ConfigError::Parse { path: path.to_owned(), line, error: Box::new(error) }
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
@@ -230,10 +234,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_by_name() {
-        let error = parse("lisen = \"0.0.0.0:1\"").unwrap_err();
+        let error = parse("# ours\nlisen = \"0.0.0.0:1\"").unwrap_err();
 
-        let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("lisen") && source.contains("line 1"), "{source}");
+        let text = error.to_string();
+        assert!(text.contains("line 2: unknown field `lisen`"), "{text}");
     }
 
     #[test]

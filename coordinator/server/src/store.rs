@@ -23,7 +23,7 @@ use coordinator_core::{
 };
 use futures_util::future::BoxFuture;
 use sqlx::{
-    AnyConnection, AnyPool, Row,
+    AnyConnection, AnyPool, Connection as _, Row,
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::MigrateError,
 };
@@ -59,7 +59,9 @@ pub enum StoreError {
     #[error("the database URL must begin with postgres:// or postgresql://")]
     Url,
     /// It could not be reached or opened.
-    #[error("cannot open the database")]
+    #[error(
+        "cannot open the database; look whether it runs, where `database_url_file` points, and who may write there"
+    )]
     Open(#[source] sqlx::Error),
     /// Its tables could not be brought up to date, or belong to a newer version.
     #[error("cannot bring the database up to date")]
@@ -234,6 +236,9 @@ fn sqlite_url(path: &std::path::Path) -> Result<String, StoreError> {
 
 async fn connect(url: &str, options: AnyPoolOptions) -> Result<AnyPool, StoreError> {
     let connect: AnyConnectOptions = url.parse().map_err(StoreError::Open)?;
+    // A pool would try until its time is over, and not say why it failed.
+    let first = AnyConnection::connect_with(&connect).await.map_err(StoreError::Open)?;
+    first.close().await.map_err(StoreError::Open)?;
     options
         .max_connections(CONNECTIONS)
         .acquire_timeout(std::time::Duration::from_secs(10))

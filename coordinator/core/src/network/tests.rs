@@ -175,6 +175,19 @@ fn what_did_not_change_is_not_made_again() {
 }
 
 proptest! {
+    /// What one device calls itself never costs another its map: nothing in it has to be escaped.
+    #[test]
+    fn no_device_spoils_anothers_map(hostname in any::<String>(), os in any::<String>()) {
+        let mut odd = node(2, Owner::User(1));
+        odd.claims.hostinfo.hostname = hostname;
+        odd.claims.hostinfo.os = os;
+        let view = network(&[node(1, Owner::User(1)), odd], &[&[2], &[]]).view(1).unwrap();
+
+        let json = serde_json::to_string(&Session::new().next(view, NOW)).unwrap();
+
+        prop_assert!(!json.contains('\\'), "{json}");
+    }
+
     /// Visibility is mutual whatever the rules say, and nobody sees a node that lets nobody in and is let in by nobody.
     #[test]
     fn seeing_is_mutual(edges in prop::collection::vec((1_u64..6, 1_u64..6), 0..12)) {

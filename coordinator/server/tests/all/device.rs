@@ -43,6 +43,7 @@ pub(crate) struct Stream {
     body: Incoming,
     decoder: Decoder,
     is_compressed: bool,
+    held: Held,
 }
 
 pub(crate) async fn server_key(address: SocketAddr) -> MachinePublic {
@@ -156,7 +157,12 @@ impl Channel {
             return Err(response.status());
         }
         let is_compressed = !compress.is_empty();
-        Ok(Stream { body: response.into_body(), decoder: Decoder::new(1 << 20), is_compressed })
+        Ok(Stream {
+            body: response.into_body(),
+            decoder: Decoder::new(1 << 20),
+            is_compressed,
+            held: Held::default(),
+        })
     }
 
     pub(crate) async fn stream(&mut self) -> Stream {
@@ -192,13 +198,15 @@ impl Stream {
         timeout(Duration::from_millis(300), self.read()).await.is_err()
     }
 
-    /// Reads until `done` is true of what the client then holds, which is returned.
-    pub(crate) async fn until(&mut self, done: impl Fn(&Held) -> bool) -> Held {
-        let mut held = Held::default();
-        while !done(&held) {
-            held.apply(self.next().await.expect("the stream goes on"));
+    /// Reads at least one response, and on until `done` is true of what the client then holds.
+    pub(crate) async fn until(&mut self, done: impl Fn(&Held) -> bool) -> &Held {
+        loop {
+            let response = self.next().await.expect("the stream goes on");
+            self.held.apply(response);
+            if done(&self.held) {
+                return &self.held;
+            }
         }
-        held
     }
 }
 

@@ -240,11 +240,13 @@ async fn names_and_capabilities_reach_those_who_see_the_node() {
 
     let capabilities = json!({ "maru/gateway-identity": ["c29tZSBrZXk"] });
     coordinator.ok(Method::PUT, &format!("/devices/{id}/capabilities"), capabilities.clone()).await;
-    let held = stream.until(|held| held.peer("home").is_some()).await;
+    let held =
+        stream.until(|held| held.peer("home").is_some_and(|peer| !peer.cap_map.is_empty())).await;
     assert_eq!(json!(held.peer("home").unwrap().cap_map), capabilities);
 
     coordinator.ok(Method::PUT, "/records/chat", json!({ "device": id })).await;
-    let dns = stream.next().await.unwrap().dns_config.unwrap();
+    let dns =
+        stream.until(|held| held.last.dns_config.is_some()).await.last.dns_config.clone().unwrap();
     assert_eq!(
         (dns.extra_records[0].name.as_str(), dns.extra_records[0].value.as_str()),
         ("chat.maru.internal", "100.64.0.1")
