@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use std::{
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -85,7 +86,7 @@ impl App {
     /// See [`StartError`].
     pub fn new(config: &Config, openclaw: &OpenClaw, root: &Path) -> Result<Self, StartError> {
         let state = root.join(&config.state);
-        std::fs::create_dir_all(&state)
+        make_private(&state)
             .map_err(|source| StartError::Directory { path: state.clone(), source })?;
         let last_epoch = identity::last_epoch(&state)?;
         let keys = arena::locked(|| -> Result<_, StartError> {
@@ -182,6 +183,17 @@ impl App {
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Makes a directory that is nobody else's, if it is missing; those above it are everyone's to pass through.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    std::fs::DirBuilder::new().mode(0o700).create(path)
 }
 
 /// A path of a configuration file, below the root.

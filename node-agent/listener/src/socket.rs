@@ -53,8 +53,7 @@ pub enum BindError {
 pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     let failed = |source| BindError::Io { path: path.to_owned(), source };
     if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(DIRECTORY_MODE).create(parent).map_err(failed)?;
+        make_directory(parent).map_err(failed)?;
     }
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
@@ -70,6 +69,16 @@ pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
     Ok(listener)
+}
+
+/// Makes a link's directory; those above it are everyone's to pass through.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above)?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(path)?;
+    // mkdir(2) does not take the set-group-id bit.
+    fs::set_permissions(path, fs::Permissions::from_mode(DIRECTORY_MODE))
 }
 
 /// Completes when the process is asked to stop (SIGTERM or SIGINT).

@@ -242,12 +242,14 @@ async fn stopping_cuts_what_does_not_end() {
 #[tokio::test]
 async fn a_socket_left_behind_is_replaced_and_a_live_one_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("http.sock");
+    let path = dir.path().join("run/maru/link/http.sock");
     drop(bind(&path).unwrap());
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(path.parent().unwrap()), 0o2750);
+    assert_eq!(mode(&dir.path().join("run/maru")) & 0o001, 0o001, "others pass through");
     assert!(path.exists(), "left behind");
     let live = bind(&path).unwrap();
-    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o7777, 0o660);
+    assert_eq!(mode(&path), 0o660);
     assert!(matches!(bind(&path), Err(BindError::Busy(_))));
     drop(live);
 
