@@ -50,10 +50,13 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     checks::machine()?;
     directories::root(root)?;
     let mut lock = lock::Lock::take(root)?;
-    let podman = Podman::prepare(root)?;
-    leftovers::clean(root, &mut lock, &podman).await?;
-    let plan = plan::Plan::make(&args, root)?;
-
+    let (podman, plan) = match prepare(&args, root, &mut lock).await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            lock.release()?;
+            return Err(error);
+        }
+    };
     let mut supervisor = supervisor::Supervisor::new(root, lock, args.verbose)?;
     let mut stop = Stop::watch()?;
     let started = tokio::select! {
@@ -73,6 +76,18 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     supervisor.release()?;
     started?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Cleans up after an earlier run and decides what this one does; starts nothing.
+async fn prepare(
+    args: &UpArgs,
+    root: &Path,
+    lock: &mut lock::Lock,
+) -> anyhow::Result<(Podman, plan::Plan)> {
+    let podman = Podman::prepare(root)?;
+    leftovers::clean(root, lock, &podman).await?;
+    let plan = plan::Plan::make(args, root)?;
+    Ok((podman, plan))
 }
 
 /// Becomes the same command under sudo; returns only if that cannot be done.

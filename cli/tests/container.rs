@@ -3,6 +3,7 @@
 //! Fails if: an interface but `lo` is there, a capability is left, a write outside the mounts
 //! succeeds, privileges can be gained. Blind to: what the real daemons do; end-to-end tests
 //! look into those.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 use std::{
     fs,
@@ -122,10 +123,12 @@ impl Podman {
             },
         };
         let args = run(service, &settings);
-        let mut all = vec!["run"];
-        // Podman takes the last of an option that is given twice.
         let image = args.iter().position(|arg| *arg == settings.image).unwrap();
-        all.extend(args[..image].iter().map(String::as_str));
+        let name = |option: &str| option.split('=').next().unwrap().to_owned();
+        let replaced: Vec<_> = more.iter().map(|option| name(option)).collect();
+        let mut all = vec!["run"];
+        let kept = args[..image].iter().filter(|arg| !replaced.contains(&name(arg)));
+        all.extend(kept.map(String::as_str));
         all.extend(more);
         all.extend(args[image..].iter().map(String::as_str));
         let output = self.call(&all);

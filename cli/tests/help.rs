@@ -1,4 +1,5 @@
 //! What `maru` says of itself, and how it ends.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 use std::process::{Command, Output};
 
