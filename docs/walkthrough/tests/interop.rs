@@ -66,13 +66,17 @@ fn serve_relay_map(scene: &Scene, pin: &str) {
 
 fn certificate_pin(scene: &Scene) -> String {
     let folder = scene.home.root.join("var/lib/maru/coordinator/relay");
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.filter(|path| path.extension().is_some_and(|e| e == "pem")).next().unwrap();
+    let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|e| e == "pem")).unwrap();
     let script = "import ssl,hashlib,sys\n\
-        der = ssl.PEM_cert_to_DER_cert(open(sys.argv[1]).read())\n\
+        text = open(sys.argv[1]).read()\n\
+        start = text.index('-----BEGIN CERTIFICATE')\n\
+        der = ssl.PEM_cert_to_DER_cert(text[start:text.index('-----END CERTIFICATE') + 25])\n\
         print(hashlib.sha256(der).hexdigest())";
     let out = std::process::Command::new("python3").args(["-c", script]).arg(file).output();
-    String::from_utf8(out.unwrap().stdout).unwrap().trim().to_owned()
+    let pin = String::from_utf8(out.unwrap().stdout).unwrap().trim().to_owned();
+    assert_eq!(pin.len(), 64, "the relay's certificate is not where it was looked for");
+    pin
 }
 
 /// Whether the agent's connection to the relay becomes what it should be, within half a minute.

@@ -128,8 +128,9 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Asked, usize)>> {
         .unwrap_or(path);
     let is_get = matches!(request.method, Some("GET" | "HEAD"));
     let asked = match path {
+        // `tailscale` 0.6 asks with POST, the Go client with GET.
         "/derp"
-            if is_get
+            if (is_get || request.method == Some("POST"))
                 && header("upgrade").is_some_and(|kind| kind.eq_ignore_ascii_case("derp")) =>
         {
             Asked::Derp { is_fast: header("derp-fast-start") == Some("1") }

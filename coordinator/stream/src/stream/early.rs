@@ -1,4 +1,4 @@
-//! Skips what a coordinator may send before HTTP/2 ([`noise::early`]).
+//! Skips what a coordinator may send before HTTP/2 ([`control_protocol::noise`]).
 
 use control_protocol::noise::{
     NoiseError,
