@@ -7,6 +7,6 @@
 pub mod filter;
 pub mod invitation;
 pub mod names;
-pub mod path;
 pub mod netmap;
+pub mod path;
 pub mod registration;

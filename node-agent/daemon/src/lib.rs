@@ -117,6 +117,18 @@ pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
     ended
 }
 
+/// An error and what caused it, in one line.
+#[must_use]
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {}", error.to_string().replace('\n', " "));
+        cause = error.source();
+    }
+    text
+}
+
 /// The agent's course from start to stop.
 struct Life {
     agent: Arc<Agent>,
@@ -128,6 +140,8 @@ struct Life {
 /// What happens next.
 enum Event {
     Stop,
+    /// The interface is gone.
+    Broken,
     Command(Option<Command>),
     /// The control client ended; `None` if it failed in a way that nobody foresaw.
     Control(Option<Ended>),
@@ -141,7 +155,7 @@ impl Life {
                 () = stop.requested() => Event::Stop,
                 command = self.requests.recv() => Event::Command(command),
                 ended = ended(&mut control) => Event::Control(ended),
-                () = tunnel.follow() => Event::Stop,
+                () = tunnel.follow() => Event::Broken,
             };
             match event {
                 Event::Stop | Event::Command(None) => {
@@ -149,6 +163,10 @@ impl Life {
                     tracing::info!("agent stops");
                     tunnel.stop().await;
                     return Ok(());
+                }
+                Event::Broken => {
+                    tracing::error!("somebody removed the interface: making it again");
+                    tunnel = self.restart(tunnel).await?;
                 }
                 Event::Command(Some(Command::Join(membership, done))) => {
                     cancel(control).await;

@@ -1,6 +1,6 @@
 //! `maru-agent`: a device's part in the mesh.
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -23,23 +23,20 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_env_filter(args.log).with_writer(std::io::stderr).init();
+    // It reports every peer that is merely idle as an error.
+    let log = match "boringtun=off".parse() {
+        Ok(quiet) => args.log.add_directive(quiet),
+        Err(_) => args.log,
+    };
+    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");
     }
     match node_agent::run(args.root, args.config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut sentence = error.to_string();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                sentence.push_str(&format!(": {error}"));
-                cause = error.source();
-            }
-            let _ = std::io::Write::write_all(
-                &mut std::io::stderr(),
-                format!("maru-agent: {sentence}\n").as_bytes(),
-            );
+            let line = format!("maru-agent: {}\n", node_agent::sentence(&error));
+            let _ = std::io::stderr().write_all(line.as_bytes());
             ExitCode::FAILURE
         }
     }

@@ -10,7 +10,7 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
@@ -43,7 +43,9 @@ const MTU: u16 = 1280;
 const FOREIGN_QUEUE: usize = 64;
 /// The system's resolver configuration.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// How often what others may change is looked after.
+/// How often the device is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often `resolv.conf`, which others may write, is looked after.
 const TEND: Duration = Duration::from_secs(20);
 
 /// The tunnel cannot be set up on this machine.
@@ -177,18 +179,26 @@ impl Tunnel {
         Self { tasks, parts: Some(parts) }
     }
 
-    /// Follows the map until the future is dropped.
+    /// Follows the map. Returns only when the interface is gone: somebody removed it.
     pub async fn follow(&self) {
         let Some(parts) = &self.parts else { return };
         let mut maps = parts.agent.netmap.subscribe();
+        let mut tended = Instant::now();
         loop {
             let netmap = Arc::clone(&maps.borrow_and_update());
             parts.apply(&netmap).await;
+            parts.tend_resolver(&netmap);
             loop {
-                parts.tend_resolver(&netmap);
                 tokio::select! {
                     _ = maps.changed() => break,
-                    () = tokio::time::sleep(TEND) => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+                if !parts.device.is_running() {
+                    return;
+                }
+                if tended.elapsed() >= TEND {
+                    parts.tend_resolver(&netmap);
+                    tended = Instant::now();
                 }
             }
         }
