@@ -70,14 +70,23 @@ pub(super) fn run() -> Result<Report> {
     for round in 0..=ROUNDS {
         stop::check()?;
         let step = Step::new(&format!("round {round} of {ROUNDS}"));
-        let taken = (direct(&scene)?, mesh(seat)?, chain(seat, &format!("round{round}"))?);
+        let session = format!("round{round}");
+        let mut taken: [Option<Sample>; 3] = [None; 3];
+        // Another one begins in every round: being first after a pause is not the same.
+        for way in (0..3).map(|turn| (round + turn) % 3) {
+            taken[way] = Some(match way {
+                0 => direct(&scene)?,
+                1 => mesh(seat)?,
+                _ => chain(seat, &session)?,
+            });
+        }
         let process = nothing(seat)?;
         step.done(&format!("round {round} of {ROUNDS}"));
         // The first one warms up.
-        if round > 0 {
-            ways.direct.push(taken.0);
-            ways.mesh.push(taken.1);
-            ways.chain.push(taken.2);
+        if let ([Some(direct), Some(mesh), Some(chain)], 1..) = (taken, round) {
+            ways.direct.push(direct);
+            ways.mesh.push(mesh);
+            ways.chain.push(chain);
             ways.process.push(process);
         }
     }
@@ -148,7 +157,7 @@ fn direct(scene: &Scene) -> Result<Sample> {
 
 /// The gateway over the mesh, unsealed: what the chain adds besides sealing and the process.
 fn mesh(laptop: &Seat) -> Result<Sample> {
-    // The first connection only says that there is one: asking where the gateway is takes a process.
+    // The first connection only tells the address: asking for it takes a process.
     let address = laptop.dial(18789)?.peer_addr()?;
     let watch = Watch::start();
     let stream = laptop.machine.in_network(|| std::net::TcpStream::connect(address))?;
@@ -195,11 +204,14 @@ fn nothing(laptop: &Seat) -> Result<f64> {
 
 fn report(ways: Ways, [ready, cold]: [f64; 2], prompt_tokens: u64) -> Result<Report> {
     let process = round(median(ways.process), 1);
-    let base = Medians::of(&ways.direct);
+    let base = Medians::of(&ways.direct, &ways.direct);
     let mut table = vec![row(["median, ms", "first", "added", "ratio", "token", "added", "ratio"])];
     let mut results = json!({
         "rounds": ROUNDS, "tokens": TOKENS, "process_start": process,
-        "cold": { "ready": round(ready, 0), "first_token": round(cold, 0), "prompt_tokens": prompt_tokens },
+        "cold": {
+            "ready": round(ready, 0), "first_token": round(cold, 0),
+            "prompt_tokens": prompt_tokens,
+        },
     });
     let chain = [
         ("direct", "the model itself", &ways.direct),
@@ -207,32 +219,35 @@ fn report(ways: Ways, [ready, cold]: [f64; 2], prompt_tokens: u64) -> Result<Rep
         ("chain", "maru chat, sealed", &ways.chain),
     ];
     for (key, name, samples) in chain {
-        let medians = Medians::of(samples);
-        let [added, more] = [medians.first - base.first, medians.token - base.token];
+        let medians = Medians::of(samples, &ways.direct);
+        let [added, more] = [medians.first_added, medians.token_added];
         let [ratio, slower] = [medians.first / base.first, medians.token / base.token];
         let number = |value: f64| format!("{value:.2}");
         let numbers = [medians.first, added, ratio, medians.token, more, slower].map(number);
         table.push(std::iter::once(name.to_owned()).chain(numbers).collect());
+        let read = samples.last().context("no sample")?.read;
         results[key] = json!({
             "first_token": round(medians.first, 2), "first_token_added": round(added, 2),
             "first_token_ratio": round(ratio, 3), "per_token": round(medians.token, 3),
             "per_token_added": round(more, 3), "per_token_ratio": round(slower, 3),
-            "first_token_range": medians.range, "prompt_tokens": samples.last().context("no sample")?.read,
+            "first_token_range": medians.range, "prompt_tokens": read,
         });
     }
     let read: Vec<String> =
         chain.iter().map(|(key, ..)| results[key]["prompt_tokens"].to_string()).collect();
     let notes = vec![
         format!(
-            "{ROUNDS} rounds of every way in turn, {TOKENS} tokens each; the model read {} tokens",
+            "{ROUNDS} rounds of every way in turn, {TOKENS} tokens each; added: median of the \
+             rounds' differences; the model read {} tokens",
             read.join(", ")
         ),
         format!(
-            "maru chat: its process's start is included ({process} ms for `maru --version` in the lab)"
+            "maru chat: its process's start is included ({process} ms for `maru --version` in the \
+             lab)"
         ),
         format!(
-            "cold start on a fresh root: ready after {:.1} s, first token of a laptop that was invited and \
-             approved meanwhile after {:.1} s ({prompt_tokens} tokens read)",
+            "cold start on a fresh root: ready after {:.1} s, first token of a laptop that was \
+             invited and approved meanwhile after {:.1} s ({prompt_tokens} tokens read)",
             ready / 1e3,
             cold / 1e3
         ),
@@ -240,24 +255,31 @@ fn report(ways: Ways, [ready, cold]: [f64; 2], prompt_tokens: u64) -> Result<Rep
     Ok(Report { unit: "ms", results, table, notes })
 }
 
-/// The medians of one way.
+/// The medians of one way, and of what it added in each round to the first way.
 #[derive(Debug)]
 struct Medians {
     first: f64,
+    first_added: f64,
     token: f64,
+    token_added: f64,
     /// Least and most until the first token.
     range: [f64; 2],
 }
 
 impl Medians {
-    fn of(samples: &[Sample]) -> Self {
-        let first = || samples.iter().map(|sample| sample.first);
+    fn of(samples: &[Sample], base: &[Sample]) -> Self {
+        let all = |what: fn(&Sample) -> f64| samples.iter().map(what);
+        let added = |what: fn(&Sample) -> f64| {
+            median(samples.iter().zip(base).map(|(one, other)| what(one) - what(other)).collect())
+        };
         Self {
-            first: median(first().collect()),
-            token: median(samples.iter().map(|sample| sample.token).collect()),
+            first: median(all(|sample| sample.first).collect()),
+            first_added: added(|sample| sample.first),
+            token: median(all(|sample| sample.token).collect()),
+            token_added: added(|sample| sample.token),
             range: [
-                round(first().fold(f64::INFINITY, f64::min), 2),
-                round(first().fold(0.0, f64::max), 2),
+                round(all(|sample| sample.first).fold(f64::INFINITY, f64::min), 2),
+                round(all(|sample| sample.first).fold(0.0, f64::max), 2),
             ],
         }
     }

@@ -3,7 +3,7 @@
 use std::{fs, process::Stdio, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Machine, ROOT, Scene, Seat, household::HOME};
+use lab::{Machine, ROOT, Seat, household::HOME};
 use serde_json::{Value, json};
 
 use super::{Report, round, row, scene};
@@ -58,7 +58,9 @@ pub(super) fn run() -> Result<Report> {
         samples.push(sample(&laptop.seat, way)?);
         step.done(way.name);
     }
-    report(&scene, &ways, &samples)
+    let status = laptop.seat.status()?;
+    let path = status["peers"][0]["path"].as_str().unwrap_or("unknown");
+    report(path, &ways, &samples)
 }
 
 fn serve(machine: &Machine) -> Result<lab::Process> {
@@ -111,7 +113,7 @@ fn iperf(from: &Seat, to: &str, args: &[&str]) -> Result<Value> {
     Ok(result)
 }
 
-fn report(scene: &Scene, ways: &[Way], samples: &[Sample]) -> Result<Report> {
+fn report(path: &str, ways: &[Way], samples: &[Sample]) -> Result<Report> {
     let base = samples.get(1).context("no plain way")?;
     let mut table =
         vec![row(["", "TCP Gbit/s", "ratio", "UDP Gbit/s", "ratio", "lost", "lost at 100M"])];
@@ -137,15 +139,18 @@ fn report(scene: &Scene, ways: &[Way], samples: &[Sample]) -> Result<Report> {
             }),
         );
     }
+    if let Some(mesh) = results.get_mut("mesh") {
+        mesh["path"] = path.into();
+    }
     let notes = vec![
         format!(
-            "laptop to {}, {SECONDS} s each; ratios to the same cables without the mesh (two veth \
-             pairs and the router's translation)",
-            scene.home.machine.name()
+            "laptop to home, {SECONDS} s each; ratios to the same cables without the mesh (two \
+             veth pairs and the router's translation)"
         ),
         "UDP: datagrams of 1200 bytes sent as fast as possible, what arrived; lost at 100M: with \
          100 Mbit/s offered"
             .to_owned(),
+        format!("the mesh's path at the end: {path}"),
     ];
     Ok(Report { unit: "Gbit/s", results: Value::Object(results), table, notes })
 }
