@@ -256,8 +256,10 @@ pub fn approve(pending: &Pending, asked: Option<Owner>, of_machine: &[Node]) -> 
     let was = pending.replaces.and_then(|id| of_machine.iter().find(|node| node.id == id));
     let by_key = || pending.key.as_ref().map(|(_, owner)| owner.clone());
     let owner = asked.or_else(by_key).or_else(|| was.map(|node| node.owner.clone()))?;
-    let replaces =
-        was.into_iter().chain(of_machine).find(|node| node.owner == owner).map(|node| node.id);
+    // One node key is one node, whoever owned it; else the machine's node of that owner goes on.
+    let same_key = of_machine.iter().find(|node| node.keys.node == pending.node_key);
+    let same_owner = || was.into_iter().chain(of_machine).find(|node| node.owner == owner);
+    let replaces = same_key.or_else(same_owner).map(|node| node.id);
     Some(Approved { owner, replaces })
 }
 
