@@ -10,7 +10,7 @@ use control_protocol::{
     noise,
 };
 
-static MACHINE: LazyLock<MachinePrivate> = LazyLock::new(MachinePrivate::generate);
+static MACHINE: LazyLock<MachinePrivate> = LazyLock::new(|| MachinePrivate::generate().unwrap());
 
 fuzz_target!(|bytes: &[u8]| {
     drop(noise::respond(&MACHINE, bytes));
