@@ -64,6 +64,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
         () = stop.asked() => Ok(None),
     };
     if let Ok(Some(home)) = &started {
+        supervisor.settle();
         std::fs::write(root.join(READY), format!("{}\n", std::process::id()))
             .context("cannot write run/maru/ready")?;
         guide::print(home)?;

@@ -11,7 +11,10 @@ use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -66,6 +69,7 @@ pub(super) struct Supervisor {
     logs: PathBuf,
     verbose: bool,
     lock: Arc<Mutex<Lock>>,
+    settled: Arc<AtomicBool>,
     running: Vec<Running>,
 }
 
@@ -82,7 +86,13 @@ impl Supervisor {
         let logs = root.join("var/log/maru");
         std::fs::create_dir_all(&logs)
             .with_context(|| format!("cannot make {}", logs.display()))?;
-        Ok(Self { logs, verbose, lock: Arc::new(Mutex::new(lock)), running: Vec::new() })
+        Ok(Self {
+            logs,
+            verbose,
+            lock: Arc::new(Mutex::new(lock)),
+            settled: Arc::default(),
+            running: Vec::new(),
+        })
     }
 
     /// Starts a service.
@@ -96,6 +106,7 @@ impl Supervisor {
             log: Arc::new(Mutex::new(log)),
             verbose: self.verbose,
             lock: Arc::clone(&self.lock),
+            settled: Arc::clone(&self.settled),
             state: state_in,
             stopped,
         };
@@ -104,7 +115,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits until `probe` says yes; fails as soon as the service ends.
+    /// Waits until `probe` says yes; fails as soon as any service ends, since a start that
+    /// needs a second try is not one to build on.
     pub(super) async fn ready<F: Future<Output = bool>>(
         &self,
         name: &str,
@@ -114,11 +126,11 @@ impl Supervisor {
         let started = Instant::now();
         let log = self.logs.join(format!("{name}.log"));
         while !probe().await {
-            let running = self.running.iter().find(|running| running.name == name);
-            if let Some(state) = running.map(|running| running.state.borrow().clone())
-                && state.exits > 0
-            {
-                bail!("the {name} service does not start; it says:\n{}", state.last);
+            for running in &self.running {
+                let state = running.state.borrow();
+                if state.exits > 0 {
+                    bail!("the {} service does not start; it says:\n{}", running.name, state.last);
+                }
             }
             if started.elapsed() > patience {
                 bail!("the {name} service is not ready after {patience:?}; see {}", log.display());
@@ -126,6 +138,11 @@ impl Supervisor {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
+    }
+
+    /// Says that all is ready: from now on a crash is mended and told, not a failed start.
+    pub(super) fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
     }
 
     /// Stops every service: first the agent, which is the door, then the others together.
@@ -154,6 +171,7 @@ struct Keeper {
     log: Arc<Mutex<Log>>,
     verbose: bool,
     lock: Arc<Mutex<Lock>>,
+    settled: Arc<AtomicBool>,
     state: watch::Sender<State>,
     stopped: watch::Receiver<bool>,
 }
@@ -168,11 +186,11 @@ impl Keeper {
             if started.elapsed() > SETTLED {
                 wait = WAIT_MIN;
             }
-            output::note(&format!(
-                "{}: {why}; starting it again in {:.1} s",
-                self.spec.name,
-                wait.as_secs_f32()
-            ));
+            if self.settled.load(Ordering::Relaxed) {
+                let seconds = wait.as_secs_f32();
+                let name = self.spec.name;
+                output::note(&format!("{name}: {why}; starting it again in {seconds:.1} s"));
+            }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = told(&mut self.stopped) => return,

@@ -30,6 +30,19 @@ async fn a_service_that_ends_at_once_fails_with_its_own_words() {
 }
 
 #[tokio::test]
+async fn a_start_does_not_wait_for_one_service_while_another_has_failed() {
+    let root = tempfile::tempdir().unwrap();
+    let mut supervisor = supervisor(root.path());
+
+    supervisor.start(shell("inference", "sleep 60")).unwrap();
+    supervisor.start(shell("agent", "echo 'no such key'; exit 1")).unwrap();
+    let error = supervisor.ready("inference", SOON, || async { false }).await.unwrap_err();
+    supervisor.stop_all().await;
+
+    assert!(error.to_string().contains("the agent service"), "{error}");
+}
+
+#[tokio::test]
 async fn a_service_that_crashes_later_is_started_again() {
     let root = tempfile::tempdir().unwrap();
     let runs = root.path().join("runs");
