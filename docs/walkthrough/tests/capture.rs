@@ -15,7 +15,8 @@ const PLAIN: &str = "kumquat-5528-plain";
 
 /// Captures everything on an interface into a file of the machine's own `/run`.
 fn capture(machine: &Machine, interface: &str) -> Process {
-    let script = format!("exec tcpdump -i {interface} -s 0 -U -w /run/{interface}.pcap");
+    let script =
+        format!("exec tcpdump --immediate-mode -i {interface} -s 0 -U -w /run/{interface}.pcap");
     let mut command = machine.command("bash");
     command.args(["-c", &script]).stdout(Stdio::null()).stderr(Stdio::null());
     let process = machine.spawn(&mut command).unwrap();
@@ -28,7 +29,7 @@ fn capture(machine: &Machine, interface: &str) -> Process {
 }
 
 fn finish(mut capture: Process) {
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_secs(1));
     capture.signal(Signal::INT);
     capture.wait_for(Duration::from_secs(10)).unwrap().expect("tcpdump ends");
 }
