@@ -71,7 +71,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
         output::line("maru: ready")?;
         stop.asked().await;
     }
-    let _ = std::fs::remove_file(root.join(READY));
+    leftovers::forget(root);
     supervisor.stop_all().await;
     leftovers::after_stop(root, &podman).await;
     supervisor.release()?;

@@ -15,6 +15,7 @@ use crate::{
     output,
     up::{
         engine::Podman,
+        limits,
         lock::{self, Child, Lock, Record},
     },
 };
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Ends and removes it, and says so.
 pub(super) async fn clean(root: &Path, lock: &mut Lock, podman: &Podman) -> anyhow::Result<()> {
-    let _ = std::fs::remove_file(root.join(super::READY));
+    forget(root);
     let Some(previous) = lock.previous.take() else { return Ok(()) };
     output::note(&format!(
         "The last `maru up` here (process {}) was killed; cleaning up what it left.",
@@ -58,6 +59,13 @@ pub(super) async fn after_stop(root: &Path, podman: &Podman) {
     }
     podman.unmount();
     remove_table(root).await;
+}
+
+/// Removes what is true only while everything runs.
+pub(super) fn forget(root: &Path) {
+    for file in [super::READY, limits::FILE] {
+        let _ = std::fs::remove_file(root.join(file));
+    }
 }
 
 async fn end_children(previous: &Record) -> anyhow::Result<()> {
