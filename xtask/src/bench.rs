@@ -58,25 +58,22 @@ struct Report {
 
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let alone = matches!(args.what, What::Sealed);
+    ensure!(alone || rustix::process::geteuid().is_root(), "the lab's machines need root");
+    if matches!(args.what, What::Tunnel) {
+        packages::for_testing()?;
+    } else {
+        packages::for_running()?;
+    }
+    if !args.no_build {
+        build::binaries()?;
+    }
     let before = load()?;
     let report = match args.what {
+        What::Chat => chat::run()?,
+        What::Memory => memory::run()?,
         What::Sealed => sealed::run()?,
-        What::Chat | What::Tunnel | What::Memory => {
-            ensure!(rustix::process::geteuid().is_root(), "the lab's machines need root");
-            if matches!(args.what, What::Tunnel) {
-                packages::for_testing()?;
-            } else {
-                packages::for_running()?;
-            }
-            if !args.no_build {
-                build::binaries()?;
-            }
-            match args.what {
-                What::Chat => chat::run()?,
-                What::Tunnel => tunnel::run()?,
-                What::Memory | What::Sealed => memory::run()?,
-            }
-        }
+        What::Tunnel => tunnel::run()?,
     };
     let name = args.what.to_possible_value().context("a bench has a name")?;
     let load = [before, load()?];

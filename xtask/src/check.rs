@@ -10,6 +10,10 @@ use crate::{packages, tools, workspace};
 pub(crate) fn run() -> Result<()> {
     packages::for_running()?;
     cargo(&["fmt", "--all", "--check"], &[])?;
+    for workspace in ["interop", "xtask/fuzz"] {
+        let manifest = format!("{workspace}/Cargo.toml");
+        cargo(&["fmt", "--check", "--manifest-path", &manifest], &[])?;
+    }
     cargo(
         &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
         &[],

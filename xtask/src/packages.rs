@@ -1,6 +1,10 @@
 //! What Debian has to bring, and what for.
 
-use std::process::{Command, Stdio};
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Stdio},
+    thread,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -54,8 +58,8 @@ fn install(wanted: &[(&str, &str, &str)]) -> Result<()> {
         names.join(" ")
     );
     let step = Step::new(&format!("installing {} from Debian's packages", names.join(", ")));
-    apt(&["update"])?;
-    apt(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat())?;
+    apt(&["update"], &step)?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat(), &step)?;
     step.done("packages installed");
     Ok(())
 }
@@ -72,17 +76,61 @@ fn present(name: &str, path: &str) -> bool {
         .is_ok_and(|out| out.stdout == b"installed")
 }
 
-fn apt(args: &[&str]) -> Result<()> {
+fn apt(args: &[&str], step: &Step) -> Result<()> {
     stop::check()?;
-    let out = Command::new("apt-get")
-        .arg("--quiet=2")
+    let mut child = Command::new("apt-get")
+        .args(["--quiet=2", "--option=APT::Status-Fd=1", "--option=Dpkg::Use-Pty=0"])
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .context("no apt-get: Maru's automation installs from Debian's packages")?;
-    if !out.status.success() {
-        bail!("apt-get {} failed: {}", args.join(" "), String::from_utf8_lossy(&out.stderr).trim());
+    let mut stderr = child.stderr.take().context("no pipe")?;
+    let errors = thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).map(|_| text)
+    });
+    let stdout = child.stdout.take().context("no pipe")?;
+    for line in BufReader::new(stdout).lines() {
+        if let Some((percent, what)) = status(&line?) {
+            step.at(percent, 100, &what);
+        }
+    }
+    if !child.wait()?.success() {
+        let errors = errors.join().ok().and_then(Result::ok).unwrap_or_default();
+        bail!("apt-get {} failed: {}", args.join(" "), errors.trim());
     }
     Ok(())
+}
+
+/// Reads a line of apt's status (README.progress-reporting in its documentation), such as
+/// `pmstatus:runc:40.0000:Unpacking runc (amd64)`: percent of all, and what is done.
+///
+/// Downloading is the first half, installing the second.
+fn status(line: &str) -> Option<(u64, String)> {
+    let mut fields = line.splitn(4, ':');
+    let half = match fields.next()? {
+        "dlstatus" => 0,
+        "pmstatus" => 50,
+        _ => return None,
+    };
+    let percent = fields.nth(1)?.split('.').next()?.parse::<u64>().ok()?;
+    Some((half + percent.min(100) / 2, fields.next()?.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_apts_status() {
+        let line = "pmstatus:runc:40.0000:Unpacking runc (amd64)";
+        assert_eq!(status(line), Some((70, "Unpacking runc (amd64)".to_owned())));
+        let line = "dlstatus:1:20.5:Retrieving file 1 of 7";
+        assert_eq!(status(line), Some((10, "Retrieving file 1 of 7".to_owned())));
+        assert_eq!(status("Setting up runc ..."), None);
+        assert_eq!(status("pmstatus:runc:many:x"), None);
+    }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks for a clean stop, the second ends at once.
+//! Ctrl-C, or a terminal that is closed: the first asks for a clean stop, the second ends at once.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -11,22 +11,25 @@ use tokio::signal::unix::{SignalKind, signal};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Starts listening for SIGINT and SIGTERM.
+/// Starts listening for SIGINT, SIGTERM and SIGHUP.
 pub(crate) fn install() {
     thread::spawn(|| {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return;
         };
         runtime.block_on(async {
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
+            let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+                signal(SignalKind::interrupt()),
+                signal(SignalKind::terminate()),
+                signal(SignalKind::hangup()),
+            ) else {
                 return;
             };
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
                 }
                 if ASKED.swap(true, Ordering::SeqCst) {
                     std::process::exit(130);

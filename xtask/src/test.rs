@@ -2,6 +2,7 @@
 
 mod needs;
 mod stage;
+mod traces;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -9,6 +10,7 @@ use anyhow::Result;
 
 use crate::{build, fuzz, model, packages, tools, workspace};
 use stage::{Count, Stages};
+use traces::Traces;
 
 /// Of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ok &= stages.run("doctests", doctests);
         ok &= stages.run("fuzz targets", || fuzz::all(args.fuzz_seconds).map(Count::passed));
         ok &= stages.run("up --once", up_once);
+        ok &= stages.run("bench sealed", bench);
     }
     let skipped = stages.report();
     if skipped > 0 && std::env::var_os("CI").is_some() {
@@ -92,12 +95,8 @@ fn doctests() -> Result<Count> {
 /// Builds the client that we did not write.
 fn stock_client() -> Result<()> {
     let step = crate::progress::Step::new("building the stock client");
-    let mut command = std::process::Command::new(env!("CARGO"));
-    command
-        .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
-        .arg(workspace::target()?.join("interop"))
-        .current_dir(workspace::root().join("interop"));
-    anyhow::ensure!(command.status()?.success(), "the stock client does not build");
+    let target = workspace::target()?.join("interop");
+    build::cargo(&workspace::root().join("interop"), &[], &target, &step)?;
     step.done("stock client built");
     Ok(())
 }
@@ -108,11 +107,24 @@ fn stock_client_path() -> Result<PathBuf> {
     Ok(workspace::target()?.join("interop").join(triple).join("release/stock-client"))
 }
 
-/// The first of the README's commands, as its reader runs it.
+/// The first of the README's commands, as its reader runs it; it leaves nothing behind.
 fn up_once() -> Result<Count> {
     // By its path: this program's own file was replaced if the build made it anew.
     let xtask = lab::binary("xtask")?;
+    let before = Traces::now()?;
     let status = std::process::Command::new(xtask).args(["up", "--once"]).status()?;
     anyhow::ensure!(status.success(), "cargo xtask up --once failed ({status})");
+    Traces::now()?.nothing_new_since(&before)?;
+    Ok(Count::passed(1))
+}
+
+/// The one bench that takes seconds, so that it does not rot.
+fn bench() -> Result<Count> {
+    let xtask = lab::binary("xtask")?;
+    let bench = ["bench", "sealed", "--json", "--no-build"];
+    let out = std::process::Command::new(xtask).args(bench).output()?;
+    anyhow::ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&out.stdout)?;
+    anyhow::ensure!(report["results"]["suites"]["x-wing"].is_object(), "no figures: {report}");
     Ok(Count::passed(1))
 }

@@ -2,13 +2,19 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{progress::Step, workspace};
+use crate::{progress::Step, stop, workspace};
+
+/// How often a download is looked at.
+const POLL: Duration = Duration::from_millis(100);
 
 /// A helper by name, with its package's version.
 const VERSIONS: &[(&str, &str)] = &[
@@ -28,7 +34,7 @@ pub(crate) fn get(name: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let step = Step::new(&format!("fetching {name} {version}"));
-    let wheel = download(&format!("astral-dev-toolchain-{name}=={version}"), &dir)?;
+    let wheel = download(&format!("astral-dev-toolchain-{name}=={version}"), &dir, |_| {})?;
     let partial = dir.join(format!("{name}.partial"));
     fs::write(&partial, unpack(&wheel, &format!("/scripts/{name}"))?)?;
     fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -38,26 +44,56 @@ pub(crate) fn get(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Downloads one wheel into `dir`; returns its path.
-pub(crate) fn download(requirement: &str, dir: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(dir)?;
-    let out = Command::new("python3")
+/// Downloads one wheel into `dir`, telling how many bytes are there so far; returns its path.
+pub(crate) fn download(
+    requirement: &str,
+    dir: &Path,
+    mut progress: impl FnMut(u64),
+) -> Result<PathBuf> {
+    // pip writes to a temporary file first: below `dir`, where its growth is seen.
+    let partial = dir.join("pip");
+    fs::create_dir_all(&partial)?;
+    let mut pip = Command::new("python3")
         .args(["-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"])
         .args(["--only-binary", ":all:", "--dest"])
         .arg(dir)
         .arg(requirement)
+        .env("TMPDIR", &partial)
         .stdin(Stdio::null())
-        .output()
+        .stderr(Stdio::piped())
+        .spawn()
         .context("no python3 with pip")?;
-    ensure!(
-        out.status.success(),
-        "pip download {requirement} failed: {}",
-        String::from_utf8_lossy(&out.stderr).trim()
-    );
+    let status = loop {
+        if let Some(status) = pip.try_wait()? {
+            break status;
+        }
+        thread::sleep(POLL);
+        progress(bytes_below(&partial));
+    };
+    let mut said = String::new();
+    if let Some(mut stderr) = pip.stderr.take() {
+        stderr.read_to_string(&mut said)?;
+    }
+    fs::remove_dir_all(&partial)?;
+    if !status.success() {
+        stop::check()?;
+        bail!("pip download {requirement} failed: {}", said.trim());
+    }
     fs::read_dir(dir)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
         .context("pip downloaded no wheel")
+}
+
+/// What the files of a folder hold together; files that vanish meanwhile count nothing.
+fn bytes_below(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
 }
 
 /// The content of the one file in a wheel whose path ends in `suffix`.

@@ -2,19 +2,22 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{Read, Write as _},
     path::{Path, PathBuf},
     process::Stdio,
+    thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use lab::{Process, Seat, household::Household};
+use anyhow::{Context as _, Result, bail, ensure};
+use lab::{Process, STOP, Seat, household::Household};
 
 use crate::{build, progress::Step, stop, workspace};
 
-/// How long a clean stop may take.
-const STOP: Duration = Duration::from_secs(30);
+/// How often a state is looked at while waiting for it.
+const POLL: Duration = Duration::from_millis(200);
+/// How many looks a join may take: one minute.
+const LOOKS: usize = 300;
 /// The person whose laptop joins.
 const PERSON: &str = "alice";
 
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let fresh = if args.once { Some(tempfile::tempdir()?) } else { None };
     let root = match (&fresh, &args.root) {
         (Some(dir), _) => dir.path().to_owned(),
-        (None, Some(root)) => root.clone(),
+        (None, Some(root)) => std::path::absolute(root)?,
         (None, None) => workspace::target()?.join("up"),
     };
     fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
@@ -80,8 +83,10 @@ fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
 
     let step = Step::new("home: maru up");
     let model = home.lend(model)?;
-    let mut up = home.up(&["--model", &model], |line| step.now(line))?;
+    let (mut up, lines) = home.up(&["--model", &model], |line| step.line(line), stop::check)?;
     step.done("home: the appliance runs");
+    // What it says later is news: a part that ended and was started again, say.
+    thread::spawn(move || lines.into_iter().for_each(|line| eprintln!("home: {line}")));
 
     let result = second_device(args, &home, &laptop, &mut up);
     let step = Step::new("stopping");
@@ -106,17 +111,36 @@ fn second_device(args: &Args, home: &Seat, laptop: &Seat, up: &mut Process) -> R
     Ok(())
 }
 
-/// Brings the laptop into the network: by invitation and approval, or because it was there before.
+/// Brings the laptop into the network, from wherever an earlier run left it.
 fn join(home: &Seat, laptop: &Seat) -> Result<()> {
-    if laptop.status()?["state"] == "needs_join" {
-        println!("home$ maru invite {PERSON}\nlaptop$ maru join …");
-        laptop.ask_to_join(home, PERSON)?;
-        println!("home$ maru device approve …");
-        home.approve(laptop.machine.name())?;
-    } else {
-        println!("The laptop was approved before; it chats at once.");
+    let (mut invited, mut approved) = (false, false);
+    for _ in 0..LOOKS {
+        stop::check()?;
+        let status = laptop.status()?;
+        match status["state"].as_str() {
+            Some("running") if status["gateway"].is_object() => {
+                if !invited && !approved {
+                    println!("The laptop was approved before; it chats at once.");
+                }
+                return Ok(());
+            }
+            Some("needs_join" | "expired") if !invited => {
+                println!("home$ maru invite {PERSON}\nlaptop$ maru join …");
+                laptop.ask_to_join(home, PERSON)?;
+                invited = true;
+            }
+            Some("waiting_for_approval") if !approved => {
+                if !invited {
+                    println!("The laptop asked to join before, and waits for approval.");
+                }
+                println!("home$ maru device approve …");
+                home.approve(laptop.machine.name())?;
+                approved = true;
+            }
+            _ => thread::sleep(POLL),
+        }
     }
-    laptop.wait_for_network()
+    bail!("the laptop is no member after a minute: {}", laptop.status()?)
 }
 
 /// Sends the question and prints the reply as it comes.
@@ -125,25 +149,32 @@ fn chat(laptop: &Seat, ask: &str) -> Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = laptop.machine.spawn(&mut command)?;
     let stdout = process.child().stdout.take().context("no pipe")?;
-    let mut reader = BufReader::new(stdout);
-    let mut out = std::io::stdout();
-    let mut bytes = 0;
-    loop {
-        let chunk = reader.fill_buf()?;
-        if chunk.is_empty() {
-            break;
+    let printed = thread::spawn(move || print(stdout));
+    let status = loop {
+        stop::check()?;
+        if let Some(status) = process.wait_for(POLL)? {
+            break status;
         }
-        out.write_all(chunk)?;
-        out.flush()?;
-        let length = chunk.len();
-        bytes += length;
-        reader.consume(length);
-    }
-    let status = process.wait_for(STOP)?.context("maru chat does not end")?;
+    };
+    let bytes = printed.join().map_err(|_| anyhow::anyhow!("the reply was not printed"))??;
     println!();
     ensure!(status.success(), "maru chat failed ({status})");
     ensure!(bytes > 0, "maru chat printed no reply");
     Ok(())
+}
+
+/// Prints at once whatever comes; returns how many bytes that were.
+fn print(mut from: impl Read) -> std::io::Result<usize> {
+    let (mut out, mut buffer, mut bytes) = (std::io::stdout(), [0; 4096], 0);
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(bytes);
+        }
+        out.write_all(&buffer[..length])?;
+        out.flush()?;
+        bytes += length;
+    }
 }
 
 /// Says where to go next, and stays until Ctrl-C or until `maru up` ends by itself.

@@ -1,4 +1,4 @@
-//! A backend'\''s streamed reply, however it is cut.
+//! A backend's streamed reply, however it is cut.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

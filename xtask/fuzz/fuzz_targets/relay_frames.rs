@@ -1,4 +1,4 @@
-//! The relay'\''s frames and STUN.
+//! The relay's frames and STUN.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -32,7 +32,7 @@ use anyhow::{Context as _, Result};
 pub use machine::{Machine, link};
 pub use process::Process;
 pub use scene::{Member, Scene};
-pub use seat::{BIN, ROOT, Seat};
+pub use seat::{BIN, ROOT, STOP, Seat};
 
 /// The folder with the workspace's binaries, found from the running test or tool.
 ///

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -51,6 +52,8 @@ impl Machine {
             .args(["bash", "-c", INIT, &format!("{MARK}:{name}")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // A terminal's Ctrl-C is for its maker, which ends it in order.
+            .process_group(0)
             .spawn()
             .context("cannot run unshare (util-linux)")?;
         let mut ready = String::new();

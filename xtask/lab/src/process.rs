@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Read as _,
+    os::unix::process::CommandExt as _,
     process::{Child, Command, ExitStatus},
     thread,
     time::Duration,
@@ -16,7 +17,8 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// A process started inside a machine; dropping it kills it.
 ///
-/// `nsenter` stays its parent and passes no signals on, so signals go to the process itself.
+/// `nsenter` stays its parent and passes no signals on, so signals go to the process itself. Both are
+/// in a process group of their own: a terminal's Ctrl-C is for whoever made the machine.
 #[derive(Debug)]
 pub struct Process {
     nsenter: Child,
@@ -25,7 +27,8 @@ pub struct Process {
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        let mut nsenter = command.spawn().context("cannot run nsenter (util-linux)")?;
+        let mut nsenter =
+            command.process_group(0).spawn().context("cannot run nsenter (util-linux)")?;
         let pid = loop {
             if let Some(pid) = child_of(nsenter.id()) {
                 break pid;

@@ -1,10 +1,6 @@
 //! A running appliance in a fresh root, for end-to-end tests.
 
-use std::{
-    os::unix::net::UnixStream,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{os::unix::net::UnixStream, path::Path, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
@@ -71,11 +67,9 @@ impl Scene {
         let household = Household::new(&[])?;
         let home = Seat::new(&household.home, &state.path().join("home"))?;
         let model = home.lend(model)?;
-        let mut said = Vec::new();
         let began = seat::now();
-        let up = home
-            .up(&[&["--model", &model], args].concat(), |line| said.push(line.to_owned()))
-            .with_context(|| said.join("\n"))?;
+        let args = [&["--model", &model], args].concat();
+        let (up, _) = home.up(&args, |_| {}, || Ok(()))?;
         Ok(Self { up, home, household, began, state })
     }
 
@@ -156,6 +150,6 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         // Containers of a stopped `maru up` leave no control groups behind.
-        let _ = self.up.stop(Duration::from_secs(30));
+        let _ = self.up.stop(seat::STOP);
     }
 }

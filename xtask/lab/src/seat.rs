@@ -23,6 +23,8 @@ pub const BIN: &str = "/run/maru-lab/bin";
 
 /// How long a start may take: images are built on the way, maybe with both cores busy.
 const START: Duration = Duration::from_secs(300);
+/// How long a clean stop may take.
+pub const STOP: Duration = Duration::from_secs(30);
 /// How long a join and an approval may take.
 const JOIN: Duration = Duration::from_secs(60);
 
@@ -97,12 +99,18 @@ impl Seat {
         Ok(stdout)
     }
 
-    /// Starts `maru up`, hands on what it prints, and returns when it is ready.
+    /// Starts `maru up`, hands on what it prints, and returns when it is ready: the process, and
+    /// what it prints from then on. `go_on` is asked ten times a second; its error ends the start.
     ///
     /// # Errors
     ///
-    /// It ends before that, or takes too long.
-    pub fn up(&self, args: &[&str], mut line: impl FnMut(&str)) -> Result<Process> {
+    /// It ends before that, or takes too long; the error holds what it said.
+    pub fn up(
+        &self,
+        args: &[&str],
+        mut line: impl FnMut(&str),
+        go_on: impl Fn() -> Result<()>,
+    ) -> Result<(Process, mpsc::Receiver<String>)> {
         let mut command = self.maru(&["up", "--address", HOME]);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = self.machine.spawn(&mut command)?;
@@ -110,21 +118,11 @@ impl Seat {
         let child = process.child();
         forward(child.stdout.take().context("no pipe")?, sender.clone());
         forward(child.stderr.take().context("no pipe")?, sender);
-        let deadline = deadline(START);
-        loop {
-            match lines.recv_timeout(deadline.saturating_duration_since(now())) {
-                Ok(text) if text.trim() == "maru: ready" => {
-                    // Whoever reads the pipes must go on doing so, or `maru up` would block.
-                    thread::spawn(move || lines.into_iter().for_each(drop));
-                    return Ok(process);
-                }
-                Ok(text) => line(&text),
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    bail!("maru up is not ready after {START:?}")
-                }
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    bail!("maru up ended before it was ready")
-                }
+        match ready(&lines, &mut line, &go_on) {
+            Ok(()) => Ok((process, lines)),
+            Err(why) => {
+                let _ = process.stop(STOP)?;
+                Err(why)
             }
         }
     }
@@ -286,6 +284,33 @@ impl Seat {
             }
             thread::sleep(Duration::from_millis(200));
         }
+    }
+}
+
+/// Waits for the line with which `maru up` says that everything runs.
+fn ready(
+    lines: &mpsc::Receiver<String>,
+    line: &mut impl FnMut(&str),
+    go_on: &impl Fn() -> Result<()>,
+) -> Result<()> {
+    let (deadline, mut said) = (deadline(START), Vec::new());
+    loop {
+        match lines.recv_timeout(Duration::from_millis(100)) {
+            Ok(text) if text.trim() == "maru: ready" => return Ok(()),
+            Ok(text) => {
+                line(&text);
+                said.push(text);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => go_on()?,
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                bail!("maru up ended before it was ready; it said:\n{}", said.join("\n"))
+            }
+        }
+        ensure!(
+            now() < deadline,
+            "maru up is not ready after {START:?}; it said:\n{}",
+            said.join("\n")
+        );
     }
 }
 

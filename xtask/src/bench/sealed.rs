@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{Report, row};
-use crate::workspace;
 
 /// The steps, as the example names them and as people read them.
 const STEPS: [(&str, &str); 4] = [
@@ -21,16 +20,10 @@ const SUITES: [&str; 2] = ["x-wing", "x25519"];
 
 /// Runs the crate's own example, which has nothing else to do.
 pub(super) fn run() -> Result<Report> {
-    let out = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--release", "-p", "hpke-envelope", "--example", "cost"])
-        .arg("--target-dir")
-        .arg(workspace::target()?)
-        .current_dir(workspace::root())
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    ensure!(out.status.success(), "the example `cost` of hpke-envelope failed ({})", out.status);
+    let example = lab::binary("examples/cost")?;
+    let out = Command::new(&example).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let out = out.with_context(|| format!("cannot run {}", example.display()))?;
+    ensure!(out.status.success(), "{} failed ({})", example.display(), out.status);
     let results: Value = serde_json::from_slice(&out.stdout).context("the example's output")?;
 
     let mut table = vec![row(["µs, median", SUITES[0], SUITES[1]])];

@@ -14,6 +14,8 @@ pub(super) struct Count {
     pub(super) passed: usize,
     pub(super) failed: usize,
     pub(super) skipped: usize,
+    /// Passed, but not when they ran first.
+    pub(super) flaky: usize,
 }
 
 impl Count {
@@ -51,6 +53,10 @@ impl Stages {
             sum.passed += count.passed;
             sum.failed += count.failed;
             sum.skipped += count.skipped;
+            sum.flaky += count.flaky;
+        }
+        if sum.flaky > 0 {
+            println!("{} of the tests passed only when they ran again", sum.flaky);
         }
         println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
         sum.skipped
@@ -75,6 +81,7 @@ pub(super) fn watched(
         if let Some(count) = summary(&line) {
             sum.passed += count.passed;
             sum.failed += count.failed;
+            sum.flaky += count.flaky;
         }
         println!("{line}");
     }
@@ -92,7 +99,8 @@ pub(super) fn nextest_summary(line: &str) -> Option<Count> {
             .iter()
             .map(|word| number_before(rest, &format!(" {word}")))
             .sum(),
-        skipped: 0,
+        flaky: number_before(rest, " flaky"),
+        ..Count::default()
     })
 }
 
@@ -102,13 +110,13 @@ pub(super) fn libtest_summary(line: &str) -> Option<Count> {
     Some(Count {
         passed: number_before(rest, " passed"),
         failed: number_before(rest, " failed"),
-        skipped: 0,
+        ..Count::default()
     })
 }
 
 fn number_before(text: &str, word: &str) -> usize {
     text.split_once(word)
-        .and_then(|(before, _)| before.rsplit([' ', '.']).next()?.parse().ok())
+        .and_then(|(before, _)| before.rsplit([' ', '.', '(']).next()?.parse().ok())
         .unwrap_or(0)
 }
 
@@ -118,12 +126,17 @@ mod tests {
 
     #[test]
     fn reads_the_summaries() {
+        let count = |passed, failed, flaky| Some(Count { passed, failed, flaky, skipped: 0 });
         let nextest = "     Summary [   1.2s] 9 tests run: 7 passed (1 slow), 2 failed, 1 skipped";
-        assert_eq!(nextest_summary(nextest), Some(Count { passed: 7, failed: 2, skipped: 0 }));
+        assert_eq!(nextest_summary(nextest), count(7, 2, 0));
+        let again = "Summary [ 3.0s] 9 tests run: 9 passed (1 slow, 2 flaky), 1 skipped";
+        assert_eq!(nextest_summary(again), count(9, 0, 2));
+        let again = "Summary [ 3.0s] 9 tests run: 9 passed (3 flaky), 1 skipped";
+        assert_eq!(nextest_summary(again), count(9, 0, 3));
         let timed = "Summary [ 3.0s] 2 tests run: 1 passed, 1 timed out, 0 skipped";
-        assert_eq!(nextest_summary(timed), Some(Count { passed: 1, failed: 1, skipped: 0 }));
+        assert_eq!(nextest_summary(timed), count(1, 1, 0));
         let libtest = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured";
-        assert_eq!(libtest_summary(libtest), Some(Count { passed: 3, failed: 1, skipped: 0 }));
+        assert_eq!(libtest_summary(libtest), count(3, 1, 0));
         assert_eq!(libtest_summary("running 3 tests"), None);
     }
 
