@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{args::UpArgs, output};
@@ -48,6 +49,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
         return Err(again_with_sudo());
     }
     checks::machine()?;
+    no_core_dumps()?;
     directories::root(root)?;
     let mut lock = lock::Lock::take(root)?;
     let (podman, plan) = match prepare(&args, root, &mut lock).await {
@@ -77,6 +79,12 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     supervisor.release()?;
     started?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps keys and words of every service out of core dumps; children inherit the limit.
+fn no_core_dumps() -> anyhow::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).context("cannot forbid core dumps")
 }
 
 /// Cleans up after an earlier run and decides what this one does; starts nothing.

@@ -1,7 +1,8 @@
 //! Checks of the machine.
 
-use std::{fs::File, path::Path, process::Stdio};
+use std::{fs::File, os::unix::fs::DirBuilderExt as _, path::Path, process::Stdio};
 
+use anyhow::Context as _;
 use tokio::process::Command;
 
 use crate::{
@@ -153,6 +154,11 @@ fn refusal(limit: &limits::Limit) -> Finding {
 /// Starts a container in a storage of its own, which is removed afterwards.
 async fn try_limits() -> anyhow::Result<Refused> {
     let folder = std::env::temp_dir().join(format!("maru-doctor-{}", std::process::id()));
+    // Made here and now, for root alone: nobody else may have put it there, or anything into it.
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&folder)
+        .with_context(|| format!("cannot make {}; remove it", folder.display()))?;
     let podman = up::Podman::prepare(&folder)?;
     let tried = async {
         let program = up::find_binary("maru-telmeet")?;

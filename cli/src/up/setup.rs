@@ -2,16 +2,19 @@
 //! start finds all done.
 
 use std::{
+    fs::File,
+    io::Read as _,
     path::Path,
     time::{Duration, Instant},
 };
 
+use ai_gateway_api::sealed::Ed25519Public;
 use anyhow::{Context as _, bail};
 use coordinator_api::{
-    Approve, CreateKey, CreateUser, CreatedKey, Device, DeviceState, Network, Record, SetRecord,
-    User,
+    CreateKey, CreateUser, CreatedKey, Device, DeviceState, Network, Record, SetRecord, User,
 };
 use node_agent_api::{GATEWAY_IDENTITY, JOIN, Join, STATUS, State, Status};
+use rustix::fs::{Mode, OFlags, open};
 use serde_json::json;
 
 use crate::{
@@ -31,6 +34,8 @@ const JOINING: Duration = Duration::from_secs(60);
 const KEY_LIFE_S: u64 = 600;
 /// Where the gateway leaves its public key, below the root.
 const IDENTITY: &str = "var/lib/maru/gateway/identity.pub";
+/// More than a public key takes, in bytes.
+const IDENTITY_MAX: u64 = 100;
 
 /// Joins the home node and tells the coordinator what it offers.
 pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
@@ -70,21 +75,18 @@ async fn create_user(coordinator: &Client, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the agent runs; joins and approves it on the way if need be.
+/// Waits until the agent runs; joins on the way if need be.
 async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Result<Status> {
     let started = Instant::now();
     let mut asked = false;
-    let mut approved = false;
     loop {
         let status: Status = agent.get(STATUS).await?;
         match status.state {
             State::Running => return Ok(status),
-            State::NeedsJoin | State::Expired if !asked => {
+            // It waits where its node was removed: a key of its own lets it in again.
+            State::NeedsJoin | State::Expired | State::WaitingForApproval if !asked => {
                 ask_to_join(plan, coordinator, agent).await?;
                 asked = true;
-            }
-            State::WaitingForApproval if !approved => {
-                approved = approve(coordinator, &status).await?;
             }
             State::NeedsJoin | State::Expired | State::WaitingForApproval | State::Joining => {}
         }
@@ -116,20 +118,6 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
     Ok(())
 }
 
-/// Approves the home node if it waits, as after a start that was cut short.
-async fn approve(coordinator: &Client, status: &Status) -> anyhow::Result<bool> {
-    let key = status.node.as_ref().map(|node| node.node_key.as_str());
-    let devices: Vec<Device> = coordinator.get("/api/v1/devices").await?;
-    let waiting = devices.iter().find(|device| {
-        device.state == DeviceState::Pending && Some(device.node_key.as_str()) == key
-    });
-    let Some(device) = waiting else { return Ok(false) };
-    let body = Approve { tags: vec![TAG.to_owned()], ..Approve::default() };
-    let path = format!("/api/v1/devices/{}/approve", device.id);
-    let _: Device = coordinator.post(&path, &body).await?;
-    Ok(true)
-}
-
 async fn chat_record(coordinator: &Client, home: &Device) -> anyhow::Result<()> {
     let records: Vec<Record> = coordinator.get("/api/v1/records").await?;
     if records.iter().any(|record| record.name == CHAT && record.device == home.id) {
@@ -143,15 +131,47 @@ async fn chat_record(coordinator: &Client, home: &Device) -> anyhow::Result<()> 
 /// Publishes the gateway's public key, by which apps recognise it.
 async fn gateway_identity(coordinator: &Client, home: &Device, root: &Path) -> anyhow::Result<()> {
     let path = root.join(IDENTITY);
-    let identity = std::fs::read_to_string(&path).with_context(|| {
+    let identity = read_identity(&path).with_context(|| {
         format!("the gateway has not left its public key at {}", path.display())
     })?;
     let mut capabilities = home.capabilities.clone();
-    capabilities.insert(GATEWAY_IDENTITY.to_owned(), vec![json!(identity.trim())]);
+    capabilities.insert(GATEWAY_IDENTITY.to_owned(), vec![json!(identity)]);
     if capabilities == home.capabilities {
         return Ok(());
     }
     let path = format!("/api/v1/devices/{}/capabilities", home.id);
     let _: Device = coordinator.put(&path, &capabilities).await?;
     Ok(())
+}
+
+/// Reads the gateway's public key. The folder is the gateway's own: whatever else it put there,
+/// a link to another file of the host say, is neither followed nor published.
+fn read_identity(path: &Path) -> anyhow::Result<Ed25519Public> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(path, OFlags::RDONLY | flags, Mode::empty())?);
+    anyhow::ensure!(file.metadata()?.is_file(), "it is no regular file");
+    let mut text = String::new();
+    file.take(IDENTITY_MAX).read_to_string(&mut text)?;
+    text.trim().parse().context("it is no public key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_identity;
+
+    #[test]
+    fn only_a_public_key_is_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, secret) = (dir.path().join("identity.pub"), dir.path().join("noise.key"));
+        let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+        std::fs::write(&key, format!("{text}\n")).unwrap();
+        assert_eq!(read_identity(&key).unwrap().to_string(), text);
+
+        std::fs::write(&key, "privkey:0123").unwrap();
+        assert!(read_identity(&key).is_err());
+        std::fs::write(&secret, text).unwrap();
+        std::fs::remove_file(&key).unwrap();
+        std::os::unix::fs::symlink(&secret, &key).unwrap();
+        assert!(read_identity(&key).is_err(), "a link was followed");
+    }
 }
