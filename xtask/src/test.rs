@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that proves Maru.
 
+mod demonstration;
 mod needs;
 mod stage;
 mod traces;
@@ -10,7 +11,6 @@ use anyhow::Result;
 
 use crate::{build, fuzz, model, packages, tools, workspace};
 use stage::{Count, Stages};
-use traces::Traces;
 
 /// Of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.only.is_none() {
         ok &= stages.run("doctests", doctests);
         ok &= stages.run("fuzz targets", || fuzz::all(args.fuzz_seconds).map(Count::passed));
-        ok &= stages.run("up --once", up_once);
+        ok &= stages.run("up", demonstration::run);
         ok &= stages.run("bench sealed", bench);
     }
     let skipped = stages.report();
@@ -105,17 +105,6 @@ fn stock_client_path() -> Result<PathBuf> {
     let triple = lab::binaries()?;
     let triple = triple.parent().and_then(|dir| dir.file_name()).unwrap_or_default();
     Ok(workspace::target()?.join("interop").join(triple).join("release/stock-client"))
-}
-
-/// The first of the README's commands, as its reader runs it; it leaves nothing behind.
-fn up_once() -> Result<Count> {
-    // By its path: this program's own file was replaced if the build made it anew.
-    let xtask = lab::binary("xtask")?;
-    let before = Traces::now()?;
-    let status = std::process::Command::new(xtask).args(["up", "--once"]).status()?;
-    anyhow::ensure!(status.success(), "cargo xtask up --once failed ({status})");
-    Traces::now()?.nothing_new_since(&before)?;
-    Ok(Count::passed(1))
 }
 
 /// The one bench that takes seconds, so that it does not rot.
