@@ -23,7 +23,7 @@ use crate::names::{Zone, is_mesh};
 
 mod view;
 
-pub use view::{Caller, Gateway, TunnelPeer, label};
+pub use view::{Caller, Gateway, TunnelPeer, label, parse_time};
 
 /// Name under which all filters are removed.
 const ALL_FILTERS: &str = "*";

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
+    time::SystemTime,
 };
 
 use control_protocol::{
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use wireguard_device::Device;
 
 use crate::{
+    backoff::Backoff,
     config::{Config, Paths},
     dns::forward::Forwarder,
     relay::Home,
@@ -78,6 +80,8 @@ pub struct Agent {
     pub report: watch::Sender<Report>,
     /// The relay that this node waits at.
     pub home: watch::Sender<Option<Home>>,
+    /// Between attempts to be a node; another node key is only another attempt.
+    pub attempts: Backoff,
     state: Mutex<State>,
     device: RwLock<Weak<Device>>,
 }
@@ -98,6 +102,7 @@ impl Agent {
             progress: watch::Sender::new(progress),
             report: watch::Sender::default(),
             home: watch::Sender::default(),
+            attempts: Backoff::default(),
             state: Mutex::new(state),
             device: RwLock::default(),
         }
@@ -195,6 +200,14 @@ impl Agent {
             }
             changed
         });
+    }
+
+    /// Whether this node's key has ended: by the coordinator's word while it is there, else by this machine's clock.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        let netmap = Arc::clone(&self.netmap.borrow());
+        let alone = !self.progress.borrow().connected;
+        netmap.is_expired(alone.then(SystemTime::now))
     }
 
     /// Makes a new node key that shall replace the current one.

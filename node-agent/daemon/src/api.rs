@@ -5,7 +5,6 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
     sync::Arc,
-    time::SystemTime,
 };
 
 use axum::{
@@ -128,8 +127,8 @@ async fn leave(
 fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
     let invitation =
         Invitation::parse(&join.url).map_err(|error| Refused::Invitation(error.to_string()))?;
-    let expired = agent.netmap.borrow().is_expired(SystemTime::now());
-    let current = agent.membership().filter(|membership| membership.registered && !expired);
+    let current =
+        agent.membership().filter(|membership| membership.registered && !agent.is_expired());
     if let Some(current) = current {
         let other = invitation.noise_key.is_some_and(|key| current.noise_key != Some(key));
         return Err(Refused::Joined(if other {

@@ -1,6 +1,9 @@
 //! Waiting between attempts: longer each time, never in step with other nodes.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 /// Wait after the first failure; doubles with each further one.
 const MIN: Duration = Duration::from_secs(1);
@@ -10,19 +13,25 @@ const MAX: Duration = Duration::from_secs(15);
 /// Counts failures.
 #[derive(Debug, Default)]
 pub struct Backoff {
-    failures: u32,
+    failures: AtomicU32,
 }
 
 impl Backoff {
     /// Forgets the failures.
-    pub fn reset(&mut self) {
-        self.failures = 0;
+    pub fn reset(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    /// How many there were since the last reset.
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Waits as the failures so far demand, and counts one more.
-    pub async fn wait(&mut self) {
-        let wait = MIN.saturating_mul(2_u32.saturating_pow(self.failures)).min(MAX);
-        self.failures = self.failures.saturating_add(1);
+    pub async fn wait(&self) {
+        let failures = self.failures();
+        self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
+        let wait = MIN.saturating_mul(2_u32.saturating_pow(failures)).min(MAX);
         tokio::time::sleep(jitter(wait)).await;
     }
 }

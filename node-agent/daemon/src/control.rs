@@ -21,7 +21,7 @@ use control_stream::client::ConnectError;
 use node_agent_api::State;
 use node_agent_core::registration::{self, Action, Registration, Standing};
 
-use crate::{agent::Agent, backoff::Backoff, state::Membership};
+use crate::{agent::Agent, state::Membership};
 
 pub mod channel;
 mod map;
@@ -56,10 +56,15 @@ impl From<ChannelError> for Lost {
 
 /// Keeps this device registered and its map current. Returns only when that is hopeless.
 pub async fn run(agent: Arc<Agent>) -> Ended {
-    let mut backoff = Backoff::default();
     loop {
-        let lost = match session(&agent, &mut backoff).await {
-            Lost::Ended(ended) => return ended,
+        let lost = match session(&agent).await {
+            Lost::Ended(ended) => {
+                if ended == Ended::KeyExpired {
+                    // The next key may hold no longer than this one did.
+                    agent.attempts.wait().await;
+                }
+                return ended;
+            }
             Lost::NotRegistered => {
                 tracing::warn!("the coordinator does not know this node: registering again");
                 agent.change_membership(|membership| membership.registered = false);
@@ -76,12 +81,12 @@ pub async fn run(agent: Arc<Agent>) -> Ended {
                 progress.problem = Some(format!("{lost}; trying again"));
             }
         });
-        backoff.wait().await;
+        agent.attempts.wait().await;
     }
 }
 
 /// One connection to the coordinator, from its opening to its end.
-async fn session(agent: &Arc<Agent>, backoff: &mut Backoff) -> Lost {
+async fn session(agent: &Arc<Agent>) -> Lost {
     let Some(membership) = agent.membership() else {
         return Lost::Ended(Ended::Refused("this device is not joining any network".to_owned()));
     };
@@ -92,7 +97,7 @@ async fn session(agent: &Arc<Agent>, backoff: &mut Backoff) -> Lost {
             {
                 return lost;
             }
-            map::follow(agent, &channel, backoff).await
+            map::follow(agent, &channel).await
         }
         Err(lost) => lost,
     }
@@ -102,27 +107,42 @@ async fn session(agent: &Arc<Agent>, backoff: &mut Backoff) -> Lost {
 async fn open(agent: &Agent, membership: &Membership) -> Result<Channel, Lost> {
     let url = &membership.server_url;
     let key = match membership.noise_key {
-        Some(key) if membership.registered => key,
-        Some(key) => {
-            let seen = channel::fetch_key(url, &agent.forwarder).await?;
-            if seen != key {
-                return Err(Lost::Ended(Ended::Refused(format!(
-                    "this invitation is for another coordinator than the one at {url}: ask the admin for a new one"
-                ))));
-            }
-            key
-        }
+        // The handshake proves it. What is said in plain about it can be anybody's word.
+        Some(key) => key,
         None => trust(agent, url).await?,
     };
-    let machine = agent.machine_key();
-    match Channel::open(url, &machine, key, &agent.forwarder).await {
-        Err(ChannelError::Connect(ConnectError::Noise(NoiseError::Handshake))) => {
-            Err(Lost::Passing(format!(
-                "the coordinator at {url} is not the one that this device belongs to (its key is another)"
-            )))
-        }
-        other => Ok(other?),
+    match Channel::open(url, &agent.machine_key(), key, &agent.forwarder).await {
+        Ok(channel) => Ok(channel),
+        Err(ChannelError::Connect(error)) => Err(not_met(agent, membership, key, error).await),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Why there is no channel to the coordinator that has this key.
+///
+/// A device that belongs to it goes on trying: whoever is in between can spoil a handshake. An invitation that was
+/// never answered is refused, since it can be given again.
+async fn not_met(
+    agent: &Agent,
+    membership: &Membership,
+    key: MachinePublic,
+    error: ConnectError,
+) -> Lost {
+    let url = &membership.server_url;
+    let is_first = membership.auth_key.is_some()
+        && agent.progress.borrow().state == State::Joining
+        && matches!(error, ConnectError::Status(_) | ConnectError::Noise(_));
+    if is_first && channel::fetch_key(url, &agent.forwarder).await.is_ok_and(|seen| seen != key) {
+        return Lost::Ended(Ended::Refused(format!(
+            "this invitation is for another coordinator than the one at {url}: ask the admin for a new one"
+        )));
+    }
+    if matches!(error, ConnectError::Noise(NoiseError::Handshake) | ConnectError::Status(400)) {
+        return Lost::Passing(format!(
+            "the coordinator at {url} is not the one that this device belongs to (its key is another)"
+        ));
+    }
+    ChannelError::Connect(error).into()
 }
 
 async fn trust(agent: &Agent, url: &str) -> Result<MachinePublic, Lost> {
@@ -232,3 +252,6 @@ fn hostinfo(agent: &Agent) -> Hostinfo {
         ..Hostinfo::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

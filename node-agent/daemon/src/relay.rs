@@ -186,7 +186,7 @@ impl Inner {
 
     /// Keeps one region connected: for good if it is home, else while it is used.
     async fn carry(self: Arc<Self>, id: RegionId, mut outgoing: mpsc::Receiver<Outgoing>) {
-        let mut backoff = Backoff::default();
+        let backoff = Backoff::default();
         let mut failures = 0;
         loop {
             let Some(region) = self.region(id) else { return };

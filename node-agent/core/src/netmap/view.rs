@@ -169,14 +169,15 @@ impl Netmap {
     /// When this node's key ends; `None` if it does not, or nobody knows.
     #[must_use]
     pub fn key_expiry(&self) -> Option<SystemTime> {
-        humantime::parse_rfc3339(self.node.as_ref()?.key_expiry.as_deref()?).ok()
+        parse_time(self.node.as_ref()?.key_expiry.as_deref()?)
     }
 
-    /// Whether this node's key has ended at `now`.
+    /// Whether this node's key has ended: the coordinator said so, or its time is over at `now`, if anybody knows
+    /// what time it is.
     #[must_use]
-    pub fn is_expired(&self, now: SystemTime) -> bool {
+    pub fn is_expired(&self, now: Option<SystemTime>) -> bool {
         self.node.as_ref().is_some_and(|node| node.expired)
-            || self.key_expiry().is_some_and(|at| at <= now)
+            || now.zip(self.key_expiry()).is_some_and(|(now, at)| at <= now)
     }
 
     fn active_peers(&self) -> impl Iterator<Item = &Node> {
@@ -184,6 +185,12 @@ impl Netmap {
             !peer.expired && !peer.key.is_zero() && !peer.effective_allowed_ips().is_empty()
         })
     }
+}
+
+/// A time as the coordinator writes it; `None` if it is none.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<SystemTime> {
+    humantime::parse_rfc3339(text).ok()
 }
 
 fn mesh_addresses(node: &Node) -> Vec<IpAddr> {

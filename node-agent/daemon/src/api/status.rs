@@ -1,9 +1,6 @@
 //! What the agent tells about itself.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, time::Duration};
 
 use node_agent_api::{Coordinator, Gateway, Peer, Relay, SelfNode, State, Status};
 use node_agent_core::netmap::{Netmap, label};
@@ -15,7 +12,7 @@ use crate::agent::Agent;
 pub(super) fn of(agent: &Agent) -> Status {
     let netmap = agent.netmap.borrow().clone();
     let progress = agent.progress.borrow().clone();
-    let expired = progress.state == State::Running && netmap.is_expired(SystemTime::now());
+    let expired = progress.state == State::Running && agent.is_expired();
     let home = agent.home.borrow().clone();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),

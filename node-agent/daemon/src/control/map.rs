@@ -1,6 +1,10 @@
 //! The map stream, and what this node reports meanwhile.
 
-use std::{io::Read as _, sync::Arc, time::Duration};
+use std::{
+    io::Read as _,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use control_protocol::{
     CAPABILITY_VERSION, frame,
@@ -9,10 +13,11 @@ use control_protocol::{
 use http_body_util::BodyExt as _;
 use hyper::{Response, body::Incoming};
 use node_agent_api::State;
+use node_agent_core::netmap::parse_time;
 use tokio::{sync::Notify, time::timeout};
 
 use super::{Channel, Ended, Lost, hostinfo};
-use crate::{agent::Agent, backoff::Backoff};
+use crate::agent::Agent;
 
 /// How long the stream may be silent (the Go client's limit); the coordinator keeps it alive.
 const WATCHDOG: Duration = Duration::from_secs(120);
@@ -24,7 +29,7 @@ const MAX_MAP: u64 = frame::MAX_BODY_LEN as u64;
 const WINDOW_LOG_MAX: u32 = 26;
 
 /// Follows the map until the stream ends.
-pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel, backoff: &mut Backoff) -> Lost {
+pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel) -> Lost {
     let request = MapRequest {
         compress: map::ZSTD.to_owned(),
         keep_alive: true,
@@ -44,17 +49,12 @@ pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel, backoff: &mut 
     }
     let started = Notify::new();
     tokio::select! {
-        lost = read(agent, response, backoff, &started) => lost,
+        lost = read(agent, response, &started) => lost,
         lost = report(agent, channel, &started) => lost,
     }
 }
 
-async fn read(
-    agent: &Agent,
-    response: Response<Incoming>,
-    backoff: &mut Backoff,
-    started: &Notify,
-) -> Lost {
+async fn read(agent: &Agent, response: Response<Incoming>, started: &Notify) -> Lost {
     let mut body = response.into_body();
     let mut decoder = frame::Decoder::new(frame::MAX_BODY_LEN);
     let mut first = true;
@@ -80,15 +80,16 @@ async fn read(
             if message.keep_alive {
                 continue;
             }
+            let control_time = message.control_time.as_deref().and_then(parse_time);
             if !agent.apply_map(message, first) {
                 return Lost::Passing("the coordinator's first map lacks this node".to_owned());
             }
-            if std::mem::take(&mut first) {
-                backoff.reset();
-                started.notify_one();
-            }
-            if let Some(lost) = stand(agent) {
+            if let Some(lost) = stand(agent, control_time) {
                 return lost;
+            }
+            if std::mem::take(&mut first) {
+                agent.attempts.reset();
+                started.notify_one();
             }
         }
     }
@@ -105,10 +106,12 @@ pub fn decode(message: &[u8]) -> Option<MapResponse> {
 }
 
 /// Records what the map says about this node's own standing.
-fn stand(agent: &Agent) -> Option<Lost> {
+///
+/// When its key ends is for the coordinator's clock to say: one here that is ahead would ask for new keys for ever.
+fn stand(agent: &Agent, control_time: Option<SystemTime>) -> Option<Lost> {
     let netmap = agent.netmap.borrow().clone();
     let node = netmap.node.as_ref()?;
-    if node.expired || netmap.is_expired(std::time::SystemTime::now()) {
+    if netmap.is_expired(control_time) {
         return Some(Lost::Ended(Ended::KeyExpired));
     }
     let state = if node.machine_authorized { State::Running } else { State::WaitingForApproval };
