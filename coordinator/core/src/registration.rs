@@ -24,6 +24,12 @@ use crate::{
 /// How many devices may wait that came without a key; anyone can make one.
 pub const WAITING_MAX: usize = 64;
 
+/// How many of those one machine may let wait: node keys cost nothing.
+pub const WAITING_OF_MACHINE_MAX: usize = 4;
+
+/// How many of those may have come from one address, a household's mostly.
+pub const WAITING_OF_ADDRESS_MAX: usize = 16;
+
 /// How many devices may wait that came with a key; a reusable one may be in many hands.
 pub const WAITING_BY_KEY_MAX: usize = 256;
 
@@ -69,6 +75,10 @@ pub struct Known<'a> {
     pub pending: Option<&'a Pending>,
     /// How many devices wait that came without a key.
     pub waiting: usize,
+    /// How many of those are of the request's machine.
+    pub waiting_of_machine: usize,
+    /// How many of those came from where the request came from.
+    pub waiting_of_address: usize,
     /// How many devices wait that came with one.
     pub waiting_by_key: usize,
     /// The request's pre-auth key.
@@ -132,7 +142,9 @@ pub enum Refusal {
     #[error("the pre-auth key is not valid: ask the admin for another")]
     Key,
     /// Too many devices wait.
-    #[error("too many devices wait for approval: ask the admin for an invitation")]
+    #[error(
+        "too many devices wait for approval: try again later, or ask the admin for an invitation"
+    )]
     Full,
     /// The admin rejected it, or it was forgotten.
     #[error("the registration was rejected, or waited too long: register again")]
@@ -233,10 +245,19 @@ fn without_key(request: &Request, known: &Known<'_>, now: Millis) -> Result<Deci
     if request.is_followup {
         return Err(Refusal::Rejected);
     }
-    if known.waiting >= WAITING_MAX {
+    if is_full(known) {
         return Err(Refusal::Full);
     }
     Ok(Decision::Await { key: None, replaces: known.old.map(|node| node.id) })
+}
+
+/// Whether there is no room for one more that came without a key. Strangers never take the room of a machine that has
+/// been a node.
+fn is_full(known: &Known<'_>) -> bool {
+    let is_known = known.old.is_some() || !known.of_machine.is_empty();
+    known.waiting_of_machine >= WAITING_OF_MACHINE_MAX
+        || !is_known
+            && (known.waiting >= WAITING_MAX || known.waiting_of_address >= WAITING_OF_ADDRESS_MAX)
 }
 
 /// What an approval leads to.

@@ -7,7 +7,7 @@ mod upgrade;
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -17,7 +17,10 @@ use control_protocol::{
     key_response::{self, KeyResponse},
 };
 
-use crate::serve::App;
+use crate::{limits::Origin, serve::App};
+
+/// When to ask again what cannot be answered now, in seconds.
+const RETRY_AFTER_S: &str = "10";
 
 /// Who is at the other end of a Noise channel.
 #[derive(Clone)]
@@ -25,6 +28,8 @@ pub(crate) struct Peer {
     pub(crate) app: App,
     /// Proved by the handshake.
     pub(crate) machine: MachinePublic,
+    /// Where it is, as the coordinator sees it.
+    pub(crate) origin: Origin,
 }
 
 /// What is served outside the Noise channel.
@@ -67,7 +72,8 @@ struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.0, self.1).into_response()
+        let later = self.0 == StatusCode::SERVICE_UNAVAILABLE;
+        (self.0, later.then_some([(header::RETRY_AFTER, RETRY_AFTER_S)]), self.1).into_response()
     }
 }
 

@@ -1,19 +1,20 @@
 //! How many connections there may be, and how long a body may take.
 
 use std::{
-    collections::HashMap,
-    net::IpAddr,
+    collections::{BTreeSet, HashMap},
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
+use coordinator_core::model::NodeId;
 use http_body_util::{BodyExt as _, Limited};
 
 /// Connections in all.
 const TOTAL: usize = 4096;
-/// Connections of one address; a household behind one router shares it.
-const PER_ADDRESS: usize = 256;
+/// Connections of one origin; a household behind one router shares it.
+const PER_ORIGIN: usize = 256;
 /// Largest body of a request, in bytes.
 pub(crate) const BODY_MAX: usize = 1024 * 1024;
 /// How long a body may take.
@@ -21,38 +22,74 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may be idle.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(30);
 
+/// Where somebody comes from, as far as one is told apart from others: an address, or with IPv6 a network of them,
+/// since each household and each rented server has 2^64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin(IpAddr);
+
+impl From<IpAddr> for Origin {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+/// Which devices wait that came without a key, by where they came from. A restart forgets that, not how many wait.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting(Arc<Mutex<HashMap<Origin, BTreeSet<NodeId>>>>);
+
+impl Waiting {
+    /// How many of those that still wait came from there.
+    pub(crate) fn count(&self, origin: Origin, still: &BTreeSet<NodeId>) -> usize {
+        let mut from = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        from.retain(|_, devices| {
+            devices.retain(|device| still.contains(device));
+            !devices.is_empty()
+        });
+        from.get(&origin).map_or(0, BTreeSet::len)
+    }
+
+    /// Notes that a device waits.
+    pub(crate) fn add(&self, origin: Origin, device: NodeId) {
+        let mut from = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        from.entry(origin).or_default().insert(device);
+    }
+}
+
 /// Counts connections.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+pub(crate) struct Connections(Arc<Mutex<HashMap<Origin, usize>>>);
 
 /// One connection that was counted.
 #[derive(Debug)]
 pub(crate) struct Connection {
     counts: Connections,
-    address: IpAddr,
+    origin: Origin,
 }
 
 impl Connections {
     /// Counts one more; `None` if there are too many.
-    pub(crate) fn open(&self, address: IpAddr) -> Option<Connection> {
+    pub(crate) fn open(&self, origin: Origin) -> Option<Connection> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = counts.values().sum();
-        let own = counts.get(&address).copied().unwrap_or(0);
-        if total >= TOTAL || own >= PER_ADDRESS {
+        let own = counts.get(&origin).copied().unwrap_or(0);
+        if total >= TOTAL || own >= PER_ORIGIN {
             return None;
         }
-        counts.insert(address, own + 1);
-        Some(Connection { counts: self.clone(), address })
+        counts.insert(origin, own + 1);
+        Some(Connection { counts: self.clone(), origin })
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = counts.get_mut(&self.address) {
+        if let Some(own) = counts.get_mut(&self.origin) {
             *own = own.saturating_sub(1);
             if *own == 0 {
-                counts.remove(&self.address);
+                counts.remove(&self.origin);
             }
         }
     }
@@ -83,16 +120,37 @@ mod tests {
     #[test]
     fn one_address_cannot_take_everything() {
         let connections = Connections::default();
-        let address = |byte| IpAddr::from([10, 0, 0, byte]);
+        let address = |byte| IpAddr::from([10, 0, 0, byte]).into();
 
-        let held: Vec<_> =
-            (0..PER_ADDRESS).map(|_| connections.open(address(1)).unwrap()).collect();
+        let held: Vec<_> = (0..PER_ORIGIN).map(|_| connections.open(address(1)).unwrap()).collect();
 
         assert!(connections.open(address(1)).is_none());
         assert!(connections.open(address(2)).is_some());
         drop(held);
         assert!(connections.open(address(1)).is_some());
         assert_eq!(connections.0.lock().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_origin() {
+        let origin = |text: &str| Origin::from(text.parse::<IpAddr>().unwrap());
+
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:0:0:2"));
+        assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
+        assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+    }
+
+    #[test]
+    fn who_no_longer_waits_is_not_counted() {
+        let (waiting, home) = (Waiting::default(), Origin::from(IpAddr::from([10, 0, 0, 1])));
+        waiting.add(home, 1);
+        waiting.add(home, 2);
+        waiting.add(IpAddr::from([10, 0, 0, 2]).into(), 3);
+
+        assert_eq!(waiting.count(home, &[1, 2, 3].into()), 2);
+        assert_eq!(waiting.count(home, &[2].into()), 1);
+        assert_eq!(waiting.0.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Registering: what `coordinator-core` decides, read and written in one change.
 
-use control_protocol::{key::MachinePublic, map::Hostinfo, register::RegisterRequest};
+use control_protocol::{map::Hostinfo, register::RegisterRequest};
 use coordinator_core::{
     key,
     model::{Node, NodeId, Owner, Pending},
@@ -10,8 +10,8 @@ use coordinator_core::{
 
 use crate::{
     clock,
+    control::Peer,
     hub::HubError,
-    serve::App,
     store::{Change, NewNode, NewPending, StoreError},
 };
 
@@ -60,32 +60,31 @@ impl RegisterError {
 ///
 /// When it returns, everyone's maps show the result.
 pub(crate) async fn register(
-    app: &App,
-    machine: MachinePublic,
+    peer: &Peer,
     request: &RegisterRequest,
 ) -> Result<Answer, RegisterError> {
     let mut attempt = 1;
     let (answer, changed) = loop {
-        match try_register(app, machine, request, clock::now()).await {
+        match try_register(peer, request, clock::now()).await {
             Err(error) if error.is_collision() && attempt < ATTEMPTS => attempt += 1,
             result => break result?,
         }
     };
     if changed {
-        app.hub.refresh().await?;
+        peer.app.hub.refresh().await?;
     }
     Ok(answer)
 }
 
 async fn try_register(
-    app: &App,
-    machine: MachinePublic,
+    peer: &Peer,
     request: &RegisterRequest,
     now: Millis,
 ) -> Result<(Answer, bool), RegisterError> {
+    let Peer { app, machine, origin } = peer;
     let mut change = app.store.change().await?;
     let core = Request {
-        machine,
+        machine: *machine,
         node_key: request.node_key,
         old_node_key: request.old_node_key,
         expiry: request.expiry.as_deref().and_then(time::parse_rfc3339),
@@ -96,10 +95,9 @@ async fn try_register(
         Some(key) => change.node_by_key(key).await?,
         None => None,
     };
-    let of_machine = change.nodes_of_machine(&machine).await?;
+    let of_machine = change.nodes_of_machine(machine).await?;
     let pending = change.pending_by_key(&request.node_key).await?;
-    let (waiting, waiting_by_key) =
-        change.count_waiting(now - registration::WAITING_FORGOTTEN_AFTER).await?;
+    let waiting = change.waiting(machine, now - registration::WAITING_FORGOTTEN_AFTER).await?;
     let given_key = match request.auth_key().and_then(key::hash) {
         Some(hash) => change.key(&hash).await?,
         None => None,
@@ -114,15 +112,16 @@ async fn try_register(
         old: old.as_ref(),
         of_machine: &of_machine,
         pending: pending.as_ref(),
-        waiting,
-        waiting_by_key,
+        waiting: waiting.keyless.len(),
+        waiting_of_machine: waiting.of_machine,
+        waiting_of_address: app.waiting.count(*origin, &waiting.keyless),
+        waiting_by_key: waiting.by_key,
         given,
     };
     let decision = registration::decide(&core, &known, now)?;
     tracing::debug!(?decision, "registration decided");
     let writer = Writer {
-        app,
-        machine,
+        peer,
         request,
         now,
         ephemeral: request.ephemeral || given_key.as_ref().is_some_and(|key| key.ephemeral),
@@ -133,8 +132,7 @@ async fn try_register(
 
 /// Writes a decision.
 struct Writer<'a> {
-    app: &'a App,
-    machine: MachinePublic,
+    peer: &'a Peer,
     request: &'a RegisterRequest,
     now: Millis,
     ephemeral: bool,
@@ -177,6 +175,9 @@ impl Writer<'_> {
             Decision::Await { key, replaces } => {
                 self.consume(&mut change, key).await?;
                 let pending = change.insert_pending(self.pending(key, replaces), self.now).await?;
+                if key.is_none() {
+                    self.peer.app.waiting.add(self.peer.origin, pending.id);
+                }
                 tracing::info!(device = pending.id, "a device waits for approval");
                 (Answer::Waiting(pending.ticket), true)
             }
@@ -224,7 +225,7 @@ impl Writer<'_> {
     ) -> Result<Owner, StoreError> {
         let mut node = found(change.node(id).await?)?;
         if life == KeyLife::New {
-            node.life.expires = self.app.expiry(&node.owner, self.now);
+            node.life.expires = self.peer.app.expiry(&node.owner, self.now);
         }
         node.keys.node = self.request.node_key;
         node.claims.hostinfo = self.hostinfo();
@@ -248,9 +249,9 @@ impl Writer<'_> {
         }
         let new = NewNode {
             id: pending.map(|pending| pending.id),
-            expires: self.app.expiry(&owner, self.now),
+            expires: self.peer.app.expiry(&owner, self.now),
             owner,
-            machine: self.machine,
+            machine: self.peer.machine,
             node_key: self.request.node_key,
             hostinfo: self.hostinfo(),
             version: self.request.version,
@@ -264,7 +265,7 @@ impl Writer<'_> {
 
     fn pending(&self, key: Option<u64>, replaces: Option<NodeId>) -> NewPending {
         NewPending {
-            machine: self.machine,
+            machine: self.peer.machine,
             node_key: self.request.node_key,
             hostinfo: self.hostinfo(),
             key,

@@ -153,7 +153,7 @@ impl Relay {
             };
             match accepted {
                 Ok((stream, address)) => {
-                    let Some(counted) = shared.connections.open(address.ip().to_canonical()) else {
+                    let Some(counted) = shared.connections.open(address.ip().into()) else {
                         continue;
                     };
                     let (tls, shared, until) = (tls.clone(), Arc::clone(&shared), stop.clone());

@@ -14,6 +14,11 @@ use control_protocol::{
     map::{DerpMap, DerpNode, DerpRegion},
 };
 use coordinator_core::{model::Owner, time::Millis};
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -86,6 +91,7 @@ pub(crate) struct App {
     pub(crate) noise: Arc<MachinePrivate>,
     pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) connections: limits::Connections,
+    pub(crate) waiting: limits::Waiting,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -152,6 +158,7 @@ impl Server {
             noise: Arc::new(noise),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             connections: limits::Connections::default(),
+            waiting: limits::Waiting::default(),
             tasks: TaskTracker::new(),
             stop,
         };
@@ -197,12 +204,17 @@ impl Server {
 }
 
 fn accept(app: &App, router: &Router, stream: TcpStream, address: SocketAddr) {
-    let Some(counted) = app.connections.open(address.ip().to_canonical()) else {
+    let origin = limits::Origin::from(address.ip());
+    let Some(counted) = app.connections.open(origin) else {
         tracing::debug!("too many connections");
         return;
     };
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.clone());
+    let router = TowerToHyperService::new(router.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(origin);
+        router.call(request)
+    });
     let stop = app.stop.clone();
     app.tasks.spawn(async move {
         // Counted until the upgraded connection ends as well: that one lives in this task's socket.

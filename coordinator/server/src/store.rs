@@ -29,7 +29,7 @@ use sqlx::{
 };
 
 pub use change::Change;
-pub use new::{NewNode, NewPending};
+pub use new::{NewNode, NewPending, Waiting};
 
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;

@@ -203,7 +203,8 @@ fn is_showable(text: &str) -> bool {
 }
 
 /// The text without what could steer a terminal.
-fn showable(text: &str) -> String {
+#[must_use]
+pub fn showable(text: &str) -> String {
     text.chars().take(TEXT_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

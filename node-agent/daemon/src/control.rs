@@ -163,9 +163,11 @@ async fn register(agent: &Agent, channel: &Channel, membership: &Membership) -> 
             let Reply { status, body } =
                 channel.post(register::PATH, &*request, register::MAX_LEN).await?;
             if status != 200 {
-                return Err(Lost::Passing(format!(
-                    "the coordinator answered with status {status}"
-                )));
+                let said = registration::showable(String::from_utf8_lossy(&body).trim());
+                return Err(Lost::Passing(match status {
+                    503 if !said.is_empty() => format!("the coordinator puts us off: {said}"),
+                    _ => format!("the coordinator answered with status {status}"),
+                }));
             }
             let response: RegisterResponse = serde_json::from_slice(&body).map_err(|_| {
                 Lost::Passing("the coordinator's answer is not readable".to_owned())

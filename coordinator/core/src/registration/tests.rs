@@ -7,8 +7,8 @@ use control_protocol::{
 use proptest::prelude::*;
 
 use super::{
-    Decision, Given, KeyLife, Known, Refusal, Request, WAITING_BY_KEY_MAX, WAITING_MAX, approve,
-    decide,
+    Decision, Given, KeyLife, Known, Refusal, Request, WAITING_BY_KEY_MAX, WAITING_MAX,
+    WAITING_OF_ADDRESS_MAX, WAITING_OF_MACHINE_MAX, approve, decide,
 };
 use crate::{
     address::Addresses,
@@ -86,6 +86,8 @@ fn nothing() -> Known<'static> {
         of_machine: &[],
         pending: None,
         waiting: 0,
+        waiting_of_machine: 0,
+        waiting_of_address: 0,
         waiting_by_key: 0,
         given: Given::Nothing,
     }
@@ -114,6 +116,28 @@ fn those_who_wait_are_counted() {
     assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full));
     let known = Known { waiting_by_key: WAITING_BY_KEY_MAX, given: Given::Key(&asks), ..nothing() };
     assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full));
+}
+
+#[test]
+fn strangers_keep_no_machine_out_that_was_a_node_and_no_one_waits_too_often() {
+    let (expired, mine) = (node(Some(NOW)), [node(Some(NOW))]);
+    let request = Request { node_key: node_key(2), old_node_key: Some(node_key(1)), ..request() };
+    let crowd =
+        Known { waiting: WAITING_MAX, waiting_of_address: WAITING_OF_ADDRESS_MAX, ..nothing() };
+
+    let by_old_key = Known { old: Some(&expired), ..crowd };
+    let again = Ok(Decision::Await { key: None, replaces: Some(7) });
+    assert_eq!(decide(&request, &by_old_key, NOW), again);
+    let by_machine = Known { of_machine: &mine, ..crowd };
+    let anew = Ok(Decision::Await { key: None, replaces: None });
+    assert_eq!(decide(&request, &by_machine, NOW), anew);
+    for full in [
+        Known { waiting_of_address: WAITING_OF_ADDRESS_MAX, ..nothing() },
+        Known { waiting_of_machine: WAITING_OF_MACHINE_MAX, ..nothing() },
+        Known { waiting_of_machine: WAITING_OF_MACHINE_MAX, of_machine: &mine, ..nothing() },
+    ] {
+        assert_eq!(decide(&request, &full, NOW), Err(Refusal::Full), "{full:?}");
+    }
 }
 
 #[test]

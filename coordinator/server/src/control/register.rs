@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{Json, body::Body, extract::State};
+use axum::{Json, body::Body, extract::State, http::StatusCode};
 use control_protocol::{
     key::NodePublic,
     register::{Login, RegisterRequest, RegisterResponse, User},
@@ -10,6 +10,7 @@ use control_protocol::{
 use coordinator_core::{
     model::Owner,
     network::{TAGGED, wire_id},
+    registration::Refusal,
 };
 
 use super::{Peer, Refused, check_version, read, unavailable};
@@ -31,12 +32,17 @@ pub(super) async fn register(
     let request: RegisterRequest = read(body).await?;
     check_version(request.version)?;
     let answer = if request.followup.is_empty() {
-        registry::register(&peer.app, peer.machine, &request).await
+        registry::register(&peer, &request).await
     } else {
         held(&peer, &request).await
     };
     match answer {
         Ok(answer) => Ok(Json(response(&peer.app, answer))),
+        // Nothing about this device: it shall ask again, and keep what it has until then.
+        Err(RegisterError::Refused(refusal @ Refusal::Full)) => {
+            tracing::info!(reason = %refusal, "registration put off");
+            Err(Refused(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()))
+        }
         Err(RegisterError::Refused(refusal)) => {
             tracing::info!(reason = %refusal, "registration refused");
             Ok(Json(RegisterResponse { error: refusal.to_string(), ..RegisterResponse::default() }))
@@ -50,7 +56,7 @@ async fn held(peer: &Peer, request: &RegisterRequest) -> Result<Answer, Register
     let until = tokio::time::Instant::now() + HELD;
     let mut network = peer.app.hub.watch();
     loop {
-        let answer = registry::register(&peer.app, peer.machine, request).await?;
+        let answer = registry::register(peer, request).await?;
         if !matches!(answer, Answer::Waiting(_)) {
             return Ok(answer);
         }

@@ -16,7 +16,7 @@ use hyper_util::{
 };
 
 use super::Peer;
-use crate::serve::App;
+use crate::{limits::Origin, serve::App};
 
 /// How long the handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -40,12 +40,15 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         return (StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n")
             .into_response();
     };
+    let Some(origin) = request.extensions().get::<Origin>().copied() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let tasks = app.tasks.clone();
     tasks.spawn(async move {
         let stop = app.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = serve(app, upgrade, handshake) => {}
+            () = serve(app, upgrade, handshake, origin) => {}
         }
     });
     let headers = [(header::UPGRADE, UPGRADE), (header::CONNECTION, "upgrade")];
@@ -63,11 +66,11 @@ fn handshake(headers: &HeaderMap, noise: &MachinePrivate) -> Option<Handshake> {
         .ok()
 }
 
-async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake) {
+async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake, origin: Origin) {
     let machine = handshake.machine();
     let Ok(Ok(upgraded)) = tokio::time::timeout(HANDSHAKE_TIME, upgrade).await else { return };
     let Ok(stream) = handshake.accept(TokioIo::new(upgraded), HANDSHAKE_TIME).await else { return };
-    let service = TowerToHyperService::new(super::machine_router(Peer { app, machine }));
+    let service = TowerToHyperService::new(super::machine_router(Peer { app, machine, origin }));
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(30)))

@@ -15,7 +15,7 @@ use coordinator_core::{
 };
 use sqlx::{Any, AnyConnection, Row, Transaction};
 
-use super::{NewNode, NewPending, StoreError, keys, nodes, pending, rows, users};
+use super::{NewNode, NewPending, StoreError, Waiting, keys, nodes, pending, rows, users};
 use crate::random;
 
 /// A write transaction. Nothing is changed until [`Change::commit`].
@@ -178,14 +178,17 @@ impl Change {
         pending::by_id(self.connection(), id).await
     }
 
-    /// Forgets who came without a key and has not asked since; returns how many of that kind still wait, and how many
-    /// that came with a key.
+    /// Forgets who came without a key and has not asked since; returns who still waits.
     ///
     /// # Errors
     ///
     /// Fails if the database does.
-    pub async fn count_waiting(&mut self, since: Millis) -> Result<(usize, usize), StoreError> {
-        pending::count(self.connection(), since).await
+    pub async fn waiting(
+        &mut self,
+        machine: &MachinePublic,
+        since: Millis,
+    ) -> Result<Waiting, StoreError> {
+        pending::waiting(self.connection(), machine, since).await
     }
 
     /// Lets a device wait. One that waits already under the node key keeps its number and ticket.

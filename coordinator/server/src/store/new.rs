@@ -1,4 +1,6 @@
-//! What is to be stored for the first time.
+//! What is to be stored for the first time, and what is looked at before.
+
+use std::collections::BTreeSet;
 
 use control_protocol::{
     key::{MachinePublic, NodePublic},
@@ -30,6 +32,17 @@ pub struct NewNode {
     pub ephemeral: bool,
     /// The name that the admin chose, checked.
     pub name: Option<String>,
+}
+
+/// Who waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Those that came without a key.
+    pub keyless: BTreeSet<NodeId>,
+    /// How many of them are of the machine that was asked about.
+    pub of_machine: usize,
+    /// How many came with a key.
+    pub by_key: usize,
 }
 
 /// A device that begins to wait; number and ticket are found.

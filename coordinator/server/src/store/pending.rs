@@ -1,13 +1,13 @@
 //! Queries on devices that wait.
 
-use control_protocol::key::NodePublic;
+use control_protocol::key::{MachinePublic, NodePublic};
 use coordinator_core::{
     model::{NodeId, Pending},
     time::Millis,
 };
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row as _};
 
-use super::{StoreError, rows};
+use super::{StoreError, Waiting, rows};
 
 /// The owner comes with the key, so that there is one place where it is written.
 macro_rules! select {
@@ -47,23 +47,29 @@ pub(super) async fn by_id(
     row.as_ref().map(rows::pending).transpose()
 }
 
-/// How many wait that came without a key, and how many that came with one. Of the former, those that stopped asking
-/// before `since` are forgotten first.
-pub(super) async fn count(
+/// Who waits. Of those that came without a key, who stopped asking before `since` is forgotten first.
+pub(super) async fn waiting(
     connection: &mut AnyConnection,
+    machine: &MachinePublic,
     since: Millis,
-) -> Result<(usize, usize), StoreError> {
+) -> Result<Waiting, StoreError> {
     sqlx::query("DELETE FROM pending WHERE key_id IS NULL AND asked < $1")
         .bind(since)
         .execute(&mut *connection)
         .await?;
-    let row = sqlx::query("SELECT COUNT(*) AS waiting, COUNT(key_id) AS by_key FROM pending")
-        .fetch_one(connection)
-        .await?;
-    let all = rows::number(&row, "waiting")?;
-    let by_key = rows::number(&row, "by_key")?;
-    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    Ok((count(all.saturating_sub(by_key)), count(by_key)))
+    let rows =
+        sqlx::query("SELECT id, machine_key, key_id FROM pending").fetch_all(connection).await?;
+    let mut waiting = Waiting::default();
+    for row in &rows {
+        if rows::optional_number(row, "key_id")?.is_some() {
+            waiting.by_key += 1;
+            continue;
+        }
+        waiting.keyless.insert(rows::number(row, "id")?);
+        let own: Vec<u8> = row.try_get("machine_key")?;
+        waiting.of_machine += usize::from(own == machine.as_bytes());
+    }
+    Ok(waiting)
 }
 
 pub(super) async fn insert(

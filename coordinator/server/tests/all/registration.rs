@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use control_protocol::register::RegisterRequest;
+use coordinator_core::registration::{WAITING_OF_ADDRESS_MAX, WAITING_OF_MACHINE_MAX};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -152,6 +153,48 @@ async fn a_stranger_waits_and_gets_nothing_until_it_is_approved() {
 #[ignore = "needs: postgres"]
 async fn a_stranger_waits_and_gets_nothing_until_it_is_approved_on_postgres() {
     approval(&Coordinator::on_postgres().await).await;
+}
+
+/// Whether a device that asks without a key is put off, to ask again later.
+async fn is_put_off(device: &Device, coordinator: &Coordinator) -> bool {
+    let body = serde_json::to_vec(&device.request()).unwrap();
+    let mut channel = device.connect(coordinator.address).await;
+    let response = channel.post("/machine/register", body.into()).await;
+    let later = response.headers().contains_key("retry-after");
+    assert_eq!(response.status() == StatusCode::SERVICE_UNAVAILABLE, later, "{response:?}");
+    later
+}
+
+#[tokio::test]
+async fn a_crowd_of_strangers_is_put_off_and_keeps_nobody_out_who_was_a_node() {
+    let coordinator = Coordinator::start().await;
+    let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
+    let member = Device::new("laptop");
+    member.join(&coordinator, &key).await;
+    coordinator.ok(Method::POST, "/devices/laptop/expire", Value::Null).await;
+
+    for _ in 0..WAITING_OF_ADDRESS_MAX {
+        assert!(!is_put_off(&Device::new("stranger"), &coordinator).await);
+    }
+    assert!(is_put_off(&Device::new("stranger"), &coordinator).await);
+
+    let renewed = Device { node: Device::new("").node, ..member.clone() };
+    let again = RegisterRequest { old_node_key: Some(member.key()), ..renewed.request() };
+    let waiting = renewed.connect(coordinator.address).await.register(&again).await;
+    assert!(!waiting.auth_url.is_empty(), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn one_machine_waits_under_few_keys() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::new("laptop");
+
+    for _ in 0..WAITING_OF_MACHINE_MAX {
+        let device = Device { node: Device::new("").node, ..device.clone() };
+        assert!(!is_put_off(&device, &coordinator).await);
+    }
+    assert!(is_put_off(&device, &coordinator).await);
+    assert!(!is_put_off(&Device::new("other"), &coordinator).await);
 }
 
 #[tokio::test]

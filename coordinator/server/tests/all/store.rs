@@ -4,7 +4,7 @@ use control_protocol::{
     key::{MachinePublic, NodePublic},
     map::Hostinfo,
 };
-use coordinator::store::{Change, Database, NewNode, NewPending, Store, StoreError};
+use coordinator::store::{Change, Database, NewNode, NewPending, Store, StoreError, Waiting};
 use coordinator_core::{
     key::{self, KeyHash, PreAuthKey},
     model::{Owner, Record},
@@ -194,8 +194,12 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
 
     let mut change = other.change().await.unwrap();
     assert_eq!(change.pending(invited.id).await.unwrap().unwrap().key, Some((key, tagged())));
-    assert_eq!(change.count_waiting(NOW).await.unwrap(), (1, 1));
-    assert_eq!(change.count_waiting(NOW + 1).await.unwrap(), (0, 1));
+    let both = Waiting { keyless: [stranger.id].into(), of_machine: 1, by_key: 1 };
+    assert_eq!(change.waiting(&stranger.machine, NOW).await.unwrap(), both);
+    let others = Waiting { of_machine: 0, ..both };
+    assert_eq!(change.waiting(&invited.machine, NOW).await.unwrap(), others);
+    let later = Waiting { by_key: 1, ..Waiting::default() };
+    assert_eq!(change.waiting(&stranger.machine, NOW + 1).await.unwrap(), later);
     assert_eq!(change.pending(stranger.id).await.unwrap(), None);
     assert!(change.pending(invited.id).await.unwrap().is_some());
 }

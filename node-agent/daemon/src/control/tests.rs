@@ -41,8 +41,8 @@ struct Fake {
     noise: MachinePrivate,
     /// What it says in plain that its key is.
     shown: MachinePublic,
-    /// Its answer to a device that registers.
-    register: Mutex<RegisterResponse>,
+    /// Its answer to a device that registers, or why it has none now.
+    register: Mutex<Result<RegisterResponse, &'static str>>,
     /// The map of each device.
     map: MapResponse,
 }
@@ -61,7 +61,7 @@ impl Fake {
         Self {
             shown: noise.public(),
             noise,
-            register: Mutex::new(admitted),
+            register: Mutex::new(Ok(admitted)),
             map: MapResponse { node: Some(node), ..MapResponse::default() },
         }
     }
@@ -93,8 +93,11 @@ async fn key(Ctx(fake): Ctx<Arc<Fake>>) -> Json<KeyResponse> {
     Json(KeyResponse::new(fake.shown))
 }
 
-async fn admit(Ctx(fake): Ctx<Arc<Fake>>) -> Json<RegisterResponse> {
-    Json(fake.register.lock().unwrap().clone())
+async fn admit(Ctx(fake): Ctx<Arc<Fake>>) -> Response {
+    match fake.register.lock().unwrap().clone() {
+        Ok(answer) => Json(answer).into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
+    }
 }
 
 async fn upgrade(Ctx(fake): Ctx<Arc<Fake>>, mut request: Request) -> Response {
@@ -184,7 +187,7 @@ async fn a_key_that_does_not_hold_is_followed_by_the_next_ever_more_slowly() {
     let root = tempfile::tempdir().unwrap();
     let (fake, url) = Fake::new().start().await;
     *fake.register.lock().unwrap() =
-        RegisterResponse { node_key_expired: true, ..RegisterResponse::default() };
+        Ok(RegisterResponse { node_key_expired: true, ..RegisterResponse::default() });
     let agent = member(root.path(), &url, fake.shown);
 
     for failures in 1..=2 {
@@ -194,9 +197,26 @@ async fn a_key_that_does_not_hold_is_followed_by_the_next_ever_more_slowly() {
     }
 
     *fake.register.lock().unwrap() =
-        RegisterResponse { machine_authorized: true, ..RegisterResponse::default() };
+        Ok(RegisterResponse { machine_authorized: true, ..RegisterResponse::default() });
     until(&agent, |progress| progress.connected).await;
     assert_eq!(agent.attempts.failures(), 0);
+}
+
+#[tokio::test]
+async fn a_device_that_is_put_off_asks_again() {
+    let root = tempfile::tempdir().unwrap();
+    let (fake, url) = Fake::new().start().await;
+    let admitted =
+        std::mem::replace(&mut *fake.register.lock().unwrap(), Err("too many wait\u{7}"));
+    let agent = member(root.path(), &url, fake.shown);
+
+    until(&agent, |progress| {
+        progress.problem.as_deref().is_some_and(|text| text.contains("too many wait "))
+    })
+    .await;
+    *fake.register.lock().unwrap() = admitted;
+
+    until(&agent, |progress| progress.connected).await;
 }
 
 #[tokio::test]
