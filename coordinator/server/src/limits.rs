@@ -3,18 +3,23 @@
 use std::{
     collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
 use coordinator_core::model::NodeId;
 use http_body_util::{BodyExt as _, Limited};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections in all.
 const TOTAL: usize = 4096;
 /// Connections of one origin; a household behind one router shares it.
 const PER_ORIGIN: usize = 256;
+/// Registrations that wait for their turn, in all.
+const TURNS: usize = 256;
+/// Registrations of one origin that wait for their turn.
+const TURNS_PER_ORIGIN: usize = 64;
 /// Largest body of a request, in bytes.
 pub(crate) const BODY_MAX: usize = 1024 * 1024;
 /// How long a body may take.
@@ -58,9 +63,19 @@ impl Waiting {
     }
 }
 
-/// Counts connections.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Connections(Arc<Mutex<HashMap<Origin, usize>>>);
+/// Counts connections, or what else is held open, in all and by origin.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    total: usize,
+    per_origin: usize,
+    counts: Arc<Mutex<HashMap<Origin, usize>>>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self::up_to(TOTAL, PER_ORIGIN)
+    }
+}
 
 /// One connection that was counted.
 #[derive(Debug)]
@@ -70,12 +85,20 @@ pub(crate) struct Connection {
 }
 
 impl Connections {
+    fn up_to(total: usize, per_origin: usize) -> Self {
+        Self { total, per_origin, counts: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, usize>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts one more; `None` if there are too many.
     pub(crate) fn open(&self, origin: Origin) -> Option<Connection> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.lock();
         let total: usize = counts.values().sum();
         let own = counts.get(&origin).copied().unwrap_or(0);
-        if total >= TOTAL || own >= PER_ORIGIN {
+        if total >= self.total || own >= self.per_origin {
             return None;
         }
         counts.insert(origin, own + 1);
@@ -85,13 +108,44 @@ impl Connections {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         if let Some(own) = counts.get_mut(&self.origin) {
             *own = own.saturating_sub(1);
             if *own == 0 {
                 counts.remove(&self.origin);
             }
         }
+    }
+}
+
+/// Lets devices register one after the other: each writes, and anyone may ask. However many do, the database is there
+/// for everyone else.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    waiting: Connections,
+    one: Arc<Semaphore>,
+}
+
+/// The right to register now.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _waiting: Connection,
+    _one: OwnedSemaphorePermit,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let waiting = Connections::up_to(TURNS, TURNS_PER_ORIGIN);
+        Self { waiting, one: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl Turns {
+    /// Waits until it is one's turn; `None` at once if too many wait.
+    pub(crate) async fn take(&self, origin: Origin) -> Option<Turn> {
+        let waiting = self.waiting.open(origin)?;
+        let one = Arc::clone(&self.one).acquire_owned().await.ok()?;
+        Some(Turn { _waiting: waiting, _one: one })
     }
 }
 
@@ -115,6 +169,10 @@ pub(crate) async fn read_body(body: axum::body::Body) -> Result<Bytes, BodyError
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+
     use super::*;
 
     #[test]
@@ -128,7 +186,28 @@ mod tests {
         assert!(connections.open(address(2)).is_some());
         drop(held);
         assert!(connections.open(address(1)).is_some());
-        assert_eq!(connections.0.lock().unwrap().len(), 0);
+        assert_eq!(connections.lock().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn registrations_take_turns_and_a_crowd_is_sent_away() {
+        let (turns, crowd) = (Turns::default(), Origin::from(IpAddr::from([10, 0, 0, 1])));
+        let first = turns.take(crowd).await.unwrap();
+        let mut queue = FuturesUnordered::new();
+        for _ in 1..TURNS_PER_ORIGIN {
+            queue.push(turns.take(crowd));
+        }
+        assert!(queue.next().now_or_never().is_none(), "the first one's turn is not over");
+
+        assert!(turns.take(crowd).await.is_none());
+        let mut other = pin!(turns.take(IpAddr::from([10, 0, 0, 2]).into()));
+        assert!((&mut other).now_or_never().is_none(), "it waits");
+
+        drop(first);
+        while let Some(turn) = queue.next().await {
+            drop(turn.unwrap());
+        }
+        assert!(other.await.is_some());
     }
 
     #[test]

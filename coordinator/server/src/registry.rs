@@ -35,6 +35,9 @@ pub(crate) enum RegisterError {
     /// The device was turned away.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Too many ask at once.
+    #[error("too many devices register at once: try again later")]
+    Busy,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -51,7 +54,7 @@ impl RegisterError {
             Self::Store(StoreError::Query(sqlx::Error::Database(error))) => {
                 error.is_unique_violation()
             }
-            Self::Store(_) | Self::Refused(_) | Self::Hub(_) => false,
+            Self::Store(_) | Self::Refused(_) | Self::Busy | Self::Hub(_) => false,
         }
     }
 }
@@ -63,6 +66,7 @@ pub(crate) async fn register(
     peer: &Peer,
     request: &RegisterRequest,
 ) -> Result<Answer, RegisterError> {
+    let turn = peer.app.registrations.take(peer.origin).await.ok_or(RegisterError::Busy)?;
     let mut attempt = 1;
     let (answer, changed) = loop {
         match try_register(peer, request, clock::now()).await {
@@ -70,6 +74,7 @@ pub(crate) async fn register(
             result => break result?,
         }
     };
+    drop(turn);
     if changed {
         peer.app.hub.refresh().await?;
     }

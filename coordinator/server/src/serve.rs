@@ -92,6 +92,7 @@ pub(crate) struct App {
     pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) connections: limits::Connections,
     pub(crate) waiting: limits::Waiting,
+    pub(crate) registrations: limits::Turns,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -159,6 +160,7 @@ impl Server {
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             connections: limits::Connections::default(),
             waiting: limits::Waiting::default(),
+            registrations: limits::Turns::default(),
             tasks: TaskTracker::new(),
             stop,
         };

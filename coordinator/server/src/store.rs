@@ -12,7 +12,7 @@ mod pending;
 mod rows;
 mod users;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use control_protocol::key::NodePublic;
 use coordinator_core::{
@@ -27,6 +27,7 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::MigrateError,
 };
+use tokio::sync::Mutex;
 
 pub use change::Change;
 pub use new::{NewNode, NewPending, Waiting};
@@ -105,6 +106,8 @@ pub struct Loaded {
 pub struct Store {
     pool: AnyPool,
     begin: &'static str,
+    /// Changes of this process wait here, in their order, and not on a connection that others need to read.
+    changing: Arc<Mutex<()>>,
 }
 
 impl Store {
@@ -123,7 +126,7 @@ impl Store {
                 )
                 .await?;
                 migrate(&sqlx::migrate!("migrations/sqlite"), &pool).await?;
-                Self { pool, begin: "BEGIN IMMEDIATE" }
+                Self { pool, begin: "BEGIN IMMEDIATE", changing: Arc::default() }
             }
             Database::Postgres(url) => {
                 if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -131,7 +134,7 @@ impl Store {
                 }
                 let pool = connect(url, AnyPoolOptions::new()).await?;
                 migrate(&sqlx::migrate!("migrations/postgres"), &pool).await?;
-                Self { pool, begin: "BEGIN" }
+                Self { pool, begin: "BEGIN", changing: Arc::default() }
             }
         };
         store.begin_network(domain).await?;
@@ -159,7 +162,8 @@ impl Store {
     ///
     /// Fails if the database does.
     pub async fn change(&self) -> Result<Change, StoreError> {
-        Change::begin(self.pool.begin_with(self.begin).await?).await
+        let turn = Arc::clone(&self.changing).lock_owned().await;
+        Change::begin(self.pool.begin_with(self.begin).await?, turn).await
     }
 
     /// Reads everything that maps are made of.

@@ -39,9 +39,9 @@ pub(super) async fn register(
     match answer {
         Ok(answer) => Ok(Json(response(&peer.app, answer))),
         // Nothing about this device: it shall ask again, and keep what it has until then.
-        Err(RegisterError::Refused(refusal @ Refusal::Full)) => {
-            tracing::info!(reason = %refusal, "registration put off");
-            Err(Refused(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()))
+        Err(error @ (RegisterError::Refused(Refusal::Full) | RegisterError::Busy)) => {
+            tracing::info!(reason = %error, "registration put off");
+            Err(Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
         }
         Err(RegisterError::Refused(refusal)) => {
             tracing::info!(reason = %refusal, "registration refused");

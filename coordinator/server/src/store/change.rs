@@ -14,6 +14,7 @@ use coordinator_core::{
     time::Millis,
 };
 use sqlx::{Any, AnyConnection, Row, Transaction};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{NewNode, NewPending, StoreError, Waiting, keys, nodes, pending, rows, users};
 use crate::random;
@@ -22,15 +23,19 @@ use crate::random;
 #[derive(Debug)]
 pub struct Change {
     tx: Transaction<'static, Any>,
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Change {
-    pub(super) async fn begin(mut tx: Transaction<'static, Any>) -> Result<Self, StoreError> {
+    pub(super) async fn begin(
+        mut tx: Transaction<'static, Any>,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Self, StoreError> {
         // Takes the row, so that changes wait for each other on both engines.
         sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")
             .execute(&mut *tx)
             .await?;
-        Ok(Self { tx })
+        Ok(Self { tx, _turn: turn })
     }
 
     /// Makes the change.

@@ -184,6 +184,33 @@ async fn a_crowd_of_strangers_is_put_off_and_keeps_nobody_out_who_was_a_node() {
     assert!(!waiting.auth_url.is_empty(), "{waiting:?}");
 }
 
+/// Hundreds of requests at once, of which most are sent away, and none is in the admin's way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_of_registrations_is_sent_away() {
+    let coordinator = Coordinator::start().await;
+    let mut flood = Vec::new();
+    for _ in 0..16 {
+        let device = Device::new("stranger");
+        let body: bytes::Bytes = serde_json::to_vec(&device.request()).unwrap().into();
+        let channel = device.connect(coordinator.address).await;
+        flood.extend((0..32).map(|_| (channel.clone(), body.clone())));
+    }
+    let flood = flood.into_iter().map(|(mut channel, body)| {
+        tokio::spawn(async move { channel.post("/machine/register", body).await.status() })
+    });
+    let flood: Vec<_> = flood.collect();
+
+    coordinator.ok(Method::POST, "/users", json!({ "name": "alice" })).await;
+
+    let mut sent_away = 0;
+    for request in flood {
+        let status = request.await.unwrap();
+        assert!([StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE].contains(&status), "{status}");
+        sent_away += usize::from(status == StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert!(sent_away > 0);
+}
+
 #[tokio::test]
 async fn one_machine_waits_under_few_keys() {
     let coordinator = Coordinator::start().await;

@@ -46,6 +46,7 @@ on_both_engines! {
     a_write_over_a_newer_revision_is_refused => revisions_on_sqlite, revisions_on_postgres;
     pending_devices_are_kept_and_strangers_forgotten => pending_on_sqlite, pending_on_postgres;
     the_policy_is_replaced => policy_on_sqlite, policy_on_postgres;
+    changes_that_wait_keep_nobody_from_reading => reading_on_sqlite, reading_on_postgres;
     numbers_and_addresses_are_not_given_twice => numbers_on_sqlite, numbers_on_postgres;
 }
 
@@ -202,6 +203,23 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
     assert_eq!(change.waiting(&stranger.machine, NOW + 1).await.unwrap(), later);
     assert_eq!(change.pending(stranger.id).await.unwrap(), None);
     assert!(change.pending(invited.id).await.unwrap().is_some());
+}
+
+async fn changes_that_wait_keep_nobody_from_reading(store: Store, _: Store) {
+    let held = store.change().await.unwrap();
+    let waiting = (0..20).map(|_| store.clone()).map(|store| {
+        tokio::spawn(async move { store.change().await.unwrap().commit().await.unwrap() })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    // All of them have asked before the reader does.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+
+    store.load().await.unwrap();
+
+    held.commit().await.unwrap();
+    for change in waiting {
+        change.await.unwrap();
+    }
 }
 
 async fn the_policy_is_replaced(store: Store, other: Store) {
