@@ -1,4 +1,5 @@
-//! What happens without a request: nodes come and go, keys expire, ephemeral nodes leave.
+//! What happens without a request: nodes come and go, keys expire, ephemeral nodes leave, and what was stored is shown
+//! whoever stored it.
 
 use std::time::Duration;
 
@@ -18,18 +19,22 @@ pub(crate) async fn keep(app: App, mut arrivals: mpsc::UnboundedReceiver<NodeId>
     let started = clock::now();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
     loop {
         let result = tokio::select! {
             () = app.stop.cancelled() => return,
             Some(first) = arrivals.recv() => came_or_went(&app, first, &mut arrivals).await,
             _ = tick.tick() => on_tick(&app, started).await,
         };
-        if let Err(error) = result {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot keep the network up to date"
-            );
+        match &result {
+            Ok(()) if failing => tracing::info!("the network is kept up to date again"),
+            Err(error) if !failing => tracing::error!(
+                error = error as &dyn std::error::Error,
+                "cannot keep the network up to date; trying again"
+            ),
+            Ok(()) | Err(_) => {}
         }
+        failing = result.is_err();
     }
 }
 
@@ -75,6 +80,9 @@ async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {
         .collect();
     if !left.is_empty() {
         remove(app, &left).await?;
+    }
+    // Somebody who left before the answer made a change, or another coordinator on this database did.
+    if app.store.revision().await? != snapshot.loaded.revision {
         return app.hub.refresh().await;
     }
     if snapshot.next_expiry.is_some_and(|at| at <= now) {

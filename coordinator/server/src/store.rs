@@ -87,6 +87,8 @@ pub enum StoreError {
 /// Everything that maps are made of.
 #[derive(Clone, Debug)]
 pub struct Loaded {
+    /// Counts the changes.
+    pub revision: i64,
     /// The people.
     pub users: Vec<User>,
     /// The nodes.
@@ -173,10 +175,11 @@ impl Store {
     /// Fails if the database does, or holds a row that cannot be read.
     pub async fn load(&self) -> Result<Loaded, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let row = sqlx::query("SELECT policy, policy_revision FROM network WHERE id = 1")
+        let row = sqlx::query("SELECT revision, policy, policy_revision FROM network WHERE id = 1")
             .fetch_one(&mut *tx)
             .await?;
         let loaded = Loaded {
+            revision: row.try_get("revision")?,
             users: users::all(&mut tx).await?,
             nodes: nodes::all(&mut tx).await?,
             pending: pending::all(&mut tx).await?,
@@ -215,14 +218,15 @@ impl Store {
         nodes::set_last_seen(&mut *self.pool.acquire().await?, id, at).await
     }
 
-    /// Asks the database for a sign of life.
+    /// How many changes there were, whoever made them.
     ///
     /// # Errors
     ///
     /// Fails if the database does.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT revision FROM network WHERE id = 1").fetch_one(&self.pool).await?;
-        Ok(())
+    pub async fn revision(&self) -> Result<i64, StoreError> {
+        let row =
+            sqlx::query("SELECT revision FROM network WHERE id = 1").fetch_one(&self.pool).await?;
+        Ok(row.try_get("revision")?)
     }
 
     /// Closes the connections, writing out what SQLite keeps in its log.

@@ -23,6 +23,6 @@ async fn network(State(app): State<App>) -> Json<Network> {
 }
 
 async fn health(State(app): State<App>) -> Result<Json<Health>, Error> {
-    app.store.ping().await?;
+    app.store.revision().await?;
     Ok(Json(Health { status: "ok".to_owned(), version: VERSION.to_owned() }))
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use control_protocol::map::{Hostinfo, MapRequest, NetInfo};
+use coordinator::store::{Database, Store};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -141,6 +142,26 @@ async fn a_removed_node_is_cut_and_everyone_is_told_within_a_second() {
     assert_eq!(leaving.next().await, None, "the stream ends");
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(second.try_stream("").await.err(), Some(hyper::StatusCode::NOT_FOUND));
+}
+
+/// As when the admin's client leaves between the change and its answer.
+#[tokio::test]
+async fn a_change_is_told_whoever_made_it() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let _second = Device::new("second").join(&coordinator, &key).await;
+    let mut watching = first.stream().await;
+    watching.until(|held| held.peer("second").is_some()).await;
+    let id = id_of(&coordinator, "second").await;
+
+    let file = coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite");
+    let store = Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap();
+    let mut change = store.change().await.unwrap();
+    change.delete_node(id).await.unwrap();
+    change.commit().await.unwrap();
+
+    watching.until(|held| held.peer("second").is_none()).await;
 }
 
 #[tokio::test]
