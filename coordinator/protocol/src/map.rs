@@ -31,8 +31,8 @@ pub use self::{
 /// Path of the request.
 pub const PATH: &str = "/machine/map";
 
-/// Largest map request that a coordinator should read, in bytes.
-pub const MAX_REQUEST_LEN: usize = 1024 * 1024;
+/// Largest map request that a coordinator should read, in bytes: anyone may send one.
+pub const MAX_REQUEST_LEN: usize = 64 * 1024;
 
 /// The one name of packet filters that a coordinator needs.
 pub const BASE_FILTER: &str = "base";

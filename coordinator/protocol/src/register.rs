@@ -15,7 +15,10 @@ use crate::{
 /// Path of the request.
 pub const PATH: &str = "/machine/register";
 
-/// Largest request and response, in bytes (the Go client's limit).
+/// Largest request that a coordinator should read, in bytes: anyone may send one.
+pub const MAX_REQUEST_LEN: usize = 64 * 1024;
+
+/// Largest response, in bytes (the Go client's limit).
 pub const MAX_LEN: usize = 1024 * 1024;
 
 /// Asks to register a node key, to renew it, to follow up on an approval, or to log out.

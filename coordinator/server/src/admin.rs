@@ -16,7 +16,10 @@ use serde::de::DeserializeOwned;
 
 use self::error::Error;
 pub use self::socket::SocketError;
-use crate::serve::App;
+use crate::{
+    limits::{ADMIN_BODY_MAX, read_body},
+    serve::App,
+};
 
 /// All of it.
 fn router(app: App) -> Router {
@@ -41,7 +44,7 @@ async fn read<T: DeserializeOwned>(request: axum::extract::Request<Body>) -> Res
     let content_type =
         parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let bytes =
-        crate::limits::read_body(body).await.map_err(|error| Error::Body(error.to_string()))?;
+        read_body(body, ADMIN_BODY_MAX).await.map_err(|error| Error::Body(error.to_string()))?;
     if bytes.is_empty() {
         return serde_json::from_slice(b"{}").map_err(|error| Error::Body(error.to_string()));
     }

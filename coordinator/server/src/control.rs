@@ -77,9 +77,12 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Reads a JSON body.
-async fn read<T: serde::de::DeserializeOwned>(body: axum::body::Body) -> Result<T, Refused> {
-    let bytes = crate::limits::read_body(body)
+/// Reads a JSON body of at most `max` bytes.
+async fn read<T: serde::de::DeserializeOwned>(
+    body: axum::body::Body,
+    max: usize,
+) -> Result<T, Refused> {
+    let bytes = crate::limits::read_body(body, max)
         .await
         .map_err(|error| Refused(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
     serde_json::from_slice(&bytes)

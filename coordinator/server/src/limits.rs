@@ -20,8 +20,8 @@ const PER_ORIGIN: usize = 256;
 const TURNS: usize = 256;
 /// Registrations of one origin that wait for their turn.
 const TURNS_PER_ORIGIN: usize = 64;
-/// Largest body of a request, in bytes.
-pub(crate) const BODY_MAX: usize = 1024 * 1024;
+/// Largest body of an admin's request, in bytes.
+pub(crate) const ADMIN_BODY_MAX: usize = 1024 * 1024;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may be idle.
@@ -152,19 +152,19 @@ impl Turns {
 /// A body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// It is longer than [`BODY_MAX`], or broke off.
-    #[error("the body is longer than 1 MiB, or broke off")]
-    Unreadable,
+    /// It is longer than so many bytes, or broke off.
+    #[error("the body is longer than {} KiB, or broke off", .0 / 1024)]
+    Unreadable(usize),
     /// It took longer than [`BODY_TIME`].
     #[error("the body took too long")]
     Slow,
 }
 
-/// Reads a whole body within its bounds.
-pub(crate) async fn read_body(body: axum::body::Body) -> Result<Bytes, BodyError> {
-    let whole = Limited::new(body, BODY_MAX).collect();
+/// Reads a whole body of at most `max` bytes.
+pub(crate) async fn read_body(body: axum::body::Body, max: usize) -> Result<Bytes, BodyError> {
+    let whole = Limited::new(body, max).collect();
     let collected = tokio::time::timeout(BODY_TIME, whole).await.map_err(|_| BodyError::Slow)?;
-    Ok(collected.map_err(|_| BodyError::Unreadable)?.to_bytes())
+    Ok(collected.map_err(|_| BodyError::Unreadable(max))?.to_bytes())
 }
 
 #[cfg(test)]
@@ -234,13 +234,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_bounded() {
-        assert_eq!(
-            read_body(axum::body::Body::from(vec![0; BODY_MAX])).await.unwrap().len(),
-            BODY_MAX
-        );
-        assert_eq!(
-            read_body(axum::body::Body::from(vec![0; BODY_MAX + 1])).await,
-            Err(BodyError::Unreadable)
-        );
+        let read = |len| read_body(vec![0_u8; len].into(), 2048);
+
+        assert_eq!(read(2048).await.unwrap().len(), 2048);
+        assert_eq!(read(2049).await, Err(BodyError::Unreadable(2048)));
     }
 }

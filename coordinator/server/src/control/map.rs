@@ -11,7 +11,7 @@ use axum::{
 use control_protocol::{
     frame,
     key::NodePublic,
-    map::{MapRequest, MapResponse, ZSTD},
+    map::{MAX_REQUEST_LEN, MapRequest, MapResponse, ZSTD},
 };
 use coordinator_core::{
     map::{Session, View},
@@ -43,7 +43,7 @@ const SLOW: Duration = Duration::from_secs(60);
 const ENDPOINTS_MAX: usize = 32;
 
 pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response, Refused> {
-    let request: MapRequest = read(body).await?;
+    let request: MapRequest = read(body, MAX_REQUEST_LEN).await?;
     check_version(request.version)?;
     let node = authorize(&peer, &request.node_key).await?;
     if request.stream {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{Json, body::Body, extract::State, http::StatusCode};
 use control_protocol::{
     key::NodePublic,
-    register::{Login, RegisterRequest, RegisterResponse, User},
+    register::{Login, MAX_REQUEST_LEN, RegisterRequest, RegisterResponse, User},
 };
 use coordinator_core::{
     model::Owner,
@@ -29,7 +29,7 @@ pub(super) async fn register(
     State(peer): State<Peer>,
     body: Body,
 ) -> Result<Json<RegisterResponse>, Refused> {
-    let request: RegisterRequest = read(body).await?;
+    let request: RegisterRequest = read(body, MAX_REQUEST_LEN).await?;
     check_version(request.version)?;
     let answer = if request.followup.is_empty() {
         registry::register(&peer, &request).await

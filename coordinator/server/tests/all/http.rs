@@ -77,8 +77,10 @@ async fn inside_the_channel_bodies_are_bounded_and_what_is_missing_is_said_so() 
     let device = Device::new("laptop");
     let mut channel = device.connect(coordinator.address).await;
 
-    let large = vec![b' '; 1024 * 1024 + 1];
-    assert_eq!(channel.post("/machine/register", large.into()).await.status(), 413);
+    for path in ["/machine/register", "/machine/map"] {
+        let large = vec![b' '; 64 * 1024 + 1];
+        assert_eq!(channel.post(path, large.into()).await.status(), 413);
+    }
     assert_eq!(channel.post("/machine/register", "{".into()).await.status(), 400);
     for path in ["/machine/set-dns", "/machine/tka/init/begin", "/machine/update-health"] {
         assert_eq!(channel.post(path, "{}".into()).await.status(), 501);
