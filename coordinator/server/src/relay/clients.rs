@@ -2,16 +2,18 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
 use control_protocol::key::NodePublic;
 use derp::frame::{Frame, GoneReason};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Frames that may wait for a slow client; more are lost, as in any network.
 const QUEUE: usize = 128;
+/// Bytes of frames that may wait for it, those included that are being written.
+const QUEUE_BYTES: usize = 256 * 1024;
 /// Peers of a client that are told when it leaves.
 const SENDERS_MAX: usize = 1024;
 
@@ -28,9 +30,25 @@ struct State {
 /// A node key, and its connections. The last of them was the last to send, and receives.
 #[derive(Debug, Default)]
 struct Client {
-    connections: Vec<(u64, mpsc::Sender<Bytes>)>,
+    connections: Vec<Connection>,
     /// Who has sent to it.
     senders: HashSet<NodePublic>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    id: u64,
+    queue: mpsc::Sender<Queued>,
+    /// How many bytes may still wait.
+    room: Arc<Semaphore>,
+}
+
+/// A frame that waits for a client, or is being written to it. It takes its room until it is dropped.
+#[derive(Debug)]
+pub(super) struct Queued {
+    /// The frame, encoded.
+    pub(super) bytes: Bytes,
+    _room: OwnedSemaphorePermit,
 }
 
 /// One connection of a client; leaving is dropping it.
@@ -40,7 +58,7 @@ pub(super) struct Registration<'a> {
     key: NodePublic,
     id: u64,
     /// What is to be sent to it.
-    pub(super) queue: mpsc::Receiver<Bytes>,
+    pub(super) queue: mpsc::Receiver<Queued>,
 }
 
 impl Clients {
@@ -54,21 +72,26 @@ impl Clients {
         let mut state = self.state();
         state.next += 1;
         let id = state.next;
-        state.by_key.entry(key).or_default().connections.push((id, sender));
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+        let connection = Connection { id, queue: sender, room };
+        state.by_key.entry(key).or_default().connections.push(connection);
         Registration { clients: self, key, id, queue }
     }
 }
 
 impl State {
     fn enqueue(&self, to: &NodePublic, frame: &Frame<'_>) -> bool {
-        let Some((_, sender)) = self.by_key.get(to).and_then(|client| client.connections.last())
+        let Some(connection) = self.by_key.get(to).and_then(|client| client.connections.last())
         else {
             return false;
         };
         let mut bytes = Vec::new();
-        if frame.encode(&mut bytes).is_ok() {
+        if frame.encode(&mut bytes).is_ok()
+            && let Ok(len) = u32::try_from(bytes.len())
+            && let Ok(room) = Arc::clone(&connection.room).try_acquire_many_owned(len)
+        {
             // A full queue loses the frame.
-            let _ = sender.try_send(bytes.into());
+            let _ = connection.queue.try_send(Queued { bytes: bytes.into(), _room: room });
         }
         true
     }
@@ -76,8 +99,8 @@ impl State {
     /// Of several connections of one client, that which sent last receives.
     fn note_active(&mut self, key: &NodePublic, id: u64) {
         if let Some(client) = self.by_key.get_mut(key)
-            && client.connections.last().is_some_and(|(last, _)| *last != id)
-            && let Some(at) = client.connections.iter().position(|(own, _)| *own == id)
+            && client.connections.last().is_some_and(|last| last.id != id)
+            && let Some(at) = client.connections.iter().position(|own| own.id == id)
         {
             let connection = client.connections.remove(at);
             client.connections.push(connection);
@@ -111,7 +134,7 @@ impl Drop for Registration<'_> {
     fn drop(&mut self) {
         let mut state = self.clients.state();
         let Some(client) = state.by_key.get_mut(&self.key) else { return };
-        client.connections.retain(|(id, _)| *id != self.id);
+        client.connections.retain(|connection| connection.id != self.id);
         if client.connections.is_empty()
             && let Some(gone) = state.by_key.remove(&self.key)
         {
@@ -135,7 +158,7 @@ mod tests {
 
     fn received(registration: &mut Registration<'_>) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| registration.queue.try_recv().ok())
-            .map(|bytes| bytes.to_vec())
+            .map(|queued| queued.bytes.to_vec())
             .collect()
     }
 
@@ -201,5 +224,23 @@ mod tests {
         }
 
         assert_eq!(received(&mut b).len(), QUEUE);
+    }
+
+    #[test]
+    fn large_packets_wait_in_no_more_room_than_small_ones() {
+        let clients = Clients::default();
+        let (a, mut b) = (clients.join(key(1)), clients.join(key(2)));
+        let send = || (0..QUEUE).for_each(|_| a.send(key(2), &[0; derp::frame::MAX_PACKET_LEN]));
+
+        send();
+        let taken: Vec<_> = std::iter::from_fn(|| b.queue.try_recv().ok()).collect();
+        let held: usize = taken.iter().map(|queued| queued.bytes.len()).sum();
+        assert!((QUEUE_BYTES / 2..=QUEUE_BYTES).contains(&held), "{held}");
+        // What is being written takes room as well.
+        send();
+        assert!(received(&mut b).is_empty());
+        drop(taken);
+        send();
+        assert!(!received(&mut b).is_empty());
     }
 }

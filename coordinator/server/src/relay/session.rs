@@ -67,12 +67,13 @@ where
                 while let Ok(next) = registration.queue.try_recv() {
                     frames.push(next);
                 }
-                write(&mut writer, &frames).await?;
+                let bytes: Vec<&[u8]> = frames.iter().map(|frame| &*frame.bytes).collect();
+                write(&mut writer, &bytes).await?;
             }
             () = tokio::time::sleep_until(keep_alive) => {
                 let mut frame = Vec::new();
                 Frame::KeepAlive.encode(&mut frame)?;
-                write(&mut writer, &[frame.into()]).await?;
+                write(&mut writer, &[&frame]).await?;
                 keep_alive = Instant::now() + keep_alive_time();
             }
         }
@@ -124,7 +125,7 @@ fn handle_frames(
     Ok(())
 }
 
-async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frames: &[bytes::Bytes]) -> io::Result<()> {
+async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frames: &[&[u8]]) -> io::Result<()> {
     let write = async {
         for frame in frames {
             writer.write_all(frame).await?;
