@@ -30,6 +30,7 @@ pub mod dns;
 pub mod endpoints;
 pub mod firewall;
 pub mod link;
+mod places;
 pub mod relay;
 pub mod service;
 pub mod state;

@@ -9,6 +9,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -20,17 +21,21 @@ use node_agent_core::{
     netmap::Netmap,
 };
 use tokio::{
-    io::{AsyncWriteExt as _, copy_bidirectional},
+    io::{AsyncWriteExt as _, copy},
     net::{TcpListener, TcpStream, UnixStream},
     sync::{Semaphore, watch},
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
 
-use crate::agent::Agent;
+use crate::{agent::Agent, places::Places};
 
 /// Connections of one port at once.
 const MAX_CONNECTIONS: usize = 512;
+/// Connections of one port at once from one node, so that no node can take them all.
+const MAX_PER_NODE: usize = 64;
+/// How long a caller may go on sending to a service that has said its last.
+const LINGER: Duration = Duration::from_secs(5);
 /// How long a service has to take a connection and its header.
 const SERVICE_WAIT: Duration = Duration::from_secs(2);
 /// How long before an address that cannot be bound is tried again.
@@ -71,6 +76,8 @@ struct Door {
     name: Arc<str>,
     socket: Arc<Path>,
     world: watch::Receiver<Arc<World>>,
+    /// By node.
+    places: Places<String>,
 }
 
 /// Keeps a listener on each of this node's mesh addresses for each service.
@@ -84,7 +91,12 @@ pub async fn run(agent: Arc<Agent>, mut world: watch::Receiver<Arc<World>>) {
             let socket: PathBuf = agent.paths.resolve(&service.socket);
             for address in own.iter().filter(|address| is_mesh(**address)) {
                 let name: Arc<str> = service.name.as_str().into();
-                let door = Door { name, socket: socket.as_path().into(), world: world.clone() };
+                let door = Door {
+                    name,
+                    socket: socket.as_path().into(),
+                    world: world.clone(),
+                    places: Places::new(MAX_CONNECTIONS, MAX_PER_NODE),
+                };
                 wanted.insert(SocketAddr::new(*address, service.port), door);
             }
         }
@@ -155,7 +167,10 @@ impl Door {
             return;
         };
         drop(world);
-        let node = identity.node.clone();
+        let Some(_place) = self.places.take(identity.node.clone()) else {
+            tracing::warn!(%source, node = identity.node, service = %self.name, "too many connections of a node: one refused");
+            return;
+        };
         let header = Header { source, destination, identity };
         let mut service = match timeout(SERVICE_WAIT, self.announce(&header)).await {
             Ok(Ok(service)) => service,
@@ -168,12 +183,13 @@ impl Door {
                 return;
             }
         };
+        let Header { identity, .. } = header;
+        let node = &identity.node;
         tracing::debug!(%source, %node, service = %self.name, "connection");
         keep_alive(&stream);
         tokio::select! {
-            // Either end's close reaches the other; half a close does as well.
-            _ = copy_bidirectional(&mut stream, &mut service) => {}
-            () = self.withdrawn(source.ip(), destination, &node) => {
+            _ = pass_on(&mut stream, &mut service) => {}
+            () = self.withdrawn(source.ip(), destination, &identity) => {
                 tracing::info!(%source, %node, service = %self.name, "cut: the node may not call any more");
             }
         }
@@ -186,14 +202,38 @@ impl Door {
         Ok(service)
     }
 
-    /// Returns when the node may not call any more, or its address is another's.
-    async fn withdrawn(&mut self, source: IpAddr, destination: SocketAddr, node: &str) {
+    /// Returns when whoever calls from there may not any more, or is not what the service was told.
+    async fn withdrawn(&mut self, source: IpAddr, destination: SocketAddr, told: &Identity) {
         while self.world.changed().await.is_ok() {
             let world = Arc::clone(&self.world.borrow_and_update());
-            let identity = world.identity(source, destination, &self.name);
-            if identity.is_none_or(|identity| identity.node != node) {
+            if world.identity(source, destination, &self.name).as_ref() != Some(told) {
                 return;
             }
+        }
+    }
+}
+
+/// Passes bytes on both ways until both ends have closed. Half a close of the caller's reaches the service, which may
+/// still answer for as long as it likes; a caller whose service has closed does not hold its place for long.
+async fn pass_on(caller: &mut TcpStream, service: &mut UnixStream) -> io::Result<()> {
+    let (mut from_caller, mut to_caller) = caller.split();
+    let (mut from_service, mut to_service) = service.split();
+    let mut inwards = pin!(async {
+        copy(&mut from_caller, &mut to_service).await?;
+        to_service.shutdown().await
+    });
+    let mut outwards = pin!(async {
+        copy(&mut from_service, &mut to_caller).await?;
+        to_caller.shutdown().await
+    });
+    tokio::select! {
+        done = &mut inwards => {
+            done?;
+            outwards.await
+        }
+        done = &mut outwards => {
+            done?;
+            timeout(LINGER, inwards).await.unwrap_or(Ok(()))
         }
     }
 }

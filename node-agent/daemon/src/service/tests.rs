@@ -66,6 +66,15 @@ fn only_a_peer_whom_the_filter_lets_reach_the_port_is_someone() {
     assert_eq!(world.identity(ip("100.64.0.2"), address("100.64.0.1:81"), "telmeet"), None);
 }
 
+fn door(socket: &Path, world: &watch::Sender<Arc<World>>) -> Door {
+    Door {
+        name: "telmeet".into(),
+        socket: socket.into(),
+        world: world.subscribe(),
+        places: Places::new(MAX_CONNECTIONS, MAX_PER_NODE),
+    }
+}
+
 /// A service that reads the header and then echoes; and a connection to it through the door.
 async fn through_the_door(
     world: &watch::Sender<Arc<World>>,
@@ -73,8 +82,7 @@ async fn through_the_door(
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("http.sock");
     let service = tokio::net::UnixListener::bind(&socket).unwrap();
-    let door =
-        Door { name: "telmeet".into(), socket: socket.as_path().into(), world: world.subscribe() };
+    let door = door(&socket, world);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
@@ -119,10 +127,26 @@ async fn the_service_learns_who_calls_and_bytes_go_both_ways_to_the_end() {
 #[tokio::test]
 async fn a_connection_ends_with_the_right_to_it() {
     type Change = fn(&mut World);
-    let cases: [(&str, Change, bool); 4] = [
+    let cases: [(&str, Change, bool); 6] = [
         ("another peer leaves", |w| drop(Arc::make_mut(&mut w.netmap).peers.remove(&3)), false),
         ("the node leaves", |w| drop(Arc::make_mut(&mut w.netmap).peers.remove(&2)), true),
         ("the port closes", |w| w.filter = Arc::default(), true),
+        (
+            "the node becomes another person's",
+            |w| {
+                let peers = &mut Arc::make_mut(&mut w.netmap).peers;
+                peers.get_mut(&2).unwrap().user = 8;
+            },
+            true,
+        ),
+        (
+            "the node gets a tag",
+            |w| {
+                let peers = &mut Arc::make_mut(&mut w.netmap).peers;
+                peers.get_mut(&2).unwrap().tags = vec!["tag:kiosk".to_owned()];
+            },
+            true,
+        ),
         (
             "the address becomes another node's",
             |w| {
@@ -149,14 +173,58 @@ async fn a_connection_ends_with_the_right_to_it() {
 #[tokio::test]
 async fn a_service_that_is_away_answers_by_closing() {
     let world = watch::Sender::new(Arc::new(world(80)));
-    let door = Door {
-        name: "telmeet".into(),
-        socket: Path::new("/nonexistent/http.sock").into(),
-        world: world.subscribe(),
-    };
+    let door = door(Path::new("/nonexistent/http.sock"), &world);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     door.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")).await;
     assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_node_with_too_many_connections_is_refused_the_next() {
+    let world = watch::Sender::new(Arc::new(world(80)));
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("http.sock");
+    let service = tokio::net::UnixListener::bind(&socket).unwrap();
+    let door = door(&socket, &world);
+    let held: Vec<_> =
+        (0..MAX_PER_NODE).map(|_| door.places.take("n2".to_owned()).unwrap()).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+
+    door.clone().serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")).await;
+
+    assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+    drop((held, service));
+}
+
+#[tokio::test]
+async fn a_caller_whose_service_has_closed_gives_its_place_back() {
+    let world = watch::Sender::new(Arc::new(world(80)));
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("http.sock");
+    let service = tokio::net::UnixListener::bind(&socket).unwrap();
+    let door = door(&socket, &world);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let serving = tokio::spawn(door.clone().serve(
+        stream,
+        address("100.64.0.2:5000"),
+        address("100.64.0.1:80"),
+    ));
+
+    let (mut answering, _) = service.accept().await.unwrap();
+    answering.write_all(b"bye").await.unwrap();
+    drop(answering);
+
+    // The client reads the end, and never closes its own side.
+    let mut said = Vec::new();
+    client.read_to_end(&mut said).await.unwrap();
+    assert_eq!(said, b"bye");
+    timeout(4 * LINGER, serving).await.expect("the place is given back").unwrap();
+    let all: Vec<_> = (0..MAX_PER_NODE).map_while(|_| door.places.take("n2".to_owned())).collect();
+    assert_eq!(all.len(), MAX_PER_NODE);
 }
