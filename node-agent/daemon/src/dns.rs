@@ -22,7 +22,7 @@ use forward::Forwarder;
 
 /// Port of DNS.
 const PORT: u16 = 53;
-/// Queries and streams in work at once; more are dropped, and asked again by who needs them.
+/// Queries in work at once, and streams open at once; more are dropped, and asked again by who needs them.
 const MAX_AT_ONCE: usize = 256;
 /// How long a stream may stay silent.
 const TCP_IDLE: Duration = Duration::from_secs(10);
@@ -50,7 +50,6 @@ pub struct Resolver {
 struct Context {
     zone: watch::Receiver<Arc<Zone>>,
     forwarder: Arc<Forwarder>,
-    limit: Arc<Semaphore>,
 }
 
 impl Resolver {
@@ -66,8 +65,7 @@ impl Resolver {
         let address = SocketAddr::from((RESOLVER, PORT));
         let udp = UdpSocket::bind(address).await.map_err(DnsError::Bind)?;
         let tcp = TcpListener::bind(address).await.map_err(DnsError::Bind)?;
-        let limit = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        let context = Context { zone, forwarder, limit };
+        let context = Context { zone, forwarder };
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_udp(Arc::new(udp), context.clone()));
         tasks.spawn(serve_tcp(tcp, context));
@@ -87,7 +85,8 @@ impl Context {
     }
 }
 
-/// Whether this machine, or a container on it, is asking: never a peer, never the internet.
+/// Whether this machine, or a container on it, is asking: never a peer, never the internet. The firewall keeps out
+/// the network that this machine is in.
 fn may_ask(from: IpAddr) -> bool {
     match from {
         IpAddr::V4(v4) => v4 == RESOLVER || v4.is_loopback() || (v4.is_private() && !is_mesh(from)),
@@ -96,6 +95,7 @@ fn may_ask(from: IpAddr) -> bool {
 }
 
 async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
+    let limit = Arc::new(Semaphore::new(MAX_AT_ONCE));
     let mut tasks = JoinSet::new();
     let mut buffer = [0; MAX_QUERY];
     loop {
@@ -105,7 +105,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
             tokio::task::yield_now().await;
             continue;
         };
-        let Ok(permit) = Arc::clone(&context.limit).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
             continue;
         };
         if !may_ask(from.ip()) {
@@ -123,6 +123,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
 }
 
 async fn serve_tcp(listener: TcpListener, context: Context) {
+    let limit = Arc::new(Semaphore::new(MAX_AT_ONCE));
     let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
@@ -131,7 +132,7 @@ async fn serve_tcp(listener: TcpListener, context: Context) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(permit) = Arc::clone(&context.limit).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
             continue;
         };
         if !may_ask(from.ip()) {
@@ -178,6 +179,38 @@ async fn write_message(stream: &mut TcpStream, packet: &[u8]) -> std::io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn open_streams_are_in_no_querys_way() {
+        let mut zone = Zone::new("maru.internal");
+        zone.add_node("home.maru.internal.", vec!["100.64.0.1".parse().unwrap()]);
+        let zone = watch::Sender::new(Arc::new(zone));
+        let context = Context { zone: zone.subscribe(), forwarder: Arc::default() };
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (to_udp, to_tcp) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve_udp(Arc::new(udp), context.clone()));
+        tasks.spawn(serve_tcp(tcp, context));
+
+        let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        query.extend_from_slice(b"\x04home\x04maru\x08internal\x00\x00\x01\x00\x01");
+        let mut streams = Vec::new();
+        for _ in 0..MAX_AT_ONCE {
+            let mut stream = TcpStream::connect(to_tcp).await.unwrap();
+            // Answered, so it has its permit; it keeps it until it closes.
+            write_message(&mut stream, &query).await.unwrap();
+            assert!(read_message(&mut stream).await.unwrap().is_some());
+            streams.push(stream);
+        }
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.send_to(&query, to_udp).await.unwrap();
+
+        let mut answer = [0; 512];
+        let (len, _) = timeout(TCP_IDLE, socket.recv_from(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(answer[..2], [0, 7]);
+        assert_eq!(answer[..len][len - 4..], [100, 64, 0, 1]);
+    }
 
     #[test]
     fn peers_and_strangers_do_not_ask() {

@@ -16,6 +16,10 @@ use node_agent_core::names::{RESOLVER, is_mesh};
 /// Where `nft` may be, beside the search path: `sbin` is missing from many.
 const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
 
+/// Interfaces behind which containers and virtual machines of this machine are, which take its resolver over.
+const GUESTS: &str =
+    r#""br-*", "cni-podman*", "docker*", "incusbr*", "lxcbr*", "lxdbr*", "podman*", "virbr*""#;
+
 /// The table cannot be set.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
@@ -108,6 +112,8 @@ fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
         ));
         rules.push(format!("iifname \"lo\" ip6 daddr {{ {own6} }} ip6 saddr @mesh6 counter drop"));
     }
+    // To the resolver: from this machine and its guests. Whoever is on the same network could route there.
+    rules.push(format!("iifname != {{ \"lo\", {GUESTS} }} ip daddr {RESOLVER} counter drop"));
     // To anyone: from a tunnel of some instance.
     let elsewhere = format!("iifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
     rules.push(format!("{elsewhere} ip saddr @mesh4 counter drop"));
@@ -178,7 +184,7 @@ mod tests {
         let text = ruleset("maru_0123ab", "maru0123ab", &[]);
         assert!(text.contains("table inet maru_0123ab {"));
         assert!(!text.contains("ip daddr {  }") && !text.contains("{  }"), "{text}");
-        assert_eq!(text.matches(" drop").count(), 2, "{text}");
+        assert_eq!(text.matches(" drop").count(), 3, "{text}");
     }
 
     #[test]
@@ -190,6 +196,7 @@ mod tests {
             "iifname != { \"lo\", \"maru0\" } ip6 daddr { fd7a:115c:a1e0::1 } counter drop",
             "iifname \"lo\" ip daddr { 100.64.0.1 } ip saddr @mesh4 counter drop",
             "iifname \"lo\" ip saddr { 100.64.0.1, 100.100.100.100 }",
+            "\"virbr*\" } ip daddr 100.100.100.100 counter drop",
         ] {
             assert!(text.contains(rule), "{rule} not in {text}");
         }

@@ -243,3 +243,18 @@ fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
     network.home.machine.sh("nft flush ruleset").unwrap();
     assert!(connects(), "the control run");
 }
+
+#[test]
+#[ignore = "needs: root"]
+fn the_network_around_does_not_ask_the_resolver() {
+    let network = network();
+    let router = &network.place.household.router;
+    router.sh("ip route add 100.100.100.100/32 via 10.77.1.2").unwrap();
+    let ask = || place::resolve(router, "home.maru.internal");
+
+    assert!(network.home.resolve("home.maru.internal").is_some());
+    assert_eq!(ask(), None);
+    // Without the table it would have been answered: the drop was the table's doing.
+    network.home.machine.sh("nft flush ruleset").unwrap();
+    assert!(ask().is_some(), "the control run");
+}

@@ -167,29 +167,33 @@ impl Seat {
 
     /// The answer code and IPv4 addresses of a name, asked of the agent's resolver.
     pub(crate) fn resolve(&self, name: &str) -> Option<(u8, Vec<String>)> {
-        let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        for label in name.split('.') {
-            query.push(u8::try_from(label.len()).unwrap());
-            query.extend_from_slice(label.as_bytes());
-        }
-        query.extend_from_slice(&[0, 0, 1, 0, 1]);
-        self.machine.in_network(|| {
-            let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-            socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-            socket.send_to(&query, "100.100.100.100:53").ok()?;
-            let mut answer = [0; 512];
-            let len = socket.recv(&mut answer).ok()?;
-            let mut records = answer[..len].get(query.len()..).unwrap_or_default();
-            let mut addresses = Vec::new();
-            // Each record: pointer to the name, type, class, life, length, address.
-            while records.len() >= 16 && records[3] == 1 {
-                addresses
-                    .push(records[12..16].iter().map(u8::to_string).collect::<Vec<_>>().join("."));
-                records = &records[16..];
-            }
-            Some((answer[3] & 15, addresses))
-        })
+        resolve(&self.machine, name)
     }
+}
+
+/// The answer code and IPv4 addresses of a name, asked from a machine of an agent's resolver.
+pub(crate) fn resolve(machine: &Machine, name: &str) -> Option<(u8, Vec<String>)> {
+    let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(u8::try_from(label.len()).unwrap());
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    machine.in_network(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        socket.send_to(&query, "100.100.100.100:53").ok()?;
+        let mut answer = [0; 512];
+        let len = socket.recv(&mut answer).ok()?;
+        let mut records = answer[..len].get(query.len()..).unwrap_or_default();
+        let mut addresses = Vec::new();
+        // Each record: pointer to the name, type, class, life, length, address.
+        while records.len() >= 16 && records[3] == 1 {
+            addresses.push(records[12..16].iter().map(u8::to_string).collect::<Vec<_>>().join("."));
+            records = &records[16..];
+        }
+        Some((answer[3] & 15, addresses))
+    })
 }
 
 /// A coordinator and its relay on the home machine.
