@@ -43,6 +43,7 @@ pub enum Command {
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(args.log).with_writer(std::io::stderr).init();
+    raise_file_limit();
     let config = args.config.unwrap_or_else(|| Paths::new(&args.root).config());
     match start(&args.root, &config, args.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,6 +71,16 @@ fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Err
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+/// Lets this process open as many files as it may at all: each connection is one. The limit that it starts with is low
+/// for the sake of programs that use `select`.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn stop_on_signal(stop: &CancellationToken) -> std::io::Result<()> {
@@ -101,4 +112,20 @@ fn report(error: &dyn Error) {
         source = cause.source();
     }
     eprintln!("maru-coordinator: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    #[test]
+    fn as_many_files_as_may_be_are_opened() {
+        let before = getrlimit(Resource::Nofile);
+        let low = before.current.map(|files| files - 1);
+        setrlimit(Resource::Nofile, Rlimit { current: low, ..before }).unwrap();
+        raise_file_limit();
+        assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
+    }
 }

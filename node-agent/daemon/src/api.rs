@@ -5,26 +5,45 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, State as Ctx, connect_info::Connected, rejection::JsonRejection},
+    extract::{ConnectInfo, State as Ctx, rejection::JsonRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
-    serve::IncomingStream,
+};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
 };
 use node_agent_api::{JOIN, Join, LEAVE, Problem, STATUS, Status};
 use node_agent_core::invitation::Invitation;
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::timeout,
 };
 
-use crate::{agent::Agent, state::Membership};
+use crate::{agent::Agent, places::Places, state::Membership};
 
 mod status;
+
+/// Connections of one user at once.
+const PER_USER: usize = 32;
+/// Connections at once of all users but root.
+const USERS: usize = 128;
+/// Wait after an accept that failed, for want of file descriptors say.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the local API asks of the agent.
 #[derive(Debug)]
@@ -50,9 +69,18 @@ struct Caller {
     uid: Option<u32>,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|cred| cred.uid()) }
+/// How long callers may take, since anyone on this machine may call.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the head of a request.
+    pub head: Duration,
+    /// For all of it, the answer included.
+    pub whole: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(10), whole: Duration::from_secs(60) }
     }
 }
 
@@ -74,14 +102,45 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves the local API until the future is dropped.
-///
-/// # Errors
-///
-/// Fails if the socket fails.
-pub async fn serve(listener: UnixListener, api: Api) -> io::Result<()> {
-    let router = router(api).into_make_service_with_connect_info::<Caller>();
-    axum::serve(listener, router).await
+/// Serves the local API until the future is dropped. One request a connection.
+pub async fn serve(listener: UnixListener, api: Api, patience: Patience) {
+    let router = router(api);
+    // Whatever the others do, root is answered.
+    let (roots, others) = (Places::new(PER_USER, PER_USER), Places::new(USERS, PER_USER));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a local connection");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+        let caller = Caller { uid: stream.peer_cred().ok().map(|cred| cred.uid()) };
+        let places = if caller.uid == Some(0) { &roots } else { &others };
+        let Some(place) = places.take(caller.uid) else {
+            tracing::warn!(uid = caller.uid, "too many local connections of a user: one refused");
+            continue;
+        };
+        let router = TowerToHyperService::new(router.clone());
+        connections.spawn(async move {
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(ConnectInfo(caller));
+                router.call(request)
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(patience.head)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            if !matches!(timeout(patience.whole, connection).await, Ok(Ok(()))) {
+                tracing::debug!(uid = caller.uid, "a local connection ended early");
+            }
+            drop(place);
+        });
+    }
 }
 
 fn router(api: Api) -> Router {

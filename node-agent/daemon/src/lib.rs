@@ -83,6 +83,7 @@ pub enum Error {
 ///
 /// See [`Error`]; nothing is left behind.
 pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
+    raise_file_limit();
     let paths = Paths::new(&root);
     let config = Config::load(&config.unwrap_or_else(|| paths.config()))?;
     let state = State::load_or_generate(&paths)?;
@@ -105,7 +106,8 @@ pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
         }
     };
     let (commands, requests) = mpsc::channel(4);
-    let api = tokio::spawn(api::serve(listener, Api { agent: Arc::clone(&agent), commands }));
+    let api = Api { agent: Arc::clone(&agent), commands };
+    let api = tokio::spawn(api::serve(listener, api, api::Patience::default()));
     let store = tokio::spawn(keep_map(Arc::clone(&agent)));
     tracing::info!(interface, "agent started");
 
@@ -116,6 +118,16 @@ pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
     store_map(&agent);
     let _ = std::fs::remove_file(&path);
     ended
+}
+
+/// Lets this process open as many files as it may at all: each connection is one. The limit that it starts with is low
+/// for the sake of programs that use `select`.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// An error and what caused it, in one line.
@@ -290,5 +302,21 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    #[test]
+    fn as_many_files_as_may_be_are_opened() {
+        let before = getrlimit(Resource::Nofile);
+        let low = before.current.map(|files| files - 1);
+        setrlimit(Resource::Nofile, Rlimit { current: low, ..before }).unwrap();
+        raise_file_limit();
+        assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
     }
 }

@@ -47,12 +47,16 @@ struct Serving {
 }
 
 fn serving() -> Serving {
+    serving_with(Patience::default())
+}
+
+fn serving_with(patience: Patience) -> Serving {
     let root = tempfile::tempdir().unwrap();
     let agent = agent(root.path());
     let socket = agent.paths.socket();
     let listener = bind(&socket).unwrap();
     let (sender, commands) = mpsc::channel(1);
-    tokio::spawn(serve(listener, Api { agent, commands: sender }));
+    tokio::spawn(serve(listener, Api { agent, commands: sender }, patience));
     Serving { root, socket, commands }
 }
 
@@ -139,4 +143,53 @@ fn one_pre_auth_key_is_enough() {
     let plain = membership(&agent, join("http://home:8443", Some("sesame"))).unwrap();
     assert_eq!(plain.auth_key.as_deref(), Some("sesame"));
     assert!(membership(&agent, join(&invitation(1), Some("other"))).is_err());
+}
+
+const STATUS_REQUEST: &str = "GET /v1/status HTTP/1.1\r\nhost: maru\r\n\r\n";
+
+#[tokio::test]
+async fn one_user_cannot_take_every_place() {
+    let serving = serving();
+    let mut held = Vec::new();
+    for _ in 0..PER_USER {
+        held.push(UnixStream::connect(&serving.socket).await.unwrap());
+    }
+    let mut next = UnixStream::connect(&serving.socket).await.unwrap();
+    let read = next.read(&mut [0; 1]).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+
+    drop(held);
+    // The others are noticed to have gone as soon as the agent looks.
+    let asked = async {
+        loop {
+            let mut stream = UnixStream::connect(&serving.socket).await.unwrap();
+            let _ = stream.write_all(STATUS_REQUEST.as_bytes()).await;
+            let mut answer = String::new();
+            if stream.read_to_string(&mut answer).await.is_ok() && !answer.is_empty() {
+                return answer;
+            }
+        }
+    };
+    let answer = timeout(Duration::from_secs(30), asked).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_half_of_it_is_let_go() {
+    let short = Duration::from_millis(200);
+    let cases = [
+        ("", Patience { head: short, ..Patience::default() }),
+        ("GET /v1/sta", Patience { head: short, ..Patience::default() }),
+        (
+            "POST /v1/join HTTP/1.1\r\nhost: maru\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
+            Patience { whole: short, ..Patience::default() },
+        ),
+    ];
+    for (said, patience) in cases {
+        let serving = serving_with(patience);
+        let mut stream = UnixStream::connect(&serving.socket).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let ended = timeout(Duration::from_secs(8), stream.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "{said:?}");
+    }
 }
