@@ -4,25 +4,29 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Sleep, sleep, timeout},
 };
 use tower::ServiceExt as _;
 
@@ -47,6 +51,8 @@ pub struct Limits {
     pub preface: Duration,
     /// How long a request's head may take. Default: 30 s.
     pub head: Duration,
+    /// How long a request's body may take. Default: 30 s.
+    pub body: Duration,
 }
 
 impl Default for Limits {
@@ -56,6 +62,7 @@ impl Default for Limits {
             per_node: 64,
             preface: Duration::from_secs(2),
             head: Duration::from_secs(30),
+            body: Duration::from_secs(30),
         }
     }
 }
@@ -168,7 +175,8 @@ impl Shared {
             Preface::Local => None,
         };
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
-            self.answer(request.map(Body::new), &preface)
+            let deadline = Box::pin(sleep(self.server.limits.body));
+            self.answer(request.map(|body| Body::new(Timed { body, deadline })), &preface)
         });
         let mut connection = pin!(
             http1::Builder::new()
@@ -228,6 +236,39 @@ impl Shared {
         }
         *count += 1;
         Some(Place { shared: Arc::clone(self), node: node.to_owned() })
+    }
+}
+
+/// A body that must have come by its deadline.
+struct Timed {
+    body: Incoming,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl hyper::body::Body for Timed {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+            Poll::Pending => self
+                .deadline
+                .as_mut()
+                .poll(context)
+                .map(|()| Some(Err("the body took too long".into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -281,3 +281,18 @@ proptest::proptest! {
         proptest::prop_assert_eq!(input, &rest[..]);
     }
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let limits = Limits { body: Duration::from_millis(200), ..Limits::default() };
+    let running = start_with(own_uid(), limits);
+    let head = b"POST /echo HTTP/1.1\r\nHost: 100.64.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\nhalf";
+
+    let answered = exchange(&running.path, &[&header("n1"), head]);
+    let answer = tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
+
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let whole = request("POST /echo", json, "whole");
+    let answer = exchange(&running.path, &[&header("n1"), &whole]).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("whole"), "{answer}");
+}
