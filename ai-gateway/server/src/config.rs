@@ -73,7 +73,8 @@ pub struct Limits {
     pub sessions_per_person: usize,
     /// Text kept of one session, in bytes; older messages are forgotten first. Default: 65,536.
     pub session_bytes: usize,
-    /// Text kept in all, in bytes; sessions not used for longest are forgotten first. Default: 2,097,152.
+    /// Text kept in all, in bytes; of whoever holds most, the session not used for longest is forgotten first.
+    /// Default: 2,097,152.
     pub sessions_bytes: usize,
     /// Locked memory for keys and what people write, in bytes; less if the system allows less. Default: 6,291,456.
     pub locked_bytes: usize,

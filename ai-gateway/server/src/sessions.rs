@@ -62,7 +62,7 @@ impl Sessions {
     }
 
     /// Appends a question and its answer. What no longer has room is forgotten: the session's oldest messages, then
-    /// the person's oldest session, then whichever session was not used for longest.
+    /// the person's oldest session, then the oldest of whoever holds most.
     pub fn append(&self, person: &str, name: &str, turn: [Message; 2]) {
         let mut inner = self.lock();
         let key = (person.to_owned(), name.to_owned());
@@ -125,11 +125,22 @@ impl Inner {
             self.remove(key);
         }
         while self.bytes > total_bytes {
-            let Some(oldest) = self.uses.values().next().cloned() else {
+            let heaviest = self.heaviest();
+            let oldest = self.uses.values().find(|(whose, _)| Some(whose) == heaviest.as_ref());
+            let Some(oldest) = oldest.cloned() else {
                 return;
             };
             self.remove(&oldest);
         }
+    }
+
+    /// Who holds most.
+    fn heaviest(&self) -> Option<String> {
+        let mut held: BTreeMap<&str, usize> = BTreeMap::new();
+        for ((whose, _), session) in &self.sessions {
+            *held.entry(whose).or_default() += session.bytes;
+        }
+        held.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(whose, _)| whose.to_owned())
     }
 }
 
@@ -190,6 +201,21 @@ mod tests {
         sessions.append("user:1", "d", turn("d"));
         assert_eq!(sessions.history("user:1", "b"), []);
         assert_eq!(sessions.history("user:1", "a"), turn("a"));
+    }
+
+    #[test]
+    fn who_says_much_pushes_nobody_else_out() {
+        let sessions = sessions();
+        sessions.append("user:1", "main", turn(&"a".repeat(200)));
+        for name in ["a", "b", "c"] {
+            sessions.append("user:2", name, turn(&"b".repeat(450)));
+        }
+        sessions.append("user:3", "main", turn(&"c".repeat(450)));
+
+        assert!(sessions.lock().bytes > 2900, "something was pushed out, not all");
+        assert_eq!(sessions.history("user:2", "a"), []);
+        assert_ne!(sessions.history("user:1", "main"), []);
+        assert_ne!(sessions.history("user:3", "main"), []);
     }
 
     proptest! {
