@@ -61,7 +61,8 @@ pub struct Limits {
     pub burst: NonZeroU32,
     /// Replies under way at a time. Default: 16.
     pub concurrent_chats: usize,
-    /// Replies under way at a time of one person. Default: 4.
+    /// Replies under way at a time of one person. Default: 2, as many as an engine has slots: whoever comes next is the
+    /// first to get one.
     pub concurrent_chats_per_person: usize,
     /// Largest request body, in bytes. Default: 1,500,000.
     pub max_body_bytes: usize,
@@ -113,7 +114,7 @@ impl Default for Limits {
             chats_per_minute: NonZeroU32::MIN.saturating_add(59),
             burst: NonZeroU32::MIN.saturating_add(29),
             concurrent_chats: 16,
-            concurrent_chats_per_person: 4,
+            concurrent_chats_per_person: 2,
             max_body_bytes: MAX_BODY,
             max_tokens: 32_768,
             default_tokens: 4096,

@@ -200,6 +200,15 @@ mod tests {
         );
     }
 
+    /// What is in the example and the default engine: one person does not fill both slots and the line before them.
+    #[test]
+    fn one_person_leaves_the_line_of_an_engine_to_others() {
+        let limiter = Limiter::new(&config::Limits::default());
+        let _own = [limiter.begin("a").unwrap(), limiter.begin("a").unwrap()];
+        assert_eq!(limiter.begin("a").unwrap_err(), Exceeded::Person);
+        limiter.begin("b").unwrap();
+    }
+
     #[test]
     fn places_are_bounded_and_given_back() {
         let limiter = limiter(1);
