@@ -2,7 +2,8 @@
 //!
 //! The file is written in place: it may be a mount of its own, which cannot be renamed over.
 //! The original is kept in the state directory first, so that a crash is undone by the next
-//! start. Whoever else writes the file meanwhile wins: what is not ours is not restored over.
+//! start. Whoever else writes the file meanwhile wins: what is not ours is not restored over. A file
+//! that a power cut left without a word is nobody's.
 
 use std::{
     fs::{self, OpenOptions},
@@ -73,7 +74,9 @@ impl ResolvConf {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let ours = current.as_deref().is_some_and(|text| text.starts_with(MARK));
+        let ours = current
+            .as_deref()
+            .is_some_and(|text| text.starts_with(MARK) || is_void(text) && self.backup.exists());
         if !ours {
             let original = current.as_deref().unwrap_or(ABSENT);
             state::write(&self.backup, original.as_bytes())?;
@@ -95,7 +98,7 @@ impl ResolvConf {
         let Some(original) = read(&self.backup) else {
             return Ok(());
         };
-        let ours = read(&self.path).is_some_and(|text| text.starts_with(MARK));
+        let ours = read(&self.path).is_some_and(|text| text.starts_with(MARK) || is_void(&text));
         if ours && original == ABSENT {
             // A mount cannot be removed; an empty file means the same to the C library.
             fs::remove_file(&self.path).or_else(|_| write_in_place(&self.path, ""))?;
@@ -104,6 +107,11 @@ impl ResolvConf {
         }
         fs::remove_file(&self.backup)
     }
+}
+
+/// Whether a file says nothing, as after a power cut while it was written.
+fn is_void(text: &str) -> bool {
+    text.bytes().all(|byte| byte == 0)
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -195,6 +203,26 @@ mod tests {
         let next = ResolvConf::open(&place.path, &place.backup).unwrap();
         assert_eq!(read(&place.path).unwrap(), ORIGINAL);
         assert_eq!(next.previous()[0], "192.0.2.53".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn a_power_cut_while_writing_loses_nothing() {
+        for left in ["", "\0\0\0"] {
+            for again in [false, true] {
+                let place = place(Some(ORIGINAL));
+                let cut = ResolvConf::open(&place.path, &place.backup).unwrap();
+                cut.take("maru.internal").unwrap();
+                fs::write(&place.path, left).unwrap();
+                if again {
+                    // It goes on without a start between.
+                    cut.take("maru.internal").unwrap();
+                    assert_eq!(cut.previous().len(), 2, "{left:?}");
+                }
+                std::mem::forget(cut);
+                drop(ResolvConf::open(&place.path, &place.backup).unwrap());
+                assert_eq!(read(&place.path).unwrap(), ORIGINAL, "{left:?}");
+            }
+        }
     }
 
     #[test]
