@@ -1,5 +1,7 @@
 //! Names of nodes, users, tags and extra records.
 
+use crate::model::Owner;
+
 /// Longest DNS label (RFC 1035, section 2.3.4).
 const LABEL_MAX: usize = 63;
 
@@ -26,14 +28,20 @@ pub const RESERVED: [&str; 16] = [
     "www",
 ];
 
+/// The home node's name, which people trust no less.
+const HOME: &str = "home";
+
+/// The tag that a node needs to take it.
+const HOME_TAG: &str = "tag:home";
+
 /// Why a name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Not a DNS label.
     #[error("a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -")]
     Label,
-    /// One of [`RESERVED`].
-    #[error("the name is reserved for a service of the network")]
+    /// One of [`RESERVED`], or the home node's.
+    #[error("the name is reserved for the home node or a service of the network")]
     Reserved,
     /// Another node or record has it.
     #[error("the name is taken")]
@@ -65,15 +73,16 @@ pub fn is_domain(text: &str) -> bool {
     text.len() <= 200 && text.split('.').count() >= 2 && text.split('.').all(is_label)
 }
 
-/// Checks a name that the admin chose for a node.
+/// Checks a name that the admin chose for a node of `owner`.
 ///
 /// # Errors
 ///
 /// [`NameError::Label`], [`NameError::Reserved`] or [`NameError::Taken`].
-pub fn check(name: &str, is_taken: impl Fn(&str) -> bool) -> Result<(), NameError> {
+pub fn check(name: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> Result<(), NameError> {
+    let is_home = owner.tag_list().iter().any(|tag| tag == HOME_TAG);
     if !is_label(name) {
         Err(NameError::Label)
-    } else if RESERVED.contains(&name) {
+    } else if RESERVED.contains(&name) || (name == HOME && !is_home) {
         Err(NameError::Reserved)
     } else if is_taken(name) {
         Err(NameError::Taken)
@@ -82,12 +91,12 @@ pub fn check(name: &str, is_taken: impl Fn(&str) -> bool) -> Result<(), NameErro
     }
 }
 
-/// Makes a free name from what a device calls itself.
+/// Makes a free name for a node of `owner` from what the device calls itself.
 ///
 /// Only the part before the first dot counts; other characters become `-`; a reserved or taken name gets a number.
-pub fn unique(hostname: &str, is_taken: impl Fn(&str) -> bool) -> String {
+pub fn unique(hostname: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> String {
     let base = sanitize(hostname);
-    if check(&base, &is_taken).is_ok() {
+    if check(&base, owner, &is_taken).is_ok() {
         return base;
     }
     (1_u64..)
@@ -96,7 +105,7 @@ pub fn unique(hostname: &str, is_taken: impl Fn(&str) -> bool) -> String {
             let room = LABEL_MAX.saturating_sub(suffix.len()).min(base.len());
             format!("{}{suffix}", base[..room].trim_end_matches('-'))
         })
-        .find(|name| check(name, &is_taken).is_ok())
+        .find(|name| check(name, owner, &is_taken).is_ok())
         .unwrap_or(base)
 }
 

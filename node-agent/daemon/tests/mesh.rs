@@ -16,7 +16,7 @@ use std::{
 
 use place::{Place, Seat, echo, wait_for};
 
-const SERVICE: &str = "hostname = \"home\"\n\
+const SERVICE: &str = "hostname = \"server\"\n\
     [[service]]\nname = \"echo\"\nport = 80\nsocket = \"run/maru/echo/http.sock\"\n";
 const LAPTOP: &str = "hostname = \"laptop\"\n";
 
@@ -63,7 +63,7 @@ fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
     let id = place.device("laptop")["id"].clone();
     place.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
     let status = laptop.wait_for_state("running");
-    laptop.peer("home");
+    laptop.peer("server");
     let back = wait_for("an answer of the service", || {
         laptop.hello(&service).filter(|back| !back.is_empty())
     });
@@ -77,7 +77,7 @@ fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
     // This node itself is nobody, though the kernel lets it connect.
     assert_eq!(home.hello(&service).filter(|back| !back.is_empty()), None);
     wait_for("a direct path", || {
-        let path = laptop.peer("home")["path"].as_str()?.to_owned();
+        let path = laptop.peer("server")["path"].as_str()?.to_owned();
         path.starts_with("direct ").then_some(())
     });
 }
@@ -104,7 +104,7 @@ fn without_the_coordinator_an_agent_restarts_and_works() {
         network.laptop.hello(&service).filter(|back| back == "hello")
     });
     let home = (0, vec![network.home.address()]);
-    assert_eq!(network.laptop.resolve("home.maru.internal"), Some(home));
+    assert_eq!(network.laptop.resolve("server.maru.internal"), Some(home));
     let status = network.laptop.status();
     assert_eq!(status["state"], "running");
     assert_eq!(status["coordinator"]["connected"], false);
@@ -160,9 +160,9 @@ fn names_go_through_the_agent_and_back_when_it_stops() {
     let conf = || machine.sh("cat /etc/resolv.conf").unwrap();
     wait_for("resolv.conf", || conf().contains("nameserver 100.100.100.100").then_some(()));
     assert!(conf().contains("search maru.internal"));
-    network.laptop.peer("home");
+    network.laptop.peer("server");
     let home = Some((0, vec![network.home.address()]));
-    assert_eq!(network.laptop.resolve("home.maru.internal"), home);
+    assert_eq!(network.laptop.resolve("server.maru.internal"), home);
     assert_eq!(network.laptop.resolve("nobody.maru.internal"), Some((3, vec![])));
     // There is no other resolver here: an honest failure, not silence.
     assert_eq!(network.laptop.resolve("example.org"), Some((2, vec![])));
@@ -250,9 +250,9 @@ fn the_network_around_does_not_ask_the_resolver() {
     let network = network();
     let router = &network.place.household.router;
     router.sh("ip route add 100.100.100.100/32 via 10.77.1.2").unwrap();
-    let ask = || place::resolve(router, "home.maru.internal");
+    let ask = || place::resolve(router, "server.maru.internal");
 
-    assert!(network.home.resolve("home.maru.internal").is_some());
+    assert!(network.home.resolve("server.maru.internal").is_some());
     assert_eq!(ask(), None);
     // Without the table it would have been answered: the drop was the table's doing.
     network.home.machine.sh("nft flush ruleset").unwrap();

@@ -89,7 +89,7 @@ async fn approve(
         let own = |name: &str| {
             of_machine.iter().any(|node| Some(node.id) == approved.replaces && node.name == name)
         };
-        name::check(name, |name| taken.contains(name) && !own(name))?;
+        name::check(name, &approved.owner, |name| taken.contains(name) && !own(name))?;
     }
     let node = write_approval(&app, &mut change, &pending, approved, wanted.name, now).await?;
     change.commit().await?;
@@ -176,7 +176,7 @@ async fn rename(
     let Rename { name } = read(request).await?;
     let (mut change, mut node) = open(&app, &device).await?;
     let taken = change.names().await?;
-    name::check(&name, |name| taken.contains(name) && name != node.name)?;
+    name::check(&name, &node.owner, |name| taken.contains(name) && name != node.name)?;
     node.name = name;
     write(&app, change, node).await
 }

@@ -126,7 +126,7 @@ impl Change {
             revision: 1,
             stable_id: format!("n{}", random::hex::<8>()),
             name: new.name.unwrap_or_else(|| {
-                name::unique(&new.hostinfo.hostname, |name| names.contains(name))
+                name::unique(&new.hostinfo.hostname, &new.owner, |name| names.contains(name))
             }),
             owner: new.owner,
             keys: Keys { machine: new.machine, node: new.node_key, disco: DiscoPublic::default() },

@@ -144,11 +144,11 @@ async fn a_user_with_devices_is_not_deleted_and_names_are_unique() {
 async fn a_tagged_device_belongs_to_nobody_and_does_not_expire() {
     let coordinator = Coordinator::start().await;
     let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
-    Device::new("home").join(&coordinator, &key).await;
+    Device::new("server").join(&coordinator, &key).await;
     assert!(!coordinator.devices().await[0]["key_expiry"].is_null());
 
     let tagged =
-        coordinator.ok(Method::POST, "/devices/home/tags", json!({ "tags": ["tag:home"] })).await;
+        coordinator.ok(Method::POST, "/devices/server/tags", json!({ "tags": ["tag:home"] })).await;
 
     assert_eq!(
         (&tagged["user"], &tagged["key_expiry"], &tagged["tags"]),
