@@ -1,9 +1,10 @@
 //! `maru up`: starts the appliance on this machine and keeps it running.
 //!
-//! A foreground supervisor, as root. Its order: check, take the instance's lock, clean up
-//! after a run that was killed, make directories and missing configuration, start the
-//! services and wait for each, join the home node, say where to go next; then watch until
-//! a signal, and stop everything. Every step may be repeated: what is there is used.
+//! A foreground supervisor, as root. Its order: take the instance's lock, clean up after a
+//! run that was killed, check, and only then make directories and missing configuration,
+//! start the services and wait for each, join the home node, say where to go next; then
+//! watch until a signal, and stop everything. Every step may be repeated: what is there is
+//! used. A start that is refused leaves everything as it was.
 
 use std::{
     io::IsTerminal as _,
@@ -16,11 +17,15 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{args::UpArgs, output};
+use crate::{
+    args::UpArgs,
+    output,
+    up::{lock::Lock, plan::Plan},
+};
 
 mod binaries;
 mod checks;
-mod config;
+pub(crate) mod config;
 mod directories;
 pub(crate) mod engine;
 mod guide;
@@ -45,20 +50,15 @@ const READY: &str = "run/maru/ready";
 
 /// Runs the appliance until it is told to stop.
 pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    checks::options(&args)?;
     if !rustix::process::geteuid().is_root() {
         return Err(again_with_sudo());
     }
     checks::machine()?;
     no_core_dumps()?;
-    directories::root(root)?;
-    let mut lock = lock::Lock::take(root)?;
-    let (podman, plan) = match prepare(&args, root, &mut lock).await {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            lock.release()?;
-            return Err(error);
-        }
-    };
+    directories::passable(root)?;
+    let podman = Podman::at(root);
+    let (lock, plan) = prepare(&args, root, &podman).await?;
     let mut supervisor = supervisor::Supervisor::new(root, lock, args.verbose)?;
     let mut stop = Stop::watch()?;
     let started = tokio::select! {
@@ -87,16 +87,43 @@ fn no_core_dumps() -> anyhow::Result<()> {
     setrlimit(Resource::Core, none).context("cannot forbid core dumps")
 }
 
-/// Cleans up after an earlier run and decides what this one does; starts nothing.
-async fn prepare(
+/// Cleans up after an earlier run, checks all that can be checked, and only then makes what
+/// is missing; starts nothing. A refusal leaves everything as it was.
+async fn prepare(args: &UpArgs, root: &Path, podman: &Podman) -> anyhow::Result<(Lock, Plan)> {
+    let mut found = Lock::found(root)?;
+    let mut plan = match check(args, root, podman, found.as_mut()).await {
+        Ok(plan) => plan,
+        Err(error) => return Err(refused(found, error)),
+    };
+    directories::root(root)?;
+    let lock = match found {
+        Some(lock) => lock,
+        None => Lock::take(root)?,
+    };
+    match podman.prepare().and_then(|()| plan.lay_out()) {
+        Ok(()) => Ok((lock, plan)),
+        Err(error) => Err(refused(Some(lock), error)),
+    }
+}
+
+async fn check(
     args: &UpArgs,
     root: &Path,
-    lock: &mut lock::Lock,
-) -> anyhow::Result<(Podman, plan::Plan)> {
-    let podman = Podman::prepare(root)?;
-    leftovers::clean(root, lock, &podman).await?;
-    let plan = plan::Plan::make(args, root)?;
-    Ok((podman, plan))
+    podman: &Podman,
+    found: Option<&mut Lock>,
+) -> anyhow::Result<Plan> {
+    if let Some(lock) = found {
+        leftovers::clean(root, lock, podman).await?;
+    }
+    Plan::make(args, root)
+}
+
+/// Says in the pid file, if there is one, that nothing runs; `error` says why.
+fn refused(lock: Option<Lock>, error: anyhow::Error) -> anyhow::Error {
+    match lock.map(|mut lock| lock.release()) {
+        Some(Err(other)) => other.context(error.to_string()),
+        Some(Ok(())) | None => error,
+    }
 }
 
 /// Becomes the same command under sudo; returns only if that cannot be done.

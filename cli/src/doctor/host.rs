@@ -159,8 +159,9 @@ async fn try_limits() -> anyhow::Result<Refused> {
         .mode(0o700)
         .create(&folder)
         .with_context(|| format!("cannot make {}; remove it", folder.display()))?;
-    let podman = up::Podman::prepare(&folder)?;
+    let podman = up::Podman::at(&folder);
     let tried = async {
+        podman.prepare()?;
         let program = up::find_binary("maru-telmeet")?;
         let images = podman.images(&[program]).await?;
         let image = images.first().map_or("", String::as_str);

@@ -11,12 +11,15 @@ use node_agent_api::{STATUS, State, Status};
 use crate::{
     client::Client,
     doctor::{Finding, read},
-    service::{LINKS, Link, PLUGIN, SERVICES},
-    up::{self, ports},
+    service::{AGENT_SERVICE, COORDINATOR_SERVICE, LINKS, Link, PLUGIN, SERVICES},
+    up::{self, config, ports},
 };
 
 /// The version of `maru` itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What to do about what `maru up` made and somebody spoilt.
+const RESTART: &str = "stop `maru up` and start it again";
 
 /// Every check of the services.
 pub(super) async fn check(root: &Path) -> Vec<Finding> {
@@ -27,8 +30,9 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         findings.push(coordinator(root).await);
         findings.push(agent(root).await);
     } else {
-        findings.push(free_ports());
-        if root.join(node_agent_api::SOCKET).exists() {
+        let joined = root.join(node_agent_api::SOCKET).exists();
+        findings.push(free_ports(root, joined));
+        if joined {
             findings.push(agent(root).await);
         }
     }
@@ -52,19 +56,22 @@ fn programs() -> Finding {
     )
 }
 
-fn free_ports() -> Finding {
-    let port = |protocol, number, service| ports::Port { protocol, number, service };
-    let wanted = [
-        port(ports::Protocol::Tcp, 8443, "coordinator"),
-        port(ports::Protocol::Tcp, 8444, "relay"),
-        port(ports::Protocol::Udp, 3478, "relay"),
-    ];
+/// `agent_runs`: its port is its own.
+fn free_ports(root: &Path, agent_runs: bool) -> Finding {
+    let mut wanted = match config::ports(root) {
+        Ok(wanted) => wanted,
+        Err(error) => return Finding::error("ports", format!("{error:#}"), "correct that file"),
+    };
+    wanted.retain(|port| !agent_runs || port.service != AGENT_SERVICE.name);
     match ports::taken(&wanted) {
-        Ok(taken) if taken.is_empty() => Finding::ok("ports", "8443, 8444 and 3478 are free"),
+        Ok(taken) if taken.is_empty() => {
+            let numbers: Vec<_> = wanted.iter().map(|port| port.number.to_string()).collect();
+            Finding::ok("ports", format!("free: {}", numbers.join(", ")))
+        }
         Ok(taken) => Finding::warning(
             "ports",
             taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-            "stop it before `maru up`, or give Maru another port in etc/maru/",
+            format!("before `maru up`: {}", ports::advice(&taken)),
         ),
         Err(error) => Finding::warning("ports", format!("{error:#}"), "look with `ss -tulpn`"),
     }
@@ -75,9 +82,8 @@ fn socket(root: &Path, link: &Link) -> Finding {
     let path = link.path(root);
     let shown = path.display();
     let folder = root.join(link.directory());
-    let restart = "stop `maru up` and start it again";
     let Ok(meta) = std::fs::metadata(&folder) else {
-        return Finding::error("sockets", format!("{} is missing", folder.display()), restart);
+        return Finding::error("sockets", format!("{} is missing", folder.display()), RESTART);
     };
     let found = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
     if found != (link.owner, link.group, link.mode) {
@@ -91,7 +97,7 @@ fn socket(root: &Path, link: &Link) -> Finding {
             link.group,
             link.mode
         );
-        return Finding::error("sockets", text, restart);
+        return Finding::error("sockets", text, RESTART);
     }
     if *link == PLUGIN && path.exists() {
         // It takes telmeet alone, and would log a caller who is not.
@@ -105,18 +111,29 @@ fn socket(root: &Path, link: &Link) -> Finding {
             "sudo maru doctor",
         ),
         Err(error) => {
-            let log = root.join(format!("var/log/maru/{}.log", link.name));
-            let fix = format!("read {}, then {restart}", log.display());
-            Finding::error("sockets", format!("{shown} does not answer: {error}"), fix)
+            let text = format!("{shown} does not answer: {error}");
+            Finding::error("sockets", text, read_and_restart(root, link.name))
         }
     }
+}
+
+/// What to do about a service that does not answer while `maru up` runs.
+fn read_and_restart(root: &Path, service: &str) -> String {
+    let log = root.join(format!("var/log/maru/{service}.log"));
+    format!("read {}, then {RESTART}", log.display())
 }
 
 async fn coordinator(root: &Path) -> Finding {
     let asked = async { Client::coordinator(root)?.get::<Health>("/api/v1/health").await };
     match asked.await {
         Ok(health) => version("coordinator", &health.version),
-        Err(error) => Finding::error("coordinator", format!("{error:#}"), "sudo maru doctor"),
+        Err(error) if !rustix::process::geteuid().is_root() => {
+            Finding::warning("coordinator", format!("{error:#}"), "sudo maru doctor")
+        }
+        Err(error) => {
+            let fix = read_and_restart(root, COORDINATOR_SERVICE.name);
+            Finding::error("coordinator", format!("{error:#}"), fix)
+        }
     }
 }
 

@@ -3,13 +3,17 @@
 use std::{
     fs::File,
     io::Read as _,
+    net::{IpAddr, Ipv6Addr},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
+use coordinator_core::name;
 
 use crate::{
+    args::UpArgs,
+    error::Usage,
     service::{self, MODELS, podman::Model},
     up::{binaries, ports},
 };
@@ -24,6 +28,43 @@ const TUN: &str = "/dev/net/tun";
 /// The programs that are missing, with their Debian packages.
 pub(crate) fn missing_tools() -> Vec<(&'static str, &'static str)> {
     TOOLS.iter().copied().filter(|tool| binaries::in_path(tool.0).is_none()).collect()
+}
+
+/// Checks what was typed and will be written down for good.
+pub(super) fn options(args: &UpArgs) -> Result<(), Usage> {
+    if let Some(address) = args.address.as_deref().filter(|address| !is_host(address)) {
+        return Err(Usage(format!(
+            "--address {address:?} is neither a name nor an address; give the one by which devices \
+             reach this machine, without a port, such as 192.0.2.7 or home.example.org"
+        )));
+    }
+    if let Some(network) = args.network.as_deref().filter(|network| !name::is_domain(network)) {
+        return Err(Usage(format!(
+            "--network {network:?} is not a domain; give two or more words of a-z, 0-9 and - with \
+             dots between them, such as maru.internal"
+        )));
+    }
+    if let Some(user) = &args.user {
+        name::check_user(user).map_err(|error| Usage(format!("--user {user:?}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Whether devices could reach this machine by `text`.
+fn is_host(text: &str) -> bool {
+    if let Some(inside) = text.strip_prefix('[') {
+        return inside.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+    }
+    match text.parse::<IpAddr>() {
+        Ok(ip) => !ip.is_unspecified() && !ip.is_multicast(),
+        Err(_) => {
+            let labels: Vec<_> = text.split('.').map(str::to_ascii_lowercase).collect();
+            // Digits at the end make an address (WHATWG URL, section 3.5), and this is none.
+            let is_number = |label: &String| label.bytes().all(|byte| byte.is_ascii_digit());
+            labels.iter().all(|label| name::is_label(label))
+                && !labels.last().is_some_and(is_number)
+        }
+    }
 }
 
 /// Checks the machine.
@@ -55,7 +96,7 @@ pub(super) fn ports_free(wanted: &[ports::Port]) -> anyhow::Result<()> {
         return Ok(());
     }
     let texts: Vec<_> = taken.iter().map(ToString::to_string).collect();
-    bail!("{}; stop it, or give Maru another port in etc/maru/", texts.join(", "))
+    bail!("{}; {}", texts.join(", "), ports::advice(&taken))
 }
 
 /// Checks that the file at `path` is a model that the engine can open.
@@ -111,8 +152,39 @@ pub(super) fn only_model(root: &Path) -> anyhow::Result<PathBuf> {
 mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 
-    use super::{model, only_model};
-    use crate::service::MODELS;
+    use super::{model, only_model, options};
+    use crate::{args::UpArgs, service::MODELS};
+
+    fn args(address: Option<&str>, network: Option<&str>, user: Option<&str>) -> UpArgs {
+        UpArgs {
+            address: address.map(str::to_owned),
+            network: network.map(str::to_owned),
+            model: None,
+            threads: None,
+            user: user.map(str::to_owned),
+            verbose: false,
+        }
+    }
+
+    #[test]
+    fn what_would_be_written_down_for_good_is_checked_first() {
+        let address = |text| options(&args(Some(text), None, None)).is_ok();
+        let network = |text| options(&args(None, Some(text), None)).is_ok();
+        for good in ["192.0.2.7", "2001:db8::7", "[2001:db8::7]", "home", "Home.example.org"] {
+            assert!(address(good), "{good}");
+        }
+        let wrong =
+            ["", "home:8443", "http://home", "a b", "a_b", "1.2.3", "0.0.0.0", "[::1", "a."];
+        for wrong in wrong {
+            assert!(!address(wrong), "{wrong}");
+        }
+        assert!(network("maru.internal"));
+        for wrong in ["", "home", "Maru.internal", "maru..internal", "maru.internal.", "a b.c"] {
+            assert!(!network(wrong), "{wrong}");
+        }
+        let error = options(&args(None, None, Some("Jane Doe"))).unwrap_err();
+        assert!(error.to_string().starts_with("--user \"Jane Doe\": a user's name is"), "{error}");
+    }
 
     #[test]
     fn only_a_gguf_file_that_the_engine_may_read_is_a_model() {

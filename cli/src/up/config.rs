@@ -20,7 +20,12 @@ use crate::{
 /// Domain of a network that nobody named.
 const NETWORK: &str = "maru.internal";
 
-const AGENT: &str = "\
+/// The coordinator's configuration, below the root.
+const COORDINATOR: &str = "etc/maru/coordinator.toml";
+/// The agent's.
+const AGENT: &str = "etc/maru/agent.toml";
+
+const AGENT_TOML: &str = "\
 # The agent of the home machine. Every key, with its default: docs/configuration.md.
 
 # telmeet answers at http://chat.<network>/, the gateway at port 18789.
@@ -36,6 +41,7 @@ socket = \"run/maru/gateway/http.sock\"
 ";
 
 /// A file to write.
+#[derive(Debug)]
 struct File {
     path: &'static str,
     text: String,
@@ -90,39 +96,57 @@ impl Default for Agent {
     }
 }
 
-/// Writes what is missing.
-pub(super) fn write_missing(
+/// The configuration of a run as it will be.
+#[derive(Debug)]
+pub(super) struct Planned {
+    /// The coordinator's.
+    pub(super) coordinator: Coordinator,
+    files: Vec<File>,
+}
+
+/// Reads what is there and decides what is written where nothing is; writes nothing.
+pub(super) fn plan(
     root: &Path,
     address: Option<&str>,
     network: Option<&str>,
-) -> anyhow::Result<()> {
-    let path = "etc/maru/coordinator.toml";
-    if root.join(path).exists() {
+) -> anyhow::Result<Planned> {
+    let mut files = Vec::new();
+    let coordinator = if root.join(COORDINATOR).exists() {
         remark_unused(root, address, network)?;
+        coordinator(root)?
     } else {
         let address = match address {
             Some(address) => address.to_owned(),
             None => own_address()?,
         };
         let text = coordinator_toml(&address, network.unwrap_or(NETWORK));
-        write(root, &File { path, text, group: 0 })?;
-    }
-    let network = self::coordinator(root)?.network;
-    let gateway = names_toml("The gateway: sockets, identity, limits", &network);
-    let telmeet = names_toml("telmeet", &network);
-    for file in [
-        File { path: "etc/maru/agent.toml", text: AGENT.to_owned(), group: 0 },
-        File { path: "etc/maru/gateway.toml", text: gateway, group: 0 },
-        File { path: "etc/maru/telmeet.toml", text: telmeet, group: 0 },
+        let coordinator = parse(&root.join(COORDINATOR), &text)?;
+        files.push(File { path: COORDINATOR, text, group: 0 });
+        coordinator
+    };
+    let Coordinator { network, .. } = &coordinator;
+    files.extend([
+        File { path: AGENT, text: AGENT_TOML.to_owned(), group: 0 },
+        File {
+            path: "etc/maru/gateway.toml",
+            text: names_toml("The gateway: sockets, identity, limits", network),
+            group: 0,
+        },
+        File { path: "etc/maru/telmeet.toml", text: names_toml("telmeet", network), group: 0 },
         File {
             path: "var/lib/maru/gateway/config/openclaw.json",
             text: openclaw(),
             group: service::GATEWAY,
         },
-    ] {
-        write(root, &file)?;
+    ]);
+    Ok(Planned { coordinator, files })
+}
+
+impl Planned {
+    /// Writes each file that is not there.
+    pub(super) fn write(&self, root: &Path) -> anyhow::Result<()> {
+        self.files.iter().try_for_each(|file| write(root, file))
     }
-    Ok(())
 }
 
 /// Says which options have no effect because there is a configuration already.
@@ -146,30 +170,53 @@ fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> a
 
 /// Reads the coordinator's configuration.
 pub(super) fn coordinator(root: &Path) -> anyhow::Result<Coordinator> {
-    read(root, "etc/maru/coordinator.toml")
+    read(root, COORDINATOR)
 }
 
-/// The ports that the services need.
-pub(super) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
+/// The ports that the services need. A file that is missing stands for the defaults, which
+/// the file that is written in its place does not change.
+pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
     let coordinator = coordinator(root)?;
-    let agent: Agent = read(root, "etc/maru/agent.toml")?;
-    let port = |protocol, number, service| Port { protocol, number, service };
+    let agent: Agent = read(root, AGENT)?;
+    let port = |protocol, number, service, setting| Port { protocol, number, service, setting };
     Ok(vec![
-        port(Protocol::Tcp, coordinator.listen.port(), "coordinator"),
-        port(Protocol::Tcp, coordinator.relay.listen.port(), "relay"),
-        port(Protocol::Udp, coordinator.relay.stun_listen.port(), "relay"),
-        port(Protocol::Udp, agent.listen_port, "agent"),
+        port(
+            Protocol::Tcp,
+            coordinator.listen.port(),
+            "coordinator",
+            "`listen` (and the port in `server_url`) in etc/maru/coordinator.toml",
+        ),
+        port(
+            Protocol::Tcp,
+            coordinator.relay.listen.port(),
+            "relay",
+            "`listen` below [relay] in etc/maru/coordinator.toml",
+        ),
+        port(
+            Protocol::Udp,
+            coordinator.relay.stun_listen.port(),
+            "relay",
+            "`stun_listen` below [relay] in etc/maru/coordinator.toml",
+        ),
+        port(Protocol::Udp, agent.listen_port, "agent", "`listen_port` in etc/maru/agent.toml"),
     ])
 }
 
 fn read<T: Default + for<'de> Deserialize<'de>>(root: &Path, path: &str) -> anyhow::Result<T> {
     let path = root.join(path);
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text)
-            .map_err(|error| anyhow!("{} cannot be used: {}", path.display(), error.message())),
+        Ok(text) => parse(&path, &text),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> anyhow::Result<T> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow!("cannot use {}, line {line}: {}", path.display(), error.message())
+    })
 }
 
 /// The address that this machine has on its way to the rest of the world. Nothing is sent:

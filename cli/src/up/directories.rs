@@ -11,16 +11,17 @@ use anyhow::{Context as _, bail};
 
 use crate::service::{DIRECTORIES, LINKS};
 
-/// Makes the root if it is missing, and checks that the services' users can reach it.
-pub(super) fn root(root: &Path) -> anyhow::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(root)
-        .with_context(|| format!("cannot make {}", root.display()))?;
+/// Checks that the services' users can reach the root, as far as it is there.
+pub(super) fn passable(root: &Path) -> anyhow::Result<()> {
     for directory in root.ancestors() {
-        let meta = std::fs::metadata(directory)
-            .with_context(|| format!("cannot look at {}", directory.display()))?;
+        let meta = match std::fs::metadata(directory) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot look at {}", directory.display()));
+            }
+        };
         if meta.permissions().mode() & 0o001 == 0 {
             bail!(
                 "the services' users cannot pass {0}; choose another --root, or allow it with \
@@ -29,6 +30,16 @@ pub(super) fn root(root: &Path) -> anyhow::Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// Makes the root if it is missing, and the place of the lock.
+pub(super) fn root(root: &Path) -> anyhow::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(root)
+        .with_context(|| format!("cannot make {}", root.display()))?;
     make(&root.join("run/maru"), 0, 0, 0o755)
 }
 
@@ -65,7 +76,7 @@ fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
-    use super::{all, root};
+    use super::{all, passable, root};
     use crate::service::LINKS;
 
     #[test]
@@ -94,7 +105,7 @@ mod tests {
             .tempdir()
             .unwrap();
 
-        let error = root(folder.path()).unwrap_err();
+        let error = passable(&folder.path().join("not there yet")).unwrap_err();
 
         assert!(error.to_string().contains("chmod o+x"), "{error}");
     }

@@ -44,17 +44,20 @@ pub(crate) struct Said {
 }
 
 impl Podman {
+    /// For the instance at `root`.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// Makes the directories and configuration of the instance's storage.
-    pub(crate) fn prepare(root: &Path) -> anyhow::Result<Self> {
-        let podman = Self { root: root.to_owned() };
+    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
         for folder in [STORAGE, RUN] {
-            let path = root.join(folder);
+            let path = self.root.join(folder);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         }
-        let overlay = !root.join(STORAGE).join("vfs-images").exists();
-        podman.use_driver(if overlay { "overlay" } else { "vfs" })?;
-        podman.use_manner(&manners()[0])?;
-        Ok(podman)
+        let overlay = !self.root.join(STORAGE).join("vfs-images").exists();
+        self.use_driver(if overlay { "overlay" } else { "vfs" })?;
+        self.use_manner(&manners()[0])
     }
 
     /// Writes how containers are stored.

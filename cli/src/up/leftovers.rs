@@ -36,6 +36,7 @@ pub(super) async fn clean(root: &Path, lock: &mut Lock, podman: &Podman) -> anyh
         end_children(&previous).await?;
     }
     if !podman.is_new() {
+        podman.prepare()?;
         if rebooted {
             podman.forget_run()?;
         }

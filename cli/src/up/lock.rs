@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
 };
 
@@ -54,16 +54,30 @@ impl Child {
 }
 
 impl Lock {
+    /// Takes the lock of the instance at `root` if there ever was a run; makes nothing.
+    pub(super) fn found(root: &Path) -> anyhow::Result<Option<Self>> {
+        let path = root.join(FILE);
+        match File::options().read(true).write(true).open(&path) {
+            Ok(file) => Self::hold(file, &path).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot open {}", path.display())),
+        }
+    }
+
     /// Takes the lock of the instance at `root`.
     pub(super) fn take(root: &Path) -> anyhow::Result<Self> {
         let path = root.join(FILE);
-        let mut file = File::options()
+        let file = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))?;
+        Self::hold(file, &path)
+    }
+
+    fn hold(mut file: File, path: &Path) -> anyhow::Result<Self> {
         let mut text = String::new();
         file.read_to_string(&mut text)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -132,9 +146,10 @@ mod tests {
     #[test]
     fn a_second_run_is_told_of_the_first() {
         let root = root();
+        assert!(Lock::found(root.path()).unwrap().is_none());
         let first = Lock::take(root.path()).unwrap();
 
-        let error = Lock::take(root.path()).unwrap_err().to_string();
+        let error = Lock::found(root.path()).unwrap_err().to_string();
 
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(first);

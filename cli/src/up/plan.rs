@@ -27,14 +27,16 @@ pub(super) struct Plan {
     pub(super) threads: u16,
     /// Person to create.
     pub(super) user: Option<String>,
-    /// The coordinator's settings.
-    pub(super) coordinator: config::Coordinator,
+    /// The configuration.
+    pub(super) config: config::Planned,
     /// Program of coordinator and relay.
     pub(super) coordinator_program: PathBuf,
     /// Program of the agent.
     pub(super) agent_program: PathBuf,
     /// Programs of the containers, as [`crate::up::engine::programs`] lists them.
     pub(super) container_programs: Vec<PathBuf>,
+    /// What this run was told anew.
+    news: Option<Remembered>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,41 +47,50 @@ struct Remembered {
 }
 
 impl Plan {
-    /// Makes directories and missing configuration, and checks all that can be checked.
+    /// Decides, and checks all that can be checked; makes nothing.
     pub(super) fn make(args: &UpArgs, root: &Path) -> anyhow::Result<Self> {
-        let mut remembered = remembered(root)?;
-        let before = remembered.clone();
-        let path = match args.model.clone().or_else(|| remembered.model.clone()) {
+        let before = remembered(root)?;
+        let path = match args.model.clone().or_else(|| before.model.clone()) {
             Some(path) => path,
             None => checks::only_model(root)?,
         };
         let model = checks::model(&path)?;
+        let mut after = before.clone();
         if args.model.is_some() {
-            remembered.model = Some(model.path.clone());
+            after.model = Some(model.path.clone());
         }
-        remembered.threads = args.threads.or(remembered.threads);
+        after.threads = args.threads.or(before.threads);
         let programs = crate::up::engine::programs();
         let container_programs =
             programs.iter().map(|name| binaries::find(name)).collect::<anyhow::Result<_>>()?;
-        let coordinator_program = binaries::find("maru-coordinator")?;
-        let agent_program = binaries::find("maru-agent")?;
-
-        directories::all(root)?;
-        config::write_missing(root, args.address.as_deref(), args.network.as_deref())?;
+        let config = config::plan(root, args.address.as_deref(), args.network.as_deref())?;
         checks::ports_free(&config::ports(root)?)?;
-        if remembered != before {
-            remember(root, &remembered)?;
-        }
         Ok(Self {
             root: root.to_owned(),
             model,
-            threads: remembered.threads.unwrap_or_else(half_of_the_processors),
+            threads: after.threads.unwrap_or_else(half_of_the_processors),
             user: args.user.clone(),
-            coordinator: config::coordinator(root)?,
-            coordinator_program: binaries::for_everyone(&coordinator_program, root)?,
-            agent_program: binaries::for_everyone(&agent_program, root)?,
+            config,
+            coordinator_program: binaries::find("maru-coordinator")?,
+            agent_program: binaries::find("maru-agent")?,
             container_programs,
+            news: (after != before).then_some(after),
         })
+    }
+
+    /// Makes directories and missing configuration.
+    pub(super) fn lay_out(&mut self) -> anyhow::Result<()> {
+        directories::all(&self.root)?;
+        self.config.write(&self.root)?;
+        for program in [&mut self.coordinator_program, &mut self.agent_program] {
+            *program = binaries::for_everyone(program, &self.root)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what this run was told, once it is known to work.
+    pub(super) fn remember(&self) -> anyhow::Result<()> {
+        self.news.as_ref().map_or(Ok(()), |news| remember(&self.root, news))
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Port {
     pub(crate) number: u16,
     /// What needs it.
     pub(crate) service: &'static str,
+    /// The key that sets it, and the file.
+    pub(crate) setting: &'static str,
 }
 
 /// A needed port that something else holds.
@@ -51,6 +53,12 @@ impl fmt::Display for Taken {
             None => f.write_str("another process"),
         }
     }
+}
+
+/// What to do about ports that are held.
+pub(crate) fn advice(taken: &[Taken]) -> String {
+    let settings: Vec<_> = taken.iter().map(|taken| taken.port.setting).collect();
+    format!("stop it, or choose another port: {}", settings.join(", "))
 }
 
 /// The ports of `wanted` that are held, and by whom.
@@ -117,21 +125,23 @@ fn holder(inode: u64) -> Option<(u32, String)> {
 mod tests {
     use std::net::{TcpListener, UdpSocket};
 
-    use super::{Port, Protocol, taken};
+    use super::{Port, Protocol, advice, taken};
 
     #[test]
     fn a_held_port_names_its_holder() {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let number = tcp.local_addr().unwrap().port();
-        let wanted = Port { protocol: Protocol::Tcp, number, service: "relay" };
+        let setting = "`listen` in a file";
+        let wanted = Port { protocol: Protocol::Tcp, number, service: "relay", setting };
         let other = udp.local_addr().unwrap().port();
-        let unrelated = Port { protocol: Protocol::Udp, number: other, service: "agent" };
+        let unrelated = Port { protocol: Protocol::Udp, number: other, service: "agent", setting };
 
         let found = taken(&[wanted, unrelated]).unwrap();
 
         assert_eq!(found.len(), 2);
         assert!(found[0].to_string().contains(&format!("(process {})", std::process::id())));
+        assert!(advice(&found[..1]).ends_with(setting));
         drop((tcp, udp));
         assert_eq!(taken(&[wanted]).unwrap(), []);
     }

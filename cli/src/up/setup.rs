@@ -108,7 +108,7 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
     let key: CreatedKey = coordinator.post("/api/v1/keys", &body).await?;
     let network: Network = coordinator.get("/api/v1/network").await?;
     let noise_key = network.noise_public_key.trim_start_matches("mkey:");
-    let local = config::local_url(&plan.coordinator);
+    let local = config::local_url(&plan.config.coordinator);
     let join = Join {
         url: format!("{local}/join#1.{noise_key}.{}", key.key.reveal()),
         key: None,

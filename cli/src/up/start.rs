@@ -56,6 +56,7 @@ pub(super) async fn all(
     let home = setup::home(plan).await?;
     step.now("loading the model");
     engines(plan, supervisor).await?;
+    plan.remember()?;
     verify(plan, podman, limits, &mut refused).await?;
     drop(step);
     report(&plan.root, &refused);
@@ -66,7 +67,7 @@ async fn control_plane(plan: &Plan, supervisor: &Supervisor) -> anyhow::Result<(
     let admin = ADMIN.path(&plan.root);
     let probe = || ready::answers(&admin, "/api/v1/health");
     supervisor.ready(COORDINATOR_SERVICE.name, PATIENCE, probe).await?;
-    let mut relay = plan.coordinator.relay.listen;
+    let mut relay = plan.config.coordinator.relay.listen;
     if relay.ip().is_unspecified() {
         relay = SocketAddr::from(([127, 0, 0, 1], relay.port()));
     }

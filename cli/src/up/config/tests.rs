@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{coordinator, coordinator_toml, local_url, openclaw, ports, write_missing};
+use super::{coordinator, coordinator_toml, local_url, openclaw, plan, ports};
 
 fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -21,7 +21,8 @@ fn what_the_user_wrote_stays() {
     let own = "server_url = \"http://maru.example.org:8443\"\nlisten = \"127.0.0.1:9443\"\n";
     std::fs::write(root.path().join("etc/maru/coordinator.toml"), own).unwrap();
 
-    write_missing(root.path(), Some("203.0.113.7"), Some("other.internal")).unwrap();
+    let planned = plan(root.path(), Some("203.0.113.7"), Some("other.internal")).unwrap();
+    planned.write(root.path()).unwrap();
 
     assert_eq!(read(root.path(), "etc/maru/coordinator.toml"), own);
     assert!(read(root.path(), "etc/maru/agent.toml").contains("18789"));
@@ -34,8 +35,13 @@ fn what_the_user_wrote_stays() {
 fn the_first_configuration_is_complete() {
     let root = root();
 
-    write_missing(root.path(), Some("2001:db8::7"), Some("home.example.org")).unwrap();
+    let before = ports(root.path()).unwrap();
+    let planned = plan(root.path(), Some("2001:db8::7"), Some("home.example.org")).unwrap();
+    assert!(!root.path().join("etc/maru/coordinator.toml").exists(), "only planned so far");
+    planned.write(root.path()).unwrap();
 
+    assert_eq!(ports(root.path()).unwrap(), before);
+    assert_eq!(coordinator(root.path()).unwrap(), planned.coordinator);
     let config = coordinator(root.path()).unwrap();
     assert_eq!(config.server_url, "http://[2001:db8::7]:8443");
     assert_eq!(config.network, "home.example.org");
@@ -49,16 +55,16 @@ fn the_first_configuration_is_complete() {
 #[test]
 fn a_mistake_in_a_configuration_names_its_file() {
     let root = root();
-    std::fs::write(root.path().join("etc/maru/coordinator.toml"), "listen = 8443\n").unwrap();
+    std::fs::write(root.path().join("etc/maru/coordinator.toml"), "\nlisten = 8443\n").unwrap();
 
     let error = ports(root.path()).unwrap_err().to_string();
 
-    assert!(error.contains("coordinator.toml"), "{error}");
+    assert!(error.contains("coordinator.toml, line 2: "), "{error}");
 }
 
 #[test]
 fn text_of_the_first_configuration() {
     insta::assert_snapshot!("coordinator", coordinator_toml("203.0.113.7", "maru.internal"));
-    insta::assert_snapshot!("agent", super::AGENT);
+    insta::assert_snapshot!("agent", super::AGENT_TOML);
     assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
 }
