@@ -64,12 +64,14 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not TOML, or has a wrong or unknown key.
-    #[error("cannot use {}: correct the key named below", .path.display())]
+    #[error("cannot use {}, line {line}: {}", .path.display(), .error.message().trim().replace('\n', "; "))]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Names the line and the key.
-        source: toml::de::Error,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there. Not the error's cause: its text spans several lines, and its message is above.
+        error: Box<toml::de::Error>,
     },
 }
 
@@ -87,7 +89,11 @@ impl Config {
             Err(source) => return Err(ConfigError::Read { path, source }),
             Ok(text) => text,
         };
-        toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source })
+        toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            ConfigError::Parse { path, line, error: Box::new(error) }
+        })
     }
 
     /// The names that it answers to.

@@ -140,12 +140,14 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not TOML, or has a wrong or unknown key.
-    #[error("cannot use {}: correct the key named below", .path.display())]
+    #[error("cannot use {}, line {line}: {}", .path.display(), .error.message().trim().replace('\n', "; "))]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Names the line and the key.
-        source: toml::de::Error,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there. Not the error's cause: its text spans several lines, and its message is above.
+        error: Box<toml::de::Error>,
     },
 }
 
@@ -163,7 +165,11 @@ impl Config {
             Err(source) => return Err(ConfigError::Read { path, source }),
             Ok(text) => text,
         };
-        toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source })
+        toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            ConfigError::Parse { path, line, error: Box::new(error) }
+        })
     }
 
     /// The name of telmeet's page, and of this gateway.
@@ -201,7 +207,7 @@ mod tests {
         let file = dir.path().join("gateway.toml");
         std::fs::write(&file, "[limits]\nburts = 3\n").unwrap();
         let error = Config::load(dir.path(), Some(file)).unwrap_err();
-        let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(cause.contains("burts"), "{cause}");
+        let text = error.to_string();
+        assert!(text.contains("line 2: unknown field `burts`"), "{text}");
     }
 }

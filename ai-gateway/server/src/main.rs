@@ -39,12 +39,14 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Prints an error and what caused it, on one line.
 #[allow(clippy::print_stderr, reason = "the one place where the daemon speaks to its starter")]
 fn report(error: &dyn Error) {
-    eprintln!("maru-gateway: {error}");
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        eprintln!("  because: {inner}");
+        text = format!("{text}: {}", inner.to_string().trim().replace('\n', " "));
         cause = inner.source();
     }
+    eprintln!("maru-gateway: {text}");
 }

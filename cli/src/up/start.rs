@@ -39,6 +39,7 @@ pub(super) async fn all(
     for service in [&COORDINATOR_SERVICE, &RELAY_SERVICE] {
         supervisor.start(process(service, &plan.coordinator_program, &plan.root))?;
     }
+    control_plane(plan, supervisor).await?;
     step.now("making container images");
     let images = podman.images(&plan.container_programs).await?;
     step.now("finding out what this machine can limit");
@@ -47,8 +48,6 @@ pub(super) async fn all(
     for service in SERVICES.iter().filter(|service| service.kind == Kind::Container) {
         supervisor.start(container(service, plan, podman, limits, image(service, &images)))?;
     }
-    step.now("waiting for coordinator and relay");
-    control_plane(plan, supervisor).await?;
     step.now("starting the agent");
     supervisor.start(process(&AGENT_SERVICE, &plan.agent_program, &plan.root))?;
     mesh_services(plan, supervisor).await?;
@@ -130,7 +129,7 @@ fn report(root: &Path, refused: &Refused) {
 
 fn process(service: &Service, program: &Path, root: &Path) -> Spec {
     let command = child::command(service, program, root);
-    Spec { name: service.name, command, environment: None }
+    Spec { name: service.name, binary: service.binary, command, environment: None }
 }
 
 fn container(service: &Service, plan: &Plan, podman: &Podman, limits: Limits, image: &str) -> Spec {
@@ -146,7 +145,8 @@ fn container(service: &Service, plan: &Plan, podman: &Podman, limits: Limits, im
     command.extend(podman.globals());
     command.extend(["run".to_owned(), "--replace".to_owned()]);
     command.extend(podman::run(service, &settings));
-    Spec { name: service.name, command, environment: Some(podman.environment()) }
+    let environment = Some(podman.environment());
+    Spec { name: service.name, binary: service.binary, command, environment }
 }
 
 fn image<'a>(service: &Service, images: &'a [String]) -> &'a str {

@@ -49,6 +49,8 @@ const LAST_LINES: usize = 6;
 pub(super) struct Spec {
     /// Name of the service.
     pub(super) name: &'static str,
+    /// Name of its program, with which it begins what it says when it gives up.
+    pub(super) binary: &'static str,
     /// Program and arguments.
     pub(super) command: Vec<String>,
     /// The whole environment; `None` keeps ours.
@@ -62,6 +64,18 @@ pub(super) struct State {
     exits: u32,
     /// Its last lines when it last did.
     last: String,
+    /// The sentence with which it gave up, if it said one.
+    sentence: Option<String>,
+}
+
+impl State {
+    /// Why it ended, after the words that it did.
+    fn words(&self) -> String {
+        match &self.sentence {
+            Some(sentence) => format!(": {sentence}; correct that, then start again"),
+            None => format!("; it says:\n{}", self.last),
+        }
+    }
 }
 
 /// All services of a run.
@@ -129,7 +143,7 @@ impl Supervisor {
             for running in &self.running {
                 let state = running.state.borrow();
                 if state.exits > 0 {
-                    bail!("the {} service does not start; it says:\n{}", running.name, state.last);
+                    bail!("the {} service does not start{}", running.name, state.words());
                 }
             }
             if started.elapsed() > patience {
@@ -238,10 +252,12 @@ impl Keeper {
         } else {
             lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
         };
+        let sentence = sentence(&lines, self.spec.binary);
         drop(lines);
         self.state.send_modify(|state| {
             state.exits += 1;
             state.last = text;
+            state.sentence = sentence;
         });
         why
     }
@@ -295,6 +311,12 @@ impl Keeper {
 /// Completes when the service is told to stop, or nobody is left who could.
 async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// What a program said when it gave up: Maru's daemons begin that line with their name.
+fn sentence(lines: &VecDeque<String>, binary: &str) -> Option<String> {
+    let said = |line: &String| line.strip_prefix(binary)?.strip_prefix(": ").map(str::to_owned);
+    lines.iter().rev().find_map(said)
 }
 
 /// Whether a line of a log, as `tracing` writes them, asks for attention.

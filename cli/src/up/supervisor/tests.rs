@@ -10,7 +10,7 @@ fn supervisor(root: &Path) -> Supervisor {
 
 fn shell(name: &'static str, script: &str) -> Spec {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Spec { name, command, environment: None }
+    Spec { name, binary: "maru-test", command, environment: None }
 }
 
 const SOON: Duration = Duration::from_secs(10);
@@ -27,6 +27,21 @@ async fn a_service_that_ends_at_once_fails_with_its_own_words() {
     assert!(error.to_string().contains("no such key: lisen"), "{error}");
     let log = std::fs::read_to_string(root.path().join("var/log/maru/relay.log")).unwrap();
     assert!(log.contains("no such key"));
+}
+
+#[tokio::test]
+async fn a_daemon_that_says_why_it_gives_up_is_quoted_with_that_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let mut supervisor = supervisor(root.path());
+    let script = "echo 'INFO starting'; echo 'maru-test: no such key: lisen'; echo bye; exit 1";
+
+    supervisor.start(shell("relay", script)).unwrap();
+    let error = supervisor.ready("relay", SOON, || async { false }).await.unwrap_err();
+    supervisor.stop_all().await;
+
+    let said =
+        "the relay service does not start: no such key: lisen; correct that, then start again";
+    assert_eq!(error.to_string(), said);
 }
 
 #[tokio::test]
