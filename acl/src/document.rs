@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jsonc_parser::{
+    CollectOptions, ParseOptions, ast, common::Ranged as _, errors::ParseError, parse_to_ast,
+    parse_to_serde_value,
+};
 use serde::Deserialize;
+use serde_path_to_error::{Path, Segment};
 
 use crate::{Error, User, selector::is_user};
 
@@ -35,8 +40,6 @@ pub(crate) struct Acl {
     pub(crate) proto: Option<Proto>,
     pub(crate) src: Vec<String>,
     pub(crate) dst: Vec<String>,
-    #[serde(default, rename = "#ha-test")]
-    pub(crate) _note: Option<String>,
 }
 
 /// A protocol by name or number.
@@ -85,9 +88,44 @@ impl Document {
 
 /// Reads HuJSON; the error names line and column.
 pub(crate) fn parse(text: &str) -> Result<Document, Error> {
-    let options = jsonc_parser::ParseOptions::default();
-    let value: Option<serde_json::Value> = jsonc_parser::parse_to_serde_value(text, &options)
-        .map_err(|error| Error::Syntax(error.to_string()))?;
+    let options = ParseOptions::default();
+    let syntax = |error: ParseError| {
+        let (line, column) = (error.line_display(), error.column_display());
+        Error::Syntax(format!("line {line}, column {column}: {}", error.kind()))
+    };
+    let value: Option<serde_json::Value> = parse_to_serde_value(text, &options).map_err(syntax)?;
     let value = value.ok_or_else(|| Error::Syntax("it is empty".to_owned()))?;
-    serde_json::from_value(value).map_err(|error| Error::Syntax(error.to_string()))
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let at = parse_to_ast(text, &CollectOptions::default(), &options)
+            .ok()
+            .and_then(|parsed| place(&parsed.value?, error.path()));
+        let (line, column) = line_and_column(text, at.unwrap_or_default());
+        Error::Syntax(format!("line {line}, column {column}: {}", error.inner()))
+    })
+}
+
+/// Where in the text a path leads to: to a key, or to an element of a list.
+fn place(root: &ast::Value, path: &Path) -> Option<usize> {
+    let (mut value, mut at) = (root, root.start());
+    for segment in path {
+        match (segment, value) {
+            (Segment::Map { key }, ast::Value::Object(object)) => {
+                let property = object.properties.iter().rev().find(|p| p.name.as_str() == key)?;
+                (value, at) = (&property.value, property.start());
+            }
+            (Segment::Seq { index }, ast::Value::Array(array)) => {
+                value = array.elements.get(*index)?;
+                at = value.start();
+            }
+            _ => break,
+        }
+    }
+    Some(at)
+}
+
+/// A position as people count: both from 1, columns in characters.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
 }

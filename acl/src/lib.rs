@@ -92,8 +92,8 @@ pub struct Rule {
 /// Why a policy was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not JSON (comments and trailing commas allowed), or has a wrong or unknown key.
-    #[error("the policy cannot be read: {0}")]
+    /// It is not JSON (comments and trailing commas allowed), or has a wrong or unknown key: where, and what.
+    #[error("{0}")]
     Syntax(String),
     /// A rule means nothing.
     #[error("{place}: {reason}")]

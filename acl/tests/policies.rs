@@ -57,9 +57,31 @@ fn what_no_rule_allows_is_denied() {
 }
 
 #[test]
-fn a_typo_is_refused_by_its_place() {
-    let typo = r#"{ "acl": [] }"#;
-    assert!(matches!(Policy::parse(typo), Err(Error::Syntax(text)) if text.contains("acl")));
+fn a_wrong_key_is_refused_by_line_and_column() {
+    let said = |text: &str| Policy::parse(text).unwrap_err().to_string();
+    let typo = "{\n  // 마루\n  \"groups\": {},  \"acl\": [],\n}";
+    assert!(said(typo).starts_with("line 3, column 18: unknown field `acl`, expected one of"));
+    let rules = r#"{ "acls": [
+        { "action": "accept", "src": ["*"], "dst": ["*:*"] },
+        { "action": "accept", "src": ["*"], "dst": ["*:*"],
+          "porto": "tcp" },
+    ] }"#;
+    let unknown =
+        "line 4, column 11: unknown field `porto`, expected one of `action`, `proto`, `src`, `dst`";
+    assert_eq!(said(rules), unknown);
+    let wrong = rules.replace("\"porto\": \"tcp\"", "\"proto\": []");
+    assert!(said(&wrong).starts_with("line 4, column 11: "), "{}", said(&wrong));
+    let missing =
+        rules.replace("\"action\": \"accept\", \"src\": [\"*\"], \"dst\": [\"*:*\"],", "");
+    assert_eq!(
+        said(&missing.replace("porto", "proto")),
+        "line 3, column 9: missing field `action`"
+    );
+    assert_eq!(said("{ \"acls\": [ }"), "line 1, column 13: Unexpected close brace");
+}
+
+#[test]
+fn a_rule_that_means_nothing_is_refused_by_its_place() {
     let missing = r#"{ "acls": [{ "action": "accept", "src": ["group:gone"], "dst": ["*:*"] }] }"#;
     let Err(Error::Rule { place, reason }) = Policy::parse(missing) else { panic!("accepted") };
     assert_eq!(place, "acls[0]");

@@ -52,6 +52,11 @@ struct Problem {
     detail: Option<String>,
 }
 
+/// The daemon understood, and said no.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(pub(crate) String);
+
 impl Client {
     /// The coordinator's admin API.
     pub(crate) fn coordinator(root: &Path) -> anyhow::Result<Self> {
@@ -133,13 +138,14 @@ impl Client {
             return Ok(response);
         }
         let status = response.status();
-        match response.json::<Problem>().await {
+        let why = match response.json::<Problem>().await {
             Ok(Problem { title, detail: Some(detail) }) if detail != title => {
-                bail!("{title}: {detail}")
+                format!("{title}: {detail}")
             }
-            Ok(Problem { title, .. }) => bail!("{title}"),
+            Ok(Problem { title, .. }) => title,
             Err(_) => bail!("{} answered {status}", self.socket.display()),
-        }
+        };
+        if status.is_client_error() { Err(Refused(why).into()) } else { bail!(why) }
     }
 
     /// Says what to do if the socket cannot be reached at all.

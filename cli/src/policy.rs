@@ -6,10 +6,14 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use coordinator_api::{Policy, PolicyChecked};
 
-use crate::{args::PolicyCommand, client::Client, output};
+use crate::{
+    args::PolicyCommand,
+    client::{Client, Refused},
+    output,
+};
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: PolicyCommand, root: &Path) -> anyhow::Result<ExitCode> {
@@ -21,7 +25,13 @@ pub(crate) async fn run(command: PolicyCommand, root: &Path) -> anyhow::Result<E
         }
         PolicyCommand::Set(args) => {
             let body = Policy { policy: read(&args.file)? };
-            let _: Policy = client.put("/api/v1/policy", &body).await?;
+            let set: anyhow::Result<Policy> = client.put("/api/v1/policy", &body).await;
+            set.map_err(|error| match error.downcast::<Refused>() {
+                Ok(Refused(why)) => {
+                    anyhow!("{why}; nothing was changed: correct the policy, then set it again")
+                }
+                Err(error) => error,
+            })?;
             output::line("in force")?;
         }
         PolicyCommand::Check(args) => {
