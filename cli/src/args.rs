@@ -154,15 +154,15 @@ pub enum DeviceCommand {
     /// Let a waiting device in
     Approve(ApproveArgs),
     /// Turn a waiting device away
-    Reject(DeviceId),
+    Reject(DeviceArgs),
     /// Give a device another name
     Rename(RenameArgs),
     /// Replace a device's tags
     Tag(TagArgs),
     /// Make a device's key expire now: it has to register again
-    Expire(DeviceId),
+    Expire(DeviceArgs),
     /// Remove a device: it is out within seconds, and its key is spent
-    Remove(DeviceId),
+    Remove(DeviceArgs),
 }
 
 /// A device by number or name.
@@ -173,7 +173,7 @@ pub struct DeviceId {
     pub id: String,
 }
 
-/// Of `maru device show`.
+/// Of `maru device show`, `reject`, `expire` and `remove`.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceArgs {
     /// Which.
@@ -199,6 +199,9 @@ pub struct ApproveArgs {
     /// Name to give it [default: made from its hostname]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Of `maru device rename`.
@@ -210,6 +213,9 @@ pub struct RenameArgs {
     /// New name, one DNS label
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Of `maru device tag`.
@@ -221,6 +227,9 @@ pub struct TagArgs {
     /// New tags, such as tag:printer
     #[arg(value_name = "TAG", required = true)]
     pub tags: Vec<String>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Of `maru key`.
@@ -231,15 +240,18 @@ pub enum KeyCommand {
     /// List all keys; what they are is not shown
     List(OutputArgs),
     /// Make a key unusable
-    Expire(KeyId),
+    Expire(KeyArgs),
 }
 
 /// A key by number.
 #[derive(Clone, Debug, Args)]
-pub struct KeyId {
+pub struct KeyArgs {
     /// Number of the key
     #[arg(value_name = "ID")]
     pub id: u64,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Of `maru key create`.
@@ -274,24 +286,27 @@ pub enum UserCommand {
     /// List all people
     List(OutputArgs),
     /// Add a person
-    Create(UserName),
+    Create(UserArgs),
     /// Remove a person who has no devices
-    Remove(UserName),
+    Remove(UserArgs),
 }
 
 /// A person by name.
 #[derive(Clone, Debug, Args)]
-pub struct UserName {
+pub struct UserArgs {
     /// Login name
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Of `maru policy`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum PolicyCommand {
     /// Print the policy in force
-    Get,
+    Get(OutputArgs),
     /// Put a policy in force, if its own tests pass
     Set(PolicyFile),
     /// Say whether a policy would be accepted
@@ -304,6 +319,9 @@ pub struct PolicyFile {
     /// File with the policy (HuJSON), or - for standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Of `maru completions`.

@@ -22,27 +22,32 @@ pub(crate) async fn run(command: DeviceCommand, root: &Path) -> anyhow::Result<E
         DeviceCommand::Approve(args) => {
             let body = Approve { user: args.user, tags: args.tags, name: args.name };
             let device = client.post(&path(&args.device.id, "/approve"), &body).await?;
-            done("approved", &device)?;
+            done(args.output, "approved", &device)?;
         }
         DeviceCommand::Reject(args) => {
-            client.post_empty(&path(&args.id, "/reject")).await?;
-            output::line("rejected")?;
+            let device: Device = client.get(&path(&args.device.id, "")).await?;
+            client.post_empty(&path(&device.id.to_string(), "/reject")).await?;
+            done(args.output, "rejected", &device)?;
         }
         DeviceCommand::Rename(args) => {
             let body = Rename { name: args.name };
-            done("renamed", &client.post(&path(&args.device.id, "/rename"), &body).await?)?;
+            let device = client.post(&path(&args.device.id, "/rename"), &body).await?;
+            done(args.output, "renamed", &device)?;
         }
         DeviceCommand::Tag(args) => {
             let body = SetTags { tags: args.tags };
-            done("tagged", &client.post(&path(&args.device.id, "/tags"), &body).await?)?;
+            let device = client.post(&path(&args.device.id, "/tags"), &body).await?;
+            done(args.output, "tagged", &device)?;
         }
         DeviceCommand::Expire(args) => {
             let body = serde_json::json!({});
-            done("expired", &client.post(&path(&args.id, "/expire"), &body).await?)?;
+            let device = client.post(&path(&args.device.id, "/expire"), &body).await?;
+            done(args.output, "expired", &device)?;
         }
         DeviceCommand::Remove(args) => {
-            client.delete(&path(&args.id, "")).await?;
-            output::line("removed")?;
+            let device: Device = client.get(&path(&args.device.id, "")).await?;
+            client.delete(&path(&device.id.to_string(), "")).await?;
+            done(args.output, "removed", &device)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -95,9 +100,11 @@ fn show(format: Format, device: &Device) -> anyhow::Result<()> {
     output::one(format, device, &rows)
 }
 
-fn done(what: &str, device: &Device) -> anyhow::Result<()> {
-    let name = output::plain(shown_name(device));
-    output::line(&format!("{what} {} {name} {}", device.id, device.addresses.join(" ")))
+/// Says what was done to a device; for programs, the device as it was left, or last was.
+fn done(args: OutputArgs, what: &str, device: &Device) -> anyhow::Result<()> {
+    let name = shown_name(device);
+    let addresses = device.addresses.join(" ");
+    output::done(args.output, device, &format!("{what} {} {name} {addresses}", device.id))
 }
 
 /// The name, or what a device that waits calls itself.

@@ -19,7 +19,7 @@ pub(crate) async fn run(command: KeyCommand, root: &Path) -> anyhow::Result<Exit
         KeyCommand::Expire(args) => {
             let path = format!("/api/v1/keys/{}/expire", args.id);
             let key: Key = client.post(&path, &serde_json::json!({})).await?;
-            output::line(&format!("expired {}", key.id))?;
+            output::done(args.output.output, &key, &format!("expired {}", key.id))?;
         }
     }
     Ok(ExitCode::SUCCESS)

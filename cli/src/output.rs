@@ -61,6 +61,11 @@ pub(crate) fn one<T: Serialize>(
     print_table(&mut table)
 }
 
+/// Prints what was done, in `words` or as the thing that it was done to.
+pub(crate) fn done<T: Serialize>(format: Format, item: &T, words: &str) -> anyhow::Result<()> {
+    if format == Format::Table { line(plain(words).trim_end()) } else { structured(format, item) }
+}
+
 fn structured<T: Serialize>(format: Format, item: &T) -> anyhow::Result<()> {
     match format {
         Format::Yaml => {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use coordinator_api::{Policy, PolicyChecked};
 
 use crate::{
-    args::PolicyCommand,
+    args::{Format, PolicyCommand},
     client::{Client, Refused},
     output,
 };
@@ -19,25 +19,29 @@ use crate::{
 pub(crate) async fn run(command: PolicyCommand, root: &Path) -> anyhow::Result<ExitCode> {
     let client = Client::coordinator(root)?;
     match command {
-        PolicyCommand::Get => {
-            let Policy { policy } = client.get("/api/v1/policy").await?;
-            output::line(policy.trim_end())?;
+        PolicyCommand::Get(args) => {
+            let policy: Policy = client.get("/api/v1/policy").await?;
+            match args.output {
+                // As it was written: it goes into a file, and back.
+                Format::Table => output::line(policy.policy.trim_end())?,
+                Format::Json | Format::Yaml => output::one(args.output, &policy, &[])?,
+            }
         }
         PolicyCommand::Set(args) => {
             let body = Policy { policy: read(&args.file)? };
             let set: anyhow::Result<Policy> = client.put("/api/v1/policy", &body).await;
-            set.map_err(|error| match error.downcast::<Refused>() {
+            let policy = set.map_err(|error| match error.downcast::<Refused>() {
                 Ok(Refused(why)) => {
                     anyhow!("{why}; nothing was changed: correct the policy, then set it again")
                 }
                 Err(error) => error,
             })?;
-            output::line("in force")?;
+            output::done(args.output.output, &policy, "in force")?;
         }
         PolicyCommand::Check(args) => {
             let body = Policy { policy: read(&args.file)? };
-            let _: PolicyChecked = client.post("/api/v1/policy/check", &body).await?;
-            output::line("would be accepted")?;
+            let checked: PolicyChecked = client.post("/api/v1/policy/check", &body).await?;
+            output::done(args.output.output, &checked, "would be accepted")?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -15,8 +15,8 @@ pub(crate) async fn run(command: UserCommand, root: &Path) -> anyhow::Result<Exi
     let client = Client::coordinator(root)?;
     match command {
         UserCommand::List(args) => {
-            let users: Vec<User> = client.get("/api/v1/users").await?;
-            output::list(args.output, &users, &["ID", "NAME", "DEVICES", "CREATED"], |user| {
+            let headers = ["ID", "NAME", "DEVICES", "CREATED"];
+            output::list(args.output, &all(&client).await?, &headers, |user| {
                 vec![
                     user.id.to_string(),
                     user.name.clone(),
@@ -27,12 +27,18 @@ pub(crate) async fn run(command: UserCommand, root: &Path) -> anyhow::Result<Exi
         }
         UserCommand::Create(args) => {
             let user: User = client.post("/api/v1/users", &CreateUser { name: args.name }).await?;
-            output::line(&format!("created {}", output::plain(&user.name)))?;
+            output::done(args.output.output, &user, &format!("created {}", user.name))?;
         }
         UserCommand::Remove(args) => {
+            let users = all(&client).await?;
             client.delete(&format!("/api/v1/users/{}", segment(&args.name))).await?;
-            output::line("removed")?;
+            let user = users.iter().find(|user| user.name == args.name);
+            output::done(args.output.output, &user, &format!("removed {}", args.name))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn all(client: &Client) -> anyhow::Result<Vec<User>> {
+    client.get("/api/v1/users").await
 }
