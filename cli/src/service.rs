@@ -99,6 +99,8 @@ pub enum Kind {
 pub enum Arg {
     /// As it stands.
     Text(&'static str),
+    /// The socket of the first link on which the service listens.
+    Socket,
     /// The model's path.
     Model,
     /// How many threads the engine takes.
@@ -293,7 +295,7 @@ pub const INFERENCE_SERVICE: Service = Service {
     binary: "maru-llm",
     args: &[
         Arg::Text("--socket"),
-        Arg::Text("/run/maru/inference/llm.sock"),
+        Arg::Socket,
         Arg::Text("--alias"),
         Arg::Text("default"),
         Arg::Text("--model"),
@@ -316,16 +318,6 @@ pub const INFERENCE_SERVICE: Service = Service {
 pub const INFERENCE_2_SERVICE: Service = Service {
     name: "inference-2",
     description: "Maru engine: answers when the first does not",
-    args: &[
-        Arg::Text("--socket"),
-        Arg::Text("/run/maru/inference-2/llm.sock"),
-        Arg::Text("--alias"),
-        Arg::Text("default"),
-        Arg::Text("--model"),
-        Arg::Model,
-        Arg::Text("--threads"),
-        Arg::Threads,
-    ],
     listens: &[INFERENCE_2],
     ..INFERENCE_SERVICE
 };

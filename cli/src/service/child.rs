@@ -29,7 +29,7 @@ pub fn command(service: &Service, binary: &Path, root: &Path) -> Vec<String> {
     command.extend(service.args.iter().filter_map(|arg| match *arg {
         Arg::Text(text) => Some(text.to_owned()),
         // Engines run in containers, where their model is mounted.
-        Arg::Model | Arg::Threads => None,
+        Arg::Socket | Arg::Model | Arg::Threads => None,
     }));
     command.extend(["--root".to_owned(), root.display().to_string()]);
     command
