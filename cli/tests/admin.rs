@@ -1,0 +1,189 @@
+//! What the admin types, against a real coordinator: `maru user`, `key`, `device`, `policy` and
+//! `invite`, in every form of printing.
+//!
+//! Fails if a command does not do what it says, if what it prints for programs cannot be read, or
+//! if one that is refused changes anything or says more than a sentence.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+#[path = "support/control_plane.rs"]
+mod control_plane;
+
+use std::fs;
+
+use control_plane::{ControlPlane, URL};
+use lab::{ROOT, STOP};
+use serde_json::Value;
+
+/// One form of printing.
+#[derive(Clone, Copy)]
+struct Form<'a> {
+    plane: &'a ControlPlane,
+    name: &'a str,
+}
+
+impl Form<'_> {
+    /// Runs a command. For programs it must print a thing whose `key` is `value`, for people `words`.
+    fn says(&self, args: &[&str], (key, value): (&str, &str), words: &str) {
+        let text = self.plane.seat.ok(&[args, &["-o", self.name]].concat()).unwrap();
+        let found = match self.name {
+            "json" => json_value(&text, key),
+            "yaml" => yaml_value(&text, key),
+            _ => {
+                assert!(text.contains(words), "{args:?}: {text}");
+                return;
+            }
+        };
+        assert_eq!(found.as_deref(), Some(value), "{args:?}: {text}");
+    }
+}
+
+/// The value of a key of an object, or of the first object of a list.
+fn json_value(text: &str, key: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(text).unwrap();
+    match &value.get(0).unwrap_or(&value)[key] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// The same of YAML, as far as Maru's things need it.
+fn yaml_value(text: &str, key: &str) -> Option<String> {
+    assert!(!text.starts_with(['{', '[']), "{text}");
+    let lines = text.lines().map(|line| line.strip_prefix("- ").unwrap_or(line).trim_start());
+    let mut values = lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+    values.next().map(|value| value.trim_matches('"').to_owned())
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn every_command_of_the_admin_in_every_form() {
+    let plane = ControlPlane::start();
+    for (name, person) in [("table", "ann"), ("json", "bob"), ("yaml", "cho")] {
+        let form = Form { plane: &plane, name };
+        people_and_keys(form, person);
+        devices(form, person);
+        policy(form);
+        form.says(&["user", "remove", person], ("name", person), &format!("removed {person}"));
+        assert_eq!(plane.json(&["user", "list"]), serde_json::json!([]));
+    }
+}
+
+fn people_and_keys(form: Form<'_>, person: &str) {
+    form.says(&["user", "create", person], ("name", person), &format!("created {person}"));
+    form.says(&["user", "list"], ("name", person), person);
+    let args = ["key", "create", "--user", person, "--reusable", "--expires", "2h"];
+    let created = form.plane.json(&args);
+    assert!(created["key"].as_str().unwrap().len() > 20, "{created}");
+    let id = created["id"].to_string();
+    let next = (created["id"].as_u64().unwrap() + 1).to_string();
+    form.says(&args, ("id", &next), "expires");
+    form.says(&["key", "expire", &id], ("state", "expired"), &format!("expired {id}"));
+    form.says(&["key", "expire", &next], ("id", &next), &format!("expired {next}"));
+    form.says(&["key", "list"], ("state", "expired"), person);
+    form.says(&["invite", person], ("user", person), &format!("{URL}/join#1."));
+}
+
+fn devices(form: Form<'_>, person: &str) {
+    let plane = form.plane;
+    let id = knock(plane, person, "tablet");
+    form.says(&["device", "list"], ("state", "pending"), "tablet");
+    form.says(&["device", "show", &id], ("hostname", "tablet"), "tablet");
+    let words = format!("rejected {id} tablet");
+    form.says(&["device", "reject", &id], ("hostname", "tablet"), &words);
+    assert_eq!(plane.json(&["device", "list"]), serde_json::json!([]));
+
+    let id = knock(plane, person, "laptop");
+    let words = format!("approved {id} study 100.");
+    form.says(&["device", "approve", &id, "--name", "study"], ("name", "study"), &words);
+    form.says(&["device", "show", "study"], ("user", person), person);
+    let words = format!("renamed {id} attic 100.");
+    form.says(&["device", "rename", "study", "attic"], ("name", "attic"), &words);
+    let words = format!("tagged {id} attic");
+    form.says(&["device", "tag", "attic", "tag:printer"], ("id", &id), &words);
+    assert_eq!(plane.json(&["device", "show", &id])["tags"], serde_json::json!(["tag:printer"]));
+    let words = format!("expired {id} attic");
+    form.says(&["device", "expire", &id], ("state", "expired"), &words);
+    let words = format!("removed {id} attic");
+    form.says(&["device", "remove", "attic"], ("name", "attic"), &words);
+    assert_eq!(plane.json(&["device", "list"]), serde_json::json!([]));
+}
+
+/// A new device of `person` asks to join; its number, once it waits for approval.
+fn knock(plane: &ControlPlane, person: &str, hostname: &str) -> String {
+    let link = plane.invitation(person);
+    let mut agent = plane.seat.agent().unwrap();
+    plane.seat.ok(&["join", &link, "--hostname", hostname]).unwrap();
+    agent.stop(STOP).unwrap();
+    fs::remove_dir_all(plane.seat.root.join("var/lib/maru/agent")).unwrap();
+    let devices = plane.json(&["device", "list"]);
+    let waits = |device: &&Value| device["hostname"] == hostname && device["state"] == "pending";
+    devices.as_array().unwrap().iter().find(waits).unwrap()["id"].to_string()
+}
+
+fn policy(form: Form<'_>) {
+    let plane = form.plane;
+    let text = format!("{{ \"acls\": [] }} // {}", form.name);
+    fs::write(plane.seat.root.join("policy.json"), &text).unwrap();
+    let file = format!("{ROOT}/policy.json");
+    form.says(&["policy", "check", &file], ("ok", "true"), "would be accepted");
+    assert_ne!(plane.json(&["policy", "get"])["policy"], text);
+    form.says(&["policy", "set", &file], ("policy", &text), "in force");
+    form.says(&["policy", "get"], ("policy", &text), &text);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn what_is_refused_says_one_sentence_and_changes_nothing() {
+    let plane = ControlPlane::start();
+    plane.json(&["user", "create", "ann"]);
+    let id = knock(&plane, "ann", "laptop");
+    let before = plane.state();
+    let files = [
+        ("typo.json", "{ \"acls\": [\n  { \"acton\": \"accept\" },\n] }"),
+        ("cut.json", "{ \"acls\": [\n"),
+        (
+            "group.json",
+            r#"{ "acls": [{ "action": "accept", "src": ["group:a"], "dst": ["*:*"] }] }"#,
+        ),
+        ("test.json", r#"{ "tests": [{ "src": "100.64.0.9", "accept": ["100.64.0.8:22"] }] }"#),
+    ];
+    for (name, text) in files {
+        fs::write(plane.seat.root.join(name), text).unwrap();
+    }
+    let unknown = "there is no such device";
+    let waiting = "there is no such waiting device";
+    let refusals: &[(&[&str], &str)] = &[
+        (&["device", "show", "attic"], unknown),
+        (&["device", "approve", "attic"], waiting),
+        (&["device", "approve", &id, "--name", "chat"], "reserved"),
+        (&["device", "approve", &id, "--user", "nobody"], "there is no such user"),
+        (&["device", "reject", "attic"], unknown),
+        (&["device", "rename", "attic", "study"], unknown),
+        (&["device", "tag", "attic", "tag:printer"], unknown),
+        (&["device", "expire", "99"], unknown),
+        (&["device", "remove", "attic"], unknown),
+        (&["key", "create", "--user", "nobody"], "there is no such user"),
+        (&["key", "create", "--tag", "printer"], "a tag is"),
+        (&["key", "expire", "99"], "there is no such key"),
+        (&["user", "create", "ann"], "taken"),
+        (&["user", "create", "Ann Lee"], "a user's name is"),
+        (&["user", "remove", "nobody"], "there is no such user"),
+        (&["invite", "Ann Lee"], "a user's name is"),
+        (&["policy", "check", "ROOT/typo.json"], "line 2, column 5: unknown field `acton`"),
+        (&["policy", "set", "ROOT/typo.json"], "`dst`; nothing was changed: correct the policy"),
+        (&["policy", "set", "ROOT/cut.json"], "line 1, column 11: Unterminated array"),
+        (&["policy", "set", "ROOT/group.json"], "acls[0]: src=group not found"),
+        (&["policy", "set", "ROOT/test.json"], "tests[0]"),
+        (&["policy", "set", "ROOT/none.json"], "cannot read"),
+    ];
+    for (args, words) in refusals {
+        let args: Vec<_> = args.iter().map(|arg| arg.replace("ROOT", ROOT)).collect();
+        for form in ["table", "json", "yaml"] {
+            let args: Vec<_> = args.iter().map(String::as_str).chain(["-o", form]).collect();
+            let said = plane.refused(&args, 1);
+            assert!(said.contains(words), "{args:?}: {said}");
+        }
+    }
+    assert_eq!(plane.state(), before);
+}

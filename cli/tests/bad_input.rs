@@ -1,0 +1,254 @@
+//! What people get wrong: `maru up` on a machine or with files that do not do, `maru join` with
+//! another's link, `maru policy set` with a typo.
+//!
+//! Fails if such a start makes or leaves anything, or if what is said is not one sentence that
+//! names the mistake. Blind to what only a running model shows.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+#[path = "support/control_plane.rs"]
+mod control_plane;
+
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use control_plane::{ControlPlane, URL, one_sentence};
+use lab::{BIN, Machine, ROOT, Seat, inside};
+
+/// A machine on which nothing of Maru ran yet.
+struct Home {
+    seat: Seat,
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Arc::new(Machine::new("home").unwrap());
+        let seat = Seat::new(&machine, &folder.path().join("home")).unwrap();
+        Self { seat, folder }
+    }
+
+    /// Puts a file on the machine whose content is `bytes`; its path there.
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        self.seat.lend(&path).unwrap()
+    }
+
+    /// Writes a configuration file.
+    fn configure(&self, name: &str, text: &str) {
+        let folder = self.seat.root.join("etc/maru");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), text).unwrap();
+    }
+
+    /// Everything below the root.
+    fn files(&self) -> Vec<PathBuf> {
+        let (mut found, mut next) = (Vec::new(), vec![self.seat.root.clone()]);
+        while let Some(folder) = next.pop() {
+            for entry in fs::read_dir(&folder).unwrap().flatten() {
+                if entry.file_type().unwrap().is_dir() {
+                    next.push(entry.path());
+                }
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// `maru up ARGS`.
+    fn up(&self, args: &[&str]) -> Command {
+        self.seat.maru(&[&["up", "--address", "192.0.2.7"], args].concat())
+    }
+
+    /// Runs a start that must be refused, with one sentence which is returned.
+    fn refused(&self, mut up: Command, status: i32) -> String {
+        let output = up.stdin(Stdio::null()).output().unwrap();
+        one_sentence(&output, &["up"], status)
+    }
+
+    /// Such a start that in addition must not make anything below the root.
+    fn refused_at_once(&self, up: Command, status: i32) -> String {
+        let before = self.files();
+        let said = self.refused(up, status);
+        assert_eq!(self.files(), before, "{said}");
+        said
+    }
+
+    /// Fails if a process, an interface, a table, a mount or a container of Maru's is left.
+    fn is_clean(&self) {
+        let machine = &self.seat.machine;
+        let processes = inside::processes(machine.pid()).unwrap();
+        let ours = |name: &str| name.starts_with("maru") || name.contains("conmon");
+        assert!(!processes.iter().any(|process| ours(&process.1)), "{processes:?}");
+        assert_eq!(machine.sh("ip -o link | wc -l").unwrap().trim(), "1", "more than lo");
+        assert_eq!(machine.sh("nft list tables").unwrap(), "");
+        let mounts =
+            machine.sh("grep -c ' /run/maru-lab/root/' /proc/self/mounts || true").unwrap();
+        assert_eq!(mounts.trim(), "0");
+        let containers = machine.sh(&format!(
+            "cd {ROOT}/run/maru/containers 2>/dev/null || exit 0
+            CONTAINERS_CONF=$PWD/containers.conf CONTAINERS_STORAGE_CONF=$PWD/storage.conf \\
+            podman --root={ROOT}/var/lib/maru/containers --runroot=$PWD/run --tmpdir=$PWD/tmp ps -aq"
+        ));
+        assert_eq!(containers.unwrap(), "");
+    }
+}
+
+/// What the first check of a model takes for one.
+const HEADER: &[u8] = b"GGUF\x03\0\0\0";
+
+/// The start of a sentence, and what else it must say.
+fn says(said: &str, start: &str, words: &[&str]) {
+    assert!(said.starts_with(start), "{said}");
+    for words in words {
+        assert!(said.contains(words), "{words:?} in: {said}");
+    }
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn a_start_that_cannot_be_leaves_nothing() {
+    let home = Home::new();
+    let machine = &home.seat.machine;
+    let model = home.file("model.gguf", HEADER);
+    let good = ["--model", model.as_str()];
+    let with = |args: &[&str]| home.up(&[&good, args].concat());
+
+    let said = home.refused_at_once(with(&["--network", "home"]), 2);
+    says(&said, "--network \"home\" is not a domain", &["such as maru.internal"]);
+    let said = home.refused_at_once(with(&["--user", "Ann Lee"]), 2);
+    says(&said, "--user \"Ann Lee\": a user's name is", &[]);
+    let mut up = home.seat.maru(&["up", "--address", "192.0.2.7:8443"]);
+    up.args(good);
+    let said = home.refused_at_once(up, 2);
+    says(
+        &said,
+        "--address \"192.0.2.7:8443\" is neither a name nor an address",
+        &["without a port"],
+    );
+
+    let held = machine.in_network(|| TcpListener::bind("0.0.0.0:8443").unwrap());
+    let udp = machine.in_network(|| UdpSocket::bind("0.0.0.0:41641").unwrap());
+    let said = home.refused_at_once(with(&[]), 1);
+    says(
+        &said,
+        "TCP port 8443, which the coordinator needs, is held by",
+        &["UDP port 41641, which the agent", "stop it, or", "`listen_port` in etc/maru/agent.toml"],
+    );
+    drop((held, udp));
+
+    let text = home.file("notes.txt", b"not a model");
+    let said = home.refused_at_once(home.up(&["--model", &text]), 1);
+    says(&said, &format!("{text} is not a GGUF model"), &["have to be converted"]);
+    let said = home.refused_at_once(home.up(&["--model", "/none.gguf"]), 1);
+    says(&said, "there is no model at /none.gguf", &[]);
+    let said = home.refused_at_once(home.up(&[]), 1);
+    says(&said, "there is no model yet", &["--model FILE.gguf"]);
+
+    machine.sh("mkdir /run/tools; ln -s $(command -v setpriv) /run/tools").unwrap();
+    let mut up = machine.command("env");
+    up.args(["PATH=/run/tools", &format!("{BIN}/maru"), "--root", ROOT, "up"]).args(good);
+    let said = home.refused_at_once(up, 1);
+    says(&said, "podman is missing", &["`sudo apt-get install podman`"]);
+
+    machine.sh("mount -t tmpfs none /dev/net").unwrap();
+    let said = home.refused_at_once(with(&[]), 1);
+    says(&said, "/dev/net/tun cannot be opened", &["`sudo modprobe tun`"]);
+    home.is_clean();
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
+    let home = Home::new();
+    let model = home.file("model.gguf", HEADER);
+    let good = ["--model", model.as_str()];
+
+    home.configure("coordinator.toml", "# ours\nlisen = \"0.0.0.0:1\"\n");
+    let said = home.refused(home.up(&good), 1);
+    says(
+        &said,
+        "the ",
+        &["etc/maru/coordinator.toml, line 2: unknown field `lisen`", "correct that"],
+    );
+    let images = home.seat.root.join("var/lib/maru/containers/libpod");
+    assert!(!images.exists(), "images are made before the control plane runs");
+    home.is_clean();
+
+    home.configure("coordinator.toml", &format!("server_url = {URL:?}\n"));
+    let said = home.refused(home.up(&good), 1);
+    says(&said, "the inference", &["service does not start: ", "model.gguf", "correct that"]);
+    let remembered = home.seat.root.join("var/lib/maru/up.json");
+    assert!(!remembered.exists(), "a model that no engine loaded is remembered");
+    home.is_clean();
+}
+
+#[test]
+#[ignore = "needs: root, podman, model"]
+fn an_unknown_key_of_the_gateway_is_named() {
+    let home = Home::new();
+    let model = std::env::var_os("MARU_TEST_MODEL").unwrap();
+    let model = home.seat.lend(Path::new(&model)).unwrap();
+    home.configure("gateway.toml", "[limits]\nburts = 3\n");
+    let said = home.refused(home.up(&["--model", &model]), 1);
+    let words = ["etc/maru/gateway.toml, line 2: unknown field `burts`", "correct that"];
+    says(&said, "the gateway service does not start: cannot use ", &words);
+    home.is_clean();
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn another_coordinators_invitation_and_a_damaged_one_join_nothing() {
+    let plane = ControlPlane::start();
+    let link = plane.invitation("ann");
+    let (url, fragment) = link.split_once("#1.").unwrap();
+    let (key, secret) = fragment.split_once('.').unwrap();
+    let other = format!("{url}#1.{}.{secret}", "5a".repeat(32));
+    let _agent = plane.seat.agent().unwrap();
+    let before = plane.state();
+
+    let said = plane.refused(&["join", &link[..link.len() - secret.len()]], 2);
+    says(&said, "the invitation is cut short", &["ask for another link"]);
+    let said = plane.refused(&["join", &format!("{url}#1.{}.{secret}", &key[1..])], 2);
+    says(&said, "the invitation is cut short", &[]);
+    let said = plane.refused(&["join", &other], 1);
+    says(&said, "this invitation is for another coordinator", &[URL, "ask the admin"]);
+    assert_eq!(plane.seat.status().unwrap()["state"], "needs_join");
+    assert_eq!(plane.state(), before);
+
+    // The link that it should have been still works, and then no other does.
+    plane.seat.ok(&["join", &link]).unwrap();
+    let devices = plane.json(&["device", "list"]);
+    plane.json(&["device", "approve", &devices[0]["id"].to_string()]);
+    let runs = |text: &str| text.contains("\"running\"").then_some(());
+    plane.seat.wait_until(&["status", "-o", "json"], Duration::from_secs(60), runs).unwrap();
+    let before = plane.state();
+    let said = plane.refused(&["join", &other], 1);
+    says(&said, "joined already: this invitation is for another coordinator", &["`maru leave`"]);
+    assert_eq!(plane.seat.status().unwrap()["state"], "running");
+    assert_eq!(plane.state()[0], before[0]);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_policy_with_a_typo_changes_nothing() {
+    let plane = ControlPlane::start();
+    let before = plane.state();
+    let typo =
+        "{ \"acls\": [\n  { \"action\": \"accept\", \"src\": [\"*\"], \"dts\": [\"*:*\"] },\n] }";
+    fs::write(plane.seat.root.join("policy.json"), typo).unwrap();
+
+    let said = plane.refused(&["policy", "set", &format!("{ROOT}/policy.json")], 1);
+
+    let words = ["line 2, column 40: unknown field `dts`, expected", "nothing was changed"];
+    says(&said, "the policy cannot be used: ", &words);
+    assert_eq!(plane.state(), before);
+}

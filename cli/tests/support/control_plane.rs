@@ -1,0 +1,76 @@
+//! A coordinator on a lab machine, and what is typed there.
+
+use std::{
+    fs,
+    os::unix::net::UnixStream,
+    process::{Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use lab::{Machine, Process, ROOT, Seat};
+use serde_json::Value;
+
+/// Where the devices reach it.
+pub(crate) const URL: &str = "http://127.0.0.1:8443";
+
+/// A running `maru-coordinator serve`; dropping it ends and removes everything.
+pub(crate) struct ControlPlane {
+    /// Where it runs.
+    pub(crate) seat: Seat,
+    _coordinator: Process,
+    _root: tempfile::TempDir,
+}
+
+impl ControlPlane {
+    /// Starts one on a new machine and waits for its admin socket.
+    pub(crate) fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let seat = Seat::new(&Arc::new(Machine::new("admin").unwrap()), root.path()).unwrap();
+        fs::create_dir_all(seat.root.join("etc/maru")).unwrap();
+        let config = format!("server_url = {URL:?}\n");
+        fs::write(seat.root.join("etc/maru/coordinator.toml"), config).unwrap();
+        let log = fs::File::create(seat.root.join("coordinator.log")).unwrap();
+        let mut command = seat.program("maru-coordinator");
+        command.args(["--root", ROOT, "serve"]).stdin(Stdio::null()).stderr(log);
+        let mut coordinator = seat.machine.spawn(&mut command).unwrap();
+        let socket = seat.root.join("run/maru/coordinator/admin.sock");
+        while UnixStream::connect(&socket).is_err() {
+            let ended = coordinator.wait_for(Duration::from_millis(50)).unwrap();
+            let log = || fs::read_to_string(seat.root.join("coordinator.log"));
+            assert!(ended.is_none(), "{:?}", log());
+        }
+        Self { seat, _coordinator: coordinator, _root: root }
+    }
+
+    /// Runs `maru` and returns the JSON that it prints.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let text = self.seat.ok(&[args, &["-o", "json"]].concat()).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// An invitation for a device of `person`.
+    pub(crate) fn invitation(&self, person: &str) -> String {
+        self.json(&["invite", person])["url"].as_str().unwrap().to_owned()
+    }
+
+    /// All that the admin can see.
+    pub(crate) fn state(&self) -> [Value; 4] {
+        [["user", "list"], ["key", "list"], ["device", "list"], ["policy", "get"]]
+            .map(|args| self.json(&args))
+    }
+
+    /// Runs `maru`, which must refuse with `status` and one sentence; returns that.
+    pub(crate) fn refused(&self, args: &[&str], status: i32) -> String {
+        one_sentence(&self.seat.run(args).unwrap(), args, status)
+    }
+}
+
+/// The one sentence with which a command ended; it printed nothing else.
+pub(crate) fn one_sentence(output: &Output, args: &[&str], status: i32) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {said}");
+    assert_eq!(output.stdout, b"", "{args:?}");
+    assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+    said.strip_prefix("maru: ").unwrap_or_else(|| panic!("{args:?}: {said}")).trim().to_owned()
+}
