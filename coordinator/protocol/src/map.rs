@@ -40,6 +40,9 @@ pub const BASE_FILTER: &str = "base";
 /// The one kind of compression that stock clients ask for.
 pub const ZSTD: &str = "zstd";
 
+/// How long a map stream may be silent before a client gives it up, in seconds (the Go client's limit).
+pub const SILENCE_S: u64 = 120;
+
 /// Number of a node; positive, never used again.
 pub type NodeId = i64;
 

@@ -4,8 +4,10 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use control_protocol::map;
 use coordinator_core::{
     name,
     time::{DAY, Millis},
@@ -46,6 +48,10 @@ pub struct Config {
     pub ephemeral_grace_s: u32,
     /// Our own relay.
     pub relay: RelayConfig,
+    /// How long a map stream is silent before a keep-alive, and at random up to a fifth longer. Default: 50 s. Not a key
+    /// of the file: it follows from what clients bear.
+    #[serde(skip)]
+    pub map_keep_alive: Duration,
 }
 
 /// The relay's settings.
@@ -58,6 +64,10 @@ pub struct RelayConfig {
     pub stun_listen: SocketAddr,
     /// Where devices reach it: a name or an address. Default: the host of `server_url`.
     pub host: Option<String>,
+    /// Time between two keep-alives to a client, and at random up to a tenth less. Default: 60 s. Not a key of the file:
+    /// it follows from what clients bear.
+    #[serde(skip)]
+    pub keep_alive: Duration,
 }
 
 impl Default for Config {
@@ -71,6 +81,7 @@ impl Default for Config {
             node_key_life_days: 180,
             ephemeral_grace_s: 300,
             relay: RelayConfig::default(),
+            map_keep_alive: Duration::from_secs(map::SILENCE_S / 2 - 10),
         }
     }
 }
@@ -81,6 +92,7 @@ impl Default for RelayConfig {
             listen: SocketAddr::new(ANY, 8444),
             stun_listen: SocketAddr::new(ANY, 3478),
             host: None,
+            keep_alive: Duration::from_secs(derp::frame::KEEP_ALIVE_S),
         }
     }
 }
@@ -230,6 +242,16 @@ mod tests {
         assert_eq!(config.server_url(), "http://127.0.0.1:8443");
         assert_eq!(config.relay_host(), "127.0.0.1");
         assert_eq!(config.node_key_life(), Some(180 * DAY));
+        assert_eq!(parse("").unwrap(), config);
+    }
+
+    #[test]
+    fn keep_alives_come_before_clients_give_up() {
+        let config = parse("[relay]\n").unwrap();
+        let patience = Duration::from_secs(map::SILENCE_S);
+        assert!(config.map_keep_alive.mul_f64(1.2) * 2 <= patience, "one may be lost");
+        assert_eq!(config.relay.keep_alive, Duration::from_secs(derp::frame::KEEP_ALIVE_S));
+        assert!(parse("map_keep_alive = 1").is_err() && parse("[relay]\nkeep_alive = 1").is_err());
     }
 
     #[test]

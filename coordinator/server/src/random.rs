@@ -1,5 +1,7 @@
 //! Random bytes from the system.
 
+use std::time::Duration;
+
 /// Random bytes.
 ///
 /// # Panics
@@ -17,4 +19,10 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
 #[must_use]
 pub(crate) fn hex<const N: usize>() -> String {
     hex::encode(bytes::<N>())
+}
+
+/// From nothing up to `most`, so that not everything that waits wakes at once.
+#[must_use]
+pub(crate) fn up_to(most: Duration) -> Duration {
+    most.mul_f64(f64::from(u32::from_le_bytes(bytes())) / f64::from(u32::MAX))
 }

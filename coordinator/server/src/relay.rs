@@ -69,6 +69,8 @@ struct Shared {
     key: NodePrivate,
     clients: Clients,
     connections: limits::Connections,
+    /// Longest time between two keep-alives to a client.
+    keep_alive: Duration,
 }
 
 /// Relays until `stop` is cancelled.
@@ -116,6 +118,7 @@ impl Relay {
             key: identity.derp,
             clients: Clients::default(),
             connections: limits::Connections::default(),
+            keep_alive: config.relay.keep_alive,
         };
         Ok(Self {
             listener,
@@ -182,8 +185,7 @@ async fn connection(tls: TlsAcceptor, stream: TcpStream, shared: &Shared) {
     let Ok(Ok(mut stream)) = timeout(TLS_TIME, tls.accept(stream)).await else { return };
     match http::serve(&mut stream, &shared.key.public()).await {
         Ok(Some(received)) => {
-            if let Err(error) = session::run(stream, &received, &shared.key, &shared.clients).await
-            {
+            if let Err(error) = session::run(stream, &received, shared).await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "relay connection ended");
             }
         }

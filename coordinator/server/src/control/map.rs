@@ -31,10 +31,6 @@ use crate::{
     store::StoreError,
 };
 
-/// Shortest time between two keep-alives; clients give a stream up after 120 s of silence.
-const KEEP_ALIVE: Duration = Duration::from_secs(50);
-/// What is added to it at random, so that not all streams wake at once.
-const KEEP_ALIVE_JITTER_MS: u64 = 9_000;
 /// Responses that may wait for a slow client; more changes then become one.
 const QUEUE: usize = 2;
 /// How long a client may take to read before its stream ends.
@@ -178,13 +174,14 @@ impl MapStream {
         &self,
         network: &mut tokio::sync::watch::Receiver<std::sync::Arc<Snapshot>>,
     ) -> bool {
+        let least = self.app.config.map_keep_alive;
         loop {
-            let jitter = u64::from_le_bytes(random::bytes()) % KEEP_ALIVE_JITTER_MS;
+            let silence = least + random::up_to(least / 5);
             tokio::select! {
                 changed = network.changed() => return changed.is_ok(),
                 () = self.sender.closed() => return false,
                 () = self.app.stop.cancelled() => return false,
-                () = tokio::time::sleep(KEEP_ALIVE + Duration::from_millis(jitter)) => {
+                () = tokio::time::sleep(silence) => {
                     if !self.send(&MapResponse::keep_alive()).await {
                         return false;
                     }

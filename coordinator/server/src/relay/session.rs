@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use control_protocol::key::NodePrivate;
 use derp::{
     HandshakeError, ServerInfo,
-    frame::{Decoder, Frame, FrameError, KEEP_ALIVE_S},
+    frame::{Decoder, Frame, FrameError},
     server,
 };
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::clients::{Clients, Registration};
+use super::{Shared, clients::Registration};
 use crate::random;
 
 /// How long the handshake may take.
@@ -41,20 +41,19 @@ pub(super) enum SessionError {
 pub(super) async fn run<IO>(
     mut io: IO,
     received: &[u8],
-    key: &NodePrivate,
-    clients: &Clients,
+    shared: &Shared,
 ) -> Result<(), SessionError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut decoder = Decoder::new();
     decoder.handle_bytes(received);
-    let client = timeout(HANDSHAKE_TIME, handshake(&mut io, &mut decoder, key)).await;
+    let client = timeout(HANDSHAKE_TIME, handshake(&mut io, &mut decoder, &shared.key)).await;
     let client = client.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let mut registration = clients.join(client);
+    let mut registration = shared.clients.join(client);
     let (mut reader, mut writer) = tokio::io::split(io);
     let mut buffer = vec![0; READ_LEN];
-    let mut keep_alive = Instant::now() + keep_alive_time();
+    let mut keep_alive = Instant::now() + before(shared.keep_alive);
     loop {
         handle_frames(&mut decoder, &registration)?;
         tokio::select! {
@@ -74,7 +73,7 @@ where
                 let mut frame = Vec::new();
                 Frame::KeepAlive.encode(&mut frame)?;
                 write(&mut writer, &[&frame]).await?;
-                keep_alive = Instant::now() + keep_alive_time();
+                keep_alive = Instant::now() + before(shared.keep_alive);
             }
         }
     }
@@ -135,8 +134,7 @@ async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frames: &[&[u8]]) -> io::R
     timeout(WRITE_TIME, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-/// A minute and up to five seconds less, so that not all clients wake at once.
-fn keep_alive_time() -> Duration {
-    let jitter = u64::from_le_bytes(random::bytes()) % 5_000;
-    Duration::from_secs(KEEP_ALIVE_S) - Duration::from_millis(jitter)
+/// That time or up to a tenth less, so that not all clients wake at once.
+fn before(time: Duration) -> Duration {
+    time - random::up_to(time / 10)
 }

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use control_protocol::map::{Hostinfo, MapRequest, NetInfo};
-use coordinator::store::{Database, Store};
+use coordinator::{
+    config::Config,
+    store::{Database, Store},
+};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -181,6 +184,23 @@ async fn an_expired_node_is_cut_and_everyone_is_told() {
 }
 
 #[tokio::test]
+async fn a_silent_stream_is_kept_alive() {
+    let config = Config { map_keep_alive: Duration::from_millis(50), ..config() };
+    let coordinator = Coordinator::with(config, None).await;
+    let key = reusable(&coordinator).await;
+    let mut channel = Device::new("first").join(&coordinator, &key).await;
+
+    for compress in ["zstd", ""] {
+        let mut stream = channel.try_stream(compress).await.unwrap();
+        assert!(stream.next().await.unwrap().node.is_some(), "the map comes first");
+        for _ in 0..3 {
+            // That the node itself came may be told in between.
+            while !stream.next().await.unwrap().keep_alive {}
+        }
+    }
+}
+
+#[tokio::test]
 async fn coming_and_going_is_told_once() {
     let coordinator = Coordinator::open().await;
     let key = reusable(&coordinator).await;
@@ -289,8 +309,7 @@ async fn a_derp_map_of_a_file_is_served_as_it_stands() {
         "CertName": format!("sha256-raw:{}", "ab".repeat(32)), "InsecureForTests": true }] } } });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), given.to_string()).unwrap();
-    let config =
-        coordinator::config::Config { derp_map_file: Some(file.path().to_owned()), ..config() };
+    let config = Config { derp_map_file: Some(file.path().to_owned()), ..config() };
     let coordinator = Coordinator::with(config, None).await;
     let key = reusable(&coordinator).await;
 

@@ -41,9 +41,13 @@ impl Drop for Running {
 }
 
 async fn start(root: &std::path::Path) -> Running {
+    start_with(root, RelayConfig::default()).await
+}
+
+async fn start_with(root: &std::path::Path, settings: RelayConfig) -> Running {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let relay =
-        RelayConfig { listen: any, stun_listen: any, host: Some("coordinator.test".to_owned()) };
+    let host = Some("coordinator.test".to_owned());
+    let relay = RelayConfig { listen: any, stun_listen: any, host, ..settings };
     let stop = CancellationToken::new();
     let relay =
         Relay::start(root, &Config { relay, ..Config::default() }, stop.clone()).await.unwrap();
@@ -204,6 +208,18 @@ async fn a_client_without_the_key_that_it_names_is_not_let_in() {
     let _ = timeout(PATIENCE, io.read_to_end(&mut rest)).await.unwrap();
 
     assert_eq!(rest.len(), 5 + 8 + 32, "the relay's key, and then the end");
+}
+
+#[tokio::test]
+async fn a_silent_client_is_kept_alive() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = RelayConfig { keep_alive: Duration::from_millis(50), ..RelayConfig::default() };
+    let relay = start_with(root.path(), settings).await;
+    let mut client = Client::connect(relay.derp, NodePrivate::generate().unwrap(), false).await;
+
+    for _ in 0..3 {
+        client.expect(&Frame::KeepAlive).await;
+    }
 }
 
 #[tokio::test]

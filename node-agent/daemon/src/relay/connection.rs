@@ -13,7 +13,7 @@ use control_protocol::{
 use derp::{
     ClientInfo, NONCE_LEN,
     client::{Handshake, Step},
-    frame::{Decoder, Frame},
+    frame::{Decoder, Frame, KEEP_ALIVE_S},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -28,8 +28,8 @@ use crate::dns::forward::Forwarder;
 
 /// How long connecting and the handshake may take together.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a relay may be silent; it sends a keep-alive each 60 seconds.
-const SILENCE: Duration = Duration::from_secs(130);
+/// How long a relay may be silent, which sends keep-alives.
+const SILENCE: Duration = Duration::from_secs(2 * KEEP_ALIVE_S + 10);
 /// Longest HTTP answer before the relay protocol starts.
 const MAX_HTTP: usize = 8 * 1024;
 /// Packets that go out in one write.
@@ -129,7 +129,7 @@ impl Connection {
         let (reader, writer) = tokio::io::split(self.stream);
         let (pongs, mut pings) = mpsc::channel(8);
         tokio::select! {
-            ended = read(reader, self.decoder, pongs, received) => ended,
+            ended = read(reader, self.decoder, pongs, received, SILENCE) => ended,
             ended = write(writer, outgoing, &mut pings, home, idle) => ended,
         }
     }
@@ -153,22 +153,29 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
 
 /// Reads the answer to the upgrade; returns what came after it.
 async fn read_upgrade(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    const END: &[u8] = b"\r\n\r\n";
     let mut head = Vec::new();
     loop {
-        if let Some(at) = head.windows(END.len()).position(|window| window == END) {
-            let rest = head.split_off(at + END.len());
-            if head.starts_with(b"HTTP/1.1 101 ") {
-                return Ok(rest);
-            }
-            return Err(io::Error::other("the server is no relay: it refused the upgrade"));
-        }
-        if head.len() > MAX_HTTP {
-            return Err(io::Error::other("the relay's answer is too long"));
+        if let Some(len) = parse_upgrade(&head)? {
+            return Ok(head.split_off(len));
         }
         if stream.read_buf(&mut head).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+    }
+}
+
+/// Reads the head of a relay's answer to the upgrade: its length, if it is whole.
+///
+/// # Errors
+///
+/// Fails if the relay refused, or the head is too long.
+pub fn parse_upgrade(bytes: &[u8]) -> io::Result<Option<usize>> {
+    const END: &[u8] = b"\r\n\r\n";
+    match bytes.windows(END.len()).position(|window| window == END) {
+        Some(at) if bytes.starts_with(b"HTTP/1.1 101 ") => Ok(Some(at + END.len())),
+        Some(_) => Err(io::Error::other("the server is no relay: it refused the upgrade")),
+        None if bytes.len() > MAX_HTTP => Err(io::Error::other("the relay's answer is too long")),
+        None => Ok(None),
     }
 }
 
@@ -177,6 +184,7 @@ async fn read(
     mut decoder: Decoder,
     pongs: mpsc::Sender<[u8; 8]>,
     received: impl Fn(&NodePublic, &[u8]),
+    silence: Duration,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -202,7 +210,7 @@ async fn read(
                 | Frame::Unknown { .. } => {}
             }
         }
-        let len = timeout(SILENCE, reader.read(&mut buffer)).await??;
+        let len = timeout(silence, reader.read(&mut buffer)).await??;
         if len == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -261,3 +269,6 @@ fn push_packet(bytes: &mut Vec<u8>, outgoing: &Outgoing) {
 fn push(bytes: &mut Vec<u8>, frame: &Frame<'_>) {
     let _ = frame.encode(bytes);
 }
+
+#[cfg(test)]
+mod tests;

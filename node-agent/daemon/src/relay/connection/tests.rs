@@ -1,0 +1,198 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use derp::{ServerInfo, server};
+use proptest::prelude::*;
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs::{self, sign::any_supported_type},
+    pki_types::PrivateKeyDer,
+    sign::{self, SingleCertAndKey},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+
+/// Longer than anything here takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A relay on this machine.
+struct Relay {
+    port: u16,
+    /// What the map says of its certificate.
+    pin: String,
+    /// Connections that came.
+    met: Arc<AtomicUsize>,
+}
+
+fn certificate() -> CertifiedKey<KeyPair> {
+    generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap()
+}
+
+/// Starts a relay that shows the certificate of `shown` and has the key of `own`.
+async fn relay(shown: &CertifiedKey<KeyPair>, own: &CertifiedKey<KeyPair>) -> Relay {
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let key = any_supported_type(&key).unwrap();
+    let both = sign::CertifiedKey::new(vec![shown.cert.der().clone()], key);
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(both)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let met = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&met);
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            // A client that leaves in the handshake is what some tests are about.
+            if let Ok(stream) = acceptor.accept(stream).await {
+                admit(stream).await;
+            }
+        }
+    });
+    let digest = Sha256::digest(shown.cert.der());
+    let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Relay { port, pin: format!("sha256-raw:{}", digits.concat()), met }
+}
+
+/// Upgrades and lets the client in, as a relay does; ends with the connection.
+async fn admit(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"GET /derp HTTP/1.1\r\n"));
+    let key = NodePrivate::from_bytes([1; 32]);
+    let greeting = server::greeting(&key.public()).unwrap();
+    let answer = [b"HTTP/1.1 101 Switching Protocols\r\n\r\n".as_slice(), &greeting].concat();
+    stream.write_all(&answer).await.unwrap();
+    let mut decoder = Decoder::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let len = stream.read(&mut buffer).await.unwrap();
+        assert_ne!(len, 0, "the client proves its key");
+        decoder.handle_bytes(&buffer[..len]);
+        if let Some(frame) = decoder.poll_frame().unwrap() {
+            let info = ServerInfo::default();
+            let client = server::handle_client_info(&key, &frame, &info, [2; NONCE_LEN]).unwrap();
+            stream.write_all(&client.answer).await.unwrap();
+            stream.flush().await.unwrap();
+            break;
+        }
+    }
+    let _ = stream.read(&mut buffer).await;
+}
+
+/// Opens a connection to the relay, as a map with this `CertName` has it.
+async fn open(relay: &Relay, cert_name: &str, insecure_for_tests: bool) -> Result<(), String> {
+    let node = DerpNode {
+        host_name: "127.0.0.1".to_owned(),
+        ipv4: "127.0.0.1".to_owned(),
+        cert_name: cert_name.to_owned(),
+        derp_port: relay.port,
+        insecure_for_tests,
+        ..DerpNode::default()
+    };
+    let region = DerpRegion { nodes: vec![node], ..DerpRegion::default() };
+    let private = NodePrivate::from_bytes([3; 32]);
+    let forwarder = Forwarder::default();
+    let opened = timeout(PATIENCE, Connection::open(&region, &private, &forwarder)).await.unwrap();
+    opened.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_relay_with_the_pinned_certificate_is_taken() {
+    let own = certificate();
+    let relay = relay(&own, &own).await;
+
+    assert_eq!(open(&relay, &relay.pin, false).await, Ok(()));
+    assert_eq!(open(&relay, &relay.pin, true).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_relay_with_another_certificate_is_left_whatever_the_map_allows() {
+    let own = certificate();
+    let relay = relay(&own, &own).await;
+    let other = format!("sha256-raw:{}", "ab".repeat(32));
+
+    for insecure_for_tests in [false, true] {
+        let error = open(&relay, &other, insecure_for_tests).await.unwrap_err();
+        assert!(error.contains("not the one that the map pins"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_nothing_is_known_of_is_not_even_met() {
+    let own = certificate();
+    let relay = relay(&own, &own).await;
+
+    for cert_name in ["", "127.0.0.1", "sha256-raw:", &relay.pin[..relay.pin.len() - 1]] {
+        for insecure_for_tests in [false, true] {
+            let error = open(&relay, cert_name, insecure_for_tests).await.unwrap_err();
+            assert!(error.contains("no relay whose certificate is pinned"), "{error}");
+        }
+    }
+    assert_eq!(relay.met.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_relay_that_shows_the_certificate_without_having_its_key_is_left() {
+    let relay = relay(&certificate(), &certificate()).await;
+
+    let error = open(&relay, &relay.pin, false).await.unwrap_err();
+
+    assert!(error.contains("BadSignature"), "{error}");
+}
+
+/// Reads from a relay that sends these bytes and then nothing.
+async fn read_from(bytes: &[u8], silence: Duration) -> io::Error {
+    let (near, mut far) = tokio::io::duplex(1024);
+    far.write_all(bytes).await.unwrap();
+    let (pongs, _pings) = mpsc::channel(8);
+    let read = read(near, Decoder::new(), pongs, |_, _| {}, silence);
+    let ended = timeout(PATIENCE, read).await.expect("it does not wait for ever");
+    drop(far);
+    ended.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_relay_that_falls_silent_is_left() {
+    let mut alive = Vec::new();
+    push(&mut alive, &Frame::KeepAlive);
+
+    for bytes in [&[][..], &alive, &alive[..3]] {
+        let error = read_from(bytes, Duration::from_millis(20)).await;
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}
+
+#[tokio::test]
+async fn a_head_without_an_end_is_not_read_for_ever() {
+    let head = vec![b'a'; 10 * MAX_HTTP];
+    assert!(read_upgrade(&mut head.as_slice()).await.is_err());
+    assert!(parse_upgrade(&head[..MAX_HTTP]).unwrap().is_none(), "a long one is taken");
+}
+
+proptest! {
+    /// An answer is an upgrade or an error, and what came after its head is kept whole.
+    #[test]
+    fn any_answer_is_an_upgrade_or_an_error(
+        head in "HTTP/1.1 101 [ -~]{0,20}|[ -~]{0,40}",
+        rest in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let answer = [head.as_bytes(), b"\r\n\r\n", &rest].concat();
+        let mut reader = answer.as_slice();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let after = runtime.block_on(read_upgrade(&mut reader)).ok();
+        let after = after.map(|after| [after.as_slice(), reader].concat());
+        prop_assert_eq!(after, head.starts_with("HTTP/1.1 101 ").then_some(rest));
+    }
+}
