@@ -33,6 +33,10 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
                 return Ok(ExitCode::SUCCESS);
             }
             State::WaitingForApproval => {
+                // It waits for an approval that it was waiting for before.
+                if let Some(problem) = status.problem {
+                    bail!("{problem}");
+                }
                 if !said_waiting {
                     waiting(language, &status)?;
                     said_waiting = true;

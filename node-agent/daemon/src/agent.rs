@@ -33,14 +33,26 @@ pub struct Progress {
     pub auth_url: Option<String>,
     /// Whether the map stream is open.
     pub connected: bool,
+    /// Why the last attempt to join led back to what was before.
+    pub refusal: Option<String>,
 }
 
 impl Progress {
+    /// Where a device stands that has this state and map, and was refused for that reason.
+    fn of(state: &State, netmap: &Netmap, refusal: Option<String>) -> Self {
+        match &state.membership {
+            Some(membership) => {
+                Self { refusal, ..Self::member(membership.registered && netmap.node.is_some()) }
+            }
+            None => Self::needs_join(refusal),
+        }
+    }
+
     /// Not a node of any network, for that reason.
     #[must_use]
     pub fn needs_join(problem: Option<String>) -> Self {
         let state = node_agent_api::State::NeedsJoin;
-        Self { state, problem, auth_url: None, connected: false }
+        Self { state, problem, auth_url: None, connected: false, refusal: None }
     }
 
     /// A node, or about to become one.
@@ -51,7 +63,12 @@ impl Progress {
         } else {
             node_agent_api::State::Joining
         };
-        Self { state, problem: None, auth_url: None, connected: false }
+        Self { state, problem: None, auth_url: None, connected: false, refusal: None }
+    }
+
+    /// Registers anew.
+    pub fn begin_again(&mut self) {
+        *self = Self { refusal: self.refusal.take(), ..Self::member(false) };
     }
 }
 
@@ -90,10 +107,7 @@ impl Agent {
     /// Puts together what was loaded.
     #[must_use]
     pub fn new(config: Config, paths: Paths, state: State, netmap: Netmap) -> Self {
-        let progress = match &state.membership {
-            Some(membership) => Progress::member(membership.registered && netmap.node.is_some()),
-            None => Progress::needs_join(None),
-        };
+        let progress = Progress::of(&state, &netmap, None);
         Self {
             config,
             paths,
@@ -168,6 +182,33 @@ impl Agent {
                 change(membership);
             }
         });
+    }
+
+    /// Begins to join, with a way back to what was before.
+    pub fn join(&self, membership: Membership) {
+        self.change_state(|state| state.join(membership));
+        self.progress.send_replace(Progress::member(false));
+    }
+
+    /// The coordinator has taken this device's request: there is no way back any more.
+    pub fn stay(&self) {
+        if self.state().former.is_some() {
+            self.change_state(|state| state.former = None);
+        }
+    }
+
+    /// The coordinator refused this device: goes back to what was before it was asked to join, if there was anything.
+    pub fn go_back(&self, reason: String) {
+        let mut before = false;
+        self.change_state(|state| before = state.go_back());
+        let reason = if before {
+            format!("{reason}; this device is where it was before")
+        } else {
+            self.clear_netmap();
+            reason
+        };
+        let progress = Progress::of(&self.state(), &self.netmap.borrow(), Some(reason));
+        self.progress.send_replace(progress);
     }
 
     /// Takes a message of the map stream; returns whether it could be used.
@@ -250,3 +291,6 @@ impl Agent {
         self.device.read().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,8 +189,10 @@ fn settle(agent: &Agent, standing: &Standing) -> Result<bool, Lost> {
     match standing {
         Standing::Registered => {
             tracing::info!("registered");
+            agent.progress.send_modify(|progress| progress.refusal = None);
             agent.change_state(|state| {
                 state.old_node_key = None;
+                state.former = None;
                 if let Some(membership) = &mut state.membership {
                     membership.registered = true;
                     membership.auth_key = None;
@@ -201,6 +203,7 @@ fn settle(agent: &Agent, standing: &Standing) -> Result<bool, Lost> {
         Standing::Waiting { auth_url } => {
             // The coordinator's word, not its silence: this device is no node.
             agent.clear_netmap();
+            agent.stay();
             agent.progress.send_if_modified(|progress| {
                 let changed = progress.state != State::WaitingForApproval;
                 progress.state = State::WaitingForApproval;

@@ -183,8 +183,7 @@ impl Life {
                 }
                 Event::Command(Some(Command::Join(membership, done))) => {
                     cancel(control).await;
-                    self.agent.change_state(|state| state.membership = Some(*membership));
-                    self.agent.progress.send_replace(Progress::member(false));
+                    self.agent.join(*membership);
                     control = self.control();
                     drop(done);
                 }
@@ -197,16 +196,14 @@ impl Life {
                 }
                 Event::Control(Some(Ended::Refused(reason))) => {
                     tracing::warn!(%reason, "not a node of this network");
-                    self.agent.clear_netmap();
-                    self.agent.change_state(|state| state.membership = None);
-                    self.agent.progress.send_replace(Progress::needs_join(Some(reason)));
-                    control = None;
+                    self.agent.go_back(reason);
+                    control = self.control();
                 }
                 Event::Control(Some(Ended::KeyExpired)) => {
                     tracing::warn!("the node key has ended: registering another");
                     self.agent.rotate_node_key()?;
                     self.agent.clear_netmap();
-                    self.agent.progress.send_replace(Progress::member(false));
+                    self.agent.progress.send_modify(Progress::begin_again);
                     tunnel = self.restart(tunnel).await?;
                     control = self.control();
                 }

@@ -66,6 +66,9 @@ pub struct State {
     /// The coordinator that this device belongs to, or is joining.
     #[serde(default)]
     pub membership: Option<Membership>,
+    /// What `membership` replaced, until its coordinator has taken this device's request.
+    #[serde(default)]
+    pub former: Option<Membership>,
 }
 
 /// The coordinator that this device belongs to, or is joining.
@@ -110,7 +113,22 @@ impl State {
             disco_key: DiscoPrivate::generate().map_err(StateError::Random)?,
             old_node_key: None,
             membership: None,
+            former: None,
         })
+    }
+
+    /// Begins to join, with a way back to what was before.
+    pub fn join(&mut self, membership: Membership) {
+        let before = self.membership.replace(membership);
+        if self.former.is_none() {
+            self.former = before;
+        }
+    }
+
+    /// Goes back to what was before the coordinator refused this device; returns whether there was anything.
+    pub fn go_back(&mut self) -> bool {
+        self.membership = self.former.take();
+        self.membership.is_some()
     }
 
     /// Loads the state; makes and stores a new one if there is none.
@@ -273,16 +291,42 @@ mod tests {
         assert_eq!(fs::read(paths.state()).unwrap(), br#"{"version":1,"#);
     }
 
-    #[test]
-    fn no_secret_is_shown() {
-        let mut state = State::generate().unwrap();
-        state.membership = Some(Membership {
-            server_url: "http://a".to_owned(),
+    fn membership(server_url: &str) -> Membership {
+        Membership {
+            server_url: server_url.to_owned(),
             noise_key: None,
             auth_key: Some("sesame".to_owned()),
             hostname: None,
             registered: false,
-        });
+        }
+    }
+
+    #[test]
+    fn the_way_back_is_to_what_was_before_all_attempts() {
+        let (_root, paths) = paths();
+        let mut state = State::generate().unwrap();
+        let url = |state: &State| state.membership.as_ref().map(|is| is.server_url.clone());
+        state.join(membership("http://a"));
+        assert!(!state.clone().go_back(), "there was nothing before");
+
+        for wrong in ["http://b", "http://c"] {
+            state.join(membership(wrong));
+        }
+        state.store(&paths).unwrap();
+        let mut state = State::load_or_generate(&paths).unwrap();
+
+        assert_eq!(url(&state).as_deref(), Some("http://c"));
+        assert!(state.go_back());
+        assert_eq!(url(&state).as_deref(), Some("http://a"));
+        assert!(!state.go_back());
+        assert_eq!(url(&state), None);
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let mut state = State::generate().unwrap();
+        state.membership = Some(membership("http://a"));
+        state.former = state.membership.clone();
         let shown = format!("{state:?}");
         let secret = state.node_key.to_text();
         assert!(

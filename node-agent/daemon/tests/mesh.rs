@@ -213,6 +213,38 @@ fn an_invitation_for_another_coordinator_is_refused() {
 
 #[test]
 #[ignore = "needs: root"]
+fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
+    let place = Place::new();
+    let mut laptop = Seat::start(&place.household.laptops[0].clone(), LAPTOP);
+    laptop.join(&place.invite("juno", false));
+    let waiting = laptop.wait_for_state("waiting_for_approval");
+    let url = place.invite("juno", true);
+    let (address, key) = url.rsplit_once('.').unwrap();
+    let coordinator = address.split_once('#').unwrap().0;
+    // Another coordinator's key; no key of this one.
+    let elsewhere = format!("{coordinator}#1.{}.{key}", "ab".repeat(32));
+    for (wrong, said) in [(elsewhere, "another coordinator"), (format!("{address}.no"), "key")] {
+        laptop.join(&wrong);
+        let status = wait_for("the way back", || {
+            let status = laptop.status();
+            let is_back = status["state"] == "waiting_for_approval";
+            (is_back && !status["problem"].is_null()).then_some(status)
+        });
+        let problem = status["problem"].as_str().unwrap();
+        assert!(problem.contains(said) && problem.contains("where it was before"), "{problem}");
+        assert_eq!(status["coordinator"]["url"], waiting["coordinator"]["url"]);
+    }
+
+    laptop.stop();
+    laptop.run();
+    laptop.wait_for_state("waiting_for_approval");
+    let id = place.device("laptop")["id"].clone();
+    place.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
+    assert_eq!(laptop.wait_for_state("running")["problem"], serde_json::Value::Null);
+}
+
+#[test]
+#[ignore = "needs: root"]
 fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
     let network = network();
     let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));

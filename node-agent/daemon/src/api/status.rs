@@ -17,7 +17,7 @@ pub(super) fn of(agent: &Agent) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: if expired { State::Expired } else { progress.state },
-        problem: progress.problem,
+        problem: progress.refusal.or(progress.problem),
         auth_url: progress.auth_url,
         network: netmap.network().map(str::to_owned),
         node: node(&netmap),
