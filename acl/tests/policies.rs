@@ -56,6 +56,56 @@ fn what_no_rule_allows_is_denied() {
     assert_eq!(policy.compile(&network(), 99), []);
 }
 
+/// The filter of one node under rules alone.
+fn filter(acls: &str, network: &Network, index: usize) -> Vec<acl::Rule> {
+    let text = format!(r#"{{ "tagOwners": {{ "tag:home": [] }}, "acls": [{acls}] }}"#);
+    Policy::parse(&text).unwrap().compile(network, index)
+}
+
+#[test]
+fn an_address_opens_the_node_that_has_it_and_no_other() {
+    let acl = r#"{ "action": "accept", "src": ["stranger"], "dst": ["100.64.0.7:22"] }"#;
+    assert_eq!(filter(acl, &network(), 1)[0].dst_ports[0].ip, "100.64.0.7");
+    assert_eq!(filter(acl, &network(), 0), []);
+    assert_eq!(filter(acl, &network(), 2), []);
+}
+
+#[test]
+fn a_tagged_device_is_nobodys_whoever_tagged_it() {
+    let mut network = network();
+    network.nodes[0].user = Some(1);
+    for src in ["user1", "autogroup:member"] {
+        let acl = format!(r#"{{ "action": "accept", "src": ["{src}"], "dst": ["*:22"] }}"#);
+        let src_ips = &filter(&acl, &network, 2)[0].src_ips;
+        assert!(src_ips.contains(&"100.64.0.7".to_owned()), "{src}: {src_ips:?}");
+        assert!(!src_ips.contains(&"100.64.0.1".to_owned()), "{src}: {src_ips:?}");
+    }
+}
+
+#[test]
+fn a_persons_own_devices_reach_each_other_and_nobody_elses() {
+    let acl =
+        r#"{ "action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self:22"] }"#;
+    let rules = filter(acl, &network(), 1);
+    assert_eq!(rules.len(), 1);
+    assert_eq!(rules[0].src_ips, ["100.64.0.7"]);
+    assert_eq!(rules[0].dst_ports[0].ip, "100.64.0.7");
+    assert_eq!(filter(acl, &network(), 2)[0].src_ips, ["100.64.0.8"]);
+    assert_eq!(filter(acl, &network(), 0), [], "a tagged device is nobody's own");
+}
+
+#[test]
+fn a_port_is_open_to_the_protocol_that_it_was_opened_to() {
+    let acls = r#"{ "action": "accept", "proto": "tcp", "src": ["user1"], "dst": ["tag:home:80"] },
+                  { "action": "accept", "proto": "udp", "src": ["user1"], "dst": ["tag:home:53"] }"#;
+    let open = |rule: &acl::Rule| {
+        let ports = rule.dst_ports.iter().map(|port| (port.first, port.last));
+        (rule.ip_proto.clone(), ports.collect::<Vec<_>>())
+    };
+    let rules: Vec<_> = filter(acls, &network(), 0).iter().map(open).collect();
+    assert_eq!(rules, [(vec![6], vec![(80, 80)]), (vec![17], vec![(53, 53)])]);
+}
+
 #[test]
 fn a_wrong_key_is_refused_by_line_and_column() {
     let said = |text: &str| Policy::parse(text).unwrap_err().to_string();
@@ -99,6 +149,12 @@ fn a_failing_test_of_its_own_refuses_a_policy() {
     .unwrap();
     let Err(Error::Test(text)) = policy.check(&network()) else { panic!("accepted") };
     assert!(text.contains("tests[1]") && !text.contains("tests[0]"), "{text}");
+    let open = r#"{ "acls": [{ "action": "accept", "src": ["*"], "dst": ["*:*"] }],
+                    "tests": [{ "src": "stranger", "deny": ["user1:22"] }] }"#;
+    let Err(Error::Test(text)) = Policy::parse(open).unwrap().check(&network()) else {
+        panic!("accepted")
+    };
+    assert!(text.contains("tests[0]") && text.contains("reaches"), "{text}");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
 use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
-    map::{CapMap, DerpMap},
+    map::{CapMap, DerpMap, Hostinfo, NetInfo, Service},
 };
 use proptest::prelude::*;
 
@@ -100,6 +100,56 @@ fn an_expired_node_is_in_no_map_and_has_none() {
 
     assert_eq!(peers(&compiled.view(1).unwrap()), [0_i64; 0]);
     assert_eq!(compiled.view(2), None);
+}
+
+#[test]
+fn an_expired_node_is_nobody_to_the_policy() {
+    let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
+    let policy = acl::Policy::parse(crate::policy::FIRST).unwrap();
+    let home = node(3, Owner::tags(vec!["tag:home".to_owned()]));
+    let let_in = |expires| {
+        let mut laptop = node(2, Owner::User(1));
+        laptop.life.expires = expires;
+        // The policy speaks of nodes by their place: an expired one before others must not shift it.
+        let nodes = [laptop, home.clone(), node(4, Owner::User(1))];
+        let input = Input {
+            domain: "maru.internal",
+            users: &users,
+            nodes: &nodes,
+            records: &[],
+            policy: &policy,
+            policy_revision: 1,
+            online: &BTreeSet::new(),
+            derp: Arc::new(DerpMap::default()),
+            now: NOW,
+        };
+        let compiled = Compiled::build(&input, None);
+        assert!(compiled.view(4).unwrap().rules.is_empty(), "nobody reaches a member's device");
+        let rules = compiled.view(3).unwrap().rules;
+        let sources = rules[0].src_ips.iter().filter(|ip| ip.contains('.'));
+        sources.cloned().collect::<Vec<_>>()
+    };
+
+    assert_eq!(let_in(None), ["100.64.0.2", "100.64.0.4"]);
+    assert_eq!(let_in(Some(NOW)), ["100.64.0.4"]);
+}
+
+#[test]
+fn peers_learn_of_what_a_device_says_of_itself_only_what_it_is() {
+    let mut laptop = node(2, Owner::User(1));
+    laptop.claims.hostinfo = Hostinfo {
+        hostname: "laptop".to_owned(),
+        os: "linux".to_owned(),
+        services: vec![Service { proto: "tcp".to_owned(), port: 22, ..Service::default() }],
+        net_info: Some(NetInfo { preferred_derp: 1, ..NetInfo::default() }),
+        ..Hostinfo::default()
+    };
+
+    let view = network(&[node(1, Owner::User(1)), laptop], &[&[2], &[]]).view(1).unwrap();
+
+    let told = view.peers[&2].hostinfo.clone().unwrap();
+    assert_eq!((told.hostname.as_str(), told.os.as_str()), ("laptop", "linux"));
+    assert_eq!((told.services, told.net_info), (Vec::new(), None));
 }
 
 #[test]

@@ -56,6 +56,35 @@ fn a_client_cannot_name_another_nodes_key() {
 }
 
 #[test]
+fn a_key_that_everyone_has_is_nobodys() {
+    let (node, relay) = keys();
+    // What a box for the zero key is sealed with is known to all.
+    let zero = NodePublic::default();
+    let sealed = handshake::seal(&node, &zero, [0; NONCE_LEN], &ClientInfo::default()).unwrap();
+    let forged = Frame::ClientInfo { key: zero, sealed: &sealed };
+
+    assert_eq!(
+        handle_client_info(&relay, &forged, &ServerInfo::default(), [0; NONCE_LEN]),
+        Err(HandshakeError::Key)
+    );
+    let mut client = Handshake::new(node, ClientInfo::default());
+    let shown = Frame::ServerKey { key: zero };
+    let unexpected = Err(HandshakeError::Unexpected { kind: shown.kind() });
+    assert_eq!(client.handle_frame(&shown, [0; NONCE_LEN]), unexpected);
+}
+
+#[test]
+fn a_relay_shows_its_key_once() {
+    let (node, relay) = keys();
+    let mut client = Handshake::new(node, ClientInfo::default());
+    let _ = greet(&mut client, &relay.public());
+
+    let other = Frame::ServerKey { key: NodePrivate::from_bytes([9; 32]).public() };
+    let unexpected = Err(HandshakeError::Unexpected { kind: other.kind() });
+    assert_eq!(client.handle_frame(&other, [0; NONCE_LEN]), unexpected);
+}
+
+#[test]
 fn a_relay_without_its_key_is_noticed() {
     let (node, relay) = keys();
     let mut client = Handshake::new(node.clone(), ClientInfo::default());
@@ -84,6 +113,16 @@ fn another_version_is_named() {
     );
 
     assert_eq!(answer, Err(HandshakeError::Version { version: 1 }));
+
+    let (node, relay) = keys();
+    let old = ServerInfo { version: 3, ..ServerInfo::default() };
+    let mut client = Handshake::new(node.clone(), ClientInfo::default());
+    let _ = greet(&mut client, &relay.public());
+    let sealed = handshake::seal(&relay, &node.public(), [0; NONCE_LEN], &old).unwrap();
+    assert_eq!(
+        client.handle_frame(&Frame::ServerInfo { sealed: &sealed }, [0; NONCE_LEN]),
+        Err(HandshakeError::Version { version: 3 })
+    );
 }
 
 #[test]

@@ -82,6 +82,21 @@ fn a_refusal_is_passed_on_in_the_coordinators_words() {
     );
 }
 
+#[test]
+fn a_response_of_another_length_is_not_waited_for() {
+    let len = |kind, len: u16| {
+        let [high, low] = len.to_be_bytes();
+        Initiator::response_len([kind, high, low])
+    };
+    assert_eq!(len(TYPE_RESPONSE, 48), Ok(RESPONSE_LEN));
+    for wrong in [0, 47, 49, u16::MAX] {
+        assert_eq!(len(TYPE_RESPONSE, wrong), Err(NoiseError::Malformed));
+    }
+    assert!(len(TYPE_ERROR, 4096 - 3).is_ok());
+    assert_eq!(len(TYPE_ERROR, 4096 - 2), Err(NoiseError::Malformed));
+    assert_eq!(len(TYPE_RECORD, 48), Err(NoiseError::Malformed));
+}
+
 proptest! {
     /// One changed bit in either message ends the handshake.
     #[test]

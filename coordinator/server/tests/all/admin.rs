@@ -1,11 +1,23 @@
 //! The admin API.
 
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::Path,
+};
+
 use hyper::{Method, StatusCode};
+use rustix::{process::Uid, thread::set_thread_res_uid};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 use crate::{
     device::{Device, server_key},
-    harness::Coordinator,
+    harness::{Coordinator, PATIENCE},
 };
 
 /// The policy of the documents that Maru replaces; its users do not exist.
@@ -39,6 +51,38 @@ async fn the_network_is_described() {
     );
     assert_eq!(network["noise_public_key"], server_key(coordinator.address).await.to_string());
     assert_eq!(coordinator.ok(Method::GET, "/health", Value::Null).await["status"], "ok");
+}
+
+/// What a process of this user gets to read from the admin socket; nothing if it is not answered.
+fn health(socket: &Path, uid: u32) -> String {
+    let ask = move |socket: &Path| {
+        // Of this thread alone.
+        let uid = Uid::from_raw(uid);
+        set_thread_res_uid(uid, uid, uid).unwrap();
+        let mut stream = UnixStream::connect(socket).unwrap();
+        let mut answer = String::new();
+        let request = b"GET /api/v1/health HTTP/1.1\r\nHost: maru\r\nConnection: close\r\n\r\n";
+        // It may be closed already.
+        let _ = stream.write_all(request).and_then(|()| stream.read_to_string(&mut answer));
+        answer
+    };
+    std::thread::scope(|scope| scope.spawn(|| ask(socket)).join()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs: root"]
+async fn another_user_of_the_machine_is_not_answered() {
+    let coordinator = Coordinator::start().await;
+    let root = coordinator.root.path();
+    let socket = root.join("run/maru/coordinator/admin.sock");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+    // Even if all doors before it stand open.
+    for path in socket.ancestors().take_while(|path| path.starts_with(root)) {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+
+    assert!(health(&socket, 0).starts_with("HTTP/1.1 200"));
+    assert_eq!(health(&socket, 61_003), "");
 }
 
 #[tokio::test]
@@ -154,6 +198,46 @@ async fn a_tagged_device_belongs_to_nobody_and_does_not_expire() {
         (&tagged["user"], &tagged["key_expiry"], &tagged["tags"]),
         (&Value::Null, &Value::Null, &json!(["tag:home"]))
     );
+    let key = coordinator.key(json!({ "tags": ["tag:ci"], "pre_approved": true })).await;
+    Device::new("runner").join(&coordinator, &key).await;
+    let runner = coordinator.ok(Method::GET, "/devices/runner", Value::Null).await;
+    assert_eq!((&runner["user"], &runner["key_expiry"]), (&Value::Null, &Value::Null));
+
+    for (tags, kind) in [(json!([]), "name"), (json!(["home"]), "name"), (json!(["tag:"]), "name")]
+    {
+        let asked =
+            refused(&coordinator, Method::POST, "/devices/home/tags", json!({ "tags": tags }));
+        assert_eq!(asked.await, (422, kind.to_owned()));
+    }
+    let large = json!({ "example.org/x": ["a".repeat(8 * 1024)] });
+    let asked = refused(&coordinator, Method::PUT, "/devices/home/capabilities", large);
+    assert_eq!(asked.await, (400, "body".to_owned()), "every peer would be told them");
+}
+
+#[tokio::test]
+async fn a_body_is_taken_as_json_only() {
+    let coordinator = Coordinator::start().await;
+    let socket = coordinator.root.path().join("run/maru/coordinator/admin.sock");
+    let ask = |kind: &str| {
+        let body = r#"{"name":"bob"}"#;
+        let len = body.len();
+        let request = format!(
+            "POST /api/v1/users HTTP/1.1\r\nHost: maru\r\nConnection: close\r\n{kind}Content-Length: {len}\r\n\r\n{body}"
+        );
+        let socket = socket.clone();
+        async move {
+            let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+            answer.split(' ').nth(1).unwrap().to_owned()
+        }
+    };
+
+    for kind in ["", "Content-Type: text/plain\r\n", "Content-Type: application/jsonp\r\n"] {
+        assert_eq!(ask(kind).await, "415", "{kind}");
+    }
+    assert_eq!(ask("Content-Type: application/json; charset=utf-8\r\n").await, "201");
 }
 
 #[tokio::test]

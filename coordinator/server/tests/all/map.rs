@@ -96,6 +96,19 @@ async fn what_a_node_says_of_itself_reaches_its_peers_and_is_not_echoed() {
 }
 
 #[tokio::test]
+async fn a_node_cannot_make_its_peers_knock_on_every_door() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut channel = Device::new("first").join(&coordinator, &key).await;
+
+    let endpoints = (1..200).map(|last| format!("192.0.2.{last}:1").parse().unwrap()).collect();
+    channel.update(MapRequest { endpoints, ..channel.map_request() }).await;
+
+    let kept = coordinator.devices().await[0]["endpoints"].as_array().unwrap().len();
+    assert_eq!(kept, 32);
+}
+
+#[tokio::test]
 async fn a_streaming_request_changes_nothing() {
     let coordinator = Coordinator::open().await;
     let key = reusable(&coordinator).await;

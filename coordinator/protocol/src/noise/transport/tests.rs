@@ -74,6 +74,18 @@ fn a_repeated_or_left_out_record_is_noticed() {
 }
 
 #[test]
+fn after_a_record_that_was_altered_nothing_is_opened() {
+    let (mut left, mut right) = pair();
+    let mut frame = Vec::new();
+    left.seal(b"x", &mut frame).unwrap();
+    let mut altered = frame.clone();
+    altered[3] ^= 1;
+
+    assert_eq!(right.open(&altered), Err(NoiseError::Tampered));
+    assert_eq!(right.open(&frame), Err(NoiseError::Tampered));
+}
+
+#[test]
 fn the_counter_is_big_endian_after_four_zero_bytes() {
     assert_eq!(nonce(0x0102_0304_0506_0708).as_slice(), [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
 }
