@@ -11,6 +11,8 @@ use tokio::{
 
 use super::*;
 
+mod vectors;
+
 const SOON: Duration = Duration::from_secs(5);
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\
                     set-cookie: a=b\r\n\r\n";
