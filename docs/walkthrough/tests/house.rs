@@ -1,7 +1,12 @@
 //! Rules of this workspace that neither rustc nor clippy can state.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -34,6 +39,20 @@ const LAYERS: &[(&str, u8)] = &[
 
 /// What a crate that says or decides must do without.
 const IO: &[&str] = &["axum", "hyper", "mio", "reqwest", "socket2", "sqlx", "tokio"];
+
+/// What its sources must do without: sockets, the clock, and leave to read it.
+const IO_IN_SOURCES: &[&str] = &[
+    "TcpListener",
+    "TcpStream",
+    "UdpSocket",
+    "UnixDatagram",
+    "UnixListener",
+    "UnixStream",
+    "Instant::now",
+    "SystemTime::now",
+    ".elapsed()",
+    "clippy::disallowed_methods",
+];
 
 fn metadata(args: &[&str]) -> Value {
     let output = Command::new(env!("CARGO"))
@@ -115,12 +134,131 @@ fn crates_that_say_or_decide_do_no_io() {
     }
 }
 
+/// What a source file ships, as rustfmt wrote it: each line that is neither comment nor test, with its number. Names of
+/// files that hold only tests go to `tests`.
+fn shipped<'a>(text: &'a str, tests: &mut Vec<&'a str>) -> Vec<(usize, &'a str)> {
+    let mut shipped = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let code = line.trim_start();
+        if code.starts_with("//") {
+            continue;
+        }
+        if code != "#[cfg(test)]" {
+            shipped.push((number + 1, line));
+            continue;
+        }
+        // The item ends where a line as far left as its first one ends it.
+        let left = &line[..line.len() - code.len()];
+        for (_, line) in lines.by_ref() {
+            let Some(code) = line.strip_prefix(left) else { continue };
+            if let Some(name) = code.strip_prefix("mod ").and_then(|name| name.strip_suffix(';')) {
+                tests.push(name);
+            }
+            if code == "}" || (code.ends_with(';') && !code.starts_with(' ')) {
+                break;
+            }
+        }
+    }
+    shipped
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// Lines of a crate's sources, without its tests, that reach for what a core must do without.
+fn reaches(folder: &Path) -> Vec<String> {
+    let files: Vec<(PathBuf, String)> = sources(folder)
+        .into_iter()
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    let mut tests = Vec::new();
+    let read: Vec<_> = files.iter().map(|(path, text)| (path, shipped(text, &mut tests))).collect();
+    assert!(!read.is_empty(), "{} has no sources", folder.display());
+    let is_test = |path: &Path| tests.iter().any(|name| path.file_stem().unwrap() == *name);
+    let shipped = read.into_iter().filter(|(path, _)| !is_test(path));
+    let mut found = Vec::new();
+    for (path, lines) in shipped {
+        for (number, line) in lines {
+            if IO_IN_SOURCES.iter().any(|word| line.contains(word)) {
+                found.push(format!("{}:{number}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn sources_that_say_or_decide_read_no_clock_and_open_no_socket() {
+    let metadata = metadata(&["--no-deps"]);
+    let mut seen = 0;
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        if layer(name).is_none_or(|layer| layer > 1) {
+            continue;
+        }
+        seen += 1;
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let found = reaches(&manifest.with_file_name("src"));
+        assert!(found.is_empty(), "{name} is of layer {:?}:\n{}", layer(name), found.join("\n"));
+    }
+    assert_eq!(seen, LAYERS.iter().filter(|(_, layer)| *layer <= 1).count());
+}
+
+#[test]
+fn a_clock_or_a_socket_is_found_and_those_of_tests_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let used = "fn now() -> Instant {\n    Instant::now()\n}\n";
+    write(
+        "lib.rs",
+        "//! Instant::now\nmod core;\n#[cfg(test)]\nmod fixture;\n\npub use core::X;\n",
+    );
+    write("fixture.rs", used);
+    write("core.rs", &format!("struct X;\n\n#[cfg(test)]\nmod tests {{\n    {used}}}\n"));
+    assert_eq!(reaches(folder.path()), [""; 0]);
+
+    for line in [
+        "use std::net::{TcpStream, IpAddr};",
+        "let now = SystemTime::now();",
+        "#![allow(clippy::disallowed_methods)]",
+    ] {
+        write(
+            "core.rs",
+            &format!("#[cfg(test)]\nimpl X {{\n    {used}}}\n\nfn f() {{\n{line}\n}}\n"),
+        );
+        let found = reaches(folder.path());
+        assert!(found.len() == 1 && found[0].ends_with(line), "{found:?}");
+    }
+}
+
+#[test]
+fn the_lab_is_of_use_to_every_crates_tests() {
+    let metadata = metadata(&["--no-deps"]);
+    let packages = metadata["packages"].as_array().unwrap();
+    let lab = packages.iter().find(|package| package["name"] == "lab").unwrap();
+    for dependency in lab["dependencies"].as_array().unwrap() {
+        let name = dependency["name"].as_str().unwrap();
+        assert_eq!(layer(name), None, "lab depends on {name}, whose tests then cannot use it");
+    }
+}
+
 #[test]
 fn every_crate_inherits_the_workspace_lints() {
     let metadata = metadata(&["--no-deps"]);
     for package in metadata["packages"].as_array().unwrap() {
         let path = package["manifest_path"].as_str().unwrap();
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = fs::read_to_string(path).unwrap();
         assert!(text.contains("[lints]\nworkspace = true"), "{path} sets its own lints");
     }
 }
@@ -134,7 +272,7 @@ fn crates_that_say_or_decide_forbid_unsafe_code() {
             continue;
         }
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());
-        let text = std::fs::read_to_string(manifest.with_file_name("src/lib.rs")).unwrap();
+        let text = fs::read_to_string(manifest.with_file_name("src/lib.rs")).unwrap();
         assert!(text.contains("#![forbid(unsafe_code)]"), "{name} may be unsafe");
     }
 }
@@ -150,7 +288,7 @@ fn a_daemons_main_is_short() {
         "llm-backend/engine",
         "cli",
     ] {
-        let text = std::fs::read_to_string(root.join(folder).join("src/main.rs")).unwrap();
+        let text = fs::read_to_string(root.join(folder).join("src/main.rs")).unwrap();
         assert!(text.lines().count() <= 50, "{folder}: a daemon is a library and a short main");
     }
 }
