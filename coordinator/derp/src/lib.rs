@@ -11,6 +11,7 @@
 //! ```
 //!
 //! * [`frame`]: every frame, and a decoder for a stream of them.
+//! * [`http`]: the request that comes before, and its answer.
 //! * [`client`], [`server`]: the handshake's two sides.
 //! * [`stun`]: how a node learns the address that others see.
 
@@ -19,6 +20,7 @@
 pub mod client;
 pub mod frame;
 mod handshake;
+pub mod http;
 pub mod server;
 pub mod stun;
 

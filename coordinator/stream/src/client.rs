@@ -113,7 +113,11 @@ async fn read_head<IO: AsyncRead + Unpin>(
 }
 
 /// Reads the head of the response to an upgrade: its length, if it is whole.
-fn parse_head(bytes: &[u8]) -> Result<Option<usize>, ConnectError> {
+///
+/// # Errors
+///
+/// [`ConnectError::Status`] if the upgrade was refused; [`ConnectError::Answer`] if it is not the answer to one.
+pub fn parse_head(bytes: &[u8]) -> Result<Option<usize>, ConnectError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(len) =

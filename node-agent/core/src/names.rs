@@ -162,6 +162,25 @@ impl Zone {
     }
 }
 
+/// Whether a packet is a resolver's response to a query, as far as its header tells.
+#[must_use]
+pub fn is_answer(packet: &[u8], query: &[u8]) -> bool {
+    packet.len() >= HEADER && packet.get(..2) == query.get(..2) && packet[2] & 0x80 != 0
+}
+
+/// SERVFAIL for a query that was read before: its header without what it counts.
+#[must_use]
+pub fn failure(query: &[u8]) -> Vec<u8> {
+    let mut header = [0; HEADER];
+    let len = query.len().min(HEADER);
+    header[..len].copy_from_slice(&query[..len]);
+    // QR set, opcode and RD as asked; RA, SERVFAIL; no sections.
+    header[2] = 0x80 | (header[2] & 0x79);
+    header[3] = 0x82;
+    header[4..].fill(0);
+    header.to_vec()
+}
+
 /// A name as the maps here hold it: lower case, no dot at the end.
 fn key(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()

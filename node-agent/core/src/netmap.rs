@@ -21,8 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{Zone, is_mesh};
 
+mod message;
 mod view;
 
+pub use message::decode;
 pub use view::{Caller, Gateway, TunnelPeer, label, parse_time};
 
 /// Name under which all filters are removed.

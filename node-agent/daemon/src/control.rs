@@ -27,7 +27,6 @@ pub mod channel;
 mod map;
 
 use channel::{Channel, ChannelError, Reply};
-pub use map::decode as decode_map;
 
 /// Why the control client gave up; the caller decides what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]

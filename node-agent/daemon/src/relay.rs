@@ -25,7 +25,6 @@ use crate::{backoff::Backoff, dns::forward::Forwarder};
 mod connection;
 mod tls;
 
-pub use connection::parse_upgrade;
 use connection::{Connection, Outgoing};
 
 /// Packets that wait for one region.

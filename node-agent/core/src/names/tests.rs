@@ -157,4 +157,20 @@ proptest! {
         packet.truncate(cut.index(packet.len() + 1));
         let _ = zone().answer(&packet, Transport::Udp);
     }
+
+    /// A resolver's packet is taken by its id and its kind; a failure is always taken, and can be read.
+    #[test]
+    fn only_a_response_with_the_querys_id_is_an_answer(
+        query in prop::collection::vec(any::<u8>(), 0..40),
+        packet in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        if is_answer(&packet, &query) {
+            prop_assert!(packet.len() >= HEADER && packet[..2] == query[..2] && packet[2] >= 0x80);
+        }
+        let failure = failure(&query);
+        prop_assert!(query.len() < 2 || is_answer(&failure, &query));
+        let read = Message::from_vec(&failure).unwrap().metadata;
+        prop_assert_eq!((read.message_type, read.response_code), (MessageType::Response, ResponseCode::ServFail));
+        prop_assert!(!is_answer(&query, &query) || query[2] >= 0x80, "a query is no answer to itself");
+    }
 }

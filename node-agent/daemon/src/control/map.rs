@@ -1,19 +1,18 @@
 //! The map stream, and what this node reports meanwhile.
 
 use std::{
-    io::Read as _,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use control_protocol::{
     CAPABILITY_VERSION, frame,
-    map::{self, MapRequest, MapResponse},
+    map::{self, MapRequest},
 };
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes};
 use node_agent_api::State;
-use node_agent_core::netmap::parse_time;
+use node_agent_core::netmap::{self, parse_time};
 use tokio::{sync::Notify, time::timeout};
 
 use super::{Channel, Ended, Lost, hostinfo};
@@ -23,10 +22,6 @@ use crate::agent::Agent;
 const WATCHDOG: Duration = Duration::from_secs(map::SILENCE_S);
 /// How long a short request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longest map, decompressed.
-const MAX_MAP: u64 = frame::MAX_BODY_LEN as u64;
-/// Largest zstd window: 2^26 bytes.
-const WINDOW_LOG_MAX: u32 = 26;
 
 /// Follows the map until the stream ends.
 pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel) -> Lost {
@@ -76,7 +71,7 @@ where
                 Ok(None) => break,
                 Err(error) => return Lost::Passing(error.to_string()),
             };
-            let Some(message) = decode(&message) else {
+            let Some(message) = netmap::decode(&message) else {
                 return Lost::Passing("a map of the coordinator is not readable".to_owned());
             };
             if message.keep_alive {
@@ -95,16 +90,6 @@ where
             }
         }
     }
-}
-
-/// Reads one message of the map stream: zstd, then JSON. `None` if it is neither, or too long.
-#[must_use]
-pub fn decode(message: &[u8]) -> Option<MapResponse> {
-    let mut decoder = zstd::Decoder::new(message).ok()?;
-    decoder.window_log_max(WINDOW_LOG_MAX).ok()?;
-    let mut json = Vec::new();
-    decoder.take(MAX_MAP).read_to_end(&mut json).ok()?;
-    serde_json::from_slice(&json).ok()
 }
 
 /// Records what the map says about this node's own standing.

@@ -12,7 +12,7 @@ use hickory_resolver::{
     config::{NameServerConfig, ResolverConfig},
     net::runtime::TokioRuntimeProvider,
 };
-use node_agent_core::names::Transport;
+use node_agent_core::names::{Transport, failure, is_answer};
 use tokio::{
     net::{TcpStream, UdpSocket},
     time::timeout,
@@ -26,8 +26,6 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_SERVERS: usize = 3;
 /// Longest answer over UDP.
 const MAX_ANSWER: usize = 65_535;
-/// A DNS header's length.
-const HEADER: usize = 12;
 
 /// The previous resolvers.
 #[derive(Debug, Default)]
@@ -98,7 +96,7 @@ async fn ask_udp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; MAX_ANSWER];
     loop {
         let len = socket.recv(&mut buffer).await?;
-        if answers(&buffer[..len], query) {
+        if is_answer(&buffer[..len], query) {
             buffer.truncate(len);
             return Ok(buffer);
         }
@@ -109,26 +107,9 @@ async fn ask_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server).await?;
     write_message(&mut stream, query).await?;
     match read_message(&mut stream).await? {
-        Some(answer) if answers(&answer, query) => Ok(answer),
+        Some(answer) if is_answer(&answer, query) => Ok(answer),
         Some(_) | None => Err(io::ErrorKind::InvalidData.into()),
     }
-}
-
-/// Whether a packet is a response with the query's id.
-fn answers(packet: &[u8], query: &[u8]) -> bool {
-    packet.len() >= HEADER && packet[..2] == query[..2] && packet[2] & 0x80 != 0
-}
-
-/// SERVFAIL for a query that was read before: its header without what it counts.
-fn failure(query: &[u8]) -> Vec<u8> {
-    let mut header = [0; HEADER];
-    let len = query.len().min(HEADER);
-    header[..len].copy_from_slice(&query[..len]);
-    // QR set, opcode and RD as asked; RA, SERVFAIL; no sections.
-    header[2] = 0x80 | (header[2] & 0x79);
-    header[3] = 0x82;
-    header[4..].fill(0);
-    header.to_vec()
 }
 
 #[cfg(test)]
@@ -141,7 +122,7 @@ mod tests {
         let query = [7, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
         let answer = runtime.block_on(Forwarder::default().forward(&query, Transport::Udp));
         assert_eq!(answer, [7, 9, 0x81, 0x82, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert!(answers(&answer, &query));
+        assert!(is_answer(&answer, &query));
     }
 
     #[test]

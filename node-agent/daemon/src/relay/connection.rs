@@ -14,6 +14,7 @@ use derp::{
     ClientInfo, NONCE_LEN,
     client::{Handshake, Step},
     frame::{Decoder, Frame, KEEP_ALIVE_S},
+    http::parse_answer,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -30,8 +31,6 @@ use crate::dns::forward::Forwarder;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a relay may be silent, which sends keep-alives.
 const SILENCE: Duration = Duration::from_secs(2 * KEEP_ALIVE_S + 10);
-/// Longest HTTP answer before the relay protocol starts.
-const MAX_HTTP: usize = 8 * 1024;
 /// Packets that go out in one write.
 const BATCH: usize = 64;
 /// How old a packet may be: WireGuard has sent another one since.
@@ -155,27 +154,12 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
 async fn read_upgrade(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     loop {
-        if let Some(len) = parse_upgrade(&head)? {
+        if let Some(len) = parse_answer(&head).map_err(io::Error::other)? {
             return Ok(head.split_off(len));
         }
         if stream.read_buf(&mut head).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-    }
-}
-
-/// Reads the head of a relay's answer to the upgrade: its length, if it is whole.
-///
-/// # Errors
-///
-/// Fails if the relay refused, or the head is too long.
-pub fn parse_upgrade(bytes: &[u8]) -> io::Result<Option<usize>> {
-    const END: &[u8] = b"\r\n\r\n";
-    match bytes.windows(END.len()).position(|window| window == END) {
-        Some(at) if bytes.starts_with(b"HTTP/1.1 101 ") => Ok(Some(at + END.len())),
-        Some(_) => Err(io::Error::other("the server is no relay: it refused the upgrade")),
-        None if bytes.len() > MAX_HTTP => Err(io::Error::other("the relay's answer is too long")),
-        None => Ok(None),
     }
 }
 

@@ -1,0 +1,117 @@
+//! The little HTTP that comes before the frames: requests to relay or only to measure, and the answer to the first.
+//!
+//! Requests have no bodies here. A relay keeps a connection open after a measurement, since clients measure twice on one.
+
+/// Longest head that is read, in bytes.
+pub const HEAD_MAX: usize = 8 * 1024;
+/// Most headers of a head.
+const HEADERS_MAX: usize = 64;
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To relay.
+    Derp {
+        /// Whether the answer is left out: the relay's first frame follows the request at once.
+        is_fast: bool,
+    },
+    /// To measure.
+    Probe,
+    /// Whether the way to the internet is free.
+    Generate204 {
+        /// The challenge to repeat.
+        challenge: Option<String>,
+    },
+    /// Something else.
+    Other,
+}
+
+/// A head of no use; close the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// It is not HTTP, too long, or has a body.
+    #[error("not the HTTP that a relay speaks")]
+    Malformed,
+    /// The answer is not that of an upgrade.
+    #[error("the server is no relay: it answered the upgrade with HTTP status {0}")]
+    Status(u16),
+}
+
+/// The length of a head, unless more of it is to come.
+fn complete(
+    status: Result<httparse::Status<usize>, httparse::Error>,
+    bytes: &[u8],
+) -> Result<Option<usize>, HttpError> {
+    match status {
+        Ok(httparse::Status::Complete(len)) => Ok(Some(len)),
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => Ok(None),
+        Ok(httparse::Status::Partial) | Err(_) => Err(HttpError::Malformed),
+    }
+}
+
+/// Reads a request's head: what it asks for, and how many bytes it takes. `None`: more are needed.
+///
+/// # Errors
+///
+/// [`HttpError::Malformed`].
+pub fn parse_request(bytes: &[u8]) -> Result<Option<(Asked, usize)>, HttpError> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let Some(len) = complete(request.parse(bytes), bytes)? else { return Ok(None) };
+    let header = |name: &str| {
+        let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        found.and_then(|header| std::str::from_utf8(header.value).ok()).map(str::trim)
+    };
+    if header("transfer-encoding").is_some()
+        || header("content-length").is_some_and(|len| len != "0")
+    {
+        return Err(HttpError::Malformed);
+    }
+    let path = request.path.unwrap_or_default();
+    let path = path.split('?').next().unwrap_or_default();
+    let path = path
+        .strip_prefix("https://")
+        .and_then(|rest| rest.find('/').map(|at| &rest[at..]))
+        .unwrap_or(path);
+    let is_get = matches!(request.method, Some("GET" | "HEAD"));
+    let asked = match path {
+        // `tailscale` 0.6 asks with POST, the Go client with GET.
+        "/derp"
+            if (is_get || request.method == Some("POST"))
+                && header("upgrade").is_some_and(|kind| kind.eq_ignore_ascii_case("derp")) =>
+        {
+            Asked::Derp { is_fast: header("derp-fast-start") == Some("1") }
+        }
+        "/derp/probe" | "/derp/latency-check" if is_get => Asked::Probe,
+        "/generate_204" if is_get => {
+            let plain = |text: &&str| {
+                let good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+                (1..=64).contains(&text.len()) && text.bytes().all(good)
+            };
+            Asked::Generate204 {
+                challenge: header("x-tailscale-challenge").filter(plain).map(str::to_owned),
+            }
+        }
+        _ => Asked::Other,
+    };
+    Ok(Some((asked, len)))
+}
+
+/// Reads the head of the answer to an upgrade: how many bytes it takes. `None`: more are needed.
+///
+/// # Errors
+///
+/// [`HttpError::Status`] if the upgrade was refused; [`HttpError::Malformed`].
+pub fn parse_answer(bytes: &[u8]) -> Result<Option<usize>, HttpError> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut answer = httparse::Response::new(&mut headers);
+    let Some(len) = complete(answer.parse(bytes), bytes)? else { return Ok(None) };
+    match answer.code {
+        Some(101) => Ok(Some(len)),
+        Some(status) => Err(HttpError::Status(status)),
+        None => Err(HttpError::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests;
