@@ -178,6 +178,8 @@ impl Inner {
         if let Some(open) = regions.open.get(&id).filter(|open| !open.queue.is_closed()) {
             return open.queue.clone();
         }
+        // The connection before may have been ended while it was open.
+        self.set_connected(id, false);
         let (queue, outgoing) = mpsc::channel(QUEUE);
         let task = self.runtime.spawn(Arc::clone(self).carry(id, outgoing)).abort_handle();
         regions.open.insert(id, Open { queue: queue.clone(), task });
@@ -302,6 +304,22 @@ mod tests {
         let mut map = map(&[(1, "", false), (2, &pin, false), (3, "sha256-raw:short", false)]);
         map.regions.get_mut(&1).unwrap().nodes[0].insecure_for_tests = true;
         assert_eq!(usable(&map).into_keys().collect::<Vec<_>>(), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_home_whose_relay_changes_is_not_connected_until_it_is_again() {
+        let (home, key) = (watch::Sender::default(), NodePrivate::generate().unwrap());
+        let relays =
+            Relays::new(Handle::current(), key, Arc::default(), home.clone(), Box::new(|_, _| ()));
+        relays.set_map(&map(&[(1, &pin(), false)]));
+        relays.inner.set_connected(1, true);
+
+        relays.set_map(&map(&[(1, &pin(), false)]));
+        assert!(home.borrow().as_ref().is_some_and(|home| home.connected), "nothing changed");
+
+        relays.set_map(&map(&[(1, &format!("sha256-raw:{}", "cd".repeat(32)), false)]));
+        let expected = Home { region: 1, name: String::new(), connected: false };
+        assert_eq!(*home.borrow(), Some(expected));
     }
 
     #[test]
