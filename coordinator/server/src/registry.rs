@@ -124,7 +124,7 @@ async fn try_register(
         given,
     };
     let decision = registration::decide(&core, &known, now)?;
-    tracing::debug!(?decision, "registration decided");
+    tracing::info!(?decision, "registration decided");
     let writer = Writer {
         peer,
         request,
