@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{Machine, link};
 
@@ -65,5 +65,22 @@ impl Household {
         let laptop = Arc::new(laptop);
         self.laptops.push(Arc::clone(&laptop));
         Ok(laptop)
+    }
+
+    /// Loses, from now on, whatever goes between a laptop and a TCP port of the home machine.
+    ///
+    /// # Errors
+    ///
+    /// It is no laptop of this household.
+    pub fn lose(&self, laptop: &Machine, port: u16) -> Result<()> {
+        let at = self.laptops.iter().position(|other| other.pid() == laptop.pid());
+        let net = at.context("not a laptop of this household")? + 2;
+        self.router.sh(&format!(
+            "nft add table ip lose
+            nft 'add chain ip lose all {{ type filter hook forward priority 0; }}'
+            nft add rule ip lose all iifname lap{net} tcp dport {port} drop
+            nft add rule ip lose all oifname lap{net} tcp sport {port} drop"
+        ))?;
+        Ok(())
     }
 }

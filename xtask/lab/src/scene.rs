@@ -98,17 +98,28 @@ impl Scene {
         Ok(member)
     }
 
-    /// How many slots of an engine are generating; the engine is `inference` or `inference-2`.
+    /// The slots of an engine that are generating, as it describes them; the engine is `inference`
+    /// or `inference-2`.
+    ///
+    /// # Errors
+    ///
+    /// The engine does not answer.
+    pub fn generating(&self, engine: &str) -> Result<Vec<serde_json::Value>> {
+        let socket = self.home.root.join(format!("run/maru/{engine}/llm.sock"));
+        let stream = UnixStream::connect(socket)?;
+        let slots = http::request(stream, "GET", "/slots", "localhost", &[], None)?.json()?;
+        let mut slots = slots.as_array().context("no slots")?.clone();
+        slots.retain(|slot| slot["is_processing"] == true);
+        Ok(slots)
+    }
+
+    /// How many slots of an engine are generating.
     ///
     /// # Errors
     ///
     /// The engine does not answer.
     pub fn busy_slots(&self, engine: &str) -> Result<usize> {
-        let socket = self.home.root.join(format!("run/maru/{engine}/llm.sock"));
-        let stream = UnixStream::connect(socket)?;
-        let slots = http::request(stream, "GET", "/slots", "localhost", &[], None)?.json()?;
-        let slots = slots.as_array().context("no slots")?;
-        Ok(slots.iter().filter(|slot| slot["is_processing"] == true).count())
+        Ok(self.generating(engine)?.len())
     }
 
     /// The home's processes whose command line holds `text` and whose name is `name`.
@@ -134,9 +145,18 @@ impl Scene {
     ///
     /// There is none, or more than one.
     pub fn crash(&self, name: &str, text: &str) -> Result<()> {
+        self.signal(name, text, Signal::KILL)
+    }
+
+    /// Sends such a process a signal; there must be exactly one.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or more than one.
+    pub fn signal(&self, name: &str, text: &str, signal: Signal) -> Result<()> {
         let found = self.processes(name, text)?;
         let [pid] = found[..] else { bail!("{} processes are {name} {text}", found.len()) };
-        process::signal_pid(pid, Signal::KILL);
+        process::signal_pid(pid, signal);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -148,11 +148,20 @@ impl Seat {
     ///
     /// The gateway's place is not known, or it does not answer within five seconds.
     pub fn dial(&self, port: u16) -> Result<TcpStream> {
-        let status = self.status()?;
-        let address = status["gateway"]["addresses"][0].as_str().context("no gateway known")?;
-        let address = SocketAddr::new(address.parse()?, port);
+        let address = SocketAddr::new(self.gateway()?, port);
         let dial = || TcpStream::connect_timeout(&address, Duration::from_secs(5));
         Ok(self.machine.in_network(dial)?)
+    }
+
+    /// The mesh address of the home node, where the gateway is.
+    ///
+    /// # Errors
+    ///
+    /// The gateway's place is not known.
+    pub fn gateway(&self) -> Result<IpAddr> {
+        let status = self.status()?;
+        let address = status["gateway"]["addresses"][0].as_str().context("no gateway known")?;
+        Ok(address.parse()?)
     }
 
     /// Starts a chat whose reply would go on for a minute or more, and waits for its first byte.
@@ -161,8 +170,17 @@ impl Seat {
     ///
     /// It ends before that.
     pub fn long_chat(&self) -> Result<Process> {
-        let mut command = self.maru(&["chat", "--ignore-eos", "--max-tokens", "7000", "--ask"]);
-        command.arg("Tell a long story.").stdin(Stdio::null());
+        self.long_chat_with(&[])
+    }
+
+    /// As [`Seat::long_chat`], with more arguments for `maru chat`.
+    ///
+    /// # Errors
+    ///
+    /// It ends before that.
+    pub fn long_chat_with(&self, args: &[&str]) -> Result<Process> {
+        let mut command = self.maru(&["chat", "--ignore-eos", "--max-tokens", "7000"]);
+        command.args(args).args(["--ask", "Tell a long story."]).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut chat = self.machine.spawn(&mut command)?;
         let mut first = [0];
