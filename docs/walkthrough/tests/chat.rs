@@ -6,11 +6,67 @@
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
 use std::{
+    collections::BTreeMap,
+    io::Read as _,
+    net::TcpStream,
+    process::Stdio,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use lab::{Scene, http};
+use lab::{Scene, Seat, http};
+use rustix::process::Signal;
+
+/// Where the OpenAI-compatible interface is.
+const HOST: &str = "chat.maru.internal:18789";
+
+/// The primary engine among the home's processes.
+const ENGINE: (&str, &str) = ("maru-llm", "run/maru/inference/");
+
+fn ask(seat: &Seat, stream: bool, max_tokens: u32) -> http::Answer<TcpStream> {
+    let body = serde_json::json!({
+        "model": "default", "stream": stream, "max_tokens": max_tokens, "ignore_eos": true,
+        "messages": [{ "role": "user", "content": "Hello!" }],
+    });
+    let (connection, body) = (seat.dial(18789).unwrap(), body.to_string());
+    http::request(connection, "POST", "/v1/chat/completions", HOST, &[], Some(&body)).unwrap()
+}
+
+/// Requires that the generation ends within a second: whoever it was for has left.
+fn ends_at_once(scene: &Scene, who: &str) {
+    let left = Instant::now();
+    while scene.busy_slots("inference").unwrap() > 0 {
+        assert!(left.elapsed() < Duration::from_secs(1), "{who} left a second ago");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Requires that the first word is printed while the engine stands still after its first tokens.
+fn the_first_token_is_printed_before_the_next_ones_exist(scene: &Scene, laptop: &Seat) {
+    let mut command = laptop.maru(&["chat", "--ignore-eos", "--max-tokens", "7000"]);
+    // The likeliest words of this model to this have no line end, which alone would be a flush.
+    command.args(["--temperature", "0", "--ask", "Tell a long story."]).stdin(Stdio::null());
+    let mut chat = laptop.machine.spawn(command.stdout(Stdio::piped())).unwrap();
+    let decoded = || {
+        let slots = scene.generating("inference").unwrap();
+        slots.first().map_or(0, |slot| slot["n_decoded"].as_u64().unwrap())
+    };
+    while decoded() == 0 {
+        assert_eq!(chat.wait_for(Duration::ZERO).unwrap(), None, "no reply begins");
+    }
+    scene.signal(ENGINE.0, ENGINE.1, Signal::STOP).unwrap();
+    let mut out = chat.child().stdout.take().unwrap();
+    let (sender, first) = mpsc::channel();
+    thread::spawn(move || sender.send(out.read_exact(&mut [0]).map(|()| out)));
+    let first = first.recv_timeout(Duration::from_secs(20));
+    scene.signal(ENGINE.0, ENGINE.1, Signal::CONT).unwrap();
+    let _out = first.expect("the first token waits for others").unwrap();
+    let decoded = decoded();
+    assert!((1..50).contains(&decoded), "the engine was at token {decoded} of 7000");
+    chat.signal_kill();
+    ends_at_once(scene, "the client");
+}
 
 #[test]
 #[ignore = "needs: root, podman, model"]
@@ -19,6 +75,7 @@ fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_lea
     let device = scene.member("laptop", "alice").unwrap();
     let laptop = &device.seat;
     assert_eq!(scene.busy_slots("inference").unwrap(), 0);
+    the_first_token_is_printed_before_the_next_ones_exist(&scene, laptop);
 
     // The client goes: so does the generation.
     let chat = laptop.long_chat().unwrap();
@@ -28,11 +85,13 @@ fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_lea
         "the first delta is printed before the reply is whole"
     );
     chat.signal_kill();
-    let left = Instant::now();
-    while scene.busy_slots("inference").unwrap() > 0 {
-        assert!(left.elapsed() < Duration::from_secs(1), "the slot is still busy a second later");
-        thread::sleep(Duration::from_millis(20));
-    }
+    ends_at_once(&scene, "the client");
+
+    let mut stream = ask(laptop, true, 7000);
+    while !stream.line().unwrap().expect("the reply goes on").starts_with("data: {") {}
+    assert_eq!(scene.busy_slots("inference").unwrap(), 1);
+    drop(stream);
+    ends_at_once(&scene, "the client of the plain interface");
 
     // The client stays: so does the generation, which therefore had not ended by itself above.
     let _chat = laptop.long_chat().unwrap();
@@ -44,6 +103,46 @@ fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_lea
     );
 }
 
+/// What was sent by TCP over IPv4 in a capture of a tunnel, connection by connection.
+fn sent(capture: &[u8]) -> Vec<u8> {
+    let (mut rest, mut pieces) = (&capture[24..], BTreeMap::new());
+    while let Some((record, after)) = rest.split_at_checked(16) {
+        let length = u32::from_le_bytes(record[8..12].try_into().unwrap());
+        let (packet, after) = after.split_at(length.try_into().unwrap());
+        rest = after;
+        assert_eq!((packet[0] >> 4, packet[9]), (4, 6), "not TCP over IPv4");
+        let (end, tcp) = (u16::from_be_bytes([packet[2], packet[3]]), &packet[20..]);
+        let data = &packet[20 + usize::from(tcp[12] >> 4) * 4..usize::from(end)];
+        // By port and sequence number: a repetition takes the place of its first try.
+        pieces.insert((tcp[..2].to_vec(), tcp[4..8].to_vec()), data);
+    }
+    pieces.into_values().flatten().copied().collect()
+}
+
+/// How many bytes the key is encapsulated to in a chat that a client begins with these arguments,
+/// read from what it sends into the tunnel.
+fn encapsulated_bytes(laptop: &Seat, args: &[&str]) -> usize {
+    let tun = laptop.machine.sh("ip -o link | grep -o 'maru[0-9a-f]*' | head -1").unwrap();
+    let mut command = laptop.machine.command("tcpdump");
+    command.args(["--immediate-mode", "-i", tun.trim(), "-s", "0", "-U", "-w", "-"]);
+    command.arg("ip and tcp dst port 80").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut tcpdump = laptop.machine.spawn(&mut command).unwrap();
+    let mut out = tcpdump.child().stdout.take().unwrap();
+    let mut capture = vec![0; 24];
+    // The file's header is written when the capture has begun.
+    out.read_exact(&mut capture).unwrap();
+    let said = laptop.ok(&[&["chat", "--max-tokens", "12", "--ask", "Hello!"], args].concat());
+    assert!(!said.unwrap().trim().is_empty(), "{args:?}");
+    tcpdump.signal(Signal::INT);
+    out.read_to_end(&mut capture).unwrap();
+    tcpdump.wait_for(Duration::from_secs(10)).unwrap().expect("tcpdump ends");
+
+    let sent = String::from_utf8_lossy(&sent(&capture)).into_owned();
+    let (_, key) = sent.split_once("\"encapsulated_key\":\"").expect("no sealed request");
+    // base64url without padding.
+    key.split_once('"').unwrap().0.len() * 3 / 4
+}
+
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn every_way_to_ask_is_answered() {
@@ -51,40 +150,23 @@ fn every_way_to_ask_is_answered() {
     let device = scene.member("laptop", "alice").unwrap();
     let laptop = &device.seat;
 
-    for suite in ["x-wing", "x25519"] {
-        let said = laptop
-            .ok(&["chat", "--suite", suite, "--max-tokens", "12", "--ask", "Hello!"])
-            .unwrap();
-        assert!(!said.trim().is_empty(), "{suite}");
+    // X-Wing encapsulates to 1120 bytes (1088 of ML-KEM-768, 32 of X25519), X25519 alone to 32.
+    for (args, bytes) in
+        [(&[][..], 1120), (&["--suite", "x-wing"], 1120), (&["--suite", "x25519"], 32)]
+    {
+        assert_eq!(encapsulated_bytes(laptop, args), bytes, "{args:?}");
     }
 
-    let host = "chat.maru.internal:18789";
     let models =
-        http::request(laptop.dial(18789).unwrap(), "GET", "/v1/models", host, &[], None).unwrap();
+        http::request(laptop.dial(18789).unwrap(), "GET", "/v1/models", HOST, &[], None).unwrap();
     assert_eq!(models.status, 200);
     assert!(models.json().unwrap()["data"].as_array().is_some_and(|models| !models.is_empty()));
 
-    let ask = |stream: bool| {
-        let body = serde_json::json!({
-            "model": "default", "stream": stream, "max_tokens": 5, "ignore_eos": true,
-            "messages": [{ "role": "user", "content": "Hello!" }],
-        });
-        let body = body.to_string();
-        http::request(
-            laptop.dial(18789).unwrap(),
-            "POST",
-            "/v1/chat/completions",
-            host,
-            &[],
-            Some(&body),
-        )
-        .unwrap()
-    };
-    let whole = ask(false);
+    let whole = ask(laptop, false, 5);
     assert_eq!(whole.status, 200);
     let whole = whole.json().unwrap();
     assert_eq!(whole["usage"]["completion_tokens"], 5, "{whole}");
-    let streamed = ask(true).body().unwrap();
+    let streamed = ask(laptop, true, 5).body().unwrap();
     assert!(streamed.lines().filter(|line| line.starts_with("data: {")).count() > 1, "{streamed}");
     assert!(streamed.trim_end().ends_with("data: [DONE]"), "{streamed}");
 

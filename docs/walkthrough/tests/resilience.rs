@@ -6,7 +6,10 @@
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
 use std::{
-    io::Read as _,
+    fs,
+    io::{self, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc,
@@ -15,34 +18,100 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{BIN, Process, Scene, Seat};
+use lab::{BIN, Process, Scene, Seat, http};
+use rustix::process::Signal;
+use serde_json::{Value, json};
 
-const SHORT: &[&str] = &["chat", "--max-tokens", "8", "--ask", "Hello!"];
+const PRIMARY: &str = "llamacpp/default";
+const FALLBACK: &str = "spare/default";
+/// Where telmeet is, and where the gateway is.
+const SERVICES: [(u16, &str); 2] =
+    [(80, "chat.maru.internal"), (18789, "chat.maru.internal:18789")];
 
-/// Waits until a chat is answered; for at most a minute.
-fn answers_again(seat: &Seat) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let out = seat.run(SHORT).unwrap();
-        if out.status.success() {
-            return;
-        }
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(Instant::now() < deadline, "no answer any more: {said}");
-        thread::sleep(Duration::from_millis(300));
+/// Waits until this is so.
+fn wait_until(what: &str, limit: Duration, so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < limit, "not so after {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
-/// Waits for a chat that broke off, and returns what it said of that.
-fn broken(who: &str, mut chat: Process) -> String {
+fn is_well(stream: Option<impl Read + Write>, path: &str, host: &str) -> bool {
+    let answer = stream.and_then(|stream| http::request(stream, "GET", path, host, &[], None).ok());
+    answer.is_some_and(|answer| answer.status == 200)
+}
+
+/// Waits until both engines, and both services as this device reaches them, say that they are well.
+fn wait_until_all_is_well(scene: &Scene, seat: &Seat) {
+    let engine = |name| {
+        let socket = scene.home.root.join(format!("run/maru/{name}/llm.sock"));
+        is_well(UnixStream::connect(socket).ok(), "/health", "localhost")
+    };
+    let service = |(port, host)| {
+        let stream = seat.dial(port).ok();
+        let limited = stream.filter(|it| it.set_read_timeout(Some(Duration::from_secs(5))).is_ok());
+        is_well(limited, "/healthz", host)
+    };
+    wait_until("all is well", Duration::from_secs(60), || {
+        ["inference", "inference-2"].into_iter().all(engine) && SERVICES.into_iter().all(service)
+    });
+}
+
+/// Asks once, and returns which model answered.
+fn answers(seat: &Seat, args: &[&str]) -> String {
+    let ask = ["chat", "-o", "json", "--max-tokens", "8", "--ask", "Hello!"];
+    let text = seat.ok(&[&ask, args].concat()).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().any(|event| event["delta"].as_str().is_some_and(|it| !it.is_empty())));
+    events.iter().find_map(|event| event["model"].as_str()).unwrap().to_owned()
+}
+
+/// Begins a reply of the plain interface that would go on for a minute or more.
+fn long_stream(seat: &Seat, model: &str) -> http::Answer<TcpStream> {
+    let body = json!({
+        "model": model, "stream": true, "max_tokens": 7000, "ignore_eos": true,
+        "messages": [{ "role": "user", "content": "Tell a long story." }],
+    });
+    let (port, host) = SERVICES[1];
+    let stream = seat.dial(port).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
+    let body = body.to_string();
+    let mut answer =
+        http::request(stream, "POST", "/v1/chat/completions", host, &[], Some(&body)).unwrap();
+    assert_eq!(answer.status, 200);
+    let is_delta = |line: &str| line.contains("\"content\":") && !line.contains("\"content\":\"\"");
+    while !is_delta(&answer.line().unwrap().expect("no reply begins")) {}
+    answer
+}
+
+/// Reads to the end of a reply of the plain interface that must not pass as whole.
+fn broken_stream(who: &str, mut answer: http::Answer<TcpStream>) {
+    loop {
+        match answer.line() {
+            Ok(Some(line)) => {
+                assert_ne!(line, "data: [DONE]", "{who}: a cut reply passed as whole")
+            }
+            Ok(None) => return,
+            Err(error) => {
+                let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+                assert_ne!(kind, Some(io::ErrorKind::WouldBlock), "{who}: nobody notices");
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for a chat that broke off; it must say so.
+fn broken_chat(who: &str, mut chat: Process) {
     let mut reader = chat.child().stdout.take().unwrap();
-    thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
     let status = chat.wait_for(Duration::from_secs(90)).unwrap();
-    let status = status.unwrap_or_else(|| panic!("{who} crashed and the client does not notice"));
+    let status = status.unwrap_or_else(|| panic!("{who} ended and the client does not notice"));
     let mut said = String::new();
     chat.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(status.code(), Some(1), "a cut reply passed as whole: {said}");
-    said
+    assert_eq!(status.code(), Some(1), "{who}: a cut reply passed as whole: {said}");
+    assert!(said.contains("cut"), "{who} ended; the client says: {said}");
 }
 
 #[test]
@@ -50,7 +119,7 @@ fn broken(who: &str, mut chat: Process) -> String {
 fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
     let mut scene = Scene::start().unwrap();
     let laptop = scene.member("laptop", "alice").unwrap();
-    laptop.seat.ok(SHORT).unwrap();
+    assert_eq!(answers(&laptop.seat, &[]), PRIMARY);
 
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -59,26 +128,27 @@ fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
             let (stop, scene) = (&stop, &scene);
             scope.spawn(move || {
                 while !stop.load(Ordering::SeqCst) {
-                    let _ = scene.crash("maru-llm", engine);
+                    let _ = scene.crash("maru-llm", &format!("run/maru/{engine}/"));
                     thread::sleep(Duration::from_millis(20));
                 }
-            })
+            });
+            wait_until("down", Duration::from_secs(10), || scene.busy_slots(engine).is_err());
         };
-        keep_down("run/maru/inference/");
-        thread::sleep(Duration::from_millis(500));
-        let said = laptop.seat.ok(SHORT);
-        keep_down("run/maru/inference-2/");
-        thread::sleep(Duration::from_millis(500));
-        let out = laptop.seat.run(SHORT);
+        keep_down("inference");
+        let model = answers(&laptop.seat, &[]);
+        keep_down("inference-2");
+        let out = laptop.seat.run(&["chat", "--ask", "Hello!"]).unwrap();
         stop.store(true, Ordering::SeqCst);
 
-        assert!(!said.expect("the fallback answers").trim().is_empty());
-        let out = out.unwrap();
+        assert_eq!(model, FALLBACK);
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
         assert_eq!(out.status.code(), Some(1), "{text}");
-        assert!(text.contains("model") && text.contains("maru"), "says what to do: {text}");
+        for part in ["No model answers", PRIMARY, FALLBACK, "`maru status`", "`maru up`"] {
+            assert!(text.contains(part), "says what happened and what to do: {text}");
+        }
     });
-    answers_again(&laptop.seat);
+    wait_until_all_is_well(&scene, &laptop.seat);
+    assert_eq!(answers(&laptop.seat, &[]), PRIMARY);
 }
 
 #[test]
@@ -86,17 +156,27 @@ fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
 fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answered() {
     let mut scene = Scene::start().unwrap();
     let mut laptop = scene.member("laptop", "alice").unwrap();
-    for (name, text) in [
-        ("maru-llm", "run/maru/inference/"),
-        ("maru-gateway", ""),
-        ("maru-telmeet", ""),
-        ("maru-agent", ""),
+    for (name, text, signal, model) in [
+        ("maru-llm", "run/maru/inference/", Signal::KILL, PRIMARY),
+        ("maru-llm", "run/maru/inference-2/", Signal::KILL, FALLBACK),
+        ("maru-gateway", "", Signal::KILL, PRIMARY),
+        ("maru-gateway", "", Signal::TERM, PRIMARY),
+        ("maru-telmeet", "", Signal::KILL, PRIMARY),
+        ("maru-agent", "", Signal::KILL, PRIMARY),
     ] {
-        let chat = laptop.seat.long_chat().unwrap();
-        scene.crash(name, text).unwrap();
-        let said = broken(name, chat);
-        assert!(said.contains("cut"), "{name} crashed; the client says: {said}");
-        answers_again(&laptop.seat);
+        let begun = Instant::now();
+        let who = format!("{name} {text} ({signal:?})");
+        let chat = laptop.seat.long_chat_with(&["--model", model]).unwrap();
+        // telmeet has no part in the plain interface.
+        let stream = (name != "maru-telmeet").then(|| long_stream(&laptop.seat, model));
+        scene.signal(name, text, signal).unwrap();
+        broken_chat(&who, chat);
+        if let Some(stream) = stream {
+            broken_stream(&who, stream);
+        }
+        wait_until_all_is_well(&scene, &laptop.seat);
+        assert_eq!(answers(&laptop.seat, &["--model", model]), model, "{who}");
+        eprintln!("{who}: {:?}", begun.elapsed());
     }
 
     let mut chat = laptop.seat.long_chat().unwrap();
@@ -110,7 +190,34 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
     let went_on = more.recv_timeout(Duration::from_secs(60));
     assert_eq!(went_on, Ok(true), "the own agent restarted and the reply did not go on");
     drop(chat);
-    answers_again(&laptop.seat);
+    assert_eq!(answers(&laptop.seat, &[]), PRIMARY);
+}
+
+/// All that registering would change, and how often it was asked for.
+fn registrations(home: &Seat) -> (Value, Value, usize) {
+    let list = |what| serde_json::from_str(&home.ok(&[what, "list", "-o", "json"]).unwrap());
+    let mut devices: Value = list("device").unwrap();
+    for device in devices.as_array_mut().unwrap() {
+        // These follow the connections.
+        device
+            .as_object_mut()
+            .unwrap()
+            .retain(|name, _| !["online", "last_seen", "endpoints"].contains(&name.as_str()));
+    }
+    let log = fs::read_to_string(home.root.join("var/log/maru/coordinator.log")).unwrap();
+    let asked = log.lines().filter(|line| line.contains("registration decided")).count();
+    assert!(asked >= 2, "the log does not count registrations: {log}");
+    (devices, list("key").unwrap(), asked)
+}
+
+fn is_connected(seat: &Seat) -> bool {
+    seat.status().unwrap()["coordinator"]["connected"] == true
+}
+
+/// How old the tunnel's session keys are.
+fn age(seat: &Seat) -> Option<u64> {
+    let peers = seat.status().unwrap()["peers"].as_array().unwrap().clone();
+    peers.iter().filter_map(|peer| peer["last_handshake_s"].as_u64()).min()
 }
 
 #[test]
@@ -118,18 +225,8 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
 fn the_network_lives_on_without_its_coordinator() {
     let mut scene = Scene::start().unwrap();
     let mut laptop = scene.member("laptop", "alice").unwrap();
-    laptop.seat.ok(SHORT).unwrap();
-    let devices = |scene: &Scene| {
-        let text = scene.home.ok(&["device", "list", "-o", "json"]).unwrap();
-        let devices: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let keys = devices
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|device| (device["name"].to_string(), device["node_key"].to_string()));
-        keys.collect::<Vec<_>>()
-    };
-    let before = devices(&scene);
+    answers(&laptop.seat, &[]);
+    let before = registrations(&scene.home);
 
     // It stays down however often it is started again.
     let program = format!("{BIN}/maru-coordinator");
@@ -137,34 +234,29 @@ fn the_network_lives_on_without_its_coordinator() {
     scene.crash("maru-coordinator", "serve").unwrap();
 
     // WireGuard makes new session keys every two minutes; the next handshake needs no coordinator.
-    let age = |seat: &Seat| {
-        let status = seat.status().unwrap();
-        let peers = status["peers"].as_array().unwrap().clone();
-        peers.iter().filter_map(|peer| peer["last_handshake_s"].as_u64()).min()
-    };
     let deadline = Instant::now() + Duration::from_secs(200);
-    let (mut oldest, mut rekeyed) = (0, false);
-    while !rekeyed {
-        laptop.seat.ok(SHORT).unwrap();
-        let now = age(&laptop.seat).unwrap();
-        rekeyed = oldest > 60 && now < oldest;
-        oldest = oldest.max(now);
-        assert!(Instant::now() < deadline, "no new handshake for {oldest} s");
+    let (mut oldest, mut rekeyed) = ([0; 2], [false; 2]);
+    while rekeyed != [true; 2] {
+        answers(&laptop.seat, &[]);
+        for (at, seat) in [&laptop.seat, &scene.home].into_iter().enumerate() {
+            let now = age(seat).unwrap();
+            rekeyed[at] |= oldest[at] > 60 && now < oldest[at];
+            oldest[at] = oldest[at].max(now);
+        }
+        assert!(Instant::now() < deadline, "no new handshake for {oldest:?} s: {rekeyed:?}");
         thread::sleep(Duration::from_secs(3));
     }
 
-    let _ = laptop.agent.stop(Duration::from_secs(10)).unwrap();
+    // As a power cut would end it: the map was stored when it came.
+    laptop.agent.signal_kill();
+    laptop.agent.wait_for(Duration::from_secs(5)).unwrap().expect("the agent ends");
     laptop.agent = laptop.seat.agent().unwrap();
-    answers_again(&laptop.seat);
-    assert_eq!(laptop.seat.status().unwrap()["coordinator"]["connected"], false);
+    answers(&laptop.seat, &[]);
+    assert!(![&laptop.seat, &scene.home].into_iter().any(is_connected), "to no coordinator");
 
     scene.home.machine.sh(&format!("umount {program}")).unwrap();
-    laptop
-        .seat
-        .wait_until(&["status", "-o", "json"], Duration::from_secs(120), |text| {
-            let status: serde_json::Value = serde_json::from_str(text).ok()?;
-            (status["coordinator"]["connected"] == true).then_some(())
-        })
-        .unwrap();
-    assert_eq!(devices(&scene), before, "someone registered again");
+    wait_until("both agents are connected", Duration::from_secs(120), || {
+        [&laptop.seat, &scene.home].into_iter().all(is_connected)
+    });
+    assert_eq!(registrations(&scene.home), before, "someone registered again");
 }
