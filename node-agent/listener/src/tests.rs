@@ -296,11 +296,13 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let running = start_with(own_uid(), limits);
     let head = b"POST /echo HTTP/1.1\r\nHost: 100.64.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\nhalf";
 
-    let answered = exchange(&running.path, &[&header("n1"), head]);
+    let header = header("n1");
+    let parts = [&header[..], head];
+    let answered = exchange(&running.path, &parts);
     let answer = tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
 
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
     let whole = request("POST /echo", "Content-Type: application/json\r\n", "whole");
-    let answer = exchange(&running.path, &[&header("n1"), &whole]).await;
+    let answer = exchange(&running.path, &[&header, &whole]).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("whole"), "{answer}");
 }
