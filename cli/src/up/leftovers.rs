@@ -55,10 +55,12 @@ pub(super) async fn clean(root: &Path, lock: &mut Lock, podman: &Podman) -> anyh
 
 /// Makes sure that nothing is left after a stop.
 pub(super) async fn after_stop(root: &Path, podman: &Podman) {
-    if let Err(error) = podman.remove_containers().await {
-        output::note(&format!("{error:#}"));
+    if !podman.is_new() {
+        if let Err(error) = podman.remove_containers().await {
+            output::note(&format!("{error:#}"));
+        }
+        podman.unmount();
     }
-    podman.unmount();
     remove_table(root).await;
 }
 
