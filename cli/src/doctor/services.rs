@@ -164,3 +164,35 @@ fn version(id: &'static str, found: &str) -> Finding {
         "install all programs of one version, then restart",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::free_ports;
+    use crate::doctor::Severity;
+
+    #[test]
+    fn the_ports_that_are_configured_are_looked_at() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("etc/maru");
+        std::fs::create_dir_all(&folder).unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let held = (tcp, udp);
+        let (tcp, udp) = (held.0.local_addr().unwrap(), held.1.local_addr().unwrap());
+        std::fs::write(folder.join("coordinator.toml"), format!("listen = \"{tcp}\"\n")).unwrap();
+        let agent = format!("listen_port = {}\n", udp.port());
+        std::fs::write(folder.join("agent.toml"), agent).unwrap();
+
+        let finding = free_ports(root.path(), false);
+
+        assert_eq!(finding.severity, Severity::Warning);
+        assert!(finding.text.contains(&format!("TCP port {}, ", tcp.port())), "{finding:?}");
+        assert!(finding.text.contains(&format!("UDP port {}, ", udp.port())), "{finding:?}");
+        assert!(finding.fix.contains("`listen_port` in etc/maru/agent.toml"), "{finding:?}");
+        let own = free_ports(root.path(), true).text;
+        assert!(!own.contains(&format!("UDP port {}, ", udp.port())), "{own}");
+        drop(held);
+    }
+}
