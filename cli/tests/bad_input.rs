@@ -14,10 +14,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
-use control_plane::{ControlPlane, URL, one_sentence};
+use control_plane::{ControlPlane, URL, last_word};
 use lab::{BIN, Machine, ROOT, Seat, inside};
 
 /// A machine on which nothing of Maru ran yet.
@@ -68,16 +69,15 @@ impl Home {
         self.seat.maru(&[&["up", "--address", "192.0.2.7"], args].concat())
     }
 
-    /// Runs a start that must be refused, with one sentence which is returned.
-    fn refused(&self, mut up: Command, status: i32) -> String {
-        let output = up.stdin(Stdio::null()).output().unwrap();
-        one_sentence(&output, &["up"], status)
+    /// Runs a start that must fail; what it says of that. Daemons may have warned before.
+    fn fails(&self, mut up: Command) -> String {
+        last_word(&up.stdin(Stdio::null()).output().unwrap(), 1, usize::MAX)
     }
 
-    /// Such a start that in addition must not make anything below the root.
-    fn refused_at_once(&self, up: Command, status: i32) -> String {
+    /// Runs a start that must be refused with one sentence, and make nothing below the root.
+    fn refused(&self, mut up: Command, status: i32) -> String {
         let before = self.files();
-        let said = self.refused(up, status);
+        let said = last_word(&up.stdin(Stdio::null()).output().unwrap(), status, 1);
         assert_eq!(self.files(), before, "{said}");
         said
     }
@@ -85,9 +85,19 @@ impl Home {
     /// Fails if a process, an interface, a table, a mount or a container of Maru's is left.
     fn is_clean(&self) {
         let machine = &self.seat.machine;
-        let processes = inside::processes(machine.pid()).unwrap();
         let ours = |name: &str| name.starts_with("maru") || name.contains("conmon");
-        assert!(!processes.iter().any(|process| ours(&process.1)), "{processes:?}");
+        let left = || {
+            let processes = inside::processes(machine.pid()).unwrap();
+            processes.into_iter().filter(|process| ours(&process.1)).collect::<Vec<_>>()
+        };
+        // The keeper of a container ends a moment after it.
+        for _ in 0..200 {
+            if left().is_empty() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(left(), []);
         assert_eq!(machine.sh("ip -o link | wc -l").unwrap().trim(), "1", "more than lo");
         assert_eq!(machine.sh("nft list tables").unwrap(), "");
         let mounts =
@@ -122,13 +132,13 @@ fn a_start_that_cannot_be_leaves_nothing() {
     let good = ["--model", model.as_str()];
     let with = |args: &[&str]| home.up(&[&good, args].concat());
 
-    let said = home.refused_at_once(with(&["--network", "home"]), 2);
+    let said = home.refused(with(&["--network", "home"]), 2);
     says(&said, "--network \"home\" is not a domain", &["such as maru.internal"]);
-    let said = home.refused_at_once(with(&["--user", "Ann Lee"]), 2);
+    let said = home.refused(with(&["--user", "Ann Lee"]), 2);
     says(&said, "--user \"Ann Lee\": a user's name is", &[]);
     let mut up = home.seat.maru(&["up", "--address", "192.0.2.7:8443"]);
     up.args(good);
-    let said = home.refused_at_once(up, 2);
+    let said = home.refused(up, 2);
     says(
         &said,
         "--address \"192.0.2.7:8443\" is neither a name nor an address",
@@ -137,7 +147,7 @@ fn a_start_that_cannot_be_leaves_nothing() {
 
     let held = machine.in_network(|| TcpListener::bind("0.0.0.0:8443").unwrap());
     let udp = machine.in_network(|| UdpSocket::bind("0.0.0.0:41641").unwrap());
-    let said = home.refused_at_once(with(&[]), 1);
+    let said = home.refused(with(&[]), 1);
     says(
         &said,
         "TCP port 8443, which the coordinator needs, is held by",
@@ -146,21 +156,21 @@ fn a_start_that_cannot_be_leaves_nothing() {
     drop((held, udp));
 
     let text = home.file("notes.txt", b"not a model");
-    let said = home.refused_at_once(home.up(&["--model", &text]), 1);
+    let said = home.refused(home.up(&["--model", &text]), 1);
     says(&said, &format!("{text} is not a GGUF model"), &["have to be converted"]);
-    let said = home.refused_at_once(home.up(&["--model", "/none.gguf"]), 1);
+    let said = home.refused(home.up(&["--model", "/none.gguf"]), 1);
     says(&said, "there is no model at /none.gguf", &[]);
-    let said = home.refused_at_once(home.up(&[]), 1);
+    let said = home.refused(home.up(&[]), 1);
     says(&said, "there is no model yet", &["--model FILE.gguf"]);
 
     machine.sh("mkdir /run/tools; ln -s $(command -v setpriv) /run/tools").unwrap();
     let mut up = machine.command("env");
     up.args(["PATH=/run/tools", &format!("{BIN}/maru"), "--root", ROOT, "up"]).args(good);
-    let said = home.refused_at_once(up, 1);
+    let said = home.refused(up, 1);
     says(&said, "podman is missing", &["`sudo apt-get install podman`"]);
 
     machine.sh("mount -t tmpfs none /dev/net").unwrap();
-    let said = home.refused_at_once(with(&[]), 1);
+    let said = home.refused(with(&[]), 1);
     says(&said, "/dev/net/tun cannot be opened", &["`sudo modprobe tun`"]);
     home.is_clean();
 }
@@ -173,7 +183,7 @@ fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
     let good = ["--model", model.as_str()];
 
     home.configure("coordinator.toml", "# ours\nlisen = \"0.0.0.0:1\"\n");
-    let said = home.refused(home.up(&good), 1);
+    let said = home.fails(home.up(&good));
     says(
         &said,
         "the ",
@@ -184,7 +194,7 @@ fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
     home.is_clean();
 
     home.configure("coordinator.toml", &format!("server_url = {URL:?}\n"));
-    let said = home.refused(home.up(&good), 1);
+    let said = home.fails(home.up(&good));
     says(&said, "the inference", &["service does not start: ", "model.gguf", "correct that"]);
     let remembered = home.seat.root.join("var/lib/maru/up.json");
     assert!(!remembered.exists(), "a model that no engine loaded is remembered");
@@ -198,7 +208,7 @@ fn an_unknown_key_of_the_gateway_is_named() {
     let model = std::env::var_os("MARU_TEST_MODEL").unwrap();
     let model = home.seat.lend(Path::new(&model)).unwrap();
     home.configure("gateway.toml", "[limits]\nburts = 3\n");
-    let said = home.refused(home.up(&["--model", &model]), 1);
+    let said = home.fails(home.up(&["--model", &model]));
     let words = ["etc/maru/gateway.toml, line 2: unknown field `burts`", "correct that"];
     says(&said, "the gateway service does not start: cannot use ", &words);
     home.is_clean();
@@ -248,7 +258,7 @@ fn a_policy_with_a_typo_changes_nothing() {
 
     let said = plane.refused(&["policy", "set", &format!("{ROOT}/policy.json")], 1);
 
-    let words = ["line 2, column 40: unknown field `dts`, expected", "nothing was changed"];
+    let words = ["line 2, column 39: unknown field `dts`, expected", "nothing was changed"];
     says(&said, "the policy cannot be used: ", &words);
     assert_eq!(plane.state(), before);
 }

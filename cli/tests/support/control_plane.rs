@@ -62,15 +62,18 @@ impl ControlPlane {
 
     /// Runs `maru`, which must refuse with `status` and one sentence; returns that.
     pub(crate) fn refused(&self, args: &[&str], status: i32) -> String {
-        one_sentence(&self.seat.run(args).unwrap(), args, status)
+        let output = self.seat.run(args).unwrap();
+        assert_eq!(output.stdout, b"", "{args:?}");
+        last_word(&output, status, 1)
     }
 }
 
-/// The one sentence with which a command ended; it printed nothing else.
-pub(crate) fn one_sentence(output: &Output, args: &[&str], status: i32) -> String {
+/// The sentence with which a command failed, after less than `lines` other lines.
+pub(crate) fn last_word(output: &Output, status: i32, lines: usize) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(status), "{args:?}: {said}");
-    assert_eq!(output.stdout, b"", "{args:?}");
-    assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
-    said.strip_prefix("maru: ").unwrap_or_else(|| panic!("{args:?}: {said}")).trim().to_owned()
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    assert!(said.lines().count() <= lines, "{said}");
+    let own: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("maru: ")).collect();
+    assert_eq!(own.len(), 1, "{said}");
+    own[0].to_owned()
 }
