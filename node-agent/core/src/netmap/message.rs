@@ -15,7 +15,10 @@ pub fn decode(message: &[u8]) -> Option<MapResponse> {
     let mut decoder = zstd::Decoder::new(message).ok()?;
     decoder.window_log_max(WINDOW_LOG_MAX).ok()?;
     let mut json = Vec::new();
-    decoder.take(MAX_LEN).read_to_end(&mut json).ok()?;
+    let len = decoder.take(MAX_LEN + 1).read_to_end(&mut json).ok()?;
+    if len as u64 > MAX_LEN {
+        return None;
+    }
     serde_json::from_slice(&json).ok()
 }
 
