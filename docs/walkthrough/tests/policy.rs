@@ -94,15 +94,15 @@ fn open_after(limit: Duration, machine: &Machine, address: IpAddr, ports: &[u16]
 fn count_arrivals(home: &Machine) {
     home.sh(
         "nft add table inet seen
-        nft add counter inet seen packets
-        nft 'add chain inet seen all { type filter hook input priority -300; }'
-        nft add rule inet seen all udp dport 41641 @th,64,8 4 udp length gt 40 counter name packets",
+        nft add counter inet seen arrived
+        nft 'add chain inet seen inbound { type filter hook input priority -300; }'
+        nft add rule inet seen inbound udp dport 41641 @th,64,8 4 udp length gt 40 counter name arrived",
     )
     .unwrap();
 }
 
 fn arrivals(home: &Machine) -> u64 {
-    let text = home.sh("nft list counter inet seen packets").unwrap();
+    let text = home.sh("nft list counter inet seen arrived").unwrap();
     let mut words = text.split_whitespace().skip_while(|word| *word != "packets").skip(1);
     words.find_map(|word| word.parse().ok()).unwrap()
 }

@@ -164,7 +164,6 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
         ("maru-telmeet", "", Signal::KILL, PRIMARY),
         ("maru-agent", "", Signal::KILL, PRIMARY),
     ] {
-        let begun = Instant::now();
         let who = format!("{name} {text} ({signal:?})");
         let chat = laptop.seat.long_chat_with(&["--model", model]).unwrap();
         // telmeet has no part in the plain interface.
@@ -176,7 +175,6 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
         }
         wait_until_all_is_well(&scene, &laptop.seat);
         assert_eq!(answers(&laptop.seat, &["--model", model]), model, "{who}");
-        eprintln!("{who}: {:?}", begun.elapsed());
     }
 
     let mut chat = laptop.seat.long_chat().unwrap();
@@ -251,6 +249,8 @@ fn the_network_lives_on_without_its_coordinator() {
     laptop.agent.signal_kill();
     laptop.agent.wait_for(Duration::from_secs(5)).unwrap().expect("the agent ends");
     laptop.agent = laptop.seat.agent().unwrap();
+    let reached = || laptop.seat.dial(SERVICES[0].0).is_ok();
+    wait_until("the home node is reached", Duration::from_secs(30), reached);
     answers(&laptop.seat, &[]);
     assert!(![&laptop.seat, &scene.home].into_iter().any(is_connected), "to no coordinator");
 

@@ -77,9 +77,9 @@ impl Household {
         let net = at.context("not a laptop of this household")? + 2;
         self.router.sh(&format!(
             "nft add table ip lose
-            nft 'add chain ip lose all {{ type filter hook forward priority 0; }}'
-            nft add rule ip lose all iifname lap{net} tcp dport {port} drop
-            nft add rule ip lose all oifname lap{net} tcp sport {port} drop"
+            nft 'add chain ip lose through {{ type filter hook forward priority 0; }}'
+            nft add rule ip lose through iifname lap{net} tcp dport {port} drop
+            nft add rule ip lose through oifname lap{net} tcp sport {port} drop"
         ))?;
         Ok(())
     }
