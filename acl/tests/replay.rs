@@ -1,0 +1,40 @@
+//! The access-policy cases, replayed by the example that people run.
+//!
+//! Fails if fewer cases come out as the reference has them than did when this was written.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// How many passed at the first count, of 326.
+const PASSED: usize = 307;
+
+/// The example, built beside this test.
+fn example() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().with_file_name("examples").join("replay")
+}
+
+#[test]
+#[ignore = "needs: shared"]
+fn the_cases_come_out_as_the_reference_has_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/acl-cases");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+    assert!(!files.is_empty());
+
+    let out = Command::new(example()).args(files).output().unwrap();
+
+    let said = String::from_utf8(out.stdout).unwrap();
+    let last = said.lines().last().unwrap();
+    let counts = last.strip_suffix(" failed").and_then(|line| line.split_once(" passed, "));
+    let (passed, failed) = counts.unwrap_or_else(|| panic!("not `N passed, M failed`: {last}"));
+    let [passed, failed] = [passed, failed].map(|count| count.parse::<usize>().unwrap());
+    assert!(passed >= PASSED, "{said}");
+    // Each failure is named by a line of its own, and the exit status tells of it.
+    let named = said.lines().filter(|line| line.contains('\t')).count();
+    assert_eq!((named, out.status.success()), (failed, failed == 0), "{said}");
+}
