@@ -1,8 +1,13 @@
 //! The few lines of HTTP/1.1 that a test speaks itself, so that it sees the bytes.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 /// An answer whose body is still to be read.
 #[derive(Debug)]
@@ -12,6 +17,22 @@ pub struct Answer<S: Read> {
     /// The header lines, lower case.
     pub head: String,
     reader: BufReader<S>,
+}
+
+/// Connects from one of the calling machine's addresses, whatever its routes would choose.
+///
+/// # Errors
+///
+/// The machine has no such address, or nobody answers within `limit`.
+pub fn dial_from(source: IpAddr, to: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // It bounds connect(2) as well (socket(7)).
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(limit))?;
+    rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
+    rustix::net::connect(&socket, &to)?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, None)?;
+    Ok(socket.into())
 }
 
 /// Sends a request with a JSON body (or none) and reads the answer's head.
