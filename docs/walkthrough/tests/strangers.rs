@@ -1,18 +1,100 @@
 //! Those who are near, but are not members: websites, local processes, the LAN.
 //!
-//! Fails if any of them can send, read or stream in a member's name, or pass as a member.
+//! Fails if any of them can send, read or stream in a member's name, or pass as a member. Each
+//! refusal stands beside the same thing without what it is refused for, which is answered.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
+#[path = "support/app.rs"]
+mod app;
+
 use std::{
-    io::Read as _,
     net::{IpAddr, SocketAddr, TcpStream},
     time::Duration,
 };
 
-use lab::{Scene, http};
+use ai_gateway_api::sealed::path;
+use app::{App, CHAT, OWN};
+use lab::{
+    Machine, Scene, Seat,
+    http::{self, Answer, dial_from},
+};
 
-const ASK: &str =
-    r#"{"model":"default","max_tokens":3,"messages":[{"role":"user","content":"hi"}]}"#;
+const ASK: &str = r#"{"model":"default","max_tokens":3,"stream":true,
+    "messages":[{"role":"user","content":"hi"}]}"#;
+const EVIL: (&str, &str) = ("Origin", "http://evil.example");
+
+/// One port, as its callers see it.
+struct Door<'a> {
+    port: u16,
+    host: &'a str,
+    reads: &'a [&'a str],
+    /// Path and body.
+    writes: &'a [(&'a str, &'a str)],
+}
+
+/// Checks that a guard refused it, for this reason, and invites no other site.
+fn refused(answer: Answer<TcpStream>, what: &str, (status, kind): (u16, &str)) {
+    assert_eq!(answer.status, status, "{what}: {}", answer.head);
+    assert!(!answer.head.contains("access-control-"), "{what}: {}", answer.head);
+    let problem = answer.json().unwrap();
+    assert_eq!(problem["type"], format!("urn:maru:problem:{kind}"), "{what}");
+}
+
+impl Door<'_> {
+    /// All that a page can make a browser send.
+    fn is_closed_to_websites(&self, seat: &Seat) {
+        let send = |method: &str, path: &str, host: &str, headers: &[_], body: Option<&str>| {
+            http::request(seat.dial(self.port).unwrap(), method, path, host, headers, body).unwrap()
+        };
+        let evil_host = format!("evil.example:{}", self.port);
+        let (origin, host) = ((403, "origin"), (421, "host"));
+        let marks: [(&str, &str, &[(&str, &str)], _); 5] = [
+            ("a foreign origin", self.host, &[EVIL], origin),
+            ("a sandboxed page", self.host, &[("Origin", "null")], origin),
+            ("a page's image", self.host, &[("Sec-Fetch-Site", "cross-site")], origin),
+            ("a rebound name", "evil.example", &[], host),
+            ("a rebound name with the port", &evil_host, &[], host),
+        ];
+        for (what, named, headers, why) in marks {
+            for path in self.reads {
+                let what = format!("{what} reads {path} on {}", self.port);
+                refused(send("GET", path, named, headers, None), &what, why);
+            }
+            for (path, body) in self.writes {
+                let what = format!("{what} writes {path} on {}", self.port);
+                refused(send("POST", path, named, headers, Some(body)), &what, why);
+            }
+        }
+        for (path, body) in self.writes {
+            for kind in ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"] {
+                let answer = send("POST", path, self.host, &[("Content-Type", kind)], Some(body));
+                refused(answer, &format!("{kind} at {path}"), (415, "content-type"));
+            }
+            // A page that would send JSON has to ask first.
+            let preflight = [
+                EVIL,
+                ("Access-Control-Request-Method", "POST"),
+                ("Access-Control-Request-Headers", "content-type"),
+            ];
+            let answer = send("OPTIONS", path, self.host, &preflight, None);
+            refused(answer, &format!("a preflight for {path}"), origin);
+        }
+    }
+
+    /// The same without a website's marks.
+    fn answers(&self, seat: &Seat) {
+        for path in self.reads {
+            let stream = seat.dial(self.port).unwrap();
+            let answer = http::request(stream, "GET", path, self.host, &[], None).unwrap();
+            assert_eq!(answer.status, 200, "{path}");
+        }
+        for (path, body) in self.writes {
+            let stream = seat.dial(self.port).unwrap();
+            let answer = http::request(stream, "POST", path, self.host, &[], Some(body)).unwrap();
+            assert_eq!(answer.status, 200, "{path}");
+        }
+    }
+}
 
 #[test]
 #[ignore = "needs: root, podman, model"]
@@ -20,37 +102,54 @@ fn a_website_open_on_a_members_laptop_speaks_for_nobody() {
     let mut scene = Scene::start().unwrap();
     let device = scene.member("laptop", "alice").unwrap();
     let laptop = &device.seat;
-    let (chat, own) = ("chat.maru.internal", "chat.maru.internal:18789");
-    let doors = [
-        (18789, own, "/v1/chat/completions"),
-        (18789, own, "/maru/v1/chat"),
-        (80, chat, "/maru/v1/chat"),
-    ];
-    for (port, host, path) in doors {
-        let send = |host: &str, headers: &[(&str, &str)]| {
-            let stream = laptop.dial(port).unwrap();
-            http::request(stream, "POST", path, host, headers, Some(ASK)).unwrap()
-        };
-        let evil = ("Origin", "http://evil.example");
-        for (what, answer) in [
-            ("a foreign origin", send(host, &[evil])),
-            ("no origin at all, as of a sandboxed page", send(host, &[("Origin", "null")])),
-            ("a foreign host", send("evil.example", &[])),
-            ("a form", send(host, &[("Content-Type", "application/x-www-form-urlencoded")])),
-            ("plain text", send(host, &[("Content-Type", "text/plain")])),
-        ] {
-            assert!((400..500).contains(&answer.status), "{what} at {path}: {}", answer.status);
-            assert!(!answer.head.contains("access-control-allow"), "{what}: {}", answer.head);
-        }
-        let read =
-            http::request(laptop.dial(port).unwrap(), "GET", "/maru/v1/keys", host, &[evil], None);
-        assert!((400..500).contains(&read.unwrap().status), "a foreign origin reads the keys");
+    let app = App::bound(laptop, 1);
+    let check = |door: &Door<'_>| {
+        door.is_closed_to_websites(laptop);
+        door.answers(laptop);
+    };
+    // A sealed request is opened once: that it is answered in the end shows that no refusal came after opening it.
+    let (sealed, proof) = (app::text(&app.seal()), app.proof());
+    check(&Door {
+        port: 18789,
+        host: OWN,
+        reads: &["/v1/models", path::KEYS, path::DEVICES],
+        writes: &[("/v1/chat/completions", ASK), (path::CHAT, &sealed), (path::DEVICES, &proof)],
+    });
+    let sealed = [(); 2].map(|()| app::text(&app.seal()));
+    check(&Door {
+        port: 80,
+        host: CHAT,
+        reads: &[path::KEYS, path::KEYS_ALIAS],
+        writes: &[(path::CHAT, &sealed[0]), (path::CHAT_ALIAS, &sealed[1])],
+    });
+}
+
+/// What the gateway answers there when asked for its models; `None` if it closes without a word.
+fn models(stream: TcpStream) -> Option<u16> {
+    stream.set_read_timeout(Some(app::PATIENCE)).unwrap();
+    Some(http::request(stream, "GET", "/v1/models", OWN, &[], None).ok()?.status)
+}
+
+/// How many packets the rules of a machine have dropped.
+fn dropped(machine: &Machine) -> u64 {
+    let rules = machine.sh("nft list ruleset").unwrap();
+    let drops = rules.lines().filter(|line| line.trim_end().ends_with("drop"));
+    let counts = drops.filter_map(|line| line.split("counter packets ").nth(1)?.split(' ').next());
+    counts.map(|count| count.parse::<u64>().unwrap()).sum()
+}
+
+/// A machine from which a member's address shall not be used, and how it would be.
+struct Impostor<'a> {
+    what: &'a str,
+    machine: &'a Machine,
+    source: IpAddr,
+}
+
+impl Impostor<'_> {
+    fn dial(&self, home: IpAddr) -> std::io::Result<TcpStream> {
+        let to = SocketAddr::new(home, 18789);
+        self.machine.in_network(|| dial_from(self.source, to, Duration::from_secs(3)))
     }
-    // The same request without the website's marks is answered.
-    let stream = laptop.dial(18789).unwrap();
-    let answer =
-        http::request(stream, "POST", "/v1/chat/completions", own, &[], Some(ASK)).unwrap();
-    assert_eq!(answer.status, 200);
 }
 
 #[test]
@@ -58,39 +157,67 @@ fn a_website_open_on_a_members_laptop_speaks_for_nobody() {
 fn a_process_at_home_and_a_packet_from_the_lan_do_not_pass_as_members() {
     let mut scene = Scene::start().unwrap();
     let device = scene.member("laptop", "alice").unwrap();
-    let laptop = &device.seat;
-    let address = |status: serde_json::Value| -> IpAddr {
-        status["node"]["addresses"][0].as_str().unwrap().parse().unwrap()
+    let addresses = |seat: &Seat| -> [IpAddr; 2] {
+        let status = seat.status().unwrap();
+        let all = status["node"]["addresses"].as_array().unwrap().clone();
+        let all: Vec<IpAddr> = all.iter().map(|a| a.as_str().unwrap().parse().unwrap()).collect();
+        let family = |v4: bool| *all.iter().find(|address| address.is_ipv4() == v4).unwrap();
+        [family(true), family(false)]
     };
-    let home = address(scene.home.status().unwrap());
-    let member = address(laptop.status().unwrap());
+    let ([home, home6], [member, member6]) = (addresses(&scene.home), addresses(&device.seat));
+    let (machine, router) = (&*scene.home.machine, &*scene.household.router);
+    assert_eq!(models(device.seat.dial(18789).unwrap()), Some(200), "the member itself");
 
-    // A process on the home machine may connect to its own address, and gets no answer.
-    let answered = scene.home.machine.in_network(|| {
-        let dialled =
-            TcpStream::connect_timeout(&SocketAddr::new(home, 18789), Duration::from_secs(2));
-        let Ok(stream) = dialled else { return false };
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        http::request(stream, "GET", "/v1/models", "chat.maru.internal:18789", &[], None).is_ok()
-    });
-    assert!(!answered, "a local process passed as a member");
-
-    // The router takes the member's address and sends to the home node over the LAN.
-    laptop.machine.sh("ip link set eth0 down").unwrap();
-    scene
-        .household
-        .router
+    // The member's addresses on the router, which sends them as they are, past the tunnel; and the
+    // way back, so that nothing but a rule stands between.
+    machine
         .sh(&format!(
-            "ip addr add {member}/32 dev lo; ip route add {home}/32 via 10.77.1.2 src {member}"
+            "ip addr add fd00:77::2/64 dev eth0 nodad
+            ip route replace {member}/32 via 10.77.1.1
+            ip route replace {member6}/128 via fd00:77::1"
         ))
         .unwrap();
-    scene.home.machine.sh(&format!("ip route replace {member}/32 via 10.77.1.1")).unwrap();
-    let dialled = scene.household.router.in_network(|| {
-        TcpStream::connect_timeout(&SocketAddr::new(home, 18789), Duration::from_secs(3))
-    });
-    let answered = dialled.is_ok_and(|mut stream| {
-        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
-        stream.read(&mut [0; 1]).is_ok_and(|count| count > 0)
-    });
-    assert!(!answered, "a packet from the LAN passed as a member's");
+    router
+        .sh(&format!(
+            "nft delete table ip nat
+            ip addr add fd00:77::1/64 dev home0 nodad
+            ip addr add {member}/32 dev lo; ip addr add {member6}/128 dev lo
+            ip route add {home}/32 via 10.77.1.2; ip route add {home6}/128 via fd00:77::2"
+        ))
+        .unwrap();
+    let lan = |what, source: IpAddr| Impostor { what, machine: router, source };
+    let members = [lan("IPv4", member), lan("IPv6", member6)];
+    let own = [
+        lan("the LAN's IPv4", "10.77.1.1".parse().unwrap()),
+        lan("the LAN's IPv6", "fd00:77::1".parse().unwrap()),
+    ];
+    let to = |impostor: &Impostor<'_>| if impostor.source.is_ipv4() { home } else { home6 };
+    for impostor in members.iter().chain(&own) {
+        let before = dropped(machine);
+        assert!(impostor.dial(to(impostor)).is_err(), "{} reaches the gateway", impostor.what);
+        assert!(dropped(machine) > before, "{} was not stopped by a rule", impostor.what);
+    }
+
+    // A process at home: as itself it may connect and is told nothing; as a member it may not.
+    let local = Impostor { what: "a local process", machine, source: member };
+    let itself = Impostor { what: "the home node", machine, source: home };
+    assert_eq!(models(itself.dial(home).unwrap()), None, "the home node passes as a member");
+    machine.sh(&format!("ip addr add {member}/32 dev lo")).unwrap();
+    let before = dropped(machine);
+    assert!(local.dial(home).is_err(), "a local process passes as a member");
+    assert!(dropped(machine) > before, "a local process was not stopped by a rule");
+
+    // Without the table they would pass: it was the table that stopped them.
+    machine.sh("nft flush ruleset").unwrap();
+    assert_eq!(models(local.dial(home).unwrap()), Some(200), "control: {}", local.what);
+    machine.sh(&format!("ip addr del {member}/32 dev lo")).unwrap();
+    for impostor in &members {
+        let answer = models(impostor.dial(to(impostor)).unwrap());
+        assert_eq!(answer, Some(200), "control: {}", impostor.what);
+    }
+    // Who is no peer gets no answer even so.
+    for impostor in own.iter().chain([&itself]) {
+        let answer = models(impostor.dial(to(impostor)).unwrap());
+        assert_eq!(answer, None, "{}", impostor.what);
+    }
 }
