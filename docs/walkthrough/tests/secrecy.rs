@@ -1,72 +1,228 @@
 //! Where a sealed prompt is not: the memory of who passes it on, and any disk.
 //!
-//! Fails if telmeet, an agent, the coordinator or the relay holds the planted prompt in memory, or
-//! any file does. The same search finds it in the gateway's memory, where the conversation is.
+//! Fails if, while the reply is under way or after it, the planted prompt is in the memory of any
+//! process but the client, the gateway and the engines, or in any file. The same search finds it in
+//! the gateway's memory, finds in every process that passes it on what that one must know, and finds
+//! planted files; what it cannot read is no success.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
+#![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
-    os::unix::fs::FileExt as _,
-    path::Path,
+    io::{ErrorKind, Read as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, SystemTime},
 };
 
-use lab::{Scene, inside::processes};
+use lab::{Member, Scene, inside::processes};
+use rustix::process::Signal;
 
-const CANARY: &[u8] = b"quince-7702-canary";
+/// How much memory is read at once.
+const PIECE: usize = 1 << 20;
+/// Kernel pages that no process writes to, and that cannot be read from outside.
+const KERNELS_OWN: [&str; 3] = ["[vvar]", "[vvar_vclock]", "[vsyscall]"];
 
-fn holds(bytes: &[u8]) -> bool {
-    bytes.windows(CANARY.len()).any(|window| window == CANARY)
+fn holds(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window[0] == text[0] && window == text)
 }
 
-/// Whether any readable memory of a process holds the canary.
-fn memory_holds(pid: u32) -> bool {
-    let Ok(maps) = fs::read_to_string(format!("/proc/{pid}/maps")) else { return false };
-    let Ok(memory) = File::open(format!("/proc/{pid}/mem")) else { return false };
-    maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|p| p.starts_with('r'))).any(
-        |line| {
-            let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
-            let start = u64::from_str_radix(start, 16).unwrap();
-            let end = u64::from_str_radix(end, 16).unwrap();
-            let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-            memory.read_exact_at(&mut bytes, start).is_ok() && holds(&bytes)
-        },
-    )
-}
-
-fn files_that_hold(folder: &Path, found: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() {
-            files_that_hold(&path, found);
-        } else if kind.is_file() && fs::read(&path).is_ok_and(|bytes| holds(&bytes)) {
-            found.push(path.display().to_string());
+/// Whether the memory of a process holds one of the texts; `None` if the process has gone.
+///
+/// # Panics
+///
+/// When a part of its memory cannot be read.
+fn memory_holds(pid: u32, texts: &[Vec<u8>]) -> Option<bool> {
+    let mut unreadable = String::new();
+    // A mapping may go between the list and the look at it.
+    for _ in 0..20 {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+        if maps.is_empty() {
+            return None;
+        }
+        let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
+        match search(&maps, &memory, texts) {
+            Ok(found) => return Some(found),
+            Err(mapping) => unreadable = mapping,
         }
     }
+    Path::new(&format!("/proc/{pid}")).exists().then(|| panic!("cannot read {unreadable} of {pid}"))
+}
+
+/// `Err` names the mapping that could not be read.
+fn search(maps: &str, memory: &File, texts: &[Vec<u8>]) -> Result<bool, String> {
+    let overlap = texts.iter().map(Vec::len).max().unwrap();
+    let mut bytes = vec![0; PIECE];
+    for line in maps.lines() {
+        let mut fields = line.split_whitespace();
+        let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
+        let readable = rights.starts_with('r');
+        if !readable || KERNELS_OWN.iter().any(|name| line.ends_with(name)) {
+            continue;
+        }
+        let (start, end) = range.split_once('-').unwrap();
+        let [mut start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
+        while start < end {
+            let len = PIECE.min(usize::try_from(end - start).unwrap());
+            let piece = &mut bytes[..len];
+            memory.read_exact_at(piece, start).map_err(|_| line.to_owned())?;
+            if texts.iter().any(|text| holds(piece, text)) {
+                return Ok(true);
+            }
+            let step = if len == PIECE { PIECE - overlap } else { PIECE };
+            start += u64::try_from(step).unwrap();
+        }
+    }
+    Ok(false)
+}
+
+/// The processes that pass a sealed prompt on or serve those who do, and what each of them must know.
+fn must_be_searched(scene: &Scene, laptop: &Member) -> Vec<(u32, Vec<Vec<u8>>)> {
+    let home = |name, text| {
+        let found = scene.processes(name, text).unwrap();
+        assert_eq!(found.len(), 1, "{name} {text}");
+        found[0]
+    };
+    // Each knows the nodes by their keys, as bytes or as text.
+    let mut nodes = Vec::new();
+    for seat in [&scene.home, &laptop.seat] {
+        let key = seat.status().unwrap()["node"]["node_key"].as_str().unwrap().to_owned();
+        nodes.push(hex::decode(key.strip_prefix("nodekey:").unwrap()).unwrap());
+        nodes.push(key.into_bytes());
+    }
+    vec![
+        (home("maru-coordinator", "serve"), nodes.clone()),
+        (home("maru-coordinator", "relay"), nodes.clone()),
+        (home("maru-agent", ""), nodes.clone()),
+        (laptop.agent.pid(), nodes),
+        (home("maru-telmeet", ""), vec![b"chat.maru.internal".to_vec()]),
+    ]
+}
+
+/// The names of all processes whose memory holds the canary, by number; `must` were among those searched.
+fn holders(
+    scene: &Scene,
+    laptop: &Member,
+    canary: &[u8],
+    must: &[(u32, Vec<Vec<u8>>)],
+) -> BTreeMap<u32, String> {
+    let machines = [&scene.home.machine, &laptop.seat.machine, &scene.household.router];
+    let (mut holders, mut searched) = (BTreeMap::new(), Vec::new());
+    for machine in machines {
+        for (pid, name) in processes(machine.pid()).unwrap() {
+            let Some(found) = memory_holds(pid, &[canary.to_vec()]) else { continue };
+            searched.push(pid);
+            if found {
+                holders.insert(pid, name);
+            }
+        }
+    }
+    for (pid, known) in must {
+        assert!(searched.contains(pid), "{pid} was not searched");
+        assert_eq!(memory_holds(*pid, known), Some(true), "{pid}: not even what it must know");
+    }
+    assert!(holders.values().any(|name| name == "maru-gateway"), "the search finds: {holders:?}");
+    holders
+}
+
+/// The files below a folder, on its own file system, that changed since then and hold the canary.
+fn files_that_hold(folder: &Path, since: SystemTime, canary: &[u8], found: &mut Vec<PathBuf>) {
+    let device = fs::metadata(folder).unwrap().dev();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Some(entries) = still_there(&folder, fs::read_dir(&folder)) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            let Some(meta) = still_there(&path, fs::symlink_metadata(&path)) else { continue };
+            if meta.is_dir() && meta.dev() == device {
+                folders.push(path);
+            } else if meta.is_file() && meta.modified().unwrap() >= since {
+                let mut bytes = Vec::new();
+                let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes));
+                if still_there(&path, read).is_some() && holds(&bytes, canary) {
+                    found.push(path);
+                }
+            }
+        }
+    }
+}
+
+/// Others use the same disk: what they removed meanwhile is no file of ours. Anything else must be readable.
+fn still_there<T>(path: &Path, result: std::io::Result<T>) -> Option<T> {
+    match result {
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("cannot read {}: {error}", path.display()),
+    }
+}
+
+/// Everything that a process of the scene could have written: all state whatever its age, and what
+/// is new in each machine's `/run` and the places for temporary files.
+fn files(scene: &Scene, laptop: &Member, began: SystemTime, canary: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files_that_hold(scene.state(), SystemTime::UNIX_EPOCH, canary, &mut found);
+    for machine in [&scene.home.machine, &laptop.seat.machine, &scene.household.router] {
+        files_that_hold(&machine.path("/run"), SystemTime::UNIX_EPOCH, canary, &mut found);
+    }
+    for folder in ["/tmp", "/var/tmp", "/dev/shm"].map(Path::new) {
+        // The state may lie there: it was searched.
+        let mut new = Vec::new();
+        if folder.exists() {
+            files_that_hold(folder, began, canary, &mut new);
+        }
+        found.extend(new.into_iter().filter(|path| !path.starts_with(scene.state())));
+    }
+    found.sort();
+    found
 }
 
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
+    // Made here, so that it is in no file but where this run put it.
+    let began = SystemTime::now();
+    let nanos = began.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    let canary = format!("quince-{:x}-canary", nanos ^ u128::from(std::process::id()));
+    let began = began - Duration::from_secs(5);
     let mut scene = Scene::start().unwrap();
     let laptop = scene.member("laptop", "alice").unwrap();
-    let ask = String::from_utf8(CANARY.to_vec()).unwrap();
-    laptop.seat.ok(&["chat", "--max-tokens", "8", "--ask", &ask]).unwrap();
+    let must = must_be_searched(&scene, &laptop);
 
-    let mut holders = Vec::new();
-    let machines = [&scene.home.machine, &laptop.seat.machine, &scene.household.router];
-    for machine in machines {
-        for (pid, name) in processes(machine.pid()).unwrap() {
-            if memory_holds(pid) {
-                holders.push(name);
-            }
-        }
+    // While a long reply is under way.
+    let mut command = laptop.seat.maru(&["chat", "--ignore-eos", "--max-tokens", "7000", "--ask"]);
+    command.arg(&canary).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut chat = laptop.seat.machine.spawn(&mut command).unwrap();
+    chat.child().stdout.as_mut().unwrap().read_exact(&mut [0]).expect("a reply begins");
+    let mut during = holders(&scene, &laptop, canary.as_bytes(), &must);
+    assert_eq!(scene.busy_slots("inference").unwrap(), 1, "the reply ended before the search");
+    assert!(during.remove(&chat.pid()).is_some(), "the client knows what it asked: {during:?}");
+    during.retain(|_, name| name != "maru-gateway" && name != "maru-llm");
+    assert_eq!(during, BTreeMap::new(), "who must not know it, knows it during the reply");
+    assert_eq!(files(&scene, &laptop, began, canary.as_bytes()), Vec::<PathBuf>::new());
+    chat.signal(Signal::KILL);
+    chat.wait_for(Duration::from_secs(10)).unwrap().expect("the client ends");
+
+    // After a reply that came to its end.
+    laptop.seat.ok(&["chat", "--max-tokens", "8", "--ask", &canary]).unwrap();
+    let mut after = holders(&scene, &laptop, canary.as_bytes(), &must);
+    after.retain(|_, name| name != "maru-gateway" && name != "maru-llm");
+    assert_eq!(after, BTreeMap::new(), "who must not know it, knows it after the reply");
+    assert_eq!(files(&scene, &laptop, began, canary.as_bytes()), Vec::<PathBuf>::new());
+
+    // The same search finds each file that does hold it.
+    let mut planted = vec![
+        scene.state().join("home/var/lib/maru/telmeet/planted"),
+        scene.state().join("laptop/planted"),
+        scene.home.machine.path("/run/planted"),
+        laptop.seat.machine.path("/run/planted"),
+        PathBuf::from(format!("/tmp/{canary}")),
+    ];
+    for path in &planted {
+        fs::write(path, format!("before {canary} after")).unwrap();
     }
-    assert!(holders.iter().any(|name| name == "maru-gateway"), "the search finds: {holders:?}");
-    holders.retain(|name| name != "maru-gateway" && name != "maru-llm");
-    assert_eq!(holders, Vec::<String>::new(), "who must not know it, knows it");
-
-    let mut files = Vec::new();
-    files_that_hold(scene.state(), &mut files);
-    assert_eq!(files, Vec::<String>::new());
+    planted.sort();
+    let found = files(&scene, &laptop, began, canary.as_bytes());
+    fs::remove_file(format!("/tmp/{canary}")).unwrap();
+    assert_eq!(found, planted, "the search of files");
 }
