@@ -1,14 +1,55 @@
 //! The trip of `registration.md`, and who does not get to take it.
 //!
-//! Fails if a device that nobody approved learns an address, a peer, or reaches anything.
+//! Fails if a device that nobody approved learns an address, a peer, or reaches anything: no port,
+//! and no answer to a handshake. (The relay passes packets between any two keys; whom to answer is
+//! the nodes' own decision.)
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
 use std::{
-    net::{IpAddr, SocketAddr, TcpStream},
+    fs,
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     time::Duration,
 };
 
-use lab::Scene;
+use boringtun::{
+    noise::{Tunn, TunnResult},
+    x25519::{PublicKey, StaticSecret},
+};
+use control_protocol::key::{NodePrivate, NodePublic};
+use lab::{Scene, Seat, household::HOME};
+
+/// Type of a message that answers a handshake (WireGuard, section 5.4.3).
+const RESPONSE: u8 = 2;
+
+/// The node key of the device at this seat.
+fn node_key(seat: &Seat) -> NodePrivate {
+    let text = fs::read_to_string(seat.root.join("var/lib/maru/agent/state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&text).unwrap();
+    state["node_key"].as_str().unwrap().parse().unwrap()
+}
+
+/// What comes back from the home node's WireGuard after handshakes of this key from this seat: `None`
+/// if nothing does, else whether a session begins.
+fn shakes_hands(seat: &Seat, own: &NodePrivate, home: &NodePublic) -> Option<bool> {
+    let socket = seat.machine.in_network(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    socket.connect((HOME, 41641)).unwrap();
+    let own = StaticSecret::from(*own.as_bytes());
+    let mut tunnel = Tunn::new(own, PublicKey::from(*home.as_bytes()), None, None, 1, None);
+    let (mut sent, mut received, mut opened) = ([0; 148], [0; 2048], [0; 2048]);
+    // A datagram may be lost, an answer late.
+    (0..3).find_map(|_| {
+        let TunnResult::WriteToNetwork(packet) =
+            tunnel.format_handshake_initiation(&mut sent, true)
+        else {
+            panic!("no handshake to send");
+        };
+        socket.send(packet).unwrap();
+        let len = socket.recv(&mut received).ok()?;
+        let result = tunnel.decapsulate(None, &received[..len], &mut opened);
+        Some(received[0] == RESPONSE && matches!(result, TunnResult::WriteToNetwork(_)))
+    })
+}
 
 #[test]
 #[ignore = "needs: root, podman, model"]
@@ -47,6 +88,12 @@ fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
     let peers = scene.home.status().unwrap()["peers"].to_string();
     assert!(!peers.contains("stranger"), "{peers}");
 
+    // Nor does WireGuard answer, although it is reached and the stranger knows its key.
+    let own = node_key(stranger);
+    let status = scene.home.status().unwrap();
+    let theirs: NodePublic = status["node"]["node_key"].as_str().unwrap().parse().unwrap();
+    assert_eq!(shakes_hands(stranger, &own, &theirs), None, "an unknown key is answered");
+
     // The same device, approved, is in: the refusals above were about approval.
     stranger
         .machine
@@ -58,4 +105,6 @@ fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
         TcpStream::connect_timeout(&SocketAddr::new(home, 18789), Duration::from_secs(10))
     });
     reached.expect("an approved device reaches the gateway");
+    let shaken = shakes_hands(stranger, &own, &theirs);
+    assert_eq!(shaken, Some(true), "the same handshake, once the device is approved");
 }
