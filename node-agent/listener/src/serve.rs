@@ -37,6 +37,8 @@ pub const LOCAL_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Wait after an accept that failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How much of a refused request's body is taken in before the answer, in bytes.
+const UNREAD: usize = 64 << 10;
 /// How long the replies under way may take to end once the service is asked to stop.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -205,6 +207,9 @@ impl Shared {
                 }
                 Err(refusal) => {
                     tracing::debug!(node = header.identity.node, %refusal, "request refused");
+                    // A caller still sending when the connection closes might lose the answer.
+                    let unread = axum::body::to_bytes(request.into_body(), UNREAD);
+                    drop(timeout(self.server.limits.preface, unread).await);
                     refusal.into_response()
                 }
             },
