@@ -219,7 +219,6 @@ async fn a_caller_whose_service_has_closed_gives_its_place_back() {
     let (mut answering, _) = service.accept().await.unwrap();
     // What is unread when a socket closes would reset the connection.
     assert!(answering.read(&mut [0; 4096]).await.unwrap() > 0);
-    assert_ne!(answering.read(&mut [0; 4096]).await.unwrap(), 0, "the header");
     answering.write_all(b"bye").await.unwrap();
     drop(answering);
 
