@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
 /// Prints an error and what caused it, on one line.
 #[allow(clippy::print_stderr, reason = "the one place where the daemon speaks to its starter")]
 fn report(error: &dyn Error) {
-    let chain = std::iter::successors(Some(error), |error| error.source());
+    let chain = std::iter::successors(Some(error), |&error| error.source());
     let texts: Vec<_> = chain.map(|error| error.to_string().trim().replace('\n', " ")).collect();
     eprintln!("maru-telmeet: {}", texts.join(": "));
 }
