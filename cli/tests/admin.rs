@@ -40,11 +40,9 @@ impl Form<'_> {
 /// The value of a key of an object, or of the first object of a list.
 fn json_value(text: &str, key: &str) -> Option<String> {
     let value: Value = serde_json::from_str(text).unwrap();
-    match &value.get(0).unwrap_or(&value)[key] {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
+    let found = &value.get(0).unwrap_or(&value)[key];
+    let text = || found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+    (!found.is_null()).then(text)
 }
 
 /// The same of YAML, as far as Maru's things need it.
