@@ -48,14 +48,15 @@ impl Door<'_> {
         };
         let evil_host = format!("evil.example:{}", self.port);
         let (origin, host) = ((403, "origin"), (421, "host"));
-        let marks: [(&str, &str, &[(&str, &str)], _); 5] = [
-            ("a foreign origin", self.host, &[EVIL], origin),
-            ("a sandboxed page", self.host, &[("Origin", "null")], origin),
-            ("a page's image", self.host, &[("Sec-Fetch-Site", "cross-site")], origin),
-            ("a rebound name", "evil.example", &[], host),
-            ("a rebound name with the port", &evil_host, &[], host),
+        let marks = [
+            ("a foreign origin", self.host, Some(EVIL), origin),
+            ("a sandboxed page", self.host, Some(("Origin", "null")), origin),
+            ("a page's image", self.host, Some(("Sec-Fetch-Site", "cross-site")), origin),
+            ("a rebound name", "evil.example", None, host),
+            ("a rebound name with the port", &evil_host, None, host),
         ];
-        for (what, named, headers, why) in marks {
+        for (what, named, header, why) in marks {
+            let headers = header.as_slice();
             for path in self.reads {
                 let what = format!("{what} reads {path} on {}", self.port);
                 refused(send("GET", path, named, headers, None), &what, why);
