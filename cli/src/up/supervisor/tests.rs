@@ -49,7 +49,7 @@ async fn a_start_does_not_wait_for_one_service_while_another_has_failed() {
     let root = tempfile::tempdir().unwrap();
     let mut supervisor = supervisor(root.path());
 
-    supervisor.start(shell("inference", "sleep 60")).unwrap();
+    supervisor.start(shell("inference", "exec sleep 60")).unwrap();
     supervisor.start(shell("agent", "echo 'no such key'; exit 1")).unwrap();
     let error = supervisor.ready("inference", SOON, || async { false }).await.unwrap_err();
     supervisor.stop_all().await;
