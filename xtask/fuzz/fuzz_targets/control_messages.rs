@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         let compressed = zstd::bulk::compress(bytes, 1).unwrap();
         assert_eq!(netmap::decode(&compressed).as_ref(), Some(&message));
         let mut netmap = Netmap::default();
-        drop(netmap.apply_first(message.clone()));
+        let _ = netmap.apply_first(message.clone());
         netmap.apply(message);
         drop((netmap.tunnel_peers(), netmap.zone()));
     }
