@@ -88,11 +88,18 @@ impl Default for Relay {
 #[serde(default)]
 struct Agent {
     listen_port: u16,
+    service: Vec<Offered>,
+}
+
+/// A mesh port that the agent offers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Offered {
+    port: u16,
 }
 
 impl Default for Agent {
     fn default() -> Self {
-        Self { listen_port: 41641 }
+        Self { listen_port: 41641, service: Vec::new() }
     }
 }
 
@@ -124,6 +131,7 @@ pub(super) fn plan(
         files.push(File { path: COORDINATOR, text, group: 0 });
         coordinator
     };
+    lacking(root)?.iter().for_each(|text| output::note(text));
     let Coordinator { network, .. } = &coordinator;
     files.extend([
         File { path: AGENT, text: AGENT_TOML.to_owned(), group: 0 },
@@ -152,7 +160,9 @@ impl Planned {
 /// Says which options have no effect because there is a configuration already.
 fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> anyhow::Result<()> {
     let config = coordinator(root)?;
-    if let Some(address) = address.filter(|address| config.server_url != server_url(address)) {
+    let differs =
+        |address: &&str| !config.server_url.is_empty() && config.server_url != server_url(address);
+    if let Some(address) = address.filter(differs) {
         output::note(&format!(
             "--address {address} has no effect: this network's address is {}; change it in \
              etc/maru/coordinator.toml",
@@ -166,6 +176,31 @@ fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> a
         ));
     }
     Ok(())
+}
+
+/// What files that somebody wrote by hand, to change a port say, lack of what would be written
+/// in their place.
+fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut lacking = Vec::new();
+    if root.join(COORDINATOR).exists() && coordinator(root)?.server_url.is_empty() {
+        lacking.push(format!(
+            "{COORDINATOR} has no `server_url`, so no other device can reach this network; add \
+             server_url = \"http://ADDRESS:PORT\""
+        ));
+    }
+    if root.join(AGENT).exists() {
+        let agent: Agent = read(root, AGENT)?;
+        let offers = |port| agent.service.iter().any(|service| service.port == port);
+        for (name, port) in
+            [("telmeet", 80), ("gateway", 18789)].into_iter().filter(|s| !offers(s.1))
+        {
+            lacking.push(format!(
+                "{AGENT} does not offer {name}, so no device reaches it; add a [[service]] with \
+                 name = {name:?}, port = {port} and socket = \"run/maru/{name}/http.sock\""
+            ));
+        }
+    }
+    Ok(lacking)
 }
 
 /// Reads the coordinator's configuration.

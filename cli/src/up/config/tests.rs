@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{coordinator, coordinator_toml, local_url, openclaw, plan, ports};
+use super::{coordinator, coordinator_toml, lacking, local_url, openclaw, plan, ports};
 
 fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -67,4 +67,22 @@ fn text_of_the_first_configuration() {
     insta::assert_snapshot!("coordinator", coordinator_toml("203.0.113.7", "maru.internal"));
     insta::assert_snapshot!("agent", super::AGENT_TOML);
     assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn what_a_file_written_by_hand_lacks_is_said() {
+    let root = root();
+    assert!(lacking(root.path()).unwrap().is_empty(), "a file that is missing will be written");
+    let planned = plan(root.path(), Some("203.0.113.7"), None).unwrap();
+    planned.write(root.path()).unwrap();
+    assert!(lacking(root.path()).unwrap().is_empty(), "what was written lacks nothing");
+
+    let write = |path: &str, text: &str| std::fs::write(root.path().join(path), text).unwrap();
+    write("etc/maru/coordinator.toml", "listen = \"0.0.0.0:9443\"\n");
+    write("etc/maru/agent.toml", "listen_port = 0\n");
+    let lacking = lacking(root.path()).unwrap().join("\n");
+    for text in ["`server_url`", "telmeet", "port = 80 ", "gateway", "port = 18789"] {
+        assert!(lacking.contains(text), "{text}: {lacking}");
+    }
 }

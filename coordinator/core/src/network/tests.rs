@@ -135,6 +135,33 @@ fn an_expired_node_is_nobody_to_the_policy() {
 }
 
 #[test]
+fn a_node_that_comes_is_let_in_where_the_policy_says_so() {
+    let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
+    let policy = acl::Policy::parse(crate::policy::FIRST).unwrap();
+    let nodes = [node(1, Owner::tags(vec!["tag:home".to_owned()])), node(2, Owner::User(1))];
+    let build = |nodes: &[Node], previous: Option<&Compiled>| {
+        let input = Input {
+            domain: "maru.internal",
+            users: &users,
+            nodes,
+            records: &[],
+            policy: &policy,
+            policy_revision: 1,
+            online: &BTreeSet::new(),
+            derp: Arc::new(DerpMap::default()),
+            now: NOW,
+        };
+        Compiled::build(&input, previous)
+    };
+
+    let alone = build(&nodes[..1], None);
+    let both = build(&nodes, Some(&alone));
+
+    assert!(alone.view(1).unwrap().rules.is_empty());
+    assert!(both.view(1).unwrap().rules[0].src_ips.contains(&"100.64.0.2".to_owned()));
+}
+
+#[test]
 fn peers_learn_of_what_a_device_says_of_itself_only_what_it_is() {
     let mut laptop = node(2, Owner::User(1));
     laptop.claims.hostinfo = Hostinfo {

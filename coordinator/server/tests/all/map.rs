@@ -197,6 +197,28 @@ async fn an_expired_node_is_cut_and_everyone_is_told() {
 }
 
 #[tokio::test]
+async fn a_key_ends_when_its_time_comes_and_not_with_the_next_change() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let _second = Device::new("second").join(&coordinator, &key).await;
+    let id = id_of(&coordinator, "second").await;
+    let file = coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite");
+    let store = Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap();
+    let mut change = store.change().await.unwrap();
+    let mut node = change.node(id).await.unwrap().unwrap();
+    let at = std::time::SystemTime::now() + Duration::from_secs(5);
+    let since = at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    node.life.expires = Some(since.as_millis().try_into().unwrap());
+    change.update_node(&node).await.unwrap();
+    change.commit().await.unwrap();
+    let mut watching = first.stream().await;
+    watching.until(|held| held.peer("second").is_some_and(|peer| peer.key_expiry.is_some())).await;
+
+    watching.until(|held| held.peer("second").is_none()).await;
+}
+
+#[tokio::test]
 async fn a_silent_stream_is_kept_alive() {
     let config = Config { map_keep_alive: Duration::from_millis(50), ..config() };
     let coordinator = Coordinator::with(config, None).await;
