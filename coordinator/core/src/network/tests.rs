@@ -102,28 +102,31 @@ fn an_expired_node_is_in_no_map_and_has_none() {
     assert_eq!(compiled.view(2), None);
 }
 
+/// A network of alice's devices and of tagged ones under the first policy.
+fn under_first_policy(nodes: &[Node], previous: Option<&Compiled>) -> Compiled {
+    let input = Input {
+        domain: "maru.internal",
+        users: &[User { id: 1, name: "alice".to_owned(), created: 0 }],
+        nodes,
+        records: &[],
+        policy: &acl::Policy::parse(crate::policy::FIRST).unwrap(),
+        policy_revision: 1,
+        online: &BTreeSet::new(),
+        derp: Arc::new(DerpMap::default()),
+        now: NOW,
+    };
+    Compiled::build(&input, previous)
+}
+
 #[test]
 fn an_expired_node_is_nobody_to_the_policy() {
-    let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
-    let policy = acl::Policy::parse(crate::policy::FIRST).unwrap();
     let home = node(3, Owner::tags(vec!["tag:home".to_owned()]));
     let let_in = |expires| {
         let mut laptop = node(2, Owner::User(1));
         laptop.life.expires = expires;
         // The policy speaks of nodes by their place: an expired one before others must not shift it.
         let nodes = [laptop, home.clone(), node(4, Owner::User(1))];
-        let input = Input {
-            domain: "maru.internal",
-            users: &users,
-            nodes: &nodes,
-            records: &[],
-            policy: &policy,
-            policy_revision: 1,
-            online: &BTreeSet::new(),
-            derp: Arc::new(DerpMap::default()),
-            now: NOW,
-        };
-        let compiled = Compiled::build(&input, None);
+        let compiled = under_first_policy(&nodes, None);
         assert!(compiled.view(4).unwrap().rules.is_empty(), "nobody reaches a member's device");
         let rules = compiled.view(3).unwrap().rules;
         let sources = rules[0].src_ips.iter().filter(|ip| ip.contains('.'));
@@ -136,26 +139,10 @@ fn an_expired_node_is_nobody_to_the_policy() {
 
 #[test]
 fn a_node_that_comes_is_let_in_where_the_policy_says_so() {
-    let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
-    let policy = acl::Policy::parse(crate::policy::FIRST).unwrap();
     let nodes = [node(1, Owner::tags(vec!["tag:home".to_owned()])), node(2, Owner::User(1))];
-    let build = |nodes: &[Node], previous: Option<&Compiled>| {
-        let input = Input {
-            domain: "maru.internal",
-            users: &users,
-            nodes,
-            records: &[],
-            policy: &policy,
-            policy_revision: 1,
-            online: &BTreeSet::new(),
-            derp: Arc::new(DerpMap::default()),
-            now: NOW,
-        };
-        Compiled::build(&input, previous)
-    };
 
-    let alone = build(&nodes[..1], None);
-    let both = build(&nodes, Some(&alone));
+    let alone = under_first_policy(&nodes[..1], None);
+    let both = under_first_policy(&nodes, Some(&alone));
 
     assert!(alone.view(1).unwrap().rules.is_empty());
     assert!(both.view(1).unwrap().rules[0].src_ips.contains(&"100.64.0.2".to_owned()));
