@@ -3,7 +3,7 @@
 use std::{
     io::{BufReader, Read as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -30,7 +30,7 @@ pub(crate) fn binaries() -> Result<()> {
 
 /// Runs `cargo build --release` in the workspace of `dir`, showing how far it is.
 pub(crate) fn cargo(dir: &Path, what: &[&str], target: &Path, step: &Step) -> Result<()> {
-    let mut child = Command::new(env!("CARGO"))
+    let mut child = workspace::with_cargo(env!("CARGO"))
         .args(["build", "--release", "--locked"])
         .args(what)
         .arg("--target-dir")

@@ -1,7 +1,5 @@
 //! `cargo xtask check`: what a program can see without running Maru.
 
-use std::process::Command;
-
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{packages, tools, workspace};
@@ -28,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     eprintln!("== cargo {}", args.join(" "));
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = workspace::with_cargo(env!("CARGO"));
     command.args(args).current_dir(workspace::root()).envs(environment.iter().copied());
     command.env("CARGO_TARGET_DIR", workspace::target()?);
     let status = command.status().context("cargo does not run")?;
@@ -38,10 +36,9 @@ fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
 
 fn helper(name: &str, args: &[&str]) -> Result<()> {
     eprintln!("== {name} {}", args.join(" "));
-    let status = Command::new(tools::get(name)?)
+    let status = workspace::with_cargo(tools::get(name)?)
         .args(args)
         .current_dir(workspace::root())
-        .env("CARGO", env!("CARGO"))
         .status()
         .with_context(|| format!("{name} does not run"))?;
     ensure!(status.success(), "{name} failed");

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn all(seconds: u32) -> Result<usize> {
     let fuzz = tools::get("cargo-fuzz")?;
     let cargo_fuzz = || -> Result<Command> {
-        let mut command = Command::new(&fuzz);
+        let mut command = workspace::with_cargo(&fuzz);
         command
             .current_dir(workspace::root())
             // The sanitizer coverage flags are unstable; this lets a stable compiler take them.

@@ -58,13 +58,12 @@ fn tests(nextest: &std::path::Path, model: &std::path::Path, only: Option<&str>)
             test.lacks.join(", ")
         );
     }
-    let mut command = std::process::Command::new(nextest);
+    let mut command = workspace::with_cargo(nextest);
     command
         .args(["nextest", "run", "--release", "--workspace", "--run-ignored=all", "--no-fail-fast"])
         .args(["--color=never", "--show-progress=none", "--status-level=slow"])
         .arg("--target-dir")
         .arg(workspace::target()?)
-        .env("CARGO", env!("CARGO"))
         .env("MARU_TEST_MODEL", model)
         .env("MARU_STOCK_CLIENT", stock_client_path()?)
         .current_dir(workspace::root());
@@ -83,7 +82,7 @@ fn tests(nextest: &std::path::Path, model: &std::path::Path, only: Option<&str>)
 }
 
 fn doctests() -> Result<Count> {
-    let mut command = std::process::Command::new(env!("CARGO"));
+    let mut command = workspace::with_cargo(env!("CARGO"));
     command
         .args(["test", "--release", "--workspace", "--doc", "--quiet"])
         .arg("--target-dir")
