@@ -50,7 +50,9 @@ impl Step {
             return;
         }
         let tenths = position.saturating_mul(10).checked_div(length).unwrap_or(0);
-        if tenths > self.said.replace(tenths) {
+        // apt begins again where it downloads and where it installs; what was said is not said twice.
+        if tenths > self.said.get() {
+            self.said.set(tenths);
             eprintln!("  {} %", tenths * 10);
         }
     }
