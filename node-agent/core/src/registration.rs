@@ -1,15 +1,16 @@
 //! Registration: how this device becomes a node of the network.
 //!
 //! ```text
-//!           poll_action            response, failure
+//!           poll_action                response
 //!    Due ───────────────▶ InFlight ───────────────▶ Idle(until)
 //!     ▲                                                 │
 //!     └───────────────── handle_timeout ────────────────┘
 //!                        (a response that admits the node ends it: Done)
 //! ```
 //!
-//! The caller owns the socket and the clock. It performs each [`Action`], reports how that
-//! went, and calls [`Registration::handle_timeout`] at [`Registration::poll_timeout`].
+//! The caller owns the socket and the clock. It performs each [`Action`], hands over the answer, and calls
+//! [`Registration::handle_timeout`] at [`Registration::poll_timeout`]. A request that is not answered ends the
+//! connection, and the next one starts with a registration of its own.
 //! [`Registration::standing`] tells what the last answer meant.
 
 use std::time::{Duration, Instant};
@@ -21,10 +22,8 @@ use control_protocol::{
     register::{Auth, RegisterRequest, RegisterResponse},
 };
 
-/// Wait after the first failed request; doubles with each further one.
-const RETRY_MIN: Duration = Duration::from_secs(1);
-/// Longest wait between failed requests, and after a refusal.
-const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Wait after a refusal.
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
 /// Wait before asking again for approval; the coordinator holds that request.
 const APPROVAL_POLL: Duration = Duration::from_secs(2);
 /// Longest text of the coordinator that is shown to people.
@@ -33,7 +32,7 @@ const TEXT_MAX: usize = 1024;
 /// What the caller must do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Send this to the coordinator, then call one of the `handle_` methods.
+    /// Send this to the coordinator, then call [`Registration::handle_response`].
     SendRegister(Box<RegisterRequest>),
 }
 
@@ -69,8 +68,6 @@ pub struct Registration {
     followup: Option<String>,
     standing: Standing,
     state: State,
-    /// Requests that failed since the last answer.
-    failures: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,20 +102,18 @@ impl Registration {
             followup: None,
             standing: Standing::Unknown,
             state: State::Due,
-            failures: 0,
         }
     }
 
     /// Records the coordinator's answer to [`Action::SendRegister`].
     pub fn handle_response(&mut self, response: &RegisterResponse, now: Instant) {
-        self.failures = 0;
         if !response.error.is_empty() {
             self.followup = None;
             self.standing = Standing::Refused { reason: showable(&response.error) };
-            self.state = State::Idle(now + RETRY_MAX);
+            self.state = State::Idle(now + RETRY_REFUSED);
         } else if response.node_key_expired {
             self.standing = Standing::KeyExpired;
-            self.state = State::Idle(now + RETRY_MAX);
+            self.state = State::Idle(now + RETRY_REFUSED);
         } else if !response.auth_url.is_empty() {
             let usable = is_showable(&response.auth_url);
             self.followup = usable.then(|| response.auth_url.clone());
@@ -134,13 +129,6 @@ impl Registration {
             self.standing = Standing::Waiting { auth_url: None };
             self.state = State::Idle(now + APPROVAL_POLL);
         }
-    }
-
-    /// Records that the request failed or was never answered. What was said before stands.
-    pub fn handle_failure(&mut self, now: Instant) {
-        let wait = RETRY_MIN.saturating_mul(2_u32.saturating_pow(self.failures)).min(RETRY_MAX);
-        self.failures = self.failures.saturating_add(1);
-        self.state = State::Idle(now + wait);
     }
 
     /// Advances to `now`. Calling it early or twice is harmless.

@@ -201,13 +201,17 @@ fn names_come_from_nodes_and_extra_records() {
 #[test]
 fn a_key_ends_when_the_map_says_so() {
     let mut netmap = netmap();
-    let at = humantime::parse_rfc3339("2027-05-20T00:00:00Z").unwrap();
+    let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_810_771_200);
     assert!(!netmap.is_expired(Some(at)));
     netmap.node.as_mut().unwrap().key_expiry = Some("2027-05-20T00:00:00Z".to_owned());
     assert_eq!(netmap.key_expiry(), Some(at));
     assert!(netmap.is_expired(Some(at)));
     assert!(!netmap.is_expired(Some(at - std::time::Duration::from_secs(1))));
     assert!(!netmap.is_expired(None), "nobody knows the time");
+    netmap.node.as_mut().unwrap().key_expiry = Some("2027-05-20T09:00:00+09:00".to_owned());
+    assert_eq!(netmap.key_expiry(), Some(at), "an offset is read");
+    netmap.node.as_mut().unwrap().key_expiry = Some(control_protocol::ZERO_TIME.to_owned());
+    assert_eq!(netmap.key_expiry(), None, "Go's zero time is no time");
     netmap.node.as_mut().unwrap().expired = true;
     assert!(netmap.is_expired(None));
 }

@@ -187,10 +187,11 @@ impl Netmap {
     }
 }
 
-/// A time as the coordinator writes it; `None` if it is none.
+/// Reads an RFC 3339 time with any offset; `None` if it is not one, or before 1970: Go's zero time stands for none.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<SystemTime> {
-    humantime::parse_rfc3339(text).ok()
+    let time: jiff::Timestamp = text.parse().ok()?;
+    (time >= jiff::Timestamp::UNIX_EPOCH).then(|| time.into())
 }
 
 fn mesh_addresses(node: &Node) -> Vec<IpAddr> {

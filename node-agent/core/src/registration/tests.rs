@@ -71,24 +71,9 @@ fn a_rejection_ends_the_waiting_and_the_next_request_starts_anew() {
 
     registration.handle_response(&refuse("rejected"), now);
     assert_eq!(registration.standing(), &Standing::Refused { reason: "rejected".to_owned() });
-    registration.handle_timeout(now + RETRY_MAX);
+    registration.handle_timeout(now + RETRY_REFUSED);
     let request = send(&mut registration);
     assert_eq!((request.followup.as_str(), request.auth_key()), ("", Some(KEY)));
-}
-
-#[test]
-fn a_failure_leaves_what_was_said() {
-    let now = Instant::now();
-    let mut registration = registration(None);
-    send(&mut registration);
-    registration.handle_response(&wait_for("http://c/register/1"), now);
-    let before = registration.standing().clone();
-    registration.handle_timeout(now + APPROVAL_POLL);
-    send(&mut registration);
-
-    registration.handle_failure(now);
-
-    assert_eq!(registration.standing(), &before);
 }
 
 #[test]
@@ -136,10 +121,7 @@ proptest! {
             }
             prop_assert_eq!(registration.poll_action(), None, "second request in flight");
 
-            match answer {
-                Some(response) => registration.handle_response(&response, now),
-                None => registration.handle_failure(now),
-            }
+            registration.handle_response(&answer, now);
             let done = registration.standing() == &Standing::Registered;
             let ahead = registration.poll_timeout().is_some_and(|at| at > now);
             prop_assert!(done || ahead);
@@ -147,8 +129,8 @@ proptest! {
     }
 }
 
-fn step() -> impl Strategy<Value = Option<RegisterResponse>> {
-    let response = (any::<String>(), any::<String>(), any::<(bool, bool)>(), 0..4_u8).prop_map(
+fn step() -> impl Strategy<Value = RegisterResponse> {
+    (any::<String>(), any::<String>(), any::<(bool, bool)>(), 0..4_u8).prop_map(
         |(auth_url, error, (machine_authorized, node_key_expired), kind)| RegisterResponse {
             auth_url: if kind & 1 == 0 { String::new() } else { auth_url },
             error: if kind & 2 == 0 { String::new() } else { error },
@@ -156,6 +138,5 @@ fn step() -> impl Strategy<Value = Option<RegisterResponse>> {
             node_key_expired,
             ..RegisterResponse::default()
         },
-    );
-    prop_oneof![Just(None), response.prop_map(Some)]
+    )
 }
