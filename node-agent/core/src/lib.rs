@@ -4,6 +4,7 @@
 //! in what they saw and when.
 #![forbid(unsafe_code)]
 
+pub mod domain;
 pub mod filter;
 pub mod invitation;
 pub mod names;

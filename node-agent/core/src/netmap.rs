@@ -19,7 +19,10 @@ use control_protocol::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Zone, is_mesh};
+use crate::{
+    domain::Domain,
+    names::{Zone, is_mesh},
+};
 
 mod message;
 mod view;

@@ -252,7 +252,7 @@ impl Parts {
     fn tend_resolver(&self, netmap: &Netmap) {
         let Some(conf) = &self.resolv_conf else { return };
         let done = match netmap.network() {
-            Some(network) => conf.take(network),
+            Some(network) => conf.take(&network),
             None => conf.restore().map(|()| true),
         };
         match done {

@@ -53,10 +53,10 @@ pub fn label(name: &str) -> &str {
 impl Netmap {
     /// The network's domain: what this node's full name has after its first label.
     #[must_use]
-    pub fn network(&self) -> Option<&str> {
+    pub fn network(&self) -> Option<Domain> {
         let name = self.node.as_ref()?.name.trim_end_matches('.');
         let suffix = name.split_once('.').map_or(self.domain.as_str(), |(_, suffix)| suffix);
-        (!suffix.is_empty()).then_some(suffix)
+        suffix.parse().ok()
     }
 
     /// This node's mesh addresses.
@@ -96,7 +96,7 @@ impl Netmap {
     /// The names that this node's resolver answers.
     #[must_use]
     pub fn zone(&self) -> Zone {
-        let mut zone = Zone::new(self.network().unwrap_or_default());
+        let mut zone = Zone::new(self.network().as_ref().map_or("", Domain::as_str));
         for node in self.node.iter().chain(self.peers.values()) {
             zone.add_node(&node.name, mesh_addresses(node));
         }

@@ -19,7 +19,7 @@ pub(super) fn of(agent: &Agent) -> Status {
         state: if expired { State::Expired } else { progress.state },
         problem: progress.refusal.or(progress.problem),
         auth_url: progress.auth_url,
-        network: netmap.network().map(str::to_owned),
+        network: netmap.network().map(String::from),
         node: node(&netmap),
         coordinator: agent.membership().map(|membership| Coordinator {
             url: membership.server_url,

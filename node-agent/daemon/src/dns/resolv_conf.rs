@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use node_agent_core::names::RESOLVER;
+use node_agent_core::{domain::Domain, names::RESOLVER};
 
 use crate::state;
 
@@ -67,7 +67,7 @@ impl ResolvConf {
     /// # Errors
     ///
     /// Fails if the original cannot be kept, or the file cannot be written.
-    pub fn take(&self, network: &str) -> io::Result<bool> {
+    pub fn take(&self, network: &Domain) -> io::Result<bool> {
         let current = match fs::symlink_metadata(&self.path) {
             Ok(meta) if !meta.is_file() || meta.len() > MAX_LEN => return Ok(false),
             Ok(_) => Some(fs::read_to_string(&self.path)?),
@@ -139,18 +139,16 @@ fn values<'a>(text: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a str> 
     })
 }
 
-fn render(original: &str, network: &str) -> String {
+/// What the file says while it is ours. The domain came over a wire: its type holds that it is nothing but a domain.
+fn render(original: &str, network: &Domain) -> String {
     let search = values(original, "search").chain(values(original, "domain")).last();
     let options = values(original, "options").last();
     let mut text = format!("{MARK}\nnameserver {RESOLVER}\n");
-    let domains: Vec<&str> = [network]
+    let domains: Vec<&str> = [network.as_str()]
         .into_iter()
         .chain(search.unwrap_or_default().split_whitespace())
-        .filter(|domain| !domain.is_empty())
         .collect();
-    if !domains.is_empty() {
-        text.push_str(&format!("search {}\n", domains.join(" ")));
-    }
+    text.push_str(&format!("search {}\n", domains.join(" ")));
     if let Some(options) = options {
         text.push_str(&format!("options {options}\n"));
     }
@@ -163,6 +161,10 @@ mod tests {
 
     const ORIGINAL: &str =
         "nameserver 192.0.2.53\nnameserver\t2001:db8::53\nsearch lan\noptions edns0\n";
+
+    fn domain() -> Domain {
+        "maru.internal".parse().unwrap()
+    }
 
     struct Place {
         _dir: tempfile::TempDir,
@@ -183,8 +185,8 @@ mod tests {
     fn the_file_points_here_and_back() {
         let place = place(Some(ORIGINAL));
         let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
-        assert!(conf.take("maru.internal").unwrap());
-        assert!(conf.take("maru.internal").unwrap());
+        assert!(conf.take(&domain()).unwrap());
+        assert!(conf.take(&domain()).unwrap());
         let text = read(&place.path).unwrap();
         assert!(text.contains("nameserver 100.100.100.100\nsearch maru.internal lan\n"), "{text}");
         assert!(text.contains("options edns0"));
@@ -198,7 +200,7 @@ mod tests {
     fn a_crash_is_undone_by_the_next_start() {
         let place = place(Some(ORIGINAL));
         let crashed = ResolvConf::open(&place.path, &place.backup).unwrap();
-        crashed.take("maru.internal").unwrap();
+        crashed.take(&domain()).unwrap();
         std::mem::forget(crashed);
         let next = ResolvConf::open(&place.path, &place.backup).unwrap();
         assert_eq!(read(&place.path).unwrap(), ORIGINAL);
@@ -211,11 +213,11 @@ mod tests {
             for again in [false, true] {
                 let place = place(Some(ORIGINAL));
                 let cut = ResolvConf::open(&place.path, &place.backup).unwrap();
-                cut.take("maru.internal").unwrap();
+                cut.take(&domain()).unwrap();
                 fs::write(&place.path, left).unwrap();
                 if again {
                     // It goes on without a start between.
-                    cut.take("maru.internal").unwrap();
+                    cut.take(&domain()).unwrap();
                     assert_eq!(cut.previous().len(), 2, "{left:?}");
                 }
                 std::mem::forget(cut);
@@ -229,7 +231,7 @@ mod tests {
     fn what_someone_else_wrote_meanwhile_stays() {
         let place = place(Some(ORIGINAL));
         let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
-        conf.take("maru.internal").unwrap();
+        conf.take(&domain()).unwrap();
         fs::write(&place.path, "nameserver 198.51.100.53\n").unwrap();
         drop(conf);
         assert_eq!(read(&place.path).unwrap(), "nameserver 198.51.100.53\n");
@@ -239,9 +241,9 @@ mod tests {
     fn a_new_original_is_taken_over_while_running() {
         let place = place(Some(ORIGINAL));
         let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
-        conf.take("maru.internal").unwrap();
+        conf.take(&domain()).unwrap();
         fs::write(&place.path, "nameserver 198.51.100.53\n").unwrap();
-        conf.take("maru.internal").unwrap();
+        conf.take(&domain()).unwrap();
         assert_eq!(conf.previous(), ["198.51.100.53".parse::<IpAddr>().unwrap()]);
         drop(conf);
         assert_eq!(read(&place.path).unwrap(), "nameserver 198.51.100.53\n");
@@ -251,7 +253,7 @@ mod tests {
     fn a_missing_file_is_missing_again_and_a_link_is_left_alone() {
         let place = place(None);
         let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
-        assert!(conf.take("maru.internal").unwrap());
+        assert!(conf.take(&domain()).unwrap());
         assert!(place.path.exists());
         drop(conf);
         assert!(!place.path.exists());
@@ -260,7 +262,7 @@ mod tests {
         fs::write(&target, ORIGINAL).unwrap();
         std::os::unix::fs::symlink(&target, &place.path).unwrap();
         let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
-        assert!(!conf.take("maru.internal").unwrap());
+        assert!(!conf.take(&domain()).unwrap());
         assert_eq!(read(&target).unwrap(), ORIGINAL);
         assert_eq!(conf.previous().len(), 2);
     }
