@@ -74,6 +74,8 @@ pub const LOCAL_API: Link =
 pub const GATEWAY_HTTP: Link = link!("gateway", "http.sock", GATEWAY, AGENT_GID);
 /// The gateway as telmeet sees it.
 pub const PLUGIN: Link = link!("plugin", "http.sock", GATEWAY, TELMEET);
+/// The gateway's counters, for root.
+pub const METRICS: Link = link!("metrics", "http.sock", GATEWAY, 0);
 /// telmeet as a mesh service.
 pub const TELMEET_HTTP: Link = link!("telmeet", "http.sock", TELMEET, AGENT_GID);
 /// The first engine.
@@ -83,7 +85,7 @@ pub const INFERENCE_2: Link = link!("inference-2", "llm.sock", ENGINE, GATEWAY);
 
 /// Every link.
 pub const LINKS: &[Link] =
-    &[ADMIN, LOCAL_API, GATEWAY_HTTP, PLUGIN, TELMEET_HTTP, INFERENCE, INFERENCE_2];
+    &[ADMIN, LOCAL_API, GATEWAY_HTTP, PLUGIN, METRICS, TELMEET_HTTP, INFERENCE, INFERENCE_2];
 
 /// How a service is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,7 +262,7 @@ pub const GATEWAY_SERVICE: Service = Service {
     uid: GATEWAY,
     gid: GATEWAY,
     capabilities: &[],
-    listens: &[GATEWAY_HTTP, PLUGIN],
+    listens: &[GATEWAY_HTTP, PLUGIN, METRICS],
     calls: &[INFERENCE, INFERENCE_2],
     mounts: &[
         read("etc/maru/gateway.toml"),

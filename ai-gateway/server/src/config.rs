@@ -31,6 +31,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// Socket that telmeet connects to. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
+    /// Socket on which the superuser reads counters, and nobody else. Default: `run/maru/metrics/http.sock`.
+    pub metrics_socket: PathBuf,
     /// The agent's user id. Default: 0.
     pub agent_uid: u32,
     /// telmeet's user id. Default: 61003.
@@ -94,6 +96,7 @@ impl Default for Config {
             openclaw: "var/lib/maru/gateway/config/openclaw.json".into(),
             socket: "run/maru/gateway/http.sock".into(),
             plugin_socket: "run/maru/plugin/http.sock".into(),
+            metrics_socket: "run/maru/metrics/http.sock".into(),
             agent_uid: 0,
             telmeet_uid: 61003,
             keys: Keys::default(),

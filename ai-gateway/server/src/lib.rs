@@ -5,10 +5,11 @@
 //!                                          ├─▶ routes ▶ chat ▶ models
 //! telmeet ────────────▶ plugin/http.sock ──┘      │                └─▶ the next backend
 //!                                          sessions, workspace (per person)
+//! root ───────────────▶ metrics/http.sock ──▶ counters
 //! ```
 //!
 //! What people write is in memory only ([`sessions`], [`arena`]) and in no log. On disk are the gateway's identity, the
-//! epoch of its keys, and which device key belongs to which node.
+//! epoch of its keys, and which device key belongs to which node and person.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 mod app;
@@ -80,6 +81,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     let app = Arc::new(App::new(&config, &openclaw, root)?);
     let socket = bind(&root.join(&config.socket))?;
     let plugin_socket = bind(&root.join(&config.plugin_socket))?;
+    let metrics_socket = bind(&root.join(&config.metrics_socket))?;
     tracing::info!(identity = %app.identity(), primary = %openclaw.primary, "the gateway is ready");
 
     let (stop, _) = tokio::sync::watch::channel(());
@@ -103,6 +105,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
             std::future::pending().await
         } => {}
         () = app.tend() => {}
+        () = routes::metrics::serve(metrics_socket, &app) => {}
     }
     tracing::info!("stopped");
     Ok(())

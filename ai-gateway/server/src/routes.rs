@@ -5,10 +5,13 @@
 //! | `/maru/v1/chat`, `/maru/v1/keys` | yes | yes |
 //! | `/maru/v1/devices` | yes | no: only a node's own connection may bind a key to it |
 //! | `/v1/…` | yes | no |
-//! | `/healthz`, `/readyz`, `/metrics` | yes | yes |
+//! | `/healthz`, `/readyz` | yes | yes |
+//!
+//! `/metrics` is behind neither: [`metrics`] serves it to the superuser.
 
 mod devices;
 mod health;
+pub mod metrics;
 mod openai;
 mod sealed;
 mod sse;

@@ -11,7 +11,7 @@ use node_agent_api::{STATUS, State, Status};
 use crate::{
     client::Client,
     doctor::{Finding, read},
-    service::{AGENT_SERVICE, COORDINATOR_SERVICE, LINKS, Link, PLUGIN, SERVICES},
+    service::{AGENT_SERVICE, COORDINATOR_SERVICE, LINKS, Link, SERVICES},
     up::{self, config, ports},
 };
 
@@ -98,10 +98,6 @@ fn socket(root: &Path, link: &Link) -> Finding {
             link.mode
         );
         return Finding::error("sockets", text, RESTART);
-    }
-    if *link == PLUGIN && path.exists() {
-        // It takes telmeet alone, and would log a caller who is not.
-        return Finding::ok("sockets", format!("{shown} is there"));
     }
     match UnixStream::connect(&path) {
         Ok(_) => Finding::ok("sockets", format!("{shown} answers")),

@@ -45,7 +45,12 @@ const CONTAINERS: [Container; 4] = [
         name: "gateway",
         program: "maru-gateway",
         word: "",
-        writes: &["run/maru/gateway", "run/maru/plugin", "var/lib/maru/gateway"],
+        writes: &[
+            "run/maru/gateway",
+            "run/maru/metrics",
+            "run/maru/plugin",
+            "var/lib/maru/gateway",
+        ],
         reads: &[
             "etc/maru/gateway.toml",
             "run/maru/inference",

@@ -7,7 +7,7 @@
 //! website open on a member's laptop could send ([`Guard`]).
 //!
 //! A connection that begins with the header's LOCAL command (a health check by the host itself)
-//! has no identity; it may ask for [`LOCAL_PATHS`] only.
+//! has no identity; it may come from the superuser as well, and ask for [`LOCAL_PATHS`] only.
 //!
 //! It does not decide what a caller may do: that is the service's.
 #![allow(clippy::disallowed_methods, reason = "a listener is a shell: it reads the clock")]

@@ -33,7 +33,10 @@ use tower::ServiceExt as _;
 use crate::{Guard, Preface, Problem, read_preface};
 
 /// What a connection without an identity may ask for.
-pub const LOCAL_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
+/// The superuser, who may ask each service of this machine whether it is well.
+const SUPERUSER: u32 = 0;
 
 /// Wait after an accept that failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -72,7 +75,7 @@ impl Default for Limits {
 /// A service of the mesh behind a UNIX socket.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Processes with this uid may connect.
+    /// Processes with this uid may say who is calling. The superuser's may connect too, for the health checks alone.
     pub caller_uid: u32,
     /// Refuses what a foreign website caused.
     pub guard: Guard,
@@ -101,8 +104,8 @@ impl Server {
                 Some(_) = tasks.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((io, _)) => {
-                        if let Some(slot) = shared.admit(&io, &slots) {
-                            tasks.spawn(Arc::clone(&shared).run(io, stopping.clone(), slot));
+                        if let Some(admitted) = shared.admit(&io, &slots) {
+                            tasks.spawn(Arc::clone(&shared).run(io, stopping.clone(), admitted));
                         }
                     }
                     Err(error) => {
@@ -128,43 +131,41 @@ struct Shared {
     nodes: Mutex<HashMap<String, usize>>,
 }
 
+/// A connection that was taken, from a process with this uid.
+struct Admitted {
+    uid: u32,
+    _slot: OwnedSemaphorePermit,
+}
+
 impl Shared {
-    /// Takes a connection from the right process, if there is room for it.
-    fn admit(&self, io: &UnixStream, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        match io.peer_cred() {
-            Ok(peer) if peer.uid() == self.server.caller_uid => {}
-            Ok(peer) => {
-                tracing::warn!(uid = peer.uid(), "connection from another process refused");
-                return None;
-            }
+    /// Takes a connection from a process that may connect, if there is room for it.
+    fn admit(&self, io: &UnixStream, slots: &Arc<Semaphore>) -> Option<Admitted> {
+        let uid = match io.peer_cred() {
+            Ok(peer) => peer.uid(),
             Err(error) => {
                 tracing::warn!(%error, "connection without credentials refused");
                 return None;
             }
+        };
+        if uid != self.server.caller_uid && uid != SUPERUSER {
+            tracing::warn!(uid, "connection from another process refused");
+            return None;
         }
         let slot = Arc::clone(slots).try_acquire_owned();
         if slot.is_err() {
             tracing::warn!("too many connections, one refused");
         }
-        slot.ok()
+        Some(Admitted { uid, _slot: slot.ok()? })
     }
 
     async fn run(
         self: Arc<Self>,
         mut io: UnixStream,
         mut stopping: watch::Receiver<()>,
-        _slot: OwnedSemaphorePermit,
+        admitted: Admitted,
     ) {
-        let preface = match timeout(self.server.limits.preface, read_preface(&mut io)).await {
-            Ok(Ok(preface)) => preface,
-            Ok(Err(error)) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "connection refused");
-                return;
-            }
-            Err(_) => {
-                tracing::debug!("connection refused: no header in time");
-                return;
-            }
+        let Some(preface) = self.preface(&mut io, admitted.uid).await else {
+            return;
         };
         let _place = match &preface {
             Preface::Mesh(header) => match self.place(&header.identity.node) {
@@ -196,6 +197,26 @@ impl Shared {
         if let Err(error) = ended {
             tracing::debug!(%error, "connection ended early");
         }
+    }
+
+    /// Reads what comes first, if this process may say it.
+    async fn preface(&self, io: &mut UnixStream, uid: u32) -> Option<Preface> {
+        let preface = match timeout(self.server.limits.preface, read_preface(io)).await {
+            Ok(Ok(preface)) => preface,
+            Ok(Err(error)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "connection refused");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!("connection refused: no header in time");
+                return None;
+            }
+        };
+        if !may_say(uid, self.server.caller_uid, &preface) {
+            tracing::warn!(uid, "another process says who is calling: refused");
+            return None;
+        }
+        Some(preface)
     }
 
     async fn answer(&self, mut request: Request, who: &Preface) -> Result<Response, Infallible> {
@@ -241,6 +262,15 @@ impl Shared {
         }
         *count += 1;
         Some(Place { shared: Arc::clone(self), node: node.to_owned() })
+    }
+}
+
+/// Whether a process with this uid may begin a connection so: the caller's names people, the superuser's asks for
+/// health in nobody's name.
+pub(crate) fn may_say(uid: u32, caller_uid: u32, preface: &Preface) -> bool {
+    match preface {
+        Preface::Mesh(_) => uid == caller_uid,
+        Preface::Local => uid == caller_uid || uid == SUPERUSER,
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::*;
+use super::{serve::may_say, *};
 
 /// A server with a socket of its own, stopped when dropped.
 struct Running {
@@ -33,7 +33,10 @@ fn own_uid() -> u32 {
 
 fn router() -> Router {
     Router::new()
-        .route("/who", get(async |Extension(header): Extension<Header>| header.identity.person()))
+        .route(
+            "/who",
+            get(async |Extension(header): Extension<Header>| header.identity.person().to_string()),
+        )
         .route("/echo", post(async |body: Bytes| body))
         .route("/healthz", get(async || "ok"))
         .route(
@@ -154,6 +157,29 @@ async fn a_process_with_another_uid_is_refused() {
     assert_eq!(answer, "");
 }
 
+#[test]
+fn the_caller_names_people_and_the_superuser_asks_for_health_alone() {
+    let bytes = header("n1");
+    let (named, _) = Header::decode(&bytes).unwrap().unwrap();
+    let (named, nobody) = (Preface::Mesh(named), Preface::Local);
+    for caller in [0, 61005] {
+        for uid in [0, 61003, 61005] {
+            assert_eq!(may_say(uid, caller, &named), uid == caller, "{uid} to {caller}'s");
+            assert_eq!(may_say(uid, caller, &nobody), [0, caller].contains(&uid), "{uid}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs: root"]
+async fn the_superuser_asks_another_callers_service_for_health_and_speaks_for_nobody() {
+    let running = start_with(61005, Limits::default());
+    let ask = request("GET /healthz", "", "");
+    let answer = exchange(&running.path, &[&local(), &ask]).await;
+    assert!(answer.ends_with("ok"), "{answer}");
+    assert_eq!(exchange(&running.path, &[&header("n1"), &ask]).await, "", "in a member's name");
+}
+
 #[tokio::test]
 async fn what_a_website_sends_is_refused() {
     let running = start();
@@ -187,7 +213,7 @@ async fn a_health_check_needs_no_identity_and_gets_nothing_else() {
     let answer =
         exchange(&running.path, &[&longer, b"xyz", &request("GET /healthz", "", "")]).await;
     assert!(answer.ends_with("ok"), "what the header's length spans is skipped: {answer}");
-    for line in ["GET /who", "POST /echo"] {
+    for line in ["GET /who", "GET /metrics", "POST /echo"] {
         let answer = exchange(&running.path, &[&local(), &request(line, "", "")]).await;
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
         assert!(answer.contains("urn:maru:problem:identity"), "{answer}");

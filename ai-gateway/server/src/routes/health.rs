@@ -1,15 +1,9 @@
-//! Health and counters, without content.
+//! Health, without content.
 
 use std::sync::Arc;
 
 use ai_gateway_api::problem::kind;
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, extract::State, http::StatusCode, routing::get};
 use mesh_listener::Problem;
 use tokio::time::timeout;
 
@@ -17,10 +11,7 @@ use crate::{App, app::PATIENCE};
 
 /// Routes of this resource.
 pub(super) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/healthz", get(async || "ok"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+    Router::new().route("/healthz", get(async || "ok")).route("/readyz", get(ready))
 }
 
 /// Whether some model answers.
@@ -30,10 +21,4 @@ async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
     }
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind::MODEL, "no model answers")
         .detail("`maru status` shows which engine is down; `maru up` starts it."))
-}
-
-/// Counters for Prometheus.
-async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], app.metrics.render(&app.models, &app.sessions))
 }
