@@ -12,7 +12,7 @@ use std::{
 
 use ai_gateway_api::{
     chat::Options,
-    sealed::{Chat, History, Input, Operation},
+    sealed::{Chat, History, Input, Operation, SessionName},
 };
 use clap::{Args, ValueEnum};
 use hpke_envelope::Suite;
@@ -43,7 +43,7 @@ pub struct ChatArgs {
     pub ask: Option<String>,
     /// Conversation to continue
     #[arg(long, value_name = "NAME", default_value = "main")]
-    pub session: String,
+    pub session: SessionName,
     /// Print what the conversation holds so far, and ask nothing
     #[arg(long, conflicts_with_all = ["text", "ask"])]
     pub history: bool,

@@ -16,7 +16,8 @@ pub mod kind {
     pub const BODY: &str = "body";
     /// 400: the body names a version that this gateway does not speak.
     pub const VERSION: &str = "version";
-    /// 403: the device key is not bound to the calling node; bind it at `POST /maru/v1/devices` on port 18789.
+    /// 403: the device key is not bound to the calling node and its person; bind it at `POST /maru/v1/devices` on port
+    /// 18789.
     pub const DEVICE: &str = "device";
     /// 403: the caller may not do this here.
     pub const FORBIDDEN: &str = "forbidden";

@@ -7,13 +7,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::wire::{Bytes, DecodeError, Fixed, Version, decode};
+use crate::wire::{Bytes, DecodeError, Fixed, Version, decode, decode_version};
 
 mod plaintext;
+mod session;
 
 pub use plaintext::{
     Chat, Event, History, Input, Operation, PlaintextError, decode_events, encode_events,
 };
+pub use session::{NameTooLong, SessionName};
 
 /// Largest request body that a gateway reads, in bytes: a full plaintext bucket, base64url, and the other fields.
 pub const MAX_BODY: usize = 1_500_000;
@@ -149,11 +151,14 @@ pub struct Final {
     pub data: Bytes,
 }
 
+/// The version of [`BindDevice`]. In version 1 the proof did not name the node.
+pub const BIND_VERSION: u32 = 2;
+
 /// Body of `POST /maru/v1/devices`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindDevice {
     /// Format.
-    pub version: Version,
+    pub version: Version<BIND_VERSION>,
     /// The key to bind to the calling node.
     pub device_pubkey: Ed25519Public,
     /// What people call the app, for the list.
@@ -161,7 +166,8 @@ pub struct BindDevice {
     pub name: String,
     /// The client's clock.
     pub timestamp: u64,
-    /// By the device key, over this gateway's identity, the key and the time: proof that the caller holds it.
+    /// By the device key, over this gateway's identity, the key, the time and the calling node: proof that the caller
+    /// holds it, and wants it bound there.
     pub signature: Signature,
 }
 
@@ -172,7 +178,7 @@ impl BindDevice {
     ///
     /// The body names another version, or is not this JSON.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        decode(body)
+        decode_version(body, BIND_VERSION)
     }
 }
 
@@ -193,6 +199,8 @@ pub struct Device {
 pub struct Devices {
     /// Format.
     pub version: Version,
+    /// The calling node's stable id, which a proof has to name: an app without an agent to ask learns it here.
+    pub node: String,
     /// In the order of binding.
     pub devices: Vec<Device>,
 }

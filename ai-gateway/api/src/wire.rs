@@ -7,15 +7,20 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
 };
 
-/// The version of every format in this crate.
+/// The version of every format in this crate but those whose [`Version`] says another.
 pub const VERSION: u32 = 1;
 
 /// Why bytes are not what they should be.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// A version that this program does not speak.
-    #[error("version {0} is not known here; this program speaks version {VERSION}")]
-    Version(u64),
+    #[error("version {found} is not known here; this program speaks version {known}")]
+    Version {
+        /// The version that the bytes name.
+        found: u64,
+        /// The one that this program speaks.
+        known: u32,
+    },
     /// Not the JSON that was expected.
     #[error("not the expected JSON")]
     Json(#[source] serde_json::Error),
@@ -27,30 +32,40 @@ pub enum DecodeError {
 ///
 /// [`DecodeError::Version`] if the bytes name another version, whatever else they hold; [`DecodeError::Json`] otherwise.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_version(bytes, VERSION)
+}
+
+/// Decodes a format whose version is `known`.
+pub(crate) fn decode_version<T: DeserializeOwned>(
+    bytes: &[u8],
+    known: u32,
+) -> Result<T, DecodeError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u64,
     }
     serde_json::from_slice(bytes).map_err(|error| match serde_json::from_slice(bytes) {
-        Ok(Versioned { version }) if version != u64::from(VERSION) => DecodeError::Version(version),
+        Ok(Versioned { version }) if version != u64::from(known) => {
+            DecodeError::Version { found: version, known }
+        }
         Ok(_) | Err(_) => DecodeError::Json(error),
     })
 }
 
-/// The field `version` of a format: always [`VERSION`].
+/// The field `version` of a format: always `KNOWN`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Version;
+pub struct Version<const KNOWN: u32 = VERSION>;
 
-impl Serialize for Version {
+impl<const KNOWN: u32> Serialize for Version<KNOWN> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u32(VERSION)
+        to.serialize_u32(KNOWN)
     }
 }
 
-impl<'de> Deserialize<'de> for Version {
+impl<'de, const KNOWN: u32> Deserialize<'de> for Version<KNOWN> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match u64::deserialize(from)? {
-            version if version == u64::from(VERSION) => Ok(Self),
+            version if version == u64::from(KNOWN) => Ok(Self),
             _ => Err(D::Error::custom("unknown version")),
         }
     }

@@ -1,4 +1,4 @@
-//! Proof that an app holds the device key that it asks to be bound.
+//! Proof that an app holds the device key that it asks to be bound, and to which node.
 
 use ai_gateway_api::{
     sealed::{BindDevice, Ed25519Public},
@@ -8,28 +8,34 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 use crate::{SKEW, TTL, gateway::Reason, ms, transcript::signed_device};
 
-/// Makes the body of `POST /maru/v1/devices` for the gateway of this identity.
+/// Makes the body of `POST /maru/v1/devices` for the gateway of this identity, to be sent from this node. It holds no
+/// name for the list: that is not signed, and may be added.
 #[must_use]
-pub fn prove(device: &SigningKey, identity: Ed25519Public, name: &str, now: u64) -> BindDevice {
+pub fn prove(device: &SigningKey, identity: Ed25519Public, node: &str, now: u64) -> BindDevice {
     let device_pubkey = Fixed(device.verifying_key().to_bytes());
-    let signature = device.sign(&signed_device(identity, device_pubkey, now));
+    let signature = device.sign(&signed_device(identity, device_pubkey, now, node));
     BindDevice {
         version: Version,
         device_pubkey,
-        name: name.to_owned(),
+        name: String::new(),
         timestamp: now,
         signature: Fixed(signature.to_bytes()),
     }
 }
 
-/// Checks such a body; `identity` is this gateway's own.
+/// Checks such a body; `identity` is this gateway's own, `node` is where the connection comes from.
 ///
 /// # Errors
 ///
 /// [`Reason::Stale`], [`Reason::Early`] or [`Reason::Signature`]; the caller is told none of them.
-pub fn verify(bind: &BindDevice, identity: Ed25519Public, now: u64) -> Result<(), Reason> {
+pub fn verify(
+    bind: &BindDevice,
+    identity: Ed25519Public,
+    node: &str,
+    now: u64,
+) -> Result<(), Reason> {
     check_time(bind.timestamp, now)?;
-    let transcript = signed_device(identity, bind.device_pubkey, bind.timestamp);
+    let transcript = signed_device(identity, bind.device_pubkey, bind.timestamp, node);
     check_signature(bind.device_pubkey, &transcript, bind.signature.0)
 }
 

@@ -241,7 +241,7 @@ impl KeyRing {
         ))
     }
 
-    /// Opens a request. The caller has made sure that its device key is bound to the connection's node.
+    /// Opens a request. The caller has made sure that its device key is bound to the connection's node and person.
     ///
     /// # Errors
     ///

@@ -51,16 +51,19 @@ pub(crate) fn signed_request(request: &Request) -> Vec<u8> {
     bytes
 }
 
-/// What the device signs to be bound.
+/// What the device signs to be bound. The node is what remains: all before it has a fixed length.
 pub(crate) fn signed_device(
     identity: Ed25519Public,
     device: Ed25519Public,
     timestamp: u64,
+    node: &str,
 ) -> Vec<u8> {
-    let mut bytes = labelled(" device");
+    // The first version of this proof, " device", did not name the node.
+    let mut bytes = labelled(" device/2");
     bytes.extend_from_slice(&identity.0);
     bytes.extend_from_slice(&device.0);
     bytes.extend_from_slice(&timestamp.to_be_bytes());
+    bytes.extend_from_slice(node.as_bytes());
     bytes
 }
 

@@ -4,7 +4,10 @@ use std::{convert::Infallible, path::PathBuf};
 
 use ai_gateway_api::{
     chat::{FinishReason, Options, Usage},
-    sealed::{Chat, Ed25519Public, Event, Input, KeyDocument, Operation, Request, encode_events},
+    sealed::{
+        BindDevice, Chat, Ed25519Public, Event, Input, KeyDocument, Operation, Request,
+        encode_events,
+    },
     wire::Fixed,
 };
 use chacha20poly1305::{AeadInPlace as _, ChaCha20Poly1305, KeyInit as _};
@@ -28,6 +31,8 @@ use crate::{
 };
 
 const DAY: u64 = 24 * 3_600_000;
+/// The node that the device key is bound to.
+const NODE: &str = "n2";
 
 fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocols/vectors/sealed-chat.json")
@@ -88,15 +93,17 @@ fn make() -> Value {
         publish(0x33, NOW),
         publish(0x44, NOW + DAY),
     );
-    let bind = device::prove(&app(), document.identity, "laptop", NOW + 12_400);
+    let bind = device::prove(&app(), document.identity, NODE, NOW + 12_400);
+    let bind = BindDevice { name: "maru chat".to_owned(), ..bind };
     json!({
         "version": 1,
         "about": "Test vectors of docs/protocols/sealed-chat.md. Objects named document, bind, request and data are \
-                  as on the wire; other byte strings are hexadecimal. Private keys are HPKE's serialized ones.",
+                  as on the wire; bind_node is text; other byte strings are hexadecimal. Private keys are HPKE's serialized ones.",
         "identity_seed": hex::encode(identity().to_bytes()),
         "device_seed": hex::encode(app().to_bytes()),
         "document_signed": hex::encode(transcript::signed_document(&document)),
-        "bind_signed": hex::encode(transcript::signed_device(document.identity, bind.device_pubkey, bind.timestamp)),
+        "bind_signed": hex::encode(transcript::signed_device(document.identity, bind.device_pubkey, bind.timestamp, NODE)),
+        "bind_node": NODE,
         "document": document,
         "bind": bind,
         "cases": Suite::ALL.map(make_case),
@@ -106,7 +113,7 @@ fn make() -> Value {
 fn make_case(suite: Suite) -> Value {
     let (private, config) = key(suite, 0x33);
     let plaintext = Operation::Chat(Chat {
-        session: Some("main".to_owned()),
+        session: Some("main".parse().unwrap()),
         input: Input::Text("안녕, Maru?".to_owned()),
         model: Some("llamacpp/smollm2".to_owned()),
         options: Options { max_tokens: Some(64), ..Options::default() },
@@ -208,9 +215,17 @@ fn the_vectors_open_by_the_specification_alone() {
     let signed = bytes(&file["document_signed"]);
     assert!(signed.starts_with(&[b"maru-sealed-chat/1 keys\0", &document.identity.0[..]].concat()));
     verify(document.identity, &signed, document.signature.0);
-    let bind: ai_gateway_api::sealed::BindDevice =
-        serde_json::from_value(file["bind"].clone()).unwrap();
-    verify(bind.device_pubkey, &bytes(&file["bind_signed"]), bind.signature.0);
+    let bind: BindDevice = serde_json::from_value(file["bind"].clone()).unwrap();
+    let signed_bind = [
+        b"maru-sealed-chat/1 device/2\0",
+        &document.identity.0[..],
+        &bind.device_pubkey.0,
+        &bind.timestamp.to_be_bytes(),
+        file["bind_node"].as_str().unwrap().as_bytes(),
+    ]
+    .concat();
+    assert_eq!(signed_bind, bytes(&file["bind_signed"]));
+    verify(bind.device_pubkey, &signed_bind, bind.signature.0);
 
     let cases = file["cases"].as_array().unwrap();
     for (case, key) in cases.iter().zip(&document.current) {

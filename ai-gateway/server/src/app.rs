@@ -33,7 +33,7 @@ const SLOW: u32 = 30;
 /// What all requests share.
 #[derive(Debug)]
 pub struct App {
-    /// Which device key belongs to which node.
+    /// Which device key belongs to which node and person.
     pub devices: Devices,
     /// Conversations.
     pub sessions: Sessions,
@@ -132,7 +132,7 @@ impl App {
         arena::locked(|| self.keys().document(now_ms()))
     }
 
-    /// Opens a sealed request. The caller made sure that its device key is bound to the connection's node.
+    /// Opens a sealed request. The caller made sure that its device key is bound to the connection's node and person.
     ///
     /// # Errors
     ///

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Message, Role, Usage};
+use ai_gateway_api::{
+    chat::{ChatRequest, Delta, FinishReason, Message, Role, Usage},
+    sealed::SessionName,
+};
 use futures_util::StreamExt as _;
 use llm_backend::DeltaStream;
+use mesh_identity::Person;
 
 use crate::{
     App, Error, arena,
@@ -34,9 +38,9 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Whose session.
-    pub person: String,
+    pub person: Person,
     /// Its name.
-    pub session: String,
+    pub session: SessionName,
     /// The question.
     pub question: String,
 }
@@ -71,7 +75,7 @@ impl Turn {
     pub fn new(
         app: &Arc<App>,
         surface: &'static str,
-        person: &str,
+        person: &Person,
         mut request: ChatRequest,
         record: Option<Record>,
     ) -> Result<Self, Error> {
@@ -169,7 +173,7 @@ impl Ending {
 /// [`Error::Model`] if the model is unknown, [`Error::Busy`] if the gateway is stopping.
 pub async fn compose(
     app: &Arc<App>,
-    person: &str,
+    person: &Person,
     model: Option<&str>,
     messages: Vec<Message>,
 ) -> Result<Vec<Message>, Error> {
@@ -177,7 +181,7 @@ pub async fn compose(
     if messages.first().is_some_and(|first| first.role == Role::System) {
         return Ok(messages);
     }
-    let (workspace, person) = (app.workspace.clone(), person.to_owned());
+    let (workspace, person) = (app.workspace.clone(), person.clone());
     let prompt = tokio::task::spawn_blocking(move || arena::locked(|| workspace.prompt(&person)));
     let prompt = prompt.await.map_err(|_| Error::Busy)?;
     Ok(fit(prompt, messages, chain.context_window))

@@ -1,7 +1,9 @@
-//! Which device key belongs to which node.
+//! Which device key belongs to which node and person.
 //!
-//! A key is bound on the agent's own door, by a connection of the node itself; a sealed request under it is then
-//! taken only from that node. So telmeet, which repeats other people's headers, cannot ask with a key of its own.
+//! A key is bound on the agent's own door, by a connection of the node itself, and with it is kept whose node that was;
+//! a sealed request under it is then taken from that node and for that person alone. So telmeet, which repeats other
+//! people's headers, can neither ask with a key of its own nor lend one member's key another's name. A node that
+//! changed hands binds its keys again.
 
 use std::{
     collections::HashMap,
@@ -10,6 +12,7 @@ use std::{
 };
 
 use ai_gateway_api::sealed::{Device, Ed25519Public};
+use mesh_identity::{Identity, Person};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{self, StateError};
@@ -34,17 +37,41 @@ pub enum BindError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct File {
+struct File<B> {
     version: u32,
-    devices: Vec<Bound>,
+    devices: Vec<B>,
 }
 
 /// A bound key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Bound {
     node: String,
+    person: Person,
     #[serde(flatten)]
     device: Device,
+}
+
+/// A key as the file has it.
+#[derive(Deserialize)]
+struct Stored {
+    node: String,
+    /// Absent if it was bound before the person was kept.
+    #[serde(default)]
+    person: Option<Person>,
+    #[serde(flatten)]
+    device: Device,
+}
+
+impl Bound {
+    /// Whether it was bound by this node as this person.
+    fn is_of(&self, caller: &Identity) -> bool {
+        self.node == caller.node && self.person == caller.person()
+    }
+
+    /// Whether it was bound by the caller's node when that was somebody else's.
+    fn is_left_behind(&self, caller: &Identity) -> bool {
+        self.node == caller.node && self.person != caller.person()
+    }
 }
 
 /// The bound keys; each change is on disk before it is answered.
@@ -55,67 +82,76 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Loads the keys bound earlier.
+    /// Loads the keys bound earlier. One that was bound before the person was kept counts as unbound: whose it is
+    /// cannot be told any more.
     ///
     /// # Errors
     ///
     /// Fails if the file cannot be used.
     pub fn load(path: PathBuf) -> Result<Self, StateError> {
-        let devices = state::read::<File>(&path)?.map_or_else(Vec::new, |file| file.devices);
-        let bound = devices.into_iter().map(|bound| (bound.device.device_pubkey, bound)).collect();
+        let stored = state::read::<File<Stored>>(&path)?.map_or_else(Vec::new, |file| file.devices);
+        let all = stored.len();
+        let known = stored.into_iter().filter_map(|Stored { node, person, device }| {
+            Some((device.device_pubkey, Bound { node, person: person?, device }))
+        });
+        let bound: HashMap<_, _> = known.collect();
+        if bound.len() < all {
+            let keys = all - bound.len();
+            tracing::info!(keys, "device keys without a person count as unbound: apps bind anew");
+        }
         Ok(Self { path, bound: Mutex::new(bound) })
     }
 
-    /// Whether the key is bound to this node.
+    /// Whether the key is bound to this node and this person.
     #[must_use]
-    pub fn is_bound(&self, key: Ed25519Public, node: &str) -> bool {
-        self.lock().get(&key).is_some_and(|bound| bound.node == node)
+    pub fn is_bound(&self, key: Ed25519Public, caller: &Identity) -> bool {
+        self.lock().get(&key).is_some_and(|bound| bound.is_of(caller))
     }
 
-    /// The node's keys, in the order of binding.
+    /// The keys that the caller bound, in the order of binding.
     #[must_use]
-    pub fn of(&self, node: &str) -> Vec<Device> {
+    pub fn of(&self, caller: &Identity) -> Vec<Device> {
         let bound = self.lock();
-        let mut devices: Vec<Device> = bound
-            .values()
-            .filter(|bound| bound.node == node)
-            .map(|bound| bound.device.clone())
-            .collect();
+        let own = bound.values().filter(|bound| bound.is_of(caller));
+        let mut devices: Vec<Device> = own.map(|bound| bound.device.clone()).collect();
         devices.sort_by_key(|device| (device.bound_at, device.device_pubkey.0));
         devices
     }
 
-    /// Binds a key to a node. Repeating it is safe and changes nothing.
+    /// Binds a key to the caller, who is who the agent says. Repeating it is safe and changes nothing. Keys that the
+    /// node bound when it was somebody else's are forgotten.
     ///
     /// # Errors
     ///
     /// See [`BindError`]; nothing changes then.
-    pub fn bind(&self, node: &str, device: Device) -> Result<Device, BindError> {
+    pub fn bind(&self, caller: &Identity, device: Device) -> Result<Device, BindError> {
         let mut bound = self.lock();
-        if let Some(known) = bound.get(&device.device_pubkey) {
-            if known.node != node {
-                return Err(BindError::OtherNode);
-            }
-            return Ok(known.device.clone());
+        match bound.get(&device.device_pubkey) {
+            Some(known) if known.node != caller.node => return Err(BindError::OtherNode),
+            Some(known) if known.is_of(caller) => return Ok(known.device.clone()),
+            Some(_) | None => {}
         }
-        let of_node = bound.values().filter(|bound| bound.node == node).count();
-        if of_node >= MAX_PER_NODE || bound.len() >= MAX_TOTAL {
+        let stays = |bound: &&Bound| !bound.is_left_behind(caller);
+        let own = bound.values().filter(|bound| bound.is_of(caller)).count();
+        if own >= MAX_PER_NODE || bound.values().filter(stays).count() >= MAX_TOTAL {
             return Err(BindError::TooMany);
         }
-        let entry = Bound { node: node.to_owned(), device: device.clone() };
-        self.store(bound.values().chain([&entry]))?;
+        let entry =
+            Bound { node: caller.node.clone(), person: caller.person(), device: device.clone() };
+        self.store(bound.values().filter(stays).chain([&entry]))?;
+        bound.retain(|_, bound| stays(&&*bound));
         bound.insert(device.device_pubkey, entry);
         Ok(device)
     }
 
-    /// Takes a key from the node; says whether the node had it.
+    /// Takes a key from the caller; says whether the caller had it.
     ///
     /// # Errors
     ///
     /// Fails if the change cannot be stored; nothing changes then.
-    pub fn revoke(&self, node: &str, key: Ed25519Public) -> Result<bool, StateError> {
+    pub fn revoke(&self, caller: &Identity, key: Ed25519Public) -> Result<bool, StateError> {
         let mut bound = self.lock();
-        if bound.get(&key).is_none_or(|bound| bound.node != node) {
+        if bound.get(&key).is_none_or(|bound| !bound.is_of(caller)) {
             return Ok(false);
         }
         self.store(bound.values().filter(|bound| bound.device.device_pubkey != key))?;
@@ -135,63 +171,4 @@ impl Devices {
 }
 
 #[cfg(test)]
-mod tests {
-    use ai_gateway_api::wire::Fixed;
-
-    use super::*;
-
-    fn device(byte: u8) -> Device {
-        Device { device_pubkey: Fixed([byte; 32]), name: String::new(), bound_at: byte.into() }
-    }
-
-    fn empty() -> (tempfile::TempDir, Devices) {
-        let dir = tempfile::tempdir().unwrap();
-        let devices = Devices::load(dir.path().join("devices.json")).unwrap();
-        (dir, devices)
-    }
-
-    #[test]
-    fn a_key_belongs_to_the_node_that_bound_it() {
-        let (_dir, devices) = empty();
-        devices.bind("laptop", device(1)).unwrap();
-        assert!(devices.is_bound(Fixed([1; 32]), "laptop"));
-        assert!(!devices.is_bound(Fixed([1; 32]), "phone"));
-        assert!(matches!(devices.bind("phone", device(1)), Err(BindError::OtherNode)));
-        let again = Device { bound_at: 99, ..device(1) };
-        assert_eq!(devices.bind("laptop", again).unwrap(), device(1), "binding again is harmless");
-    }
-
-    #[test]
-    fn keys_survive_a_restart_and_their_revocation_too() {
-        let (dir, devices) = empty();
-        for byte in [3, 1, 2] {
-            devices.bind("laptop", device(byte)).unwrap();
-        }
-        devices.bind("phone", device(9)).unwrap();
-        assert!(!devices.revoke("phone", Fixed([1; 32])).unwrap(), "someone else's");
-        assert!(devices.revoke("laptop", Fixed([2; 32])).unwrap());
-        assert!(!devices.revoke("laptop", Fixed([2; 32])).unwrap(), "gone already");
-
-        let devices = Devices::load(dir.path().join("devices.json")).unwrap();
-        assert_eq!(devices.of("laptop"), [device(1), device(3)]);
-        assert_eq!(devices.of("phone"), [device(9)]);
-    }
-
-    #[test]
-    fn a_node_has_room_for_so_many() {
-        let (_dir, devices) = empty();
-        for byte in 0..16 {
-            devices.bind("laptop", device(byte)).unwrap();
-        }
-        assert!(matches!(devices.bind("laptop", device(16)), Err(BindError::TooMany)));
-        devices.bind("phone", device(16)).unwrap();
-    }
-
-    #[test]
-    fn what_cannot_be_stored_is_not_bound() {
-        let (dir, devices) = empty();
-        drop(dir);
-        assert!(matches!(devices.bind("laptop", device(1)), Err(BindError::Store(_))));
-        assert!(!devices.is_bound(Fixed([1; 32]), "laptop"));
-    }
-}
+mod tests;

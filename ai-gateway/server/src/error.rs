@@ -25,13 +25,18 @@ pub enum Error {
     #[error("the request is too large")]
     TooLarge,
     /// The body names a version that this gateway does not speak.
-    #[error("version {0} is not known here; this gateway speaks version {v}", v = ai_gateway_api::wire::VERSION)]
-    Version(u64),
+    #[error("version {found} is not known here; this gateway speaks version {known}")]
+    Version {
+        /// The version that the body names.
+        found: u64,
+        /// The one that this gateway speaks.
+        known: u32,
+    },
     /// A sealed request, or a proof, does not hold. The reason is counted, never sent.
     #[error("the request cannot be opened")]
     Sealed(Reason),
-    /// The device key is not bound to the calling node.
-    #[error("this device key is not bound to the calling node")]
+    /// The device key is not bound to the calling node and its person.
+    #[error("this device key is not bound to the calling node and its person")]
     Device,
     /// The device key cannot be bound.
     #[error(transparent)]
@@ -69,7 +74,9 @@ impl From<OpenError> for Error {
 impl From<ai_gateway_api::wire::DecodeError> for Error {
     fn from(error: ai_gateway_api::wire::DecodeError) -> Self {
         match error {
-            ai_gateway_api::wire::DecodeError::Version(version) => Self::Version(version),
+            ai_gateway_api::wire::DecodeError::Version { found, known } => {
+                Self::Version { found, known }
+            }
             ai_gateway_api::wire::DecodeError::Json(error) => Self::Body(error),
         }
     }
@@ -91,7 +98,7 @@ impl Error {
                 kind::TOO_LARGE,
                 "Start a new conversation, or send less text.",
             ),
-            Self::Version(_) => {
+            Self::Version { .. } => {
                 (StatusCode::BAD_REQUEST, kind::VERSION, "Update the app, or this gateway.")
             }
             Self::Sealed(_) => (
@@ -160,7 +167,7 @@ impl Error {
             Self::Body(_)
             | Self::Request(_)
             | Self::TooLarge
-            | Self::Version(_)
+            | Self::Version { .. }
             | Self::Sealed(_)
             | Self::Device
             | Self::Bind(_)

@@ -1,7 +1,13 @@
 //! How much each caller may use.
+//!
+//! On the agent's door the header is true, so each request is counted against its person and its address at once. On
+//! telmeet's door it is a claim: it is counted apart, so that one member cannot keep that door busy for all, and what a
+//! lying telmeet claims costs nobody anything but telmeet itself. Against the person a request counts there once it is
+//! opened, which proves who sent it.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -11,7 +17,7 @@ use governor::{
     clock::{Clock as _, DefaultClock},
     state::keyed::DefaultKeyedStateStore,
 };
-use mesh_identity::Header;
+use mesh_identity::{Header, Person};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config;
@@ -20,6 +26,10 @@ type Keyed<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock>;
 
 /// Reading keys and lists costs little: this many times as often as chats.
 const READS: u32 = 10;
+/// Most people whom telmeet may name in a minute: more than a network has.
+const MAX_CLAIMED: usize = 4096;
+/// How often callers who have not asked for a while are forgotten, in seconds.
+const FORGOTTEN_AFTER_S: u64 = 60;
 
 /// What a request uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,20 +60,22 @@ pub struct Limiter {
     rates: [Rates; 2],
     slots: Arc<Semaphore>,
     per_person: usize,
-    people: Arc<Mutex<HashMap<String, usize>>>,
+    people: Arc<Mutex<HashMap<Person, usize>>>,
 }
 
 #[derive(Debug)]
 struct Rates {
-    people: Keyed<String>,
+    people: Keyed<Person>,
     addresses: Keyed<IpAddr>,
+    /// Whom telmeet says that it asks for.
+    claimed: Keyed<Person>,
 }
 
 /// The right to have one reply under way; given back when dropped.
 #[derive(Debug)]
 pub struct Slot {
-    people: Arc<Mutex<HashMap<String, usize>>>,
-    person: String,
+    people: Arc<Mutex<HashMap<Person, usize>>>,
+    person: Person,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -80,6 +92,7 @@ impl Limiter {
         let rates = |times| Rates {
             people: RateLimiter::keyed(quota(times)),
             addresses: RateLimiter::keyed(quota(times)),
+            claimed: RateLimiter::keyed(quota(times)),
         };
         Self {
             rates: [rates(1), rates(READS)],
@@ -89,22 +102,48 @@ impl Limiter {
         }
     }
 
-    /// Counts a request.
+    /// Counts a request of a caller whom the agent named.
     ///
     /// # Errors
     ///
     /// [`Exceeded::Rate`].
     pub fn count(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
-        let rates = match kind {
+        let rates = self.rates(kind);
+        take(&rates.people, &caller.identity.person())?;
+        take(&rates.addresses, &caller.source.ip().to_canonical())
+    }
+
+    /// Counts a request of a caller whom telmeet claims to ask for, against telmeet's claims alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded::Rate`].
+    pub fn count_claim(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
+        let claimed = &self.rates(kind).claimed;
+        if claimed.len() >= MAX_CLAIMED {
+            claimed.retain_recent();
+        }
+        if claimed.len() >= MAX_CLAIMED {
+            return Err(Exceeded::Rate { retry_after_s: FORGOTTEN_AFTER_S });
+        }
+        take(claimed, &caller.identity.person())
+    }
+
+    /// Counts a sealed request that came by telmeet and was opened, against the person who sealed it. Not against the
+    /// address: nothing shows that telmeet named the right one.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded::Rate`].
+    pub fn count_proven(&self, person: &Person) -> Result<(), Exceeded> {
+        take(&self.rates(Kind::Write).people, person)
+    }
+
+    fn rates(&self, kind: Kind) -> &Rates {
+        match kind {
             Kind::Write => &self.rates[0],
             Kind::Read => &self.rates[1],
-        };
-        let now = DefaultClock::default().now();
-        let later = |not: governor::NotUntil<_>| Exceeded::Rate {
-            retry_after_s: not.wait_time_from(now).as_secs() + 1,
-        };
-        rates.people.check_key(&caller.identity.person()).map_err(later)?;
-        rates.addresses.check_key(&caller.source.ip().to_canonical()).map_err(later)
+        }
     }
 
     /// Takes the right to have a reply under way.
@@ -112,15 +151,15 @@ impl Limiter {
     /// # Errors
     ///
     /// [`Exceeded::Person`] or [`Exceeded::Total`].
-    pub fn begin(&self, person: &str) -> Result<Slot, Exceeded> {
+    pub fn begin(&self, person: &Person) -> Result<Slot, Exceeded> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Exceeded::Total)?;
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = people.entry(person.to_owned()).or_default();
+        let count = people.entry(person.clone()).or_default();
         if *count >= self.per_person {
             return Err(Exceeded::Person);
         }
         *count += 1;
-        Ok(Slot { people: Arc::clone(&self.people), person: person.to_owned(), _slot: slot })
+        Ok(Slot { people: Arc::clone(&self.people), person: person.clone(), _slot: slot })
     }
 
     /// Forgets callers who have not asked for a while. Call it each minute.
@@ -130,8 +169,18 @@ impl Limiter {
             rates.people.shrink_to_fit();
             rates.addresses.retain_recent();
             rates.addresses.shrink_to_fit();
+            rates.claimed.retain_recent();
+            rates.claimed.shrink_to_fit();
         }
     }
+}
+
+/// Takes one from the key's allowance.
+fn take<K: Hash + Eq + Clone>(allowances: &Keyed<K>, key: &K) -> Result<(), Exceeded> {
+    let now = DefaultClock::default().now();
+    allowances
+        .check_key(key)
+        .map_err(|not| Exceeded::Rate { retry_after_s: not.wait_time_from(now).as_secs() + 1 })
 }
 
 impl Drop for Slot {
@@ -200,24 +249,55 @@ mod tests {
         );
     }
 
+    /// Whatever telmeet claims, the person whom it names has as much left as before.
+    #[test]
+    fn what_telmeet_claims_is_counted_apart_and_what_it_proves_against_the_person() {
+        let limiter = limiter(2);
+        let ada = caller(1, "100.64.0.5:1");
+        for _ in 0..2 {
+            limiter.count_claim(&ada, Kind::Write).unwrap();
+        }
+        assert!(limiter.count_claim(&ada, Kind::Write).is_err(), "telmeet is bounded, too");
+        limiter.count_claim(&caller(2, "100.64.0.5:1"), Kind::Write).unwrap();
+        limiter.count(&ada, Kind::Write).unwrap();
+
+        limiter.count_proven(&ada.identity.person()).unwrap();
+        assert!(limiter.count_proven(&ada.identity.person()).is_err());
+        assert!(limiter.count(&ada, Kind::Write).is_err(), "she asked twice, by two doors");
+    }
+
+    #[test]
+    fn telmeet_names_a_bounded_number_of_people() {
+        let limiter = limiter(1);
+        let named = u64::try_from(MAX_CLAIMED).unwrap();
+        for user in 0..named {
+            limiter.count_claim(&caller(user, "100.64.0.5:1"), Kind::Write).unwrap();
+        }
+        let refused = limiter.count_claim(&caller(named, "100.64.0.5:1"), Kind::Write);
+        assert_eq!(refused, Err(Exceeded::Rate { retry_after_s: FORGOTTEN_AFTER_S }));
+        limiter.count(&caller(named, "100.64.0.5:1"), Kind::Write).unwrap();
+    }
+
     /// What is in the example and the default engine: one person does not fill both slots and the line before them.
     #[test]
     fn one_person_leaves_the_line_of_an_engine_to_others() {
         let limiter = Limiter::new(&config::Limits::default());
-        let _own = [limiter.begin("a").unwrap(), limiter.begin("a").unwrap()];
-        assert_eq!(limiter.begin("a").unwrap_err(), Exceeded::Person);
-        limiter.begin("b").unwrap();
+        let _own =
+            [limiter.begin(&Person::User(1)).unwrap(), limiter.begin(&Person::User(1)).unwrap()];
+        assert_eq!(limiter.begin(&Person::User(1)).unwrap_err(), Exceeded::Person);
+        limiter.begin(&Person::User(2)).unwrap();
     }
 
     #[test]
     fn places_are_bounded_and_given_back() {
         let limiter = limiter(1);
-        let (one, two) = (limiter.begin("a").unwrap(), limiter.begin("a").unwrap());
-        assert_eq!(limiter.begin("a").unwrap_err(), Exceeded::Person);
-        let _three = limiter.begin("b").unwrap();
-        assert_eq!(limiter.begin("c").unwrap_err(), Exceeded::Total);
+        let (one, two) =
+            (limiter.begin(&Person::User(1)).unwrap(), limiter.begin(&Person::User(1)).unwrap());
+        assert_eq!(limiter.begin(&Person::User(1)).unwrap_err(), Exceeded::Person);
+        let _three = limiter.begin(&Person::User(2)).unwrap();
+        assert_eq!(limiter.begin(&Person::User(3)).unwrap_err(), Exceeded::Total);
         drop(one);
-        let _again = limiter.begin("a").unwrap();
+        let _again = limiter.begin(&Person::User(1)).unwrap();
         drop(two);
         assert_eq!(limiter.people.lock().unwrap().len(), 2);
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
@@ -29,35 +29,51 @@ use mesh_identity::Header;
 
 use crate::{App, Error, error::OpenAiError, limits::Kind};
 
+/// By which door a request came in, and so what its header is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    /// The agent's: it is true.
+    Agent,
+    /// telmeet's: it is a claim.
+    Plugin,
+}
+
 /// What the agent publishes as mesh port 18789.
 pub fn agent_door(app: &Arc<App>) -> Router {
     let limited =
         Router::new().merge(sealed::router()).merge(devices::router()).merge(openai::router());
-    door(app, limited)
+    door(Door::Agent, app, limited)
 }
 
 /// What telmeet may ask in its callers' names.
 pub fn plugin_door(app: &Arc<App>) -> Router {
-    door(app, sealed::router())
+    door(Door::Plugin, app, sealed::router())
 }
 
-fn door(app: &Arc<App>, limited: Router<Arc<App>>) -> Router {
+fn door(door: Door, app: &Arc<App>, limited: Router<Arc<App>>) -> Router {
     limited
         .layer(from_fn_with_state(Arc::clone(app), limit))
+        .layer(Extension(door))
         .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
         .merge(health::router())
         .fallback(async || Error::NotFound)
         .with_state(Arc::clone(app))
 }
 
-/// Counts a request against its caller's rate.
-async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Counts a request against its caller's rate, or against what telmeet may claim.
+async fn limit(
+    State(app): State<Arc<App>>,
+    Extension(door): Extension<Door>,
+    request: Request,
+    next: Next,
+) -> Response {
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     let kind = if reads { Kind::Read } else { Kind::Write };
-    let counted = match request.extensions().get::<Header>() {
-        Some(caller) => app.limiter.count(caller, kind),
-        // The host's own question, which the listener lets come this far for keys alone.
-        None => Ok(()),
+    let counted = match (request.extensions().get::<Header>(), door) {
+        (Some(caller), Door::Agent) => app.limiter.count(caller, kind),
+        (Some(caller), Door::Plugin) => app.limiter.count_claim(caller, kind),
+        // The listener lets the host's own questions come to the health checks alone.
+        (None, Door::Agent | Door::Plugin) => Ok(()),
     };
     match counted {
         Ok(()) => next.run(request).await,

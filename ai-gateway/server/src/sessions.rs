@@ -5,15 +5,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use ai_gateway_api::chat::Message;
+use ai_gateway_api::{chat::Message, sealed::SessionName};
+use mesh_identity::Person;
 
 use crate::{arena, config::Limits};
 
-/// Longest name of a session, in bytes.
-pub const NAME_MAX: usize = 100;
-
 /// Whose session, and its name.
-type Key = (String, String);
+type Key = (Person, SessionName);
 
 /// All sessions.
 #[derive(Debug)]
@@ -54,18 +52,18 @@ impl Sessions {
 
     /// The messages of one person's session, oldest first.
     #[must_use]
-    pub fn history(&self, person: &str, name: &str) -> Vec<Message> {
+    pub fn history(&self, person: &Person, name: &SessionName) -> Vec<Message> {
         let mut inner = self.lock();
-        let key = (person.to_owned(), name.to_owned());
+        let key = (person.clone(), name.clone());
         inner.touch(&key);
         arena::locked(|| inner.sessions.get(&key).map(|it| it.messages.clone()).unwrap_or_default())
     }
 
     /// Appends a question and its answer. What no longer has room is forgotten: the session's oldest messages, then
     /// the person's oldest session, then the oldest of whoever holds most.
-    pub fn append(&self, person: &str, name: &str, turn: [Message; 2]) {
+    pub fn append(&self, person: &Person, name: &SessionName, turn: [Message; 2]) {
         let mut inner = self.lock();
-        let key = (person.to_owned(), name.to_owned());
+        let key = (person.clone(), name.clone());
         let added: usize = turn.iter().map(cost).sum();
         let session = inner.sessions.entry(key.clone()).or_default();
         session.bytes += added;
@@ -82,8 +80,8 @@ impl Sessions {
     }
 
     /// Forgets one person's session.
-    pub fn clear(&self, person: &str, name: &str) {
-        self.lock().remove(&(person.to_owned(), name.to_owned()));
+    pub fn clear(&self, person: &Person, name: &SessionName) {
+        self.lock().remove(&(person.clone(), name.clone()));
     }
 
     /// Number of sessions, and their text in bytes.
@@ -117,7 +115,7 @@ impl Inner {
         }
     }
 
-    fn evict(&mut self, person: &str, per_person: usize, total_bytes: usize) {
+    fn evict(&mut self, person: &Person, per_person: usize, total_bytes: usize) {
         let own = |inner: &Self| -> Vec<Key> {
             inner.uses.values().filter(|(whose, _)| whose == person).cloned().collect()
         };
@@ -135,12 +133,12 @@ impl Inner {
     }
 
     /// Who holds most.
-    fn heaviest(&self) -> Option<String> {
-        let mut held: BTreeMap<&str, usize> = BTreeMap::new();
+    fn heaviest(&self) -> Option<Person> {
+        let mut held: BTreeMap<&Person, usize> = BTreeMap::new();
         for ((whose, _), session) in &self.sessions {
             *held.entry(whose).or_default() += session.bytes;
         }
-        held.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(whose, _)| whose.to_owned())
+        held.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(whose, _)| whose.clone())
     }
 }
 
@@ -164,6 +162,10 @@ mod tests {
         })
     }
 
+    fn name(text: &str) -> SessionName {
+        text.parse().unwrap()
+    }
+
     fn turn(text: &str) -> [Message; 2] {
         [Message::user(text), Message::assistant(text)]
     }
@@ -171,21 +173,21 @@ mod tests {
     #[test]
     fn one_person_sees_nothing_of_anothers_session_of_the_same_name() {
         let sessions = sessions();
-        sessions.append("user:1", "main", turn("ada's"));
-        assert_eq!(sessions.history("user:1", "main"), turn("ada's"));
-        assert_eq!(sessions.history("user:2", "main"), []);
-        sessions.append("user:2", "main", turn("bob's"));
-        sessions.clear("user:2", "main");
-        assert_eq!(sessions.history("user:1", "main"), turn("ada's"));
+        sessions.append(&Person::User(1), &name("main"), turn("ada's"));
+        assert_eq!(sessions.history(&Person::User(1), &name("main")), turn("ada's"));
+        assert_eq!(sessions.history(&Person::User(2), &name("main")), []);
+        sessions.append(&Person::User(2), &name("main"), turn("bob's"));
+        sessions.clear(&Person::User(2), &name("main"));
+        assert_eq!(sessions.history(&Person::User(1), &name("main")), turn("ada's"));
     }
 
     #[test]
     fn the_oldest_messages_go_first() {
         let sessions = sessions();
         for text in ["one", "two", "three"] {
-            sessions.append("user:1", "main", turn(&text.repeat(50)));
+            sessions.append(&Person::User(1), &name("main"), turn(&text.repeat(50)));
         }
-        let history = sessions.history("user:1", "main");
+        let history = sessions.history(&Person::User(1), &name("main"));
         assert_eq!(history.last().unwrap().content, "three".repeat(50));
         assert!(history.len() < 6, "{}", history.len());
         assert_eq!(history[0].role, ai_gateway_api::chat::Role::User);
@@ -194,28 +196,28 @@ mod tests {
     #[test]
     fn the_session_not_used_for_longest_goes_first() {
         let sessions = sessions();
-        for name in ["a", "b", "c"] {
-            sessions.append("user:1", name, turn(name));
+        for text in ["a", "b", "c"] {
+            sessions.append(&Person::User(1), &name(text), turn(text));
         }
-        let _ = sessions.history("user:1", "a");
-        sessions.append("user:1", "d", turn("d"));
-        assert_eq!(sessions.history("user:1", "b"), []);
-        assert_eq!(sessions.history("user:1", "a"), turn("a"));
+        let _ = sessions.history(&Person::User(1), &name("a"));
+        sessions.append(&Person::User(1), &name("d"), turn("d"));
+        assert_eq!(sessions.history(&Person::User(1), &name("b")), []);
+        assert_eq!(sessions.history(&Person::User(1), &name("a")), turn("a"));
     }
 
     #[test]
     fn who_says_much_pushes_nobody_else_out() {
         let sessions = sessions();
-        sessions.append("user:1", "main", turn(&"a".repeat(200)));
-        for name in ["a", "b", "c"] {
-            sessions.append("user:2", name, turn(&"b".repeat(450)));
+        sessions.append(&Person::User(1), &name("main"), turn(&"a".repeat(200)));
+        for text in ["a", "b", "c"] {
+            sessions.append(&Person::User(2), &name(text), turn(&"b".repeat(450)));
         }
-        sessions.append("user:3", "main", turn(&"c".repeat(450)));
+        sessions.append(&Person::User(3), &name("main"), turn(&"c".repeat(450)));
 
         assert!(sessions.lock().bytes > 2900, "something was pushed out, not all");
-        assert_eq!(sessions.history("user:2", "a"), []);
-        assert_ne!(sessions.history("user:1", "main"), []);
-        assert_ne!(sessions.history("user:3", "main"), []);
+        assert_eq!(sessions.history(&Person::User(2), &name("a")), []);
+        assert_ne!(sessions.history(&Person::User(1), &name("main")), []);
+        assert_ne!(sessions.history(&Person::User(3), &name("main")), []);
     }
 
     proptest! {
@@ -223,8 +225,8 @@ mod tests {
         #[test]
         fn bounds_hold(steps in prop::collection::vec((0..4_u8, 0..6_u8, 0..1500_usize, any::<bool>()), 0..60)) {
             let sessions = sessions();
-            for (person, name, length, clear) in steps {
-                let (person, name) = (format!("user:{person}"), format!("s{name}"));
+            for (person, session, length, clear) in steps {
+                let (person, name) = (Person::User(person.into()), name(&format!("s{session}")));
                 if clear { sessions.clear(&person, &name) } else { sessions.append(&person, &name, turn(&"x".repeat(length))) }
                 let inner = sessions.lock();
                 prop_assert!(inner.bytes <= 4000);

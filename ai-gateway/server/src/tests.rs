@@ -112,6 +112,15 @@ fn member(user: u64) -> Member {
     }
 }
 
+/// A device that is nobody's.
+fn tagged(node: &str) -> Member {
+    let mut member = member(33);
+    let identity = &mut member.header.identity;
+    (identity.node, identity.user) = (node.to_owned(), None);
+    identity.tags = vec!["tag:ci".to_owned()];
+    member
+}
+
 fn ada() -> Member {
     member(11)
 }

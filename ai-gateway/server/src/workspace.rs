@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use mesh_identity::Person;
+
 /// Files of everyone, in the order of the prompt: what changes least stands first, so that backends can reuse it.
 const SHARED: [&str; 3] = ["SOUL.md", "IDENTITY.md", "AGENTS.md"];
 /// Files of one person.
@@ -62,7 +64,7 @@ impl Workspace {
 
     /// The system prompt of one person's chats; empty if there is no file.
     #[must_use]
-    pub fn prompt(&self, person: &str) -> String {
+    pub fn prompt(&self, person: &Person) -> String {
         let own = self.folder.join("people").join(folder_of(person));
         let shared = SHARED.iter().map(|name| (*name, self.folder.join(name)));
         let private = PRIVATE.iter().map(|name| (*name, own.join(name)));
@@ -102,9 +104,12 @@ fn read(path: &Path, most: usize) -> Option<String> {
 
 /// The person's folder: `user:7` is `user-7`. What is neither letter nor digit is written as its code between
 /// underscores, so no name leads elsewhere, and no two people share a folder.
-fn folder_of(person: &str) -> String {
-    let (kind, id) = person.split_once(':').unwrap_or(("node", person));
-    let mut folder = format!("{kind}-");
+fn folder_of(person: &Person) -> String {
+    let id = match person {
+        Person::User(id) => return format!("user-{id}"),
+        Person::Node(id) => id,
+    };
+    let mut folder = "node-".to_owned();
     for c in id.chars() {
         if c.is_ascii_alphanumeric() {
             folder.push(c);
@@ -131,7 +136,7 @@ mod tests {
     #[test]
     fn the_templates_make_a_short_prompt() {
         let (_dir, workspace) = workspace();
-        let prompt = workspace.prompt("user:1");
+        let prompt = workspace.prompt(&Person::User(1));
         for name in SHARED {
             assert!(prompt.contains(&format!("## {name}\n")), "{prompt}");
         }
@@ -146,7 +151,7 @@ mod tests {
         fs::write(folder.join("SOUL.md"), "Be brief.").unwrap();
         fs::remove_file(folder.join("AGENTS.md")).unwrap();
         workspace.prepare().unwrap();
-        let prompt = workspace.prompt("user:1");
+        let prompt = workspace.prompt(&Person::User(1));
         assert!(prompt.contains("## SOUL.md\nBe brief.\n"), "{prompt}");
         assert!(!prompt.contains("AGENTS.md"), "{prompt}");
     }
@@ -160,11 +165,11 @@ mod tests {
             fs::write(folder.join("people").join(who).join("MEMORY.md"), text).unwrap();
         }
         fs::write(folder.join("USER.md"), "nobody's").unwrap();
-        assert!(workspace.prompt("user:1").contains("Ada likes tea"));
-        assert!(!workspace.prompt("user:2").contains("Ada"));
-        assert!(!workspace.prompt("user:1").contains("tagged"));
-        assert!(workspace.prompt("node:nAbc").contains("the tagged one"));
-        assert!(!workspace.prompt("user:1").contains("nobody's"));
+        assert!(workspace.prompt(&Person::User(1)).contains("Ada likes tea"));
+        assert!(!workspace.prompt(&Person::User(2)).contains("Ada"));
+        assert!(!workspace.prompt(&Person::User(1)).contains("tagged"));
+        assert!(workspace.prompt(&Person::Node("nAbc".to_owned())).contains("the tagged one"));
+        assert!(!workspace.prompt(&Person::User(1)).contains("nobody's"));
     }
 
     #[test]
@@ -173,7 +178,7 @@ mod tests {
         let workspace = Workspace::new(dir.path().to_owned(), 10, 15);
         fs::write(dir.path().join("SOUL.md"), "가".repeat(50)).unwrap();
         fs::write(dir.path().join("IDENTITY.md"), "b".repeat(50)).unwrap();
-        let prompt = workspace.prompt("user:1");
+        let prompt = workspace.prompt(&Person::User(1));
         assert_eq!(prompt.matches('가').count(), 10);
         assert!(prompt.matches('b').count() <= 15, "{prompt}");
         assert!(prompt.contains(TRUNCATED.trim()));
@@ -182,9 +187,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_persons_name_leads_out_of_the_folder_or_into_anothers(one in "\\PC{0,30}", other in "\\PC{0,30}") {
-            let folder = folder_of(&format!("node:{one}"));
+            let folder_of = |node: &str| folder_of(&Person::Node(node.to_owned()));
+            let folder = folder_of(&one);
             prop_assert!(!folder.contains(['/', '.', '\0']), "{}", folder);
-            prop_assert_eq!(folder == folder_of(&format!("node:{other}")), one == other);
+            prop_assert_eq!(folder == folder_of(&other), one == other);
         }
     }
 }

@@ -98,7 +98,7 @@ impl Connection {
         }
         let body = read(response).await?;
         decode_keys(&body).map_err(|error| match error {
-            DecodeError::Version(_) => {
+            DecodeError::Version { .. } => {
                 anyhow!("the gateway's keys: {error}; update Maru on this device")
             }
             DecodeError::Json(_) => no_gateway(),

@@ -8,7 +8,7 @@ use std::{
 
 use ai_gateway_api::{
     events::Decoder,
-    sealed::{Event, Operation, ReplyPart, decode_events},
+    sealed::{BindDevice, Event, Operation, ReplyPart, decode_events},
 };
 use anyhow::{Context as _, anyhow, bail};
 use ed25519_dalek::SigningKey;
@@ -135,7 +135,9 @@ impl Conversation {
 
     /// Binds the device key to this node, on the agent's own door.
     async fn bind(&self) -> anyhow::Result<()> {
-        let bind = device::prove(&self.device, self.target.identity, "maru chat", now()?);
+        let Target { identity, node, .. } = &self.target;
+        let proof = device::prove(&self.device, *identity, node, now()?);
+        let bind = BindDevice { name: "maru chat".to_owned(), ..proof };
         self.connection.bind(&bind).await.map_err(|failure| match failure {
             Failure::Sealed => {
                 anyhow!("the gateway refused the proof of this app's device key; try again")

@@ -188,7 +188,7 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> anyhow::R
         Err(ai_gateway_api::wire::DecodeError::Json(_)) => {
             bail!("{} is damaged; move it away to start with a new one", path.display())
         }
-        Err(error @ ai_gateway_api::wire::DecodeError::Version(_)) => {
+        Err(error @ ai_gateway_api::wire::DecodeError::Version { .. }) => {
             bail!("{}: {error}; update Maru", path.display())
         }
     }

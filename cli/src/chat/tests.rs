@@ -104,7 +104,7 @@ impl Gateway {
 
     fn bind(&mut self, body: &[u8]) -> (u16, String) {
         let bind = BindDevice::decode(body).unwrap();
-        device::verify(&bind, self.ring.identity(), self.now()).unwrap();
+        device::verify(&bind, self.ring.identity(), "n2", self.now()).unwrap();
         if self.fault == Fault::Elsewhere {
             return problem(409, kind::DEVICE_BOUND);
         }
@@ -266,7 +266,7 @@ async fn pair(fault: Fault, suite: Suite) -> (Shared, Conversation, tempfile::Te
 
 fn hello() -> Operation {
     Operation::Chat(Chat {
-        session: Some("main".to_owned()),
+        session: Some("main".parse().unwrap()),
         input: Input::Text(CANARY.to_owned()),
         model: None,
         options: Options::default(),

@@ -1,24 +1,27 @@
 //! Those who have a member's name, or a member's sealed bytes, but not the member's key.
 //!
-//! Fails if the relay of sealed chat (telmeet) can ask in somebody's name, if a process that is not
-//! the caller of a link is answered there, or if a sealed request is opened that must not be, or the
-//! answers tell why not. Each refusal stands beside the same thing done rightly, which is answered.
+//! Fails if the relay of sealed chat (telmeet) can ask in somebody's name, even with another member's
+//! key, if a process that is not the caller of a link is answered there, if the gateway's counters are
+//! told to anyone but root, or if a sealed request is opened that must not be, or the answers tell why
+//! not. Each refusal stands beside the same thing done rightly, which is answered.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
 #[path = "support/app.rs"]
 mod app;
+#[path = "support/caller.rs"]
+mod caller;
 
-use std::{
-    io::{self, Write as _},
-    net::{IpAddr, SocketAddr},
-    os::unix::net::UnixStream,
+use std::{io, os::unix::net::UnixStream};
+
+use ai_gateway_api::{
+    plugin,
+    sealed::{Event, path},
+    wire::Fixed,
 };
-
-use ai_gateway_api::{plugin, sealed::path, wire::Fixed};
-use app::{App, CHAT, OWN, PATIENCE};
-use lab::{ROOT, Scene, Seat, http, inside::as_process};
-use mesh_identity::{Header, Identity, User, VERSION};
-use serde_json::Value;
+use app::{App, CHAT, OWN};
+use caller::{Caller, header, problem};
+use lab::{ROOT, Scene, Seat, http};
+use mesh_identity::{Header, Identity, User};
 
 /// Numeric users and groups of the services.
 const AGENT_GID: u32 = 61000;
@@ -27,69 +30,6 @@ const GATEWAY: u32 = 61002;
 const TELMEET: u32 = 61003;
 const ENGINE: u32 = 61004;
 const NOBODY: u32 = 65534;
-
-/// Who connects to a socket: whose files it sees, and its rights.
-#[derive(Clone, Copy)]
-struct Caller {
-    pid: u32,
-    uid: u32,
-    gid: u32,
-}
-
-impl Caller {
-    /// Connects, says in whose name it speaks, and asks: the status and body of the answer, `None`
-    /// if the connection is closed without one.
-    ///
-    /// Fails if it may not even connect.
-    fn ask(
-        self,
-        socket: &str,
-        header: &Header,
-        (method, path, host): (&str, &str, &str),
-        body: Option<&str>,
-    ) -> io::Result<Option<(u16, String)>> {
-        let asked = as_process(self.pid, self.uid, self.gid, || {
-            let mut stream = UnixStream::connect(socket)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            if stream.write_all(&header.encode().unwrap()).is_err() {
-                return Ok(None);
-            }
-            let Ok(answer) = http::request(stream, method, path, host, &[], body) else {
-                return Ok(None);
-            };
-            Ok(Some((answer.status, answer.body().unwrap())))
-        });
-        asked.unwrap()
-    }
-}
-
-/// What the agent writes when the device at this seat calls the port.
-fn header(scene: &Scene, seat: &Seat, person: &str, port: u16) -> Header {
-    let address = |seat: &Seat| -> IpAddr {
-        seat.status().unwrap()["node"]["addresses"][0].as_str().unwrap().parse().unwrap()
-    };
-    let users: Value =
-        serde_json::from_str(&scene.home.ok(&["user", "list", "-o", "json"]).unwrap()).unwrap();
-    let user = users.as_array().unwrap().iter().find(|user| user["name"] == person).unwrap();
-    let status = seat.status().unwrap();
-    Header {
-        source: SocketAddr::new(address(seat), 40_000),
-        destination: SocketAddr::new(address(&scene.home), port),
-        identity: Identity {
-            v: VERSION,
-            node: status["node"]["stable_id"].as_str().unwrap().to_owned(),
-            user: Some(User { id: user["id"].as_u64().unwrap(), login: person.to_owned() }),
-            tags: Vec::new(),
-            service: "test".to_owned(),
-        },
-    }
-}
-
-fn problem(answer: &(u16, String)) -> (u16, String) {
-    let body: Value = serde_json::from_str(&answer.1).unwrap_or_default();
-    let kind = body["type"].as_str().unwrap_or_default();
-    (answer.0, kind.trim_start_matches("urn:maru:problem:").to_owned())
-}
 
 #[test]
 #[ignore = "needs: root, podman, model"]
@@ -102,11 +42,7 @@ fn telmeet_asks_in_nobodys_name_with_a_key_of_its_own() {
     let own = App::new(&alice.seat, 3);
     let in_alices_name = header(&scene, &alice.seat, "alice", 80);
 
-    // In telmeet's own container: its files, its user, the one link that it calls.
-    let [telmeet] = scene.processes("maru-telmeet", "").unwrap()[..] else {
-        panic!("one telmeet runs");
-    };
-    let telmeet = Caller { pid: telmeet, uid: TELMEET, gid: TELMEET };
+    let telmeet = telmeet(&scene);
     let ask = |path: &str, body: &str| {
         let request = ("POST", path, plugin::HOST);
         let answer =
@@ -129,6 +65,103 @@ fn telmeet_asks_in_nobodys_name_with_a_key_of_its_own() {
     assert!(status == 200 && body.contains("event: final"), "{status} {body}");
 }
 
+/// A hostile telmeet in the place of ours, with a member who lends it a device key and reads along:
+/// every pairing of key, node, person and session but the true ones.
+#[test]
+#[ignore = "needs: root, podman, model"]
+fn nobody_lends_a_name() {
+    let mut scene = Scene::start().unwrap();
+    let alice = scene.member("alices-laptop", "alice").unwrap();
+    let bob = scene.member("bobs-laptop", "bob").unwrap();
+    let headers =
+        [(&alice, "alice"), (&bob, "bob")].map(|(it, who)| header(&scene, &it.seat, who, 80));
+    let apps = [App::bound(&alice.seat, 1), App::bound(&bob.seat, 2), App::new(&bob.seat, 3)];
+    let user = |header: &Header| header.identity.user.clone();
+    let private = scene.home.root.join("var/lib/maru/gateway/workspace/people");
+    let private = private.join(format!("user-{}", user(&headers[0]).unwrap().id));
+    std::fs::create_dir_all(&private).unwrap();
+    std::fs::write(private.join("MEMORY.md"), "Alice collects stamps. ".repeat(40)).unwrap();
+    let tokens_of = |events: &[Event]| {
+        let usage = events.iter().find_map(|event| {
+            if let Event::Usage(usage) = event { Some(usage.prompt_tokens) } else { None }
+        });
+        usage.expect("the model counts tokens")
+    };
+    // The same question of both: Alice's prompt holds her private file, and Bob's does not.
+    let [alices, bobs] = [0, 1].map(|at| tokens_of(&apps[at].ask(&app::say("main", "Hello!"))));
+    assert!(alices > bobs + 100, "{alices} tokens of Alice's prompt, {bobs} of Bob's");
+    let kept = [0, 1].map(|at| apps[at].ask(&app::history("main")));
+    assert!(kept.iter().all(|messages| messages.len() == 2), "{kept:?}");
+    let counted = counted(&scene);
+
+    let telmeet = telmeet(&scene);
+    let ask = |header: &Header, body: &str| {
+        let request = ("POST", path::CHAT, plugin::HOST);
+        let answer = telmeet.ask("/run/maru/plugin/http.sock", header, request, Some(body));
+        answer.expect("telmeet may connect").expect("telmeet is answered")
+    };
+    let nobodys = [None, Some(User { id: 4711, login: "carol".to_owned() })];
+    let persons: Vec<_> = headers.iter().map(user).chain(nobodys).collect();
+    let mut refused = 0;
+    for (key, app) in apps.iter().enumerate() {
+        for (node, header) in headers.iter().enumerate() {
+            for (person, user) in persons.iter().enumerate() {
+                let identity = Identity { user: user.clone(), ..header.identity.clone() };
+                let claim = Header { identity, ..header.clone() };
+                if key == node && node == person {
+                    let (request, reply) = app.seal_operation(&app::history("main"));
+                    let (status, body) = ask(&claim, &app::text(&request));
+                    assert_eq!(status, 200, "{body}");
+                    assert_eq!(app::open(reply, &body), kept[key], "the true one is answered");
+                    continue;
+                }
+                for operation in
+                    [app::history("main"), app::say("main", "Hello!"), app::say("main", "/new")]
+                {
+                    let (request, reply) = app.seal_operation(&operation);
+                    let answer = ask(&claim, &app::text(&request));
+                    let lent = (answer.0 == 200).then(|| app::open(reply, &answer.1));
+                    assert_eq!(lent, None, "key {key}, node {node}, person {person}: read");
+                    assert_eq!(problem(&answer), (403, "device".to_owned()));
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(refused, (3 * 2 * 4 - 2) * 3);
+
+    // What it makes up in Alice's name is bounded, and costs Alice nothing on her own door.
+    let made_up = || ask(&headers[0], "{}").0;
+    let asked = (0..200).position(|_| made_up() == 429);
+    assert!(asked.is_some(), "telmeet may ask as often as it likes");
+    assert_eq!(self::counted(&scene), counted, "something was counted");
+    assert_eq!([0, 1].map(|at| apps[at].ask(&app::history("main"))), kept);
+    assert_eq!(tokens_of(&apps[0].ask(&app::say("other", "Hello!"))), alices);
+}
+
+/// The messenger's process: its files, its user, the one link that it calls.
+fn telmeet(scene: &Scene) -> Caller {
+    let [pid] = scene.processes("maru-telmeet", "").unwrap()[..] else {
+        panic!("one telmeet runs");
+    };
+    Caller { pid, uid: TELMEET, gid: TELMEET }
+}
+
+/// What the gateway counts of chats, tokens and sessions.
+fn counted(scene: &Scene) -> Vec<String> {
+    let stream = UnixStream::connect(scene.home.root.join("run/maru/metrics/http.sock")).unwrap();
+    let answer = http::request(stream, "GET", "/metrics", "localhost", &[], None).unwrap();
+    let text = answer.body().unwrap();
+    let what = ["chats", "tokens", "sessions", "session_bytes", "active_chats"];
+    let is_of = |line: &&str| {
+        let name = line.strip_prefix("maru_gateway_").unwrap_or_default();
+        what.iter().any(|what| name.starts_with(what))
+    };
+    let lines: Vec<_> = text.lines().filter(is_of).map(str::to_owned).collect();
+    assert!(lines.len() >= 5, "{text}");
+    lines
+}
+
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_link_answers_its_own_caller_and_no_other_process() {
@@ -147,14 +180,47 @@ fn a_link_answers_its_own_caller_and_no_other_process() {
         let ask = |uid: u32, gid: u32| {
             Caller { pid, uid, gid }.ask(&socket, &forged, ("GET", path::KEYS, host), None)
         };
+        let status = |answer: io::Result<Option<(u16, String)>>| {
+            answer.expect("the folder's group may connect").map(|(status, _)| status)
+        };
         for uid in [0, COORDINATOR, GATEWAY, TELMEET, ENGINE, NOBODY] {
             // In the link's group, so that the folder lets it in and the listener has to tell.
-            let answer = ask(uid, group).expect("the folder's group may connect");
-            let status = answer.map(|(status, _)| status);
-            assert_eq!(status, (uid == caller).then_some(200), "user {uid} at {link}");
+            let named = status(ask(uid, group));
+            assert_eq!(named, (uid == caller).then_some(200), "user {uid} at {link}");
+            let local = |path| status(Caller { pid, uid, gid: group }.ask_locally(&socket, path));
+            let is_heard = [0, caller].contains(&uid);
+            assert_eq!(local("/healthz"), is_heard.then_some(200), "user {uid} at {link}");
+            assert_eq!(local("/metrics"), is_heard.then_some(403), "user {uid} at {link}");
+            assert_eq!(local(path::KEYS), is_heard.then_some(403), "user {uid} at {link}");
         }
+        let own = Caller { pid, uid: caller, gid: group };
+        let counters = own.ask(&socket, &forged, ("GET", "/metrics", host), None);
+        assert_eq!(status(counters), Some(404), "counters at {link}");
         let outside = ask(NOBODY, NOBODY).map(|_| ()).map_err(|error| error.kind());
         assert_eq!(outside, Err(io::ErrorKind::PermissionDenied), "anyone enters {link}'s folder");
+    }
+    counters_are_roots(pid, &alice.seat);
+}
+
+/// The counters are on a socket that answers root, and nowhere that a member reaches.
+fn counters_are_roots(home: u32, seat: &Seat) {
+    let socket = format!("{ROOT}/run/maru/metrics/http.sock");
+    let ask = |uid, gid| {
+        Caller { pid: home, uid, gid }.send(&socket, b"", ("GET", "/metrics", "localhost"), None)
+    };
+    let (status, counters) = ask(0, 0).unwrap().expect("root is answered");
+    assert_eq!(status, 200);
+    assert!(counters.contains("maru_gateway_sessions"), "{counters}");
+    for uid in [AGENT_GID, COORDINATOR, GATEWAY, TELMEET, ENGINE, NOBODY] {
+        assert_eq!(ask(uid, 0).expect("the folder's group may connect"), None, "user {uid}");
+        let outside = ask(NOBODY, uid).map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(outside, Err(io::ErrorKind::PermissionDenied), "group {uid} enters");
+    }
+    for (port, host) in [(80, CHAT), (18789, OWN)] {
+        let get = |path| {
+            http::request(seat.dial(port).unwrap(), "GET", path, host, &[], None).unwrap().status
+        };
+        assert_eq!((get("/healthz"), get("/metrics")), (200, 404), "mesh port {port}");
     }
 }
 

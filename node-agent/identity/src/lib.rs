@@ -10,6 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+mod person;
+
+pub use person::{NotAPerson, Person};
+
 /// First bytes of every header (PROXY protocol, section 2.2).
 pub const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Version of the identity that this crate reads and writes.
@@ -56,12 +60,12 @@ pub struct User {
 }
 
 impl Identity {
-    /// By whom a service separates what is private: `user:<id>`, or `node:<stable id>`.
+    /// By whom a service separates what is private: the user, or else the node.
     #[must_use]
-    pub fn person(&self) -> String {
+    pub fn person(&self) -> Person {
         match &self.user {
-            Some(user) => format!("user:{}", user.id),
-            None => format!("node:{}", self.node),
+            Some(user) => Person::User(user.id),
+            None => Person::Node(self.node.clone()),
         }
     }
 }

@@ -68,8 +68,21 @@ fn the_published_vectors_are_what_is_written_and_read() {
 
 #[test]
 fn a_person_is_the_user_or_else_the_node() {
-    assert_eq!(laptop().identity.person(), "user:1");
-    assert_eq!(tagged().identity.person(), "node:n5");
+    assert_eq!(laptop().identity.person(), Person::User(1));
+    assert_eq!(tagged().identity.person(), Person::Node("n5".to_owned()));
+}
+
+#[test]
+fn a_person_has_one_name() {
+    for (text, person) in
+        [("user:1", Person::User(1)), ("node:n5:x", Person::Node("n5:x".to_owned()))]
+    {
+        assert_eq!(text.parse::<Person>().unwrap(), person);
+        assert_eq!(serde_json::to_value(&person).unwrap(), text);
+    }
+    for text in ["", "1", "user:", "user:x", "user:01", "user:+1", "user:-1", "node:", "tag:home"] {
+        assert_eq!(text.parse::<Person>(), Err(NotAPerson), "{text}");
+    }
 }
 
 #[test]
@@ -167,6 +180,20 @@ proptest! {
         let bytes = header.encode().unwrap();
         prop_assert!(bytes.len() <= MAX_HEADER);
         prop_assert_eq!(Header::decode(&bytes).unwrap(), Some((header, bytes.len())));
+    }
+
+    #[test]
+    fn two_people_never_share_a_name(one in any_header(), other in any_header()) {
+        let (one, other) = (one.identity.person(), other.identity.person());
+        prop_assert_eq!(one.to_string().parse::<Person>(), Ok(one.clone()));
+        prop_assert_eq!(one.to_string() == other.to_string(), one == other);
+    }
+
+    #[test]
+    fn arbitrary_text_is_one_person_or_none(text in any::<String>()) {
+        if let Ok(person) = text.parse::<Person>() {
+            prop_assert_eq!(person.to_string(), text);
+        }
     }
 
     #[test]

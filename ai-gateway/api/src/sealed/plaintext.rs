@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     chat::{FinishReason, Message, Options, Usage},
+    sealed::SessionName,
     wire::{DecodeError, Version, decode},
 };
 
@@ -22,7 +23,7 @@ pub enum Operation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chat {
     /// The conversation that is continued, a name within the person's own; none leaves no trace.
-    pub session: Option<String>,
+    pub session: Option<SessionName>,
     /// What is said.
     pub input: Input,
     /// Which model answers, as `provider/model`; the gateway's primary model if absent.
@@ -53,7 +54,7 @@ impl fmt::Debug for Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
     /// The session, a name within the person's own.
-    pub session: String,
+    pub session: SessionName,
 }
 
 /// Why the plaintext of a request is of no use.
@@ -68,6 +69,9 @@ pub enum PlaintextError {
     /// `chat` says neither or both of `text` and `messages`; `history` names no session.
     #[error("operation with a missing field")]
     Field,
+    /// The session's name is too long.
+    #[error(transparent)]
+    Session(#[from] super::NameTooLong),
 }
 
 /// The plaintext as JSON has it.
@@ -91,17 +95,17 @@ impl Operation {
     /// Encodes the operation.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let raw = |operation: &str, session| Raw {
+        let raw = |operation: &str, session: Option<&SessionName>| Raw {
             version: Version,
             operation: operation.to_owned(),
-            session,
+            session: session.map(ToString::to_string),
             text: None,
             messages: None,
             model: None,
             options: None,
         };
         let raw = match self {
-            Self::History(history) => raw("history", Some(history.session.clone())),
+            Self::History(history) => raw("history", Some(&history.session)),
             Self::Chat(chat) => {
                 let (text, messages) = match &chat.input {
                     Input::Text(text) => (Some(text.clone()), None),
@@ -109,7 +113,7 @@ impl Operation {
                 };
                 let options = (chat.options != Options::default()).then(|| chat.options.clone());
                 let model = chat.model.clone();
-                Raw { text, messages, model, options, ..raw("chat", chat.session.clone()) }
+                Raw { text, messages, model, options, ..raw("chat", chat.session.as_ref()) }
             }
         };
         serde_json::to_vec(&raw).unwrap_or_default()
@@ -122,6 +126,7 @@ impl Operation {
     /// See [`PlaintextError`].
     pub fn decode(plaintext: &[u8]) -> Result<Self, PlaintextError> {
         let raw: Raw = decode(plaintext)?;
+        let session = raw.session.map(SessionName::try_from).transpose()?;
         match raw.operation.as_str() {
             "chat" => {
                 let input = match (raw.text, raw.messages) {
@@ -130,10 +135,10 @@ impl Operation {
                     (None, None) | (Some(_), Some(_)) => return Err(PlaintextError::Field),
                 };
                 let options = raw.options.unwrap_or_default();
-                Ok(Self::Chat(Chat { session: raw.session, input, model: raw.model, options }))
+                Ok(Self::Chat(Chat { session, input, model: raw.model, options }))
             }
             "history" => {
-                let session = raw.session.ok_or(PlaintextError::Field)?;
+                let session = session.ok_or(PlaintextError::Field)?;
                 Ok(Self::History(History { session }))
             }
             _ => Err(PlaintextError::Operation),

@@ -58,6 +58,32 @@ fn an_operation_says_text_or_messages_but_not_both() {
 }
 
 #[test]
+fn a_sessions_name_is_bounded() {
+    for (length, good) in [(SessionName::MAX, true), (SessionName::MAX + 1, false)] {
+        let name = "x".repeat(length);
+        let json = format!(r#"{{"version":1,"operation":"history","session":"{name}"}}"#);
+        let decoded = Operation::decode(json.as_bytes());
+        assert_eq!(matches!(decoded, Ok(_)), good, "{length}");
+        assert_eq!(matches!(decoded, Err(PlaintextError::Session(NameTooLong))), !good);
+    }
+}
+
+#[test]
+fn a_proof_of_the_first_version_is_refused_by_name() {
+    let body = |version: u32| {
+        let (key, signature) = (Fixed([4; 32]), Fixed([5; 64]));
+        let body = serde_json::json!({
+            "version": version, "device_pubkey": key, "timestamp": 1, "signature": signature,
+        });
+        BindDevice::decode(body.to_string().as_bytes())
+    };
+    assert_eq!(body(2).unwrap().device_pubkey, Fixed([4; 32]));
+    let error = body(1).unwrap_err();
+    assert!(matches!(error, DecodeError::Version { found: 1, known: 2 }), "{error}");
+    assert_eq!(error.to_string(), "version 1 is not known here; this program speaks version 2");
+}
+
+#[test]
 fn events_have_the_documented_shape() {
     let events = [
         Event::Model("llamacpp/smollm2".to_owned()),
@@ -99,6 +125,10 @@ fn debug_shows_nothing_that_was_written() {
     assert!(!shown.contains("canary"), "{shown}");
 }
 
+fn session() -> impl Strategy<Value = SessionName> {
+    ".{0,25}".prop_map(|name| name.try_into().unwrap())
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let input = prop_oneof![
         any::<String>().prop_map(Input::Text),
@@ -106,7 +136,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(Input::Messages),
     ];
     let chat = (
-        any::<Option<String>>(),
+        prop::option::of(session()),
         input,
         any::<Option<String>>(),
         any::<Option<u32>>(),
@@ -117,7 +147,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             let options = Options { max_tokens, ignore_eos, ..Options::default() };
             Operation::Chat(Chat { session, input, model, options })
         }),
-        any::<String>().prop_map(|session| Operation::History(History { session })),
+        session().prop_map(|session| Operation::History(History { session })),
     ]
 }
 

@@ -16,7 +16,7 @@ fn another_version_is_refused_by_name_whatever_else_changed() {
     for text in [r#"{"version":2}"#, r#"{"version":2,"bytes":"","id":"AAAAAA"}"#] {
         let error = decode::<Format>(text.as_bytes()).unwrap_err();
 
-        assert!(matches!(error, DecodeError::Version(2)), "{error:?}");
+        assert!(matches!(error, DecodeError::Version { found: 2, known: 1 }), "{error:?}");
         assert!(error.to_string().contains("version 2"), "{error}");
     }
 }

@@ -111,18 +111,22 @@ fn what_is_too_long_is_not_sealed() {
 }
 
 #[test]
-fn a_device_proves_that_it_holds_its_key_to_one_gateway_and_now() {
+fn a_device_proves_that_it_holds_its_key_to_one_gateway_from_one_node_and_now() {
     let key = SigningKey::from_bytes(&[2; 32]);
     let identity = ring().identity();
-    let proof = device::prove(&key, identity, "laptop", NOW);
+    let proof = device::prove(&key, identity, "n2", NOW);
 
-    assert_eq!(device::verify(&proof, identity, NOW + 60_000), Ok(()));
-    assert_eq!(device::verify(&proof, identity, NOW + 60_001), Err(Reason::Stale));
-    assert_eq!(device::verify(&proof, identity, NOW - 30_001), Err(Reason::Early));
-    assert_eq!(device::verify(&proof, Fixed([3; 32]), NOW), Err(Reason::Signature));
+    assert_eq!(device::verify(&proof, identity, "n2", NOW + 60_000), Ok(()));
+    assert_eq!(device::verify(&proof, identity, "n2", NOW + 60_001), Err(Reason::Stale));
+    assert_eq!(device::verify(&proof, identity, "n2", NOW - 30_001), Err(Reason::Early));
+    assert_eq!(device::verify(&proof, Fixed([3; 32]), "n2", NOW), Err(Reason::Signature));
+    for node in ["n3", "n22", "n", ""] {
+        let elsewhere = device::verify(&proof, identity, node, NOW);
+        assert_eq!(elsewhere, Err(Reason::Signature), "from {node:?}");
+    }
     let other = Fixed(SigningKey::from_bytes(&[4; 32]).verifying_key().to_bytes());
     let stolen = ai_gateway_api::sealed::BindDevice { device_pubkey: other, ..proof };
-    assert_eq!(device::verify(&stolen, identity, NOW), Err(Reason::Signature));
+    assert_eq!(device::verify(&stolen, identity, "n2", NOW), Err(Reason::Signature));
 }
 
 proptest! {

@@ -34,7 +34,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route(&format!("{}/{{key}}", path::DEVICES), delete(revoke))
 }
 
-/// Binds a device key to the calling node. Repeating it is safe.
+/// Binds a device key to the calling node and its person. Repeating it is safe.
 async fn bind(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Header>,
@@ -42,14 +42,14 @@ async fn bind(
 ) -> Result<Json<Device>, Error> {
     let request = BindDevice::decode(&whole(body)?)?;
     let now = now_ms();
-    device::verify(&request, app.identity(), now).map_err(|reason| {
+    device::verify(&request, app.identity(), &caller.identity.node, now).map_err(|reason| {
         app.metrics.refuse(reason);
         Error::Sealed(reason)
     })?;
     let name: String = request.name.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect();
     let device = Device { device_pubkey: request.device_pubkey, name, bound_at: now };
-    let (state, node) = (Arc::clone(&app), caller.identity.node.clone());
-    let bound = tokio::task::spawn_blocking(move || state.devices.bind(&node, device));
+    let (state, identity) = (Arc::clone(&app), caller.identity.clone());
+    let bound = tokio::task::spawn_blocking(move || state.devices.bind(&identity, device));
     let device = bound.await.map_err(|_| Error::Busy)??;
     tracing::info!(node = caller.identity.node, key = %device.device_pubkey, "device key bound");
     Ok(Json(device))
@@ -57,7 +57,8 @@ async fn bind(
 
 /// Lists the calling node's keys.
 async fn list(State(app): State<Arc<App>>, Extension(caller): Extension<Header>) -> Json<Devices> {
-    Json(Devices { version: Version, devices: app.devices.of(&caller.identity.node) })
+    let devices = app.devices.of(&caller.identity);
+    Json(Devices { version: Version, node: caller.identity.node, devices })
 }
 
 /// Revokes one of the calling node's keys.
@@ -67,8 +68,8 @@ async fn revoke(
     Path(key): Path<String>,
 ) -> Result<StatusCode, Error> {
     let key: Ed25519Public = key.parse().map_err(|_| Error::NotFound)?;
-    let (state, node) = (Arc::clone(&app), caller.identity.node.clone());
-    let revoked = tokio::task::spawn_blocking(move || state.devices.revoke(&node, key));
+    let (state, identity) = (Arc::clone(&app), caller.identity.clone());
+    let revoked = tokio::task::spawn_blocking(move || state.devices.revoke(&identity, key));
     if !revoked.await.map_err(|_| Error::Busy)?? {
         return Err(Error::NotFound);
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ai_gateway_api::{
     chat::{ChatRequest, Message},
     sealed::{
-        Chat, Event, History, Input, KeyDocument, Operation, Request, encode_events, event, path,
+        Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request,
+        encode_events, event, path,
     },
 };
 use axum::{
@@ -17,13 +18,12 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 use hpke_envelope::{gateway::Opened, reply::ReplySealer};
-use mesh_identity::Header;
+use mesh_identity::{Header, Person};
 
-use super::{Body, sse, whole};
+use super::{Body, Door, sse, whole};
 use crate::{
     App, Error, arena,
     chat::{Ending, Record, Step, Turn, compose},
-    sessions,
 };
 
 /// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
@@ -51,9 +51,10 @@ async fn keys(State(app): State<Arc<App>>) -> Result<Json<KeyDocument>, Error> {
 async fn chat(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Header>,
+    Extension(door): Extension<Door>,
     body: Body,
 ) -> Result<Response, Error> {
-    let opened = open(&app, &caller, body);
+    let opened = open(&app, &caller, door, body);
     let Opened { plaintext, reply, .. } =
         opened.inspect_err(|error| app.metrics.refuse(error.reason()))?;
     let operation = arena::locked(|| Operation::decode(&plaintext));
@@ -63,22 +64,31 @@ async fn chat(
     let answer = match operation {
         Ok(Operation::Chat(chat)) => begin(&app, person, chat).await,
         Ok(Operation::History(history)) => Ok(recall(&app, &person, &history)),
-        Err(_) => Err(Error::Request("the sealed operation is not one that this gateway knows")),
+        Err(PlaintextError::Session(_)) => Err(Error::Request("the session's name is too long")),
+        Err(PlaintextError::Decode(_) | PlaintextError::Operation | PlaintextError::Field) => {
+            Err(Error::Request("the sealed operation is not one that this gateway knows"))
+        }
     };
     let answer = answer.unwrap_or_else(|error| Answer::Events(vec![failure(&error)]));
     Ok(respond(reply, answer))
 }
 
-fn open(app: &App, caller: &Header, body: Body) -> Result<Opened, Error> {
+/// Opens a request that was sealed by a device which the caller bound. On telmeet's door this, and nothing less, shows
+/// that the caller is who telmeet says: from here on it counts against that person.
+fn open(app: &App, caller: &Header, door: Door, body: Body) -> Result<Opened, Error> {
     let body = whole(body)?;
     let request = Request::decode(&body)?;
-    if !app.devices.is_bound(request.device_pubkey, &caller.identity.node) {
+    if !app.devices.is_bound(request.device_pubkey, &caller.identity) {
         return Err(Error::Device);
     }
     if !arena::has_room(body.len() * PER_BODY_BYTE) {
         return Err(Error::Busy);
     }
-    Ok(app.open(&request)?)
+    let opened = app.open(&request)?;
+    if door == Door::Plugin {
+        app.limiter.count_proven(&caller.identity.person()).map_err(Error::Exceeded)?;
+    }
+    Ok(opened)
 }
 
 /// What is said under the seal.
@@ -89,11 +99,8 @@ enum Answer {
     Turn(Box<Turn>),
 }
 
-async fn begin(app: &Arc<App>, person: String, chat: Chat) -> Result<Answer, Error> {
+async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {
     let Chat { session, input, model, options } = chat;
-    if session.as_ref().is_some_and(|name| name.len() > sessions::NAME_MAX) {
-        return Err(Error::Request("the session's name is too long"));
-    }
     let (messages, record) = match (input, session) {
         (Input::Messages(messages), _) => (messages, None),
         (Input::Text(text), None) => (arena::locked(|| vec![Message::user(text)]), None),
@@ -118,7 +125,7 @@ async fn begin(app: &Arc<App>, person: String, chat: Chat) -> Result<Answer, Err
 }
 
 /// The caller's own session, and nobody else's.
-fn recall(app: &App, person: &str, history: &History) -> Answer {
+fn recall(app: &App, person: &Person, history: &History) -> Answer {
     let messages = app.sessions.history(person, &history.session);
     Answer::Events(messages.into_iter().map(Event::Message).collect())
 }

@@ -139,8 +139,14 @@ impl House {
     }
 
     pub(super) async fn bind(&self, who: &Member) -> Answer {
-        let body = device::prove(&who.key, self.app.identity(), "test", now_ms());
-        self.post(who, path::DEVICES, &serde_json::to_value(body).unwrap()).await
+        self.post(who, path::DEVICES, &self.proof(who)).await
+    }
+
+    /// What binds the member's key to the member's node.
+    pub(super) fn proof(&self, who: &Member) -> Value {
+        let node = &who.header.identity.node;
+        let proof = device::prove(&who.key, self.app.identity(), node, now_ms());
+        serde_json::to_value(proof).unwrap()
     }
 
     /// A sealed request of the member, and what opens its reply.
@@ -150,11 +156,16 @@ impl House {
         operation: &Operation,
         suite: Suite,
     ) -> (Request, Reply) {
+        self.seal_text(who, &operation.encode(), suite).await
+    }
+
+    /// The same with a plaintext that may be no operation.
+    async fn seal_text(&self, who: &Member, plaintext: &[u8], suite: Suite) -> (Request, Reply) {
         let document = self.relay(who, Method::GET, path::KEYS, None).await.text().await;
         let document = decode_keys(document.as_bytes()).unwrap();
         let keys = Keys::verify(&document, self.app.identity(), 0).unwrap();
         let key = keys.select(suite, now_ms()).unwrap();
-        seal(&who.key, key, Uuid::now_v7(), &operation.encode(), now_ms()).unwrap()
+        seal(&who.key, key, Uuid::now_v7(), plaintext, now_ms()).unwrap()
     }
 
     /// Sends a sealed request through telmeet's door.
@@ -165,7 +176,12 @@ impl House {
 
     /// Asks something under the seal and gives the events of the whole reply.
     pub(super) async fn sealed(&self, who: &Member, operation: &Operation) -> Vec<Event> {
-        let (request, reply) = self.seal(who, operation, Suite::XWing).await;
+        self.sealed_text(who, &operation.encode()).await
+    }
+
+    /// The same with a plaintext that may be no operation.
+    pub(super) async fn sealed_text(&self, who: &Member, plaintext: &[u8]) -> Vec<Event> {
+        let (request, reply) = self.seal_text(who, plaintext, Suite::XWing).await;
         let answer = self.send(who, &request).await;
         assert_eq!(answer.status, 200);
         let mut stream = Stream::new(answer, reply);
@@ -183,8 +199,7 @@ impl House {
 
     /// What the member's session holds.
     pub(super) async fn history(&self, who: &Member, session: &str) -> Vec<String> {
-        let operation = Operation::History(History { session: session.to_owned() });
-        let events = self.sealed(who, &operation).await;
+        let events = self.sealed(who, &history(session)).await;
         let text = |event| {
             let Event::Message(message) = event else { panic!("{event:?}") };
             message.content
@@ -193,9 +208,13 @@ impl House {
     }
 }
 
+pub(super) fn history(session: &str) -> Operation {
+    Operation::History(History { session: session.parse().unwrap() })
+}
+
 pub(super) fn chat(session: Option<&str>, text: &str) -> Operation {
     Operation::Chat(Chat {
-        session: session.map(str::to_owned),
+        session: session.map(|name| name.parse().unwrap()),
         input: Input::Text(text.to_owned()),
         model: None,
         options: Options::default(),

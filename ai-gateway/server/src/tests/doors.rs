@@ -1,6 +1,13 @@
 //! Who may come in by which door, and how often.
 
-use std::num::NonZeroU32;
+use std::{
+    fs::Permissions,
+    io::{Read as _, Write as _},
+    num::NonZeroU32,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::Arc,
+};
 
 use ai_gateway_api::sealed::{Devices, path};
 use axum::{
@@ -13,9 +20,9 @@ use serde_json::{Value, json};
 use super::{
     ada, bob,
     client::{chat, request, try_send},
-    house, house_with, own_uid,
+    house, house_with, member, own_uid,
 };
-use crate::now_ms;
+use crate::{bind, now_ms, routes};
 
 #[tokio::test]
 async fn other_processes_and_connections_without_a_header_are_refused() {
@@ -84,9 +91,7 @@ async fn the_page_of_the_chat_may_bind_a_device_and_read_the_answer() {
     assert_eq!(answer.status, 204);
     assert_eq!(answer.headers["access-control-allow-origin"], origin);
     assert_eq!(answer.headers["access-control-allow-headers"], "content-type");
-    let proof = device::prove(&ada().key, house.app.identity(), "browser", now_ms());
-    let answer =
-        ask(Method::POST, path::DEVICES, Some(&serde_json::to_value(proof).unwrap())).await;
+    let answer = ask(Method::POST, path::DEVICES, Some(&house.proof(&ada()))).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["access-control-allow-origin"], origin);
 
@@ -102,7 +107,7 @@ async fn device_keys_are_bound_listed_and_revoked_by_their_node_alone() {
     };
     let bound = house.bind(&ada()).await.json().await;
     assert_eq!(house.bind(&ada()).await.json().await, bound, "binding again changes nothing");
-    assert_eq!(list(&ada()).await.devices.len(), 1);
+    assert_eq!((list(&ada()).await.node, list(&ada()).await.devices.len()), ("n11".to_owned(), 1));
     assert_eq!(list(&bob()).await.devices, []);
 
     let thief = super::Member { header: bob().header, key: ada().key };
@@ -118,22 +123,29 @@ async fn device_keys_are_bound_listed_and_revoked_by_their_node_alone() {
 }
 
 #[tokio::test]
-async fn a_key_is_bound_only_by_who_holds_it_now_and_for_this_gateway() {
+async fn a_key_is_bound_only_by_who_holds_it_now_for_this_gateway_and_from_this_node() {
     let house = house();
     let send = async |proof| {
         house.post(&ada(), path::DEVICES, &serde_json::to_value(proof).unwrap()).await
     };
     let (key, identity) = (&ada().key, house.app.identity());
     let elsewhere = ai_gateway_api::wire::Fixed([1; 32]);
-    send(device::prove(key, elsewhere, "", now_ms())).await.problem(400, "sealed").await;
-    send(device::prove(key, identity, "", now_ms() - 120_000)).await.problem(400, "sealed").await;
-    let mut other = device::prove(key, identity, "", now_ms());
+    let late = now_ms() - 120_000;
+    send(device::prove(key, elsewhere, "n11", now_ms())).await.problem(400, "sealed").await;
+    send(device::prove(key, identity, "n11", late)).await.problem(400, "sealed").await;
+    // What Ada's app made for another node, and what somebody else got hold of.
+    send(device::prove(key, identity, "n22", now_ms())).await.problem(400, "sealed").await;
+    let stolen = house.proof(&ada());
+    house.post(&bob(), path::DEVICES, &stolen).await.problem(400, "sealed").await;
+    let mut other = device::prove(key, identity, "n11", now_ms());
     other.device_pubkey = ai_gateway_api::wire::Fixed(bob().key.verifying_key().to_bytes());
     send(other).await.problem(400, "sealed").await;
-    assert_eq!(
-        send(device::prove(key, identity, "a\nb", now_ms())).await.json().await["name"],
-        "ab"
-    );
+    let mut first_version = house.proof(&ada());
+    first_version["version"] = 1.into();
+    house.post(&ada(), path::DEVICES, &first_version).await.problem(400, "version").await;
+    let mut named = device::prove(key, identity, "n11", now_ms());
+    named.name = "a\nb".to_owned();
+    assert_eq!(send(named).await.json().await["name"], "ab");
 }
 
 #[tokio::test]
@@ -155,6 +167,93 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     assert_eq!(house.post(&bob(), "/v1/chat/completions", &body).await.status, 200);
     assert_eq!(house.get(&ada(), "/v1/models").await.status, 200, "reading is counted apart");
     assert_eq!(house.get(&ada(), "/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_telmeet_makes_up_is_counted_against_nobody() {
+    let house = house_with(|config| {
+        config.limits.burst = NonZeroU32::new(4).unwrap();
+        config.limits.chats_per_minute = NonZeroU32::MIN;
+    });
+    house.bind(&ada()).await;
+    let (request, _) = house.seal(&ada(), &chat(None, "hi"), Suite::X25519).await;
+    let relayed = serde_json::to_value(&request).unwrap();
+    let mut refused = Vec::new();
+    for body in [json!({}), relayed.clone(), relayed.clone(), relayed.clone(), json!({})] {
+        refused
+            .push(house.relay(&ada(), Method::POST, path::CHAT, Some(&body)).await.status.as_u16());
+    }
+    assert_eq!(refused, [400, 200, 400, 400, 429], "telmeet's own claims are bounded");
+
+    // Ada has bound a key and asked once: two of her four are left, whatever telmeet said in her name.
+    let body = json!({"messages": [{"role": "user", "content": "hi"}]});
+    for status in [200, 200, 429] {
+        assert_eq!(house.post(&ada(), "/v1/chat/completions", &body).await.status, status);
+    }
+    // What Bob did ask is not counted against the address that telmeet names.
+    house.bind(&bob()).await;
+    let carol = member(33);
+    let mut lent = bob();
+    lent.header.source = carol.header.source;
+    for _ in 0..3 {
+        let (request, _) = house.seal(&lent, &chat(None, "hi"), Suite::X25519).await;
+        assert_eq!(house.send(&lent, &request).await.text().await.matches("final").count(), 1);
+    }
+    for status in [200, 200, 200, 200, 429] {
+        assert_eq!(house.post(&carol, "/v1/chat/completions", &body).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn no_door_has_the_counters() {
+    let house = house();
+    house.get(&ada(), "/metrics").await.problem(404, "not-found").await;
+    house.relay(&ada(), Method::GET, "/metrics", None).await.problem(404, "not-found").await;
+    assert_eq!(house.get(&ada(), "/healthz").await.status, 200, "it would have been seen");
+}
+
+#[tokio::test]
+#[ignore = "needs: root"]
+async fn the_counters_are_the_superusers() {
+    let house = house();
+    let path = house.root.path().join(&house.config.metrics_socket);
+    let listener = bind(&path).unwrap();
+    let app = Arc::clone(&house.app);
+    let task = tokio::spawn(async move { routes::metrics::serve(listener, &app).await });
+    // Anyone may enter and connect, so that the listener has to tell.
+    for path in [house.root.path(), path.parent().unwrap(), &path] {
+        std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+    }
+    let ask = async |uid: u32| {
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || ask_as(uid, &path)).await.unwrap()
+    };
+
+    let answer = ask(0).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("maru_gateway_"), "{answer}");
+    for uid in [61002, 61003, 61005, 65534] {
+        assert_eq!(ask(uid).await, "", "user {uid}");
+    }
+    task.abort();
+}
+
+/// Asks for the counters on a thread that is this user's alone.
+fn ask_as(uid: u32, path: &Path) -> String {
+    let asked = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let id = rustix::process::Uid::from_raw(uid);
+            rustix::thread::set_thread_res_uid(id, id, id).unwrap();
+            let mut io = std::os::unix::net::UnixStream::connect(path).unwrap();
+            let sent =
+                io.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let mut answer = String::new();
+            // A connection that is refused may be gone before the question is written.
+            let _ = sent.and_then(|()| io.read_to_string(&mut answer));
+            answer
+        });
+        asking.join()
+    });
+    asked.unwrap()
 }
 
 #[tokio::test]

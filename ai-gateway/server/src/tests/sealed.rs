@@ -1,6 +1,6 @@
 //! Sealed chat over both doors.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use ai_gateway_api::{
     chat::{FinishReason, Message, Usage},
@@ -14,7 +14,7 @@ use super::{
     ada,
     backend::Script,
     bob,
-    client::{Stream, chat, text_of},
+    client::{Stream, chat, history, text_of},
     house, house_with,
 };
 
@@ -132,7 +132,7 @@ async fn a_conversation_of_ones_own_is_beside_the_session() {
     house.bind(&ada()).await;
     house.say(&ada(), "main", "kept").await;
     let operation = Operation::Chat(Chat {
-        session: Some("main".to_owned()),
+        session: Some("main".parse().unwrap()),
         input: Input::Messages(vec![Message::system("Speak Latin."), Message::user("salve")]),
         model: Some("spare/smollm2".to_owned()),
         options: Default::default(),
@@ -179,11 +179,8 @@ async fn telmeet_cannot_speak_for_a_member() {
     telmeet.key = ed25519_dalek::SigningKey::from_bytes(&[99; 32]);
     let (request, _) = house.seal(&telmeet, &chat(Some("main"), "as ada"), Suite::XWing).await;
     house.send(&telmeet, &request).await.problem(403, "device").await;
-    let proof =
-        hpke_envelope::device::prove(&telmeet.key, house.app.identity(), "", crate::now_ms());
-    let proof = serde_json::to_value(proof).unwrap();
     house
-        .relay(&telmeet, Method::POST, path::DEVICES, Some(&proof))
+        .relay(&telmeet, Method::POST, path::DEVICES, Some(&house.proof(&telmeet)))
         .await
         .problem(404, "not-found")
         .await;
@@ -195,6 +192,70 @@ async fn telmeet_cannot_speak_for_a_member() {
     let (request, _) = house.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
     house.send(&bob(), &request).await.problem(403, "device").await;
     assert!(house.one.requests().is_empty(), "no model was asked");
+}
+
+/// A member's key, bound by the member, with the header of somebody else: telmeet and that member together.
+#[tokio::test]
+async fn a_lent_name_is_refused() {
+    let house = house_with(|config| config.limits.burst = NonZeroU32::new(1000).unwrap());
+    house.bind(&ada()).await;
+    house.bind(&bob()).await;
+    let ci = super::tagged("n33");
+    house.bind(&ci).await;
+    let private = house.root.path().join("var/lib/maru/gateway/workspace/people/user-11");
+    std::fs::create_dir_all(&private).unwrap();
+    std::fs::write(private.join("MEMORY.md"), "collects stamps").unwrap();
+    house.say(&ada(), "main", "ada's secret").await;
+    let asked = house.one.requests().len();
+
+    let members = [ada(), bob(), ci];
+    let stranger = ed25519_dalek::SigningKey::from_bytes(&[99; 32]);
+    let keys = members.iter().map(|member| Some(member.key.clone())).chain([None]);
+    let mut refused = 0;
+    for key in keys {
+        for node in &members {
+            for person in &members {
+                let own = key.as_ref() == Some(&node.key) && node.header == person.header;
+                if own {
+                    continue;
+                }
+                let mut liar = node.clone();
+                liar.header.identity.user = person.header.identity.user.clone();
+                liar.header.source = person.header.source;
+                liar.key = key.clone().unwrap_or_else(|| stranger.clone());
+                for operation in
+                    [history("main"), chat(Some("main"), "hi"), chat(Some("main"), "/new")]
+                {
+                    let (request, _) = house.seal(&liar, &operation, Suite::X25519).await;
+                    house.send(&liar, &request).await.problem(403, "device").await;
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(refused, (4 * 9 - 3) * 3, "every pairing but the three true ones");
+    assert_eq!(house.one.requests().len(), asked, "no model was asked");
+    assert_eq!(house.history(&ada(), "main").await, ["ada's secret", "Hello there"]);
+    assert_eq!(house.history(&bob(), "main").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_node_that_changed_hands_binds_its_key_again_and_meets_a_session_of_its_own() {
+    let house = house();
+    house.bind(&ada()).await;
+    house.say(&ada(), "main", "ada's secret").await;
+
+    let mut after = ada();
+    after.header.identity.user = bob().header.identity.user;
+    let (request, _) = house.seal(&after, &chat(Some("main"), "hi"), Suite::XWing).await;
+    house.send(&after, &request).await.problem(403, "device").await;
+    let body = serde_json::to_value(&request).unwrap();
+    house.post(&after, path::CHAT, &body).await.problem(403, "device").await;
+
+    house.bind(&after).await;
+    assert_eq!(house.history(&after, "main").await, Vec::<String>::new());
+    let (request, _) = house.seal(&ada(), &history("main"), Suite::XWing).await;
+    house.send(&ada(), &request).await.problem(403, "device").await;
 }
 
 #[tokio::test]
@@ -298,8 +359,13 @@ async fn what_is_wrong_under_the_seal_is_told_under_the_seal() {
         matches!(&events[..], [Event::Error { kind, .. }] if kind == "not-found"),
         "{events:?}"
     );
-    let events = house.sealed(&ada(), &chat(Some(&"x".repeat(101)), "hi")).await;
-    assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "body"), "{events:?}");
+    for plaintext in [
+        format!(r#"{{"version":1,"operation":"history","session":"{}"}}"#, "x".repeat(101)),
+        r#"{"version":1,"operation":"forget","session":"main"}"#.to_owned(),
+    ] {
+        let events = house.sealed_text(&ada(), plaintext.as_bytes()).await;
+        assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "body"), "{events:?}");
+    }
 }
 
 #[tokio::test]
@@ -316,7 +382,7 @@ async fn nothing_that_was_said_is_on_disk_or_in_the_counters() {
     let house = house();
     house.bind(&ada()).await;
     house.say(&ada(), "canary-session", "canary-prompt").await;
-    let metrics = house.get(&ada(), "/metrics").await.text().await;
+    let metrics = house.app.metrics.render(&house.app.models, &house.app.sessions);
     for text in ["canary", "Hello", "person11"] {
         assert!(!metrics.contains(text), "{text} in {metrics}");
     }

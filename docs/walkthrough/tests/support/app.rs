@@ -9,13 +9,17 @@ use std::{
 
 use ai_gateway_api::{
     chat::Options,
-    sealed::{Chat, Ed25519Public, Input, Operation, Request, decode_keys, path},
+    events::Decoder,
+    sealed::{
+        Chat, Ed25519Public, Event, History, Input, Operation, ReplyPart, Request, decode_events,
+        decode_keys, path,
+    },
     wire::Fixed,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 use hpke_envelope::{
     Suite,
-    client::{Keys, seal},
+    client::{Keys, Reply, seal},
     device,
 };
 use lab::{
@@ -63,7 +67,9 @@ impl App {
 
     /// What binds its key to whoever sends it.
     pub(crate) fn proof(&self) -> String {
-        let proof = device::prove(&self.key, self.identity, "test", now_ms());
+        let status = self.seat.status().unwrap();
+        let node = status["node"]["stable_id"].as_str().unwrap();
+        let proof = device::prove(&self.key, self.identity, node, now_ms());
         serde_json::to_string(&proof).unwrap()
     }
 
@@ -79,6 +85,23 @@ impl App {
         let question = Operation::Chat(Chat { session: None, input, model: None, options });
         let key = self.keys.select(Suite::XWing, now_ms()).unwrap();
         seal(&self.key, key, Uuid::now_v7(), &question.encode(), time).unwrap().0
+    }
+
+    /// An operation, sealed now, and what opens its reply.
+    pub(crate) fn seal_operation(&self, operation: &Operation) -> (Request, Reply) {
+        let key = self.keys.select(Suite::X25519, now_ms()).unwrap();
+        seal(&self.key, key, Uuid::now_v7(), &operation.encode(), now_ms()).unwrap()
+    }
+
+    /// Asks from the app's device on the gateway's own door; the events of the whole reply.
+    pub(crate) fn ask(&self, operation: &Operation) -> Vec<Event> {
+        let (request, reply) = self.seal_operation(operation);
+        let stream = self.seat.dial(18789).unwrap();
+        let body = Some(text(&request));
+        let answer = http::request(stream, "POST", path::CHAT, OWN, &[], body.as_deref()).unwrap();
+        let (status, body) = (answer.status, answer.body().unwrap());
+        assert_eq!(status, 200, "{body}");
+        open(reply, &body)
     }
 
     /// Signs a request as it now is, as `docs/protocols/sealed-chat.md` says, so that its
@@ -101,6 +124,35 @@ impl App {
         let stream = self.seat.dial(80).unwrap();
         http::request(stream, "POST", path::CHAT, CHAT, headers, Some(&text(request))).unwrap()
     }
+}
+
+/// The next message of a session, answered in a few words.
+pub(crate) fn say(session: &str, text: &str) -> Operation {
+    Operation::Chat(Chat {
+        session: Some(session.parse().unwrap()),
+        input: Input::Text(text.to_owned()),
+        model: None,
+        options: Options { max_tokens: Some(3), ..Options::default() },
+    })
+}
+
+/// What a session holds.
+pub(crate) fn history(session: &str) -> Operation {
+    Operation::History(History { session: session.parse().unwrap() })
+}
+
+/// The events of a whole reply.
+pub(crate) fn open(mut reply: Reply, body: &str) -> Vec<Event> {
+    let (mut decoder, mut parts, mut events) = (Decoder::default(), Vec::new(), Vec::new());
+    decoder.feed(body.as_bytes(), &mut parts).unwrap();
+    for part in parts {
+        let part = ReplyPart::decode(&part.name, part.data.as_bytes()).unwrap();
+        if let Some(plaintext) = reply.handle(&part).unwrap() {
+            events.extend(decode_events(&plaintext).unwrap());
+        }
+    }
+    reply.end().expect("the reply is whole");
+    events
 }
 
 /// The body of a sealed request.

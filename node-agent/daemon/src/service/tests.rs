@@ -3,6 +3,7 @@ use control_protocol::{
     map::{FilterRule, MapResponse, NetPortRange, Node, PortRange, UserProfile},
 };
 use ipnet::IpNet;
+use mesh_identity::Person;
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
@@ -60,7 +61,7 @@ fn only_a_peer_whom_the_filter_lets_reach_the_port_is_someone() {
     let world = world(80);
     let to = address("100.64.0.1:80");
     let caller = world.identity(ip("100.64.0.2"), to, "telmeet").unwrap();
-    assert_eq!((caller.node.as_str(), caller.person().as_str()), ("n2", "user:7"));
+    assert_eq!((caller.node.as_str(), caller.person()), ("n2", Person::User(7)));
     assert_eq!(world.identity(ip("100.64.0.1"), to, "telmeet"), None, "this node itself");
     assert_eq!(world.identity(ip("100.64.0.9"), to, "telmeet"), None, "nobody");
     assert_eq!(world.identity(ip("100.64.0.2"), address("100.64.0.1:81"), "telmeet"), None);

@@ -1,0 +1,45 @@
+//! The name of a session.
+
+use std::{fmt, str::FromStr};
+
+/// A session's name: one among the person's own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionName(String);
+
+/// The name is longer than [`SessionName::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a session's name has at most {} bytes", SessionName::MAX)]
+pub struct NameTooLong;
+
+impl SessionName {
+    /// Longest name, in bytes.
+    pub const MAX: usize = 100;
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for SessionName {
+    type Error = NameTooLong;
+
+    fn try_from(text: String) -> Result<Self, NameTooLong> {
+        if text.len() > Self::MAX { Err(NameTooLong) } else { Ok(Self(text)) }
+    }
+}
+
+impl FromStr for SessionName {
+    type Err = NameTooLong;
+
+    fn from_str(text: &str) -> Result<Self, NameTooLong> {
+        text.to_owned().try_into()
+    }
+}
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,98 @@
+//! A process that calls a service's socket, and in whose name it says to do so.
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::{
+    io::{self, Write as _},
+    net::{IpAddr, SocketAddr},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use lab::{Scene, Seat, http, inside::as_process};
+use mesh_identity::{Header, Identity, SIGNATURE, User, VERSION};
+use serde_json::Value;
+
+/// How long an answer may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who connects to a socket: whose files it sees, and its rights.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Caller {
+    /// Connects, says in whose name it speaks, and asks: the status and body of the answer, `None`
+    /// if the connection is closed without one.
+    ///
+    /// Fails if it may not even connect.
+    pub(crate) fn ask(
+        self,
+        socket: &str,
+        header: &Header,
+        request: (&str, &str, &str),
+        body: Option<&str>,
+    ) -> io::Result<Option<(u16, String)>> {
+        self.send(socket, &header.encode().unwrap(), request, body)
+    }
+
+    /// The same in nobody's name: a health check of the machine itself.
+    pub(crate) fn ask_locally(self, socket: &str, path: &str) -> io::Result<Option<(u16, String)>> {
+        // Version 2, command LOCAL, no family, no addresses (PROXY protocol, section 2.2).
+        let local = [&SIGNATURE[..], &[0x20, 0, 0, 0]].concat();
+        self.send(socket, &local, ("GET", path, "localhost"), None)
+    }
+
+    /// The same with these bytes before the request.
+    pub(crate) fn send(
+        self,
+        socket: &str,
+        preface: &[u8],
+        (method, path, host): (&str, &str, &str),
+        body: Option<&str>,
+    ) -> io::Result<Option<(u16, String)>> {
+        let asked = as_process(self.pid, self.uid, self.gid, || {
+            let mut stream = UnixStream::connect(socket)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            if stream.write_all(preface).is_err() {
+                return Ok(None);
+            }
+            let Ok(answer) = http::request(stream, method, path, host, &[], body) else {
+                return Ok(None);
+            };
+            Ok(Some((answer.status, answer.body().unwrap())))
+        });
+        asked.unwrap()
+    }
+}
+
+/// What the agent writes when the device at this seat calls the port.
+pub(crate) fn header(scene: &Scene, seat: &Seat, person: &str, port: u16) -> Header {
+    let address = |seat: &Seat| -> IpAddr {
+        seat.status().unwrap()["node"]["addresses"][0].as_str().unwrap().parse().unwrap()
+    };
+    let users: Value =
+        serde_json::from_str(&scene.home.ok(&["user", "list", "-o", "json"]).unwrap()).unwrap();
+    let user = users.as_array().unwrap().iter().find(|user| user["name"] == person).unwrap();
+    let status = seat.status().unwrap();
+    Header {
+        source: SocketAddr::new(address(seat), 40_000),
+        destination: SocketAddr::new(address(&scene.home), port),
+        identity: Identity {
+            v: VERSION,
+            node: status["node"]["stable_id"].as_str().unwrap().to_owned(),
+            user: Some(User { id: user["id"].as_u64().unwrap(), login: person.to_owned() }),
+            tags: Vec::new(),
+            service: "test".to_owned(),
+        },
+    }
+}
+
+/// The status of an answer and the problem that it names.
+pub(crate) fn problem(answer: &(u16, String)) -> (u16, String) {
+    let body: Value = serde_json::from_str(&answer.1).unwrap_or_default();
+    let kind = body["type"].as_str().unwrap_or_default();
+    (answer.0, kind.trim_start_matches("urn:maru:problem:").to_owned())
+}

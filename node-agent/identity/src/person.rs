@@ -1,0 +1,54 @@
+//! By whom a service separates what is private.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// By whom a service separates what is private. As text, and so in JSON: `user:<id>` or `node:<stable id>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Person {
+    /// A person of the network, by the number that is never used again for another.
+    User(u64),
+    /// A tagged node, which is nobody's, by its stable id.
+    Node(String),
+}
+
+/// The text is not `user:<id>` or `node:<stable id>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a person: that is `user:<number>` or `node:<stable id>`")]
+pub struct NotAPerson;
+
+impl fmt::Display for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Node(id) => write!(f, "node:{id}"),
+        }
+    }
+}
+
+impl FromStr for Person {
+    type Err = NotAPerson;
+
+    fn from_str(text: &str) -> Result<Self, NotAPerson> {
+        let person = match text.split_once(':').ok_or(NotAPerson)? {
+            ("user", id) => Self::User(id.parse().map_err(|_| NotAPerson)?),
+            ("node", id) if !id.is_empty() => Self::Node(id.to_owned()),
+            _ => return Err(NotAPerson),
+        };
+        // One person has one name: `user:07` is none.
+        if person.to_string() == text { Ok(person) } else { Err(NotAPerson) }
+    }
+}
+
+impl Serialize for Person {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Person {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Cow::<'de, str>::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
