@@ -39,6 +39,7 @@ pub use error::{Usage, finish};
 /// error asks for exit status 2, any other for 1.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let root = std::path::absolute(&cli.root)?;
+    chassis::root::check(&root)?;
     match cli.command {
         Command::Up(args) => up::run(args, &root).await,
         Command::Status(args) => status::run(args, &root).await,

@@ -262,3 +262,43 @@ fn a_policy_with_a_typo_changes_nothing() {
     says(&said, "the policy cannot be used: ", &words);
     assert_eq!(plane.state(), before);
 }
+
+#[test]
+#[ignore = "needs: root"]
+fn a_root_that_others_could_replace_is_refused_by_every_program() {
+    let home = Home::new();
+    let machine = &home.seat.machine;
+    machine
+        .sh("mkdir -p /run/open/maru /run/mallorys/maru; chmod 777 /run/open; chown 61901 /run/mallorys")
+        .unwrap();
+    for (root, words) in [
+        ("/run/open/maru", "everybody may write /run/open,"),
+        ("/run/mallorys/maru", "/run/mallorys belongs to uid 61901,"),
+    ] {
+        for (program, args) in [
+            ("maru", &["status"][..]),
+            ("maru", &["up"]),
+            ("maru-agent", &[]),
+            ("maru-coordinator", &["serve"]),
+            ("maru-coordinator", &["relay"]),
+            ("maru-gateway", &[]),
+            ("maru-telmeet", &[]),
+            ("maru-llm", &["--model", "/none.gguf"]),
+        ] {
+            let mut command = home.seat.program(program);
+            let output = command.args(args).args(["--root", root]).stdin(Stdio::null()).output();
+            let output = output.unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{program}: {said}");
+            let start = format!("{program}: --root {root} is not safe: {words}");
+            says(&said, &start, &["choose another folder", "`sudo ch"]);
+        }
+    }
+    let made = machine.sh("find /run/open /run/mallorys -mindepth 2").unwrap();
+    assert_eq!(made, "");
+    // Whoever asked for root's rights may use a folder of their own.
+    let mine =
+        "env SUDO_UID=61901 /run/maru-lab/bin/maru --root /run/mallorys/maru status 2>&1 || true";
+    let said = machine.sh(mine).unwrap();
+    assert!(said.contains("the agent is not running here"), "{said}");
+}

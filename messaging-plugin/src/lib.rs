@@ -25,6 +25,9 @@ pub use relay::router;
 /// Why telmeet ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The root is not safe.
+    #[error(transparent)]
+    Root(#[from] chassis::root::Unsafe),
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -40,8 +43,9 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Fails if the settings cannot be used, the socket cannot be bound, or signals cannot be watched.
+/// Fails if the root is not safe, the settings cannot be used, the socket cannot be bound, or signals cannot be watched.
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
+    chassis::root::check(root)?;
     let config = Config::load(root, config)?;
     let listener = bind(&root.join(&config.socket))?;
     tracing::info!(socket = %config.socket.display(), network = config.network, "telmeet is ready");

@@ -45,6 +45,9 @@ pub use error::{Error, OpenAiError};
 /// Why the gateway ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The root is not safe.
+    #[error(transparent)]
+    Root(#[from] chassis::root::Unsafe),
     /// `gateway.toml` cannot be used.
     #[error(transparent)]
     Config(#[from] config::ConfigError),
@@ -68,6 +71,7 @@ pub enum RunError {
 ///
 /// See [`RunError`].
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
+    chassis::root::check(root)?;
     arena::forbid_dumps().map_err(|error| RunError::Dumps(error.into()))?;
     let config = Config::load(root, config)?;
     match arena::init(config.limits.locked_bytes) {

@@ -40,6 +40,8 @@ pub(super) fn root(root: &Path) -> anyhow::Result<()> {
         .mode(0o755)
         .create(root)
         .with_context(|| format!("cannot make {}", root.display()))?;
+    // Somebody else may have made a part of it meanwhile.
+    chassis::root::check(root)?;
     make(&root.join("run/maru"), 0, 0, 0o755)
 }
 

@@ -55,6 +55,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Error>> {
+    chassis::root::check(root)?;
     let config = Config::load(config)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let result = runtime.block_on(async {

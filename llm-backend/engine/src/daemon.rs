@@ -28,6 +28,7 @@ const GRACE: Duration = Duration::from_secs(4);
 ///
 /// See [`Error`]: the model cannot be used, the socket cannot be served, the engine stopped.
 pub async fn run(options: Options) -> Result<(), Error> {
+    chassis::root::check(&options.root)?;
     let socket = options.root.join(&options.socket);
     let listener =
         bind(&socket).map_err(|source| Error::Socket { path: socket.clone(), source })?;

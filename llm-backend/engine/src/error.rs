@@ -7,6 +7,9 @@ use std::{io, path::PathBuf};
 /// `Display` is one sentence with what to do; the cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The root is not safe.
+    #[error(transparent)]
+    Root(#[from] chassis::root::Unsafe),
     /// The model file cannot be read.
     #[error("cannot read the model {}; give --model an existing GGUF file that this user may read", .path.display())]
     ModelFile {

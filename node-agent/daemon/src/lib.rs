@@ -53,6 +53,9 @@ const STORE_AFTER: Duration = Duration::from_millis(500);
 /// The agent cannot run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The root.
+    #[error(transparent)]
+    Root(#[from] chassis::root::Unsafe),
     /// The settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -83,6 +86,7 @@ pub enum Error {
 ///
 /// See [`Error`]; nothing is left behind.
 pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
+    chassis::root::check(&root)?;
     raise_file_limit();
     let paths = Paths::new(&root);
     let config = Config::load(&config.unwrap_or_else(|| paths.config()))?;
