@@ -31,7 +31,7 @@ pub enum Command {
     Join(JoinArgs),
     /// Leave the network; this device's keys are destroyed
     Leave,
-    /// Make a link with which one device of a person joins
+    /// Make an invitation with which one device of a person joins
     Invite(InviteArgs),
     /// Devices of the network, and those that wait for approval
     #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -111,10 +111,11 @@ pub enum Format {
 }
 
 /// Of `maru join`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 pub struct JoinArgs {
-    /// The invitation, or the coordinator's address
-    #[arg(value_name = "URL")]
+    /// The invitation, or the coordinator's address; - reads it from standard input, so that it is
+    /// not in the shell's history
+    #[arg(value_name = "INVITATION")]
     pub url: String,
     /// Pre-auth key, for an address that is no invitation
     #[arg(long, value_name = "K")]
@@ -127,6 +128,16 @@ pub struct JoinArgs {
     pub wait: bool,
 }
 
+/// Shows neither the invitation nor the key.
+impl std::fmt::Debug for JoinArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JoinArgs")
+            .field("hostname", &self.hostname)
+            .field("wait", &self.wait)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Of `maru invite`.
 #[derive(Clone, Debug, Args)]
 pub struct InviteArgs {
@@ -136,7 +147,11 @@ pub struct InviteArgs {
     /// The device needs no approval
     #[arg(long)]
     pub approved: bool,
-    /// How long the link can be used
+    /// With --approved, although the coordinator is reached over plain HTTP: whoever sees the
+    /// invitation has a device in the network
+    #[arg(long)]
+    pub force: bool,
+    /// How long the invitation can be used
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
     pub expires: Duration,
     /// How it is printed.

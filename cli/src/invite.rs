@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use coordinator_api::{CreateInvitation, Invitation};
+use coordinator_api::{CreateInvitation, CreatedInvitation};
 
 use crate::{
     args::{Format, InviteArgs},
@@ -16,9 +16,10 @@ pub(crate) async fn run(args: InviteArgs, root: &Path) -> anyhow::Result<ExitCod
     let body = CreateInvitation {
         user: args.name,
         pre_approved: args.approved,
+        force: args.force,
         expires_in_s: Some(args.expires.as_secs()),
     };
-    let invitation: Invitation =
+    let invitation: CreatedInvitation =
         Client::coordinator(root)?.post("/api/v1/invitations", &body).await?;
     let format = args.output.output;
     if format != Format::Table {
@@ -32,13 +33,14 @@ pub(crate) async fn run(args: InviteArgs, root: &Path) -> anyhow::Result<ExitCod
     output::line(invitation.url.reveal())?;
     output::note(&Language::current().pick(
         format!(
-            "For one device of {user}, until {}. There: sudo maru join 'LINK'. Whoever has the \
-             link can join with it: send it to nobody else.",
+            "For one device of {user}, until {}. There: sudo maru join -, then paste it. Whoever \
+             has the invitation can join with it: send it to nobody else.",
             invitation.expires
         ),
         format!(
-            "{user} 님의 기기 한 대에서 {}까지 쓸 수 있습니다. 그 기기에서 sudo maru join '링크'를 \
-             실행하세요. 링크를 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 마세요.",
+            "{user} 님의 기기 한 대에서 {}까지 쓸 수 있습니다. 그 기기에서 sudo maru join - 를 실행하고 \
+             초대장을 붙여 넣으세요. 초대장을 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 \
+             마세요.",
             invitation.expires
         ),
     ));

@@ -1,14 +1,15 @@
 //! `maru join URL` and `maru leave`.
 
 use std::{
+    io::{BufRead, IsTerminal as _},
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use coordinator_api::invitation::{Destination, MAX_LEN};
 use node_agent_api::{JOIN, Join, LEAVE, STATUS, State, Status};
-use reqwest::Url;
 
 use crate::{args::JoinArgs, client::Client, error::Usage, language::Language, output};
 
@@ -18,9 +19,10 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Asks the agent to join, and says where that leads.
 pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode> {
-    check(&args.url, args.key.is_some())?;
+    let url = given(args.url)?;
+    check(&url, args.key.is_some())?;
     let client = Client::agent(root)?;
-    let body = Join { url: args.url, key: args.key, hostname: args.hostname };
+    let body = Join { url, key: args.key, hostname: args.hostname };
     let _: Status = client.post(JOIN, &body).await?;
     let language = Language::current();
     let mut said_waiting = false;
@@ -93,67 +95,75 @@ fn waiting(language: Language, status: &Status) -> anyhow::Result<()> {
     ))
 }
 
+/// What was handed over; `-` stands for standard input, so that it is in no history and no process list.
+fn given(text: String) -> anyhow::Result<String> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return read(input.lock(), |_| false);
+    }
+    output::note(Language::current().pick(
+        "Paste the invitation, then press Enter twice.",
+        "초대장을 붙여 넣고 Enter를 두 번 누르세요.",
+    ));
+    read(input.lock(), |line| line.trim().is_empty())
+}
+
+/// Reads lines up to the one that ends the input, or to its end; a messenger may have broken the invitation.
+fn read(input: impl BufRead, is_last: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+    let mut text = String::new();
+    // One byte more than is ever looked at tells what is too long.
+    let mut input = input.take(MAX_LEN as u64 + 1);
+    loop {
+        let start = text.len();
+        if input.read_line(&mut text).context("standard input holds no invitation")? == 0
+            || is_last(&text[start..])
+        {
+            return Ok(text);
+        }
+    }
+}
+
 /// Refuses what cannot be an invitation or an address, before anything is asked for.
-fn check(url: &str, has_key: bool) -> Result<(), Usage> {
-    let usage = |text: &str| Usage(text.to_owned());
-    let parsed = Url::parse(url)
-        .map_err(|_| usage("that is no link; it looks like http://HOST:8443/join#1.…"))?;
-    if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-        return Err(usage("a link begins with http:// or https:// and a host"));
+fn check(text: &str, has_key: bool) -> Result<(), Usage> {
+    match Destination::read(text) {
+        Ok(Destination::Invitation(_)) if has_key => {
+            Err(Usage("the invitation already holds a key; leave out --key".to_owned()))
+        }
+        Ok(Destination::Invitation(_) | Destination::Address(_)) => Ok(()),
+        Err(error) => Err(Usage(error.to_string())),
     }
-    if parsed.path() != "/join" {
-        return match parsed.fragment() {
-            None if parsed.path() == "/" => Ok(()),
-            Some(_) | None => Err(usage("the address is not an invitation; ask for another link")),
-        };
-    }
-    let fragment = parsed.fragment().filter(|text| !text.is_empty()).ok_or_else(|| {
-        usage("the part after # is missing; put the link in quotes: maru join 'LINK'")
-    })?;
-    let mut parts = fragment.splitn(3, '.');
-    if parts.next() != Some("1") {
-        return Err(usage("the invitation is of another version; update Maru on this device"));
-    }
-    let noise_key = parts.next().unwrap_or_default();
-    let is_key = noise_key.len() == 64 && noise_key.bytes().all(|b| b.is_ascii_hexdigit());
-    if !is_key || parts.next().is_none_or(str::is_empty) {
-        return Err(usage("the invitation is cut short; copy all of it, or ask for another link"));
-    }
-    if has_key {
-        return Err(usage("the invitation already holds a key; leave out --key"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::check;
-
-    fn invitation(fragment: &str) -> Result<(), String> {
-        check(&format!("http://203.0.113.7:8443/join{fragment}"), false)
-            .map_err(|error| error.to_string())
-    }
+    use super::*;
 
     #[test]
     fn an_invitation_and_an_address_are_taken() {
-        let key = "ab".repeat(32);
+        let end = format!("#1.{}.marukey-{}", "ab".repeat(32), "5e".repeat(24));
 
-        assert_eq!(invitation(&format!("#1.{key}.maru-auth-1.x_-")), Ok(()));
+        assert!(check(&format!("maru://203.0.113.7:8443/join{end}"), false).is_ok());
+        assert!(check(&format!("https://maru.example.org/join{end}"), false).is_ok());
         assert!(check("http://203.0.113.7:8443", false).is_ok());
         assert!(check("https://maru.example.org/", true).is_ok());
+        let twice = check(&format!("maru://h/join{end}"), true).unwrap_err();
+        assert!(twice.to_string().contains("--key"), "{twice}");
+        let cut = check(&format!("maru://h/join{}", &end[..end.len() - 1]), false).unwrap_err();
+        assert!(cut.to_string().contains("cut short"), "{cut}");
     }
 
     #[test]
-    fn what_is_wrong_with_a_link_is_said() {
-        let key = "ab".repeat(32);
+    fn what_is_pasted_ends_with_an_empty_line_or_with_the_input() {
+        let blank = |line: &str| line.trim().is_empty();
 
-        assert!(invitation("").unwrap_err().contains("quotes"));
-        assert!(invitation(&format!("#2.{key}.k")).unwrap_err().contains("version"));
-        assert!(invitation(&format!("#1.{key}")).unwrap_err().contains("cut short"));
-        assert!(invitation(&format!("#1.{}.k", &key[1..])).unwrap_err().contains("cut short"));
-        assert!(check("maru.example.org", false).is_err());
-        assert!(check("ftp://maru.example.org/join#1.a.b", false).is_err());
-        let whole = format!("http://h/join#1.{key}.k");
-        assert!(check(&whole, true).unwrap_err().to_string().contains("--key"));
+        assert_eq!(read(&b"maru://a\nb\n\nrm -r /\n"[..], blank).unwrap(), "maru://a\nb\n\n");
+        assert_eq!(read(&b"maru://a\n\nb"[..], |_| false).unwrap(), "maru://a\n\nb");
+        let long = vec![b'a'; 3 * MAX_LEN];
+        let read = read(&long[..], blank).unwrap();
+        assert_eq!(Destination::read(&read), Err(coordinator_api::invitation::Error::TooLong));
+        assert!(super::read(&b"\xff"[..], blank).is_err());
     }
 }

@@ -10,7 +10,7 @@ mod control_plane;
 
 use std::fs;
 
-use control_plane::{ControlPlane, URL};
+use control_plane::ControlPlane;
 use lab::{ROOT, STOP};
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ fn people_and_keys(form: Form<'_>, person: &str) {
     form.says(&["key", "expire", &id], ("state", "expired"), &format!("expired {id}"));
     form.says(&["key", "expire", &next], ("id", &next), &format!("expired {next}"));
     form.says(&["key", "list"], ("state", "expired"), person);
-    form.says(&["invite", person], ("user", person), &format!("{URL}/join#1."));
+    form.says(&["invite", person], ("user", person), "maru://127.0.0.1:8443/join#1.");
 }
 
 fn devices(form: Form<'_>, person: &str) {

@@ -44,8 +44,10 @@ fn text(home: &Home, language: Language) -> String {
     let steps = [
         (
             format!("{maru} invite NAME"),
-            language
-                .pick("a link with which a device of NAME joins", "NAME 님의 기기가 참여할 링크"),
+            language.pick(
+                "an invitation with which a device of NAME joins",
+                "NAME 님의 기기가 참여할 초대장",
+            ),
         ),
         (
             format!("{maru} device list"),

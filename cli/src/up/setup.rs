@@ -12,6 +12,7 @@ use ai_gateway_api::sealed::Ed25519Public;
 use anyhow::{Context as _, bail};
 use coordinator_api::{
     CreateKey, CreateUser, CreatedKey, Device, DeviceState, Network, Record, SetRecord, User,
+    invitation::{Invitation, ServerUrl},
 };
 use node_agent_api::{GATEWAY_IDENTITY, JOIN, Join, STATUS, State, Status};
 use rustix::fs::{Mode, OFlags, open};
@@ -107,10 +108,13 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
     };
     let key: CreatedKey = coordinator.post("/api/v1/keys", &body).await?;
     let network: Network = coordinator.get("/api/v1/network").await?;
-    let noise_key = network.noise_public_key.trim_start_matches("mkey:");
-    let local = config::local_url(&plan.config.coordinator);
+    let invitation = Invitation {
+        server: ServerUrl::parse(&config::local_url(&plan.config.coordinator))?,
+        noise_key: network.noise_public_key.parse()?,
+        auth_key: key.key,
+    };
     let join = Join {
-        url: format!("{local}/join#1.{noise_key}.{}", key.key.reveal()),
+        url: invitation.to_text().reveal().to_owned(),
         key: None,
         hostname: Some(HOSTNAME.to_owned()),
     };

@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Secret;
 
+/// What every pre-auth key begins with.
+pub const AUTH_KEY_PREFIX: &str = "marukey-";
+
+/// Random bytes in a pre-auth key; each is two hex digits (0-9, a-f) after the prefix.
+pub const AUTH_KEY_RANDOM_LEN: usize = 24;
+
 /// Creates a pre-auth key.
 ///
 /// A key belongs to a user or carries tags; with tags, `user` is not needed and not kept.
@@ -72,24 +78,27 @@ pub enum KeyState {
     Expired,
 }
 
-/// Makes a link with which one device of a user joins.
+/// Makes an invitation with which one device of a user joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateInvitation {
     /// Whose device it will be; created if missing.
     pub user: String,
-    /// Whether the device needs no approval.
+    /// Whether the device needs no approval. Where the coordinator is reached over plain HTTP, `force` is needed too.
     #[serde(default)]
     pub pre_approved: bool,
-    /// Seconds until the link can no longer be used. Default: one day.
+    /// Whether `pre_approved` is meant although nothing but the invitation's way to the person protects it.
+    #[serde(default)]
+    pub force: bool,
+    /// Seconds until the invitation can no longer be used. Default: one day.
     #[serde(default)]
     pub expires_in_s: Option<u64>,
 }
 
-/// A link for one device; the only time that it is shown.
+/// An invitation for one device; the only time that it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Invitation {
-    /// `<server_url>/join#1.<coordinator's Noise key, hex>.<pre-auth key>`.
+pub struct CreatedInvitation {
+    /// The text that [`crate::invitation`] describes.
     pub url: Secret,
     /// Number of the pre-auth key in it.
     pub key_id: u64,

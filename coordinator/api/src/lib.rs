@@ -1,4 +1,4 @@
-//! The admin API's types and problem types.
+//! The admin API's types and problem types, and the text of an invitation.
 //!
 //! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`; the coordinator lets in uid 0 and its own uid only.
 //! Names on the wire are `snake_case`, times are RFC 3339 in UTC, errors are RFC 9457 problems.
@@ -13,7 +13,7 @@
 //! | `GET /api/v1/keys` | | `[`[`Key`]`]` |
 //! | `POST /api/v1/keys` | [`CreateKey`] | 201 [`CreatedKey`] |
 //! | `POST /api/v1/keys/{id}/expire` | | [`Key`] |
-//! | `POST /api/v1/invitations` | [`CreateInvitation`] | 201 [`Invitation`] |
+//! | `POST /api/v1/invitations` | [`CreateInvitation`] | 201 [`CreatedInvitation`] |
 //! | `GET /api/v1/devices` | | `[`[`Device`]`]`, those that wait included |
 //! | `GET /api/v1/devices/{id-or-name}` | | [`Device`] |
 //! | `POST /api/v1/devices/{id}/approve` | [`Approve`] | [`Device`] |
@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod device;
+pub mod invitation;
 mod key;
 mod network;
 mod policy;
@@ -42,7 +43,10 @@ mod secret;
 mod user;
 
 pub use device::{Approve, Capabilities, Device, DeviceState, Record, Rename, SetRecord, SetTags};
-pub use key::{CreateInvitation, CreateKey, CreatedKey, Invitation, Key, KeyState};
+pub use key::{
+    AUTH_KEY_PREFIX, AUTH_KEY_RANDOM_LEN, CreateInvitation, CreateKey, CreatedInvitation,
+    CreatedKey, Key, KeyState,
+};
 pub use network::{Health, Network};
 pub use policy::{Policy, PolicyChecked};
 pub use problem::{CONTENT_TYPE, Problem, URN};

@@ -3,16 +3,11 @@
 //! The key is shown once. Stored is its SHA-256: with 192 random bits in it, there is nothing to guess and no need for
 //! a slow hash.
 
+pub use coordinator_api::{AUTH_KEY_PREFIX as PREFIX, AUTH_KEY_RANDOM_LEN as RANDOM_LEN};
 use coordinator_api::{KeyState, Secret};
 use sha2::{Digest, Sha256};
 
 use crate::{model::Owner, time::Millis};
-
-/// What every key begins with.
-pub const PREFIX: &str = "marukey-";
-
-/// Random bytes in a key.
-pub const RANDOM_LEN: usize = 24;
 
 /// Longest text that is looked up as a key.
 const TEXT_MAX: usize = 256;

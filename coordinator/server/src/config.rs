@@ -8,6 +8,7 @@ use std::{
 };
 
 use control_protocol::map;
+use coordinator_api::invitation::ServerUrl;
 use coordinator_core::{
     name,
     time::{DAY, Millis},
@@ -162,7 +163,7 @@ impl Config {
             return Err(ConfigError::Network(self.network.clone()));
         }
         let url = self.server_url();
-        if host_of(&url).is_none() {
+        if ServerUrl::parse(&url).is_err() {
             return Err(ConfigError::ServerUrl(url));
         }
         Ok(())
@@ -183,8 +184,8 @@ impl Config {
     /// Where devices reach the relay: a name, or an address without brackets.
     #[must_use]
     pub fn relay_host(&self) -> String {
-        let own = || host_of(&self.server_url()).unwrap_or_default();
-        self.relay.host.clone().unwrap_or_else(own)
+        let own = || ServerUrl::parse(&self.server_url()).map(|url| url.host().to_owned());
+        self.relay.host.clone().unwrap_or_else(|| own().unwrap_or_default())
     }
 
     /// Life of a person's node key; `None` is forever.
@@ -213,15 +214,6 @@ impl Config {
 #[must_use]
 pub fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path)
-}
-
-/// The host of an URL that is a scheme, a host and perhaps a port.
-fn host_of(url: &str) -> Option<String> {
-    let authority = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
-    let authority: http::uri::Authority = authority.parse().ok()?;
-    let host = authority.host();
-    (!host.is_empty() && !authority.as_str().contains('@'))
-        .then(|| host.trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
 #[cfg(test)]
@@ -265,7 +257,7 @@ mod tests {
     #[test]
     fn odd_values_are_refused() {
         assert!(matches!(parse("network = \"home\""), Err(ConfigError::Network(_))));
-        for url in ["ftp://a", "http://", "http://a/b", "maru.example.org", "http://u:p@a"] {
+        for url in ["ftp://a", "http://", "http://a/b", "maru://a", "http://u:p@a"] {
             assert!(
                 matches!(parse(&format!("server_url = {url:?}")), Err(ConfigError::ServerUrl(_))),
                 "{url}"

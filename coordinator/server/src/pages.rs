@@ -21,10 +21,10 @@ async fn join() -> Response {
         StatusCode::OK,
         "Maru",
         "<p>This link invites a device to a private network. On the device that should join, install Maru and run:</p>\
-         <pre>sudo maru join 'LINK'</pre>\
-         <p>LINK is the whole address of this page. Whoever has it can join: do not pass it on.</p>\
-         <p lang=\"ko\">기기를 사설 네트워크에 초대하는 링크입니다. 연결할 기기에 Maru를 설치하고 위 명령을 실행하세요. \
-         LINK 자리에는 이 페이지의 주소 전체를 넣습니다. 링크를 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 마세요.</p>",
+         <pre>sudo maru join -</pre>\
+         <p>Then paste the whole address of this page. Whoever has it can join: do not pass it on.</p>\
+         <p lang=\"ko\">기기를 사설 네트워크에 초대하는 링크입니다. 연결할 기기에 Maru를 설치하고 위 명령을 실행한 다음, \
+         이 페이지의 주소 전체를 붙여 넣으세요. 링크를 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 마세요.</p>",
     )
 }
 

@@ -129,7 +129,8 @@ fn a_stock_client_joins_and_exchanges_udp_and_tcp_with_our_agent() {
 
     let stock = scene.household.add("stock").unwrap();
     let run = |command: &[&str]| {
-        let invitation = scene.home.ok(&["invite", "carol", "--approved", "-o", "json"]).unwrap();
+        let invitation =
+            scene.home.ok(&["invite", "carol", "--approved", "--force", "-o", "json"]).unwrap();
         let invitation: Value = serde_json::from_str(&invitation).unwrap();
         let key = invitation["url"].as_str().unwrap().rsplit('.').next().unwrap().to_owned();
         let out = stock

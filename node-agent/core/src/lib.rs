@@ -6,7 +6,6 @@
 
 pub mod domain;
 pub mod filter;
-pub mod invitation;
 pub mod names;
 pub mod netmap;
 pub mod path;

@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use coordinator_api::invitation::Destination;
 use hyper::{
     Request,
     body::Incoming,
@@ -26,7 +27,6 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use node_agent_api::{JOIN, Join, LEAVE, Problem, STATUS, Status};
-use node_agent_core::invitation::Invitation;
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},
@@ -184,12 +184,19 @@ async fn leave(
 
 /// What joining would make of this device.
 fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
-    let invitation =
-        Invitation::parse(&join.url).map_err(|error| Refused::Invitation(error.to_string()))?;
+    let destination =
+        Destination::read(&join.url).map_err(|error| Refused::Invitation(error.to_string()))?;
+    let server_url = server_url(&destination)?;
+    let (noise_key, auth_key) = match destination {
+        Destination::Invitation(invitation) => {
+            (Some(invitation.noise_key), Some(invitation.auth_key.reveal().to_owned()))
+        }
+        Destination::Address(_) => (None, None),
+    };
     let current =
         agent.membership().filter(|membership| membership.registered && !agent.is_expired());
     if let Some(current) = current {
-        let other = invitation.noise_key.is_some_and(|key| current.noise_key != Some(key));
+        let other = noise_key.is_some_and(|key| current.noise_key != Some(key));
         return Err(Refused::Joined(if other {
             format!(
                 "this invitation is for another coordinator than {}, to which this device belongs: run `maru leave` first",
@@ -200,18 +207,29 @@ fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
         }));
     }
     let key = join.key.filter(|key| !key.is_empty());
-    if key.is_some() && invitation.auth_key.is_some() {
+    if key.is_some() && auth_key.is_some() {
         return Err(Refused::Invitation(
             "the invitation holds a pre-auth key already: leave out the other".to_owned(),
         ));
     }
     Ok(Membership {
-        server_url: invitation.server_url,
-        noise_key: invitation.noise_key,
-        auth_key: invitation.auth_key.or(key),
+        server_url,
+        noise_key,
+        auth_key: auth_key.or(key),
         hostname: join.hostname.filter(|name| !name.is_empty()),
         registered: false,
     })
+}
+
+/// The coordinator's address, if this agent can speak with what is there.
+fn server_url(destination: &Destination) -> Result<String, Refused> {
+    let server = destination.server();
+    if !server.is_plain() {
+        return Err(Refused::Invitation(format!(
+            "the coordinator is reached by {server}, and this agent does not speak HTTPS yet: ask the admin for an invitation by an http:// address (`server_url` in coordinator.toml)"
+        )));
+    }
+    Ok(server.to_string())
 }
 
 impl Caller {

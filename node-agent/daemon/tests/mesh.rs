@@ -223,7 +223,10 @@ fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
     let coordinator = address.split_once('#').unwrap().0;
     // Another coordinator's key; no key of this one.
     let elsewhere = format!("{coordinator}#1.{}.{key}", "ab".repeat(32));
-    for (wrong, said) in [(elsewhere, "another coordinator"), (format!("{address}.no"), "key")] {
+    for (wrong, said) in [
+        (elsewhere, "another coordinator"),
+        (format!("{address}.marukey-{}", "0".repeat(48)), "key"),
+    ] {
         laptop.join(&wrong);
         let status = wait_for("the way back", || {
             let status = laptop.status();

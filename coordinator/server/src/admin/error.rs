@@ -31,6 +31,12 @@ pub(crate) enum Error {
     /// What was asked for does not go with what is there.
     #[error("{0}")]
     State(&'static str),
+    /// A pre-approved invitation where the coordinator is reached over plain HTTP.
+    #[error("over plain HTTP an invitation with --approved needs --force")]
+    PlainHttp,
+    /// The coordinator's own address is none.
+    #[error("`server_url` in coordinator.toml is no address that a device could join")]
+    ServerUrl,
     /// The policy cannot be used.
     #[error("the policy cannot be used")]
     Policy(#[source] acl::Error),
@@ -56,6 +62,8 @@ impl Error {
                 (StatusCode::UNPROCESSABLE_ENTITY, "name")
             }
             Self::State(_) | Self::Store(StoreError::Conflict) => (StatusCode::CONFLICT, "state"),
+            Self::PlainHttp => (StatusCode::UNPROCESSABLE_ENTITY, "plain-http"),
+            Self::ServerUrl => (StatusCode::INTERNAL_SERVER_ERROR, "server-url"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "policy"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
             Self::Hub(_) => (StatusCode::SERVICE_UNAVAILABLE, "network"),
@@ -68,12 +76,19 @@ impl Error {
             Self::Store(StoreError::Conflict) => {
                 Some("somebody else changed it meanwhile: try again".to_owned())
             }
+            Self::PlainHttp => Some(
+                "whoever sees it on its way, or answers in the coordinator's place where it is opened as \
+                 a page, has a device in the network at once; leave out --approved and let the device in \
+                 with `maru device approve`, or add --force"
+                    .to_owned(),
+            ),
             Self::Body(_)
             | Self::ContentType
             | Self::Method
             | Self::NotFound(_)
             | Self::Name(_)
             | Self::State(_)
+            | Self::ServerUrl
             | Self::Store(_)
             | Self::Hub(_) => None,
         }

@@ -6,7 +6,10 @@ use axum::{
     http::StatusCode,
     routing::post,
 };
-use coordinator_api::{CreateInvitation, CreateKey, Invitation, Secret};
+use coordinator_api::{
+    CreateInvitation, CreateKey, CreatedInvitation,
+    invitation::{Invitation, ServerUrl},
+};
 use coordinator_core::{model::Owner, name, time::to_rfc3339};
 
 use super::{Error, keys, read};
@@ -23,9 +26,13 @@ pub(super) fn router() -> Router<App> {
 async fn create(
     State(app): State<App>,
     request: Request,
-) -> Result<(StatusCode, Json<Invitation>), Error> {
+) -> Result<(StatusCode, Json<CreatedInvitation>), Error> {
     let wanted: CreateInvitation = read(request).await?;
     name::check_user(&wanted.user)?;
+    let server = ServerUrl::parse(&app.config.server_url()).map_err(|_| Error::ServerUrl)?;
+    if wanted.pre_approved && server.is_plain() && !wanted.force {
+        return Err(Error::PlainHttp);
+    }
     let mut change = app.store.change().await?;
     let (user, user_created) = match change.user(&wanted.user).await? {
         Some(user) => (user, false),
@@ -39,18 +46,13 @@ async fn create(
     let (key, secret) = keys::insert(&mut change, Owner::User(user.id), &key, LIFE_S).await?;
     change.commit().await?;
     app.hub.refresh().await?;
-    let invitation = Invitation {
-        url: link(&app, &secret),
+    let invitation = Invitation { server, noise_key: app.noise.public(), auth_key: secret };
+    let invitation = CreatedInvitation {
+        url: invitation.to_text(),
         key_id: key.id,
         user: user.name,
         user_created,
         expires: to_rfc3339(key.expires),
     };
     Ok((StatusCode::CREATED, Json(invitation)))
-}
-
-/// The link: everything secret is in the fragment, which is never sent.
-fn link(app: &App, key: &Secret) -> Secret {
-    let noise = hex::encode(app.noise.public().as_bytes());
-    Secret::new(format!("{}/join#1.{noise}.{}", app.config.server_url(), key.reveal()))
 }

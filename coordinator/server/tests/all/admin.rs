@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use coordinator::config::Config;
 use hyper::{Method, StatusCode};
 use rustix::{process::Uid, thread::set_thread_res_uid};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use tokio::{
 
 use crate::{
     device::{Device, server_key},
-    harness::{Coordinator, PATIENCE},
+    harness::{Coordinator, PATIENCE, config},
 };
 
 /// The policy of the documents that Maru replaces; its users do not exist.
@@ -88,19 +89,50 @@ async fn another_user_of_the_machine_is_not_answered() {
 #[tokio::test]
 async fn an_invitation_names_the_coordinators_key_and_makes_the_user() {
     let coordinator = Coordinator::start().await;
-    let wanted = json!({ "user": "bob", "pre_approved": true });
+    let wanted = json!({ "user": "bob", "pre_approved": true, "force": true });
 
     let first = coordinator.ok(Method::POST, "/invitations", wanted.clone()).await;
     let second = coordinator.ok(Method::POST, "/invitations", wanted).await;
 
     assert_eq!((&first["user_created"], &second["user_created"]), (&json!(true), &json!(false)));
+    // Plain HTTP: no browser may open it.
     let fragment =
-        first["url"].as_str().unwrap().strip_prefix("http://coordinator.test:8443/join#").unwrap();
+        first["url"].as_str().unwrap().strip_prefix("maru://coordinator.test:8443/join#").unwrap();
     let parts: Vec<&str> = fragment.split('.').collect();
     let noise = server_key(coordinator.address).await.to_string();
     assert_eq!((parts.len(), parts[0], format!("mkey:{}", parts[1])), (3, "1", noise));
     Device::new("phone").join(&coordinator, parts[2]).await;
     assert_eq!(coordinator.devices().await[0]["user"], "bob");
+}
+
+#[tokio::test]
+async fn over_plain_http_an_invitation_past_the_admin_is_made_only_by_force() {
+    let coordinator = Coordinator::start().await;
+    let wanted = json!({ "user": "bob", "pre_approved": true });
+
+    let said = refused(&coordinator, Method::POST, "/invitations", wanted).await;
+
+    assert_eq!(said, (422, "plain-http".to_owned()));
+    for list in ["/users", "/keys"] {
+        assert_eq!(coordinator.ok(Method::GET, list, Value::Null).await, json!([]), "{list}");
+    }
+    for wanted in [json!({ "user": "bob" }), json!({ "user": "bob", "force": true })] {
+        coordinator.ok(Method::POST, "/invitations", wanted).await;
+    }
+    let keys = coordinator.ok(Method::GET, "/keys", Value::Null).await;
+    let approved = keys.as_array().unwrap().iter().filter(|key| key["pre_approved"] == true);
+    assert_eq!(approved.count(), 0, "force alone approves nothing");
+}
+
+#[tokio::test]
+async fn over_https_an_invitation_is_a_link_and_needs_no_force() {
+    let server_url = Some("https://coordinator.test".to_owned());
+    let coordinator = Coordinator::with(Config { server_url, ..config() }, None).await;
+    let wanted = json!({ "user": "bob", "pre_approved": true });
+
+    let made = coordinator.ok(Method::POST, "/invitations", wanted).await;
+
+    assert!(made["url"].as_str().unwrap().starts_with("https://coordinator.test/join#1."));
 }
 
 #[tokio::test]

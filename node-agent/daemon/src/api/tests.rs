@@ -20,7 +20,11 @@ fn join(url: &str, key: Option<&str>) -> Join {
 }
 
 fn invitation(byte: u8) -> String {
-    format!("http://home:8443/join#1.{}.sesame", format!("{byte:02x}").repeat(32))
+    format!("maru://home:8443/join#1.{}.{}", format!("{byte:02x}").repeat(32), auth_key())
+}
+
+fn auth_key() -> String {
+    format!("marukey-{}", "5e".repeat(24))
 }
 
 /// Status line and body of an answer to one request.
@@ -108,7 +112,7 @@ async fn root_may_join_and_the_answer_does_not_wait() {
     };
     let ((head, _), membership) = tokio::join!(asked, taken);
     assert_eq!(head, "HTTP/1.1 202 Accepted");
-    assert_eq!(membership.auth_key.as_deref(), Some("sesame"));
+    assert_eq!(membership.auth_key, Some(auth_key()));
 }
 
 #[test]
@@ -143,6 +147,19 @@ fn one_pre_auth_key_is_enough() {
     let plain = membership(&agent, join("http://home:8443", Some("sesame"))).unwrap();
     assert_eq!(plain.auth_key.as_deref(), Some("sesame"));
     assert!(membership(&agent, join(&invitation(1), Some("other"))).is_err());
+}
+
+#[test]
+fn a_coordinator_behind_https_is_refused_with_what_to_ask_for() {
+    let root = tempfile::tempdir().unwrap();
+    let agent = agent(root.path());
+    for url in [invitation(1).replace("maru://", "https://"), "https://home".to_owned()] {
+        let Err(Refused::Invitation(said)) = membership(&agent, join(&url, None)) else {
+            panic!("{url}");
+        };
+        assert!(said.contains("does not speak HTTPS yet: ask the admin"), "{said}");
+        assert!(!said.contains(&auth_key()), "{said}");
+    }
 }
 
 const STATUS_REQUEST: &str = "GET /v1/status HTTP/1.1\r\nhost: maru\r\n\r\n";

@@ -193,7 +193,7 @@ async fn ask_key(tcp: TcpStream, host: &str) -> Option<Bytes> {
     answer
 }
 
-/// Host and port in `http://HOST:PORT`, as [`node_agent_core::invitation`] made it.
+/// Host and port in `http://HOST:PORT`, as [`coordinator_api::invitation`] writes it.
 fn authority(url: &str) -> &str {
     url.strip_prefix("http://").unwrap_or(url)
 }

@@ -242,7 +242,7 @@ impl Place {
 
     /// A link for one device of `user`.
     pub(crate) fn invite(&self, user: &str, pre_approved: bool) -> String {
-        let body = json!({ "user": user, "pre_approved": pre_approved });
+        let body = json!({ "user": user, "pre_approved": pre_approved, "force": true });
         self.ask("POST", "/invitations", Some(body))["url"].as_str().unwrap().to_owned()
     }
 
