@@ -18,11 +18,12 @@ use clap::{Args, ValueEnum};
 use hpke_envelope::Suite;
 use zeroize::Zeroizing;
 
-use crate::{Usage, output};
+use crate::{Fingerprint, Usage, output};
 
 mod agent;
 mod connection;
 mod conversation;
+mod pins;
 mod print;
 mod state;
 
@@ -62,6 +63,9 @@ pub struct ChatArgs {
     /// How the request is sealed
     #[arg(long, value_enum, value_name = "SUITE", default_value_t = SuiteArg::XWing)]
     pub suite: SuiteArg,
+    /// Go on with the gateway of this fingerprint, and no other, although another one was known
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub accept_identity: Option<Fingerprint>,
     /// How the reply is printed: json is one event a line
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = ChatFormat::Text)]
     pub output: ChatFormat,
@@ -112,12 +116,13 @@ pub enum ChatFormat {
 ///
 /// # Errors
 ///
-/// The device is no approved node, the gateway is not reached or not the one the network
-/// names, the clock is off, or the gateway refuses.
+/// The device is no approved node, the gateway is not reached, not the one the network names or
+/// not the one that is known, the clock is off, or the gateway refuses.
 pub async fn run(args: ChatArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let question = question(&args)?;
     let target = agent::target(root).await?;
     let mut conversation = Conversation::new(target, root, args.suite.into())?;
+    conversation.recognise(args.accept_identity)?;
     match question {
         Question::Once(operation) => {
             conversation.ask(&operation, &mut Printer::new(args.output)).await?;

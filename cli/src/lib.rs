@@ -18,6 +18,7 @@ mod complete;
 mod device;
 mod doctor;
 mod error;
+mod fingerprint;
 mod invite;
 mod join;
 mod key;
@@ -30,6 +31,7 @@ mod up;
 mod user;
 
 pub use error::{Usage, finish};
+pub use fingerprint::{Fingerprint, NotAFingerprint};
 
 /// Runs one command.
 ///

@@ -7,6 +7,7 @@ use node_agent_api::{STATUS, State, Status};
 use crate::{
     args::{Format, OutputArgs},
     client::Client,
+    fingerprint::Fingerprint,
     output,
 };
 
@@ -65,6 +66,14 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
             status.gateway.as_ref().map_or_else(String::new, |gateway| {
                 format!("{} {}", gateway.host, addresses(&gateway.addresses))
             }),
+        ),
+        (
+            "gateway's fingerprint",
+            status
+                .gateway
+                .as_ref()
+                .and_then(|gateway| gateway.identity.parse().ok())
+                .map_or_else(String::new, |identity| Fingerprint::of(identity).to_string()),
         ),
     ]
 }

@@ -4,14 +4,17 @@ use std::{net::IpAddr, path::Path};
 
 use ai_gateway_api::sealed::Ed25519Public;
 use anyhow::{Context as _, bail};
-use node_agent_api::{STATUS, State, Status};
+use node_agent_api::{Coordinator, STATUS, State, Status};
 
+use super::pins::Membership;
 use crate::client::Client;
 
 /// Whom to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// The pinned identity.
+    /// Whose gateway it is.
+    pub(super) membership: Membership,
+    /// The identity that the network names, to be compared with the one that is known.
     pub(super) identity: Ed25519Public,
     /// `chat.<network>`.
     pub(super) host: String,
@@ -43,7 +46,24 @@ fn from_status(status: Status) -> anyhow::Result<Target> {
     let identity = gateway.identity.parse().context(
         "the network names a gateway identity that this version cannot read; update Maru",
     )?;
-    Ok(Target { identity, host: gateway.host, addresses: gateway.addresses, node: node.stable_id })
+    Ok(Target {
+        membership: membership(status.network, status.coordinator)?,
+        identity,
+        host: gateway.host,
+        addresses: gateway.addresses,
+        node: node.stable_id,
+    })
+}
+
+fn membership(
+    network: Option<String>,
+    coordinator: Option<Coordinator>,
+) -> anyhow::Result<Membership> {
+    let coordinator = coordinator.and_then(|coordinator| coordinator.noise_public_key);
+    let (Some(network), Some(coordinator)) = (network, coordinator) else {
+        bail!("the agent does not know its network and coordinator yet; try again")
+    };
+    Ok(Membership { network, coordinator })
 }
 
 fn check_state(status: &Status) -> anyhow::Result<()> {
@@ -52,7 +72,7 @@ fn check_state(status: &Status) -> anyhow::Result<()> {
         State::NeedsJoin => {
             let problem = status.problem.as_deref().map(|text| format!(" ({text})"));
             bail!(
-                "this device is in no network yet{}; join with the invitation: sudo maru join LINK",
+                "this device is in no network yet{}; join with the invitation: sudo maru join -",
                 problem.unwrap_or_default()
             )
         }
@@ -70,7 +90,7 @@ fn check_state(status: &Status) -> anyhow::Result<()> {
             )
         }
         State::Expired => bail!(
-            "this device's key has expired; ask the admin for an invitation, then: sudo maru join LINK"
+            "this device's key has expired; ask the admin for an invitation, then: sudo maru join -"
         ),
     }
 }
@@ -89,9 +109,12 @@ mod tests {
         });
         let node =
             json!({"name": "laptop", "stable_id": "n2", "addresses": [], "node_key": "nodekey:00"});
-        serde_json::from_value(
-            json!({"version": "0", "state": state, "node": node, "gateway": gateway}),
-        )
+        let coordinator =
+            json!({"url": "http://home", "noise_public_key": "mkey:01", "connected": true});
+        serde_json::from_value(json!({
+            "version": "0", "state": state, "network": "maru.internal", "node": node,
+            "coordinator": coordinator, "gateway": gateway,
+        }))
         .unwrap()
     }
 
@@ -102,6 +125,21 @@ mod tests {
         assert_eq!(target.identity.0, [1; 32]);
         assert_eq!(target.host, "chat.maru.internal");
         assert_eq!(target.node, "n2");
+        let Membership { network, coordinator } = target.membership;
+        assert_eq!((network.as_str(), coordinator.as_str()), ("maru.internal", "mkey:01"));
+    }
+
+    #[test]
+    fn without_a_known_coordinator_nobody_is_trusted() {
+        let (mut nameless, mut keyless) =
+            (status("running", Some("n1")), status("running", Some("n1")));
+        nameless.network = None;
+        keyless.coordinator.as_mut().unwrap().noise_public_key = None;
+        for status in [nameless, keyless] {
+            let error = from_status(status).unwrap_err().to_string();
+
+            assert!(error.contains("try again"), "{error}");
+        }
     }
 
     #[test]

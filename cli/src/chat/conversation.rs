@@ -8,7 +8,7 @@ use std::{
 
 use ai_gateway_api::{
     events::Decoder,
-    sealed::{BindDevice, Event, Operation, ReplyPart, decode_events},
+    sealed::{BindDevice, Ed25519Public, Event, Operation, ReplyPart, decode_events},
 };
 use anyhow::{Context as _, anyhow, bail};
 use ed25519_dalek::SigningKey;
@@ -24,9 +24,11 @@ use zeroize::Zeroizing;
 use super::{
     agent::Target,
     connection::{Connection, Failure},
+    pins,
     print::Printer,
     state::Directory,
 };
+use crate::{fingerprint::Fingerprint, language::Language};
 
 /// A line to the gateway, with what is needed to use it.
 #[derive(Debug)]
@@ -52,6 +54,29 @@ impl Conversation {
     ) -> anyhow::Result<Self> {
         let device = directory.device_key()?;
         Ok(Self { target, connection, directory, device, suite })
+    }
+
+    /// Makes sure that the gateway is the one that is known, before anything is sent; with `accept`, makes the one
+    /// of this fingerprint known.
+    pub(super) fn recognise(&self, accept: Option<Fingerprint>) -> anyhow::Result<()> {
+        let Target { membership, identity, .. } = &self.target;
+        match accept {
+            None => self.known(self.directory.pinned(membership)?.unwrap_or(*identity)),
+            Some(accepted) if accepted == Fingerprint::of(*identity) => {
+                self.directory.accept(membership, *identity)
+            }
+            Some(accepted) => bail!(pins::not_offered(Language::current(), accepted, *identity)),
+        }
+    }
+
+    /// Refuses another gateway than the one that is known.
+    fn known(&self, known: Ed25519Public) -> anyhow::Result<()> {
+        let Target { membership, identity, .. } = &self.target;
+        if known != *identity {
+            let language = Language::current();
+            bail!(pins::changed(language, &membership.network, known, *identity));
+        }
+        Ok(())
     }
 
     /// Asks, and prints the reply as it comes.
@@ -109,8 +134,9 @@ impl Conversation {
         }
     }
 
-    /// Fetches and verifies the gateway's keys; compares the clocks.
+    /// Fetches and verifies the gateway's keys; compares identity and clocks.
     async fn keys(&self) -> anyhow::Result<Keys> {
+        self.recognise(None)?;
         let sent = now()?;
         let document = self.connection.keys().await?;
         let received = now()?;
@@ -129,6 +155,8 @@ impl Conversation {
             ),
         })?;
         keys.check_clock(sent, received).map_err(clock_off)?;
+        // Known from now on, unless another chat came first with another one.
+        self.known(self.directory.pin(&self.target.membership, identity)?)?;
         self.directory.update(identity, |seen| seen.epoch = seen.epoch.max(keys.epoch()))?;
         Ok(keys)
     }

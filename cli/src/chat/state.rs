@@ -1,4 +1,4 @@
-//! What the app keeps: its device key, and what it has seen of each gateway.
+//! What the app keeps: its device key, what it has seen of each gateway, and ([`super::pins`]) which gateway it knows.
 //!
 //! Files of mode 0600 in one directory of mode 0700; each carries a version, and one of a
 //! newer version is left as it is.
@@ -17,7 +17,8 @@ use ai_gateway_api::{
 };
 use anyhow::{Context as _, anyhow, bail};
 use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Serialize};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 const KEY_FILE: &str = "device.key";
@@ -34,7 +35,7 @@ struct KeyFile {
     seed: Fixed<32>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct SeenFile {
     version: Version,
     gateways: BTreeMap<String, Seen>,
@@ -102,7 +103,8 @@ impl Directory {
 
     /// What was seen of this gateway.
     pub(super) fn seen(&self, identity: Ed25519Public) -> anyhow::Result<Seen> {
-        Ok(self.read_seen()?.gateways.remove(&identity.to_string()).unwrap_or_default())
+        let mut file: SeenFile = self.read(SEEN_FILE)?;
+        Ok(file.gateways.remove(&identity.to_string()).unwrap_or_default())
     }
 
     /// Changes what was seen of this gateway.
@@ -111,23 +113,42 @@ impl Directory {
         identity: Ed25519Public,
         change: impl FnOnce(&mut Seen),
     ) -> anyhow::Result<()> {
-        let mut file = self.read_seen()?;
-        let seen = file.gateways.entry(identity.to_string()).or_default();
-        let before = seen.clone();
-        change(seen);
-        if *seen == before {
-            return Ok(());
-        }
-        let temporary = self.write_temporary(SEEN_FILE, &serde_json::to_vec(&file)?)?;
-        let path = self.seen_file();
-        fs::rename(&temporary, &path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        self.sync()
+        self.change(SEEN_FILE, |file: &mut SeenFile| {
+            change(file.gateways.entry(identity.to_string()).or_default());
+        })
     }
 
-    fn read_seen(&self) -> anyhow::Result<SeenFile> {
-        read(&self.seen_file())?
-            .map_or_else(|| Ok(SeenFile::default()), |(path, bytes)| parse(&path, &bytes))
+    /// Reads a file; one that is not there is empty.
+    pub(super) fn read<T: Default + DeserializeOwned>(&self, name: &str) -> anyhow::Result<T> {
+        read(&self.0.join(name))?
+            .map_or_else(|| Ok(T::default()), |(path, bytes)| parse(&path, &bytes))
+    }
+
+    /// Changes a file, which other processes do not meanwhile; after a power cut it is the old or the new one.
+    pub(super) fn change<T: Clone + Default + PartialEq + DeserializeOwned + Serialize, R>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> anyhow::Result<R> {
+        let directory = self.open_directory()?;
+        // Held until the directory is closed.
+        flock(&directory, FlockOperation::LockExclusive)
+            .with_context(|| format!("cannot lock {}", self.0.display()))?;
+        let mut file: T = self.read(name)?;
+        let before = file.clone();
+        let result = change(&mut file);
+        if file != before {
+            let temporary = self.write_temporary(name, &serde_json::to_vec(&file)?)?;
+            let path = self.0.join(name);
+            fs::rename(&temporary, &path)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            directory.sync_all()?;
+        }
+        Ok(result)
+    }
+
+    fn open_directory(&self) -> anyhow::Result<File> {
+        File::open(&self.0).with_context(|| format!("cannot open {}", self.0.display()))
     }
 
     fn write_temporary(&self, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
@@ -144,7 +165,7 @@ impl Directory {
     }
 
     fn sync(&self) -> anyhow::Result<()> {
-        Ok(File::open(&self.0)?.sync_all()?)
+        Ok(self.open_directory()?.sync_all()?)
     }
 }
 
@@ -181,7 +202,7 @@ fn read_key(path: &Path) -> anyhow::Result<Option<SigningKey>> {
     Ok(Some(SigningKey::from_bytes(&seed)))
 }
 
-fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> anyhow::Result<T> {
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> anyhow::Result<T> {
     match decode(bytes) {
         Ok(file) => Ok(file),
         // The cause could quote the key.

@@ -27,7 +27,8 @@ use tokio::{
 };
 
 use super::{
-    agent::Target, connection::Connection, conversation::Conversation, state::Directory, *,
+    agent::Target, connection::Connection, conversation::Conversation, pins::Membership,
+    state::Directory, *,
 };
 
 const HOST: &str = "chat.maru.internal";
@@ -253,6 +254,7 @@ async fn pair(fault: Fault, suite: Suite) -> (Shared, Conversation, tempfile::Te
     let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
     let folder = tempfile::tempdir().unwrap();
     let target = Target {
+        membership: membership("mkey:01"),
         identity: Fixed(SigningKey::from_bytes(&[1; 32]).verifying_key().to_bytes()),
         host: HOST.to_owned(),
         addresses: addresses.to_vec(),
@@ -262,6 +264,10 @@ async fn pair(fault: Fault, suite: Suite) -> (Shared, Conversation, tempfile::Te
     let directory = Directory::at(folder.path().join("chat")).unwrap();
     let conversation = Conversation::with_parts(target, connection, directory, suite).unwrap();
     (gateway, conversation, folder)
+}
+
+fn membership(coordinator: &str) -> Membership {
+    Membership { network: "maru.internal".to_owned(), coordinator: coordinator.to_owned() }
 }
 
 fn hello() -> Operation {
@@ -355,6 +361,51 @@ async fn another_gateway_is_sent_nothing() {
 
     assert!(error.contains("not this network's gateway; nothing was sent"), "{error}");
     assert_eq!(asked(&gateway), [path::KEYS]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_known_by_another_identity_is_asked_for_nothing() {
+    let (gateway, mut conversation, folder) = pair(Fault::None, Suite::XWing).await;
+    let directory = Directory::at(folder.path().join("chat")).unwrap();
+    let (before, now) = (Fixed([5; 32]), gateway.lock().unwrap().ring.identity());
+    directory.accept(&membership("mkey:01"), before).unwrap();
+
+    let error = ask(&mut conversation).await.1.unwrap_err();
+
+    let [before, now] = [before, now].map(|identity| Fingerprint::of(identity).to_string());
+    let command = format!("maru chat --accept-identity {now}`");
+    for words in [&before, &command, "nothing was sent"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert_eq!(asked(&gateway), [""; 0]);
+
+    // Another fingerprint than the one that is offered accepts nothing.
+    let error = conversation.recognise(before.parse().ok()).unwrap_err().to_string();
+    assert!(error.contains(&now) && error.contains("nothing was accepted"), "{error}");
+    assert!(ask(&mut conversation).await.1.is_err());
+    assert_eq!(asked(&gateway), [""; 0]);
+
+    conversation.recognise(now.parse().ok()).unwrap();
+    assert_eq!(ask(&mut conversation).await, ("Hello\n".to_owned(), Ok(())));
+    conversation.recognise(None).unwrap();
+}
+
+#[tokio::test]
+async fn who_proved_itself_first_is_known_from_then_on() {
+    let (gateway, mut conversation, folder) = pair(Fault::None, Suite::XWing).await;
+    let directory = Directory::at(folder.path().join("chat")).unwrap();
+    let identity = gateway.lock().unwrap().ring.identity();
+    // The gateway of another coordinator, in a network of the same name, is no reason to stop.
+    directory.accept(&membership("mkey:02"), Fixed([5; 32])).unwrap();
+
+    assert_eq!(ask(&mut conversation).await.1, Ok(()));
+    assert_eq!(directory.pinned(&membership("mkey:01")).unwrap(), Some(identity));
+
+    // One that signs by another key than the network names never becomes known.
+    let (_gateway, mut conversation, folder) = pair(Fault::Stranger, Suite::XWing).await;
+    let directory = Directory::at(folder.path().join("chat")).unwrap();
+    assert!(ask(&mut conversation).await.1.is_err());
+    assert_eq!(directory.pinned(&membership("mkey:01")).unwrap(), None);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{language::Language, output};
+use crate::{fingerprint::Fingerprint, language::Language, output};
 
 /// What is known of the network once everything runs.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Home {
     pub(super) network: String,
     /// Where devices reach the coordinator.
     pub(super) server_url: String,
+    /// By what apps recognise the AI gateway.
+    pub(super) gateway: Fingerprint,
     /// Devices beside the home machine.
     pub(super) members: usize,
     /// Devices that wait for approval.
@@ -25,7 +27,7 @@ pub(super) fn print(home: &Home) -> anyhow::Result<()> {
 }
 
 fn text(home: &Home, language: Language) -> String {
-    let Home { network, server_url, members, waiting, .. } = home;
+    let Home { network, server_url, gateway, members, waiting, .. } = home;
     let maru = if home.root.as_os_str() == "/" {
         "sudo maru".to_owned()
     } else {
@@ -34,11 +36,11 @@ fn text(home: &Home, language: Language) -> String {
     let head = language.pick(
         format!(
             "Maru runs. Network {network}, coordinator {server_url}. Devices: {members}, waiting \
-             for approval: {waiting}."
+             for approval: {waiting}.\nFingerprint of the AI gateway: {gateway}"
         ),
         format!(
             "마루가 켜졌습니다. 네트워크 {network}, 코디네이터 {server_url}, 기기 {members}대, 승인 \
-             대기 {waiting}대."
+             대기 {waiting}대.\nAI 게이트웨이의 지문: {gateway}"
         ),
     );
     let steps = [
@@ -71,7 +73,9 @@ fn text(home: &Home, language: Language) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Home, Language, text};
+    use ai_gateway_api::wire::Fixed;
+
+    use super::{Fingerprint, Home, Language, text};
 
     #[test]
     fn the_guide() {
@@ -79,6 +83,7 @@ mod tests {
             root: "/".into(),
             network: "maru.internal".to_owned(),
             server_url: "http://203.0.113.7:8443".to_owned(),
+            gateway: Fingerprint::of(Fixed([1; 32])),
             members: 1,
             waiting: 2,
         };

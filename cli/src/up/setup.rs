@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::{
     client::Client,
+    fingerprint::Fingerprint,
     up::{config, guide::Home, plan::Plan},
 };
 
@@ -55,13 +56,14 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
         );
     };
     chat_record(&coordinator, device).await?;
-    gateway_identity(&coordinator, device, &plan.root).await?;
+    let identity = gateway_identity(&coordinator, device, &plan.root).await?;
     let network: Network = coordinator.get("/api/v1/network").await?;
     let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
     Ok(Home {
         root: plan.root.clone(),
         network: network.network,
         server_url: network.server_url,
+        gateway: Fingerprint::of(identity),
         members: devices.len().saturating_sub(waiting + 1),
         waiting,
     })
@@ -133,19 +135,22 @@ async fn chat_record(coordinator: &Client, home: &Device) -> anyhow::Result<()> 
 }
 
 /// Publishes the gateway's public key, by which apps recognise it.
-async fn gateway_identity(coordinator: &Client, home: &Device, root: &Path) -> anyhow::Result<()> {
+async fn gateway_identity(
+    coordinator: &Client,
+    home: &Device,
+    root: &Path,
+) -> anyhow::Result<Ed25519Public> {
     let path = root.join(IDENTITY);
     let identity = read_identity(&path).with_context(|| {
         format!("the gateway has not left its public key at {}", path.display())
     })?;
     let mut capabilities = home.capabilities.clone();
     capabilities.insert(GATEWAY_IDENTITY.to_owned(), vec![json!(identity)]);
-    if capabilities == home.capabilities {
-        return Ok(());
+    if capabilities != home.capabilities {
+        let path = format!("/api/v1/devices/{}/capabilities", home.id);
+        let _: Device = coordinator.put(&path, &capabilities).await?;
     }
-    let path = format!("/api/v1/devices/{}/capabilities", home.id);
-    let _: Device = coordinator.put(&path, &capabilities).await?;
-    Ok(())
+    Ok(identity)
 }
 
 /// Reads the gateway's public key. The folder is the gateway's own: whatever else it put there,

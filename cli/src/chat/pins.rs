@@ -1,0 +1,236 @@
+//! The identity by which the app knows the gateway of each membership.
+//!
+//! The first one that is offered and proves itself is kept. From then on another one is refused until the person
+//! accepts it: the coordinator, which hands identities out, cannot put a gateway of its own in the place of home's.
+//! A device that leaves a network and joins it again finds what was kept.
+
+use ai_gateway_api::{sealed::Ed25519Public, wire::Version};
+use serde::{Deserialize, Serialize};
+
+use super::state::Directory;
+use crate::{fingerprint::Fingerprint, language::Language};
+
+const FILE: &str = "identities.json";
+
+/// To whom this device belongs. The name alone would not do: `maru.internal` is everybody's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Membership {
+    /// The network's domain.
+    pub(super) network: String,
+    /// The coordinator's Noise key, `mkey:…`.
+    pub(super) coordinator: String,
+}
+
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct PinFile {
+    version: Version,
+    pins: Vec<Pin>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Pin {
+    #[serde(flatten)]
+    membership: Membership,
+    identity: Ed25519Public,
+}
+
+impl PinFile {
+    fn find(&mut self, membership: &Membership) -> Option<&mut Pin> {
+        self.pins.iter_mut().find(|pin| pin.membership == *membership)
+    }
+}
+
+impl Directory {
+    /// The identity that is known for this membership, `None` before the first use.
+    pub(super) fn pinned(&self, membership: &Membership) -> anyhow::Result<Option<Ed25519Public>> {
+        let mut file: PinFile = self.read(FILE)?;
+        Ok(file.find(membership).map(|pin| pin.identity))
+    }
+
+    /// Keeps the first identity of this membership; returns the one that is known now.
+    pub(super) fn pin(
+        &self,
+        membership: &Membership,
+        identity: Ed25519Public,
+    ) -> anyhow::Result<Ed25519Public> {
+        self.change(FILE, |file: &mut PinFile| match file.find(membership) {
+            Some(pin) => pin.identity,
+            None => {
+                file.pins.push(Pin { membership: membership.clone(), identity });
+                identity
+            }
+        })
+    }
+
+    /// Puts another identity in the place of the one that was known.
+    pub(super) fn accept(
+        &self,
+        membership: &Membership,
+        identity: Ed25519Public,
+    ) -> anyhow::Result<()> {
+        self.change(FILE, |file: &mut PinFile| match file.find(membership) {
+            Some(pin) => pin.identity = identity,
+            None => file.pins.push(Pin { membership: membership.clone(), identity }),
+        })
+    }
+}
+
+/// What is said when the network names another gateway than the one that is known.
+pub(super) fn changed(
+    language: Language,
+    network: &str,
+    known: Ed25519Public,
+    offered: Ed25519Public,
+) -> String {
+    let (known, offered) = (Fingerprint::of(known), Fingerprint::of(offered));
+    language.pick(
+        format!(
+            "the AI gateway of {network} has another identity than before; nothing was sent. Known: {known}; \
+             offered now: {offered}. If it was set up anew, ask the admin for the fingerprint that `maru up` \
+             shows at home, and only if it is the one that is offered now, go on with `maru chat \
+             --accept-identity {offered}`"
+        ),
+        format!(
+            "{network}의 AI 게이트웨이가 전과 다른 신원을 내놓아서 아무것도 보내지 않았습니다. 알고 있던 지문: {known}, \
+             지금 지문: {offered}. 게이트웨이를 새로 설치했다면 집에서 `maru up` 이 보여 주는 지문을 관리자에게 물어보고, \
+             지금 지문과 같을 때에만 `maru chat --accept-identity {offered}` 로 계속하세요"
+        ),
+    )
+}
+
+/// What is said when another identity is accepted than the one that is offered.
+pub(super) fn not_offered(
+    language: Language,
+    accepted: Fingerprint,
+    offered: Ed25519Public,
+) -> String {
+    let offered = Fingerprint::of(offered);
+    language.pick(
+        format!(
+            "the gateway that the network offers now has the fingerprint {offered}, not {accepted}; nothing was \
+             accepted and nothing was sent"
+        ),
+        format!(
+            "지금 네트워크가 내놓은 게이트웨이의 지문은 {accepted} 이 아니라 {offered} 입니다. 아무것도 받아들이지 않았고 \
+             아무것도 보내지 않았습니다"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_gateway_api::wire::Fixed;
+
+    use super::*;
+
+    const FIRST: Ed25519Public = Fixed([1; 32]);
+    const SECOND: Ed25519Public = Fixed([2; 32]);
+
+    fn directory() -> (tempfile::TempDir, Directory) {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::at(folder.path().join("chat")).unwrap();
+        (folder, directory)
+    }
+
+    fn membership(network: &str, coordinator: &str) -> Membership {
+        Membership { network: network.to_owned(), coordinator: coordinator.to_owned() }
+    }
+
+    #[test]
+    fn the_first_identity_stays_until_another_is_accepted() {
+        let (_folder, directory) = directory();
+        let home = membership("maru.internal", "mkey:01");
+        assert_eq!(directory.pinned(&home).unwrap(), None);
+
+        assert_eq!(directory.pin(&home, FIRST).unwrap(), FIRST);
+        assert_eq!(directory.pin(&home, SECOND).unwrap(), FIRST);
+        assert_eq!(directory.pinned(&home).unwrap(), Some(FIRST));
+
+        directory.accept(&home, SECOND).unwrap();
+        assert_eq!(directory.pin(&home, FIRST).unwrap(), SECOND);
+    }
+
+    #[test]
+    fn each_membership_has_an_identity_of_its_own() {
+        let (_folder, directory) = directory();
+        let home = membership("maru.internal", "mkey:01");
+        directory.pin(&home, FIRST).unwrap();
+
+        for other in [membership("maru.internal", "mkey:02"), membership("lab.internal", "mkey:01")]
+        {
+            assert_eq!(directory.pinned(&other).unwrap(), None, "{other:?}");
+            assert_eq!(directory.pin(&other, SECOND).unwrap(), SECOND, "{other:?}");
+        }
+        assert_eq!(directory.pinned(&home).unwrap(), Some(FIRST));
+    }
+
+    #[test]
+    fn of_many_at_once_one_is_first_and_all_are_kept() {
+        let (_folder, directory) = directory();
+        let home = membership("maru.internal", "mkey:01");
+
+        let known: Vec<_> = std::thread::scope(|scope| {
+            let start = |seed: u8| {
+                let (directory, home) = (&directory, &home);
+                scope.spawn(move || {
+                    let own = membership("maru.internal", &format!("mkey:{seed}"));
+                    directory.pin(&own, Fixed([seed; 32])).unwrap();
+                    directory.pin(home, Fixed([seed; 32])).unwrap()
+                })
+            };
+            let threads: Vec<_> = (10..26).map(start).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+
+        assert!(known.windows(2).all(|pair| pair[0] == pair[1]), "two were first");
+        for seed in 10..26 {
+            let own = membership("maru.internal", &format!("mkey:{seed}"));
+            assert_eq!(directory.pinned(&own).unwrap(), Some(Fixed([seed; 32])), "one was lost");
+        }
+    }
+
+    #[test]
+    fn a_newer_or_damaged_file_is_refused_untouched() {
+        let (folder, directory) = directory();
+        let home = membership("maru.internal", "mkey:01");
+        let path = folder.path().join("chat").join(FILE);
+        for (text, what) in [
+            (r#"{"version":2}"#, "version 2"),
+            (r#"{"version":1,"pins":[{}]}"#, "damaged"),
+            ("", "damaged"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+
+            for said in [
+                directory.pinned(&home).map(drop),
+                directory.pin(&home, FIRST).map(drop),
+                directory.accept(&home, FIRST),
+            ] {
+                let said = format!("{:#}", said.unwrap_err());
+                assert!(said.contains(what), "{said}");
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_in_both_languages() {
+        let (first, second) = (Fingerprint::of(FIRST), Fingerprint::of(SECOND));
+        for (language, words) in [
+            (Language::English, "nothing was sent"),
+            (Language::Korean, "아무것도 보내지 않았습니다"),
+        ] {
+            let said = changed(language, "maru.internal", FIRST, SECOND);
+
+            let command = format!("`maru chat --accept-identity {second}`");
+            for words in [words, &command, &first.to_string(), &second.to_string()] {
+                assert!(said.contains(words), "{said}");
+            }
+            let said = not_offered(language, first, SECOND);
+            assert!(
+                said.contains(&first.to_string()) && said.contains(&second.to_string()),
+                "{said}"
+            );
+        }
+    }
+}
