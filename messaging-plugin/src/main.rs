@@ -3,7 +3,9 @@
 use std::{error::Error, io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Relays sealed chats between members of the mesh and the AI gateway.
 #[derive(Debug, Parser)]
@@ -17,15 +19,15 @@ struct Args {
     config: Option<PathBuf>,
     /// What to log, as `level` or `module=level,…`.
     #[arg(long, default_value = "info")]
-    log: EnvFilter,
+    log: Targets,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
     let ansi = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(args.log).with_ansi(ansi);
-    log.with_writer(std::io::stderr).init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(args.log).with(lines).init();
     match telmeet::run(&args.root, args.config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -8,7 +8,9 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{config::Config, files::Paths, relay, serve};
 
@@ -24,7 +26,7 @@ pub struct Args {
     pub config: Option<PathBuf>,
     /// What is logged, such as `info` or `coordinator=debug`.
     #[arg(long, global = true, default_value = "info", value_name = "FILTER")]
-    pub log: EnvFilter,
+    pub log: Targets,
     /// What to run.
     #[command(subcommand)]
     pub command: Command,
@@ -42,7 +44,8 @@ pub enum Command {
 /// Runs the program to its end.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(args.log).with_writer(std::io::stderr).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(args.log).with(lines).init();
     raise_file_limit();
     let config = args.config.unwrap_or_else(|| Paths::new(&args.root).config());
     match start(&args.root, &config, args.command) {

@@ -4,17 +4,22 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use maru_llm::{Options, run};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter: Targets =
+        options.log.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     // Below warnings llama.cpp may show tokens, so nobody can turn that on.
-    let filter = match "llama-cpp-2=warn".parse() {
-        Ok(limit) => filter.add_directive(limit),
-        Err(_) => filter,
-    };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let limit = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_target("llama-cpp-2", LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(limit).with(lines).init();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),

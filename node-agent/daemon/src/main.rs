@@ -3,7 +3,11 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 /// A device's part in Maru's mesh: tunnel, names, services, and the local API to join with.
 #[derive(Parser)]
@@ -17,18 +21,16 @@ struct Args {
     config: Option<PathBuf>,
     /// What to log: error, warn, info, debug, trace, or a filter such as `node_agent=debug`.
     #[arg(long, default_value = "info")]
-    log: EnvFilter,
+    log: Targets,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
     // It reports every peer that is merely idle as an error.
-    let log = match "boringtun=off".parse() {
-        Ok(quiet) => args.log.add_directive(quiet),
-        Err(_) => args.log,
-    };
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
+    let log = args.log.with_target("boringtun", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(log).with(lines).init();
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");
     }

@@ -15,6 +15,9 @@ use std::{
 use control_protocol::map::{FilterRule, NetPortRange, PortRange};
 use lab::Machine;
 use node_agent_core::filter::PacketFilter;
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 use wireguard_device::{Config, Device, Host, Path, Peer};
 
 use crate::ping::Ping;
@@ -308,9 +311,10 @@ fn show_logs() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
         if let Ok(filter) = std::env::var("RUST_LOG") {
-            let _ = tracing_subscriber::fmt()
-                .with_env_filter(filter)
-                .with_writer(std::io::stderr)
+            let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+            let _ = tracing_subscriber::registry()
+                .with(filter.parse::<Targets>().unwrap_or_default())
+                .with(lines)
                 .try_init();
         }
     });
