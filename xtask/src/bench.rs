@@ -66,7 +66,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         packages::for_running()?;
     }
     if !args.no_build {
-        build::binaries()?;
+        build::programs()?;
+        if alone {
+            build::example(sealed::EXAMPLE)?;
+        }
     }
     let before = load()?;
     let report = match args.what {

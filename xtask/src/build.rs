@@ -10,22 +10,61 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{model, packages, progress::Step, stop, workspace};
 
-/// Installs what is missing, builds all binaries and fetches the model; returns the model's path.
+/// Installs what is missing, builds the programs and fetches the model; returns the model's path.
 pub(crate) fn everything() -> Result<PathBuf> {
     packages::for_running()?;
-    binaries()?;
+    programs()?;
     model::get()
 }
 
-/// Builds all binaries as they are shipped: release, static.
+/// The programs that are shipped.
+const PROGRAMS: [&str; 6] =
+    ["maru", "maru-agent", "maru-coordinator", "maru-gateway", "maru-llm", "maru-telmeet"];
+
+/// Builds the programs as they are shipped, and nothing else: release, static.
 ///
-/// The tests are built with them: a build without them would choose other features of the crates
-/// that they share, so that the next `cargo xtask test` compiled everything again.
-pub(crate) fn binaries() -> Result<()> {
+/// They are named without their packages: `--package` would choose other features of the crates
+/// that they share, so that the next `cargo xtask test` compiled those again. A test below holds
+/// that tests choose no others either; where it fails, `[workspace.dependencies]` has to name one.
+pub(crate) fn programs() -> Result<()> {
+    let mut what = vec!["--workspace"];
+    what.extend(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
     let step = Step::new("building Maru (the first time takes many minutes)");
-    cargo(&workspace::root(), &["--workspace", "--all-targets"], &workspace::target()?, &step)?;
-    step.done("binaries built");
+    cargo(&workspace::root(), &what, &workspace::target()?, &step)?;
+    step.done("Maru's programs are built");
     Ok(())
+}
+
+/// Builds one example of the workspace.
+pub(crate) fn example(name: &str) -> Result<()> {
+    let step = Step::new(&format!("building the example {name}"));
+    cargo(&workspace::root(), &["--workspace", "--example", name], &workspace::target()?, &step)?;
+    step.done(&format!("the example {name} is built"));
+    Ok(())
+}
+
+/// Builds the programs, the tests, the benches and what they run.
+pub(crate) fn all() -> Result<()> {
+    let step = Step::new("building Maru and its tests (the first time takes many minutes)");
+    cargo(&workspace::root(), &["--workspace", "--all-targets"], &workspace::target()?, &step)?;
+    step.done("programs and tests are built");
+    Ok(())
+}
+
+/// Builds the client that we did not write.
+pub(crate) fn stock_client() -> Result<()> {
+    let step = Step::new("building the stock client");
+    let target = workspace::target()?.join("interop");
+    cargo(&workspace::root().join("interop"), &[], &target, &step)?;
+    step.done("stock client built");
+    Ok(())
+}
+
+/// Where it lies then.
+pub(crate) fn stock_client_path() -> Result<PathBuf> {
+    let triple = lab::binaries()?;
+    let triple = triple.parent().and_then(|dir| dir.file_name()).unwrap_or_default();
+    Ok(workspace::target()?.join("interop").join(triple).join("release/stock-client"))
 }
 
 /// Runs `cargo build --release` in the workspace of `dir`, showing how far it is.
@@ -83,7 +122,53 @@ fn bar(line: &str) -> Option<(u64, u64, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, process::Command};
+
     use super::*;
+
+    /// Every crate with the features that cargo chooses for it, a line each.
+    fn features(edges: &str) -> BTreeSet<String> {
+        let out = Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--workspace",
+                "--locked",
+                "--offline",
+                "--prefix=none",
+                "--edges",
+                edges,
+            ])
+            .args(["--format", "{p} {f}"])
+            .current_dir(workspace::root())
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let text = String::from_utf8(out.stdout).unwrap();
+        text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+    }
+
+    #[test]
+    fn tests_choose_no_other_features_of_what_they_share_with_the_programs() {
+        let (programs, all) = (features("normal,build"), features("normal,build,dev"));
+        assert!(programs.len() > 100 && programs.len() < all.len());
+        let others: Vec<_> = programs.difference(&all).collect();
+        assert!(others.is_empty(), "name their features in [workspace.dependencies]: {others:#?}");
+    }
+
+    #[test]
+    fn the_programs_are_all_there_are() {
+        let out = Command::new(env!("CARGO"))
+            .args(["metadata", "--no-deps", "--format-version=1", "--locked", "--offline"])
+            .current_dir(workspace::root())
+            .output()
+            .unwrap();
+        let metadata: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        let packages = metadata["packages"].as_array().unwrap().iter();
+        let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
+        let programs = targets.filter(|target| target["kind"][0] == "bin");
+        let names: BTreeSet<_> = programs.map(|target| target["name"].as_str().unwrap()).collect();
+        assert_eq!(names, PROGRAMS.into_iter().chain(["xtask"]).collect());
+    }
 
     #[test]
     fn reads_the_bar_of_cargo() {

@@ -8,6 +8,7 @@ mod check;
 mod fuzz;
 mod lab_command;
 mod model;
+mod nextest;
 mod packages;
 mod progress;
 mod stop;
@@ -39,7 +40,7 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Formatting, lints, documentation and licences, with warnings denied
     Check,
-    /// Install what is missing, build everything and fetch the model
+    /// Install what is missing, build Maru's programs and fetch the model
     Setup,
     /// Look into the machines of a running `cargo xtask up`
     #[command(subcommand)]

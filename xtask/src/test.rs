@@ -1,15 +1,20 @@
 //! `cargo xtask test`: everything that proves Maru.
 
+mod again;
 mod demonstration;
 mod needs;
 mod stage;
 mod traces;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::{ExitCode, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
-use crate::{build, fuzz, model, packages, tools, workspace};
+use crate::{
+    build, fuzz, model,
+    nextest::{self, Verdict},
+    packages, workspace,
+};
 use stage::{Count, Stages};
 
 /// Of `cargo xtask test`.
@@ -27,12 +32,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut stages = Stages::default();
     packages::for_testing()?;
-    let nextest = tools::get("cargo-nextest")?;
     let model = model::get()?;
 
-    let mut ok = stages.run("build", || build::binaries().map(|()| Count::default()))
-        && stages.run("stock client", || stock_client().map(|()| Count::default()))
-        && stages.run("tests", || tests(&nextest, &model, args.only.as_deref()));
+    let mut ok = stages.run("build", || build::all().map(|()| Count::default()))
+        && stages.run("stock client", || build::stock_client().map(|()| Count::default()))
+        && stages.run("tests", || tests(&model, args.only.as_deref()));
     if args.only.is_none() {
         ok &= stages.run("doctests", doctests);
         ok &= stages.run("fuzz targets", || fuzz::all(args.fuzz_seconds).map(Count::passed));
@@ -48,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Every test that this machine can run, namespaces, containers and the real model included.
-fn tests(nextest: &std::path::Path, model: &std::path::Path, only: Option<&str>) -> Result<Count> {
+fn tests(model: &std::path::Path, only: Option<&str>) -> Result<Count> {
     let lacking = needs::lacking(&workspace::root())?;
     for test in &lacking {
         println!(
@@ -58,27 +62,28 @@ fn tests(nextest: &std::path::Path, model: &std::path::Path, only: Option<&str>)
             test.lacks.join(", ")
         );
     }
-    let mut command = workspace::with_cargo(nextest);
-    command
-        .args(["nextest", "run", "--release", "--workspace", "--run-ignored=all", "--no-fail-fast"])
-        .args(["--color=never", "--show-progress=none", "--status-level=slow"])
-        .arg("--target-dir")
-        .arg(workspace::target()?)
-        .env("MARU_TEST_MODEL", model)
-        .env("MARU_STOCK_CLIENT", stock_client_path()?)
-        .current_dir(workspace::root());
-    if std::env::var_os("CI").is_some() {
-        command.arg("--profile=ci");
-    }
+    let runner = nextest::workspace_runner(model, &build::stock_client_path()?)?;
+    let mut command = runner.run();
     if let Some(filter) = needs::filter(&lacking) {
         command.arg("--filterset").arg(filter);
     }
     if let Some(name) = only {
         command.arg("--").arg(name);
     }
-    let mut count = stage::watched(&mut command, stage::nextest_summary)?;
-    count.skipped = lacking.len();
-    Ok(count)
+    runner.forget()?;
+    let status = command.stdin(Stdio::null()).status().context("the tests do not start")?;
+    let report = runner.report()?;
+    let (passed, failed): (Vec<_>, Vec<_>) =
+        report.into_iter().partition(|(_, verdict)| *verdict == Verdict::Passed);
+    ensure!(status.success() || !failed.is_empty(), "the tests ended with {status}");
+    let failed = failed.into_iter().map(|(test, _)| test).collect();
+    let sorted = again::again(&runner, failed, again::LIMIT)?;
+    Ok(Count {
+        passed: passed.len() + sorted.flaky.len(),
+        failed: sorted.failed.len(),
+        skipped: lacking.len(),
+        flaky: sorted.flaky.len(),
+    })
 }
 
 fn doctests() -> Result<Count> {
@@ -89,21 +94,6 @@ fn doctests() -> Result<Count> {
         .arg(workspace::target()?)
         .current_dir(workspace::root());
     stage::watched(&mut command, stage::libtest_summary)
-}
-
-/// Builds the client that we did not write.
-fn stock_client() -> Result<()> {
-    let step = crate::progress::Step::new("building the stock client");
-    let target = workspace::target()?.join("interop");
-    build::cargo(&workspace::root().join("interop"), &[], &target, &step)?;
-    step.done("stock client built");
-    Ok(())
-}
-
-fn stock_client_path() -> Result<PathBuf> {
-    let triple = lab::binaries()?;
-    let triple = triple.parent().and_then(|dir| dir.file_name()).unwrap_or_default();
-    Ok(workspace::target()?.join("interop").join(triple).join("release/stock-client"))
 }
 
 /// The one bench that takes seconds, so that it does not rot.

@@ -15,12 +15,15 @@ const STEPS: [(&str, &str); 4] = [
     ("open_chunk_us", "client opens it"),
 ];
 
+/// The example of `hpke-envelope` that measures.
+pub(super) const EXAMPLE: &str = "cost";
+
 /// The suites, as the example names them.
 const SUITES: [&str; 2] = ["x-wing", "x25519"];
 
 /// Runs the crate's own example, which has nothing else to do.
 pub(super) fn run() -> Result<Report> {
-    let example = lab::binary("examples/cost")?;
+    let example = lab::binary(&format!("examples/{EXAMPLE}"))?;
     let out = Command::new(&example).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let out = out.with_context(|| format!("cannot run {}", example.display()))?;
     ensure!(out.status.success(), "{} failed ({})", example.display(), out.status);

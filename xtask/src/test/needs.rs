@@ -79,7 +79,7 @@ fn met(need: &str, root: &Path) -> bool {
         "postgres" => Path::new("/usr/lib/postgresql").is_dir(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),
         "go" => Path::new("/usr/local/go/bin/go").exists() || Path::new("/usr/bin/go").exists(),
-        "model" | "stock" => true,
+        "model" | "stock" | "tools" => true,
         _ => false,
     }
 }

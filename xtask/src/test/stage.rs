@@ -1,6 +1,7 @@
 //! Stages, their seconds and what they counted.
 
 use std::{
+    fmt,
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ pub(super) struct Count {
     pub(super) passed: usize,
     pub(super) failed: usize,
     pub(super) skipped: usize,
-    /// Passed, but not when they ran first.
+    /// Of those that passed: failed at first, then passed five times.
     pub(super) flaky: usize,
 }
 
@@ -22,6 +23,16 @@ impl Count {
     /// So many that passed.
     pub(super) fn passed(passed: usize) -> Self {
         Self { passed, ..Self::default() }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)?;
+        if self.flaky > 0 {
+            write!(f, "; of those that passed {} are flaky: mend them first", self.flaky)?;
+        }
+        Ok(())
     }
 }
 
@@ -55,10 +66,7 @@ impl Stages {
             sum.skipped += count.skipped;
             sum.flaky += count.flaky;
         }
-        if sum.flaky > 0 {
-            println!("{} of the tests passed only when they ran again", sum.flaky);
-        }
-        println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
+        println!("{sum}");
         sum.skipped
     }
 }
@@ -81,27 +89,12 @@ pub(super) fn watched(
         if let Some(count) = summary(&line) {
             sum.passed += count.passed;
             sum.failed += count.failed;
-            sum.flaky += count.flaky;
         }
         println!("{line}");
     }
     let status = child.wait()?;
     anyhow::ensure!(status.success() || sum.failed > 0, "ended with {status}");
     Ok(sum)
-}
-
-/// Reads nextest's `Summary [ 1.2s] 9 tests run: 7 passed (1 slow), 2 failed, 1 skipped`.
-pub(super) fn nextest_summary(line: &str) -> Option<Count> {
-    let rest = line.trim().strip_prefix("Summary [")?.split_once(" run: ")?.1;
-    Some(Count {
-        passed: number_before(rest, " passed"),
-        failed: ["failed", "timed out", "exec failed", "leak-failed"]
-            .iter()
-            .map(|word| number_before(rest, &format!(" {word}")))
-            .sum(),
-        flaky: number_before(rest, " flaky"),
-        ..Count::default()
-    })
 }
 
 /// Reads libtest's `test result: ok. 7 passed; 2 failed; 0 ignored; …`.
@@ -125,19 +118,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_summaries() {
-        let count = |passed, failed, flaky| Some(Count { passed, failed, flaky, skipped: 0 });
-        let nextest = "     Summary [   1.2s] 9 tests run: 7 passed (1 slow), 2 failed, 1 skipped";
-        assert_eq!(nextest_summary(nextest), count(7, 2, 0));
-        let again = "Summary [ 3.0s] 9 tests run: 9 passed (1 slow, 2 flaky), 1 skipped";
-        assert_eq!(nextest_summary(again), count(9, 0, 2));
-        let again = "Summary [ 3.0s] 9 tests run: 9 passed (3 flaky), 1 skipped";
-        assert_eq!(nextest_summary(again), count(9, 0, 3));
-        let timed = "Summary [ 3.0s] 2 tests run: 1 passed, 1 timed out, 0 skipped";
-        assert_eq!(nextest_summary(timed), count(1, 1, 0));
+    fn reads_the_summary() {
         let libtest = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured";
-        assert_eq!(libtest_summary(libtest), count(3, 1, 0));
+        let count = Count { passed: 3, failed: 1, ..Count::default() };
+        assert_eq!(libtest_summary(libtest), Some(count));
         assert_eq!(libtest_summary("running 3 tests"), None);
+    }
+
+    #[test]
+    fn the_last_line_tells_how_many_were_flaky() {
+        let mut count = Count { passed: 3, failed: 1, skipped: 2, flaky: 0 };
+        assert_eq!(count.to_string(), "3 passed, 1 failed, 2 skipped");
+        count.flaky = 2;
+        assert!(
+            count
+                .to_string()
+                .ends_with("2 skipped; of those that passed 2 are flaky: mend them first")
+        );
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! A second look at what failed: each test five times more, alone.
+//!
+//! One that passes every time counts as passed, and is named: it failed by chance, and is mended
+//! before other work. One failure more, and it has failed.
+
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use crate::nextest::{Runner, Test, within};
+
+/// How often a test must pass.
+const TIMES: usize = 5;
+/// How long all of it may take: a test that never ends must not hold up the rest.
+pub(super) const LIMIT: Duration = Duration::from_secs(600);
+
+/// What came of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sorted {
+    /// Passed every time.
+    pub(super) flaky: Vec<Test>,
+    /// Failed again, or there was no time left to see.
+    pub(super) failed: Vec<Test>,
+}
+
+/// Runs every test again with `runner`; prints what becomes of each.
+pub(super) fn again(runner: &Runner, tests: Vec<Test>, limit: Duration) -> Result<Sorted> {
+    let sorted = sort(tests, limit, |test, left| {
+        println!("again, alone: {test}");
+        let mut command = runner.run();
+        command.args(["--test-threads=1", "--filterset", &test.filter()]).stdin(Stdio::null());
+        // No test selected is a failure for the runner as well.
+        Ok(within(&mut command, left)?.is_some_and(|status| status.success()))
+    })?;
+    for test in &sorted.flaky {
+        println!("flaky {test}");
+    }
+    for test in &sorted.failed {
+        println!("failed {test}");
+    }
+    Ok(sorted)
+}
+
+/// Sorts by whether `once` says yes every time; what is not done when `limit` is over has failed.
+fn sort(
+    tests: Vec<Test>,
+    limit: Duration,
+    mut once: impl FnMut(&Test, Duration) -> Result<bool>,
+) -> Result<Sorted> {
+    let end = Instant::now() + limit;
+    let mut sorted = Sorted::default();
+    for test in tests {
+        let mut passed = 0;
+        while passed < TIMES {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || !once(&test, left)? {
+                break;
+            }
+            passed += 1;
+        }
+        let list = if passed == TIMES { &mut sorted.flaky } else { &mut sorted.failed };
+        list.push(test);
+    }
+    Ok(sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, fs};
+
+    use super::*;
+    use crate::nextest::Verdict;
+
+    fn named(name: &str) -> Test {
+        Test { binary: "fixture".to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn only_what_passes_five_times_is_flaky() {
+        let runs = Cell::new(0);
+        let sorted = sort(vec![named("often"), named("always")], LIMIT, |test, _| {
+            runs.set(runs.get() + 1);
+            Ok(test.name == "always" || runs.get() < TIMES)
+        });
+        let expected = Sorted { flaky: vec![named("always")], failed: vec![named("often")] };
+        assert_eq!(sorted.unwrap(), expected);
+        assert_eq!(runs.get(), 2 * TIMES);
+    }
+
+    #[test]
+    fn what_there_is_no_time_for_has_failed() {
+        let sorted = sort(vec![named("a"), named("b")], Duration::ZERO, |_, _| Ok(true));
+        let expected = Sorted { flaky: Vec::new(), failed: vec![named("a"), named("b")] };
+        assert_eq!(sorted.unwrap(), expected);
+    }
+
+    /// Four tests; the marks are files, because each test is a process of its own.
+    const FIXTURE: &str = r#"
+        fn is_first_run(mark: &str) -> bool {
+            std::fs::File::create_new(format!("{}/{mark}", env!("CARGO_MANIFEST_DIR"))).is_ok()
+        }
+        #[test]
+        fn always_passes() {}
+        #[test]
+        fn never_passes() { panic!("as always"); }
+        #[test]
+        fn fails_at_first() { assert!(!is_first_run("fails_at_first")); }
+        #[test]
+        fn then_never_ends() {
+            assert!(!is_first_run("then_never_ends"));
+            loop { std::thread::sleep(std::time::Duration::from_secs(1)); }
+        }"#;
+
+    /// With the real runner, on a crate of its own.
+    #[test]
+    #[ignore = "needs: tools"]
+    fn a_test_that_never_passes_or_never_ends_fails_and_one_that_failed_by_chance_is_flaky() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("src")).unwrap();
+        fs::create_dir_all(dir.path().join(".config")).unwrap();
+        let manifest = "[package]\nname = \"fixture\"\nedition = \"2024\"\n[workspace]\n";
+        fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
+        fs::write(dir.path().join("src/lib.rs"), FIXTURE).unwrap();
+        fs::write(
+            dir.path().join(".config/nextest.toml"),
+            include_str!("../../../.config/nextest.toml")
+                .split_inclusive('\n')
+                .take_while(|line| !line.contains("overrides"))
+                .collect::<String>(),
+        )
+        .unwrap();
+        let runner = Runner::new(dir.path().to_owned(), dir.path().join("target")).unwrap();
+        let first = runner.run().stdin(Stdio::null()).status().unwrap();
+        assert!(!first.success());
+        let report = runner.report().unwrap();
+        let failed: Vec<_> = report
+            .into_iter()
+            .filter(|(_, verdict)| *verdict != Verdict::Passed)
+            .map(|(test, _)| test)
+            .collect();
+        assert_eq!(failed.len(), 3);
+
+        // What never ends comes last, so that the others have the time they need.
+        let (endless, rest): (Vec<_>, Vec<_>) =
+            failed.into_iter().partition(|test| test.name == "then_never_ends");
+        let mut sorted = again(&runner, rest, LIMIT).unwrap();
+        let last = again(&runner, endless, Duration::from_secs(5)).unwrap();
+
+        sorted.failed.extend(last.failed);
+        sorted.flaky.extend(last.flaky);
+        let expected = Sorted {
+            flaky: vec![named("fails_at_first")],
+            failed: vec![named("never_passes"), named("then_never_ends")],
+        };
+        assert_eq!(sorted, expected);
+    }
+}
