@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{packages, tools, workspace};
+use crate::{packages, sabotage, tools, workspace};
 
 /// Runs it.
 pub(crate) fn run() -> Result<()> {
@@ -21,7 +21,10 @@ pub(crate) fn run() -> Result<()> {
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
     helper("cargo-deny", &["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?;
-    helper("cargo-shear", &[])
+    helper("cargo-shear", &[])?;
+    let count = sabotage::apply()?;
+    eprintln!("== {count} sabotages apply");
+    Ok(())
 }
 
 fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {

@@ -11,6 +11,7 @@ mod model;
 mod nextest;
 mod packages;
 mod progress;
+mod sabotage;
 mod stop;
 mod test;
 mod tools;
@@ -40,6 +41,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Formatting, lints, documentation and licences, with warnings denied
     Check,
+    /// Break each property of a list in a copy, and see whether its tests notice
+    Sabotage(sabotage::Args),
     /// Install what is missing, build Maru's programs and fetch the model
     Setup,
     /// Look into the machines of a running `cargo xtask up`
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Check => check::run(),
+        Command::Sabotage(args) => sabotage::run(&args),
         Command::Setup => build::everything().map(drop),
         Command::Lab(command) => return lab_command::run(command).unwrap_or_else(|e| fail(&e)),
     };

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     build, fuzz, model,
     nextest::{self, Verdict},
-    packages, workspace,
+    packages, sabotage, workspace,
 };
 use stage::{Count, Stages};
 
@@ -38,6 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         && stages.run("stock client", || build::stock_client().map(|()| Count::default()))
         && stages.run("tests", || tests(&model, args.only.as_deref()));
     if args.only.is_none() {
+        ok &= stages.run("sabotage patches", sabotages);
         ok &= stages.run("doctests", doctests);
         ok &= stages.run("fuzz targets", || fuzz::all(args.fuzz_seconds).map(Count::passed));
         ok &= stages.run("up", demonstration::run);
@@ -94,6 +95,12 @@ fn doctests() -> Result<Count> {
         .arg(workspace::target()?)
         .current_dir(workspace::root());
     stage::watched(&mut command, stage::libtest_summary)
+}
+
+/// The patches that break one property each still apply, and name tests that exist.
+fn sabotages() -> Result<Count> {
+    let runner = nextest::Runner::new(workspace::root(), workspace::target()?)?;
+    sabotage::check(&runner).map(Count::passed)
 }
 
 /// The one bench that takes seconds, so that it does not rot.
