@@ -16,7 +16,9 @@ use ai_gateway_api::chat::{ChatRequest, Delta, ModelInfo};
 use futures_util::{future::BoxFuture, stream::BoxStream};
 
 pub use error::Error;
-pub use openai::{OpenAiCompatible, Slot, Timeouts, decode};
+pub use openai::{
+    OpenAiCompatible, Slot, Timeouts, decode, decode_error, decode_models, decode_slots,
+};
 
 /// A reply as it is generated. Dropping it cancels the generation.
 ///

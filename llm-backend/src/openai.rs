@@ -10,14 +10,13 @@ use std::time::Duration;
 use ai_gateway_api::chat::{ChatRequest, ModelInfo};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use reqwest::{Client, Response, StatusCode, header, redirect};
-use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use self::address::Address;
 use crate::{Backend, DeltaStream, Error, Health};
 
 pub use reply::decode;
-pub use wire::Slot;
+pub use wire::{Slot, decode_models, decode_slots};
 
 /// Longest answer that is not streamed, in bytes: model lists, slots, errors.
 const BODY_MAX: usize = 1 << 20;
@@ -104,7 +103,7 @@ impl OpenAiCompatible {
     ///
     /// [`Error::Unreachable`] or [`Error::Refused`].
     pub async fn slots(&self) -> Result<Vec<Slot>, Error> {
-        self.get("/slots").await
+        self.get("/slots", decode_slots).await
     }
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
@@ -125,7 +124,7 @@ impl OpenAiCompatible {
     }
 
     async fn list(&self) -> Result<Vec<ModelInfo>, Error> {
-        self.get::<wire::Models>("/v1/models").await.map(wire::Models::into_infos)
+        self.get("/v1/models", decode_models).await
     }
 
     async fn state(&self) -> Result<Health, Error> {
@@ -138,11 +137,11 @@ impl OpenAiCompatible {
         }
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+    async fn get<T>(&self, path: &str, decode: fn(&[u8]) -> Option<T>) -> Result<T, Error> {
         let response = self.send(self.client.get(self.url(path))).await?;
         let status = response.status().as_u16();
         let body = self.body(response).await?;
-        serde_json::from_slice(&body).map_err(|_| Error::Refused {
+        decode(&body).ok_or_else(|| Error::Refused {
             backend: self.name.clone(),
             status,
             message: format!("its answer to {path} is of an unknown shape"),
@@ -201,7 +200,7 @@ impl OpenAiCompatible {
             status => Error::Refused {
                 backend: self.name.clone(),
                 status: status.as_u16(),
-                message: shorten(message.as_deref().unwrap_or("without saying why")),
+                message: decode_error(body).unwrap_or_else(|| "without saying why".to_owned()),
             },
         }
     }
@@ -245,6 +244,12 @@ fn is_event_stream(response: &Response) -> bool {
     kind.is_some_and(|kind| {
         kind.split(';').next().unwrap_or_default().trim() == "text/event-stream"
     })
+}
+
+/// The message of a refusing backend, as far as it is passed on; for tests and fuzzing.
+#[must_use]
+pub fn decode_error(body: &[u8]) -> Option<String> {
+    wire::error_message(body).as_deref().map(shorten)
 }
 
 fn shorten(text: &str) -> String {

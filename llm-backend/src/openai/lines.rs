@@ -31,22 +31,32 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Takes the next bytes and returns the lines that they complete, each with its line feed.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<String, Malformed> {
-        let Some(last) = bytes.iter().rposition(|&byte| byte == b'\n') else {
-            self.partial.extend_from_slice(bytes);
-            self.check(self.partial.len())?;
-            return Ok(String::new());
-        };
-        let mut whole = mem::take(&mut self.partial);
-        whole.extend_from_slice(&bytes[..=last]);
-        self.partial.extend_from_slice(&bytes[last + 1..]);
-        for line in whole.split_inclusive(|&byte| byte == b'\n') {
-            self.check(line.len())?;
-            let empty = matches!(line, b"\n" | b"\r\n");
-            self.event = if empty { 0 } else { self.event + line.len() };
+    ///
+    /// Where something is wrong, the lines before it are returned beside the error, so that it does not matter
+    /// where the network cuts. Nothing may follow an error.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> (String, Result<(), Malformed>) {
+        let mut lines = String::new();
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.partial.extend_from_slice(piece);
+            if let Err(malformed) = self.complete(&mut lines) {
+                return (lines, Err(malformed));
+            }
         }
+        (lines, Ok(()))
+    }
+
+    /// Moves the line to those that are whole, if it is.
+    fn complete(&mut self, lines: &mut String) -> Result<(), Malformed> {
         self.check(self.partial.len())?;
-        String::from_utf8(whole).map_err(|_| Malformed::NotUtf8)
+        if self.partial.last() != Some(&b'\n') {
+            return Ok(());
+        }
+        let line =
+            String::from_utf8(mem::take(&mut self.partial)).map_err(|_| Malformed::NotUtf8)?;
+        let empty = matches!(line.as_str(), "\n" | "\r\n");
+        self.event = if empty { 0 } else { self.event + line.len() };
+        lines.push_str(&line);
+        Ok(())
     }
 
     fn check(&self, more: usize) -> Result<(), Malformed> {
@@ -72,7 +82,7 @@ mod tests {
             let mut lines = Lines::default();
             let mut out = String::new();
             for pair in at.windows(2) {
-                out.push_str(&lines.push(&bytes[pair[0]..pair[1]]).unwrap());
+                out.push_str(&lines.push(&bytes[pair[0]..pair[1]]).0);
             }
 
             let whole = text.rfind('\n').map_or(0, |last| last + 1);
@@ -84,19 +94,21 @@ mod tests {
     #[test]
     fn endless_lines_and_endless_events_are_refused() {
         let mut line = Lines::default();
-        assert_eq!(line.push(&vec![b'x'; EVENT_MAX]), Ok(String::new()));
-        assert_eq!(line.push(b"x"), Err(Malformed::TooLong));
+        assert_eq!(line.push(&vec![b'x'; EVENT_MAX]), (String::new(), Ok(())));
+        assert_eq!(line.push(b"x").1, Err(Malformed::TooLong));
 
         let mut event = Lines::default();
-        let results: Vec<_> = (0..EVENT_MAX).map_while(|_| event.push(b"data: x\n").ok()).collect();
-        assert_eq!(results.len(), EVENT_MAX / 8);
+        let taken = (0..EVENT_MAX).take_while(|_| event.push(b"data: x\n").1.is_ok()).count();
+        assert_eq!(taken, EVENT_MAX / 8);
 
         let mut events = Lines::default();
-        assert!((0..EVENT_MAX).all(|_| events.push(b"data: x\n\n").is_ok()));
+        assert!((0..EVENT_MAX).all(|_| events.push(b"data: x\n\n").1.is_ok()));
     }
 
     #[test]
     fn bytes_that_are_no_text_are_refused() {
-        assert_eq!(Lines::default().push(b"data: \xff\n"), Err(Malformed::NotUtf8));
+        let (before, ended) = Lines::default().push(b"data: x\n\ndata: \xff\n");
+
+        assert_eq!((before.as_str(), ended), ("data: x\n\n", Err(Malformed::NotUtf8)));
     }
 }

@@ -67,7 +67,14 @@ where
     S: Stream<Item = Result<Bytes, Broken>> + Send + Unpin + 'static,
 {
     let mut lines = Lines::default();
-    let whole = bytes.map(move |bytes| Ok::<_, Broken>(lines.push(&bytes?)?));
+    let whole = bytes.flat_map(move |bytes| {
+        let (text, ended) = match bytes {
+            Ok(bytes) => lines.push(&bytes),
+            Err(broken) => return stream::iter(vec![Err(broken)]),
+        };
+        let error = ended.err().map(|malformed| Err(Broken::from(malformed)));
+        stream::iter([Ok(text)].into_iter().chain(error).collect::<Vec<_>>())
+    });
     let reply =
         Reply { backend, began: false, finished: false, over: false, ready: VecDeque::new() };
     stream::unfold((EventStream::new(whole), reply), |(mut events, mut reply)| async move {
@@ -87,17 +94,12 @@ where
     })
 }
 
-/// Decodes a whole event stream; what a client sees of it, for tests and fuzzing.
+/// Decodes a whole event stream from pieces, as a network may deliver them; for tests and fuzzing.
 ///
 /// # Errors
 ///
 /// [`Error::Cut`] if the bytes are not one whole reply.
-pub fn decode(body: &[u8]) -> Result<Vec<Delta>, Error> {
-    decode_pieces([body])
-}
-
-/// Like [`decode`], from pieces as a network may deliver them.
-fn decode_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delta>, Error> {
+pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delta>, Error> {
     let pieces: Vec<_> =
         pieces.into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     let all = deltas(stream::iter(pieces), "in memory".to_owned()).try_collect().now_or_never();

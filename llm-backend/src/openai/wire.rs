@@ -42,7 +42,7 @@ pub(super) struct Text {
 
 /// The answer of `/v1/models`.
 #[derive(Deserialize)]
-pub(super) struct Models {
+struct Models {
     data: Vec<Model>,
 }
 
@@ -64,14 +64,21 @@ struct Meta {
     n_ctx: Option<u32>,
 }
 
-impl Models {
-    pub(super) fn into_infos(self) -> Vec<ModelInfo> {
-        let info = |model: Model| ModelInfo {
-            context_tokens: model.meta.and_then(|meta| meta.n_ctx).or(model.max_model_len),
-            id: model.id,
-        };
-        self.data.into_iter().map(info).collect()
-    }
+/// Decodes the answer of `/v1/models`, llama-server's and vLLM's; `None` if it is neither.
+#[must_use]
+pub fn decode_models(body: &[u8]) -> Option<Vec<ModelInfo>> {
+    let info = |model: Model| ModelInfo {
+        context_tokens: model.meta.and_then(|meta| meta.n_ctx).or(model.max_model_len),
+        id: model.id,
+    };
+    let models: Models = serde_json::from_slice(body).ok()?;
+    Some(models.data.into_iter().map(info).collect())
+}
+
+/// Decodes the answer of `/slots`; `None` if it is of another shape.
+#[must_use]
+pub fn decode_slots(body: &[u8]) -> Option<Vec<Slot>> {
+    serde_json::from_slice(body).ok()
 }
 
 /// One slot of llama-server or `maru-llm`: a place where one reply at a time is generated.

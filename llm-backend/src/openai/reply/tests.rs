@@ -14,6 +14,11 @@ const WHOLE: &str = concat!(
     "data: [DONE]\n\n",
 );
 
+/// Decodes a body that arrives at once.
+fn decode(body: &[u8]) -> Result<Vec<Delta>, Error> {
+    super::decode([body])
+}
+
 fn expected() -> Vec<Delta> {
     vec![
         Delta::text("안녕"),
@@ -79,6 +84,16 @@ fn nothing_after_done_counts() {
 }
 
 #[test]
+fn what_is_no_text_does_not_undo_what_came_before_it() {
+    let after = [WHOLE.as_bytes(), b"\xff\n"].concat();
+    assert_eq!(decode(&after).unwrap(), expected());
+    let inside = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\xff\n";
+    let (at_once, byte_by_byte) = (decode(inside), super::decode(inside.chunks(1)));
+    assert_eq!(cut(at_once), ("what came is no event stream".to_owned(), true));
+    assert_eq!(cut(byte_by_byte), ("what came is no event stream".to_owned(), true));
+}
+
+#[test]
 fn unknown_finish_reasons_and_other_choices_do_not_disturb() {
     let body = concat!(
         "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}}]}\n\n",
@@ -97,7 +112,33 @@ proptest! {
         at.extend([0, WHOLE.len()]);
         at.sort_unstable();
         let pieces = at.windows(2).map(|pair| &WHOLE.as_bytes()[pair[0]..pair[1]]);
-        prop_assert_eq!(decode_pieces(pieces).unwrap(), expected());
+        prop_assert_eq!(super::decode(pieces).unwrap(), expected());
+    }
+
+    /// Likewise for a damaged reply: as many deltas, or a cut with the same words.
+    #[test]
+    fn splits_of_a_damaged_reply_do_not_matter(
+        at in 0..=WHOLE.len(),
+        with in any::<[u8; 2]>(),
+        size in 1..64_usize,
+    ) {
+        let body = [&WHOLE.as_bytes()[..at], &with, &WHOLE.as_bytes()[at..]].concat();
+        match (decode(&body), super::decode(body.chunks(size))) {
+            (Ok(whole), Ok(split)) => prop_assert_eq!(whole, split),
+            (whole, split) => prop_assert_eq!(cut(whole), cut(split)),
+        }
+    }
+
+    /// Lists and errors are read or not, and what is passed on of an error fits on one line.
+    #[test]
+    fn any_answer_is_survived(
+        bytes in prop::collection::vec(any::<u8>(), 0..128),
+        message in any::<String>(),
+    ) {
+        let _ = (crate::decode_models(&bytes), crate::decode_slots(&bytes), crate::decode_error(&bytes));
+        let body = serde_json::json!({ "error": { "message": message } }).to_string();
+        let said = crate::decode_error(body.as_bytes()).unwrap();
+        prop_assert!(said.chars().count() <= 300 && !said.contains(char::is_control));
     }
 
     /// Whatever arrives, decoding ends in deltas or in a cut, without a panic.
