@@ -26,12 +26,11 @@ use ai_gateway_api::chat::{FinishReason, Usage};
 use tokio::sync::{mpsc, oneshot};
 
 use self::line::{Job, Line};
-use crate::{Error, Options};
+use crate::{Error, Options, request::Sampling};
 
 pub(crate) use self::{
     line::Busy,
     model::{Model, PromptError, Tokens},
-    sampling::Sampling,
 };
 
 /// Deltas that may wait for a slow client; when they are that many, its slot pauses.

@@ -90,7 +90,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Sampling;
+    use crate::request::Sampling;
 
     fn job(task: u64) -> (Job, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(1);

@@ -19,11 +19,11 @@ use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
-use super::{
-    error::ApiError,
-    wire::{Body, Envelope},
+use super::{error::ApiError, wire::Envelope};
+use crate::{
+    engine::{Ending, Engine, Event, Request},
+    request::Body,
 };
-use crate::engine::{Ending, Engine, Event, Request};
 
 /// Longest request body, in bytes.
 const BODY_MAX: usize = 4 << 20;
@@ -76,7 +76,7 @@ async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
     let mut pieces = body.into_data_stream();
     let (mut bytes, mut total) = (Vec::new(), 0_usize);
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| ApiError::Request("the body did not arrive".to_owned()))?;
+        let piece = piece.map_err(|_| ApiError::Arrival)?;
         total = total.saturating_add(piece.len());
         if total <= BODY_MAX {
             bytes.extend_from_slice(&piece);

@@ -7,14 +7,20 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::engine::{Busy, PromptError};
+use crate::{
+    engine::{Busy, PromptError},
+    request::Invalid,
+};
 
 /// What a client is told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
     /// The body cannot be used; says why, without repeating it.
-    #[error("{0}")]
-    Request(String),
+    #[error(transparent)]
+    Request(#[from] Invalid),
+    /// The connection broke within the body.
+    #[error("the body did not arrive")]
+    Arrival,
     /// The conversation cannot be a prompt.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -44,7 +50,7 @@ impl ApiError {
             Self::Prompt(PromptError::TooLong { .. }) => {
                 (StatusCode::BAD_REQUEST, "exceed_context_size_error")
             }
-            Self::Request(_) | Self::Prompt(_) => {
+            Self::Request(_) | Self::Arrival | Self::Prompt(_) => {
                 (StatusCode::BAD_REQUEST, "invalid_request_error")
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
