@@ -1,59 +1,191 @@
 //! Fuzz targets, on the stable toolchain.
+//!
+//! Each target first runs every file of its corpus in git and every seed once; then it is fuzzed. What it finds
+//! worth keeping stays in the target folder, never in git.
 
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    num::NonZero,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{tools, workspace};
 
+mod seeds;
+
+/// Longest input that is made up, in bytes.
+const LONGEST: usize = 8192;
+
 /// Of `cargo xtask fuzz`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Seconds per target
+    /// Only this target
+    #[arg(value_name = "TARGET")]
+    target: Option<String>,
+    /// Seconds per target; with 0 only the corpus and the seeds run
     #[arg(long, value_name = "S", default_value_t = 20)]
     seconds: u32,
 }
 
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let count = all(args.seconds)?;
+    let count = some(args.seconds, args.target.as_deref())?;
     println!("{count} targets, nothing found");
     Ok(())
 }
 
 /// Runs every target for so many seconds; returns how many there are.
 pub(crate) fn all(seconds: u32) -> Result<usize> {
+    some(seconds, None)
+}
+
+fn some(seconds: u32, only: Option<&str>) -> Result<usize> {
+    let mut targets = build()?;
+    targets.retain(|target| only.is_none_or(|name| name == target));
+    ensure!(!targets.is_empty(), "there is no such fuzz target; xtask/fuzz/README.md lists them");
+    let seeds = folder()?.join("seeds");
+    seeds::write(&workspace::root(), &seeds)?;
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(target) = targets.get(next.fetch_add(1, Relaxed)) {
+            match one(target, seconds, &seeds) {
+                Ok(line) => println!("{line}"),
+                Err(error) => found.lock().unwrap_or_else(|e| e.into_inner()).push(error),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(work);
+        }
+    });
+    match found.into_inner().unwrap_or_else(|e| e.into_inner()).pop() {
+        Some(error) => Err(error),
+        None => Ok(targets.len()),
+    }
+}
+
+/// Builds all targets at once and lists them.
+fn build() -> Result<Vec<String>> {
     let fuzz = tools::get("cargo-fuzz")?;
-    let cargo_fuzz = || -> Result<Command> {
+    let cargo_fuzz = |what: &str| -> Result<Command> {
         let mut command = workspace::with_cargo(&fuzz);
         command
+            .args([what, "--fuzz-dir", "xtask/fuzz"])
             .current_dir(workspace::root())
             // The sanitizer coverage flags are unstable; this lets a stable compiler take them.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_TARGET_DIR", workspace::target()?.join("fuzz"))
+            .env("CARGO_TARGET_DIR", folder()?)
             .stdin(Stdio::null());
         Ok(command)
     };
-    let list = cargo_fuzz()?.args(["list", "--fuzz-dir", "xtask/fuzz"]).output()?;
-    let list = String::from_utf8(list.stdout)?;
-    let targets: Vec<&str> = list.lines().collect();
-    ensure!(!targets.is_empty(), "there are no fuzz targets");
-    let build = cargo_fuzz()?
-        .args(["build", "--fuzz-dir", "xtask/fuzz", "--sanitizer", "none"])
-        .status()
-        .context("cargo-fuzz does not run")?;
-    ensure!(build.success(), "the fuzz targets do not build");
-    for target in &targets {
-        let out = cargo_fuzz()?
-            .args(["run", "--fuzz-dir", "xtask/fuzz", "--sanitizer", "none", target, "--"])
-            .args([&format!("-max_total_time={seconds}"), "-max_len=8192", "-rss_limit_mb=1024"])
-            .output()?;
-        ensure!(
-            out.status.success(),
-            "the fuzz target {target} found something:\n{}",
-            String::from_utf8_lossy(&out.stderr)
-        );
-        println!("fuzzed {target} for {seconds} s");
+    let status = cargo_fuzz("build")?.args(["--sanitizer", "none"]).status();
+    ensure!(status.context("cargo-fuzz does not run")?.success(), "the fuzz targets do not build");
+    let list = String::from_utf8(cargo_fuzz("list")?.output()?.stdout)?;
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+fn folder() -> Result<PathBuf> {
+    Ok(workspace::target()?.join("fuzz"))
+}
+
+/// Replays a target's files, then fuzzes it; says what was done in one line.
+fn one(target: &str, seconds: u32, seeds: &Path) -> Result<String> {
+    let corpus = workspace::root().join("xtask/fuzz/corpus").join(target);
+    let seeds = seeds.join(target);
+    let files: Vec<PathBuf> = [files(&corpus)?, files(&seeds)?].concat();
+    ensure!(
+        !files.is_empty(),
+        "the fuzz target {target} has no corpus: it would begin with nothing"
+    );
+    // Named one by one, files run whole and once.
+    said(target, program(target)?.args(&files))?;
+    let replayed = format!("{target}: {} files replayed", files.len());
+    if seconds == 0 {
+        return Ok(replayed);
     }
-    Ok(targets.len())
+    let kept = folder()?.join("corpus").join(target);
+    fs::create_dir_all(&kept)?;
+    let mut command = program(target)?;
+    command.arg(kept).args([corpus, seeds].iter().filter(|folder| folder.is_dir()));
+    command.args([
+        &format!("-max_total_time={seconds}"),
+        &format!("-max_len={LONGEST}"),
+        "-print_final_stats=1",
+    ]);
+    let said = said(target, &mut command)?;
+    Ok(format!("{replayed}, {} runs in {seconds} s, {}", runs(&said), coverage(&said)))
+}
+
+fn program(target: &str) -> Result<Command> {
+    let folder = folder()?;
+    // This program was built for the same: `target/<triple>/release`.
+    let binaries = lab::binaries()?;
+    let triple = binaries.parent().and_then(Path::file_name).unwrap_or_default();
+    let artifacts = folder.join("artifacts").join(target);
+    fs::create_dir_all(&artifacts)?;
+    let mut command = Command::new(folder.join(triple).join("release").join(target));
+    command
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        .args(["-rss_limit_mb=1024", "-timeout=20"])
+        .stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Runs it; what it said, if it found nothing.
+fn said(target: &str, command: &mut Command) -> Result<String> {
+    let out = command.output().with_context(|| format!("the fuzz target {target} does not run"))?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure!(
+        out.status.success(),
+        "the fuzz target {target} found something; mend it and keep the input that is named below \
+         (`PROGRAM -minimize_crash=1 FILE` makes it smaller) in xtask/fuzz/corpus/{target}:\n{said}"
+    );
+    Ok(said)
+}
+
+/// The files of a folder, by name; none if it is not there.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
+}
+
+/// How often the target ran, by its own count.
+fn runs(said: &str) -> &str {
+    let line = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    line.map_or("?", str::trim)
+}
+
+/// How much code was reached at first and at last, by the lines `#N EVENT cov: N …`.
+fn coverage(said: &str) -> String {
+    let cov = |line: &str| Some(line.split_once(" cov: ")?.1.split(' ').next()?.to_owned());
+    let mut found = said.lines().filter(|line| line.starts_with('#')).filter_map(cov);
+    let first = found.next().unwrap_or_default();
+    let last = found.next_back().unwrap_or_else(|| first.clone());
+    format!("coverage {first} to {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_a_target_says() {
+        let said = "INFO: seed corpus: files: 2\n#3\tINITED cov: 120 ft: 130 corp: 2/9b\n\
+            #90\tNEW    cov: 125 ft: 140 corp: 3/9b\n#100\tDONE   cov: 126 ft: 141 corp: 4/10b\n\
+            Done 100 runs\nstat::number_of_executed_units: 100\n";
+        assert_eq!(runs(said), "100");
+        assert_eq!(coverage(said), "coverage 120 to 126");
+        assert_eq!((runs(""), &*coverage("")), ("?", "coverage  to "));
+    }
 }

@@ -39,4 +39,28 @@ proptest! {
         let _ = serde_json::from_slice::<CreateUser>(&bytes);
         let _ = serde_json::from_slice::<Problem>(&bytes);
     }
+
+    #[test]
+    fn a_body_is_read_as_it_was_written(
+        text in any::<String>(),
+        texts in prop::collection::vec(any::<String>(), 0..4),
+        number in any::<Option<u64>>(),
+        yes in any::<bool>(),
+    ) {
+        let user = Some(text.clone()).filter(|_| yes);
+        let key = CreateKey {
+            user: user.clone(),
+            tags: texts.clone(),
+            reusable: yes,
+            ephemeral: !yes,
+            pre_approved: yes,
+            expires_in_s: number,
+        };
+        let approve = Approve { user: user.clone(), tags: texts, name: user };
+
+        let body = serde_json::to_vec(&key).unwrap();
+        prop_assert_eq!(serde_json::from_slice::<CreateKey>(&body).unwrap(), key);
+        let body = serde_json::to_vec(&approve).unwrap();
+        prop_assert_eq!(serde_json::from_slice::<Approve>(&body).unwrap(), approve);
+    }
 }

@@ -73,6 +73,21 @@ fn spellings_of_one_root_are_one_instance() {
 
 proptest! {
     #[test]
+    fn a_join_is_read_as_it_was_written_and_any_bytes_are_survived(
+        url in any::<String>(),
+        key in any::<Option<String>>(),
+        hostname in any::<Option<String>>(),
+        bytes in prop::collection::vec(any::<u8>(), 0..256),
+    ) {
+        let join = Join { url, key, hostname };
+        let body = serde_json::to_vec(&join).unwrap();
+        prop_assert_eq!(serde_json::from_slice::<Join>(&body).unwrap(), join);
+        let _ = serde_json::from_slice::<Join>(&bytes);
+        let _ = serde_json::from_slice::<Status>(&bytes);
+        let _ = serde_json::from_slice::<Problem>(&bytes);
+    }
+
+    #[test]
     fn an_interface_name_fits_the_kernel(root in any::<String>()) {
         let instance = Instance::of(Path::new(&root));
         prop_assert!(instance.interface().len() <= 15);

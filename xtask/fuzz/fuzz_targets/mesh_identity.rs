@@ -3,17 +3,30 @@
 
 use libfuzzer_sys::fuzz_target;
 
+use futures_util::FutureExt as _;
+use fuzz::Arriving;
 use http::Request;
 use mesh_identity::Header;
-use mesh_listener::Guard;
+use mesh_listener::{Guard, Preface, read_preface};
 
-/// What is read back is what was written.
-fn header(bytes: &[u8]) {
-    if let Ok(Some((header, length))) = Header::decode(bytes) {
-        assert!(length <= bytes.len());
+/// What is read back is what was written; a connection gives the same, however it is cut.
+fn header(cuts: &[u8], bytes: &[u8]) {
+    let decoded = Header::decode(bytes);
+    if let Ok(Some((header, length))) = &decoded {
+        assert!(*length <= bytes.len());
         if let Ok(again) = header.encode() {
-            assert_eq!(Header::decode(&again).unwrap().unwrap().0, header);
+            assert_eq!(&Header::decode(&again).unwrap().unwrap().0, header);
         }
+    }
+    let mut connection = Arriving::new(fuzz::pieces(cuts, bytes));
+    let preface = read_preface(&mut connection).now_or_never().unwrap();
+    match (preface, decoded) {
+        (Ok(Preface::Mesh(read)), Ok(Some((header, length)))) => {
+            assert_eq!(read, header);
+            assert_eq!(connection.unread(), bytes.len() - length, "it read past the header");
+        }
+        (Ok(Preface::Mesh(_)), _) => panic!("a caller from nowhere"),
+        (Ok(Preface::Local) | Err(_), _) => {}
     }
 }
 
@@ -37,7 +50,8 @@ fn guard(bytes: &[u8]) {
     }
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    header(bytes);
+fuzz_target!(|input: &[u8]| {
+    let (cuts, bytes) = fuzz::cuts(input);
+    header(cuts, bytes);
     guard(bytes);
 });

@@ -3,15 +3,68 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use node_agent_core::names::{Transport, Zone, failure, is_answer};
+use fuzz::Input;
+use hickory_proto::op::{Message, MessageType, OpCode};
+use node_agent_core::names::{Answer, Transport, Zone, failure, is_answer};
+
+const DOMAIN: &str = "maru.internal";
+
+/// What the coordinator's map may make of it: names of any kind, and addresses.
+fn zone(input: &mut Input<'_>) -> Zone {
+    let mut zone = Zone::new(DOMAIN);
+    zone.add_node("home.maru.internal", addresses(1));
+    zone.add_record("chat.maru.internal", addresses(1)[0]);
+    for last in 2..2 + input.below(4) {
+        let name = String::from_utf8_lossy(input.bytes()).into_owned();
+        zone.add_node(&name, addresses(last));
+    }
+    zone
+}
+
+fn addresses(last: usize) -> [std::net::IpAddr; 2] {
+    [
+        format!("100.64.0.{last}").parse().unwrap(),
+        format!("fd7a:115c:a1e0::{last:x}").parse().unwrap(),
+    ]
+}
+
+/// Whether a question is about the network itself: it must not leave this machine.
+fn is_ours(question: &Message) -> bool {
+    let [query] = question.queries.as_slice() else { return false };
+    let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
+    name == DOMAIN || name.ends_with(&format!(".{DOMAIN}"))
+}
+
+/// A question is answered by its own number, in room that the asker has, or passed on.
+fn answer(zone: &Zone, packet: &[u8]) {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        match zone.answer(packet, transport) {
+            Answer::Reply(reply) => {
+                assert!(is_answer(&reply, packet));
+                assert!(transport == Transport::Tcp || reply.len() <= 1232);
+                let reply = Message::from_vec(&reply).unwrap();
+                assert_eq!(reply.metadata.message_type, MessageType::Response);
+            }
+            Answer::Forward => {
+                let question = Message::from_vec(packet).unwrap();
+                assert_eq!(question.metadata.op_code, OpCode::Query);
+                let class = question.queries[0].query_class();
+                let ours = is_ours(&question) && class == hickory_proto::rr::DNSClass::IN;
+                assert!(!ours, "a name of the network leaves this machine");
+            }
+            Answer::Drop => {}
+        }
+    }
+}
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut zone = Zone::new("maru.internal");
-    zone.add_node("home", ["100.64.0.1".parse().unwrap(), "fd7a:115c:a1e0::1".parse().unwrap()]);
-    zone.add_record("chat", "100.64.0.1".parse().unwrap());
-    drop(zone.answer(bytes, Transport::Udp));
-    drop(zone.answer(bytes, Transport::Tcp));
-    assert!(bytes.len() < 2 || is_answer(&failure(bytes), bytes));
-    let (query, packet) = bytes.split_at(bytes.len() / 2);
-    let _ = is_answer(packet, query);
+    let mut input = Input::new(bytes);
+    let zone = zone(&mut input);
+    let packet = input.rest();
+    answer(&zone, packet);
+    assert!(packet.len() < 2 || is_answer(&failure(packet), packet));
+    let (query, other) = packet.split_at(packet.len() / 2);
+    if is_answer(other, query) {
+        assert_eq!(other[..2], query[..2]);
+    }
 });

@@ -1,12 +1,83 @@
-//! The policy language: any text is a policy that compiles, or an error.
+//! The policy language, on networks that fit the policy: compiled for each node, its own tests run.
+//!
+//! An input that begins with a byte below 32 is a recipe: rules, people and nodes are generated, and what is
+//! compiled is compared with a reading of the rules that shares nothing with the compiler. Any other is the text of
+//! a policy; what follows a zero in it shapes the network.
 #![no_main]
+
+#[path = "policy/network.rs"]
+mod network;
+#[path = "policy/recipe.rs"]
+mod recipe;
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
-    if let Ok(policy) = acl::Policy::parse(text) {
-        let network = acl::Network::default();
-        drop(policy.compile(&network, 0));
-        drop(policy.check(&network));
+use std::net::IpAddr;
+
+use acl::{Network, Node, Policy, Rule};
+use fuzz::Input;
+use ipnet::IpNet;
+
+/// Reads an address, a prefix or a range as its first and last address; none for `*`.
+fn range(text: &str) -> Option<(IpAddr, IpAddr)> {
+    if text == "*" {
+        return None;
+    }
+    if let Some((first, last)) = text.split_once('-') {
+        return Some((first.parse().unwrap(), last.parse().unwrap()));
+    }
+    let net: IpNet = text.parse().unwrap_or_else(|_| IpNet::from(text.parse::<IpAddr>().unwrap()));
+    Some((net.network(), net.broadcast()))
+}
+
+/// A rule for a node lets somebody in, to something that is this node's own or that it routes.
+fn belongs(rule: &Rule, node: &Node) {
+    assert!(!rule.src_ips.is_empty(), "nobody may do it: {rule:?}");
+    assert!(!rule.dst_ports.is_empty() || !rule.cap_grant.is_empty(), "nothing is open: {rule:?}");
+    for source in &rule.src_ips {
+        let _ = range(source);
+    }
+    for port in &rule.dst_ports {
+        assert!(port.first <= port.last);
+        let Some((first, last)) = range(&port.ip) else { continue };
+        let own = node.addresses.iter().any(|address| (first..=last).contains(address));
+        let routed = node
+            .approved_routes
+            .iter()
+            .any(|route| first <= route.broadcast() && route.network() <= last);
+        assert!(own || routed, "{port:?} is not of {node:?}");
+    }
+}
+
+/// Any text is a policy that compiles for each node, the same each time, or an error.
+fn text(text: &str, shape: &[u8]) {
+    let Ok(policy) = Policy::parse(text) else { return };
+    let again = Policy::parse(text).unwrap();
+    let network = network::fitting(text, &mut Input::new(shape));
+    for (index, node) in network.nodes.iter().enumerate() {
+        let rules = policy.compile(&network, index);
+        assert_eq!(again.compile(&network, index), rules, "compiling is not repeatable");
+        rules.iter().for_each(|rule| belongs(rule, node));
+    }
+    assert!(policy.compile(&network, network.nodes.len()).is_empty());
+    assert!(policy.compile(&Network::default(), 0).is_empty());
+    assert_eq!(policy.check(&network), again.check(&network));
+    for user in &network.users {
+        for tag in network.nodes.iter().flat_map(|node| &node.tags) {
+            assert!(!policy.may_tag(&user.name, tag) || policy.knows_tag(tag));
+        }
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    match bytes.split_first() {
+        Some((0..32, recipe)) => recipe::run(&mut Input::new(recipe)),
+        Some(_) | None => {
+            let mut parts = bytes.splitn(2, |&byte| byte == 0);
+            let policy = parts.next().unwrap_or_default();
+            if let Ok(policy) = std::str::from_utf8(policy) {
+                text(policy, parts.next().unwrap_or_default());
+            }
+        }
     }
 });

@@ -1,21 +1,61 @@
-//! Sealed requests, key documents and what is under the seal.
+//! The formats of sealed chat, what is under the seal, and the events that a reply comes in.
+//!
+//! `sealed_keys` opens and verifies them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
 use ai_gateway_api::{
     chat,
-    sealed::{self, BindDevice, Operation, ReplyPart, Request},
+    events::Decoder,
+    problem,
+    sealed::{self, BindDevice, Devices, Operation, ReplyPart, Request},
 };
 
-fuzz_target!(|bytes: &[u8]| {
-    drop(Request::decode(bytes));
-    drop(BindDevice::decode(bytes));
-    drop(sealed::decode_keys(bytes));
-    for name in ["start", "chunk", "final", "error"] {
-        drop(ReplyPart::decode(name, bytes));
+/// However a stream is cut, the same events come; each is a part of a reply or refused.
+fn events(cuts: &[u8], body: &[u8]) {
+    let read = |pieces: Vec<&[u8]>| {
+        let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+        let ended = pieces.into_iter().try_for_each(|piece| decoder.feed(piece, &mut events));
+        (events, ended)
+    };
+    let whole = read(vec![body]);
+    assert_eq!(read(fuzz::pieces(cuts, body)), whole);
+    assert_eq!(read(body.chunks(1).collect()), whole);
+    for event in whole.0 {
+        drop(ReplyPart::decode(&event.name, event.data.as_bytes()));
     }
-    drop(Operation::decode(bytes));
-    drop(sealed::decode_events(bytes));
-    drop(chat::decode(bytes));
+}
+
+/// What is understood is understood again after it was written.
+fn formats(body: &[u8]) {
+    if let Ok(request) = Request::decode(body) {
+        assert_eq!(fuzz::json(body), Some(request));
+    }
+    if let Ok(bind) = BindDevice::decode(body) {
+        assert_eq!(fuzz::json(body), Some(bind));
+    }
+    if let Ok(document) = sealed::decode_keys(body) {
+        assert_eq!(fuzz::json(body), Some(document));
+    }
+    if let Ok(operation) = Operation::decode(body) {
+        assert_eq!(Operation::decode(&operation.encode()).unwrap(), operation);
+    }
+    if let Ok(events) = sealed::decode_events(body) {
+        assert_eq!(sealed::decode_events(&sealed::encode_events(&events)).unwrap(), events);
+    }
+    for name in ["start", "chunk", "final", "error"] {
+        drop(ReplyPart::decode(name, body));
+    }
+    fuzz::json::<Devices>(body);
+    fuzz::json::<problem::Problem>(body);
+    if let Ok(request) = chat::decode(body) {
+        assert_eq!(fuzz::json(body), Some(request));
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let (cuts, body) = fuzz::cuts(input);
+    events(cuts, body);
+    formats(body);
 });

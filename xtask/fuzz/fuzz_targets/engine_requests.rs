@@ -1,0 +1,45 @@
+//! What the embedded engine is asked, and the text that it puts together from tokens.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+use maru_llm::{Text, request::Body};
+
+/// What was accepted stays within the bounds that are documented.
+fn body(bytes: &[u8]) {
+    let Ok(body) = Body::decode(bytes) else { return };
+    let sampling = body.sampling();
+    assert!((0.0..=10.0).contains(&sampling.temperature));
+    assert!((0.0..=1.0).contains(&sampling.top_p) && (0.0..=1.0).contains(&sampling.min_p));
+    assert!((0.1..=10.0).contains(&sampling.repeat_penalty));
+    assert!((-2.0..=2.0).contains(&sampling.frequency_penalty));
+    assert!((-2.0..=2.0).contains(&sampling.presence_penalty));
+    assert!(body.max_tokens() != Some(0));
+    assert!(body.chat.options.stop.len() <= 16);
+}
+
+/// However tokens cut a text, the same text leaves, and nothing of a stop text.
+fn text(cuts: &[u8], body: &[u8]) {
+    let mut stops = body.splitn(3, |&byte| byte == 0);
+    let (one, two) = (stops.next().unwrap_or_default(), stops.next().unwrap_or_default());
+    let all = stops.next().unwrap_or_default();
+    let stops: Vec<String> =
+        [one, two].map(|stop| String::from_utf8_lossy(stop).into_owned()).to_vec();
+    let read = |pieces: Vec<&[u8]>| {
+        let mut text = Text::new(stops.clone());
+        let mut said: String = pieces.into_iter().map(|piece| text.push(piece)).collect();
+        said.push_str(&text.finish());
+        said
+    };
+    let cut = read(fuzz::pieces(cuts, all));
+    assert_eq!(cut, read(all.chunks(1).collect()));
+    for stop in stops.iter().filter(|stop| !stop.is_empty()) {
+        assert!(!cut.contains(stop.as_str()), "{stop:?} left in {cut:?}");
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let (cuts, rest) = fuzz::cuts(input);
+    body(rest);
+    text(cuts, rest);
+});
