@@ -6,6 +6,7 @@
 
 pub mod chat;
 pub mod events;
+pub mod memory;
 pub mod plugin;
 pub mod problem;
 pub mod sealed;

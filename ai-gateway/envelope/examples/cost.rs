@@ -7,7 +7,7 @@
 
 use std::{error::Error, hint::black_box, time::Instant};
 
-use ai_gateway_api::sealed::ReplyPart;
+use ai_gateway_api::{memory::OwnMemory, sealed::ReplyPart};
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{
     Suite,
@@ -86,7 +86,7 @@ fn exchange(
     let (request, mut reply) = black_box(sealed);
 
     let start = Instant::now();
-    let opened = ring.open(&request, NOW)?;
+    let opened = ring.open(&request, NOW, OwnMemory)?;
     samples.open.push(micros(start));
     let mut sealer = opened.reply;
     reply.handle(&ReplyPart::Start(sealer.start()))?;

@@ -1,6 +1,7 @@
 //! The gateway: holds the keys, opens requests, forgets what is old.
 
 use ai_gateway_api::{
+    memory::Memory,
     sealed::{Ed25519Public, KeyDocument, KeyId, PublishedKey, Request},
     wire::Fixed,
 };
@@ -241,12 +242,17 @@ impl KeyRing {
         ))
     }
 
-    /// Opens a request. The caller has made sure that its device key is bound to the connection's node and person.
+    /// Opens a request into this memory. The caller has made sure that its device key is bound to the connection's node and person.
     ///
     /// # Errors
     ///
     /// See [`OpenError`]. Only a request that was opened enters the replay cache.
-    pub fn open(&mut self, request: &Request, now: u64) -> Result<Opened, OpenError> {
+    pub fn open(
+        &mut self,
+        request: &Request,
+        now: u64,
+        _into: impl Memory,
+    ) -> Result<Opened, OpenError> {
         self.tick(now)?;
         check_time(request.timestamp, now)?;
         check_request_id(request.request_id, now)?;

@@ -89,7 +89,7 @@ impl App {
         make_private(&state)
             .map_err(|source| StartError::Directory { path: state.clone(), source })?;
         let last_epoch = identity::last_epoch(&state)?;
-        let keys = arena::locked(|| -> Result<_, StartError> {
+        let keys = arena::locked(|_| -> Result<_, StartError> {
             let identity = identity::load(&state)?;
             Ok(KeyRing::new(identity, config.keys.settings(), last_epoch, now_ms())?)
         })?;
@@ -129,7 +129,7 @@ impl App {
     /// [`NoRandom`], if new keys were due.
     pub fn document(&self) -> Result<KeyDocument, NoRandom> {
         self.rotate()?;
-        arena::locked(|| self.keys().document(now_ms()))
+        arena::locked(|_| self.keys().document(now_ms()))
     }
 
     /// Opens a sealed request. The caller made sure that its device key is bound to the connection's node and person.
@@ -139,12 +139,12 @@ impl App {
     /// See [`OpenError`].
     pub fn open(&self, request: &Request) -> Result<Opened, OpenError> {
         self.rotate()?;
-        arena::locked(|| self.keys().open(request, now_ms()))
+        arena::locked(|inside| self.keys().open(request, now_ms(), inside))
     }
 
     /// Rotates keys that are due, and keeps a new epoch before anyone sees it.
     fn rotate(&self) -> Result<(), NoRandom> {
-        let epoch = arena::locked(|| {
+        let epoch = arena::locked(|_| {
             let mut keys = self.keys();
             keys.tick(now_ms()).map(|changed| changed.then(|| keys.epoch()))
         })?;

@@ -27,6 +27,7 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     hint::black_box,
+    marker::PhantomData,
     ptr::{self, NonNull},
     sync::{
         Mutex, PoisonError,
@@ -34,6 +35,7 @@ use std::{
     },
 };
 
+use ai_gateway_api::memory::Memory;
 use linked_list_allocator::Heap;
 use rustix::{
     mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous},
@@ -118,8 +120,15 @@ pub fn init(size: usize) -> Result<usize, ArenaError> {
     Ok(size)
 }
 
+/// Shows that what is allocated now lies in the arena: [`locked`] alone gives it, for as long as its work lasts and to
+/// no other thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Inside<'a>(PhantomData<*const &'a ()>);
+
+impl Memory for Inside<'_> {}
+
 /// Runs `work` with its allocations in the arena.
-pub fn locked<T>(work: impl FnOnce() -> T) -> T {
+pub fn locked<T>(work: impl for<'a> FnOnce(Inside<'a>) -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -127,7 +136,7 @@ pub fn locked<T>(work: impl FnOnce() -> T) -> T {
         }
     }
     let _restore = Restore(INSIDE.replace(true));
-    work()
+    work(Inside(PhantomData))
 }
 
 /// Whether `bytes` more would fit, leaving an eighth free for what is under way.
@@ -217,7 +226,7 @@ unsafe impl GlobalAlloc for Allocator {
         let new_layout = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         // What lies in the arena stays in it, wherever it is moved from.
         let block_of = || unsafe { self.alloc(new_layout) };
-        let new = if holds(block) { locked(block_of) } else { block_of() };
+        let new = if holds(block) { locked(|_| block_of()) } else { block_of() };
         if !new.is_null() {
             // SAFETY: two live blocks that do not overlap, of at least so many bytes; the old one is given up.
             unsafe {

@@ -109,7 +109,7 @@ impl Turn {
             State::Replying { model, deltas, text } => match deltas.next().await {
                 Some(Ok(delta)) => {
                     if self.record.is_some() {
-                        arena::locked(|| text.push_str(&delta.content));
+                        arena::locked(|_| text.push_str(&delta.content));
                     }
                     if let Some(usage) = delta.usage {
                         self.app.metrics.count_tokens(usage);
@@ -182,7 +182,7 @@ pub async fn compose(
         return Ok(messages);
     }
     let (workspace, person) = (app.workspace.clone(), person.clone());
-    let prompt = tokio::task::spawn_blocking(move || arena::locked(|| workspace.prompt(&person)));
+    let prompt = tokio::task::spawn_blocking(move || arena::locked(|_| workspace.prompt(&person)));
     let prompt = prompt.await.map_err(|_| Error::Busy)?;
     Ok(fit(prompt, messages, chain.context_window))
 }
@@ -207,7 +207,7 @@ fn fit(prompt: String, mut messages: Vec<Message>, context_window: Option<u32>) 
     while from + 1 < messages.len() && messages[from].role == Role::Assistant {
         from += 1;
     }
-    arena::locked(|| {
+    arena::locked(|_| {
         let kept = messages.drain(from..);
         let system = (!prompt.is_empty()).then(|| Message::system(prompt));
         system.into_iter().chain(kept).collect()

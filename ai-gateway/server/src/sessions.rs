@@ -56,7 +56,9 @@ impl Sessions {
         let mut inner = self.lock();
         let key = (person.clone(), name.clone());
         inner.touch(&key);
-        arena::locked(|| inner.sessions.get(&key).map(|it| it.messages.clone()).unwrap_or_default())
+        arena::locked(|_| {
+            inner.sessions.get(&key).map(|it| it.messages.clone()).unwrap_or_default()
+        })
     }
 
     /// Appends a question and its answer. What no longer has room is forgotten: the session's oldest messages, then
@@ -67,7 +69,7 @@ impl Sessions {
         let added: usize = turn.iter().map(cost).sum();
         let session = inner.sessions.entry(key.clone()).or_default();
         session.bytes += added;
-        arena::locked(|| session.messages.extend(turn));
+        arena::locked(|_| session.messages.extend(turn));
         let mut removed = 0;
         while session.bytes - removed > self.session_bytes && !session.messages.is_empty() {
             let turn = session.messages.len().min(2);

@@ -25,7 +25,7 @@ fn the_arena_keeps_what_is_made_in_it() {
 }
 
 fn secret() -> Vec<u8> {
-    arena::locked(|| b"correct horse battery staple".to_vec())
+    arena::locked(|_| b"correct horse battery staple".to_vec())
 }
 
 /// Flags of the mapping that holds `address` (proc(5), `VmFlags`).
@@ -76,10 +76,10 @@ fn what_is_made_inside_stays_inside_when_it_grows() {
 fn what_is_made_outside_lies_outside() {
     let plain = vec![7_u8; 5000];
     assert!(!is_locked(&plain));
-    let other = arena::locked(|| std::thread::spawn(|| vec![7_u8; 5000]).join().unwrap());
+    let other = arena::locked(|_| std::thread::spawn(|| vec![7_u8; 5000]).join().unwrap());
     assert!(!is_locked(&other), "another thread is not in the scope");
     // Without the panic hook, whose backtraces would fill the arena.
-    let panicking = || arena::locked(|| std::panic::resume_unwind(Box::new("on purpose")));
+    let panicking = || arena::locked(|_| std::panic::resume_unwind(Box::new("on purpose")));
     let after_panic = std::panic::catch_unwind(panicking);
     assert!(after_panic.is_err());
     assert!(!is_locked(&vec![7_u8; 5000]), "a panic leaves the scope");
@@ -108,7 +108,7 @@ fn random_use_keeps_contents_and_leaks_nothing() {
             } else if index < held.len() {
                 held.swap_remove(index);
             } else {
-                held.push((byte, arena::locked(|| vec![byte; length])));
+                held.push((byte, arena::locked(|_| vec![byte; length])));
             }
             for (byte, block) in &held {
                 prop_assert!(block.iter().all(|it| it == byte));
@@ -121,10 +121,10 @@ fn random_use_keeps_contents_and_leaks_nothing() {
 fn a_full_arena_spills_and_says_so() {
     assert!(arena::has_room(SIZE / 2));
     let spilled = arena::usage().spilled;
-    let most = arena::locked(|| vec![1_u8; SIZE / 8 * 7]);
+    let most = arena::locked(|_| vec![1_u8; SIZE / 8 * 7]);
     assert!(!arena::has_room(SIZE / 2));
     assert!(is_locked(&most));
-    let more = arena::locked(|| vec![2_u8; SIZE / 2]);
+    let more = arena::locked(|_| vec![2_u8; SIZE / 2]);
     assert!(!is_locked(&more), "there is no room for it");
     assert!(more.iter().all(|&byte| byte == 2));
     assert_eq!(arena::usage().spilled, spilled + 1);

@@ -11,6 +11,7 @@ use std::{
 
 use ai_gateway_api::{
     chat::FinishReason,
+    memory::OwnMemory,
     problem::{Problem, kind},
     sealed::{BindDevice, Ed25519Public, Event, Request, encode_events, path},
     wire::Fixed,
@@ -127,9 +128,11 @@ impl Gateway {
         if self.fault == Fault::Deaf {
             return Err(problem(400, kind::SEALED));
         }
-        let opened =
-            self.ring.open(&request, self.now()).map_err(|_| problem(400, kind::SEALED))?;
-        let Operation::Chat(chat) = Operation::decode(&opened.plaintext).unwrap() else {
+        let opened = self
+            .ring
+            .open(&request, self.now(), OwnMemory)
+            .map_err(|_| problem(400, kind::SEALED))?;
+        let Operation::Chat(chat) = Operation::decode(&opened.plaintext, OwnMemory).unwrap() else {
             panic!("no chat")
         };
         assert_eq!(chat.input, Input::Text(CANARY.to_owned()));

@@ -8,6 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use ai_gateway_api::{
     chat,
     events::Decoder,
+    memory::OwnMemory,
     problem,
     sealed::{self, BindDevice, Devices, Operation, ReplyPart, Request},
 };
@@ -38,8 +39,8 @@ fn formats(body: &[u8]) {
     if let Ok(document) = sealed::decode_keys(body) {
         assert_eq!(fuzz::json(body), Some(document));
     }
-    if let Ok(operation) = Operation::decode(body) {
-        assert_eq!(Operation::decode(&operation.encode()).unwrap(), operation);
+    if let Ok(operation) = Operation::decode(body, OwnMemory) {
+        assert_eq!(Operation::decode(&operation.encode(), OwnMemory).unwrap(), operation);
     }
     if let Ok(events) = sealed::decode_events(body) {
         assert_eq!(sealed::decode_events(&sealed::encode_events(&events)).unwrap(), events);

@@ -8,6 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::Mutex;
 
 use ai_gateway_api::{
+    memory::OwnMemory,
     sealed::{self, BindDevice, Chunk, Final, KeyDocument, ReplyPart, Request},
     wire::{Bytes, Fixed},
 };
@@ -59,7 +60,7 @@ impl Gateway {
     }
 
     fn open(&mut self, request: &Request) -> Result<Opened, Reason> {
-        match self.ring.open(request, NOW) {
+        match self.ring.open(request, NOW, OwnMemory) {
             Ok(opened) => Ok(opened),
             Err(OpenError::Refused(Refused(reason))) => Err(reason),
             Err(error @ (OpenError::Busy(_) | OpenError::Random(_))) => panic!("{error}"),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     chat::{FinishReason, Message, Options, Usage},
+    memory::Memory,
     sealed::SessionName,
     wire::{DecodeError, Version, decode},
 };
@@ -119,12 +120,12 @@ impl Operation {
         serde_json::to_vec(&raw).unwrap_or_default()
     }
 
-    /// Decodes what was sealed.
+    /// Decodes what was sealed, into this memory.
     ///
     /// # Errors
     ///
     /// See [`PlaintextError`].
-    pub fn decode(plaintext: &[u8]) -> Result<Self, PlaintextError> {
+    pub fn decode(plaintext: &[u8], _into: impl Memory) -> Result<Self, PlaintextError> {
         let raw: Raw = decode(plaintext)?;
         let session = raw.session.map(SessionName::try_from).transpose()?;
         match raw.operation.as_str() {

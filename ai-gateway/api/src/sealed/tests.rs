@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::chat::{FinishReason, Message, Options, Usage};
+use crate::{
+    chat::{FinishReason, Message, Options, Usage},
+    memory::OwnMemory,
+};
 
 fn request() -> Request {
     Request {
@@ -53,7 +56,7 @@ fn an_operation_says_text_or_messages_but_not_both() {
         (r#"{"version":1,"operation":"forget","session":"a"}"#, false),
         (r#"{"version":9,"operation":"chat","text":"hi"}"#, false),
     ] {
-        assert_eq!(Operation::decode(json.as_bytes()).is_ok(), good, "{json}");
+        assert_eq!(Operation::decode(json.as_bytes(), OwnMemory).is_ok(), good, "{json}");
     }
 }
 
@@ -62,7 +65,7 @@ fn a_sessions_name_is_bounded() {
     for (length, good) in [(SessionName::MAX, true), (SessionName::MAX + 1, false)] {
         let name = "x".repeat(length);
         let json = format!(r#"{{"version":1,"operation":"history","session":"{name}"}}"#);
-        let decoded = Operation::decode(json.as_bytes());
+        let decoded = Operation::decode(json.as_bytes(), OwnMemory);
         assert_eq!(matches!(decoded, Ok(_)), good, "{length}");
         assert_eq!(matches!(decoded, Err(PlaintextError::Session(NameTooLong))), !good);
     }
@@ -154,7 +157,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 proptest! {
     #[test]
     fn an_operation_survives_the_seal(operation in operation()) {
-        prop_assert_eq!(Operation::decode(&operation.encode()).unwrap(), operation);
+        prop_assert_eq!(Operation::decode(&operation.encode(), OwnMemory).unwrap(), operation);
     }
 
     #[test]
@@ -162,7 +165,7 @@ proptest! {
         let _ = Request::decode(&bytes);
         let _ = BindDevice::decode(&bytes);
         let _ = decode_keys(&bytes);
-        let _ = Operation::decode(&bytes);
+        let _ = Operation::decode(&bytes, OwnMemory);
         let _ = decode_events(&bytes);
         let _ = ReplyPart::decode(&name, &bytes);
         for name in [event::START, event::CHUNK, event::FINAL] {

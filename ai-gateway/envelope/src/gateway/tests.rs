@@ -1,6 +1,6 @@
 //! Tests of opening: what is opened, what is refused, what is forgotten.
 
-use ai_gateway_api::wire::Bytes;
+use ai_gateway_api::{memory::OwnMemory, wire::Bytes};
 use ed25519_dalek::Signer;
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ fn both_suites_are_opened_and_answered() {
         let mut ring = ring();
         let (request, mut reply) = seal(&mut ring, suite, 1, b"hello", NOW);
 
-        let opened = ring.open(&request, NOW + 5).unwrap();
+        let opened = ring.open(&request, NOW + 5, OwnMemory).unwrap();
 
         assert_eq!(&*opened.plaintext, b"hello");
         let mut sealer = opened.reply;
@@ -66,23 +66,23 @@ fn every_refusal_reads_the_same() {
 fn a_request_is_opened_once() {
     let mut ring = ring();
     let (request, _) = seal(&mut ring, Suite::XWing, 1, b"hello", NOW);
-    ring.open(&request, NOW).unwrap();
+    ring.open(&request, NOW, OwnMemory).unwrap();
 
-    assert_eq!(reason(ring.open(&request, NOW)), Reason::Replayed);
-    assert_eq!(reason(ring.open(&request, NOW + ms(TTL))), Reason::Replayed);
-    assert_eq!(reason(ring.open(&request, NOW + ms(TTL) + 1)), Reason::Stale);
+    assert_eq!(reason(ring.open(&request, NOW, OwnMemory)), Reason::Replayed);
+    assert_eq!(reason(ring.open(&request, NOW + ms(TTL), OwnMemory)), Reason::Replayed);
+    assert_eq!(reason(ring.open(&request, NOW + ms(TTL) + 1, OwnMemory)), Reason::Stale);
 }
 
 #[test]
 fn a_question_sealed_again_runs_once() {
     let mut ring = ring();
     let (first, _) = seal(&mut ring, Suite::XWing, 1, b"hello", NOW);
-    ring.open(&first, NOW).unwrap();
+    ring.open(&first, NOW, OwnMemory).unwrap();
     let keys = keys(&mut ring, NOW);
     let mut again = |now| {
         let key = keys.select(Suite::X25519, now).unwrap();
         let (request, _) = client::seal(&device(), key, first.request_id, b"hello", now).unwrap();
-        reason(ring.open(&request, now))
+        reason(ring.open(&request, now, OwnMemory))
     };
 
     assert_eq!(again(NOW + 1), Reason::Replayed);
@@ -98,9 +98,9 @@ fn a_refused_request_leaves_the_question_free() {
     let mut broken = request.clone();
     broken.ciphertext.0[0] ^= 1;
 
-    assert_eq!(reason(ring.open(&sign(broken), NOW)), Reason::Unopenable);
+    assert_eq!(reason(ring.open(&sign(broken), NOW, OwnMemory)), Reason::Unopenable);
 
-    assert!(ring.open(&request, NOW).is_ok());
+    assert!(ring.open(&request, NOW, OwnMemory).is_ok());
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn time_is_checked_both_ways_to_the_millisecond() {
         // A ring made at that time, with the same keys: the request is all that is old or new.
         ring.latest = now;
         ring.current.since = 0;
-        ring.open(&request, now)
+        ring.open(&request, now, OwnMemory)
     };
 
     assert!(open(60_000).is_ok());
@@ -134,7 +134,7 @@ fn clocks_within_the_skew_meet_even_when_the_gateway_just_started() {
         let (request, _) =
             client::seal(&device(), key, request_id(mine, 1), b"hello", mine).unwrap();
 
-        assert!(ring.open(&request, NOW + 10).is_ok(), "{offset}");
+        assert!(ring.open(&request, NOW + 10, OwnMemory).is_ok(), "{offset}");
     }
 }
 
@@ -145,7 +145,7 @@ fn a_request_id_is_a_recent_version_7() {
     let key = keys.select(Suite::X25519, NOW).unwrap();
     let mut open = |id| {
         let (request, _) = client::seal(&device(), key, id, b"hello", NOW).unwrap();
-        ring.open(&request, NOW)
+        ring.open(&request, NOW, OwnMemory)
     };
 
     assert_eq!(reason(open(Uuid::nil())), Reason::RequestId);
@@ -164,7 +164,7 @@ fn an_unknown_key_is_refused() {
         KeyRing::new(SigningKey::from_bytes(&[9; 32]), Settings::default(), 0, NOW).unwrap();
     let (request, _) = seal(&mut stranger, Suite::XWing, 1, b"hello", NOW);
 
-    assert_eq!(reason(ring.open(&request, NOW)), Reason::UnknownKey);
+    assert_eq!(reason(ring.open(&request, NOW, OwnMemory)), Reason::UnknownKey);
 }
 
 #[test]
@@ -173,11 +173,11 @@ fn another_device_cannot_take_a_request_over() {
     let (request, _) = seal(&mut ring, Suite::XWing, 1, b"hello", NOW);
     let thief = SigningKey::from_bytes(&[3; 32]);
     let mut stolen = Request { device_pubkey: Fixed(thief.verifying_key().to_bytes()), ..request };
-    assert_eq!(reason(ring.open(&stolen, NOW)), Reason::Signature);
+    assert_eq!(reason(ring.open(&stolen, NOW, OwnMemory)), Reason::Signature);
 
     stolen.signature = Fixed(thief.sign(&signed_request(&stolen)).to_bytes());
 
-    assert_eq!(reason(ring.open(&stolen, NOW)), Reason::Unopenable);
+    assert_eq!(reason(ring.open(&stolen, NOW, OwnMemory)), Reason::Unopenable);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_key_of_a_small_group_signs_nothing() {
     identity[0] = 1;
     let forged = Request { device_pubkey: Fixed(identity), signature: Fixed([0; 64]), ..request };
 
-    assert_eq!(reason(ring.open(&forged, NOW)), Reason::Signature);
+    assert_eq!(reason(ring.open(&forged, NOW, OwnMemory)), Reason::Signature);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn keys_rotate_with_overlap_and_are_destroyed() {
     let ask = |ring: &mut KeyRing, key: &crate::KeyConfig, now| {
         let (request, _) =
             client::seal(&device(), key, request_id(now, u128::from(now)), b"hello", now).unwrap();
-        ring.open(&request, now).map(drop)
+        ring.open(&request, now, OwnMemory).map(drop)
     };
 
     assert!(!ring.tick(NOW + 24 * HOUR - 1).unwrap());
@@ -228,7 +228,7 @@ fn the_next_key_is_not_taken_before_its_time() {
 
     let (request, _) = client::seal(&device(), &next, request_id(NOW, 1), b"hello", NOW).unwrap();
 
-    assert_eq!(reason(ring.open(&request, NOW)), Reason::UnknownKey);
+    assert_eq!(reason(ring.open(&request, NOW, OwnMemory)), Reason::UnknownKey);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_full_cache_is_busy_and_empties_with_time() {
         let device = SigningKey::from_bytes(&[device; 32]);
         let (request, _) =
             client::seal(&device, key, request_id(now, seed), b"hello", now).unwrap();
-        ring.open(&request, now).map(drop)
+        ring.open(&request, now, OwnMemory).map(drop)
     };
 
     assert_eq!(ask(2, 1, NOW), Ok(()));
@@ -308,7 +308,7 @@ proptest! {
         // The last two have no new signature that would verify and differ.
         let request = if signed_again && field < 5 { sign(request) } else { request };
 
-        prop_assert!(ring.open(&request, NOW).is_err());
+        prop_assert!(ring.open(&request, NOW, OwnMemory).is_err());
     }
 
     #[test]
@@ -332,7 +332,7 @@ proptest! {
             signature: Fixed([0; 64]),
         });
 
-        prop_assert!(ring.open(&request, now).is_err());
+        prop_assert!(ring.open(&request, now, OwnMemory).is_err());
     }
 
     #[test]
@@ -343,6 +343,6 @@ proptest! {
         let mut ring = ring();
         let (request, _) = seal(&mut ring, suite, 1, &text, NOW);
 
-        prop_assert_eq!(&*ring.open(&request, NOW).unwrap().plaintext, &text[..]);
+        prop_assert_eq!(&*ring.open(&request, NOW, OwnMemory).unwrap().plaintext, &text[..]);
     }
 }

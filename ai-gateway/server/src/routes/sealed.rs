@@ -57,7 +57,7 @@ async fn chat(
     let opened = open(&app, &caller, door, body);
     let Opened { plaintext, reply, .. } =
         opened.inspect_err(|error| app.metrics.refuse(error.reason()))?;
-    let operation = arena::locked(|| Operation::decode(&plaintext));
+    let operation = arena::locked(|inside| Operation::decode(&plaintext, inside));
     drop(plaintext);
 
     let person = caller.identity.person();
@@ -103,14 +103,14 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     let Chat { session, input, model, options } = chat;
     let (messages, record) = match (input, session) {
         (Input::Messages(messages), _) => (messages, None),
-        (Input::Text(text), None) => (arena::locked(|| vec![Message::user(text)]), None),
+        (Input::Text(text), None) => (arena::locked(|_| vec![Message::user(text)]), None),
         (Input::Text(text), Some(session)) => {
             if matches!(text.trim(), "/new" | "/reset") {
                 app.sessions.clear(&person, &session);
                 return Ok(Answer::Events(vec![Event::Delta(CLEARED.to_owned())]));
             }
             let mut messages = app.sessions.history(&person, &session);
-            arena::locked(|| {
+            arena::locked(|_| {
                 messages.push(Message::user(text.as_str()));
                 (messages, Some(Record { person: person.clone(), session, question: text }))
             })
@@ -176,7 +176,7 @@ impl Sealing {
                     }
                 },
             };
-            let chunk = arena::locked(|| self.sealer.chunk(&encode_events(&events)));
+            let chunk = arena::locked(|_| self.sealer.chunk(&encode_events(&events)));
             let Ok(chunk) = chunk else {
                 tracing::error!("a part of a reply is too long to be sealed; the reply is cut");
                 return None;
@@ -190,7 +190,7 @@ impl Sealing {
         events.extend(self.ending.usage.map(Event::Usage));
         let failed = events.iter().any(|event| matches!(event, Event::Error { .. }));
         events.extend(self.ending.finish_reason.filter(|_| !failed).map(Event::Finish));
-        let sealed = arena::locked(|| self.sealer.finish(&encode_events(&events)));
+        let sealed = arena::locked(|_| self.sealer.finish(&encode_events(&events)));
         sealed.ok().map(|sealed| (sse::event(event::FINAL, &sealed), None))
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the reply: only what the gateway sent, in its order, to its end.
 
 use ai_gateway_api::{
+    memory::OwnMemory,
     sealed::{Chunk, Final, ReplyPart, Start},
     wire::{Fixed, Version},
 };
@@ -17,7 +18,7 @@ use crate::{
 fn ends(suite: Suite) -> (ReplySealer, Reply) {
     let mut ring = ring();
     let (request, reply) = seal(&mut ring, suite, 1, b"hello", NOW);
-    (ring.open(&request, NOW).unwrap().reply, reply)
+    (ring.open(&request, NOW, OwnMemory).unwrap().reply, reply)
 }
 
 /// Seals all texts, the last one as the last.
