@@ -66,7 +66,7 @@ fn a_sessions_name_is_bounded() {
         let name = "x".repeat(length);
         let json = format!(r#"{{"version":1,"operation":"history","session":"{name}"}}"#);
         let decoded = Operation::decode(json.as_bytes(), OwnMemory);
-        assert_eq!(matches!(decoded, Ok(_)), good, "{length}");
+        assert_eq!(decoded.is_ok(), good, "{length}");
         assert_eq!(matches!(decoded, Err(PlaintextError::Session(NameTooLong))), !good);
     }
 }
