@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod domain;
+pub mod endpoint;
 pub mod filter;
 pub mod names;
 pub mod netmap;

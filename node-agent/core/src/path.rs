@@ -27,6 +27,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::endpoint::is_usable;
+
 mod event;
 mod penalties;
 pub mod timing;
@@ -97,11 +99,12 @@ impl PeerPath {
         }
     }
 
-    /// Replaces the addresses to try; those past [`MAX_CANDIDATES`] are dropped.
+    /// Replaces the addresses to try; those past [`MAX_CANDIDATES`] are dropped, and those where no peer can be
+    /// ([`is_usable`]).
     pub fn set_candidates(&mut self, candidates: &[SocketAddr]) {
         let mut fresh: Vec<SocketAddr> = Vec::with_capacity(candidates.len().min(MAX_CANDIDATES));
         for address in candidates {
-            if fresh.len() < MAX_CANDIDATES && is_reachable(*address) && !fresh.contains(address) {
+            if fresh.len() < MAX_CANDIDATES && is_usable(*address) && !fresh.contains(address) {
                 fresh.push(*address);
             }
         }
@@ -377,12 +380,6 @@ impl PeerPath {
         self.restart_probes();
         self.penalties.add(address, was_direct, now);
     }
-}
-
-/// Whether a candidate can be an address of another machine or process.
-fn is_reachable(address: SocketAddr) -> bool {
-    let ip = address.ip();
-    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use node_agent_api::instance::Instance;
+use node_agent_core::endpoint::is_usable;
 use serde::Deserialize;
 
 /// The agent's settings, read from one TOML file. A key it does not know is an error.
@@ -21,7 +22,7 @@ pub struct Config {
     pub hostname: Option<String>,
     /// What to do with the system's resolver. Default: `resolv-conf`.
     pub dns: Dns,
-    /// Further addresses at which peers may reach this node, such as a forwarded port.
+    /// Further addresses at which peers may reach this node, such as a forwarded port. None of the mesh's.
     pub endpoints: Vec<SocketAddr>,
     /// Services that this node offers in the mesh.
     pub service: Vec<Service>,
@@ -126,6 +127,12 @@ impl Config {
             if name.is_empty() || name.len() > 15 || !name.chars().all(fits) {
                 return Err(format!("interface {name:?} is no name of 1 to 15 letters and digits"));
             }
+        }
+        if let Some(endpoint) = self.endpoints.iter().find(|endpoint| !is_usable(**endpoint)) {
+            return Err(format!(
+                "endpoint {endpoint} is no place where a peer can reach this node: name an address outside the mesh's \
+                 100.64.0.0/10 and fd7a:115c:a1e0::/48 that is not loopback, multicast or 0.0.0.0, with its port"
+            ));
         }
         for (index, service) in self.service.iter().enumerate() {
             if service.name.is_empty() || service.name.len() > 64 {
@@ -257,6 +264,9 @@ mod tests {
             service(80) + &service(80),
             "[[service]]\nname = \"\"\nport = 1\nsocket = \"s\"".to_owned(),
             "dns = \"maybe\"".to_owned(),
+            "endpoints = [\"100.64.0.1:41641\"]".to_owned(),
+            "endpoints = [\"[::ffff:127.0.0.1]:41641\"]".to_owned(),
+            "endpoints = [\"203.0.113.1:0\"]".to_owned(),
         ] {
             assert!(parse(&text).is_err(), "{text}");
         }

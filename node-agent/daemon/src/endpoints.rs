@@ -9,6 +9,7 @@ use std::{
 
 use control_protocol::map::{DerpMap, DerpNode};
 use derp::stun;
+use node_agent_core::endpoint::is_usable;
 use tokio::{sync::mpsc, time::timeout};
 use wireguard_device::{Device, LocalPorts};
 
@@ -145,7 +146,8 @@ impl Place {
         if addresses.is_empty() {
             addresses = self.agent.forwarder.lookup(&node.host_name).await.unwrap_or_default();
         }
-        addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()
+        let places = addresses.into_iter().map(|address| SocketAddr::new(address, port));
+        places.filter(|place| is_usable(*place)).collect()
     }
 }
 
@@ -154,6 +156,7 @@ fn same(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
 }
 
+/// What is reported. Where no peer can be is left out, whoever named it: a STUN server may say anything.
 fn collect(
     local: &[IpAddr],
     ports: LocalPorts,
@@ -168,7 +171,7 @@ fn collect(
     let configured = configured.iter().map(|address| (*address, CONFIGURED));
     let mapped = mapped.iter().map(|address| (*address, STUN));
     for endpoint in configured.chain(mapped).chain(local) {
-        if !endpoints.iter().any(|(known, _)| *known == endpoint.0) {
+        if is_usable(endpoint.0) && !endpoints.iter().any(|(known, _)| *known == endpoint.0) {
             endpoints.push(endpoint);
         }
     }
@@ -190,6 +193,21 @@ mod tests {
         assert_eq!(
             collect(&local, ports, &mapped, &configured),
             [(configured[0], CONFIGURED), (mapped[0], STUN), (mapped[1], STUN)]
+        );
+    }
+
+    #[test]
+    fn no_address_of_the_mesh_or_of_this_machine_is_reported() {
+        let ports = LocalPorts { v4: 41641, v6: Some(41641) };
+        let local = ["100.64.0.1", "127.0.0.1", "fd7a:115c:a1e0::1", "::1"];
+        let mapped =
+            ["100.64.0.1:41641", "127.0.0.1:7000", "[::ffff:100.64.0.1]:7000", "0.0.0.0:1"];
+        let good = "203.0.113.1:7000".parse().unwrap();
+        let mut mapped: Vec<SocketAddr> = mapped.map(|text| text.parse().unwrap()).into();
+        mapped.push(good);
+        assert_eq!(
+            collect(&local.map(|text| text.parse().unwrap()), ports, &mapped, &[]),
+            [(good, STUN)]
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
-use node_agent_core::{filter::packet::Packet, path::Source};
+use node_agent_core::{endpoint::is_usable, filter::packet::Packet, path::Source};
 
 use crate::{
     batch::{Batch, NO_TAG},
@@ -65,6 +65,11 @@ fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut Inbox) {
     for at in 0..datagrams.len() {
         let datagram = datagrams.get(at);
         let Some(from) = sources.get(at) else { continue };
+        // What came through the tunnel is no datagram of the tunnel: to answer there would seal the answer twice.
+        if !is_usable(*from) {
+            tracing::debug!(%from, "datagram from inside the mesh dropped");
+            continue;
+        }
         let message = wire::classify(datagram);
         let owner = if message == Message::Foreign {
             shared.host.foreign(*from, datagram);

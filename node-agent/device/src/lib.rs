@@ -10,7 +10,8 @@
 //! One thread carries packets from the TUN to the network, one from the network to the TUN, one
 //! ticks the timers. They share a table of peers that is replaced as a whole, and one lock per
 //! peer. Which way a packet takes is decided by [`node_agent_core::path`], whether it may enter by
-//! [`node_agent_core::filter`]; `docs/decisions/0001-data-plane.md` says why it is built this way.
+//! [`node_agent_core::filter`]; a datagram whose source is inside the mesh is dropped unread
+//! ([`node_agent_core::endpoint`]); `docs/decisions/0001-data-plane.md` says why it is built this way.
 //!
 //! What this crate does not do: addresses, routes and "link up" (the agent sets them by netlink),
 //! disco, STUN (their datagrams are handed to [`Host::foreign`]).
@@ -75,7 +76,8 @@ pub struct Peer {
     pub public_key: [u8; 32],
     /// Addresses that it may send from and that are routed to it.
     pub allowed_ips: Vec<IpNet>,
-    /// Where it may be reached by UDP; the order does not matter.
+    /// Where it may be reached by UDP; the order does not matter. Addresses of the mesh and others where no peer can be
+    /// are not used.
     pub candidates: Vec<SocketAddr>,
 }
 

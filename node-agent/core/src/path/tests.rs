@@ -227,7 +227,17 @@ fn only_live_sessions_are_probed_and_never_in_a_rush() {
 #[test]
 fn useless_candidates_are_dropped_and_the_list_is_bounded() {
     let mut path = PeerPath::new();
-    let useless = ["0.0.0.0:1", "192.0.2.1:0", "[ff02::1]:1", "224.0.0.1:1", "[::]:9"];
+    let useless = [
+        "0.0.0.0:1",
+        "192.0.2.1:0",
+        "[ff02::1]:1",
+        "224.0.0.1:1",
+        "[::]:9",
+        "100.64.0.2:41641",
+        "[fd7a:115c:a1e0::2]:41641",
+        "[::ffff:100.64.0.2]:41641",
+        "127.0.0.1:41641",
+    ];
     let mut all: Vec<SocketAddr> = useless.iter().map(|text| text.parse().unwrap()).collect();
     path.set_candidates(&all);
     assert_eq!(path.fan_out().count(), 0);

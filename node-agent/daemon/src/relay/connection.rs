@@ -16,6 +16,7 @@ use derp::{
     frame::{Decoder, Frame, KEEP_ALIVE_S},
     http::parse_answer,
 };
+use node_agent_core::names::is_mesh;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -140,7 +141,10 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
     if addresses.is_empty() {
         addresses = forwarder.lookup(&node.host_name).await?;
     }
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the relay's name has no address");
+    // Over a relay inside the mesh, each packet would make another one for it.
+    addresses.retain(|address| !is_mesh(address.to_canonical()));
+    let mut last =
+        io::Error::new(io::ErrorKind::NotFound, "the relay has no address outside the mesh");
     for address in addresses {
         match TcpStream::connect(SocketAddr::new(address, node.port())).await {
             Ok(stream) => return Ok(stream),

@@ -206,7 +206,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let household = Household::new(&["laptop"]).unwrap();
+        Self::with_laptops(&["laptop"])
+    }
+
+    pub(crate) fn with_laptops(laptops: &[&str]) -> Self {
+        let household = Household::new(laptops).unwrap();
         let root = root();
         write(
             root.path(),
