@@ -2,16 +2,22 @@
 //!
 //! Identity comes from the network position: a packet with a mesh address as its source is
 //! worth something only if it came out of the tunnel. What claims one and came from the LAN
-//! or from a local process is dropped before anything else sees it.
+//! or from a local process is dropped before anything else sees it. Whoever flushes this machine's nftables takes the
+//! table along: [`keep`] puts it back.
 
 use std::{
     io::{self, Write as _},
     net::IpAddr,
     process::{Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use node_agent_core::names::{RESOLVER, is_mesh};
+
+mod watch;
+
+use watch::Watch;
 
 /// Where `nft` may be, beside the search path: `sbin` is missing from many.
 const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
@@ -19,6 +25,9 @@ const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
 /// Interfaces behind which containers and virtual machines of this machine are, which take its resolver over.
 const GUESTS: &str =
     r#""br-*", "cni-podman*", "docker*", "incusbr*", "lxcbr*", "lxdbr*", "podman*", "virbr*""#;
+
+/// How long before a table that could not be put back is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// The table cannot be set.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +91,55 @@ impl Firewall {
         }
         Ok(())
     }
+
+    /// Puts the table back if it or its rules are gone; returns whether that was so.
+    ///
+    /// # Errors
+    ///
+    /// See [`FirewallError`]; the table is then missing still.
+    pub fn put_back(&self) -> Result<bool, FirewallError> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = ruleset(&self.table, &self.interface, &own);
+        if verdicts(&list(&self.table)?) == verdicts(&wanted) {
+            return Ok(false);
+        }
+        run(&self.table, &wanted).map(|()| true)
+    }
+}
+
+/// Keeps the table there, whoever removes it.
+pub async fn keep(firewall: Arc<Firewall>) {
+    let watch = Watch::start();
+    let mut said = false;
+    loop {
+        let table = &firewall.table;
+        match tokio::task::block_in_place(|| firewall.put_back()) {
+            Ok(is_back) => {
+                if is_back {
+                    tracing::warn!(table, "somebody removed the nftables table: it is back");
+                }
+                said = false;
+                watch.changed().await;
+            }
+            Err(error) => {
+                if !said {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(
+                        table,
+                        error,
+                        "the nftables table is gone and cannot be put back"
+                    );
+                }
+                said = true;
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+/// How many rules of a ruleset drop, and how many accept.
+fn verdicts(text: &str) -> [usize; 2] {
+    [" drop", " accept"].map(|verdict| text.lines().filter(|line| line.ends_with(verdict)).count())
 }
 
 fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
@@ -143,8 +201,15 @@ table inet {table} {{
     )
 }
 
+/// The table as `nft` shows it, without what its counters say; empty if it is not there.
+fn list(table: &str) -> Result<String, FirewallError> {
+    let child = spawn(&["--stateless", "list", "table", "inet", table])?;
+    let output = child.wait_with_output().map_err(FirewallError::Run)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 fn run(table: &str, text: &str) -> Result<(), FirewallError> {
-    let mut child = spawn()?;
+    let mut child = spawn(&["-f", "-"])?;
     if let Some(mut stdin) = child.stdin.take() {
         // If nft closes early, its exit status says more than this error.
         let _ = stdin.write_all(text.as_bytes());
@@ -158,12 +223,12 @@ fn run(table: &str, text: &str) -> Result<(), FirewallError> {
     Err(FirewallError::Refused { table: table.to_owned(), message })
 }
 
-fn spawn() -> Result<std::process::Child, FirewallError> {
+fn spawn(args: &[&str]) -> Result<std::process::Child, FirewallError> {
     for program in PROGRAMS {
         let child = Command::new(program)
-            .args(["-f", "-"])
+            .args(args)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
         match child {
@@ -200,5 +265,6 @@ mod tests {
         ] {
             assert!(text.contains(rule), "{rule} not in {text}");
         }
+        assert_eq!(verdicts(&text), [7, 2]);
     }
 }

@@ -31,7 +31,7 @@ use crate::{
     config::Dns,
     dns::{DnsError, Resolver, resolv_conf::ResolvConf},
     endpoints,
-    firewall::{Firewall, FirewallError},
+    firewall::{self, Firewall, FirewallError},
     link::{Link, LinkError},
     relay::Relays,
     service::{self, World},
@@ -100,7 +100,7 @@ pub struct Tunnel {
 struct Parts {
     agent: Arc<Agent>,
     resolv_conf: Option<ResolvConf>,
-    firewall: Firewall,
+    firewall: Arc<Firewall>,
     relays: Arc<Relays>,
     link: Arc<Link>,
     device: Arc<Device>,
@@ -130,7 +130,7 @@ impl Tunnel {
             private_key: *agent.private_key().as_bytes(),
         };
         let device = Arc::new(Device::start(config, Arc::clone(&bridge) as Arc<dyn Host>)?);
-        let firewall = Firewall::install(table, interface)?;
+        let firewall = Arc::new(Firewall::install(table, interface)?);
         let link = Arc::new(Link::up(interface, MTU).await?);
         let resolv_conf =
             ResolvConf::open(Path::new(RESOLV_CONF), &agent.paths.resolv_conf_backup())
@@ -174,6 +174,7 @@ impl Tunnel {
             device: Arc::downgrade(&parts.device),
             link: Arc::clone(&parts.link),
         };
+        tasks.spawn(firewall::keep(Arc::clone(&parts.firewall)));
         tasks.spawn(endpoints::run(place, answers));
         tasks.spawn(service::run(Arc::clone(&parts.agent), parts.world.subscribe()));
         Self { tasks, parts: Some(parts) }

@@ -246,28 +246,48 @@ fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
     assert_eq!(laptop.wait_for_state("running")["problem"], serde_json::Value::Null);
 }
 
-#[test]
-#[ignore = "needs: root"]
-fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
-    let network = network();
-    let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
+/// The router poses as the laptop: its mesh address, and a route to the home's past the tunnel. Returns what tries to
+/// connect to the home's service from there.
+fn impostor(network: &Network) -> impl Fn() -> bool + '_ {
     let (home, laptop) = (network.home.address(), network.laptop.address());
     let router = &network.place.household.router;
-    // The laptop's mesh address on the router, and a route to the home's past the tunnel; not masqueraded.
+    // Not masqueraded.
     router
         .sh(&format!(
             "nft delete table ip nat; ip addr add {laptop}/32 dev lo; ip route add {home}/32 via 10.77.1.2 src {laptop}"
         ))
         .unwrap();
     let to = format!("{home}:80").parse().unwrap();
-    let connects = || {
+    move || {
         router.in_network(|| {
             std::net::TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
         })
-    };
+    }
+}
+
+/// From now on the router uses its own address, so that answers come back to it.
+fn under_its_own_name(network: &Network) {
+    let home = network.home.address();
+    let router = &network.place.household.router;
+    router.sh(&format!("ip route change {home}/32 via 10.77.1.2 src 10.77.1.1")).unwrap();
+}
+
+/// Flushes a machine's nftables so that nobody can put anything back: its `nft` is out of reach then.
+fn flush_for_good(machine: &lab::Machine) {
+    machine
+        .sh("cp /usr/sbin/nft /run/nft; mkdir /run/none; mount --bind /run/none /usr/sbin; /run/nft flush ruleset")
+        .unwrap();
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
+    let network = network();
+    let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
+    let connects = impostor(&network);
     assert!(!connects(), "as the laptop");
     // Nor under its own name: mesh addresses are not for the LAN at all.
-    router.sh(&format!("ip route change {home}/32 via 10.77.1.2 src 10.77.1.1")).unwrap();
+    under_its_own_name(&network);
     assert!(!connects(), "as the router");
     let table = network.home.machine.sh("nft list ruleset").unwrap();
     let dropped = table.lines().any(|line| {
@@ -275,7 +295,31 @@ fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
     });
     assert!(dropped, "{table}");
     // Without the table it would have connected: the drop was the table's doing.
-    network.home.machine.sh("nft flush ruleset").unwrap();
+    flush_for_good(&network.home.machine);
+    assert!(connects(), "the control run");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_table_that_somebody_flushed_is_put_back() {
+    const SAID: &str = "somebody removed the nftables table";
+    let network = network();
+    let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
+    let connects = impostor(&network);
+    under_its_own_name(&network);
+    let machine = &network.home.machine;
+    let rules = || machine.sh("nft -s list ruleset").unwrap();
+    let before = rules();
+    assert!(before.contains("counter drop") && !connects());
+
+    // Everything; the rules alone.
+    for (times, flush) in [(1, "nft flush ruleset"), (2, "nft flush $(nft list tables)")] {
+        machine.sh(flush).unwrap();
+        wait_for("the table again", || (rules() == before).then_some(()));
+        assert!(!connects(), "after {flush}");
+        wait_for("a warning", || (network.home.log().matches(SAID).count() == times).then_some(()));
+    }
+    flush_for_good(machine);
     assert!(connects(), "the control run");
 }
 
@@ -290,6 +334,6 @@ fn the_network_around_does_not_ask_the_resolver() {
     assert!(network.home.resolve("server.maru.internal").is_some());
     assert_eq!(ask(), None);
     // Without the table it would have been answered: the drop was the table's doing.
-    network.home.machine.sh("nft flush ruleset").unwrap();
+    flush_for_good(&network.home.machine);
     assert!(ask().is_some(), "the control run");
 }
