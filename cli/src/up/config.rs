@@ -25,21 +25,6 @@ const COORDINATOR: &str = "etc/maru/coordinator.toml";
 /// The agent's.
 const AGENT: &str = "etc/maru/agent.toml";
 
-const AGENT_TOML: &str = "\
-# The agent of the home machine. Every key, with its default: docs/configuration.md.
-
-# telmeet answers at http://chat.<network>/, the gateway at port 18789.
-[[service]]
-name = \"telmeet\"
-port = 80
-socket = \"run/maru/telmeet/http.sock\"
-
-[[service]]
-name = \"gateway\"
-port = 18789
-socket = \"run/maru/gateway/http.sock\"
-";
-
 /// A file to write.
 #[derive(Debug)]
 struct File {
@@ -134,7 +119,7 @@ pub(super) fn plan(
     lacking(root)?.iter().for_each(|text| output::note(text));
     let Coordinator { network, .. } = &coordinator;
     files.extend([
-        File { path: AGENT, text: AGENT_TOML.to_owned(), group: 0 },
+        File { path: AGENT, text: agent_toml(), group: 0 },
         File {
             path: "etc/maru/gateway.toml",
             text: names_toml("The gateway: sockets, identity, limits", network),
@@ -286,6 +271,25 @@ fn coordinator_toml(address: &str, network: &str) -> String {
          host = {:?}\n",
         server_url(address),
         address.trim_start_matches('[').trim_end_matches(']'),
+    )
+}
+
+/// The settings of the home machine's agent. It connects to a service only where that service's user listens.
+fn agent_toml() -> String {
+    let (telmeet, gateway) = (service::TELMEET, service::GATEWAY);
+    format!(
+        "# The agent of the home machine. Every key, with its default: docs/configuration.md.\n\n\
+         # telmeet answers at http://chat.<network>/, the gateway at port 18789; uid is who listens on the socket.\n\
+         [[service]]\n\
+         name = \"telmeet\"\n\
+         port = 80\n\
+         socket = \"run/maru/telmeet/http.sock\"\n\
+         uid = {telmeet}\n\n\
+         [[service]]\n\
+         name = \"gateway\"\n\
+         port = 18789\n\
+         socket = \"run/maru/gateway/http.sock\"\n\
+         uid = {gateway}\n"
     )
 }
 

@@ -46,8 +46,11 @@ pub struct Service {
     pub name: String,
     /// TCP port.
     pub port: u16,
-    /// The service's socket; a relative path is taken from the root.
+    /// The service's socket; a relative path is taken from the root, and has no symbolic link in it.
     pub socket: PathBuf,
+    /// The user id that listens there; others are not connected to. Default: the owner of the socket's folder.
+    #[serde(default)]
+    pub uid: Option<u32>,
 }
 
 impl Default for Config {
@@ -239,9 +242,11 @@ mod tests {
             name = "gateway"
             port = 18789
             socket = "run/maru/gateway/http.sock"
+            uid = 61002
             "#,
         )
         .unwrap();
+        assert_eq!(config.service[0].uid, Some(61002));
         assert_eq!(config.dns, Dns::Off);
         let socket = Paths::new(Path::new("/srv")).resolve(&config.service[0].socket);
         assert_eq!(socket, Path::new("/srv/run/maru/gateway/http.sock"));

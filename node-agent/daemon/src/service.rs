@@ -2,13 +2,13 @@
 //!
 //! The agent is the only door. Each connection begins, towards the service, with a header that
 //! says who is calling ([`mesh_identity`]); it ends when that node leaves the map or the policy
-//! closes the port. Bytes are passed on and never looked at.
+//! closes the port. Bytes are passed on and never looked at. A socket that is a link, or where another user listens than
+//! should, is not connected to ([`socket`]).
 
 use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -29,6 +29,10 @@ use tokio::{
 };
 
 use crate::{agent::Agent, places::Places};
+
+mod socket;
+
+use socket::{Socket, SocketError};
 
 /// Connections of one port at once.
 const MAX_CONNECTIONS: usize = 512;
@@ -74,7 +78,7 @@ impl World {
 #[derive(Clone)]
 struct Door {
     name: Arc<str>,
-    socket: Arc<Path>,
+    socket: Arc<Socket>,
     world: watch::Receiver<Arc<World>>,
     /// By node.
     places: Places<String>,
@@ -88,12 +92,12 @@ pub async fn run(agent: Arc<Agent>, mut world: watch::Receiver<Arc<World>>) {
         let own = world.borrow_and_update().netmap.addresses();
         let mut wanted = HashMap::new();
         for service in &agent.config.service {
-            let socket: PathBuf = agent.paths.resolve(&service.socket);
+            let socket = Arc::new(Socket::of(&agent.paths, service));
             for address in own.iter().filter(|address| is_mesh(**address)) {
                 let name: Arc<str> = service.name.as_str().into();
                 let door = Door {
                     name,
-                    socket: socket.as_path().into(),
+                    socket: Arc::clone(&socket),
                     world: world.clone(),
                     places: Places::new(MAX_CONNECTIONS, MAX_PER_NODE),
                 };
@@ -174,8 +178,13 @@ impl Door {
         let header = Header { source, destination, identity };
         let mut service = match timeout(SERVICE_WAIT, self.announce(&header)).await {
             Ok(Ok(service)) => service,
+            Ok(Err(error @ SocketError::Away(_))) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::info!(service = %self.name, error, "the service is not there");
+                return;
+            }
             Ok(Err(error)) => {
-                tracing::info!(service = %self.name, %error, "the service is not there");
+                tracing::warn!(service = %self.name, %error, "the service is not what it should be");
                 return;
             }
             Err(_) => {
@@ -195,9 +204,9 @@ impl Door {
         }
     }
 
-    async fn announce(&self, header: &Header) -> io::Result<UnixStream> {
+    async fn announce(&self, header: &Header) -> Result<UnixStream, SocketError> {
         let bytes = header.encode().map_err(io::Error::other)?;
-        let mut service = UnixStream::connect(&*self.socket).await?;
+        let mut service = self.socket.connect().await?;
         service.write_all(&bytes).await?;
         Ok(service)
     }

@@ -65,7 +65,7 @@ fn a_mistake_in_a_configuration_names_its_file() {
 #[test]
 fn text_of_the_first_configuration() {
     insta::assert_snapshot!("coordinator", coordinator_toml("203.0.113.7", "maru.internal"));
-    insta::assert_snapshot!("agent", super::AGENT_TOML);
+    insta::assert_snapshot!("agent", super::agent_toml());
     assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
 }
 

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use control_protocol::{
     key::NodePublic,
     map::{FilterRule, MapResponse, NetPortRange, Node, PortRange, UserProfile},
@@ -7,6 +9,7 @@ use mesh_identity::Person;
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
+use crate::config::{Paths, Service};
 
 fn node(id: u8) -> Node {
     Node {
@@ -68,9 +71,19 @@ fn only_a_peer_whom_the_filter_lets_reach_the_port_is_someone() {
 }
 
 fn door(socket: &Path, world: &watch::Sender<Arc<World>>) -> Door {
+    door_to(Path::new("/"), socket, None, world)
+}
+
+fn door_to(
+    root: &Path,
+    socket: &Path,
+    uid: Option<u32>,
+    world: &watch::Sender<Arc<World>>,
+) -> Door {
+    let service = Service { name: "telmeet".to_owned(), port: 80, socket: socket.to_owned(), uid };
     Door {
         name: "telmeet".into(),
-        socket: socket.into(),
+        socket: Arc::new(Socket::of(&Paths::new(root), &service)),
         world: world.subscribe(),
         places: Places::new(MAX_CONNECTIONS, MAX_PER_NODE),
     }
@@ -230,4 +243,77 @@ async fn a_caller_whose_service_has_closed_gives_its_place_back() {
     timeout(4 * LINGER, serving).await.expect("the place is given back").unwrap();
     let all: Vec<_> = (0..MAX_PER_NODE).map_while(|_| door.places.take("n2".to_owned())).collect();
     assert_eq!(all.len(), MAX_PER_NODE);
+}
+
+/// What a service hears of one connection through the door: nothing, unless the door connects.
+async fn heard(door: Door, service: &tokio::net::UnixListener) -> usize {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    drop(client);
+    let serving =
+        tokio::spawn(door.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
+    let mut bytes = Vec::new();
+    let listening = async {
+        let (mut connection, _) = service.accept().await.unwrap();
+        let _ = connection.read_to_end(&mut bytes).await;
+    };
+    // A door that does not connect is done at once; one that does is done when both sides have heard the end.
+    let done = async { serving.await.unwrap() };
+    let mut done = pin!(done);
+    tokio::select! {
+        () = &mut done => {}
+        () = listening => done.await,
+    }
+    bytes.len()
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_the_socket_is_not_followed() {
+    let world = watch::Sender::new(Arc::new(world(80)));
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("run/own")).unwrap();
+    let own = root.path().join("run/own/http.sock");
+    let other = tokio::net::UnixListener::bind(root.path().join("run/other.sock")).unwrap();
+    let relative = |path: &str| door_to(root.path(), Path::new(path), None, &world);
+
+    std::os::unix::fs::symlink("../other.sock", &own).unwrap();
+    assert_eq!(heard(relative("run/own/http.sock"), &other).await, 0);
+    assert_eq!(heard(door(&own, &world), &other).await, 0, "nor by an absolute path");
+    std::fs::remove_file(&own).unwrap();
+    std::fs::write(&own, "").unwrap();
+    assert_eq!(heard(relative("run/own/http.sock"), &other).await, 0, "a file");
+    // Nor is a folder that is a link.
+    std::os::unix::fs::symlink(".", root.path().join("run/link")).unwrap();
+    assert_eq!(heard(relative("run/link/other.sock"), &other).await, 0);
+
+    assert!(heard(relative("run/other.sock"), &other).await > 0, "the control: itself");
+}
+
+#[tokio::test]
+async fn a_socket_where_another_user_listens_is_not_spoken_to() {
+    let world = watch::Sender::new(Arc::new(world(80)));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http.sock");
+    let service = tokio::net::UnixListener::bind(&path).unwrap();
+    let own = rustix::process::getuid().as_raw();
+    let through = |uid| door_to(Path::new("/"), &path, uid, &world);
+
+    assert_eq!(heard(through(Some(own + 1)), &service).await, 0);
+    assert!(heard(through(Some(own)), &service).await > 0);
+    assert!(heard(through(None), &service).await > 0, "the folder's owner");
+}
+
+#[tokio::test]
+#[ignore = "needs: root"]
+async fn without_a_uid_in_the_settings_it_is_the_folders_owner_who_listens() {
+    let world = watch::Sender::new(Arc::new(world(80)));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http.sock");
+    let service = tokio::net::UnixListener::bind(&path).unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(61_003), None).unwrap();
+
+    assert_eq!(heard(door(&path, &world), &service).await, 0, "root is not the owner");
+    std::os::unix::fs::chown(dir.path(), Some(0), None).unwrap();
+    assert!(heard(door(&path, &world), &service).await > 0);
 }
