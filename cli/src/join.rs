@@ -72,12 +72,25 @@ pub(crate) async fn leave(root: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says what this device is called, and below which domain its coordinator may set names from now on.
 fn joined(language: Language, status: &Status) -> anyhow::Result<()> {
-    let network = status.network.as_deref().unwrap_or_default();
     let name = status.node.as_ref().map_or("", |node| node.name.as_str());
+    let Some(network) = &status.network else {
+        if let Some(problem) = &status.problem {
+            output::note(problem);
+        }
+        return output::line(&language.pick(
+            format!("This device is {name}; the network has no names. Next: maru chat"),
+            format!("이 기기는 {name} 입니다. 네트워크에 이름이 없습니다. 다음: maru chat"),
+        ));
+    };
     output::line(&language.pick(
-        format!("This device is {name}.{network}. Next: maru chat"),
-        format!("이 기기는 {name}.{network} 입니다. 다음: maru chat"),
+        format!(
+            "This device is {name}.{network}. The coordinator sets names below {network} and no others. Next: maru chat"
+        ),
+        format!(
+            "이 기기는 {name}.{network} 입니다. 코디네이터는 {network} 아래의 이름만 정할 수 있습니다. 다음: maru chat"
+        ),
     ))
 }
 

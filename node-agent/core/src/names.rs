@@ -1,7 +1,9 @@
 //! Names: what the agent's resolver answers itself, and what it passes on.
 //!
 //! A [`Zone`] is built from the network map and answers whole DNS packets. The network's
-//! own domain and the reverse zones of the mesh's addresses never leave the machine.
+//! own domain and the reverse zones of the mesh's addresses never leave the machine. A coordinator names
+//! its own and nothing else: hosts below the network's domain, and below those that this machine's settings
+//! list, at addresses of the mesh.
 
 use std::{
     collections::HashMap,
@@ -16,6 +18,8 @@ use hickory_proto::{
     },
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::domain::Domain;
 
 /// The mesh's IPv4 range.
 pub const MESH_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
@@ -66,38 +70,46 @@ pub enum Answer {
 /// The names of one network map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Zone {
-    /// The network's domain, as [`key`] writes it; empty before the first map.
-    domain: String,
+    /// The network's domain; `None` before the first map.
+    domain: Option<Domain>,
+    /// Further domains below which names are taken.
+    others: Vec<Domain>,
     forward: HashMap<String, Vec<IpAddr>>,
     reverse: HashMap<IpAddr, Name>,
 }
 
 impl Zone {
-    /// A zone for the network's domain, without names yet.
+    /// A zone for the network's domain and others that its coordinator may name hosts in, without names yet.
     #[must_use]
-    pub fn new(domain: &str) -> Self {
-        Self { domain: key(domain), ..Self::default() }
+    pub fn new(domain: Option<Domain>, others: &[Domain]) -> Self {
+        Self { domain, others: others.to_vec(), ..Self::default() }
     }
 
     /// Adds a node: its full name, and the way back from its addresses.
     ///
-    /// A name that DNS cannot say is left out; it spoils nothing else.
+    /// A name or an address that is not this network's to set is left out; it spoils nothing else.
     pub fn add_node(&mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
-        let Ok(full) = Name::from_ascii(format!("{}.", key(name))) else {
+        let Some(full) = self.host(name).and_then(|host| Name::from_ascii(host + ".").ok()) else {
             return;
         };
-        for address in addresses {
+        for address in addresses.into_iter().filter(|address| is_mesh(*address)) {
             self.reverse.entry(address).or_insert_with(|| full.clone());
             self.add_record(name, address);
         }
     }
 
-    /// Adds one more address of a full name, inside or outside the network's domain.
+    /// Adds one more address of a full name, unless name or address is not this network's to set.
     pub fn add_record(&mut self, name: &str, address: IpAddr) {
-        let addresses = self.forward.entry(key(name)).or_default();
+        let Some(host) = self.host(name).filter(|_| is_mesh(address)) else { return };
+        let addresses = self.forward.entry(host).or_default();
         if !addresses.contains(&address) {
             addresses.push(address);
         }
+    }
+
+    /// A name that may be set, as it is looked up.
+    fn host(&self, name: &str) -> Option<String> {
+        self.domain.iter().chain(&self.others).find_map(|domain| domain.host(name))
     }
 
     /// Addresses of a full name; empty if it has none.
@@ -140,11 +152,10 @@ impl Zone {
         if let Some(address) = mesh_pointer(&query.name) {
             return Some(self.pointer(query, address));
         }
-        if self.domain.is_empty() || !is_below(&name, &self.domain) {
-            return None;
-        }
+        let domain = self.domain.as_ref().filter(|domain| is_below(&name, domain.as_str()))?;
         // A name between the domain and one of ours exists, though it has no address.
-        let exists = name == self.domain || self.forward.keys().any(|known| is_below(known, &name));
+        let exists =
+            name == domain.as_str() || self.forward.keys().any(|known| is_below(known, &name));
         let code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
         Some((code, Vec::new()))
     }

@@ -25,9 +25,13 @@ use crate::{
 };
 
 mod message;
+mod naming;
+mod sound;
 mod view;
 
 pub use message::decode;
+use naming::Names;
+pub use naming::Naming;
 pub use view::{Caller, Gateway, TunnelPeer, label, parse_time};
 
 /// Name under which all filters are removed.
@@ -53,6 +57,11 @@ pub struct Netmap {
     pub filters: BTreeMap<String, Vec<FilterRule>>,
     /// What the coordinator finds wrong with this node.
     pub health: Vec<String>,
+    /// Below which domain names are taken. Kept with the membership, not with the map.
+    #[serde(skip)]
+    pub naming: Naming,
+    /// What the coordinator calls the network now, if that is refused.
+    pub refused: Option<String>,
 }
 
 /// What a message of the map stream changed.
@@ -95,18 +104,30 @@ impl Netmap {
         if response.node.is_none() {
             return Err(Error::NoNode);
         }
-        let mut next = Self { relays: std::mem::take(&mut self.relays), ..Self::default() };
-        next.apply(response);
+        let names = Names::before(self, &response);
+        let mut next = Self {
+            relays: std::mem::take(&mut self.relays),
+            naming: self.naming.clone(),
+            ..Self::default()
+        };
+        next.merge(response, names);
         *self = next;
         Ok(Changes::ALL)
     }
 
     /// Takes a later message of a stream. A keep-alive changes nothing.
     pub fn apply(&mut self, response: MapResponse) -> Changes {
-        let mut changes = Changes::default();
         if response.keep_alive {
-            return changes;
+            return Changes::default();
         }
+        let names = Names::before(self, &response);
+        self.merge(response, names)
+    }
+
+    fn merge(&mut self, mut response: MapResponse, names: Names) -> Changes {
+        let mut changes = Changes::default();
+        sound::clean(&mut response);
+        let names_node = response.node.is_some() || !response.domain.is_empty();
         if let Some(node) = response.node {
             self.node = Some(node);
             (changes.node, changes.names) = (true, true);
@@ -143,6 +164,7 @@ impl Netmap {
             }
         }
         changes.names |= changes.peers;
+        self.settle_names(names, names_node);
         changes
     }
 

@@ -106,7 +106,13 @@ pub struct Agent {
 impl Agent {
     /// Puts together what was loaded.
     #[must_use]
-    pub fn new(config: Config, paths: Paths, state: State, netmap: Netmap) -> Self {
+    pub fn new(config: Config, paths: Paths, mut state: State, mut netmap: Netmap) -> Self {
+        netmap.naming = state.membership.as_ref().map(|is| is.naming.clone()).unwrap_or_default();
+        // A member of before domains were kept: the map that is in force says which one it is.
+        netmap.fix_domain();
+        if let Some(membership) = &mut state.membership {
+            membership.naming = netmap.naming.clone();
+        }
         let progress = Progress::of(&state, &netmap, None);
         Self {
             config,
@@ -214,13 +220,22 @@ impl Agent {
     /// Takes a message of the map stream; returns whether it could be used.
     pub fn apply_map(&self, message: MapResponse, first: bool) -> bool {
         let mut netmap = Netmap::clone(&self.netmap.borrow());
+        let told = netmap.problem();
+        let naming = self.membership().map(|is| is.naming).unwrap_or_default();
         if first {
+            netmap.naming = naming.clone();
             if let Err(error) = netmap.apply_first(message) {
                 tracing::warn!(%error, "unusable map");
                 return false;
             }
         } else {
             netmap.apply(message);
+        }
+        if netmap.naming != naming {
+            self.change_membership(|membership| membership.naming = netmap.naming.clone());
+        }
+        if let Some(problem) = netmap.problem().filter(|problem| told.as_ref() != Some(problem)) {
+            tracing::warn!("{problem}");
         }
         self.netmap.send_if_modified(|current| {
             let changed = **current != netmap;

@@ -27,6 +27,10 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use node_agent_api::{JOIN, Join, LEAVE, Problem, STATUS, Status};
+<<<<<<< HEAD
+=======
+use node_agent_core::{invitation::Invitation, netmap::Naming};
+>>>>>>> dece2f6 (node-agent, cli: the coordinator names only its own)
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},
@@ -218,6 +222,7 @@ fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
         auth_key: auth_key.or(key),
         hostname: join.hostname.filter(|name| !name.is_empty()),
         registered: false,
+        naming: Naming::Open,
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use node_agent_api::instance::Instance;
-use node_agent_core::endpoint::is_usable;
+use node_agent_core::{domain::Domain, endpoint::is_usable};
 use serde::Deserialize;
 
 /// The agent's settings, read from one TOML file. A key it does not know is an error.
@@ -24,6 +24,8 @@ pub struct Config {
     pub dns: Dns,
     /// Further addresses at which peers may reach this node, such as a forwarded port. None of the mesh's.
     pub endpoints: Vec<SocketAddr>,
+    /// Domains beside the network's own below which the coordinator may name mesh addresses. Default: none.
+    pub dns_domains: Vec<Domain>,
     /// Services that this node offers in the mesh.
     pub service: Vec<Service>,
 }
@@ -61,6 +63,7 @@ impl Default for Config {
             hostname: None,
             dns: Dns::ResolvConf,
             endpoints: Vec::new(),
+            dns_domains: Vec::new(),
             service: Vec::new(),
         }
     }
@@ -238,6 +241,7 @@ mod tests {
             hostname = "home"
             dns = "off"
             endpoints = ["203.0.113.1:41641"]
+            dns_domains = ["Kim.example"]
             [[service]]
             name = "gateway"
             port = 18789
@@ -246,6 +250,7 @@ mod tests {
             "#,
         )
         .unwrap();
+        assert_eq!(config.dns_domains[0].as_str(), "kim.example");
         assert_eq!(config.service[0].uid, Some(61002));
         assert_eq!(config.dns, Dns::Off);
         let socket = Paths::new(Path::new("/srv")).resolve(&config.service[0].socket);
@@ -272,6 +277,7 @@ mod tests {
             "endpoints = [\"100.64.0.1:41641\"]".to_owned(),
             "endpoints = [\"[::ffff:127.0.0.1]:41641\"]".to_owned(),
             "endpoints = [\"203.0.113.1:0\"]".to_owned(),
+            "dns_domains = [\"com\"]".to_owned(),
         ] {
             assert!(parse(&text).is_err(), "{text}");
         }

@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn open_streams_are_in_no_querys_way() {
-        let mut zone = Zone::new("maru.internal");
+        let mut zone = Zone::new("maru.internal".parse().ok(), &[]);
         zone.add_node("home.maru.internal.", vec!["100.64.0.1".parse().unwrap()]);
         let zone = watch::Sender::new(Arc::new(zone));
         let context = Context { zone: zone.subscribe(), forwarder: Arc::default() };

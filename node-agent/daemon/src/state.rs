@@ -11,7 +11,7 @@ use std::{
 };
 
 use control_protocol::key::{DiscoPrivate, MachinePrivate, MachinePublic, NodePrivate, NodePublic};
-use node_agent_core::netmap::Netmap;
+use node_agent_core::netmap::{Naming, Netmap};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::Paths;
@@ -87,6 +87,9 @@ pub struct Membership {
     /// Whether the coordinator has admitted `node_key`.
     #[serde(default)]
     pub registered: bool,
+    /// Below which domain the coordinator may set names: fixed by its first map.
+    #[serde(default)]
+    pub naming: Naming,
 }
 
 /// Does not show the pre-auth key.
@@ -298,6 +301,7 @@ mod tests {
             auth_key: Some("sesame".to_owned()),
             hostname: None,
             registered: false,
+            naming: Naming::Open,
         }
     }
 

@@ -243,7 +243,7 @@ impl Parts {
         if *current.netmap != **netmap || *current.filter != *filter {
             let world = World { netmap: Arc::clone(netmap), filter };
             self.world.send_replace(Arc::new(world));
-            self.zone.send_replace(Arc::new(netmap.zone()));
+            self.zone.send_replace(Arc::new(netmap.zone(&self.agent.config.dns_domains)));
         }
         self.relays.set_peers(&peers);
         self.relays.set_map(&netmap.relays);
@@ -253,7 +253,7 @@ impl Parts {
     fn tend_resolver(&self, netmap: &Netmap) {
         let Some(conf) = &self.resolv_conf else { return };
         let done = match netmap.network() {
-            Some(network) => conf.take(&network),
+            Some(network) => conf.take(network),
             None => conf.restore().map(|()| true),
         };
         match done {

@@ -11,7 +11,7 @@ const DOMAIN: &str = "maru.internal";
 
 /// What the coordinator's map may make of it: names of any kind, and addresses.
 fn zone(input: &mut Input<'_>) -> Zone {
-    let mut zone = Zone::new(DOMAIN);
+    let mut zone = Zone::new(DOMAIN.parse().ok(), &[]);
     zone.add_node("home.maru.internal", addresses(1));
     zone.add_record("chat.maru.internal", addresses(1)[0]);
     for last in 2..2 + input.below(4) {

@@ -2,8 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn domain(text: &str) -> Domain {
+    text.parse().unwrap()
+}
+
+fn empty() -> Zone {
+    Zone::new(Some(domain("Maru.Internal.")), &[domain("example.org")])
+}
+
 fn zone() -> Zone {
-    let mut zone = Zone::new("Maru.Internal.");
+    let mut zone = empty();
     zone.add_node("home.maru.internal.", [ip("100.64.0.1"), ip("fd7a:115c:a1e0::1")]);
     zone.add_node("laptop.maru.internal.", [ip("100.64.0.2")]);
     zone.add_record("chat.maru.internal", ip("100.64.0.1"));
@@ -102,7 +110,7 @@ fn addresses_of_the_mesh_point_back_to_the_node() {
 
 #[test]
 fn an_answer_too_long_for_a_datagram_says_so() {
-    let mut zone = Zone::new("maru.internal");
+    let mut zone = empty();
     for last in 0..200 {
         zone.add_record("many.maru.internal", IpAddr::from([100, 64, 1, last]));
     }
@@ -123,6 +131,24 @@ fn a_node_with_an_impossible_name_spoils_nothing() {
 }
 
 #[test]
+fn names_and_addresses_of_others_are_not_taken() {
+    let mut zone = empty();
+    for name in ["bank.example", "maru.internal", "org", "wpad.maru.internal", "a b.maru.internal"]
+    {
+        zone.add_record(name, ip("100.64.0.9"));
+        zone.add_node(name, [ip("100.64.0.9")]);
+    }
+    for address in ["8.8.8.8", "192.168.1.1", "127.0.0.1", "2001:db8::1", "::1"] {
+        zone.add_record("printer.maru.internal", ip(address));
+        zone.add_node("printer.maru.internal", [ip(address)]);
+    }
+    assert_eq!(zone, empty());
+    let mut nameless = Zone::new(None, &[]);
+    nameless.add_node("home.maru.internal", [ip("100.64.0.1")]);
+    assert_eq!(nameless, Zone::default());
+}
+
+#[test]
 fn what_is_no_query_gets_no_answer() {
     let mut response = query("home.maru.internal.", RecordType::A);
     response.metadata.message_type = MessageType::Response;
@@ -131,7 +157,47 @@ fn what_is_no_query_gets_no_answer() {
     assert_eq!(zone().answer(b"short", Transport::Udp), Answer::Drop);
 }
 
+/// Names near to ours, as well as any.
+fn names() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[a-zA-Z0-9.*_ \n-]{0,20}",
+        "[a-z-]{1,6}(\\.[a-z]{1,6}){0,2}(\\.maru)?\\.internal\\.?",
+        "[a-z.\n]{0,8}\\.example\\.org",
+    ]
+}
+
+fn addresses() -> impl Strategy<Value = IpAddr> {
+    let mesh = (0..1_u32 << 22).prop_map(|low| Ipv4Addr::from_bits(100 << 24 | 64 << 16 | low));
+    prop_oneof![any::<IpAddr>(), mesh.prop_map(IpAddr::V4)]
+}
+
 proptest! {
+    /// Whatever a coordinator names, what is answered is a host below one of the domains, at an address of the mesh.
+    #[test]
+    fn a_coordinator_names_only_its_own(
+        told in prop::collection::vec((names(), addresses(), any::<bool>()), 0..20),
+    ) {
+        let mut zone = empty();
+        for (name, address, is_node) in told {
+            if is_node {
+                zone.add_node(&name, [address]);
+            } else {
+                zone.add_record(&name, address);
+            }
+        }
+        for (name, addresses) in &zone.forward {
+            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+            prop_assert!(name.chars().all(fits), "{name:?}");
+            prop_assert!(name.ends_with(".maru.internal") || name.ends_with(".example.org"), "{name:?}");
+            prop_assert!(addresses.iter().all(|address| is_mesh(*address)), "{addresses:?}");
+        }
+        for (address, name) in &zone.reverse {
+            prop_assert!(is_mesh(*address));
+            prop_assert!(zone.forward.contains_key(&key(&name.to_ascii())));
+        }
+    }
+
     #[test]
     fn arbitrary_packets_never_panic_and_replies_can_be_read(
         packet in prop::collection::vec(any::<u8>(), 0..600),

@@ -193,9 +193,118 @@ fn the_gateway_is_the_node_that_the_coordinator_names() {
 
 #[test]
 fn names_come_from_nodes_and_extra_records() {
-    let zone = netmap().zone();
+    let zone = netmap().zone(&[]);
     assert_eq!(zone.lookup("phone.maru.internal")[0], ip("100.64.0.3"));
     assert_eq!(zone.lookup("chat.maru.internal"), [ip("100.64.0.1")]);
+}
+
+/// A first message of a coordinator that calls the network otherwise, and its home another machine.
+fn renamed() -> MapResponse {
+    let elsewhere = |mut node: Node| {
+        node.name = node.name.replace("maru.internal", "bank.example");
+        node
+    };
+    let mut response = first();
+    response.node = response.node.map(elsewhere);
+    response.peers = response.peers.map(|peers| peers.into_iter().map(elsewhere).collect());
+    response.domain = "bank.example".to_owned();
+    let record = DnsRecord {
+        name: "www.bank.example".to_owned(),
+        value: "100.64.0.1".to_owned(),
+        ..DnsRecord::default()
+    };
+    response.dns_config = Some(DnsConfig { extra_records: vec![record], ..DnsConfig::default() });
+    response
+}
+
+#[test]
+fn the_first_map_fixes_the_domain_and_another_one_is_refused_and_told() {
+    let mut netmap = netmap();
+    let zone = netmap.zone(&[]);
+    assert_eq!(netmap.network().unwrap().as_str(), "maru.internal");
+    assert_eq!(netmap.problem(), None);
+
+    netmap.apply_first(renamed()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(netmap.network().unwrap().as_str(), "maru.internal");
+        assert_eq!(netmap.zone(&[]), zone, "the old names stay");
+        assert_eq!(keys(&netmap), [1, 3], "all else is as the coordinator says");
+        let problem = netmap.problem().unwrap();
+        assert!(
+            problem.contains("\"bank.example\"") && problem.contains("maru.internal"),
+            "{problem}"
+        );
+        // A later message that is about a peer alone.
+        let peer = renamed().peers.unwrap().remove(0);
+        netmap.apply(MapResponse { peers_changed: vec![peer], ..MapResponse::default() });
+    }
+
+    netmap.apply_first(first()).unwrap();
+    assert_eq!(netmap.problem(), None);
+    assert_eq!(netmap.zone(&[]), zone);
+}
+
+#[test]
+fn a_first_map_without_a_domain_that_can_be_used_means_no_names() {
+    for name in ["laptop.com.", "laptop", "laptop.maru.internal\nnameserver 192.0.2.1"] {
+        let mut netmap = Netmap::default();
+        let node = Node { name: name.to_owned(), ..node(2, "laptop") };
+        netmap.apply_first(MapResponse { node: Some(node), ..MapResponse::default() }).unwrap();
+        assert_eq!((netmap.network(), netmap.naming.clone()), (None, Naming::Nameless));
+        let problem = netmap.problem();
+        assert_eq!(problem.is_some(), name != "laptop", "{name}");
+        assert!(problem.is_none_or(|text| !text.contains('\n')));
+        // What was not shown when the device joined is not taken later.
+        netmap.apply_first(first()).unwrap();
+        assert_eq!((netmap.network(), netmap.zone(&[])), (None, Zone::default()));
+        assert!(netmap.problem().unwrap().contains("maru.internal"));
+    }
+}
+
+#[test]
+fn other_domains_are_named_only_if_the_settings_list_them() {
+    let mut netmap = netmap();
+    let mut records = Vec::new();
+    for (name, value) in [
+        ("wiki.kim.example", "100.64.0.1"),
+        ("www.bank.example", "100.64.0.1"),
+        ("dns.maru.internal", "8.8.8.8"),
+        ("router.kim.example", "192.168.1.1"),
+    ] {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        records.push(DnsRecord { name, value, ..DnsRecord::default() });
+    }
+    netmap.dns.extra_records = records;
+    let listed = ["kim.example".parse().unwrap()];
+    assert_eq!(netmap.zone(&listed).lookup("wiki.kim.example"), [ip("100.64.0.1")]);
+    assert_eq!(netmap.zone(&[]).lookup("wiki.kim.example"), [] as [IpAddr; 0]);
+    for name in ["www.bank.example", "dns.maru.internal", "router.kim.example"] {
+        assert_eq!(netmap.zone(&listed).lookup(name), [] as [IpAddr; 0], "{name}");
+    }
+}
+
+#[test]
+fn what_is_shown_or_logged_of_a_map_has_no_control_characters() {
+    let mut response = first();
+    let bad = "n3\u{1b}[2J\nnameserver 192.0.2.1";
+    let peers = response.peers.as_mut().unwrap();
+    peers.push(Node { stable_id: bad.to_owned(), ..node(4, "tablet") });
+    peers.push(Node { tags: vec![bad.to_owned()], ..node(5, "tv") });
+    peers[1].name = format!("{bad}.maru.internal");
+    response.user_profiles[0].login_name = bad.to_owned();
+    response.health = Some(vec![bad.to_owned()]);
+    let mut netmap = Netmap::default();
+    netmap.apply_first(response).unwrap();
+
+    assert_eq!(keys(&netmap), [1, 3]);
+    assert_eq!(netmap.short_name(&netmap.peers[&3]), "n3");
+    assert_eq!(netmap.short_name(&netmap.peers[&1]), "home");
+    let is_clean = |text: &str| !text.contains(char::is_control);
+    assert!(is_clean(netmap.login(1).unwrap()) && is_clean(&netmap.health[0]));
+
+    let changed = Node { stable_id: bad.to_owned(), ..node(3, "phone") };
+    netmap.apply(MapResponse { peers_changed: vec![changed], ..MapResponse::default() });
+    assert_eq!(keys(&netmap), [1]);
 }
 
 #[test]
@@ -261,7 +370,9 @@ proptest! {
             prop_assert!(changes.peers || netmap.tunnel_peers() == before.tunnel_peers());
         }
         let stored = serde_json::to_vec(&netmap).unwrap();
-        let read: Netmap = serde_json::from_slice(&stored).unwrap();
+        let mut read: Netmap = serde_json::from_slice(&stored).unwrap();
+        // This is kept with the membership.
+        read.naming = netmap.naming.clone();
         prop_assert_eq!(read, netmap);
     }
 }

@@ -51,14 +51,6 @@ pub fn label(name: &str) -> &str {
 }
 
 impl Netmap {
-    /// The network's domain: what this node's full name has after its first label.
-    #[must_use]
-    pub fn network(&self) -> Option<Domain> {
-        let name = self.node.as_ref()?.name.trim_end_matches('.');
-        let suffix = name.split_once('.').map_or(self.domain.as_str(), |(_, suffix)| suffix);
-        suffix.parse().ok()
-    }
-
     /// This node's mesh addresses.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
@@ -93,10 +85,12 @@ impl Netmap {
         self.filters.values().flatten().cloned().collect()
     }
 
-    /// The names that this node's resolver answers.
+    /// The names that this node's resolver answers: below the network's domain and `others`, for addresses of the mesh.
+    ///
+    /// Networks behind a peer have none either: a route is not accepted by any node yet.
     #[must_use]
-    pub fn zone(&self) -> Zone {
-        let mut zone = Zone::new(self.network().as_ref().map_or("", Domain::as_str));
+    pub fn zone(&self, others: &[Domain]) -> Zone {
+        let mut zone = Zone::new(self.network().cloned(), others);
         for node in self.node.iter().chain(self.peers.values()) {
             zone.add_node(&node.name, mesh_addresses(node));
         }
@@ -106,6 +100,16 @@ impl Netmap {
             }
         }
         zone
+    }
+
+    /// What a node is called where people look: its name's first label, or its stable id if its name is none of the
+    /// network's.
+    #[must_use]
+    pub fn short_name(&self, node: &Node) -> String {
+        match self.network().and_then(|domain| domain.host(&node.name)) {
+            Some(host) => label(&host).to_owned(),
+            None => node.stable_id.clone(),
+        }
     }
 
     /// The peer that may send from `address`. Never this node itself.
@@ -145,13 +149,13 @@ impl Netmap {
     #[must_use]
     pub fn gateway(&self) -> Option<Gateway> {
         let host = format!("{GATEWAY_LABEL}.{}", self.network()?);
-        let named = self.zone().lookup(&host).to_vec();
+        let named = self.zone(&[]).lookup(&host).to_vec();
         let own = self.node.iter();
         let mut found: Vec<(&Node, &str)> = own
             .chain(self.active_peers())
             .filter_map(|node| {
                 let identity = node.cap_map.get(GATEWAY_IDENTITY)?.first()?.as_str()?;
-                Some((node, identity))
+                sound::is_plain(identity).then_some((node, identity))
             })
             .collect();
         found.sort_by_key(|(node, _)| {

@@ -1,5 +1,6 @@
 use control_protocol::map::Node;
 use node_agent_api::State as Standing;
+use node_agent_core::netmap::Naming;
 
 use super::*;
 
@@ -15,6 +16,7 @@ fn membership(server_url: &str) -> Membership {
         auth_key: None,
         hostname: None,
         registered: false,
+        naming: Naming::Open,
     }
 }
 
@@ -66,4 +68,52 @@ fn a_node_whose_key_has_ended_stays_the_node_that_it_was() {
     agent.go_back("nor for you".to_owned());
     assert_eq!(stands(&agent), (None, Standing::NeedsJoin, true));
     assert!(agent.netmap.borrow().node.is_none());
+}
+
+/// A first map of a network with this domain.
+fn map(domain: &str) -> MapResponse {
+    let node = Node { name: format!("laptop.{domain}."), ..Node::default() };
+    MapResponse { node: Some(node), ..MapResponse::default() }
+}
+
+fn network(agent: &Agent) -> Option<String> {
+    agent.netmap.borrow().network().map(ToString::to_string)
+}
+
+#[test]
+fn the_domain_is_kept_with_the_membership_until_the_next_one() {
+    let root = tempfile::tempdir().unwrap();
+    let first = agent(root.path());
+    first.join(membership("http://a"));
+    assert!(first.apply_map(map("maru.internal"), true));
+    assert_eq!(network(&first).as_deref(), Some("maru.internal"));
+
+    // Started again, without a map on disk.
+    let state = State::load_or_generate(&Paths::new(root.path())).unwrap();
+    let again = Agent::new(Config::default(), Paths::new(root.path()), state, Netmap::default());
+    assert!(again.apply_map(map("bank.example"), true));
+    assert_eq!(network(&again).as_deref(), Some("maru.internal"));
+    assert!(again.netmap.borrow().problem().is_some());
+    again.clear_netmap();
+    assert!(again.apply_map(map("bank.example"), true));
+    assert_eq!(network(&again).as_deref(), Some("maru.internal"));
+
+    again.join(membership("http://b"));
+    assert!(again.apply_map(map("bank.example"), true));
+    assert_eq!(network(&again).as_deref(), Some("bank.example"));
+}
+
+#[test]
+fn a_member_of_before_keeps_the_domain_of_its_map_on_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let mut state = State::generate().unwrap();
+    state.membership = Some(Membership { registered: true, ..membership("http://a") });
+    let mut netmap = Netmap { node: map("maru.internal").node, ..Netmap::default() };
+    netmap.naming = Naming::Open;
+
+    let agent = Agent::new(Config::default(), Paths::new(root.path()), state, netmap);
+
+    assert_eq!(network(&agent).as_deref(), Some("maru.internal"));
+    assert!(agent.apply_map(map("bank.example"), true));
+    assert_eq!(network(&agent).as_deref(), Some("maru.internal"));
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use node_agent_api::{Coordinator, Gateway, Peer, Relay, SelfNode, State, Status};
-use node_agent_core::netmap::{Netmap, label};
+use node_agent_core::netmap::{Netmap, parse_time};
 use wireguard_device::{Path, PeerStats};
 
 use crate::agent::Agent;
@@ -19,7 +19,7 @@ pub(super) fn of(agent: &Agent) -> Status {
         state: if expired { State::Expired } else { progress.state },
         problem: progress.refusal.or(progress.problem),
         auth_url: progress.auth_url,
-        network: netmap.network().map(String::from),
+        network: netmap.network().map(ToString::to_string),
         node: node(&netmap),
         coordinator: agent.membership().map(|membership| Coordinator {
             url: membership.server_url,
@@ -49,11 +49,11 @@ fn stats(agent: &Agent) -> HashMap<[u8; 32], PeerStats> {
 fn node(netmap: &Netmap) -> Option<SelfNode> {
     let node = netmap.node.as_ref()?;
     Some(SelfNode {
-        name: label(&node.name).to_owned(),
+        name: netmap.short_name(node),
         stable_id: node.stable_id.clone(),
         addresses: netmap.addresses(),
         node_key: node.key.to_string(),
-        key_expiry: node.key_expiry.clone(),
+        key_expiry: node.key_expiry.clone().filter(|time| parse_time(time).is_some()),
     })
 }
 
@@ -65,7 +65,7 @@ fn peers(netmap: &Netmap, stats: &HashMap<[u8; 32], PeerStats>) -> Vec<Peer> {
             let stats = stats.get(node.key.as_bytes());
             let user = node.tags.is_empty().then(|| netmap.login(node.user)).flatten();
             Peer {
-                name: label(&node.name).to_owned(),
+                name: netmap.short_name(node),
                 stable_id: node.stable_id.clone(),
                 addresses: node.addresses.iter().map(ipnet::IpNet::addr).collect(),
                 user: user.map(str::to_owned),

@@ -111,7 +111,7 @@ fn stand(agent: &Agent, control_time: Option<SystemTime>) -> Option<Lost> {
         progress.connected = true;
         progress.auth_url = None;
         progress.refusal = None;
-        progress.problem = netmap.health.first().cloned();
+        progress.problem = netmap.problem().or_else(|| netmap.health.first().cloned());
         changed
     });
     None

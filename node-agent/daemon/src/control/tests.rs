@@ -24,7 +24,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     service::TowerToHyperService,
 };
-use node_agent_core::netmap::Netmap;
+use node_agent_core::netmap::{Naming, Netmap};
 use tokio::{net::TcpListener, time::timeout};
 
 use super::*;
@@ -142,6 +142,7 @@ fn member(root: &Path, url: &str, noise_key: MachinePublic) -> Arc<Agent> {
         auth_key: None,
         hostname: None,
         registered: false,
+        naming: Naming::Open,
     });
     Arc::new(Agent::new(Config::default(), Paths::new(root), state, Netmap::default()))
 }

@@ -1,0 +1,44 @@
+//! What of a map is shown or logged as it stands, checked when it comes in.
+
+use super::*;
+use crate::registration::showable;
+
+/// Longest stable id, tag, or key of a gateway.
+const TEXT_MAX: usize = 128;
+
+/// Whether a peer's stable id and tags are printable ASCII. Services know it by them, so that they are not mended: a
+/// peer without is left out.
+pub(super) fn is_sound(peer: &Node) -> bool {
+    is_plain(&peer.stable_id) && peer.tags.iter().all(|tag| is_plain(tag))
+}
+
+/// Whether a text is short printable ASCII without spaces.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.len() <= TEXT_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Takes out of a message what could steer a terminal or add lines to a file.
+pub(super) fn clean(response: &mut MapResponse) {
+    if let Some(node) = &mut response.node {
+        node.stable_id = showable(&node.stable_id);
+    }
+    if let Some(peers) = &mut response.peers {
+        peers.retain(is_sound);
+    }
+    // What a peer was before is no more true: it goes.
+    for peer in &response.peers_changed {
+        if !is_sound(peer) {
+            response.peers_removed.push(peer.id);
+        }
+    }
+    response.peers_changed.retain(is_sound);
+    for user in &mut response.user_profiles {
+        user.login_name = showable(&user.login_name);
+    }
+    for text in response.health.iter_mut().flatten() {
+        *text = showable(text);
+    }
+    for region in response.derp_map.iter_mut().flat_map(|map| map.regions.values_mut()) {
+        region.region_name = showable(&region.region_name);
+    }
+}
