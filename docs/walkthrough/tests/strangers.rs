@@ -209,7 +209,7 @@ fn a_process_at_home_and_a_packet_from_the_lan_do_not_pass_as_members() {
     assert!(dropped(machine) > before, "a local process was not stopped by a rule");
 
     // Without the table they would pass: it was the table that stopped them.
-    machine.sh("nft flush ruleset").unwrap();
+    machine.flush_nftables_for_good().unwrap();
     assert_eq!(models(local.dial(home).unwrap()), Some(200), "control: {}", local.what);
     machine.sh(&format!("ip addr del {member}/32 dev lo")).unwrap();
     for impostor in &members {

@@ -27,10 +27,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use node_agent_api::{JOIN, Join, LEAVE, Problem, STATUS, Status};
-<<<<<<< HEAD
-=======
-use node_agent_core::{invitation::Invitation, netmap::Naming};
->>>>>>> dece2f6 (node-agent, cli: the coordinator names only its own)
+use node_agent_core::netmap::Naming;
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},

@@ -272,13 +272,6 @@ fn under_its_own_name(network: &Network) {
     router.sh(&format!("ip route change {home}/32 via 10.77.1.2 src 10.77.1.1")).unwrap();
 }
 
-/// Flushes a machine's nftables so that nobody can put anything back: its `nft` is out of reach then.
-fn flush_for_good(machine: &lab::Machine) {
-    machine
-        .sh("cp /usr/sbin/nft /run/nft; mkdir /run/none; mount --bind /run/none /usr/sbin; /run/nft flush ruleset")
-        .unwrap();
-}
-
 #[test]
 #[ignore = "needs: root"]
 fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
@@ -295,7 +288,7 @@ fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
     });
     assert!(dropped, "{table}");
     // Without the table it would have connected: the drop was the table's doing.
-    flush_for_good(&network.home.machine);
+    network.home.machine.flush_nftables_for_good().unwrap();
     assert!(connects(), "the control run");
 }
 
@@ -319,7 +312,7 @@ fn a_table_that_somebody_flushed_is_put_back() {
         assert!(!connects(), "after {flush}");
         wait_for("a warning", || (network.home.log().matches(SAID).count() == times).then_some(()));
     }
-    flush_for_good(machine);
+    machine.flush_nftables_for_good().unwrap();
     assert!(connects(), "the control run");
 }
 
@@ -334,6 +327,6 @@ fn the_network_around_does_not_ask_the_resolver() {
     assert!(network.home.resolve("server.maru.internal").is_some());
     assert_eq!(ask(), None);
     // Without the table it would have been answered: the drop was the table's doing.
-    flush_for_good(&network.home.machine);
+    network.home.machine.flush_nftables_for_good().unwrap();
     assert!(ask().is_some(), "the control run");
 }

@@ -116,6 +116,18 @@ impl Machine {
         Ok(stdout)
     }
 
+    /// Flushes the machine's nftables and takes its `nft` away, so that nobody puts anything back.
+    ///
+    /// # Errors
+    ///
+    /// There is no `nft`, or this was done before.
+    pub fn flush_nftables_for_good(&self) -> Result<()> {
+        self.sh("cp /usr/sbin/nft /run/nft; : > /run/no-nft
+            mount --bind /run/no-nft /usr/sbin/nft
+            /run/nft flush ruleset")
+            .map(drop)
+    }
+
     /// Runs `work` on a thread of its own inside the machine's network.
     ///
     /// Only the network is entered: files and processes stay the caller's.
