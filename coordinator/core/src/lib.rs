@@ -8,10 +8,12 @@
 //! * [`registration`]: [`registration::decide`], what a request to register leads to.
 //! * [`address`], [`name`]: what a new node gets.
 //! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
+//! * [`bucket`]: how often a node may do something.
 //! * [`time`]: times on the wire.
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod bucket;
 pub mod key;
 pub mod map;
 pub mod model;

@@ -10,7 +10,14 @@ mod records;
 pub(crate) mod socket;
 mod users;
 
-use axum::{Router, body::Body, http::header};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::header,
+    middleware::{self, Next},
+    response::Response,
+};
 use coordinator_api::PREFIX;
 use serde::de::DeserializeOwned;
 
@@ -35,11 +42,17 @@ fn router(app: App) -> Router {
         .nest(PREFIX, resources)
         .fallback(|| async { Error::NotFound("path") })
         .method_not_allowed_fallback(|| async { Error::Method })
+        .layer(middleware::from_fn_with_state(app.clone(), carry_out))
         .with_state(app)
 }
 
+/// Answers a request on a task of its own, so that a change which began is made although its caller has hung up.
+async fn carry_out(State(app): State<App>, request: Request, next: Next) -> Response {
+    app.carry_out(next.run(request)).await
+}
+
 /// Reads a JSON body, under its content type only. An empty body stands for `{}`.
-async fn read<T: DeserializeOwned>(request: axum::extract::Request<Body>) -> Result<T, Error> {
+async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Error> {
     let (parts, body) = request.into_parts();
     let content_type =
         parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

@@ -1,5 +1,6 @@
 //! Tailscale's control protocol: `/key`, `/ts2021`, and inside its Noise channel `/machine/…`.
 
+mod counted;
 mod map;
 mod register;
 mod upgrade;
@@ -92,5 +93,9 @@ async fn read<T: serde::de::DeserializeOwned>(
 /// Hides what failed here from whoever asked.
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> Refused {
     tracing::error!(error, "request failed");
+    not_now()
+}
+
+fn not_now() -> Refused {
     Refused(StatusCode::SERVICE_UNAVAILABLE, "the coordinator cannot answer now".to_owned())
 }

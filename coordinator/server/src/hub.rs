@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -17,7 +17,8 @@ use coordinator_core::{
     network::{Compiled, Input},
     time::Millis,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
@@ -68,32 +69,47 @@ pub(crate) struct Hub {
     /// Taken by whoever reads the database; holds the number of the last request that was served.
     reading: tokio::sync::Mutex<u64>,
     requests: AtomicU64,
-    sessions: Mutex<BTreeMap<NodeId, u32>>,
-    departures: mpsc::UnboundedSender<NodeId>,
+    sessions: Mutex<Sessions>,
+    /// Somebody came or went.
+    moved: Notify,
+}
+
+/// Who is connected.
+#[derive(Debug, Default)]
+struct Sessions {
+    streams: BTreeMap<NodeId, Streams>,
+    /// Who came or went since that was asked last.
+    moved: BTreeSet<NodeId>,
+}
+
+/// The map streams of a node. All but the newest are about to end.
+#[derive(Debug, Default)]
+struct Streams {
+    count: usize,
+    /// Ends the newest.
+    end: CancellationToken,
 }
 
 impl Hub {
-    /// Reads the network. What comes out of the receiver are nodes that came or went.
+    /// Reads the network.
     pub(crate) async fn start(
         store: Store,
         domain: String,
         derp: DerpMap,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<NodeId>), HubError> {
+    ) -> Result<Self, HubError> {
         let derp = Arc::new(derp);
         let loaded = Arc::new(store.load().await?);
         let first = compile(&domain, &derp, loaded, BTreeSet::new(), None)?;
-        let (departures, departed) = mpsc::unbounded_channel();
-        let hub = Self {
+        Ok(Self {
             store,
             domain,
             derp,
             current: watch::Sender::new(Arc::new(first)),
             reading: tokio::sync::Mutex::new(0),
             requests: AtomicU64::new(0),
-            sessions: Mutex::new(BTreeMap::new()),
-            departures,
-        };
-        Ok((hub, departed))
+            sessions: Mutex::default(),
+            moved: Notify::new(),
+        })
     }
 
     /// The network now.
@@ -137,44 +153,71 @@ impl Hub {
         Ok(())
     }
 
-    fn online(&self) -> BTreeSet<NodeId> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Marks a node as connected until the returned value is dropped.
+    fn online(&self) -> BTreeSet<NodeId> {
+        self.sessions().streams.keys().copied().collect()
+    }
+
+    /// Marks a node as connected until the returned value is dropped, and ends the map stream that it had.
     pub(crate) fn arrive(self: &Arc<Self>, id: NodeId) -> Presence {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = sessions.entry(id).or_insert(0);
-        *count = count.saturating_add(1);
-        if *count == 1 {
-            // The receiver lives as long as the server; a failure means that it is stopping.
-            let _ = self.departures.send(id);
+        let mut sessions = self.sessions();
+        let streams = sessions.streams.entry(id).or_default();
+        streams.end.cancel();
+        streams.end = CancellationToken::new();
+        streams.count += 1;
+        let ended = streams.end.clone();
+        if streams.count == 1 {
+            sessions.moved.insert(id);
+            self.moved.notify_one();
         }
-        Presence { hub: Arc::clone(self), id }
+        Presence { hub: Arc::clone(self), id, ended }
     }
 
     fn depart(&self, id: NodeId) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = sessions.get_mut(&id) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                sessions.remove(&id);
-                let _ = self.departures.send(id);
+        let mut sessions = self.sessions();
+        if let Some(streams) = sessions.streams.get_mut(&id) {
+            streams.count = streams.count.saturating_sub(1);
+            if streams.count == 0 {
+                sessions.streams.remove(&id);
+                sessions.moved.insert(id);
+                self.moved.notify_one();
             }
+        }
+    }
+
+    /// Waits until nodes come or go, and says which.
+    pub(crate) async fn moved(&self) -> BTreeSet<NodeId> {
+        loop {
+            let moved = std::mem::take(&mut self.sessions().moved);
+            if !moved.is_empty() {
+                return moved;
+            }
+            self.moved.notified().await;
         }
     }
 
     /// Whether a node is connected at this moment.
     pub(crate) fn is_online(&self, id: NodeId) -> bool {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+        self.sessions().streams.contains_key(&id)
     }
 }
 
-/// One connection of a node. A node that connects again before its old connection is gone stays online throughout.
+/// One map stream of a node. A node that connects again before its old connection is gone stays online throughout.
 #[derive(Debug)]
 pub(crate) struct Presence {
     hub: Arc<Hub>,
     id: NodeId,
+    ended: CancellationToken,
+}
+
+impl Presence {
+    /// Waits until the node has begun a newer map stream.
+    pub(crate) async fn is_superseded(&self) {
+        self.ended.cancelled().await;
+    }
 }
 
 impl Drop for Presence {

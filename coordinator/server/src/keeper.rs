@@ -1,13 +1,12 @@
 //! What happens without a request: nodes come and go, keys expire, ephemeral nodes leave, and what was stored is shown
 //! whoever stored it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use coordinator_core::{
     model::{Life, NodeId},
     time::Millis,
 };
-use tokio::sync::mpsc;
 
 use crate::{clock, hub::HubError, serve::App, store::StoreError};
 
@@ -15,7 +14,7 @@ use crate::{clock, hub::HubError, serve::App, store::StoreError};
 const TICK: Duration = Duration::from_millis(500);
 
 /// Runs until the server stops.
-pub(crate) async fn keep(app: App, mut arrivals: mpsc::UnboundedReceiver<NodeId>) {
+pub(crate) async fn keep(app: App) {
     let started = clock::now();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -23,7 +22,7 @@ pub(crate) async fn keep(app: App, mut arrivals: mpsc::UnboundedReceiver<NodeId>
     loop {
         let result = tokio::select! {
             () = app.stop.cancelled() => return,
-            Some(first) = arrivals.recv() => came_or_went(&app, first, &mut arrivals).await,
+            nodes = app.hub.moved() => came_or_went(&app, nodes).await,
             _ = tick.tick() => on_tick(&app, started).await,
         };
         match &result {
@@ -39,17 +38,7 @@ pub(crate) async fn keep(app: App, mut arrivals: mpsc::UnboundedReceiver<NodeId>
 }
 
 /// Shows who is connected now, and stores when those that left were last seen.
-async fn came_or_went(
-    app: &App,
-    first: NodeId,
-    arrivals: &mut mpsc::UnboundedReceiver<NodeId>,
-) -> Result<(), HubError> {
-    let mut nodes = vec![first];
-    while let Ok(next) = arrivals.try_recv() {
-        nodes.push(next);
-    }
-    nodes.sort_unstable();
-    nodes.dedup();
+async fn came_or_went(app: &App, mut nodes: BTreeSet<NodeId>) -> Result<(), HubError> {
     nodes.retain(|id| !app.hub.is_online(*id));
     if nodes.is_empty() {
         return app.hub.recompile().await;

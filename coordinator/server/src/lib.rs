@@ -20,5 +20,6 @@ mod registry;
 pub mod relay;
 pub mod serve;
 pub mod store;
+mod updates;
 
 pub use args::{Args, run};

@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    hash::Hash,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
+use control_protocol::key::MachinePublic;
 use coordinator_core::model::NodeId;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const TOTAL: usize = 4096;
 /// Connections of one origin; a household behind one router shares it.
 const PER_ORIGIN: usize = 256;
+/// Channels of one machine. A client has one, and for a while a second when it comes from another network.
+const PER_MACHINE: usize = 4;
 /// Registrations that wait for their turn, in all.
 const TURNS: usize = 256;
 /// Registrations of one origin that wait for their turn.
@@ -63,56 +67,78 @@ impl Waiting {
     }
 }
 
-/// Counts connections, or what else is held open, in all and by origin.
-#[derive(Clone, Debug)]
-pub(crate) struct Connections {
+/// Counts connections, or what else is held open, in all and by whose they are: an origin's, or a machine's.
+#[derive(Debug)]
+pub(crate) struct Connections<Of = Origin> {
     total: usize,
-    per_origin: usize,
-    counts: Arc<Mutex<HashMap<Origin, usize>>>,
+    each: usize,
+    counts: Arc<Mutex<HashMap<Of, usize>>>,
 }
 
-impl Default for Connections {
+impl<Of> Clone for Connections<Of> {
+    fn clone(&self) -> Self {
+        Self { counts: Arc::clone(&self.counts), ..*self }
+    }
+}
+
+impl Default for Connections<Origin> {
     fn default() -> Self {
         Self::up_to(TOTAL, PER_ORIGIN)
     }
 }
 
-/// One connection that was counted.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    counts: Connections,
-    origin: Origin,
+impl Default for Connections<MachinePublic> {
+    fn default() -> Self {
+        Self::up_to(TOTAL, PER_MACHINE)
+    }
 }
 
-impl Connections {
-    fn up_to(total: usize, per_origin: usize) -> Self {
-        Self { total, per_origin, counts: Arc::default() }
+/// One connection that was counted.
+#[derive(Debug)]
+pub(crate) struct Connection<Of: Copy + Eq + Hash = Origin> {
+    counts: Connections<Of>,
+    of: Of,
+}
+
+impl<Of> Connections<Of> {
+    fn up_to(total: usize, each: usize) -> Self {
+        Self { total, each, counts: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Of, usize>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<Of: Copy + Eq + Hash> Connections<Of> {
+    /// Whether there is no room for one more.
+    pub(crate) fn is_full(&self, of: Of) -> bool {
+        self.leaves_none(&self.lock(), of)
+    }
+
+    fn leaves_none(&self, counts: &HashMap<Of, usize>, of: Of) -> bool {
+        let total: usize = counts.values().sum();
+        total >= self.total || counts.get(&of).is_some_and(|own| *own >= self.each)
     }
 
     /// Counts one more; `None` if there are too many.
-    pub(crate) fn open(&self, origin: Origin) -> Option<Connection> {
+    pub(crate) fn open(&self, of: Of) -> Option<Connection<Of>> {
         let mut counts = self.lock();
-        let total: usize = counts.values().sum();
-        let own = counts.get(&origin).copied().unwrap_or(0);
-        if total >= self.total || own >= self.per_origin {
+        if self.leaves_none(&counts, of) {
             return None;
         }
-        counts.insert(origin, own + 1);
-        Some(Connection { counts: self.clone(), origin })
+        *counts.entry(of).or_default() += 1;
+        Some(Connection { counts: self.clone(), of })
     }
 }
 
-impl Drop for Connection {
+impl<Of: Copy + Eq + Hash> Drop for Connection<Of> {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();
-        if let Some(own) = counts.get_mut(&self.origin) {
+        if let Some(own) = counts.get_mut(&self.of) {
             *own = own.saturating_sub(1);
             if *own == 0 {
-                counts.remove(&self.origin);
+                counts.remove(&self.of);
             }
         }
     }
@@ -177,7 +203,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_everything() {
-        let connections = Connections::default();
+        let connections = Connections::<Origin>::default();
         let address = |byte| IpAddr::from([10, 0, 0, byte]).into();
 
         let held: Vec<_> = (0..PER_ORIGIN).map(|_| connections.open(address(1)).unwrap()).collect();
@@ -187,6 +213,19 @@ mod tests {
         drop(held);
         assert!(connections.open(address(1)).is_some());
         assert_eq!(connections.lock().len(), 0);
+    }
+
+    #[test]
+    fn a_machine_has_four_channels() {
+        let (channels, machine) =
+            (Connections::default(), |byte| MachinePublic::from_bytes([byte; 32]));
+
+        let mut held: Vec<_> = (0..4).map(|_| channels.open(machine(1)).unwrap()).collect();
+
+        assert!(channels.is_full(machine(1)) && channels.open(machine(1)).is_none());
+        assert!(!channels.is_full(machine(2)) && channels.open(machine(2)).is_some());
+        held.pop();
+        assert!(channels.open(machine(1)).is_some());
     }
 
     #[tokio::test]

@@ -12,7 +12,9 @@ use crate::{
     clock,
     control::Peer,
     hub::HubError,
+    limits::Turn,
     store::{Change, NewNode, NewPending, StoreError},
+    updates,
 };
 
 /// How often a change is tried that meets others.
@@ -59,7 +61,17 @@ impl RegisterError {
     }
 }
 
-/// Registers a device whose machine key the Noise handshake proved.
+/// What a registration leads to beside its answer.
+enum Effect {
+    /// Nothing is stored.
+    Nothing,
+    /// Everyone's maps are made anew.
+    Stored,
+    /// The node says of itself what is perhaps new.
+    Said(Box<Node>),
+}
+
+/// Registers a device whose machine key the Noise handshake proved, also if it hangs up once its turn has come.
 ///
 /// When it returns, everyone's maps show the result.
 pub(crate) async fn register(
@@ -67,16 +79,30 @@ pub(crate) async fn register(
     request: &RegisterRequest,
 ) -> Result<Answer, RegisterError> {
     let turn = peer.app.registrations.take(peer.origin).await.ok_or(RegisterError::Busy)?;
+    let (of, request) = (peer.clone(), request.clone());
+    peer.app.carry_out(async move { register_now(&of, &request, turn).await }).await
+}
+
+async fn register_now(
+    peer: &Peer,
+    request: &RegisterRequest,
+    turn: Turn,
+) -> Result<Answer, RegisterError> {
     let mut attempt = 1;
-    let (answer, changed) = loop {
+    let (answer, effect) = loop {
         match try_register(peer, request, clock::now()).await {
             Err(error) if error.is_collision() && attempt < ATTEMPTS => attempt += 1,
             result => break result?,
         }
     };
     drop(turn);
-    if changed {
-        peer.app.hub.refresh().await?;
+    match effect {
+        Effect::Nothing => {}
+        Effect::Stored => peer.app.hub.refresh().await?,
+        // In its turn among the node's updates; the answer does not depend on it.
+        Effect::Said(node) => {
+            updates::submit(&peer.app, &node, request.into()).await;
+        }
     }
     Ok(answer)
 }
@@ -85,9 +111,9 @@ async fn try_register(
     peer: &Peer,
     request: &RegisterRequest,
     now: Millis,
-) -> Result<(Answer, bool), RegisterError> {
+) -> Result<(Answer, Effect), RegisterError> {
     let Peer { app, machine, origin } = peer;
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change_by_node().await?;
     let core = Request {
         machine: *machine,
         node_key: request.node_key,
@@ -150,32 +176,30 @@ impl Writer<'_> {
         mut change: Change,
         decision: Decision,
         pending: Option<&Pending>,
-    ) -> Result<(Answer, bool), RegisterError> {
-        let (answer, changed) = match decision {
-            Decision::LoggedOut | Decision::Expired => return Ok((Answer::Expired, false)),
+    ) -> Result<(Answer, Effect), RegisterError> {
+        let (answer, effect) = match decision {
+            Decision::LoggedOut | Decision::Expired => {
+                return Ok((Answer::Expired, Effect::Nothing));
+            }
             Decision::Logout(id) => {
                 end_key(&mut change, id, self.now).await?;
-                (Answer::Expired, true)
+                (Answer::Expired, Effect::Stored)
             }
             Decision::Forget(id) => {
                 change.delete_node(id).await?;
-                (Answer::Expired, true)
+                (Answer::Expired, Effect::Stored)
             }
             Decision::Refresh(id) => {
                 let node = found(change.node(id).await?)?;
-                let owner = node.owner.clone();
-                if !self.refresh(&mut change, node).await? {
-                    return Ok((Answer::Node(owner), false));
-                }
-                (Answer::Node(owner), true)
+                return Ok((Answer::Node(node.owner.clone()), Effect::Said(node.into())));
             }
             Decision::Replace { node, key, life } => {
                 self.consume(&mut change, key).await?;
-                (Answer::Node(self.replace(&mut change, node, life).await?), true)
+                (Answer::Node(self.replace(&mut change, node, life).await?), Effect::Stored)
             }
             Decision::Admit { key } => {
                 self.consume(&mut change, Some(key)).await?;
-                (Answer::Node(self.admit(&mut change, pending).await?), true)
+                (Answer::Node(self.admit(&mut change, pending).await?), Effect::Stored)
             }
             Decision::Await { key, replaces } => {
                 self.consume(&mut change, key).await?;
@@ -184,16 +208,16 @@ impl Writer<'_> {
                     self.peer.app.waiting.add(self.peer.origin, pending.id);
                 }
                 tracing::info!(device = pending.id, "a device waits for approval");
-                (Answer::Waiting(pending.ticket), true)
+                (Answer::Waiting(pending.ticket), Effect::Stored)
             }
             Decision::StillWaiting => {
                 let pending = pending.ok_or(StoreError::Conflict)?;
                 change.set_asked(pending.id, self.now).await?;
-                (Answer::Waiting(pending.ticket.clone()), false)
+                (Answer::Waiting(pending.ticket.clone()), Effect::Nothing)
             }
         };
         change.commit().await?;
-        Ok((answer, changed))
+        Ok((answer, effect))
     }
 
     /// Uses the key up, or turns the device away whom another was faster than.
@@ -206,20 +230,6 @@ impl Writer<'_> {
 
     fn hostinfo(&self) -> Hostinfo {
         self.request.hostinfo.clone().unwrap_or_default()
-    }
-
-    /// Writes what the node says of itself now; false if it says the same as before.
-    async fn refresh(&self, change: &mut Change, mut node: Node) -> Result<bool, StoreError> {
-        let before = node.claims.clone();
-        node.claims.version = self.request.version;
-        if let Some(hostinfo) = &self.request.hostinfo {
-            node.claims.hostinfo = hostinfo.clone();
-        }
-        if node.claims == before {
-            return Ok(false);
-        }
-        change.update_node(&node).await?;
-        Ok(true)
     }
 
     async fn replace(

@@ -10,7 +10,7 @@ use std::{
 
 use axum::Router;
 use control_protocol::{
-    key::MachinePrivate,
+    key::{MachinePrivate, MachinePublic},
     map::{DerpMap, DerpNode, DerpRegion},
 };
 use coordinator_core::{model::Owner, time::Millis};
@@ -38,10 +38,13 @@ use crate::{
     keeper, limits, pages,
     relay::certificate,
     store::{Store, StoreError},
+    updates::Updates,
 };
 
 /// Handshakes at once.
 const HANDSHAKES: usize = 16;
+/// Requests at once that ask the database for a node that is not in memory.
+const LOOKUPS: usize = 2;
 /// How long what is under way may take to end.
 const STOP_TIME: Duration = Duration::from_secs(3);
 /// Region of our own relay.
@@ -91,6 +94,9 @@ pub(crate) struct App {
     pub(crate) noise: Arc<MachinePrivate>,
     pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) connections: limits::Connections,
+    pub(crate) channels: limits::Connections<MachinePublic>,
+    pub(crate) lookups: Arc<Semaphore>,
+    pub(crate) updates: Updates,
     pub(crate) waiting: limits::Waiting,
     pub(crate) registrations: limits::Turns,
     pub(crate) tasks: TaskTracker,
@@ -103,6 +109,21 @@ impl App {
         match owner {
             Owner::User(_) => self.config.node_key_life().map(|life| now.saturating_add(life)),
             Owner::Tags(_) => None,
+        }
+    }
+
+    /// Carries something out although whoever waits for it stops to.
+    pub(crate) async fn carry_out<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.tasks.spawn(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and with it whoever waits.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 
@@ -150,7 +171,7 @@ impl Server {
         let noise = files::noise_key(&paths)?;
         let derp = derp_map(root, &paths, &config)?;
         let store = Store::open(&config.database(root)?, &config.network).await?;
-        let (hub, arrivals) = Hub::start(store.clone(), config.network.clone(), derp).await?;
+        let hub = Hub::start(store.clone(), config.network.clone(), derp).await?;
         let admin = admin::socket::Socket::bind(&paths.admin_socket())?;
         let app = App {
             config: Arc::new(config),
@@ -159,12 +180,15 @@ impl Server {
             noise: Arc::new(noise),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             connections: limits::Connections::default(),
+            channels: limits::Connections::default(),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            updates: Updates::default(),
             waiting: limits::Waiting::default(),
             registrations: limits::Turns::default(),
             tasks: TaskTracker::new(),
             stop,
         };
-        app.tasks.spawn(keeper::keep(app.clone(), arrivals));
+        app.tasks.spawn(keeper::keep(app.clone()));
         Ok(Self { app, listener, admin })
     }
 

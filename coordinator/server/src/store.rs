@@ -9,10 +9,11 @@ mod keys;
 mod new;
 mod nodes;
 mod pending;
+mod queue;
 mod rows;
 mod users;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use control_protocol::key::NodePublic;
 use coordinator_core::{
@@ -27,8 +28,8 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::MigrateError,
 };
-use tokio::sync::Mutex;
 
+use self::queue::{Queue, Turn};
 pub use change::Change;
 pub use new::{NewNode, NewPending, Waiting};
 
@@ -108,8 +109,8 @@ pub struct Loaded {
 pub struct Store {
     pool: AnyPool,
     begin: &'static str,
-    /// Changes of this process wait here, in their order, and not on a connection that others need to read.
-    changing: Arc<Mutex<()>>,
+    /// Changes of this process wait here, and not on a connection that others need to read.
+    queue: Queue,
 }
 
 impl Store {
@@ -128,7 +129,7 @@ impl Store {
                 )
                 .await?;
                 migrate(&sqlx::migrate!("migrations/sqlite"), &pool).await?;
-                Self { pool, begin: "BEGIN IMMEDIATE", changing: Arc::default() }
+                Self { pool, begin: "BEGIN IMMEDIATE", queue: Queue::default() }
             }
             Database::Postgres(url) => {
                 if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -136,7 +137,7 @@ impl Store {
                 }
                 let pool = connect(url, AnyPoolOptions::new()).await?;
                 migrate(&sqlx::migrate!("migrations/postgres"), &pool).await?;
-                Self { pool, begin: "BEGIN", changing: Arc::default() }
+                Self { pool, begin: "BEGIN", queue: Queue::default() }
             }
         };
         store.begin_network(domain).await?;
@@ -158,13 +159,25 @@ impl Store {
         if stored == domain { Ok(()) } else { Err(StoreError::OtherNetwork(stored)) }
     }
 
-    /// Begins a change. Dropping it undoes it.
+    /// Begins a change by the administration, before all that wait in [`Self::change_by_node`]. Dropping it undoes it.
     ///
     /// # Errors
     ///
     /// Fails if the database does.
     pub async fn change(&self) -> Result<Change, StoreError> {
-        let turn = Arc::clone(&self.changing).lock_owned().await;
+        self.begin(self.queue.administration().await).await
+    }
+
+    /// Begins a change that a node asked for. Dropping it undoes it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does.
+    pub async fn change_by_node(&self) -> Result<Change, StoreError> {
+        self.begin(self.queue.node().await).await
+    }
+
+    async fn begin(&self, turn: Turn) -> Result<Change, StoreError> {
         Change::begin(self.pool.begin_with(self.begin).await?, turn).await
     }
 

@@ -7,6 +7,8 @@
 
 #[path = "all/admin.rs"]
 mod admin;
+#[path = "all/bounds.rs"]
+mod bounds;
 #[path = "all/device.rs"]
 mod device;
 #[path = "all/harness.rs"]
@@ -21,5 +23,7 @@ mod postgres;
 mod registration;
 #[path = "all/relay.rs"]
 mod relay;
+#[path = "all/removal.rs"]
+mod removal;
 #[path = "all/store.rs"]
 mod store;

@@ -15,28 +15,26 @@ use control_protocol::{
 };
 use coordinator_core::{
     map::{Session, View},
-    model::{Claims, Node, NodeId},
+    model::{Node, NodeId},
 };
 use futures_util::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::{Peer, Refused, check_version, read, unavailable};
+use super::{Peer, Refused, check_version, not_now, read, unavailable};
 use crate::{
     clock,
     hub::{Presence, Snapshot},
     random,
     serve::App,
-    store::StoreError,
+    updates::{self, Outcome},
 };
 
 /// Responses that may wait for a slow client; more changes then become one.
 const QUEUE: usize = 2;
 /// How long a client may take to read before its stream ends.
 const SLOW: Duration = Duration::from_secs(60);
-/// Endpoints of a node that are kept.
-const ENDPOINTS_MAX: usize = 32;
 
 pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response, Refused> {
     let request: MapRequest = read(body, MAX_REQUEST_LEN).await?;
@@ -45,13 +43,19 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
     if request.stream {
         return Ok(start(&peer.app, &node, &request));
     }
-    update(&peer.app, node, &request).await?;
-    if request.omit_peers {
+    let (node_key, omit_peers) = (request.node_key, request.omit_peers);
+    let is_compressed = request.compress == ZSTD;
+    match updates::submit(&peer.app, &node, request.into()).await {
+        Outcome::Written | Outcome::Later => {}
+        Outcome::Gone => return Err(gone()),
+        Outcome::Failed => return Err(not_now()),
+    }
+    if omit_peers {
         return Ok(StatusCode::OK.into_response());
     }
-    let response = view(&peer.app.hub.snapshot(), &request.node_key)
+    let response = view(&peer.app.hub.snapshot(), &node_key)
         .map(|view| Session::new().next(view, clock::now()));
-    let body = response.flatten().and_then(|response| encode(&response, request.compress == ZSTD));
+    let body = response.flatten().and_then(|response| encode(&response, is_compressed));
     let body = body.ok_or_else(gone)?;
     Ok((map_headers(), body).into_response())
 }
@@ -61,8 +65,19 @@ fn map_headers() -> [(header::HeaderName, &'static str); 1] {
 }
 
 /// The node under `node_key`, if the machine at the other end is its own and its key is good.
+///
+/// Most are found in memory. Who asks for a node that is not there, which another coordinator may have let in since,
+/// waits for one of few turns at the database, so that strangers leave it to everyone else.
 async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> {
-    let node = peer.app.store.node(node_key).await.map_err(|error| unavailable(&error))?;
+    let known = peer.app.hub.snapshot();
+    let known = known.loaded.nodes.iter().find(|node| node.keys.node == *node_key);
+    let node = match known {
+        Some(node) => Some(node.clone()),
+        None => {
+            let _turn = peer.app.lookups.acquire().await.map_err(|error| unavailable(&error))?;
+            peer.app.store.node(node_key).await.map_err(|error| unavailable(&error))?
+        }
+    };
     let node = node.filter(|node| node.keys.machine == peer.machine).ok_or_else(gone)?;
     if node.is_expired(clock::now()) {
         return Err(Refused(
@@ -75,36 +90,6 @@ async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> 
 
 fn gone() -> Refused {
     Refused(StatusCode::NOT_FOUND, "not a node of this network: register first".to_owned())
-}
-
-/// Writes what a node says of itself, if it says anything new.
-async fn update(app: &App, node: Node, request: &MapRequest) -> Result<(), Refused> {
-    let is_same =
-        |node: &Node| claims(node, request) == node.claims && request.disco_key == node.keys.disco;
-    if is_same(&node) {
-        return Ok(());
-    }
-    let write = async {
-        let mut change = app.store.change().await?;
-        let Some(mut node) = change.node_by_key(&request.node_key).await? else { return Ok(false) };
-        node.claims = claims(&node, request);
-        node.keys.disco = request.disco_key;
-        change.update_node(&node).await?;
-        change.commit().await?;
-        Ok(true)
-    };
-    if !write.await.map_err(|error: StoreError| unavailable(&error))? {
-        return Err(gone());
-    }
-    app.hub.refresh().await.map_err(|error| unavailable(&error))
-}
-
-fn claims(node: &Node, request: &MapRequest) -> Claims {
-    let mut endpoints = request.endpoints.clone();
-    endpoints.truncate(ENDPOINTS_MAX);
-    let hostinfo = request.hostinfo.clone().unwrap_or_else(|| node.claims.hostinfo.clone());
-    let home_derp = hostinfo.preferred_derp().unwrap_or(node.claims.home_derp);
-    Claims { endpoints, home_derp, version: request.version, hostinfo }
 }
 
 /// The view of the node that has this key at this moment.
@@ -121,7 +106,7 @@ fn start(app: &App, node: &Node, request: &MapRequest) -> Response {
         node_key: request.node_key,
         is_compressed: request.compress == ZSTD,
         sender,
-        _presence: app.hub.arrive(node.id),
+        presence: app.hub.arrive(node.id),
     };
     app.tasks.spawn(stream.run());
     let frames = stream::unfold(receiver, |mut receiver| async move {
@@ -131,14 +116,14 @@ fn start(app: &App, node: &Node, request: &MapRequest) -> Response {
     (map_headers(), Body::new(StreamBody::new(frames))).into_response()
 }
 
-/// One node's stream.
+/// One node's stream, until the node begins another.
 struct MapStream {
     app: App,
     node: NodeId,
     node_key: NodePublic,
     is_compressed: bool,
     sender: mpsc::Sender<Bytes>,
-    _presence: Presence,
+    presence: Presence,
 }
 
 impl MapStream {
@@ -181,6 +166,7 @@ impl MapStream {
                 changed = network.changed() => return changed.is_ok(),
                 () = self.sender.closed() => return false,
                 () = self.app.stop.cancelled() => return false,
+                () = self.presence.is_superseded() => return false,
                 () = tokio::time::sleep(silence) => {
                     if !self.send(&MapResponse::keep_alive()).await {
                         return false;
@@ -191,9 +177,10 @@ impl MapStream {
     }
 
     async fn send(&self, response: &MapResponse) -> bool {
-        match encode(response, self.is_compressed) {
-            Some(body) => self.sender.send_timeout(body, SLOW).await.is_ok(),
-            None => false,
+        let Some(body) = encode(response, self.is_compressed) else { return false };
+        tokio::select! {
+            sent = self.sender.send_timeout(body, SLOW) => sent.is_ok(),
+            () = self.presence.is_superseded() => false,
         }
     }
 }

@@ -14,11 +14,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use tokio_util::sync::CancellationToken;
 
-use super::Peer;
+use super::{Peer, RETRY_AFTER_S, counted::Counted};
 use crate::{limits::Origin, serve::App};
 
-/// How long the handshake may take.
+/// How long each step of the handshake may take, and then the device until it says something.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Requests at once in one channel.
 const STREAMS_MAX: u32 = 32;
@@ -36,6 +37,9 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         );
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
+    if app.channels.is_full(handshake.machine()) {
+        return too_many();
+    }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return (StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n")
             .into_response();
@@ -55,6 +59,12 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
+fn too_many() -> Response {
+    tracing::info!("a device has too many channels");
+    let text = "this device has as many connections as it may: close one first\n";
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, RETRY_AFTER_S)], text).into_response()
+}
+
 fn handshake(headers: &HeaderMap, noise: &MachinePrivate) -> Option<Handshake> {
     let upgrade = headers.get(header::UPGRADE)?.to_str().ok()?;
     let init = headers.get(HANDSHAKE_HEADER)?.as_bytes();
@@ -70,6 +80,8 @@ async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake, origin: Origi
     let machine = handshake.machine();
     let Ok(Ok(upgraded)) = tokio::time::timeout(HANDSHAKE_TIME, upgrade).await else { return };
     let Ok(stream) = handshake.accept(TokioIo::new(upgraded), HANDSHAKE_TIME).await else { return };
+    let begun = CancellationToken::new();
+    let stream = Counted::new(stream, machine, app.channels.clone(), begun.clone());
     let service = TowerToHyperService::new(super::machine_router(Peer { app, machine, origin }));
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -79,7 +91,17 @@ async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake, origin: Origi
         .max_header_list_size(16 * 1024)
         .max_send_buf_size(256 * 1024)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "channel ended");
+    tokio::select! {
+        () = silence(begun) => {}
+        result = connection => if let Err(error) = result {
+            tracing::debug!(%error, "channel ended");
+        }
+    }
+}
+
+/// Returns if the device says nothing at all.
+async fn silence(begun: CancellationToken) {
+    if tokio::time::timeout(HANDSHAKE_TIME, begun.cancelled()).await.is_ok() {
+        std::future::pending().await
     }
 }

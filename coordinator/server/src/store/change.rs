@@ -14,22 +14,23 @@ use coordinator_core::{
     time::Millis,
 };
 use sqlx::{Any, AnyConnection, Row, Transaction};
-use tokio::sync::OwnedMutexGuard;
 
-use super::{NewNode, NewPending, StoreError, Waiting, keys, nodes, pending, rows, users};
+use super::{
+    NewNode, NewPending, StoreError, Waiting, keys, nodes, pending, queue::Turn, rows, users,
+};
 use crate::random;
 
 /// A write transaction. Nothing is changed until [`Change::commit`].
 #[derive(Debug)]
 pub struct Change {
     tx: Transaction<'static, Any>,
-    _turn: OwnedMutexGuard<()>,
+    _turn: Turn,
 }
 
 impl Change {
     pub(super) async fn begin(
         mut tx: Transaction<'static, Any>,
-        turn: OwnedMutexGuard<()>,
+        turn: Turn,
     ) -> Result<Self, StoreError> {
         // Takes the row, so that changes wait for each other on both engines.
         sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")

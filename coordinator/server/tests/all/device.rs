@@ -20,7 +20,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     harness::{Coordinator, PATIENCE},
-    http::get,
+    http::{get, try_get},
 };
 
 /// A device with keys of its own.
@@ -52,6 +52,11 @@ pub(crate) async fn server_key(address: SocketAddr) -> MachinePublic {
     serde_json::from_str::<KeyResponse>(&body).unwrap().public_key
 }
 
+async fn try_server_key(address: SocketAddr) -> Option<MachinePublic> {
+    let (_, body) = try_get(address, "/key?v=130").await.ok()?;
+    Some(serde_json::from_str::<KeyResponse>(&body).ok()?.public_key)
+}
+
 impl Device {
     pub(crate) fn new(hostname: &str) -> Self {
         Self {
@@ -66,8 +71,13 @@ impl Device {
     }
 
     pub(crate) async fn connect(&self, address: SocketAddr) -> Channel {
-        let server = server_key(address).await;
-        let io = TcpStream::connect(address).await.unwrap();
+        self.try_connect(address).await.expect("a channel opens")
+    }
+
+    /// Connects; nothing if that is refused.
+    pub(crate) async fn try_connect(&self, address: SocketAddr) -> Option<Channel> {
+        let server = try_server_key(address).await?;
+        let io = TcpStream::connect(address).await.ok()?;
         let options = Connect {
             host: "coordinator.test:8443",
             machine: &self.machine,
@@ -75,13 +85,13 @@ impl Device {
             version: u16::try_from(CAPABILITY_VERSION).unwrap(),
             timeout: PATIENCE,
         };
-        let stream = connect(io, &options).await.unwrap();
+        let stream = connect(io, &options).await.ok()?;
         let (sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
                 .await
-                .unwrap();
+                .ok()?;
         tokio::spawn(connection);
-        Channel { sender, device: self.clone() }
+        Some(Channel { sender, device: self.clone() })
     }
 
     pub(crate) fn request(&self) -> RegisterRequest {
@@ -144,6 +154,18 @@ impl Channel {
         (status, response.into_body().collect().await.unwrap().to_bytes().len())
     }
 
+    /// As [`Self::update`]; nothing if the channel is closed.
+    pub(crate) async fn try_update(&mut self, request: MapRequest) -> Option<StatusCode> {
+        let body = serde_json::to_vec(&MapRequest { omit_peers: true, ..request }).unwrap();
+        let request = Request::post("http://coordinator.test/machine/map");
+        let request = request.body(Full::new(body.into())).unwrap();
+        self.sender.ready().await.ok()?;
+        let response = self.sender.send_request(request).await.ok()?;
+        let status = response.status();
+        response.into_body().collect().await.ok()?;
+        Some(status)
+    }
+
     /// Asks for the map; the status if there is none.
     pub(crate) async fn try_stream(&mut self, compress: &str) -> Result<Stream, StatusCode> {
         let request = MapRequest {
@@ -189,6 +211,17 @@ impl Stream {
             match self.body.frame().await {
                 Some(Ok(frame)) => self.decoder.handle_bytes(frame.data_ref().unwrap()),
                 Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
+    /// Whether it ends as the coordinator ends one, after what it still has to say, and not by breaking off.
+    pub(crate) async fn ends_cleanly(&mut self) -> bool {
+        loop {
+            match timeout(PATIENCE, self.body.frame()).await.expect("the stream ends in time") {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return false,
+                None => return true,
             }
         }
     }

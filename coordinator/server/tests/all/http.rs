@@ -1,6 +1,6 @@
 //! What is served outside the Noise channel.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -15,17 +15,30 @@ use crate::{
 
 /// Sends a request as it stands; status and body of the answer.
 pub(crate) async fn raw(address: SocketAddr, request: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.replace('\n', "\r\n").as_bytes()).await.unwrap();
+    timeout(PATIENCE, try_raw(address, request)).await.unwrap().unwrap()
+}
+
+async fn try_raw(address: SocketAddr, request: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(request.replace('\n', "\r\n").as_bytes()).await?;
     let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    stream.read_to_string(&mut answer).await?;
     let status = answer.split(' ').nth(1).unwrap_or_default().parse().unwrap_or(0);
-    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    Ok((status, body.unwrap_or_default()))
+}
+
+/// As [`get`]; the error if the connection is refused or cut.
+pub(crate) async fn try_get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    try_raw(address, &request_for(path)).await
+}
+
+fn request_for(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\nHost: coordinator.test\nConnection: close\n\n")
 }
 
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    raw(address, &format!("GET {path} HTTP/1.1\nHost: coordinator.test\nConnection: close\n\n"))
-        .await
+    raw(address, &request_for(path)).await
 }
 
 #[tokio::test]

@@ -2,9 +2,13 @@
 
 use std::{
     fs,
-    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener},
+    os::unix::{fs::MetadataExt as _, net::UnixStream, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Duration,
 };
 
 /// Who runs it when the test is root, which PostgreSQL refuses.
@@ -14,12 +18,14 @@ const NOBODY: u32 = 65534;
 pub(crate) struct Postgres {
     dir: tempfile::TempDir,
     bin: PathBuf,
+    /// Port of the forwarder in front of it, if there is one.
+    forwarder: Option<u16>,
 }
 
 impl Postgres {
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let server = Self { bin: bin(), dir };
+        let server = Self { bin: bin(), dir, forwarder: None };
         if is_root() {
             std::os::unix::fs::chown(server.dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         }
@@ -36,8 +42,29 @@ impl Postgres {
         server
     }
 
+    /// One behind a forwarder that lets each commit wait for so long.
+    pub(crate) fn with_slow_commits(wait: Duration) -> Self {
+        let mut server = Self::start();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        server.forwarder = Some(listener.local_addr().unwrap().port());
+        let socket = server.dir.path().join(".s.PGSQL.5432");
+        thread::spawn(move || {
+            while let Ok((client, _)) = listener.accept() {
+                let Ok(database) = UnixStream::connect(&socket) else { return };
+                client.set_nodelay(true).unwrap();
+                let ends = (client.try_clone().unwrap(), database.try_clone().unwrap());
+                thread::spawn(move || forward(client, database, wait));
+                thread::spawn(move || forward(ends.1, ends.0, Duration::ZERO));
+            }
+        });
+        server
+    }
+
     /// The URL of its one database.
     pub(crate) fn url(&self) -> String {
+        if let Some(port) = self.forwarder {
+            return format!("postgres://maru@127.0.0.1:{port}/postgres?sslmode=disable");
+        }
         format!("postgres://maru@localhost/postgres?host={}", self.dir.path().display())
     }
 
@@ -67,6 +94,20 @@ impl Drop for Postgres {
             .args(["-D", &self.data(), "-m", "immediate", "-w", "stop"])
             .output();
     }
+}
+
+/// Hands on what is read; what holds a COMMIT waits first.
+fn forward(mut from: impl Read, mut to: impl Write, wait: Duration) {
+    let mut buffer = [0; 16 * 1024];
+    let mut piece = || -> io::Result<bool> {
+        let len = from.read(&mut buffer)?;
+        if buffer[..len].windows(6).any(|word| word == b"COMMIT") {
+            thread::sleep(wait);
+        }
+        to.write_all(&buffer[..len])?;
+        Ok(len > 0)
+    };
+    while piece().unwrap_or(false) {}
 }
 
 fn is_root() -> bool {

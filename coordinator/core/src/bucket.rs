@@ -1,0 +1,51 @@
+//! How often somebody may do something: so many times at once, then once in a while.
+
+use std::time::{Duration, Instant};
+
+/// Tokens, of which each time takes one, and which come back one by one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bucket {
+    /// When all tokens are back; `None`: nobody took any.
+    full_at: Option<Instant>,
+}
+
+/// How many tokens a bucket has, and in which time one comes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// How many there are.
+    pub tokens: u32,
+    /// In which time one comes back.
+    pub period: Duration,
+}
+
+impl Bucket {
+    /// Takes a token.
+    ///
+    /// # Errors
+    ///
+    /// If there is none: in which time one comes back, and the bucket is as it was.
+    pub fn take(&mut self, size: Size, now: Instant) -> Result<(), Duration> {
+        let wait = self.wait(size, now);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        self.full_at = Some(self.full_at.map_or(now, |at| at.max(now)) + size.period);
+        Ok(())
+    }
+
+    /// In which time there is a token; zero if there is one.
+    #[must_use]
+    pub fn wait(&self, size: Size, now: Instant) -> Duration {
+        let lacking = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        lacking.saturating_sub(size.period * size.tokens.saturating_sub(1))
+    }
+
+    /// Whether all tokens are there, as if nobody had taken any.
+    #[must_use]
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at.is_none_or(|at| at <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

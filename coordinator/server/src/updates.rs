@@ -1,0 +1,261 @@
+//! What nodes say of themselves, on its way to the database.
+//!
+//! Each write costs the database a commit and everyone a new map, so each node has a bucket of them. A node that says
+//! more than that is not refused: it is answered at once, and the newest that it said is written when it may be. One
+//! update of each node waits at most. What waits is written when the coordinator stops; if it crashes, the node reports
+//! anew as soon as it is connected again.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use control_protocol::{
+    key::{DiscoPublic, NodePublic},
+    map::{Hostinfo, MapRequest},
+    register::RegisterRequest,
+};
+use coordinator_core::{
+    bucket::{Bucket, Size},
+    model::{Node, NodeId},
+};
+use tokio::sync::oneshot;
+
+use crate::{hub::HubError, serve::App};
+
+/// How often what a node says of itself is written: ten times at once, then once in ten seconds.
+const WRITES: Size = Size { tokens: 10, period: Duration::from_secs(10) };
+/// Endpoints of a node that are kept.
+const ENDPOINTS_MAX: usize = 32;
+
+/// What a node says of itself. What it does not mention stays as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Update {
+    node_key: NodePublic,
+    version: u32,
+    hostinfo: Option<Hostinfo>,
+    endpoints: Option<Vec<SocketAddr>>,
+    disco: Option<DiscoPublic>,
+}
+
+impl From<MapRequest> for Update {
+    fn from(request: MapRequest) -> Self {
+        let mut endpoints = request.endpoints;
+        endpoints.truncate(ENDPOINTS_MAX);
+        Self {
+            node_key: request.node_key,
+            version: request.version,
+            hostinfo: request.hostinfo,
+            endpoints: Some(endpoints),
+            disco: Some(request.disco_key),
+        }
+    }
+}
+
+impl From<&RegisterRequest> for Update {
+    fn from(request: &RegisterRequest) -> Self {
+        Self {
+            node_key: request.node_key,
+            version: request.version,
+            hostinfo: request.hostinfo.clone(),
+            endpoints: None,
+            disco: None,
+        }
+    }
+}
+
+impl Update {
+    /// This, and of an older update what this one does not mention.
+    fn over(self, older: Self) -> Self {
+        if self.node_key != older.node_key {
+            return self;
+        }
+        Self {
+            hostinfo: self.hostinfo.or(older.hostinfo),
+            endpoints: self.endpoints.or(older.endpoints),
+            disco: self.disco.or(older.disco),
+            ..self
+        }
+    }
+
+    /// The node as it says it is; `None` if that is nothing new.
+    fn applied_to(&self, before: &Node) -> Option<Node> {
+        let mut node = before.clone();
+        node.claims.version = self.version;
+        if let Some(hostinfo) = &self.hostinfo {
+            node.claims.hostinfo.clone_from(hostinfo);
+        }
+        if let Some(home_derp) = node.claims.hostinfo.preferred_derp() {
+            node.claims.home_derp = home_derp;
+        }
+        if let Some(endpoints) = &self.endpoints {
+            node.claims.endpoints.clone_from(endpoints);
+        }
+        if let Some(disco) = self.disco {
+            node.keys.disco = disco;
+        }
+        (node.claims != before.claims || node.keys.disco != before.keys.disco).then_some(node)
+    }
+}
+
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is stored, and everyone's maps show it.
+    Written,
+    /// It is written later, unless the node says something newer until then.
+    Later,
+    /// It was dropped: there is no such node any more.
+    Gone,
+    /// It was dropped: the database failed.
+    Failed,
+}
+
+/// The updates of all nodes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Updates(Arc<Mutex<HashMap<NodeId, Entry>>>);
+
+/// The updates of one node.
+#[derive(Debug, Default)]
+struct Entry {
+    bucket: Bucket,
+    next: Option<Next>,
+    /// Whether a task writes them.
+    is_served: bool,
+}
+
+/// The newest update, which is not written yet.
+#[derive(Debug)]
+struct Next {
+    update: Update,
+    /// Told what became of it, if somebody waits for that.
+    asked: Option<oneshot::Sender<Outcome>>,
+}
+
+/// What is to be done for a node.
+enum Due {
+    Nothing,
+    Later(Duration),
+    Now(Next),
+}
+
+/// Writes what a node says of itself, if that is anything new, and goes on with it although the caller hangs up.
+pub(crate) async fn submit(app: &App, node: &Node, update: Update) -> Outcome {
+    match app.updates.enqueue(app, node, update, Instant::now()) {
+        // Nobody answers any more if a newer update came, or if it must wait.
+        Ok(written) => written.await.unwrap_or(Outcome::Later),
+        Err(outcome) => outcome,
+    }
+}
+
+impl Updates {
+    fn entries(&self) -> MutexGuard<'_, HashMap<NodeId, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an update in the place of the node's older one; `Err` if nobody needs to wait for it.
+    fn enqueue(
+        &self,
+        app: &App,
+        node: &Node,
+        update: Update,
+        now: Instant,
+    ) -> Result<oneshot::Receiver<Outcome>, Outcome> {
+        let mut entries = self.entries();
+        let is_served = entries.get(&node.id).is_some_and(|entry| entry.is_served);
+        if !is_served {
+            if update.applied_to(node).is_none() {
+                return Err(Outcome::Written);
+            }
+            // Who has said nothing for long is as if it were new; so is who was removed.
+            entries.retain(|_, entry| entry.is_served || !entry.bucket.is_full(now));
+        }
+        let entry = entries.entry(node.id).or_default();
+        let update = match entry.next.take() {
+            Some(older) => update.over(older.update),
+            None => update,
+        };
+        let (asked, written) = oneshot::channel();
+        let must_wait = !entry.bucket.wait(WRITES, now).is_zero();
+        entry.next = Some(Next { update, asked: (!must_wait).then_some(asked) });
+        if !std::mem::replace(&mut entry.is_served, true) {
+            app.tasks.spawn(serve(app.clone(), node.id));
+        }
+        if must_wait { Err(Outcome::Later) } else { Ok(written) }
+    }
+
+    /// What to do for a node now; after [`Due::Nothing`] nobody serves it.
+    fn due(&self, id: NodeId, now: Instant, is_last: bool) -> Due {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(&id) else { return Due::Nothing };
+        let Some(mut next) = entry.next.take() else {
+            entry.is_served = false;
+            return Due::Nothing;
+        };
+        match entry.bucket.take(WRITES, now) {
+            Err(wait) if !is_last => {
+                next.asked = None;
+                entry.next = Some(next);
+                Due::Later(wait)
+            }
+            Ok(()) | Err(_) => Due::Now(next),
+        }
+    }
+
+    /// Tries again what could not be written and nobody waits for, unless there is something newer.
+    fn put_back(&self, id: NodeId, update: Update) {
+        if let Some(entry) = self.entries().get_mut(&id) {
+            let (update, asked) = match entry.next.take() {
+                Some(newer) => (newer.update.over(update), newer.asked),
+                None => (update, None),
+            };
+            entry.next = Some(Next { update, asked });
+        }
+    }
+}
+
+/// Writes a node's updates until there is none.
+async fn serve(app: App, id: NodeId) {
+    loop {
+        let is_last = app.stop.is_cancelled();
+        let next = match app.updates.due(id, Instant::now(), is_last) {
+            Due::Nothing => return,
+            Due::Later(wait) => {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = app.stop.cancelled() => {}
+                }
+                continue;
+            }
+            Due::Now(next) => next,
+        };
+        let outcome = match write(&app, id, &next.update).await {
+            Ok(true) => Outcome::Written,
+            Ok(false) => Outcome::Gone,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(node = id, error, "what a node says of itself cannot be written");
+                Outcome::Failed
+            }
+        };
+        match next.asked {
+            Some(asked) => drop(asked.send(outcome)),
+            None if outcome == Outcome::Failed && !is_last => app.updates.put_back(id, next.update),
+            None => {}
+        }
+    }
+}
+
+/// Writes an update; false if there is no such node any more.
+async fn write(app: &App, id: NodeId, update: &Update) -> Result<bool, HubError> {
+    let mut change = app.store.change_by_node().await?;
+    let node = change.node_by_key(&update.node_key).await?.filter(|node| node.id == id);
+    let Some(node) = node else { return Ok(false) };
+    let Some(node) = update.applied_to(&node) else { return Ok(true) };
+    change.update_node(&node).await?;
+    change.commit().await?;
+    app.hub.refresh().await?;
+    Ok(true)
+}
