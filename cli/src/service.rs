@@ -14,8 +14,10 @@ pub mod systemd;
 
 /// Group of the agent, which calls the mesh services; uid and gid of the others are equal.
 pub const AGENT_GID: u32 = 61000;
-/// User of coordinator and relay.
+/// User of the coordinator.
 pub const COORDINATOR: u32 = 61001;
+/// User of the relay.
+pub const RELAY: u32 = 61006;
 /// User of the gateway.
 pub const GATEWAY: u32 = 61002;
 /// User of telmeet.
@@ -23,6 +25,8 @@ pub const TELMEET: u32 = 61003;
 /// User of the engines.
 pub const ENGINE: u32 = 61004;
 
+/// State of the relay, below the root. The coordinator reads the certificate there; the keys are the relay's alone.
+pub const RELAY_STATE: &str = "var/lib/maru/relay";
 /// Directory of the models, below the root.
 pub const MODELS: &str = "var/lib/maru/models";
 
@@ -213,7 +217,7 @@ pub const COORDINATOR_SERVICE: Service = Service {
     capabilities: &[],
     listens: &[ADMIN],
     calls: &[],
-    mounts: &[write("var/lib/maru/coordinator")],
+    mounts: &[write("var/lib/maru/coordinator"), read(RELAY_STATE)],
     memory: Memory::Mib(512),
     pids: 128,
 };
@@ -225,12 +229,12 @@ pub const RELAY_SERVICE: Service = Service {
     binary: "maru-coordinator",
     args: &[Arg::Text("relay")],
     kind: Kind::Child,
-    uid: COORDINATOR,
-    gid: COORDINATOR,
+    uid: RELAY,
+    gid: RELAY,
     capabilities: &[],
     listens: &[],
     calls: &[],
-    mounts: &[write("var/lib/maru/coordinator/relay")],
+    mounts: &[write(RELAY_STATE)],
     memory: Memory::Mib(256),
     pids: 64,
 };
@@ -342,7 +346,7 @@ pub const DIRECTORIES: &[Directory] = &[
     directory("var/lib/maru", 0, 0, 0o755),
     directory("var/lib/maru/agent", 0, AGENT_GID, 0o700),
     directory("var/lib/maru/coordinator", COORDINATOR, COORDINATOR, 0o700),
-    directory("var/lib/maru/coordinator/relay", COORDINATOR, COORDINATOR, 0o700),
+    directory(RELAY_STATE, RELAY, COORDINATOR, 0o750),
     directory("var/lib/maru/gateway", GATEWAY, GATEWAY, 0o700),
     directory("var/lib/maru/gateway/config", 0, GATEWAY, 0o750),
     directory("var/lib/maru/gateway/workspace", GATEWAY, GATEWAY, 0o700),

@@ -37,6 +37,7 @@ mod plan;
 pub(crate) mod ports;
 mod progress;
 mod ready;
+mod relay_state;
 mod setup;
 mod start;
 mod supervisor;

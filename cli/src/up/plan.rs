@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     args::UpArgs,
     service::podman::Model,
-    up::{binaries, checks, config, directories},
+    up::{binaries, checks, config, directories, relay_state},
 };
 
 /// What an earlier run was told, below the root.
@@ -81,6 +81,7 @@ impl Plan {
     /// Makes directories and missing configuration.
     pub(super) fn lay_out(&mut self) -> anyhow::Result<()> {
         directories::all(&self.root)?;
+        relay_state::take_over(&self.root)?;
         self.config.write(&self.root)?;
         for program in [&mut self.coordinator_program, &mut self.agent_program] {
             *program = binaries::for_everyone(program, &self.root)?;

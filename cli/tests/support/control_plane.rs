@@ -14,11 +14,11 @@ use serde_json::Value;
 /// Where the devices reach it.
 pub(crate) const URL: &str = "http://127.0.0.1:8443";
 
-/// A running `maru-coordinator serve`; dropping it ends and removes everything.
+/// A running `maru-coordinator serve` and the relay beside it; dropping it ends and removes everything.
 pub(crate) struct ControlPlane {
     /// Where it runs.
     pub(crate) seat: Seat,
-    _coordinator: Process,
+    _processes: [Process; 2],
     _root: tempfile::TempDir,
 }
 
@@ -30,17 +30,20 @@ impl ControlPlane {
         fs::create_dir_all(seat.root.join("etc/maru")).unwrap();
         let config = format!("server_url = {URL:?}\n");
         fs::write(seat.root.join("etc/maru/coordinator.toml"), config).unwrap();
-        let log = fs::File::create(seat.root.join("coordinator.log")).unwrap();
-        let mut command = seat.program("maru-coordinator");
-        command.args(["--root", ROOT, "serve"]).stdin(Stdio::null()).stderr(log);
-        let mut coordinator = seat.machine.spawn(&mut command).unwrap();
+        let [mut coordinator, relay] =
+            [("serve", "coordinator.log"), ("relay", "relay.log")].map(|(what, log)| {
+                let log = fs::File::create(seat.root.join(log)).unwrap();
+                let mut command = seat.program("maru-coordinator");
+                command.args(["--root", ROOT, what]).stdin(Stdio::null()).stderr(log);
+                seat.machine.spawn(&mut command).unwrap()
+            });
         let socket = seat.root.join("run/maru/coordinator/admin.sock");
         while UnixStream::connect(&socket).is_err() {
             let ended = coordinator.wait_for(Duration::from_millis(50)).unwrap();
             let log = || fs::read_to_string(seat.root.join("coordinator.log"));
             assert!(ended.is_none(), "{:?}", log());
         }
-        Self { seat, _coordinator: coordinator, _root: root }
+        Self { seat, _processes: [coordinator, relay], _root: root }
     }
 
     /// Runs `maru` and returns the JSON that it prints.

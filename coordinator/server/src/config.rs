@@ -53,6 +53,10 @@ pub struct Config {
     /// of the file: it follows from what clients bear.
     #[serde(skip)]
     pub map_keep_alive: Duration,
+    /// Whom the admin socket answers, by user number. Default: 0, which is root. Not a key of the file: whoever else may
+    /// administer would be as good as root.
+    #[serde(skip)]
+    pub admin_uid: u32,
 }
 
 /// The relay's settings.
@@ -69,6 +73,10 @@ pub struct RelayConfig {
     /// it follows from what clients bear.
     #[serde(skip)]
     pub keep_alive: Duration,
+    /// How long the coordinator waits at its start for the relay's certificate. Default: 20 s. Not a key of the file: the
+    /// relay makes it as soon as it runs.
+    #[serde(skip)]
+    pub patience: Duration,
 }
 
 impl Default for Config {
@@ -82,6 +90,7 @@ impl Default for Config {
             node_key_life_days: 180,
             ephemeral_grace_s: 300,
             relay: RelayConfig::default(),
+            admin_uid: 0,
             map_keep_alive: Duration::from_secs(map::SILENCE_S / 2 - 10),
         }
     }
@@ -94,6 +103,7 @@ impl Default for RelayConfig {
             stun_listen: SocketAddr::new(ANY, 3478),
             host: None,
             keep_alive: Duration::from_secs(derp::frame::KEEP_ALIVE_S),
+            patience: Duration::from_secs(20),
         }
     }
 }

@@ -51,7 +51,13 @@ impl Paths {
         self.root.join("var/lib/maru/coordinator")
     }
 
+    /// What the relay keeps, under a user of its own.
     pub(crate) fn relay(&self) -> PathBuf {
+        self.root.join("var/lib/maru/relay")
+    }
+
+    /// Where an earlier version kept that.
+    pub(crate) fn relay_before(&self) -> PathBuf {
         self.state().join("relay")
     }
 
@@ -60,12 +66,17 @@ impl Paths {
     }
 }
 
-/// Makes a directory that nobody else reads, and those above it.
-pub(crate) fn private_dir(path: &Path) -> Result<(), FileError> {
+/// Mode of a file that its owner alone reads.
+pub(crate) const SECRET: u32 = 0o600;
+/// Mode of a file that holds no secret.
+pub(crate) const READABLE: u32 = 0o644;
+
+/// Makes a directory, and those above it. One that is there keeps its mode.
+pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
     if !path.is_dir() {
         fs::create_dir_all(path).map_err(failed)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
     }
     Ok(())
 }
@@ -73,41 +84,63 @@ pub(crate) fn private_dir(path: &Path) -> Result<(), FileError> {
 /// Reads a file, or makes it first with what `make` gives.
 ///
 /// Whoever else makes it at the same time, all read the same content: it appears whole, and once.
-pub(crate) fn read_or_create(
+pub(crate) fn read_or_create<E: From<FileError>>(
     path: &Path,
-    make: impl FnOnce() -> Vec<u8>,
-) -> Result<Vec<u8>, FileError> {
+    mode: u32,
+    make: impl FnOnce() -> Result<Vec<u8>, E>,
+) -> Result<Vec<u8>, E> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
     match fs::read(path) {
         Ok(content) => return Ok(content),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(failed(error).into()),
     }
-    let temporary = path.with_extension(format!("{}.tmp", random::hex::<8>()));
-    let written =
-        write_new(&temporary, &make()).and_then(|()| match fs::hard_link(&temporary, path) {
+    let content = make()?;
+    let temporary = temporary(path);
+    let written = write_new(&temporary, mode, &content).and_then(|()| {
+        match fs::hard_link(&temporary, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
-        });
+        }
+    });
     let _ = fs::remove_file(&temporary);
-    written.map_err(failed)?;
-    if let Some(parent) = path.parent() {
-        fs::File::open(parent).and_then(|dir| dir.sync_all()).map_err(failed)?;
-    }
-    fs::read(path).map_err(failed)
+    written.and_then(|()| sync_dir(path)).map_err(failed)?;
+    Ok(fs::read(path).map_err(failed)?)
 }
 
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+/// Writes a file in the place of what is there, if anything is: a reader finds the one or the other, whole.
+pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), FileError> {
+    let temporary = temporary(path);
+    let written = write_new(&temporary, mode, content)
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| sync_dir(path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(|source| FileError::Io { path: path.to_owned(), source })
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    path.with_extension(format!("{}.tmp", random::hex::<8>()))
+}
+
+fn write_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(SECRET).open(path)?;
     file.write_all(content)?;
+    // Whatever the process takes away from the modes of new files.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.sync_all()
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
 }
 
 /// Reads the coordinator's Noise key, or makes it.
 pub(crate) fn noise_key(paths: &Paths) -> Result<MachinePrivate, FileError> {
     let path = paths.state().join("noise.key");
     let make = || MachinePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec();
-    let content = read_or_create(&path, make)?;
+    let content = read_or_create(&path, SECRET, || Ok::<_, FileError>(make()))?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);
     text.and_then(|text| text.parse().ok()).ok_or(FileError::Content { path, what: "a Noise key" })
 }
@@ -120,7 +153,7 @@ mod tests {
     fn many_that_start_at_once_agree_on_one_key() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path());
-        private_dir(&paths.state()).unwrap();
+        make_dir(&paths.state(), 0o700).unwrap();
 
         let keys: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> =
@@ -139,7 +172,7 @@ mod tests {
     fn a_broken_key_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path());
-        private_dir(&paths.state()).unwrap();
+        make_dir(&paths.state(), 0o700).unwrap();
         fs::write(paths.state().join("noise.key"), "privkey:zz").unwrap();
 
         assert!(matches!(noise_key(&paths), Err(FileError::Content { .. })));

@@ -1,8 +1,8 @@
 //! `maru-coordinator relay`: passes packets between nodes that cannot reach each other (DERP over TLS), and tells nodes
 //! the address that others see (STUN).
 //!
-//! A process of its own, so that it goes on while the coordinator is down. It holds no state, asks nobody, and sees
-//! only what is encrypted between the nodes. Any node key may connect; who may talk to whom is decided by the nodes.
+//! A process of its own, so that it goes on while the coordinator is down. It keeps nothing but its certificate and
+//! keys, asks nobody, and sees only what is encrypted between the nodes. Any node key may connect; who may talk to whom is decided by the nodes.
 
 pub(crate) mod certificate;
 mod clients;
@@ -37,9 +37,7 @@ pub enum RelayError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// TLS does not take the certificate.
-    #[error(
-        "the relay's certificate and key cannot be used; remove them from var/lib/maru/coordinator/relay"
-    )]
+    #[error("the relay's certificate and key cannot be used; remove them from var/lib/maru/relay")]
     Tls(#[source] rustls::Error),
     /// An address cannot be listened on.
     #[error(

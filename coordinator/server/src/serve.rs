@@ -59,9 +59,12 @@ pub enum ServeError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The relay's certificate.
+    /// The relay's certificate, which it waits for.
     #[error(transparent)]
     Certificate(#[from] certificate::CertificateError),
+    /// It was told to stop before the relay had left its certificate.
+    #[error("stopped before it was ready")]
+    Stopped,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -167,9 +170,12 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(|source| {
             ServeError::Listen { address: config.listen, setting: "listen", source }
         })?;
-        files::private_dir(&paths.state())?;
+        files::make_dir(&paths.state(), 0o700)?;
         let noise = files::noise_key(&paths)?;
-        let derp = derp_map(root, &paths, &config)?;
+        let derp = tokio::select! {
+            () = stop.cancelled() => return Err(ServeError::Stopped),
+            derp = derp_map(root, &paths, &config) => derp?,
+        };
         let store = Store::open(&config.database(root)?, &config.network).await?;
         let hub = Hub::start(store.clone(), config.network.clone(), derp).await?;
         let admin = admin::socket::Socket::bind(&paths.admin_socket())?;
@@ -300,11 +306,11 @@ impl tokio::io::AsyncWrite for Counted {
 }
 
 /// The relays that nodes are told of: those of the file, or our own with its certificate pinned.
-fn derp_map(root: &Path, paths: &Paths, config: &Config) -> Result<DerpMap, ServeError> {
+async fn derp_map(root: &Path, paths: &Paths, config: &Config) -> Result<DerpMap, ServeError> {
     if let Some(file) = &config.derp_map_file {
         return Ok(read_derp_map(below(root, file))?);
     }
-    let pin = certificate::load_or_create(paths, &config.relay_host())?.pin();
+    let pin = certificate::pin(paths, &config.relay_host(), config.relay.patience).await?;
     let host = config.relay_host();
     let is = |wanted: fn(&std::net::IpAddr) -> bool| {
         host.parse().ok().filter(wanted).map(|ip| ip.to_string())

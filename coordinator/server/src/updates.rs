@@ -2,8 +2,8 @@
 //!
 //! Each write costs the database a commit and everyone a new map, so each node has a bucket of them. A node that says
 //! more than that is not refused: it is answered at once, and the newest that it said is written when it may be. One
-//! update of each node waits at most. What waits is written when the coordinator stops; if it crashes, the node reports
-//! anew as soon as it is connected again.
+//! update of each node waits at most. What waits is written when the coordinator stops, and lost if it crashes; our
+//! agent reports anew whenever it connects.
 
 use std::{
     collections::HashMap,

@@ -26,6 +26,7 @@ use mesh_identity::{Header, Identity, User};
 /// Numeric users and groups of the services.
 const AGENT_GID: u32 = 61000;
 const COORDINATOR: u32 = 61001;
+const RELAY: u32 = 61006;
 const GATEWAY: u32 = 61002;
 const TELMEET: u32 = 61003;
 const ENGINE: u32 = 61004;
@@ -194,7 +195,7 @@ fn a_link_answers_its_own_caller_and_no_other_process() {
         let status = |answer: io::Result<Option<(u16, String)>>| {
             answer.expect("the folder's group may connect").map(|(status, _)| status)
         };
-        for uid in [0, COORDINATOR, GATEWAY, TELMEET, ENGINE, NOBODY] {
+        for uid in [0, COORDINATOR, RELAY, GATEWAY, TELMEET, ENGINE, NOBODY] {
             // In the link's group, so that the folder lets it in and the listener has to tell.
             let named = status(ask(uid, group));
             assert_eq!(named, (uid == caller).then_some(200), "user {uid} at {link}");

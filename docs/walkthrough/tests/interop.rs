@@ -73,9 +73,12 @@ fn serve_relay_map(scene: &Scene, pin: &str) {
 }
 
 fn certificate_pin(scene: &Scene) -> String {
-    let folder = scene.home.root.join("var/lib/maru/coordinator/relay");
+    let folder = scene.home.root.join("var/lib/maru/relay");
     let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.find(|path| path.extension().is_some_and(|e| e == "pem")).unwrap();
+    let is_it = |path: &std::path::PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"certificate-"))
+    };
+    let file = files.find(is_it).unwrap();
     let script = "import ssl,hashlib,sys\n\
         text = open(sys.argv[1]).read()\n\
         start = text.index('-----BEGIN CERTIFICATE')\n\

@@ -1,4 +1,4 @@
-//! The admin API's socket: for root and for the coordinator's own user.
+//! The admin API's socket: for root alone, not for the coordinator's own user either, under whom nobody administers.
 
 use std::{
     fs, io,
@@ -65,7 +65,7 @@ impl Socket {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) if is_allowed(&stream) => {
+                Ok((stream, _)) if is_allowed(&stream, app.config.admin_uid) => {
                     let service = TowerToHyperService::new(router.clone());
                     let stop = app.stop.clone();
                     app.tasks.spawn(async move {
@@ -79,9 +79,7 @@ impl Socket {
                         }
                     });
                 }
-                Ok(_) => tracing::warn!(
-                    "someone else than root or the coordinator's user called the admin socket"
-                ),
+                Ok(_) => tracing::warn!("someone else than root called the admin socket"),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an admin connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -93,8 +91,6 @@ impl Socket {
     }
 }
 
-fn is_allowed(stream: &UnixStream) -> bool {
-    stream
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == rustix::process::getuid().as_raw())
+fn is_allowed(stream: &UnixStream, admin: u32) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == admin)
 }

@@ -1,16 +1,31 @@
-//! The relay's certificate and DERP key: self-signed, and pinned by the DERP map.
+//! The relay's certificate and keys: self-signed, pinned by the DERP map, and kept in a directory of the relay's own.
+//!
+//! The relay makes them. The coordinator reads the certificate, never a key: it runs under another user, who cannot.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use control_protocol::key::NodePrivate;
 use rcgen::{CertificateParams, KeyPair};
+use rustix::fs::{Mode, OFlags};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    files::{self, FileError, Paths},
+    files::{self, FileError, Paths, READABLE, SECRET},
     random,
 };
+
+/// How often a certificate is looked for that is not there yet.
+const LOOK: Duration = Duration::from_millis(50);
+/// Longest certificate that is read, in bytes.
+const CERTIFICATE_MAX: u64 = 64 * 1024;
+/// How the second part of a file of an earlier version begins.
+const KEY_BEGINS: &str = "-----BEGIN PRIVATE KEY-----";
 
 /// Certificate, its key, and the key by which clients know the relay.
 pub(crate) struct Identity {
@@ -44,28 +59,75 @@ pub enum CertificateError {
         /// Why not.
         source: rcgen::Error,
     },
+    /// There is a certificate without its key.
+    #[error(
+        "{} has no key beside it; restore the key from a backup, or remove the certificate, and devices learn another \
+         when the coordinator starts again",
+        .0.display()
+    )]
+    NoKey(PathBuf),
+    /// The relay has not made it in time.
+    #[error(
+        "the relay has not left its certificate at {}; start `maru-coordinator relay` too and see what it says, or \
+         name a relay map with `derp_map_file` in coordinator.toml",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// It lies where an earlier version kept it.
+    #[error(
+        "the relay's keys lie in {0}, where the coordinator can read them; stop coordinator and relay, move the files \
+         to {1} and give them to the relay's user (`maru up` does that), then start again",
+        .before.display(), .now.display()
+    )]
+    Before {
+        /// Where they lie.
+        before: PathBuf,
+        /// Where they belong.
+        now: PathBuf,
+    },
 }
 
-/// Reads the certificate for `host` and the DERP key, or makes them. Whoever comes first, the coordinator and the
-/// relay find the same.
-///
-/// Clients also check that the certificate names the host, so each host has a file of its own.
-pub(crate) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, CertificateError> {
-    let dir = paths.relay();
-    files::private_dir(&paths.state())?;
-    files::private_dir(&dir)?;
-    let pem =
-        make(host).map_err(|source| CertificateError::Make { host: host.to_owned(), source })?;
-    let path = dir.join(file_name(host));
-    let content = files::read_or_create(&path, || pem.into_bytes())?;
+/// Where the certificate for a host lies, and its key. Clients also check that the certificate names the host, so each
+/// host has files of its own.
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    /// Both in one file, as an earlier version kept them.
+    both: PathBuf,
+}
+
+impl Files {
+    fn of(paths: &Paths, host: &str) -> Self {
+        let file = |what: &str| paths.relay().join(format!("{what}-{}.pem", file_name(host)));
+        Self { certificate: file("certificate"), key: file("key"), both: file("cert") }
+    }
+}
+
+/// Reads the certificate for `host` and the keys, or makes them; for the relay alone.
+pub(super) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, CertificateError> {
+    is_not_before(paths)?;
+    files::make_dir(&paths.relay(), 0o755)?;
+    let files = Files::of(paths, host);
+    split(&files)?;
     let broken = |path: &Path, what| FileError::Content { path: path.to_owned(), what };
-    let certificate = CertificateDer::from_pem_slice(&content)
-        .map_err(|_| broken(&path, "a certificate in PEM"))?;
-    let key = PrivateKeyDer::from_pem_slice(&content)
-        .map_err(|_| broken(&path, "a private key in PEM"))?;
-    let path = dir.join("derp.key");
-    let content = files::read_or_create(&path, || {
-        NodePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec()
+    let failed = |source| CertificateError::Make { host: host.to_owned(), source };
+    if files.certificate.exists() && !files.key.exists() {
+        return Err(CertificateError::NoKey(files.certificate));
+    }
+    // The key comes first, so that a certificate is never without.
+    let pem = files::read_or_create(&files.key, SECRET, || {
+        KeyPair::generate().map(|key| key.serialize_pem().into_bytes()).map_err(failed)
+    })?;
+    let key = PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|_| broken(&files.key, "a private key in PEM"))?;
+    let pem = files::read_or_create(&files.certificate, READABLE, || {
+        let pair = KeyPair::try_from(&key).map_err(failed)?;
+        make(host, &pair).map(String::into_bytes).map_err(failed)
+    })?;
+    let certificate = parse(&files.certificate, &pem)?;
+    let path = paths.relay().join("derp.key");
+    let content = files::read_or_create(&path, SECRET, || {
+        Ok::<_, FileError>(NodePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec())
     })?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);
     let derp =
@@ -73,55 +135,100 @@ pub(crate) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, Cert
     Ok(Identity { certificate, key, derp })
 }
 
-/// Certificate and key in one text, so that they appear together.
-fn make(host: &str) -> Result<String, rcgen::Error> {
-    let key = KeyPair::generate()?;
+/// Takes apart what an earlier version kept in one file. It wins over what is there: devices were told its certificate.
+fn split(files: &Files) -> Result<(), FileError> {
+    let failed = |source| FileError::Io { path: files.both.clone(), source };
+    let text = match fs::read_to_string(&files.both) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let (certificate, key) = text.split_at(text.find(KEY_BEGINS).unwrap_or(0));
+    if CertificateDer::from_pem_slice(certificate.as_bytes()).is_err()
+        || PrivateKeyDer::from_pem_slice(key.as_bytes()).is_err()
+    {
+        let what = "a certificate and its key in PEM";
+        return Err(FileError::Content { path: files.both.clone(), what });
+    }
+    files::replace(&files.key, SECRET, key.as_bytes())?;
+    files::replace(&files.certificate, READABLE, certificate.as_bytes())?;
+    fs::remove_file(&files.both).map_err(failed)
+}
+
+/// Refuses to start while the keys lie where an earlier version kept them, below the coordinator's state.
+fn is_not_before(paths: &Paths) -> Result<(), CertificateError> {
+    let before = paths.relay_before();
+    // Whoever may not look there has nothing there.
+    let Ok(entries) = fs::read_dir(&before) else { return Ok(()) };
+    let is_ours = |name: &str| name == "derp.key" || name.ends_with(".pem");
+    if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_ours)) {
+        return Err(CertificateError::Before { before, now: paths.relay() });
+    }
+    Ok(())
+}
+
+/// What the DERP map says of the certificate for `host`: clients take this one and no other. For the coordinator, which
+/// waits until the relay has made it, but not longer than `patience`.
+pub(crate) async fn pin(
+    paths: &Paths,
+    host: &str,
+    patience: Duration,
+) -> Result<String, CertificateError> {
+    is_not_before(paths)?;
+    let path = Files::of(paths, host).certificate;
+    let until = Instant::now() + patience;
+    let mut waited = false;
+    loop {
+        match read(&path) {
+            Ok(pem) => return Ok(pin_of(&parse(&path, &pem)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(FileError::Io { path, source }.into()),
+        }
+        if Instant::now() >= until {
+            return Err(CertificateError::Missing(path));
+        }
+        if !std::mem::replace(&mut waited, true) {
+            tracing::info!(path = %path.display(), "waiting for the relay's certificate");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Reads a file in a directory of somebody else's, who could have put anything there.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut content = Vec::new();
+    file.take(CERTIFICATE_MAX).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn parse(path: &Path, pem: &[u8]) -> Result<CertificateDer<'static>, FileError> {
+    let what = "a certificate in PEM";
+    CertificateDer::from_pem_slice(pem)
+        .map_err(|_| FileError::Content { path: path.to_owned(), what })
+}
+
+fn pin_of(certificate: &CertificateDer<'_>) -> String {
+    format!("sha256-raw:{}", hex::encode(Sha256::digest(certificate)))
+}
+
+fn make(host: &str, key: &KeyPair) -> Result<String, rcgen::Error> {
     let mut params = CertificateParams::new(vec![host.to_owned()])?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, "Maru relay");
-    let certificate = params.self_signed(&key)?;
-    Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
+    Ok(params.self_signed(key)?.pem())
 }
 
 fn file_name(host: &str) -> String {
     let safe = |character: char| {
         if character.is_ascii_alphanumeric() || ".-".contains(character) { character } else { '_' }
     };
-    format!("cert-{}.pem", host.chars().take(100).map(safe).collect::<String>())
-}
-
-impl Identity {
-    /// What the DERP map says of the certificate: clients take this one and no other.
-    pub(crate) fn pin(&self) -> String {
-        format!("sha256-raw:{}", hex::encode(Sha256::digest(&self.certificate)))
-    }
+    host.chars().take(100).map(safe).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_coordinator_and_the_relay_find_the_same_certificate() {
-        let dir = tempfile::tempdir().unwrap();
-        let paths = Paths::new(dir.path());
-
-        let (first, second) = (
-            load_or_create(&paths, "10.0.0.1").unwrap(),
-            load_or_create(&paths, "10.0.0.1").unwrap(),
-        );
-        let other = load_or_create(&paths, "relay.example.org").unwrap();
-
-        assert_eq!(first.pin(), second.pin());
-        assert_eq!(first.pin().len(), "sha256-raw:".len() + 64);
-        assert_eq!(first.derp, second.derp);
-        assert_ne!(first.pin(), other.pin());
-        assert_eq!(format!("{first:?}"), "Identity([redacted])");
-    }
-
-    #[test]
-    fn a_host_is_no_path() {
-        assert_eq!(file_name("../../etc/x"), "cert-.._.._etc_x.pem");
-        assert_eq!(file_name("fd00::1"), "cert-fd00__1.pem");
-    }
-}
+mod tests;

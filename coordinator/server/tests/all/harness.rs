@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use bytes::Bytes;
-use coordinator::{config::Config, serve::Server};
+use coordinator::{
+    config::{Config, RelayConfig},
+    relay::Relay,
+    serve::Server,
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -15,6 +19,9 @@ use crate::postgres::Postgres;
 
 /// Longer than anything here takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Any free port.
+const ANY: &str = "127.0.0.1:0";
 
 /// Everyone reaches everyone.
 pub(crate) const OPEN: &str =
@@ -30,10 +37,11 @@ pub(crate) struct Coordinator {
     _database: Option<Postgres>,
 }
 
-/// Settings of a test: any free port.
+/// Settings of a test: any free port; who runs it administers.
 pub(crate) fn config() -> Config {
     Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
+        listen: ANY.parse().unwrap(),
+        admin_uid: rustix::process::geteuid().as_raw(),
         server_url: Some("http://coordinator.test:8443".to_owned()),
         ..Config::default()
     }
@@ -126,8 +134,17 @@ impl Coordinator {
 }
 
 async fn run(root: &Path, config: &Config) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    relay_was_here(root, config).await;
     let stop = CancellationToken::new();
     let server = Server::start(root, config.clone(), stop.clone()).await.unwrap();
     let address = server.address();
     (address, stop, tokio::spawn(server.run()))
+}
+
+/// Lets the relay start once, so that its certificate is there.
+async fn relay_was_here(root: &Path, config: &Config) {
+    let [listen, stun_listen] = [ANY.parse().unwrap(); 2];
+    let relay = RelayConfig { listen, stun_listen, ..config.relay.clone() };
+    let config = Config { relay, ..config.clone() };
+    drop(Relay::start(root, &config, CancellationToken::new()).await.unwrap());
 }

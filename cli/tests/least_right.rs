@@ -1,0 +1,203 @@
+//! Coordinator and relay under their own users, in a root as `maru up` lays it out.
+//!
+//! Fails if the coordinator's user can read a key of the relay's or opens one, if neither waits for the other, or if
+//! anybody but root is answered on the admin socket.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{ErrorKind, Read as _, Write as _},
+    mem::MaybeUninit,
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use cli::service::{
+    ADMIN, COORDINATOR, COORDINATOR_SERVICE, DIRECTORIES, LINKS, RELAY, RELAY_SERVICE, RELAY_STATE,
+    Service, child,
+};
+use lab::{BIN, Machine, Process, ROOT, Seat};
+use rustix::{
+    fs::inotify,
+    process::Uid,
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
+
+/// Somebody else on the machine.
+const STRANGER: u32 = 61_099;
+
+/// A machine with the directories of the service table, and nothing running.
+struct Home {
+    seat: Seat,
+    _root: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let seat = Seat::new(&Arc::new(Machine::new("home").unwrap()), root.path()).unwrap();
+        let mut places: Vec<_> =
+            DIRECTORIES.iter().map(|it| (it.path.to_owned(), it.uid, it.gid, it.mode)).collect();
+        places.extend(LINKS.iter().map(|it| (it.directory(), it.owner, it.group, it.mode)));
+        for (path, uid, gid, mode) in places {
+            let path = root.path().join(path);
+            fs::create_dir_all(&path).unwrap();
+            chown(&path, Some(uid), Some(gid)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let settings = "server_url = \"http://10.0.0.1:8443\"\n";
+        fs::write(root.path().join("etc/maru/coordinator.toml"), settings).unwrap();
+        Self { seat, _root: root }
+    }
+
+    /// Starts a service as `maru up` does.
+    fn start(&self, service: &Service) -> Process {
+        let program = PathBuf::from(format!("{BIN}/{}", service.binary));
+        let command = child::command(service, &program, Path::new(ROOT));
+        let mut start = self.seat.machine.command(&command[0]);
+        let log = fs::File::create(self.seat.root.join(format!("{}.log", service.name))).unwrap();
+        start.args(&command[1..]).stdin(Stdio::null()).stderr(log);
+        self.seat.machine.spawn(&mut start).unwrap()
+    }
+
+    fn relay_state(&self) -> PathBuf {
+        self.seat.root.join(RELAY_STATE)
+    }
+
+    /// The relay's files whose names begin so.
+    fn relay_files(&self, start: &str) -> Vec<PathBuf> {
+        let all = fs::read_dir(self.relay_state()).unwrap().map(|entry| entry.unwrap().path());
+        let is_it = |name: &OsStr| name.as_encoded_bytes().starts_with(start.as_bytes());
+        all.filter(|path| path.file_name().is_some_and(is_it)).collect()
+    }
+
+    /// Waits until this is so while the process runs.
+    fn wait(&self, process: &mut Process, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..600 {
+            if is_so(self) {
+                return;
+            }
+            let ended = process.wait_for(Duration::from_millis(50)).unwrap();
+            assert!(ended.is_none(), "it ended: {ended:?}; {}", self.logs());
+        }
+        panic!("not so: {}", self.logs());
+    }
+
+    fn logs(&self) -> String {
+        ["coordinator.log", "relay.log"]
+            .map(|log| fs::read_to_string(self.seat.root.join(log)).unwrap_or_default())
+            .concat()
+    }
+
+    /// What a process of this user gets to read from the admin socket.
+    fn health(&self, uid: u32) -> std::io::Result<String> {
+        let socket = ADMIN.path(&self.seat.root);
+        as_user(uid, move || {
+            let mut stream = UnixStream::connect(socket)?;
+            let mut answer = String::new();
+            let request = b"GET /api/v1/health HTTP/1.1\r\nHost: maru\r\nConnection: close\r\n\r\n";
+            // It may be closed already.
+            let _ = stream.write_all(request).and_then(|()| stream.read_to_string(&mut answer));
+            Ok(answer)
+        })
+    }
+}
+
+/// Does something on a thread under this user and the group of the same number.
+fn as_user<T: Send + 'static>(uid: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let become_user = move || {
+        let (user, group) = (Uid::from_raw(uid), rustix::process::Gid::from_raw(uid));
+        set_thread_groups(&[]).unwrap();
+        set_thread_res_gid(group, group, group).unwrap();
+        set_thread_res_uid(user, user, user).unwrap();
+        work()
+    };
+    thread::spawn(become_user).join().unwrap()
+}
+
+fn read_as(uid: u32, path: &Path) -> Result<Vec<u8>, ErrorKind> {
+    let path = path.to_owned();
+    as_user(uid, move || fs::read(path).map_err(|error| error.kind()))
+}
+
+/// The coordinator starts first and waits; the relay's keys are the relay's alone.
+#[test]
+#[ignore = "needs: root"]
+fn the_coordinator_waits_for_the_relay_and_cannot_read_its_key() {
+    let home = Home::new();
+    let mut coordinator = home.start(&COORDINATOR_SERVICE);
+    home.wait(&mut coordinator, |home| home.logs().contains("waiting for the relay's certificate"));
+    assert!(!ADMIN.path(&home.seat.root).exists());
+    assert_eq!(home.relay_files("").len(), 0);
+
+    let mut relay = home.start(&RELAY_SERVICE);
+
+    home.wait(&mut coordinator, |home| ADMIN.path(&home.seat.root).exists());
+    home.wait(&mut relay, |home| home.relay_files("derp.key").len() == 1);
+    let [certificates, keys] = [home.relay_files("certificate-"), home.relay_files("key-")];
+    assert_eq!((certificates.len(), keys.len()), (1, 1));
+    for key in keys.iter().chain(&home.relay_files("derp.key")) {
+        read_as(RELAY, key).unwrap();
+        assert_eq!(read_as(COORDINATOR, key), Err(ErrorKind::PermissionDenied), "{key:?}");
+    }
+    let certificate = read_as(COORDINATOR, &certificates[0]).unwrap();
+    assert!(!String::from_utf8(certificate).unwrap().contains("KEY"));
+    assert_eq!(read_as(STRANGER, &certificates[0]), Err(ErrorKind::PermissionDenied));
+}
+
+/// Whatever the coordinator's user may do: it does not even try.
+#[test]
+#[ignore = "needs: root"]
+fn the_coordinator_opens_the_relays_certificate_and_no_key() {
+    let home = Home::new();
+    let mut relay = home.start(&RELAY_SERVICE);
+    home.wait(&mut relay, |home| home.logs().contains("relay is ready"));
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&watch, home.relay_state(), inotify::WatchFlags::OPEN).unwrap();
+
+    let mut coordinator = home.start(&COORDINATOR_SERVICE);
+    home.wait(&mut coordinator, |home| home.logs().contains("coordinator is ready"));
+
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut reader = inotify::Reader::new(&watch, &mut buffer);
+    let mut opened = Vec::new();
+    while let Ok(event) = reader.next() {
+        opened.extend(event.file_name().map(|name| name.to_string_lossy().into_owned()));
+    }
+    assert!(opened.iter().any(|name| name.starts_with("certificate-")), "{opened:?}");
+    assert!(opened.iter().all(|name| name.starts_with("certificate-")), "{opened:?}");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn the_admin_socket_answers_root_alone() {
+    let home = Home::new();
+    let mut relay = home.start(&RELAY_SERVICE);
+    let mut coordinator = home.start(&COORDINATOR_SERVICE);
+    home.wait(&mut coordinator, |home| ADMIN.path(&home.seat.root).exists());
+    home.wait(&mut relay, |home| {
+        home.health(0).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    });
+
+    // The coordinator's own user reaches it: the directory is its.
+    assert_eq!(home.health(COORDINATOR).unwrap(), "");
+    for uid in [RELAY, STRANGER] {
+        assert_eq!(home.health(uid).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    }
+    // Even if all doors before it stand open.
+    let socket = ADMIN.path(&home.seat.root);
+    fs::set_permissions(socket.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
+    for uid in [COORDINATOR, RELAY, STRANGER] {
+        assert_eq!(home.health(uid).unwrap(), "");
+    }
+    assert!(home.health(0).unwrap().starts_with("HTTP/1.1 200"));
+}
