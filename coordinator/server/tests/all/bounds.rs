@@ -77,7 +77,7 @@ async fn a_newer_map_stream_ends_the_older_and_the_node_stays_online() {
     let mut one = device.join(&coordinator, &key).await;
     let mut two = device.connect(coordinator.address).await;
     let mut older = one.stream().await;
-    older.next().await.unwrap();
+    older.until(|held| held.peer("first").is_some()).await;
     let mut watching = first.stream().await;
     watching.until(|held| held.peer("second").is_some_and(|peer| peer.online == Some(true))).await;
     older.until(|held| held.peers.values().any(|peer| peer.online == Some(true))).await;
