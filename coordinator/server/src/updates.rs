@@ -241,7 +241,10 @@ async fn serve(app: App, id: NodeId) {
             }
         };
         match next.asked {
-            Some(asked) => drop(asked.send(outcome)),
+            // Whoever asked may have hung up.
+            Some(asked) => {
+                let _ = asked.send(outcome);
+            }
             None if outcome == Outcome::Failed && !is_last => app.updates.put_back(id, next.update),
             None => {}
         }

@@ -126,6 +126,21 @@ async fn a_device_that_updates_too_often_is_written_later_and_the_newest_wins() 
     assert_eq!(endpoints(&coordinator, "removed").await, json!([]));
 }
 
+#[tokio::test]
+async fn what_waits_to_be_written_is_written_when_the_coordinator_stops() {
+    let mut coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut laptop = Device::new("laptop").join(&coordinator, &key).await;
+    for number in 1..=UPDATES + 5 {
+        assert_eq!(laptop.update(update(&laptop, number)).await, (StatusCode::OK, 0));
+    }
+    assert_eq!(endpoints(&coordinator, "laptop").await, json!(["192.0.2.1:10"]));
+
+    coordinator.restart().await;
+
+    assert_eq!(endpoints(&coordinator, "laptop").await, json!(["192.0.2.1:15"]));
+}
+
 /// An opening of the coordinator's database beside it: while that changes something, the coordinator waits.
 async fn beside(coordinator: &Coordinator) -> Store {
     let file = coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite");
