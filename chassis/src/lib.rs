@@ -1,6 +1,8 @@
 //! What every daemon stands on. A module enters when three daemons need it; none knows a type of a domain.
 //!
+//! * [`confine`]: what a process, and all that it starts, may write.
 //! * [`root`]: whether the folder below which an instance lives is safe to use.
 #![forbid(unsafe_code)]
 
+pub mod confine;
 pub mod root;

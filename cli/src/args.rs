@@ -65,6 +65,20 @@ pub enum Command {
     Chat(ChatArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Run a program that may write in some places alone, as `maru up` does
+    #[command(hide = true)]
+    Confine(ConfineArgs),
+}
+
+/// Of `maru confine`.
+#[derive(Clone, Debug, Args)]
+pub struct ConfineArgs {
+    /// File or folder to write in
+    #[arg(long, value_name = "PATH")]
+    pub write: Vec<PathBuf>,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
 }
 
 /// Of `maru up`.

@@ -15,6 +15,7 @@ pub mod args;
 pub mod chat;
 mod client;
 mod complete;
+mod confine;
 mod device;
 mod doctor;
 mod error;
@@ -55,5 +56,6 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Policy { command } => policy::run(command, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Completions(args) => complete::run(args.shell),
+        Command::Confine(args) => Err(confine::run(&args)),
     }
 }

@@ -12,8 +12,9 @@ pub mod podman;
 pub mod quadlet;
 pub mod systemd;
 
-/// Group of the agent, which calls the mesh services; uid and gid of the others are equal.
-pub const AGENT_GID: u32 = 61000;
+/// User and group of the agent, which calls the mesh services; uid and gid of the others are equal.
+pub use mesh_identity::{AGENT_GID, AGENT_UID};
+
 /// User of the coordinator.
 pub const COORDINATOR: u32 = 61001;
 /// User of the relay.
@@ -73,7 +74,7 @@ macro_rules! link {
 pub const ADMIN: Link = link!("coordinator", "admin.sock", COORDINATOR, 0);
 /// The agent's local API: everyone may read, the agent itself refuses changes by others than root.
 pub const LOCAL_API: Link =
-    Link { name: "agent", socket: "api.sock", owner: 0, group: AGENT_GID, mode: 0o755 };
+    Link { name: "agent", socket: "api.sock", owner: AGENT_UID, group: AGENT_GID, mode: 0o755 };
 /// The gateway as a mesh service.
 pub const GATEWAY_HTTP: Link = link!("gateway", "http.sock", GATEWAY, AGENT_GID);
 /// The gateway as telmeet sees it.
@@ -177,6 +178,9 @@ pub struct Service {
     pub gid: u32,
     /// What it keeps of root's rights, in systemd's names without `CAP_`.
     pub capabilities: &'static [&'static str],
+    /// What it needs beside them to start as root, give all else up and become its user by itself; nothing for who is
+    /// started as its user.
+    pub start_capabilities: &'static [&'static str],
     /// Links on which it listens.
     pub listens: &'static [Link],
     /// Links that it calls.
@@ -190,6 +194,20 @@ pub struct Service {
 }
 
 impl Service {
+    /// Whether root starts it, and it becomes its user by itself.
+    #[must_use]
+    pub fn starts_as_root(&self) -> bool {
+        !self.start_capabilities.is_empty()
+    }
+
+    /// Where it may write, below the root.
+    #[must_use]
+    pub fn writable(&self) -> Vec<String> {
+        let links = self.listens.iter().map(Link::directory);
+        let mounts = self.mounts.iter().filter(|mount| mount.writable);
+        links.chain(mounts.map(|mount| mount.path.to_owned())).collect()
+    }
+
     /// The name of its unit, and of its container in the instance at `/`.
     #[must_use]
     pub fn unit(&self) -> String {
@@ -215,6 +233,7 @@ pub const COORDINATOR_SERVICE: Service = Service {
     uid: COORDINATOR,
     gid: COORDINATOR,
     capabilities: &[],
+    start_capabilities: &[],
     listens: &[ADMIN],
     calls: &[],
     mounts: &[write("var/lib/maru/coordinator"), read(RELAY_STATE)],
@@ -232,6 +251,7 @@ pub const RELAY_SERVICE: Service = Service {
     uid: RELAY,
     gid: RELAY,
     capabilities: &[],
+    start_capabilities: &[],
     listens: &[],
     calls: &[],
     mounts: &[write(RELAY_STATE)],
@@ -246,12 +266,15 @@ pub const AGENT_SERVICE: Service = Service {
     binary: "maru-agent",
     args: &[],
     kind: Kind::Child,
-    uid: 0,
+    uid: AGENT_UID,
     gid: AGENT_GID,
     capabilities: &["NET_ADMIN", "NET_BIND_SERVICE"],
+    // Gives its folders to its user, also where that user alone may look into them.
+    start_capabilities: &["CHOWN", "DAC_READ_SEARCH", "SETGID", "SETPCAP", "SETUID"],
     listens: &[LOCAL_API],
     calls: &[GATEWAY_HTTP, TELMEET_HTTP],
-    mounts: &[write("var/lib/maru/agent")],
+    // The second is root's: its helper keeps there what `resolv.conf` was.
+    mounts: &[write("var/lib/maru/agent"), write("var/lib/maru/resolver")],
     memory: Memory::Mib(512),
     pids: 128,
 };
@@ -266,6 +289,7 @@ pub const GATEWAY_SERVICE: Service = Service {
     uid: GATEWAY,
     gid: GATEWAY,
     capabilities: &[],
+    start_capabilities: &[],
     listens: &[GATEWAY_HTTP, PLUGIN, METRICS],
     calls: &[INFERENCE, INFERENCE_2],
     mounts: &[
@@ -287,6 +311,7 @@ pub const TELMEET_SERVICE: Service = Service {
     uid: TELMEET,
     gid: TELMEET,
     capabilities: &[],
+    start_capabilities: &[],
     listens: &[TELMEET_HTTP],
     calls: &[PLUGIN],
     mounts: &[read("etc/maru/telmeet.toml"), write("var/lib/maru/telmeet")],
@@ -313,6 +338,7 @@ pub const INFERENCE_SERVICE: Service = Service {
     uid: ENGINE,
     gid: ENGINE,
     capabilities: &[],
+    start_capabilities: &[],
     listens: &[INFERENCE],
     calls: &[],
     mounts: &[read(MODELS)],
@@ -344,7 +370,8 @@ pub const DIRECTORIES: &[Directory] = &[
     directory("etc/maru", 0, 0, 0o755),
     directory("run/maru", 0, 0, 0o755),
     directory("var/lib/maru", 0, 0, 0o755),
-    directory("var/lib/maru/agent", 0, AGENT_GID, 0o700),
+    directory("var/lib/maru/agent", AGENT_UID, AGENT_GID, 0o700),
+    directory("var/lib/maru/resolver", 0, 0, 0o755),
     directory("var/lib/maru/coordinator", COORDINATOR, COORDINATOR, 0o700),
     directory(RELAY_STATE, RELAY, COORDINATOR, 0o750),
     directory("var/lib/maru/gateway", GATEWAY, GATEWAY, 0o700),

@@ -27,7 +27,7 @@ pub struct Config {
     pub socket: PathBuf,
     /// The gateway's socket. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
-    /// The agent's user id; other processes are refused. Default: 0.
+    /// The agent's user id; other processes are refused. Default: 61005; 0, as it was once, means the same.
     pub agent_uid: u32,
     /// Connections at a time. Default: 512.
     pub connections: usize,
@@ -44,7 +44,7 @@ impl Default for Config {
             names: Vec::new(),
             socket: "run/maru/telmeet/http.sock".into(),
             plugin_socket: "run/maru/plugin/http.sock".into(),
-            agent_uid: 0,
+            agent_uid: mesh_identity::AGENT_UID,
             connections: 512,
             connections_per_node: 64,
             max_body_bytes: MAX_BODY,

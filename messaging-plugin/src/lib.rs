@@ -60,7 +60,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
 /// How connections are taken.
 fn server(config: &Config) -> Server {
     Server {
-        caller_uid: config.agent_uid,
+        caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
         guard: Guard::new(config.hosts()),
         limits: Limits {
             connections: config.connections,

@@ -33,7 +33,7 @@ pub struct Config {
     pub plugin_socket: PathBuf,
     /// Socket on which the superuser reads counters, and nobody else. Default: `run/maru/metrics/http.sock`.
     pub metrics_socket: PathBuf,
-    /// The agent's user id. Default: 0.
+    /// The agent's user id. Default: 61005; 0, as it was once, means the same.
     pub agent_uid: u32,
     /// telmeet's user id. Default: 61003.
     pub telmeet_uid: u32,
@@ -97,7 +97,7 @@ impl Default for Config {
             socket: "run/maru/gateway/http.sock".into(),
             plugin_socket: "run/maru/plugin/http.sock".into(),
             metrics_socket: "run/maru/metrics/http.sock".into(),
-            agent_uid: 0,
+            agent_uid: mesh_identity::AGENT_UID,
             telmeet_uid: 61003,
             keys: Keys::default(),
             limits: Limits::default(),

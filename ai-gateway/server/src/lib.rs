@@ -120,7 +120,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
 pub fn agent_server(config: &Config) -> Server {
     let names = config.names.iter().cloned().chain([config.chat_host()]);
     Server {
-        caller_uid: config.agent_uid,
+        caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
         guard: Guard::new(names).allow_origin(path::DEVICES, &config.chat_host()),
         limits: connections(config),
     }

@@ -3,6 +3,7 @@
 use std::{fs::File, os::unix::fs::DirBuilderExt as _, path::Path, process::Stdio};
 
 use anyhow::Context as _;
+use chassis::confine::{self, Extent};
 use tokio::process::Command;
 
 use crate::{
@@ -15,8 +16,14 @@ use crate::{
 
 /// Every check of the machine.
 pub(super) async fn check(root: &Path) -> Vec<Finding> {
-    let mut findings =
-        vec![tools(), tun(), swap(&read("/proc/swaps")), core_dumps(), clock().await];
+    let mut findings = vec![
+        tools(),
+        tun(),
+        landlock(confine::extent()),
+        swap(&read("/proc/swaps")),
+        core_dumps(),
+        clock().await,
+    ];
     findings.push(podman_version().await);
     findings.extend(container_limits(root).await);
     findings
@@ -48,6 +55,20 @@ fn tun() -> Finding {
             "sudo modprobe tun; in a container or VPS the host has to allow it",
         ),
     }
+}
+
+/// What holds a service of ours that was broken into to its own files, beside its user.
+fn landlock(extent: Extent) -> Finding {
+    let fix = match extent {
+        Extent::Full => {
+            return Finding::ok("landlock", "the services write in their own folders alone");
+        }
+        Extent::Partial => "install a kernel of Linux 6.2 or newer",
+        Extent::None => {
+            "boot a kernel of Linux 5.13 or newer with landlock in CONFIG_LSM, or with lsm=landlock,… on its command line"
+        }
+    };
+    Finding::warning("landlock", extent.to_string(), fix)
 }
 
 /// Swapped memory reaches a disk, where it stays.
@@ -176,7 +197,9 @@ async fn try_limits() -> anyhow::Result<Refused> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Finding, major, refusal, swap};
+    use chassis::confine::Extent;
+
+    use super::{Finding, landlock, major, refusal, swap};
     use crate::{doctor::Severity, up::limits::Limit};
 
     #[test]
@@ -189,6 +212,16 @@ mod tests {
         assert!(disk.fix.contains("swapoff"));
         let zram = swap(&format!("{header}/dev/zram0 partition 8388604 0 100\n"));
         assert_eq!(zram.severity, Severity::Ok);
+    }
+
+    #[test]
+    fn a_host_that_does_not_confine_is_named_with_what_to_do() {
+        assert_eq!(landlock(Extent::Full).severity, Severity::Ok);
+        for (extent, word) in [(Extent::Partial, "6.2"), (Extent::None, "lsm=")] {
+            let finding = landlock(extent);
+            assert_eq!(finding.severity, Severity::Warning);
+            assert!(finding.text.contains("Landlock") && finding.fix.contains(word), "{finding:?}");
+        }
     }
 
     #[test]

@@ -4,18 +4,33 @@ use std::path::Path;
 
 use crate::service::{Arg, Service};
 
-/// The command that runs `service`: `setpriv` takes away what it does not need, then
-/// becomes the program at `binary`. The process ends with whoever started it.
+/// The command that runs `service`: `confine` (this program) lets it write in its own places alone, `setpriv` takes
+/// away what it does not need, then becomes the program at `binary`. The process ends with whoever started it.
+///
+/// A service that starts as root does both by itself, as when somebody starts it by hand: what it needs only then is
+/// more than it keeps.
 #[must_use]
-pub fn command(service: &Service, binary: &Path, root: &Path) -> Vec<String> {
+pub fn command(service: &Service, confine: &Path, binary: &Path, root: &Path) -> Vec<String> {
+    let mut command = Vec::new();
+    let (mut uid, mut capabilities) = (service.uid, service.capabilities.to_vec());
+    if service.starts_as_root() {
+        uid = 0;
+        capabilities.extend_from_slice(service.start_capabilities);
+    } else {
+        command.extend([confine.display().to_string(), "confine".to_owned()]);
+        for path in service.writable() {
+            command.push(format!("--write={}", root.join(path).display()));
+        }
+        command.push("--".to_owned());
+    }
     let mut bounding = "-all".to_owned();
-    for capability in service.capabilities {
+    for capability in capabilities {
         bounding.push_str(",+");
         bounding.push_str(&capability.to_lowercase());
     }
-    let mut command = vec![
+    command.extend([
         "setpriv".to_owned(),
-        format!("--reuid={}", service.uid),
+        format!("--reuid={uid}"),
         format!("--regid={}", service.gid),
         "--clear-groups".to_owned(),
         format!("--bounding-set={bounding}"),
@@ -25,7 +40,7 @@ pub fn command(service: &Service, binary: &Path, root: &Path) -> Vec<String> {
         "--pdeathsig=TERM".to_owned(),
         "--".to_owned(),
         binary.display().to_string(),
-    ];
+    ]);
     command.extend(service.args.iter().filter_map(|arg| match *arg {
         Arg::Text(text) => Some(text.to_owned()),
         // Engines run in containers, where their model is mounted.

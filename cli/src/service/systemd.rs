@@ -27,6 +27,7 @@ RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service
+SystemCallFilter=landlock_add_rule landlock_create_ruleset landlock_restrict_self
 UMask=0077
 ";
 
@@ -54,7 +55,9 @@ fn unit(service: &Service) -> String {
          [Unit]\nDescription={}\nWants=network-online.target\nAfter=network-online.target\n\n\
          [Service]\nExecStart={command}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
          TimeoutStopSec=10\n",
-        service.description, service.uid, service.gid,
+        service.description,
+        if service.starts_as_root() { 0 } else { service.uid },
+        service.gid,
     );
     rights(&mut out, service);
     out.push_str(HARDENING);
@@ -62,11 +65,8 @@ fn unit(service: &Service) -> String {
         let _ = writeln!(out, "MemoryMax={mib}M");
     }
     let _ = writeln!(out, "TasksMax={}", service.pids);
-    for link in service.listens {
-        let _ = writeln!(out, "ReadWritePaths=/{}", link.directory());
-    }
-    for mount in service.mounts.iter().filter(|mount| mount.writable) {
-        let _ = writeln!(out, "ReadWritePaths=/{}", mount.path);
+    for path in service.writable() {
+        let _ = writeln!(out, "ReadWritePaths=/{path}");
     }
     out.push_str("\n[Install]\nWantedBy=multi-user.target\n");
     out
@@ -74,8 +74,12 @@ fn unit(service: &Service) -> String {
 
 /// What differs between a service that shapes the network and one that only uses it.
 fn rights(out: &mut String, service: &Service) {
-    let capabilities: Vec<_> =
-        service.capabilities.iter().map(|name| format!("CAP_{name}")).collect();
+    let capabilities: Vec<_> = service
+        .capabilities
+        .iter()
+        .chain(service.start_capabilities)
+        .map(|name| format!("CAP_{name}"))
+        .collect();
     let _ = writeln!(out, "CapabilityBoundingSet={}", capabilities.join(" "));
     if capabilities.is_empty() {
         out.push_str(
@@ -83,9 +87,10 @@ fn rights(out: &mut String, service: &Service) {
              RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n",
         );
     } else {
-        // The resolver's file is replaced while the mesh is up.
+        // It becomes its user by itself; a helper of it that stays root writes the resolver's file, and restores it
+        // after it was told to stop.
         out.push_str(
-            "DeviceAllow=/dev/net/tun rw\nDevicePolicy=closed\n\
+            "KillMode=mixed\nDeviceAllow=/dev/net/tun rw\nDevicePolicy=closed\n\
              ReadWritePaths=/etc\n\
              RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n",
         );

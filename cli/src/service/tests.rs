@@ -48,7 +48,9 @@ fn the_arguments_of_podman() {
 #[test]
 fn the_commands_of_children() {
     let root = Path::new("/srv/maru");
-    let command = |service, binary: &str| child::command(service, Path::new(binary), root);
+    let command = |service, binary: &str| {
+        child::command(service, Path::new("/proc/self/exe"), Path::new(binary), root)
+    };
 
     insta::assert_snapshot!(
         "child-coordinator",
@@ -63,6 +65,8 @@ fn the_commands_of_children() {
 #[test]
 fn a_container_sees_no_network_and_only_the_agent_has_a_capability() {
     for service in SERVICES {
+        assert_ne!(service.uid, 0, "{} is root", service.name);
+        assert_eq!(service.starts_as_root(), service.name == "agent");
         if service.kind == Kind::Container {
             let args = run(service, &settings());
             assert!(args.contains(&"--network=none".to_owned()), "{}", service.name);

@@ -1,13 +1,16 @@
 //! The directories of an instance, with their owners.
 
 use std::{
-    fs::Permissions,
     io::ErrorKind,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
 };
 
 use anyhow::{Context as _, bail};
+use rustix::{
+    fs::{Mode, OFlags, fchmod, fchown, open},
+    process::{Gid, Uid},
+};
 
 use crate::service::{DIRECTORIES, LINKS};
 
@@ -68,9 +71,13 @@ fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
     }
+    // This very directory: who owns the one above may have put a link in its place by now.
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened =
+        open(path, flags, Mode::empty()).with_context(|| format!("cannot open {shown}"))?;
     // Owner first: changing it clears the set-group-id bit.
-    chown(path, Some(uid), Some(gid))
-        .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)))
+    fchown(&opened, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+        .and_then(|()| fchmod(&opened, Mode::from_raw_mode(mode)))
         .with_context(|| format!("cannot set owner and mode of {shown}"))
 }
 

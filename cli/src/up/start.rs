@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use node_agent_api::instance::Instance;
 
 use crate::{
-    output,
+    confine, output,
     service::{
         ADMIN, AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_HTTP, GATEWAY_SERVICE,
         INFERENCE_2_SERVICE, INFERENCE_SERVICE, Kind, LOCAL_API, RELAY_SERVICE, SERVICES, Service,
@@ -128,7 +128,7 @@ fn report(root: &Path, refused: &Refused) {
 }
 
 fn process(service: &Service, program: &Path, root: &Path) -> Spec {
-    let command = child::command(service, program, root);
+    let command = child::command(service, Path::new(confine::OWN_PROGRAM), program, root);
     Spec { name: service.name, binary: service.binary, command, environment: None }
 }
 

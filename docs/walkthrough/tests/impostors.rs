@@ -25,6 +25,7 @@ use mesh_identity::{Header, Identity, User};
 
 /// Numeric users and groups of the services.
 const AGENT_GID: u32 = 61000;
+const AGENT: u32 = 61005;
 const COORDINATOR: u32 = 61001;
 const RELAY: u32 = 61006;
 const GATEWAY: u32 = 61002;
@@ -182,9 +183,9 @@ fn a_link_answers_its_own_caller_and_no_other_process() {
     let pid = scene.home.machine.pid();
     // Link, Host, mesh port, caller's user, group of the link's folder.
     let links = [
-        ("gateway", OWN, 18789, 0, AGENT_GID),
+        ("gateway", OWN, 18789, AGENT, AGENT_GID),
         ("plugin", plugin::HOST, 80, TELMEET, TELMEET),
-        ("telmeet", CHAT, 80, 0, AGENT_GID),
+        ("telmeet", CHAT, 80, AGENT, AGENT_GID),
     ];
     for (link, host, port, caller, group) in links {
         let socket = format!("{ROOT}/run/maru/{link}/http.sock");
@@ -195,7 +196,7 @@ fn a_link_answers_its_own_caller_and_no_other_process() {
         let status = |answer: io::Result<Option<(u16, String)>>| {
             answer.expect("the folder's group may connect").map(|(status, _)| status)
         };
-        for uid in [0, COORDINATOR, RELAY, GATEWAY, TELMEET, ENGINE, NOBODY] {
+        for uid in [0, AGENT, COORDINATOR, RELAY, GATEWAY, TELMEET, ENGINE, NOBODY] {
             // In the link's group, so that the folder lets it in and the listener has to tell.
             let named = status(ask(uid, group));
             assert_eq!(named, (uid == caller).then_some(200), "user {uid} at {link}");

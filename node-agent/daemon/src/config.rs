@@ -73,7 +73,7 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {} (it must belong to uid 0)", .path.display())]
+    #[error("cannot read {} (it must belong to root)", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -204,10 +204,29 @@ impl Paths {
         self.state_dir().join("netmap.json")
     }
 
+    /// Directory of what the helper keeps; root's.
+    #[must_use]
+    pub fn resolver_dir(&self) -> PathBuf {
+        self.root.join("var/lib/maru/resolver")
+    }
+
     /// The system's `resolv.conf` from before, while it is replaced.
     #[must_use]
     pub fn resolv_conf_backup(&self) -> PathBuf {
+        self.resolver_dir().join("resolv.conf.before")
+    }
+
+    /// Where that was while the agent was root.
+    #[must_use]
+    pub fn old_resolv_conf_backup(&self) -> PathBuf {
         self.state_dir().join("resolv.conf.before")
+    }
+
+    /// Directory of the local API's socket.
+    #[must_use]
+    pub fn api_dir(&self) -> PathBuf {
+        let socket = self.socket();
+        socket.parent().unwrap_or(&socket).to_owned()
     }
 
     /// The local API's socket.

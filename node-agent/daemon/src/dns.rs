@@ -16,6 +16,7 @@ use tokio::{
 };
 
 pub mod forward;
+pub mod helper;
 pub mod resolv_conf;
 
 use forward::Forwarder;

@@ -233,7 +233,12 @@ fn spawn(args: &[&str]) -> Result<std::process::Child, FirewallError> {
             .spawn();
         match child {
             Ok(child) => return Ok(child),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // A folder of the search path may be closed to the agent's user.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                ) => {}
             Err(error) => return Err(FirewallError::Run(error)),
         }
     }

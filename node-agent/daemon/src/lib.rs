@@ -1,5 +1,6 @@
 //! The agent daemon: a device's part in the mesh.
 //!
+//! * [`start`]: gives up root's rights, before anything else.
 //! * [`control`]: registers this device and follows the network map.
 //! * [`tunnel`]: puts the map in force: device, interface, [`firewall`], [`relay`]s, [`dns`],
 //!   [`service`]s, [`endpoints`].
@@ -33,15 +34,17 @@ pub mod link;
 mod places;
 pub mod relay;
 pub mod service;
+pub mod start;
 pub mod state;
 pub mod tunnel;
 
 use agent::{Agent, Progress};
 use api::{Api, Command};
-use config::{Config, ConfigError, Paths};
 use control::Ended;
+use dns::helper::Helper;
+use start::{Given, Start, StartError};
 use state::{State, StateError};
-use tunnel::{Tunnel, TunnelError};
+use tunnel::{Place, Tunnel, TunnelError};
 
 /// How long logging out may hold up leaving.
 const LOGOUT: Duration = Duration::from_secs(5);
@@ -53,12 +56,9 @@ const STORE_AFTER: Duration = Duration::from_millis(500);
 /// The agent cannot run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The root.
+    /// It cannot start, or not with the rights that it should have.
     #[error(transparent)]
-    Root(#[from] chassis::root::Unsafe),
-    /// The settings.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    Start(#[from] StartError),
     /// The state.
     #[error(transparent)]
     State(#[from] StateError),
@@ -66,30 +66,46 @@ pub enum Error {
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
     /// The local API.
-    #[error("cannot listen on {} (its folder must belong to uid 0)", .path.display())]
+    #[error("cannot listen on {} (its folder must belong to the agent's user)", .path.display())]
     Api {
         /// The socket.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
+    /// There is no asynchronous runtime.
+    #[error("cannot start threads (raise the limit of processes)")]
+    Runtime(#[source] io::Error),
     /// Signals cannot be received.
     #[error("cannot receive signals")]
     Signals(#[source] io::Error),
 }
 
-/// Runs the agent of the instance below `root` until it is told to stop.
+/// Runs the agent of the instance below `root` until it is told to stop. To be called while the process has one thread:
+/// the agent gives up the rights that it does not need, and its threads have what is left.
 ///
 /// `config` is another settings file than `etc/maru/agent.toml` below the root.
 ///
 /// # Errors
 ///
 /// See [`Error`]; nothing is left behind.
-pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
-    chassis::root::check(&root)?;
+pub fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
+    let mut start = start::prepare(root, config)?;
+    let helper = start.given.helper.take().map(Arc::new);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime.map_err(Error::Runtime) {
+        Ok(runtime) => runtime.block_on(serve(start, helper.clone())),
+        Err(error) => Err(error),
+    };
+    if let Some(helper) = helper.and_then(Arc::into_inner) {
+        helper.end();
+    }
+    ended
+}
+
+async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     raise_file_limit();
-    let paths = Paths::new(&root);
-    let config = Config::load(&config.unwrap_or_else(|| paths.config()))?;
+    let Start { config, paths, root, given: Given { tun, .. } } = start;
     let state = State::load_or_generate(&paths)?;
     let netmap = match &state.membership {
         Some(membership) if membership.registered => state::load_netmap(&paths)?,
@@ -100,7 +116,8 @@ pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
     let agent = Arc::new(Agent::new(config, paths, state, netmap.unwrap_or_default()));
     let mut stop = Stop::new().map_err(Error::Signals)?;
 
-    let tunnel = Tunnel::start(&agent, &interface, &table).await?;
+    let place = Place { interface, table, tun, helper };
+    let tunnel = Tunnel::start(&agent, &place).await?;
     let path = agent.paths.socket();
     let listener = match api::bind(&path) {
         Ok(listener) => listener,
@@ -113,9 +130,9 @@ pub async fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
     let api = Api { agent: Arc::clone(&agent), commands };
     let api = tokio::spawn(api::serve(listener, api, api::Patience::default()));
     let store = tokio::spawn(keep_map(Arc::clone(&agent)));
-    tracing::info!(interface, "agent started");
+    tracing::info!(interface = place.interface, "agent started");
 
-    let life = Life { agent: Arc::clone(&agent), interface, table, requests };
+    let life = Life { agent: Arc::clone(&agent), place, requests };
     let ended = life.run(tunnel, &mut stop).await;
     api.abort();
     store.abort();
@@ -149,8 +166,7 @@ pub fn sentence(error: &dyn std::error::Error) -> String {
 /// The agent's course from start to stop.
 struct Life {
     agent: Arc<Agent>,
-    interface: String,
-    table: String,
+    place: Place,
     requests: mpsc::Receiver<Command>,
 }
 
@@ -224,7 +240,7 @@ impl Life {
     /// Another node key is another device.
     async fn restart(&self, tunnel: Tunnel) -> Result<Tunnel, Error> {
         tunnel.stop().await;
-        Ok(Tunnel::start(&self.agent, &self.interface, &self.table).await?)
+        Ok(Tunnel::start(&self.agent, &self.place).await?)
     }
 
     async fn leave(&self) -> Result<(), Error> {

@@ -97,6 +97,13 @@ impl Link {
         Ok(())
     }
 
+    /// Removes the interface, if it is still there.
+    pub async fn remove_interface(&self) {
+        if let Err(error) = self.handle.link().del(self.index).execute().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the interface has gone");
+        }
+    }
+
     fn current(&self) -> Vec<IpAddr> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

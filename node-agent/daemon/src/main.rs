@@ -3,6 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use node_agent::dns::helper;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     layer::SubscriberExt as _,
@@ -22,23 +23,27 @@ struct Args {
     /// What to log: error, warn, info, debug, trace, or a filter such as `node_agent=debug`.
     #[arg(long, default_value = "info")]
     log: Targets,
+    /// The agent starts itself so, for what root has to do.
+    #[arg(long, hide = true, value_parser = helper::Part::of)]
+    part: Option<helper::Part>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
     // It reports every peer that is merely idle as an error.
     let log = args.log.with_target("boringtun", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(log).with(lines).init();
+    if let Some(part) = args.part {
+        return helper::run(part, &args.root).unwrap_or(ExitCode::FAILURE);
+    }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");
     }
-    match node_agent::run(args.root, args.config).await {
+    match node_agent::run(args.root, args.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = format!("maru-agent: {}\n", node_agent::sentence(&error));
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            let _ = writeln!(std::io::stderr(), "maru-agent: {}", node_agent::sentence(&error));
             ExitCode::FAILURE
         }
     }

@@ -23,7 +23,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// A file cannot be read or written.
-    #[error("cannot read or write {} (it and its folder must belong to uid 0)", .path.display())]
+    #[error("cannot read or write {} (it and its folder must belong to the agent's user)", .path.display())]
     Io {
         /// The file.
         path: PathBuf,

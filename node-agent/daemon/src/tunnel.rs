@@ -4,8 +4,9 @@
 //! this machine is said at once. It does not know the coordinator: only the map in force.
 
 use std::{
+    io,
     net::SocketAddr,
-    path::Path,
+    os::fd::OwnedFd,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
@@ -29,7 +30,10 @@ use wireguard_device::{Config, Device, Host, Peer};
 use crate::{
     agent::Agent,
     config::Dns,
-    dns::{DnsError, Resolver, resolv_conf::ResolvConf},
+    dns::{
+        DnsError, Resolver,
+        helper::{self, Helper, RESOLV_CONF},
+    },
     endpoints,
     firewall::{self, Firewall, FirewallError},
     link::{Link, LinkError},
@@ -41,8 +45,6 @@ use crate::{
 const MTU: u16 = 1280;
 /// STUN answers that may wait.
 const FOREIGN_QUEUE: usize = 64;
-/// The system's resolver configuration.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// How often the device is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often `resolv.conf`, which others may write, is looked after.
@@ -63,9 +65,34 @@ pub enum TunnelError {
     /// The resolver.
     #[error(transparent)]
     Dns(#[from] DnsError),
-    /// `resolv.conf` of before cannot be restored.
-    #[error("cannot restore {RESOLV_CONF} from the state directory")]
-    ResolvConf(#[source] std::io::Error),
+    /// The TUN that root opened cannot be used.
+    #[error("cannot use the TUN device once more")]
+    Tun(#[source] io::Error),
+}
+
+/// Where a tunnel is set up, and what root left for it.
+#[derive(Debug)]
+pub struct Place {
+    /// The interface's name.
+    pub interface: String,
+    /// The firewall table's name.
+    pub table: String,
+    /// The open TUN device, if this user cannot open it.
+    pub tun: Option<OwnedFd>,
+    /// Who writes `resolv.conf`, if anyone does.
+    pub helper: Option<Arc<Helper>>,
+}
+
+/// A `resolv.conf` that is restored on drop.
+struct Pointed(Arc<Helper>);
+
+impl Drop for Pointed {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.restore() {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "{RESOLV_CONF} is not restored; the next start does it");
+        }
+    }
 }
 
 /// A datagram that is not WireGuard's.
@@ -99,7 +126,7 @@ pub struct Tunnel {
 /// What follows the map.
 struct Parts {
     agent: Arc<Agent>,
-    resolv_conf: Option<ResolvConf>,
+    resolv_conf: Option<Pointed>,
     firewall: Arc<Firewall>,
     relays: Arc<Relays>,
     link: Arc<Link>,
@@ -116,11 +143,8 @@ impl Tunnel {
     /// # Errors
     ///
     /// See [`TunnelError`]; nothing is left behind.
-    pub async fn start(
-        agent: &Arc<Agent>,
-        interface: &str,
-        table: &str,
-    ) -> Result<Self, TunnelError> {
+    pub async fn start(agent: &Arc<Agent>, place: &Place) -> Result<Self, TunnelError> {
+        let (interface, table) = (place.interface.as_str(), place.table.as_str());
         let (foreign, answers) = mpsc::channel(FOREIGN_QUEUE);
         let bridge = Arc::new(Bridge { relays: OnceLock::new(), foreign });
         let config = Config {
@@ -129,13 +153,13 @@ impl Tunnel {
             listen_port: agent.config.listen_port,
             private_key: *agent.private_key().as_bytes(),
         };
-        let device = Arc::new(Device::start(config, Arc::clone(&bridge) as Arc<dyn Host>)?);
+        let tun =
+            place.tun.as_ref().map(OwnedFd::try_clone).transpose().map_err(TunnelError::Tun)?;
+        let device = Arc::new(Device::start_on(tun, config, Arc::clone(&bridge) as Arc<dyn Host>)?);
         let firewall = Arc::new(Firewall::install(table, interface)?);
         let link = Arc::new(Link::up(interface, MTU).await?);
-        let resolv_conf =
-            ResolvConf::open(Path::new(RESOLV_CONF), &agent.paths.resolv_conf_backup())
-                .map_err(TunnelError::ResolvConf)?;
-        agent.forwarder.set_servers(&resolv_conf.previous());
+        let resolv_conf = place.helper.clone().map(Pointed);
+        agent.forwarder.set_servers(&helper::previous(&agent.paths));
         link.set_addresses(&[RESOLVER.into()]).await?;
         let zone = watch::Sender::new(Arc::default());
         let mut tasks = JoinSet::new();
@@ -153,7 +177,6 @@ impl Tunnel {
         let relays = Arc::new(relays(agent, Arc::downgrade(&device)));
         let _ = bridge.relays.set(Arc::clone(&relays));
         agent.set_device(&device);
-        let resolv_conf = (agent.config.dns == Dns::ResolvConf).then_some(resolv_conf);
         let parts = Parts {
             agent: Arc::clone(agent),
             resolv_conf,
@@ -210,7 +233,10 @@ impl Tunnel {
         self.tasks.shutdown().await;
         let Some(parts) = self.parts.take() else { return };
         parts.relays.close();
+        let link = Arc::clone(&parts.link);
         tokio::task::block_in_place(|| drop(parts));
+        // Where the device stays open for the next tunnel, the interface does not go with this one.
+        link.remove_interface().await;
     }
 }
 
@@ -251,11 +277,11 @@ impl Parts {
     }
 
     fn tend_resolver(&self, netmap: &Netmap) {
-        let Some(conf) = &self.resolv_conf else { return };
-        let done = match netmap.network() {
-            Some(network) => conf.take(network),
-            None => conf.restore().map(|()| true),
-        };
+        let Some(Pointed(helper)) = &self.resolv_conf else { return };
+        let done = tokio::task::block_in_place(|| match netmap.network() {
+            Some(network) => helper.point(network.clone()),
+            None => helper.restore().map(|()| true),
+        });
         match done {
             Ok(true) => {}
             Ok(false) => {
@@ -265,9 +291,14 @@ impl Parts {
                     );
                 }
             }
-            Err(error) => tracing::error!(%error, "cannot write {RESOLV_CONF}"),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "{RESOLV_CONF} stays as it is"
+                );
+            }
         }
-        self.agent.forwarder.set_servers(&conf.previous());
+        self.agent.forwarder.set_servers(&helper::previous(&self.agent.paths));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -73,13 +74,27 @@ impl Device {
     ///
     /// See [`Error`]; nothing is left behind.
     pub fn start(config: Config, host: Arc<dyn Host>) -> Result<Self, Error> {
+        Self::start_on(None, config, host)
+    }
+
+    /// As [`Self::start`], with `/dev/net/tun` as somebody opened it who may. Where another descriptor of the same
+    /// opening stays, the interface outlives the device: remove it before the next one is started.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; nothing is left behind.
+    pub fn start_on(
+        tun: Option<OwnedFd>,
+        config: Config,
+        host: Arc<dyn Host>,
+    ) -> Result<Self, Error> {
         if !MTU.contains(&config.mtu) {
             return Err(Error::Config("the tunnel's MTU must be 576 to 9000"));
         }
         let private = StaticSecret::from(config.private_key);
         let shared = Arc::new(Shared {
             sockets: Sockets::bind(config.listen_port)?,
-            tun: Tun::create(&config.interface, config.mtu)?,
+            tun: Tun::create(tun, &config.interface, config.mtu)?,
             stop: Stop::new().map_err(Error::Threads)?,
             host,
             gate: Gate::new(private.clone()),

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     os::unix::fs::OpenOptionsExt,
 };
 
@@ -26,13 +26,20 @@ pub(crate) struct Tun {
 
 impl Tun {
     /// Creates the interface `name`: down, without addresses.
-    pub(crate) fn create(name: &str, mtu: u16) -> Result<Self, Error> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(DEVICE)
-            .map_err(Error::NoTun)?;
+    pub(crate) fn create(device: Option<OwnedFd>, name: &str, mtu: u16) -> Result<Self, Error> {
+        let file = match device {
+            Some(device) => {
+                let file = File::from(device);
+                set_nonblocking(&file).map_err(Error::NoTun)?;
+                file
+            }
+            None => OpenOptions::new()
+                .read(true)
+                .write(true)
+                .custom_flags(libc::O_NONBLOCK)
+                .open(DEVICE)
+                .map_err(Error::NoTun)?,
+        };
         let failed = |source| Error::Interface { interface: name.to_owned(), source };
         let mut request = request_for(name)?;
         request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
@@ -84,6 +91,12 @@ impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+fn set_nonblocking(file: &File) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: FIONBIO reads one `int`.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::FIONBIO, &raw const on) }).map(drop)
 }
 
 fn set_mtu(name: &str, mtu: u16) -> io::Result<()> {

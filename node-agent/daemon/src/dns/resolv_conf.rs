@@ -1,20 +1,20 @@
 //! `/etc/resolv.conf`: pointed at the agent while it runs, and back.
 //!
 //! The file is written in place: it may be a mount of its own, which cannot be renamed over.
-//! The original is kept in the state directory first, so that a crash is undone by the next
-//! start. Whoever else writes the file meanwhile wins: what is not ours is not restored over. A file
+//! The original is kept first, in a folder that root alone may write, so that a crash is undone by the
+//! next start. Whoever else writes the file meanwhile wins: what is not ours is not restored over. A file
 //! that a power cut left without a word is nobody's.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
     net::IpAddr,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use node_agent_core::{domain::Domain, names::RESOLVER};
-
-use crate::state;
+use rustix::fs::OFlags;
 
 /// First line of a file that is ours.
 const MARK: &str = "# Written by maru-agent; restored when it stops.";
@@ -23,40 +23,42 @@ const ABSENT: &str = "# maru-agent: there was no file\n";
 /// Longest file that is taken for a resolver configuration.
 const MAX_LEN: u64 = 64 * 1024;
 
+/// The resolvers that the system had before `path` was pointed at the agent, if it is.
+#[must_use]
+pub fn previous(path: &Path, backup: &Path) -> Vec<IpAddr> {
+    let text = read(backup).or_else(|| read(path)).unwrap_or_default();
+    nameservers(&text)
+}
+
 /// The system's resolver configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ResolvConf {
     path: PathBuf,
     backup: PathBuf,
 }
 
-/// Restores the original.
-impl Drop for ResolvConf {
-    fn drop(&mut self) {
-        if let Err(error) = self.restore() {
-            let path = self.path.display();
-            tracing::error!(%error, "cannot restore {path}; it is kept in {}", self.backup.display());
-        }
-    }
-}
-
 impl ResolvConf {
-    /// Takes charge of `path`; undoes what a crash left. Changes nothing else yet.
+    /// The file at `path`, whose original goes to `backup`.
+    #[must_use]
+    pub fn new(path: &Path, backup: &Path) -> Self {
+        Self { path: path.to_owned(), backup: backup.to_owned() }
+    }
+
+    /// Takes charge of the file: undoes what a crash left, and makes an empty one where there is none, which means the
+    /// same to the C library, so that there is a file to point.
     ///
     /// # Errors
     ///
-    /// Fails if a backup is there and cannot be restored.
-    pub fn open(path: &Path, backup: &Path) -> io::Result<Self> {
-        let this = Self { path: path.to_owned(), backup: backup.to_owned() };
-        this.restore()?;
-        Ok(this)
-    }
-
-    /// The resolvers that the system had before.
-    #[must_use]
-    pub fn previous(&self) -> Vec<IpAddr> {
-        let text = read(&self.backup).or_else(|| read(&self.path)).unwrap_or_default();
-        nameservers(&text)
+    /// Fails if a backup is there and cannot be restored, or no file can be made.
+    pub fn open(&self) -> io::Result<()> {
+        self.restore()?;
+        if let Err(error) = fs::symlink_metadata(&self.path)
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            keep(&self.backup, ABSENT)?;
+            write_in_place(&self.path, "")?;
+        }
+        Ok(())
     }
 
     /// Points the file at the agent, with `network` as the first search domain. Repeating it is
@@ -78,8 +80,7 @@ impl ResolvConf {
             .as_deref()
             .is_some_and(|text| text.starts_with(MARK) || is_void(text) && self.backup.exists());
         if !ours {
-            let original = current.as_deref().unwrap_or(ABSENT);
-            state::write(&self.backup, original.as_bytes())?;
+            keep(&self.backup, current.as_deref().unwrap_or(ABSENT))?;
         }
         let original = read(&self.backup).unwrap_or_default();
         let wanted = render(&original, network);
@@ -100,8 +101,11 @@ impl ResolvConf {
         };
         let ours = read(&self.path).is_some_and(|text| text.starts_with(MARK) || is_void(&text));
         if ours && original == ABSENT {
-            // A mount cannot be removed; an empty file means the same to the C library.
-            fs::remove_file(&self.path).or_else(|_| write_in_place(&self.path, ""))?;
+            if fs::remove_file(&self.path).is_err() {
+                // A mount cannot be removed, nor anything by who is confined; an empty file means the same to the C
+                // library, and the backup tells the next one who may.
+                return write_in_place(&self.path, "");
+            }
         } else if ours {
             write_in_place(&self.path, &original)?;
         }
@@ -118,8 +122,24 @@ fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
+/// Writes beside the backup, syncs, renames, syncs the folder: after a power cut it is there whole or not at all.
+/// Everyone may read it, as the file itself.
+pub(crate) fn keep(backup: &Path, text: &str) -> io::Result<()> {
+    let folder = backup.parent().unwrap_or(Path::new("/"));
+    DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+    let temporary = backup.with_extension("new");
+    let _ = fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, backup)?;
+    File::open(folder)?.sync_all()
+}
+
 fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644);
+    let mut file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -172,6 +192,18 @@ mod tests {
         backup: PathBuf,
     }
 
+    impl Place {
+        fn open(&self) -> ResolvConf {
+            let conf = ResolvConf::new(&self.path, &self.backup);
+            conf.open().unwrap();
+            conf
+        }
+
+        fn previous(&self) -> Vec<IpAddr> {
+            previous(&self.path, &self.backup)
+        }
+    }
+
     fn place(original: Option<&str>) -> Place {
         let dir = tempfile::tempdir().unwrap();
         let (path, backup) = (dir.path().join("resolv.conf"), dir.path().join("state/backup"));
@@ -184,14 +216,14 @@ mod tests {
     #[test]
     fn the_file_points_here_and_back() {
         let place = place(Some(ORIGINAL));
-        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        let conf = place.open();
         assert!(conf.take(&domain()).unwrap());
         assert!(conf.take(&domain()).unwrap());
         let text = read(&place.path).unwrap();
         assert!(text.contains("nameserver 100.100.100.100\nsearch maru.internal lan\n"), "{text}");
         assert!(text.contains("options edns0"));
-        assert_eq!(conf.previous().len(), 2);
-        drop(conf);
+        assert_eq!(place.previous().len(), 2);
+        conf.restore().unwrap();
         assert_eq!(read(&place.path).unwrap(), ORIGINAL);
         assert!(!place.backup.exists());
     }
@@ -199,12 +231,10 @@ mod tests {
     #[test]
     fn a_crash_is_undone_by_the_next_start() {
         let place = place(Some(ORIGINAL));
-        let crashed = ResolvConf::open(&place.path, &place.backup).unwrap();
-        crashed.take(&domain()).unwrap();
-        std::mem::forget(crashed);
-        let next = ResolvConf::open(&place.path, &place.backup).unwrap();
+        place.open().take(&domain()).unwrap();
+        place.open();
         assert_eq!(read(&place.path).unwrap(), ORIGINAL);
-        assert_eq!(next.previous()[0], "192.0.2.53".parse::<IpAddr>().unwrap());
+        assert_eq!(place.previous()[0], "192.0.2.53".parse::<IpAddr>().unwrap());
     }
 
     #[test]
@@ -212,16 +242,15 @@ mod tests {
         for left in ["", "\0\0\0"] {
             for again in [false, true] {
                 let place = place(Some(ORIGINAL));
-                let cut = ResolvConf::open(&place.path, &place.backup).unwrap();
+                let cut = place.open();
                 cut.take(&domain()).unwrap();
                 fs::write(&place.path, left).unwrap();
                 if again {
                     // It goes on without a start between.
                     cut.take(&domain()).unwrap();
-                    assert_eq!(cut.previous().len(), 2, "{left:?}");
+                    assert_eq!(place.previous().len(), 2, "{left:?}");
                 }
-                std::mem::forget(cut);
-                drop(ResolvConf::open(&place.path, &place.backup).unwrap());
+                place.open();
                 assert_eq!(read(&place.path).unwrap(), ORIGINAL, "{left:?}");
             }
         }
@@ -230,41 +259,41 @@ mod tests {
     #[test]
     fn what_someone_else_wrote_meanwhile_stays() {
         let place = place(Some(ORIGINAL));
-        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        let conf = place.open();
         conf.take(&domain()).unwrap();
         fs::write(&place.path, "nameserver 198.51.100.53\n").unwrap();
-        drop(conf);
+        conf.restore().unwrap();
         assert_eq!(read(&place.path).unwrap(), "nameserver 198.51.100.53\n");
     }
 
     #[test]
     fn a_new_original_is_taken_over_while_running() {
         let place = place(Some(ORIGINAL));
-        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        let conf = place.open();
         conf.take(&domain()).unwrap();
         fs::write(&place.path, "nameserver 198.51.100.53\n").unwrap();
         conf.take(&domain()).unwrap();
-        assert_eq!(conf.previous(), ["198.51.100.53".parse::<IpAddr>().unwrap()]);
-        drop(conf);
+        assert_eq!(place.previous(), ["198.51.100.53".parse::<IpAddr>().unwrap()]);
+        conf.restore().unwrap();
         assert_eq!(read(&place.path).unwrap(), "nameserver 198.51.100.53\n");
     }
 
     #[test]
     fn a_missing_file_is_missing_again_and_a_link_is_left_alone() {
         let place = place(None);
-        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
+        let conf = place.open();
+        assert_eq!(read(&place.path).unwrap(), "");
         assert!(conf.take(&domain()).unwrap());
-        assert!(place.path.exists());
-        drop(conf);
+        assert!(read(&place.path).unwrap().starts_with(MARK));
+        conf.restore().unwrap();
         assert!(!place.path.exists());
 
         let target = place.path.with_extension("stub");
         fs::write(&target, ORIGINAL).unwrap();
         std::os::unix::fs::symlink(&target, &place.path).unwrap();
-        let conf = ResolvConf::open(&place.path, &place.backup).unwrap();
-        assert!(!conf.take(&domain()).unwrap());
+        assert!(!place.open().take(&domain()).unwrap());
         assert_eq!(read(&target).unwrap(), ORIGINAL);
-        assert_eq!(conf.previous().len(), 2);
+        assert_eq!(place.previous().len(), 2);
     }
 
     #[test]

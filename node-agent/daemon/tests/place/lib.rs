@@ -269,6 +269,9 @@ impl Place {
 pub(crate) fn echo(socket: &Path) -> mpsc::Receiver<Header> {
     fs::create_dir_all(socket.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(socket).unwrap();
+    // As a service's socket is: for the agent's group.
+    std::os::unix::fs::chown(socket, None, Some(mesh_identity::AGENT_GID)).unwrap();
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o660)).unwrap();
     let (sender, headers) = mpsc::channel();
     thread::spawn(move || {
         for stream in listener.incoming() {

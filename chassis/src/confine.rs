@@ -1,0 +1,150 @@
+//! What a process may write, held by the kernel's Landlock (`landlock(7)`).
+//!
+//! It narrows what users and modes allow and never widens it: reading, connecting and files that are
+//! open already stay as they are. Nothing takes it back, for what the process starts neither.
+
+use std::{fmt, fs::File, io, os::fd::AsFd};
+
+use landlock::{
+    ABI, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, RulesetStatus,
+};
+
+/// The first version of Landlock that knows every kind of writing (Linux 6.2).
+const COMPLETE: ABI = ABI::V3;
+
+/// How much of writing the kernel confines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Full,
+    /// All but what an older kernel does not know: cutting a file's length (before Linux 6.2).
+    Partial,
+    /// Nothing: there is no Landlock here.
+    None,
+}
+
+/// For people.
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "Landlock confines what is written",
+            Self::Partial => {
+                "Landlock is older than Linux 6.2: it confines writing, but not cutting a file's length"
+            }
+            Self::None => {
+                "there is no Landlock: users and modes alone confine what is written"
+            }
+        })
+    }
+}
+
+/// Lets this thread, and every thread and process that it starts from now on, write at and below `places` and nowhere
+/// else. A kernel that cannot is no error: [`Extent`] says how far it went.
+///
+/// A place is an open file or directory (`O_PATH` will do). Nothing this process starts gets rights by `exec` any more
+/// (`PR_SET_NO_NEW_PRIVS`).
+///
+/// # Errors
+///
+/// The kernel has Landlock and refuses all the same.
+pub fn write_only<P: AsFd>(places: &[P]) -> io::Result<Extent> {
+    let whole = AccessFs::from_write(COMPLETE);
+    let mut rules =
+        Ruleset::default().handle_access(whole).and_then(Ruleset::create).map_err(error)?;
+    for place in places {
+        let access = rights(place)?;
+        rules = rules.add_rule(PathBeneath::new(place.as_fd(), access)).map_err(error)?;
+    }
+    let status = rules.restrict_self().map_err(error)?;
+    Ok(match status.ruleset {
+        RulesetStatus::FullyEnforced => Extent::Full,
+        RulesetStatus::PartiallyEnforced => Extent::Partial,
+        RulesetStatus::NotEnforced => Extent::None,
+    })
+}
+
+/// How far this kernel could go. Confines nothing.
+#[must_use]
+pub fn extent() -> Extent {
+    let takes = |abi| {
+        let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        rules.handle_access(AccessFs::from_write(abi)).and_then(Ruleset::create).is_ok()
+    };
+    if takes(COMPLETE) {
+        Extent::Full
+    } else if takes(ABI::V1) {
+        Extent::Partial
+    } else {
+        Extent::None
+    }
+}
+
+/// What is allowed there: making and removing are for directories alone.
+fn rights<P: AsFd>(place: &P) -> io::Result<BitFlags<AccessFs>> {
+    let whole = AccessFs::from_write(COMPLETE);
+    let is_directory = File::from(place.as_fd().try_clone_to_owned()?).metadata()?.is_dir();
+    Ok(if is_directory { whole } else { whole & AccessFs::from_file(COMPLETE) })
+}
+
+fn error(error: RulesetError) -> io::Error {
+    io::Error::other(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, thread};
+
+    use super::*;
+
+    /// Confines a thread of its own: the rest of the test program goes on as before.
+    fn confined<T: Send>(places: &[File], work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    assert_eq!(write_only(places).unwrap(), extent());
+                    work()
+                })
+                .join()
+                .unwrap()
+        })
+    }
+
+    #[test]
+    fn writing_is_confined_and_reading_is_not() {
+        if extent() == Extent::None {
+            assert_eq!(write_only::<File>(&[]).unwrap(), Extent::None);
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (own, other) = (dir.path().join("own"), dir.path().join("other"));
+        let (file, beside) = (dir.path().join("file"), dir.path().join("beside"));
+        for folder in [&own, &other] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("old"), "old").unwrap();
+        }
+        fs::write(&file, "old").unwrap();
+        fs::write(&beside, "old").unwrap();
+        let places = [File::open(&own).unwrap(), File::open(&file).unwrap()];
+
+        confined(&places, || {
+            let denied = |result: io::Result<()>| {
+                assert_eq!(result.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+            };
+            denied(fs::write(other.join("new"), ""));
+            denied(fs::write(other.join("old"), ""));
+            denied(fs::remove_file(other.join("old")));
+            denied(fs::create_dir(other.join("new")));
+            denied(fs::rename(other.join("old"), other.join("new")));
+            denied(fs::write(&beside, ""));
+            denied(fs::remove_file(&file));
+            assert_eq!(fs::read(&beside).unwrap(), b"old");
+
+            fs::write(own.join("new"), "new").unwrap();
+            fs::rename(own.join("new"), own.join("old")).unwrap();
+            fs::remove_file(own.join("old")).unwrap();
+            fs::write(&file, "new").unwrap();
+        });
+        fs::write(&beside, "this thread may").unwrap();
+    }
+}

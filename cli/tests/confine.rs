@@ -1,0 +1,47 @@
+//! `maru confine`, with which `maru up` starts its children: they write in their own places alone.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use chassis::confine::{Extent, extent};
+
+fn confined(own: &Path, script: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
+    command.arg("confine").arg(format!("--write={}", own.display()));
+    command.args(["--", "sh", "-c", script]).output().unwrap()
+}
+
+#[test]
+fn a_confined_program_writes_in_its_own_folder_and_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, other) = (dir.path().join("own"), dir.path().join("other"));
+    std::fs::create_dir(&own).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    let write = |folder: &Path| confined(&own, &format!("echo x > {}/file", folder.display()));
+
+    let output = write(&own);
+    assert!(output.status.success(), "{output:?}");
+    assert!(own.join("file").exists());
+    let temporary = confined(&own, "echo x > $TMPDIR/temporary; echo x > /dev/null");
+    assert!(temporary.status.success() && own.join("temporary").exists(), "{temporary:?}");
+
+    if extent() != Extent::None {
+        assert!(!write(&other).status.success());
+        assert!(!other.join("file").exists());
+    }
+}
+
+#[test]
+fn a_place_that_is_missing_is_named_and_nothing_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = dir.path().join("started");
+
+    let output = confined(&dir.path().join("none"), &format!("touch {}", started.display()));
+
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("none"), "{output:?}");
+    assert!(!started.exists());
+}

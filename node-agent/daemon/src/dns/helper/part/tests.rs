@@ -1,0 +1,42 @@
+use std::{fs::OpenOptions, thread};
+
+use super::*;
+
+#[test]
+fn the_writer_writes_its_file_and_the_backup_and_nothing_else() {
+    if confine::extent() == Extent::None {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (etc, folder) = (dir.path().join("etc"), dir.path().join("resolver"));
+    fs::create_dir(&etc).unwrap();
+    fs::create_dir(&folder).unwrap();
+    let (path, beside) = (etc.join("resolv.conf"), etc.join("shadow"));
+    fs::write(&path, "nameserver 192.0.2.53\n").unwrap();
+    fs::write(&beside, "secret").unwrap();
+    let file = open(&path, OFlags::PATH, Mode::empty()).unwrap();
+    let conf = ResolvConf::new(&path, &folder.join("backup"));
+
+    // A thread of its own: the rest of the test program goes on as before.
+    let work = || {
+        confine_to(Some(&file), &folder).unwrap();
+        let point = Question::Point("maru.internal".parse().unwrap());
+        assert_eq!(answer(&conf, Some(point)), Answer::Done);
+        assert!(fs::read_to_string(&path).unwrap().contains("100.100.100.100"));
+        assert_eq!(answer(&conf, Some(Question::Restore)), Answer::Done);
+        assert_eq!(answer(&conf, None), Answer::Refused);
+
+        let denied = |result: io::Result<()>| {
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        };
+        denied(fs::write(&beside, ""));
+        denied(OpenOptions::new().append(true).open(&beside).map(drop));
+        denied(fs::write(etc.join("ld.so.preload"), ""));
+        denied(fs::remove_file(&path));
+        denied(fs::rename(&path, etc.join("other")));
+        denied(std::os::unix::fs::symlink(&beside, etc.join("link")));
+        denied(fs::write(dir.path().join("new"), ""));
+    };
+    thread::scope(|scope| scope.spawn(work).join().unwrap());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "nameserver 192.0.2.53\n");
+}

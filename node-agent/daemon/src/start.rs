@@ -1,0 +1,184 @@
+//! What happens before the agent has a second thread: it gets what only root can give, and gives up the rest.
+//!
+//! Started as root it (1) opens the TUN and starts the [`Helper`], (2) takes over its folders, which root owned before
+//! ([`folders`]), (3) becomes its own user with two capabilities ([`rights`]). Another user that has these two just
+//! runs, without the helper. Either may then write in its own folders alone ([`chassis::confine`]).
+
+use std::{
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use chassis::confine::{self, Extent};
+use rustix::fs::{Mode, OFlags, open};
+
+use crate::{
+    config::{Config, ConfigError, Dns, Paths},
+    dns::helper::{Helper, HelperError, RESOLV_CONF},
+};
+
+pub mod folders;
+pub mod rights;
+
+use folders::FolderError;
+use rights::RightsError;
+
+/// The device that makes network interfaces.
+const TUN: &str = "/dev/net/tun";
+/// What the agent writes beside its folders: the TUN, interfaces' settings, and nothing at all.
+const WRITABLE: [&str; 3] = [TUN, "/proc/sys/net", "/dev/null"];
+
+/// The agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The root.
+    #[error(transparent)]
+    Root(#[from] chassis::root::Unsafe),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The folders.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The helper.
+    #[error(transparent)]
+    Helper(#[from] HelperError),
+    /// The rights.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
+    /// Landlock is there and refuses.
+    #[error("cannot confine what the agent writes")]
+    Confine(#[source] io::Error),
+}
+
+/// An agent that has given up what it does not need.
+#[derive(Debug)]
+pub struct Start {
+    /// The settings.
+    pub config: Config,
+    /// Where files lie.
+    pub paths: Paths,
+    /// The instance's root.
+    pub root: PathBuf,
+    /// What root left to it.
+    pub given: Given,
+}
+
+/// What only root could open or start.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// `/dev/net/tun`, where others than root may not open it.
+    pub tun: Option<OwnedFd>,
+    /// Who writes `resolv.conf`.
+    pub helper: Option<Helper>,
+}
+
+/// Loads the settings and gives up every right that the agent does not need. To be called first in `main`.
+///
+/// # Errors
+///
+/// See [`StartError`]. The process must end then: it may have given up a part. Unusable settings change nothing.
+pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartError> {
+    chassis::root::check(&root)?;
+    let paths = Paths::new(&root);
+    let config = Config::load(&config.unwrap_or_else(|| paths.config()))?;
+    let given = if rights::is_root() {
+        from_root(&root, &paths)?
+    } else {
+        rights::become_agent()?;
+        folders::make(&paths)?;
+        Given::default()
+    };
+    let extent = confine_to_own(&paths).map_err(StartError::Confine)?;
+    say(&config, &given, extent);
+    let given = if config.dns == Dns::Off { without_helper(given) } else { given };
+    Ok(Start { config, paths, root, given })
+}
+
+/// Takes what only root can give, then gives up being root.
+fn from_root(root: &Path, paths: &Paths) -> Result<Given, StartError> {
+    let tun = File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
+    let helper = Helper::start(root)?;
+    match give_up(paths) {
+        Ok(()) => Ok(Given { tun, helper: Some(helper) }),
+        Err(error) => {
+            helper.end();
+            Err(error)
+        }
+    }
+}
+
+fn give_up(paths: &Paths) -> Result<(), StartError> {
+    folders::take_over(paths)?;
+    rights::become_agent()?;
+    Ok(())
+}
+
+/// It was there to undo what a crash left, maybe under other settings.
+fn without_helper(given: Given) -> Given {
+    if let Some(helper) = given.helper {
+        helper.end();
+    }
+    Given { helper: None, ..given }
+}
+
+/// Lets this process write in its own folders, and what it needs of the system's.
+fn confine_to_own(paths: &Paths) -> io::Result<Extent> {
+    let mut places = Vec::new();
+    for path in [paths.state_dir(), paths.api_dir()] {
+        places.push(place(&path)?);
+    }
+    // Without one of these, whoever needs it says so.
+    places.extend(WRITABLE.iter().filter_map(|path| place(Path::new(path)).ok()));
+    confine::write_only(&places)
+}
+
+fn place(path: &Path) -> io::Result<OwnedFd> {
+    Ok(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn say(config: &Config, given: &Given, extent: Extent) {
+    if extent != Extent::Full {
+        tracing::warn!("{extent}; `maru doctor` says what this host lacks");
+    }
+    if given.helper.is_none() && config.dns == Dns::ResolvConf {
+        tracing::warn!(
+            "{RESOLV_CONF} stays as it is, since only root may write it: start the agent as root for the network's names, or set dns = \"off\" in agent.toml"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, thread};
+
+    use super::*;
+
+    #[test]
+    fn the_agent_writes_in_its_own_folders_alone() {
+        if confine::extent() == Extent::None {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::new(root.path());
+        folders::make(&paths).unwrap();
+        fs::create_dir(paths.resolver_dir()).unwrap();
+
+        // A thread of its own: the rest of the test program goes on as before.
+        let work = || {
+            confine_to_own(&paths).unwrap();
+            for folder in [paths.state_dir(), paths.api_dir()] {
+                fs::write(folder.join("new"), "x").unwrap();
+            }
+            fs::write("/dev/null", "x").unwrap();
+            for folder in [paths.resolver_dir(), root.path().to_owned(), root.path().join("var")] {
+                let error = fs::write(folder.join("new"), "x").unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{folder:?}");
+            }
+        };
+        thread::scope(|scope| scope.spawn(work).join().unwrap());
+        fs::write(root.path().join("new"), "this thread may").unwrap();
+    }
+}

@@ -1,0 +1,250 @@
+//! The agent's own folders: made, or taken over from root, who owned them before the agent had a user of its own.
+//!
+//! Whoever is in such a folder already may be hostile by now: what is given away is looked at first, by itself and not
+//! by its name, so that a link that somebody planted gives away nothing.
+
+use std::{
+    ffi::CStr,
+    fs::DirBuilder,
+    io,
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    path::{Path, PathBuf},
+};
+
+use mesh_identity::{AGENT_GID, AGENT_UID};
+use rustix::{
+    fs::{
+        AtFlags, Dir, FileType, Mode, OFlags, Stat, chownat, fchmod, fchown, fstat, mkdirat, open,
+        openat,
+    },
+    io::Errno,
+    process::{Gid, Uid},
+};
+
+use crate::config::Paths;
+
+/// Keys and the map: for nobody else.
+const STATE: u32 = 0o700;
+/// The local API: everyone may enter.
+const API: u32 = 0o755;
+
+/// A folder cannot be the agent's.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It cannot be made or taken over.
+    #[error("cannot make {} the agent's folder", .path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Something else is there.
+    #[error("{} is not a folder of root's or of the agent's (user {AGENT_UID}): move it elsewhere", .0.display())]
+    Foreign(PathBuf),
+    /// Others could exchange it.
+    #[error("{} must belong to root and be writable by root alone, since the agent's keys are below it: correct its owner and mode", .0.display())]
+    Open(PathBuf),
+}
+
+/// Makes the folders of state and local API the agent's. To be called as root.
+///
+/// # Errors
+///
+/// See [`FolderError`]. What was taken over by then stays so; repeating it is safe.
+pub fn take_over(paths: &Paths) -> Result<(), FolderError> {
+    hand_over(&paths.state_dir(), STATE)?;
+    hand_over(&paths.api_dir(), API)
+}
+
+/// Makes the folders where they are missing, for a user other than root.
+///
+/// # Errors
+///
+/// They cannot be made there.
+pub fn make(paths: &Paths) -> Result<(), FolderError> {
+    for (path, mode) in [(paths.state_dir(), STATE), (paths.api_dir(), API)] {
+        let made = parent(&path).and_then(|_| DirBuilder::new().mode(mode).create(&path));
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(FolderError::Io { path, source: error });
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn hand_over(path: &Path, mode: u32) -> Result<(), FolderError> {
+    let failed = |source: io::Error| FolderError::Io { path: path.to_owned(), source };
+    let above = parent(path).map_err(failed)?;
+    let found = fstat(&above).map_err(|errno| failed(errno.into()))?;
+    if found.st_uid != 0 || found.st_mode & 0o022 != 0 {
+        let above = path.parent().unwrap_or(path);
+        return Err(FolderError::Open(above.to_owned()));
+    }
+    let name = path.file_name().unwrap_or_default();
+    match mkdirat(&above, name, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(failed(errno.into())),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = match openat(&above, name, flags, Mode::empty()) {
+        Ok(folder) => folder,
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(FolderError::Foreign(path.to_owned())),
+        Err(errno) => return Err(failed(errno.into())),
+    };
+    give(&folder, path, mode)
+}
+
+/// Gives an open folder, and root's files in it, to the agent.
+fn give(folder: &OwnedFd, path: &Path, mode: u32) -> Result<(), FolderError> {
+    let failed = |errno: Errno| FolderError::Io { path: path.to_owned(), source: errno.into() };
+    let found = fstat(folder).map_err(failed)?;
+    if !matches!(found.st_uid, 0 | AGENT_UID) {
+        return Err(FolderError::Foreign(path.to_owned()));
+    }
+    for entry in Dir::read_from(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            give_file(folder, &name).map_err(failed)?;
+        }
+    }
+    if found.st_uid == 0 {
+        fchmod(folder, Mode::from_raw_mode(mode)).map_err(failed)?;
+        let (uid, gid) = (Uid::from_raw(AGENT_UID), Gid::from_raw(AGENT_GID));
+        fchown(folder, Some(uid), Some(gid)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Gives one file to the agent if it is root's and nobody knows it by another name. What else is there stays as it is.
+fn give_file(folder: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match openat(folder, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno),
+    };
+    let found = fstat(&file)?;
+    if found.st_uid != 0 {
+        return Ok(());
+    }
+    if !is_plain(&found) {
+        tracing::warn!(?name, "stays root's: it is no plain file, or has another name elsewhere");
+        return Ok(());
+    }
+    // This very file, whatever has its name by now.
+    let (uid, gid) = (Uid::from_raw(AGENT_UID), Gid::from_raw(AGENT_GID));
+    chownat(&file, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+}
+
+/// Whether it is a regular file with one name: a second one could be a file of the system's.
+pub(crate) fn is_plain(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::RegularFile && found.st_nlink == 1
+}
+
+/// Opens the folder above, which is made if it is missing.
+fn parent(path: &Path) -> io::Result<OwnedFd> {
+    let above = path.parent().unwrap_or(path);
+    DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+    Ok(open(above, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
+    };
+
+    use super::*;
+
+    struct Place {
+        root: tempfile::TempDir,
+        paths: Paths,
+    }
+
+    fn place() -> Place {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::new(root.path());
+        Place { root, paths }
+    }
+
+    fn owner(path: &Path) -> (u32, u32) {
+        let meta = fs::symlink_metadata(path).unwrap();
+        (meta.uid(), meta.gid())
+    }
+
+    const AGENT: (u32, u32) = (AGENT_UID, AGENT_GID);
+    const ROOT: (u32, u32) = (0, 0);
+
+    #[test]
+    #[ignore = "needs: root"]
+    fn the_folders_are_the_agents_and_what_is_above_is_roots() {
+        let place = place();
+        take_over(&place.paths).unwrap();
+        take_over(&place.paths).unwrap();
+        for (path, mode) in [(place.paths.state_dir(), 0o700), (place.paths.api_dir(), 0o755)] {
+            assert_eq!(owner(&path), AGENT, "{path:?}");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+            assert_eq!(owner(path.parent().unwrap()), ROOT, "{path:?}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs: root"]
+    fn what_root_owned_is_taken_over_and_no_link_that_was_planted_is_followed() {
+        for folder_is_the_agents in [false, true] {
+            let place = place();
+            let folder = place.paths.state_dir();
+            fs::create_dir_all(&folder).unwrap();
+            let secret = place.root.path().join("shadow");
+            let own = [folder.join("state.json"), folder.join("netmap.json")];
+            for file in own.iter().chain([&secret]) {
+                fs::write(file, "{}").unwrap();
+            }
+            symlink(&secret, folder.join("soft")).unwrap();
+            fs::hard_link(&secret, folder.join("hard")).unwrap();
+            if folder_is_the_agents {
+                chown(&folder, Some(AGENT_UID), Some(AGENT_GID)).unwrap();
+            }
+
+            take_over(&place.paths).unwrap();
+
+            for file in &own {
+                assert_eq!(owner(file), AGENT, "{file:?}");
+            }
+            for name in ["soft", "hard"] {
+                assert_eq!(owner(&folder.join(name)), ROOT, "{name}");
+            }
+            assert_eq!(owner(&secret), ROOT, "a planted link was followed");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs: root"]
+    fn a_link_in_the_folders_place_and_a_strangers_folder_are_refused() {
+        let place = place();
+        let (folder, elsewhere) = (place.paths.state_dir(), place.root.path().join("elsewhere"));
+        fs::create_dir_all(folder.parent().unwrap()).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("state.json"), "").unwrap();
+        symlink(&elsewhere, &folder).unwrap();
+        assert!(matches!(take_over(&place.paths), Err(FolderError::Foreign(_))));
+        assert_eq!(owner(&elsewhere), ROOT);
+        assert_eq!(owner(&elsewhere.join("state.json")), ROOT);
+
+        fs::remove_file(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        chown(&folder, Some(12345), None).unwrap();
+        assert!(matches!(take_over(&place.paths), Err(FolderError::Foreign(_))));
+
+        fs::remove_dir(&folder).unwrap();
+        let above = folder.parent().unwrap();
+        fs::set_permissions(above, fs::Permissions::from_mode(0o777)).unwrap();
+        let error = take_over(&place.paths).unwrap_err();
+        assert!(matches!(error, FolderError::Open(_)), "{error}");
+        assert!(!folder.exists(), "nothing half-done");
+    }
+}

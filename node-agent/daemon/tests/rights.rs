@@ -1,0 +1,195 @@
+//! What the agent may do once it runs, started by root by hand, and what is left of root: its helper.
+//!
+//! Fails if the agent keeps a right that it does not need, if a process with its rights writes where it should not, if
+//! state of the time when the agent was root is not taken over or a planted link is followed, or if whoever is killed
+//! leaves `/etc/resolv.conf` pointed at nobody.
+#![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
+
+#[path = "place/lib.rs"]
+mod place;
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, chown, symlink},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use lab::{
+    Machine,
+    inside::{as_process, processes, status_field},
+};
+use mesh_identity::{AGENT_GID, AGENT_UID};
+use place::{Place, Seat, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// CAP_NET_ADMIN (12) and CAP_NET_BIND_SERVICE (10).
+const TWO: &str = "0000000000001400";
+const NONE: &str = "0000000000000000";
+const BEFORE: &str = "nameserver 192.0.2.53\nsearch lan\n";
+
+fn machine() -> Arc<Machine> {
+    Arc::new(Machine::new("rights").unwrap())
+}
+
+fn helpers(machine: &Machine) -> Vec<u32> {
+    let all = processes(machine.pid()).unwrap().into_iter();
+    all.filter(|(_, name)| name == "maru-resolver").map(|(pid, _)| pid).collect()
+}
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+/// Has exactly these rights, and cannot get more.
+fn has_rights(pid: u32, uid: u32, capabilities: &str) {
+    let field = |name: &str| status_field(pid, name).unwrap();
+    let ids = |id: u32| [id.to_string(), id.to_string(), id.to_string(), id.to_string()].join("\t");
+    assert_eq!(field("Uid"), ids(uid));
+    assert_eq!(field("Gid"), ids(if uid == 0 { 0 } else { AGENT_GID }));
+    assert_eq!(field("Groups"), "");
+    for set in ["CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd"] {
+        assert_eq!(field(set), capabilities, "{set}");
+    }
+    assert_eq!(field("NoNewPrivs"), "1");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn the_agent_keeps_two_capabilities_and_its_helper_none() {
+    let machine = machine();
+    let mut seat = Seat::start(&machine, "");
+    let pid = seat.agent.as_ref().unwrap().pid();
+
+    has_rights(pid, AGENT_UID, TWO);
+    let helpers = helpers(&machine);
+    assert_eq!(helpers.len(), 2, "a keeper and a writer");
+    helpers.into_iter().for_each(|pid| has_rights(pid, 0, NONE));
+
+    let root = seat.root.path().to_owned();
+    let written = as_process(pid, AGENT_UID, AGENT_GID, || {
+        let could = |folder: &Path| {
+            let file = folder.join("written-by-the-test");
+            fs::write(&file, "x").and_then(|()| fs::remove_file(&file)).is_ok()
+        };
+        let places = ["", "etc/maru", "run/maru", "var/lib/maru", "var/lib/maru/resolver"];
+        let others = places.into_iter().map(|place| root.join(place));
+        let system = ["/etc", "/run", "/usr", "/"].into_iter().map(Into::into);
+        let wrong: Vec<_> = others.chain(system).filter(|place| could(place)).collect();
+        let own = ["run/maru/agent", "var/lib/maru/agent"];
+        (wrong, own.into_iter().all(|place| could(&root.join(place))))
+    });
+    assert_eq!(written.unwrap(), (vec![], true), "elsewhere, and in its own folders");
+
+    seat.stop();
+    let left = processes(machine.pid()).unwrap();
+    assert!(!left.iter().any(|(_, name)| name.starts_with("maru")), "{left:?}");
+}
+
+/// As `maru up` starts it: the kernel tells it of its parent's end, though it became another user since.
+#[test]
+#[ignore = "needs: root"]
+fn it_ends_with_whoever_started_it() {
+    let machine = machine();
+    let root = place::root();
+    let agent = lab::binary("maru-agent").unwrap();
+    let script = format!(
+        "setpriv --pdeathsig=TERM -- {} --root {} & wait",
+        agent.display(),
+        root.path().display()
+    );
+    let mut command = machine.command("bash");
+    let shell = machine.spawn(command.args(["-c", &script])).unwrap();
+    let named = |name: &str| {
+        let all = processes(machine.pid()).unwrap().into_iter();
+        all.filter(|(_, found)| found == name).map(|(pid, _)| pid).collect::<Vec<_>>()
+    };
+    let socket = root.path().join("run/maru/agent/api.sock");
+    wait_for("the local API", || socket.exists().then_some(()));
+    let [agent] = named("maru-agent")[..] else { panic!("one agent runs") };
+    has_rights(agent, AGENT_UID, TWO);
+
+    kill(shell.pid());
+
+    wait_for("its end", || named("maru-agent").is_empty().then_some(()));
+    wait_for("its helper's end", || helpers(&machine).is_empty().then_some(()));
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn state_of_the_time_as_root_is_taken_over_and_a_planted_link_is_not_followed() {
+    let mut seat = Seat::start(&machine(), "");
+    let key = |seat: &Seat| {
+        fs::read_to_string(seat.root.path().join("var/lib/maru/agent/state.json")).unwrap()
+    };
+    let before = key(&seat);
+    seat.stop();
+    let (state, secret) =
+        (seat.root.path().join("var/lib/maru/agent"), seat.root.path().join("secret"));
+    fs::write(&secret, "root's").unwrap();
+    for path in [&state, &state.join("state.json"), &seat.root.path().join("run/maru/agent")] {
+        chown(path, Some(0), Some(0)).unwrap();
+    }
+    symlink(&secret, state.join("soft")).unwrap();
+    fs::hard_link(&secret, state.join("hard")).unwrap();
+    // Where the original of resolv.conf was then.
+    fs::write(state.join("resolv.conf.before"), BEFORE).unwrap();
+    let ours = "# Written by maru-agent; restored when it stops.\nnameserver 100.100.100.100\n";
+    fs::write(seat.machine.path("/etc/resolv.conf"), ours).unwrap();
+
+    seat.run();
+
+    assert_eq!(key(&seat), before, "it is the device that it was");
+    for path in [&state, &state.join("state.json"), &seat.socket()] {
+        assert_eq!(fs::metadata(path).unwrap().uid(), AGENT_UID, "{path:?}");
+    }
+    assert_eq!(fs::metadata(&secret).unwrap().uid(), 0, "a planted link was followed");
+    assert_eq!(fs::read_to_string(seat.machine.path("/etc/resolv.conf")).unwrap(), BEFORE);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn whoever_is_killed_the_resolver_comes_back() {
+    let place = Place::new();
+    let machine = place.household.laptops[0].clone();
+    let conf = || fs::read_to_string(machine.path("/etc/resolv.conf")).unwrap();
+    let pointed = || wait_for("pointed", || conf().contains("100.100.100.100").then_some(()));
+    let back = || wait_for("as before", || (conf() == BEFORE).then_some(()));
+    fs::write(machine.path("/etc/resolv.conf"), BEFORE).unwrap();
+    let mut seat = Seat::start(&machine, "");
+    seat.join(&place.invite("juno", true));
+    pointed();
+
+    // The agent: its helper is there.
+    kill(seat.agent.take().unwrap().pid());
+    back();
+    seat.run();
+    pointed();
+
+    // The helper: the next start.
+    helpers(&machine).into_iter().for_each(kill);
+    seat.stop();
+    assert_ne!(conf(), BEFORE, "nobody could");
+    seat.run();
+    pointed();
+    seat.stop();
+    assert_eq!(conf(), BEFORE);
+
+    // Both: the next start.
+    seat.run();
+    pointed();
+    helpers(&machine).into_iter().for_each(kill);
+    kill(seat.agent.take().unwrap().pid());
+    seat.run();
+    pointed();
+
+    // Another program puts a file of its own in the place: it is pointed as well, and is what comes back.
+    let other = "nameserver 198.51.100.53\n";
+    machine.sh(&format!("printf '{other}' > /etc/other; mv /etc/other /etc/resolv.conf")).unwrap();
+    pointed();
+    assert!(seat.agent.as_mut().unwrap().stop(Duration::from_secs(5)).unwrap().success());
+    assert_eq!(conf(), other);
+}
