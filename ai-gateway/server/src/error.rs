@@ -199,7 +199,7 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
         Failure::Down(_) => (
             StatusCode::BAD_GATEWAY,
             kind::MODEL,
-            "If it stays so, the admin can see which engine is down with `maru status` and start it with `maru up`.",
+            "If it stays so, the admin can see with `maru doctor` at home which engine does not answer, and what to do.",
         ),
     }
 }

@@ -108,9 +108,17 @@ fn socket(root: &Path, link: &Link) -> Finding {
         ),
         Err(error) => {
             let text = format!("{shown} does not answer: {error}");
-            Finding::error("sockets", text, read_and_restart(root, link.name))
+            Finding::error("sockets", text, read_and_restart(root, listener(link)))
         }
     }
+}
+
+/// The service that listens on a link: the one of its name, or else the one whose user owns it (`plugin` is the
+/// gateway's).
+fn listener(link: &Link) -> &'static str {
+    let by_name = SERVICES.iter().find(|service| service.name == link.name);
+    let by_owner = || SERVICES.iter().find(|service| service.uid == link.owner);
+    by_name.or_else(by_owner).map_or(link.name, |service| service.name)
 }
 
 /// What to do about a service that does not answer while `maru up` runs.
@@ -165,8 +173,21 @@ fn version(id: &'static str, found: &str) -> Finding {
 mod tests {
     use std::net::{TcpListener, UdpSocket};
 
-    use super::free_ports;
-    use crate::doctor::Severity;
+    use super::{free_ports, listener};
+    use crate::{
+        doctor::Severity,
+        service::{INFERENCE_2, LINKS, METRICS, PLUGIN, SERVICES},
+    };
+
+    #[test]
+    fn the_log_to_read_is_there() {
+        for link in LINKS {
+            let name = listener(link);
+            assert!(SERVICES.iter().any(|service| service.name == name), "there is no {name}.log");
+        }
+        let named = [PLUGIN, METRICS, INFERENCE_2].map(|link| listener(&link));
+        assert_eq!(named, ["gateway", "gateway", "inference-2"]);
+    }
 
     #[test]
     fn the_ports_that_are_configured_are_looked_at() {

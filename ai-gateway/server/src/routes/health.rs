@@ -20,5 +20,5 @@ async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
         return Ok("ok");
     }
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind::MODEL, "no model answers")
-        .detail("`maru status` shows which engine is down; `maru up` starts it."))
+        .detail("`maru doctor` at home shows which engine does not answer, and what to do."))
 }

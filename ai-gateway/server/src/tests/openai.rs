@@ -158,7 +158,7 @@ async fn the_fallback_answers_and_all_down_is_an_error_with_what_to_do() {
         let answer = complete(&house, json!({"stream": stream})).await;
         assert_eq!(answer.status, 502);
         let error = answer.json().await;
-        assert!(error["error"]["message"].as_str().unwrap().contains("maru status"), "{error}");
+        assert!(error["error"]["message"].as_str().unwrap().contains("maru doctor"), "{error}");
     }
 }
 

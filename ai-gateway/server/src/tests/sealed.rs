@@ -334,7 +334,7 @@ async fn the_fallback_answers_and_without_one_it_is_said_what_to_do() {
     let events = house.sealed(&ada(), &chat(Some("main"), "hi")).await;
     let [Event::Error { kind, message }] = &events[..] else { panic!("{events:?}") };
     assert_eq!(kind, "model");
-    assert!(message.contains("llamacpp/smollm2") && message.contains("maru status"), "{message}");
+    assert!(message.contains("llamacpp/smollm2") && message.contains("maru doctor"), "{message}");
 }
 
 #[tokio::test]
