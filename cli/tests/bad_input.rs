@@ -10,7 +10,7 @@ mod control_plane;
 
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -293,10 +293,14 @@ fn a_root_that_others_could_replace_is_refused_by_every_program() {
             ("maru-llm", &["--model", "/none.gguf"]),
         ] {
             let mut command = home.seat.program(program);
-            let output = command.args(args).args(["--root", root]).stdin(Stdio::null()).output();
-            let output = output.unwrap();
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(output.status.code(), Some(1), "{program}: {said}");
+            command.args(args).args(["--root", root]).stdin(Stdio::null());
+            let mut process = machine.spawn(command.stderr(Stdio::piped())).unwrap();
+            let Some(status) = process.wait_for(Duration::from_secs(30)).unwrap() else {
+                panic!("{program} runs in {root}");
+            };
+            let mut said = String::new();
+            process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert_eq!(status.code(), Some(1), "{program}: {said}");
             let start = format!("{program}: --root {root} is not safe: {words}");
             says(&said, &start, &["choose another folder", "`sudo ch"]);
         }
