@@ -11,3 +11,4 @@ pub mod names;
 pub mod netmap;
 pub mod path;
 pub mod registration;
+pub mod resolv_conf;

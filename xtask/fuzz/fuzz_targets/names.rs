@@ -1,11 +1,14 @@
-//! DNS: questions to the agent, and what other resolvers answer it.
+//! DNS: questions to the agent, what other resolvers answer it, and what it asks of its own helper.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
 use fuzz::Input;
 use hickory_proto::op::{Message, MessageType, OpCode};
-use node_agent_core::names::{Answer, Transport, Zone, failure, is_answer};
+use node_agent_core::{
+    names::{Answer, Transport, Zone, failure, is_answer},
+    resolv_conf::{QUESTION_MAX, Question},
+};
 
 const DOMAIN: &str = "maru.internal";
 
@@ -57,7 +60,19 @@ fn answer(zone: &Zone, packet: &[u8]) {
     }
 }
 
+/// What the helper takes of an agent is one word that it wrote itself, or nothing.
+fn question(packet: &[u8]) {
+    let Some(question) = Question::decode(packet) else { return };
+    assert_eq!(question.encode(), packet);
+    assert!(packet.len() <= QUESTION_MAX);
+    if let Question::Point(domain) = question {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        assert!(domain.as_str().bytes().all(is_plain));
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
+    question(bytes);
     let mut input = Input::new(bytes);
     let zone = zone(&mut input);
     let packet = input.rest();

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use node_agent_core::domain::Domain;
+use node_agent_core::{domain::Domain, resolv_conf::Question};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
 };
@@ -29,7 +29,7 @@ use crate::{config::Paths, dns::resolv_conf};
 pub mod message;
 mod part;
 
-use message::{ANSWER_LEN, Answer, Question};
+use message::{ANSWER_LEN, Answer};
 pub use part::{Part, run};
 
 /// The system's resolver configuration.

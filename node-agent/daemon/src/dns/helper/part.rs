@@ -1,4 +1,4 @@
-//! The two processes of the helper: [`keep`] and [`write`].
+//! The two processes of the helper: [`keep`] and [`fn@write`].
 
 use std::{
     ffi::OsStr,
@@ -18,6 +18,7 @@ use std::{
 };
 
 use chassis::confine::{self, Extent};
+use node_agent_core::resolv_conf::{QUESTION_MAX, Question};
 use rustix::{
     fs::{FlockOperation, Mode, OFlags, flock, fstat, open},
     io::Errno,
@@ -26,10 +27,7 @@ use rustix::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{
-    RESOLV_CONF, START,
-    message::{Answer, QUESTION_MAX, Question},
-};
+use super::{RESOLV_CONF, START, message::Answer};
 use crate::{config::Paths, dns::resolv_conf::ResolvConf, start::folders, start::rights};
 
 /// Exit status of a writer that the file was taken from: another one may write the new file.
@@ -109,11 +107,11 @@ pub fn run(part: Part, root: &Path) -> io::Result<ExitCode> {
 /// What ends the agent by a signal is often sent to all that it started; this ends after it, by itself.
 fn deaf() -> io::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _inside = runtime.enter();
+    let inside = runtime.enter();
     for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
         drop(signal(kind)?);
     }
-    drop(_inside);
+    drop(inside);
     Ok(runtime)
 }
 
