@@ -61,7 +61,8 @@ impl Home {
     /// Starts a service as `maru up` does.
     fn start(&self, service: &Service) -> Process {
         let program = PathBuf::from(format!("{BIN}/{}", service.binary));
-        self.run(service, &child::command(service, &program, Path::new(ROOT)))
+        let confine = PathBuf::from(format!("{BIN}/maru"));
+        self.run(service, &child::command(service, &confine, &program, Path::new(ROOT)))
     }
 
     fn run(&self, service: &Service, command: &[String]) -> Process {
