@@ -22,6 +22,12 @@ use mesh_listener::{BindError, Guard, Limits, Server, bind, terminated};
 pub use config::{Config, ConfigError};
 pub use relay::router;
 
+/// Every endpoint of the socket that the agent publishes, as `GET /healthz`.
+#[must_use]
+pub fn endpoints() -> Vec<String> {
+    chassis::endpoint::list(&relay::endpoints())
+}
+
 /// Why telmeet ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

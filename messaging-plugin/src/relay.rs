@@ -21,9 +21,9 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::Response,
-    routing::{get, post},
 };
 use bytes::Bytes;
+use chassis::endpoint::{self, Endpoint, get, post};
 use http_body_util::{LengthLimitError, Limited};
 use hyper::{
     body::{Body as HttpBody, Frame, Incoming, SizeHint},
@@ -47,15 +47,21 @@ pub struct Relay {
     pub max_body_bytes: usize,
 }
 
+/// What it answers.
+pub(crate) fn endpoints() -> [Endpoint<Arc<Relay>>; 6] {
+    [
+        post(path::CHAT, chat),
+        post(path::CHAT_ALIAS, chat),
+        get(path::KEYS, keys),
+        get(path::KEYS_ALIAS, keys),
+        get("/healthz", async || "ok"),
+        get("/readyz", ready),
+    ]
+}
+
 /// Routes of the relay.
 pub fn router(relay: Arc<Relay>) -> Router {
-    Router::new()
-        .route(path::CHAT, post(chat))
-        .route(path::CHAT_ALIAS, post(chat))
-        .route(path::KEYS, get(keys))
-        .route(path::KEYS_ALIAS, get(keys))
-        .route("/healthz", get(async || "ok"))
-        .route("/readyz", get(ready))
+    endpoint::router(endpoints())
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, kind::NOT_FOUND, "there is nothing here")
                 .detail("Sealed chat is at POST /maru/v1/chat, its keys at GET /maru/v1/keys.")

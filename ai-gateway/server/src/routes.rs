@@ -25,6 +25,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
+use chassis::endpoint::{self, Endpoint};
 use mesh_identity::Header;
 
 use crate::{App, Error, error::OpenAiError, limits::Kind};
@@ -38,24 +39,50 @@ enum Door {
     Plugin,
 }
 
+impl Door {
+    /// What is served there, health apart.
+    fn endpoints(self) -> Vec<Endpoint<Arc<App>>> {
+        let mut endpoints = Vec::from(sealed::endpoints());
+        match self {
+            Self::Agent => {
+                endpoints.extend(devices::endpoints());
+                endpoints.extend(openai::endpoints());
+            }
+            Self::Plugin => {}
+        }
+        endpoints
+    }
+}
+
+/// Every endpoint of each socket, as `GET /healthz`.
+#[must_use]
+pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
+    let of = |door: Door| {
+        [endpoint::list(&door.endpoints()), endpoint::list(&health::endpoints())].concat()
+    };
+    [
+        ("gateway", of(Door::Agent)),
+        ("plugin", of(Door::Plugin)),
+        ("metrics", endpoint::list(&metrics::endpoints())),
+    ]
+}
+
 /// What the agent publishes as mesh port 18789.
 pub fn agent_door(app: &Arc<App>) -> Router {
-    let limited =
-        Router::new().merge(sealed::router()).merge(devices::router()).merge(openai::router());
-    door(Door::Agent, app, limited)
+    door(Door::Agent, app)
 }
 
 /// What telmeet may ask in its callers' names.
 pub fn plugin_door(app: &Arc<App>) -> Router {
-    door(Door::Plugin, app, sealed::router())
+    door(Door::Plugin, app)
 }
 
-fn door(door: Door, app: &Arc<App>, limited: Router<Arc<App>>) -> Router {
-    limited
+fn door(door: Door, app: &Arc<App>) -> Router {
+    endpoint::router(door.endpoints())
         .layer(from_fn_with_state(Arc::clone(app), limit))
         .layer(Extension(door))
         .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
-        .merge(health::router())
+        .merge(endpoint::router(health::endpoints()))
         .fallback(async || Error::NotFound)
         .with_state(Arc::clone(app))
 }

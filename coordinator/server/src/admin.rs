@@ -18,6 +18,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
+use chassis::endpoint::{self, Endpoint};
 use coordinator_api::PREFIX;
 use serde::de::DeserializeOwned;
 
@@ -28,18 +29,22 @@ use crate::{
     serve::App,
 };
 
+/// What it answers.
+pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
+    let resources = users::endpoints()
+        .into_iter()
+        .chain(keys::endpoints())
+        .chain(invitations::endpoints())
+        .chain(devices::endpoints())
+        .chain(records::endpoints())
+        .chain(policy::endpoints())
+        .chain(network::endpoints());
+    resources.map(|endpoint| endpoint.below(PREFIX)).collect()
+}
+
 /// All of it.
 fn router(app: App) -> Router {
-    let resources = Router::new()
-        .merge(users::router())
-        .merge(keys::router())
-        .merge(invitations::router())
-        .merge(devices::router())
-        .merge(records::router())
-        .merge(policy::router())
-        .merge(network::router());
-    Router::new()
-        .nest(PREFIX, resources)
+    endpoint::router(endpoints())
         .fallback(|| async { Error::NotFound("path") })
         .method_not_allowed_fallback(|| async { Error::Method })
         .layer(middleware::from_fn_with_state(app.clone(), carry_out))

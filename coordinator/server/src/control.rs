@@ -10,8 +10,8 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
+use chassis::endpoint::{self, Endpoint, any, get, post};
 use control_protocol::{
     MIN_CAPABILITY_VERSION,
     key::MachinePublic,
@@ -34,19 +34,21 @@ pub(crate) struct Peer {
 }
 
 /// What is served outside the Noise channel.
-pub(crate) fn router() -> Router<App> {
-    Router::new()
-        .route(key_response::PATH, get(key))
-        .route(control_stream::PATH, post(upgrade::upgrade))
+pub(crate) fn endpoints() -> [Endpoint<App>; 2] {
+    [get(key_response::PATH, key), post(control_stream::PATH, upgrade::upgrade)]
 }
 
 /// What is served inside it.
+pub(crate) fn machine_endpoints() -> [Endpoint<Peer>; 3] {
+    [
+        post(control_protocol::register::PATH, register::register),
+        post(control_protocol::map::PATH, map::map),
+        any("/machine/{*rest}", not_implemented),
+    ]
+}
+
 fn machine_router(peer: Peer) -> Router {
-    Router::new()
-        .route(control_protocol::register::PATH, post(register::register))
-        .route(control_protocol::map::PATH, post(map::map))
-        .route("/machine/{*rest}", axum::routing::any(not_implemented))
-        .with_state(peer)
+    endpoint::router(machine_endpoints()).with_state(peer)
 }
 
 async fn key(State(app): State<App>) -> Json<KeyResponse> {

@@ -22,4 +22,24 @@ pub mod serve;
 pub mod store;
 mod updates;
 
+use chassis::endpoint::{Endpoint, list};
+
 pub use args::{Args, run};
+
+use crate::serve::App;
+
+/// Every endpoint of each HTTP surface, as `GET /key`: the port for everyone, what is inside its Noise channel, the admin
+/// socket. (What a relay answers before it relays is in `derp`.)
+#[must_use]
+pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
+    [
+        ("coordinator", list(&public_endpoints())),
+        ("noise", list(&control::machine_endpoints())),
+        ("admin", list(&admin::endpoints())),
+    ]
+}
+
+/// What the port for everyone answers.
+fn public_endpoints() -> Vec<Endpoint<App>> {
+    control::endpoints().into_iter().chain(pages::endpoints()).collect()
+}

@@ -1,18 +1,17 @@
 //! The two pages that people may see: they say what to do, in English and Korean, and do nothing.
 
 use axum::{
-    Router,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
-    routing::get,
 };
+use chassis::endpoint::{Endpoint, get};
 
 use crate::serve::App;
 
 /// The pages.
-pub(crate) fn router() -> Router<App> {
-    Router::new().route("/join", get(join)).route("/register/{ticket}", get(register))
+pub(crate) fn endpoints() -> [Endpoint<App>; 2] {
+    [get("/join", join), get("/register/{ticket}", register)]
 }
 
 /// The page behind an invitation. The key is in the fragment, which no browser sends.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::Router;
+use chassis::endpoint;
 use control_protocol::{
     key::{MachinePrivate, MachinePublic},
     map::{DerpMap, DerpNode, DerpRegion},
@@ -32,10 +33,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin::{self, socket::SocketError},
     config::{Config, ConfigError, below},
-    control,
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
-    keeper, limits, pages,
+    keeper, limits, public_endpoints,
     relay::certificate,
     store::{Store, StoreError},
     updates::Updates,
@@ -208,8 +208,7 @@ impl Server {
     /// Serves until it is told to stop.
     pub async fn run(self) {
         let Self { app, listener, admin } = self;
-        let public =
-            Router::new().merge(control::router()).merge(pages::router()).with_state(app.clone());
+        let public = endpoint::router(public_endpoints()).with_state(app.clone());
         let admin = tokio::spawn(admin.serve(app.clone()));
         loop {
             let accepted = tokio::select! {

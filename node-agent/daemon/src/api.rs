@@ -13,8 +13,8 @@ use axum::{
     extract::{ConnectInfo, State as Ctx, rejection::JsonRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
+use chassis::endpoint::{self, Endpoint, get, post};
 use coordinator_api::invitation::Destination;
 use hyper::{
     Request,
@@ -144,13 +144,13 @@ pub async fn serve(listener: UnixListener, api: Api, patience: Patience) {
     }
 }
 
+/// What it answers.
+pub(crate) fn endpoints() -> [Endpoint<Api>; 3] {
+    [get(STATUS, status), post(JOIN, join), post(LEAVE, leave)]
+}
+
 fn router(api: Api) -> Router {
-    Router::new()
-        .route(STATUS, get(status))
-        .route(JOIN, post(join))
-        .route(LEAVE, post(leave))
-        .fallback(|| async { Refused::NotFound })
-        .with_state(api)
+    endpoint::router(endpoints()).fallback(|| async { Refused::NotFound }).with_state(api)
 }
 
 async fn status(Ctx(api): Ctx<Api>) -> Json<Status> {

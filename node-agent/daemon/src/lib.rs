@@ -46,6 +46,12 @@ use start::{Given, Start, StartError};
 use state::{State, StateError};
 use tunnel::{Place, Tunnel, TunnelError};
 
+/// Every endpoint of the local API, as `GET /v1/status`.
+#[must_use]
+pub fn endpoints() -> Vec<String> {
+    chassis::endpoint::list(&api::endpoints())
+}
+
 /// How long logging out may hold up leaving.
 const LOGOUT: Duration = Duration::from_secs(5);
 /// How long after a failure of the control client it is started again.

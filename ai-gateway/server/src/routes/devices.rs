@@ -10,13 +10,13 @@ use ai_gateway_api::{
     wire::Version,
 };
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     extract::{Path, Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::{Next, from_fn},
     response::Response,
-    routing::{delete, get},
 };
+use chassis::endpoint::{Endpoint, delete, get, options, post};
 use hpke_envelope::device;
 use mesh_identity::Header;
 
@@ -26,12 +26,15 @@ use crate::{App, Error, now_ms};
 /// Longest name of an app, in characters.
 const NAME_MAX: usize = 64;
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route(path::DEVICES, get(list).post(bind).options(preflight))
-        .layer(from_fn(share))
-        .route(&format!("{}/{{key}}", path::DEVICES), delete(revoke))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 4] {
+    let shared = |endpoint: Endpoint<_>| endpoint.map(|handler| handler.layer(from_fn(share)));
+    [
+        shared(get(path::DEVICES, list)),
+        shared(post(path::DEVICES, bind)),
+        shared(options(path::DEVICES, preflight)),
+        delete(format!("{}/{{key}}", path::DEVICES), revoke),
+    ]
 }
 
 /// Binds a device key to the calling node and its person. Repeating it is safe.

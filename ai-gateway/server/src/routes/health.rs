@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use ai_gateway_api::problem::kind;
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{extract::State, http::StatusCode};
+use chassis::endpoint::{Endpoint, get};
 use mesh_listener::Problem;
 use tokio::time::timeout;
 
 use crate::{App, app::PATIENCE};
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route("/healthz", get(async || "ok")).route("/readyz", get(ready))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 2] {
+    [get("/healthz", async || "ok"), get("/readyz", ready)]
 }
 
 /// Whether some model answers.

@@ -5,9 +5,8 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use axum::{
-    Router, extract::State, http::header, response::IntoResponse, routing::get, serve::Listener,
-};
+use axum::{extract::State, http::header, response::IntoResponse, serve::Listener};
+use chassis::endpoint::{self, Endpoint, get};
 use tokio::{
     net::{UnixListener, UnixStream},
     time::sleep,
@@ -20,10 +19,14 @@ const SUPERUSER: u32 = 0;
 /// Wait after an accept that failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Endpoints of this socket.
+pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 1] {
+    [get("/metrics", metrics)]
+}
+
 /// Serves the counters for as long as it is polled. It is no mesh service: HTTP begins at the first byte.
 pub async fn serve(listener: UnixListener, app: &Arc<App>) {
-    let router = Router::new()
-        .route("/metrics", get(metrics))
+    let router = endpoint::router(endpoints())
         .fallback(async || Error::NotFound)
         .with_state(Arc::clone(app));
     if let Err(error) = axum::serve(Superusers(listener), router).await {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use ai_gateway_api::chat::{self, ChatRequest, Usage};
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     body::Bytes,
     extract::State,
     response::{IntoResponse as _, Response},
-    routing::{get, post},
 };
+use chassis::endpoint::{Endpoint, get, post};
 use futures_util::stream;
 use mesh_identity::Header;
 use serde_json::{Value, json};
@@ -28,9 +28,9 @@ use crate::{
 /// Ends a stream that is whole.
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route("/v1/chat/completions", post(completions)).route("/v1/models", get(models))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 2] {
+    [post("/v1/chat/completions", completions), get("/v1/models", models)]
 }
 
 /// Answers a chat, streamed or whole.

@@ -9,13 +9,8 @@ use ai_gateway_api::{
         encode_events, event, path,
     },
 };
-use axum::{
-    Extension, Json, Router,
-    body::Bytes,
-    extract::State,
-    response::Response,
-    routing::{get, post},
-};
+use axum::{Extension, Json, body::Bytes, extract::State, response::Response};
+use chassis::endpoint::{Endpoint, get, post};
 use futures_util::{StreamExt as _, stream};
 use hpke_envelope::{gateway::Opened, reply::ReplySealer};
 use mesh_identity::{Header, Person};
@@ -33,9 +28,9 @@ const HISTORY_CHUNK: usize = 16 << 10;
 /// What is said after a session was cleared.
 const CLEARED: &str = "A new conversation.";
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route(path::CHAT, post(chat)).route(path::KEYS, get(keys))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 2] {
+    [post(path::CHAT, chat), get(path::KEYS, keys)]
 }
 
 /// The signed key document.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, Request, State},
     http::StatusCode,
-    routing::{get, post, put},
 };
+use chassis::endpoint::{Endpoint, delete, get, post, put};
 use coordinator_api::{Approve, Capabilities, Device, DeviceState, Rename, SetTags};
 use coordinator_core::{
     model::{Node, NodeId, Owner, Pending},
@@ -28,17 +28,19 @@ use crate::{
 /// Longest capabilities of a node, in bytes of JSON: every peer is told them.
 const CAPABILITIES_MAX: usize = 8 * 1024;
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<App> {
-    Router::new()
-        .route("/devices", get(list))
-        .route("/devices/{device}", get(show).delete(remove))
-        .route("/devices/{device}/approve", post(approve))
-        .route("/devices/{device}/reject", post(reject))
-        .route("/devices/{device}/expire", post(expire))
-        .route("/devices/{device}/rename", post(rename))
-        .route("/devices/{device}/tags", post(set_tags))
-        .route("/devices/{device}/capabilities", put(set_capabilities))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 9] {
+    [
+        get("/devices", list),
+        get("/devices/{device}", show),
+        delete("/devices/{device}", remove),
+        post("/devices/{device}/approve", approve),
+        post("/devices/{device}/reject", reject),
+        post("/devices/{device}/expire", expire),
+        post("/devices/{device}/rename", rename),
+        post("/devices/{device}/tags", set_tags),
+        put("/devices/{device}/capabilities", set_capabilities),
+    ]
 }
 
 async fn list(State(app): State<App>) -> Json<Vec<Device>> {

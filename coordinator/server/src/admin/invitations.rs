@@ -1,11 +1,11 @@
 //! `/invitations`.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
     http::StatusCode,
-    routing::post,
 };
+use chassis::endpoint::{Endpoint, post};
 use coordinator_api::{
     CreateInvitation, CreateKey, CreatedInvitation,
     invitation::{Invitation, ServerUrl},
@@ -18,9 +18,9 @@ use crate::{clock, serve::App};
 /// Life of an invitation for which none is given, in seconds.
 const LIFE_S: u64 = 24 * 60 * 60;
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<App> {
-    Router::new().route("/invitations", post(create))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 1] {
+    [post("/invitations", create)]
 }
 
 async fn create(

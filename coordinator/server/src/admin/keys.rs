@@ -1,11 +1,11 @@
 //! `/keys`.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, Request, State},
     http::StatusCode,
-    routing::{get, post},
 };
+use chassis::endpoint::{Endpoint, get, post};
 use coordinator_api::{CreateKey, CreatedKey, Key, Secret};
 use coordinator_core::{
     key::{self, PreAuthKey},
@@ -28,9 +28,9 @@ const LIFE_S: u64 = 60 * 60;
 /// Longest life of a key, in seconds: ten years.
 const LIFE_MAX_S: u64 = 10 * 365 * 24 * 60 * 60;
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<App> {
-    Router::new().route("/keys", get(list).post(create)).route("/keys/{id}/expire", post(expire))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 3] {
+    [get("/keys", list), post("/keys", create), post("/keys/{id}/expire", expire)]
 }
 
 async fn list(State(app): State<App>) -> Result<Json<Vec<Key>>, Error> {

@@ -1,6 +1,7 @@
 //! `/network` and `/health`.
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State};
+use chassis::endpoint::{Endpoint, get};
 use coordinator_api::{Health, Network};
 
 use super::Error;
@@ -8,9 +9,9 @@ use crate::serve::App;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<App> {
-    Router::new().route("/network", get(network)).route("/health", get(health))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 2] {
+    [get("/network", network), get("/health", health)]
 }
 
 async fn network(State(app): State<App>) -> Json<Network> {

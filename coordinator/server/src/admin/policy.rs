@@ -1,19 +1,19 @@
 //! `/policy`.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
-    routing::{get, post},
 };
+use chassis::endpoint::{Endpoint, get, post, put};
 use coordinator_api::{Policy, PolicyChecked};
 use coordinator_core::network;
 
 use super::{Error, read};
 use crate::{clock, serve::App};
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<App> {
-    Router::new().route("/policy", get(show).put(set)).route("/policy/check", post(check))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 3] {
+    [get("/policy", show), put("/policy", set), post("/policy/check", check)]
 }
 
 async fn show(State(app): State<App>) -> Json<Policy> {

@@ -1,11 +1,11 @@
 //! `/records`: extra DNS names.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, Request, State},
     http::StatusCode,
-    routing::{get, put},
 };
+use chassis::endpoint::{Endpoint, delete, get, put};
 use coordinator_api::{Record, SetRecord};
 use coordinator_core::{
     model,
@@ -15,9 +15,9 @@ use coordinator_core::{
 use super::{Error, read};
 use crate::serve::App;
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<App> {
-    Router::new().route("/records", get(list)).route("/records/{name}", put(set).delete(remove))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 3] {
+    [get("/records", list), put("/records/{name}", set), delete("/records/{name}", remove)]
 }
 
 async fn list(State(app): State<App>) -> Json<Vec<Record>> {

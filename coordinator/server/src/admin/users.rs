@@ -1,11 +1,11 @@
 //! `/users`.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, Request, State},
     http::StatusCode,
-    routing::{delete, get},
 };
+use chassis::endpoint::{Endpoint, delete, get, post};
 use coordinator_api::{CreateUser, User};
 use coordinator_core::{
     model,
@@ -16,9 +16,9 @@ use coordinator_core::{
 use super::{Error, read};
 use crate::{clock, hub::Snapshot, serve::App};
 
-/// Routes of this resource.
-pub(super) fn router() -> Router<App> {
-    Router::new().route("/users", get(list).post(create)).route("/users/{name}", delete(remove))
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 3] {
+    [get("/users", list), post("/users", create), delete("/users/{name}", remove)]
 }
 
 async fn list(State(app): State<App>) -> Json<Vec<User>> {
