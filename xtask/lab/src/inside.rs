@@ -87,3 +87,11 @@ pub fn status_field(pid: u32, field: &str) -> Option<String> {
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     Some(line.trim().to_owned())
 }
+
+/// When a process started, in the kernel's ticks: tells it from another with its number; `None` if it has gone.
+#[must_use]
+pub fn start(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Field 22 (proc(5)); the name before it may hold spaces and parentheses.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}

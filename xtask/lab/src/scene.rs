@@ -79,10 +79,23 @@ impl Scene {
     ///
     /// It cannot be made.
     pub fn stranger(&mut self, name: &str) -> Result<Member> {
+        let seat = self.seat(name)?;
+        Ok(Member { agent: seat.agent()?, seat })
+    }
+
+    /// As [`Scene::stranger`], its agent on a clock that is so many seconds ahead (negative: behind).
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
+    pub fn stranger_ahead(&mut self, name: &str, seconds: i64) -> Result<Member> {
+        let seat = self.seat(name)?;
+        Ok(Member { agent: seat.agent_ahead(seconds)?, seat })
+    }
+
+    fn seat(&mut self, name: &str) -> Result<Seat> {
         let machine = self.household.add(name)?;
-        let seat = Seat::new(&machine, &self.state.path().join(name))?;
-        let agent = seat.agent()?;
-        Ok(Member { agent, seat })
+        Seat::new(&machine, &self.state.path().join(name))
     }
 
     /// Adds a laptop of `person` that was invited, approved, and knows the gateway.

@@ -71,6 +71,14 @@ impl Seat {
         self.machine.command(format!("{BIN}/{name}"))
     }
 
+    /// As [`Seat::program`], on a clock that is so many seconds ahead (negative: behind).
+    #[must_use]
+    pub fn program_ahead(&self, seconds: i64, name: &str) -> Command {
+        let mut command = self.program("lab-clock");
+        command.arg(seconds.to_string()).arg(format!("{BIN}/{name}"));
+        command
+    }
+
     /// Runs `maru` to its end, whatever its status.
     ///
     /// # Errors
@@ -199,11 +207,23 @@ impl Seat {
     ///
     /// # Errors
     ///
-    /// It ends, or its socket does not appear.
+    /// It ends, or does not answer within 20 seconds.
     pub fn agent(&self) -> Result<Process> {
+        self.start_agent(self.program("maru-agent"))
+    }
+
+    /// As [`Seat::agent`], on a clock that is so many seconds ahead (negative: behind).
+    ///
+    /// # Errors
+    ///
+    /// As [`Seat::agent`].
+    pub fn agent_ahead(&self, seconds: i64) -> Result<Process> {
+        self.start_agent(self.program_ahead(seconds, "maru-agent"))
+    }
+
+    fn start_agent(&self, mut command: Command) -> Result<Process> {
         let log =
             fs::File::options().create(true).append(true).open(self.root.join("agent.log"))?;
-        let mut command = self.program("maru-agent");
         command.args(["--root", ROOT]).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
         let mut process = self.machine.spawn(&mut command)?;

@@ -1,0 +1,152 @@
+//! `lab-clock SECONDS PROGRAM [ARGUMENT…]`: runs a program on a clock that is so many seconds ahead, or behind if the
+//! number is negative.
+//!
+//! The program, its threads and what it starts read the wrong time of day; nothing else on the machine does, and their
+//! monotonic clock stays right. It ends as the program ends, and ends it when it is ended.
+//!
+//! A process reads the time of day from a page that the kernel shares with it (vdso(7)), without a system call. Where that page
+//! lies it learns from the auxiliary vector at its start (getauxval(3)); the entry is blanked there, so that its C library,
+//! linked statically or not, makes the system call, whose result is changed on the way back (ptrace(2)).
+#![allow(unsafe_code, reason = "the child asks to be traced between fork and exec")]
+
+use std::{
+    collections::HashMap,
+    env,
+    ffi::c_long,
+    io,
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result};
+use nix::{
+    libc,
+    sys::{
+        ptrace::{self, AddressType, Options},
+        signal::Signal,
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+
+/// Bytes of a word of the traced process, as of our own.
+const WORD: u64 = size_of::<c_long>() as u64;
+
+fn main() -> Result<ExitCode> {
+    let usage = "usage: lab-clock SECONDS PROGRAM [ARGUMENT…]";
+    let mut words = env::args_os().skip(1);
+    let ahead = words.next().and_then(|word| word.to_str()?.parse().ok()).context(usage)?;
+    let mut command = Command::new(words.next().context(usage)?);
+    command.args(words);
+    // SAFETY: ptrace(2) is one system call; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(|| ptrace::traceme().map_err(io::Error::from)) };
+    let child =
+        command.spawn().with_context(|| format!("cannot run {:?}", command.get_program()))?;
+    let first = Pid::from_raw(i32::try_from(child.id())?);
+    waitpid(first, None)?;
+    let options = Options::PTRACE_O_TRACESYSGOOD
+        | Options::PTRACE_O_TRACECLONE
+        | Options::PTRACE_O_TRACEFORK
+        | Options::PTRACE_O_TRACEVFORK
+        | Options::PTRACE_O_TRACEEXEC
+        | Options::PTRACE_O_EXITKILL;
+    ptrace::setoptions(first, options)?;
+    hide_vdso(first)?;
+    ptrace::syscall(first, None)?;
+    Ok(ExitCode::from(trace(first, ahead)?))
+}
+
+/// Changes what the traced threads are told, until the first process has ended; its exit status, as a shell gives it.
+fn trace(first: Pid, ahead: c_long) -> Result<u8> {
+    // Where each thread that asks for the time wants it.
+    let mut asked = HashMap::new();
+    loop {
+        let (stopped, signal) = match waitpid(None, Some(WaitPidFlag::__WALL))? {
+            WaitStatus::Exited(pid, status) if pid == first => return Ok(u8::try_from(status)?),
+            WaitStatus::Signaled(pid, signal, _) if pid == first => {
+                return Ok(128 + u8::try_from(signal as i32)?);
+            }
+            WaitStatus::PtraceSyscall(pid) => {
+                // A thread may be killed at any time; the next wait tells.
+                let _ = answer(pid, ahead, &mut asked);
+                (pid, None)
+            }
+            WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC) => {
+                let _ = hide_vdso(pid);
+                (pid, None)
+            }
+            // How the kernel announces a new thread; nothing here is stopped otherwise.
+            WaitStatus::PtraceEvent(pid, ..) | WaitStatus::Stopped(pid, Signal::SIGSTOP) => {
+                (pid, None)
+            }
+            WaitStatus::Stopped(pid, signal) => (pid, Some(signal)),
+            WaitStatus::Exited(..)
+            | WaitStatus::Signaled(..)
+            | WaitStatus::Continued(_)
+            | WaitStatus::StillAlive => continue,
+        };
+        let _ = ptrace::syscall(stopped, signal);
+    }
+}
+
+/// Notes who asks for the time of day, and changes what the kernel answered.
+fn answer(pid: Pid, ahead: c_long, asked: &mut HashMap<Pid, u64>) -> nix::Result<()> {
+    let info = ptrace::syscall_info(pid)?;
+    match info.op {
+        libc::PTRACE_SYSCALL_INFO_ENTRY => {
+            // SAFETY: `op` says that this is the field that the kernel filled.
+            let call = unsafe { info.u.entry };
+            if let Some(place) = wants_the_time(call.nr, call.args) {
+                asked.insert(pid, place);
+            }
+        }
+        libc::PTRACE_SYSCALL_INFO_EXIT => {
+            // SAFETY: as above.
+            let failed = unsafe { info.u.exit }.is_error != 0;
+            if let Some(place) = asked.remove(&pid).filter(|_| !failed) {
+                let seconds = ptrace::read(pid, at(place))?;
+                ptrace::write(pid, at(place), seconds + ahead)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Where the kernel will write the seconds of the time of day, if the call asks for it.
+fn wants_the_time(call: u64, args: [u64; 6]) -> Option<u64> {
+    const REALTIME: [libc::clockid_t; 2] = [libc::CLOCK_REALTIME, libc::CLOCK_REALTIME_COARSE];
+    match c_long::try_from(call).ok()? {
+        libc::SYS_clock_gettime => {
+            let clock = libc::clockid_t::try_from(args[0]).ok()?;
+            REALTIME.contains(&clock).then_some(args[1])
+        }
+        libc::SYS_gettimeofday => (args[0] != 0).then_some(args[0]),
+        _ => None,
+    }
+}
+
+/// Blanks the entry of the auxiliary vector that says where the shared page lies. A program that was just started has,
+/// from its stack pointer on: the number of its arguments, them, a zero, its environment, a zero, and the vector.
+fn hide_vdso(pid: Pid) -> nix::Result<()> {
+    let mut place = ptrace::syscall_info(pid)?.stack_pointer + WORD;
+    for _ in ["arguments", "environment"] {
+        while ptrace::read(pid, at(place))? != 0 {
+            place += WORD;
+        }
+        place += WORD;
+    }
+    loop {
+        match u64::try_from(ptrace::read(pid, at(place))?).unwrap_or_default() {
+            libc::AT_NULL => return Ok(()),
+            libc::AT_SYSINFO_EHDR => {
+                return ptrace::write(pid, at(place), libc::AT_IGNORE as c_long);
+            }
+            _ => place += 2 * WORD,
+        }
+    }
+}
+
+fn at(place: u64) -> AddressType {
+    place as AddressType
+}
