@@ -1,9 +1,8 @@
 //! Those who have a member's name, or a member's sealed bytes, but not the member's key.
 //!
 //! Fails if the relay of sealed chat (telmeet) can ask in somebody's name, even with another member's
-//! key, if a process that is not the caller of a link is answered there, if the gateway's counters are
-//! told to anyone but root, or if a sealed request is opened that must not be, or the answers tell why
-//! not. Each refusal stands beside the same thing done rightly, which is answered.
+//! key, or if a sealed request is opened that must not be, or the answers tell why not. Each refusal stands
+//! beside the same thing done rightly, which is answered. (Which process is answered where: `surfaces`.)
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
 #[path = "support/app.rs"]
@@ -11,27 +10,20 @@ mod app;
 #[path = "support/caller.rs"]
 mod caller;
 
-use std::{io, os::unix::net::UnixStream};
+use std::os::unix::net::UnixStream;
 
 use ai_gateway_api::{
     plugin,
     sealed::{Event, path},
     wire::Fixed,
 };
-use app::{App, CHAT, OWN};
+use app::App;
 use caller::{Caller, header, problem};
-use lab::{ROOT, Scene, Seat, http};
+use lab::{Scene, http};
 use mesh_identity::{Header, Identity, User};
 
-/// Numeric users and groups of the services.
-const AGENT_GID: u32 = 61000;
-const AGENT: u32 = 61005;
-const COORDINATOR: u32 = 61001;
-const RELAY: u32 = 61006;
-const GATEWAY: u32 = 61002;
+/// User and group of the messenger.
 const TELMEET: u32 = 61003;
-const ENGINE: u32 = 61004;
-const NOBODY: u32 = 65534;
 
 #[test]
 #[ignore = "needs: root, podman, model"]
@@ -173,68 +165,6 @@ fn counted(scene: &Scene) -> Vec<String> {
     let lines: Vec<_> = text.lines().filter(is_of).map(str::to_owned).collect();
     assert!(lines.len() >= 5, "{text}");
     lines
-}
-
-#[test]
-#[ignore = "needs: root, podman, model"]
-fn a_link_answers_its_own_caller_and_no_other_process() {
-    let mut scene = Scene::start().unwrap();
-    let alice = scene.member("laptop", "alice").unwrap();
-    let pid = scene.home.machine.pid();
-    // Link, Host, mesh port, caller's user, group of the link's folder.
-    let links = [
-        ("gateway", OWN, 18789, AGENT, AGENT_GID),
-        ("plugin", plugin::HOST, 80, TELMEET, TELMEET),
-        ("telmeet", CHAT, 80, AGENT, AGENT_GID),
-    ];
-    for (link, host, port, caller, group) in links {
-        let socket = format!("{ROOT}/run/maru/{link}/http.sock");
-        let forged = header(&scene, &alice.seat, "alice", port);
-        let ask = |uid: u32, gid: u32| {
-            Caller { pid, uid, gid }.ask(&socket, &forged, ("GET", path::KEYS, host), None)
-        };
-        let status = |answer: io::Result<Option<(u16, String)>>| {
-            answer.expect("the folder's group may connect").map(|(status, _)| status)
-        };
-        for uid in [0, AGENT, COORDINATOR, RELAY, GATEWAY, TELMEET, ENGINE, NOBODY] {
-            // In the link's group, so that the folder lets it in and the listener has to tell.
-            let named = status(ask(uid, group));
-            assert_eq!(named, (uid == caller).then_some(200), "user {uid} at {link}");
-            let local = |path| status(Caller { pid, uid, gid: group }.ask_locally(&socket, path));
-            let is_heard = [0, caller].contains(&uid);
-            assert_eq!(local("/healthz"), is_heard.then_some(200), "user {uid} at {link}");
-            assert_eq!(local("/metrics"), is_heard.then_some(403), "user {uid} at {link}");
-            assert_eq!(local(path::KEYS), is_heard.then_some(403), "user {uid} at {link}");
-        }
-        let own = Caller { pid, uid: caller, gid: group };
-        let counters = own.ask(&socket, &forged, ("GET", "/metrics", host), None);
-        assert_eq!(status(counters), Some(404), "counters at {link}");
-        let outside = ask(NOBODY, NOBODY).map(|_| ()).map_err(|error| error.kind());
-        assert_eq!(outside, Err(io::ErrorKind::PermissionDenied), "anyone enters {link}'s folder");
-    }
-    counters_are_roots(pid, &alice.seat);
-}
-
-/// The counters are on a socket that answers root, and nowhere that a member reaches.
-fn counters_are_roots(home: u32, seat: &Seat) {
-    let socket = format!("{ROOT}/run/maru/metrics/http.sock");
-    let ask = |uid, gid| {
-        Caller { pid: home, uid, gid }.send(&socket, b"", ("GET", "/metrics", "localhost"), None)
-    };
-    let (status, counters) = ask(0, 0).unwrap().expect("root is answered");
-    assert_eq!(status, 200);
-    assert!(counters.contains("maru_gateway_sessions"), "{counters}");
-    for uid in [AGENT_GID, COORDINATOR, GATEWAY, TELMEET, ENGINE, NOBODY] {
-        assert_eq!(ask(uid, 0).expect("the folder's group may connect"), None, "user {uid}");
-        let outside = ask(NOBODY, uid).map(|_| ()).map_err(|error| error.kind());
-        assert_eq!(outside, Err(io::ErrorKind::PermissionDenied), "group {uid} enters");
-    }
-    for (port, host) in [(80, CHAT), (18789, OWN)] {
-        let get = |path| {
-            http::request(seat.dial(port).unwrap(), "GET", path, host, &[], None).unwrap().status
-        };
-        assert_eq!((get("/healthz"), get("/metrics")), (200, 404), "mesh port {port}");
-    }
 }
 
 #[test]

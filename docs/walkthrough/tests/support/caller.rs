@@ -38,11 +38,15 @@ impl Caller {
         self.send(socket, &header.encode().unwrap(), request, body)
     }
 
-    /// The same in nobody's name: a health check of the machine itself.
-    pub(crate) fn ask_locally(self, socket: &str, path: &str) -> io::Result<Option<(u16, String)>> {
+    /// The same in nobody's name, the head of the answer included: a health check of the machine itself.
+    pub(crate) fn locally(
+        self,
+        socket: &str,
+        path: &str,
+    ) -> io::Result<Option<http::Answer<UnixStream>>> {
         // Version 2, command LOCAL, no family, no addresses (PROXY protocol, section 2.2).
         let local = [&SIGNATURE[..], &[0x20, 0, 0, 0]].concat();
-        self.send(socket, &local, ("GET", path, "localhost"), None)
+        self.answer(socket, &local, ("GET", path, "localhost"), None)
     }
 
     /// The same with these bytes before the request.
@@ -50,19 +54,28 @@ impl Caller {
         self,
         socket: &str,
         preface: &[u8],
-        (method, path, host): (&str, &str, &str),
+        request: (&str, &str, &str),
         body: Option<&str>,
     ) -> io::Result<Option<(u16, String)>> {
+        let answer = self.answer(socket, preface, request, body)?;
+        Ok(answer.map(|answer| (answer.status, answer.body().unwrap())))
+    }
+
+    /// The same, the head of the answer included.
+    pub(crate) fn answer(
+        self,
+        socket: &str,
+        preface: &[u8],
+        (method, path, host): (&str, &str, &str),
+        body: Option<&str>,
+    ) -> io::Result<Option<http::Answer<UnixStream>>> {
         let asked = as_process(self.pid, self.uid, self.gid, || {
             let mut stream = UnixStream::connect(socket)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             if stream.write_all(preface).is_err() {
                 return Ok(None);
             }
-            let Ok(answer) = http::request(stream, method, path, host, &[], body) else {
-                return Ok(None);
-            };
-            Ok(Some((answer.status, answer.body().unwrap())))
+            Ok(http::request(stream, method, path, host, &[], body).ok())
         });
         asked.unwrap()
     }
