@@ -6,11 +6,19 @@
 //! interface), and what was encoded on purpose, so that it is known to search.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
-use std::{fs, path::Path, process::Stdio, thread, time::Duration};
+#[path = "support/recording.rs"]
+mod recording;
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream, UdpSocket},
+    path::Path,
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use lab::{Machine, Process, Scene, http};
-use rustix::process::Signal;
+use lab::{Machine, Scene, household::HOME, http};
+use recording::{Recording, packets, tunnel};
 
 const SEALED: &str = "kumquat-4417-sealed";
 const PLAIN: &str = "kumquat-5528-plain";
@@ -19,25 +27,17 @@ const ENCODED: [&str; 3] = ["kumquat-6630-encoded", "kumquat-6631-encoded", "kum
 /// What a reply's events would show if they were not sealed.
 const EVENT: &str = "\"delta\":\"";
 
-/// Captures everything on an interface into a file of the machine's own `/run`.
-fn capture(machine: &Machine, interface: &str) -> Process {
-    let script =
-        format!("exec tcpdump --immediate-mode -i {interface} -s 0 -U -w /run/{interface}.pcap");
-    let mut command = machine.command("bash");
-    command.args(["-c", &script]).stdout(Stdio::null()).stderr(Stdio::null());
-    let process = machine.spawn(&mut command).unwrap();
-    let file = machine.path(&format!("/run/{interface}.pcap"));
-    // The file's header is written when the capture has begun.
-    while fs::metadata(&file).map_or(0, |file| file.len()) < 24 {
-        thread::sleep(Duration::from_millis(20));
-    }
-    process
-}
+/// Where the home machine listens, and nowhere else: coordinator, relay, STUN, WireGuard.
+const LISTED: [(&str, u16); 4] = [("tcp", 8443), ("tcp", 8444), ("udp", 3478), ("udp", 41641)];
 
-fn finish(mut capture: Process) {
-    thread::sleep(Duration::from_secs(1));
-    capture.signal(Signal::INT);
-    capture.wait_for(Duration::from_secs(10)).unwrap().expect("tcpdump ends");
+/// What a recording of the router holds beside the listed ports of the home machine.
+fn foreign(router: &Machine, file: &str) -> Vec<String> {
+    let listed = LISTED.map(|(protocol, port)| {
+        let end =
+            |way| format!("({protocol} and {way} host {HOME} and {protocol} {way} port {port})");
+        format!("{} or {}", end("src"), end("dst"))
+    });
+    packets(router, file, &format!("(tcp or udp) and not ({})", listed.join(" or ")))
 }
 
 /// A text in the forms in which it would still be no secret: itself, hex, and base64 in both
@@ -93,12 +93,11 @@ fn the_search_finds_every_form_wherever_it_begins() {
 fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
     let mut scene = Scene::start().unwrap();
     let router = scene.household.router.clone();
-    let on_router = capture(&router, "home0");
+    let home = HOME.parse().unwrap();
+    let on_router = Recording::begin(&router, "home0", "house");
     let device = scene.member("laptop", "alice").unwrap();
     let laptop = &device.seat;
-    let tun = laptop.machine.sh("ip -o link | grep -o 'maru[0-9a-f]*' | head -1").unwrap();
-    let tun = tun.trim().to_owned();
-    let on_tun = capture(&laptop.machine, &tun);
+    let on_tun = Recording::begin(&laptop.machine, &tunnel(&laptop.machine), "tunnel");
 
     // A sealed prompt and its reply, token by token; then both again in one piece, as history.
     let ask = ["chat", "--ignore-eos", "--max-tokens", "30", "--ask", SEALED];
@@ -131,10 +130,8 @@ fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
     let answer = answer.unwrap().json().unwrap();
     let plain_reply = searchable(answer["choices"][0]["message"]["content"].as_str().unwrap());
 
-    finish(on_tun);
-    finish(on_router);
-    let router_file = router.path("/run/home0.pcap");
-    let tun_file = laptop.machine.path(&format!("/run/{tun}.pcap"));
+    let (_, tun_file) = on_tun.finish(SocketAddr::new(laptop.gateway().unwrap(), 80));
+    let (on_router, router_file) = on_router.finish(SocketAddr::new(home, 3478));
 
     for readable in [PLAIN, plain_reply].iter().chain(&ENCODED) {
         assert!(holds(&tun_file, readable), "{readable:?} is readable inside the tunnel");
@@ -147,13 +144,33 @@ fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
         assert!(!holds(&router_file, secret), "the router saw {secret:?}");
     }
 
-    let listed = "port 8443 or port 8444 or port 3478 or port 41641";
-    let count = |filter: &str| {
-        let text = router
-            .sh(&format!("tcpdump -nn -r /run/home0.pcap '{filter}' 2>/dev/null || true"))
-            .unwrap();
-        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    assert_eq!(foreign(&router, &on_router), Vec::<String>::new());
+    let direct = packets(&router, &on_router, "udp port 41641");
+    assert!(!direct.is_empty(), "nothing went through the tunnel directly");
+    each_foreign_flow_would_be_noticed(&router, &laptop.machine);
+}
+
+/// Flows that the same check must find: to a port that is not listed, under a listed port at the wrong end, and to a
+/// listed port of the other protocol.
+fn each_foreign_flow_would_be_noticed(router: &Machine, laptop: &Machine) {
+    let home = HOME.parse().unwrap();
+    let to = |port| SocketAddr::new(home, port);
+    let send = |from: u16, port| {
+        let socket = UdpSocket::bind(("0.0.0.0", from)).unwrap();
+        socket.send_to(b"planted", to(port)).unwrap();
     };
-    assert_eq!(count(&format!("(tcp or udp) and not ({listed})")), Vec::<String>::new());
-    assert!(!count("udp port 41641").is_empty(), "nothing went through the tunnel directly");
+    let planted: [(&str, &(dyn Fn() + Sync)); 4] = [
+        ("TCP to a port of its own", &|| {
+            drop(TcpStream::connect_timeout(&to(9999), Duration::from_secs(5)));
+        }),
+        ("UDP to a port of its own", &|| send(0, 9999)),
+        ("UDP from the port of STUN", &|| send(3478, 9999)),
+        ("UDP to the coordinator's port", &|| send(0, 8443)),
+    ];
+    for (at, (what, flow)) in planted.into_iter().enumerate() {
+        let recording = Recording::begin(router, "home0", &format!("planted-{at}"));
+        laptop.in_network(flow);
+        let (file, _) = recording.finish(to(3478));
+        assert!(!foreign(router, &file).is_empty(), "not noticed: {what}");
+    }
 }
