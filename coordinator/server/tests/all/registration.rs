@@ -231,8 +231,9 @@ async fn a_rejected_device_is_told_so() {
     let mut channel = device.connect(coordinator.address).await;
     let waiting = channel.register(&device.request()).await;
     let followup = RegisterRequest { followup: waiting.auth_url, ..device.request() };
-    let held = tokio::spawn(async move { channel.register(&followup).await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut held = tokio::spawn(async move { channel.register(&followup).await });
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut held).await;
+    assert!(early.is_err(), "answered before anything was decided");
 
     let id = coordinator.devices().await[0]["id"].as_u64().unwrap();
     coordinator.ok(Method::POST, &format!("/devices/{id}/reject"), Value::Null).await;
