@@ -14,6 +14,7 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     process::{Output, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -91,22 +92,26 @@ fn a_client_whose_clock_is_off_by_a_day_says_so_and_seals_nothing() {
 #[ignore = "needs: root, podman, model"]
 fn a_device_whose_clock_is_off_by_a_day_joins_and_comes_back_after_its_clock_went_back() {
     let mut scene = Scene::start().unwrap();
+    let answered = |seat: &Seat, what: &str| {
+        let deadline = Instant::now() + AGAIN;
+        while seat.dial(80).is_err() {
+            assert!(Instant::now() < deadline, "{}: {what}", seat.machine.name());
+            thread::sleep(Duration::from_millis(100));
+        }
+        seat.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
+    };
     for (name, ahead) in [("early", DAY), ("late", -DAY)] {
         let mut device = scene.stranger_ahead(name, ahead).unwrap();
         device.seat.ask_to_join(&scene.home, "alice").unwrap();
         scene.home.approve(name).unwrap();
         device.seat.wait_for_network().unwrap();
-        device.seat.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
+        answered(&device.seat, "joined");
 
         // It is started again, and its clock is a day behind what it was.
         device.agent.signal_kill();
         device.agent.wait_for(lab::STOP).unwrap().expect("the agent ends");
         device.agent = device.seat.agent_ahead(ahead - DAY).unwrap();
         device.seat.wait_for_network().unwrap();
-        let deadline = Instant::now() + AGAIN;
-        while device.seat.dial(80).is_err() {
-            assert!(Instant::now() < deadline, "{name} does not come back");
-        }
-        device.seat.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
+        answered(&device.seat, "came back");
     }
 }
