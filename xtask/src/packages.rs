@@ -11,39 +11,60 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::{progress::Step, stop};
 
 /// Package, a path that it brings, and what Maru needs it for.
-const RUN: &[(&str, &str, &str)] = &[
-    ("build-essential", "/usr/bin/cc", "to link and to compile the engine"),
+type Package = (&'static str, &'static str, &'static str);
+
+/// What compiling needs, but for the engine, and fetching tools.
+const BUILD: &[Package] = &[
+    ("build-essential", "/usr/bin/cc", "to link, and to compile what is written in C"),
+    ("python3-pip", "/usr/bin/pip3", "to fetch tools and the small model"),
+];
+
+/// What compiling the engine needs besides.
+const ENGINE: &[Package] = &[
     ("clang", "/usr/bin/clang", "to bind the engine (llama.cpp)"),
     ("cmake", "/usr/bin/cmake", "to compile the engine (llama.cpp)"),
-    ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
     ("libclang-dev", "/usr/lib/llvm-14/lib/libclang.so", "to bind the engine (llama.cpp)"),
+];
+
+/// What runs need besides.
+const RUN: &[Package] = &[
+    ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
     ("nftables", "/usr/sbin/nft", "to keep strangers from posing as members"),
     ("podman", "/usr/bin/podman", "to hold gateway, messenger and engine in containers"),
-    ("python3-pip", "/usr/bin/pip3", "to fetch the small model"),
     ("runc", "/usr/sbin/runc", "to run containers where crun cannot"),
     ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
 ];
 
 /// What only tests and benches need.
-const TEST: &[(&str, &str, &str)] = &[
+const TEST: &[Package] = &[
     ("iperf3", "/usr/bin/iperf3", "to measure tunnels"),
     ("iputils-ping", "/usr/bin/ping", "to test tunnels"),
     ("postgresql", "/usr/lib/postgresql/15/bin/initdb", "to test the store on PostgreSQL"),
     ("tcpdump", "/usr/bin/tcpdump", "to look at what is on the wire"),
 ];
 
+/// Installs what looking at the code needs.
+pub(crate) fn for_checking() -> Result<()> {
+    install(BUILD)
+}
+
 /// Installs what running Maru needs.
 pub(crate) fn for_running() -> Result<()> {
-    install(RUN)
+    install(&[BUILD, ENGINE, RUN].concat())
 }
 
 /// Installs what testing Maru needs besides.
 pub(crate) fn for_testing() -> Result<()> {
-    install(RUN)?;
-    install(TEST)
+    install(&[BUILD, ENGINE, RUN, TEST].concat())
 }
 
-fn install(wanted: &[(&str, &str, &str)]) -> Result<()> {
+/// Names of the packages that compiling the engine lacks.
+pub(crate) fn missing_for_the_engine() -> Vec<&'static str> {
+    let missing = ENGINE.iter().filter(|(name, path, _)| !present(name, path));
+    missing.map(|(name, ..)| *name).collect()
+}
+
+fn install(wanted: &[Package]) -> Result<()> {
     let missing: Vec<_> = wanted.iter().filter(|(name, path, _)| !present(name, path)).collect();
     if missing.is_empty() {
         return Ok(());
