@@ -261,20 +261,37 @@ fn dispatch(entry: &Entry) -> bool {
     true
 }
 
+/// Says which entry it was if it fails.
+struct Running<'a>(&'a Entry);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Entry { kem_id, kdf_id, aead_id, .. } = self.0;
+            println!("failed: KEM {kem_id:#06x}, KDF {kdf_id:#06x}, AEAD {aead_id:#06x}");
+        }
+    }
+}
+
 /// Runs a file; asserts how many entries ran, and that ours is among them.
 fn run_file(name: &str, expected: usize, lacking: &[u16]) {
     let entries: Vec<Entry> = read(name);
     let (ran, skipped): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| {
-        println!(
-            "{name}: KEM {:#06x}, KDF {:#06x}, AEAD {:#06x}",
-            entry.kem_id, entry.kdf_id, entry.aead_id
-        );
+        let _running = Running(entry);
         dispatch(entry)
     });
+    let skipped: Vec<_> = skipped.iter().map(|entry| entry.kem_id).collect();
 
-    println!("{name}: {} of {} entries ran", ran.len(), entries.len());
+    let names: Vec<_> =
+        skipped.iter().map(|kem| format!("; KEM {kem:#06x} is not there")).collect();
+    println!(
+        "HPKE vectors: {} of {} entries of {name} ran{}",
+        ran.len(),
+        entries.len(),
+        names.concat()
+    );
     assert_eq!(ran.len(), expected);
-    assert_eq!(skipped.iter().map(|entry| entry.kem_id).collect::<Vec<_>>(), lacking);
+    assert_eq!(skipped, lacking);
 }
 
 #[test]
@@ -321,6 +338,6 @@ fn x_wing_of_go() {
         context.export(b"message/bhttp response", &mut exported).unwrap();
         assert_eq!(exported[..], entry.export.0);
     }
-    println!("go-stdlib-xwing.json: {} of {0} entries ran", entries.len());
+    println!("HPKE vectors: {} of {0} entries of go-stdlib-xwing.json ran", entries.len());
     assert_eq!(entries.len(), 1);
 }
