@@ -15,6 +15,7 @@ mod sabotage;
 mod stop;
 mod test;
 mod tools;
+mod traces;
 mod up;
 mod workspace;
 

@@ -4,7 +4,6 @@ mod again;
 mod demonstration;
 mod needs;
 mod stage;
-mod traces;
 
 use std::process::{ExitCode, Stdio};
 

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::{Process, STOP, Seat, household::Household};
 
-use crate::{build, progress::Step, stop, workspace};
+use crate::{build, progress::Step, stop, traces::Traces, workspace};
 
 /// How often a state is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(200);
@@ -55,7 +55,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
     let _lock = lock(&root)?;
-    demonstrate(args, &root, &model)
+    let before = Traces::now()?;
+    let result = demonstrate(args, &root, &model);
+    match Traces::now()?.nothing_remains_since(&before) {
+        Ok(()) => println!("Nothing is left behind; this host is what it was before."),
+        // Others may have done it meanwhile: this is no failure of its own.
+        Err(changes) => println!("This host is not what it was before:\n{changes}"),
+    }
+    result
 }
 
 /// Holds the root for this run; the lock goes with the process.
@@ -91,7 +98,7 @@ fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
     let result = second_device(args, &home, &laptop, &mut up);
     let step = Step::new("stopping");
     let status = up.stop(STOP)?;
-    step.done("stopped; nothing is left behind");
+    step.done("stopped");
     result?;
     ensure!(status.success(), "maru up did not stop cleanly ({status})");
     Ok(())
