@@ -90,8 +90,10 @@ fn try_all(patches: &[Patch], model: &Path, stock_client: &Path) -> Result<()> {
     for (patch, selection) in patches.iter().zip(&selections) {
         stop::check()?;
         let begun = Instant::now();
+        patch.apply(&copy.tree)?;
         let result = attempt(&copy, &runner, patch, selection);
-        copy.mend()?;
+        // Not from the workspace, where somebody may work meanwhile: what passed the control stays.
+        patch.take_back(&copy.tree)?;
         stop::check()?;
         let seconds = begun.elapsed().as_secs();
         match result {
@@ -113,7 +115,6 @@ fn attempt(
     patch: &Patch,
     selection: &Selection,
 ) -> Result<()> {
-    patch.apply(&copy.tree)?;
     let targets: BTreeSet<&str> = selection.targets.iter().map(String::as_str).collect();
     if targets.iter().any(|target| target.starts_with("--test=")) {
         // Such tests run the workspace's programs.

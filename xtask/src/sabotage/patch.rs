@@ -83,6 +83,11 @@ impl Patch {
         self.git_apply(dir, &[])
     }
 
+    /// Undoes [`Self::apply`].
+    pub(super) fn take_back(&self, dir: &Path) -> Result<()> {
+        self.git_apply(dir, &["--reverse"])
+    }
+
     /// Fails if the tree in `dir` has changed so that this no longer applies.
     pub(super) fn check(&self, dir: &Path) -> Result<()> {
         self.git_apply(dir, &["--check"])
@@ -174,5 +179,7 @@ mod tests {
 
         assert_eq!(fs::read_to_string(tree.join("f")).unwrap(), "new\n");
         assert!(patch.check(&tree).is_err());
+        patch.take_back(&tree).unwrap();
+        assert_eq!(fs::read_to_string(tree.join("f")).unwrap(), "old\n");
     }
 }
