@@ -138,7 +138,7 @@ struct Next {
 enum Due {
     Nothing,
     Later(Duration),
-    Now(Next),
+    Now(Box<Next>),
 }
 
 /// Writes what a node says of itself, if that is anything new, and goes on with it although the caller hangs up.
@@ -200,7 +200,7 @@ impl Updates {
                 entry.next = Some(next);
                 Due::Later(wait)
             }
-            Ok(()) | Err(_) => Due::Now(next),
+            Ok(()) | Err(_) => Due::Now(Box::new(next)),
         }
     }
 
@@ -229,7 +229,7 @@ async fn serve(app: App, id: NodeId) {
                 }
                 continue;
             }
-            Due::Now(next) => next,
+            Due::Now(next) => *next,
         };
         let outcome = match write(&app, id, &next.update).await {
             Ok(true) => Outcome::Written,
