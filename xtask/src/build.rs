@@ -85,9 +85,10 @@ pub(crate) fn cargo(dir: &Path, what: &[&str], target: &Path, step: &Step) -> Re
         .context("cannot run cargo")?;
     let stderr = child.stderr.take().context("no pipe")?;
     let said = follow(BufReader::new(stderr), step)?;
-    if !child.wait()?.success() {
+    let status = child.wait()?;
+    if !status.success() {
         stop::check()?;
-        bail!("cargo build failed in {}:\n{}", dir.display(), said.join("\n"));
+        bail!("cargo build in {} ended with {status}:\n{}", dir.display(), said.join("\n"));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{stop, tools, workspace};
 
+/// What the runner ends with when it has nothing to run (`nextest-metadata`, `NextestExitCode`).
+pub(crate) const NO_TESTS: i32 = 4;
 /// How often a run with a limit is looked at.
 const POLL: Duration = Duration::from_millis(100);
 /// How long the runner may take to end what it started, once asked: it gives a test ten seconds.
@@ -85,6 +87,19 @@ impl Runner {
         command
     }
 
+    /// Builds the test programs, so that they can be asked for their tests again and again.
+    pub(crate) fn programs(&self) -> Result<Programs> {
+        let list = ["--list-type=binaries-only", "--message-format=json"];
+        let programs = output(self.command("list").args(list))?;
+        let mut metadata = workspace::with_cargo(env!("CARGO"));
+        metadata.args(["metadata", "--format-version=1"]).current_dir(&self.dir);
+        let metadata = output(&mut metadata)?;
+        let dir = tempfile::tempdir()?;
+        fs::write(dir.path().join(PROGRAMS), programs)?;
+        fs::write(dir.path().join(METADATA), metadata)?;
+        Ok(Programs { runner: self.clone(), dir })
+    }
+
     /// `nextest run`, told to go on after a failure.
     pub(crate) fn run(&self) -> Command {
         let mut command = self.command("run");
@@ -115,6 +130,41 @@ impl Runner {
         // As `.config/nextest.toml` names it.
         self.target.join("nextest").join(self.profile).join("junit.xml")
     }
+}
+
+/// File names of what [`Runner::programs`] keeps.
+const PROGRAMS: &str = "programs.json";
+const METADATA: &str = "metadata.json";
+
+/// Test programs that are built.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    runner: Runner,
+    dir: tempfile::TempDir,
+}
+
+impl Programs {
+    /// What `nextest list` says of the tests that a filter expression selects.
+    pub(crate) fn list(&self, filter: &str) -> Result<serde_json::Value> {
+        let mut command = workspace::with_cargo(&self.runner.program);
+        command
+            .args(["nextest", "list", "--run-ignored=all", "--color=never"])
+            .args(["--profile", self.runner.profile, "--message-format=json"])
+            .args(["--filterset", filter, "--binaries-metadata"])
+            .arg(self.dir.path().join(PROGRAMS))
+            .arg("--cargo-metadata")
+            .arg(self.dir.path().join(METADATA))
+            .current_dir(&self.runner.dir);
+        Ok(serde_json::from_slice(&output(&mut command)?)?)
+    }
+}
+
+/// What a command prints; fails with what it complained of.
+fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let out = command.stdin(Stdio::null()).output().context("the command does not start")?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.success(), "it ended with {}:\n{}", out.status, said.trim());
+    Ok(out.stdout)
 }
 
 /// Runs a command for at most `limit`; `None` if it was ended because that was not enough.

@@ -8,7 +8,6 @@ mod patch;
 mod trial;
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -65,23 +64,26 @@ pub(crate) fn apply() -> Result<usize> {
 /// Whether every patch is whole, applies, and names tests that exist; returns how many there are.
 pub(crate) fn check(runner: &nextest::Runner) -> Result<usize> {
     let count = apply()?;
+    let programs = runner.programs()?;
     for patch in patch::read(None)? {
-        let _ = trial::select(runner, &patch)?;
+        let _ = trial::select(&programs, &patch)?;
     }
     Ok(count)
 }
 
 /// Breaks a copy in every way, one at a time; fails if one is not noticed.
 fn try_all(patches: &[Patch], model: &Path, stock_client: &Path) -> Result<()> {
+    build::all()?;
+    let programs = nextest::Runner::new(workspace::root(), workspace::target()?)?.programs()?;
+    let selections: Vec<Selection> =
+        patches.iter().map(|patch| trial::select(&programs, patch)).collect::<Result<_>>()?;
     let step = Step::new("making the copy that is broken");
     let copy = Copy::make()?;
     step.done("the copy is made");
     let runner = nextest::Runner::new(copy.tree.clone(), copy.target.clone())?
         .environment("MARU_TEST_MODEL", model.to_owned())
         .environment("MARU_STOCK_CLIENT", PathBuf::from(stock_client));
-    build(&copy, &["--all-targets"], "the copy, unbroken")?;
-    let selections: Vec<Selection> =
-        patches.iter().map(|patch| trial::select(&runner, patch)).collect::<Result<_>>()?;
+    build(&copy, &selections, "the copy, unbroken")?;
     let step = Step::new("control: the tests pass as long as nothing is broken");
     trial::control(&runner, &selections)?;
     step.done("control: the tests pass as long as nothing is broken");
@@ -91,7 +93,8 @@ fn try_all(patches: &[Patch], model: &Path, stock_client: &Path) -> Result<()> {
         stop::check()?;
         let begun = Instant::now();
         patch.apply(&copy.tree)?;
-        let result = attempt(&copy, &runner, patch, selection);
+        let result = build(&copy, std::slice::from_ref(selection), &patch.name)
+            .and_then(|()| trial::must_fail(&runner, selection));
         // Not from the workspace, where somebody may work meanwhile: what passed the control stays.
         patch.take_back(&copy.tree)?;
         stop::check()?;
@@ -109,23 +112,14 @@ fn try_all(patches: &[Patch], model: &Path, stock_client: &Path) -> Result<()> {
     Ok(())
 }
 
-fn attempt(
-    copy: &Copy,
-    runner: &nextest::Runner,
-    patch: &Patch,
-    selection: &Selection,
-) -> Result<()> {
-    let targets: BTreeSet<&str> = selection.targets.iter().map(String::as_str).collect();
-    if targets.iter().any(|target| target.starts_with("--test=")) {
-        // Such tests run the workspace's programs.
-        build(copy, &["--bins"], &patch.name)?;
+/// Builds the programs that tests run, if there are such tests; the tests the runner builds.
+fn build(copy: &Copy, selections: &[Selection], name: &str) -> Result<()> {
+    let mut targets = selections.iter().flat_map(|selection| &selection.targets);
+    if !targets.any(|target| target.starts_with("--test=")) {
+        return Ok(());
     }
-    trial::must_fail(runner, selection)
-}
-
-fn build(copy: &Copy, what: &[&str], name: &str) -> Result<()> {
     let step = Step::new(&format!("building {name}"));
-    build::cargo(&copy.tree, &[&["--workspace"], what].concat(), &copy.target, &step)?;
+    build::cargo(&copy.tree, &["--workspace", "--bins", "--examples"], &copy.target, &step)?;
     step.done(&format!("built {name}"));
     Ok(())
 }

@@ -72,6 +72,7 @@ fn tests(model: &std::path::Path, only: Option<&str>) -> Result<Count> {
     }
     runner.forget()?;
     let status = command.stdin(Stdio::null()).status().context("the tests do not start")?;
+    ensure!(status.code() != Some(nextest::NO_TESTS), "there is no such test");
     let report = runner.report()?;
     let (passed, failed): (Vec<_>, Vec<_>) =
         report.into_iter().partition(|(_, verdict)| *verdict == Verdict::Passed);

@@ -6,12 +6,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::patch::Patch;
-use crate::nextest::{Runner, Test, Verdict};
+use crate::nextest::{NO_TESTS, Programs, Runner, Test, Verdict};
 
 /// What the runner ends with when a test failed; other codes say that it did not come that far
 /// (`nextest-metadata`, `NextestExitCode`).
 const TEST_FAILED: i32 = 100;
-const NO_TESTS: i32 = 4;
 const NOT_BUILT: i32 = 101;
 
 /// The tests that a filter expression selects, and how cargo is told to build no others.
@@ -22,20 +21,10 @@ pub(super) struct Selection {
 }
 
 /// Asks the runner which tests a sabotage names; fails if there is none.
-pub(super) fn select(runner: &Runner, patch: &Patch) -> Result<Selection> {
-    let out = runner
-        .command("list")
-        .args(["--message-format=json", "--filterset", &patch.tests])
-        .stdin(Stdio::null())
-        .output()
-        .context("the test runner does not start")?;
-    ensure!(
-        out.status.success(),
-        "the tests of {} are not listed:\n{}",
-        patch.name,
-        String::from_utf8_lossy(&out.stderr)
-    );
-    let selection = listed(&serde_json::from_slice(&out.stdout)?)?;
+pub(super) fn select(programs: &Programs, patch: &Patch) -> Result<Selection> {
+    let list = programs.list(&patch.tests);
+    let list = list.with_context(|| format!("the tests of {} are not listed", patch.name))?;
+    let selection = listed(&list)?;
     ensure!(!selection.tests.is_empty(), "{}: `{}` selects no test", patch.name, patch.tests);
     Ok(selection)
 }
