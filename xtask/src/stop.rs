@@ -7,35 +7,22 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Starts listening for SIGINT, SIGTERM and SIGHUP.
 pub(crate) fn install() {
-    thread::spawn(|| {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-            return;
-        };
-        runtime.block_on(async {
-            let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
-                signal(SignalKind::interrupt()),
-                signal(SignalKind::terminate()),
-                signal(SignalKind::hangup()),
-            ) else {
-                return;
-            };
-            loop {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    _ = hangup.recv() => {}
-                }
-                if ASKED.swap(true, Ordering::SeqCst) {
-                    std::process::exit(130);
-                }
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if ASKED.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
             }
-        });
+        }
     });
 }
 

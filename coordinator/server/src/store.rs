@@ -24,9 +24,9 @@ use coordinator_core::{
 };
 use futures_util::future::BoxFuture;
 use sqlx::{
-    AnyConnection, AnyPool, Connection as _, Row,
+    AnyConnection, AnyPool, Connection as _, Row, SqlSafeStr as _,
     any::{AnyConnectOptions, AnyPoolOptions},
-    migrate::MigrateError,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
 use self::queue::{Queue, Turn};
@@ -128,7 +128,7 @@ impl Store {
                     AnyPoolOptions::new().after_connect(prepare_sqlite),
                 )
                 .await?;
-                migrate(&sqlx::migrate!("migrations/sqlite"), &pool).await?;
+                migrate(include_str!("../migrations/sqlite/0001_first.sql"), &pool).await?;
                 Self { pool, begin: "BEGIN IMMEDIATE", queue: Queue::default() }
             }
             Database::Postgres(url) => {
@@ -136,7 +136,7 @@ impl Store {
                     return Err(StoreError::Url);
                 }
                 let pool = connect(url, AnyPoolOptions::new()).await?;
-                migrate(&sqlx::migrate!("migrations/postgres"), &pool).await?;
+                migrate(include_str!("../migrations/postgres/0001_first.sql"), &pool).await?;
                 Self { pool, begin: "BEGIN", queue: Queue::default() }
             }
         };
@@ -286,6 +286,12 @@ fn prepare_sqlite(
     })
 }
 
-async fn migrate(migrations: &sqlx::migrate::Migrator, pool: &AnyPool) -> Result<(), StoreError> {
-    migrations.run(pool).await.map_err(StoreError::Migrate)
+/// Brings the tables to the one version that there is so far.
+///
+/// The text is handed over here: sqlx's macro for it would build the database's clients, SQLite included, a second time,
+/// for the compiler to run.
+async fn migrate(first: &'static str, pool: &AnyPool) -> Result<(), StoreError> {
+    let first =
+        Migration::new(1, "first".into(), MigrationType::Simple, first.into_sql_str(), false);
+    Migrator::with_migrations(vec![first]).run(pool).await.map_err(StoreError::Migrate)
 }
