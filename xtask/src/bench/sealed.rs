@@ -35,7 +35,7 @@ pub(super) fn run() -> Result<Report> {
         table.push(row([what, &cost(SUITES[0]), &cost(SUITES[1])]));
     }
     let size = |suite: &str| results["suites"][suite]["request_bytes"].to_string();
-    table.push(row(["bytes of a sealed request", &size(SUITES[0]), &size(SUITES[1])]));
+    table.push(row(["bytes of a request as sent", &size(SUITES[0]), &size(SUITES[1])]));
     let notes = vec![format!(
         "{} requests of {} bytes, each with {} chunks of {} bytes; one thread; signature and \
          replay check included",
