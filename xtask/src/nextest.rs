@@ -68,6 +68,11 @@ impl Runner {
         Ok(Self { program, dir, target, profile, environment: Vec::new() })
     }
 
+    /// The same for another workspace.
+    pub(crate) fn of(&self, dir: PathBuf, target: PathBuf) -> Self {
+        Self { dir, target, ..self.clone() }
+    }
+
     /// Hands a path to the tests.
     pub(crate) fn environment(mut self, name: &'static str, path: PathBuf) -> Self {
         self.environment.push((name, path));
@@ -127,8 +132,9 @@ impl Runner {
     }
 
     fn report_path(&self) -> PathBuf {
-        // As `.config/nextest.toml` names it.
-        self.target.join("nextest").join(self.profile).join("junit.xml")
+        // As `.config/nextest.toml` names it, in the runner's store: below the workspace, wherever
+        // that is built.
+        self.dir.join("target/nextest").join(self.profile).join("junit.xml")
     }
 }
 
@@ -144,6 +150,11 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
+    /// What they were built with.
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
     /// What `nextest list` says of the tests that a filter expression selects.
     pub(crate) fn list(&self, filter: &str) -> Result<serde_json::Value> {
         let mut command = workspace::with_cargo(&self.runner.program);

@@ -28,10 +28,10 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Makes it, or brings the one of an earlier run up to date.
-    pub(super) fn make() -> Result<Self> {
-        let from = workspace::root();
-        let place = workspace::target()?.join("sabotage");
+    /// Makes one of the workspace in `from`, which is built in `built`, or brings the one of an
+    /// earlier run up to date.
+    pub(super) fn make(from: PathBuf, built: &Path) -> Result<Self> {
+        let place = built.join("sabotage");
         let copy = Self { tree: place.join("tree"), target: place.join("target"), from };
         fs::create_dir_all(&copy.tree)?;
         copy.mend()?;
@@ -40,7 +40,7 @@ impl Copy {
         if !copy.target.exists() {
             let partial = place.join("target.partial");
             let _ = fs::remove_dir_all(&partial);
-            compiled(&workspace::target()?, &partial, &place)?;
+            compiled(built, &partial, &place)?;
             fs::rename(&partial, &copy.target)?;
         }
         Ok(copy)

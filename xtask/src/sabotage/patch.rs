@@ -15,8 +15,6 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::workspace;
-
 /// Where they lie, below the workspace.
 const FOLDER: &str = "xtask/sabotage";
 
@@ -32,9 +30,9 @@ pub(super) struct Patch {
     path: PathBuf,
 }
 
-/// All of them, or the one of this name.
-pub(super) fn read(only: Option<&str>) -> Result<Vec<Patch>> {
-    let folder = workspace::root().join(FOLDER);
+/// All of a workspace, or the one of this name.
+pub(super) fn read(workspace: &Path, only: Option<&str>) -> Result<Vec<Patch>> {
+    let folder = workspace.join(FOLDER);
     let mut patches = Vec::new();
     let entries = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
     for entry in entries {

@@ -132,7 +132,7 @@ mod tests {
                 .collect::<String>(),
         )
         .unwrap();
-        let runner = Runner::new(dir.path().to_owned(), dir.path().join("target")).unwrap();
+        let runner = Runner::new(dir.path().to_owned(), dir.path().join("elsewhere")).unwrap();
         let first = runner.run().stdin(Stdio::null()).status().unwrap();
         assert!(!first.success());
         let report = runner.report().unwrap();
