@@ -64,27 +64,6 @@ pub struct Netmap {
     pub refused: Option<String>,
 }
 
-/// What a message of the map stream changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "five independent parts, each there or not")]
-pub struct Changes {
-    /// This node: its addresses, name or key expiry.
-    pub node: bool,
-    /// Which peers there are, or their keys, addresses, endpoints, relays.
-    pub peers: bool,
-    /// The packet filter.
-    pub filter: bool,
-    /// Names.
-    pub names: bool,
-    /// The relays.
-    pub relays: bool,
-}
-
-impl Changes {
-    /// Everything may have changed.
-    pub const ALL: Self = Self { node: true, peers: true, filter: true, names: true, relays: true };
-}
-
 /// A message that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -100,7 +79,7 @@ impl Netmap {
     /// # Errors
     ///
     /// Fails, and changes nothing, if the message lacks this node.
-    pub fn apply_first(&mut self, response: MapResponse) -> Result<Changes, Error> {
+    pub fn apply_first(&mut self, response: MapResponse) -> Result<(), Error> {
         if response.node.is_none() {
             return Err(Error::NoNode);
         }
@@ -112,37 +91,32 @@ impl Netmap {
         };
         next.merge(response, names);
         *self = next;
-        Ok(Changes::ALL)
+        Ok(())
     }
 
     /// Takes a later message of a stream. A keep-alive changes nothing.
-    pub fn apply(&mut self, response: MapResponse) -> Changes {
+    pub fn apply(&mut self, response: MapResponse) {
         if response.keep_alive {
-            return Changes::default();
+            return;
         }
         let names = Names::before(self, &response);
-        self.merge(response, names)
+        self.merge(response, names);
     }
 
-    fn merge(&mut self, mut response: MapResponse, names: Names) -> Changes {
-        let mut changes = Changes::default();
+    fn merge(&mut self, mut response: MapResponse, names: Names) {
         sound::clean(&mut response);
         let names_node = response.node.is_some() || !response.domain.is_empty();
         if let Some(node) = response.node {
             self.node = Some(node);
-            (changes.node, changes.names) = (true, true);
         }
         if !response.domain.is_empty() {
             self.domain = response.domain;
-            changes.names = true;
         }
         if let Some(relays) = response.derp_map {
-            changes.relays = relays != self.relays;
             self.relays = relays;
         }
         if let Some(dns) = response.dns_config {
             self.dns = dns;
-            changes.names = true;
         }
         for user in response.user_profiles {
             self.users.insert(user.id, user);
@@ -150,30 +124,26 @@ impl Netmap {
         if let Some(health) = response.health {
             self.health = health;
         }
-        changes.filter = self.apply_filters(response.packet_filter, response.packet_filters);
+        self.apply_filters(response.packet_filter, response.packet_filters);
         // An empty list of peers means "as before" (the protocol's rule).
         if let Some(peers) = response.peers.filter(|peers| !peers.is_empty()) {
             self.peers = peers.into_iter().map(|peer| (peer.id, peer)).collect();
-            changes.peers = true;
         }
-        changes.peers |= self.change_peers(response.peers_changed, &response.peers_removed);
-        changes.peers |= self.patch_peers(&response.peers_changed_patch);
+        self.change_peers(response.peers_changed, &response.peers_removed);
+        self.patch_peers(&response.peers_changed_patch);
         for (id, online) in response.online_change {
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.online = Some(online);
             }
         }
-        changes.names |= changes.peers;
         self.settle_names(names, names_node);
-        changes
     }
 
     fn apply_filters(
         &mut self,
         whole: Option<Vec<FilterRule>>,
         named: Option<BTreeMap<String, Option<Vec<FilterRule>>>>,
-    ) -> bool {
-        let changed = whole.is_some() || named.is_some();
+    ) {
         if let Some(rules) = whole {
             self.filters.insert(BASE_FILTER.to_owned(), rules);
         }
@@ -187,35 +157,23 @@ impl Netmap {
                 None => self.filters.remove(&name),
             };
         }
-        changed
     }
 
-    fn change_peers(&mut self, changed: Vec<Node>, removed: &[NodeId]) -> bool {
-        let any = !changed.is_empty() || !removed.is_empty();
+    fn change_peers(&mut self, changed: Vec<Node>, removed: &[NodeId]) {
         for peer in changed {
             self.peers.insert(peer.id, peer);
         }
         for id in removed {
             self.peers.remove(id);
         }
-        any
     }
 
-    /// Whether a patch touched more than what only people look at.
-    fn patch_peers(&mut self, patches: &[PeerChange]) -> bool {
-        let mut any = false;
+    fn patch_peers(&mut self, patches: &[PeerChange]) {
         for patch in patches {
             if let Some(peer) = self.peers.get_mut(&patch.node_id) {
-                let before = peer.clone();
                 peer.apply(patch);
-                any |= Node {
-                    online: before.online,
-                    last_seen: before.last_seen.clone(),
-                    ..peer.clone()
-                } != before;
             }
         }
-        any
     }
 }
 

@@ -53,22 +53,13 @@ async fn list(State(app): State<App>) -> Json<Vec<Device>> {
 }
 
 async fn show(State(app): State<App>, Path(device): Path<String>) -> Result<Json<Device>, Error> {
-    let (now, snapshot) = (clock::now(), app.hub.snapshot());
+    let snapshot = app.hub.snapshot();
     if let Some(id) = find(&snapshot, &device) {
         return answer(&app, id);
     }
-    let pending = snapshot.loaded.pending.iter().find(|pending| names(pending, &device));
-    // Read again: it may have been approved between the two looks.
-    match pending {
-        Some(pending) => Ok(Json(shown_pending(pending, &snapshot))),
-        None => snapshot
-            .loaded
-            .nodes
-            .iter()
-            .find(|node| node.name == device)
-            .map(|node| Json(shown(node, &snapshot, now)))
-            .ok_or(Error::NotFound("device")),
-    }
+    let mut pending = snapshot.loaded.pending.iter();
+    let pending = pending.find(|pending| is_meant(pending, &device));
+    pending.map(|pending| Json(shown_pending(pending, &snapshot))).ok_or(Error::NotFound("device"))
 }
 
 async fn approve(
@@ -247,13 +238,13 @@ fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
         .map(|node| node.id)
 }
 
-/// Whether a device that waits is meant: by its number, or by what it calls itself.
-fn names(pending: &Pending, device: &str) -> bool {
+/// Whether a device that waits is meant: it has a number, and no name before it is approved.
+fn is_meant(pending: &Pending, device: &str) -> bool {
     device.parse() == Ok(pending.id)
 }
 
 fn find_pending(snapshot: &Snapshot, device: &str) -> Result<NodeId, Error> {
-    let found = snapshot.loaded.pending.iter().find(|pending| names(pending, device));
+    let found = snapshot.loaded.pending.iter().find(|pending| is_meant(pending, device));
     found.map(|pending| pending.id).ok_or(Error::NotFound("waiting device"))
 }
 
