@@ -3,7 +3,7 @@
 //! * [`start`]: gives up root's rights, before anything else.
 //! * [`control`]: registers this device and follows the network map.
 //! * [`tunnel`]: puts the map in force: device, interface, [`firewall`], [`relay`]s, [`dns`],
-//!   [`service`]s, [`endpoints`].
+//!   [`service`]s, [`mod@endpoints`].
 //! * [`api`]: the local API, through which people join and leave.
 //! * [`agent`]: what these share; [`state`] is what of it stays on disk.
 //!
