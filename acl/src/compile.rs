@@ -14,7 +14,7 @@ const OVERLAY: &[&str] =
 
 /// A rule whose words were understood.
 #[derive(Clone, Debug)]
-pub(crate) struct Meaning {
+pub(crate) struct ParsedRule {
     pub(crate) src: Vec<Selector>,
     pub(crate) dst: Vec<Target>,
     pub(crate) ip_proto: Vec<u8>,
@@ -40,14 +40,14 @@ pub(crate) struct Ports {
 /// The filter of `network.nodes[index]`.
 pub(crate) fn node(
     document: &Document,
-    rules: &[Meaning],
+    rules: &[ParsedRule],
     network: &Network,
     index: usize,
 ) -> Vec<Rule> {
     let Some(node) = network.nodes.get(index) else { return Vec::new() };
     let mut filter: Vec<Rule> = Vec::new();
-    for meaning in rules {
-        for rule in of_node(document, meaning, network, node) {
+    for parsed in rules {
+        for rule in of_node(document, parsed, network, node) {
             let merges = |known: &&mut Rule| {
                 known.src_ips == rule.src_ips
                     && known.ip_proto == rule.ip_proto
@@ -71,29 +71,28 @@ pub(crate) fn node(
     filter
 }
 
-fn of_node(document: &Document, meaning: &Meaning, network: &Network, node: &Node) -> Vec<Rule> {
-    if !meaning.via.is_empty()
-        && !meaning.via.iter().any(|via| via.selects(node, network, document))
+fn of_node(document: &Document, parsed: &ParsedRule, network: &Network, node: &Node) -> Vec<Rule> {
+    if !parsed.via.is_empty() && !parsed.via.iter().any(|via| via.selects(node, network, document))
     {
         return Vec::new();
     }
     let mut rules = Vec::new();
     let (own, others): (Vec<_>, Vec<_>) =
-        meaning.dst.iter().partition(|target| target.selector == Selector::SelfDevices);
-    let src_ips = sources(document, &meaning.src, network, |_| true, true);
-    rules.extend(rule(meaning, src_ips, &others, node, |target| {
-        addressed(document, &target.selector, network, node, !meaning.via.is_empty())
+        parsed.dst.iter().partition(|target| target.selector == Selector::SelfDevices);
+    let src_ips = sources(document, &parsed.src, network, |_| true, true);
+    rules.extend(rule(parsed, src_ips, &others, node, |target| {
+        addressed(document, &target.selector, network, node, !parsed.via.is_empty())
     }));
     if let Some(person) = owner(node, network) {
         let same = |other: &Node| owner(other, network).is_some_and(|user| user.id == person.id);
-        let src_ips = sources(document, &meaning.src, network, same, false);
-        rules.extend(rule(meaning, src_ips, &own, node, |_| own_addresses(node)));
+        let src_ips = sources(document, &parsed.src, network, same, false);
+        rules.extend(rule(parsed, src_ips, &own, node, |_| own_addresses(node)));
     }
     rules
 }
 
 fn rule(
-    meaning: &Meaning,
+    parsed: &ParsedRule,
     src_ips: Vec<String>,
     targets: &[&Target],
     node: &Node,
@@ -102,7 +101,7 @@ fn rule(
     let mut rule = Rule {
         src_ips,
         dst_ports: Vec::new(),
-        ip_proto: meaning.ip_proto.clone(),
+        ip_proto: parsed.ip_proto.clone(),
         cap_grant: Vec::new(),
     };
     let mut reached = false;
@@ -121,7 +120,7 @@ fn rule(
         return None;
     }
     rule.dst_ports.sort_by(|a, b| a.ip.cmp(&b.ip));
-    if let (Some(app), true) = (&meaning.app, reached) {
+    if let (Some(app), true) = (&parsed.app, reached) {
         let destinations: Vec<String> =
             node.addresses.iter().map(|address| ipnet::IpNet::from(*address).to_string()).collect();
         rule.cap_grant = vec![serde_json::json!({ "Dsts": destinations, "CapMap": app })];

@@ -112,7 +112,7 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct Policy {
     document: Document,
-    rules: Vec<compile::Meaning>,
+    rules: Vec<compile::ParsedRule>,
 }
 
 impl Policy {

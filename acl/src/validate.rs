@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    compile::{Meaning, Ports, Target},
+    compile::{ParsedRule, Ports, Target},
     document::{Acl, Document, Grant, Proto},
     selector::Selector,
 };
@@ -25,7 +25,7 @@ const PROTOCOLS: &[(&str, &[u8])] = &[
 ];
 
 /// Every rule of a document.
-pub(crate) fn rules(document: &Document) -> Result<Vec<Meaning>, Error> {
+pub(crate) fn rules(document: &Document) -> Result<Vec<ParsedRule>, Error> {
     let mut rules = Vec::new();
     for (name, members) in &document.groups {
         for member in members {
@@ -51,7 +51,7 @@ pub(crate) fn rules(document: &Document) -> Result<Vec<Meaning>, Error> {
     Ok(rules)
 }
 
-fn of_acl(document: &Document, acl: &Acl, place: &str) -> Result<Vec<Meaning>, Error> {
+fn of_acl(document: &Document, acl: &Acl, place: &str) -> Result<Vec<ParsedRule>, Error> {
     if acl.action != "accept" {
         return refuse(place, format!("action \"{}\" is unknown: use \"accept\"", acl.action));
     }
@@ -68,10 +68,10 @@ fn of_acl(document: &Document, acl: &Acl, place: &str) -> Result<Vec<Meaning>, E
         check_destination(&selector, text, &src, &place)?;
         dst.push(Target { selector, ports });
     }
-    Ok(vec![Meaning { src, dst, ip_proto, via: Vec::new(), app: None }])
+    Ok(vec![ParsedRule { src, dst, ip_proto, via: Vec::new(), app: None }])
 }
 
-fn of_grant(document: &Document, grant: &Grant, place: &str) -> Result<Vec<Meaning>, Error> {
+fn of_grant(document: &Document, grant: &Grant, place: &str) -> Result<Vec<ParsedRule>, Error> {
     if grant.ip.is_empty() && grant.app.is_empty() {
         return refuse(place, "ip and app can not both be empty".into());
     }
@@ -106,7 +106,7 @@ fn of_grant(document: &Document, grant: &Grant, place: &str) -> Result<Vec<Meani
     }
     let mut rules: Vec<_> = by_protocol
         .into_iter()
-        .map(|(ip_proto, ports)| Meaning {
+        .map(|(ip_proto, ports)| ParsedRule {
             src: src.clone(),
             dst: selectors
                 .iter()
@@ -125,7 +125,7 @@ fn of_grant(document: &Document, grant: &Grant, place: &str) -> Result<Vec<Meani
             serde_json::to_value(&grant.app).map_err(|error| rule(place, error.to_string()))?;
         let dst =
             selectors.into_iter().map(|selector| Target { selector, ports: Vec::new() }).collect();
-        rules.push(Meaning { src, dst, ip_proto: Vec::new(), via, app: Some(app) });
+        rules.push(ParsedRule { src, dst, ip_proto: Vec::new(), via, app: Some(app) });
     }
     Ok(rules)
 }

@@ -24,7 +24,7 @@ struct Form<'a> {
 impl Form<'_> {
     /// Runs a command. For programs it must print a thing whose `key` is `value`, for people `words`.
     fn says(&self, args: &[&str], (key, value): (&str, &str), words: &str) {
-        let text = self.plane.seat.ok(&[args, &["-o", self.name]].concat()).unwrap();
+        let text = self.plane.instance.ok(&[args, &["-o", self.name]].concat()).unwrap();
         let found = match self.name {
             "json" => json_value(&text, key),
             "yaml" => yaml_value(&text, key),
@@ -110,10 +110,10 @@ fn devices(form: Form<'_>, person: &str) {
 /// A new device of `person` asks to join; its number, once it waits for approval.
 fn knock(plane: &ControlPlane, person: &str, hostname: &str) -> String {
     let link = plane.invitation(person);
-    let mut agent = plane.seat.agent().unwrap();
-    plane.seat.ok(&["join", &link, "--hostname", hostname]).unwrap();
+    let mut agent = plane.instance.agent().unwrap();
+    plane.instance.ok(&["join", &link, "--hostname", hostname]).unwrap();
     agent.stop(STOP).unwrap();
-    fs::remove_dir_all(plane.seat.root.join("var/lib/maru/agent")).unwrap();
+    fs::remove_dir_all(plane.instance.root.join("var/lib/maru/agent")).unwrap();
     let devices = plane.json(&["device", "list"]);
     let waits = |device: &&Value| device["hostname"] == hostname && device["state"] == "pending";
     devices.as_array().unwrap().iter().find(waits).unwrap()["id"].to_string()
@@ -122,7 +122,7 @@ fn knock(plane: &ControlPlane, person: &str, hostname: &str) -> String {
 fn policy(form: Form<'_>) {
     let plane = form.plane;
     let text = format!("/* {} */ {{}}", form.name);
-    fs::write(plane.seat.root.join("policy.json"), &text).unwrap();
+    fs::write(plane.instance.root.join("policy.json"), &text).unwrap();
     let file = format!("{ROOT}/policy.json");
     form.says(&["policy", "check", &file], ("ok", "true"), "would be accepted");
     assert_ne!(plane.json(&["policy", "get"])["policy"], text);
@@ -147,7 +147,7 @@ fn what_is_refused_says_one_sentence_and_changes_nothing() {
         ("test.json", r#"{ "tests": [{ "src": "100.64.0.9", "accept": ["100.64.0.8:22"] }] }"#),
     ];
     for (name, text) in files {
-        fs::write(plane.seat.root.join(name), text).unwrap();
+        fs::write(plane.instance.root.join(name), text).unwrap();
     }
     let unknown = "there is no such device";
     let waiting = "there is no such waiting device";

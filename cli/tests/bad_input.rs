@@ -20,11 +20,11 @@ use std::{
 };
 
 use control_plane::{ControlPlane, URL, last_word};
-use lab::{BIN, Machine, ROOT, Seat, inside};
+use lab::{BIN, Instance, Machine, ROOT, inside};
 
 /// A machine on which nothing of Maru ran yet.
 struct Home {
-    seat: Seat,
+    instance: Instance,
     folder: tempfile::TempDir,
 }
 
@@ -32,27 +32,27 @@ impl Home {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let machine = Arc::new(Machine::new("home").unwrap());
-        let seat = Seat::new(&machine, &folder.path().join("home")).unwrap();
-        Self { seat, folder }
+        let instance = Instance::new(&machine, &folder.path().join("home")).unwrap();
+        Self { instance, folder }
     }
 
     /// Puts a file on the machine whose content is `bytes`; its path there.
     fn file(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.folder.path().join(name);
         fs::write(&path, bytes).unwrap();
-        self.seat.lend(&path).unwrap()
+        self.instance.lend(&path).unwrap()
     }
 
     /// Writes a configuration file.
     fn configure(&self, name: &str, text: &str) {
-        let folder = self.seat.root.join("etc/maru");
+        let folder = self.instance.root.join("etc/maru");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(name), text).unwrap();
     }
 
     /// Everything below the root.
     fn files(&self) -> Vec<PathBuf> {
-        let (mut found, mut next) = (Vec::new(), vec![self.seat.root.clone()]);
+        let (mut found, mut next) = (Vec::new(), vec![self.instance.root.clone()]);
         while let Some(folder) = next.pop() {
             for entry in fs::read_dir(&folder).unwrap().flatten() {
                 if entry.file_type().unwrap().is_dir() {
@@ -67,7 +67,7 @@ impl Home {
 
     /// `maru up ARGS`.
     fn up(&self, args: &[&str]) -> Command {
-        self.seat.maru(&[&["up", "--address", "192.0.2.7"], args].concat())
+        self.instance.maru(&[&["up", "--address", "192.0.2.7"], args].concat())
     }
 
     /// Runs a start that must fail; what it says of that. Daemons may have warned before.
@@ -85,7 +85,7 @@ impl Home {
 
     /// Fails if a process, an interface, a table, a mount or a container of Maru's is left.
     fn is_clean(&self) {
-        let machine = &self.seat.machine;
+        let machine = &self.instance.machine;
         let ours = |name: &str| name.starts_with("maru") || name.contains("conmon");
         let left = || {
             let processes = inside::processes(machine.pid()).unwrap();
@@ -128,7 +128,7 @@ fn says(said: &str, start: &str, words: &[&str]) {
 #[ignore = "needs: root, podman"]
 fn a_start_that_cannot_be_leaves_nothing() {
     let home = Home::new();
-    let machine = &home.seat.machine;
+    let machine = &home.instance.machine;
     let model = home.file("model.gguf", HEADER);
     let good = ["--model", model.as_str()];
     let with = |args: &[&str]| home.up(&[&good, args].concat());
@@ -137,7 +137,7 @@ fn a_start_that_cannot_be_leaves_nothing() {
     says(&said, "--network \"home\" is not a domain", &["such as maru.internal"]);
     let said = home.refused(with(&["--user", "Ann Lee"]), 2);
     says(&said, "--user \"Ann Lee\": a user's name is", &[]);
-    let mut up = home.seat.maru(&["up", "--address", "192.0.2.7:8443"]);
+    let mut up = home.instance.maru(&["up", "--address", "192.0.2.7:8443"]);
     up.args(good);
     let said = home.refused(up, 2);
     says(
@@ -190,14 +190,14 @@ fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
         "the ",
         &["etc/maru/coordinator.toml, line 2: unknown field `lisen`", "correct that"],
     );
-    let images = home.seat.root.join("var/lib/maru/containers/libpod");
+    let images = home.instance.root.join("var/lib/maru/containers/libpod");
     assert!(!images.exists(), "images are made before the control plane runs");
     home.is_clean();
 
     home.configure("coordinator.toml", &format!("server_url = {URL:?}\n"));
     let said = home.fails(home.up(&good));
     says(&said, "the inference", &["service does not start: ", "model.gguf", "correct that"]);
-    let remembered = home.seat.root.join("var/lib/maru/up.json");
+    let remembered = home.instance.root.join("var/lib/maru/up.json");
     assert!(!remembered.exists(), "a model that no engine loaded is remembered");
     home.is_clean();
 }
@@ -207,7 +207,7 @@ fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
 fn an_unknown_key_of_the_gateway_is_named() {
     let home = Home::new();
     let model = std::env::var_os("MARU_TEST_MODEL").unwrap();
-    let model = home.seat.lend(Path::new(&model)).unwrap();
+    let model = home.instance.lend(Path::new(&model)).unwrap();
     home.configure("gateway.toml", "[limits]\nburts = 3\n");
     let said = home.fails(home.up(&["--model", &model]));
     let words = ["etc/maru/gateway.toml, line 2: unknown field `burts`", "correct that"];
@@ -223,7 +223,7 @@ fn another_coordinators_invitation_and_a_damaged_one_join_nothing() {
     let (url, fragment) = link.split_once("#1.").unwrap();
     let (key, secret) = fragment.split_once('.').unwrap();
     let other = format!("{url}#1.{}.{secret}", "5a".repeat(32));
-    let _agent = plane.seat.agent().unwrap();
+    let _agent = plane.instance.agent().unwrap();
     let before = plane.state();
 
     // Cut by one character, or by all of the key.
@@ -235,22 +235,22 @@ fn another_coordinators_invitation_and_a_damaged_one_join_nothing() {
     says(&said, "the invitation is cut short", &[]);
     let said = plane.refused(&["join", &other], 1);
     says(&said, "this invitation is for another coordinator", &[URL, "ask the admin"]);
-    assert_eq!(plane.seat.status().unwrap()["state"], "needs_join");
+    assert_eq!(plane.instance.status().unwrap()["state"], "needs_join");
     assert_eq!(plane.state(), before);
 
     // The one that it should have been still works, even broken by a messenger, and then no other does.
-    let mut join = plane.seat.maru(&["join", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut join = plane.instance.maru(&["join", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     let (start, end) = link.split_at(link.len() - 20);
     join.stdin.take().unwrap().write_all(format!("{start}\n  {end}\n").as_bytes()).unwrap();
     assert!(join.wait().unwrap().success());
     let devices = plane.json(&["device", "list"]);
     plane.json(&["device", "approve", &devices[0]["id"].to_string()]);
     let runs = |text: &str| text.contains("\"running\"").then_some(());
-    plane.seat.wait_until(&["status", "-o", "json"], Duration::from_secs(60), runs).unwrap();
+    plane.instance.wait_until(&["status", "-o", "json"], Duration::from_secs(60), runs).unwrap();
     let before = plane.state();
     let said = plane.refused(&["join", &other], 1);
     says(&said, "joined already: this invitation is for another coordinator", &["`maru leave`"]);
-    assert_eq!(plane.seat.status().unwrap()["state"], "running");
+    assert_eq!(plane.instance.status().unwrap()["state"], "running");
     assert_eq!(plane.state()[0], before[0]);
 }
 
@@ -261,7 +261,7 @@ fn a_policy_with_a_typo_changes_nothing() {
     let before = plane.state();
     let typo =
         "{ \"acls\": [\n  { \"action\": \"accept\", \"src\": [\"*\"], \"dts\": [\"*:*\"] },\n] }";
-    fs::write(plane.seat.root.join("policy.json"), typo).unwrap();
+    fs::write(plane.instance.root.join("policy.json"), typo).unwrap();
 
     let said = plane.refused(&["policy", "set", &format!("{ROOT}/policy.json")], 1);
 
@@ -274,7 +274,7 @@ fn a_policy_with_a_typo_changes_nothing() {
 #[ignore = "needs: root"]
 fn a_root_that_others_could_replace_is_refused_by_every_program() {
     let home = Home::new();
-    let machine = &home.seat.machine;
+    let machine = &home.instance.machine;
     machine
         .sh("mkdir -p /run/open/maru /run/mallorys/maru; chmod 777 /run/open; chown 61901 /run/mallorys")
         .unwrap();
@@ -292,7 +292,7 @@ fn a_root_that_others_could_replace_is_refused_by_every_program() {
             ("maru-telmeet", &[]),
             ("maru-llm", &["--model", "/none.gguf"]),
         ] {
-            let mut command = home.seat.program(program);
+            let mut command = home.instance.program(program);
             command.args(args).args(["--root", root]).stdin(Stdio::null());
             let mut process = machine.spawn(command.stderr(Stdio::piped())).unwrap();
             let Some(status) = process.wait_for(Duration::from_secs(30)).unwrap() else {

@@ -24,7 +24,7 @@ use cli::service::{
     ADMIN, COORDINATOR, COORDINATOR_SERVICE, DIRECTORIES, LINKS, RELAY, RELAY_SERVICE, RELAY_STATE,
     Service, child,
 };
-use lab::{BIN, Machine, Process, ROOT, STOP, Seat};
+use lab::{BIN, Instance, Machine, Process, ROOT, STOP};
 use rustix::{
     fs::inotify,
     process::Uid,
@@ -36,14 +36,15 @@ const STRANGER: u32 = 61_099;
 
 /// A machine with the directories of the service table, and nothing running.
 struct Home {
-    seat: Seat,
+    instance: Instance,
     _root: tempfile::TempDir,
 }
 
 impl Home {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let seat = Seat::new(&Arc::new(Machine::new("home").unwrap()), root.path()).unwrap();
+        let instance =
+            Instance::new(&Arc::new(Machine::new("home").unwrap()), root.path()).unwrap();
         let mut places: Vec<_> =
             DIRECTORIES.iter().map(|it| (it.path.to_owned(), it.uid, it.gid, it.mode)).collect();
         places.extend(LINKS.iter().map(|it| (it.directory(), it.owner, it.group, it.mode)));
@@ -55,7 +56,7 @@ impl Home {
         }
         let settings = "server_url = \"http://10.0.0.1:8443\"\n";
         fs::write(root.path().join("etc/maru/coordinator.toml"), settings).unwrap();
-        Self { seat, _root: root }
+        Self { instance, _root: root }
     }
 
     /// Starts a service as `maru up` does.
@@ -66,14 +67,15 @@ impl Home {
     }
 
     fn run(&self, service: &Service, command: &[String]) -> Process {
-        let mut start = self.seat.machine.command(&command[0]);
-        let log = fs::File::create(self.seat.root.join(format!("{}.log", service.name))).unwrap();
+        let mut start = self.instance.machine.command(&command[0]);
+        let log =
+            fs::File::create(self.instance.root.join(format!("{}.log", service.name))).unwrap();
         start.args(&command[1..]).stdin(Stdio::null()).stderr(log);
-        self.seat.machine.spawn(&mut start).unwrap()
+        self.instance.machine.spawn(&mut start).unwrap()
     }
 
     fn relay_state(&self) -> PathBuf {
-        self.seat.root.join(RELAY_STATE)
+        self.instance.root.join(RELAY_STATE)
     }
 
     /// The relay's files whose names begin so.
@@ -97,13 +99,13 @@ impl Home {
 
     fn logs(&self) -> String {
         ["coordinator.log", "relay.log"]
-            .map(|log| fs::read_to_string(self.seat.root.join(log)).unwrap_or_default())
+            .map(|log| fs::read_to_string(self.instance.root.join(log)).unwrap_or_default())
             .concat()
     }
 
     /// What a process of this user gets to read from the admin socket.
     fn health(&self, uid: u32) -> std::io::Result<String> {
-        let socket = ADMIN.path(&self.seat.root);
+        let socket = ADMIN.path(&self.instance.root);
         as_user(uid, move || {
             let mut stream = UnixStream::connect(socket)?;
             let mut answer = String::new();
@@ -143,12 +145,12 @@ fn the_coordinator_waits_for_the_relay_and_cannot_read_its_key() {
     let home = Home::new();
     let mut coordinator = home.start(&COORDINATOR_SERVICE);
     home.wait(&mut coordinator, |home| home.logs().contains("waiting for the relay's certificate"));
-    assert!(!ADMIN.path(&home.seat.root).exists());
+    assert!(!ADMIN.path(&home.instance.root).exists());
     assert_eq!(home.relay_files("").len(), 0);
 
     let mut relay = home.start(&RELAY_SERVICE);
 
-    home.wait(&mut coordinator, |home| ADMIN.path(&home.seat.root).exists());
+    home.wait(&mut coordinator, |home| ADMIN.path(&home.instance.root).exists());
     home.wait(&mut relay, |home| home.relay_files("derp.key").len() == 1);
     let [certificates, keys] = [home.relay_files("certificate-"), home.relay_files("key-")];
     assert_eq!((certificates.len(), keys.len()), (1, 1));
@@ -194,7 +196,7 @@ fn what_an_earlier_version_kept_of_the_relay_is_taken_over_and_its_certificate_s
     let mut relay = home.start(&RELAY_SERVICE);
     home.wait(&mut relay, |home| home.logs().contains("relay is ready"));
     relay.stop(STOP).unwrap();
-    let before = home.seat.root.join("var/lib/maru/coordinator/relay");
+    let before = home.instance.root.join("var/lib/maru/coordinator/relay");
     fs::create_dir(&before).unwrap();
     let [certificate, key] = ["certificate-", "key-"].map(|name| home.relay_files(name).remove(0));
     let [told, secret] = [&certificate, &key].map(|path| fs::read_to_string(path).unwrap());
@@ -208,13 +210,13 @@ fn what_an_earlier_version_kept_of_the_relay_is_taken_over_and_its_certificate_s
     coordinator.wait_for(Duration::from_secs(30)).unwrap().expect("it does not start");
     assert!(home.logs().contains("where the coordinator can read them; stop"), "{}", home.logs());
 
-    let model = home.seat.root.join("model.gguf");
+    let model = home.instance.root.join("model.gguf");
     fs::write(&model, b"GGUF\x03\0\0\0").unwrap();
-    let mut up = home.seat.maru(&["up", "--model", &format!("{ROOT}/model.gguf")]);
+    let mut up = home.instance.maru(&["up", "--model", &format!("{ROOT}/model.gguf")]);
     up.stdin(Stdio::null()).stdout(Stdio::null());
-    let mut up = home.seat.machine.spawn(&mut up).unwrap();
+    let mut up = home.instance.machine.spawn(&mut up).unwrap();
     home.wait(&mut up, |home| {
-        ADMIN.path(&home.seat.root).exists() && home.relay_files("cert-").is_empty()
+        ADMIN.path(&home.instance.root).exists() && home.relay_files("cert-").is_empty()
     });
     up.stop(STOP).unwrap();
 
@@ -230,7 +232,7 @@ fn the_admin_socket_answers_root_alone() {
     let home = Home::new();
     let mut relay = home.start(&RELAY_SERVICE);
     let mut coordinator = home.start(&COORDINATOR_SERVICE);
-    home.wait(&mut coordinator, |home| ADMIN.path(&home.seat.root).exists());
+    home.wait(&mut coordinator, |home| ADMIN.path(&home.instance.root).exists());
     home.wait(&mut relay, |home| {
         home.health(0).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     });
@@ -241,7 +243,7 @@ fn the_admin_socket_answers_root_alone() {
         assert_eq!(home.health(uid).unwrap_err().kind(), ErrorKind::PermissionDenied);
     }
     // Even if all doors before it stand open.
-    let socket = ADMIN.path(&home.seat.root);
+    let socket = ADMIN.path(&home.instance.root);
     fs::set_permissions(socket.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
     for uid in [COORDINATOR, RELAY, STRANGER] {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lab::{Process, STOP, Seat, household::Household};
+use lab::{Instance, Process, STOP, household::Household};
 
 use crate::{build, progress::Step, stop, traces::Traces, workspace};
 
@@ -84,8 +84,8 @@ fn lock(root: &Path) -> Result<fs::File> {
 fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
     let step = Step::new("making home, router and laptop");
     let household = Household::new(&["laptop"])?;
-    let home = Seat::new(&household.home, &root.join("home"))?;
-    let laptop = Seat::new(&household.laptops[0], &root.join("laptop"))?;
+    let home = Instance::new(&household.home, &root.join("home"))?;
+    let laptop = Instance::new(&household.laptops[0], &root.join("laptop"))?;
     step.done("home (10.77.1.2), router and laptop (10.77.2.2) are cabled");
 
     let step = Step::new("home: maru up");
@@ -104,7 +104,7 @@ fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
     Ok(())
 }
 
-fn second_device(args: &Args, home: &Seat, laptop: &Seat, up: &mut Process) -> Result<()> {
+fn second_device(args: &Args, home: &Instance, laptop: &Instance, up: &mut Process) -> Result<()> {
     stop::check()?;
     let mut agent = laptop.agent()?;
     join(home, laptop)?;
@@ -119,7 +119,7 @@ fn second_device(args: &Args, home: &Seat, laptop: &Seat, up: &mut Process) -> R
 }
 
 /// Brings the laptop into the network, from wherever an earlier run left it.
-fn join(home: &Seat, laptop: &Seat) -> Result<()> {
+fn join(home: &Instance, laptop: &Instance) -> Result<()> {
     let (mut invited, mut approved) = (false, false);
     for _ in 0..LOOKS {
         stop::check()?;
@@ -151,7 +151,7 @@ fn join(home: &Seat, laptop: &Seat) -> Result<()> {
 }
 
 /// Sends the question and prints the reply as it comes.
-fn chat(laptop: &Seat, ask: &str) -> Result<()> {
+fn chat(laptop: &Instance, ask: &str) -> Result<()> {
     let mut command = laptop.maru(&["chat", "--max-tokens", "200", "--ask", ask]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = laptop.machine.spawn(&mut command)?;

@@ -26,7 +26,7 @@ pub mod path {
     pub const CHAT: &str = "/maru/v1/chat";
     /// `GET`: the signed key document.
     pub const KEYS: &str = "/maru/v1/keys";
-    /// `POST` binds a device key to the calling node, `GET` lists the node's; on the agent's own door only.
+    /// `POST` binds a device key to the calling node, `GET` lists the node's; on the agent's own listener only.
     pub const DEVICES: &str = "/maru/v1/devices";
     /// The seed's name of [`CHAT`], on `chat.<network>` only.
     pub const CHAT_ALIAS: &str = "/api/chat";
@@ -34,7 +34,7 @@ pub mod path {
     pub const KEYS_ALIAS: &str = "/api/pubkey";
 }
 
-/// Mesh port of the gateway's own door.
+/// Mesh port of the gateway's own listener.
 pub const PORT: u16 = 18789;
 
 /// First 8 bytes of SHA-256 of a key configuration.

@@ -37,7 +37,7 @@ pub enum DocumentError {
 
 /// This device's clock and the gateway's differ by more than [`SKEW`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockOff {
+pub struct ClockSkew {
     /// How far this device's clock is ahead, in milliseconds; negative if it is behind.
     pub ahead_ms: i64,
 }
@@ -87,10 +87,10 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`ClockOff`]; nothing should be sealed.
-    pub fn check_clock(&self, sent: u64, received: u64) -> Result<(), ClockOff> {
+    /// [`ClockSkew`]; nothing should be sealed.
+    pub fn check_clock(&self, sent: u64, received: u64) -> Result<(), ClockSkew> {
         let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        let off = |mine: u64| ClockOff {
+        let off = |mine: u64| ClockSkew {
             ahead_ms: signed(mine).saturating_sub(signed(self.server_time)),
         };
         if self.server_time < sent.saturating_sub(ms(SKEW)) {

@@ -158,7 +158,7 @@ impl App {
     }
 
     /// Looks after keys, limits and backends, for as long as it is polled.
-    pub async fn tend(&self) {
+    pub async fn run_maintenance(&self) {
         for tick in 1_u32.. {
             // A backend that does not answer must not hold up the rest.
             drop(tokio::time::timeout(PATIENCE, self.models.learn()).await);

@@ -1,4 +1,4 @@
-//! One turn of a chat, whichever door it came in by: prompt, model, reply.
+//! One turn of a chat, whichever listener it came in by: prompt, model, reply.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub struct Record {
 }
 
 /// A turn under way. Dropping it closes the connection to the backend, which stops generating.
-pub struct Turn {
+pub struct Run {
     app: Arc<App>,
     request: ChatRequest,
     chain: Chain,
@@ -65,7 +65,7 @@ enum State {
     Ended,
 }
 
-impl Turn {
+impl Run {
     /// Prepares a turn of `person`; no model is asked before the first [`Self::next`].
     ///
     /// # Errors

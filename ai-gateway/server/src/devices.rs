@@ -1,6 +1,6 @@
 //! Which device key belongs to which node and person.
 //!
-//! A key is bound on the agent's own door, by a connection of the node itself, and with it is kept whose node that was;
+//! A key is bound on the agent's own listener, by a connection of the node itself, and with it is kept whose node that was;
 //! a sealed request under it is then taken from that node and for that person alone. So telmeet, which repeats other
 //! people's headers, can neither ask with a key of its own nor lend one member's key another's name. A node that
 //! changed hands binds its keys again.

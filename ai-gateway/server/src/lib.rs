@@ -108,7 +108,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
             let _ = stop.send(());
             std::future::pending().await
         } => {}
-        () = app.tend() => {}
+        () = app.run_maintenance() => {}
         () = routes::metrics::serve(metrics_socket, &app) => {}
     }
     tracing::info!("stopped");

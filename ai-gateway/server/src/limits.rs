@@ -1,7 +1,7 @@
 //! How much each caller may use.
 //!
-//! On the agent's door the header is true, so each request is counted against its person and its address at once. On
-//! telmeet's door it is a claim: it is counted apart, so that one member cannot keep that door busy for all, and what a
+//! On the agent's listener the header is true, so each request is counted against its person and its address at once. On
+//! telmeet's listener it is a claim: it is counted apart, so that one member cannot keep that listener busy for all, and what a
 //! lying telmeet claims costs nobody anything but telmeet itself. Against the person a request counts there once it is
 //! opened, which proves who sent it.
 

@@ -1,6 +1,6 @@
 //! The doors: what is served to whom.
 //!
-//! | path | the agent's door (mesh 18789) | telmeet's door |
+//! | path | the agent's listener (mesh 18789) | telmeet's listener |
 //! |---|---|---|
 //! | `/maru/v1/chat`, `/maru/v1/keys` | yes | yes |
 //! | `/maru/v1/devices` | yes | no: only a node's own connection may bind a key to it |
@@ -30,16 +30,16 @@ use mesh_identity::Header;
 
 use crate::{App, Error, error::OpenAiError, limits::Kind};
 
-/// By which door a request came in, and so what its header is worth.
+/// By which listener a request came in, and so what its header is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Door {
+enum Listener {
     /// The agent's: it is true.
     Agent,
     /// telmeet's: it is a claim.
     Plugin,
 }
 
-impl Door {
+impl Listener {
     /// What is served there, health apart.
     fn endpoints(self) -> Vec<Endpoint<Arc<App>>> {
         let mut endpoints = Vec::from(sealed::endpoints());
@@ -57,30 +57,30 @@ impl Door {
 /// Every endpoint of each socket, as `GET /healthz`.
 #[must_use]
 pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
-    let of = |door: Door| {
-        [endpoint::list(&door.endpoints()), endpoint::list(&health::endpoints())].concat()
+    let of = |listener: Listener| {
+        [endpoint::list(&listener.endpoints()), endpoint::list(&health::endpoints())].concat()
     };
     [
-        ("gateway", of(Door::Agent)),
-        ("plugin", of(Door::Plugin)),
+        ("gateway", of(Listener::Agent)),
+        ("plugin", of(Listener::Plugin)),
         ("metrics", endpoint::list(&metrics::endpoints())),
     ]
 }
 
 /// What the agent publishes as mesh port 18789.
 pub fn agent_door(app: &Arc<App>) -> Router {
-    door(Door::Agent, app)
+    listener(Listener::Agent, app)
 }
 
 /// What telmeet may ask in its callers' names.
 pub fn plugin_door(app: &Arc<App>) -> Router {
-    door(Door::Plugin, app)
+    listener(Listener::Plugin, app)
 }
 
-fn door(door: Door, app: &Arc<App>) -> Router {
-    endpoint::router(door.endpoints())
+fn listener(listener: Listener, app: &Arc<App>) -> Router {
+    endpoint::router(listener.endpoints())
         .layer(from_fn_with_state(Arc::clone(app), limit))
-        .layer(Extension(door))
+        .layer(Extension(listener))
         .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
         .merge(endpoint::router(health::endpoints()))
         .fallback(async || Error::NotFound)
@@ -90,17 +90,17 @@ fn door(door: Door, app: &Arc<App>) -> Router {
 /// Counts a request against its caller's rate, or against what telmeet may claim.
 async fn limit(
     State(app): State<Arc<App>>,
-    Extension(door): Extension<Door>,
+    Extension(listener): Extension<Listener>,
     request: Request,
     next: Next,
 ) -> Response {
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     let kind = if reads { Kind::Read } else { Kind::Write };
-    let counted = match (request.extensions().get::<Header>(), door) {
-        (Some(caller), Door::Agent) => app.limiter.count(caller, kind),
-        (Some(caller), Door::Plugin) => app.limiter.count_claim(caller, kind),
+    let counted = match (request.extensions().get::<Header>(), listener) {
+        (Some(caller), Listener::Agent) => app.limiter.count(caller, kind),
+        (Some(caller), Listener::Plugin) => app.limiter.count_claim(caller, kind),
         // The listener lets the host's own questions come to the health checks alone.
-        (None, Door::Agent | Door::Plugin) => Ok(()),
+        (None, Listener::Agent | Listener::Plugin) => Ok(()),
     };
     match counted {
         Ok(()) => next.run(request).await,

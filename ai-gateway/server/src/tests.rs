@@ -2,7 +2,7 @@
 
 mod backend;
 mod client;
-mod doors;
+mod listeners;
 mod openai;
 mod sealed;
 

@@ -34,7 +34,7 @@ pub(super) struct Connection {
     /// Where sealed chat is relayed.
     chat: String,
     /// The agent's own door.
-    door: String,
+    gateway: String,
 }
 
 /// Why a request was not answered with what it asked for.
@@ -60,15 +60,15 @@ impl Connection {
     /// Ways to the host at these addresses; by its name alone if there are none.
     pub(super) fn new(host: &str, addresses: &[IpAddr]) -> anyhow::Result<Self> {
         let chat = format!("http://{host}");
-        let door = format!("http://{host}:{PORT}");
-        Self::with_urls(host, addresses, chat, door)
+        let gateway = format!("http://{host}:{PORT}");
+        Self::with_urls(host, addresses, chat, gateway)
     }
 
     pub(super) fn with_urls(
         host: &str,
         addresses: &[IpAddr],
         chat: String,
-        door: String,
+        gateway: String,
     ) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder()
             .no_proxy()
@@ -86,7 +86,7 @@ impl Connection {
                 addresses.iter().map(|&address| SocketAddr::new(address, 0)).collect();
             builder = builder.resolve_to_addrs(host, &addresses);
         }
-        Ok(Self { http: builder.build().context("cannot make an HTTP client")?, chat, door })
+        Ok(Self { http: builder.build().context("cannot make an HTTP client")?, chat, gateway })
     }
 
     /// Gets the key document.
@@ -108,8 +108,8 @@ impl Connection {
     /// Binds the device key to this node.
     pub(super) async fn bind(&self, bind: &BindDevice) -> Result<(), Failure> {
         let request =
-            self.http.post(format!("{}{}", self.door, path::DEVICES)).timeout(ANSWER).json(bind);
-        let response = request.send().await.map_err(|error| unreachable(error, &self.door))?;
+            self.http.post(format!("{}{}", self.gateway, path::DEVICES)).timeout(ANSWER).json(bind);
+        let response = request.send().await.map_err(|error| unreachable(error, &self.gateway))?;
         if response.status().is_success() {
             return Ok(());
         }

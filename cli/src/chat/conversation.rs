@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail};
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{
     Suite,
-    client::{self, ClockOff, DocumentError, Keys, Reply, ReplyError, SealError},
+    client::{self, ClockSkew, DocumentError, Keys, Reply, ReplyError, SealError},
     device,
 };
 use reqwest::Response;
@@ -154,7 +154,7 @@ impl Conversation {
                 self.directory.seen_file().display()
             ),
         })?;
-        keys.check_clock(sent, received).map_err(clock_off)?;
+        keys.check_clock(sent, received).map_err(clock_skew)?;
         // Known from now on, unless another chat came first with another one.
         self.known(self.directory.pin(&self.target.membership, identity)?)?;
         self.directory.update(identity, |seen| seen.epoch = seen.epoch.max(keys.epoch()))?;
@@ -247,7 +247,7 @@ fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result
     Ok(())
 }
 
-fn clock_off(off: ClockOff) -> anyhow::Error {
+fn clock_skew(off: ClockSkew) -> anyhow::Error {
     let by = std::time::Duration::from_secs(off.ahead_ms.unsigned_abs() / 1000);
     let by = humantime::format_duration(by);
     let how = if off.ahead_ms > 0 { "ahead of" } else { "behind" };

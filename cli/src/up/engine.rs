@@ -28,7 +28,7 @@ pub(crate) struct Podman {
 
 /// How a host runs containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Manner {
+pub(crate) struct RuntimeOptions {
     /// `systemd` or `cgroupfs`.
     pub(crate) cgroup_manager: &'static str,
     /// The runtime's name; `None` leaves the choice to Podman.
@@ -37,7 +37,7 @@ pub(crate) struct Manner {
 
 /// What a finished call of Podman said.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CallOutput {
     pub(crate) success: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -57,7 +57,7 @@ impl Podman {
         }
         let overlay = !self.root.join(STORAGE).join("vfs-images").exists();
         self.use_driver(if overlay { "overlay" } else { "vfs" })?;
-        self.use_manner(&manners()[0])
+        self.use_options(&runtime_options()[0])
     }
 
     /// Writes how containers are stored.
@@ -71,13 +71,13 @@ impl Podman {
     }
 
     /// Writes how containers are run.
-    pub(crate) fn use_manner(&self, manner: &Manner) -> anyhow::Result<()> {
+    pub(crate) fn use_options(&self, options: &RuntimeOptions) -> anyhow::Result<()> {
         let mut text = format!(
             "[containers]\nlog_driver = \"none\"\n[engine]\ncgroup_manager = \"{}\"\n\
              events_logger = \"none\"\nlock_type = \"file\"\n",
-            manner.cgroup_manager
+            options.cgroup_manager
         );
-        if let Some(runtime) = manner.runtime {
+        if let Some(runtime) = options.runtime {
             text.push_str(&format!("runtime = \"{runtime}\"\n"));
         }
         self.write("containers.conf", &text)
@@ -113,7 +113,7 @@ impl Podman {
     }
 
     /// Calls Podman and waits for it.
-    pub(crate) async fn call<A: AsRef<str>>(&self, args: &[A]) -> anyhow::Result<Said> {
+    pub(crate) async fn call<A: AsRef<str>>(&self, args: &[A]) -> anyhow::Result<CallOutput> {
         let output = Command::new("podman")
             .args(self.globals())
             .args(args.iter().map(AsRef::as_ref))
@@ -124,7 +124,7 @@ impl Podman {
             .output()
             .await
             .context("cannot run podman; install it with `sudo apt-get install podman`")?;
-        Ok(Said {
+        Ok(CallOutput {
             success: output.status.success(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -270,7 +270,7 @@ pub(crate) fn programs() -> Vec<&'static str> {
 }
 
 /// The ways to run containers that this host may have, the best first.
-pub(crate) fn manners() -> Vec<Manner> {
+pub(crate) fn runtime_options() -> Vec<RuntimeOptions> {
     // Without its socket, as in a namespace with a /run of its own, systemd cannot be asked.
     let managers: &[_] = if Path::new("/run/systemd/system").exists() {
         &["systemd", "cgroupfs"]
@@ -282,11 +282,12 @@ pub(crate) fn manners() -> Vec<Manner> {
         .filter(|runtime| super::binaries::in_path(runtime).is_some())
         .map(Some);
     let runtimes: Vec<_> = [None].into_iter().chain(runtimes).collect();
-    let mut manners = Vec::new();
+    let mut runtime_options = Vec::new();
     for &cgroup_manager in managers {
-        manners.extend(runtimes.iter().map(|&runtime| Manner { cgroup_manager, runtime }));
+        runtime_options
+            .extend(runtimes.iter().map(|&runtime| RuntimeOptions { cgroup_manager, runtime }));
     }
-    manners
+    runtime_options
 }
 
 /// The image that holds the program at `binary`: its tag is the program's hash.

@@ -11,7 +11,7 @@ use crate::{
         TELMEET_SERVICE,
         podman::{Limits, Settings, isolation},
     },
-    up::engine::{Manner, Podman, last_line, manners},
+    up::engine::{Podman, RuntimeOptions, last_line, runtime_options},
 };
 
 /// Where `up` leaves for `doctor` what it found, below the root.
@@ -51,8 +51,8 @@ pub(crate) async fn detect(podman: &Podman, image: &str) -> anyhow::Result<(Limi
     ];
     let mut first_error: Option<String> = None;
     for limits in attempts {
-        for manner in manners() {
-            match attempt(podman, image, limits, &manner).await? {
+        for options in runtime_options() {
+            match attempt(podman, image, limits, &options).await? {
                 Ok(warnings) => {
                     let reason = first_error.unwrap_or_default();
                     return Ok(judge(limits, &reason, &warnings));
@@ -77,9 +77,9 @@ async fn attempt(
     podman: &Podman,
     image: &str,
     limits: Limits,
-    manner: &Manner,
+    options: &RuntimeOptions,
 ) -> anyhow::Result<Result<String, String>> {
-    podman.use_manner(manner)?;
+    podman.use_options(options)?;
     let settings = Settings {
         root: PathBuf::from("/"),
         image: image.to_owned(),

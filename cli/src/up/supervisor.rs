@@ -115,7 +115,7 @@ impl Supervisor {
         let (state_in, state) = watch::channel(State::default());
         let (stop, stopped) = watch::channel(false);
         let name = spec.name;
-        let keeper = Keeper {
+        let runner = Runner {
             spec,
             log: Arc::new(Mutex::new(log)),
             verbose: self.verbose,
@@ -124,7 +124,7 @@ impl Supervisor {
             state: state_in,
             stopped,
         };
-        let task = tokio::spawn(keeper.run());
+        let task = tokio::spawn(runner.run());
         self.running.push(Running { name, state, stop, task });
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Supervisor {
 }
 
 /// Keeps one service running.
-struct Keeper {
+struct Runner {
     spec: Spec,
     log: Arc<Mutex<Log>>,
     verbose: bool,
@@ -190,7 +190,7 @@ struct Keeper {
     stopped: watch::Receiver<bool>,
 }
 
-impl Keeper {
+impl Runner {
     async fn run(mut self) {
         let mut wait = WAIT_MIN;
         loop {

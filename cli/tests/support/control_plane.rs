@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use lab::{Machine, Process, ROOT, Seat};
+use lab::{Instance, Machine, Process, ROOT};
 use serde_json::Value;
 
 /// Where the devices reach it.
@@ -17,7 +17,7 @@ pub(crate) const URL: &str = "http://127.0.0.1:8443";
 /// A running `maru-coordinator serve` and the relay beside it; dropping it ends and removes everything.
 pub(crate) struct ControlPlane {
     /// Where it runs.
-    pub(crate) seat: Seat,
+    pub(crate) instance: Instance,
     _processes: [Process; 2],
     _root: tempfile::TempDir,
 }
@@ -26,29 +26,30 @@ impl ControlPlane {
     /// Starts one on a new machine and waits for its admin socket.
     pub(crate) fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let seat = Seat::new(&Arc::new(Machine::new("admin").unwrap()), root.path()).unwrap();
-        fs::create_dir_all(seat.root.join("etc/maru")).unwrap();
+        let instance =
+            Instance::new(&Arc::new(Machine::new("admin").unwrap()), root.path()).unwrap();
+        fs::create_dir_all(instance.root.join("etc/maru")).unwrap();
         let config = format!("server_url = {URL:?}\n");
-        fs::write(seat.root.join("etc/maru/coordinator.toml"), config).unwrap();
+        fs::write(instance.root.join("etc/maru/coordinator.toml"), config).unwrap();
         let [mut coordinator, relay] =
             [("serve", "coordinator.log"), ("relay", "relay.log")].map(|(what, log)| {
-                let log = fs::File::create(seat.root.join(log)).unwrap();
-                let mut command = seat.program("maru-coordinator");
+                let log = fs::File::create(instance.root.join(log)).unwrap();
+                let mut command = instance.program("maru-coordinator");
                 command.args(["--root", ROOT, what]).stdin(Stdio::null()).stderr(log);
-                seat.machine.spawn(&mut command).unwrap()
+                instance.machine.spawn(&mut command).unwrap()
             });
-        let socket = seat.root.join("run/maru/coordinator/admin.sock");
+        let socket = instance.root.join("run/maru/coordinator/admin.sock");
         while UnixStream::connect(&socket).is_err() {
             let ended = coordinator.wait_for(Duration::from_millis(50)).unwrap();
-            let log = || fs::read_to_string(seat.root.join("coordinator.log"));
+            let log = || fs::read_to_string(instance.root.join("coordinator.log"));
             assert!(ended.is_none(), "{:?}", log());
         }
-        Self { seat, _processes: [coordinator, relay], _root: root }
+        Self { instance, _processes: [coordinator, relay], _root: root }
     }
 
     /// Runs `maru` and returns the JSON that it prints.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
-        let text = self.seat.ok(&[args, &["-o", "json"]].concat()).unwrap();
+        let text = self.instance.ok(&[args, &["-o", "json"]].concat()).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
@@ -65,7 +66,7 @@ impl ControlPlane {
 
     /// Runs `maru`, which must refuse with `status` and one sentence; returns that.
     pub(crate) fn refused(&self, args: &[&str], status: i32) -> String {
-        let output = self.seat.run(args).unwrap();
+        let output = self.instance.run(args).unwrap();
         assert_eq!(output.stdout, b"", "{args:?}");
         last_word(&output, status, 1)
     }

@@ -76,7 +76,7 @@ pub struct Keys {
 
 /// Times of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct NodeTimes {
     /// When it was approved.
     pub created: Millis,
     /// When its node key expires; `None`: never.
@@ -118,7 +118,7 @@ pub struct Node {
     /// Its addresses.
     pub addresses: Addresses,
     /// Its times.
-    pub life: Life,
+    pub times: NodeTimes,
     /// What it says of itself.
     pub claims: Claims,
     /// What the admin says of it to all its peers.

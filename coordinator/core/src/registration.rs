@@ -53,7 +53,7 @@ pub struct Request {
 
 /// The pre-auth key in a request.
 #[derive(Clone, Copy, Debug)]
-pub enum Given<'a> {
+pub enum PresentedKey<'a> {
     /// None was sent.
     Nothing,
     /// One that is not known.
@@ -82,12 +82,12 @@ pub struct Known<'a> {
     /// How many devices wait that came with one.
     pub waiting_by_key: usize,
     /// The request's pre-auth key.
-    pub given: Given<'a>,
+    pub presented: PresentedKey<'a>,
 }
 
 /// When the node key of a node ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyLife {
+pub enum KeyExpiry {
     /// When it ended before.
     Same,
     /// One life from now.
@@ -114,7 +114,7 @@ pub enum Decision {
         /// The pre-auth key to use up for that.
         key: Option<u64>,
         /// When the new key ends.
-        life: KeyLife,
+        life: KeyExpiry,
     },
     /// It becomes a node by this pre-auth key, which is used up by it.
     Admit {
@@ -192,16 +192,18 @@ pub fn decide(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decis
 
 fn logout(node: Option<&Node>) -> Decision {
     match node {
-        Some(node) if node.life.ephemeral => Decision::Forget(node.id),
+        Some(node) if node.times.ephemeral => Decision::Forget(node.id),
         Some(node) => Decision::Logout(node.id),
         None => Decision::LoggedOut,
     }
 }
 
 fn good_key<'a>(known: &Known<'a>, now: Millis) -> Option<&'a PreAuthKey> {
-    match known.given {
-        Given::Key(key) if key.state(now) == KeyState::Valid && !has_used(known, key) => Some(key),
-        Given::Key(_) | Given::Unknown | Given::Nothing => None,
+    match known.presented {
+        PresentedKey::Key(key) if key.state(now) == KeyState::Valid && !has_used(known, key) => {
+            Some(key)
+        }
+        PresentedKey::Key(_) | PresentedKey::Unknown | PresentedKey::Nothing => None,
     }
 }
 
@@ -218,7 +220,7 @@ fn former<'a>(known: &Known<'a>, key: &PreAuthKey) -> Option<&'a Node> {
 
 fn admit(known: &Known<'_>, key: &PreAuthKey) -> Decision {
     match former(known, key) {
-        Some(node) => Decision::Replace { node: node.id, key: Some(key.id), life: KeyLife::New },
+        Some(node) => Decision::Replace { node: node.id, key: Some(key.id), life: KeyExpiry::New },
         None => Decision::Admit { key: key.id },
     }
 }
@@ -226,12 +228,12 @@ fn admit(known: &Known<'_>, key: &PreAuthKey) -> Decision {
 fn without_key(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decision, Refusal> {
     // A key may change without the admin, its life not: otherwise it would never end.
     if let Some(old) = known.old.filter(|node| !node.is_expired(now) && known.node.is_none()) {
-        return Ok(Decision::Replace { node: old.id, key: None, life: KeyLife::Same });
+        return Ok(Decision::Replace { node: old.id, key: None, life: KeyExpiry::Same });
     }
-    let is_bad = match known.given {
-        Given::Key(key) => !has_used(known, key),
-        Given::Unknown => true,
-        Given::Nothing => false,
+    let is_bad = match known.presented {
+        PresentedKey::Key(key) => !has_used(known, key),
+        PresentedKey::Unknown => true,
+        PresentedKey::Nothing => false,
     };
     if known.pending.is_some() && !is_bad {
         return Ok(Decision::StillWaiting);

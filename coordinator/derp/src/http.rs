@@ -9,7 +9,7 @@ const HEADERS_MAX: usize = 64;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Request {
     /// To relay.
     Derp {
         /// Whether the answer is left out: the relay's first frame follows the request at once.
@@ -54,7 +54,7 @@ fn complete(
 /// # Errors
 ///
 /// [`HttpError::Malformed`].
-pub fn parse_request(bytes: &[u8]) -> Result<Option<(Asked, usize)>, HttpError> {
+pub fn parse_request(bytes: &[u8]) -> Result<Option<(Request, usize)>, HttpError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     let Some(len) = complete(request.parse(bytes), bytes)? else { return Ok(None) };
@@ -80,19 +80,19 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(Asked, usize)>, HttpError> 
             if (is_get || request.method == Some("POST"))
                 && header("upgrade").is_some_and(|kind| kind.eq_ignore_ascii_case("derp")) =>
         {
-            Asked::Derp { is_fast: header("derp-fast-start") == Some("1") }
+            Request::Derp { is_fast: header("derp-fast-start") == Some("1") }
         }
-        "/derp/probe" | "/derp/latency-check" if is_get => Asked::Probe,
+        "/derp/probe" | "/derp/latency-check" if is_get => Request::Probe,
         "/generate_204" if is_get => {
             let plain = |text: &&str| {
                 let good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
                 (1..=64).contains(&text.len()) && text.bytes().all(good)
             };
-            Asked::Generate204 {
+            Request::Generate204 {
                 challenge: header("x-tailscale-challenge").filter(plain).map(str::to_owned),
             }
         }
-        _ => Asked::Other,
+        _ => Request::Other,
     };
     Ok(Some((asked, len)))
 }

@@ -248,6 +248,6 @@ fn compile(
     };
     let compiled = Compiled::build(&input, previous);
     let next_expiry =
-        loaded.nodes.iter().filter_map(|node| node.life.expires).filter(|at| *at > now).min();
+        loaded.nodes.iter().filter_map(|node| node.times.expires).filter(|at| *at > now).min();
     Ok(Snapshot { loaded, compiled, online, next_expiry })
 }

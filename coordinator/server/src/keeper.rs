@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use coordinator_core::{
-    model::{Life, NodeId},
+    model::{NodeId, NodeTimes},
     time::Millis,
 };
 
@@ -64,7 +64,7 @@ async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {
         .loaded
         .nodes
         .iter()
-        .filter(|node| is_over(&node.life, started, now, grace) && !app.hub.is_online(node.id))
+        .filter(|node| is_over(&node.times, started, now, grace) && !app.hub.is_online(node.id))
         .map(|node| node.id)
         .collect();
     if !left.is_empty() {
@@ -81,7 +81,7 @@ async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {
 }
 
 /// Whether an ephemeral node has been away for too long. Nobody is away before the coordinator was there to see it.
-fn is_over(life: &Life, started: Millis, now: Millis, grace: Millis) -> bool {
+fn is_over(life: &NodeTimes, started: Millis, now: Millis, grace: Millis) -> bool {
     let since = life.last_seen.unwrap_or(0).max(life.created).max(started);
     life.ephemeral && since.saturating_add(grace) <= now
 }
@@ -97,16 +97,16 @@ async fn remove(app: &App, nodes: &[NodeId]) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Life, is_over};
+    use super::{NodeTimes, is_over};
 
     #[test]
     fn only_an_ephemeral_node_leaves_for_good_and_only_after_its_time() {
-        let life = Life { created: 0, expires: None, last_seen: Some(50), ephemeral: true };
+        let life = NodeTimes { created: 0, expires: None, last_seen: Some(50), ephemeral: true };
 
         assert!(is_over(&life, 0, 150, 100));
         assert!(!is_over(&life, 0, 149, 100));
         assert!(!is_over(&life, 60, 150, 100), "the coordinator was not there before");
-        assert!(!is_over(&Life { created: 60, ..life }, 0, 150, 100));
-        assert!(!is_over(&Life { ephemeral: false, ..life }, 0, i64::MAX, 100));
+        assert!(!is_over(&NodeTimes { created: 60, ..life }, 0, 150, 100));
+        assert!(!is_over(&NodeTimes { ephemeral: false, ..life }, 0, i64::MAX, 100));
     }
 }

@@ -147,31 +147,31 @@ impl<Of: Copy + Eq + Hash> Drop for Connection<Of> {
 /// Lets devices register one after the other: each writes, and anyone may ask. However many do, the database is there
 /// for everyone else.
 #[derive(Clone, Debug)]
-pub(crate) struct Turns {
+pub(crate) struct RegistrationQueue {
     waiting: Connections,
     one: Arc<Semaphore>,
 }
 
 /// The right to register now.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct RegistrationPermit {
     _waiting: Connection,
     _one: OwnedSemaphorePermit,
 }
 
-impl Default for Turns {
+impl Default for RegistrationQueue {
     fn default() -> Self {
         let waiting = Connections::up_to(TURNS, TURNS_PER_ORIGIN);
         Self { waiting, one: Arc::new(Semaphore::new(1)) }
     }
 }
 
-impl Turns {
+impl RegistrationQueue {
     /// Waits until it is one's turn; `None` at once if too many wait.
-    pub(crate) async fn take(&self, origin: Origin) -> Option<Turn> {
+    pub(crate) async fn take(&self, origin: Origin) -> Option<RegistrationPermit> {
         let waiting = self.waiting.open(origin)?;
         let one = Arc::clone(&self.one).acquire_owned().await.ok()?;
-        Some(Turn { _waiting: waiting, _one: one })
+        Some(RegistrationPermit { _waiting: waiting, _one: one })
     }
 }
 
@@ -230,21 +230,22 @@ mod tests {
 
     #[tokio::test]
     async fn registrations_take_turns_and_a_crowd_is_sent_away() {
-        let (turns, crowd) = (Turns::default(), Origin::from(IpAddr::from([10, 0, 0, 1])));
-        let first = turns.take(crowd).await.unwrap();
+        let (registrations, crowd) =
+            (RegistrationQueue::default(), Origin::from(IpAddr::from([10, 0, 0, 1])));
+        let first = registrations.take(crowd).await.unwrap();
         let mut queue = FuturesUnordered::new();
         for _ in 1..TURNS_PER_ORIGIN {
-            queue.push(turns.take(crowd));
+            queue.push(registrations.take(crowd));
         }
         assert!(queue.next().now_or_never().is_none(), "the first one's turn is not over");
 
-        assert!(turns.take(crowd).await.is_none());
-        let mut other = pin!(turns.take(IpAddr::from([10, 0, 0, 2]).into()));
+        assert!(registrations.take(crowd).await.is_none());
+        let mut other = pin!(registrations.take(IpAddr::from([10, 0, 0, 2]).into()));
         assert!((&mut other).now_or_never().is_none(), "it waits");
 
         drop(first);
-        while let Some(turn) = queue.next().await {
-            drop(turn.unwrap());
+        while let Some(permit) = queue.next().await {
+            drop(permit.unwrap());
         }
         assert!(other.await.is_some());
     }

@@ -4,7 +4,7 @@ use control_protocol::{map::Hostinfo, register::RegisterRequest};
 use coordinator_core::{
     key,
     model::{Node, NodeId, Owner, Pending},
-    registration::{self, Decision, Given, KeyLife, Known, Refusal, Request},
+    registration::{self, Decision, KeyExpiry, Known, PresentedKey, Refusal, Request},
     time::{self, Millis},
 };
 
@@ -12,7 +12,7 @@ use crate::{
     clock,
     control::Peer,
     hub::HubError,
-    limits::Turn,
+    limits::RegistrationPermit,
     store::{Change, NewNode, NewPending, StoreError},
     updates,
 };
@@ -78,15 +78,15 @@ pub(crate) async fn register(
     peer: &Peer,
     request: &RegisterRequest,
 ) -> Result<Answer, RegisterError> {
-    let turn = peer.app.registrations.take(peer.origin).await.ok_or(RegisterError::Busy)?;
+    let permit = peer.app.registrations.take(peer.origin).await.ok_or(RegisterError::Busy)?;
     let (of, request) = (peer.clone(), request.clone());
-    peer.app.carry_out(async move { register_now(&of, &request, turn).await }).await
+    peer.app.carry_out(async move { register_now(&of, &request, permit).await }).await
 }
 
 async fn register_now(
     peer: &Peer,
     request: &RegisterRequest,
-    turn: Turn,
+    permit: RegistrationPermit,
 ) -> Result<Answer, RegisterError> {
     let mut attempt = 1;
     let (answer, effect) = loop {
@@ -95,7 +95,7 @@ async fn register_now(
             result => break result?,
         }
     };
-    drop(turn);
+    drop(permit);
     match effect {
         Effect::Nothing => {}
         Effect::Stored => peer.app.hub.refresh().await?,
@@ -133,10 +133,10 @@ async fn try_register(
         Some(hash) => change.key(&hash).await?,
         None => None,
     };
-    let given = match (&given_key, request.auth_key()) {
-        (Some(key), _) => Given::Key(key),
-        (None, Some(_)) => Given::Unknown,
-        (None, None) => Given::Nothing,
+    let presented = match (&given_key, request.auth_key()) {
+        (Some(key), _) => PresentedKey::Key(key),
+        (None, Some(_)) => PresentedKey::Unknown,
+        (None, None) => PresentedKey::Nothing,
     };
     let known = Known {
         node: node.as_ref(),
@@ -147,7 +147,7 @@ async fn try_register(
         waiting_of_machine: waiting.of_machine,
         waiting_of_address: app.waiting.count(*origin, &waiting.keyless),
         waiting_by_key: waiting.by_key,
-        given,
+        presented,
     };
     let decision = registration::decide(&core, &known, now)?;
     tracing::info!(?decision, "registration decided");
@@ -236,11 +236,11 @@ impl Writer<'_> {
         &self,
         change: &mut Change,
         id: NodeId,
-        life: KeyLife,
+        life: KeyExpiry,
     ) -> Result<Owner, StoreError> {
         let mut node = found(change.node(id).await?)?;
-        if life == KeyLife::New {
-            node.life.expires = self.peer.app.expiry(&node.owner, self.now);
+        if life == KeyExpiry::New {
+            node.times.expires = self.peer.app.expiry(&node.owner, self.now);
         }
         node.keys.node = self.request.node_key;
         node.claims.hostinfo = self.hostinfo();
@@ -298,7 +298,7 @@ pub(crate) async fn end_key(
 ) -> Result<(), StoreError> {
     let mut node = found(change.node(id).await?)?;
     if !node.is_expired(now) {
-        node.life.expires = Some(now);
+        node.times.expires = Some(now);
         change.update_node(&node).await?;
     }
     Ok(())

@@ -101,7 +101,7 @@ pub(crate) struct App {
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
     pub(crate) waiting: limits::Waiting,
-    pub(crate) registrations: limits::Turns,
+    pub(crate) registrations: limits::RegistrationQueue,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -190,7 +190,7 @@ impl Server {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             updates: Updates::default(),
             waiting: limits::Waiting::default(),
-            registrations: limits::Turns::default(),
+            registrations: limits::RegistrationQueue::default(),
             tasks: TaskTracker::new(),
             stop,
         };

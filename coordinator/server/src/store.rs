@@ -29,7 +29,7 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-use self::queue::{Queue, Turn};
+use self::queue::{Queue, WritePermit};
 pub use change::Change;
 pub use new::{NewNode, NewPending, Waiting};
 
@@ -177,8 +177,8 @@ impl Store {
         self.begin(self.queue.node().await).await
     }
 
-    async fn begin(&self, turn: Turn) -> Result<Change, StoreError> {
-        Change::begin(self.pool.begin_with(self.begin).await?, turn).await
+    async fn begin(&self, permit: WritePermit) -> Result<Change, StoreError> {
+        Change::begin(self.pool.begin_with(self.begin).await?, permit).await
     }
 
     /// Reads everything that maps are made of.

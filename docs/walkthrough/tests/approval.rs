@@ -16,22 +16,22 @@ use boringtun::{
     x25519::{PublicKey, StaticSecret},
 };
 use control_protocol::key::{NodePrivate, NodePublic};
-use lab::{Scene, Seat, household::HOME};
+use lab::{Instance, Scene, household::HOME};
 
 /// Type of a message that answers a handshake (WireGuard, section 5.4.3).
 const RESPONSE: u8 = 2;
 
 /// The node key of the device at this seat.
-fn node_key(seat: &Seat) -> NodePrivate {
-    let text = fs::read_to_string(seat.root.join("var/lib/maru/agent/state.json")).unwrap();
+fn node_key(instance: &Instance) -> NodePrivate {
+    let text = fs::read_to_string(instance.root.join("var/lib/maru/agent/state.json")).unwrap();
     let state: serde_json::Value = serde_json::from_str(&text).unwrap();
     state["node_key"].as_str().unwrap().parse().unwrap()
 }
 
 /// What comes back from the home node's WireGuard after handshakes of this key from this seat: `None`
 /// if nothing does, else whether a session begins.
-fn shakes_hands(seat: &Seat, own: &NodePrivate, home: &NodePublic) -> Option<bool> {
-    let socket = seat.machine.in_network(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+fn shakes_hands(instance: &Instance, own: &NodePrivate, home: &NodePublic) -> Option<bool> {
+    let socket = instance.machine.in_network(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     socket.connect((HOME, 41641)).unwrap();
     let own = StaticSecret::from(*own.as_bytes());
@@ -56,7 +56,7 @@ fn shakes_hands(seat: &Seat, own: &NodePrivate, home: &NodePublic) -> Option<boo
 fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
     let mut scene = Scene::start().unwrap();
     let device = scene.stranger("stranger").unwrap();
-    let stranger = &device.seat;
+    let stranger = &device.instance;
     stranger.ask_to_join(&scene.home, "mallory").unwrap();
     stranger
         .wait_until(&["status", "-o", "json"], Duration::from_secs(30), |text| {

@@ -96,7 +96,7 @@ fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
     let home = HOME.parse().unwrap();
     let on_router = Recording::begin(&router, "home0", "house");
     let device = scene.member("laptop", "alice").unwrap();
-    let laptop = &device.seat;
+    let laptop = &device.instance;
     let on_tun = Recording::begin(&laptop.machine, &tunnel(&laptop.machine), "tunnel");
 
     // A sealed prompt and its reply, token by token; then both again in one piece, as history.

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Scene, Seat, http};
+use lab::{Instance, Scene, http};
 use rustix::process::Signal;
 
 /// Where the OpenAI-compatible interface is.
@@ -27,12 +27,12 @@ const ENGINE: (&str, &str) = ("maru-llm", "run/maru/inference/");
 /// More tokens than an engine makes while a client begins to read and in the second after it left.
 const FAR: u64 = 500;
 
-fn ask(seat: &Seat, stream: bool, max_tokens: u32) -> http::Answer<TcpStream> {
+fn ask(instance: &Instance, stream: bool, max_tokens: u32) -> http::Answer<TcpStream> {
     let body = serde_json::json!({
         "model": "default", "stream": stream, "max_tokens": max_tokens, "ignore_eos": true,
         "messages": [{ "role": "user", "content": "Hello!" }],
     });
-    let (connection, body) = (seat.dial(18789).unwrap(), body.to_string());
+    let (connection, body) = (instance.dial(18789).unwrap(), body.to_string());
     http::request(connection, "POST", "/v1/chat/completions", HOST, &[], Some(&body)).unwrap()
 }
 
@@ -46,7 +46,7 @@ fn ends_at_once(scene: &Scene, who: &str) {
 }
 
 /// Requires that the first word is printed while the engine stands still after its first tokens.
-fn the_first_token_is_printed_before_the_next_ones_exist(scene: &Scene, laptop: &Seat) {
+fn the_first_token_is_printed_before_the_next_ones_exist(scene: &Scene, laptop: &Instance) {
     let mut command = laptop.maru(&["chat", "--ignore-eos", "--max-tokens", "7000"]);
     // The likeliest words of this model to this have no line end, which alone would be a flush.
     command.args(["--temperature", "0", "--ask", "Tell a long story."]).stdin(Stdio::null());
@@ -77,7 +77,7 @@ fn the_first_token_is_printed_before_the_next_ones_exist(scene: &Scene, laptop: 
 fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_leaves() {
     let mut scene = Scene::start().unwrap();
     let device = scene.member("laptop", "alice").unwrap();
-    let laptop = &device.seat;
+    let laptop = &device.instance;
     assert_eq!(scene.busy_slots("inference").unwrap(), 0);
     the_first_token_is_printed_before_the_next_ones_exist(&scene, laptop);
 
@@ -129,7 +129,7 @@ fn sent(capture: &[u8]) -> Vec<u8> {
 
 /// How many bytes the key is encapsulated to in a chat that a client begins with these arguments,
 /// read from what it sends into the tunnel.
-fn encapsulated_bytes(laptop: &Seat, args: &[&str]) -> usize {
+fn encapsulated_bytes(laptop: &Instance, args: &[&str]) -> usize {
     let tun = laptop.machine.sh("ip -o link | grep -o 'maru[0-9a-f]*' | head -1").unwrap();
     let mut command = laptop.machine.command("tcpdump");
     command.args(["--immediate-mode", "-i", tun.trim(), "-s", "0", "-U", "-w", "-"]);
@@ -156,7 +156,7 @@ fn encapsulated_bytes(laptop: &Seat, args: &[&str]) -> usize {
 fn every_way_to_ask_is_answered() {
     let mut scene = Scene::start().unwrap();
     let device = scene.member("laptop", "alice").unwrap();
-    let laptop = &device.seat;
+    let laptop = &device.instance;
 
     // X-Wing encapsulates to 1120 bytes (1088 of ML-KEM-768, 32 of X25519), X25519 alone to 32.
     for (args, bytes) in

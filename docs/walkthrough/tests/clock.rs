@@ -19,7 +19,7 @@ use std::{
 };
 
 use ai_gateway_api::sealed::path;
-use lab::{ROOT, Scene, Seat};
+use lab::{Instance, ROOT, Scene};
 use recording::{Recording, packets, tunnel};
 
 const DAY: i64 = 86_400;
@@ -30,20 +30,20 @@ const LITTLE: i64 = 15;
 const AGAIN: Duration = Duration::from_secs(120);
 
 /// Asks on a clock that is so many seconds ahead.
-fn ask(seat: &Seat, ahead: i64) -> Output {
-    let mut command = seat.program_ahead(ahead, "maru");
+fn ask(instance: &Instance, ahead: i64) -> Output {
+    let mut command = instance.program_ahead(ahead, "maru");
     command.args(["--root", ROOT, "chat", "--max-tokens", "3", "--ask", "Hello!"]);
     command.stdin(Stdio::null()).output().unwrap()
 }
 
 /// What the device asked for while `work` went on: method and path of each request, as the tunnel shows them. (What TCP
 /// sends again is there twice.)
-fn requests(seat: &Seat, work: impl FnOnce()) -> BTreeSet<String> {
-    let recording = Recording::begin(&seat.machine, &tunnel(&seat.machine), "requests");
+fn requests(instance: &Instance, work: impl FnOnce()) -> BTreeSet<String> {
+    let recording = Recording::begin(&instance.machine, &tunnel(&instance.machine), "requests");
     work();
-    let (file, _) = recording.finish(SocketAddr::new(seat.gateway().unwrap(), 80));
+    let (file, _) = recording.finish(SocketAddr::new(instance.gateway().unwrap(), 80));
     let lines =
-        packets(&seat.machine, &format!("{file} -A"), "tcp dst port 80 or tcp dst port 18789");
+        packets(&instance.machine, &format!("{file} -A"), "tcp dst port 80 or tcp dst port 18789");
     let asked = lines.iter().filter_map(|line| {
         let at = ["GET /", "POST /", "DELETE /"].iter().find_map(|method| line.find(method))?;
         Some(line[at..].split(" HTTP/").next()?.to_owned())
@@ -56,7 +56,7 @@ fn requests(seat: &Seat, work: impl FnOnce()) -> BTreeSet<String> {
 fn a_client_whose_clock_is_off_by_a_day_says_so_and_seals_nothing() {
     let mut scene = Scene::start().unwrap();
     let device = scene.member("laptop", "alice").unwrap();
-    let laptop = &device.seat;
+    let laptop = &device.instance;
     let keys = format!("GET {}", path::KEYS);
     let chat = format!("POST {}", path::CHAT);
     let bind = format!("POST {}", path::DEVICES);
@@ -92,26 +92,26 @@ fn a_client_whose_clock_is_off_by_a_day_says_so_and_seals_nothing() {
 #[ignore = "needs: root, podman, model"]
 fn a_device_whose_clock_is_off_by_a_day_joins_and_comes_back_after_its_clock_went_back() {
     let mut scene = Scene::start().unwrap();
-    let answered = |seat: &Seat, what: &str| {
+    let answered = |instance: &Instance, what: &str| {
         let deadline = Instant::now() + AGAIN;
-        while seat.dial(80).is_err() {
-            assert!(Instant::now() < deadline, "{}: {what}", seat.machine.name());
+        while instance.dial(80).is_err() {
+            assert!(Instant::now() < deadline, "{}: {what}", instance.machine.name());
             thread::sleep(Duration::from_millis(100));
         }
-        seat.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
+        instance.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
     };
     for (name, ahead) in [("early", DAY), ("late", -DAY)] {
         let mut device = scene.stranger_ahead(name, ahead).unwrap();
-        device.seat.ask_to_join(&scene.home, "alice").unwrap();
+        device.instance.ask_to_join(&scene.home, "alice").unwrap();
         scene.home.approve(name).unwrap();
-        device.seat.wait_for_network().unwrap();
-        answered(&device.seat, "joined");
+        device.instance.wait_for_network().unwrap();
+        answered(&device.instance, "joined");
 
         // It is started again, and its clock is a day behind what it was.
         device.agent.signal_kill();
         device.agent.wait_for(lab::STOP).unwrap().expect("the agent ends");
-        device.agent = device.seat.agent_ahead(ahead - DAY).unwrap();
-        device.seat.wait_for_network().unwrap();
-        answered(&device.seat, "came back");
+        device.agent = device.instance.agent_ahead(ahead - DAY).unwrap();
+        device.instance.wait_for_network().unwrap();
+        answered(&device.instance, "came back");
     }
 }

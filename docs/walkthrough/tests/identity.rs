@@ -8,7 +8,7 @@
 use std::{os::unix::net::UnixStream, time::Duration};
 
 use ai_gateway_api::wire::Fixed;
-use lab::{Scene, Seat, http};
+use lab::{Instance, Scene, http};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -33,7 +33,7 @@ fn admin(scene: &Scene, method: &str, path: &str, body: Option<&Value>) -> Value
 }
 
 /// Has the coordinator hand out this identity, and waits until the laptop has it.
-fn hand_out(scene: &Scene, laptop: &Seat, identity: &str) {
+fn hand_out(scene: &Scene, laptop: &Instance, identity: &str) {
     let devices = admin(scene, "GET", "/api/v1/devices", None);
     let home = devices.as_array().unwrap().iter().find(|device| device["name"] == "home").unwrap();
     let mut capabilities = home["capabilities"].clone();
@@ -45,7 +45,7 @@ fn hand_out(scene: &Scene, laptop: &Seat, identity: &str) {
 }
 
 /// Counts what the laptop sends to the two ports of the gateway.
-fn count(laptop: &Seat) {
+fn count(laptop: &Instance) {
     laptop
         .machine
         .sh("nft -f - <<'END'
@@ -59,14 +59,14 @@ fn count(laptop: &Seat) {
         .unwrap();
 }
 
-fn counted(laptop: &Seat) -> u64 {
+fn counted(laptop: &Instance) -> u64 {
     let text = laptop.machine.sh("nft list counter inet watch asked").unwrap();
     let (_, packets) = text.split_once("packets ").unwrap();
     packets.split(' ').next().unwrap().parse().unwrap()
 }
 
 /// `maru chat`: what it printed, or what it said; and how many packets went to the gateway.
-fn chat(laptop: &Seat, args: &[&str]) -> (Result<String, String>, u64) {
+fn chat(laptop: &Instance, args: &[&str]) -> (Result<String, String>, u64) {
     let before = counted(laptop);
     let args = [&["chat", "--max-tokens", "3", "--ask", "Hello!"], args].concat();
     let output = laptop.run(&args).unwrap();
@@ -81,7 +81,7 @@ fn chat(laptop: &Seat, args: &[&str]) -> (Result<String, String>, u64) {
 fn a_gateway_that_is_not_the_known_one_is_sent_nothing_until_it_is_accepted() {
     let mut scene = Scene::start().unwrap();
     let device = scene.member("laptop", "alice").unwrap();
-    let laptop = &device.seat;
+    let laptop = &device.instance;
     count(laptop);
     let own = laptop.status().unwrap()["gateway"]["identity"].as_str().unwrap().to_owned();
     let other = Fixed::<32>([7; 32]).to_string();

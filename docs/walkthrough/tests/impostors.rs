@@ -31,10 +31,10 @@ fn telmeet_asks_in_nobodys_name_with_a_key_of_its_own() {
     let mut scene = Scene::start().unwrap();
     let alice = scene.member("alices-laptop", "alice").unwrap();
     let bob = scene.member("bobs-laptop", "bob").unwrap();
-    let alices = App::bound(&alice.seat, 1);
-    let bobs = App::bound(&bob.seat, 2);
-    let own = App::new(&alice.seat, 3);
-    let in_alices_name = header(&scene, &alice.seat, "alice", 80);
+    let alices = App::bound(&alice.instance, 1);
+    let bobs = App::bound(&bob.instance, 2);
+    let own = App::new(&alice.instance, 3);
+    let in_alices_name = header(&scene, &alice.instance, "alice", 80);
 
     let telmeet = telmeet(&scene);
     let ask = |path: &str, body: &str| {
@@ -68,8 +68,9 @@ fn nobody_lends_a_name() {
     let alice = scene.member("alices-laptop", "alice").unwrap();
     let bob = scene.member("bobs-laptop", "bob").unwrap();
     let headers =
-        [(&alice, "alice"), (&bob, "bob")].map(|(it, who)| header(&scene, &it.seat, who, 80));
-    let apps = [App::bound(&alice.seat, 1), App::bound(&bob.seat, 2), App::new(&bob.seat, 3)];
+        [(&alice, "alice"), (&bob, "bob")].map(|(it, who)| header(&scene, &it.instance, who, 80));
+    let apps =
+        [App::bound(&alice.instance, 1), App::bound(&bob.instance, 2), App::new(&bob.instance, 3)];
     let private = scene.home.root.join("var/lib/maru/gateway/workspace/people");
     let private = private.join(headers[0].identity.person().to_string().replace(':', "-"));
     std::fs::create_dir_all(&private).unwrap();
@@ -172,7 +173,7 @@ fn counted(scene: &Scene) -> Vec<String> {
 fn whatever_is_wrong_with_a_sealed_request_the_answer_is_the_same() {
     let mut scene = Scene::start().unwrap();
     let laptop = scene.member("laptop", "alice").unwrap();
-    let app = App::bound(&laptop.seat, 1);
+    let app = App::bound(&laptop.instance, 1);
 
     let once = app.seal();
     let answer = app.send(&once, &[]);

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{ROOT, Scene, Seat, household::HOME};
+use lab::{Instance, ROOT, Scene, household::HOME};
 use serde_json::{Value, json};
 
 /// Open between members: `tailscale` 0.6 does not let replies in that no rule allows.
@@ -91,19 +91,19 @@ fn certificate_pin(scene: &Scene) -> String {
 }
 
 /// Whether the agent connects to the relay within half a minute.
-fn relay_connects(seat: &Seat) -> bool {
+fn relay_connects(instance: &Instance) -> bool {
     let connected = |text: &str| {
         let status: Value = serde_json::from_str(text).ok()?;
         (status["home_relay"]["connected"] == true).then_some(())
     };
-    seat.wait_until(&["status", "-o", "json"], Duration::from_secs(30), connected).is_ok()
+    instance.wait_until(&["status", "-o", "json"], Duration::from_secs(30), connected).is_ok()
 }
 
 /// Whether the agent's log says this within a minute.
-fn says(seat: &Seat, text: &str) -> bool {
+fn says(instance: &Instance, text: &str) -> bool {
     (0..300).any(|_| {
         thread::sleep(Duration::from_millis(200));
-        fs::read_to_string(seat.root.join("agent.log")).unwrap().contains(text)
+        fs::read_to_string(instance.root.join("agent.log")).unwrap().contains(text)
     })
 }
 
@@ -119,15 +119,15 @@ fn a_stock_client_joins_and_exchanges_udp_and_tcp_with_our_agent() {
     scene.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
 
     let echo =
-        laptop.seat.machine.command("python3").args(["-c", ECHO]).stdin(Stdio::null()).spawn();
+        laptop.instance.machine.command("python3").args(["-c", ECHO]).stdin(Stdio::null()).spawn();
     let mut echo = echo.unwrap();
-    let status = laptop.seat.status().unwrap();
+    let status = laptop.instance.status().unwrap();
     let to = format!("{}:7777", status["node"]["addresses"][0].as_str().unwrap());
     assert!(
-        relay_connects(&laptop.seat),
+        relay_connects(&laptop.instance),
         "our agent does not accept the pin: {}\n{}",
-        laptop.seat.status().unwrap(),
-        fs::read_to_string(laptop.seat.root.join("agent.log")).unwrap()
+        laptop.instance.status().unwrap(),
+        fs::read_to_string(laptop.instance.root.join("agent.log")).unwrap()
     );
 
     let stock = scene.household.add("stock").unwrap();
@@ -159,10 +159,10 @@ fn a_stock_client_joins_and_exchanges_udp_and_tcp_with_our_agent() {
     let wrong = "00".repeat(32);
     fs::write(scene.home.root.join("relay-map.json"), relay_map(&wrong).to_string()).unwrap();
     scene.crash("maru-coordinator", "serve").unwrap();
-    assert!(says(&laptop.seat, "not the one that the map pins"), "the agent refuses no relay");
+    assert!(says(&laptop.instance, "not the one that the map pins"), "the agent refuses no relay");
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(20) {
-        let relay = laptop.seat.status().unwrap()["home_relay"].clone();
+        let relay = laptop.instance.status().unwrap()["home_relay"].clone();
         assert_eq!(
             relay["connected"], false,
             "our agent talks to a relay that is not the pinned one"

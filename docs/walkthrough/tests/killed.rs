@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Machine, STOP, Scene, Seat, inside};
+use lab::{Instance, Machine, STOP, Scene, inside};
 use serde_json::Value;
 
 /// How long the tunnel may take to be there again: the laptop has to notice that its session is gone.
@@ -49,7 +49,7 @@ fn things(home: &Machine) -> Vec<String> {
 }
 
 /// The services that the lock of the instance names: their names and numbers inside the machine, and the supervisor's.
-fn record(home: &Seat) -> (u64, BTreeMap<String, u64>) {
+fn record(home: &Instance) -> (u64, BTreeMap<String, u64>) {
     let text = fs::read_to_string(home.root.join("run/maru/up.pid")).unwrap();
     let record: Value = serde_json::from_str(&text).unwrap();
     let child = |child: &Value| {
@@ -73,7 +73,7 @@ fn up_killed_and_started_again_says_what_it_found_and_leaves_nothing() {
     let mut scene = Scene::start().unwrap();
     let laptop = scene.member("laptop", "alice").unwrap();
     let (home, machine) = (scene.home.clone(), scene.home.machine.clone());
-    let chat = || laptop.seat.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
+    let chat = || laptop.instance.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
     chat();
     let (killed, children) = record(&home);
     let before = processes(&machine);
@@ -116,7 +116,7 @@ fn up_killed_and_started_again_says_what_it_found_and_leaves_nothing() {
     for what in ["interface", "table", "container", "mount"] {
         assert_eq!(count(&again, what), count(&there, what), "{what}: {again:#?}");
     }
-    wait_until("the laptop reaches home again", || laptop.seat.dial(80).is_ok());
+    wait_until("the laptop reaches home again", || laptop.instance.dial(80).is_ok());
     chat();
 
     assert!(scene.up.stop(STOP).unwrap().success(), "a clean stop");

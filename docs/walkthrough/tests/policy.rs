@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Machine, Process, ROOT, Scene, Seat};
+use lab::{Instance, Machine, Process, ROOT, Scene};
 
 /// Everything to everyone, in both directions; the tests take away from it.
 const OPEN: &str = r#"{
@@ -108,8 +108,8 @@ fn arrivals(home: &Machine) -> u64 {
 }
 
 /// Waits for a direct path to the home node, whose packets are counted.
-fn wait_for_a_direct_path(seat: &Seat) {
-    let found = seat.wait_until(&["status", "-o", "json"], ON_ITS_WAY, |text| {
+fn wait_for_a_direct_path(instance: &Instance) {
+    let found = instance.wait_until(&["status", "-o", "json"], ON_ITS_WAY, |text| {
         let status: serde_json::Value = serde_json::from_str(text).ok()?;
         let peers = status["peers"].as_array()?.clone();
         let home = peers.iter().find(|peer| peer["tags"][0] == "tag:home")?.clone();
@@ -119,7 +119,7 @@ fn wait_for_a_direct_path(seat: &Seat) {
 }
 
 /// The admin removes a device that asks and listens; nothing of it is left at home.
-fn remove_while_it_chats(scene: &Scene, laptop: &Seat, home: IpAddr, own: IpAddr) -> Process {
+fn remove_while_it_chats(scene: &Scene, laptop: &Instance, home: IpAddr, own: IpAddr) -> Process {
     let chat = laptop.long_chat().unwrap();
     assert_eq!(scene.busy_slots("inference").unwrap(), 1);
     assert!(opens(&scene.home.machine, own, OTHER), "the home node reaches the laptop");
@@ -145,16 +145,17 @@ fn a_policy_is_enforced_at_the_home_node_and_removal_cuts_what_is_open() {
     let mut scene = Scene::start().unwrap();
     let laptop = scene.member("laptop", "alice").unwrap();
     let trusted = scene.member("user1s-laptop", "user1").unwrap();
-    let (machine, home_machine) = (&laptop.seat.machine, &scene.home.machine);
+    let (machine, home_machine) = (&laptop.instance.machine, &scene.home.machine);
     let _listeners = [listen(home_machine), listen(machine)];
-    let home = laptop.seat.gateway().unwrap();
-    let own = laptop.seat.status().unwrap()["node"]["addresses"][0].as_str().unwrap().to_owned();
+    let home = laptop.instance.gateway().unwrap();
+    let own =
+        laptop.instance.status().unwrap()["node"]["addresses"][0].as_str().unwrap().to_owned();
     assert!(opens(machine, home, 80) && opens(machine, home, 18789));
     assert_eq!(open_after(Duration::ZERO, machine, home, &[OTHER]), None, "by the first policy");
 
     set_policy(&scene, OPEN);
     assert!(opens(machine, home, OTHER), "a listener is not reached under an open policy");
-    wait_for_a_direct_path(&laptop.seat);
+    wait_for_a_direct_path(&laptop.instance);
     count_arrivals(home_machine);
     // From here on the laptop believes what it knows now.
     scene.household.lose(machine, 8443).unwrap();
@@ -170,14 +171,14 @@ fn a_policy_is_enforced_at_the_home_node_and_removal_cuts_what_is_open() {
     set_policy(&scene, &seed());
     assert_eq!(open_after(ON_ITS_WAY, machine, home, &PORTS), None, "outside the group");
     for port in PORTS {
-        assert!(opens(&trusted.seat.machine, home, port), "port {port} is closed to the group");
+        assert!(opens(&trusted.instance.machine, home, port), "port {port} is closed to the group");
     }
 
     set_policy(&scene, OPEN);
     for port in PORTS {
         assert!(opens(machine, home, port), "port {port} does not open again");
     }
-    let mut chat = remove_while_it_chats(&scene, &laptop.seat, home, own.parse().unwrap());
+    let mut chat = remove_while_it_chats(&scene, &laptop.instance, home, own.parse().unwrap());
     let status = chat.wait_for(Duration::from_secs(60)).unwrap();
     assert!(!status.expect("the client notices").success(), "a cut reply passed as whole");
 }
@@ -190,18 +191,22 @@ fn one_person_sees_nothing_of_what_another_said() {
     let mut scene = Scene::start().unwrap();
     let alice = scene.member("alices-laptop", "alice").unwrap();
     let bob = scene.member("bobs-laptop", "bob").unwrap();
-    let say = |seat: &Seat, word| seat.ok(&["chat", "--max-tokens", "8", "--ask", word]).unwrap();
-    let history = |seat: &Seat| seat.ok(&["chat", "--history"]).unwrap();
+    let say = |instance: &Instance, word| {
+        instance.ok(&["chat", "--max-tokens", "8", "--ask", word]).unwrap()
+    };
+    let history = |instance: &Instance| instance.ok(&["chat", "--history"]).unwrap();
 
-    say(&alice.seat, ALICES);
-    assert_eq!(history(&bob.seat), "", "bob said nothing yet");
-    say(&bob.seat, BOBS);
+    say(&alice.instance, ALICES);
+    assert_eq!(history(&bob.instance), "", "bob said nothing yet");
+    say(&bob.instance, BOBS);
     // Alice's second device continues her conversation.
     let phone = scene.member("alices-phone", "alice").unwrap();
-    for (seat, own, other) in
-        [(&alice.seat, ALICES, BOBS), (&bob.seat, BOBS, ALICES), (&phone.seat, ALICES, BOBS)]
-    {
-        let said = history(seat);
-        assert!(said.contains(own) && !said.contains(other), "{}: {said}", seat.machine.name());
+    for (instance, own, other) in [
+        (&alice.instance, ALICES, BOBS),
+        (&bob.instance, BOBS, ALICES),
+        (&phone.instance, ALICES, BOBS),
+    ] {
+        let said = history(instance);
+        assert!(said.contains(own) && !said.contains(other), "{}: {said}", instance.machine.name());
     }
 }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{ROOT, Scene, Seat};
+use lab::{Instance, ROOT, Scene};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -100,8 +100,8 @@ fn echo(listener: TcpListener) {
 }
 
 /// Waits until this device says that its path to the peer begins with `path`.
-fn wait_for_path(seat: &Seat, peer: &str, path: &str) {
-    let found = seat.wait_until(&["status", "-o", "json"], CHANGE, |text| {
+fn wait_for_path(instance: &Instance, peer: &str, path: &str) {
+    let found = instance.wait_until(&["status", "-o", "json"], CHANGE, |text| {
         let status: Value = serde_json::from_str(text).ok()?;
         let peer = status["peers"].as_array()?.iter().find(|it| it["name"] == peer)?.clone();
         peer["path"].as_str()?.starts_with(path).then_some(())
@@ -109,7 +109,7 @@ fn wait_for_path(seat: &Seat, peer: &str, path: &str) {
     found.unwrap();
 }
 
-fn both_paths(scene: &Scene, laptop: &Seat, path: &str) {
+fn both_paths(scene: &Scene, laptop: &Instance, path: &str) {
     wait_for_path(laptop, "home", path);
     wait_for_path(&scene.home, "laptop", path);
 }
@@ -119,7 +119,7 @@ fn both_paths(scene: &Scene, laptop: &Seat, path: &str) {
 fn an_exchange_goes_on_over_the_relay_without_udp_and_over_its_crash_without_loss() {
     let mut scene = Scene::start().unwrap();
     let member = scene.member("laptop", "alice").unwrap();
-    let laptop = &member.seat;
+    let laptop = &member.instance;
     fs::write(scene.home.root.join("policy.json"), OPEN).unwrap();
     scene.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
     let home = SocketAddr::new(laptop.gateway().unwrap(), PORT);

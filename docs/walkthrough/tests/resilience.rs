@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{BIN, Process, Scene, Seat, http};
+use lab::{BIN, Instance, Process, Scene, http};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -43,13 +43,13 @@ fn is_well(stream: Option<impl Read + Write>, path: &str, host: &str) -> bool {
 }
 
 /// Waits until both engines, and both services as this device reaches them, say that they are well.
-fn wait_until_all_is_well(scene: &Scene, seat: &Seat) {
+fn wait_until_all_is_well(scene: &Scene, instance: &Instance) {
     let engine = |name| {
         let socket = scene.home.root.join(format!("run/maru/{name}/llm.sock"));
         is_well(UnixStream::connect(socket).ok(), "/health", "localhost")
     };
     let service = |(port, host)| {
-        let stream = seat.dial(port).ok();
+        let stream = instance.dial(port).ok();
         let limited = stream.filter(|it| it.set_read_timeout(Some(Duration::from_secs(5))).is_ok());
         is_well(limited, "/healthz", host)
     };
@@ -59,22 +59,22 @@ fn wait_until_all_is_well(scene: &Scene, seat: &Seat) {
 }
 
 /// Asks once, and returns which model answered.
-fn answers(seat: &Seat, args: &[&str]) -> String {
+fn answers(instance: &Instance, args: &[&str]) -> String {
     let ask = ["chat", "-o", "json", "--max-tokens", "8", "--ask", "Hello!"];
-    let text = seat.ok(&[&ask, args].concat()).unwrap();
+    let text = instance.ok(&[&ask, args].concat()).unwrap();
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().any(|event| event["delta"].as_str().is_some_and(|it| !it.is_empty())));
     events.iter().find_map(|event| event["model"].as_str()).unwrap().to_owned()
 }
 
 /// Begins a reply of the plain interface that would go on for a minute or more.
-fn long_stream(seat: &Seat, model: &str) -> http::Answer<TcpStream> {
+fn long_stream(instance: &Instance, model: &str) -> http::Answer<TcpStream> {
     let body = json!({
         "model": model, "stream": true, "max_tokens": 7000, "ignore_eos": true,
         "messages": [{ "role": "user", "content": "Tell a long story." }],
     });
     let (port, host) = SERVICES[1];
-    let stream = seat.dial(port).unwrap();
+    let stream = instance.dial(port).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
     let body = body.to_string();
     let mut answer =
@@ -119,7 +119,7 @@ fn broken_chat(who: &str, mut chat: Process) {
 fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
     let mut scene = Scene::start().unwrap();
     let laptop = scene.member("laptop", "alice").unwrap();
-    assert_eq!(answers(&laptop.seat, &[]), PRIMARY);
+    assert_eq!(answers(&laptop.instance, &[]), PRIMARY);
 
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -135,9 +135,9 @@ fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
             wait_until("down", Duration::from_secs(10), || scene.busy_slots(engine).is_err());
         };
         keep_down("inference");
-        let model = answers(&laptop.seat, &[]);
+        let model = answers(&laptop.instance, &[]);
         keep_down("inference-2");
-        let out = laptop.seat.run(&["chat", "--ask", "Hello!"]).unwrap();
+        let out = laptop.instance.run(&["chat", "--ask", "Hello!"]).unwrap();
         stop.store(true, Ordering::SeqCst);
 
         assert_eq!(model, FALLBACK);
@@ -147,8 +147,8 @@ fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
             assert!(text.contains(part), "says what happened and what to do: {text}");
         }
     });
-    wait_until_all_is_well(&scene, &laptop.seat);
-    assert_eq!(answers(&laptop.seat, &[]), PRIMARY);
+    wait_until_all_is_well(&scene, &laptop.instance);
+    assert_eq!(answers(&laptop.instance, &[]), PRIMARY);
 }
 
 #[test]
@@ -165,22 +165,22 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
         ("maru-agent", "", Signal::KILL, PRIMARY),
     ] {
         let who = format!("{name} {text} ({signal:?})");
-        let chat = laptop.seat.long_chat_with(&["--model", model]).unwrap();
+        let chat = laptop.instance.long_chat_with(&["--model", model]).unwrap();
         // telmeet has no part in the plain interface.
-        let stream = (name != "maru-telmeet").then(|| long_stream(&laptop.seat, model));
+        let stream = (name != "maru-telmeet").then(|| long_stream(&laptop.instance, model));
         scene.signal(name, text, signal).unwrap();
         broken_chat(&who, chat);
         if let Some(stream) = stream {
             broken_stream(&who, stream);
         }
-        wait_until_all_is_well(&scene, &laptop.seat);
-        assert_eq!(answers(&laptop.seat, &["--model", model]), model, "{who}");
+        wait_until_all_is_well(&scene, &laptop.instance);
+        assert_eq!(answers(&laptop.instance, &["--model", model]), model, "{who}");
     }
 
-    let mut chat = laptop.seat.long_chat().unwrap();
+    let mut chat = laptop.instance.long_chat().unwrap();
     laptop.agent.signal_kill();
     laptop.agent.wait_for(Duration::from_secs(5)).unwrap();
-    laptop.agent = laptop.seat.agent().unwrap();
+    laptop.agent = laptop.instance.agent().unwrap();
     // The connection outlives its own agent's restart: the reply goes on where it was.
     let mut out = chat.child().stdout.take().unwrap();
     let (sender, more) = mpsc::channel();
@@ -188,11 +188,11 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
     let went_on = more.recv_timeout(Duration::from_secs(60));
     assert_eq!(went_on, Ok(true), "the own agent restarted and the reply did not go on");
     drop(chat);
-    assert_eq!(answers(&laptop.seat, &[]), PRIMARY);
+    assert_eq!(answers(&laptop.instance, &[]), PRIMARY);
 }
 
 /// All that registering would change, and how often it was asked for.
-fn registrations(home: &Seat) -> (Value, Value, usize) {
+fn registrations(home: &Instance) -> (Value, Value, usize) {
     let list = |what| serde_json::from_str(&home.ok(&[what, "list", "-o", "json"]).unwrap());
     let mut devices: Value = list("device").unwrap();
     for device in devices.as_array_mut().unwrap() {
@@ -208,13 +208,13 @@ fn registrations(home: &Seat) -> (Value, Value, usize) {
     (devices, list("key").unwrap(), asked)
 }
 
-fn is_connected(seat: &Seat) -> bool {
-    seat.status().unwrap()["coordinator"]["connected"] == true
+fn is_connected(instance: &Instance) -> bool {
+    instance.status().unwrap()["coordinator"]["connected"] == true
 }
 
 /// How old the tunnel's session keys are.
-fn age(seat: &Seat) -> Option<u64> {
-    let peers = seat.status().unwrap()["peers"].as_array().unwrap().clone();
+fn age(instance: &Instance) -> Option<u64> {
+    let peers = instance.status().unwrap()["peers"].as_array().unwrap().clone();
     peers.iter().filter_map(|peer| peer["last_handshake_s"].as_u64()).min()
 }
 
@@ -223,7 +223,7 @@ fn age(seat: &Seat) -> Option<u64> {
 fn the_network_lives_on_without_its_coordinator() {
     let mut scene = Scene::start().unwrap();
     let mut laptop = scene.member("laptop", "alice").unwrap();
-    answers(&laptop.seat, &[]);
+    answers(&laptop.instance, &[]);
     let before = registrations(&scene.home);
 
     // It stays down however often it is started again.
@@ -235,9 +235,9 @@ fn the_network_lives_on_without_its_coordinator() {
     let deadline = Instant::now() + Duration::from_secs(200);
     let (mut oldest, mut rekeyed) = ([0; 2], [false; 2]);
     while rekeyed != [true; 2] {
-        answers(&laptop.seat, &[]);
-        for (at, seat) in [&laptop.seat, &scene.home].into_iter().enumerate() {
-            let now = age(seat).unwrap();
+        answers(&laptop.instance, &[]);
+        for (at, instance) in [&laptop.instance, &scene.home].into_iter().enumerate() {
+            let now = age(instance).unwrap();
             rekeyed[at] |= oldest[at] > 60 && now < oldest[at];
             oldest[at] = oldest[at].max(now);
         }
@@ -248,15 +248,15 @@ fn the_network_lives_on_without_its_coordinator() {
     // As a power cut would end it: the map was stored when it came.
     laptop.agent.signal_kill();
     laptop.agent.wait_for(Duration::from_secs(5)).unwrap().expect("the agent ends");
-    laptop.agent = laptop.seat.agent().unwrap();
-    let reached = || laptop.seat.dial(SERVICES[0].0).is_ok();
+    laptop.agent = laptop.instance.agent().unwrap();
+    let reached = || laptop.instance.dial(SERVICES[0].0).is_ok();
     wait_until("the home node is reached", Duration::from_secs(30), reached);
-    answers(&laptop.seat, &[]);
-    assert!(![&laptop.seat, &scene.home].into_iter().any(is_connected), "to no coordinator");
+    answers(&laptop.instance, &[]);
+    assert!(![&laptop.instance, &scene.home].into_iter().any(is_connected), "to no coordinator");
 
     scene.home.machine.sh(&format!("umount {program}")).unwrap();
     wait_until("both agents are connected", Duration::from_secs(120), || {
-        [&laptop.seat, &scene.home].into_iter().all(is_connected)
+        [&laptop.instance, &scene.home].into_iter().all(is_connected)
     });
     assert_eq!(registrations(&scene.home), before, "someone registered again");
 }

@@ -87,8 +87,8 @@ fn must_be_searched(scene: &Scene, laptop: &Member) -> Vec<(u32, Vec<Vec<u8>>)> 
     };
     // Each knows the nodes by their keys, as bytes or as text.
     let mut nodes = Vec::new();
-    for seat in [&scene.home, &laptop.seat] {
-        let key = seat.status().unwrap()["node"]["node_key"].as_str().unwrap().to_owned();
+    for instance in [&scene.home, &laptop.instance] {
+        let key = instance.status().unwrap()["node"]["node_key"].as_str().unwrap().to_owned();
         nodes.push(hex::decode(key.strip_prefix("nodekey:").unwrap()).unwrap());
         nodes.push(key.into_bytes());
     }
@@ -108,7 +108,7 @@ fn holders(
     canary: &[u8],
     must: &[(u32, Vec<Vec<u8>>)],
 ) -> BTreeMap<u32, String> {
-    let machines = [&scene.home.machine, &laptop.seat.machine, &scene.household.router];
+    let machines = [&scene.home.machine, &laptop.instance.machine, &scene.household.router];
     let (mut holders, mut searched) = (BTreeMap::new(), Vec::new());
     for machine in machines {
         for (pid, name) in processes(machine.pid()).unwrap() {
@@ -162,7 +162,7 @@ fn still_there<T>(path: &Path, result: std::io::Result<T>) -> Option<T> {
 fn files(scene: &Scene, laptop: &Member, began: SystemTime, canary: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     files_that_hold(scene.state(), SystemTime::UNIX_EPOCH, canary, &mut found);
-    for machine in [&scene.home.machine, &laptop.seat.machine, &scene.household.router] {
+    for machine in [&scene.home.machine, &laptop.instance.machine, &scene.household.router] {
         files_that_hold(&machine.path("/run"), SystemTime::UNIX_EPOCH, canary, &mut found);
     }
     for folder in ["/tmp", "/var/tmp", "/dev/shm"].map(Path::new) {
@@ -190,9 +190,10 @@ fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
     let must = must_be_searched(&scene, &laptop);
 
     // While a long reply is under way.
-    let mut command = laptop.seat.maru(&["chat", "--ignore-eos", "--max-tokens", "7000", "--ask"]);
+    let mut command =
+        laptop.instance.maru(&["chat", "--ignore-eos", "--max-tokens", "7000", "--ask"]);
     command.arg(&canary).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut chat = laptop.seat.machine.spawn(&mut command).unwrap();
+    let mut chat = laptop.instance.machine.spawn(&mut command).unwrap();
     chat.child().stdout.as_mut().unwrap().read_exact(&mut [0]).expect("a reply begins");
     let mut during = holders(&scene, &laptop, canary.as_bytes(), &must);
     assert_eq!(scene.busy_slots("inference").unwrap(), 1, "the reply ended before the search");
@@ -204,7 +205,7 @@ fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
     chat.wait_for(Duration::from_secs(10)).unwrap().expect("the client ends");
 
     // After a reply that came to its end.
-    laptop.seat.ok(&["chat", "--max-tokens", "8", "--ask", &canary]).unwrap();
+    laptop.instance.ok(&["chat", "--max-tokens", "8", "--ask", &canary]).unwrap();
     let mut after = holders(&scene, &laptop, canary.as_bytes(), &must);
     after.retain(|_, name| name != "maru-gateway" && name != "maru-llm");
     assert_eq!(after, BTreeMap::new(), "who must not know it, knows it after the reply");
@@ -215,7 +216,7 @@ fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
         scene.state().join("home/var/lib/maru/telmeet/planted"),
         scene.state().join("laptop/planted"),
         scene.home.machine.path("/run/planted"),
-        laptop.seat.machine.path("/run/planted"),
+        laptop.instance.machine.path("/run/planted"),
         PathBuf::from(format!("/tmp/{canary}")),
     ];
     for path in &planted {

@@ -15,7 +15,7 @@ use std::{
 use ai_gateway_api::sealed::path;
 use app::{App, CHAT, OWN};
 use lab::{
-    Machine, Scene, Seat,
+    Instance, Machine, Scene,
     http::{self, Answer, dial_from},
 };
 
@@ -24,7 +24,7 @@ const ASK: &str = r#"{"model":"default","max_tokens":3,"stream":true,
 const EVIL: (&str, &str) = ("Origin", "http://evil.example");
 
 /// One port, as its callers see it.
-struct Door<'a> {
+struct Port<'a> {
     port: u16,
     host: &'a str,
     reads: &'a [&'a str],
@@ -40,11 +40,12 @@ fn refused(answer: Answer<TcpStream>, what: &str, (status, kind): (u16, &str)) {
     assert_eq!(problem["type"], format!("urn:maru:problem:{kind}"), "{what}");
 }
 
-impl Door<'_> {
+impl Port<'_> {
     /// All that a page can make a browser send.
-    fn is_closed_to_websites(&self, seat: &Seat) {
+    fn is_closed_to_websites(&self, instance: &Instance) {
         let send = |method: &str, path: &str, host: &str, headers: &[_], body: Option<&str>| {
-            http::request(seat.dial(self.port).unwrap(), method, path, host, headers, body).unwrap()
+            http::request(instance.dial(self.port).unwrap(), method, path, host, headers, body)
+                .unwrap()
         };
         let evil_host = format!("evil.example:{}", self.port);
         let (origin, host) = ((403, "origin"), (421, "host"));
@@ -83,14 +84,14 @@ impl Door<'_> {
     }
 
     /// The same without a website's marks.
-    fn answers(&self, seat: &Seat) {
+    fn answers(&self, instance: &Instance) {
         for path in self.reads {
-            let stream = seat.dial(self.port).unwrap();
+            let stream = instance.dial(self.port).unwrap();
             let answer = http::request(stream, "GET", path, self.host, &[], None).unwrap();
             assert_eq!(answer.status, 200, "{path}");
         }
         for (path, body) in self.writes {
-            let stream = seat.dial(self.port).unwrap();
+            let stream = instance.dial(self.port).unwrap();
             let answer = http::request(stream, "POST", path, self.host, &[], Some(body)).unwrap();
             assert_eq!(answer.status, 200, "{path}");
         }
@@ -102,22 +103,22 @@ impl Door<'_> {
 fn a_website_open_on_a_members_laptop_speaks_for_nobody() {
     let mut scene = Scene::start().unwrap();
     let device = scene.member("laptop", "alice").unwrap();
-    let laptop = &device.seat;
+    let laptop = &device.instance;
     let app = App::bound(laptop, 1);
-    let check = |door: &Door<'_>| {
-        door.is_closed_to_websites(laptop);
-        door.answers(laptop);
+    let check = |port: &Port<'_>| {
+        port.is_closed_to_websites(laptop);
+        port.answers(laptop);
     };
     // A sealed request is opened once: that it is answered in the end shows that no refusal came after opening it.
     let (sealed, proof) = (app::text(&app.seal()), app.proof());
-    check(&Door {
+    check(&Port {
         port: 18789,
         host: OWN,
         reads: &["/v1/models", path::KEYS, path::DEVICES],
         writes: &[("/v1/chat/completions", ASK), (path::CHAT, &sealed), (path::DEVICES, &proof)],
     });
     let sealed = [(); 2].map(|()| app::text(&app.seal()));
-    check(&Door {
+    check(&Port {
         port: 80,
         host: CHAT,
         reads: &[path::KEYS, path::KEYS_ALIAS],
@@ -158,16 +159,16 @@ impl Impostor<'_> {
 fn a_process_at_home_and_a_packet_from_the_lan_do_not_pass_as_members() {
     let mut scene = Scene::start().unwrap();
     let device = scene.member("laptop", "alice").unwrap();
-    let addresses = |seat: &Seat| -> [IpAddr; 2] {
-        let status = seat.status().unwrap();
+    let addresses = |instance: &Instance| -> [IpAddr; 2] {
+        let status = instance.status().unwrap();
         let all = status["node"]["addresses"].as_array().unwrap().clone();
         let all: Vec<IpAddr> = all.iter().map(|a| a.as_str().unwrap().parse().unwrap()).collect();
         let family = |v4: bool| *all.iter().find(|address| address.is_ipv4() == v4).unwrap();
         [family(true), family(false)]
     };
-    let ([home, home6], [member, member6]) = (addresses(&scene.home), addresses(&device.seat));
+    let ([home, home6], [member, member6]) = (addresses(&scene.home), addresses(&device.instance));
     let (machine, router) = (&*scene.home.machine, &*scene.household.router);
-    assert_eq!(models(device.seat.dial(18789).unwrap()), Some(200), "the member itself");
+    assert_eq!(models(device.instance.dial(18789).unwrap()), Some(200), "the member itself");
 
     // The member's addresses on the router, which sends them as they are, past the tunnel; and the
     // way back, so that nothing but a rule stands between.

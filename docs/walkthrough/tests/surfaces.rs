@@ -244,7 +244,8 @@ fn each_link_answers_its_callers_and_no_other_user() {
     for (link, (_, callers)) in LINKS.iter().zip(CALLERS) {
         let socket = link.path(Path::new(ROOT)).display().to_string();
         let (path, host, port) = question(link);
-        let header = port.map(|port| header(&scene, &alice.seat, "alice", port).encode().unwrap());
+        let header =
+            port.map(|port| header(&scene, &alice.instance, "alice", port).encode().unwrap());
         let ask = |uid, gid| {
             let preface = header.as_deref().unwrap_or_default();
             let caller = Caller { pid, uid, gid };
@@ -342,7 +343,7 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     const METHOD: &str = "PURGE";
     let mut scene = Scene::start().unwrap();
     let alice = scene.member("laptop", "alice").unwrap();
-    let laptop = &alice.seat;
+    let laptop = &alice.instance;
     let over = |stream: TcpStream, path: &str, host: &str| {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let answer = http::request(stream, METHOD, path, host, &[], Some("{}")).unwrap();

@@ -38,7 +38,7 @@ pub enum Action {
 
 /// What the coordinator said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Status {
     /// Nothing yet.
     Unknown,
     /// The administrator has to approve this device.
@@ -66,7 +66,7 @@ pub struct Registration {
     auth: Option<Auth>,
     /// The page whose completion is awaited.
     followup: Option<String>,
-    standing: Standing,
+    status: Status,
     state: State,
 }
 
@@ -100,7 +100,7 @@ impl Registration {
             hostinfo,
             auth: auth_key.map(|auth_key| Auth { auth_key }),
             followup: None,
-            standing: Standing::Unknown,
+            status: Status::Unknown,
             state: State::Due,
         }
     }
@@ -109,24 +109,24 @@ impl Registration {
     pub fn handle_response(&mut self, response: &RegisterResponse, now: Instant) {
         if !response.error.is_empty() {
             self.followup = None;
-            self.standing = Standing::Refused { reason: showable(&response.error) };
+            self.status = Status::Refused { reason: showable(&response.error) };
             self.state = State::Idle(now + RETRY_REFUSED);
         } else if response.node_key_expired {
-            self.standing = Standing::KeyExpired;
+            self.status = Status::KeyExpired;
             self.state = State::Idle(now + RETRY_REFUSED);
         } else if !response.auth_url.is_empty() {
             let usable = is_showable(&response.auth_url);
             self.followup = usable.then(|| response.auth_url.clone());
-            self.standing = Standing::Waiting { auth_url: self.followup.clone() };
+            self.status = Status::Waiting { auth_url: self.followup.clone() };
             self.state = State::Idle(now + APPROVAL_POLL);
         } else if response.machine_authorized {
             self.auth = None;
             self.followup = None;
-            self.standing = Standing::Registered;
+            self.status = Status::Registered;
             self.state = State::Done;
         } else {
             self.followup = None;
-            self.standing = Standing::Waiting { auth_url: None };
+            self.status = Status::Waiting { auth_url: None };
             self.state = State::Idle(now + APPROVAL_POLL);
         }
     }
@@ -169,8 +169,8 @@ impl Registration {
 
     /// Returns what the coordinator said last.
     #[must_use]
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn status(&self) -> &Status {
+        &self.status
     }
 }
 

@@ -72,14 +72,14 @@ struct Caller {
 
 /// How long callers may take, since anyone on this machine may call.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// For the head of a request.
     pub head: Duration,
     /// For all of it, the answer included.
     pub whole: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self { head: Duration::from_secs(10), whole: Duration::from_secs(60) }
     }
@@ -104,7 +104,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves the local API until the future is dropped. One request a connection.
-pub async fn serve(listener: UnixListener, api: Api, patience: Patience) {
+pub async fn serve(listener: UnixListener, api: Api, timeouts: Timeouts) {
     let router = router(api);
     // Whatever the others do, root is answered.
     let (roots, others) = (Places::new(PER_USER, PER_USER), Places::new(USERS, PER_USER));
@@ -133,10 +133,10 @@ pub async fn serve(listener: UnixListener, api: Api, patience: Patience) {
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(patience.head)
+                .header_read_timeout(timeouts.head)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
-            if !matches!(timeout(patience.whole, connection).await, Ok(Ok(()))) {
+            if !matches!(timeout(timeouts.whole, connection).await, Ok(Ok(()))) {
                 tracing::debug!(uid = caller.uid, "a local connection ended early");
             }
             drop(place);

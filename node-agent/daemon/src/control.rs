@@ -19,7 +19,7 @@ use control_protocol::{
 };
 use control_stream::client::ConnectError;
 use node_agent_api::State;
-use node_agent_core::registration::{self, Action, Registration, Standing};
+use node_agent_core::registration::{self, Action, Registration, Status};
 
 use crate::{agent::Agent, state::Membership};
 
@@ -172,7 +172,7 @@ async fn register(agent: &Agent, channel: &Channel, membership: &Membership) -> 
                 Lost::Passing("the coordinator's answer is not readable".to_owned())
             })?;
             registration.handle_response(&response, Instant::now());
-            if settle(agent, registration.standing())? {
+            if settle(agent, registration.status())? {
                 return Ok(());
             }
         }
@@ -184,9 +184,9 @@ async fn register(agent: &Agent, channel: &Channel, membership: &Membership) -> 
 }
 
 /// Records where the registration stands; returns whether it is done.
-fn settle(agent: &Agent, standing: &Standing) -> Result<bool, Lost> {
-    match standing {
-        Standing::Registered => {
+fn settle(agent: &Agent, status: &Status) -> Result<bool, Lost> {
+    match status {
+        Status::Registered => {
             tracing::info!("registered");
             agent.progress.send_modify(|progress| progress.refusal = None);
             agent.change_state(|state| {
@@ -199,7 +199,7 @@ fn settle(agent: &Agent, standing: &Standing) -> Result<bool, Lost> {
             });
             Ok(true)
         }
-        Standing::Waiting { auth_url } => {
+        Status::Waiting { auth_url } => {
             // The coordinator's word, not its silence: this device is no node.
             agent.clear_netmap();
             agent.stay();
@@ -215,11 +215,11 @@ fn settle(agent: &Agent, standing: &Standing) -> Result<bool, Lost> {
             });
             Ok(false)
         }
-        Standing::KeyExpired => Err(Lost::Ended(Ended::KeyExpired)),
-        Standing::Refused { reason } => Err(Lost::Ended(Ended::Refused(format!(
+        Status::KeyExpired => Err(Lost::Ended(Ended::KeyExpired)),
+        Status::Refused { reason } => Err(Lost::Ended(Ended::Refused(format!(
             "the coordinator turned this device away: {reason}"
         )))),
-        Standing::Unknown => Ok(false),
+        Status::Unknown => Ok(false),
     }
 }
 

@@ -36,7 +36,7 @@ const STUN: i64 = 2;
 const CONFIGURED: i64 = 5;
 
 /// What finding endpoints needs.
-pub struct Place {
+pub struct Discovery {
     /// The agent.
     pub agent: Arc<Agent>,
     /// Sends from the sockets whose endpoints are sought.
@@ -46,16 +46,16 @@ pub struct Place {
 }
 
 /// Keeps [`Agent::report`] current.
-pub async fn run(place: Place, mut answers: mpsc::Receiver<Foreign>) {
-    let mut home = place.agent.home.subscribe();
-    let mut maps = place.agent.netmap.subscribe();
+pub async fn run(discovery: Discovery, mut answers: mpsc::Receiver<Foreign>) {
+    let mut home = discovery.agent.home.subscribe();
+    let mut maps = discovery.agent.netmap.subscribe();
     let mut mapped = Mapped::default();
     loop {
         let relays = maps.borrow_and_update().relays.clone();
         home.mark_unchanged();
-        let seen = place.ask(&relays, &mut answers).await;
+        let seen = discovery.ask(&relays, &mut answers).await;
         mapped.note(seen);
-        place.report(&mapped).await;
+        discovery.report(&mapped).await;
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
             _ = home.changed() => {}
@@ -81,7 +81,7 @@ impl Mapped {
     }
 }
 
-impl Place {
+impl Discovery {
     async fn report(&self, mapped: &Mapped) {
         let Some(ports) = self.device.upgrade().map(|device| device.local_ports()) else { return };
         let local = self.link.machine_addresses().await.unwrap_or_else(|error| {
@@ -147,7 +147,7 @@ impl Place {
             addresses = self.agent.forwarder.lookup(&node.host_name).await.unwrap_or_default();
         }
         let places = addresses.into_iter().map(|address| SocketAddr::new(address, port));
-        places.filter(|place| is_usable(*place)).collect()
+        places.filter(|discovery| is_usable(*discovery)).collect()
     }
 }
 

@@ -42,9 +42,9 @@ use agent::{Agent, Progress};
 use api::{Api, Command};
 use control::Ended;
 use dns::helper::Helper;
-use start::{Given, Start, StartError};
+use start::{Inherited, Start, StartError};
 use state::{State, StateError};
-use tunnel::{Place, Tunnel, TunnelError};
+use tunnel::{Tunnel, TunnelError, TunnelSetup};
 
 /// Every endpoint of the local API, as `GET /v1/status`.
 #[must_use]
@@ -97,7 +97,7 @@ pub enum Error {
 /// See [`Error`]; nothing is left behind.
 pub fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
     let mut start = start::prepare(root, config)?;
-    let helper = start.given.helper.take().map(Arc::new);
+    let helper = start.inherited.helper.take().map(Arc::new);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime.map_err(Error::Runtime) {
         Ok(runtime) => runtime.block_on(serve(start, helper.clone())),
@@ -111,7 +111,7 @@ pub fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
 
 async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     raise_file_limit();
-    let Start { config, paths, root, given: Given { tun, .. } } = start;
+    let Start { config, paths, root, inherited: Inherited { tun, .. } } = start;
     let state = State::load_or_generate(&paths)?;
     let netmap = match &state.membership {
         Some(membership) if membership.registered => state::load_netmap(&paths)?,
@@ -122,8 +122,8 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     let agent = Arc::new(Agent::new(config, paths, state, netmap.unwrap_or_default()));
     let mut stop = Stop::new().map_err(Error::Signals)?;
 
-    let place = Place { interface, table, tun, helper };
-    let tunnel = Tunnel::start(&agent, &place).await?;
+    let setup = TunnelSetup { interface, table, tun, helper };
+    let tunnel = Tunnel::start(&agent, &setup).await?;
     let path = agent.paths.socket();
     let listener = match api::bind(&path) {
         Ok(listener) => listener,
@@ -134,12 +134,12 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     };
     let (commands, requests) = mpsc::channel(4);
     let api = Api { agent: Arc::clone(&agent), commands };
-    let api = tokio::spawn(api::serve(listener, api, api::Patience::default()));
+    let api = tokio::spawn(api::serve(listener, api, api::Timeouts::default()));
     let store = tokio::spawn(keep_map(Arc::clone(&agent)));
-    tracing::info!(interface = place.interface, "agent started");
+    tracing::info!(interface = setup.interface, "agent started");
 
-    let life = Life { agent: Arc::clone(&agent), place, requests };
-    let ended = life.run(tunnel, &mut stop).await;
+    let agent_loop = AgentLoop { agent: Arc::clone(&agent), setup, requests };
+    let ended = agent_loop.run(tunnel, &mut stop).await;
     api.abort();
     store.abort();
     store_map(&agent);
@@ -170,9 +170,9 @@ pub fn sentence(error: &dyn std::error::Error) -> String {
 }
 
 /// The agent's course from start to stop.
-struct Life {
+struct AgentLoop {
     agent: Arc<Agent>,
-    place: Place,
+    setup: TunnelSetup,
     requests: mpsc::Receiver<Command>,
 }
 
@@ -186,7 +186,7 @@ enum Event {
     Control(Option<Ended>),
 }
 
-impl Life {
+impl AgentLoop {
     async fn run(mut self, mut tunnel: Tunnel, stop: &mut Stop) -> Result<(), Error> {
         let mut control = self.control();
         loop {
@@ -246,7 +246,7 @@ impl Life {
     /// Another node key is another device.
     async fn restart(&self, tunnel: Tunnel) -> Result<Tunnel, Error> {
         tunnel.stop().await;
-        Ok(Tunnel::start(&self.agent, &self.place).await?)
+        Ok(Tunnel::start(&self.agent, &self.setup).await?)
     }
 
     async fn leave(&self) -> Result<(), Error> {

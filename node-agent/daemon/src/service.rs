@@ -49,14 +49,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Who may call: map and filter, as they are in force together.
 #[derive(Debug, Default)]
-pub struct World {
+pub struct AccessSnapshot {
     /// The map.
     pub netmap: Arc<Netmap>,
     /// The filter compiled from it.
     pub filter: Arc<PacketFilter>,
 }
 
-impl World {
+impl AccessSnapshot {
     /// Who calls from `source`, if they may reach `destination`.
     fn identity(&self, source: IpAddr, destination: SocketAddr, service: &str) -> Option<Identity> {
         let caller = self.netmap.caller(source)?;
@@ -76,32 +76,32 @@ impl World {
 
 /// One port.
 #[derive(Clone)]
-struct Door {
+struct Port {
     name: Arc<str>,
     socket: Arc<Socket>,
-    world: watch::Receiver<Arc<World>>,
+    access: watch::Receiver<Arc<AccessSnapshot>>,
     /// By node.
     places: Places<String>,
 }
 
 /// Keeps a listener on each of this node's mesh addresses for each service.
-pub async fn run(agent: Arc<Agent>, mut world: watch::Receiver<Arc<World>>) {
+pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapshot>>) {
     let mut listeners: HashMap<SocketAddr, AbortHandle> = HashMap::new();
     let mut tasks = JoinSet::new();
     loop {
-        let own = world.borrow_and_update().netmap.addresses();
+        let own = access.borrow_and_update().netmap.addresses();
         let mut wanted = HashMap::new();
         for service in &agent.config.service {
             let socket = Arc::new(Socket::of(&agent.paths, service));
             for address in own.iter().filter(|address| is_mesh(**address)) {
                 let name: Arc<str> = service.name.as_str().into();
-                let door = Door {
+                let port = Port {
                     name,
                     socket: Arc::clone(&socket),
-                    world: world.clone(),
+                    access: access.clone(),
                     places: Places::new(MAX_CONNECTIONS, MAX_PER_NODE),
                 };
-                wanted.insert(SocketAddr::new(*address, service.port), door);
+                wanted.insert(SocketAddr::new(*address, service.port), port);
             }
         }
         listeners.retain(|address, listener| {
@@ -111,20 +111,20 @@ pub async fn run(agent: Arc<Agent>, mut world: watch::Receiver<Arc<World>>) {
             }
             keep
         });
-        for (address, door) in wanted {
-            listeners.entry(address).or_insert_with(|| tasks.spawn(listen(address, door)));
+        for (address, port) in wanted {
+            listeners.entry(address).or_insert_with(|| tasks.spawn(listen(address, port)));
         }
         while tasks.try_join_next().is_some() {}
-        if world.changed().await.is_err() {
+        if access.changed().await.is_err() {
             return;
         }
     }
 }
 
 /// Accepts on one address. Ends with all its connections when it is aborted.
-async fn listen(address: SocketAddr, door: Door) {
-    let listener = bind(address, &door.name).await;
-    tracing::info!(%address, service = %door.name, "service offered");
+async fn listen(address: SocketAddr, port: Port) {
+    let listener = bind(address, &port.name).await;
+    tracing::info!(%address, service = %port.name, "service offered");
     let limit = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -135,12 +135,12 @@ async fn listen(address: SocketAddr, door: Door) {
             continue;
         };
         let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
-            tracing::warn!(service = %door.name, "too many connections: one refused");
+            tracing::warn!(service = %port.name, "too many connections: one refused");
             continue;
         };
-        let door = door.clone();
+        let port = port.clone();
         connections.spawn(async move {
-            door.serve(stream, source, address).await;
+            port.serve(stream, source, address).await;
             drop(permit);
         });
     }
@@ -163,14 +163,14 @@ async fn bind(address: SocketAddr, service: &str) -> TcpListener {
     }
 }
 
-impl Door {
+impl Port {
     async fn serve(mut self, mut stream: TcpStream, source: SocketAddr, destination: SocketAddr) {
-        let world = Arc::clone(&self.world.borrow_and_update());
-        let Some(identity) = world.identity(source.ip(), destination, &self.name) else {
+        let access = Arc::clone(&self.access.borrow_and_update());
+        let Some(identity) = access.identity(source.ip(), destination, &self.name) else {
             tracing::info!(%source, service = %self.name, "refused: not a peer that may call");
             return;
         };
-        drop(world);
+        drop(access);
         let Some(_place) = self.places.take(identity.node.clone()) else {
             tracing::warn!(%source, node = identity.node, service = %self.name, "too many connections of a node: one refused");
             return;
@@ -213,9 +213,9 @@ impl Door {
 
     /// Returns when whoever calls from there may not any more, or is not what the service was told.
     async fn withdrawn(&mut self, source: IpAddr, destination: SocketAddr, told: &Identity) {
-        while self.world.changed().await.is_ok() {
-            let world = Arc::clone(&self.world.borrow_and_update());
-            if world.identity(source, destination, &self.name).as_ref() != Some(told) {
+        while self.access.changed().await.is_ok() {
+            let access = Arc::clone(&self.access.borrow_and_update());
+            if access.identity(source, destination, &self.name).as_ref() != Some(told) {
                 return;
             }
         }

@@ -63,12 +63,12 @@ pub struct Start {
     /// The instance's root.
     pub root: PathBuf,
     /// What root left to it.
-    pub given: Given,
+    pub inherited: Inherited,
 }
 
 /// What only root could open or start.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct Inherited {
     /// `/dev/net/tun`, where others than root may not open it.
     pub tun: Option<OwnedFd>,
     /// Who writes `resolv.conf`.
@@ -84,25 +84,25 @@ pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartErr
     chassis::root::check(&root)?;
     let paths = Paths::new(&root);
     let config = Config::load(&config.unwrap_or_else(|| paths.config()))?;
-    let given = if rights::is_root() {
+    let inherited = if rights::is_root() {
         from_root(&root, &paths)?
     } else {
         rights::become_agent()?;
         folders::make(&paths)?;
-        Given::default()
+        Inherited::default()
     };
     let extent = confine_to_own(&paths).map_err(StartError::Confine)?;
-    say(&config, &given, extent);
-    let given = if config.dns == Dns::Off { without_helper(given) } else { given };
-    Ok(Start { config, paths, root, given })
+    say(&config, &inherited, extent);
+    let inherited = if config.dns == Dns::Off { without_helper(inherited) } else { inherited };
+    Ok(Start { config, paths, root, inherited })
 }
 
 /// Takes what only root can give, then gives up being root.
-fn from_root(root: &Path, paths: &Paths) -> Result<Given, StartError> {
+fn from_root(root: &Path, paths: &Paths) -> Result<Inherited, StartError> {
     let tun = File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
     let helper = Helper::start(root)?;
     match give_up(paths) {
-        Ok(()) => Ok(Given { tun, helper: Some(helper) }),
+        Ok(()) => Ok(Inherited { tun, helper: Some(helper) }),
         Err(error) => {
             helper.end();
             Err(error)
@@ -117,11 +117,11 @@ fn give_up(paths: &Paths) -> Result<(), StartError> {
 }
 
 /// It was there to undo what a crash left, maybe under other settings.
-fn without_helper(given: Given) -> Given {
-    if let Some(helper) = given.helper {
+fn without_helper(inherited: Inherited) -> Inherited {
+    if let Some(helper) = inherited.helper {
         helper.end();
     }
-    Given { helper: None, ..given }
+    Inherited { helper: None, ..inherited }
 }
 
 /// Lets this process write in its own folders, and what it needs of the system's.
@@ -139,11 +139,11 @@ fn place(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn say(config: &Config, given: &Given, extent: Extent) {
+fn say(config: &Config, inherited: &Inherited, extent: Extent) {
     if extent != Extent::Full {
         tracing::warn!("{extent}; `maru doctor` says what this host lacks");
     }
-    if given.helper.is_none() && config.dns == Dns::ResolvConf {
+    if inherited.helper.is_none() && config.dns == Dns::ResolvConf {
         tracing::warn!(
             "{RESOLV_CONF} stays as it is, since only root may write it: start the agent as root for the network's names, or set dns = \"off\" in agent.toml"
         );

@@ -38,7 +38,7 @@ use crate::{
     firewall::{self, Firewall, FirewallError},
     link::{Link, LinkError},
     relay::Relays,
-    service::{self, World},
+    service::{self, AccessSnapshot},
 };
 
 /// Largest packet inside the tunnel: IPv6's smallest, which fits every path.
@@ -72,7 +72,7 @@ pub enum TunnelError {
 
 /// Where a tunnel is set up, and what root left for it.
 #[derive(Debug)]
-pub struct Place {
+pub struct TunnelSetup {
     /// The interface's name.
     pub interface: String,
     /// The firewall table's name.
@@ -84,9 +84,9 @@ pub struct Place {
 }
 
 /// A `resolv.conf` that is restored on drop.
-struct Pointed(Arc<Helper>);
+struct RestoreOnDrop(Arc<Helper>);
 
-impl Drop for Pointed {
+impl Drop for RestoreOnDrop {
     fn drop(&mut self) {
         if let Err(error) = self.0.restore() {
             let error = &error as &dyn std::error::Error;
@@ -126,7 +126,7 @@ pub struct Tunnel {
 /// What follows the map.
 struct Parts {
     agent: Arc<Agent>,
-    resolv_conf: Option<Pointed>,
+    resolv_conf: Option<RestoreOnDrop>,
     firewall: Arc<Firewall>,
     relays: Arc<Relays>,
     link: Arc<Link>,
@@ -134,7 +134,7 @@ struct Parts {
     zone: watch::Sender<Arc<Zone>>,
     /// Whether it was said that `resolv.conf` is left alone.
     said: AtomicBool,
-    world: watch::Sender<Arc<World>>,
+    access: watch::Sender<Arc<AccessSnapshot>>,
 }
 
 impl Tunnel {
@@ -143,8 +143,8 @@ impl Tunnel {
     /// # Errors
     ///
     /// See [`TunnelError`]; nothing is left behind.
-    pub async fn start(agent: &Arc<Agent>, place: &Place) -> Result<Self, TunnelError> {
-        let (interface, table) = (place.interface.as_str(), place.table.as_str());
+    pub async fn start(agent: &Arc<Agent>, setup: &TunnelSetup) -> Result<Self, TunnelError> {
+        let (interface, table) = (setup.interface.as_str(), setup.table.as_str());
         let (foreign, answers) = mpsc::channel(FOREIGN_QUEUE);
         let bridge = Arc::new(Bridge { relays: OnceLock::new(), foreign });
         let config = Config {
@@ -154,11 +154,11 @@ impl Tunnel {
             private_key: *agent.private_key().as_bytes(),
         };
         let tun =
-            place.tun.as_ref().map(OwnedFd::try_clone).transpose().map_err(TunnelError::Tun)?;
+            setup.tun.as_ref().map(OwnedFd::try_clone).transpose().map_err(TunnelError::Tun)?;
         let device = Arc::new(Device::start_on(tun, config, Arc::clone(&bridge) as Arc<dyn Host>)?);
         let firewall = Arc::new(Firewall::install(table, interface)?);
         let link = Arc::new(Link::up(interface, MTU).await?);
-        let resolv_conf = place.helper.clone().map(Pointed);
+        let resolv_conf = setup.helper.clone().map(RestoreOnDrop);
         agent.forwarder.set_servers(&helper::previous(&agent.paths));
         link.set_addresses(&[RESOLVER.into()]).await?;
         let zone = watch::Sender::new(Arc::default());
@@ -186,20 +186,20 @@ impl Tunnel {
             device,
             zone,
             said: AtomicBool::new(false),
-            world: watch::Sender::default(),
+            access: watch::Sender::default(),
         };
         Ok(Self::run(tasks, parts, answers))
     }
 
     fn run(mut tasks: JoinSet<()>, parts: Parts, answers: mpsc::Receiver<Foreign>) -> Self {
-        let place = endpoints::Place {
+        let setup = endpoints::Discovery {
             agent: Arc::clone(&parts.agent),
             device: Arc::downgrade(&parts.device),
             link: Arc::clone(&parts.link),
         };
         tasks.spawn(firewall::keep(Arc::clone(&parts.firewall)));
-        tasks.spawn(endpoints::run(place, answers));
-        tasks.spawn(service::run(Arc::clone(&parts.agent), parts.world.subscribe()));
+        tasks.spawn(endpoints::run(setup, answers));
+        tasks.spawn(service::run(Arc::clone(&parts.agent), parts.access.subscribe()));
         Self { tasks, parts: Some(parts) }
     }
 
@@ -265,10 +265,10 @@ impl Parts {
                 "the interface is not up to date"
             );
         }
-        let current = self.world.borrow().clone();
+        let current = self.access.borrow().clone();
         if *current.netmap != **netmap || *current.filter != *filter {
-            let world = World { netmap: Arc::clone(netmap), filter };
-            self.world.send_replace(Arc::new(world));
+            let access = AccessSnapshot { netmap: Arc::clone(netmap), filter };
+            self.access.send_replace(Arc::new(access));
             self.zone.send_replace(Arc::new(netmap.zone(&self.agent.config.dns_domains)));
         }
         self.relays.set_peers(&peers);
@@ -277,7 +277,7 @@ impl Parts {
     }
 
     fn tend_resolver(&self, netmap: &Netmap) {
-        let Some(Pointed(helper)) = &self.resolv_conf else { return };
+        let Some(RestoreOnDrop(helper)) = &self.resolv_conf else { return };
         let done = tokio::task::block_in_place(|| match netmap.network() {
             Some(network) => helper.point(network.clone()),
             None => helper.restore().map(|()| true),

@@ -5,15 +5,15 @@
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
+#[path = "control_plane/lib.rs"]
+mod control_plane;
 #[path = "hostile/lib.rs"]
 mod hostile;
-#[path = "place/lib.rs"]
-mod place;
 
 use std::{net::UdpSocket, sync::atomic::Ordering, time::Duration};
 
+use control_plane::{ControlPlane, Node, echo, wait_for};
 use hostile::Hostile;
-use place::{Place, Seat, echo, wait_for};
 use serde_json::json;
 
 const HOME: &str = "hostname = \"server\"\n\
@@ -24,7 +24,7 @@ const PORT: u16 = 41641;
 const ENOUGH: usize = 30;
 
 /// Datagrams of the tunnel that the home machine sent into its tunnel.
-fn sealed_again(home: &Seat) -> u64 {
+fn sealed_again(home: &Node) -> u64 {
     let text = home.machine.sh("nft list table inet watch").unwrap();
     let after = text.split_once("packets ").unwrap().1;
     after.split_whitespace().next().unwrap().parse().unwrap()
@@ -33,14 +33,14 @@ fn sealed_again(home: &Seat) -> u64 {
 #[test]
 #[ignore = "needs: root"]
 fn a_peer_whose_endpoint_is_its_mesh_address_makes_nobody_seal_twice() {
-    let place = Place::with_laptops(&["laptop", "hostile"]);
-    place.open_policy();
-    let home = Seat::start(&place.household.home.clone(), HOME);
-    home.join(&place.invite("mina", true));
+    let plane = ControlPlane::with_laptops(&["laptop", "hostile"]);
+    plane.open_policy();
+    let home = Node::start(&plane.household.home.clone(), HOME);
+    home.join(&plane.invite("mina", true));
     home.wait_for_state("running");
     let _callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
-    let laptop = Seat::start(&place.household.laptops[0].clone(), "hostname = \"laptop\"\n");
-    laptop.join(&place.invite("juno", true));
+    let laptop = Node::start(&plane.household.laptops[0].clone(), "hostname = \"laptop\"\n");
+    laptop.join(&plane.invite("juno", true));
     laptop.wait_for_state("running");
     let service = format!("{}:80", home.address());
     let hello = || wait_for("an answer", || laptop.hello(&service).filter(|back| back == "hello"));
@@ -52,8 +52,8 @@ fn a_peer_whose_endpoint_is_its_mesh_address_makes_nobody_seal_twice() {
         .unwrap();
 
     let key = json!({ "user": "juno", "pre_approved": true });
-    let key = place.ask("POST", "/keys", Some(key))["key"].as_str().unwrap().to_owned();
-    let machine = &place.household.laptops[1];
+    let key = plane.ask("POST", "/keys", Some(key))["key"].as_str().unwrap().to_owned();
+    let machine = &plane.household.laptops[1];
     let hostile = Hostile::start(machine, "http://10.77.1.2:8443", &key, "server");
     let count = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
     let listed = home.peer("hostile");

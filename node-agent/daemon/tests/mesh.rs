@@ -6,62 +6,62 @@
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
-#[path = "place/lib.rs"]
-mod place;
+#[path = "control_plane/lib.rs"]
+mod control_plane;
 
 use std::{
     io::{Read as _, Write as _},
     time::{Duration, Instant},
 };
 
-use place::{Place, Seat, echo, wait_for};
+use control_plane::{ControlPlane, Node, echo, wait_for};
 
 const SERVICE: &str = "hostname = \"server\"\n\
     [[service]]\nname = \"echo\"\nport = 80\nsocket = \"run/maru/echo/http.sock\"\n";
 const LAPTOP: &str = "hostname = \"laptop\"\n";
 
 struct Network {
-    place: Place,
-    home: Seat,
-    laptop: Seat,
+    plane: ControlPlane,
+    home: Node,
+    laptop: Node,
 }
 
 /// Home and an approved laptop; everyone may reach everything.
 fn network() -> Network {
-    let place = Place::new();
-    place.open_policy();
-    let home = Seat::start(&place.household.home.clone(), SERVICE);
-    home.join(&place.invite("mina", true));
+    let plane = ControlPlane::new();
+    plane.open_policy();
+    let home = Node::start(&plane.household.home.clone(), SERVICE);
+    home.join(&plane.invite("mina", true));
     home.wait_for_state("running");
-    let laptop = Seat::start(&place.household.laptops[0].clone(), LAPTOP);
-    laptop.join(&place.invite("juno", false));
+    let laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    laptop.join(&plane.invite("juno", false));
     laptop.wait_for_state("waiting_for_approval");
-    let id = place.device("laptop")["id"].clone();
-    place.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
+    let id = plane.device("laptop")["id"].clone();
+    plane.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
     laptop.wait_for_state("running");
-    Network { place, home, laptop }
+    Network { plane, home, laptop }
 }
 
 #[test]
 #[ignore = "needs: root"]
 fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
-    let place = Place::new();
-    place.open_policy();
-    let home = Seat::start(&place.household.home.clone(), SERVICE);
+    let plane = ControlPlane::new();
+    plane.open_policy();
+    let home = Node::start(&plane.household.home.clone(), SERVICE);
     let callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
-    home.join(&place.invite("mina", true));
+    home.join(&plane.invite("mina", true));
     home.wait_for_state("running");
     let service = format!("{}:80", home.address());
-    let laptop = Seat::start(&place.household.laptops[0].clone(), LAPTOP);
-    laptop.join(&place.invite("juno", false));
+    let laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    laptop.join(&plane.invite("juno", false));
 
     let waiting = laptop.wait_for_state("waiting_for_approval");
     assert_eq!((&waiting["node"], &waiting["peers"]), (&().into(), &serde_json::json!([])));
     assert!(waiting["auth_url"].as_str().unwrap().starts_with("http://10.77.1.2:8443/"));
     assert!(laptop.connect(&service).is_err());
 
-    let id = place.device("laptop")["id"].clone();
-    place.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
+    let id = plane.device("laptop")["id"].clone();
+    plane.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
     let status = laptop.wait_for_state("running");
     laptop.peer("server");
     let back = wait_for("an answer of the service", || {
@@ -95,7 +95,7 @@ fn without_the_coordinator_an_agent_restarts_and_works() {
     });
     std::thread::sleep(Duration::from_secs(1));
 
-    let mut serve = network.place.serve.take().unwrap();
+    let mut serve = network.plane.serve.take().unwrap();
     serve.stop(Duration::from_secs(5)).unwrap();
     network.laptop.stop();
     network.laptop.run();
@@ -116,7 +116,7 @@ fn without_the_coordinator_an_agent_restarts_and_works() {
         network.laptop.hello(&service).filter(|back| back == "hello")
     });
 
-    network.place.serve();
+    network.plane.serve();
     wait_for("the coordinator again", || {
         (network.laptop.status()["coordinator"]["connected"] == true).then_some(())
     });
@@ -135,9 +135,9 @@ fn a_removed_device_is_cut_at_once() {
         stream.read_exact(&mut [0; 5]).ok()?;
         Some(stream)
     });
-    let id = network.place.device("laptop")["id"].clone();
+    let id = network.plane.device("laptop")["id"].clone();
 
-    network.place.ask("DELETE", &format!("/devices/{id}"), None);
+    network.plane.ask("DELETE", &format!("/devices/{id}"), None);
     let removed = Instant::now();
 
     // The tunnel is gone on both sides, so the laptop's kernel hears of no end: the home's does.
@@ -178,15 +178,15 @@ fn names_go_through_the_agent_and_back_when_it_stops() {
 fn leaving_logs_out_and_wipes() {
     let network = network();
     let key = network.laptop.status()["node"]["node_key"].clone();
-    let (status, body) = place::ask(&network.laptop.socket(), "POST", "/v1/leave", None);
+    let (status, body) = plane::ask(&network.laptop.socket(), "POST", "/v1/leave", None);
     assert_eq!((status, &body["state"]), (200, &"needs_join".into()));
     let addresses = network.laptop.machine.sh("ip -o addr").unwrap();
     assert!(!addresses.contains("100.64."), "{addresses}");
     let state = network.laptop.root.path().join("var/lib/maru/agent");
     assert!(!state.join("netmap.json").exists());
-    assert_eq!(network.place.device("laptop")["state"], "expired");
+    assert_eq!(network.plane.device("laptop")["state"], "expired");
 
-    network.laptop.join(&network.place.invite("juno", true));
+    network.laptop.join(&network.plane.invite("juno", true));
     let again = network.laptop.wait_for_state("running");
     assert_ne!(again["node"]["node_key"], key);
 }
@@ -194,9 +194,9 @@ fn leaving_logs_out_and_wipes() {
 #[test]
 #[ignore = "needs: root"]
 fn an_invitation_for_another_coordinator_is_refused() {
-    let place = Place::new();
-    let laptop = Seat::start(&place.household.laptops[0].clone(), LAPTOP);
-    let url = place.invite("juno", true);
+    let plane = ControlPlane::new();
+    let laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    let url = plane.invite("juno", true);
     let (address, fragment) = url.split_once("#1.").unwrap();
     let other = format!("{address}#1.{}.{}", "ab".repeat(32), fragment.split_once('.').unwrap().1);
 
@@ -208,17 +208,17 @@ fn an_invitation_for_another_coordinator_is_refused() {
 
     let problem = status["problem"].as_str().unwrap();
     assert!(problem.contains("another coordinator"), "{problem}");
-    assert_eq!(place.ask("GET", "/devices", None), serde_json::json!([]));
+    assert_eq!(plane.ask("GET", "/devices", None), serde_json::json!([]));
 }
 
 #[test]
 #[ignore = "needs: root"]
 fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
-    let place = Place::new();
-    let mut laptop = Seat::start(&place.household.laptops[0].clone(), LAPTOP);
-    laptop.join(&place.invite("juno", false));
+    let plane = ControlPlane::new();
+    let mut laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    laptop.join(&plane.invite("juno", false));
     let waiting = laptop.wait_for_state("waiting_for_approval");
-    let url = place.invite("juno", true);
+    let url = plane.invite("juno", true);
     let (address, key) = url.rsplit_once('.').unwrap();
     let coordinator = address.split_once('#').unwrap().0;
     // Another coordinator's key; no key of this one.
@@ -241,8 +241,8 @@ fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
     laptop.stop();
     laptop.run();
     laptop.wait_for_state("waiting_for_approval");
-    let id = place.device("laptop")["id"].clone();
-    place.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
+    let id = plane.device("laptop")["id"].clone();
+    plane.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
     assert_eq!(laptop.wait_for_state("running")["problem"], serde_json::Value::Null);
 }
 
@@ -250,7 +250,7 @@ fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
 /// connect to the home's service from there.
 fn impostor(network: &Network) -> impl Fn() -> bool + '_ {
     let (home, laptop) = (network.home.address(), network.laptop.address());
-    let router = &network.place.household.router;
+    let router = &network.plane.household.router;
     // Not masqueraded.
     router
         .sh(&format!(
@@ -268,7 +268,7 @@ fn impostor(network: &Network) -> impl Fn() -> bool + '_ {
 /// From now on the router uses its own address, so that answers come back to it.
 fn under_its_own_name(network: &Network) {
     let home = network.home.address();
-    let router = &network.place.household.router;
+    let router = &network.plane.household.router;
     router.sh(&format!("ip route change {home}/32 via 10.77.1.2 src 10.77.1.1")).unwrap();
 }
 
@@ -320,9 +320,9 @@ fn a_table_that_somebody_flushed_is_put_back() {
 #[ignore = "needs: root"]
 fn the_network_around_does_not_ask_the_resolver() {
     let network = network();
-    let router = &network.place.household.router;
+    let router = &network.plane.household.router;
     router.sh("ip route add 100.100.100.100/32 via 10.77.1.2").unwrap();
-    let ask = || place::resolve(router, "server.maru.internal");
+    let ask = || control_plane::resolve(router, "server.maru.internal");
 
     assert!(network.home.resolve("server.maru.internal").is_some());
     assert_eq!(ask(), None);

@@ -6,8 +6,8 @@
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
-#[path = "place/lib.rs"]
-mod place;
+#[path = "control_plane/lib.rs"]
+mod control_plane;
 
 use std::{
     fs,
@@ -17,12 +17,12 @@ use std::{
     time::Duration,
 };
 
+use control_plane::{ControlPlane, Node, wait_for};
 use lab::{
     Machine,
     inside::{as_process, processes, status_field},
 };
 use mesh_identity::{AGENT_GID, AGENT_UID};
-use place::{Place, Seat, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// CAP_NET_ADMIN (12) and CAP_NET_BIND_SERVICE (10).
@@ -61,30 +61,30 @@ fn has_rights(pid: u32, uid: u32, capabilities: &str) {
 #[ignore = "needs: root"]
 fn the_agent_keeps_two_capabilities_and_its_helper_none() {
     let machine = machine();
-    let mut seat = Seat::start(&machine, "");
-    let pid = seat.agent.as_ref().unwrap().pid();
+    let mut node = Node::start(&machine, "");
+    let pid = node.agent.as_ref().unwrap().pid();
 
     has_rights(pid, AGENT_UID, TWO);
     let helpers = helpers(&machine);
     assert_eq!(helpers.len(), 2, "a keeper and a writer");
     helpers.into_iter().for_each(|pid| has_rights(pid, 0, NONE));
 
-    let root = seat.root.path().to_owned();
+    let root = node.root.path().to_owned();
     let written = as_process(pid, AGENT_UID, AGENT_GID, || {
         let could = |folder: &Path| {
             let file = folder.join("written-by-the-test");
             fs::write(&file, "x").and_then(|()| fs::remove_file(&file)).is_ok()
         };
         let places = ["", "etc/maru", "run/maru", "var/lib/maru", "var/lib/maru/resolver"];
-        let others = places.into_iter().map(|place| root.join(place));
+        let others = places.into_iter().map(|plane| root.join(plane));
         let system = ["/etc", "/run", "/usr", "/"].into_iter().map(Into::into);
-        let wrong: Vec<_> = others.chain(system).filter(|place| could(place)).collect();
+        let wrong: Vec<_> = others.chain(system).filter(|plane| could(plane)).collect();
         let own = ["run/maru/agent", "var/lib/maru/agent"];
-        (wrong, own.into_iter().all(|place| could(&root.join(place))))
+        (wrong, own.into_iter().all(|plane| could(&root.join(plane))))
     });
     assert_eq!(written.unwrap(), (vec![], true), "elsewhere, and in its own folders");
 
-    seat.stop();
+    node.stop();
     let left = processes(machine.pid()).unwrap();
     assert!(!left.iter().any(|(_, name)| name.starts_with("maru")), "{left:?}");
 }
@@ -94,7 +94,7 @@ fn the_agent_keeps_two_capabilities_and_its_helper_none() {
 #[ignore = "needs: root"]
 fn it_ends_with_whoever_started_it() {
     let machine = machine();
-    let root = place::root();
+    let root = control_plane::root();
     let agent = lab::binary("maru-agent").unwrap();
     let script = format!(
         "setpriv --pdeathsig=TERM -- {} --root {} & wait",
@@ -121,16 +121,16 @@ fn it_ends_with_whoever_started_it() {
 #[test]
 #[ignore = "needs: root"]
 fn state_of_the_time_as_root_is_taken_over_and_a_planted_link_is_not_followed() {
-    let mut seat = Seat::start(&machine(), "");
-    let key = |seat: &Seat| {
-        fs::read_to_string(seat.root.path().join("var/lib/maru/agent/state.json")).unwrap()
+    let mut node = Node::start(&machine(), "");
+    let key = |node: &Node| {
+        fs::read_to_string(node.root.path().join("var/lib/maru/agent/state.json")).unwrap()
     };
-    let before = key(&seat);
-    seat.stop();
+    let before = key(&node);
+    node.stop();
     let (state, secret) =
-        (seat.root.path().join("var/lib/maru/agent"), seat.root.path().join("secret"));
+        (node.root.path().join("var/lib/maru/agent"), node.root.path().join("secret"));
     fs::write(&secret, "root's").unwrap();
-    for path in [&state, &state.join("state.json"), &seat.root.path().join("run/maru/agent")] {
+    for path in [&state, &state.join("state.json"), &node.root.path().join("run/maru/agent")] {
         chown(path, Some(0), Some(0)).unwrap();
     }
     symlink(&secret, state.join("soft")).unwrap();
@@ -138,58 +138,58 @@ fn state_of_the_time_as_root_is_taken_over_and_a_planted_link_is_not_followed() 
     // Where the original of resolv.conf was then.
     fs::write(state.join("resolv.conf.before"), BEFORE).unwrap();
     let ours = "# Written by maru-agent; restored when it stops.\nnameserver 100.100.100.100\n";
-    fs::write(seat.machine.path("/etc/resolv.conf"), ours).unwrap();
+    fs::write(node.machine.path("/etc/resolv.conf"), ours).unwrap();
 
-    seat.run();
+    node.run();
 
-    assert_eq!(key(&seat), before, "it is the device that it was");
-    for path in [&state, &state.join("state.json"), &seat.socket()] {
+    assert_eq!(key(&node), before, "it is the device that it was");
+    for path in [&state, &state.join("state.json"), &node.socket()] {
         assert_eq!(fs::metadata(path).unwrap().uid(), AGENT_UID, "{path:?}");
     }
     assert_eq!(fs::metadata(&secret).unwrap().uid(), 0, "a planted link was followed");
-    assert_eq!(fs::read_to_string(seat.machine.path("/etc/resolv.conf")).unwrap(), BEFORE);
+    assert_eq!(fs::read_to_string(node.machine.path("/etc/resolv.conf")).unwrap(), BEFORE);
 }
 
 #[test]
 #[ignore = "needs: root"]
 fn whoever_is_killed_the_resolver_comes_back() {
-    let place = Place::new();
-    let machine = place.household.laptops[0].clone();
+    let plane = ControlPlane::new();
+    let machine = plane.household.laptops[0].clone();
     let conf = || fs::read_to_string(machine.path("/etc/resolv.conf")).unwrap();
     let pointed = || wait_for("pointed", || conf().contains("100.100.100.100").then_some(()));
     let back = || wait_for("as before", || (conf() == BEFORE).then_some(()));
     fs::write(machine.path("/etc/resolv.conf"), BEFORE).unwrap();
-    let mut seat = Seat::start(&machine, "");
-    seat.join(&place.invite("juno", true));
+    let mut node = Node::start(&machine, "");
+    node.join(&plane.invite("juno", true));
     pointed();
 
     // The agent: its helper is there.
-    kill(seat.agent.take().unwrap().pid());
+    kill(node.agent.take().unwrap().pid());
     back();
-    seat.run();
+    node.run();
     pointed();
 
     // The helper: the next start.
     helpers(&machine).into_iter().for_each(kill);
-    seat.stop();
+    node.stop();
     assert_ne!(conf(), BEFORE, "nobody could");
-    seat.run();
+    node.run();
     pointed();
-    seat.stop();
+    node.stop();
     assert_eq!(conf(), BEFORE);
 
     // Both: the next start.
-    seat.run();
+    node.run();
     pointed();
     helpers(&machine).into_iter().for_each(kill);
-    kill(seat.agent.take().unwrap().pid());
-    seat.run();
+    kill(node.agent.take().unwrap().pid());
+    node.run();
     pointed();
 
     // Another program puts a file of its own in the place: it is pointed as well, and is what comes back.
     let other = "nameserver 198.51.100.53\n";
     machine.sh(&format!("printf '{other}' > /etc/other; mv /etc/other /etc/resolv.conf")).unwrap();
     pointed();
-    assert!(seat.agent.as_mut().unwrap().stop(Duration::from_secs(5)).unwrap().success());
+    assert!(node.agent.as_mut().unwrap().stop(Duration::from_secs(5)).unwrap().success());
     assert_eq!(conf(), other);
 }

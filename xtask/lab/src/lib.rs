@@ -20,19 +20,19 @@ pub mod clean;
 pub mod household;
 pub mod http;
 pub mod inside;
+mod instance;
 mod machine;
 mod process;
 mod scene;
-mod seat;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+pub use instance::{BIN, Instance, ROOT, STOP};
 pub use machine::{Machine, link};
 pub use process::Process;
 pub use scene::{Member, Scene};
-pub use seat::{BIN, ROOT, STOP, Seat};
 
 /// The folder with the workspace's binaries, found from the running test or tool.
 ///

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use crate::{
     Process,
     household::Household,
-    http, inside, process,
-    seat::{self, Seat},
+    http, inside,
+    instance::{self, Instance},
+    process,
 };
 
 /// A household whose home runs `maru up`; dropping it ends and removes everything.
@@ -19,7 +20,7 @@ pub struct Scene {
     /// `maru up`.
     pub up: Process,
     /// Where it runs.
-    pub home: Seat,
+    pub home: Instance,
     /// The machines.
     pub household: Household,
     /// When `maru up` was started.
@@ -33,7 +34,7 @@ pub struct Member {
     /// The agent.
     pub agent: Process,
     /// Where it runs.
-    pub seat: Seat,
+    pub instance: Instance,
 }
 
 impl Scene {
@@ -65,9 +66,9 @@ impl Scene {
     pub fn start_with_model(model: &Path, args: &[&str]) -> Result<Self> {
         let state = tempfile::tempdir()?;
         let household = Household::new(&[])?;
-        let home = Seat::new(&household.home, &state.path().join("home"))?;
+        let home = Instance::new(&household.home, &state.path().join("home"))?;
         let model = home.lend(model)?;
-        let began = seat::now();
+        let began = instance::now();
         let args = [&["--model", &model], args].concat();
         let (up, _) = home.up(&args, |_| {}, || Ok(()))?;
         Ok(Self { up, home, household, began, state })
@@ -79,8 +80,8 @@ impl Scene {
     ///
     /// It cannot be made.
     pub fn stranger(&mut self, name: &str) -> Result<Member> {
-        let seat = self.seat(name)?;
-        Ok(Member { agent: seat.agent()?, seat })
+        let instance = self.instance(name)?;
+        Ok(Member { agent: instance.agent()?, instance })
     }
 
     /// As [`Scene::stranger`], its agent on a clock that is so many seconds ahead (negative: behind).
@@ -89,13 +90,13 @@ impl Scene {
     ///
     /// It cannot be made.
     pub fn stranger_ahead(&mut self, name: &str, seconds: i64) -> Result<Member> {
-        let seat = self.seat(name)?;
-        Ok(Member { agent: seat.agent_ahead(seconds)?, seat })
+        let instance = self.instance(name)?;
+        Ok(Member { agent: instance.agent_ahead(seconds)?, instance })
     }
 
-    fn seat(&mut self, name: &str) -> Result<Seat> {
+    fn instance(&mut self, name: &str) -> Result<Instance> {
         let machine = self.household.add(name)?;
-        Seat::new(&machine, &self.state.path().join(name))
+        Instance::new(&machine, &self.state.path().join(name))
     }
 
     /// Adds a laptop of `person` that was invited, approved, and knows the gateway.
@@ -105,9 +106,9 @@ impl Scene {
     /// Any of that fails.
     pub fn member(&mut self, name: &str, person: &str) -> Result<Member> {
         let member = self.stranger(name)?;
-        member.seat.ask_to_join(&self.home, person)?;
+        member.instance.ask_to_join(&self.home, person)?;
         self.home.approve(name)?;
-        member.seat.wait_for_network()?;
+        member.instance.wait_for_network()?;
         Ok(member)
     }
 
@@ -183,6 +184,6 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         // Containers of a stopped `maru up` leave no control groups behind.
-        let _ = self.up.stop(seat::STOP);
+        let _ = self.up.stop(instance::STOP);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Scene, Seat, http};
+use lab::{Instance, Scene, http};
 use serde_json::{Value, json};
 
 use super::{Report, median, milliseconds, round, row, scene};
@@ -59,9 +59,9 @@ pub(super) fn run() -> Result<Report> {
     let mut scene = scene()?;
     let ready = milliseconds(scene.began.elapsed());
     let laptop = scene.member("laptop", "alice")?;
-    let seat = &laptop.seat;
+    let instance = &laptop.instance;
     let joined = scene.began.elapsed();
-    let first = chain(seat, "cold")?;
+    let first = chain(instance, "cold")?;
     let cold = [ready, milliseconds(joined) + first.first];
     let prompt_tokens = first.read;
 
@@ -76,11 +76,11 @@ pub(super) fn run() -> Result<Report> {
         for way in (0..3).map(|turn| (round + turn) % 3) {
             taken[way] = Some(match way {
                 0 => direct(&scene)?,
-                1 => mesh(seat)?,
-                _ => chain(seat, &session)?,
+                1 => mesh(instance)?,
+                _ => chain(instance, &session)?,
             });
         }
-        let process = nothing(seat)?;
+        let process = nothing(instance)?;
         step.done(&format!("round {round} of {ROUNDS}"));
         // The first one warms up.
         if let ([Some(direct), Some(mesh), Some(chain)], 1..) = (taken, round) {
@@ -156,7 +156,7 @@ fn direct(scene: &Scene) -> Result<Sample> {
 }
 
 /// The gateway over the mesh, unsealed: what the chain adds besides sealing and the process.
-fn mesh(laptop: &Seat) -> Result<Sample> {
+fn mesh(laptop: &Instance) -> Result<Sample> {
     // The first connection only tells the address: asking for it takes a process.
     let address = laptop.dial(18789)?.peer_addr()?;
     let watch = Watch::start();
@@ -181,7 +181,7 @@ fn ask(stream: impl Read + Write, host: &str, mut watch: Watch) -> Result<Sample
 }
 
 /// The whole chain: a process of `maru chat` on the laptop, sealed, in a conversation of its own.
-fn chain(laptop: &Seat, session: &str) -> Result<Sample> {
+fn chain(laptop: &Instance, session: &str) -> Result<Sample> {
     let tokens = TOKENS.to_string();
     let mut command = laptop.maru(&["chat", "-o", "json", "--session", session]);
     command.args(["--max-tokens", &tokens, "--ignore-eos", "--temperature", "0"]);
@@ -196,7 +196,7 @@ fn chain(laptop: &Seat, session: &str) -> Result<Sample> {
 }
 
 /// How long it takes to start `maru` on the laptop and to end it.
-fn nothing(laptop: &Seat) -> Result<f64> {
+fn nothing(laptop: &Instance) -> Result<f64> {
     let start = Instant::now();
     laptop.ok(&["--version"])?;
     Ok(milliseconds(start.elapsed()))

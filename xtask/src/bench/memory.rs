@@ -33,12 +33,19 @@ pub(super) fn run() -> Result<Report> {
     let look = || -> Result<Vec<Process>> {
         thread::sleep(SETTLE);
         let mut all = daemons("home", &home)?;
-        all.extend(daemons("laptop", &laptop.seat.machine)?);
+        all.extend(daemons("laptop", &laptop.instance.machine)?);
         Ok(all)
     };
     let start = look()?;
     let step = Step::new("one chat");
-    laptop.seat.ok(&["chat", "--max-tokens", "64", "--ignore-eos", "--ask", "What is a home?"])?;
+    laptop.instance.ok(&[
+        "chat",
+        "--max-tokens",
+        "64",
+        "--ignore-eos",
+        "--ask",
+        "What is a home?",
+    ])?;
     step.done("one chat");
     let after = look()?;
 

@@ -3,7 +3,7 @@
 use std::{fs, process::Stdio, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Machine, ROOT, Seat, household::HOME};
+use lab::{Instance, Machine, ROOT, household::HOME};
 use serde_json::{Value, json};
 
 use super::{Report, round, row, scene};
@@ -42,7 +42,7 @@ pub(super) fn run() -> Result<Report> {
     let laptop = scene.member("laptop", "alice")?;
     fs::write(scene.home.root.join("policy.json"), OPEN)?;
     scene.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")])?;
-    let status = laptop.seat.status()?;
+    let status = laptop.instance.status()?;
     let mesh = status["gateway"]["addresses"][0].as_str().context("no mesh address of home")?;
     let ways = [
         Way { key: "veth", name: "one veth pair (router)", to: "10.77.2.1".to_owned() },
@@ -50,15 +50,15 @@ pub(super) fn run() -> Result<Report> {
         Way { key: "mesh", name: "home, over the mesh", to: mesh.to_owned() },
     ];
     let _servers = [serve(&scene.household.router)?, serve(&scene.home.machine)?];
-    wait_for(&laptop.seat, mesh)?;
+    wait_for(&laptop.instance, mesh)?;
     let mut samples = Vec::new();
     for way in &ways {
         stop::check()?;
         let step = Step::new(&format!("iperf3: {}", way.name));
-        samples.push(sample(&laptop.seat, way)?);
+        samples.push(sample(&laptop.instance, way)?);
         step.done(way.name);
     }
-    let status = laptop.seat.status()?;
+    let status = laptop.instance.status()?;
     let path = status["peers"][0]["path"].as_str().unwrap_or("unknown");
     report(path, &ways, &samples)
 }
@@ -71,7 +71,7 @@ fn serve(machine: &Machine) -> Result<lab::Process> {
 }
 
 /// Waits until the policy has arrived.
-fn wait_for(laptop: &Seat, mesh: &str) -> Result<()> {
+fn wait_for(laptop: &Instance, mesh: &str) -> Result<()> {
     let address = std::net::SocketAddr::new(mesh.parse()?, PORT);
     let mut last = None;
     for _ in 0..20 {
@@ -86,7 +86,7 @@ fn wait_for(laptop: &Seat, mesh: &str) -> Result<()> {
     Err(last.context("no try")?).context("iperf3 is not reached over the mesh")
 }
 
-fn sample(laptop: &Seat, way: &Way) -> Result<Sample> {
+fn sample(laptop: &Instance, way: &Way) -> Result<Sample> {
     let tcp = iperf(laptop, &way.to, &[])?;
     let fast = iperf(laptop, &way.to, &["--udp", "--bandwidth", "0", "--length", "1200"])?;
     let slow = iperf(laptop, &way.to, &["--udp", "--bandwidth", "100M", "--length", "1200"])?;
@@ -104,7 +104,7 @@ fn datagrams(result: &Value) -> Result<(f64, f64)> {
     Ok((sent * (1.0 - lost / 100.0) / 1e9, lost))
 }
 
-fn iperf(from: &Seat, to: &str, args: &[&str]) -> Result<Value> {
+fn iperf(from: &Instance, to: &str, args: &[&str]) -> Result<Value> {
     let mut command = from.machine.command("iperf3");
     command.args(["--client", to, "--port", &PORT.to_string(), "--time", SECONDS, "--json"]);
     let out = command.args(args).stdin(Stdio::null()).output()?;

@@ -47,12 +47,12 @@ fn a_clock_that_is_off_is_told_so() {
     let day = i64::try_from(DAY).unwrap();
 
     assert_eq!(keys.check_clock(NOW - 10, NOW + 10), Ok(()));
-    assert_eq!(keys.check_clock(NOW - DAY, NOW - DAY + 5), Err(ClockOff { ahead_ms: -day + 5 }));
-    assert_eq!(keys.check_clock(NOW + DAY, NOW + DAY + 5), Err(ClockOff { ahead_ms: day }));
+    assert_eq!(keys.check_clock(NOW - DAY, NOW - DAY + 5), Err(ClockSkew { ahead_ms: -day + 5 }));
+    assert_eq!(keys.check_clock(NOW + DAY, NOW + DAY + 5), Err(ClockSkew { ahead_ms: day }));
     assert_eq!(keys.check_clock(NOW + 30_000, NOW + 40_000), Ok(()));
-    assert_eq!(keys.check_clock(NOW + 30_001, NOW + 40_000), Err(ClockOff { ahead_ms: 30_001 }));
+    assert_eq!(keys.check_clock(NOW + 30_001, NOW + 40_000), Err(ClockSkew { ahead_ms: 30_001 }));
     assert_eq!(keys.check_clock(NOW - 40_000, NOW - 30_000), Ok(()));
-    assert_eq!(keys.check_clock(NOW - 40_000, NOW - 30_001), Err(ClockOff { ahead_ms: -30_001 }));
+    assert_eq!(keys.check_clock(NOW - 40_000, NOW - 30_001), Err(ClockSkew { ahead_ms: -30_001 }));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `/maru/v1/devices`: a node binds its apps' keys, lists and revokes them.
 //!
-//! On the agent's door only. The page of `chat.<network>` is the one foreign origin that may bind (the listener's guard
+//! On the agent's listener only. The page of `chat.<network>` is the one foreign origin that may bind (the listener's guard
 //! lets it through to exactly this path); its browser asks first, and is answered here.
 
 use std::sync::Arc;

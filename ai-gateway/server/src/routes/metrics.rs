@@ -1,7 +1,7 @@
 //! `/metrics`: counters for Prometheus, on a socket of their own and to the superuser alone.
 //!
 //! They hold nothing that people wrote. But who reads them before and after a sealed request sees how many tokens it
-//! and its reply took, which the padding hides: so no door of the mesh has them, nor telmeet's.
+//! and its reply took, which the padding hides: so no listener of the mesh has them, nor telmeet's.
 
 use std::{io, sync::Arc, time::Duration};
 

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{Body, sse, whole};
 use crate::{
     App, Error,
-    chat::{Ending, Step, Turn, compose},
+    chat::{Ending, Run, Step, compose},
     error::OpenAiError,
     now_ms,
 };
@@ -71,7 +71,7 @@ async fn models(State(app): State<Arc<App>>) -> Json<Value> {
 
 /// A reply in OpenAI's shape.
 struct Reply {
-    turn: Turn,
+    run: Run,
     id: String,
     created: u64,
     model: String,
@@ -88,7 +88,7 @@ impl Reply {
         let messages = std::mem::take(&mut request.messages);
         request.messages = compose(app, &person, request.model.as_deref(), messages).await?;
         Ok(Self {
-            turn: Turn::new(app, "openai", &person, request, None)?,
+            run: Run::new(app, "openai", &person, request, None)?,
             id: format!("chatcmpl-{}", Uuid::new_v4().simple()),
             created: now_ms() / 1000,
             model: String::new(),
@@ -98,7 +98,7 @@ impl Reply {
 
     /// Waits until a model answers.
     async fn start(&mut self) -> Result<(), Error> {
-        match self.turn.next().await {
+        match self.run.next().await {
             Some(Step::Model(model)) => self.model = model.to_string(),
             Some(Step::Failed(failure)) => return Err(failure.into()),
             Some(Step::Delta(_)) | None => {}
@@ -110,7 +110,7 @@ impl Reply {
     async fn whole(&mut self) -> Result<Value, Error> {
         self.start().await?;
         let mut text = String::new();
-        while let Some(step) = self.turn.next().await {
+        while let Some(step) = self.run.next().await {
             match step {
                 Step::Model(model) => self.model = model.to_string(),
                 Step::Delta(delta) => {
@@ -205,7 +205,7 @@ impl Stream {
 
     async fn text(&mut self) -> Bytes {
         loop {
-            match self.reply.turn.next().await {
+            match self.reply.run.next().await {
                 Some(Step::Delta(delta)) => {
                     self.reply.ending.take(&delta);
                     if !delta.content.is_empty() {

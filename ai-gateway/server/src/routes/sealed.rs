@@ -15,10 +15,10 @@ use futures_util::{StreamExt as _, stream};
 use hpke_envelope::{gateway::Opened, reply::ReplySealer};
 use mesh_identity::{Header, Person};
 
-use super::{Body, Door, sse, whole};
+use super::{Body, Listener, sse, whole};
 use crate::{
     App, Error, arena,
-    chat::{Ending, Record, Step, Turn, compose},
+    chat::{Ending, Record, Run, Step, compose},
 };
 
 /// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
@@ -46,10 +46,10 @@ async fn keys(State(app): State<Arc<App>>) -> Result<Json<KeyDocument>, Error> {
 async fn chat(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Header>,
-    Extension(door): Extension<Door>,
+    Extension(listener): Extension<Listener>,
     body: Body,
 ) -> Result<Response, Error> {
-    let opened = open(&app, &caller, door, body);
+    let opened = open(&app, &caller, listener, body);
     let Opened { plaintext, reply, .. } =
         opened.inspect_err(|error| app.metrics.refuse(error.reason()))?;
     let operation = arena::locked(|inside| Operation::decode(&plaintext, inside));
@@ -68,9 +68,9 @@ async fn chat(
     Ok(respond(reply, answer))
 }
 
-/// Opens a request that was sealed by a device which the caller bound. On telmeet's door this, and nothing less, shows
+/// Opens a request that was sealed by a device which the caller bound. On telmeet's listener this, and nothing less, shows
 /// that the caller is who telmeet says: from here on it counts against that person.
-fn open(app: &App, caller: &Header, door: Door, body: Body) -> Result<Opened, Error> {
+fn open(app: &App, caller: &Header, listener: Listener, body: Body) -> Result<Opened, Error> {
     let body = whole(body)?;
     let request = Request::decode(&body)?;
     if !app.devices.is_bound(request.device_pubkey, &caller.identity) {
@@ -80,7 +80,7 @@ fn open(app: &App, caller: &Header, door: Door, body: Body) -> Result<Opened, Er
         return Err(Error::Busy);
     }
     let opened = app.open(&request)?;
-    if door == Door::Plugin {
+    if listener == Listener::Plugin {
         app.limiter.count_proven(&caller.identity.person()).map_err(Error::Exceeded)?;
     }
     Ok(opened)
@@ -91,7 +91,7 @@ enum Answer {
     /// Known already.
     Events(Vec<Event>),
     /// As a model says it.
-    Turn(Box<Turn>),
+    Run(Box<Run>),
 }
 
 async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {
@@ -116,7 +116,7 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     }
     let messages = compose(app, &person, model.as_deref(), messages).await?;
     let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
-    Ok(Answer::Turn(Box::new(Turn::new(app, "sealed", &person, request, record)?)))
+    Ok(Answer::Run(Box::new(Run::new(app, "sealed", &person, request, record)?)))
 }
 
 /// The caller's own session, and nobody else's.
@@ -156,7 +156,7 @@ impl Sealing {
                     }
                     part
                 }
-                Answer::Turn(turn) => match turn.next().await {
+                Answer::Run(run) => match run.next().await {
                     None => return self.finish(Vec::new()),
                     Some(Step::Failed(failed)) => {
                         return self.finish(vec![failure(&Error::Model(failed))]);

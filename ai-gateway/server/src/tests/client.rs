@@ -168,7 +168,7 @@ impl House {
         seal(&who.key, key, Uuid::now_v7(), plaintext, now_ms()).unwrap()
     }
 
-    /// Sends a sealed request through telmeet's door.
+    /// Sends a sealed request through telmeet's listener.
     pub(super) async fn send(&self, who: &Member, request: &Request) -> Answer {
         let body = serde_json::to_value(request).unwrap();
         self.relay(who, Method::POST, path::CHAT, Some(&body)).await

@@ -174,7 +174,7 @@ async fn telmeet_cannot_speak_for_a_member() {
     house.bind(&ada()).await;
     house.bind(&bob()).await;
 
-    // A key of its own, under Ada's header: refused, and there is no way to bind it on its door.
+    // A key of its own, under Ada's header: refused, and there is no way to bind it on its listener.
     let mut telmeet = ada();
     telmeet.key = ed25519_dalek::SigningKey::from_bytes(&[99; 32]);
     let (request, _) = house.seal(&telmeet, &chat(Some("main"), "as ada"), Suite::XWing).await;

@@ -31,20 +31,20 @@ proptest! {
     #[test]
     fn nobody_gets_more_than_the_size_allows(pauses in prop::collection::vec(0_u64..60_000, 1..200)) {
         let (mut bucket, start) = (Bucket::default(), Instant::now());
-        let mut given = Vec::new();
+        let mut presented = Vec::new();
         let mut now = start;
         for pause in pauses {
             now += Duration::from_millis(pause);
             match bucket.take(SIZE, now) {
-                Ok(()) => given.push(now),
+                Ok(()) => presented.push(now),
                 Err(wait) => {
                     prop_assert!(!wait.is_zero() && wait <= SIZE.period);
                     prop_assert!(bucket.wait(SIZE, now + wait).is_zero(), "the wait is the whole wait");
                 }
             }
         }
-        for (first, from) in given.iter().enumerate() {
-            for (more, to) in given[first..].iter().enumerate() {
+        for (first, from) in presented.iter().enumerate() {
+            for (more, to) in presented[first..].iter().enumerate() {
                 let allowed = 10 + (*to - *from).as_secs() / 10;
                 prop_assert!(u64::try_from(more).unwrap() < allowed);
             }

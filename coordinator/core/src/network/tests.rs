@@ -10,7 +10,7 @@ use super::{Compiled, Entry, Input, TAGGED};
 use crate::{
     address::Addresses,
     map::{Session, View},
-    model::{Claims, Keys, Life, Node, Owner, Record, User},
+    model::{Claims, Keys, Node, NodeTimes, Owner, Record, User},
     policy::Sources,
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn node(id: u64, owner: Owner) -> Node {
             disco: DiscoPublic::default(),
         },
         addresses: Addresses::of(Ipv4Addr::new(100, 64, 0, byte)),
-        life: Life { created: 0, expires: None, last_seen: Some(5), ephemeral: false },
+        times: NodeTimes { created: 0, expires: None, last_seen: Some(5), ephemeral: false },
         claims: Claims::default(),
         capabilities: CapMap::new(),
     }
@@ -94,7 +94,7 @@ fn nodes_see_each_other_if_either_may_talk() {
 #[test]
 fn an_expired_node_is_in_no_map_and_has_none() {
     let mut expired = node(2, Owner::User(1));
-    expired.life.expires = Some(NOW);
+    expired.times.expires = Some(NOW);
 
     let compiled = network(&[node(1, Owner::User(1)), expired], &[&[2], &[1]]);
 
@@ -123,7 +123,7 @@ fn an_expired_node_is_nobody_to_the_policy() {
     let home = node(3, Owner::tags(vec!["tag:home".to_owned()]));
     let let_in = |expires| {
         let mut laptop = node(2, Owner::User(1));
-        laptop.life.expires = expires;
+        laptop.times.expires = expires;
         // The policy speaks of nodes by their place: an expired one before others must not shift it.
         let nodes = [laptop, home.clone(), node(4, Owner::User(1))];
         let compiled = under_first_policy(&nodes, None);

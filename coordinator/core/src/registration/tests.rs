@@ -7,13 +7,13 @@ use control_protocol::{
 use proptest::prelude::*;
 
 use super::{
-    Decision, Given, KeyLife, Known, Refusal, Request, WAITING_BY_KEY_MAX, WAITING_MAX,
+    Decision, KeyExpiry, Known, PresentedKey, Refusal, Request, WAITING_BY_KEY_MAX, WAITING_MAX,
     WAITING_OF_ADDRESS_MAX, WAITING_OF_MACHINE_MAX, approve, decide,
 };
 use crate::{
     address::Addresses,
     key::PreAuthKey,
-    model::{Claims, Keys, Life, Node, Owner, Pending},
+    model::{Claims, Keys, Node, NodeTimes, Owner, Pending},
 };
 
 const NOW: i64 = 1_000_000;
@@ -45,7 +45,7 @@ fn node(expires: Option<i64>) -> Node {
         owner: Owner::User(1),
         keys: Keys { machine: machine(1), node: node_key(1), disco: DiscoPublic::default() },
         addresses: Addresses::of(Ipv4Addr::new(100, 64, 0, 1)),
-        life: Life { created: 0, expires, last_seen: None, ephemeral: false },
+        times: NodeTimes { created: 0, expires, last_seen: None, ephemeral: false },
         claims: Claims::default(),
         capabilities: CapMap::new(),
     }
@@ -89,7 +89,7 @@ fn nothing() -> Known<'static> {
         waiting_of_machine: 0,
         waiting_of_address: 0,
         waiting_by_key: 0,
-        given: Given::Nothing,
+        presented: PresentedKey::Nothing,
     }
 }
 
@@ -114,7 +114,11 @@ fn those_who_wait_are_counted() {
     let asks = PreAuthKey { reusable: true, pre_approved: false, ..key() };
 
     assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full));
-    let known = Known { waiting_by_key: WAITING_BY_KEY_MAX, given: Given::Key(&asks), ..nothing() };
+    let known = Known {
+        waiting_by_key: WAITING_BY_KEY_MAX,
+        presented: PresentedKey::Key(&asks),
+        ..nothing()
+    };
     assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full));
 }
 
@@ -144,9 +148,10 @@ fn strangers_keep_no_machine_out_that_was_a_node_and_no_one_waits_too_often() {
 fn a_pre_approved_key_admits_and_one_that_is_not_makes_wait() {
     let (good, asks) = (key(), PreAuthKey { pre_approved: false, ..key() });
 
-    let by_good = Known { given: Given::Key(&good), ..nothing() };
+    let by_good = Known { presented: PresentedKey::Key(&good), ..nothing() };
     assert_eq!(decide(&request(), &by_good, NOW), Ok(Decision::Admit { key: 3 }));
-    let by_asking = Known { given: Given::Key(&asks), waiting: WAITING_MAX, ..nothing() };
+    let by_asking =
+        Known { presented: PresentedKey::Key(&asks), waiting: WAITING_MAX, ..nothing() };
     assert_eq!(
         decide(&request(), &by_asking, NOW),
         Ok(Decision::Await { key: Some(3), replaces: None })
@@ -158,8 +163,9 @@ fn a_used_expired_or_unknown_key_is_refused() {
     let used = PreAuthKey { uses: 1, ..key() };
     let expired = PreAuthKey { expires: NOW, ..key() };
 
-    for given in [Given::Key(&used), Given::Key(&expired), Given::Unknown] {
-        assert_eq!(decide(&request(), &Known { given, ..nothing() }, NOW), Err(Refusal::Key));
+    for presented in [PresentedKey::Key(&used), PresentedKey::Key(&expired), PresentedKey::Unknown]
+    {
+        assert_eq!(decide(&request(), &Known { presented, ..nothing() }, NOW), Err(Refusal::Key));
     }
 }
 
@@ -169,11 +175,11 @@ fn a_device_that_waits_by_a_key_may_send_that_key_again_but_no_other() {
     let known = Known { pending: Some(&waiting), ..nothing() };
 
     assert_eq!(
-        decide(&request(), &Known { given: Given::Key(&used), ..known }, NOW),
+        decide(&request(), &Known { presented: PresentedKey::Key(&used), ..known }, NOW),
         Ok(Decision::StillWaiting)
     );
     assert_eq!(
-        decide(&request(), &Known { given: Given::Unknown, ..known }, NOW),
+        decide(&request(), &Known { presented: PresentedKey::Unknown, ..known }, NOW),
         Err(Refusal::Key)
     );
 }
@@ -182,7 +188,8 @@ fn a_device_that_waits_by_a_key_may_send_that_key_again_but_no_other() {
 fn a_reusable_key_is_counted_once_for_a_device_that_waits_by_it() {
     let (reusable, waiting) =
         (PreAuthKey { reusable: true, pre_approved: false, uses: 1, ..key() }, pending(Some(3)));
-    let known = Known { pending: Some(&waiting), given: Given::Key(&reusable), ..nothing() };
+    let known =
+        Known { pending: Some(&waiting), presented: PresentedKey::Key(&reusable), ..nothing() };
 
     assert_eq!(decide(&request(), &known, NOW), Ok(Decision::StillWaiting));
 }
@@ -191,8 +198,8 @@ fn a_reusable_key_is_counted_once_for_a_device_that_waits_by_it() {
 fn a_node_that_restarts_is_taken_back_whatever_key_it_sends() {
     let (node, used) = (node(Some(NOW + 1)), PreAuthKey { uses: 1, ..key() });
 
-    for given in [Given::Nothing, Given::Unknown, Given::Key(&used)] {
-        let known = Known { node: Some(&node), given, ..nothing() };
+    for presented in [PresentedKey::Nothing, PresentedKey::Unknown, PresentedKey::Key(&used)] {
+        let known = Known { node: Some(&node), presented, ..nothing() };
         assert_eq!(decide(&request(), &known, NOW), Ok(Decision::Refresh(7)));
     }
 }
@@ -203,8 +210,11 @@ fn an_expired_node_needs_a_new_key_of_either_kind() {
     let known = Known { node: Some(&node), ..nothing() };
 
     assert_eq!(decide(&request(), &known, NOW), Ok(Decision::Expired));
-    let renewed = Decision::Replace { node: 7, key: Some(3), life: KeyLife::New };
-    assert_eq!(decide(&request(), &Known { given: Given::Key(&good), ..known }, NOW), Ok(renewed));
+    let renewed = Decision::Replace { node: 7, key: Some(3), life: KeyExpiry::New };
+    assert_eq!(
+        decide(&request(), &Known { presented: PresentedKey::Key(&good), ..known }, NOW),
+        Ok(renewed)
+    );
 }
 
 #[test]
@@ -213,7 +223,7 @@ fn a_rotated_key_keeps_its_end_and_an_ended_one_waits() {
     let request = Request { node_key: node_key(2), old_node_key: Some(node_key(1)), ..request() };
 
     let known = Known { old: Some(&valid), ..nothing() };
-    let rotated = Decision::Replace { node: 7, key: None, life: KeyLife::Same };
+    let rotated = Decision::Replace { node: 7, key: None, life: KeyExpiry::Same };
     assert_eq!(decide(&request, &known, NOW), Ok(rotated));
     let known = Known { old: Some(&expired), ..nothing() };
     assert_eq!(decide(&request, &known, NOW), Ok(Decision::Await { key: None, replaces: Some(7) }));
@@ -223,19 +233,19 @@ fn a_rotated_key_keeps_its_end_and_an_ended_one_waits() {
 fn a_machine_that_comes_back_with_a_key_of_the_same_owner_is_the_same_node() {
     let (of_machine, good) = ([node(Some(NOW))], key());
     let request = Request { node_key: node_key(2), ..request() };
-    let known = Known { of_machine: &of_machine, given: Given::Key(&good), ..nothing() };
+    let known = Known { of_machine: &of_machine, presented: PresentedKey::Key(&good), ..nothing() };
 
-    let same = Decision::Replace { node: 7, key: Some(3), life: KeyLife::New };
+    let same = Decision::Replace { node: 7, key: Some(3), life: KeyExpiry::New };
     assert_eq!(decide(&request, &known, NOW), Ok(same));
     let other = PreAuthKey { owner: Owner::tags(vec!["tag:home".to_owned()]), ..key() };
-    let known = Known { given: Given::Key(&other), ..known };
+    let known = Known { presented: PresentedKey::Key(&other), ..known };
     assert_eq!(decide(&request, &known, NOW), Ok(Decision::Admit { key: 3 }));
 }
 
 #[test]
 fn an_expired_node_key_is_not_taken_over_by_another_owners_key() {
     let (node, other) = (node(Some(NOW)), PreAuthKey { owner: Owner::User(2), ..key() });
-    let known = Known { node: Some(&node), given: Given::Key(&other), ..nothing() };
+    let known = Known { node: Some(&node), presented: PresentedKey::Key(&other), ..nothing() };
 
     assert_eq!(decide(&request(), &known, NOW), Ok(Decision::Expired));
 }
@@ -243,9 +253,9 @@ fn an_expired_node_key_is_not_taken_over_by_another_owners_key() {
 #[test]
 fn a_logout_comes_before_the_key_that_it_carries() {
     let (good, staying) = (key(), node(None));
-    let leaving = Node { life: Life { ephemeral: true, ..node(None).life }, ..node(None) };
+    let leaving = Node { times: NodeTimes { ephemeral: true, ..node(None).times }, ..node(None) };
     let request = Request { expiry: Some(123_000), ..request() };
-    let known = Known { given: Given::Key(&good), ..nothing() };
+    let known = Known { presented: PresentedKey::Key(&good), ..nothing() };
 
     assert_eq!(
         decide(&request, &Known { node: Some(&staying), ..known }, NOW),
@@ -291,7 +301,7 @@ proptest! {
             node: (place == 0).then_some(&node),
             old: (place == 1).then_some(&node),
             pending: (place == 2).then_some(&waiting),
-            given: if with_key { Given::Key(&good) } else { Given::Nothing },
+            presented: if with_key { PresentedKey::Key(&good) } else { PresentedKey::Nothing },
             ..nothing()
         };
 
@@ -306,7 +316,7 @@ proptest! {
     ) {
         let key = PreAuthKey { uses, expires, reusable, pre_approved, ..key() };
         let request = Request { is_followup: followup, ..request() };
-        let known = Known { given: Given::Key(&key), ..nothing() };
+        let known = Known { presented: PresentedKey::Key(&key), ..nothing() };
 
         let decision = decide(&request, &known, now);
 

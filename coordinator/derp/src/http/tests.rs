@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn asked(head: &str) -> Asked {
+fn asked(head: &str) -> Request {
     let bytes = head.replace('\n', "\r\n");
     let (asked, len) = parse_request(bytes.as_bytes()).unwrap().unwrap();
     assert_eq!(len, bytes.len());
@@ -13,20 +13,20 @@ fn asked(head: &str) -> Asked {
 fn requests_are_told_apart() {
     assert_eq!(
         asked("GET /derp HTTP/1.1\nUpgrade: DERP\nConnection: Upgrade\n\n"),
-        Asked::Derp { is_fast: false }
+        Request::Derp { is_fast: false }
     );
     assert_eq!(
         asked("GET /derp HTTP/1.1\nUpgrade: DERP\nDerp-Fast-Start: 1\n\n"),
-        Asked::Derp { is_fast: true }
+        Request::Derp { is_fast: true }
     );
     assert_eq!(
         asked("GET https://relay:8444/derp HTTP/1.1\nupgrade: derp\n\n"),
-        Asked::Derp { is_fast: false }
+        Request::Derp { is_fast: false }
     );
-    assert_eq!(asked("GET /derp HTTP/1.1\n\n"), Asked::Other);
-    assert_eq!(asked("HEAD /derp/latency-check?x=1 HTTP/1.1\n\n"), Asked::Probe);
-    assert_eq!(asked("GET /derp/probe HTTP/1.1\n\n"), Asked::Probe);
-    assert_eq!(asked("GET / HTTP/1.1\n\n"), Asked::Other);
+    assert_eq!(asked("GET /derp HTTP/1.1\n\n"), Request::Other);
+    assert_eq!(asked("HEAD /derp/latency-check?x=1 HTTP/1.1\n\n"), Request::Probe);
+    assert_eq!(asked("GET /derp/probe HTTP/1.1\n\n"), Request::Probe);
+    assert_eq!(asked("GET / HTTP/1.1\n\n"), Request::Other);
 }
 
 #[test]
@@ -35,8 +35,8 @@ fn a_challenge_is_repeated_only_if_it_is_plain() {
         asked(&format!("GET /generate_204 HTTP/1.1\nX-Tailscale-Challenge: {text}\n\n"))
     };
 
-    assert_eq!(ask("ts_a.b"), Asked::Generate204 { challenge: Some("ts_a.b".to_owned()) });
-    assert_eq!(ask("a b"), Asked::Generate204 { challenge: None });
+    assert_eq!(ask("ts_a.b"), Request::Generate204 { challenge: Some("ts_a.b".to_owned()) });
+    assert_eq!(ask("a b"), Request::Generate204 { challenge: None });
 }
 
 #[test]

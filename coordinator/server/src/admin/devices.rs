@@ -119,7 +119,7 @@ async fn write_approval(
     let mut node = change.node(id).await?.ok_or(StoreError::Conflict)?;
     node.owner = approved.owner;
     node.keys.node = pending.node_key;
-    node.life.expires = expires;
+    node.times.expires = expires;
     node.claims.hostinfo = pending.hostinfo.clone();
     if let Some(name) = name {
         node.name = name;
@@ -190,7 +190,7 @@ async fn set_tags(
     node.owner = Owner::tags(tags);
     // A node that serves does not expire; one that has expired already must still come back by itself.
     if !node.is_expired(clock::now()) {
-        node.life.expires = None;
+        node.times.expires = None;
     }
     write(&app, change, node).await
 }
@@ -261,12 +261,12 @@ fn shown(node: &Node, snapshot: &Snapshot, now: Millis) -> Device {
         addresses: vec![node.addresses.v4.to_string(), node.addresses.v6.to_string()],
         state: if node.is_expired(now) { DeviceState::Expired } else { DeviceState::Approved },
         node_key: node.keys.node.to_string(),
-        created: to_rfc3339(node.life.created),
-        last_seen: node.life.last_seen.filter(|_| !online).map(to_rfc3339),
+        created: to_rfc3339(node.times.created),
+        last_seen: node.times.last_seen.filter(|_| !online).map(to_rfc3339),
         online,
         endpoints: node.claims.endpoints.iter().map(ToString::to_string).collect(),
-        key_expiry: node.life.expires.map(to_rfc3339),
-        ephemeral: node.life.ephemeral,
+        key_expiry: node.times.expires.map(to_rfc3339),
+        ephemeral: node.times.ephemeral,
         capabilities: node.capabilities.clone(),
     }
 }

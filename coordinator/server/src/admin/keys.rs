@@ -23,7 +23,7 @@ use crate::{
     store::{Change, StoreError},
 };
 
-/// Life of a key for which none is given, in seconds.
+/// NodeTimes of a key for which none is given, in seconds.
 const LIFE_S: u64 = 60 * 60;
 /// Longest life of a key, in seconds: ten years.
 const LIFE_MAX_S: u64 = 10 * 365 * 24 * 60 * 60;

@@ -9,14 +9,14 @@ use control_protocol::{
 use coordinator_core::{
     address,
     key::{KeyHash, PreAuthKey},
-    model::{Claims, Keys, Life, Node, NodeId, Owner, Pending, Record, User},
+    model::{Claims, Keys, Node, NodeId, NodeTimes, Owner, Pending, Record, User},
     name,
     time::Millis,
 };
 use sqlx::{Any, AnyConnection, Row, Transaction};
 
 use super::{
-    NewNode, NewPending, StoreError, Waiting, keys, nodes, pending, queue::Turn, rows, users,
+    NewNode, NewPending, StoreError, Waiting, keys, nodes, pending, queue::WritePermit, rows, users,
 };
 use crate::random;
 
@@ -24,19 +24,19 @@ use crate::random;
 #[derive(Debug)]
 pub struct Change {
     tx: Transaction<'static, Any>,
-    _turn: Turn,
+    _turn: WritePermit,
 }
 
 impl Change {
     pub(super) async fn begin(
         mut tx: Transaction<'static, Any>,
-        turn: Turn,
+        permit: WritePermit,
     ) -> Result<Self, StoreError> {
         // Takes the row, so that changes wait for each other on both engines.
         sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")
             .execute(&mut *tx)
             .await?;
-        Ok(Self { tx, _turn: turn })
+        Ok(Self { tx, _turn: permit })
     }
 
     /// Makes the change.
@@ -132,7 +132,7 @@ impl Change {
             owner: new.owner,
             keys: Keys { machine: new.machine, node: new.node_key, disco: DiscoPublic::default() },
             addresses,
-            life: Life {
+            times: NodeTimes {
                 created: now,
                 expires: new.expires,
                 last_seen: None,

@@ -17,7 +17,7 @@ pub(super) struct Queue {
 
 /// The right to change the database now.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct WritePermit {
     _one: OwnedMutexGuard<()>,
     _node: Option<OwnedMutexGuard<()>>,
 }
@@ -44,14 +44,14 @@ impl Default for Queue {
 impl Queue {
     /// Waits for a turn of the administration: for the change under way, and for those of the administration that
     /// asked before.
-    pub(super) async fn administration(&self) -> Turn {
+    pub(super) async fn administration(&self) -> WritePermit {
         self.administrators.send_modify(|waiting| *waiting += 1);
         let _waits = Waits(&self.administrators);
-        Turn { _one: Arc::clone(&self.one).lock_owned().await, _node: None }
+        WritePermit { _one: Arc::clone(&self.one).lock_owned().await, _node: None }
     }
 
     /// Waits for a turn of a node: until nobody of the administration waits, and no node that asked before.
-    pub(super) async fn node(&self) -> Turn {
+    pub(super) async fn node(&self) -> WritePermit {
         let node = Arc::clone(&self.nodes).lock_owned().await;
         let mut administrators = self.administrators.subscribe();
         loop {
@@ -59,7 +59,7 @@ impl Queue {
             let _ = administrators.wait_for(|waiting| *waiting == 0).await;
             let one = Arc::clone(&self.one).lock_owned().await;
             if *administrators.borrow() == 0 {
-                return Turn { _one: one, _node: Some(node) };
+                return WritePermit { _one: one, _node: Some(node) };
             }
         }
     }
@@ -89,9 +89,10 @@ mod tests {
             let (queue, order) = (queue.clone(), Arc::clone(&order));
             waiting.spawn(async move {
                 let is_node = name.starts_with("node");
-                let turn = if is_node { queue.node().await } else { queue.administration().await };
+                let permit =
+                    if is_node { queue.node().await } else { queue.administration().await };
                 order.lock().unwrap().push(name);
-                drop(turn);
+                drop(permit);
             });
         };
         let first = queue.administration().await;

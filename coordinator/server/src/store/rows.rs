@@ -7,7 +7,7 @@ use control_protocol::{
 use coordinator_core::{
     address::Addresses,
     key::PreAuthKey,
-    model::{Claims, Keys, Life, Node, Owner, Pending, Record, User},
+    model::{Claims, Keys, Node, NodeTimes, Owner, Pending, Record, User},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{Row, any::AnyRow};
@@ -97,7 +97,7 @@ pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
             disco: DiscoPublic::from_bytes(bytes(row, "disco_key")?),
         },
         addresses: Addresses::of(v4.parse().map_err(|_| StoreError::Row("ipv4"))?),
-        life: Life {
+        times: NodeTimes {
             created: row.try_get("created")?,
             expires: row.try_get("expires")?,
             last_seen: row.try_get("last_seen")?,

@@ -207,7 +207,7 @@ async fn a_key_ends_when_its_time_comes_and_not_with_the_next_change() {
     let mut node = change.node(id).await.unwrap().unwrap();
     let at = std::time::SystemTime::now() + Duration::from_secs(5);
     let since = at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
-    node.life.expires = Some(since.as_millis().try_into().unwrap());
+    node.times.expires = Some(since.as_millis().try_into().unwrap());
     change.update_node(&node).await.unwrap();
     change.commit().await.unwrap();
     let mut watching = first.stream().await;
@@ -337,11 +337,11 @@ async fn names_and_capabilities_reach_those_who_see_the_node() {
 
 #[tokio::test]
 async fn a_derp_map_of_a_file_is_served_as_it_stands() {
-    let given = json!({ "Regions": { "7": { "RegionID": 7, "RegionCode": "lab", "RegionName": "Lab", "Nodes": [{
+    let presented = json!({ "Regions": { "7": { "RegionID": 7, "RegionCode": "lab", "RegionName": "Lab", "Nodes": [{
         "Name": "7a", "RegionID": 7, "HostName": "10.1.1.1", "IPv4": "10.1.1.1", "DERPPort": 8444, "STUNPort": 3478,
         "CertName": format!("sha256-raw:{}", "ab".repeat(32)), "InsecureForTests": true }] } } });
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), given.to_string()).unwrap();
+    std::fs::write(file.path(), presented.to_string()).unwrap();
     let config = Config { derp_map_file: Some(file.path().to_owned()), ..config() };
     let coordinator = Coordinator::with(config, None).await;
     let key = reusable(&coordinator).await;
@@ -349,5 +349,5 @@ async fn a_derp_map_of_a_file_is_served_as_it_stands() {
     let mut channel = Device::new("first").join(&coordinator, &key).await;
     let map = channel.stream().await.next().await.unwrap().derp_map.unwrap();
 
-    assert_eq!(serde_json::to_value(map).unwrap(), given);
+    assert_eq!(serde_json::to_value(map).unwrap(), presented);
 }

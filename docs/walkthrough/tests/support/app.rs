@@ -23,7 +23,7 @@ use hpke_envelope::{
     device,
 };
 use lab::{
-    Seat,
+    Instance,
     http::{self, Answer},
 };
 use sha2::{Digest as _, Sha256};
@@ -36,7 +36,7 @@ pub(crate) const OWN: &str = "chat.maru.internal:18789";
 
 /// An app on a member's device.
 pub(crate) struct App {
-    seat: Seat,
+    instance: Instance,
     key: SigningKey,
     identity: Ed25519Public,
     keys: Keys,
@@ -44,21 +44,26 @@ pub(crate) struct App {
 
 impl App {
     /// An app whose device key belongs to nobody; `seed` tells it from others.
-    pub(crate) fn new(seat: &Seat, seed: u8) -> Self {
-        let status = seat.status().unwrap();
+    pub(crate) fn new(instance: &Instance, seed: u8) -> Self {
+        let status = instance.status().unwrap();
         let identity: Ed25519Public =
             status["gateway"]["identity"].as_str().unwrap().parse().unwrap();
         let document =
-            http::request(seat.dial(80).unwrap(), "GET", path::KEYS, CHAT, &[], None).unwrap();
+            http::request(instance.dial(80).unwrap(), "GET", path::KEYS, CHAT, &[], None).unwrap();
         let document = decode_keys(document.body().unwrap().as_bytes()).unwrap();
         let keys = Keys::verify(&document, identity, 0).unwrap();
-        Self { seat: seat.clone(), key: SigningKey::from_bytes(&[seed; 32]), identity, keys }
+        Self {
+            instance: instance.clone(),
+            key: SigningKey::from_bytes(&[seed; 32]),
+            identity,
+            keys,
+        }
     }
 
     /// An app whose device key is bound to its own device, as `maru chat` binds it.
-    pub(crate) fn bound(seat: &Seat, seed: u8) -> Self {
-        let app = Self::new(seat, seed);
-        let stream = seat.dial(18789).unwrap();
+    pub(crate) fn bound(instance: &Instance, seed: u8) -> Self {
+        let app = Self::new(instance, seed);
+        let stream = instance.dial(18789).unwrap();
         let answer =
             http::request(stream, "POST", path::DEVICES, OWN, &[], Some(&app.proof())).unwrap();
         assert_eq!(answer.status, 200);
@@ -67,7 +72,7 @@ impl App {
 
     /// What binds its key to whoever sends it.
     pub(crate) fn proof(&self) -> String {
-        let status = self.seat.status().unwrap();
+        let status = self.instance.status().unwrap();
         let node = status["node"]["stable_id"].as_str().unwrap();
         let proof = device::prove(&self.key, self.identity, node, now_ms());
         serde_json::to_string(&proof).unwrap()
@@ -96,7 +101,7 @@ impl App {
     /// Asks from the app's device on the gateway's own door; the events of the whole reply.
     pub(crate) fn ask(&self, operation: &Operation) -> Vec<Event> {
         let (request, reply) = self.seal_operation(operation);
-        let stream = self.seat.dial(18789).unwrap();
+        let stream = self.instance.dial(18789).unwrap();
         let body = Some(text(&request));
         let answer = http::request(stream, "POST", path::CHAT, OWN, &[], body.as_deref()).unwrap();
         let (status, body) = (answer.status, answer.body().unwrap());
@@ -121,7 +126,7 @@ impl App {
 
     /// Sends a sealed request from the app's device through the messenger's door.
     pub(crate) fn send(&self, request: &Request, headers: &[(&str, &str)]) -> Answer<TcpStream> {
-        let stream = self.seat.dial(80).unwrap();
+        let stream = self.instance.dial(80).unwrap();
         http::request(stream, "POST", path::CHAT, CHAT, headers, Some(&text(request))).unwrap()
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use lab::{Scene, Seat, http, inside::as_process};
+use lab::{Instance, Scene, http, inside::as_process};
 use mesh_identity::{Header, Identity, SIGNATURE, User, VERSION};
 use serde_json::Value;
 
@@ -82,16 +82,16 @@ impl Caller {
 }
 
 /// What the agent writes when the device at this seat calls the port.
-pub(crate) fn header(scene: &Scene, seat: &Seat, person: &str, port: u16) -> Header {
-    let address = |seat: &Seat| -> IpAddr {
-        seat.status().unwrap()["node"]["addresses"][0].as_str().unwrap().parse().unwrap()
+pub(crate) fn header(scene: &Scene, instance: &Instance, person: &str, port: u16) -> Header {
+    let address = |instance: &Instance| -> IpAddr {
+        instance.status().unwrap()["node"]["addresses"][0].as_str().unwrap().parse().unwrap()
     };
     let users: Value =
         serde_json::from_str(&scene.home.ok(&["user", "list", "-o", "json"]).unwrap()).unwrap();
     let user = users.as_array().unwrap().iter().find(|user| user["name"] == person).unwrap();
-    let status = seat.status().unwrap();
+    let status = instance.status().unwrap();
     Header {
-        source: SocketAddr::new(address(seat), 40_000),
+        source: SocketAddr::new(address(instance), 40_000),
         destination: SocketAddr::new(address(&scene.home), port),
         identity: Identity {
             v: VERSION,

@@ -67,7 +67,7 @@ struct Worker<'a> {
     context: LlamaContext<'a>,
     batch: LlamaBatch<'static>,
     slots: Vec<Option<Slot>>,
-    pace: Pace,
+    prompt_batch: PromptBatch,
     /// Whether the memory of ended conversations is still in the buffers.
     dirty: bool,
 }
@@ -91,7 +91,7 @@ impl<'a> Worker<'a> {
             context,
             batch: LlamaBatch::new(BATCH as usize, 1),
             slots: (0..plan.slots).map(|_| None).collect(),
-            pace: Pace::default(),
+            prompt_batch: PromptBatch::default(),
             dirty: false,
         })
     }
@@ -169,7 +169,7 @@ impl<'a> Worker<'a> {
             return self.fail();
         }
         self.dirty = true;
-        self.pace.learn(prompt_tokens, begin.elapsed());
+        self.prompt_batch.learn(prompt_tokens, begin.elapsed());
         for id in 0..self.slots.len() {
             self.sample(id);
         }
@@ -181,7 +181,7 @@ impl<'a> Worker<'a> {
         let now = Instant::now();
         let generating = self.slots.iter().flatten().filter(|slot| !slot.is_reading()).count();
         let reading = self.slots.iter().flatten().filter(|slot| slot.is_reading()).count();
-        let room = (BATCH as usize).saturating_sub(generating).min(self.pace.tokens);
+        let room = (BATCH as usize).saturating_sub(generating).min(self.prompt_batch.tokens);
         let share = (room / reading.max(1)).max(1);
         let mut prompt_tokens = 0;
         for id in 0..self.slots.len() {
@@ -296,17 +296,17 @@ fn sequence(slot: usize) -> i32 {
 
 /// How many tokens of a prompt are read in one [`STEP`], learned from the last ones.
 #[derive(Debug)]
-struct Pace {
+struct PromptBatch {
     tokens: usize,
 }
 
-impl Default for Pace {
+impl Default for PromptBatch {
     fn default() -> Self {
         Self { tokens: 4 }
     }
 }
 
-impl Pace {
+impl PromptBatch {
     /// Takes note of how long a batch with this many tokens of a prompt took.
     fn learn(&mut self, prompt_tokens: usize, took: Duration) {
         if prompt_tokens >= self.tokens && took < STEP.start {
@@ -341,12 +341,12 @@ mod tests {
 
     /// Reads until the pace is steady, at a fixed cost per batch and one per token.
     fn settle(batch: Duration, token: Duration) -> usize {
-        let mut pace = Pace::default();
+        let mut prompt_batch = PromptBatch::default();
         for _ in 0..20 {
-            let tokens = pace.tokens;
-            pace.learn(tokens, batch + token * u32::try_from(tokens).unwrap());
+            let tokens = prompt_batch.tokens;
+            prompt_batch.learn(tokens, batch + token * u32::try_from(tokens).unwrap());
         }
-        pace.tokens
+        prompt_batch.tokens
     }
 
     #[test]
@@ -360,9 +360,9 @@ mod tests {
 
     #[test]
     fn the_end_of_a_prompt_says_little() {
-        let mut pace = Pace::default();
-        pace.learn(3, Duration::ZERO);
-        pace.learn(0, Duration::from_secs(9));
-        assert_eq!(pace.tokens, 4);
+        let mut prompt_batch = PromptBatch::default();
+        prompt_batch.learn(3, Duration::ZERO);
+        prompt_batch.learn(0, Duration::from_secs(9));
+        assert_eq!(prompt_batch.tokens, 4);
     }
 }

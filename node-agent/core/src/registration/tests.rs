@@ -39,7 +39,7 @@ fn a_key_that_is_pre_approved_admits_at_once() {
     assert_eq!(send(&mut registration).auth_key(), Some(KEY));
     registration.handle_response(&admit(), now);
 
-    assert_eq!(registration.standing(), &Standing::Registered);
+    assert_eq!(registration.status(), &Status::Registered);
     assert_eq!(registration.poll_timeout(), None);
     assert_eq!(registration.poll_action(), None);
 }
@@ -50,8 +50,8 @@ fn approval_is_followed_up_without_the_key() {
     let mut registration = registration(Some(KEY));
     send(&mut registration);
     registration.handle_response(&wait_for("http://c/register/1"), now);
-    let waiting = Standing::Waiting { auth_url: Some("http://c/register/1".to_owned()) };
-    assert_eq!(registration.standing(), &waiting);
+    let waiting = Status::Waiting { auth_url: Some("http://c/register/1".to_owned()) };
+    assert_eq!(registration.status(), &waiting);
 
     registration.handle_timeout(now + APPROVAL_POLL);
     let request = send(&mut registration);
@@ -70,7 +70,7 @@ fn a_rejection_ends_the_waiting_and_the_next_request_starts_anew() {
     send(&mut registration);
 
     registration.handle_response(&refuse("rejected"), now);
-    assert_eq!(registration.standing(), &Standing::Refused { reason: "rejected".to_owned() });
+    assert_eq!(registration.status(), &Status::Refused { reason: "rejected".to_owned() });
     registration.handle_timeout(now + RETRY_REFUSED);
     let request = send(&mut registration);
     assert_eq!((request.followup.as_str(), request.auth_key()), ("", Some(KEY)));
@@ -82,11 +82,11 @@ fn nothing_of_the_coordinator_can_steer_a_terminal() {
     let mut registration = registration(None);
     send(&mut registration);
     registration.handle_response(&wait_for("http://c/\u{1b}[2J"), now);
-    assert_eq!(registration.standing(), &Standing::Waiting { auth_url: None });
+    assert_eq!(registration.status(), &Status::Waiting { auth_url: None });
     registration.handle_timeout(now + APPROVAL_POLL);
     send(&mut registration);
     registration.handle_response(&refuse("no\u{1b}[2J\nway"), now);
-    assert_eq!(registration.standing(), &Standing::Refused { reason: "no [2J way".to_owned() });
+    assert_eq!(registration.status(), &Status::Refused { reason: "no [2J way".to_owned() });
 }
 
 #[test]
@@ -122,7 +122,7 @@ proptest! {
             prop_assert_eq!(registration.poll_action(), None, "second request in flight");
 
             registration.handle_response(&answer, now);
-            let done = registration.standing() == &Standing::Registered;
+            let done = registration.status() == &Status::Registered;
             let ahead = registration.poll_timeout().is_some_and(|at| at > now);
             prop_assert!(done || ahead);
         }

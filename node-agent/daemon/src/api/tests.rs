@@ -51,16 +51,16 @@ struct Serving {
 }
 
 fn serving() -> Serving {
-    serving_with(Patience::default())
+    serving_with(Timeouts::default())
 }
 
-fn serving_with(patience: Patience) -> Serving {
+fn serving_with(timeouts: Timeouts) -> Serving {
     let root = tempfile::tempdir().unwrap();
     let agent = agent(root.path());
     let socket = agent.paths.socket();
     let listener = bind(&socket).unwrap();
     let (sender, commands) = mpsc::channel(1);
-    tokio::spawn(serve(listener, Api { agent, commands: sender }, patience));
+    tokio::spawn(serve(listener, Api { agent, commands: sender }, timeouts));
     Serving { root, socket, commands }
 }
 
@@ -195,15 +195,15 @@ async fn one_user_cannot_take_every_place() {
 async fn who_says_nothing_or_half_of_it_is_let_go() {
     let short = Duration::from_millis(200);
     let cases = [
-        ("", Patience { head: short, ..Patience::default() }),
-        ("GET /v1/sta", Patience { head: short, ..Patience::default() }),
+        ("", Timeouts { head: short, ..Timeouts::default() }),
+        ("GET /v1/sta", Timeouts { head: short, ..Timeouts::default() }),
         (
             "POST /v1/join HTTP/1.1\r\nhost: maru\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
-            Patience { whole: short, ..Patience::default() },
+            Timeouts { whole: short, ..Timeouts::default() },
         ),
     ];
-    for (said, patience) in cases {
-        let serving = serving_with(patience);
+    for (said, timeouts) in cases {
+        let serving = serving_with(timeouts);
         let mut stream = UnixStream::connect(&serving.socket).await.unwrap();
         stream.write_all(said.as_bytes()).await.unwrap();
         let ended = timeout(Duration::from_secs(8), stream.read_to_end(&mut Vec::new())).await;

@@ -24,7 +24,7 @@ fn node(id: u8) -> Node {
 }
 
 /// This node is 1, its peers are 2 and 3; everyone may reach `port`.
-fn world(port: u16) -> World {
+fn access(port: u16) -> AccessSnapshot {
     let ports = PortRange { first: port, last: port };
     let to = NetPortRange { ip: "100.64.0.1".to_owned(), ports, ..NetPortRange::default() };
     let rule = FilterRule {
@@ -48,7 +48,7 @@ fn world(port: u16) -> World {
         .unwrap();
     let own: [IpNet; 1] = ["100.64.0.1/32".parse().unwrap()];
     let filter = PacketFilter::compile(&netmap.rules(), &own);
-    World { netmap: Arc::new(netmap), filter: Arc::new(filter) }
+    AccessSnapshot { netmap: Arc::new(netmap), filter: Arc::new(filter) }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -61,48 +61,48 @@ fn address(text: &str) -> SocketAddr {
 
 #[test]
 fn only_a_peer_whom_the_filter_lets_reach_the_port_is_someone() {
-    let world = world(80);
+    let access = access(80);
     let to = address("100.64.0.1:80");
-    let caller = world.identity(ip("100.64.0.2"), to, "telmeet").unwrap();
+    let caller = access.identity(ip("100.64.0.2"), to, "telmeet").unwrap();
     assert_eq!((caller.node.as_str(), caller.person()), ("n2", Person::User(7)));
-    assert_eq!(world.identity(ip("100.64.0.1"), to, "telmeet"), None, "this node itself");
-    assert_eq!(world.identity(ip("100.64.0.9"), to, "telmeet"), None, "nobody");
-    assert_eq!(world.identity(ip("100.64.0.2"), address("100.64.0.1:81"), "telmeet"), None);
+    assert_eq!(access.identity(ip("100.64.0.1"), to, "telmeet"), None, "this node itself");
+    assert_eq!(access.identity(ip("100.64.0.9"), to, "telmeet"), None, "nobody");
+    assert_eq!(access.identity(ip("100.64.0.2"), address("100.64.0.1:81"), "telmeet"), None);
 }
 
-fn door(socket: &Path, world: &watch::Sender<Arc<World>>) -> Door {
-    door_to(Path::new("/"), socket, None, world)
+fn port(socket: &Path, access: &watch::Sender<Arc<AccessSnapshot>>) -> Port {
+    port_to(Path::new("/"), socket, None, access)
 }
 
-fn door_to(
+fn port_to(
     root: &Path,
     socket: &Path,
     uid: Option<u32>,
-    world: &watch::Sender<Arc<World>>,
-) -> Door {
+    access: &watch::Sender<Arc<AccessSnapshot>>,
+) -> Port {
     let service = Service { name: "telmeet".to_owned(), port: 80, socket: socket.to_owned(), uid };
-    Door {
+    Port {
         name: "telmeet".into(),
         socket: Arc::new(Socket::of(&Paths::new(root), &service)),
-        world: world.subscribe(),
+        access: access.subscribe(),
         places: Places::new(MAX_CONNECTIONS, MAX_PER_NODE),
     }
 }
 
 /// A service that reads the header and then echoes; and a connection to it through the door.
-async fn through_the_door(
-    world: &watch::Sender<Arc<World>>,
+async fn through_the_port(
+    access: &watch::Sender<Arc<AccessSnapshot>>,
 ) -> (Header, TcpStream, tokio::task::JoinHandle<()>) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("http.sock");
     let service = tokio::net::UnixListener::bind(&socket).unwrap();
-    let door = door(&socket, world);
+    let port = port(&socket, access);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     // The mesh's addresses are not on this machine: the door is told them.
     let serving =
-        tokio::spawn(door.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
+        tokio::spawn(port.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
     let (mut echo, _) = service.accept().await.unwrap();
     let mut bytes = Vec::new();
     let header = loop {
@@ -122,8 +122,8 @@ async fn through_the_door(
 
 #[tokio::test]
 async fn the_service_learns_who_calls_and_bytes_go_both_ways_to_the_end() {
-    let world = watch::Sender::new(Arc::new(world(80)));
-    let (header, mut client, serving) = through_the_door(&world).await;
+    let access = watch::Sender::new(Arc::new(access(80)));
+    let (header, mut client, serving) = through_the_port(&access).await;
     assert_eq!(header.identity.node, "n2");
     assert_eq!(header.identity.service, "telmeet");
     assert_eq!(header.destination, address("100.64.0.1:80"));
@@ -140,7 +140,7 @@ async fn the_service_learns_who_calls_and_bytes_go_both_ways_to_the_end() {
 /// What cuts a live connection within a second, and what does not.
 #[tokio::test]
 async fn a_connection_ends_with_the_right_to_it() {
-    type Change = fn(&mut World);
+    type Change = fn(&mut AccessSnapshot);
     let cases: [(&str, Change, bool); 6] = [
         ("another peer leaves", |w| drop(Arc::make_mut(&mut w.netmap).peers.remove(&3)), false),
         ("the node leaves", |w| drop(Arc::make_mut(&mut w.netmap).peers.remove(&2)), true),
@@ -174,9 +174,9 @@ async fn a_connection_ends_with_the_right_to_it() {
         ),
     ];
     for (what, change, ends) in cases {
-        let sender = watch::Sender::new(Arc::new(world(80)));
-        let (_, _client, serving) = through_the_door(&sender).await;
-        let mut next = world(80);
+        let sender = watch::Sender::new(Arc::new(access(80)));
+        let (_, _client, serving) = through_the_port(&sender).await;
+        let mut next = access(80);
         change(&mut next);
         sender.send_replace(Arc::new(next));
         let ended = timeout(Duration::from_millis(300), serving).await.is_ok();
@@ -186,29 +186,29 @@ async fn a_connection_ends_with_the_right_to_it() {
 
 #[tokio::test]
 async fn a_service_that_is_away_answers_by_closing() {
-    let world = watch::Sender::new(Arc::new(world(80)));
-    let door = door(Path::new("/nonexistent/http.sock"), &world);
+    let access = watch::Sender::new(Arc::new(access(80)));
+    let port = port(Path::new("/nonexistent/http.sock"), &access);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    door.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")).await;
+    port.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")).await;
     assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_node_with_too_many_connections_is_refused_the_next() {
-    let world = watch::Sender::new(Arc::new(world(80)));
+    let access = watch::Sender::new(Arc::new(access(80)));
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("http.sock");
     let service = tokio::net::UnixListener::bind(&socket).unwrap();
-    let door = door(&socket, &world);
+    let port = port(&socket, &access);
     let held: Vec<_> =
-        (0..MAX_PER_NODE).map(|_| door.places.take("n2".to_owned()).unwrap()).collect();
+        (0..MAX_PER_NODE).map(|_| port.places.take("n2".to_owned()).unwrap()).collect();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
 
-    door.clone().serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")).await;
+    port.clone().serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")).await;
 
     assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
     drop((held, service));
@@ -216,15 +216,15 @@ async fn a_node_with_too_many_connections_is_refused_the_next() {
 
 #[tokio::test]
 async fn a_caller_whose_service_has_closed_gives_its_place_back() {
-    let world = watch::Sender::new(Arc::new(world(80)));
+    let access = watch::Sender::new(Arc::new(access(80)));
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("http.sock");
     let service = tokio::net::UnixListener::bind(&socket).unwrap();
-    let door = door(&socket, &world);
+    let port = port(&socket, &access);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    let serving = tokio::spawn(door.clone().serve(
+    let serving = tokio::spawn(port.clone().serve(
         stream,
         address("100.64.0.2:5000"),
         address("100.64.0.1:80"),
@@ -241,18 +241,18 @@ async fn a_caller_whose_service_has_closed_gives_its_place_back() {
     client.read_to_end(&mut said).await.unwrap();
     assert_eq!(said, b"bye");
     timeout(4 * LINGER, serving).await.expect("the place is given back").unwrap();
-    let all: Vec<_> = (0..MAX_PER_NODE).map_while(|_| door.places.take("n2".to_owned())).collect();
+    let all: Vec<_> = (0..MAX_PER_NODE).map_while(|_| port.places.take("n2".to_owned())).collect();
     assert_eq!(all.len(), MAX_PER_NODE);
 }
 
 /// What a service hears of one connection through the door: nothing, unless the door connects.
-async fn heard(door: Door, service: &tokio::net::UnixListener) -> usize {
+async fn heard(port: Port, service: &tokio::net::UnixListener) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     drop(client);
     let serving =
-        tokio::spawn(door.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
+        tokio::spawn(port.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
     let mut bytes = Vec::new();
     let listening = async {
         let (mut connection, _) = service.accept().await.unwrap();
@@ -270,16 +270,16 @@ async fn heard(door: Door, service: &tokio::net::UnixListener) -> usize {
 
 #[tokio::test]
 async fn a_link_in_the_place_of_the_socket_is_not_followed() {
-    let world = watch::Sender::new(Arc::new(world(80)));
+    let access = watch::Sender::new(Arc::new(access(80)));
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("run/own")).unwrap();
     let own = root.path().join("run/own/http.sock");
     let other = tokio::net::UnixListener::bind(root.path().join("run/other.sock")).unwrap();
-    let relative = |path: &str| door_to(root.path(), Path::new(path), None, &world);
+    let relative = |path: &str| port_to(root.path(), Path::new(path), None, &access);
 
     std::os::unix::fs::symlink("../other.sock", &own).unwrap();
     assert_eq!(heard(relative("run/own/http.sock"), &other).await, 0);
-    assert_eq!(heard(door(&own, &world), &other).await, 0, "nor by an absolute path");
+    assert_eq!(heard(port(&own, &access), &other).await, 0, "nor by an absolute path");
     std::fs::remove_file(&own).unwrap();
     std::fs::write(&own, "").unwrap();
     assert_eq!(heard(relative("run/own/http.sock"), &other).await, 0, "a file");
@@ -292,12 +292,12 @@ async fn a_link_in_the_place_of_the_socket_is_not_followed() {
 
 #[tokio::test]
 async fn a_socket_where_another_user_listens_is_not_spoken_to() {
-    let world = watch::Sender::new(Arc::new(world(80)));
+    let access = watch::Sender::new(Arc::new(access(80)));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("http.sock");
     let service = tokio::net::UnixListener::bind(&path).unwrap();
     let own = rustix::process::getuid().as_raw();
-    let through = |uid| door_to(Path::new("/"), &path, uid, &world);
+    let through = |uid| port_to(Path::new("/"), &path, uid, &access);
 
     assert_eq!(heard(through(Some(own + 1)), &service).await, 0);
     assert!(heard(through(Some(own)), &service).await > 0);
@@ -307,13 +307,13 @@ async fn a_socket_where_another_user_listens_is_not_spoken_to() {
 #[tokio::test]
 #[ignore = "needs: root"]
 async fn without_a_uid_in_the_settings_it_is_the_folders_owner_who_listens() {
-    let world = watch::Sender::new(Arc::new(world(80)));
+    let access = watch::Sender::new(Arc::new(access(80)));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("http.sock");
     let service = tokio::net::UnixListener::bind(&path).unwrap();
     std::os::unix::fs::chown(dir.path(), Some(61_003), None).unwrap();
 
-    assert_eq!(heard(door(&path, &world), &service).await, 0, "root is not the owner");
+    assert_eq!(heard(port(&path, &access), &service).await, 0, "root is not the owner");
     std::os::unix::fs::chown(dir.path(), Some(0), None).unwrap();
-    assert!(heard(door(&path, &world), &service).await > 0);
+    assert!(heard(port(&path, &access), &service).await > 0);
 }

@@ -78,20 +78,20 @@ pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: Option<Value>) 
 }
 
 /// An agent on a machine.
-pub(crate) struct Seat {
+pub(crate) struct Node {
     pub(crate) machine: Arc<Machine>,
     pub(crate) root: tempfile::TempDir,
     pub(crate) agent: Option<Process>,
 }
 
-impl Seat {
+impl Node {
     /// Starts an agent with these settings and waits for its local API.
     pub(crate) fn start(machine: &Arc<Machine>, settings: &str) -> Self {
         let root = root();
         write(root.path(), "etc/maru/agent.toml", settings);
-        let mut seat = Self { machine: Arc::clone(machine), root, agent: None };
-        seat.run();
-        seat
+        let mut node = Self { machine: Arc::clone(machine), root, agent: None };
+        node.run();
+        node
     }
 
     /// Starts the agent (again).
@@ -197,14 +197,14 @@ pub(crate) fn resolve(machine: &Machine, name: &str) -> Option<(u8, Vec<String>)
 }
 
 /// A coordinator and its relay on the home machine.
-pub(crate) struct Place {
+pub(crate) struct ControlPlane {
     pub(crate) household: Household,
     pub(crate) root: tempfile::TempDir,
     pub(crate) serve: Option<Process>,
     pub(crate) relay: Option<Process>,
 }
 
-impl Place {
+impl ControlPlane {
     pub(crate) fn new() -> Self {
         Self::with_laptops(&["laptop"])
     }
@@ -217,10 +217,10 @@ impl Place {
             "etc/maru/coordinator.toml",
             "server_url = \"http://10.77.1.2:8443\"\n[relay]\nhost = \"10.77.1.2\"\n",
         );
-        let mut place = Self { household, root, serve: None, relay: None };
-        place.relay = Some(place.run("relay"));
-        place.serve();
-        place
+        let mut plane = Self { household, root, serve: None, relay: None };
+        plane.relay = Some(plane.run("relay"));
+        plane.serve();
+        plane
     }
 
     /// Starts the coordinator (again).

@@ -30,14 +30,14 @@ const JOIN: Duration = Duration::from_secs(60);
 
 /// A machine with state and the product's binaries.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct Instance {
     /// The machine.
     pub machine: Arc<Machine>,
     /// Its state, as the host sees it.
     pub root: PathBuf,
 }
 
-impl Seat {
+impl Instance {
     /// Puts the state in `root` (made if missing) and the binaries on the machine.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Seat {
         self.machine.command(format!("{BIN}/{name}"))
     }
 
-    /// As [`Seat::program`], on a clock that is so many seconds ahead (negative: behind).
+    /// As [`Instance::program`], on a clock that is so many seconds ahead (negative: behind).
     #[must_use]
     pub fn program_ahead(&self, seconds: i64, name: &str) -> Command {
         let mut command = self.program("lab-clock");
@@ -181,7 +181,7 @@ impl Seat {
         self.long_chat_with(&[])
     }
 
-    /// As [`Seat::long_chat`], with more arguments for `maru chat`.
+    /// As [`Instance::long_chat`], with more arguments for `maru chat`.
     ///
     /// # Errors
     ///
@@ -212,11 +212,11 @@ impl Seat {
         self.start_agent(self.program("maru-agent"))
     }
 
-    /// As [`Seat::agent`], on a clock that is so many seconds ahead (negative: behind).
+    /// As [`Instance::agent`], on a clock that is so many seconds ahead (negative: behind).
     ///
     /// # Errors
     ///
-    /// As [`Seat::agent`].
+    /// As [`Instance::agent`].
     pub fn agent_ahead(&self, seconds: i64) -> Result<Process> {
         self.start_agent(self.program_ahead(seconds, "maru-agent"))
     }

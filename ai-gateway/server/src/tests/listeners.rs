@@ -1,4 +1,4 @@
-//! Who may come in by which door, and how often.
+//! Who may come in by which listener, and how often.
 
 use std::{
     fs::Permissions,
