@@ -129,7 +129,7 @@ impl Node {
     /// Whether its node key has expired at `now`.
     #[must_use]
     pub fn is_expired(&self, now: Millis) -> bool {
-        self.life.expires.is_some_and(|at| at <= now)
+        self.times.expires.is_some_and(|at| at <= now)
     }
 }
 

@@ -178,7 +178,7 @@ fn names_go_through_the_agent_and_back_when_it_stops() {
 fn leaving_logs_out_and_wipes() {
     let network = network();
     let key = network.laptop.status()["node"]["node_key"].clone();
-    let (status, body) = plane::ask(&network.laptop.socket(), "POST", "/v1/leave", None);
+    let (status, body) = control_plane::ask(&network.laptop.socket(), "POST", "/v1/leave", None);
     assert_eq!((status, &body["state"]), (200, &"needs_join".into()));
     let addresses = network.laptop.machine.sh("ip -o addr").unwrap();
     assert!(!addresses.contains("100.64."), "{addresses}");

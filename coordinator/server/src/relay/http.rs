@@ -6,7 +6,7 @@
 use std::{io, time::Duration};
 
 use control_protocol::key::NodePublic;
-use derp::http::{Asked, parse_request};
+use derp::http::{Request, parse_request};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::timeout,
@@ -31,14 +31,14 @@ where
         let Some((asked, len)) = head else { return Ok(None) };
         buffer.drain(..len);
         match asked {
-            Asked::Derp { is_fast } => {
+            Request::Derp { is_fast } => {
                 if !is_fast {
                     io.write_all(switching(key).as_bytes()).await?;
                     io.flush().await?;
                 }
                 return Ok(Some(buffer));
             }
-            Asked::Probe => {
+            Request::Probe => {
                 answer(
                     io,
                     "200 OK",
@@ -46,12 +46,12 @@ where
                 )
                 .await?;
             }
-            Asked::Generate204 { challenge } => {
+            Request::Generate204 { challenge } => {
                 let extra =
                     challenge.map(|text| format!("X-Tailscale-Response: response {text}\r\n"));
                 answer(io, "204 No Content", &extra.unwrap_or_default()).await?;
             }
-            Asked::Other => answer(io, "404 Not Found", "").await?,
+            Request::Other => answer(io, "404 Not Found", "").await?,
         }
     }
     Ok(None)
@@ -72,7 +72,7 @@ fn switching(key: &NodePublic) -> String {
     )
 }
 
-async fn read_head<IO>(io: &mut IO, buffer: &mut Vec<u8>) -> io::Result<Option<(Asked, usize)>>
+async fn read_head<IO>(io: &mut IO, buffer: &mut Vec<u8>) -> io::Result<Option<(Request, usize)>>
 where
     IO: AsyncRead + Unpin,
 {

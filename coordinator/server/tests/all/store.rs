@@ -113,7 +113,7 @@ async fn nodes_are_read_as_written(store: Store, other: Store) {
     store.set_last_seen(hers.id, NOW + 9).await.unwrap();
     let loaded = store.load().await.unwrap();
     assert_eq!((loaded.nodes.len(), loaded.records.len()), (1, 0));
-    assert_eq!(loaded.nodes[0].life.last_seen, Some(NOW + 9));
+    assert_eq!(loaded.nodes[0].times.last_seen, Some(NOW + 9));
 }
 
 async fn a_key_is_used_once(store: Store, other: Store) {
