@@ -25,8 +25,8 @@ use serde::de::DeserializeOwned;
 use self::error::Error;
 pub use self::socket::SocketError;
 use crate::{
+    app::App,
     limits::{ADMIN_BODY_MAX, read_body},
-    serve::App,
 };
 
 /// What it answers.
@@ -43,7 +43,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
 }
 
 /// All of it.
-fn router(app: App) -> Router {
+pub(crate) fn router(app: App) -> Router {
     endpoint::router(endpoints())
         .fallback(|| async { Error::NotFound("path") })
         .method_not_allowed_fallback(|| async { Error::Method })

@@ -14,24 +14,13 @@ use axum::{
 use chassis::endpoint::{self, Endpoint, any, get, post};
 use control_protocol::{
     MIN_CAPABILITY_VERSION,
-    key::MachinePublic,
     key_response::{self, KeyResponse},
 };
 
-use crate::{limits::Origin, serve::App};
+use crate::app::{App, Peer};
 
 /// When to ask again what cannot be answered now, in seconds.
 const RETRY_AFTER_S: &str = "10";
-
-/// Who is at the other end of a Noise channel.
-#[derive(Clone)]
-pub(crate) struct Peer {
-    pub(crate) app: App,
-    /// Proved by the handshake.
-    pub(crate) machine: MachinePublic,
-    /// Where it is, as the coordinator sees it.
-    pub(crate) origin: Origin,
-}
 
 /// What is served outside the Noise channel.
 pub(crate) fn endpoints() -> [Endpoint<App>; 2] {

@@ -8,7 +8,7 @@ use coordinator_core::{
     time::Millis,
 };
 
-use crate::{clock, hub::HubError, serve::App, store::StoreError};
+use crate::{app::App, clock, hub::HubError, store::StoreError};
 
 /// How often the time is looked at.
 const TICK: Duration = Duration::from_millis(500);

@@ -6,10 +6,12 @@
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 pub mod admin;
+mod app;
 pub mod args;
 mod clock;
 pub mod config;
 mod control;
+mod derp_map;
 mod files;
 mod hub;
 mod keeper;
@@ -22,24 +24,17 @@ pub mod serve;
 pub mod store;
 mod updates;
 
-use chassis::endpoint::{Endpoint, list};
+use chassis::endpoint::list;
 
 pub use args::{Args, run};
-
-use crate::serve::App;
 
 /// Every endpoint of each HTTP surface, as `GET /key`: the port for everyone, what is inside its Noise channel, the admin
 /// socket. (What a relay answers before it relays is in `derp`.)
 #[must_use]
 pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
     [
-        ("coordinator", list(&public_endpoints())),
+        ("coordinator", list(&serve::public_endpoints())),
         ("noise", list(&control::machine_endpoints())),
         ("admin", list(&admin::endpoints())),
     ]
-}
-
-/// What the port for everyone answers.
-fn public_endpoints() -> Vec<Endpoint<App>> {
-    control::endpoints().into_iter().chain(pages::endpoints()).collect()
 }

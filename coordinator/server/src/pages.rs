@@ -7,7 +7,7 @@ use axum::{
 };
 use chassis::endpoint::{Endpoint, get};
 
-use crate::serve::App;
+use crate::app::App;
 
 /// The pages.
 pub(crate) fn endpoints() -> [Endpoint<App>; 2] {

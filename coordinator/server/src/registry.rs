@@ -9,12 +9,11 @@ use coordinator_core::{
 };
 
 use crate::{
+    app::Peer,
     clock,
-    control::Peer,
     hub::HubError,
     limits::RegistrationPermit,
     store::{Change, NewNode, NewPending, StoreError},
-    updates,
 };
 
 /// How often a change is tried that meets others.
@@ -101,7 +100,7 @@ async fn register_now(
         Effect::Stored => peer.app.hub.refresh().await?,
         // In its turn among the node's updates; the answer does not depend on it.
         Effect::Said(node) => {
-            updates::submit(&peer.app, &node, request.into()).await;
+            peer.app.updates.submit(&node, request.into()).await;
         }
     }
     Ok(answer)

@@ -1,20 +1,9 @@
 //! `maru-coordinator serve`: the control plane.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::Path, time::Duration};
 
 use axum::Router;
-use chassis::endpoint;
-use control_protocol::{
-    key::{MachinePrivate, MachinePublic},
-    map::{DerpMap, DerpNode, DerpRegion},
-};
-use coordinator_core::{model::Owner, time::Millis};
+use chassis::endpoint::{self, Endpoint};
 use hyper::{
     Request,
     body::Incoming,
@@ -24,31 +13,23 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, socket::SocketError},
-    config::{Config, ConfigError, below},
+    app::App,
+    config::{Config, ConfigError},
+    control,
+    derp_map::{self, DerpMapError},
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
-    keeper, limits, public_endpoints,
-    relay::certificate,
+    keeper, limits, pages,
     store::{Store, StoreError},
-    updates::Updates,
 };
 
-/// Handshakes at once.
-const HANDSHAKES: usize = 16;
-/// Requests at once that ask the database for a node that is not in memory.
-const LOOKUPS: usize = 2;
 /// How long what is under way may take to end.
 const STOP_TIME: Duration = Duration::from_secs(3);
-/// Region of our own relay.
-const REGION: u32 = 1;
 
 /// Why the coordinator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +40,9 @@ pub enum ServeError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The relay's certificate, which it waits for.
+    /// The relays, or the certificate of our own, which it waits for.
     #[error(transparent)]
-    Certificate(#[from] certificate::CertificateError),
+    DerpMap(#[from] DerpMapError),
     /// It was told to stop before the relay had left its certificate.
     #[error("stopped before it was ready")]
     Stopped,
@@ -88,52 +69,9 @@ pub enum ServeError {
     },
 }
 
-/// Everything that a request needs.
-#[derive(Clone)]
-pub(crate) struct App {
-    pub(crate) config: Arc<Config>,
-    pub(crate) store: Store,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) noise: Arc<MachinePrivate>,
-    pub(crate) handshakes: Arc<Semaphore>,
-    pub(crate) connections: limits::Connections,
-    pub(crate) channels: limits::Connections<MachinePublic>,
-    pub(crate) lookups: Arc<Semaphore>,
-    pub(crate) updates: Updates,
-    pub(crate) waiting: limits::Waiting,
-    pub(crate) registrations: limits::RegistrationQueue,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stop: CancellationToken,
-}
-
-impl App {
-    /// When the node key of a new node ends: a tagged node's never.
-    pub(crate) fn expiry(&self, owner: &Owner, now: Millis) -> Option<Millis> {
-        match owner {
-            Owner::User(_) => self.config.node_key_life().map(|life| now.saturating_add(life)),
-            Owner::Tags(_) => None,
-        }
-    }
-
-    /// Carries something out although whoever waits for it stops to.
-    pub(crate) async fn carry_out<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> T {
-        match self.tasks.spawn(work).await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and with it whoever waits.
-                Err(_) => std::future::pending().await,
-            },
-        }
-    }
-
-    /// Where a person learns what a device that waits needs.
-    pub(crate) fn auth_url(&self, ticket: &str) -> String {
-        format!("{}/register/{ticket}", self.config.server_url())
-    }
+/// What the port for everyone answers.
+pub(crate) fn public_endpoints() -> Vec<Endpoint<App>> {
+    control::endpoints().into_iter().chain(pages::endpoints()).collect()
 }
 
 /// A coordinator that listens.
@@ -174,26 +112,12 @@ impl Server {
         let noise = files::noise_key(&paths)?;
         let derp = tokio::select! {
             () = stop.cancelled() => return Err(ServeError::Stopped),
-            derp = derp_map(root, &paths, &config) => derp?,
+            derp = derp_map::load(root, &paths, &config) => derp?,
         };
         let store = Store::open(&config.database(root)?, &config.network).await?;
         let hub = Hub::start(store.clone(), config.network.clone(), derp).await?;
         let admin = admin::socket::Socket::bind(&paths.admin_socket())?;
-        let app = App {
-            config: Arc::new(config),
-            store,
-            hub: Arc::new(hub),
-            noise: Arc::new(noise),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
-            connections: limits::Connections::default(),
-            channels: limits::Connections::default(),
-            lookups: Arc::new(Semaphore::new(LOOKUPS)),
-            updates: Updates::default(),
-            waiting: limits::Waiting::default(),
-            registrations: limits::RegistrationQueue::default(),
-            tasks: TaskTracker::new(),
-            stop,
-        };
+        let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
         Ok(Self { app, listener, admin })
     }
@@ -209,7 +133,7 @@ impl Server {
     pub async fn run(self) {
         let Self { app, listener, admin } = self;
         let public = endpoint::router(public_endpoints()).with_state(app.clone());
-        let admin = tokio::spawn(admin.serve(app.clone()));
+        let admin = tokio::spawn(admin.serve(app.clone(), admin::router(app.clone())));
         loop {
             let accepted = tokio::select! {
                 () = app.stop.cancelled() => break,
@@ -301,52 +225,5 @@ impl tokio::io::AsyncWrite for Counted {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<io::Result<()>> {
         std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// The relays that nodes are told of: those of the file, or our own with its certificate pinned.
-async fn derp_map(root: &Path, paths: &Paths, config: &Config) -> Result<DerpMap, ServeError> {
-    if let Some(file) = &config.derp_map_file {
-        return Ok(read_derp_map(below(root, file))?);
-    }
-    let pin = certificate::pin(paths, &config.relay_host(), config.relay.patience).await?;
-    let host = config.relay_host();
-    let is = |wanted: fn(&std::net::IpAddr) -> bool| {
-        host.parse().ok().filter(wanted).map(|ip| ip.to_string())
-    };
-    let node = DerpNode {
-        name: format!("{REGION}a"),
-        region_id: REGION,
-        cert_name: pin,
-        ipv4: is(std::net::IpAddr::is_ipv4).unwrap_or_default(),
-        ipv6: is(std::net::IpAddr::is_ipv6).unwrap_or_default(),
-        host_name: host,
-        stun_port: i32::from(config.relay.stun_listen.port()),
-        derp_port: config.relay.listen.port(),
-        ..DerpNode::default()
-    };
-    let region = DerpRegion {
-        region_id: REGION,
-        region_code: "home".to_owned(),
-        region_name: "Home".to_owned(),
-        nodes: vec![node],
-        ..DerpRegion::default()
-    };
-    Ok(DerpMap {
-        regions: [(REGION, region)].into(),
-        omit_default_regions: true,
-        ..DerpMap::default()
-    })
-}
-
-fn read_derp_map(path: PathBuf) -> Result<DerpMap, ConfigError> {
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(ConfigError::Read { path, source }),
-    };
-    match serde_json::from_slice::<DerpMap>(&text) {
-        Ok(map) if !map.regions.is_empty() => Ok(map),
-        Ok(_) => Err(ConfigError::DerpMap { path, source: None }),
-        Err(error) => Err(ConfigError::DerpMap { path, source: Some(error) }),
     }
 }

@@ -22,8 +22,12 @@ use coordinator_core::{
     model::{Node, NodeId},
 };
 use tokio::sync::oneshot;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{hub::HubError, serve::App};
+use crate::{
+    hub::{Hub, HubError},
+    store::Store,
+};
 
 /// How often what a node says of itself is written: ten times at once, then once in ten seconds.
 const WRITES: Size = Size { tokens: 10, period: Duration::from_secs(10) };
@@ -114,8 +118,14 @@ pub(crate) enum Outcome {
 }
 
 /// The updates of all nodes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Updates(Arc<Mutex<HashMap<NodeId, Entry>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Updates {
+    store: Store,
+    hub: Arc<Hub>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    entries: Arc<Mutex<HashMap<NodeId, Entry>>>,
+}
 
 /// The updates of one node.
 #[derive(Debug, Default)]
@@ -141,24 +151,33 @@ enum Due {
     Now(Box<Next>),
 }
 
-/// Writes what a node says of itself, if that is anything new, and goes on with it although the caller hangs up.
-pub(crate) async fn submit(app: &App, node: &Node, update: Update) -> Outcome {
-    match app.updates.enqueue(app, node, update, Instant::now()) {
-        // Nobody answers any more if a newer update came, or if it must wait.
-        Ok(written) => written.await.unwrap_or(Outcome::Later),
-        Err(outcome) => outcome,
-    }
-}
-
 impl Updates {
+    /// No update yet. Each node's are written on one of `tasks`, and the last ones when `stop` is cancelled.
+    pub(crate) fn new(
+        store: Store,
+        hub: Arc<Hub>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { store, hub, tasks, stop, entries: Arc::default() }
+    }
+
+    /// Writes what a node says of itself, if that is anything new, and goes on with it although the caller hangs up.
+    pub(crate) async fn submit(&self, node: &Node, update: Update) -> Outcome {
+        match self.enqueue(node, update, Instant::now()) {
+            // Nobody answers any more if a newer update came, or if it must wait.
+            Ok(written) => written.await.unwrap_or(Outcome::Later),
+            Err(outcome) => outcome,
+        }
+    }
+
     fn entries(&self) -> MutexGuard<'_, HashMap<NodeId, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts an update in the place of the node's older one; `Err` if nobody needs to wait for it.
     fn enqueue(
         &self,
-        app: &App,
         node: &Node,
         update: Update,
         now: Instant,
@@ -181,7 +200,7 @@ impl Updates {
         let must_wait = !entry.bucket.wait(WRITES, now).is_zero();
         entry.next = Some(Next { update, asked: (!must_wait).then_some(asked) });
         if !std::mem::replace(&mut entry.is_served, true) {
-            app.tasks.spawn(serve(app.clone(), node.id));
+            self.tasks.spawn(self.clone().serve(node.id));
         }
         if must_wait { Err(Outcome::Later) } else { Ok(written) }
     }
@@ -214,51 +233,55 @@ impl Updates {
             entry.next = Some(Next { update, asked });
         }
     }
-}
 
-/// Writes a node's updates until there is none.
-async fn serve(app: App, id: NodeId) {
-    loop {
-        let is_last = app.stop.is_cancelled();
-        let next = match app.updates.due(id, Instant::now(), is_last) {
-            Due::Nothing => return,
-            Due::Later(wait) => {
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = app.stop.cancelled() => {}
+    /// Writes a node's updates until there is none.
+    async fn serve(self, id: NodeId) {
+        loop {
+            let is_last = self.stop.is_cancelled();
+            let next = match self.due(id, Instant::now(), is_last) {
+                Due::Nothing => return,
+                Due::Later(wait) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                    continue;
                 }
-                continue;
+                Due::Now(next) => *next,
+            };
+            let outcome = match self.write(id, &next.update).await {
+                Ok(true) => Outcome::Written,
+                Ok(false) => Outcome::Gone,
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(
+                        node = id,
+                        error,
+                        "what a node says of itself cannot be written"
+                    );
+                    Outcome::Failed
+                }
+            };
+            match next.asked {
+                // Whoever asked may have hung up.
+                Some(asked) => {
+                    let _ = asked.send(outcome);
+                }
+                None if outcome == Outcome::Failed && !is_last => self.put_back(id, next.update),
+                None => {}
             }
-            Due::Now(next) => *next,
-        };
-        let outcome = match write(&app, id, &next.update).await {
-            Ok(true) => Outcome::Written,
-            Ok(false) => Outcome::Gone,
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(node = id, error, "what a node says of itself cannot be written");
-                Outcome::Failed
-            }
-        };
-        match next.asked {
-            // Whoever asked may have hung up.
-            Some(asked) => {
-                let _ = asked.send(outcome);
-            }
-            None if outcome == Outcome::Failed && !is_last => app.updates.put_back(id, next.update),
-            None => {}
         }
     }
-}
 
-/// Writes an update; false if there is no such node any more.
-async fn write(app: &App, id: NodeId, update: &Update) -> Result<bool, HubError> {
-    let mut change = app.store.change_by_node().await?;
-    let node = change.node_by_key(&update.node_key).await?.filter(|node| node.id == id);
-    let Some(node) = node else { return Ok(false) };
-    let Some(node) = update.applied_to(&node) else { return Ok(true) };
-    change.update_node(&node).await?;
-    change.commit().await?;
-    app.hub.refresh().await?;
-    Ok(true)
+    /// Writes an update; false if there is no such node any more.
+    async fn write(&self, id: NodeId, update: &Update) -> Result<bool, HubError> {
+        let mut change = self.store.change_by_node().await?;
+        let node = change.node_by_key(&update.node_key).await?.filter(|node| node.id == id);
+        let Some(node) = node else { return Ok(false) };
+        let Some(node) = update.applied_to(&node) else { return Ok(true) };
+        change.update_node(&node).await?;
+        change.commit().await?;
+        self.hub.refresh().await?;
+        Ok(true)
+    }
 }

@@ -18,10 +18,10 @@ use coordinator_core::{
 
 use super::{Error, keys, read};
 use crate::{
+    app::App,
     clock,
     hub::Snapshot,
     registry,
-    serve::App,
     store::{Change, NewNode, StoreError},
 };
 

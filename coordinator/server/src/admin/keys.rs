@@ -16,10 +16,10 @@ use coordinator_core::{
 
 use super::{Error, read};
 use crate::{
+    app::App,
     clock,
     hub::Snapshot,
     random,
-    serve::App,
     store::{Change, StoreError},
 };
 

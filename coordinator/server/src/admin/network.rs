@@ -5,7 +5,7 @@ use chassis::endpoint::{Endpoint, get};
 use coordinator_api::{Health, Network};
 
 use super::Error;
-use crate::serve::App;
+use crate::app::App;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -9,7 +9,7 @@ use coordinator_api::{Policy, PolicyChecked};
 use coordinator_core::network;
 
 use super::{Error, read};
-use crate::{clock, serve::App};
+use crate::{app::App, clock};
 
 /// Endpoints of this resource.
 pub(super) fn endpoints() -> [Endpoint<App>; 3] {

@@ -13,7 +13,7 @@ use coordinator_core::{
 };
 
 use super::{Error, read};
-use crate::serve::App;
+use crate::app::App;
 
 /// Endpoints of this resource.
 pub(super) fn endpoints() -> [Endpoint<App>; 3] {

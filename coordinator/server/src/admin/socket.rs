@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::{limits, serve::App};
+use crate::{app::App, limits};
 
 /// The admin socket cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +58,7 @@ impl Socket {
     }
 
     /// Answers until the server stops.
-    pub(crate) async fn serve(self, app: App) {
-        let router = super::router(app.clone());
+    pub(crate) async fn serve(self, app: App, router: Router) {
         loop {
             let accepted = tokio::select! {
                 () = app.stop.cancelled() => break,

@@ -14,7 +14,7 @@ use coordinator_core::{
 };
 
 use super::{Error, read};
-use crate::{clock, hub::Snapshot, serve::App};
+use crate::{app::App, clock, hub::Snapshot};
 
 /// Endpoints of this resource.
 pub(super) fn endpoints() -> [Endpoint<App>; 3] {

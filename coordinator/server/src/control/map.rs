@@ -22,13 +22,13 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::{Peer, Refused, check_version, not_now, read, unavailable};
+use super::{Refused, check_version, not_now, read, unavailable};
 use crate::{
+    app::{App, Peer},
     clock,
     hub::{Presence, Snapshot},
     random,
-    serve::App,
-    updates::{self, Outcome},
+    updates::Outcome,
 };
 
 /// Responses that may wait for a slow client; more changes then become one.
@@ -45,7 +45,7 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
     }
     let (node_key, omit_peers) = (request.node_key, request.omit_peers);
     let is_compressed = request.compress == ZSTD;
-    match updates::submit(&peer.app, &node, request.into()).await {
+    match peer.app.updates.submit(&node, request.into()).await {
         Outcome::Written | Outcome::Later => {}
         Outcome::Gone => return Err(gone()),
         Outcome::Failed => return Err(not_now()),

@@ -13,10 +13,10 @@ use coordinator_core::{
     registration::Refusal,
 };
 
-use super::{Peer, Refused, check_version, read, unavailable};
+use super::{Refused, check_version, read, unavailable};
 use crate::{
+    app::{App, Peer},
     registry::{self, Answer, RegisterError},
-    serve::App,
 };
 
 /// How long a request that follows up on an approval is held; the client then asks again.

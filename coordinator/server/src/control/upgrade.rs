@@ -16,8 +16,11 @@ use hyper_util::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Peer, RETRY_AFTER_S, counted::Counted};
-use crate::{limits::Origin, serve::App};
+use super::{RETRY_AFTER_S, counted::Counted};
+use crate::{
+    app::{App, Peer},
+    limits::Origin,
+};
 
 /// How long each step of the handshake may take, and then the device until it says something.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);

@@ -1,0 +1,107 @@
+//! What handlers share: the configuration, the database, the network as it is, and the limits on everyone.
+
+use std::sync::Arc;
+
+use control_protocol::key::{MachinePrivate, MachinePublic};
+use coordinator_core::{model::Owner, time::Millis};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Config,
+    hub::Hub,
+    limits::{self, Origin},
+    store::Store,
+    updates::Updates,
+};
+
+/// Handshakes at once.
+const HANDSHAKES: usize = 16;
+/// Requests at once that ask the database for a node that is not in memory.
+const LOOKUPS: usize = 2;
+
+/// Everything that a request needs.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) noise: Arc<MachinePrivate>,
+    pub(crate) handshakes: Arc<Semaphore>,
+    pub(crate) connections: limits::Connections,
+    pub(crate) channels: limits::Connections<MachinePublic>,
+    pub(crate) lookups: Arc<Semaphore>,
+    pub(crate) updates: Updates,
+    pub(crate) waiting: limits::Waiting,
+    pub(crate) registrations: limits::RegistrationQueue,
+    /// What is waited for before the coordinator ends.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled when the coordinator is to end.
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    /// The state of a coordinator that nobody has called yet.
+    pub(crate) fn new(
+        config: Config,
+        store: Store,
+        hub: Hub,
+        noise: MachinePrivate,
+        stop: CancellationToken,
+    ) -> Self {
+        let (hub, tasks) = (Arc::new(hub), TaskTracker::new());
+        Self {
+            config: Arc::new(config),
+            updates: Updates::new(store.clone(), Arc::clone(&hub), tasks.clone(), stop.clone()),
+            store,
+            hub,
+            noise: Arc::new(noise),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            connections: limits::Connections::default(),
+            channels: limits::Connections::default(),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            waiting: limits::Waiting::default(),
+            registrations: limits::RegistrationQueue::default(),
+            tasks,
+            stop,
+        }
+    }
+
+    /// When the node key of a new node ends: a tagged node's never.
+    pub(crate) fn expiry(&self, owner: &Owner, now: Millis) -> Option<Millis> {
+        match owner {
+            Owner::User(_) => self.config.node_key_life().map(|life| now.saturating_add(life)),
+            Owner::Tags(_) => None,
+        }
+    }
+
+    /// Carries something out although whoever waits for it stops to.
+    pub(crate) async fn carry_out<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.tasks.spawn(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and with it whoever waits.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Where a person learns what a device that waits needs.
+    pub(crate) fn auth_url(&self, ticket: &str) -> String {
+        format!("{}/register/{ticket}", self.config.server_url())
+    }
+}
+
+/// Who is at the other end of a Noise channel.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    pub(crate) app: App,
+    /// Proved by the handshake.
+    pub(crate) machine: MachinePublic,
+    /// Where it is, as the coordinator sees it.
+    pub(crate) origin: Origin,
+}
