@@ -84,6 +84,7 @@ fn tests(model: &std::path::Path, only: Option<&str>) -> Result<Count> {
         failed: sorted.failed.len(),
         skipped: lacking.len(),
         flaky: sorted.flaky.len(),
+        remarks: sorted.remarks(),
     })
 }
 

@@ -1,7 +1,10 @@
 //! What a person hands to `maru join`: read, and if it is an invitation, written and read again.
 #![no_main]
 
-use coordinator_api::invitation::Destination;
+use coordinator_api::{
+    Secret,
+    invitation::{Destination, Invitation},
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -10,7 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(Destination::Invitation(invitation)) => {
             let written = invitation.to_text();
             assert!(!written.reveal().starts_with("http://"));
-            assert!(!format!("{invitation:?}").contains(invitation.auth_key.reveal()));
+            // Whatever the key is: the rest of an invitation may hold the same letters.
+            let other =
+                Invitation { auth_key: Secret::new("another".to_owned()), ..invitation.clone() };
+            assert_eq!(format!("{invitation:?}"), format!("{other:?}"));
             let again = Destination::read(written.reveal());
             assert_eq!(again, Ok(Destination::Invitation(invitation)));
         }

@@ -47,9 +47,12 @@ fn admin_bodies(bytes: &[u8]) {
 /// Bodies that the agent reads, and answers that the command reads.
 fn local_bodies(bytes: &[u8]) {
     if let Some(join) = fuzz::json::<local::Join>(bytes) {
-        let shown = format!("{join:?}");
-        let key = join.key.filter(|key| key.len() > 32);
-        assert!(!key.is_some_and(|key| shown.contains(&key)), "a key is shown");
+        let other = local::Join {
+            url: "another".to_owned(),
+            key: join.key.as_ref().map(|_| "another".to_owned()),
+            ..join.clone()
+        };
+        assert_eq!(format!("{join:?}"), format!("{other:?}"), "a key is shown");
     }
     fuzz::json::<local::Status>(bytes);
     fuzz::json::<local::Problem>(bytes);

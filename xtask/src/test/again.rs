@@ -35,13 +35,18 @@ pub(super) fn again(runner: &Runner, tests: Vec<Test>, limit: Duration) -> Resul
         // No test selected is a failure for the runner as well.
         Ok(within(&mut command, left)?.is_some_and(|status| status.success()))
     })?;
-    for test in &sorted.flaky {
-        println!("flaky {test}");
-    }
-    for test in &sorted.failed {
-        println!("failed {test}");
+    for remark in sorted.remarks() {
+        println!("{remark}");
     }
     Ok(sorted)
+}
+
+impl Sorted {
+    /// One line for each test.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let flaky = self.flaky.iter().map(|test| format!("flaky {test}"));
+        flaky.chain(self.failed.iter().map(|test| format!("failed {test}"))).collect()
+    }
 }
 
 /// Sorts by whether `once` says yes every time; what is not done when `limit` is over has failed.

@@ -10,13 +10,15 @@ use std::{
 use anyhow::{Context as _, Result};
 
 /// Tests counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) passed: usize,
     pub(super) failed: usize,
     pub(super) skipped: usize,
     /// Of those that passed: failed at first, then passed five times.
     pub(super) flaky: usize,
+    /// One line for each that failed or is flaky, printed again at the very end.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Count {
@@ -49,13 +51,14 @@ impl Stages {
         let start = Instant::now();
         let count = work().unwrap_or_else(|error| {
             eprintln!("error: {name}: {error:#}");
-            Count { failed: 1, ..Count::default() }
+            Count { failed: 1, remarks: vec![format!("failed: {error:#}")], ..Count::default() }
         });
+        let ok = count.failed == 0;
         self.done.push((name, start.elapsed(), count));
-        count.failed == 0
+        ok
     }
 
-    /// Prints seconds per stage, then one line with the sums; returns how many were skipped.
+    /// Prints seconds per stage, what failed in each, then one line with the sums; returns how many were skipped.
     pub(super) fn report(&self) -> usize {
         println!("\nseconds per stage:");
         let mut sum = Count::default();
@@ -65,6 +68,11 @@ impl Stages {
             sum.failed += count.failed;
             sum.skipped += count.skipped;
             sum.flaky += count.flaky;
+        }
+        for (name, _, count) in &self.done {
+            for remark in &count.remarks {
+                println!("{name}: {remark}");
+            }
         }
         println!("{sum}");
         sum.skipped
@@ -127,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_last_line_tells_how_many_were_flaky() {
-        let mut count = Count { passed: 3, failed: 1, skipped: 2, flaky: 0 };
+        let mut count = Count { passed: 3, failed: 1, skipped: 2, ..Count::default() };
         assert_eq!(count.to_string(), "3 passed, 1 failed, 2 skipped");
         count.flaky = 2;
         assert!(
