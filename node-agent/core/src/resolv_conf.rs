@@ -1,51 +1,54 @@
-//! What the agent may ask of the process that writes `resolv.conf`.
-//!
-//! A question is one packet: one byte, followed by a domain for [`Question::Point`]. Whoever asks may be hostile, so
-//! anything else is no question at all.
+//! The text of `resolv.conf` (resolv.conf(5)): what a system's own says, and what it says while it points at the agent.
 
-use crate::domain::Domain;
+use std::net::IpAddr;
 
-/// Longest domain in text (RFC 1035, section 2.3.4).
-const DOMAIN_MAX: usize = 253;
-/// Longest question.
-pub const QUESTION_MAX: usize = 1 + DOMAIN_MAX;
+use crate::{domain::Domain, names::RESOLVER};
 
-const POINT: u8 = 1;
-const RESTORE: u8 = 2;
+mod question;
 
-/// What the agent asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Point the file at the agent, with this domain first among those that are searched.
-    Point(Domain),
-    /// Put back what was there before.
-    Restore,
+pub use question::{QUESTION_MAX, Question};
+
+/// First line of a file that points at the agent.
+pub const MARK: &str = "# Written by maru-agent; restored when it stops.";
+
+/// The resolvers that a file names, without the agent's own. One with a zone (`fe80::1%eth0`) is left out.
+#[must_use]
+pub fn nameservers(text: &str) -> Vec<IpAddr> {
+    let servers = values(text, "nameserver")
+        .filter_map(|value| value.split_whitespace().next()?.parse().ok());
+    servers.filter(|address| *address != IpAddr::V4(RESOLVER)).collect()
 }
 
-impl Question {
-    /// The packet.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        match self {
-            Self::Point(domain) => [&[POINT], domain.as_str().as_bytes()].concat(),
-            Self::Restore => vec![RESTORE],
-        }
-    }
+/// What a file says while it points at the agent: the agent alone resolves, `network` is searched first, and what
+/// `original` searches and its options stay. Nothing else of `original` comes through, and no control character of it.
+#[must_use]
+pub fn render(original: &str, network: &Domain) -> String {
+    let search = values(original, "search").chain(values(original, "domain")).last();
+    let domains = [network.as_str()]
+        .into_iter()
+        .chain(words(search.unwrap_or_default()).filter(|domain| *domain != network.as_str()));
+    let domains: Vec<&str> = domains.collect();
+    let options: Vec<&str> =
+        words(values(original, "options").last().unwrap_or_default()).collect();
 
-    /// Reads a packet; `None` if it is no question.
-    #[must_use]
-    pub fn decode(packet: &[u8]) -> Option<Self> {
-        match packet {
-            [POINT, text @ ..] => {
-                let text = std::str::from_utf8(text).ok()?;
-                let domain: Domain = text.parse().ok()?;
-                // As it is written, and in no other way.
-                (domain.as_str() == text).then_some(Self::Point(domain))
-            }
-            [RESTORE] => Some(Self::Restore),
-            _ => None,
-        }
+    let mut text = format!("{MARK}\nnameserver {RESOLVER}\nsearch {}\n", domains.join(" "));
+    if !options.is_empty() {
+        text.push_str(&format!("options {}\n", options.join(" ")));
     }
+    text
+}
+
+/// What stands behind a keyword, line by line.
+fn values<'a>(text: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| {
+        let rest = line.trim_start().strip_prefix(keyword)?;
+        rest.starts_with([' ', '\t']).then(|| rest.trim())
+    })
+}
+
+/// The words of a value, but those that no resolver configuration has.
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split_whitespace().filter(|word| !word.contains(char::is_control))
 }
 
 #[cfg(test)]
@@ -54,51 +57,34 @@ mod tests {
 
     use super::*;
 
-    fn domain(text: &str) -> Option<Domain> {
-        text.parse().ok()
+    fn network() -> Domain {
+        "maru.internal".parse().unwrap()
     }
 
     #[test]
-    fn what_could_be_more_than_a_domain_is_no_question() {
-        for good in ["maru.internal", "a.b", "x-1.example.org"] {
-            let question = Question::Point(domain(good).unwrap());
-            assert_eq!(Question::decode(&question.encode()), Some(question), "{good}");
-        }
-        let long = vec!["a".repeat(63); 4].join(".");
-        for wrong in [
-            "",
-            "internal",
-            "Maru.internal",
-            "maru.internal.",
-            "maru..internal",
-            "a.b\nnameserver 192.0.2.1",
-            "a.b nameserver",
-            "a.b\0",
-            "마루.internal",
-            &long,
-        ] {
-            let packet = [&[POINT], wrong.as_bytes()].concat();
-            assert_eq!(Question::decode(&packet), None, "{wrong:?}");
-        }
+    fn search_and_options_stay_and_the_last_of_each_counts() {
+        let original =
+            "nameserver 192.0.2.53\nsearch a.example\ndomain lan\noptions edns0 trust-ad\n";
+        let expected = format!(
+            "{MARK}\nnameserver 100.100.100.100\nsearch maru.internal lan\noptions edns0 trust-ad\n"
+        );
+        assert_eq!(render(original, &network()), expected);
+        assert_eq!(nameservers(original), ["192.0.2.53".parse::<IpAddr>().unwrap()]);
     }
 
     proptest! {
-        /// Whatever arrives: a question that is taken is what was written, bounded, and one word.
+        /// Whatever the original says: the agent alone is asked, and what it rendered renders to itself.
         #[test]
-        fn any_packet_is_one_question_or_none(packet in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Some(question) = Question::decode(&packet) {
-                prop_assert_eq!(question.encode(), &packet[..]);
-                prop_assert!(packet.len() <= QUESTION_MAX);
-                if let Question::Point(domain) = question {
-                    prop_assert!(domain.as_str().bytes().all(|byte| byte > b' ' && byte < 127));
-                }
-            }
-        }
-
-        #[test]
-        fn a_domain_arrives_as_it_was(domain in "[a-z0-9]{1,20}(\\.[a-z][a-z0-9]{4,9}){1,5}x") {
-            let question = Question::Point(domain.parse().unwrap());
-            prop_assert_eq!(Question::decode(&question.encode()), Some(question));
+        fn only_the_agent_is_asked(
+            lines in prop::collection::vec(("(nameserver|search|domain|options|#)?[ \t]", any::<String>()), 0..8),
+        ) {
+            let original: Vec<String> =
+                lines.into_iter().map(|(keyword, value)| keyword + &value).collect();
+            let text = render(&original.join("\n"), &network());
+            prop_assert_eq!(nameservers(&text), Vec::<IpAddr>::new());
+            let servers = text.lines().filter(|line| line.trim_start().starts_with("nameserver"));
+            prop_assert_eq!(servers.count(), 1);
+            prop_assert_eq!(render(&text, &network()), text);
         }
     }
 }

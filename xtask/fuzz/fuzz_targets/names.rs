@@ -1,4 +1,4 @@
-//! DNS: questions to the agent, what other resolvers answer it, and what it asks of its own helper.
+//! DNS: questions to the agent, what other resolvers answer it, what it asks of its own helper, and `resolv.conf`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,8 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use fuzz::Input;
 use hickory_proto::op::{Message, MessageType, OpCode};
 use node_agent_core::{
-    names::{Answer, Transport, Zone, failure, is_answer},
-    resolv_conf::{QUESTION_MAX, Question},
+    names::{Answer, RESOLVER, Transport, Zone, failure, is_answer},
+    resolv_conf::{MARK, QUESTION_MAX, Question, nameservers, render},
 };
 
 const DOMAIN: &str = "maru.internal";
@@ -71,8 +71,23 @@ fn question(packet: &[u8]) {
     }
 }
 
+/// Whatever `resolv.conf` says: while it points at the agent nobody else is asked, and it has these lines and no others.
+fn resolver_configuration(bytes: &[u8]) {
+    let original = String::from_utf8_lossy(bytes);
+    assert!(!nameservers(&original).contains(&RESOLVER.into()));
+    let network = DOMAIN.parse().unwrap();
+    let text = render(&original, &network);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..2], [MARK.to_owned(), format!("nameserver {RESOLVER}")]);
+    assert!(lines[2].starts_with(&format!("search {DOMAIN}")) && lines.len() <= 4);
+    assert!(lines[3..].iter().all(|line| line.starts_with("options ")));
+    assert!(!lines.iter().any(|line| line.contains(char::is_control)));
+    assert_eq!(render(&text, &network), text);
+}
+
 fuzz_target!(|bytes: &[u8]| {
     question(bytes);
+    resolver_configuration(bytes);
     let mut input = Input::new(bytes);
     let zone = zone(&mut input);
     let packet = input.rest();

@@ -13,11 +13,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use node_agent_core::{domain::Domain, names::RESOLVER};
+use node_agent_core::{
+    domain::Domain,
+    resolv_conf::{MARK, nameservers, render},
+};
 use rustix::fs::OFlags;
 
-/// First line of a file that is ours.
-const MARK: &str = "# Written by maru-agent; restored when it stops.";
 /// Stands in the backup for a file that was not there.
 const ABSENT: &str = "# maru-agent: there was no file\n";
 /// Longest file that is taken for a resolver configuration.
@@ -142,37 +143,6 @@ fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
     let mut file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
-}
-
-fn nameservers(text: &str) -> Vec<IpAddr> {
-    let servers = values(text, "nameserver").filter_map(|value| {
-        // A zone (`fe80::1%eth0`) is not understood; such a server is left out.
-        value.split_whitespace().next()?.parse().ok()
-    });
-    servers.filter(|address| *address != IpAddr::V4(RESOLVER)).collect()
-}
-
-fn values<'a>(text: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a str> {
-    text.lines().filter_map(move |line| {
-        let rest = line.trim_start().strip_prefix(keyword)?;
-        rest.starts_with([' ', '\t']).then(|| rest.trim())
-    })
-}
-
-/// What the file says while it is ours. The domain came over a wire: its type holds that it is nothing but a domain.
-fn render(original: &str, network: &Domain) -> String {
-    let search = values(original, "search").chain(values(original, "domain")).last();
-    let options = values(original, "options").last();
-    let mut text = format!("{MARK}\nnameserver {RESOLVER}\n");
-    let domains: Vec<&str> = [network.as_str()]
-        .into_iter()
-        .chain(search.unwrap_or_default().split_whitespace())
-        .collect();
-    text.push_str(&format!("search {}\n", domains.join(" ")));
-    if let Some(options) = options {
-        text.push_str(&format!("options {options}\n"));
-    }
-    text
 }
 
 #[cfg(test)]
