@@ -4,10 +4,10 @@
 //! worth keeping stays in the target folder, never in git.
 
 use std::{
-    fs,
+    fs::{self, File},
     num::NonZero,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{tools, workspace};
 
@@ -37,18 +37,54 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let status = building(&[])?.status();
+    ensure!(status.context("cargo-fuzz does not run")?.success(), NOT_BUILT);
     let count = some(args.seconds, args.target.as_deref())?;
     println!("{count} targets, nothing found");
     Ok(())
 }
 
-/// Runs every target for so many seconds; returns how many there are.
-pub(crate) fn all(seconds: u32) -> Result<usize> {
-    some(seconds, None)
+/// What is said when they do not build.
+const NOT_BUILT: &str = "the fuzz targets do not build";
+
+/// The targets being built with what the processors have left over: tests wait much of their time.
+pub(crate) struct Build {
+    process: Child,
+    log: PathBuf,
 }
 
+impl Build {
+    /// Starts building.
+    pub(crate) fn start() -> Result<Self> {
+        let log = folder()?.join("build.log");
+        fs::create_dir_all(folder()?)?;
+        let said = File::create(&log)?;
+        let mut command = building(&["chrt", "--idle", "0"])?;
+        let command = command.stdout(said.try_clone()?).stderr(said);
+        Ok(Self { process: command.spawn().context("chrt or cargo-fuzz does not run")?, log })
+    }
+
+    /// Waits for it, then runs every target for so many seconds; returns how many there are.
+    pub(crate) fn run(mut self, seconds: u32) -> Result<usize> {
+        if !self.process.wait()?.success() {
+            bail!("{NOT_BUILT}:\n{}", fs::read_to_string(&self.log)?);
+        }
+        some(seconds, None)
+    }
+}
+
+/// One that nobody waited for is not needed any more.
+impl Drop for Build {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Runs those that are built.
 fn some(seconds: u32, only: Option<&str>) -> Result<usize> {
-    let mut targets = build()?;
+    let list = String::from_utf8(cargo_fuzz(&[], "list")?.output()?.stdout)?;
+    let mut targets: Vec<String> = list.lines().map(str::to_owned).collect();
     targets.retain(|target| only.is_none_or(|name| name == target));
     ensure!(!targets.is_empty(), "there is no such fuzz target; xtask/fuzz/README.md lists them");
     let seeds = folder()?.join("seeds");
@@ -73,24 +109,28 @@ fn some(seconds: u32, only: Option<&str>) -> Result<usize> {
     }
 }
 
-/// Builds all targets at once and lists them.
-fn build() -> Result<Vec<String>> {
-    let fuzz = tools::get("cargo-fuzz")?;
-    let cargo_fuzz = |what: &str| -> Result<Command> {
-        let mut command = workspace::with_cargo(&fuzz);
-        command
-            .args([what, "--fuzz-dir", "xtask/fuzz"])
-            .current_dir(workspace::root())
-            // The sanitizer coverage flags are unstable; this lets a stable compiler take them.
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_TARGET_DIR", folder()?)
-            .stdin(Stdio::null());
-        Ok(command)
-    };
-    let status = cargo_fuzz("build")?.args(["--sanitizer", "none"]).status();
-    ensure!(status.context("cargo-fuzz does not run")?.success(), "the fuzz targets do not build");
-    let list = String::from_utf8(cargo_fuzz("list")?.output()?.stdout)?;
-    Ok(list.lines().map(str::to_owned).collect())
+/// What builds all targets at once, started by the program `by` if one is named.
+fn building(by: &[&str]) -> Result<Command> {
+    let mut command = cargo_fuzz(by, "build")?;
+    command.args(["--sanitizer", "none"]);
+    Ok(command)
+}
+
+fn cargo_fuzz(by: &[&str], what: &str) -> Result<Command> {
+    let program = tools::get("cargo-fuzz")?;
+    let mut command = workspace::with_cargo(by.first().map_or(program.as_path(), Path::new));
+    command.args(by.get(1..).unwrap_or_default());
+    if !by.is_empty() {
+        command.arg(program);
+    }
+    command
+        .args([what, "--fuzz-dir", "xtask/fuzz"])
+        .current_dir(workspace::root())
+        // The sanitizer coverage flags are unstable; this lets a stable compiler take them.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_DIR", folder()?)
+        .stdin(Stdio::null());
+    Ok(command)
 }
 
 fn folder() -> Result<PathBuf> {

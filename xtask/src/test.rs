@@ -34,12 +34,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let model = model::get()?;
 
     let mut ok = stages.run("build", || build::all().map(|()| Count::default()))
-        && stages.run("stock client", || build::stock_client().map(|()| Count::default()))
-        && stages.run("tests", || tests(&model, args.only.as_deref()));
-    if args.only.is_none() {
+        && stages.run("stock client", || build::stock_client().map(|()| Count::default()));
+    let fuzzing = if args.only.is_none() { Some(fuzz::Build::start()?) } else { None };
+    ok = ok && stages.run("tests", || tests(&model, args.only.as_deref()));
+    if let Some(fuzzing) = fuzzing {
         ok &= stages.run("sabotage patches", sabotages);
         ok &= stages.run("doctests", doctests);
-        ok &= stages.run("fuzz targets", || fuzz::all(args.fuzz_seconds).map(Count::passed));
+        ok &= stages.run("fuzz targets", || fuzzing.run(args.fuzz_seconds).map(Count::passed));
         ok &= stages.run("up", demonstration::run);
         ok &= stages.run("bench sealed", bench);
     }
