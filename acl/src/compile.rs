@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use common::mesh;
+
 use crate::{
     DstPort, Network, Node, Rule,
     document::Document,
     selector::{Selector, owner, print},
 };
-
-/// Addresses that nodes can have: 100.64.0.0/10 without the range of ChromeOS, and IPv6.
-const OVERLAY: &[&str] =
-    &["100.64.0.0-100.115.91.255", "100.115.94.0-100.127.255.255", "fd7a:115c:a1e0::/48"];
 
 /// A rule whose words were understood.
 #[derive(Clone, Debug)]
@@ -164,6 +162,12 @@ fn own_addresses(node: &Node) -> Vec<String> {
     node.addresses.iter().map(ToString::to_string).collect()
 }
 
+/// The mesh without the range of `ChromeOS`, as Headscale writes it.
+fn overlay() -> impl Iterator<Item = String> {
+    let v4 = mesh::v4_without(&[mesh::CHROMEOS_NET]).into_iter();
+    v4.map(|(first, last)| format!("{first}-{last}")).chain([mesh::V6.to_string()])
+}
+
 /// The addresses that sources stand for, among the nodes that `eligible` lets through; `ranges`
 /// says whether `*` and prefixes may stand for more than nodes.
 fn sources(
@@ -177,7 +181,7 @@ fn sources(
     for selector in src {
         match selector {
             Selector::Any if ranges => {
-                ips.extend(OVERLAY.iter().map(|range| (*range).to_owned()));
+                ips.extend(overlay());
                 let routes = network.nodes.iter().flat_map(|node| &node.approved_routes);
                 ips.extend(routes.filter(|route| route.prefix_len() > 0).map(print));
             }

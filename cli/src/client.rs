@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
+use common::problem::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The coordinator's admin socket, below the root.
@@ -42,14 +43,6 @@ impl Daemon {
             }
         }
     }
-}
-
-/// What every error body has.
-#[derive(serde::Deserialize)]
-struct Problem {
-    title: String,
-    #[serde(default)]
-    detail: Option<String>,
 }
 
 /// The daemon understood, and said no.
@@ -139,10 +132,7 @@ impl Client {
         }
         let status = response.status();
         let why = match response.json::<Problem>().await {
-            Ok(Problem { title, detail: Some(detail) }) if detail != title => {
-                format!("{title}: {detail}")
-            }
-            Ok(Problem { title, .. }) => title,
+            Ok(problem) => problem.to_string(),
             Err(_) => bail!("{} answered {status}", self.socket.display()),
         };
         if status.is_client_error() { Err(Refused(why).into()) } else { bail!(why) }

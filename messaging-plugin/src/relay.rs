@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::{plugin, problem::kind, sealed::path};
+use ai_gateway_api::{kind, plugin, sealed::path};
 use axum::{
     Extension, Router,
     body::Body,
@@ -23,7 +23,10 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use chassis::endpoint::{self, Endpoint, get, post};
+use chassis::{
+    endpoint::{self, Endpoint, get, post},
+    problem::ErrorResponse,
+};
 use http_body_util::{LengthLimitError, Limited};
 use hyper::{
     body::{Body as HttpBody, Frame, Incoming, SizeHint},
@@ -31,7 +34,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use mesh_identity::Header;
-use mesh_listener::Problem;
 use tokio::{io::AsyncWriteExt as _, net::UnixStream, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -63,7 +65,7 @@ pub(crate) fn endpoints() -> [Endpoint<Arc<Relay>>; 6] {
 pub fn router(relay: Arc<Relay>) -> Router {
     endpoint::router(endpoints())
         .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, kind::NOT_FOUND, "there is nothing here")
+            ErrorResponse::new(StatusCode::NOT_FOUND, kind::NOT_FOUND, "there is nothing here")
                 .detail("Sealed chat is at POST /maru/v1/chat, its keys at GET /maru/v1/keys.")
         })
         .with_state(relay)
@@ -74,7 +76,7 @@ async fn chat(
     State(relay): State<Arc<Relay>>,
     Extension(caller): Extension<Header>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     relay.pass(&caller, path::CHAT, request).await
 }
 
@@ -83,12 +85,12 @@ async fn keys(
     State(relay): State<Arc<Relay>>,
     Extension(caller): Extension<Header>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorResponse> {
     relay.pass(&caller, path::KEYS, request).await
 }
 
 /// Whether the gateway's socket accepts.
-async fn ready(State(relay): State<Arc<Relay>>) -> Result<&'static str, Problem> {
+async fn ready(State(relay): State<Arc<Relay>>) -> Result<&'static str, ErrorResponse> {
     relay.connect().await.map(|_| "ok")
 }
 
@@ -98,7 +100,7 @@ impl Relay {
         caller: &Header,
         path: &str,
         request: Request,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ErrorResponse> {
         if request.body().size_hint().lower() > self.max_body_bytes as u64 {
             return Err(too_large());
         }
@@ -127,7 +129,7 @@ impl Relay {
         Ok(response)
     }
 
-    async fn connect(&self) -> Result<UnixStream, Problem> {
+    async fn connect(&self) -> Result<UnixStream, ErrorResponse> {
         match timeout(CONNECT, UnixStream::connect(&self.gateway)).await {
             Ok(Ok(io)) => Ok(io),
             Ok(Err(error)) => Err(absent(&error)),
@@ -170,22 +172,26 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, names: &[&'static str]) {
     }
 }
 
-fn absent(error: &io::Error) -> Problem {
+fn absent(error: &io::Error) -> ErrorResponse {
     tracing::warn!(%error, "the gateway cannot be reached");
-    Problem::new(StatusCode::BAD_GATEWAY, kind::UNREACHABLE, "the AI gateway cannot be reached")
-        .detail("Ask again in a moment; if it stays so, the admin can see why with `maru status`.")
-        .retry_after(2)
+    ErrorResponse::new(
+        StatusCode::BAD_GATEWAY,
+        kind::UNREACHABLE,
+        "the AI gateway cannot be reached",
+    )
+    .detail("Ask again in a moment; if it stays so, the admin can see why with `maru status`.")
+    .retry_after(2)
 }
 
-fn broken(error: &(dyn StdError + 'static)) -> Problem {
+fn broken(error: &(dyn StdError + 'static)) -> ErrorResponse {
     tracing::warn!(error, "the gateway gave no answer");
-    Problem::new(StatusCode::BAD_GATEWAY, kind::UNREACHABLE, "the AI gateway gave no answer")
+    ErrorResponse::new(StatusCode::BAD_GATEWAY, kind::UNREACHABLE, "the AI gateway gave no answer")
         .detail("Ask again; if it stays so, the admin can see why with `maru doctor`.")
         .retry_after(2)
 }
 
 /// Tells a body that was too long from a gateway that failed.
-fn failed(error: &hyper::Error) -> Problem {
+fn failed(error: &hyper::Error) -> ErrorResponse {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if inner.is::<LengthLimitError>() {
@@ -196,7 +202,7 @@ fn failed(error: &hyper::Error) -> Problem {
     broken(error)
 }
 
-fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, kind::TOO_LARGE, "the request is too large")
+fn too_large() -> ErrorResponse {
+    ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, kind::TOO_LARGE, "the request is too large")
         .detail("Start a new conversation, or send less text.")
 }

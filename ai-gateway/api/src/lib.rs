@@ -6,8 +6,8 @@
 
 pub mod chat;
 pub mod events;
+pub mod kind;
 pub mod memory;
 pub mod plugin;
-pub mod problem;
 pub mod sealed;
 pub mod wire;

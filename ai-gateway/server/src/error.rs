@@ -1,13 +1,13 @@
 //! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`.
 
-use ai_gateway_api::problem::kind;
+use ai_gateway_api::kind;
 use axum::{
     Json,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use chassis::problem::ErrorResponse;
 use hpke_envelope::gateway::{OpenError, Reason};
-use mesh_listener::Problem;
 use serde_json::json;
 
 use crate::{devices, limits::Exceeded, models::Failure, state::StateError};
@@ -208,11 +208,11 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, kind, detail) = self.kind();
         self.log(status);
-        let mut problem = Problem::new(status, kind, self.to_string()).detail(detail);
+        let mut response = ErrorResponse::new(status, kind, self.to_string()).detail(detail);
         if let Some(seconds) = self.retry_after_s() {
-            problem = problem.retry_after(seconds);
+            response = response.retry_after(seconds);
         }
-        problem.into_response()
+        response.into_response()
     }
 }
 

@@ -6,11 +6,12 @@ use std::{
 };
 
 use ai_gateway_api::{
-    problem::{Problem, kind},
+    kind,
     sealed::{BindDevice, KeyDocument, PORT, Request, decode_keys, path},
     wire::DecodeError,
 };
 use anyhow::{Context as _, anyhow, bail};
+use common::problem::Problem;
 use reqwest::{Response, StatusCode, header};
 
 /// How long a connection may take to be made; a path through a relay is there within one second.
@@ -163,11 +164,7 @@ async fn problem(response: Response) -> Option<Problem> {
 }
 
 fn say(problem: &Problem) -> anyhow::Error {
-    let title = crate::output::plain(&problem.title);
-    match &problem.detail {
-        Some(detail) => anyhow!("{title}: {}", crate::output::plain(detail)),
-        None => anyhow!("{title}"),
-    }
+    anyhow!(crate::output::plain(&problem.to_string()))
 }
 
 fn no_gateway() -> anyhow::Error {

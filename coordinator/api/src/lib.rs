@@ -1,7 +1,7 @@
-//! The admin API's types and problem types, and the text of an invitation.
+//! The admin API's types, and the text of an invitation.
 //!
 //! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`; the coordinator lets in uid 0 and its own uid only.
-//! Names on the wire are `snake_case`, times are RFC 3339 in UTC, errors are RFC 9457 problems.
+//! Names on the wire are `snake_case`, times are RFC 3339 in UTC, errors are RFC 9457 problems (`common`).
 //!
 //! | method and path | body | answer |
 //! |---|---|---|
@@ -38,7 +38,6 @@ pub mod invitation;
 mod key;
 mod network;
 mod policy;
-mod problem;
 mod secret;
 mod user;
 
@@ -49,7 +48,6 @@ pub use key::{
 };
 pub use network::{Health, Network};
 pub use policy::{Policy, PolicyChecked};
-pub use problem::{CONTENT_TYPE, Problem, URN};
 pub use secret::Secret;
 pub use user::{CreateUser, User};
 

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use crate::{Approve, CreateKey, CreateUser, Problem, Secret};
+use crate::{Approve, CreateKey, CreateUser, Secret};
 
 #[test]
 fn a_secret_is_not_printed() {
@@ -22,22 +22,10 @@ fn an_empty_object_approves_as_the_key_said() {
     assert_eq!(serde_json::from_str::<Approve>("{}").unwrap(), Approve::default());
 }
 
-#[test]
-fn a_problem_names_its_kind() {
-    let problem = Problem::new("name-taken", 409, "taken".to_owned());
-
-    let json = serde_json::to_value(&problem).unwrap();
-
-    assert_eq!(json["type"], "urn:maru:problem:name-taken");
-    assert_eq!(problem.word(), "name-taken");
-    assert!(json.get("detail").is_none());
-}
-
 proptest! {
     #[test]
     fn any_bytes_decode_or_fail_cleanly(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
         let _ = serde_json::from_slice::<CreateUser>(&bytes);
-        let _ = serde_json::from_slice::<Problem>(&bytes);
     }
 
     #[test]

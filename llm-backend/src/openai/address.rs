@@ -1,9 +1,8 @@
 //! Where a backend is: the base URLs that the settings may name.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
-};
+use std::{net::IpAddr, path::PathBuf};
+
+use common::mesh;
 
 /// A usable base URL.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,21 +59,10 @@ impl Address {
 /// Whether plain HTTP to this host stays on the machine or inside WireGuard.
 fn is_private(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    match host.parse() {
-        Ok(IpAddr::V4(ip)) => ip.is_loopback() || is_mesh_v4(ip),
-        Ok(IpAddr::V6(ip)) => ip.is_loopback() || is_mesh_v6(ip),
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback() || mesh::contains(ip),
         Err(_) => host == "localhost",
     }
-}
-
-/// 100.64.0.0/10, where the network's addresses are.
-fn is_mesh_v4(ip: Ipv4Addr) -> bool {
-    ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64
-}
-
-/// fd7a:115c:a1e0::/48, likewise.
-fn is_mesh_v6(ip: Ipv6Addr) -> bool {
-    ip.segments()[..3] == [0xfd7a, 0x115c, 0xa1e0]
 }
 
 #[cfg(test)]

@@ -192,19 +192,5 @@ impl std::fmt::Debug for Join {
     }
 }
 
-/// Why a request failed (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// `urn:maru:problem:<kind>`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The kind, in words.
-    pub title: String,
-    /// HTTP status.
-    pub status: u16,
-    /// What to do, in one sentence.
-    pub detail: String,
-}
-
 #[cfg(test)]
 mod tests;

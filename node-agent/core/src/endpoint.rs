@@ -7,9 +7,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use common::mesh;
 use ipnet::{Ipv4Net, Ipv6Net};
-
-use crate::names::is_mesh;
 
 /// This network (RFC 1122, section 3.2.1.3): the kernel takes 0.0.0.0 for this machine.
 const THIS_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8);
@@ -28,7 +27,7 @@ pub fn is_usable(address: SocketAddr) -> bool {
 /// The same of an address without a port.
 #[must_use]
 pub fn is_underlay(address: IpAddr) -> bool {
-    if is_mesh(address) {
+    if mesh::contains(address) {
         return false;
     }
     match address {
@@ -135,7 +134,7 @@ mod tests {
             let v4 = Ipv4Addr::from_bits(bits);
             let told = is_usable((v4, port).into());
             prop_assert_eq!(told, is_usable((v4.to_ipv6_mapped(), port).into()));
-            let refused = is_mesh(v4.into()) || v4.is_loopback() || v4.is_multicast()
+            let refused = mesh::contains(v4.into()) || v4.is_loopback() || v4.is_multicast()
                 || v4.is_unspecified() || v4.is_broadcast();
             prop_assert!(!(told && refused));
         }

@@ -5,11 +5,9 @@
 //! its own and nothing else: hosts below the network's domain, and below those that this machine's settings
 //! list, at addresses of the mesh.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{collections::HashMap, net::IpAddr};
 
+use common::mesh;
 use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, OpCode, Query, ResponseCode},
     rr::{
@@ -17,17 +15,9 @@ use hickory_proto::{
         rdata::{A, AAAA, PTR},
     },
 };
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use crate::domain::Domain;
-
-/// The mesh's IPv4 range.
-pub const MESH_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
-/// The mesh's IPv6 range.
-pub const MESH_V6: Ipv6Net =
-    Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
-/// Where the agent's resolver listens.
-pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 100);
 
 /// Seconds that an answer may be kept: a name follows its node soon.
 const TTL: u32 = 30;
@@ -37,15 +27,6 @@ const UDP_MIN: usize = 512;
 const UDP_MAX: u16 = 1232;
 /// A DNS header's length.
 const HEADER: usize = 12;
-
-/// Whether `address` lies in the mesh's ranges.
-#[must_use]
-pub fn is_mesh(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => MESH_V4.contains(&address),
-        IpAddr::V6(address) => MESH_V6.contains(&address),
-    }
-}
 
 /// How a query came, and so how long its answer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +73,7 @@ impl Zone {
         let Some(full) = self.host(name).and_then(|host| Name::from_ascii(host + ".").ok()) else {
             return;
         };
-        for address in addresses.into_iter().filter(|address| is_mesh(*address)) {
+        for address in addresses.into_iter().filter(|address| mesh::contains(*address)) {
             self.reverse.entry(address).or_insert_with(|| full.clone());
             self.add_record(name, address);
         }
@@ -100,7 +81,7 @@ impl Zone {
 
     /// Adds one more address of a full name, unless name or address is not this network's to set.
     pub fn add_record(&mut self, name: &str, address: IpAddr) {
-        let Some(host) = self.host(name).filter(|_| is_mesh(address)) else { return };
+        let Some(host) = self.host(name).filter(|_| mesh::contains(address)) else { return };
         let addresses = self.forward.entry(host).or_default();
         if !addresses.contains(&address) {
             addresses.push(address);
@@ -219,7 +200,7 @@ fn mesh_pointer(name: &Name) -> Option<IpAddr> {
     let mut name = name.clone();
     name.set_fqdn(true);
     let net: IpNet = name.parse_arpa_name().ok()?;
-    (net.prefix_len() == net.max_prefix_len() && is_mesh(net.addr())).then(|| net.addr())
+    (net.prefix_len() == net.max_prefix_len() && mesh::contains(net.addr())).then(|| net.addr())
 }
 
 fn reply(

@@ -19,10 +19,7 @@ use control_protocol::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    domain::Domain,
-    names::{Zone, is_mesh},
-};
+use crate::{domain::Domain, names::Zone};
 
 mod message;
 mod naming;

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::{domain::Domain, names::RESOLVER};
+use common::mesh::RESOLVER;
+
+use crate::domain::Domain;
 
 mod question;
 

@@ -11,10 +11,13 @@ use std::{
 use axum::{
     Json, Router,
     extract::{ConnectInfo, State as Ctx, rejection::JsonRejection},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chassis::endpoint::{self, Endpoint, get, post};
+use chassis::{
+    endpoint::{self, Endpoint, get, post},
+    problem::ErrorResponse,
+};
 use coordinator_api::invitation::Destination;
 use hyper::{
     Request,
@@ -26,7 +29,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use node_agent_api::{JOIN, Join, LEAVE, Problem, STATUS, Status};
+use node_agent_api::{JOIN, Join, LEAVE, STATUS, Status};
 use node_agent_core::netmap::Naming;
 use tokio::{
     net::UnixListener,
@@ -275,14 +278,8 @@ impl Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, kind, title) = self.kind();
-        let problem = Problem {
-            kind: format!("urn:maru:problem:{kind}"),
-            title: title.to_owned(),
-            status: status.as_u16(),
-            detail: self.to_string().replace('\n', " "),
-        };
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem))
-            .into_response()
+        let detail = self.to_string().replace('\n', " ");
+        ErrorResponse::new(status, kind, title).detail(detail).into_response()
     }
 }
 

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use node_agent_core::names::{Answer, RESOLVER, Transport, Zone, is_mesh};
+use common::mesh::{self, RESOLVER};
+use node_agent_core::names::{Answer, Transport, Zone};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -90,7 +91,9 @@ impl Context {
 /// the network that this machine is in.
 fn may_ask(from: IpAddr) -> bool {
     match from {
-        IpAddr::V4(v4) => v4 == RESOLVER || v4.is_loopback() || (v4.is_private() && !is_mesh(from)),
+        IpAddr::V4(v4) => {
+            v4 == RESOLVER || v4.is_loopback() || (v4.is_private() && !mesh::contains(from))
+        }
         IpAddr::V6(_) => false,
     }
 }

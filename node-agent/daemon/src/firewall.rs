@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use node_agent_core::names::{RESOLVER, is_mesh};
+use common::mesh::{self, RESOLVER};
 
 mod watch;
 
@@ -144,7 +144,7 @@ fn verdicts(text: &str) -> [usize; 2] {
 
 fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
     let list = |v4: bool| {
-        let own = own.iter().filter(|address| address.is_ipv4() == v4 && is_mesh(**address));
+        let own = own.iter().filter(|address| address.is_ipv4() == v4 && mesh::contains(**address));
         own.map(ToString::to_string).collect::<Vec<_>>()
     };
     let (mut local, own4, own6) = (list(true), list(true).join(", "), list(false).join(", "));
@@ -177,6 +177,9 @@ fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
     rules.push(format!("{elsewhere} ip saddr @mesh4 counter drop"));
     rules.push(format!("{elsewhere} ip6 saddr @mesh6 counter drop"));
     let rules = rules.join("\n        ");
+    let mesh4 = mesh::v4_without(&[mesh::SERVICES_NET, mesh::CHROMEOS_NET]);
+    let mesh4: Vec<_> = mesh4.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+    let (mesh4, mesh6) = (mesh4.join(", "), mesh::V6);
     format!(
         "table inet {table}
 delete table inet {table}
@@ -184,13 +187,13 @@ table inet {table} {{
     set mesh4 {{
         type ipv4_addr
         flags interval
-        # 100.64.0.0/10 without 100.100.0.0/24 and 100.115.92.0/23, which no node has.
-        elements = {{ 100.64.0.0-100.99.255.255, 100.100.1.0-100.115.91.255, 100.115.94.0-100.127.255.255 }}
+        # The mesh without what others may use on this machine.
+        elements = {{ {mesh4} }}
     }}
     set mesh6 {{
         type ipv6_addr
         flags interval
-        elements = {{ fd7a:115c:a1e0::/48 }}
+        elements = {{ {mesh6} }}
     }}
     chain arriving {{
         type filter hook prerouting priority raw; policy accept;
@@ -253,6 +256,9 @@ mod tests {
     fn before_an_address_nothing_poses_as_a_node() {
         let text = ruleset("maru_0123ab", "maru0123ab", &[]);
         assert!(text.contains("table inet maru_0123ab {"));
+        let mesh =
+            "100.64.0.0-100.99.255.255, 100.100.1.0-100.115.91.255, 100.115.94.0-100.127.255.255";
+        assert!(text.contains(&format!("elements = {{ {mesh} }}")), "{text}");
         assert!(!text.contains("ip daddr {  }") && !text.contains("{  }"), "{text}");
         assert_eq!(text.matches(" drop").count(), 3, "{text}");
     }

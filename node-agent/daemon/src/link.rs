@@ -5,8 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use common::mesh;
 use futures_util::TryStreamExt as _;
-use node_agent_core::names::{MESH_V4, MESH_V6, RESOLVER, is_mesh};
+use ipnet::IpNet;
 use rtnetlink::{
     Handle, LinkUnspec, RouteMessageBuilder,
     packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope},
@@ -140,29 +141,29 @@ impl Link {
     /// Routes of the whole mesh: a packet for a node that is not there leaves by no other way.
     async fn add_routes(&self, own: &[IpAddr]) -> Result<(), LinkError> {
         let mut routes = Vec::new();
-        for address in own.iter().filter(|a| is_mesh(**a) && !is_resolver(**a)) {
+        for address in own.iter().filter(|a| mesh::contains(**a) && !is_resolver(**a)) {
             match *address {
                 IpAddr::V4(source) => {
                     let route = RouteMessageBuilder::<Ipv4Addr>::new()
-                        .destination_prefix(MESH_V4.network(), MESH_V4.prefix_len())
+                        .destination_prefix(mesh::V4.network(), mesh::V4.prefix_len())
                         .pref_source(source)
                         .output_interface(self.index);
-                    routes.push(("100.64.0.0/10", route.build()));
+                    routes.push((IpNet::from(mesh::V4), route.build()));
                 }
                 IpAddr::V6(source) => {
                     let route = RouteMessageBuilder::<Ipv6Addr>::new()
-                        .destination_prefix(MESH_V6.network(), MESH_V6.prefix_len())
+                        .destination_prefix(mesh::V6.network(), mesh::V6.prefix_len())
                         .pref_source(source)
                         .output_interface(self.index);
-                    routes.push(("fd7a:115c:a1e0::/48", route.build()));
+                    routes.push((mesh::V6.into(), route.build()));
                 }
             }
         }
         for (net, route) in routes {
             match self.handle.route().add(route).replace().execute().await {
                 Ok(()) => {}
-                Err(error) if net.contains(':') => {
-                    tracing::warn!(net, error = &error as &dyn std::error::Error, "no IPv6 route");
+                Err(error) if net.addr().is_ipv6() => {
+                    tracing::warn!(%net, error = &error as &dyn std::error::Error, "no IPv6 route");
                 }
                 Err(source) => {
                     return Err(LinkError::Refused {
@@ -194,7 +195,7 @@ impl Link {
                 continue;
             }
             let usable = |address: &IpAddr| {
-                !address.is_loopback() && !address.is_unspecified() && !is_mesh(*address)
+                !address.is_loopback() && !address.is_unspecified() && !mesh::contains(*address)
             };
             found.extend(address_of(&message).filter(usable));
         }
@@ -205,7 +206,7 @@ impl Link {
 }
 
 fn is_resolver(address: IpAddr) -> bool {
-    address == IpAddr::V4(RESOLVER)
+    address == IpAddr::V4(mesh::RESOLVER)
 }
 
 fn host_prefix(address: IpAddr) -> u8 {

@@ -14,10 +14,10 @@ use std::{
     time::Duration,
 };
 
+use common::mesh;
 use mesh_identity::{Header, Identity, User, VERSION};
 use node_agent_core::{
     filter::{PacketFilter, packet::protocol},
-    names::is_mesh,
     netmap::Netmap,
 };
 use tokio::{
@@ -93,7 +93,7 @@ pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapsh
         let mut wanted = HashMap::new();
         for service in &agent.config.service {
             let socket = Arc::new(Socket::of(&agent.paths, service));
-            for address in own.iter().filter(|address| is_mesh(**address)) {
+            for address in own.iter().filter(|address| mesh::contains(**address)) {
                 let name: Arc<str> = service.name.as_str().into();
                 let port = Port {
                     name,

@@ -14,10 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use common::mesh::RESOLVER;
 use ipnet::IpNet;
 use node_agent_core::{
     filter::PacketFilter,
-    names::{RESOLVER, Zone},
+    names::Zone,
     netmap::{Netmap, TunnelPeer},
 };
 use tokio::{

@@ -15,8 +15,7 @@ use axum::http::{
     uri::{Authority, Scheme},
 };
 use axum::response::{IntoResponse, Response};
-
-use crate::Problem;
+use chassis::problem::ErrorResponse;
 
 /// Decides whether a request may have come from a foreign website.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,7 +141,7 @@ impl IntoResponse for Refusal {
                 "Send JSON with the header Content-Type: application/json.",
             ),
         };
-        Problem::new(status, kind, self.to_string()).detail(detail).into_response()
+        ErrorResponse::new(status, kind, self.to_string()).detail(detail).into_response()
     }
 }
 

@@ -14,13 +14,11 @@
 
 mod connection;
 mod guard;
-mod problem;
 mod serve;
 mod socket;
 
 pub use connection::{Preface, PrefaceError, read_preface};
 pub use guard::{Guard, Refusal};
-pub use problem::Problem;
 pub use serve::{LOCAL_PATHS, Limits, Server};
 pub use socket::{BindError, bind, terminated};
 

@@ -17,6 +17,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use chassis::problem::ErrorResponse;
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     server::conn::http1,
@@ -30,7 +31,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::{Guard, Preface, Problem, read_preface};
+use crate::{Guard, Preface, read_preface};
 
 /// What a connection without an identity may ask for.
 pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -237,11 +238,13 @@ impl Shared {
             Preface::Local if LOCAL_PATHS.contains(&request.uri().path()) => {
                 self.route(request).await
             }
-            Preface::Local => {
-                Problem::new(StatusCode::FORBIDDEN, "identity", "this needs a member of the mesh")
-                    .detail("Without an identity only the health checks answer.")
-                    .into_response()
-            }
+            Preface::Local => ErrorResponse::new(
+                StatusCode::FORBIDDEN,
+                "identity",
+                "this needs a member of the mesh",
+            )
+            .detail("Without an identity only the health checks answer.")
+            .into_response(),
         };
         Ok(sealed_off(response))
     }

@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
+use common::mesh;
 use control_protocol::{
     frame,
     key_response::KeyResponse,
@@ -11,7 +12,6 @@ use control_protocol::{
 };
 use node_agent_core::{
     filter::PacketFilter,
-    names::is_mesh,
     netmap::{self, Netmap},
 };
 
@@ -51,7 +51,7 @@ fn map(body: &[u8]) {
     let own = netmap.addresses();
     for peer in netmap.tunnel_peers() {
         for net in &peer.allowed_ips {
-            assert!(is_mesh(net.addr()) && net.prefix_len() == net.max_prefix_len());
+            assert!(mesh::contains(net.addr()) && net.prefix_len() == net.max_prefix_len());
             assert!(!own.contains(&net.addr()), "a peer has this node's address");
         }
     }

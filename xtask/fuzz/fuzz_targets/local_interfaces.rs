@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
+use common::problem::Problem;
 use coordinator_api as admin;
 use coordinator_core::{model::Owner, name, time};
 use node_agent_api as local;
@@ -41,7 +42,6 @@ fn admin_bodies(bytes: &[u8]) {
     fuzz::json::<admin::Record>(bytes);
     fuzz::json::<admin::Network>(bytes);
     fuzz::json::<admin::Health>(bytes);
-    fuzz::json::<admin::Problem>(bytes);
 }
 
 /// Bodies that the agent reads, and answers that the command reads.
@@ -55,7 +55,7 @@ fn local_bodies(bytes: &[u8]) {
         assert_eq!(format!("{join:?}"), format!("{other:?}"), "a key is shown");
     }
     fuzz::json::<local::Status>(bytes);
-    fuzz::json::<local::Problem>(bytes);
+    fuzz::json::<Problem>(bytes);
 }
 
 fn tag_is(tag: &str) {

@@ -3,10 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 
+use common::mesh::RESOLVER;
 use fuzz::Input;
 use hickory_proto::op::{Message, MessageType, OpCode};
 use node_agent_core::{
-    names::{Answer, RESOLVER, Transport, Zone, failure, is_answer},
+    names::{Answer, Transport, Zone, failure, is_answer},
     resolv_conf::{MARK, QUESTION_MAX, Question, nameservers, render},
 };
 

@@ -9,9 +9,9 @@ use ai_gateway_api::{
     chat,
     events::Decoder,
     memory::OwnMemory,
-    problem,
     sealed::{self, BindDevice, Devices, Operation, ReplyPart, Request},
 };
+use common::problem::Problem;
 
 /// However a stream is cut, the same events come; each is a part of a reply or refused.
 fn events(cuts: &[u8], body: &[u8]) {
@@ -49,7 +49,7 @@ fn formats(body: &[u8]) {
         drop(ReplyPart::decode(name, body));
     }
     fuzz::json::<Devices>(body);
-    fuzz::json::<problem::Problem>(body);
+    fuzz::json::<Problem>(body);
     if let Ok(request) = chat::decode(body) {
         assert_eq!(fuzz::json(body), Some(request));
     }

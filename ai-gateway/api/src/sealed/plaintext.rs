@@ -163,7 +163,7 @@ pub enum Event {
     Finish(FinishReason),
     /// The operation failed; nothing follows.
     Error {
-        /// One of [`crate::problem::kind`].
+        /// One of [`crate::kind`].
         kind: String,
         /// One sentence for the person, with what to do.
         message: String,

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::problem::kind;
+use ai_gateway_api::kind;
 use axum::{extract::State, http::StatusCode};
-use chassis::endpoint::{Endpoint, get};
-use mesh_listener::Problem;
+use chassis::{
+    endpoint::{Endpoint, get},
+    problem::ErrorResponse,
+};
 use tokio::time::timeout;
 
 use crate::{App, app::PATIENCE};
@@ -16,10 +18,10 @@ pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 2] {
 }
 
 /// Whether some model answers.
-async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
+async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ErrorResponse> {
     if timeout(PATIENCE, app.models.ready()).await.unwrap_or(false) {
         return Ok("ok");
     }
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind::MODEL, "no model answers")
+    Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, kind::MODEL, "no model answers")
         .detail("`maru doctor` at home shows which engine does not answer, and what to do."))
 }

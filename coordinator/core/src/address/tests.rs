@@ -1,8 +1,9 @@
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
+use common::mesh;
 use proptest::prelude::*;
 
-use super::{Addresses, RANGE_V4, RANGE_V6, RESERVED_V4, allocate};
+use super::{Addresses, RESERVED_V4, allocate};
 
 #[test]
 fn the_first_node_gets_the_first_address() {
@@ -37,9 +38,9 @@ proptest! {
 
         let Addresses { v4, v6 } = allocate(last.map(Ipv4Addr::from), |address| used.contains(&address)).unwrap();
 
-        prop_assert!(RANGE_V4.contains(&v4) && RANGE_V6.contains(&v6));
+        prop_assert!(mesh::V4.contains(&v4) && mesh::V6.contains(&v6));
         prop_assert!(!RESERVED_V4.iter().any(|net| net.contains(&v4)));
         prop_assert!(!used.contains(&v4));
-        prop_assert!(v4 != RANGE_V4.network() && v4 != RANGE_V4.broadcast());
+        prop_assert!(v4 != mesh::V4.network() && v4 != mesh::V4.broadcast());
     }
 }

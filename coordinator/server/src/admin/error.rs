@@ -1,11 +1,10 @@
 //! What can go wrong in a handler, and what the caller is told.
 
 use axum::{
-    Json,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use coordinator_api::{CONTENT_TYPE, Problem};
+use chassis::problem::ErrorResponse;
 use coordinator_core::name::NameError;
 
 use crate::{hub::HubError, store::StoreError};
@@ -98,15 +97,11 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, kind) = self.kind();
-        if status.is_server_error() {
-            tracing::error!(error = &self as &dyn std::error::Error, "request failed");
-        } else {
-            tracing::debug!(%self, "request refused");
+        let response = ErrorResponse::of(status, kind, &self);
+        match self.detail() {
+            Some(detail) => response.detail(detail),
+            None => response,
         }
-        let mut problem = Problem::new(kind, status.as_u16(), self.to_string());
-        if let Some(detail) = self.detail() {
-            problem = problem.with_detail(detail);
-        }
-        (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], Json(problem)).into_response()
+        .into_response()
     }
 }

@@ -1,3 +1,5 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -190,10 +192,10 @@ proptest! {
             let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
             prop_assert!(name.chars().all(fits), "{name:?}");
             prop_assert!(name.ends_with(".maru.internal") || name.ends_with(".example.org"), "{name:?}");
-            prop_assert!(addresses.iter().all(|address| is_mesh(*address)), "{addresses:?}");
+            prop_assert!(addresses.iter().all(|address| mesh::contains(*address)), "{addresses:?}");
         }
         for (address, name) in &zone.reverse {
-            prop_assert!(is_mesh(*address));
+            prop_assert!(mesh::contains(*address));
             prop_assert!(zone.forward.contains_key(&key(&name.to_ascii())));
         }
     }

@@ -1,5 +1,7 @@
 //! What the rest of the agent reads from a map.
 
+use common::mesh;
+
 use super::*;
 
 /// Capability under which the coordinator publishes the gateway's identity.
@@ -67,7 +69,7 @@ impl Netmap {
         let own = self.addresses();
         let usable = |net: &&IpNet| {
             net.prefix_len() == net.max_prefix_len()
-                && is_mesh(net.addr())
+                && mesh::contains(net.addr())
                 && !own.contains(&net.addr())
         };
         let peers = self.active_peers().map(|peer| TunnelPeer {
@@ -199,5 +201,5 @@ pub fn parse_time(text: &str) -> Option<SystemTime> {
 }
 
 fn mesh_addresses(node: &Node) -> Vec<IpAddr> {
-    node.addresses.iter().map(IpNet::addr).filter(|address| is_mesh(*address)).collect()
+    node.addresses.iter().map(IpNet::addr).filter(|address| mesh::contains(*address)).collect()
 }

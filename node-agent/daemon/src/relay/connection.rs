@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use common::mesh;
 use control_protocol::{
     key::{NodePrivate, NodePublic},
     map::{DerpNode, DerpRegion},
@@ -16,7 +17,6 @@ use derp::{
     frame::{Decoder, Frame, KEEP_ALIVE_S},
     http::parse_answer,
 };
-use node_agent_core::names::is_mesh;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -142,7 +142,7 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
         addresses = forwarder.lookup(&node.host_name).await?;
     }
     // Over a relay inside the mesh, each packet would make another one for it.
-    addresses.retain(|address| !is_mesh(address.to_canonical()));
+    addresses.retain(|address| !mesh::contains(address.to_canonical()));
     let mut last =
         io::Error::new(io::ErrorKind::NotFound, "the relay has no address outside the mesh");
     for address in addresses {

@@ -1,0 +1,33 @@
+//! Kinds of problem (RFC 9457) of the gateway and of the relay before it: the word after `urn:maru:problem:`.
+
+/// 400: the one answer to every sealed request that cannot be opened, whatever the reason.
+pub const SEALED: &str = "sealed";
+/// 400: the body is not the JSON of this endpoint.
+pub const BODY: &str = "body";
+/// 400: the body names a version that this gateway does not speak.
+pub const VERSION: &str = "version";
+/// 403: the device key is not bound to the calling node and its person; bind it at `POST /maru/v1/devices` on port
+/// 18789.
+pub const DEVICE: &str = "device";
+/// 403: the caller may not do this here.
+pub const FORBIDDEN: &str = "forbidden";
+/// 404: no such thing.
+pub const NOT_FOUND: &str = "not-found";
+/// 409: the device key is bound to another node.
+pub const DEVICE_BOUND: &str = "device-bound";
+/// 413: the body is larger than this endpoint takes.
+pub const TOO_LARGE: &str = "too-large";
+/// 415: JSON under another content type.
+pub const CONTENT_TYPE: &str = "content-type";
+/// 421: the Host is not a name of this service.
+pub const HOST: &str = "host";
+/// 403: the Origin is another site.
+pub const ORIGIN: &str = "origin";
+/// 429: too many requests from this person or address.
+pub const RATE: &str = "rate";
+/// 502: the next hop (the gateway behind telmeet) cannot be reached.
+pub const UNREACHABLE: &str = "unreachable";
+/// 503: a limit of this process is reached; the same request may succeed later.
+pub const BUSY: &str = "busy";
+/// 502 or, inside a sealed reply, an error event: no model answers.
+pub const MODEL: &str = "model";

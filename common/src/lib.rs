@@ -1,0 +1,8 @@
+//! What several crates say alike, and so say once.
+//!
+//! * [`mesh`]: the address ranges of the mesh.
+//! * [`problem`]: the body of an HTTP error (RFC 9457).
+#![forbid(unsafe_code)]
+
+pub mod mesh;
+pub mod problem;

@@ -1,0 +1,59 @@
+//! The address ranges of the mesh.
+//!
+//! They are Tailscale's (`net/tsaddr`), because stock clients accept no others: IPv4 from the range of carrier-grade NAT
+//! (RFC 6598), IPv6 from one unique local prefix (RFC 4193).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// The IPv4 range of the mesh, 100.64.0.0/10.
+pub const V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
+
+/// The IPv6 range of the mesh, fd7a:115c:a1e0::/48.
+pub const V6: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
+
+/// Where each node's own resolver listens, 100.100.100.100.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 100);
+
+/// The part of [`V4`] around [`RESOLVER`].
+pub const RESOLVER_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 100, 100, 0), 24);
+
+/// The part of [`V4`] that Tailscale's own services use, 100.100.0.0/24.
+pub const SERVICES_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 100, 0, 0), 24);
+
+/// The part of [`V4`] that `ChromeOS` uses between itself and its virtual machines, 100.115.92.0/23.
+pub const CHROMEOS_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 115, 92, 0), 23);
+
+/// Whether `address` lies in [`V4`] or [`V6`]. An IPv6 address that stands for an IPv4 one does not.
+#[must_use]
+pub fn contains(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => V4.contains(&address),
+        IpAddr::V6(address) => V6.contains(&address),
+    }
+}
+
+/// [`V4`] without some of its parts, as ranges with both ends included, in ascending order.
+#[must_use]
+pub fn v4_without(parts: &[Ipv4Net]) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+    let mut parts: Vec<_> = parts.iter().filter(|part| V4.contains(*part)).collect();
+    parts.sort();
+    let (mut next, last) = (u32::from(V4.network()), u32::from(V4.broadcast()));
+    let mut ranges = Vec::with_capacity(parts.len() + 1);
+    for part in parts {
+        let (from, to) = (u32::from(part.network()), u32::from(part.broadcast()));
+        if next < from {
+            ranges.push((next.into(), (from - 1).into()));
+        }
+        next = next.max(to + 1);
+    }
+    if next <= last {
+        ranges.push((next.into(), last.into()));
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests;
