@@ -3,6 +3,10 @@
 //! Everything that decides (who becomes a node, with which name and address) happens in a [`Change`]: a write
 //! transaction that first counts the network's revision up. That row makes changes wait for each other on both
 //! engines, also those of another coordinator on the same database, so what a change reads is what it overwrites.
+//!
+//! Every function here fails if the database does, with a [`StoreError`]; a change that fails is undone when it is
+//! dropped. What else makes a function fail is said with it.
+#![allow(clippy::missing_errors_doc, reason = "that the database may fail is said once, above")]
 
 mod change;
 mod keys;
@@ -160,19 +164,11 @@ impl Store {
     }
 
     /// Begins a change by the administration, before all that wait in [`Self::change_by_node`]. Dropping it undoes it.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn change(&self) -> Result<Change, StoreError> {
         self.begin(self.queue.administration().await).await
     }
 
     /// Begins a change that a node asked for. Dropping it undoes it.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn change_by_node(&self) -> Result<Change, StoreError> {
         self.begin(self.queue.node().await).await
     }
@@ -185,7 +181,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Fails if the database does, or holds a row that cannot be read.
+    /// [`StoreError::Row`] if a row cannot be read.
     pub async fn load(&self) -> Result<Loaded, StoreError> {
         let mut tx = self.pool.begin().await?;
         let row = sqlx::query("SELECT revision, policy, policy_revision FROM network WHERE id = 1")
@@ -205,37 +201,21 @@ impl Store {
     }
 
     /// Lists the pre-auth keys, without the keys themselves, which nobody has.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn keys(&self) -> Result<Vec<PreAuthKey>, StoreError> {
         keys::all(&mut *self.pool.acquire().await?).await
     }
 
     /// Finds a node by its node key.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn node(&self, node_key: &NodePublic) -> Result<Option<Node>, StoreError> {
         nodes::by_node_key(&mut *self.pool.acquire().await?, node_key).await
     }
 
     /// Writes when a node was last connected; a node that is gone is left alone.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn set_last_seen(&self, id: NodeId, at: Millis) -> Result<(), StoreError> {
         nodes::set_last_seen(&mut *self.pool.acquire().await?, id, at).await
     }
 
     /// How many changes there were, whoever made them.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn revision(&self) -> Result<i64, StoreError> {
         let row =
             sqlx::query("SELECT revision FROM network WHERE id = 1").fetch_one(&self.pool).await?;

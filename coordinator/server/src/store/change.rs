@@ -39,11 +39,7 @@ impl Change {
         Ok(Self { tx, _turn: permit })
     }
 
-    /// Makes the change.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does; whether the change was made is then not known.
+    /// Makes the change. If the database fails now, it is not known whether the change was made.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.tx.commit().await?)
     }
@@ -62,28 +58,16 @@ impl Change {
     }
 
     /// Finds a node by its number.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does. So do all the others here.
     pub async fn node(&mut self, id: NodeId) -> Result<Option<Node>, StoreError> {
         nodes::by_id(self.connection(), id).await
     }
 
     /// Finds a node by its node key.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn node_by_key(&mut self, key: &NodePublic) -> Result<Option<Node>, StoreError> {
         nodes::by_node_key(self.connection(), key).await
     }
 
     /// Finds the nodes of a machine.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn nodes_of_machine(
         &mut self,
         machine: &MachinePublic,
@@ -92,10 +76,6 @@ impl Change {
     }
 
     /// Names that are taken, by nodes and by extra records.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn names(&mut self) -> Result<BTreeSet<String>, StoreError> {
         nodes::names(self.connection()).await
     }
@@ -155,19 +135,11 @@ impl Change {
     }
 
     /// Deletes a node and its extra names.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn delete_node(&mut self, id: NodeId) -> Result<(), StoreError> {
         nodes::delete(self.connection(), id).await
     }
 
     /// Finds a device that waits by its node key.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn pending_by_key(
         &mut self,
         key: &NodePublic,
@@ -176,19 +148,11 @@ impl Change {
     }
 
     /// Finds a device that waits by its number.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn pending(&mut self, id: NodeId) -> Result<Option<Pending>, StoreError> {
         pending::by_id(self.connection(), id).await
     }
 
     /// Forgets who came without a key and has not asked since; returns who still waits.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn waiting(
         &mut self,
         machine: &MachinePublic,
@@ -198,10 +162,6 @@ impl Change {
     }
 
     /// Lets a device wait. One that waits already under the node key keeps its number and ticket.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn insert_pending(
         &mut self,
         new: NewPending,
@@ -232,37 +192,21 @@ impl Change {
     }
 
     /// Notes that a device that waits has asked again.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn set_asked(&mut self, id: NodeId, now: Millis) -> Result<(), StoreError> {
         pending::set_asked(self.connection(), id, now).await
     }
 
     /// Forgets a device that waits.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn delete_pending(&mut self, id: NodeId) -> Result<(), StoreError> {
         pending::delete(self.connection(), id).await
     }
 
     /// Finds a user by name.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn user(&mut self, name: &str) -> Result<Option<User>, StoreError> {
         users::by_name(self.connection(), name).await
     }
 
     /// Makes a user.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn insert_user(&mut self, name: &str, now: Millis) -> Result<User, StoreError> {
         let user = User { id: self.next_id().await?, name: name.to_owned(), created: now };
         users::insert(self.connection(), &user).await?;
@@ -270,10 +214,6 @@ impl Change {
     }
 
     /// Deletes a user and its keys; false, and nothing happens, while a device is its.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn delete_user(&mut self, user: &User) -> Result<bool, StoreError> {
         let owned = nodes::count_of_user(self.connection(), user.id).await?;
         let waiting = pending::all(self.connection()).await?;
@@ -288,28 +228,16 @@ impl Change {
     }
 
     /// Finds a pre-auth key.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn key(&mut self, hash: &KeyHash) -> Result<Option<PreAuthKey>, StoreError> {
         keys::by_hash(self.connection(), hash).await
     }
 
     /// Finds a pre-auth key by its number.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn key_by_id(&mut self, id: u64) -> Result<Option<PreAuthKey>, StoreError> {
         keys::by_id(self.connection(), id).await
     }
 
     /// Stores a key under a new number, which is returned.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn insert_key(
         &mut self,
         key: PreAuthKey,
@@ -321,46 +249,26 @@ impl Change {
     }
 
     /// Uses a key once; false if it cannot be used any more.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn consume_key(&mut self, id: u64, now: Millis) -> Result<bool, StoreError> {
         keys::consume(self.connection(), id, now).await
     }
 
     /// Ends a key.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn expire_key(&mut self, id: u64, now: Millis) -> Result<(), StoreError> {
         keys::expire(self.connection(), id, now).await
     }
 
     /// Points an extra name at a node.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn set_record(&mut self, record: &Record) -> Result<(), StoreError> {
         nodes::set_record(self.connection(), record).await
     }
 
     /// Deletes an extra name; false if there was none.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn delete_record(&mut self, name: &str) -> Result<bool, StoreError> {
         nodes::delete_record(self.connection(), name).await
     }
 
     /// Replaces the policy.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the database does.
     pub async fn set_policy(&mut self, text: &str) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE network SET policy = $1, policy_revision = policy_revision + 1 WHERE id = 1",
