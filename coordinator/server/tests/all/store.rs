@@ -9,6 +9,7 @@ use coordinator_core::{
     key::{self, KeyHash, PreAuthKey},
     model::{Owner, Record},
 };
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 
 use crate::postgres::Postgres;
 
@@ -207,19 +208,14 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
 
 async fn changes_that_wait_keep_nobody_from_reading(store: Store, _: Store) {
     let held = store.change().await.unwrap();
-    let waiting = (0..20).map(|_| store.clone()).map(|store| {
-        tokio::spawn(async move { store.change().await.unwrap().commit().await.unwrap() })
-    });
-    let waiting: Vec<_> = waiting.collect();
-    // All of them have asked before the reader does.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let mut waiting: FuturesUnordered<_> =
+        (0..20).map(|_| async { store.change().await.unwrap().commit().await.unwrap() }).collect();
+    assert!(waiting.next().now_or_never().is_none(), "each asks, and none is let in");
 
     store.load().await.unwrap();
 
     held.commit().await.unwrap();
-    for change in waiting {
-        change.await.unwrap();
-    }
+    assert_eq!(waiting.count().await, 20, "they were let in one after the other");
 }
 
 async fn the_policy_is_replaced(store: Store, other: Store) {
