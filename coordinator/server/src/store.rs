@@ -14,6 +14,7 @@ mod new;
 mod nodes;
 mod pending;
 mod queue;
+mod row;
 mod rows;
 mod users;
 

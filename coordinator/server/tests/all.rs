@@ -9,6 +9,8 @@
 mod admin;
 #[path = "all/bounds.rs"]
 mod bounds;
+#[path = "all/columns.rs"]
+mod columns;
 #[path = "all/device.rs"]
 mod device;
 #[path = "all/harness.rs"]

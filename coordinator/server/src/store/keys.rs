@@ -40,23 +40,7 @@ pub(super) async fn insert(
     key: &PreAuthKey,
     hash: &KeyHash,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO preauth_keys \
-         (id, hash, user_id, tags, reusable, ephemeral, pre_approved, created, expires, uses) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)",
-    )
-    .bind(rows::sql(key.id))
-    .bind(hash.0.to_vec())
-    .bind(key.owner.user().map(rows::sql))
-    .bind(rows::to_json(&key.owner.tag_list(), "tags")?)
-    .bind(i64::from(key.reusable))
-    .bind(i64::from(key.ephemeral))
-    .bind(i64::from(key.pre_approved))
-    .bind(key.created)
-    .bind(key.expires)
-    .execute(connection)
-    .await?;
-    Ok(())
+    rows::KeyRow::of(key, hash)?.insert(connection).await
 }
 
 /// Uses a key once; false if it cannot be used any more, whoever was faster.

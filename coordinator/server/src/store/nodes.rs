@@ -78,53 +78,12 @@ pub(super) async fn count_of_user(
 }
 
 pub(super) async fn insert(connection: &mut AnyConnection, node: &Node) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO nodes (id, revision, stable_id, name, user_id, tags, machine_key, node_key, disco_key, ipv4, \
-         created, expires, last_seen, ephemeral, claims, capabilities) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-    )
-    .bind(rows::sql(node.id))
-    .bind(node.revision)
-    .bind(node.stable_id.clone())
-    .bind(node.name.clone())
-    .bind(node.owner.user().map(rows::sql))
-    .bind(rows::to_json(&node.owner.tag_list(), "tags")?)
-    .bind(node.keys.machine.as_bytes().to_vec())
-    .bind(node.keys.node.as_bytes().to_vec())
-    .bind(node.keys.disco.as_bytes().to_vec())
-    .bind(node.addresses.v4.to_string())
-    .bind(node.times.created)
-    .bind(node.times.expires)
-    .bind(node.times.last_seen)
-    .bind(i64::from(node.times.ephemeral))
-    .bind(rows::claims(&node.claims)?)
-    .bind(rows::to_json(&node.capabilities, "capabilities")?)
-    .execute(connection)
-    .await?;
-    Ok(())
+    rows::NodeRow::of(node)?.insert(connection).await
 }
 
 /// Writes a node over the revision that was read. Its number, stable name, machine key and address never change.
 pub(super) async fn update(connection: &mut AnyConnection, node: &Node) -> Result<(), StoreError> {
-    let row = sqlx::query(
-        "UPDATE nodes SET revision = revision + 1, name = $3, user_id = $4, tags = $5, node_key = $6, \
-         disco_key = $7, expires = $8, ephemeral = $9, claims = $10, capabilities = $11 \
-         WHERE id = $1 AND revision = $2 RETURNING id",
-    )
-    .bind(rows::sql(node.id))
-    .bind(node.revision)
-    .bind(node.name.clone())
-    .bind(node.owner.user().map(rows::sql))
-    .bind(rows::to_json(&node.owner.tag_list(), "tags")?)
-    .bind(node.keys.node.as_bytes().to_vec())
-    .bind(node.keys.disco.as_bytes().to_vec())
-    .bind(node.times.expires)
-    .bind(i64::from(node.times.ephemeral))
-    .bind(rows::claims(&node.claims)?)
-    .bind(rows::to_json(&node.capabilities, "capabilities")?)
-    .fetch_optional(connection)
-    .await?;
-    row.map(|_| ()).ok_or(StoreError::Conflict)
+    rows::NodeRow::of(node)?.update(connection).await
 }
 
 pub(super) async fn set_last_seen(

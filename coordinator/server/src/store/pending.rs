@@ -61,7 +61,7 @@ pub(super) async fn waiting(
         sqlx::query("SELECT id, machine_key, key_id FROM pending").fetch_all(connection).await?;
     let mut waiting = Waiting::default();
     for row in &rows {
-        if rows::optional_number(row, "key_id")?.is_some() {
+        if row.try_get::<Option<i64>, _>("key_id")?.is_some() {
             waiting.by_key += 1;
             continue;
         }
@@ -77,24 +77,7 @@ pub(super) async fn insert(
     pending: &Pending,
     key: Option<u64>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO pending \
-         (id, ticket, machine_key, node_key, hostinfo, key_id, replaces, ephemeral, created, asked) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-    )
-    .bind(rows::sql(pending.id))
-    .bind(pending.ticket.clone())
-    .bind(pending.machine.as_bytes().to_vec())
-    .bind(pending.node_key.as_bytes().to_vec())
-    .bind(rows::hostinfo(&pending.hostinfo)?)
-    .bind(key.map(rows::sql))
-    .bind(pending.replaces.map(rows::sql))
-    .bind(i64::from(pending.ephemeral))
-    .bind(pending.created)
-    .bind(pending.asked)
-    .execute(connection)
-    .await?;
-    Ok(())
+    rows::PendingRow::of(pending, key)?.insert(connection).await
 }
 
 pub(super) async fn set_asked(

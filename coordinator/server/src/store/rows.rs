@@ -1,21 +1,88 @@
 //! Rows and what they mean.
+//!
+//! A column is named here once. Rows and models are built in full, without defaults, so that a new field does not
+//! compile before it has a column and comes from it; a test changes and reads back each column that the tables have.
 
 use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
-    map::{CapMap, Hostinfo, RegionId},
+    map::{Hostinfo, RegionId},
 };
 use coordinator_core::{
     address::Addresses,
-    key::PreAuthKey,
+    key::{KeyHash, PreAuthKey},
     model::{Claims, Keys, Node, NodeTimes, Owner, Pending, Record, User},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sqlx::{Row, any::AnyRow};
+use sqlx::{Row as _, any::AnyRow};
 
-use super::StoreError;
+use super::{StoreError, row::row};
 
 /// Longest hostinfo that is kept, in bytes; a longer one is cut down to what the network needs of it.
 const HOSTINFO_MAX: usize = 16 * 1024;
+
+row! {
+    /// A person.
+    UserRow in "users" {
+        id: i64,
+        name: String,
+        created: i64,
+    }
+}
+
+row! {
+    /// A pre-auth key, by its hash.
+    KeyRow in "preauth_keys" {
+        id: i64,
+        hash: Vec<u8>,
+        user_id: Option<i64>,
+        tags: String,
+        reusable: i64,
+        ephemeral: i64,
+        pre_approved: i64,
+        created: i64,
+        expires: i64,
+        uses: i64,
+    }
+}
+
+row! {
+    /// A node. When it was last connected is written by a query of its own, without a new revision.
+    NodeRow in "nodes" {
+        id: i64,
+        revision: i64,
+        stable_id: String,
+        machine_key: Vec<u8>,
+        ipv4: String,
+        created: i64,
+        last_seen: Option<i64>,
+    } changing {
+        name: String,
+        user_id: Option<i64>,
+        tags: String,
+        node_key: Vec<u8>,
+        disco_key: Vec<u8>,
+        expires: Option<i64>,
+        ephemeral: i64,
+        claims: String,
+        capabilities: String,
+    }
+}
+
+row! {
+    /// A device that waits. Its owner is the key's.
+    PendingRow in "pending" {
+        id: i64,
+        ticket: String,
+        machine_key: Vec<u8>,
+        node_key: Vec<u8>,
+        hostinfo: String,
+        key_id: Option<i64>,
+        replaces: Option<i64>,
+        ephemeral: i64,
+        created: i64,
+        asked: i64,
+    }
+}
 
 /// [`Claims`] as stored.
 #[derive(Serialize, Deserialize)]
@@ -26,82 +93,97 @@ struct StoredClaims {
     hostinfo: Hostinfo,
 }
 
-pub(super) fn number(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
-    let value: i64 = row.try_get(column)?;
-    u64::try_from(value).map_err(|_| StoreError::Row(column))
-}
-
-pub(super) fn optional_number(
-    row: &AnyRow,
-    column: &'static str,
-) -> Result<Option<u64>, StoreError> {
-    let value: Option<i64> = row.try_get(column)?;
-    value.map(|value| u64::try_from(value).map_err(|_| StoreError::Row(column))).transpose()
-}
-
-fn flag(row: &AnyRow, column: &'static str) -> Result<bool, StoreError> {
-    Ok(row.try_get::<i64, _>(column)? != 0)
-}
-
-fn bytes(row: &AnyRow, column: &'static str) -> Result<[u8; 32], StoreError> {
-    let value: Vec<u8> = row.try_get(column)?;
-    value.try_into().map_err(|_| StoreError::Row(column))
-}
-
-fn json<T: DeserializeOwned>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
-    let text: String = row.try_get(column)?;
-    serde_json::from_str(&text).map_err(|_| StoreError::Row(column))
-}
-
-fn owner(row: &AnyRow) -> Result<Owner, StoreError> {
-    Ok(match optional_number(row, "user_id")? {
-        Some(user) => Owner::User(user),
-        None => Owner::tags(json(row, "tags")?),
-    })
+impl UserRow {
+    pub(super) fn of(user: &User) -> Self {
+        Self { id: sql(user.id), name: user.name.clone(), created: user.created }
+    }
 }
 
 pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
-    Ok(User {
-        id: number(row, "id")?,
-        name: row.try_get("name")?,
-        created: row.try_get("created")?,
-    })
+    let row = UserRow::read(row)?;
+    Ok(User { id: unsigned(row.id, "id")?, name: row.name, created: row.created })
+}
+
+impl KeyRow {
+    pub(super) fn of(key: &PreAuthKey, hash: &KeyHash) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: sql(key.id),
+            hash: hash.0.to_vec(),
+            user_id: key.owner.user().map(sql),
+            tags: to_json(&key.owner.tag_list(), "tags")?,
+            reusable: i64::from(key.reusable),
+            ephemeral: i64::from(key.ephemeral),
+            pre_approved: i64::from(key.pre_approved),
+            created: key.created,
+            expires: key.expires,
+            uses: sql(key.uses),
+        })
+    }
 }
 
 pub(super) fn key(row: &AnyRow) -> Result<PreAuthKey, StoreError> {
+    let row = KeyRow::read(row)?;
     Ok(PreAuthKey {
-        id: number(row, "id")?,
-        owner: owner(row)?,
-        reusable: flag(row, "reusable")?,
-        ephemeral: flag(row, "ephemeral")?,
-        pre_approved: flag(row, "pre_approved")?,
-        created: row.try_get("created")?,
-        expires: row.try_get("expires")?,
-        uses: number(row, "uses")?,
+        id: unsigned(row.id, "id")?,
+        owner: owner(row.user_id, &row.tags)?,
+        reusable: row.reusable != 0,
+        ephemeral: row.ephemeral != 0,
+        pre_approved: row.pre_approved != 0,
+        created: row.created,
+        expires: row.expires,
+        uses: unsigned(row.uses, "uses")?,
     })
 }
 
+impl NodeRow {
+    pub(super) fn of(node: &Node) -> Result<Self, StoreError> {
+        let claims = StoredClaims {
+            endpoints: node.claims.endpoints.clone(),
+            home_derp: node.claims.home_derp,
+            version: node.claims.version,
+            hostinfo: bounded(&node.claims.hostinfo)?,
+        };
+        Ok(Self {
+            id: sql(node.id),
+            revision: node.revision,
+            stable_id: node.stable_id.clone(),
+            machine_key: node.keys.machine.as_bytes().to_vec(),
+            ipv4: node.addresses.v4.to_string(),
+            created: node.times.created,
+            last_seen: node.times.last_seen,
+            name: node.name.clone(),
+            user_id: node.owner.user().map(sql),
+            tags: to_json(&node.owner.tag_list(), "tags")?,
+            node_key: node.keys.node.as_bytes().to_vec(),
+            disco_key: node.keys.disco.as_bytes().to_vec(),
+            expires: node.times.expires,
+            ephemeral: i64::from(node.times.ephemeral),
+            claims: to_json(&claims, "claims")?,
+            capabilities: to_json(&node.capabilities, "capabilities")?,
+        })
+    }
+}
+
 pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
-    let v4: String = row.try_get("ipv4")?;
-    let claims: StoredClaims = json(row, "claims")?;
-    let capabilities: CapMap = json(row, "capabilities")?;
+    let row = NodeRow::read(row)?;
+    let claims: StoredClaims = from_json(&row.claims, "claims")?;
     Ok(Node {
-        id: number(row, "id")?,
-        revision: row.try_get("revision")?,
-        stable_id: row.try_get("stable_id")?,
-        name: row.try_get("name")?,
-        owner: owner(row)?,
+        id: unsigned(row.id, "id")?,
+        revision: row.revision,
+        stable_id: row.stable_id,
+        name: row.name,
+        owner: owner(row.user_id, &row.tags)?,
         keys: Keys {
-            machine: MachinePublic::from_bytes(bytes(row, "machine_key")?),
-            node: NodePublic::from_bytes(bytes(row, "node_key")?),
-            disco: DiscoPublic::from_bytes(bytes(row, "disco_key")?),
+            machine: MachinePublic::from_bytes(bytes(row.machine_key, "machine_key")?),
+            node: NodePublic::from_bytes(bytes(row.node_key, "node_key")?),
+            disco: DiscoPublic::from_bytes(bytes(row.disco_key, "disco_key")?),
         },
-        addresses: Addresses::of(v4.parse().map_err(|_| StoreError::Row("ipv4"))?),
+        addresses: Addresses::of(row.ipv4.parse().map_err(|_| StoreError::Row("ipv4"))?),
         times: NodeTimes {
-            created: row.try_get("created")?,
-            expires: row.try_get("expires")?,
-            last_seen: row.try_get("last_seen")?,
-            ephemeral: flag(row, "ephemeral")?,
+            created: row.created,
+            expires: row.expires,
+            last_seen: row.last_seen,
+            ephemeral: row.ephemeral != 0,
         },
         claims: Claims {
             endpoints: claims.endpoints,
@@ -109,25 +191,48 @@ pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
             version: claims.version,
             hostinfo: claims.hostinfo,
         },
-        capabilities,
+        capabilities: from_json(&row.capabilities, "capabilities")?,
     })
 }
 
+impl PendingRow {
+    /// The row of a device that used the key `key_id`, if any.
+    pub(super) fn of(pending: &Pending, key_id: Option<u64>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: sql(pending.id),
+            ticket: pending.ticket.clone(),
+            machine_key: pending.machine.as_bytes().to_vec(),
+            node_key: pending.node_key.as_bytes().to_vec(),
+            hostinfo: to_json(&bounded(&pending.hostinfo)?, "hostinfo")?,
+            key_id: key_id.map(sql),
+            replaces: pending.replaces.map(sql),
+            ephemeral: i64::from(pending.ephemeral),
+            created: pending.created,
+            asked: pending.asked,
+        })
+    }
+}
+
+/// Reads a device that waits; beside its own columns the row has those of its key's owner.
 pub(super) fn pending(row: &AnyRow) -> Result<Pending, StoreError> {
-    let key = optional_number(row, "key_id")?
-        .map(|id| owner(row).map(|owner| (id, owner)))
-        .transpose()?;
+    let (user, tags): (Option<i64>, Option<String>) =
+        (row.try_get("user_id")?, row.try_get("tags")?);
+    let row = PendingRow::read(row)?;
+    let key = match optional_unsigned(row.key_id, "key_id")? {
+        Some(key) => Some((key, owner(user, &tags.unwrap_or_default())?)),
+        None => None,
+    };
     Ok(Pending {
-        id: number(row, "id")?,
-        ticket: row.try_get("ticket")?,
-        machine: MachinePublic::from_bytes(bytes(row, "machine_key")?),
-        node_key: NodePublic::from_bytes(bytes(row, "node_key")?),
-        hostinfo: json(row, "hostinfo")?,
+        id: unsigned(row.id, "id")?,
+        ticket: row.ticket,
+        machine: MachinePublic::from_bytes(bytes(row.machine_key, "machine_key")?),
+        node_key: NodePublic::from_bytes(bytes(row.node_key, "node_key")?),
+        hostinfo: from_json(&row.hostinfo, "hostinfo")?,
         key,
-        replaces: optional_number(row, "replaces")?,
-        ephemeral: flag(row, "ephemeral")?,
-        created: row.try_get("created")?,
-        asked: row.try_get("asked")?,
+        replaces: optional_unsigned(row.replaces, "replaces")?,
+        ephemeral: row.ephemeral != 0,
+        created: row.created,
+        asked: row.asked,
     })
 }
 
@@ -135,28 +240,44 @@ pub(super) fn record(row: &AnyRow) -> Result<Record, StoreError> {
     Ok(Record { name: row.try_get("name")?, node: number(row, "node_id")? })
 }
 
+/// Reads one number.
+pub(super) fn number(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
+    unsigned(row.try_get(column)?, column)
+}
+
+/// A number as the database takes it.
 pub(super) fn sql(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-pub(super) fn to_json<T: Serialize>(value: &T, column: &'static str) -> Result<String, StoreError> {
+fn unsigned(value: i64, column: &'static str) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|_| StoreError::Row(column))
+}
+
+fn optional_unsigned(value: Option<i64>, column: &'static str) -> Result<Option<u64>, StoreError> {
+    value.map(|value| unsigned(value, column)).transpose()
+}
+
+fn bytes(value: Vec<u8>, column: &'static str) -> Result<[u8; 32], StoreError> {
+    value.try_into().map_err(|_| StoreError::Row(column))
+}
+
+fn owner(user: Option<i64>, tags: &str) -> Result<Owner, StoreError> {
+    Ok(match optional_unsigned(user, "user_id")? {
+        Some(user) => Owner::User(user),
+        None => Owner::tags(from_json(tags, "tags")?),
+    })
+}
+
+fn from_json<T: DeserializeOwned>(text: &str, column: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Row(column))
+}
+
+fn to_json<T: Serialize>(value: &T, column: &'static str) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| StoreError::Row(column))
 }
 
-pub(super) fn claims(claims: &Claims) -> Result<String, StoreError> {
-    let stored = StoredClaims {
-        endpoints: claims.endpoints.clone(),
-        home_derp: claims.home_derp,
-        version: claims.version,
-        hostinfo: bounded(&claims.hostinfo)?,
-    };
-    to_json(&stored, "claims")
-}
-
-pub(super) fn hostinfo(info: &Hostinfo) -> Result<String, StoreError> {
-    to_json(&bounded(info)?, "hostinfo")
-}
-
+/// Hostinfo of at most [`HOSTINFO_MAX`].
 fn bounded(info: &Hostinfo) -> Result<Hostinfo, StoreError> {
     if to_json(info, "hostinfo")?.len() <= HOSTINFO_MAX {
         return Ok(info.clone());

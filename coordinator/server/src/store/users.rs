@@ -6,9 +6,7 @@ use sqlx::AnyConnection;
 use super::{StoreError, rows};
 
 pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<User>, StoreError> {
-    let rows = sqlx::query("SELECT id, name, created FROM users ORDER BY id")
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query("SELECT * FROM users ORDER BY id").fetch_all(connection).await?;
     rows.iter().map(rows::user).collect()
 }
 
@@ -16,7 +14,7 @@ pub(super) async fn by_name(
     connection: &mut AnyConnection,
     name: &str,
 ) -> Result<Option<User>, StoreError> {
-    let row = sqlx::query("SELECT id, name, created FROM users WHERE name = $1")
+    let row = sqlx::query("SELECT * FROM users WHERE name = $1")
         .bind(name.to_owned())
         .fetch_optional(connection)
         .await?;
@@ -24,13 +22,7 @@ pub(super) async fn by_name(
 }
 
 pub(super) async fn insert(connection: &mut AnyConnection, user: &User) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO users (id, name, created) VALUES ($1, $2, $3)")
-        .bind(rows::sql(user.id))
-        .bind(user.name.clone())
-        .bind(user.created)
-        .execute(connection)
-        .await?;
-    Ok(())
+    rows::UserRow::of(user).insert(connection).await
 }
 
 /// Deletes a user and its keys. The caller has seen that no device is its.

@@ -1,0 +1,93 @@
+//! Rows whose columns are named once: how they are read, inserted and updated is made from that one list.
+
+/// Declares the row of a table by its columns.
+///
+/// What stands behind `changing` is written by each update too; every other column keeps what it was inserted with,
+/// unless a query of its own changes it. A table with a `changing` part has the columns `id` and `revision`.
+macro_rules! row {
+    ($(#[$meta:meta])* $row:ident in $table:literal { $($column:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub(super) struct $row {
+            $(pub(super) $column: $type,)*
+        }
+
+        impl $row {
+            /// Reads every column.
+            pub(super) fn read(row: &sqlx::any::AnyRow) -> Result<Self, $crate::store::StoreError> {
+                Ok(Self { $($column: sqlx::Row::try_get(row, stringify!($column))?,)* })
+            }
+
+            /// Makes the row.
+            pub(super) async fn insert(
+                self,
+                connection: &mut sqlx::AnyConnection,
+            ) -> Result<(), $crate::store::StoreError> {
+                static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+                    $crate::store::row::insert_statement($table, &[$(stringify!($column)),*])
+                });
+                sqlx::query(SQL.as_str())$(.bind(self.$column))*.execute(connection).await?;
+                Ok(())
+            }
+        }
+    };
+    (
+        $(#[$meta:meta])* $row:ident in $table:literal { $($fixed:ident: $fixed_type:ty,)* }
+        changing { $($column:ident: $type:ty,)* }
+    ) => {
+        $crate::store::row::row! {
+            $(#[$meta])* $row in $table { $($fixed: $fixed_type,)* $($column: $type,)* }
+        }
+
+        impl $row {
+            /// Writes what may change over the revision that was read, and counts the revision up.
+            pub(super) async fn update(
+                self,
+                connection: &mut sqlx::AnyConnection,
+            ) -> Result<(), $crate::store::StoreError> {
+                static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+                    $crate::store::row::update_statement($table, &[$(stringify!($column)),*])
+                });
+                let query = sqlx::query(SQL.as_str()).bind(self.id).bind(self.revision);
+                let row = query$(.bind(self.$column))*.fetch_optional(connection).await?;
+                row.map(|_| ()).ok_or($crate::store::StoreError::Conflict)
+            }
+        }
+    };
+}
+pub(super) use row;
+
+/// `INSERT` of all `columns`, as parameters from `$1` on.
+pub(super) fn insert_statement(table: &str, columns: &[&str]) -> String {
+    let parameters: Vec<_> = (1..=columns.len()).map(|number| format!("${number}")).collect();
+    format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), parameters.join(", "))
+}
+
+/// `UPDATE` of `columns`, as parameters from `$3` on, where `$1` is the row's `id` and `$2` its `revision`. It returns
+/// a row if there was one.
+pub(super) fn update_statement(table: &str, columns: &[&str]) -> String {
+    let set: Vec<_> =
+        columns.iter().zip(3..).map(|(column, number)| format!("{column} = ${number}")).collect();
+    format!(
+        "UPDATE {table} SET revision = revision + 1, {} WHERE id = $1 AND revision = $2 RETURNING id",
+        set.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_column_has_a_parameter_of_its_own() {
+        assert_eq!(
+            insert_statement("nodes", &["id", "name"]),
+            "INSERT INTO nodes (id, name) VALUES ($1, $2)"
+        );
+        assert_eq!(
+            update_statement("nodes", &["name", "tags"]),
+            "UPDATE nodes SET revision = revision + 1, name = $3, tags = $4 \
+             WHERE id = $1 AND revision = $2 RETURNING id"
+        );
+    }
+}
