@@ -18,6 +18,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use lab::{Machine, Scene, household::HOME, http};
+use memchr::memmem;
 use recording::{Recording, packets, tunnel};
 
 const SEALED: &str = "kumquat-4417-sealed";
@@ -57,8 +58,7 @@ fn forms(text: &str) -> Vec<Vec<u8>> {
 
 fn holds(file: &Path, text: &str) -> bool {
     let bytes = fs::read(file).unwrap();
-    let forms = forms(text);
-    (0..bytes.len()).any(|at| forms.iter().any(|form| bytes[at..].starts_with(form)))
+    forms(text).iter().any(|form| memmem::find(&bytes, form).is_some())
 }
 
 /// The longest piece of a text that stands the same in JSON.

@@ -49,7 +49,7 @@ impl<'a> Recording<'a> {
             UdpSocket::bind("0.0.0.0:0").unwrap().send_to(LAST, by).unwrap();
         });
         self.wait_for("the last datagram is written down", |bytes| {
-            bytes.windows(LAST.len()).any(|piece| piece == LAST)
+            memchr::memmem::find(bytes, LAST).is_some()
         });
         self.tcpdump.signal(Signal::INT);
         self.tcpdump.wait_for(PATIENCE).unwrap().expect("tcpdump ends");
