@@ -26,8 +26,11 @@ const NOW: i64 = 1_000_000;
 const NOT_UPDATED: [&str; 7] =
     ["id", "revision", "stable_id", "machine_key", "ipv4", "created", "last_seen"];
 
-/// How a node is changed, by the column in which that must be seen. A node may have several of one column.
-const CHANGES: [(&str, fn(&mut Node)); 13] = [
+/// A change of a node, and the column in which it must be seen.
+type NodeChange = (&'static str, fn(&mut Node));
+
+/// At least one change for each column that an update writes.
+const CHANGES: [NodeChange; 13] = [
     ("name", |node| node.name = "other".to_owned()),
     ("tags", |node| node.owner = tags("tag:other")),
     ("user_id", |node| node.owner = Owner::User(1)),
