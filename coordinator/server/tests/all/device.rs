@@ -1,6 +1,6 @@
 //! A device: it registers and polls as our agent and stock clients do.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::Bytes;
 use control_protocol::{
@@ -13,9 +13,10 @@ use control_protocol::{
 };
 use control_stream::client::{Connect, connect};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Request, StatusCode, body::Incoming, client::conn::http2::SendRequest};
+use hyper::{Method, Request, StatusCode, body::Incoming, client::conn::http2::SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Serialize;
+use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
@@ -226,9 +227,22 @@ impl Stream {
         }
     }
 
-    /// Whether nothing comes for a while.
-    pub(crate) async fn is_silent(&mut self) -> bool {
-        timeout(Duration::from_millis(300), self.read()).await.is_err()
+    /// Whether nothing is told of any node until a name is set now. That name is told: so would have been whatever else
+    /// there was to tell before it.
+    pub(crate) async fn tells_nothing_before_a_name(&mut self, coordinator: &Coordinator) -> bool {
+        let name = json!({ "device": coordinator.devices().await[0]["id"] });
+        coordinator.ok(Method::PUT, "/records/control", name).await;
+        loop {
+            let response = self.next().await.expect("the stream goes on");
+            let is_about_nodes = response.node.is_some()
+                || response.peers.is_some()
+                || !response.peers_changed.is_empty()
+                || !response.peers_changed_patch.is_empty()
+                || !response.peers_removed.is_empty();
+            if is_about_nodes || response.dns_config.is_some() {
+                return !is_about_nodes;
+            }
+        }
     }
 
     /// Reads at least one response, and on until `done` is true of what the client then holds.

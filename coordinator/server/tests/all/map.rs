@@ -92,7 +92,8 @@ async fn what_a_node_says_of_itself_reaches_its_peers_and_is_not_echoed() {
     assert!(!peer.disco_key.is_zero());
     assert!(held.last.derp_map.is_none());
     second.update(update).await;
-    assert!(stream.is_silent().await, "the same update again changes nothing");
+    let silent = stream.tells_nothing_before_a_name(&coordinator).await;
+    assert!(silent, "the same update again changes nothing");
 }
 
 #[tokio::test]
@@ -243,11 +244,12 @@ async fn coming_and_going_is_told_once() {
     let mut watching = first.stream().await;
     watching.until(|held| held.peer("second").is_some_and(|peer| peer.online == Some(false))).await;
 
-    let stream = second.stream().await;
+    let mut stream = second.stream().await;
     watching.until(|held| held.peer("second").is_some_and(|peer| peer.online == Some(true))).await;
     let again = second.stream().await;
-    drop(stream);
-    assert!(watching.is_silent().await, "one of two streams still runs");
+    assert!(stream.ends_cleanly().await);
+    let silent = watching.tells_nothing_before_a_name(&coordinator).await;
+    assert!(silent, "one of two streams still runs");
     drop((again, second));
 
     let gone = loop {

@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use control_protocol::register::RegisterRequest;
 use coordinator_core::registration::{WAITING_OF_ADDRESS_MAX, WAITING_OF_MACHINE_MAX};
+use futures_util::FutureExt as _;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::{
     device::Device,
-    harness::{Coordinator, config},
+    harness::{Coordinator, PATIENCE, config},
     http::get,
 };
 
@@ -117,11 +118,10 @@ async fn approval(coordinator: &Coordinator) {
 
     let followup = RegisterRequest { followup: waiting.auth_url.clone(), ..device.request() };
     let mut second = channel.clone();
-    let mut held = tokio::spawn(async move { second.register(&followup).await });
-    assert!(
-        tokio::time::timeout(Duration::from_millis(500), &mut held).await.is_err(),
-        "the answer is held"
-    );
+    let mut held = Box::pin(second.register(&followup));
+    assert!((&mut held).now_or_never().is_none(), "it is asked");
+    assert_eq!(channel.register(&device.request()).await.auth_url, waiting.auth_url);
+    assert!((&mut held).now_or_never().is_none(), "what was asked after it is answered before it");
     let (status, problem) =
         coordinator.admin(Method::POST, &format!("/devices/{id}/approve"), json!({})).await;
     assert_eq!(
@@ -133,7 +133,7 @@ async fn approval(coordinator: &Coordinator) {
         .ok(Method::POST, &format!("/devices/{id}/approve"), json!({ "user": "alice" }))
         .await;
 
-    let approved = tokio::time::timeout(Duration::from_secs(5), held).await.unwrap().unwrap();
+    let approved = tokio::time::timeout(PATIENCE, held).await.expect("no longer held");
     assert!(approved.machine_authorized && approved.auth_url.is_empty(), "{approved:?}");
     assert_eq!(approved.login.login_name, "alice");
     let node = channel.stream().await.next().await.unwrap().node.unwrap();
@@ -230,15 +230,17 @@ async fn a_rejected_device_is_told_so() {
     let device = Device::new("laptop");
     let mut channel = device.connect(coordinator.address).await;
     let waiting = channel.register(&device.request()).await;
-    let followup = RegisterRequest { followup: waiting.auth_url, ..device.request() };
-    let mut held = tokio::spawn(async move { channel.register(&followup).await });
-    let early = tokio::time::timeout(Duration::from_millis(200), &mut held).await;
-    assert!(early.is_err(), "answered before anything was decided");
+    let followup = RegisterRequest { followup: waiting.auth_url.clone(), ..device.request() };
+    let mut second = channel.clone();
+    let mut held = Box::pin(second.register(&followup));
+    assert!((&mut held).now_or_never().is_none(), "it is asked");
+    assert_eq!(channel.register(&device.request()).await.auth_url, waiting.auth_url);
+    assert!((&mut held).now_or_never().is_none(), "answered before anything was decided");
 
     let id = coordinator.devices().await[0]["id"].as_u64().unwrap();
     coordinator.ok(Method::POST, &format!("/devices/{id}/reject"), Value::Null).await;
 
-    let rejected = tokio::time::timeout(Duration::from_secs(5), held).await.unwrap().unwrap();
+    let rejected = tokio::time::timeout(PATIENCE, held).await.expect("no longer held");
     assert!(rejected.error.contains("rejected") && !rejected.machine_authorized, "{rejected:?}");
     assert!(coordinator.devices().await.is_empty());
 }
@@ -350,25 +352,31 @@ async fn a_key_rotates_without_the_admin_and_keeps_its_end() {
 }
 
 #[tokio::test]
-async fn an_ephemeral_node_is_gone_soon_after_it_leaves() {
+async fn an_ephemeral_node_is_gone_soon_after_it_leaves_and_not_before() {
     let config = coordinator::config::Config { ephemeral_grace_s: 1, ..config() };
     let coordinator = Coordinator::with(config, None).await;
-    let key =
-        coordinator.key(json!({ "user": "alice", "pre_approved": true, "ephemeral": true })).await;
-    let device = Device::new("guest");
-    let mut channel = device.join(&coordinator, &key).await;
-    let mut stream = channel.stream().await;
-    stream.next().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert_eq!(coordinator.devices().await.len(), 1, "it stays while it is connected");
+    let key = json!({ "user": "alice", "pre_approved": true, "ephemeral": true, "reusable": true });
+    let key = coordinator.key(key).await;
+    let mut stays = Device::new("stays").join(&coordinator, &key).await;
+    let mut connected = stays.stream().await;
+    connected.next().await.unwrap();
+    // It comes after the other, so that by its end the other's time is over as well, but for its being connected.
+    let mut leaves = Device::new("leaves").join(&coordinator, &key).await;
+    leaves.stream().await.next().await.unwrap();
 
-    drop((stream, channel));
+    drop(leaves);
 
-    for _ in 0..100 {
-        if coordinator.devices().await.is_empty() {
-            return;
+    until_there_are(&coordinator, &["stays"]).await;
+    drop((connected, stays));
+    until_there_are(&coordinator, &[]).await;
+}
+
+/// Waits until these are all devices.
+async fn until_there_are(coordinator: &Coordinator, names: &[&str]) {
+    let are_there = async {
+        while coordinator.devices().await.iter().map(|device| &device["name"]).ne(names) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("the ephemeral node is still there");
+    };
+    tokio::time::timeout(PATIENCE, are_there).await.expect("the others are gone");
 }

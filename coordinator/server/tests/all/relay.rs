@@ -246,8 +246,8 @@ async fn stun_tells_a_node_its_address_and_answers_nothing_else() {
     let mut buffer = [0; 1500];
 
     socket.send_to(b"not stun at all, but twenty bytes", relay.stun).await.unwrap();
-    assert!(timeout(Duration::from_millis(200), socket.recv_from(&mut buffer)).await.is_err());
     socket.send_to(&stun::request([3; 12]), relay.stun).await.unwrap();
+    // The relay takes them in turn: an answer to the first would come first.
     let (len, _) = timeout(PATIENCE, socket.recv_from(&mut buffer)).await.unwrap().unwrap();
 
     assert_eq!(

@@ -121,6 +121,11 @@ impl Node {
         fs::read_to_string(self.root.path().join("agent.log")).unwrap_or_default()
     }
 
+    /// A file of the agent's state, if it is there.
+    pub(crate) fn stored(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.root.path().join("var/lib/maru/agent").join(file)).ok()
+    }
+
     pub(crate) fn join(&self, url: &str) {
         let (status, body) = ask(&self.socket(), "POST", "/v1/join", Some(json!({ "url": url })));
         assert_eq!(status, 202, "{body}");

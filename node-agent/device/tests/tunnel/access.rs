@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Write},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -123,25 +124,29 @@ fn a_flood_of_handshakes_does_not_stop_a_member() {
     let pair = Pair::new("flood");
     let flooder =
         pair.a.machine.in_network(|| std::net::UdpSocket::bind("192.168.77.1:6000")).unwrap();
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (stop, sent) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {
             let secret = boringtun::x25519::StaticSecret::from([7; 32]);
             let target = boringtun::x25519::PublicKey::from(pair.b.key);
             let mut buffer = [0; 148];
             let mut stranger = boringtun::noise::Tunn::new(secret, target, None, None, 1, None);
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 stranger.format_handshake_initiation(&mut buffer, true);
                 let _ = flooder.send_to(&buffer, pair.b.under_v4);
+                sent.fetch_add(1, Ordering::Relaxed);
             }
         });
-        thread::sleep(Duration::from_millis(500));
+        // Far more than are looked at in a second without a cookie.
+        while sent.load(Ordering::Relaxed) < 1000 {
+            thread::yield_now();
+        }
         // Under load a cookie is asked for; the second attempt, 5 s later, carries it.
         pair.connect(true, true);
         let start = Instant::now();
         while pair.a.ping(pair.b.v4, 1) == 0 {
             assert!(start.elapsed() < Duration::from_secs(12), "no session in a flood");
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
     });
 }

@@ -147,6 +147,15 @@ impl Pair {
     }
 }
 
+/// Waits until something is so.
+pub(crate) fn wait_until(what: &str, so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !so() {
+        assert!(Instant::now() < deadline, "not so: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 pub(crate) fn is_direct(path: Path) -> bool {
     matches!(path, Path::Direct(_))
 }

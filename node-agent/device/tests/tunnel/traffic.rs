@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use wireguard_device::{Config, Device, Error, Path};
 
 use crate::{
-    pair::{MTU, Pair, echo_datagram, echo_stream, is_direct},
+    pair::{MTU, Pair, echo_datagram, echo_stream, is_direct, wait_until},
     ping::Ping,
 };
 
@@ -92,8 +92,7 @@ fn the_interface_may_go_down_and_up_again() {
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     assert!(pair.b.device.is_running());
     pair.b.machine.sh("ip link del maru0").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    assert!(!pair.b.device.is_running(), "an interface that is gone is noticed");
+    wait_until("an interface that is gone is noticed", || !pair.b.device.is_running());
 }
 
 #[test]
@@ -109,7 +108,7 @@ fn what_is_not_wireguard_goes_to_the_host_and_comes_from_the_same_port() {
     let mut buffer = [0; 64];
     let (len, from) = probe.recv_from(&mut buffer).unwrap();
     assert_eq!((&buffer[..len], from), (&b"stun"[..], pair.a.under_v4));
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    wait_until("the host has all three", || pair.a.foreign.lock().unwrap().len() >= 3);
     let foreign = pair.a.foreign.lock().unwrap();
     let contents: Vec<_> = foreign.iter().map(|(_, datagram)| &datagram[..]).collect();
     assert_eq!(contents, [disco, b"", &[4, 0, 0, 0, 1]]);
