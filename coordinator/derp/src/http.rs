@@ -1,28 +1,45 @@
-//! The little HTTP that comes before the frames: requests to relay or only to measure, and the answer to the first.
+//! The HTTP that comes before the frames: requests to relay or only to measure, and the answer to the first.
 //!
-//! Requests have no bodies here. A relay keeps a connection open after a measurement, since clients measure twice on one.
+//! A relay has the endpoints of [`endpoints`] and no others. Requests have no bodies here. A relay keeps a connection open after a measurement, since clients measure twice on one.
 
 /// Longest head that is read, in bytes.
 pub const HEAD_MAX: usize = 8 * 1024;
 /// Most headers of a head.
 const HEADERS_MAX: usize = 64;
 
+/// What an endpoint is for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Relay,
+    Measure,
+    Captivity,
+}
+
+/// Method, path and purpose of each endpoint. `tailscale` 0.6 asks to relay with POST, the Go client with GET.
+const ENDPOINTS: [(&str, &str, Purpose); 5] = [
+    ("GET", "/derp", Purpose::Relay),
+    ("POST", "/derp", Purpose::Relay),
+    ("GET", "/derp/probe", Purpose::Measure),
+    ("GET", "/derp/latency-check", Purpose::Measure),
+    ("GET", "/generate_204", Purpose::Captivity),
+];
+
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// To relay.
     Derp {
-        /// Whether the answer is left out: the relay's first frame follows the request at once.
+        /// Whether the HTTP answer is left out: the relay's first frame follows the request at once.
         is_fast: bool,
     },
-    /// To measure.
+    /// An empty answer, to measure how long it takes.
     Probe,
-    /// Whether the way to the internet is free.
+    /// Status 204, which a captive portal in between would not give.
     Generate204 {
         /// The challenge to repeat.
         challenge: Option<String>,
     },
-    /// Something else.
+    /// Something else; the answer is 404.
     Other,
 }
 
@@ -35,6 +52,12 @@ pub enum HttpError {
     /// The answer is not that of an upgrade.
     #[error("the server is no relay: it answered the upgrade with HTTP status {0}")]
     Status(u16),
+}
+
+/// Every endpoint, as `GET /derp`. HEAD is answered wherever GET is.
+#[must_use]
+pub fn endpoints() -> Vec<String> {
+    ENDPOINTS.iter().map(|(method, path, _)| format!("{method} {path}")).collect()
 }
 
 /// The length of a head, unless more of it is to come.
@@ -73,17 +96,17 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(Request, usize)>, HttpError
         .strip_prefix("https://")
         .and_then(|rest| rest.find('/').map(|at| &rest[at..]))
         .unwrap_or(path);
-    let is_get = matches!(request.method, Some("GET" | "HEAD"));
-    let asked = match path {
-        // `tailscale` 0.6 asks with POST, the Go client with GET.
-        "/derp"
-            if (is_get || request.method == Some("POST"))
-                && header("upgrade").is_some_and(|kind| kind.eq_ignore_ascii_case("derp")) =>
+    let method = request.method.map(|method| if method == "HEAD" { "GET" } else { method });
+    let endpoint =
+        ENDPOINTS.iter().find(|endpoint| Some(endpoint.0) == method && endpoint.1 == path);
+    let asked = match endpoint.map(|endpoint| endpoint.2) {
+        Some(Purpose::Relay)
+            if header("upgrade").is_some_and(|kind| kind.eq_ignore_ascii_case("derp")) =>
         {
             Request::Derp { is_fast: header("derp-fast-start") == Some("1") }
         }
-        "/derp/probe" | "/derp/latency-check" if is_get => Request::Probe,
-        "/generate_204" if is_get => {
+        Some(Purpose::Measure) => Request::Probe,
+        Some(Purpose::Captivity) => {
             let plain = |text: &&str| {
                 let good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
                 (1..=64).contains(&text.len()) && text.bytes().all(good)
@@ -92,7 +115,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(Request, usize)>, HttpError
                 challenge: header("x-tailscale-challenge").filter(plain).map(str::to_owned),
             }
         }
-        _ => Request::Other,
+        Some(Purpose::Relay) | None => Request::Other,
     };
     Ok(Some((asked, len)))
 }

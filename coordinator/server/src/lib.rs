@@ -29,12 +29,13 @@ use chassis::endpoint::list;
 pub use args::{Args, run};
 
 /// Every endpoint of each HTTP surface, as `GET /key`: the port for everyone, what is inside its Noise channel, the admin
-/// socket. (What a relay answers before it relays is in `derp`.)
+/// socket, the relay's port.
 #[must_use]
-pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
+pub fn endpoints() -> [(&'static str, Vec<String>); 4] {
     [
         ("coordinator", list(&serve::public_endpoints())),
         ("noise", list(&control::machine_endpoints())),
         ("admin", list(&admin::endpoints())),
+        ("relay", derp::http::endpoints()),
     ]
 }

@@ -71,7 +71,7 @@ use For::{Anyone, Machine, Member, Root, Sealed, User as AnyUser};
 
 type Endpoints = &'static [(&'static str, For)];
 
-/// Every HTTP surface but the engines' (theirs is judged in `maru-llm`) and the relay's (`derp`).
+/// Every HTTP surface but the engines' (theirs is judged in `maru-llm`).
 const ENDPOINTS: &[(&str, Endpoints)] = &[
     (
         "coordinator",
@@ -117,6 +117,16 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("POST /api/v1/policy/check", Root),
             ("GET /api/v1/network", Root),
             ("GET /api/v1/health", Root),
+        ],
+    ),
+    (
+        "relay",
+        &[
+            ("GET /derp", Anyone),
+            ("POST /derp", Anyone),
+            ("GET /derp/probe", Anyone),
+            ("GET /derp/latency-check", Anyone),
+            ("GET /generate_204", Anyone),
         ],
     ),
     ("local", &[("GET /v1/status", AnyUser), ("POST /v1/join", Root), ("POST /v1/leave", Root)]),
@@ -202,6 +212,24 @@ fn every_endpoint_is_classified() {
         (*surface, endpoints.iter().map(|(endpoint, _)| (*endpoint).to_owned()).collect())
     });
     assert_eq!(found, BTreeMap::from_iter(classified));
+}
+
+/// Its HTTP is not axum's, so it is asked here what the running surfaces are asked below.
+#[test]
+fn the_relay_answers_to_its_endpoints_and_to_nothing_else() {
+    let relay = derp::http::endpoints();
+    let paths = ENDPOINTS.iter().flat_map(|(_, endpoints)| endpoints.iter());
+    let paths: BTreeSet<_> =
+        paths.map(|(endpoint, _)| endpoint.split_once(' ').unwrap().1).collect();
+    for path in paths.into_iter().chain(["/", "/derp/", "/no-such-path"]) {
+        for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"] {
+            let endpoint = format!("{method} {path}");
+            let request = format!("{endpoint} HTTP/1.1\r\nUpgrade: DERP\r\n\r\n");
+            let (asked, _) = derp::http::parse_request(request.as_bytes()).unwrap().unwrap();
+            let is_answered = asked != derp::http::Request::Other;
+            assert_eq!(is_answered, relay.contains(&endpoint), "{endpoint}");
+        }
+    }
 }
 
 #[test]

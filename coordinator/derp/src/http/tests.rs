@@ -27,6 +27,15 @@ fn requests_are_told_apart() {
     assert_eq!(asked("HEAD /derp/latency-check?x=1 HTTP/1.1\n\n"), Request::Probe);
     assert_eq!(asked("GET /derp/probe HTTP/1.1\n\n"), Request::Probe);
     assert_eq!(asked("GET / HTTP/1.1\n\n"), Request::Other);
+    assert_eq!(asked("POST /derp/probe HTTP/1.1\n\n"), Request::Other);
+    assert_eq!(asked("PUT /derp HTTP/1.1\nUpgrade: DERP\n\n"), Request::Other);
+}
+
+#[test]
+fn every_endpoint_is_answered() {
+    for endpoint in endpoints() {
+        assert_ne!(asked(&format!("{endpoint} HTTP/1.1\nUpgrade: DERP\n\n")), Request::Other);
+    }
 }
 
 #[test]

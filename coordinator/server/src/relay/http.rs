@@ -1,4 +1,4 @@
-//! The little HTTP that a relay speaks before it relays.
+//! The HTTP that a relay speaks before it relays.
 //!
 //! Not hyper's, because a client that says `Derp-Fast-Start` gets no answer at all: the relay's first frame follows its
 //! request at once.
