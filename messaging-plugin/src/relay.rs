@@ -179,7 +179,9 @@ fn absent(error: &io::Error) -> ErrorResponse {
         kind::UNREACHABLE,
         "the AI gateway cannot be reached",
     )
-    .detail("Ask again in a moment; if it stays so, the admin can see why with `maru status`.")
+    .detail(
+        "Ask again in a moment; if it stays so, the admin can see why with `maru doctor` at home.",
+    )
     .retry_after(2)
 }
 

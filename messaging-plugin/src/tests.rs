@@ -209,7 +209,7 @@ async fn a_gateway_that_is_away_is_said_so_and_the_next_request_finds_it_again()
     let answer = running.ask(&post("/maru/v1/chat", "", "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
     assert!(answer.contains("urn:maru:problem:unreachable"), "{answer}");
-    assert!(answer.contains("maru status"), "{answer}");
+    assert!(answer.contains("maru doctor"), "{answer}");
     assert!(running.ask(&get("/readyz")).await.starts_with("HTTP/1.1 502"));
     assert!(running.ask(&get("/healthz")).await.starts_with("HTTP/1.1 200"));
 

@@ -141,7 +141,7 @@ impl Models {
         list
     }
 
-    /// Whose breakers are open.
+    /// Returns every provider, and whether its circuit breaker is open.
     #[must_use]
     pub fn breakers(&self) -> Vec<(String, bool)> {
         self.providers.iter().map(|(name, it)| (name.clone(), it.breaker.is_open())).collect()

@@ -1,6 +1,6 @@
 //! The admin API's types, and the text of an invitation.
 //!
-//! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`; the coordinator lets in uid 0 and its own uid only.
+//! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`; the coordinator lets in uid 0 only.
 //! Names on the wire are `snake_case`, times are RFC 3339 in UTC, errors are RFC 9457 problems (`common`).
 //!
 //! | method and path | body | answer |

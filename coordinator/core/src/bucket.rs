@@ -1,20 +1,20 @@
-//! How often somebody may do something: so many times at once, then once in a while.
+//! Token buckets: how often something may be done, so many times at once and then at a steady rate.
 
 use std::time::{Duration, Instant};
 
-/// Tokens, of which each time takes one, and which come back one by one.
+/// A token bucket: each action takes a token, and tokens come back one by one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bucket {
     /// When all tokens are back; `None`: nobody took any.
     full_at: Option<Instant>,
 }
 
-/// How many tokens a bucket has, and in which time one comes back.
+/// How many tokens a bucket holds, and how fast they come back.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// How many there are.
     pub tokens: u32,
-    /// In which time one comes back.
+    /// The time in which one token comes back.
     pub period: Duration,
 }
 
@@ -23,7 +23,7 @@ impl Bucket {
     ///
     /// # Errors
     ///
-    /// If there is none: in which time one comes back, and the bucket is as it was.
+    /// The time until there is a token, if there is none now; the bucket is as it was then.
     pub fn take(&mut self, size: Size, now: Instant) -> Result<(), Duration> {
         let wait = self.wait(size, now);
         if !wait.is_zero() {
@@ -33,7 +33,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// In which time there is a token; zero if there is one.
+    /// The time until there is a token; zero if there is one.
     #[must_use]
     pub fn wait(&self, size: Size, now: Instant) -> Duration {
         let lacking = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));

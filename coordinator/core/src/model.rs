@@ -31,7 +31,7 @@ pub struct User {
 pub enum Owner {
     /// To a person.
     User(UserId),
-    /// To nobody: it serves, under these tags, sorted.
+    /// To nobody: it is known by these tags, which are sorted. (A server, mostly.)
     Tags(Vec<String>),
 }
 
@@ -105,7 +105,7 @@ pub struct Claims {
 pub struct Node {
     /// Its number.
     pub id: NodeId,
-    /// Counts its changes; what was read is written back only over the same one.
+    /// Counts its changes. A node is written back only over the revision that was read.
     pub revision: i64,
     /// Name for programs, never used again.
     pub stable_id: String,

@@ -39,7 +39,7 @@ pub const WAITING_FORGOTTEN_AFTER: Millis = 60 * 60 * 1000;
 /// A request to register, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// Whom the Noise handshake proved.
+    /// The machine key that the Noise handshake proved.
     pub machine: MachinePublic,
     /// The key to register.
     pub node_key: NodePublic,
@@ -62,7 +62,7 @@ pub enum PresentedKey<'a> {
     Key(&'a PreAuthKey),
 }
 
-/// What is stored that has to do with a request.
+/// What is stored about the device that sent a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// The node under the request's node key.
@@ -88,9 +88,9 @@ pub struct Known<'a> {
 /// When the node key of a node ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyExpiry {
-    /// When it ended before.
+    /// When the old key would have ended.
     Same,
-    /// One life from now.
+    /// A new life begins now.
     New,
 }
 
@@ -101,7 +101,7 @@ pub enum Decision {
     Logout(NodeId),
     /// The node, an ephemeral one, leaves for good.
     Forget(NodeId),
-    /// There is nothing to log out of.
+    /// It asked to be logged out, and is no node.
     LoggedOut,
     /// It is a node already.
     Refresh(NodeId),
@@ -121,7 +121,7 @@ pub enum Decision {
         /// The pre-auth key.
         key: u64,
     },
-    /// It begins to wait, or, where it waits already, goes on with a key.
+    /// It begins to wait for approval; if it waits already, it goes on waiting, now with a key.
     Await {
         /// The pre-auth key to use up.
         key: Option<u64>,

@@ -122,7 +122,7 @@ pub enum Frame<'a> {
         /// The packet.
         packet: &'a [u8],
     },
-    /// From the relay: nothing.
+    /// From the relay: keeps the connection alive.
     KeepAlive,
     /// From a client: whether this relay is its home.
     NotePreferred {

@@ -14,7 +14,7 @@ const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 
 const MAPPED_ADDRESS: u16 = 0x0001;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-/// What some servers send instead.
+/// XOR-MAPPED-ADDRESS under the number that some older servers send.
 const XOR_MAPPED_ADDRESS_ALT: u16 = 0x8020;
 const SOFTWARE: u16 = 0x8022;
 const FINGERPRINT: u16 = 0x8028;

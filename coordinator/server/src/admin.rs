@@ -29,7 +29,7 @@ use crate::{
     limits::{ADMIN_BODY_MAX, read_body},
 };
 
-/// What it answers.
+/// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
     let resources = users::endpoints()
         .into_iter()
@@ -42,7 +42,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
     resources.map(|endpoint| endpoint.below(PREFIX)).collect()
 }
 
-/// All of it.
+/// The router of all endpoints, with the state that they share.
 pub(crate) fn router(app: App) -> Router {
     endpoint::router(endpoints())
         .fallback(|| async { Error::NotFound("path") })

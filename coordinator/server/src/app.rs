@@ -67,7 +67,7 @@ impl App {
         }
     }
 
-    /// When the node key of a new node ends: a tagged node's never.
+    /// When the node key of a new node ends; `None` if never, as a tagged node's.
     pub(crate) fn expiry(&self, owner: &Owner, now: Millis) -> Option<Millis> {
         match owner {
             Owner::User(_) => self.config.node_key_life().map(|life| now.saturating_add(life)),
@@ -75,7 +75,7 @@ impl App {
         }
     }
 
-    /// Carries something out although whoever waits for it stops to.
+    /// Carries out `work` on a task of its own, to its end even if the caller is dropped.
     pub(crate) async fn carry_out<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -90,7 +90,7 @@ impl App {
         }
     }
 
-    /// Where a person learns what a device that waits needs.
+    /// URL of the page that tells how to approve the device with this ticket.
     pub(crate) fn auth_url(&self, ticket: &str) -> String {
         format!("{}/register/{ticket}", self.config.server_url())
     }

@@ -77,8 +77,8 @@ fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Err
     result
 }
 
-/// Lets this process open as many files as it may at all: each connection is one. The limit that it starts with is low
-/// for the sake of programs that use `select`.
+/// Raises the soft limit of open files to the hard one, since each connection is an open file. (The soft limit is low
+/// for the sake of programs that use `select`.)
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

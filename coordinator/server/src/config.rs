@@ -41,7 +41,7 @@ pub struct Config {
     pub database_url_file: Option<PathBuf>,
     /// File with a DERP map in JSON, served as it stands. Default: none, and the map names our own relay.
     pub derp_map_file: Option<PathBuf>,
-    /// NodeTimes of a person's node key, in days; 0 is forever. Default: 180.
+    /// Life of a person's node key, in days; 0 is forever. Default: 180.
     ///
     /// A shorter life bounds how long a stolen laptop stays a node. Keys of tagged nodes do not expire.
     pub node_key_life_days: u16,
@@ -198,13 +198,13 @@ impl Config {
         self.relay.host.clone().unwrap_or_else(|| own().unwrap_or_default())
     }
 
-    /// NodeTimes of a person's node key; `None` is forever.
+    /// Life of a person's node key; `None` is forever.
     #[must_use]
     pub fn node_key_life(&self) -> Option<Millis> {
         (self.node_key_life_days > 0).then(|| Millis::from(self.node_key_life_days) * DAY)
     }
 
-    /// Where the data is.
+    /// Returns which database holds the data.
     ///
     /// # Errors
     ///

@@ -19,7 +19,7 @@ use control_protocol::{
 
 use crate::app::{App, Peer};
 
-/// When to ask again what cannot be answered now, in seconds.
+/// `Retry-After` of an answer that says "not now", in seconds.
 const RETRY_AFTER_S: &str = "10";
 
 /// What is served outside the Noise channel.
@@ -81,7 +81,7 @@ async fn read<T: serde::de::DeserializeOwned>(
         .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("not a request: {error}")))
 }
 
-/// Hides what failed here from whoever asked.
+/// Logs the error, and answers 503 without it.
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> Refused {
     tracing::error!(error, "request failed");
     not_now()

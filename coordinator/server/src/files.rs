@@ -28,7 +28,7 @@ pub enum FileError {
         /// Why not.
         source: io::Error,
     },
-    /// It holds something else than it should.
+    /// Its content is not what it should be.
     #[error("{} does not hold {what}; restore it from a backup", .path.display())]
     Content {
         /// The file.

@@ -66,11 +66,12 @@ pub(crate) struct Hub {
     domain: String,
     derp: Arc<DerpMap>,
     current: watch::Sender<Arc<Snapshot>>,
-    /// Taken by whoever reads the database; holds the number of the last request that was served.
+    /// Held while the database is read. The number of the newest call of [`Self::refresh`] whose reading is over: older
+    /// calls need none of their own.
     reading: tokio::sync::Mutex<u64>,
     requests: AtomicU64,
     sessions: Mutex<Sessions>,
-    /// Somebody came or went.
+    /// Wakes [`Self::moved`].
     moved: Notify,
 }
 
@@ -78,7 +79,7 @@ pub(crate) struct Hub {
 #[derive(Debug, Default)]
 struct Sessions {
     streams: BTreeMap<NodeId, Streams>,
-    /// Who came or went since that was asked last.
+    /// Nodes that connected or disconnected since [`Hub::moved`] returned last.
     moved: BTreeSet<NodeId>,
 }
 
@@ -112,19 +113,19 @@ impl Hub {
         })
     }
 
-    /// The network now.
+    /// Returns the network now.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.borrow())
     }
 
-    /// Follows the network.
+    /// Returns a receiver of the network now and whenever it changes.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.current.subscribe()
     }
 
     /// Reads the database again. When this returns, the network holds everything that was stored before the call.
     ///
-    /// Many calls at once share one reading.
+    /// Calls at the same time share one reading.
     pub(crate) async fn refresh(&self) -> Result<(), HubError> {
         let request = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let mut served = self.reading.lock().await;
@@ -138,7 +139,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Compiles what was read before once more, because time has passed or someone came or went.
+    /// Compiles anew what was read last: for when a key has expired, or a node connected or disconnected.
     pub(crate) async fn recompile(&self) -> Result<(), HubError> {
         let _reading = self.reading.lock().await;
         let loaded = Arc::clone(&self.snapshot().loaded);
@@ -188,7 +189,7 @@ impl Hub {
         }
     }
 
-    /// Waits until nodes come or go, and says which.
+    /// Waits until nodes connect or disconnect, and returns them.
     pub(crate) async fn moved(&self) -> BTreeSet<NodeId> {
         loop {
             let moved = std::mem::take(&mut self.sessions().moved);

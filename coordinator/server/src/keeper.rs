@@ -1,5 +1,5 @@
-//! What happens without a request: nodes come and go, keys expire, ephemeral nodes leave, and what was stored is shown
-//! whoever stored it.
+//! What the coordinator does without a request: it makes maps anew when nodes connect or disconnect, when keys expire
+//! and when another coordinator on the same database stored something, and removes ephemeral nodes that have left.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,7 +10,7 @@ use coordinator_core::{
 
 use crate::{app::App, clock, hub::HubError, store::StoreError};
 
-/// How often the time is looked at.
+/// How often expiries and the database's revision are looked at.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Runs until the server stops.
@@ -80,7 +80,8 @@ async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {
     Ok(())
 }
 
-/// Whether an ephemeral node has been away for too long. Nobody is away before the coordinator was there to see it.
+/// Whether an ephemeral node has been disconnected for longer than `grace`. The time before `started`, when the
+/// coordinator could not see who was connected, does not count.
 fn is_over(life: &NodeTimes, started: Millis, now: Millis, grace: Millis) -> bool {
     let since = life.last_seen.unwrap_or(0).max(life.created).max(started);
     life.ephemeral && since.saturating_add(grace) <= now

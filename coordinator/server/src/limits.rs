@@ -31,8 +31,8 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may be idle.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(30);
 
-/// Where somebody comes from, as far as one is told apart from others: an address, or with IPv6 a network of them,
-/// since each household and each rented server has 2^64.
+/// By which address clients are counted: an IPv4 address, or an IPv6 network of 64 bits, since each household and each
+/// rented server has 2^64 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Origin(IpAddr);
 
@@ -45,12 +45,12 @@ impl From<IpAddr> for Origin {
     }
 }
 
-/// Which devices wait that came without a key, by where they came from. A restart forgets that, not how many wait.
+/// The devices that wait for approval and came without a key, by origin. A restart forgets the origins only.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting(Arc<Mutex<HashMap<Origin, BTreeSet<NodeId>>>>);
 
 impl Waiting {
-    /// How many of those that still wait came from there.
+    /// How many of `still`, the devices that still wait, came from `origin`.
     pub(crate) fn count(&self, origin: Origin, still: &BTreeSet<NodeId>) -> usize {
         let mut from = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         from.retain(|_, devices| {
@@ -60,7 +60,7 @@ impl Waiting {
         from.get(&origin).map_or(0, BTreeSet::len)
     }
 
-    /// Notes that a device waits.
+    /// Records that a device waits.
     pub(crate) fn add(&self, origin: Origin, device: NodeId) {
         let mut from = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         from.entry(origin).or_default().insert(device);
@@ -144,8 +144,8 @@ impl<Of: Copy + Eq + Hash> Drop for Connection<Of> {
     }
 }
 
-/// Lets devices register one after the other: each writes, and anyone may ask. However many do, the database is there
-/// for everyone else.
+/// Lets devices register one after the other: each registration writes, and anyone may send one. So the database stays
+/// free for everything else, however many there are.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationQueue {
     waiting: Connections,
@@ -167,7 +167,7 @@ impl Default for RegistrationQueue {
 }
 
 impl RegistrationQueue {
-    /// Waits until it is one's turn; `None` at once if too many wait.
+    /// Waits for the permit; `None` at once if too many wait.
     pub(crate) async fn take(&self, origin: Origin) -> Option<RegistrationPermit> {
         let waiting = self.waiting.open(origin)?;
         let one = Arc::clone(&self.one).acquire_owned().await.ok()?;

@@ -1,4 +1,4 @@
-//! The two pages that people may see: they say what to do, in English and Korean, and do nothing.
+//! The two pages for people, in English and Korean. They say what to do and change nothing.
 
 use axum::{
     extract::{Path, State},

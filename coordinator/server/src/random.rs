@@ -21,7 +21,7 @@ pub(crate) fn hex<const N: usize>() -> String {
     hex::encode(bytes::<N>())
 }
 
-/// From nothing up to `most`, so that not everything that waits wakes at once.
+/// A random time up to `most`, so that waiting tasks do not all wake at once.
 #[must_use]
 pub(crate) fn up_to(most: Duration) -> Duration {
     most.mul_f64(f64::from(u32::from_le_bytes(bytes())) / f64::from(u32::MAX))

@@ -16,17 +16,17 @@ use crate::{
     store::{Change, NewNode, NewPending, StoreError},
 };
 
-/// How often a change is tried that meets others.
+/// How often a change is tried that conflicts with others.
 const ATTEMPTS: usize = 8;
 
 /// What a device is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It is a node, and whose.
+    /// It is a node of this owner.
     Node(Owner),
-    /// It must make another node key.
+    /// Its node key has expired: it must make another.
     Expired,
-    /// It waits, under this ticket.
+    /// It waits for approval, under this ticket.
     Waiting(String),
 }
 
@@ -60,17 +60,17 @@ impl RegisterError {
     }
 }
 
-/// What a registration leads to beside its answer.
+/// What remains to be done after a registration.
 enum Effect {
     /// Nothing is stored.
     Nothing,
     /// Everyone's maps are made anew.
     Stored,
-    /// The node says of itself what is perhaps new.
+    /// What the node says of itself may be new.
     Said(Box<Node>),
 }
 
-/// Registers a device whose machine key the Noise handshake proved, also if it hangs up once its turn has come.
+/// Registers a device whose machine key the Noise handshake proved. Once begun, it goes on even if the device hangs up.
 ///
 /// When it returns, everyone's maps show the result.
 pub(crate) async fn register(
@@ -219,7 +219,7 @@ impl Writer<'_> {
         Ok((answer, effect))
     }
 
-    /// Uses the key up, or turns the device away whom another was faster than.
+    /// Uses the key once; refuses the device if another used it up meanwhile.
     async fn consume(&self, change: &mut Change, key: Option<u64>) -> Result<(), RegisterError> {
         match key {
             Some(id) if !change.consume_key(id, self.now).await? => Err(Refusal::Key.into()),

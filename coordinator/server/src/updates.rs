@@ -34,7 +34,7 @@ const WRITES: Size = Size { tokens: 10, period: Duration::from_secs(10) };
 /// Endpoints of a node that are kept.
 const ENDPOINTS_MAX: usize = 32;
 
-/// What a node says of itself. What it does not mention stays as it is.
+/// What a node says of itself. What is `None` stays as it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Update {
     node_key: NodePublic,
@@ -71,7 +71,7 @@ impl From<&RegisterRequest> for Update {
 }
 
 impl Update {
-    /// This, and of an older update what this one does not mention.
+    /// Merges this over an older update: what this one does not mention is taken from that.
     fn over(self, older: Self) -> Self {
         if self.node_key != older.node_key {
             return self;
@@ -152,7 +152,7 @@ enum Due {
 }
 
 impl Updates {
-    /// No update yet. Each node's are written on one of `tasks`, and the last ones when `stop` is cancelled.
+    /// Starts without updates. They are written on `tasks`; those that wait when `stop` is cancelled are written then.
     pub(crate) fn new(
         store: Store,
         hub: Arc<Hub>,

@@ -124,7 +124,7 @@ impl PacketFilter {
 
     /// Whether a rule lets `source` open `port` of `destination` by `protocol` (an IANA number).
     ///
-    /// For who serves a connection: it ends when this becomes false.
+    /// Whoever serves a connection ends it when this becomes false.
     #[must_use]
     pub fn allows_port(
         &self,

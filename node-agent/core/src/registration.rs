@@ -11,7 +11,7 @@
 //! The caller owns the socket and the clock. It performs each [`Action`], hands over the answer, and calls
 //! [`Registration::handle_timeout`] at [`Registration::poll_timeout`]. A request that is not answered ends the
 //! connection, and the next one starts with a registration of its own.
-//! [`Registration::standing`] tells what the last answer meant.
+//! [`Registration::status`] tells what the last answer meant.
 
 use std::time::{Duration, Instant};
 

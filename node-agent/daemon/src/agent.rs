@@ -22,10 +22,10 @@ use crate::{
     state::{Membership, State, StateError},
 };
 
-/// How joining and staying goes, as the local API tells it.
+/// Where registration stands, as the local API tells it.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// Where this device stands.
+    /// Whether this device is a node, waits, or must join.
     pub state: node_agent_api::State,
     /// What is wrong and what to do.
     pub problem: Option<String>,
@@ -33,12 +33,12 @@ pub struct Progress {
     pub auth_url: Option<String>,
     /// Whether the map stream is open.
     pub connected: bool,
-    /// Why the last attempt to join led back to what was before.
+    /// Why the last attempt to join another network failed; the device is then where it was before.
     pub refusal: Option<String>,
 }
 
 impl Progress {
-    /// Where a device stands that has this state and map, and was refused for that reason.
+    /// The progress of a device with this state and map; `refusal` says why it failed to join another network.
     fn of(state: &State, netmap: &Netmap, refusal: Option<String>) -> Self {
         match &state.membership {
             Some(membership) => {
@@ -48,7 +48,7 @@ impl Progress {
         }
     }
 
-    /// Not a node of any network, for that reason.
+    /// A device that is no node of any network; `problem` says why.
     #[must_use]
     pub fn needs_join(problem: Option<String>) -> Self {
         let state = node_agent_api::State::NeedsJoin;
@@ -66,7 +66,7 @@ impl Progress {
         Self { state, problem: None, auth_url: None, connected: false, refusal: None }
     }
 
-    /// Registers anew.
+    /// Goes back to registering.
     pub fn begin_again(&mut self) {
         *self = Self { refusal: self.refusal.take(), ..Self::member(false) };
     }
@@ -87,17 +87,17 @@ pub struct Agent {
     pub config: Config,
     /// Where files lie.
     pub paths: Paths,
-    /// The resolvers from before.
+    /// The DNS resolvers that the system had before the agent.
     pub forwarder: Arc<Forwarder>,
     /// The map in force.
     pub netmap: watch::Sender<Arc<Netmap>>,
-    /// How joining and staying goes.
+    /// Where registration stands.
     pub progress: watch::Sender<Progress>,
     /// What the coordinator is told.
     pub report: watch::Sender<Report>,
     /// The relay that this node waits at.
     pub home: watch::Sender<Option<Home>>,
-    /// Between attempts to be a node; another node key is only another attempt.
+    /// The wait between attempts to register. A new node key does not reset it.
     pub attempts: Backoff,
     state: Mutex<State>,
     device: RwLock<Weak<Device>>,
@@ -138,26 +138,26 @@ impl Agent {
         self.state().membership.clone()
     }
 
-    /// Proves this device to the coordinator.
+    /// Returns the machine key: this device's identity towards the coordinator.
     #[must_use]
     pub fn machine_key(&self) -> MachinePrivate {
         self.state().machine_key.clone()
     }
 
-    /// Is this node to its peers.
+    /// Returns the private node key: this node's WireGuard identity.
     #[must_use]
     pub fn private_key(&self) -> NodePrivate {
         self.state().node_key.clone()
     }
 
-    /// The node key, and the one that it shall replace.
+    /// Returns the node key, and the key that it replaces at the coordinator, if any.
     #[must_use]
     pub fn node_keys(&self) -> (NodePublic, Option<NodePublic>) {
         let state = self.state();
         (state.node_key.public(), state.old_node_key)
     }
 
-    /// The public half of the path discovery key.
+    /// Returns the public path discovery key.
     #[must_use]
     pub fn disco_key(&self) -> DiscoPublic {
         self.state().disco_key.public()
@@ -190,20 +190,20 @@ impl Agent {
         });
     }
 
-    /// Begins to join, with a way back to what was before.
+    /// Begins to join a network. The membership so far is kept until the new coordinator has taken the request.
     pub fn join(&self, membership: Membership) {
         self.change_state(|state| state.join(membership));
         self.progress.send_replace(Progress::member(false));
     }
 
-    /// The coordinator has taken this device's request: there is no way back any more.
+    /// Forgets the former membership: the new coordinator has taken this device's request.
     pub fn stay(&self) {
         if self.state().former.is_some() {
             self.change_state(|state| state.former = None);
         }
     }
 
-    /// The coordinator refused this device: goes back to what was before it was asked to join, if there was anything.
+    /// Goes back to the former membership, if there was one: the new coordinator refused this device.
     pub fn go_back(&self, reason: String) {
         let mut before = false;
         self.change_state(|state| before = state.go_back());
@@ -258,7 +258,7 @@ impl Agent {
         });
     }
 
-    /// Whether this node's key has ended: by the coordinator's word while it is there, else by this machine's clock.
+    /// Whether this node's key has expired: as the coordinator says while connected, else by this machine's clock.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         let netmap = Arc::clone(&self.netmap.borrow());
@@ -266,7 +266,7 @@ impl Agent {
         netmap.is_expired(alone.then(SystemTime::now))
     }
 
-    /// Makes a new node key that shall replace the current one.
+    /// Makes a new node key, to be registered in place of the current one.
     ///
     /// # Errors
     ///
@@ -295,7 +295,7 @@ impl Agent {
         crate::state::remove_netmap(&self.paths)
     }
 
-    /// Names the running device, for who asks about paths.
+    /// Keeps the running device, so that the local API can tell the paths to peers.
     pub fn set_device(&self, device: &Arc<Device>) {
         *self.device.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(device);
     }

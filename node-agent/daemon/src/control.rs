@@ -53,7 +53,7 @@ impl From<ChannelError> for Lost {
     }
 }
 
-/// Keeps this device registered and its map current. Returns only when that is hopeless.
+/// Keeps this device registered and its map current. Returns only when trying again is of no use.
 pub async fn run(agent: Arc<Agent>) -> Ended {
     loop {
         let lost = match session(&agent).await {
@@ -117,10 +117,10 @@ async fn open(agent: &Agent, membership: &Membership) -> Result<Channel, Lost> {
     }
 }
 
-/// Why there is no channel to the coordinator that has this key.
+/// Decides what follows when no channel to the coordinator with this key came about.
 ///
-/// A device that belongs to it goes on trying: whoever is in between can spoil a handshake. An invitation that was
-/// never answered is refused, since it can be given again.
+/// A device that is its node goes on trying: anyone on the way can break a handshake. A device that only has an
+/// invitation gives up, since the invitation can be given again.
 async fn not_met(
     agent: &Agent,
     membership: &Membership,
@@ -183,7 +183,7 @@ async fn register(agent: &Agent, channel: &Channel, membership: &Membership) -> 
     }
 }
 
-/// Records where the registration stands; returns whether it is done.
+/// Records the registration's status; returns whether it is done.
 fn settle(agent: &Agent, status: &Status) -> Result<bool, Lost> {
     match status {
         Status::Registered => {
@@ -223,7 +223,7 @@ fn settle(agent: &Agent, status: &Status) -> Result<bool, Lost> {
     }
 }
 
-/// Logs this node out, so that its key is spent.
+/// Logs this node out: the coordinator ends its key.
 ///
 /// # Errors
 ///

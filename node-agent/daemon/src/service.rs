@@ -1,6 +1,6 @@
 //! Mesh services: ports of this node's mesh addresses that lead to UNIX sockets.
 //!
-//! The agent is the only door. Each connection begins, towards the service, with a header that
+//! Peers reach services through the agent alone. Each connection begins, towards the service, with a header that
 //! says who is calling ([`mesh_identity`]); it ends when that node leaves the map or the policy
 //! closes the port. Bytes are passed on and never looked at. A socket that is a link, or where another user listens than
 //! should, is not connected to ([`socket`]).
@@ -38,7 +38,7 @@ use socket::{Socket, SocketError};
 const MAX_CONNECTIONS: usize = 512;
 /// Connections of one port at once from one node, so that no node can take them all.
 const MAX_PER_NODE: usize = 64;
-/// How long a caller may go on sending to a service that has said its last.
+/// How long a caller may go on sending to a service that has closed its side.
 const LINGER: Duration = Duration::from_secs(5);
 /// How long a service has to take a connection and its header.
 const SERVICE_WAIT: Duration = Duration::from_secs(2);

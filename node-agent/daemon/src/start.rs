@@ -116,7 +116,7 @@ fn give_up(paths: &Paths) -> Result<(), StartError> {
     Ok(())
 }
 
-/// It was there to undo what a crash left, maybe under other settings.
+/// Ends the helper where the settings need none: it was started to undo what a crash left under other settings.
 fn without_helper(inherited: Inherited) -> Inherited {
     if let Some(helper) = inherited.helper {
         helper.end();

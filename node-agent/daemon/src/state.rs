@@ -54,11 +54,11 @@ pub enum StateError {
 /// This device's keys and which network it belongs to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
-    /// Proves this device to the coordinator.
+    /// This device's identity towards the coordinator.
     pub machine_key: MachinePrivate,
-    /// Is this node to its peers.
+    /// This node's WireGuard identity.
     pub node_key: NodePrivate,
-    /// Seals path discovery.
+    /// This node's identity for path discovery.
     pub disco_key: DiscoPrivate,
     /// The key that `node_key` shall replace.
     #[serde(default)]
@@ -120,7 +120,7 @@ impl State {
         })
     }
 
-    /// Begins to join, with a way back to what was before.
+    /// Begins to join a network; the membership so far becomes the former one.
     pub fn join(&mut self, membership: Membership) {
         let before = self.membership.replace(membership);
         if self.former.is_none() {
@@ -128,7 +128,7 @@ impl State {
         }
     }
 
-    /// Goes back to what was before the coordinator refused this device; returns whether there was anything.
+    /// Goes back to the former membership; returns whether there was one.
     pub fn go_back(&mut self) -> bool {
         self.membership = self.former.take();
         self.membership.is_some()

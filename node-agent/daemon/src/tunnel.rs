@@ -1,7 +1,7 @@
 //! The tunnel: device, interface, firewall, relays, resolver and services, all following the map.
 //!
-//! It stands from the agent's start, without peers and addresses, so that what cannot work on
-//! this machine is said at once. It does not know the coordinator: only the map in force.
+//! It is set up when the agent starts, before there are peers and addresses, so that what cannot work on
+//! this machine is reported at once. It does not know the coordinator: only the map in force.
 
 use std::{
     io,
@@ -46,10 +46,10 @@ use crate::{
 const MTU: u16 = 1280;
 /// STUN answers that may wait.
 const FOREIGN_QUEUE: usize = 64;
-/// How often the device is looked at.
+/// How often it is checked that the device still runs.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often `resolv.conf`, which others may write, is looked after.
-const TEND: Duration = Duration::from_secs(20);
+/// How often `resolv.conf`, which other programs may write, is pointed at the agent again.
+const RESOLV_CONF_CHECK: Duration = Duration::from_secs(20);
 
 /// The tunnel cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,7 @@ impl Drop for RestoreOnDrop {
 /// A datagram that is not WireGuard's.
 pub type Foreign = (SocketAddr, Vec<u8>);
 
-/// What the device asks of us.
+/// Connects the device to the relays, and hands on what is not WireGuard's.
 struct Bridge {
     relays: OnceLock<Arc<Relays>>,
     foreign: mpsc::Sender<Foreign>,
@@ -124,7 +124,7 @@ pub struct Tunnel {
     parts: Option<Parts>,
 }
 
-/// What follows the map.
+/// The parts that are set anew with each map.
 struct Parts {
     agent: Arc<Agent>,
     resolv_conf: Option<RestoreOnDrop>,
@@ -133,7 +133,7 @@ struct Parts {
     link: Arc<Link>,
     device: Arc<Device>,
     zone: watch::Sender<Arc<Zone>>,
-    /// Whether it was said that `resolv.conf` is left alone.
+    /// Whether it was logged that `resolv.conf` is left alone: once is enough.
     said: AtomicBool,
     access: watch::Sender<Arc<AccessSnapshot>>,
 }
@@ -208,11 +208,11 @@ impl Tunnel {
     pub async fn follow(&self) {
         let Some(parts) = &self.parts else { return };
         let mut maps = parts.agent.netmap.subscribe();
-        let mut tended = Instant::now();
+        let mut checked = Instant::now();
         loop {
             let netmap = Arc::clone(&maps.borrow_and_update());
             parts.apply(&netmap).await;
-            parts.tend_resolver(&netmap);
+            parts.check_resolv_conf(&netmap);
             loop {
                 tokio::select! {
                     _ = maps.changed() => break,
@@ -221,9 +221,9 @@ impl Tunnel {
                 if !parts.device.is_running() {
                     return;
                 }
-                if tended.elapsed() >= TEND {
-                    parts.tend_resolver(&netmap);
-                    tended = Instant::now();
+                if checked.elapsed() >= RESOLV_CONF_CHECK {
+                    parts.check_resolv_conf(&netmap);
+                    checked = Instant::now();
                 }
             }
         }
@@ -277,7 +277,7 @@ impl Parts {
         self.device.set_peers(peers.into_iter().map(device_peer).collect());
     }
 
-    fn tend_resolver(&self, netmap: &Netmap) {
+    fn check_resolv_conf(&self, netmap: &Netmap) {
         let Some(RestoreOnDrop(helper)) = &self.resolv_conf else { return };
         let done = tokio::task::block_in_place(|| match netmap.network() {
             Some(network) => helper.point(network.clone()),

@@ -163,9 +163,9 @@ pub enum Event {
     Finish(FinishReason),
     /// The operation failed; nothing follows.
     Error {
-        /// One of [`crate::kind`].
+        /// A word for programs, mostly one of [`crate::kind`]; a client shows `message` whatever it is.
         kind: String,
-        /// One sentence for the person, with what to do.
+        /// For the person: what happened, and what to do.
         message: String,
     },
 }

@@ -17,11 +17,11 @@ pub(super) const APIS: [&str; 9] = [
     "ollama",
 ];
 
-/// One object's keys.
+/// The keys that OpenClaw knows in one kind of JSON object.
 struct Keys {
-    /// Those that have an effect, or name what has.
+    /// Keys that have an effect here, or that hold an object whose keys have one.
     used: &'static [&'static str],
-    /// Those of OpenClaw's that have none.
+    /// Keys that have no effect here, and are accepted with a warning so that a file of OpenClaw's can be used.
     other: &'static [&'static str],
 }
 

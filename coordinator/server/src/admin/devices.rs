@@ -91,7 +91,7 @@ async fn approve(
     answer(&app, node)
 }
 
-/// Makes the node, or lets the one that it was go on.
+/// Makes a node of the device; one that was a node before keeps that node, under its new key.
 async fn write_approval(
     app: &App,
     change: &mut Change,
@@ -238,7 +238,7 @@ fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
         .map(|node| node.id)
 }
 
-/// Whether a device that waits is meant: it has a number, and no name before it is approved.
+/// Whether `device` is the number of this device that waits: it has no name before it is approved.
 fn is_meant(pending: &Pending, device: &str) -> bool {
     device.parse() == Ok(pending.id)
 }

@@ -27,13 +27,13 @@ pub(crate) enum Error {
     /// A name is not one, or is taken.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// What was asked for does not go with what is there.
+    /// The request conflicts with the present state.
     #[error("{0}")]
     State(&'static str),
     /// A pre-approved invitation where the coordinator is reached over plain HTTP.
     #[error("over plain HTTP an invitation with --approved needs --force")]
     PlainHttp,
-    /// The coordinator's own address is none.
+    /// `server_url` is not an address that an invitation can name.
     #[error("`server_url` in coordinator.toml is no address that a device could join")]
     ServerUrl,
     /// The policy cannot be used.

@@ -15,7 +15,7 @@ use coordinator_core::{model::Owner, name, time::to_rfc3339};
 use super::{Error, keys, read};
 use crate::{app::App, clock};
 
-/// NodeTimes of an invitation for which none is given, in seconds.
+/// Life of an invitation for which none is given, in seconds.
 const LIFE_S: u64 = 24 * 60 * 60;
 
 /// Endpoints of this resource.

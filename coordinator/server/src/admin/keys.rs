@@ -23,7 +23,7 @@ use crate::{
     store::{Change, StoreError},
 };
 
-/// NodeTimes of a key for which none is given, in seconds.
+/// Life of a key for which none is given, in seconds.
 const LIFE_S: u64 = 60 * 60;
 /// Longest life of a key, in seconds: ten years.
 const LIFE_MAX_S: u64 = 10 * 365 * 24 * 60 * 60;
@@ -63,7 +63,8 @@ async fn expire(State(app): State<App>, Path(id): Path<u64>) -> Result<Json<Key>
     Ok(Json(shown(&key, &app.hub.snapshot(), now)))
 }
 
-/// Whom `user` and `tags` name: tags come first, since a tagged device belongs to nobody. `None`: neither is given.
+/// Returns the owner that `user` or `tags` name; `None` if neither is given. Tags win, since a tagged device belongs to
+/// nobody.
 pub(super) async fn owner(
     change: &mut Change,
     user: Option<&str>,

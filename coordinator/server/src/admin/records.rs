@@ -26,7 +26,7 @@ async fn list(State(app): State<App>) -> Json<Vec<Record>> {
     Json(snapshot.loaded.records.iter().map(shown).collect())
 }
 
-/// Points a name at a device. Names that no device may take are what this is for.
+/// Points a name at a device. Names that are reserved from devices, such as `chat`, may be set here.
 async fn set(
     State(app): State<App>,
     Path(name): Path<String>,

@@ -1,4 +1,4 @@
-//! The admin API's socket: for root alone, not for the coordinator's own user either, under whom nobody administers.
+//! The admin API's socket: for root alone, not for the coordinator's own user either.
 
 use std::{
     fs, io,

@@ -1,7 +1,7 @@
-//! A channel that counts as its device's from the first that the device says in it.
+//! A channel that counts towards its device's limit of connections once the device has sent data in it.
 //!
-//! Not before: the first handshake message could be a recorded one, and whoever replays that must not take the
-//! connections that the device may have. What is said inside the channel nobody else can say.
+//! Not before: the first handshake message could be a recorded one, and whoever replays it must not use up the
+//! connections of the device. Data inside the channel nobody else can send.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ pub(super) struct Counted<IO> {
 }
 
 impl<IO> Counted<IO> {
-    /// `begun` is cancelled when the device has said something.
+    /// `begun` is cancelled when the device has sent data.
     pub(super) fn new(
         io: IO,
         machine: MachinePublic,

@@ -31,7 +31,7 @@ use crate::{
     updates::Outcome,
 };
 
-/// Responses that may wait for a slow client; more changes then become one.
+/// Responses that may wait for a slow client; changes beyond that are sent as one.
 const QUEUE: usize = 2;
 /// How long a client may take to read before its stream ends.
 const SLOW: Duration = Duration::from_secs(60);
@@ -64,10 +64,10 @@ fn map_headers() -> [(header::HeaderName, &'static str); 1] {
     [(header::CONTENT_TYPE, "application/octet-stream")]
 }
 
-/// The node under `node_key`, if the machine at the other end is its own and its key is good.
+/// Returns the node under `node_key`, if the machine at the other end is its own and its key has not expired.
 ///
-/// Most are found in memory. Who asks for a node that is not there, which another coordinator may have let in since,
-/// waits for one of few turns at the database, so that strangers leave it to everyone else.
+/// Most are found in memory. One that is not, which another coordinator on the same database may have admitted, is
+/// looked up in the database, by few requests at a time, so that strangers cannot keep it busy.
 async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> {
     let known = peer.app.hub.snapshot();
     let known = known.loaded.nodes.iter().find(|node| node.keys.node == *node_key);
@@ -92,7 +92,7 @@ fn gone() -> Refused {
     Refused(StatusCode::NOT_FOUND, "not a node of this network: register first".to_owned())
 }
 
-/// The view of the node that has this key at this moment.
+/// Returns the view of the node that has this key now.
 fn view(snapshot: &Snapshot, node_key: &NodePublic) -> Option<View> {
     let node = snapshot.loaded.nodes.iter().find(|node| node.keys.node == *node_key)?;
     snapshot.compiled.view(node.id)
@@ -116,7 +116,7 @@ fn start(app: &App, node: &Node, request: &MapRequest) -> Response {
     (map_headers(), Body::new(StreamBody::new(frames))).into_response()
 }
 
-/// One node's stream, until the node begins another.
+/// A node's map stream. It ends when the node begins another.
 struct MapStream {
     app: App,
     node: NodeId,

@@ -22,7 +22,7 @@ use crate::{
 /// How long a request that follows up on an approval is held; the client then asks again.
 const HELD: Duration = Duration::from_secs(10 * 60);
 
-/// How often the database is asked about a device that this process does not know to wait.
+/// How often the database is asked about a device that waits at another coordinator on the same database.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
 pub(super) async fn register(

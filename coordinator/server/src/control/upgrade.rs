@@ -22,7 +22,7 @@ use crate::{
     limits::Origin,
 };
 
-/// How long each step of the handshake may take, and then the device until it says something.
+/// How long each step of the handshake may take, and then the device's first data.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Requests at once in one channel.
 const STREAMS_MAX: u32 = 32;
@@ -102,7 +102,7 @@ async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake, origin: Origi
     }
 }
 
-/// Returns if the device says nothing at all.
+/// Returns if the device sends nothing in time.
 async fn silence(begun: CancellationToken) {
     if tokio::time::timeout(HANDSHAKE_TIME, begun.cancelled()).await.is_ok() {
         std::future::pending().await

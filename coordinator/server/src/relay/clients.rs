@@ -27,7 +27,7 @@ struct State {
     by_key: HashMap<NodePublic, Client>,
 }
 
-/// A node key, and its connections. The last of them was the last to send, and receives.
+/// The connections of one node key. The last in the list was the last to send, and receives.
 #[derive(Debug, Default)]
 struct Client {
     connections: Vec<Connection>,

@@ -1,4 +1,4 @@
-//! What is to be stored for the first time, and what is looked at before.
+//! Nodes and devices that wait before they are stored, and who waits already.
 
 use std::collections::BTreeSet;
 

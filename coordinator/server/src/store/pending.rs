@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::{StoreError, Waiting, rows};
 
-/// The owner comes with the key, so that there is one place where it is written.
+/// Joined with the key, which alone names the owner.
 macro_rules! select {
     ($rest:literal) => {
         concat!(

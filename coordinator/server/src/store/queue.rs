@@ -1,4 +1,4 @@
-//! Who changes the database next: the administration before nodes, and each in their order.
+//! The order of changes to the database: those of the admin API before those of nodes, each in the order of arrival.
 
 use std::sync::Arc;
 

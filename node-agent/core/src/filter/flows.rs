@@ -1,4 +1,4 @@
-//! Who started which conversation: a bounded table, so that answers to this node get in.
+//! Which side started each flow: a bounded table, by which answers to this node are let in.
 
 use std::{
     collections::HashMap,
@@ -8,16 +8,16 @@ use std::{
 
 use super::packet::{Packet, Transport};
 
-/// Flows remembered at most; past it the one quiet for longest among a few is forgotten.
+/// Most flows that are remembered. When the table is full, the longest idle of [`EVICTION_SAMPLE`] flows is forgotten.
 pub const MAX_FLOWS: usize = 16 * 1024;
-/// A quiet UDP flow is forgotten after this (RFC 4787, requirement 5, asks for 2 minutes or more).
+/// Idle time after which a UDP flow is forgotten (RFC 4787, requirement 5, asks for 2 minutes or more).
 pub const UDP_IDLE: Duration = Duration::from_secs(3 * 60);
-/// A quiet TCP flow is forgotten after this (RFC 5382, requirement 5, asks for 2 hours 4 minutes or more).
+/// Idle time after which a TCP flow is forgotten (RFC 5382, requirement 5, asks for 2 hours 4 minutes or more).
 pub const TCP_IDLE: Duration = Duration::from_secs(3 * 60 * 60);
-/// How many flows are looked at to find one to forget.
+/// How many flows are compared to find one to forget.
 const EVICTION_SAMPLE: usize = 16;
 
-/// A conversation as seen from this node, whichever way a packet of it goes.
+/// A flow as seen from this node: the same for packets of both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Flow {
     protocol: u8,
@@ -62,7 +62,7 @@ impl Flows {
         self.entries.len()
     }
 
-    /// Whether none is.
+    /// Whether no flow is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -113,7 +113,7 @@ impl Flows {
         self.entries.insert(flow, Entry { origin, last_seen: now });
     }
 
-    /// Forgets what is over; if nothing is, the flow quiet for longest among a few.
+    /// Forgets the flows that are over; if there is none, the longest idle of [`EVICTION_SAMPLE`] flows.
     fn evict(&mut self, now: Instant) {
         self.entries.retain(|flow, entry| entry.is_alive(flow, now));
         if self.entries.len() < MAX_FLOWS {

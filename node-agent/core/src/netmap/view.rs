@@ -146,8 +146,7 @@ impl Netmap {
         self.users.get(&user).map(|user| user.login_name.as_str())
     }
 
-    /// The node that the coordinator names as the gateway's; if several, the one that
-    /// `chat.<network>` leads to.
+    /// The node whose capabilities name it as the gateway; if there are several, the one at `chat.<network>`.
     #[must_use]
     pub fn gateway(&self) -> Option<Gateway> {
         let host = format!("{GATEWAY_LABEL}.{}", self.network()?);

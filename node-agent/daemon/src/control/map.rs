@@ -81,7 +81,7 @@ where
             if !agent.apply_map(message, first) {
                 return Lost::Passing("the coordinator's first map lacks this node".to_owned());
             }
-            if let Some(lost) = stand(agent, control_time) {
+            if let Some(lost) = record_status(agent, control_time) {
                 return lost;
             }
             if std::mem::take(&mut first) {
@@ -92,10 +92,10 @@ where
     }
 }
 
-/// Records what the map says about this node's own standing.
+/// Records whether the map says that this node is approved and its key has not expired.
 ///
-/// When its key ends is for the coordinator's clock to say: one here that is ahead would ask for new keys for ever.
-fn stand(agent: &Agent, control_time: Option<SystemTime>) -> Option<Lost> {
+/// Expiry is judged by the coordinator's clock: a clock here that is ahead would ask for new keys for ever.
+fn record_status(agent: &Agent, control_time: Option<SystemTime>) -> Option<Lost> {
     let netmap = agent.netmap.borrow().clone();
     let node = netmap.node.as_ref()?;
     if netmap.is_expired(control_time) {

@@ -2,8 +2,8 @@
 //!
 //! The file is written in place: it may be a mount of its own, which cannot be renamed over.
 //! The original is kept first, in a folder that root alone may write, so that a crash is undone by the
-//! next start. Whoever else writes the file meanwhile wins: what is not ours is not restored over. A file
-//! that a power cut left without a word is nobody's.
+//! next start. Whoever else writes the file meanwhile wins: the original is restored over
+//! our own text only, or over an empty file, as a power cut can leave it.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},

@@ -127,7 +127,7 @@ pub fn become_helper() -> Result<(), RightsError> {
     }
 }
 
-/// What follows is done for one thread; there must be no other.
+/// Checks that this process has one thread: rights are given up for one thread only.
 fn only_thread() -> Result<(), RightsError> {
     match std::fs::read_dir("/proc/self/task").map_err(RightsError::Proc)?.count() {
         1 => Ok(()),
@@ -206,7 +206,7 @@ impl Parent {
         Ok(Self { pid: getppid(), signal })
     }
 
-    /// Another user gets no signal at its parent's end until it asks again; what happened meanwhile is looked at.
+    /// Asks for the signal again, since a change of user cancels it; fails if the parent has ended meanwhile.
     fn again(self) -> Result<(), RightsError> {
         if self.signal.is_none() {
             return Ok(());

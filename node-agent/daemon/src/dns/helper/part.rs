@@ -104,7 +104,8 @@ pub fn run(part: Part, root: &Path) -> io::Result<ExitCode> {
     done
 }
 
-/// What ends the agent by a signal is often sent to all that it started; this ends after it, by itself.
+/// Makes a runtime that ignores SIGINT and SIGTERM: those that end the agent are often sent to its children as well,
+/// and the helper ends after it, by itself.
 fn deaf() -> io::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let inside = runtime.enter();
