@@ -2,14 +2,22 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
+use clap::Args;
 
-use crate::{args::Cli, output};
+use crate::output;
 
-/// Prints the completion script.
-pub(crate) fn run(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+/// Of `maru completions`.
+#[derive(Clone, Debug, Args)]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Prints the completion script of `command`.
+pub(crate) fn run(args: &CompletionsArgs, mut command: clap::Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "maru", &mut script);
+    clap_complete::generate(args.shell, &mut command, "maru", &mut script);
     output::raw(&script)?;
     Ok(ExitCode::SUCCESS)
 }

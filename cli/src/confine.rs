@@ -3,19 +3,29 @@
 use std::{
     fs::File,
     os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, anyhow};
+use clap::Args;
 use rustix::fs::OFlags;
-
-use crate::args::ConfineArgs;
 
 /// This very program, though another may have its name by now.
 pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 /// Programs write there what nobody is to have.
 const NULL: &str = "/dev/null";
+
+/// Of `maru confine`.
+#[derive(Clone, Debug, Args)]
+pub struct ConfineArgs {
+    /// File or folder to write in
+    #[arg(long, value_name = "PATH")]
+    pub write: Vec<PathBuf>,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
 
 /// Returns only if that cannot be done.
 pub(crate) fn run(args: &ConfineArgs) -> anyhow::Error {

@@ -2,13 +2,101 @@
 
 use std::{path::Path, process::ExitCode};
 
+use clap::{Args, Subcommand};
 use coordinator_api::{Approve, Device, DeviceState, Rename, SetTags};
 
 use crate::{
-    args::{DeviceCommand, Format, OutputArgs},
     client::{Client, segment},
-    output,
+    output::{self, Format, OutputArgs},
 };
+
+/// Of `maru device`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// List all devices, those that wait included
+    List(OutputArgs),
+    /// Show one device
+    Show(DeviceArgs),
+    /// Let a waiting device in
+    Approve(ApproveArgs),
+    /// Turn a waiting device away
+    Reject(DeviceArgs),
+    /// Give a device another name
+    Rename(RenameArgs),
+    /// Replace a device's tags
+    Tag(TagArgs),
+    /// Make a device's key expire now: it has to register again
+    Expire(DeviceArgs),
+    /// Remove a device: it is out within seconds, and its key is spent
+    Remove(DeviceArgs),
+}
+
+/// A device by number or name.
+#[derive(Clone, Debug, Args)]
+pub struct DeviceId {
+    /// Number or name of the device
+    #[arg(value_name = "DEVICE")]
+    pub id: String,
+}
+
+/// Of `maru device show`, `reject`, `expire` and `remove`.
+#[derive(Clone, Debug, Args)]
+pub struct DeviceArgs {
+    /// Which.
+    #[command(flatten)]
+    pub device: DeviceId,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Of `maru device approve`.
+#[derive(Clone, Debug, Args)]
+pub struct ApproveArgs {
+    /// Which.
+    #[command(flatten)]
+    pub device: DeviceId,
+    /// Whose device it is; needed if it joined without a key
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Tag to give it, such as tag:printer; may be repeated
+    #[arg(long = "tag", value_name = "TAG", conflicts_with = "user")]
+    pub tags: Vec<String>,
+    /// Name to give it [default: made from its hostname]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Of `maru device rename`.
+#[derive(Clone, Debug, Args)]
+pub struct RenameArgs {
+    /// Which.
+    #[command(flatten)]
+    pub device: DeviceId,
+    /// New name, one DNS label
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Of `maru device tag`.
+#[derive(Clone, Debug, Args)]
+pub struct TagArgs {
+    /// Which.
+    #[command(flatten)]
+    pub device: DeviceId,
+    /// New tags, such as tag:printer
+    #[arg(value_name = "TAG", required = true)]
+    pub tags: Vec<String>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: DeviceCommand, root: &Path) -> anyhow::Result<ExitCode> {

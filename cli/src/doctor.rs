@@ -8,10 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{
-    args::{Format, OutputArgs},
-    output,
-};
+use crate::output::{self, Format, OutputArgs};
 
 mod host;
 mod services;

@@ -1,15 +1,36 @@
 //! `maru invite NAME`.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
+use clap::Args;
 use coordinator_api::{CreateInvitation, CreatedInvitation};
 
 use crate::{
-    args::{Format, InviteArgs},
     client::Client,
     language::Language,
-    output,
+    output::{self, Format, OutputArgs},
 };
+
+/// Of `maru invite`.
+#[derive(Clone, Debug, Args)]
+pub struct InviteArgs {
+    /// Whose device it will be; the person is created if missing
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The device needs no approval
+    #[arg(long)]
+    pub approved: bool,
+    /// With --approved, although the coordinator is reached over plain HTTP: whoever sees the
+    /// invitation has a device in the network
+    #[arg(long)]
+    pub force: bool,
+    /// How long the invitation can be used
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
+    pub expires: Duration,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 /// Makes an invitation and prints it.
 pub(crate) async fn run(args: InviteArgs, root: &Path) -> anyhow::Result<ExitCode> {

@@ -8,14 +8,43 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use clap::Args;
 use coordinator_api::invitation::{Destination, MAX_LEN};
 use node_agent_api::{JOIN, Join, LEAVE, STATUS, State, Status};
 
-use crate::{args::JoinArgs, client::Client, error::Usage, language::Language, output};
+use crate::{client::Client, error::Usage, language::Language, output};
 
 /// How long the coordinator may take to answer before the command gives up waiting.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
+
+/// Of `maru join`.
+#[derive(Clone, Args)]
+pub struct JoinArgs {
+    /// The invitation, or the coordinator's address; - reads it from standard input, so that it is
+    /// not in the shell's history
+    #[arg(value_name = "INVITATION")]
+    pub url: String,
+    /// Pre-auth key, for an address that is no invitation
+    #[arg(long, value_name = "K")]
+    pub key: Option<String>,
+    /// Name to ask for [default: this machine's]
+    #[arg(long, value_name = "H")]
+    pub hostname: Option<String>,
+    /// Wait until the admin has approved this device
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// Shows neither the invitation nor the key.
+impl std::fmt::Debug for JoinArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JoinArgs")
+            .field("hostname", &self.hostname)
+            .field("wait", &self.wait)
+            .finish_non_exhaustive()
+    }
+}
 
 /// Asks the agent to join, and says where that leads.
 pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode> {

@@ -1,14 +1,62 @@
 //! `maru key …`.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
+use clap::{Args, Subcommand};
 use coordinator_api::{CreateKey, CreatedKey, Key, KeyState};
 
 use crate::{
-    args::{CreateKeyArgs, KeyCommand, OutputArgs},
     client::Client,
-    output,
+    output::{self, OutputArgs},
 };
+
+/// Of `maru key`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Create a key; it is shown once
+    Create(CreateKeyArgs),
+    /// List all keys; what they are is not shown
+    List(OutputArgs),
+    /// Make a key unusable
+    Expire(KeyArgs),
+}
+
+/// A key by number.
+#[derive(Clone, Debug, Args)]
+pub struct KeyArgs {
+    /// Number of the key
+    #[arg(value_name = "ID")]
+    pub id: u64,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Of `maru key create`.
+#[derive(Clone, Debug, Args)]
+pub struct CreateKeyArgs {
+    /// Whose devices join with it
+    #[arg(long, value_name = "NAME", required_unless_present = "tags")]
+    pub user: Option<String>,
+    /// Tag of the devices that join with it, such as tag:printer; may be repeated
+    #[arg(long = "tag", value_name = "TAG", conflicts_with = "user")]
+    pub tags: Vec<String>,
+    /// More than one device may join with it
+    #[arg(long)]
+    pub reusable: bool,
+    /// Its devices are removed soon after they disconnect
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Its devices need no approval
+    #[arg(long)]
+    pub approved: bool,
+    /// How long it can be used
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub expires: Duration,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: KeyCommand, root: &Path) -> anyhow::Result<ExitCode> {

@@ -9,6 +9,8 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
+
 use crate::args::{Cli, Command};
 
 pub mod args;
@@ -55,7 +57,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User { command } => user::run(command, &root).await,
         Command::Policy { command } => policy::run(command, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
-        Command::Completions(args) => complete::run(args.shell),
+        Command::Completions(args) => complete::run(&args, Cli::command()),
         Command::Confine(args) => Err(confine::run(&args)),
     }
 }

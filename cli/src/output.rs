@@ -2,10 +2,28 @@
 
 use std::io::Write as _;
 
+use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use crate::args::Format;
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct OutputArgs {
+    /// How to print the result
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// A form of printing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For people who are programs.
+    Yaml,
+}
 
 /// Prints a line of the result.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {

@@ -7,13 +7,35 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use clap::{Args, Subcommand};
 use coordinator_api::{Policy, PolicyChecked};
 
 use crate::{
-    args::{Format, PolicyCommand},
     client::{Client, Refused},
-    output,
+    output::{self, Format, OutputArgs},
 };
+
+/// Of `maru policy`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Print the policy in force
+    Get(OutputArgs),
+    /// Put a policy in force, if its own tests pass
+    Set(PolicyFile),
+    /// Say whether a policy would be accepted
+    Check(PolicyFile),
+}
+
+/// A policy's file.
+#[derive(Clone, Debug, Args)]
+pub struct PolicyFile {
+    /// File with the policy (HuJSON), or - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: PolicyCommand, root: &Path) -> anyhow::Result<ExitCode> {

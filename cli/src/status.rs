@@ -5,10 +5,9 @@ use std::{path::Path, process::ExitCode};
 use node_agent_api::{STATUS, State, Status};
 
 use crate::{
-    args::{Format, OutputArgs},
     client::Client,
     fingerprint::Fingerprint,
-    output,
+    output::{self, Format, OutputArgs},
 };
 
 /// Prints where this device stands; exit status 1 unless it is a running node.

@@ -18,11 +18,11 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    args::UpArgs,
     output,
-    up::{lock::Lock, plan::Plan},
+    up::{args::UpArgs, lock::Lock, plan::Plan},
 };
 
+pub(crate) mod args;
 mod binaries;
 mod checks;
 pub(crate) mod config;

@@ -2,13 +2,35 @@
 
 use std::{path::Path, process::ExitCode};
 
+use clap::{Args, Subcommand};
 use coordinator_api::{CreateUser, User};
 
 use crate::{
-    args::UserCommand,
     client::{Client, segment},
-    output,
+    output::{self, OutputArgs},
 };
+
+/// Of `maru user`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum UserCommand {
+    /// List all people
+    List(OutputArgs),
+    /// Add a person
+    Create(UserArgs),
+    /// Remove a person who has no devices
+    Remove(UserArgs),
+}
+
+/// A person by name.
+#[derive(Clone, Debug, Args)]
+pub struct UserArgs {
+    /// Login name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: UserCommand, root: &Path) -> anyhow::Result<ExitCode> {

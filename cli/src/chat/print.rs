@@ -7,7 +7,7 @@ use ai_gateway_api::{
     sealed::Event,
 };
 
-use super::ChatFormat;
+use super::args::ChatFormat;
 use crate::output;
 
 /// Prints events; each is flushed at once.

@@ -19,7 +19,7 @@ use ai_gateway_api::{
 use common::problem::Problem;
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{
-    device,
+    Suite, device,
     gateway::{KeyRing, Settings},
 };
 use serde_json::json;
@@ -29,9 +29,10 @@ use tokio::{
 };
 
 use super::{
-    agent::Target, connection::Connection, conversation::Conversation, pins::Membership,
-    state::Directory, *,
+    agent::Target, args::ChatFormat, connection::Connection, conversation::Conversation,
+    pins::Membership, state::Directory, *,
 };
+use crate::Fingerprint;
 
 const HOST: &str = "chat.maru.internal";
 const CANARY: &str = "canary in the coal mine";

@@ -12,10 +12,9 @@ use anyhow::{Context as _, bail};
 use coordinator_core::name;
 
 use crate::{
-    args::UpArgs,
     error::Usage,
     service::{self, MODELS, podman::Model},
-    up::{binaries, ports},
+    up::{args::UpArgs, binaries, ports},
 };
 
 /// Programs of the system that `maru up` uses, with the Debian package of each.
@@ -153,7 +152,7 @@ mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 
     use super::{model, only_model, options};
-    use crate::{args::UpArgs, service::MODELS};
+    use crate::{service::MODELS, up::args::UpArgs};
 
     fn args(address: Option<&str>, network: Option<&str>, user: Option<&str>) -> UpArgs {
         UpArgs {

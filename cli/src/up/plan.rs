@@ -6,9 +6,8 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    args::UpArgs,
     service::podman::Model,
-    up::{binaries, checks, config, directories, relay_state},
+    up::{args::UpArgs, binaries, checks, config, directories, relay_state},
 };
 
 /// What an earlier run was told, below the root.

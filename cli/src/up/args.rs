@@ -1,0 +1,29 @@
+//! The arguments of `maru up`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Of `maru up`.
+#[derive(Clone, Debug, Args)]
+pub struct UpArgs {
+    /// Name or address by which devices reach this machine [default: its address on the
+    /// network]; only used by the first start
+    #[arg(long, value_name = "HOST")]
+    pub address: Option<String>,
+    /// Domain of the network [default: maru.internal]; only used by the first start
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// Model for the embedded engine, a GGUF file; remembered
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Threads of each engine [default: half of the processors]; remembered
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub threads: Option<u16>,
+    /// Person to create, if missing
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Show every line that the services log, not warnings alone
+    #[arg(short, long)]
+    pub verbose: bool,
+}
