@@ -11,8 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use common::problem::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The coordinator's admin socket, below the root.
-pub(crate) const ADMIN_SOCKET: &str = "run/maru/coordinator/admin.sock";
+use crate::service;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -53,7 +52,7 @@ pub(crate) struct Refused(pub(crate) String);
 impl Client {
     /// The coordinator's admin API.
     pub(crate) fn coordinator(root: &Path) -> anyhow::Result<Self> {
-        Self::new(root.join(ADMIN_SOCKET), Daemon::Coordinator)
+        Self::new(service::ADMIN.path(root), Daemon::Coordinator)
     }
 
     /// The agent's local API.

@@ -26,6 +26,7 @@ pub(crate) mod args;
 mod binaries;
 mod checks;
 pub(crate) mod config;
+mod containers;
 mod directories;
 pub(crate) mod engine;
 mod guide;
@@ -36,7 +37,7 @@ mod log;
 mod plan;
 pub(crate) mod ports;
 mod progress;
-mod ready;
+pub(crate) mod ready;
 mod relay_state;
 mod setup;
 mod start;
@@ -48,6 +49,11 @@ pub(crate) use engine::Podman;
 
 /// File that is there while everything runs, below the root.
 const READY: &str = "run/maru/ready";
+
+/// Whether all that `maru up` starts at `root` has been ready.
+pub(crate) fn is_ready(root: &Path) -> bool {
+    root.join(READY).exists()
+}
 
 /// Runs the appliance until it is told to stop.
 pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {

@@ -21,8 +21,8 @@ use std::{
 };
 
 use cli::service::{
-    ADMIN, COORDINATOR, COORDINATOR_SERVICE, DIRECTORIES, LINKS, RELAY, RELAY_SERVICE, RELAY_STATE,
-    Service, child,
+    ADMIN, COORDINATOR, COORDINATOR_SERVICE, DIRECTORIES, RELAY, RELAY_SERVICE, RELAY_STATE,
+    Service, child, links,
 };
 use lab::{BIN, Instance, Machine, Process, ROOT, STOP};
 use rustix::{
@@ -47,7 +47,7 @@ impl Home {
             Instance::new(&Arc::new(Machine::new("home").unwrap()), root.path()).unwrap();
         let mut places: Vec<_> =
             DIRECTORIES.iter().map(|it| (it.path.to_owned(), it.uid, it.gid, it.mode)).collect();
-        places.extend(LINKS.iter().map(|it| (it.directory(), it.owner, it.group, it.mode)));
+        places.extend(links().map(|it| (it.directory(), it.owner, it.group, it.mode)));
         for (path, uid, gid, mode) in places {
             let path = root.path().join(path);
             fs::create_dir_all(&path).unwrap();

@@ -183,10 +183,9 @@ async fn try_limits() -> anyhow::Result<Refused> {
     let podman = up::Podman::at(&folder);
     let tried = async {
         podman.prepare()?;
-        let program = up::find_binary("maru-telmeet")?;
-        let images = podman.images(&[program]).await?;
-        let image = images.first().map_or("", String::as_str);
-        Ok(limits::detect(&podman, image).await?.1)
+        let program = up::find_binary(limits::TRIED.binary)?;
+        let image = podman.image(&program).await?;
+        Ok(limits::detect(&podman, &image).await?.1)
     };
     let refused = tried.await;
     let _ = podman.remove_containers().await;

@@ -11,8 +11,8 @@ use node_agent_api::{STATUS, State, Status};
 use crate::{
     client::Client,
     doctor::{Finding, read},
-    service::{AGENT_SERVICE, COORDINATOR_SERVICE, LINKS, Link, SERVICES},
-    up::{self, config, ports},
+    service::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links},
+    up::{self, config, ports, ready},
 };
 
 /// The version of `maru` itself.
@@ -26,11 +26,12 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = vec![programs()];
     let running = !read(root.join("run/maru/up.pid")).is_empty();
     if running {
-        findings.extend(LINKS.iter().map(|link| socket(root, link)));
+        findings.extend(links().map(|link| socket(root, link)));
+        findings.extend(readiness(root).await);
         findings.push(coordinator(root).await);
         findings.push(agent(root).await);
     } else {
-        let joined = root.join(node_agent_api::SOCKET).exists();
+        let joined = LOCAL_API.path(root).exists();
         findings.push(free_ports(root, joined));
         if joined {
             findings.push(agent(root).await);
@@ -113,12 +114,39 @@ fn socket(root: &Path, link: &Link) -> Finding {
     }
 }
 
-/// The service that listens on a link: the one of its name, or else the one whose user owns it (`plugin` is the
-/// gateway's).
+/// The service that listens on a link.
 fn listener(link: &Link) -> &'static str {
-    let by_name = SERVICES.iter().find(|service| service.name == link.name);
-    let by_owner = || SERVICES.iter().find(|service| service.uid == link.owner);
-    by_name.or_else(by_owner).map_or(link.name, |service| service.name)
+    let listens = |service: &&Service| service.listens.contains(link);
+    SERVICES.iter().find(listens).map_or(link.name, |service| service.name)
+}
+
+/// Whether every service answers as `maru up` expects it to; only root may ask most of them.
+async fn readiness(root: &Path) -> Vec<Finding> {
+    let settings = match config::coordinator(root) {
+        Ok(settings) => settings,
+        Err(error) => {
+            return vec![Finding::error("services", format!("{error:#}"), "correct that file")];
+        }
+    };
+    if !rustix::process::geteuid().is_root() {
+        return vec![Finding::warning("services", "only root may ask them", "sudo maru doctor")];
+    }
+    // Until then they are being started.
+    let started = up::is_ready(root);
+    let mut findings = Vec::new();
+    for service in SERVICES {
+        let name = service.name;
+        findings.push(if ready::is_ready(service, root, &settings).await {
+            Finding::ok("services", format!("{name} is ready"))
+        } else if started {
+            let fix = read_and_restart(root, name);
+            Finding::error("services", format!("{name} does not answer"), fix)
+        } else {
+            let fix = format!("wait; `maru up` gives it {:?}", service.ready.patience);
+            Finding::warning("services", format!("{name} is not ready yet"), fix)
+        });
+    }
+    findings
 }
 
 /// What to do about a service that does not answer while `maru up` runs.
@@ -176,12 +204,12 @@ mod tests {
     use super::{free_ports, listener};
     use crate::{
         doctor::Severity,
-        service::{INFERENCE_2, LINKS, METRICS, PLUGIN, SERVICES},
+        service::{INFERENCE_2, METRICS, PLUGIN, SERVICES, links},
     };
 
     #[test]
     fn the_log_to_read_is_there() {
-        for link in LINKS {
+        for link in links() {
             let name = listener(link);
             assert!(SERVICES.iter().any(|service| service.name == name), "there is no {name}.log");
         }

@@ -171,16 +171,11 @@ fn inside(root: &Path, model: &Model) -> String {
     }
 }
 
-/// Where the container finds the socket of its first link.
-fn socket(service: &Service) -> String {
-    let path = service.listens.first().map(|link| link.path(Path::new("/")));
-    path.unwrap_or_default().display().to_string()
-}
-
 fn command(service: &Service, settings: &Settings) -> Vec<String> {
     let arg = |arg: &Arg| match *arg {
         Arg::Text(text) => text.to_owned(),
-        Arg::Socket => socket(service),
+        // Where the container finds it.
+        Arg::Socket => service.socket(Path::new("/")).unwrap_or_default().display().to_string(),
         Arg::Threads => settings.threads.to_string(),
         Arg::Model => settings
             .model

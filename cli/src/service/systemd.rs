@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::service::{Arg, DIRECTORIES, Kind, LINKS, Memory, SERVICES, Service};
+use crate::service::{Arg, DIRECTORIES, Kind, Memory, SERVICES, Service, links};
 
 /// What every unit gives up. Sources: `systemd.exec(5)`, `systemd-analyze security`.
 const HARDENING: &str = "\
@@ -109,7 +109,7 @@ fn tmpfiles() -> String {
             directory.path, directory.mode, directory.uid, directory.gid
         );
     }
-    for link in LINKS {
+    for link in links() {
         let _ = writeln!(
             out,
             "d /{} {:04o} {} {} -",

@@ -4,10 +4,10 @@ use std::{
 };
 
 use super::{
-    AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind, LINKS, SERVICES,
-    child,
+    AGENT_SERVICE, COORDINATOR_SERVICE, DIRECTORIES, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind,
+    LOCAL_API, Probe, SERVICES, Stage, child, links,
     podman::{Limits, Model, Settings, run},
-    quadlet, systemd,
+    quadlet, stages, systemd,
 };
 
 fn settings() -> Settings {
@@ -99,12 +99,50 @@ fn a_model_in_the_folder_is_mounted_with_it() {
 
 #[test]
 fn every_link_has_one_listener_that_owns_it_and_callers_of_its_group() {
-    for link in LINKS {
+    let names: BTreeSet<_> = links().map(|link| link.name).collect();
+    assert_eq!(names.len(), links().count(), "two links have one name");
+    let called = SERVICES.iter().flat_map(|service| service.calls);
+    called.for_each(|link| assert!(names.contains(link.name), "nobody listens on {}", link.name));
+    for link in links() {
         let listeners: Vec<_> = SERVICES.iter().filter(|s| s.listens.contains(link)).collect();
         assert_eq!(listeners.len(), 1, "{}", link.name);
         assert_eq!(listeners[0].uid, link.owner, "{}", link.name);
         for caller in SERVICES.iter().filter(|s| s.calls.contains(link)) {
             assert_eq!(caller.gid, link.group, "{} calls {}", caller.name, link.name);
+        }
+    }
+}
+
+/// The compiler sees to it that a row says when its service starts and when it is ready.
+#[test]
+fn what_the_table_says_of_a_start_can_be_done() {
+    for service in SERVICES {
+        let name = service.name;
+        assert!(service.start <= service.ready.by, "{name} is waited for before it starts");
+        match service.ready.probe {
+            Probe::Get(path) => assert!(path.starts_with('/'), "{name}: {path}"),
+            Probe::MeshHealth => {}
+            Probe::RelayPort => continue,
+        }
+        let socket = service.socket(Path::new("/")).unwrap();
+        let alike =
+            SERVICES.iter().filter(|other| other.socket(Path::new("/")).as_ref() == Some(&socket));
+        assert_eq!(alike.count(), 1, "{name} is asked on another's socket");
+    }
+    assert!(SERVICES.is_sorted_by_key(|service| service.start), "not in the order of the start");
+    assert!(stages().contains(&Stage::Agent), "no home node joins");
+    assert!(LOCAL_API.path(Path::new("/")).ends_with(node_agent_api::SOCKET));
+}
+
+#[test]
+fn a_service_finds_its_folders_and_they_are_its_own() {
+    for service in SERVICES {
+        for mount in service.mounts.iter().filter(|mount| mount.writable) {
+            let found = DIRECTORIES.iter().find(|directory| directory.path == mount.path);
+            let owner = found.map(|directory| directory.uid);
+            // The agent's helper is root.
+            let owners = [Some(service.uid), service.starts_as_root().then_some(0)];
+            assert!(owner.is_some() && owners.contains(&owner), "{}: {owner:?}", mount.path);
         }
     }
 }

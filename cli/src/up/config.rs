@@ -36,7 +36,7 @@ struct File {
 /// What `maru up` needs to know of the coordinator's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(super) struct Coordinator {
+pub(crate) struct Coordinator {
     pub(super) listen: std::net::SocketAddr,
     pub(super) server_url: String,
     pub(super) network: String,
@@ -46,7 +46,7 @@ pub(super) struct Coordinator {
 /// Its relay's part.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(super) struct Relay {
+pub(crate) struct Relay {
     pub(super) listen: std::net::SocketAddr,
     pub(super) stun_listen: std::net::SocketAddr,
 }
@@ -189,7 +189,7 @@ fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// Reads the coordinator's configuration.
-pub(super) fn coordinator(root: &Path) -> anyhow::Result<Coordinator> {
+pub(crate) fn coordinator(root: &Path) -> anyhow::Result<Coordinator> {
     read(root, COORDINATOR)
 }
 

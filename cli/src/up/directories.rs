@@ -12,7 +12,7 @@ use rustix::{
     process::{Gid, Uid},
 };
 
-use crate::service::{DIRECTORIES, LINKS};
+use crate::service::{DIRECTORIES, links};
 
 /// Checks that the services' users can reach the root, as far as it is there.
 pub(super) fn passable(root: &Path) -> anyhow::Result<()> {
@@ -53,7 +53,7 @@ pub(super) fn all(root: &Path) -> anyhow::Result<()> {
     for directory in DIRECTORIES {
         make(&root.join(directory.path), directory.uid, directory.gid, directory.mode)?;
     }
-    for link in LINKS {
+    for link in links() {
         make(&root.join(link.directory()), link.owner, link.group, link.mode)?;
     }
     make(&root.join("var/log/maru"), 0, 0, 0o750)
@@ -86,7 +86,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::{all, passable, root};
-    use crate::service::LINKS;
+    use crate::service::links;
 
     #[test]
     #[ignore = "needs: root"]
@@ -100,7 +100,7 @@ mod tests {
         all(folder.path()).unwrap();
         all(folder.path()).unwrap();
 
-        for link in LINKS {
+        for link in links() {
             let meta = std::fs::metadata(folder.path().join(link.directory())).unwrap();
             assert_eq!((meta.uid(), meta.gid()), (link.owner, link.group), "{}", link.name);
             assert_eq!(meta.mode() & 0o7777, link.mode, "{}", link.name);

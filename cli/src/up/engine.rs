@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
-use crate::service::{Kind, SERVICES, podman};
+use crate::service::podman;
 
 /// Images and containers, below the root.
 const STORAGE: &str = "var/lib/maru/containers";
@@ -131,19 +131,15 @@ impl Podman {
         })
     }
 
-    /// Makes the image of each binary unless it is there; returns their names in order.
-    pub(crate) async fn images(&self, binaries: &[PathBuf]) -> anyhow::Result<Vec<String>> {
+    /// Makes the image of a program unless it is there; returns its name.
+    pub(crate) async fn image(&self, binary: &Path) -> anyhow::Result<String> {
+        let image = image_of(binary)?;
         let present = self.present_images().await?;
-        let mut images = Vec::new();
-        for binary in binaries {
-            let image = image_of(binary)?;
-            if !present.contains(&image) && !images.contains(&image) {
-                self.build(binary, &image).await?;
-                self.remove_older(&present, &image).await?;
-            }
-            images.push(image);
+        if !present.contains(&image) {
+            self.build(binary, &image).await?;
+            self.remove_older(&present, &image).await?;
         }
-        Ok(images)
+        Ok(image)
     }
 
     async fn present_images(&self) -> anyhow::Result<Vec<String>> {
@@ -256,17 +252,6 @@ fn remove(path: &Path) -> anyhow::Result<()> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-/// The programs that run in containers, each once.
-pub(crate) fn programs() -> Vec<&'static str> {
-    let mut programs = Vec::new();
-    for service in SERVICES.iter().filter(|service| service.kind == Kind::Container) {
-        if !programs.contains(&service.binary) {
-            programs.push(service.binary);
-        }
-    }
-    programs
 }
 
 /// The ways to run containers that this host may have, the best first.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     service::{
-        TELMEET_SERVICE,
+        Service, TELMEET_SERVICE,
         podman::{Limits, Settings, isolation},
     },
     up::engine::{Podman, RuntimeOptions, last_line, runtime_options},
@@ -16,6 +16,9 @@ use crate::{
 
 /// Where `up` leaves for `doctor` what it found, below the root.
 pub(crate) const FILE: &str = "run/maru/host.json";
+
+/// The service whose program is tried: the smallest one.
+pub(crate) const TRIED: Service = TELMEET_SERVICE;
 
 /// What a host refuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +91,7 @@ async fn attempt(
         limits,
     };
     let mut args: Vec<String> = ["run", "--rm", "--pull=never"].map(str::to_owned).to_vec();
-    args.extend(isolation(&TELMEET_SERVICE, &settings));
+    args.extend(isolation(&TRIED, &settings));
     args.extend([image.to_owned(), "--help".to_owned()]);
     let said = podman.call(&args).await?;
     Ok(if said.success { Ok(said.stderr) } else { Err(last_line(&said.stderr).to_owned()) })

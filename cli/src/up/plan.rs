@@ -1,12 +1,15 @@
 //! What this run starts: decided and checked before anything is started.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    service::podman::Model,
+    service::{Kind, SERVICES, Service, podman::Model},
     up::{args::UpArgs, binaries, checks, config, directories, relay_state},
 };
 
@@ -28,12 +31,8 @@ pub(super) struct Plan {
     pub(super) user: Option<String>,
     /// The configuration.
     pub(super) config: config::Planned,
-    /// Program of coordinator and relay.
-    pub(super) coordinator_program: PathBuf,
-    /// Program of the agent.
-    pub(super) agent_program: PathBuf,
-    /// Programs of the containers, as [`crate::up::engine::programs`] lists them.
-    pub(super) container_programs: Vec<PathBuf>,
+    /// Where each program lies.
+    programs: BTreeMap<&'static str, PathBuf>,
     /// What this run was told anew.
     news: Option<Remembered>,
 }
@@ -59,9 +58,8 @@ impl Plan {
             after.model = Some(model.path.clone());
         }
         after.threads = args.threads.or(before.threads);
-        let programs = crate::up::engine::programs();
-        let container_programs =
-            programs.iter().map(|name| binaries::find(name)).collect::<anyhow::Result<_>>()?;
+        let find = |service: &Service| Ok((service.binary, binaries::find(service.binary)?));
+        let programs = SERVICES.iter().map(find).collect::<anyhow::Result<_>>()?;
         let config = config::plan(root, args.address.as_deref(), args.network.as_deref())?;
         checks::ports_free(&config::ports(root)?)?;
         Ok(Self {
@@ -70,9 +68,7 @@ impl Plan {
             threads: after.threads.unwrap_or_else(half_of_the_processors),
             user: args.user.clone(),
             config,
-            coordinator_program: binaries::find("maru-coordinator")?,
-            agent_program: binaries::find("maru-agent")?,
-            container_programs,
+            programs,
             news: (after != before).then_some(after),
         })
     }
@@ -82,10 +78,17 @@ impl Plan {
         directories::all(&self.root)?;
         relay_state::take_over(&self.root)?;
         self.config.write(&self.root)?;
-        for program in [&mut self.coordinator_program, &mut self.agent_program] {
-            *program = binaries::for_everyone(program, &self.root)?;
+        for service in SERVICES.iter().filter(|service| service.kind == Kind::Child) {
+            let program = binaries::for_everyone(self.program(service)?, &self.root)?;
+            self.programs.insert(service.binary, program);
         }
         Ok(())
+    }
+
+    /// The program of a service.
+    pub(super) fn program(&self, service: &Service) -> anyhow::Result<&Path> {
+        let found = self.programs.get(service.binary).map(PathBuf::as_path);
+        found.with_context(|| format!("{} was not looked for", service.binary))
     }
 
     /// Remembers what this run was told, once it is known to work.

@@ -1,10 +1,19 @@
 //! Whether a service answers.
 
-use std::{path::Path, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UnixStream},
+};
+
+use crate::{
+    service::{Probe, Service},
+    up::config::Coordinator,
 };
 
 /// How long one question may take.
@@ -14,8 +23,30 @@ const LOCAL: [u8; 4] = [0x20, 0, 0, 0];
 /// Start of a good answer.
 const OK: [u8; 12] = *b"HTTP/1.1 200";
 
+/// Whether a service of the instance at `root` is ready, by its row of the service table; `settings` are the
+/// coordinator's.
+pub(crate) async fn is_ready(service: &Service, root: &Path, settings: &Coordinator) -> bool {
+    match (service.ready.probe, service.socket(root)) {
+        (Probe::Get(path), Some(socket)) => answers(&socket, path).await,
+        (Probe::MeshHealth, Some(socket)) => healthy(&socket).await,
+        // A test of the table sees to that.
+        (Probe::Get(_) | Probe::MeshHealth, None) => false,
+        (Probe::RelayPort, _) => accepts(reachable(settings.relay.listen)).await,
+    }
+}
+
+/// The address at which this machine reaches who listens there.
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listen.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    listen
+}
+
 /// Whether `GET path` over the socket answers with success.
-pub(super) async fn answers(socket: &Path, path: &str) -> bool {
+async fn answers(socket: &Path, path: &str) -> bool {
     let Ok(client) = reqwest::Client::builder().unix_socket(socket).timeout(PATIENCE).build()
     else {
         return false;
@@ -29,7 +60,7 @@ pub(super) async fn answers(socket: &Path, path: &str) -> bool {
 /// It takes connections from the agent's uid alone, each of which says first who calls. The
 /// header's command LOCAL says that nobody does: a health check by the machine itself
 /// (PROXY protocol, section 2.2).
-pub(super) async fn healthy(socket: &Path) -> bool {
+async fn healthy(socket: &Path) -> bool {
     tokio::time::timeout(PATIENCE, check(socket)).await.is_ok_and(|answer| answer.unwrap_or(false))
 }
 
@@ -47,6 +78,6 @@ async fn check(socket: &Path) -> std::io::Result<bool> {
 }
 
 /// Whether something listens on the port.
-pub(super) async fn accepts(address: std::net::SocketAddr) -> bool {
+async fn accepts(address: SocketAddr) -> bool {
     tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await.is_ok_and(|r| r.is_ok())
 }

@@ -29,6 +29,7 @@ use tokio::{
 
 use crate::{
     output,
+    service::{Service, Stage},
     up::{
         lock::Lock,
         log::{Lines, Log},
@@ -55,6 +56,25 @@ pub(super) struct Spec {
     pub(super) command: Vec<String>,
     /// The whole environment; `None` keeps ours.
     pub(super) environment: Option<Vec<(String, String)>>,
+    /// With which others it starts, and stops.
+    pub(super) stage: Stage,
+}
+
+impl Spec {
+    /// Runs `service` by this command.
+    pub(super) fn of(
+        service: &Service,
+        command: Vec<String>,
+        environment: Option<Vec<(String, String)>>,
+    ) -> Self {
+        Self {
+            name: service.name,
+            binary: service.binary,
+            command,
+            environment,
+            stage: service.start,
+        }
+    }
 }
 
 /// What became of a service so far.
@@ -89,6 +109,7 @@ pub(super) struct Supervisor {
 
 struct Running {
     name: &'static str,
+    stage: Stage,
     state: watch::Receiver<State>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -114,7 +135,7 @@ impl Supervisor {
         let log = Log::open(&self.logs, spec.name)?;
         let (state_in, state) = watch::channel(State::default());
         let (stop, stopped) = watch::channel(false);
-        let name = spec.name;
+        let (name, stage) = (spec.name, spec.stage);
         let runner = Runner {
             spec,
             log: Arc::new(Mutex::new(log)),
@@ -125,7 +146,7 @@ impl Supervisor {
             stopped,
         };
         let task = tokio::spawn(runner.run());
-        self.running.push(Running { name, state, stop, task });
+        self.running.push(Running { name, stage, state, stop, task });
         Ok(())
     }
 
@@ -159,11 +180,11 @@ impl Supervisor {
         self.settled.store(true, Ordering::Relaxed);
     }
 
-    /// Stops every service: first the agent, which is the door, then the others together.
+    /// Stops every service: those that started together stop together, the last first.
     pub(super) async fn stop_all(&mut self) {
-        let (door, others): (Vec<_>, Vec<_>) =
-            self.running.drain(..).partition(|running| running.name == "agent");
-        for group in [door, others] {
+        while let Some(last) = self.running.iter().map(|running| running.stage).max() {
+            let group: Vec<_> =
+                self.running.extract_if(.., |running| running.stage == last).collect();
             for running in &group {
                 let _ = running.stop.send(true);
             }

@@ -22,7 +22,7 @@ use std::{
 use ai_gateway_api::{plugin, sealed::path};
 use app::{CHAT, OWN, PATIENCE};
 use caller::{Caller, header};
-use cli::service::{self, LINKS, Link, SERVICES};
+use cli::service::{self, Link, SERVICES, links};
 use lab::{ROOT, Scene, household::HOME, http};
 use mesh_identity::Header;
 
@@ -41,13 +41,13 @@ use Callers::{Everyone, Folder, Only};
 /// Every link: a socket below `run/maru/`. Users are named by their service.
 const CALLERS: &[(&str, Callers)] = &[
     ("coordinator", Only("root")),
-    ("agent", Everyone),
+    ("inference", Folder("gateway")),
+    ("inference-2", Folder("gateway")),
     ("gateway", Only("agent")),
     ("plugin", Only("telmeet")),
     ("metrics", Only("root")),
     ("telmeet", Only("agent")),
-    ("inference", Folder("gateway")),
-    ("inference-2", Folder("gateway")),
+    ("agent", Everyone),
 ];
 
 /// For whom an endpoint is.
@@ -189,10 +189,10 @@ fn uid(name: &str) -> u32 {
 
 #[test]
 fn every_link_is_classified_and_called_by_whom_its_class_names() {
-    let known: Vec<_> = LINKS.iter().map(|link| link.name).collect();
+    let known: Vec<_> = links().map(|link| link.name).collect();
     let classified: Vec<_> = CALLERS.iter().map(|(name, _)| *name).collect();
     assert_eq!(known, classified);
-    for (link, (_, callers)) in LINKS.iter().zip(CALLERS) {
+    for (link, (_, callers)) in links().zip(CALLERS) {
         let callers = match callers {
             Only("root") | Everyone => vec![],
             Only(name) | Folder(name) => vec![*name],
@@ -269,7 +269,7 @@ fn each_link_answers_its_callers_and_no_other_user() {
         SERVICES.iter().map(|service| (service.uid, service.gid)).collect();
     users.extend([(0, 0), (NOBODY, NOBODY)]);
     let mut wrong = Vec::new();
-    for (link, (_, callers)) in LINKS.iter().zip(CALLERS) {
+    for (link, (_, callers)) in links().zip(CALLERS) {
         let socket = link.path(Path::new(ROOT)).display().to_string();
         let (path, host, port) = question(link);
         let header =

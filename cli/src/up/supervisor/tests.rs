@@ -1,7 +1,7 @@
 use std::{path::Path, time::Duration};
 
 use super::{Spec, Supervisor, is_warning};
-use crate::up::lock::Lock;
+use crate::{service::Stage, up::lock::Lock};
 
 fn supervisor(root: &Path) -> Supervisor {
     std::fs::create_dir_all(root.join("run/maru")).unwrap();
@@ -10,7 +10,7 @@ fn supervisor(root: &Path) -> Supervisor {
 
 fn shell(name: &'static str, script: &str) -> Spec {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Spec { name, binary: "maru-test", command, environment: None }
+    Spec { name, binary: "maru-test", command, environment: None, stage: Stage::Agent }
 }
 
 const SOON: Duration = Duration::from_secs(10);
