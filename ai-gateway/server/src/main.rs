@@ -1,6 +1,6 @@
 //! `maru-gateway`: see the library.
 
-use std::{error::Error, io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use ai_gateway::arena::Allocator;
 use clap::Parser;
@@ -32,19 +32,5 @@ async fn main() -> ExitCode {
     let ansi = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr);
     tracing_subscriber::registry().with(args.log).with(lines).init();
-    match ai_gateway::run(&args.root, args.config).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Prints an error and what caused it, on one line.
-#[allow(clippy::print_stderr, reason = "the one place where the daemon speaks to its starter")]
-fn report(error: &dyn Error) {
-    let chain = std::iter::successors(Some(error), |&error| error.source());
-    let texts: Vec<_> = chain.map(|error| error.to_string().trim().replace('\n', " ")).collect();
-    eprintln!("maru-gateway: {}", texts.join(": "));
+    chassis::failure::exit("maru-gateway", ai_gateway::run(&args.root, args.config).await)
 }

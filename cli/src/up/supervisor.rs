@@ -19,6 +19,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use chassis::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::AsyncRead,
@@ -50,8 +51,6 @@ const LAST_LINES: usize = 6;
 pub(super) struct Spec {
     /// Name of the service.
     pub(super) name: &'static str,
-    /// Name of its program, with which it begins what it says when it gives up.
-    pub(super) binary: &'static str,
     /// Program and arguments.
     pub(super) command: Vec<String>,
     /// The whole environment; `None` keeps ours.
@@ -67,13 +66,7 @@ impl Spec {
         command: Vec<String>,
         environment: Option<Vec<(String, String)>>,
     ) -> Self {
-        Self {
-            name: service.name,
-            binary: service.binary,
-            command,
-            environment,
-            stage: service.start,
-        }
+        Self { name: service.name, command, environment, stage: service.start }
     }
 }
 
@@ -84,18 +77,25 @@ pub(super) struct State {
     exits: u32,
     /// Its last lines when it last did.
     last: String,
-    /// The sentence with which it gave up, if it said one.
-    sentence: Option<String>,
+    /// Why it gave up, if it left a record of that.
+    failure: Option<Failure>,
 }
 
 impl State {
     /// Why it ended, after the words that it did.
     fn words(&self) -> String {
-        match &self.sentence {
-            Some(sentence) => format!(": {sentence}; correct that, then start again"),
+        match &self.failure {
+            Some(Failure { failure }) => format!(": {failure}; correct that, then start again"),
             None => format!("; it says:\n{}", self.last),
         }
     }
+}
+
+/// What a process said last.
+#[derive(Debug, Default)]
+struct LastWords {
+    lines: VecDeque<String>,
+    failure: Option<Failure>,
 }
 
 /// All services of a run.
@@ -236,7 +236,7 @@ impl Runner {
 
     /// Runs the process once; `None` if it was told to stop, else why it ended.
     async fn once(&mut self) -> Option<String> {
-        let last = Arc::new(Mutex::new(VecDeque::new()));
+        let last = Arc::new(Mutex::new(LastWords::default()));
         let mut child = match self.spawn() {
             Ok(child) => child,
             Err(error) => return Some(self.ended(format!("cannot be started ({error})"), &last)),
@@ -266,19 +266,18 @@ impl Runner {
         Some(self.ended(format!("ended ({why})"), &last))
     }
 
-    fn ended(&self, why: String, last: &Mutex<VecDeque<String>>) -> String {
-        let lines = last.lock().unwrap_or_else(PoisonError::into_inner);
+    fn ended(&self, why: String, last: &Mutex<LastWords>) -> String {
+        let LastWords { lines, failure } =
+            std::mem::take(&mut *last.lock().unwrap_or_else(PoisonError::into_inner));
         let text = if lines.is_empty() {
             why.clone()
         } else {
             lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
         };
-        let sentence = sentence(&lines, self.spec.binary);
-        drop(lines);
         self.state.send_modify(|state| {
             state.exits += 1;
             state.last = text;
-            state.sentence = sentence;
+            state.failure = failure;
         });
         why
     }
@@ -308,21 +307,25 @@ impl Runner {
     fn pump(
         &self,
         from: impl AsyncRead + Unpin + Send + 'static,
-        last: &Arc<Mutex<VecDeque<String>>>,
+        last: &Arc<Mutex<LastWords>>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (name, verbose) = (self.spec.name, self.verbose);
         let (log, last) = (Arc::clone(&self.log), Arc::clone(last));
         async move {
             let mut lines = Lines::new(from);
             while let Some(line) = lines.next().await {
+                if let Some(failure) = record(&line) {
+                    last.lock().unwrap_or_else(PoisonError::into_inner).failure = Some(failure);
+                    continue;
+                }
                 log.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
                 if verbose || is_warning(&line) {
                     output::note(&format!("{name}: {line}"));
                 }
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                last.push_back(line);
-                if last.len() > LAST_LINES {
-                    last.pop_front();
+                last.lines.push_back(line);
+                if last.lines.len() > LAST_LINES {
+                    last.lines.pop_front();
                 }
             }
         }
@@ -334,10 +337,10 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-/// What a program said when it gave up: Maru's daemons begin that line with their name.
-fn sentence(lines: &VecDeque<String>, binary: &str) -> Option<String> {
-    let said = |line: &String| line.strip_prefix(binary)?.strip_prefix(": ").map(str::to_owned);
-    lines.iter().rev().find_map(said)
+/// The record of a daemon that gives up, safe to show on a terminal.
+fn record(line: &str) -> Option<Failure> {
+    let Failure { failure } = Failure::read(line)?;
+    Some(Failure { failure: output::plain(&failure) })
 }
 
 /// Whether a line of a log, as `tracing` writes them, asks for attention.

@@ -48,13 +48,7 @@ pub fn run(args: Args) -> ExitCode {
     tracing_subscriber::registry().with(args.log).with(lines).init();
     raise_file_limit();
     let config = args.config.unwrap_or_else(|| Paths::new(&args.root).config());
-    match start(&args.root, &config, args.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(error.as_ref());
-            ExitCode::FAILURE
-        }
-    }
+    chassis::failure::exit("maru-coordinator", start(&args.root, &config, args.command))
 }
 
 fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Error>> {
@@ -100,22 +94,6 @@ fn stop_on_signal(stop: &CancellationToken) -> std::io::Result<()> {
         stop.cancel();
     });
     Ok(())
-}
-
-/// Prints an error and what caused it, on one line.
-#[allow(clippy::print_stderr, reason = "the last word of a program that failed")]
-fn report(error: &dyn Error) {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Some libraries repeat their cause in their own text.
-        let cause_text = cause.to_string().trim().replace('\n', " ");
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    eprintln!("maru-coordinator: {text}");
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! maru-llm.
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::Parser as _;
 use maru_llm::{Options, run};
@@ -20,25 +20,10 @@ fn main() -> ExitCode {
         .with_target("llama-cpp-2", LevelFilter::WARN);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(filter).with(limit).with(lines).init();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(options)).map_err(Box::<dyn Error>::from),
+        Err(error) => Err(error.into()),
     };
-    match runtime.block_on(run(options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
-}
-
-/// Prints the chain of causes once.
-#[allow(clippy::print_stderr, reason = "a person started it and reads why it stopped")]
-fn failed(error: &dyn std::error::Error) -> ExitCode {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    eprintln!("maru-llm: {text}");
-    ExitCode::FAILURE
+    chassis::failure::exit("maru-llm", ended)
 }

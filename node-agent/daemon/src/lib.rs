@@ -157,18 +157,6 @@ fn raise_file_limit() {
     }
 }
 
-/// An error and what caused it, in one line.
-#[must_use]
-pub fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {}", error.to_string().replace('\n', " "));
-        cause = error.source();
-    }
-    text
-}
-
 /// The agent's course from start to stop.
 struct AgentLoop {
     agent: Arc<Agent>,

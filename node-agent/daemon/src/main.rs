@@ -1,6 +1,6 @@
 //! `maru-agent`: a device's part in the mesh.
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use node_agent::dns::helper;
@@ -40,11 +40,5 @@ fn main() -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");
     }
-    match node_agent::run(args.root, args.config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "maru-agent: {}", node_agent::sentence(&error));
-            ExitCode::FAILURE
-        }
-    }
+    chassis::failure::exit("maru-agent", node_agent::run(args.root, args.config))
 }

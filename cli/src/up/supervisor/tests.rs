@@ -10,7 +10,7 @@ fn supervisor(root: &Path) -> Supervisor {
 
 fn shell(name: &'static str, script: &str) -> Spec {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Spec { name, binary: "maru-test", command, environment: None, stage: Stage::Agent }
+    Spec { name, command, environment: None, stage: Stage::Agent }
 }
 
 const SOON: Duration = Duration::from_secs(10);
@@ -33,14 +33,16 @@ async fn a_service_that_ends_at_once_fails_with_its_own_words() {
 async fn a_daemon_that_says_why_it_gives_up_is_quoted_with_that_alone() {
     let root = tempfile::tempdir().unwrap();
     let mut supervisor = supervisor(root.path());
-    let script = "echo 'INFO starting'; echo 'maru-test: no such key: lisen'; echo bye; exit 1";
+    let record = r#"{"failure":"no such key: \u001b[2Jlisen"}"#;
+    let script = format!(
+        "echo INFO starting >&2; echo maru-relay: no >&2; echo '{record}'; echo bye >&2; exit 1"
+    );
 
-    supervisor.start(shell("relay", script)).unwrap();
+    supervisor.start(shell("relay", &script)).unwrap();
     let error = supervisor.ready("relay", SOON, || async { false }).await.unwrap_err();
     supervisor.stop_all().await;
 
-    let said =
-        "the relay service does not start: no such key: lisen; correct that, then start again";
+    let said = "the relay service does not start: no such key: \u{fffd}[2Jlisen; correct that, then start again";
     assert_eq!(error.to_string(), said);
 }
 

@@ -1,0 +1,95 @@
+//! Why a daemon gave up, for whoever started it: people read a sentence on standard error, programs a record on standard
+//! output, where daemons write nothing else.
+
+use std::{
+    error::Error,
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Why a daemon gave up: one line of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// One sentence: what is wrong and what to do.
+    pub failure: String,
+}
+
+impl Failure {
+    /// An error and what caused it, on one line.
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        let line = |error: &dyn Error| error.to_string().trim().replace('\n', " ");
+        let mut failure = line(error);
+        for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
+            let cause = line(cause);
+            // Some libraries repeat their cause in their own text.
+            if !failure.ends_with(&cause) {
+                failure = format!("{failure}: {cause}");
+            }
+        }
+        Self { failure }
+    }
+
+    /// Reads a line of a daemon's standard output; `None` if it is something else. The text is the daemon's: it may hold
+    /// anything.
+    #[must_use]
+    pub fn read(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+}
+
+/// What `main` of the daemon `program` returns, once it has said why it gave up.
+pub fn exit<E: Into<Box<dyn Error>>>(program: &str, ended: Result<(), E>) -> ExitCode {
+    let Err(error) = ended else { return ExitCode::SUCCESS };
+    let failure = Failure::of(error.into().as_ref());
+    // Nobody is left to be told if that fails.
+    let _ = writeln!(std::io::stderr(), "{program}: {}", failure.failure);
+    let mut out = std::io::stdout().lock();
+    if !out.is_terminal()
+        && let Ok(record) = serde_json::to_string(&failure)
+    {
+        let _ = writeln!(out, "{record}");
+    }
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::Failure;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot use maru.toml")]
+    struct Settings(#[source] io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read: {0}")]
+    struct Repeats(#[source] io::Error);
+
+    #[test]
+    fn an_error_is_one_line_that_says_each_cause_once() {
+        let cause = || io::Error::other("line 2:\nunknown field");
+
+        let said = Failure::of(&Settings(cause())).failure;
+        assert_eq!(said, "cannot use maru.toml: line 2: unknown field");
+        let said = Failure::of(&Repeats(io::Error::other("no space"))).failure;
+        assert_eq!(said, "cannot read: no space");
+    }
+
+    #[test]
+    fn a_record_is_read_and_nothing_else_is_taken_for_one() {
+        let failure = Failure { failure: "no room: \"/var\"".to_owned() };
+        let record = serde_json::to_string(&failure).unwrap();
+
+        assert_eq!(Failure::read(&record), Some(failure));
+        for line in
+            ["", "maru-agent: no room", "{}", r#"{"failure":"a","more":1}"#, r#"{"failure":1}"#]
+        {
+            assert_eq!(Failure::read(line), None, "{line}");
+        }
+    }
+}
