@@ -128,11 +128,12 @@ fn waiting(language: Language, status: &Status) -> anyhow::Result<()> {
     output::line(&language.pick(
         format!(
             "Waiting for the admin's approval. On the home machine: maru device list, then maru \
-             device approve ID. {page}"
+             device approve ID. {page}\nOnce this device is approved, maru status says below which domain the \
+             network's names are."
         ),
         format!(
             "관리자의 승인을 기다리고 있습니다. 집에 있는 컴퓨터에서 maru device list, 그다음 maru \
-             device approve ID를 실행하세요. {page}"
+             device approve ID를 실행하세요. {page}\n승인되면 maru status에서 이 네트워크의 도메인을 볼 수 있습니다."
         ),
     ))
 }

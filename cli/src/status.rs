@@ -80,7 +80,9 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
 fn next(state: State) -> &'static str {
     match state {
         State::NeedsJoin => "This device is in no network: sudo maru join - takes the invitation",
-        State::Joining => "The coordinator has not answered yet.",
+        State::Joining => {
+            "The coordinator has not answered yet, or the interface is not set up yet."
+        }
         State::WaitingForApproval => "On the home machine: maru device approve ID",
         State::Expired => "The key's life is over: ask for an invitation, then sudo maru join -",
         State::Running => "",

@@ -27,11 +27,11 @@ pub const GATEWAY_IDENTITY: &str = "maru/gateway-identity";
 pub enum State {
     /// Not a node of any network.
     NeedsJoin,
-    /// Talking to the coordinator for the first time.
+    /// Talking to the coordinator for the first time, or the interface does not have the node's addresses and routes yet.
     Joining,
     /// The administrator has to approve this device.
     WaitingForApproval,
-    /// A node of the network, whether or not the coordinator answers now.
+    /// A node of the network, with its addresses and routes in force, whether or not the coordinator answers now.
     Running,
     /// The node key is past its life.
     Expired,

@@ -1,7 +1,7 @@
 //! What the agent's parts share: keys, membership, map, progress.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
     time::SystemTime,
 };
@@ -81,12 +81,23 @@ pub struct Report {
     pub home: Option<RegionId>,
 }
 
+/// What of the map the interface has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// These addresses, and the mesh's routes if it has one.
+    Has(Vec<IpAddr>),
+    /// The kernel refused something of the newest map, for that reason.
+    Failed(String),
+}
+
 /// What the agent's parts share.
 pub struct Agent {
     /// The settings.
     pub config: Config,
     /// Where files lie.
     pub paths: Paths,
+    /// What of the map the interface has.
+    pub interface: watch::Sender<Interface>,
     /// The DNS resolvers that the system had before the agent.
     pub forwarder: Arc<Forwarder>,
     /// The map in force.
@@ -117,6 +128,7 @@ impl Agent {
         Self {
             config,
             paths,
+            interface: watch::Sender::new(Interface::Has(Vec::new())),
             forwarder: Arc::default(),
             netmap: watch::Sender::new(Arc::new(netmap)),
             progress: watch::Sender::new(progress),

@@ -29,7 +29,7 @@ use tokio::{
 use wireguard_device::{Config, Device, Host, Peer};
 
 use crate::{
-    agent::Agent,
+    agent::{Agent, Interface},
     config::Dns,
     dns::{
         DnsError, Resolver,
@@ -211,7 +211,7 @@ impl Tunnel {
         let mut checked = Instant::now();
         loop {
             let netmap = Arc::clone(&maps.borrow_and_update());
-            parts.apply(&netmap).await;
+            let is_up = parts.apply(&netmap).await;
             parts.check_resolv_conf(&netmap);
             loop {
                 tokio::select! {
@@ -222,6 +222,10 @@ impl Tunnel {
                     return;
                 }
                 if checked.elapsed() >= RESOLV_CONF_CHECK {
+                    if !is_up {
+                        checked = Instant::now();
+                        break;
+                    }
                     parts.check_resolv_conf(&netmap);
                     checked = Instant::now();
                 }
@@ -234,6 +238,7 @@ impl Tunnel {
         self.tasks.shutdown().await;
         let Some(parts) = self.parts.take() else { return };
         parts.relays.close();
+        parts.agent.interface.send_replace(Interface::Has(Vec::new()));
         let link = Arc::clone(&parts.link);
         tokio::task::block_in_place(|| drop(parts));
         // Where the device stays open for the next tunnel, the interface does not go with this one.
@@ -242,11 +247,12 @@ impl Tunnel {
 }
 
 impl Parts {
-    /// Puts a map in force. What fails is logged; the rest holds all the same.
+    /// Puts a map in force; returns whether the interface has its addresses. What fails is logged, and tried again with
+    /// the resolver; the rest holds all the same.
     ///
     /// First what closes, then what opens: filter and firewall before addresses, addresses before
     /// services, peers last.
-    async fn apply(&self, netmap: &Arc<Netmap>) {
+    async fn apply(&self, netmap: &Arc<Netmap>) -> bool {
         let own = netmap.addresses();
         let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
         let filter = Arc::new(PacketFilter::compile(&netmap.rules(), &nets));
@@ -258,14 +264,16 @@ impl Parts {
                 "the firewall is not up to date"
             );
         }
-        let mut addresses = own;
-        addresses.push(RESOLVER.into());
-        if let Err(error) = self.link.set_addresses(&addresses).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the interface is not up to date"
-            );
-        }
+        let with_resolver = [own.as_slice(), &[RESOLVER.into()]].concat();
+        let interface = match self.link.set_addresses(&with_resolver).await {
+            Ok(()) => Interface::Has(own),
+            Err(error) => {
+                let source = &error as &dyn std::error::Error;
+                tracing::error!(error = source, "the interface is not up to date");
+                Interface::Failed(error.to_string())
+            }
+        };
+        let is_up = matches!(interface, Interface::Has(_));
         let current = self.access.borrow().clone();
         if *current.netmap != **netmap || *current.filter != *filter {
             let access = AccessSnapshot { netmap: Arc::clone(netmap), filter };
@@ -275,6 +283,8 @@ impl Parts {
         self.relays.set_peers(&peers);
         self.relays.set_map(&netmap.relays);
         self.device.set_peers(peers.into_iter().map(device_peer).collect());
+        self.agent.interface.send_replace(interface);
+        is_up
     }
 
     fn check_resolv_conf(&self, netmap: &Netmap) {

@@ -6,18 +6,18 @@ use node_agent_api::{Coordinator, Gateway, Peer, Relay, SelfNode, State, Status}
 use node_agent_core::netmap::{Netmap, parse_time};
 use wireguard_device::{Path, PeerStats};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Interface};
 
 /// The agent's status now.
 pub(super) fn of(agent: &Agent) -> Status {
     let netmap = agent.netmap.borrow().clone();
     let progress = agent.progress.borrow().clone();
-    let expired = progress.state == State::Running && agent.is_expired();
+    let (state, failed) = state(agent, &netmap, progress.state);
     let home = agent.home.borrow().clone();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        state: if expired { State::Expired } else { progress.state },
-        problem: progress.refusal.or(progress.problem),
+        state,
+        problem: failed.or(progress.refusal).or(progress.problem),
         auth_url: progress.auth_url,
         network: netmap.network().map(ToString::to_string),
         node: node(&netmap),
@@ -38,6 +38,24 @@ pub(super) fn of(agent: &Agent) -> Status {
             host: gateway.host,
             addresses: gateway.addresses,
         }),
+    }
+}
+
+/// Where this device stands, and what keeps it from running if that is this machine. A node runs once the interface has
+/// its addresses and the mesh's routes: before that, who connects to a peer is told that there is no way.
+fn state(agent: &Agent, netmap: &Netmap, state: State) -> (State, Option<String>) {
+    if state != State::Running {
+        return (state, None);
+    }
+    if agent.is_expired() {
+        return (State::Expired, None);
+    }
+    match &*agent.interface.borrow() {
+        Interface::Failed(why) => (State::Joining, Some(why.clone())),
+        Interface::Has(addresses) => {
+            let is_up = netmap.addresses().iter().all(|address| addresses.contains(address));
+            (if is_up { State::Running } else { State::Joining }, None)
+        }
     }
 }
 

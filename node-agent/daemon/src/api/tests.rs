@@ -7,6 +7,7 @@ use tokio::{
 
 use super::*;
 use crate::{
+    agent::{Interface, Progress},
     config::{Config, Paths},
     state::State,
 };
@@ -63,6 +64,30 @@ fn serving_with(timeouts: Timeouts) -> Serving {
     let (sender, commands) = mpsc::channel(1);
     tokio::spawn(serve(listener, Api { agent, commands: sender }, timeouts));
     Serving { root, socket, commands }
+}
+
+#[tokio::test]
+async fn a_node_runs_once_the_interface_has_all_its_addresses() {
+    use node_agent_api::State::{Joining, Running};
+    let root = tempfile::tempdir().unwrap();
+    let agent = agent(root.path());
+    let nets = ["100.64.0.2/32", "fd7a:115c:a1e0::2/128"].map(|net| net.parse().unwrap());
+    let node = control_protocol::map::Node { addresses: nets.to_vec(), ..Default::default() };
+    let map = control_protocol::map::MapResponse { node: Some(node), ..Default::default() };
+    assert!(agent.apply_map(map, true));
+    agent.progress.send_replace(Progress::member(true));
+    let [v4, v6] = nets.map(|net: ipnet::IpNet| net.addr());
+    let standing = |interface| {
+        agent.interface.send_replace(interface);
+        let status = status::of(&agent);
+        (status.state, status.problem)
+    };
+
+    assert_eq!(status::of(&agent).state, Joining);
+    assert_eq!(standing(Interface::Has(vec![v4])), (Joining, None));
+    assert_eq!(standing(Interface::Has(vec![v4, v6])), (Running, None));
+    let why = "cannot add the address".to_owned();
+    assert_eq!(standing(Interface::Failed(why.clone())), (Joining, Some(why)));
 }
 
 #[tokio::test]
