@@ -1,9 +1,14 @@
 //! Checks of the machine.
 
-use std::{fs::File, os::unix::fs::DirBuilderExt as _, path::Path, process::Stdio};
+use std::{fs::File, os::unix::fs::DirBuilderExt as _, path::Path, process::Stdio, thread};
 
 use anyhow::Context as _;
 use chassis::confine::{self, Extent};
+use mesh_identity::{AGENT_GID, AGENT_UID};
+use rustix::{
+    process::{Gid, Uid, geteuid},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
 use tokio::process::Command;
 
 use crate::{
@@ -13,6 +18,9 @@ use crate::{
         limits::{self, Refused},
     },
 };
+
+/// The device that makes network interfaces.
+const TUN: &str = "/dev/net/tun";
 
 /// Every check of the machine.
 pub(super) async fn check(root: &Path) -> Vec<Finding> {
@@ -43,9 +51,20 @@ fn tools() -> Finding {
     )
 }
 
+/// Root opens it for an agent that it starts; one that another started opens it itself.
 fn tun() -> Finding {
-    match File::options().read(true).write(true).open("/dev/net/tun") {
-        Ok(_) => Finding::ok("tun", "/dev/net/tun opens"),
+    let opens = || File::options().read(true).write(true).open(TUN).map(drop);
+    match opens() {
+        Ok(()) if !geteuid().is_root() => Finding::ok("tun", "/dev/net/tun opens"),
+        Ok(()) => match as_user(AGENT_UID, AGENT_GID, opens) {
+            Some(Ok(())) => Finding::ok("tun", "/dev/net/tun opens, for the agent's user too"),
+            Some(Err(_)) | None => Finding::ok(
+                "tun",
+                format!(
+                    "/dev/net/tun opens for root, who opens it for the agent; an agent that starts as user {AGENT_UID} cannot"
+                ),
+            ),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             Finding::warning("tun", "/dev/net/tun opens for root alone", "sudo maru doctor")
         }
@@ -55,6 +74,18 @@ fn tun() -> Finding {
             "sudo modprobe tun; in a container or VPS the host has to allow it",
         ),
     }
+}
+
+/// Does something as another user, without root's rights, on a thread of its own; `None` if that cannot be.
+fn as_user<T: Send>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send) -> Option<T> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let become_user = || {
+        set_thread_groups(&[])?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)
+    };
+    let work = || become_user().ok().map(|()| work());
+    thread::scope(|scope| scope.spawn(work).join().ok()?)
 }
 
 /// What holds a service of ours that was broken into to its own files, beside its user.
@@ -140,7 +171,7 @@ async fn container_limits(root: &Path) -> Vec<Finding> {
     let known: Option<Refused> = serde_json::from_str(&read(root.join(limits::FILE))).ok();
     let refused = match known {
         Some(refused) => Ok(refused),
-        None if !rustix::process::geteuid().is_root() => {
+        None if !geteuid().is_root() => {
             return vec![Finding::warning(
                 "container-limits",
                 "only root can try them",
@@ -196,9 +227,14 @@ async fn try_limits() -> anyhow::Result<Refused> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::{File, Permissions},
+        os::unix::fs::PermissionsExt as _,
+    };
+
     use chassis::confine::Extent;
 
-    use super::{Finding, landlock, major, refusal, swap};
+    use super::{AGENT_GID, AGENT_UID, Finding, as_user, landlock, major, refusal, swap};
     use crate::{doctor::Severity, up::limits::Limit};
 
     #[test]
@@ -231,6 +267,21 @@ mod tests {
 
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.text.contains("pids") && finding.text.contains("discarded"));
+    }
+
+    #[test]
+    #[ignore = "needs: root"]
+    fn what_only_root_may_open_does_not_open_for_the_agents_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("device");
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        for (mode, expected) in [(0o600, false), (0o666, true)] {
+            std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            let opens = || File::open(&file).is_ok();
+            assert_eq!(as_user(AGENT_UID, AGENT_GID, opens), Some(expected), "{mode:o}");
+            assert!(opens(), "this thread is root");
+        }
     }
 
     #[test]

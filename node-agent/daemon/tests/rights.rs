@@ -11,8 +11,12 @@ mod control_plane;
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, chown, symlink},
+    os::unix::{
+        fs::{MetadataExt as _, chown, symlink},
+        net::UnixStream,
+    },
     path::Path,
+    process::Stdio,
     sync::Arc,
     time::Duration,
 };
@@ -46,10 +50,14 @@ fn kill(pid: u32) {
 
 /// Has exactly these rights, and cannot get more.
 fn has_rights(pid: u32, uid: u32, capabilities: &str) {
+    has_rights_of(pid, (uid, if uid == 0 { 0 } else { AGENT_GID }), capabilities);
+}
+
+fn has_rights_of(pid: u32, (uid, gid): (u32, u32), capabilities: &str) {
     let field = |name: &str| status_field(pid, name).unwrap();
     let ids = |id: u32| [id.to_string(), id.to_string(), id.to_string(), id.to_string()].join("\t");
     assert_eq!(field("Uid"), ids(uid));
-    assert_eq!(field("Gid"), ids(if uid == 0 { 0 } else { AGENT_GID }));
+    assert_eq!(field("Gid"), ids(gid));
     assert_eq!(field("Groups"), "");
     for set in ["CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd"] {
         assert_eq!(field(set), capabilities, "{set}");
@@ -116,6 +124,58 @@ fn it_ends_with_whoever_started_it() {
 
     wait_for("its end", || named("maru-agent").is_empty().then_some(()));
     wait_for("its helper's end", || helpers(&machine).is_empty().then_some(()));
+}
+
+/// A user of this machine to whom somebody gave the two capabilities.
+const SOMEBODY: u32 = 61_902;
+
+/// Starts the agent as [`SOMEBODY`] with these capabilities, in a folder of its own.
+fn as_somebody(machine: &Arc<Machine>, capabilities: &str) -> Node {
+    let root = control_plane::root();
+    chown(root.path(), Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    // On some hosts root alone may open it.
+    machine.sh("mknod -m 666 /run/tun c 10 200; mount --bind /run/tun /dev/net/tun").unwrap();
+    let log = fs::File::create(root.path().join("agent.log")).unwrap();
+    let mut command = machine.command("setpriv");
+    command.args([
+        &format!("--reuid={SOMEBODY}"),
+        &format!("--regid={SOMEBODY}"),
+        "--clear-groups",
+        &format!("--inh-caps=-all{capabilities}"),
+        &format!("--ambient-caps=-all{capabilities}"),
+        &format!("--bounding-set=-all{capabilities}"),
+        "--",
+    ]);
+    command.arg(lab::binary("maru-agent").unwrap()).arg("--root").arg(root.path());
+    let agent = machine.spawn(command.stdin(Stdio::null()).stderr(log)).unwrap();
+    Node { machine: Arc::clone(machine), root, agent: Some(agent) }
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn another_user_with_the_two_capabilities_runs_it_and_with_one_does_not() {
+    let machine = machine();
+    let resolver = || machine.sh("cat /etc/resolv.conf").unwrap();
+    let before = resolver();
+    let mut node = as_somebody(&machine, ",+net_admin,+net_bind_service");
+    let mut pid = node.agent.as_ref().unwrap().pid();
+    wait_for(&format!("the local API: {}", node.log()), || UnixStream::connect(node.socket()).ok());
+
+    if status_field(pid, "Uid").is_none_or(|uid| !uid.starts_with(&SOMEBODY.to_string())) {
+        pid = 0;
+    }
+    has_rights_of(pid, (SOMEBODY, SOMEBODY), TWO);
+    assert_eq!(node.status()["state"], "needs_join");
+    assert_eq!(machine.sh("ip -br link | grep -c maru").unwrap().trim(), "1", "no interface");
+    assert_eq!((helpers(&machine), resolver()), (vec![], before), "somebody is root");
+    node.stop();
+    assert!(machine.sh("ip -br link | grep maru || true").unwrap().is_empty(), "left behind");
+
+    let mut node = as_somebody(&machine, ",+net_admin");
+    let ended = node.agent.as_mut().unwrap().wait_for(Duration::from_secs(20)).unwrap();
+    assert_eq!(ended.unwrap().code(), Some(1));
+    let said = node.log();
+    assert!(said.contains("CAP_NET_BIND_SERVICE") && said.contains("sudo maru-agent"), "{said}");
 }
 
 #[test]

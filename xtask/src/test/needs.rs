@@ -77,6 +77,7 @@ fn met(need: &str, root: &Path) -> bool {
         "root" => is_root && Path::new("/dev/net/tun").exists(),
         "podman" => is_root && Path::new("/usr/bin/podman").exists(),
         "postgres" => Path::new("/usr/lib/postgresql").is_dir(),
+        "systemd" => Path::new("/usr/bin/systemd-analyze").exists(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),
         "go" => Path::new("/usr/local/go/bin/go").exists() || Path::new("/usr/bin/go").exists(),
         "model" | "stock" | "tools" => true,
