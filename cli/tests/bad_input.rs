@@ -83,6 +83,19 @@ impl Home {
         said
     }
 
+    /// Runs a program that must end by itself: its status, and what it said.
+    fn ends(&self, program: &str, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.instance.program(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = self.instance.machine.spawn(&mut command).unwrap();
+        let Some(status) = process.wait_for(Duration::from_secs(30)).unwrap() else {
+            panic!("{program} {args:?} runs");
+        };
+        let mut said = String::new();
+        process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (status.code(), said)
+    }
+
     /// Fails if a process, an interface, a table, a mount or a container of Maru's is left.
     fn is_clean(&self) {
         let machine = &self.instance.machine;
@@ -292,15 +305,8 @@ fn a_root_that_others_could_replace_is_refused_by_every_program() {
             ("maru-telmeet", &[]),
             ("maru-llm", &["--model", "/none.gguf"]),
         ] {
-            let mut command = home.instance.program(program);
-            command.args(args).args(["--root", root]).stdin(Stdio::null());
-            let mut process = machine.spawn(command.stderr(Stdio::piped())).unwrap();
-            let Some(status) = process.wait_for(Duration::from_secs(30)).unwrap() else {
-                panic!("{program} runs in {root}");
-            };
-            let mut said = String::new();
-            process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
-            assert_eq!(status.code(), Some(1), "{program}: {said}");
+            let (status, said) = home.ends(program, &[args, &["--root", root]].concat());
+            assert_eq!(status, Some(1), "{program}: {said}");
             let start = format!("{program}: --root {root} is not safe: {words}");
             says(&said, &start, &["choose another folder", "`sudo ch"]);
         }
@@ -312,4 +318,62 @@ fn a_root_that_others_could_replace_is_refused_by_every_program() {
         "env SUDO_UID=61901 /run/maru-lab/bin/maru --root /run/mallorys/maru status 2>&1 || true";
     let said = machine.sh(mine).unwrap();
     assert!(said.contains("the agent is not running here"), "{said}");
+}
+
+/// The programs that read settings, each with what it needs to start.
+const DAEMONS: [(&str, &[&str]); 5] = [
+    ("maru-agent", &[]),
+    ("maru-coordinator", &["serve"]),
+    ("maru-coordinator", &["relay"]),
+    ("maru-gateway", &[]),
+    ("maru-telmeet", &[]),
+];
+
+#[test]
+#[ignore = "needs: root"]
+fn settings_that_are_named_and_missing_are_refused_by_every_daemon() {
+    let home = Home::new();
+    let before = home.files();
+    for (program, args) in DAEMONS {
+        let named = ["--root", ROOT, "--config", "/run/none.toml"];
+        let (status, said) = home.ends(program, &[args, &named].concat());
+        assert_eq!((status, said.lines().count()), (Some(1), 1), "{program}: {said}");
+        says(&said, &format!("{program}: "), &["/run/none.toml"]);
+        assert_eq!(home.files(), before, "{program}: {said}");
+    }
+    home.is_clean();
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn state_that_is_torn_older_or_newer_is_refused_and_stays() {
+    let home = Home::new();
+    let model = home.file("model.gguf", HEADER);
+    let up = ["up", "--address", "192.0.2.7", "--model", &model];
+    let files: [(&str, &[&str], &str); 4] = [
+        ("maru-agent", &[], "var/lib/maru/agent/state.json"),
+        ("maru-gateway", &[], "var/lib/maru/gateway/devices.json"),
+        ("maru-gateway", &[], "var/lib/maru/gateway/epoch.json"),
+        ("maru", &up, "var/lib/maru/up.json"),
+    ];
+    for (program, args, file) in files {
+        let path = home.instance.root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        for (text, word) in [
+            ("{\"version\":1,", "damaged"),
+            ("{\"version\":0}", "version"),
+            ("{\"version\":99}", "version"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let (status, said) = home.ends(program, &[args, &["--root", ROOT]].concat());
+            assert_eq!(status, Some(1), "{program}: {said}");
+            let own: Vec<_> = said.lines().filter(|line| line.starts_with(program)).collect();
+            assert_eq!(own.len(), 1, "{said}");
+            says(own[0], &format!("{program}: "), &[file, word]);
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "{said}");
+            assert_eq!(home.instance.machine.sh(&format!("find {ROOT} -type s")).unwrap(), "");
+        }
+        fs::remove_file(&path).unwrap();
+    }
+    home.is_clean();
 }
