@@ -14,7 +14,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -62,7 +61,8 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
         return Err(again_with_sudo());
     }
     checks::machine()?;
-    no_core_dumps()?;
+    // Keeps keys and words of every service out of core dumps: children inherit the limit.
+    chassis::process::forbid_core_files().context("cannot forbid core dumps")?;
     directories::passable(root)?;
     let podman = Podman::at(root);
     let (lock, plan) = prepare(&args, root, &podman).await?;
@@ -86,12 +86,6 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     supervisor.release()?;
     started?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Keeps keys and words of every service out of core dumps; children inherit the limit.
-fn no_core_dumps() -> anyhow::Result<()> {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    setrlimit(Resource::Core, none).context("cannot forbid core dumps")
 }
 
 /// Cleans up after an earlier run, checks all that can be checked, and only then makes what

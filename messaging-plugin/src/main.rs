@@ -1,11 +1,9 @@
 //! `maru-telmeet`: see the library.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
+use chassis::{failure, log::LogArgs};
 use clap::Parser;
-use tracing_subscriber::{
-    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
 
 /// Relays sealed chats between members of the mesh and the AI gateway.
 #[derive(Debug, Parser)]
@@ -17,16 +15,13 @@ struct Args {
     /// Settings [default: etc/maru/telmeet.toml below the root].
     #[arg(long)]
     config: Option<PathBuf>,
-    /// What to log, as `level` or `module=level,…`.
-    #[arg(long, default_value = "info")]
-    log: Targets,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let ansi = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(args.log).with(lines).init();
-    chassis::failure::exit("maru-telmeet", telmeet::run(&args.root, args.config).await)
+    args.log.start(&[]);
+    failure::exit("maru-telmeet", telmeet::run(&args.root, args.config).await)
 }

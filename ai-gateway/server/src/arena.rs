@@ -237,14 +237,3 @@ unsafe impl GlobalAlloc for Allocator {
         new
     }
 }
-
-/// No core dumps, no debugger of the same user: memory is nobody else's to read.
-///
-/// # Errors
-///
-/// Fails if the system refuses.
-pub fn forbid_dumps() -> rustix::io::Result<()> {
-    use rustix::process::{DumpableBehavior, Rlimit, set_dumpable_behavior, setrlimit};
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-}

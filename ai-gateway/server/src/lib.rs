@@ -72,7 +72,7 @@ pub enum RunError {
 /// See [`RunError`].
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     chassis::root::check(root)?;
-    arena::forbid_dumps().map_err(|error| RunError::Dumps(error.into()))?;
+    chassis::process::forbid_dumps().map_err(|error| RunError::Dumps(error.into()))?;
     let config = Config::load(root, config)?;
     match arena::init(config.limits.locked_bytes) {
         Ok(bytes) => tracing::info!(bytes, "memory for keys and prompts is locked"),

@@ -1,12 +1,10 @@
 //! `maru-gateway`: see the library.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use ai_gateway::arena::Allocator;
+use chassis::{failure, log::LogArgs};
 use clap::Parser;
-use tracing_subscriber::{
-    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -21,16 +19,13 @@ struct Args {
     /// Settings [default: etc/maru/gateway.toml below the root].
     #[arg(long)]
     config: Option<PathBuf>,
-    /// What to log, as `level` or `module=level,…`.
-    #[arg(long, default_value = "info")]
-    log: Targets,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let ansi = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(args.log).with(lines).init();
-    chassis::failure::exit("maru-gateway", ai_gateway::run(&args.root, args.config).await)
+    args.log.start(&[]);
+    failure::exit("maru-gateway", ai_gateway::run(&args.root, args.config).await)
 }

@@ -6,11 +6,9 @@ use std::{
     process::ExitCode,
 };
 
+use chassis::{failure, log::LogArgs, process, signal::Termination};
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::{
-    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
 
 use crate::{config::Config, files::Paths, relay, serve};
 
@@ -24,9 +22,9 @@ pub struct Args {
     /// Configuration file; default: etc/maru/coordinator.toml below the root.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What is logged, such as `info` or `coordinator=debug`.
-    #[arg(long, global = true, default_value = "info", value_name = "FILTER")]
-    pub log: Targets,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: LogArgs,
     /// What to run.
     #[command(subcommand)]
     pub command: Command,
@@ -44,11 +42,10 @@ pub enum Command {
 /// Runs the program to its end.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(args.log).with(lines).init();
-    raise_file_limit();
+    args.log.start(&[]);
+    process::raise_file_limit();
     let config = args.config.unwrap_or_else(|| Paths::new(&args.root).config());
-    chassis::failure::exit("maru-coordinator", start(&args.root, &config, args.command))
+    failure::exit("maru-coordinator", start(&args.root, &config, args.command))
 }
 
 fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Error>> {
@@ -71,43 +68,12 @@ fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Err
     result
 }
 
-/// Raises the soft limit of open files to the hard one, since each connection is an open file. (The soft limit is low
-/// for the sake of programs that use `select`.)
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
-    }
-}
-
 fn stop_on_signal(stop: &CancellationToken) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut termination = Termination::watch()?;
     let stop = stop.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        termination.asked().await;
         stop.cancel();
     });
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    use super::*;
-
-    #[test]
-    fn as_many_files_as_may_be_are_opened() {
-        let before = getrlimit(Resource::Nofile);
-        let low = before.current.map(|files| files - 1);
-        setrlimit(Resource::Nofile, Rlimit { current: low, ..before }).unwrap();
-        raise_file_limit();
-        assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
-    }
 }

@@ -8,12 +8,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::UnixListener,
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-    time::timeout,
-};
+use chassis::signal::Termination;
+use tokio::{net::UnixListener, sync::oneshot, time::timeout};
 
 use crate::{Error, Options, engine::Engine, http};
 
@@ -41,14 +37,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
         let _ = stopped.await;
     });
     let mut server = tokio::spawn(server.into_future());
-    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Serve)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Serve)?;
+    let mut termination = Termination::watch().map_err(Error::Serve)?;
 
     let result = tokio::select! {
         ended = &mut end => Some(ended.unwrap_or(Err(Error::Stopped))),
         served = &mut server => return Err(Error::Serve(served.map_or_else(io::Error::other, failure))),
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = termination.asked() => None,
     };
     engine.stop();
     drop(stop);

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, thread};
 
+use chassis::log::LogArgs;
 use clap::{Parser, value_parser};
 
 /// Serves one GGUF model over a UNIX socket, in llama-server's shapes.
@@ -32,9 +33,9 @@ pub struct Options {
     /// Threads that compute [default: half of the cores]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
-    /// What is logged: a level, or a filter such as maru_llm=debug
-    #[arg(long, value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl Options {

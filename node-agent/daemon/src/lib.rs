@@ -14,13 +14,9 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
+use chassis::signal::Termination;
 use node_agent_api::instance::Instance;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 pub mod agent;
 pub mod api;
@@ -110,7 +106,7 @@ pub fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
 }
 
 async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
-    raise_file_limit();
+    chassis::process::raise_file_limit();
     let Start { config, paths, root, inherited: Inherited { tun, .. } } = start;
     let state = State::load_or_generate(&paths)?;
     let netmap = match &state.membership {
@@ -120,7 +116,7 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     let instance = Instance::of(&root);
     let (interface, table) = (config.interface(&instance), instance.table());
     let agent = Arc::new(Agent::new(config, paths, state, netmap.unwrap_or_default()));
-    let mut stop = Stop::new().map_err(Error::Signals)?;
+    let mut stop = Termination::watch().map_err(Error::Signals)?;
 
     let setup = TunnelSetup { interface, table, tun, helper };
     let tunnel = Tunnel::start(&agent, &setup).await?;
@@ -147,16 +143,6 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     ended
 }
 
-/// Lets this process open as many files as it may at all: each connection is one. The limit that it starts with is low
-/// for the sake of programs that use `select`.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
-    }
-}
-
 /// The agent's course from start to stop.
 struct AgentLoop {
     agent: Arc<Agent>,
@@ -175,11 +161,11 @@ enum Event {
 }
 
 impl AgentLoop {
-    async fn run(mut self, mut tunnel: Tunnel, stop: &mut Stop) -> Result<(), Error> {
+    async fn run(mut self, mut tunnel: Tunnel, stop: &mut Termination) -> Result<(), Error> {
         let mut control = self.control();
         loop {
             let event = tokio::select! {
-                () = stop.requested() => Event::Stop,
+                () = stop.asked() => Event::Stop,
                 command = self.requests.recv() => Event::Command(command),
                 ended = ended(&mut control) => Event::Control(ended),
                 () = tunnel.follow() => Event::Broken,
@@ -291,43 +277,5 @@ fn store_map(agent: &Agent) {
     };
     if let Err(error) = stored {
         tracing::error!(error = &error as &dyn std::error::Error, "the map is not stored");
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn requested(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    use super::*;
-
-    #[test]
-    fn as_many_files_as_may_be_are_opened() {
-        let before = getrlimit(Resource::Nofile);
-        let low = before.current.map(|files| files - 1);
-        setrlimit(Resource::Nofile, Rlimit { current: low, ..before }).unwrap();
-        raise_file_limit();
-        assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
     }
 }

@@ -9,12 +9,13 @@
 
 use std::io;
 
+use chassis::process::forbid_dumps;
 use mesh_identity::{AGENT_GID, AGENT_UID};
 use rustix::{
     io::Errno,
     process::{
-        DumpableBehavior, Gid, Uid, getegid, geteuid, getgid, getgroups, getppid, getuid,
-        parent_process_death_signal, set_dumpable_behavior, set_parent_process_death_signal,
+        Gid, Uid, getegid, geteuid, getgid, getgroups, getppid, getuid,
+        parent_process_death_signal, set_parent_process_death_signal,
     },
     thread::{
         CapabilitySet, CapabilitySets, capabilities, capability_is_in_ambient_set,
@@ -152,7 +153,7 @@ fn bound(kept: CapabilitySet) {
 
 fn shut() -> Result<(), RightsError> {
     set_no_new_privs(true).map_err(failed("refuse new privileges"))?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("forbid core dumps"))
+    forbid_dumps().map_err(failed("forbid core dumps"))
 }
 
 /// Looks at what this process really has.

@@ -1,0 +1,58 @@
+//! What the process itself may do and must not.
+
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
+
+/// Lets this process open as many files as it may at all: each connection is one. The limit that it starts with is low
+/// for the sake of programs that use `select`.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// No core files: neither of this process nor of those that it starts.
+///
+/// # Errors
+///
+/// Fails if the system refuses.
+pub fn forbid_core_files() -> rustix::io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+}
+
+/// No core dumps at all, those that a pipe takes included, and no debugger of the same user: this process's memory is
+/// nobody else's to read.
+///
+/// # Errors
+///
+/// Fails if the system refuses.
+pub fn forbid_dumps() -> rustix::io::Result<()> {
+    forbid_core_files()?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn as_many_files_as_may_be_are_opened() {
+        let before = getrlimit(Resource::Nofile);
+        let low = before.current.map(|files| files - 1);
+        setrlimit(Resource::Nofile, Rlimit { current: low, ..before }).unwrap();
+        raise_file_limit();
+        assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
+    }
+
+    #[test]
+    fn nothing_is_dumped() {
+        forbid_dumps().unwrap();
+        let limit = getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
+}
