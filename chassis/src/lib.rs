@@ -1,20 +1,28 @@
 //! What every daemon stands on. A module enters when three daemons need it; none knows a type of a domain.
 //!
+//! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
 //! * [`confine`]: what a process, and all that it starts, may write.
 //! * [`endpoint`]: an HTTP surface as a list, from which its router is built.
 //! * [`failure`]: why a daemon gave up, for whoever started it.
-//! * [`problem`]: an HTTP error as an answer.
+//! * [`http`]: HTTP/1.1 on one connection.
 //! * [`log`]: what is logged, and where to.
+//! * [`problem`]: an HTTP error as an answer.
 //! * [`process`]: the limit of open files, and the ban of core dumps.
+//! * [`quota`]: how much may be held at once, in all and by each holder.
 //! * [`root`]: whether the folder below which an instance lives is safe to use.
 //! * [`signal`]: the signals that ask a daemon to stop.
+//! * [`unix`]: a daemon's UNIX socket.
 #![forbid(unsafe_code)]
 
+pub mod accept;
 pub mod confine;
 pub mod endpoint;
 pub mod failure;
-pub mod problem;
+pub mod http;
 pub mod log;
+pub mod problem;
 pub mod process;
+pub mod quota;
 pub mod root;
 pub mod signal;
+pub mod unix;

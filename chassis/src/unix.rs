@@ -1,0 +1,256 @@
+//! A daemon's UNIX socket: where it may be made, what it may replace, and what it removes in the end.
+//!
+//! * Its folder belongs to the daemon's user or to root, and nobody else may write it unless its sticky bit is set: who
+//!   may could put another socket in its place, and would be told what is meant for the daemon.
+//! * Only a socket that this user left behind, or root, and that nobody listens on is replaced: no file, no link,
+//!   nothing of another user's.
+//! * Nobody can connect before it has its mode.
+//! * In the end it is removed only if it is still the one that was made: not one that another process put there since.
+//!
+//! Who calls is known by the uid that the kernel gives, never by what they say.
+
+use std::{
+    fs::{self, DirBuilder, Metadata, Permissions},
+    io::{self, ErrorKind},
+    os::unix::{
+        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+    },
+    process::geteuid,
+};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::accept::Listener;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+const STICKY: u32 = 0o1000;
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+
+/// Who may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The owner and the group of the folder, which a new socket inherits: modes 2750 and 0660.
+    Group,
+    /// Every user of this machine: modes 0755 and 0666.
+    Everyone,
+}
+
+impl Access {
+    fn folder_mode(self) -> u32 {
+        match self {
+            Self::Group => 0o2750,
+            Self::Everyone => 0o755,
+        }
+    }
+
+    fn socket_mode(self) -> u32 {
+        match self {
+            Self::Group => 0o660,
+            Self::Everyone => 0o666,
+        }
+    }
+}
+
+/// The socket could not be made. What is in its place is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Something already answers there.
+    #[error(
+        "another process already serves {}: stop it, or give this instance another --root",
+        .0.display()
+    )]
+    Busy(PathBuf),
+    /// The path is taken by something that is not a socket.
+    #[error("{} is not a socket: move it away", .0.display())]
+    NotASocket(PathBuf),
+    /// Another user left a socket there.
+    #[error("{} was left behind by another user (uid {uid}): remove it", .path.display())]
+    Foreign {
+        /// The socket.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// Others could exchange what is in the folder.
+    #[error(
+        "{} must belong to the user of this program or to root, and nobody else may write it: correct its owner and mode",
+        .0.display()
+    )]
+    Folder(PathBuf),
+    /// The system refused.
+    #[error("cannot listen on {}: check who owns its folder", .path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A socket that is listened on. Dropping it ends that, and removes it if it is still the one that was made.
+#[derive(Debug)]
+pub struct Socket {
+    // Dropped first: as long as the socket is open, no other file gets its inode.
+    _made: Made,
+    listener: UnixListener,
+}
+
+/// What is at a path.
+#[derive(Debug)]
+struct Inode {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// What was made; removed when dropped.
+#[derive(Debug)]
+struct Made(Inode);
+
+impl Socket {
+    /// Makes the socket at `path`, and its folder if that is missing; those above it are everyone's to pass through.
+    ///
+    /// # Errors
+    ///
+    /// See [`BindError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn bind(path: &Path, access: Access) -> Result<Self, BindError> {
+        let failed = |source| BindError::Io { path: path.to_owned(), source };
+        let folder = path.parent().ok_or_else(|| failed(ErrorKind::InvalidInput.into()))?;
+        make_folder(folder, access.folder_mode()).map_err(failed)?;
+        check_folder(folder, path)?;
+        remove_stale(path)?;
+
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+        let socket = socket.map_err(|errno| failed(errno.into()))?;
+        let address = SocketAddrUnix::new(path).map_err(|errno| failed(errno.into()))?;
+        bind(&socket, &address).map_err(|errno| failed(errno.into()))?;
+        let found = fs::symlink_metadata(path).map_err(failed)?;
+        let made = Made(Inode::new(path, &found));
+        // Whatever the umask says. Until it listens, the kernel lets nobody connect.
+        let mode = Permissions::from_mode(access.socket_mode());
+        fs::set_permissions(path, mode).map_err(failed)?;
+        listen(&socket, BACKLOG).map_err(|errno| failed(errno.into()))?;
+        let listener = UnixListener::from_std(net::UnixListener::from(socket)).map_err(failed)?;
+        Ok(Self { _made: made, listener })
+    }
+}
+
+impl Listener for Socket {
+    type Stream = UnixStream;
+    /// The uid of who calls (`SO_PEERCRED`, unix(7)).
+    type Peer = u32;
+
+    async fn accept(&self) -> io::Result<(UnixStream, u32)> {
+        let (stream, _) = self.listener.accept().await?;
+        let uid = stream.peer_cred()?.uid();
+        Ok((stream, uid))
+    }
+}
+
+impl Inode {
+    fn new(path: &Path, found: &Metadata) -> Self {
+        Self { path: path.to_owned(), device: found.dev(), inode: found.ino() }
+    }
+
+    /// Removes it, unless something else is there by now. Between the look and the removal nobody but this user and
+    /// root could exchange it.
+    fn remove(&self) -> io::Result<()> {
+        let found = match fs::symlink_metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if (found.dev(), found.ino()) != (self.device, self.inode) {
+            return Ok(());
+        }
+        fs::remove_file(&self.path)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.remove() {
+            tracing::debug!(path = %self.0.path.display(), %error, "the socket stays behind");
+        }
+    }
+}
+
+fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+    }
+    DirBuilder::new().mode(0o700).create(folder)?;
+    // mkdir(2) does not take the set-group-id bit, and takes the umask away.
+    fs::set_permissions(folder, Permissions::from_mode(mode))
+}
+
+fn check_folder(folder: &Path, socket: &Path) -> Result<(), BindError> {
+    let found =
+        fs::metadata(folder).map_err(|source| BindError::Io { path: socket.to_owned(), source })?;
+    let may = |bits| found.mode() & bits != 0;
+    // Root's own group counts as root, as it does for `--root`.
+    let others = may(OTHERS_WRITE) || (may(GROUP_WRITES) && found.gid() != 0);
+    if !found.is_dir() || !is_trusted(found.uid()) || (others && !may(STICKY)) {
+        return Err(BindError::Folder(folder.to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether it is the uid of this process, or of root, who ran some daemons before they had users of their own.
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}
+
+/// Removes the socket that an earlier process left at `path`, if there is one.
+fn remove_stale(path: &Path) -> Result<(), BindError> {
+    let failed = |source| BindError::Io { path: path.to_owned(), source };
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    if !found.file_type().is_socket() {
+        return Err(BindError::NotASocket(path.to_owned()));
+    }
+    if is_served(path).map_err(|errno| failed(errno.into()))? {
+        return Err(BindError::Busy(path.to_owned()));
+    }
+    if !is_trusted(found.uid()) {
+        return Err(BindError::Foreign { path: path.to_owned(), uid: found.uid() });
+    }
+    Inode::new(path, &found).remove().map_err(failed)
+}
+
+/// Whether somebody listens there. Never waits, however many wait to be accepted.
+fn is_served(path: &Path) -> Result<bool, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let caller = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&caller, &SocketAddrUnix::new(path)?) {
+        // With a full queue, or for a socket of another type, there is somebody as well.
+        Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS | Errno::PROTOTYPE) => Ok(true),
+        Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests;
