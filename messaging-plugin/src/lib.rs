@@ -17,7 +17,11 @@ use std::{
     sync::Arc,
 };
 
-use mesh_listener::{BindError, Guard, Limits, Server, bind, terminated};
+use chassis::{
+    signal::Termination,
+    unix::{Access, BindError, Socket},
+};
+use mesh_listener::{Guard, Limits, Server};
 
 pub use config::{Config, ConfigError};
 pub use relay::router;
@@ -53,12 +57,11 @@ pub enum Error {
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     chassis::root::check(root)?;
     let config = Config::load(root, config)?;
-    let listener = bind(&root.join(&config.socket))?;
+    let socket = Socket::bind(&root.join(&config.socket), Access::Group)?;
+    let mut termination = Termination::watch().map_err(Error::Signals)?;
     tracing::info!(socket = %config.socket.display(), network = config.network, "telmeet is ready");
-    let stop = tokio::spawn(terminated());
-    server(&config)
-        .serve(listener, router(Arc::new(config.relay(root))), async { drop(stop.await) })
-        .await;
+    let router = router(Arc::new(config.relay(root)));
+    server(&config).serve(socket, router, termination.asked()).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,10 +1,11 @@
 use std::{os::unix::fs::MetadataExt as _, time::Duration};
 
+use chassis::accept::Listener as _;
 use mesh_identity::{Header, Identity, User};
 use mesh_listener::{Preface, read_preface};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
     task::JoinHandle,
     time::timeout,
 };
@@ -36,15 +37,16 @@ fn own_uid() -> u32 {
 fn start() -> Running {
     let root = tempfile::tempdir().unwrap();
     let config = Config { agent_uid: own_uid(), max_body_bytes: 1000, ..Config::default() };
-    let listener = bind(&root.path().join(&config.socket)).unwrap();
+    let socket = Socket::bind(&root.path().join(&config.socket), Access::Group).unwrap();
     let app = router(Arc::new(config.relay(root.path())));
-    let task = tokio::spawn(server(&config).serve(listener, app, std::future::pending()));
+    let task = tokio::spawn(server(&config).serve(socket, app, std::future::pending()));
     Running { root, config, task }
 }
 
 impl Running {
-    fn gateway(&self) -> UnixListener {
-        bind(&self.root.path().join(&self.config.plugin_socket)).unwrap()
+    fn gateway(&self) -> Socket {
+        let path = self.root.path().join(&self.config.plugin_socket);
+        Socket::bind(&path, Access::Group).unwrap()
     }
 
     /// Connects as the agent does for a member and sends `bytes`.
@@ -104,7 +106,7 @@ async fn until(io: &mut UnixStream, end: &str) -> String {
 }
 
 /// Takes one connection as the gateway does: the header, then the request's head and body.
-async fn accept(gateway: &UnixListener, body_end: &str) -> (UnixStream, Header, String) {
+async fn accept(gateway: &Socket, body_end: &str) -> (UnixStream, Header, String) {
     let (mut io, _) = timeout(SOON, gateway.accept()).await.unwrap().unwrap();
     let Preface::Mesh(header) = read_preface(&mut io).await.unwrap() else {
         panic!("the member's header is repeated");

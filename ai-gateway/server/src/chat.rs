@@ -12,7 +12,7 @@ use mesh_identity::Person;
 
 use crate::{
     App, Error, arena,
-    limits::Slot,
+    limits::ReplyPermit,
     metrics::Watch,
     models::{Chain, Failure, Reply, report},
     openclaw::ModelRef,
@@ -53,7 +53,7 @@ pub struct Run {
     record: Option<Record>,
     state: State,
     watch: Watch,
-    _slot: Slot,
+    _permit: ReplyPermit,
 }
 
 enum State {
@@ -80,7 +80,7 @@ impl Run {
         record: Option<Record>,
     ) -> Result<Self, Error> {
         let chain = app.models.choose(request.model.as_deref())?;
-        let slot = app.limiter.begin(person).map_err(Error::Exceeded)?;
+        let permit = app.limiter.begin(person).map_err(Error::Exceeded)?;
         let size: usize = request.messages.iter().map(|message| message.content.len()).sum();
         if !arena::has_room(size) {
             return Err(Error::Busy);
@@ -90,7 +90,7 @@ impl Run {
         request.options.max_tokens = Some(wanted.min(app.limits.max_tokens));
         let watch = Watch::start(Arc::clone(&app.metrics), surface);
         let app = Arc::clone(app);
-        Ok(Self { app, request, chain, record, state: State::Waiting, watch, _slot: slot })
+        Ok(Self { app, request, chain, record, state: State::Waiting, watch, _permit: permit })
     }
 
     /// The next step; `None` after the last.

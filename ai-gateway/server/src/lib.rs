@@ -36,7 +36,11 @@ use std::{
 };
 
 use ai_gateway_api::{plugin, sealed::path};
-use mesh_listener::{Guard, Server, bind, terminated};
+use chassis::{
+    signal::Termination,
+    unix::{Access, BindError, Socket},
+};
+use mesh_listener::{Guard, Server};
 
 pub use app::{App, StartError, now_ms};
 pub use config::Config;
@@ -59,10 +63,13 @@ pub enum RunError {
     Start(#[from] StartError),
     /// A socket cannot be bound.
     #[error(transparent)]
-    Bind(#[from] mesh_listener::BindError),
+    Bind(#[from] BindError),
     /// The system does not let it hide its memory.
     #[error("core dumps cannot be forbidden")]
     Dumps(#[source] io::Error),
+    /// Signals cannot be watched.
+    #[error("cannot watch for signals")]
+    Signals(#[source] io::Error),
 }
 
 /// Runs the gateway below `root` until it is asked to stop.
@@ -83,9 +90,11 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
         tracing::warn!("openclaw.json: {warning}");
     }
     let app = Arc::new(App::new(&config, &openclaw, root)?);
-    let socket = bind(&root.join(&config.socket))?;
-    let plugin_socket = bind(&root.join(&config.plugin_socket))?;
-    let metrics_socket = bind(&root.join(&config.metrics_socket))?;
+    let bind = |path: &Path| Socket::bind(&root.join(path), Access::Group);
+    let socket = bind(&config.socket)?;
+    let plugin_socket = bind(&config.plugin_socket)?;
+    let metrics_socket = bind(&config.metrics_socket)?;
+    let mut termination = Termination::watch().map_err(RunError::Signals)?;
     tracing::info!(identity = %app.identity(), primary = %openclaw.primary, "the gateway is ready");
 
     let (stop, _) = tokio::sync::watch::channel(());
@@ -93,23 +102,23 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
         let mut stop = stop.subscribe();
         async move { drop(stop.changed().await) }
     };
+    let (agent, plugin) = (agent_server(&config), plugin_server(&config));
+    let served = async {
+        tokio::join!(
+            agent.serve(socket, routes::agent_door(&app), stopping()),
+            plugin.serve(plugin_socket, routes::plugin_door(&app), stopping()),
+            routes::metrics::serve(metrics_socket, &app, stopping()),
+        )
+    };
+    let asked = async {
+        termination.asked().await;
+        let _ = stop.send(());
+        std::future::pending().await
+    };
     tokio::select! {
-        _ = async {
-            tokio::join!(
-                agent_server(&config).serve(socket, routes::agent_door(&app), stopping()),
-                plugin_server(&config).serve(plugin_socket, routes::plugin_door(&app), stopping()),
-            )
-        } => {}
-        () = async {
-            let asked = terminated().await;
-            if let Err(error) = asked {
-                tracing::error!(%error, "cannot watch for signals");
-            }
-            let _ = stop.send(());
-            std::future::pending().await
-        } => {}
+        _ = served => {}
+        () = asked => {}
         () = app.run_maintenance() => {}
-        () = routes::metrics::serve(metrics_socket, &app) => {}
     }
     tracing::info!("stopped");
     Ok(())

@@ -5,20 +5,15 @@
 //! lying telmeet claims costs nobody anything but telmeet itself. Against the person a request counts there once it is
 //! opened, which proves who sent it.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{hash::Hash, net::IpAddr};
 
+use chassis::quota::{self, Permit};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
     state::keyed::DefaultKeyedStateStore,
 };
 use mesh_identity::{Header, Person};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config;
 
@@ -58,9 +53,7 @@ pub enum Exceeded {
 #[derive(Debug)]
 pub struct Limiter {
     rates: [Rates; 2],
-    slots: Arc<Semaphore>,
-    per_person: usize,
-    people: Arc<Mutex<HashMap<Person, usize>>>,
+    replies: quota::Quota<Person>,
 }
 
 #[derive(Debug)]
@@ -72,12 +65,7 @@ struct Rates {
 }
 
 /// The right to have one reply under way; given back when dropped.
-#[derive(Debug)]
-pub struct Slot {
-    people: Arc<Mutex<HashMap<Person, usize>>>,
-    person: Person,
-    _slot: OwnedSemaphorePermit,
-}
+pub type ReplyPermit = Permit<Person>;
 
 impl Limiter {
     /// Enforces these limits.
@@ -96,9 +84,7 @@ impl Limiter {
         };
         Self {
             rates: [rates(1), rates(READS)],
-            slots: Arc::new(Semaphore::new(limits.concurrent_chats)),
-            per_person: limits.concurrent_chats_per_person,
-            people: Arc::default(),
+            replies: quota::Quota::new(limits.concurrent_chats, limits.concurrent_chats_per_person),
         }
     }
 
@@ -151,15 +137,11 @@ impl Limiter {
     /// # Errors
     ///
     /// [`Exceeded::Person`] or [`Exceeded::Total`].
-    pub fn begin(&self, person: &Person) -> Result<Slot, Exceeded> {
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Exceeded::Total)?;
-        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = people.entry(person.clone()).or_default();
-        if *count >= self.per_person {
-            return Err(Exceeded::Person);
-        }
-        *count += 1;
-        Ok(Slot { people: Arc::clone(&self.people), person: person.clone(), _slot: slot })
+    pub fn begin(&self, person: &Person) -> Result<ReplyPermit, Exceeded> {
+        self.replies.take(person.clone()).map_err(|exceeded| match exceeded {
+            quota::Exceeded::Total => Exceeded::Total,
+            quota::Exceeded::Each => Exceeded::Person,
+        })
     }
 
     /// Forgets callers who have not asked for a while. Call it each minute.
@@ -181,18 +163,6 @@ fn take<K: Hash + Eq + Clone>(allowances: &Keyed<K>, key: &K) -> Result<(), Exce
     allowances
         .check_key(key)
         .map_err(|not| Exceeded::Rate { retry_after_s: not.wait_time_from(now).as_secs() + 1 })
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = people.get_mut(&self.person) {
-            *count -= 1;
-            if *count == 0 {
-                people.remove(&self.person);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -285,11 +255,11 @@ mod tests {
         let _own =
             [limiter.begin(&Person::User(1)).unwrap(), limiter.begin(&Person::User(1)).unwrap()];
         assert_eq!(limiter.begin(&Person::User(1)).unwrap_err(), Exceeded::Person);
-        limiter.begin(&Person::User(2)).unwrap();
+        drop(limiter.begin(&Person::User(2)).unwrap());
     }
 
     #[test]
-    fn places_are_bounded_and_given_back() {
+    fn replies_are_bounded_and_permits_given_back() {
         let limiter = limiter(1);
         let (one, two) =
             (limiter.begin(&Person::User(1)).unwrap(), limiter.begin(&Person::User(1)).unwrap());
@@ -299,6 +269,6 @@ mod tests {
         drop(one);
         let _again = limiter.begin(&Person::User(1)).unwrap();
         drop(two);
-        assert_eq!(limiter.people.lock().unwrap().len(), 2);
+        assert_eq!(limiter.replies.holders(), 2);
     }
 }

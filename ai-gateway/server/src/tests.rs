@@ -59,8 +59,8 @@ fn start(config: &Config, root: &Path) -> Arc<App> {
 
 fn serve(config: &Config, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> {
     let never = std::future::pending::<()>;
-    let socket = bind(&root.join(&config.socket)).unwrap();
-    let plugin_socket = bind(&root.join(&config.plugin_socket)).unwrap();
+    let bind = |path: &Path| Socket::bind(&root.join(path), Access::Group).unwrap();
+    let (socket, plugin_socket) = (bind(&config.socket), bind(&config.plugin_socket));
     vec![
         tokio::spawn(agent_server(config).serve(socket, routes::agent_door(app), never())),
         tokio::spawn(plugin_server(config).serve(plugin_socket, routes::plugin_door(app), never())),

@@ -23,7 +23,7 @@ fn set(list: &Value) -> BTreeSet<&str> {
 }
 
 /// Plays the gateway: hears what the vector says, and answers.
-async fn play(gateway: &UnixListener, preface: &[u8], exchange: &Value) {
+async fn play(gateway: &Socket, preface: &[u8], exchange: &Value) {
     let expected = &exchange["to_gateway"];
     let body = expected["body"].as_str().unwrap();
     let (mut io, _) = timeout(SOON, gateway.accept()).await.unwrap().unwrap();

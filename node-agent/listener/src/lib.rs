@@ -15,12 +15,10 @@
 mod connection;
 mod guard;
 mod serve;
-mod socket;
 
 pub use connection::{Preface, PrefaceError, read_preface};
 pub use guard::{Guard, Refusal};
 pub use serve::{LOCAL_PATHS, Limits, Server};
-pub use socket::{BindError, bind, terminated};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,10 @@
 //! Accepting connections and serving HTTP on them.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     future::Future,
-    pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,16 +16,16 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use chassis::problem::ErrorResponse;
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    server::conn::http1,
+use chassis::{
+    accept::{Connections, Stopping},
+    http::Http,
+    problem::ErrorResponse,
+    quota::Quota,
+    unix::Socket,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::{
-    net::{UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
+    net::UnixStream,
     time::{Sleep, sleep, timeout},
 };
 use tower::ServiceExt as _;
@@ -39,8 +38,6 @@ pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// The superuser, who may ask each service of this machine whether it is well.
 const SUPERUSER: u32 = 0;
 
-/// Wait after an accept that failed, for want of file descriptors say.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How much of a refused request's body is taken in before the answer, in bytes.
 const UNREAD: usize = 64 << 10;
 /// How long the replies under way may take to end once the service is asked to stop.
@@ -88,40 +85,18 @@ impl Server {
     /// Serves `router` until `shutdown` completes; replies under way then have 3 seconds.
     ///
     /// Requests of the mesh carry a [`mesh_identity::Header`] in their extensions.
-    pub async fn serve(
-        self,
-        listener: UnixListener,
-        router: Router,
-        shutdown: impl Future<Output = ()>,
-    ) {
-        let slots = Arc::new(Semaphore::new(self.limits.connections));
-        let (stop, stopping) = watch::channel(());
-        let shared = Arc::new(Shared { server: self, router, nodes: Mutex::default() });
-        let mut tasks = JoinSet::new();
-        let mut shutdown = pin!(shutdown);
-        loop {
-            tokio::select! {
-                () = &mut shutdown => break,
-                Some(_) = tasks.join_next() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((io, _)) => {
-                        if let Some(admitted) = shared.admit(&io, &slots) {
-                            tasks.spawn(Arc::clone(&shared).run(io, stopping.clone(), admitted));
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+    pub async fn serve(self, socket: Socket, router: Router, shutdown: impl Future<Output = ()>) {
+        let nodes = Quota::new(self.limits.connections, self.limits.per_node);
+        let connections = Connections::new("connections", self.limits.connections).drain(DRAIN);
+        let shared = Arc::new(Shared { server: self, router, nodes });
+        let connect = |io, uid, stopping| {
+            if uid != shared.server.caller_uid && uid != SUPERUSER {
+                tracing::warn!(uid, "connection from another process refused");
+                return None;
             }
-        }
-        drop(listener);
-        drop(stopping);
-        let _ = stop.send(());
-        if timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
-            tracing::warn!(connections = tasks.len(), "replies under way are cut");
-        }
+            Some(Arc::clone(&shared).run(io, uid, stopping))
+        };
+        connections.serve(socket, shutdown, connect).await;
     }
 }
 
@@ -129,50 +104,19 @@ impl Server {
 struct Shared {
     server: Server,
     router: Router,
-    nodes: Mutex<HashMap<String, usize>>,
-}
-
-/// A connection that was taken, from a process with this uid.
-struct Admitted {
-    uid: u32,
-    _slot: OwnedSemaphorePermit,
+    nodes: Quota<String>,
 }
 
 impl Shared {
-    /// Takes a connection from a process that may connect, if there is room for it.
-    fn admit(&self, io: &UnixStream, slots: &Arc<Semaphore>) -> Option<Admitted> {
-        let uid = match io.peer_cred() {
-            Ok(peer) => peer.uid(),
-            Err(error) => {
-                tracing::warn!(%error, "connection without credentials refused");
-                return None;
-            }
-        };
-        if uid != self.server.caller_uid && uid != SUPERUSER {
-            tracing::warn!(uid, "connection from another process refused");
-            return None;
-        }
-        let slot = Arc::clone(slots).try_acquire_owned();
-        if slot.is_err() {
-            tracing::warn!("too many connections, one refused");
-        }
-        Some(Admitted { uid, _slot: slot.ok()? })
-    }
-
-    async fn run(
-        self: Arc<Self>,
-        mut io: UnixStream,
-        mut stopping: watch::Receiver<()>,
-        admitted: Admitted,
-    ) {
-        let Some(preface) = self.preface(&mut io, admitted.uid).await else {
+    async fn run(self: Arc<Self>, mut io: UnixStream, uid: u32, stopping: Stopping) {
+        let Some(preface) = self.preface(&mut io, uid).await else {
             return;
         };
-        let _place = match &preface {
-            Preface::Mesh(header) => match self.place(&header.identity.node) {
-                Some(place) => Some(place),
-                None => {
-                    tracing::warn!(node = header.identity.node, "too many connections of a node");
+        let _permit = match &preface {
+            Preface::Mesh(header) => match self.nodes.take(header.identity.node.clone()) {
+                Ok(permit) => Some(permit),
+                Err(error) => {
+                    tracing::warn!(node = header.identity.node, %error, "connection refused");
                     return;
                 }
             },
@@ -182,22 +126,7 @@ impl Shared {
             let deadline = Box::pin(sleep(self.server.limits.body));
             self.answer(request.map(|body| Body::new(Timed { body, deadline })), &preface)
         });
-        let mut connection = pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(self.server.limits.head)
-                .serve_connection(TokioIo::new(io), service)
-        );
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            _ = stopping.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection ended early");
-        }
+        Http::new(self.server.limits.head).serve(io, service, stopping).await;
     }
 
     /// Reads what comes first, if this process may say it.
@@ -255,17 +184,6 @@ impl Shared {
             Err(never) => match never {},
         }
     }
-
-    /// Takes one of a node's places.
-    fn place(self: &Arc<Self>, node: &str) -> Option<Place> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = nodes.entry(node.to_owned()).or_default();
-        if *count >= self.server.limits.per_node {
-            return None;
-        }
-        *count += 1;
-        Some(Place { shared: Arc::clone(self), node: node.to_owned() })
-    }
 }
 
 /// Whether a process with this uid may begin a connection so: the caller's names people, the superuser's asks for
@@ -307,24 +225,6 @@ impl hyper::body::Body for Timed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// One connection of a node, counted while it lasts.
-struct Place {
-    shared: Arc<Shared>,
-    node: String,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut nodes = self.shared.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = nodes.get_mut(&self.node) {
-            *count -= 1;
-            if *count == 0 {
-                nodes.remove(&self.node);
-            }
-        }
     }
 }
 

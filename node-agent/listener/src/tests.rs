@@ -1,5 +1,5 @@
 use std::{
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -9,6 +9,7 @@ use axum::{
     body::{Body, Bytes},
     routing::{get, post},
 };
+use chassis::unix::{Access, Socket};
 use mesh_identity::{Header, Identity, User};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -52,10 +53,10 @@ fn router() -> Router {
 fn start_with(caller_uid: u32, limits: Limits) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run/http.sock");
-    let listener = bind(&path).unwrap();
+    let socket = Socket::bind(&path, Access::Group).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = Server { caller_uid, guard: Guard::new(["chat.maru.internal"]), limits };
-    let task = tokio::spawn(server.serve(listener, router(), async {
+    let task = tokio::spawn(server.serve(socket, router(), async {
         let _ = stopped.await;
     }));
     Running { path, stop: Some(stop), task, _dir: dir }
@@ -238,7 +239,7 @@ async fn one_node_cannot_take_every_connection() {
     drop(held);
     let begun = Instant::now();
     while exchange(&running.path, &[&header("n1"), &ask]).await.is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(5), "places are not given back");
+        assert!(begun.elapsed() < Duration::from_secs(5), "permits are not given back");
     }
 }
 
@@ -271,26 +272,6 @@ async fn stopping_cuts_what_does_not_end() {
     let rest = String::from_utf8(rest).unwrap();
     assert!(rest.contains("first"), "{rest}");
     assert!(!rest.ends_with("0\r\n\r\n"), "a cut reply must not look whole: {rest}");
-}
-
-#[tokio::test]
-async fn a_socket_left_behind_is_replaced_and_a_live_one_is_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("run/maru/link/http.sock");
-    drop(bind(&path).unwrap());
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!(mode(path.parent().unwrap()), 0o2750);
-    assert_eq!(mode(&dir.path().join("run/maru")) & 0o001, 0o001, "others pass through");
-    assert!(path.exists(), "left behind");
-    let live = bind(&path).unwrap();
-    assert_eq!(mode(&path), 0o660);
-    assert!(matches!(bind(&path), Err(BindError::Busy(_))));
-    drop(live);
-
-    let file = dir.path().join("file");
-    std::fs::write(&file, "precious").unwrap();
-    assert!(matches!(bind(&file), Err(BindError::NotASocket(_))));
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 }
 
 proptest::proptest! {

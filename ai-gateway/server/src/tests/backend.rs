@@ -70,7 +70,10 @@ impl Drop for Open {
 impl Backend {
     pub(super) fn start(socket: &Path) -> Self {
         let shared = Arc::<Shared>::default();
-        let listener = mesh_listener::bind(socket).unwrap();
+        // What was killed left its socket behind.
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let _ = std::fs::remove_file(socket);
+        let listener = tokio::net::UnixListener::bind(socket).unwrap();
         let app = Router::new()
             .route("/health", get(async || Json(json!({"status": "ok"}))))
             .route("/v1/chat/completions", post(chat))

@@ -22,7 +22,7 @@ use super::{
     client::{chat, request, try_send},
     house, house_with, member, own_uid,
 };
-use crate::{bind, now_ms, routes};
+use crate::{Access, Socket, now_ms, routes};
 
 #[tokio::test]
 async fn other_processes_and_connections_without_a_header_are_refused() {
@@ -217,9 +217,10 @@ async fn no_door_has_the_counters() {
 async fn the_counters_are_the_superusers() {
     let house = house();
     let path = house.root.path().join(&house.config.metrics_socket);
-    let listener = bind(&path).unwrap();
+    let socket = Socket::bind(&path, Access::Group).unwrap();
     let app = Arc::clone(&house.app);
-    let task = tokio::spawn(async move { routes::metrics::serve(listener, &app).await });
+    let never = std::future::pending();
+    let task = tokio::spawn(async move { routes::metrics::serve(socket, &app, never).await });
     // Anyone may enter and connect, so that the listener has to tell.
     for path in [house.root.path(), path.parent().unwrap(), &path] {
         std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
