@@ -23,7 +23,6 @@ use coordinator_api::PREFIX;
 use serde::de::DeserializeOwned;
 
 use self::error::Error;
-pub use self::socket::SocketError;
 use crate::{
     app::App,
     limits::{ADMIN_BODY_MAX, read_body},

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::quota::Quota;
 use control_protocol::key::{MachinePrivate, MachinePublic};
 use coordinator_core::{model::Owner, time::Millis};
 use tokio::sync::Semaphore;
@@ -28,8 +29,8 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) noise: Arc<MachinePrivate>,
     pub(crate) handshakes: Arc<Semaphore>,
-    pub(crate) connections: limits::Connections,
-    pub(crate) channels: limits::Connections<MachinePublic>,
+    pub(crate) connections: Quota<Origin>,
+    pub(crate) channels: Quota<MachinePublic>,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
     pub(crate) waiting: limits::Waiting,
@@ -57,8 +58,8 @@ impl App {
             hub,
             noise: Arc::new(noise),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
-            connections: limits::Connections::default(),
-            channels: limits::Connections::default(),
+            connections: limits::connections(),
+            channels: limits::channels(),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             waiting: limits::Waiting::default(),
             registrations: limits::RegistrationQueue::default(),

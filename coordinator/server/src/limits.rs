@@ -2,20 +2,20 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    hash::Hash,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
+use chassis::quota::{Permit, Quota};
 use control_protocol::key::MachinePublic;
 use coordinator_core::model::NodeId;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections in all.
-const TOTAL: usize = 4096;
+pub(crate) const TOTAL: usize = 4096;
 /// Connections of one origin; a household behind one router shares it.
 const PER_ORIGIN: usize = 256;
 /// Channels of one machine. A client has one, and for a while a second when it comes from another network.
@@ -24,12 +24,18 @@ const PER_MACHINE: usize = 4;
 const TURNS: usize = 256;
 /// Registrations of one origin that wait for their turn.
 const TURNS_PER_ORIGIN: usize = 64;
+/// Connections to the admin socket.
+pub(crate) const ADMIN_CONNECTIONS: usize = 256;
 /// Largest body of an admin's request, in bytes.
 pub(crate) const ADMIN_BODY_MAX: usize = 1024 * 1024;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may be idle.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How much is read ahead on a connection, in bytes: longer heads of requests are refused.
+pub(crate) const BUFFER: usize = 16 * 1024;
+/// How long requests under way may take to end once the coordinator stops.
+pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
 /// By which address clients are counted: an IPv4 address, or an IPv6 network of 64 bits, since each household and each
 /// rented server has 2^64 addresses.
@@ -67,101 +73,41 @@ impl Waiting {
     }
 }
 
-/// Counts connections, or what else is held open, in all and by whose they are: an origin's, or a machine's.
-#[derive(Debug)]
-pub(crate) struct Connections<Of = Origin> {
-    total: usize,
-    each: usize,
-    counts: Arc<Mutex<HashMap<Of, usize>>>,
+/// Who is at the other end of a connection, which is counted until nobody holds this any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) origin: Origin,
+    pub(crate) permit: Arc<Permit<Origin>>,
 }
 
-impl<Of> Clone for Connections<Of> {
-    fn clone(&self) -> Self {
-        Self { counts: Arc::clone(&self.counts), ..*self }
-    }
+/// Counts connections by where they come from.
+pub(crate) fn connections() -> Quota<Origin> {
+    Quota::new(TOTAL, PER_ORIGIN)
 }
 
-impl Default for Connections<Origin> {
-    fn default() -> Self {
-        Self::up_to(TOTAL, PER_ORIGIN)
-    }
-}
-
-impl Default for Connections<MachinePublic> {
-    fn default() -> Self {
-        Self::up_to(TOTAL, PER_MACHINE)
-    }
-}
-
-/// One connection that was counted.
-#[derive(Debug)]
-pub(crate) struct Connection<Of: Copy + Eq + Hash = Origin> {
-    counts: Connections<Of>,
-    of: Of,
-}
-
-impl<Of> Connections<Of> {
-    fn up_to(total: usize, each: usize) -> Self {
-        Self { total, each, counts: Arc::default() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Of, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<Of: Copy + Eq + Hash> Connections<Of> {
-    /// Whether there is no room for one more.
-    pub(crate) fn is_full(&self, of: Of) -> bool {
-        self.leaves_none(&self.lock(), of)
-    }
-
-    fn leaves_none(&self, counts: &HashMap<Of, usize>, of: Of) -> bool {
-        let total: usize = counts.values().sum();
-        total >= self.total || counts.get(&of).is_some_and(|own| *own >= self.each)
-    }
-
-    /// Counts one more; `None` if there are too many.
-    pub(crate) fn open(&self, of: Of) -> Option<Connection<Of>> {
-        let mut counts = self.lock();
-        if self.leaves_none(&counts, of) {
-            return None;
-        }
-        *counts.entry(of).or_default() += 1;
-        Some(Connection { counts: self.clone(), of })
-    }
-}
-
-impl<Of: Copy + Eq + Hash> Drop for Connection<Of> {
-    fn drop(&mut self) {
-        let mut counts = self.counts.lock();
-        if let Some(own) = counts.get_mut(&self.of) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                counts.remove(&self.of);
-            }
-        }
-    }
+/// Counts channels by the machine that has them.
+pub(crate) fn channels() -> Quota<MachinePublic> {
+    Quota::new(TOTAL, PER_MACHINE)
 }
 
 /// Lets devices register one after the other: each registration writes, and anyone may send one. So the database stays
 /// free for everything else, however many there are.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationQueue {
-    waiting: Connections,
+    waiting: Quota<Origin>,
     one: Arc<Semaphore>,
 }
 
 /// The right to register now.
 #[derive(Debug)]
 pub(crate) struct RegistrationPermit {
-    _waiting: Connection,
+    _waiting: Permit<Origin>,
     _one: OwnedSemaphorePermit,
 }
 
 impl Default for RegistrationQueue {
     fn default() -> Self {
-        let waiting = Connections::up_to(TURNS, TURNS_PER_ORIGIN);
+        let waiting = Quota::new(TURNS, TURNS_PER_ORIGIN);
         Self { waiting, one: Arc::new(Semaphore::new(1)) }
     }
 }
@@ -169,7 +115,7 @@ impl Default for RegistrationQueue {
 impl RegistrationQueue {
     /// Waits for the permit; `None` at once if too many wait.
     pub(crate) async fn take(&self, origin: Origin) -> Option<RegistrationPermit> {
-        let waiting = self.waiting.open(origin)?;
+        let waiting = self.waiting.take(origin).ok()?;
         let one = Arc::clone(&self.one).acquire_owned().await.ok()?;
         Some(RegistrationPermit { _waiting: waiting, _one: one })
     }
@@ -197,35 +143,35 @@ pub(crate) async fn read_body(body: axum::body::Body, max: usize) -> Result<Byte
 mod tests {
     use std::pin::pin;
 
+    use chassis::quota::Exceeded;
     use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 
     use super::*;
 
     #[test]
     fn one_address_cannot_take_everything() {
-        let connections = Connections::<Origin>::default();
+        let connections = connections();
         let address = |byte| IpAddr::from([10, 0, 0, byte]).into();
 
-        let held: Vec<_> = (0..PER_ORIGIN).map(|_| connections.open(address(1)).unwrap()).collect();
+        let held: Vec<_> = (0..PER_ORIGIN).map(|_| connections.take(address(1)).unwrap()).collect();
 
-        assert!(connections.open(address(1)).is_none());
-        assert!(connections.open(address(2)).is_some());
+        assert_eq!(connections.take(address(1)).unwrap_err(), Exceeded::Each);
+        assert!(connections.take(address(2)).is_ok());
         drop(held);
-        assert!(connections.open(address(1)).is_some());
-        assert_eq!(connections.lock().len(), 0);
+        assert!(connections.take(address(1)).is_ok());
+        assert_eq!(connections.holders(), 0);
     }
 
     #[test]
     fn a_machine_has_four_channels() {
-        let (channels, machine) =
-            (Connections::default(), |byte| MachinePublic::from_bytes([byte; 32]));
+        let (channels, machine) = (channels(), |byte| MachinePublic::from_bytes([byte; 32]));
 
-        let mut held: Vec<_> = (0..4).map(|_| channels.open(machine(1)).unwrap()).collect();
+        let mut held: Vec<_> = (0..4).map(|_| channels.take(machine(1)).unwrap()).collect();
 
-        assert!(channels.is_full(machine(1)) && channels.open(machine(1)).is_none());
-        assert!(!channels.is_full(machine(2)) && channels.open(machine(2)).is_some());
+        assert!(channels.is_full(&machine(1)) && channels.take(machine(1)).is_err());
+        assert!(!channels.is_full(&machine(2)) && channels.take(machine(2)).is_ok());
         held.pop();
-        assert!(channels.open(machine(1)).is_some());
+        assert!(channels.take(machine(1)).is_ok());
     }
 
     #[tokio::test]

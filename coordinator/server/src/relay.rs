@@ -11,6 +11,7 @@ mod session;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use chassis::{accept::Connections, quota::Quota};
 use control_protocol::key::NodePrivate;
 use derp::stun;
 use tokio::{
@@ -18,17 +19,19 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use self::{certificate::CertificateError, clients::Clients};
-use crate::{config::Config, files::Paths, limits};
+use crate::{
+    config::Config,
+    files::Paths,
+    limits::{self, Origin},
+};
 
 /// How long the TLS handshake may take.
 const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long the kernel waits for what it sent to be acknowledged.
 const UNACKNOWLEDGED_MS: u32 = 90_000;
-/// How long what is under way may take to end.
-const STOP_TIME: Duration = Duration::from_secs(2);
 
 /// Why the relay does not run.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +69,7 @@ pub struct Relay {
 struct Shared {
     key: NodePrivate,
     clients: Clients,
-    connections: limits::Connections,
+    connections: Quota<Origin>,
     /// Longest time between two keep-alives to a client.
     keep_alive: Duration,
 }
@@ -115,7 +118,7 @@ impl Relay {
         let shared = Shared {
             key: identity.derp,
             clients: Clients::default(),
-            connections: limits::Connections::default(),
+            connections: limits::connections(),
             keep_alive: config.relay.keep_alive,
         };
         Ok(Self {
@@ -139,41 +142,19 @@ impl Relay {
     /// Relays until it is told to stop.
     pub async fn run(self) {
         let Self { listener, stun, tls, shared, stop } = self;
-        let tasks = TaskTracker::new();
-        let until = stop.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = until.cancelled() => {}
-                () = answer_stun(stun) => {}
-            }
-        });
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, address)) => {
-                    let Some(counted) = shared.connections.open(address.ip().into()) else {
-                        continue;
-                    };
-                    let (tls, shared, until) = (tls.clone(), Arc::clone(&shared), stop.clone());
-                    tasks.spawn(async move {
-                        tokio::select! {
-                            () = until.cancelled() => {}
-                            () = connection(tls, stream, &shared) => {}
-                        }
-                        drop(counted);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
+        let connections = Connections::new("connections to the relay", limits::TOTAL);
+        let connect = |stream, address: SocketAddr, _| {
+            let permit = shared.connections.take(address.ip().into()).ok()?;
+            let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+            Some(async move {
+                connection(tls, stream, &shared).await;
+                drop(permit);
+            })
+        };
+        tokio::select! {
+            () = connections.serve(listener, stop.cancelled(), connect) => {}
+            () = answer_stun(stun) => {}
         }
-        tasks.close();
-        let _ = timeout(STOP_TIME, tasks.wait()).await;
     }
 }
 

@@ -1,30 +1,27 @@
 //! `maru-coordinator serve`: the control plane.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use axum::Router;
-use chassis::endpoint::{self, Endpoint};
-use hyper::{
-    Request,
-    body::Incoming,
-    service::{Service as _, service_fn},
-};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use chassis::{
+    accept::Connections,
+    endpoint::{self, Endpoint},
+    http::Http,
+    unix::{Access, BindError, Socket},
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::{self, socket::SocketError},
+    admin,
     app::App,
     config::{Config, ConfigError},
     control,
     derp_map::{self, DerpMapError},
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
-    keeper, limits, pages,
+    keeper,
+    limits::{self, Caller, Origin},
+    pages,
     store::{Store, StoreError},
 };
 
@@ -54,7 +51,7 @@ pub enum ServeError {
     Hub(#[from] HubError),
     /// The admin socket.
     #[error(transparent)]
-    Socket(#[from] SocketError),
+    Socket(#[from] BindError),
     /// The address cannot be listened on.
     #[error(
         "cannot listen on {address}; stop what uses the port, or set `{setting}` in coordinator.toml"
@@ -78,7 +75,7 @@ pub(crate) fn public_endpoints() -> Vec<Endpoint<App>> {
 pub struct Server {
     app: App,
     listener: TcpListener,
-    admin: admin::socket::Socket,
+    admin: Socket,
 }
 
 /// Serves until `stop` is cancelled.
@@ -116,7 +113,7 @@ impl Server {
         };
         let store = Store::open(&config.database(root)?, &config.network).await?;
         let hub = Hub::start(store.clone(), config.network.clone(), derp).await?;
-        let admin = admin::socket::Socket::bind(&paths.admin_socket())?;
+        let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
         Ok(Self { app, listener, admin })
@@ -132,24 +129,8 @@ impl Server {
     /// Serves until it is told to stop.
     pub async fn run(self) {
         let Self { app, listener, admin } = self;
-        let public = endpoint::router(public_endpoints()).with_state(app.clone());
-        let admin = tokio::spawn(admin.serve(app.clone(), admin::router(app.clone())));
-        loop {
-            let accepted = tokio::select! {
-                () = app.stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, address)) => accept(&app, &public, stream, address),
-                Err(error) => {
-                    // Out of file descriptors, mostly: what is open goes on.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-        drop(listener);
-        let _ = admin.await;
+        let administration = admin::socket::serve(admin, &app, admin::router(app.clone()));
+        tokio::join!(serve_public(listener, &app), administration);
         app.tasks.close();
         if tokio::time::timeout(STOP_TIME, app.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
@@ -158,72 +139,20 @@ impl Server {
     }
 }
 
-fn accept(app: &App, router: &Router, stream: TcpStream, address: SocketAddr) {
-    let origin = limits::Origin::from(address.ip());
-    let Some(counted) = app.connections.open(origin) else {
-        tracing::debug!("too many connections");
-        return;
+/// Takes the connections of devices and browsers.
+async fn serve_public(listener: TcpListener, app: &App) {
+    let router = endpoint::router(public_endpoints()).with_state(app.clone());
+    let http = Http::new(limits::HEAD_TIME).buffer(limits::BUFFER);
+    let connections = Connections::new("connections", limits::TOTAL).drain(limits::DRAIN);
+    let connect = |stream: TcpStream, address: SocketAddr, stopping| {
+        let origin = Origin::from(address.ip());
+        let Ok(permit) = app.connections.take(origin) else {
+            tracing::debug!("too many connections");
+            return None;
+        };
+        let _ = stream.set_nodelay(true);
+        let caller = Caller { origin, permit: Arc::new(permit) };
+        Some(http.route(stream, router.clone(), caller, stopping))
     };
-    let _ = stream.set_nodelay(true);
-    let router = TowerToHyperService::new(router.clone());
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(origin);
-        router.call(request)
-    });
-    let stop = app.stop.clone();
-    app.tasks.spawn(async move {
-        // Counted until the upgraded connection ends as well: that one lives in this task's socket.
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits::HEAD_TIME)
-            .max_buf_size(16 * 1024)
-            .serve_connection(TokioIo::new(Counted { stream, _counted: counted }), service)
-            .with_upgrades();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            result = connection => if let Err(error) = result {
-                tracing::debug!(%error, "connection ended");
-            }
-        }
-    });
-}
-
-/// A connection that is counted for as long as it is open, upgraded or not.
-struct Counted {
-    stream: TcpStream,
-    _counted: limits::Connection,
-}
-
-impl tokio::io::AsyncRead for Counted {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl tokio::io::AsyncWrite for Counted {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    connections.serve(listener, app.stop.cancelled(), connect).await;
 }

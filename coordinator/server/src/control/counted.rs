@@ -9,18 +9,17 @@ use std::{
     task::{Context, Poll},
 };
 
+use chassis::quota::{Permit, Quota};
 use control_protocol::key::MachinePublic;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
-
-use crate::limits::{Connection, Connections};
 
 /// The channel.
 pub(super) struct Counted<IO> {
     io: IO,
     machine: MachinePublic,
-    channels: Connections<MachinePublic>,
-    counted: Option<Connection<MachinePublic>>,
+    channels: Quota<MachinePublic>,
+    counted: Option<Permit<MachinePublic>>,
     begun: CancellationToken,
 }
 
@@ -29,7 +28,7 @@ impl<IO> Counted<IO> {
     pub(super) fn new(
         io: IO,
         machine: MachinePublic,
-        channels: Connections<MachinePublic>,
+        channels: Quota<MachinePublic>,
         begun: CancellationToken,
     ) -> Self {
         Self { io, machine, channels, counted: None, begun }
@@ -37,7 +36,7 @@ impl<IO> Counted<IO> {
 
     fn count(&mut self) -> io::Result<()> {
         if self.counted.is_none() {
-            self.counted = self.channels.open(self.machine);
+            self.counted = self.channels.take(self.machine).ok();
             self.begun.cancel();
         }
         match self.counted {
@@ -88,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_channel_counts_once_something_was_said_in_it() {
-        let (machine, channels) = (MachinePublic::from_bytes([1; 32]), Connections::default());
+        let (machine, channels) = (MachinePublic::from_bytes([1; 32]), crate::limits::channels());
         let open = || {
             let (ours, theirs) = tokio::io::duplex(64);
             let begun = CancellationToken::new();
@@ -96,7 +95,7 @@ mod tests {
         };
         // As many as somebody can replay.
         let silent: Vec<_> = (0..10).map(|_| open()).collect();
-        assert!(!channels.is_full(machine));
+        assert!(!channels.is_full(&machine));
 
         let mut held = Vec::new();
         for _ in 0..4 {
@@ -112,6 +111,6 @@ mod tests {
 
         assert_eq!(fifth.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         drop((silent, held));
-        assert!(!channels.is_full(machine));
+        assert!(!channels.is_full(&machine));
     }
 }

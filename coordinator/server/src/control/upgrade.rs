@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{RETRY_AFTER_S, counted::Counted};
 use crate::{
     app::{App, Peer},
-    limits::Origin,
+    limits::{Caller, Origin},
 };
 
 /// How long each step of the handshake may take, and then the device's first data.
@@ -40,14 +40,14 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         );
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    if app.channels.is_full(handshake.machine()) {
+    if app.channels.is_full(&handshake.machine()) {
         return too_many();
     }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return (StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n")
             .into_response();
     };
-    let Some(origin) = request.extensions().get::<Origin>().copied() else {
+    let Some(Caller { origin, permit }) = request.extensions_mut().remove::<Caller>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let tasks = app.tasks.clone();
@@ -57,6 +57,7 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
             () = stop.cancelled() => {}
             () = serve(app, upgrade, handshake, origin) => {}
         }
+        drop(permit);
     });
     let headers = [(header::UPGRADE, UPGRADE), (header::CONNECTION, "upgrade")];
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
