@@ -1,12 +1,6 @@
 //! The local API, `docs/protocols/local-api.md`.
 
-use std::{
-    fs, io,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -15,30 +9,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::{
+    accept::Connections,
     endpoint::{self, Endpoint, get, post},
+    http::Http,
     problem::ErrorResponse,
+    quota::Quota,
+    unix::Socket,
 };
 use coordinator_api::invitation::Destination;
-use hyper::{
-    Request,
-    body::Incoming,
-    server::conn::http1,
-    service::{Service as _, service_fn},
-};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use node_agent_api::{JOIN, Join, LEAVE, STATUS, Status};
 use node_agent_core::netmap::Naming;
-use tokio::{
-    net::UnixListener,
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::{agent::Agent, places::Places, state::Membership};
+use crate::{agent::Agent, state::Membership};
 
 mod status;
 
@@ -46,8 +29,6 @@ mod status;
 const PER_USER: usize = 32;
 /// Connections at once of all users but root.
 const USERS: usize = 128;
-/// Wait after an accept that failed, for want of file descriptors say.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the local API asks of the agent.
 #[derive(Debug)]
@@ -70,7 +51,7 @@ pub struct Api {
 /// The uid at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 struct Caller {
-    uid: Option<u32>,
+    uid: u32,
 }
 
 /// How long callers may take, since anyone on this machine may call.
@@ -88,63 +69,29 @@ impl Default for Timeouts {
     }
 }
 
-/// Binds the socket, for everyone to connect to; creates its directory if it is missing.
-///
-/// # Errors
-///
-/// Fails if that is not possible there.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
-    if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
-}
-
 /// Serves the local API until the future is dropped. One request a connection.
-pub async fn serve(listener: UnixListener, api: Api, timeouts: Timeouts) {
+pub async fn serve(socket: Socket, api: Api, timeouts: Timeouts) {
     let router = router(api);
+    let http = Http::new(timeouts.head).one_request(timeouts.whole);
     // Whatever the others do, root is answered.
-    let (roots, others) = (Places::new(PER_USER, PER_USER), Places::new(USERS, PER_USER));
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+    let (roots, others) = (Quota::new(PER_USER, PER_USER), Quota::new(USERS, PER_USER));
+    let connect = |stream, uid, stopping| {
+        let quota = if uid == 0 { &roots } else { &others };
+        let permit = match quota.take(uid) {
+            Ok(permit) => permit,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a local connection");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-                continue;
+                tracing::warn!(uid, %error, "a local connection is refused");
+                return None;
             }
         };
-        let caller = Caller { uid: stream.peer_cred().ok().map(|cred| cred.uid()) };
-        let places = if caller.uid == Some(0) { &roots } else { &others };
-        let Some(place) = places.take(caller.uid) else {
-            tracing::warn!(uid = caller.uid, "too many local connections of a user: one refused");
-            continue;
-        };
-        let router = TowerToHyperService::new(router.clone());
-        connections.spawn(async move {
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(ConnectInfo(caller));
-                router.call(request)
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(timeouts.head)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            if !matches!(timeout(timeouts.whole, connection).await, Ok(Ok(()))) {
-                tracing::debug!(uid = caller.uid, "a local connection ended early");
-            }
-            drop(place);
-        });
-    }
+        let answered = http.route(stream, router.clone(), ConnectInfo(Caller { uid }), stopping);
+        Some(async move {
+            answered.await;
+            drop(permit);
+        })
+    };
+    let connections = Connections::new("local connections", USERS + PER_USER);
+    connections.serve(socket, std::future::pending(), connect).await;
 }
 
 /// What it answers.
@@ -239,7 +186,7 @@ fn server_url(destination: &Destination) -> Result<String, Refused> {
 
 impl Caller {
     fn must_be_root(self) -> Result<(), Refused> {
-        if self.uid == Some(0) { Ok(()) } else { Err(Refused::NotRoot) }
+        if self.uid == 0 { Ok(()) } else { Err(Refused::NotRoot) }
     }
 }
 

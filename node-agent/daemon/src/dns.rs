@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use chassis::accept::Connections;
 use common::mesh::{self, RESOLVER};
 use node_agent_core::names::{Answer, Transport, Zone};
 use tokio::{
@@ -127,27 +128,14 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
 }
 
 async fn serve_tcp(listener: TcpListener, context: Context) {
-    let limit = Arc::new(Semaphore::new(MAX_AT_ONCE));
-    let mut tasks = JoinSet::new();
-    loop {
-        while tasks.try_join_next().is_some() {}
-        let Ok((stream, from)) = listener.accept().await else {
-            // Out of file descriptors, most likely: leave them time.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
-            continue;
-        };
-        if !may_ask(from.ip()) {
-            continue;
-        }
+    let connect = |stream, from: SocketAddr, _| {
         let context = context.clone();
-        tasks.spawn(async move {
+        may_ask(from.ip()).then_some(async move {
             let _ = serve_stream(stream, &context).await;
-            drop(permit);
-        });
-    }
+        })
+    };
+    let connections = Connections::new("streams of queries", MAX_AT_ONCE);
+    connections.serve(listener, std::future::pending(), connect).await;
 }
 
 /// Answers the queries of one stream in their order (RFC 7766 allows it).

@@ -14,7 +14,10 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use chassis::signal::Termination;
+use chassis::{
+    signal::Termination,
+    unix::{Access, BindError, Socket},
+};
 use node_agent_api::instance::Instance;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
@@ -27,7 +30,6 @@ pub mod dns;
 pub mod endpoints;
 pub mod firewall;
 pub mod link;
-mod places;
 pub mod relay;
 pub mod service;
 pub mod start;
@@ -68,13 +70,8 @@ pub enum Error {
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
     /// The local API.
-    #[error("cannot listen on {} (its folder must belong to the agent's user)", .path.display())]
-    Api {
-        /// The socket.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Api(#[from] BindError),
     /// There is no asynchronous runtime.
     #[error("cannot start threads (raise the limit of processes)")]
     Runtime(#[source] io::Error),
@@ -120,26 +117,25 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
 
     let setup = TunnelSetup { interface, table, tun, helper };
     let tunnel = Tunnel::start(&agent, &setup).await?;
-    let path = agent.paths.socket();
-    let listener = match api::bind(&path) {
-        Ok(listener) => listener,
-        Err(source) => {
+    let socket = match Socket::bind(&agent.paths.socket(), Access::Everyone) {
+        Ok(socket) => socket,
+        Err(error) => {
             tunnel.stop().await;
-            return Err(Error::Api { path, source });
+            return Err(error.into());
         }
     };
     let (commands, requests) = mpsc::channel(4);
     let api = Api { agent: Arc::clone(&agent), commands };
-    let api = tokio::spawn(api::serve(listener, api, api::Timeouts::default()));
+    let api = tokio::spawn(api::serve(socket, api, api::Timeouts::default()));
     let store = tokio::spawn(keep_map(Arc::clone(&agent)));
     tracing::info!(interface = setup.interface, "agent started");
 
     let agent_loop = AgentLoop { agent: Arc::clone(&agent), setup, requests };
     let ended = agent_loop.run(tunnel, &mut stop).await;
-    api.abort();
+    // With it goes its socket.
+    cancel(Some(api)).await;
     store.abort();
     store_map(&agent);
-    let _ = std::fs::remove_file(&path);
     ended
 }
 
@@ -251,9 +247,9 @@ async fn ended(control: &mut Option<JoinHandle<Ended>>) -> Option<Ended> {
     }
 }
 
-/// Stops the control client and waits until it has.
-async fn cancel(control: Option<JoinHandle<Ended>>) {
-    if let Some(task) = control {
+/// Stops a task and waits until it has.
+async fn cancel<T>(task: Option<JoinHandle<T>>) {
+    if let Some(task) = task {
         task.abort();
         let _ = task.await;
     }

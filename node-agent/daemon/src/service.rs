@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use chassis::{accept::Connections, quota::Quota};
 use common::mesh;
 use mesh_identity::{Header, Identity, User, VERSION};
 use node_agent_core::{
@@ -23,12 +24,12 @@ use node_agent_core::{
 use tokio::{
     io::{AsyncWriteExt as _, copy},
     net::{TcpListener, TcpStream, UnixStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
 
-use crate::{agent::Agent, places::Places};
+use crate::agent::Agent;
 
 mod socket;
 
@@ -81,7 +82,7 @@ struct Port {
     socket: Arc<Socket>,
     access: watch::Receiver<Arc<AccessSnapshot>>,
     /// By node.
-    places: Places<String>,
+    nodes: Quota<String>,
 }
 
 /// Keeps a listener on each of this node's mesh addresses for each service.
@@ -99,7 +100,7 @@ pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapsh
                     name,
                     socket: Arc::clone(&socket),
                     access: access.clone(),
-                    places: Places::new(MAX_CONNECTIONS, MAX_PER_NODE),
+                    nodes: Quota::new(MAX_CONNECTIONS, MAX_PER_NODE),
                 };
                 wanted.insert(SocketAddr::new(*address, service.port), port);
             }
@@ -125,25 +126,9 @@ pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapsh
 async fn listen(address: SocketAddr, port: Port) {
     let listener = bind(address, &port.name).await;
     tracing::info!(%address, service = %port.name, "service offered");
-    let limit = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok((stream, source)) = listener.accept().await else {
-            // Out of file descriptors, most likely: leave them time.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
-            tracing::warn!(service = %port.name, "too many connections: one refused");
-            continue;
-        };
-        let port = port.clone();
-        connections.spawn(async move {
-            port.serve(stream, source, address).await;
-            drop(permit);
-        });
-    }
+    let connect = |stream, source, _| Some(port.clone().serve(stream, source, address));
+    let connections = Connections::new("connections to a service", MAX_CONNECTIONS);
+    connections.serve(listener, std::future::pending(), connect).await;
 }
 
 /// Binds as soon as that is possible; says once that it is not.
@@ -171,7 +156,7 @@ impl Port {
             return;
         };
         drop(access);
-        let Some(_place) = self.places.take(identity.node.clone()) else {
+        let Ok(_permit) = self.nodes.take(identity.node.clone()) else {
             tracing::warn!(%source, node = identity.node, service = %self.name, "too many connections of a node: one refused");
             return;
         };
@@ -223,7 +208,7 @@ impl Port {
 }
 
 /// Passes bytes on both ways until both ends have closed. Half a close of the caller's reaches the service, which may
-/// still answer for as long as it likes; a caller whose service has closed does not hold its place for long.
+/// still answer for as long as it likes; a caller whose service has closed does not hold its permit for long.
 async fn pass_on(caller: &mut TcpStream, service: &mut UnixStream) -> io::Result<()> {
     let (mut from_caller, mut to_caller) = caller.split();
     let (mut from_service, mut to_service) = service.split();

@@ -85,7 +85,7 @@ fn port_to(
         name: "telmeet".into(),
         socket: Arc::new(Socket::of(&Paths::new(root), &service)),
         access: access.subscribe(),
-        places: Places::new(MAX_CONNECTIONS, MAX_PER_NODE),
+        nodes: Quota::new(MAX_CONNECTIONS, MAX_PER_NODE),
     }
 }
 
@@ -203,7 +203,7 @@ async fn a_node_with_too_many_connections_is_refused_the_next() {
     let service = tokio::net::UnixListener::bind(&socket).unwrap();
     let port = port(&socket, &access);
     let held: Vec<_> =
-        (0..MAX_PER_NODE).map(|_| port.places.take("n2".to_owned()).unwrap()).collect();
+        (0..MAX_PER_NODE).map(|_| port.nodes.take("n2".to_owned()).unwrap()).collect();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
@@ -215,7 +215,7 @@ async fn a_node_with_too_many_connections_is_refused_the_next() {
 }
 
 #[tokio::test]
-async fn a_caller_whose_service_has_closed_gives_its_place_back() {
+async fn a_caller_whose_service_has_closed_gives_its_permit_back() {
     let access = watch::Sender::new(Arc::new(access(80)));
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("http.sock");
@@ -240,8 +240,9 @@ async fn a_caller_whose_service_has_closed_gives_its_place_back() {
     let mut said = Vec::new();
     client.read_to_end(&mut said).await.unwrap();
     assert_eq!(said, b"bye");
-    timeout(4 * LINGER, serving).await.expect("the place is given back").unwrap();
-    let all: Vec<_> = (0..MAX_PER_NODE).map_while(|_| port.places.take("n2".to_owned())).collect();
+    timeout(4 * LINGER, serving).await.expect("the permit is given back").unwrap();
+    let all: Vec<_> =
+        (0..MAX_PER_NODE).map_while(|_| port.nodes.take("n2".to_owned()).ok()).collect();
     assert_eq!(all.len(), MAX_PER_NODE);
 }
 
