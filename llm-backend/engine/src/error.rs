@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use chassis::unix::BindError;
+
 /// The engine could not start, or had to stop.
 ///
 /// `Display` is one sentence with what to do; the cause is in `source()`.
@@ -52,17 +54,12 @@ pub enum Error {
     /// llama.cpp did not start, or a thread could not.
     #[error("the engine cannot start: {0}")]
     Start(String),
-    /// The socket cannot be served.
-    #[error("cannot serve on {}; check that its directory exists and belongs to this user", .path.display())]
-    Socket {
-        /// The socket.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The server failed while it ran.
-    #[error("the server failed")]
-    Serve(#[source] io::Error),
+    /// The socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// Signals cannot be watched.
+    #[error("cannot watch for signals")]
+    Signals(#[source] io::Error),
     /// The thread that computes stopped by itself.
     #[error("the engine stopped unexpectedly; start it again, and report what its log says")]
     Stopped,
