@@ -2,6 +2,7 @@
 //!
 //! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
 //! * [`confine`]: what a process, and all that it starts, may write.
+//! * [`durable`]: files that are whole after a power cut.
 //! * [`endpoint`]: an HTTP surface as a list, from which its router is built.
 //! * [`failure`]: why a daemon gave up, for whoever started it.
 //! * [`http`]: HTTP/1.1 on one connection.
@@ -12,10 +13,12 @@
 //! * [`root`]: whether the folder below which an instance lives is safe to use.
 //! * [`signal`]: the signals that ask a daemon to stop.
 //! * [`unix`]: a daemon's UNIX socket.
+//! * [`state`]: state files, with a version.
 #![forbid(unsafe_code)]
 
 pub mod accept;
 pub mod confine;
+pub mod durable;
 pub mod endpoint;
 pub mod failure;
 pub mod http;
@@ -25,4 +28,5 @@ pub mod process;
 pub mod quota;
 pub mod root;
 pub mod signal;
+pub mod state;
 pub mod unix;

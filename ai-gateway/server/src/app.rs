@@ -61,7 +61,7 @@ pub enum StartError {
     Identity(#[from] identity::IdentityError),
     /// Its state cannot be used.
     #[error(transparent)]
-    State(#[from] crate::state::StateError),
+    State(#[from] chassis::state::StateError),
     /// The system gives no random bytes.
     #[error(transparent)]
     Random(#[from] NoRandom),

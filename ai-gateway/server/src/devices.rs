@@ -12,10 +12,9 @@ use std::{
 };
 
 use ai_gateway_api::sealed::{Device, Ed25519Public};
+use chassis::state::{Format, StateError};
 use mesh_identity::{Identity, Person};
 use serde::{Deserialize, Serialize};
-
-use crate::state::{self, StateError};
 
 /// Most keys of one node: more than anyone's browsers and terminals.
 pub const MAX_PER_NODE: usize = 16;
@@ -38,8 +37,11 @@ pub enum BindError {
 
 #[derive(Serialize, Deserialize)]
 struct File<B> {
-    version: u32,
     devices: Vec<B>,
+}
+
+const fn format<B>() -> Format<File<B>> {
+    Format::new(1)
 }
 
 /// A bound key.
@@ -89,7 +91,7 @@ impl Devices {
     ///
     /// Fails if the file cannot be used.
     pub fn load(path: PathBuf) -> Result<Self, StateError> {
-        let stored = state::read::<File<Stored>>(&path)?.map_or_else(Vec::new, |file| file.devices);
+        let stored = format::<Stored>().read(&path)?.map_or_else(Vec::new, |file| file.devices);
         let all = stored.len();
         let known = stored.into_iter().filter_map(|Stored { node, person, device }| {
             Some((device.device_pubkey, Bound { node, person: person?, device }))
@@ -162,7 +164,7 @@ impl Devices {
     fn store<'a>(&self, bound: impl Iterator<Item = &'a Bound>) -> Result<(), StateError> {
         let mut devices: Vec<Bound> = bound.cloned().collect();
         devices.sort_by_key(|bound| (bound.device.bound_at, bound.device.device_pubkey.0));
-        state::write(&self.path, &File { version: state::VERSION, devices }, 0o600)
+        format().write(&self.path, &File { devices })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ed25519Public, Bound>> {

@@ -6,11 +6,11 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::problem::ErrorResponse;
+use chassis::{problem::ErrorResponse, state::StateError};
 use hpke_envelope::gateway::{OpenError, Reason};
 use serde_json::json;
 
-use crate::{devices, limits::Exceeded, models::Failure, state::StateError};
+use crate::{devices, limits::Exceeded, models::Failure};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]

@@ -9,11 +9,10 @@ use std::{
 };
 
 use ai_gateway_api::wire::Fixed;
+use chassis::state::{Format, StateError};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, ZeroizeOnDrop};
-
-use crate::state::{self, StateError};
 
 const KEY_FILE: &str = "identity.key";
 const PUBLIC_FILE: &str = "identity.pub";
@@ -41,16 +40,18 @@ pub enum IdentityError {
     Random,
 }
 
+const KEY: Format<KeyFile> =
+    Format::new(1).remedy("restore it from a backup: apps know this gateway by it");
+const EPOCH: Format<EpochFile> = Format::new(1);
+
 #[derive(Serialize, Deserialize, ZeroizeOnDrop)]
 struct KeyFile {
-    version: u32,
     /// The Ed25519 seed, base64url.
     seed: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct EpochFile {
-    version: u32,
     epoch: u64,
 }
 
@@ -61,7 +62,7 @@ struct EpochFile {
 /// Fails if a file cannot be read or written; a key that exists is never replaced.
 pub fn load(directory: &Path) -> Result<SigningKey, IdentityError> {
     let path = directory.join(KEY_FILE);
-    let key = match state::read::<KeyFile>(&path)? {
+    let key = match KEY.read(&path)? {
         Some(file) => {
             let mut seed: Fixed<32> =
                 file.seed.parse().map_err(|_| IdentityError::Key(path.clone()))?;
@@ -78,8 +79,7 @@ pub fn load(directory: &Path) -> Result<SigningKey, IdentityError> {
 fn make(path: &Path) -> Result<SigningKey, IdentityError> {
     let mut seed = Fixed([0; 32]);
     getrandom::fill(&mut seed.0).map_err(|_| IdentityError::Random)?;
-    let file = KeyFile { version: state::VERSION, seed: seed.to_string() };
-    state::write(path, &file, 0o600)?;
+    KEY.write(path, &KeyFile { seed: seed.to_string() })?;
     let key = SigningKey::from_bytes(&seed.0);
     seed.0.zeroize();
     tracing::info!("made this gateway's identity");
@@ -100,7 +100,7 @@ fn publish(key: &SigningKey, path: PathBuf) -> Result<(), IdentityError> {
 ///
 /// Fails if the file cannot be used.
 pub fn last_epoch(directory: &Path) -> Result<u64, StateError> {
-    Ok(state::read::<EpochFile>(&directory.join(EPOCH_FILE))?.map_or(0, |file| file.epoch))
+    Ok(EPOCH.read(&directory.join(EPOCH_FILE))?.map_or(0, |file| file.epoch))
 }
 
 /// Keeps the epoch for the next start.
@@ -109,8 +109,7 @@ pub fn last_epoch(directory: &Path) -> Result<u64, StateError> {
 ///
 /// Fails if the file cannot be written.
 pub fn keep_epoch(directory: &Path, epoch: u64) -> Result<(), StateError> {
-    let file = EpochFile { version: state::VERSION, epoch };
-    state::write(&directory.join(EPOCH_FILE), &file, 0o600)
+    EPOCH.write(&directory.join(EPOCH_FILE), &EpochFile { epoch })
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@ pub mod models;
 pub mod openclaw;
 pub mod routes;
 pub mod sessions;
-pub mod state;
 pub mod workspace;
 
 use std::{

@@ -4,13 +4,15 @@
 //! accepts it: the coordinator, which hands identities out, cannot put a gateway of its own in the place of home's.
 //! A device that leaves a network and joins it again finds what was kept.
 
-use ai_gateway_api::{sealed::Ed25519Public, wire::Version};
+use ai_gateway_api::sealed::Ed25519Public;
+use chassis::state::Format;
 use serde::{Deserialize, Serialize};
 
-use super::state::Directory;
+use super::state::{Directory, REMEDY};
 use crate::{fingerprint::Fingerprint, language::Language};
 
 const FILE: &str = "identities.json";
+const FORMAT: Format<PinFile> = Format::new(1).remedy(REMEDY);
 
 /// To whom this device belongs. The name alone would not do: `maru.internal` is everybody's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +25,6 @@ pub(super) struct Membership {
 
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct PinFile {
-    version: Version,
     pins: Vec<Pin>,
 }
 
@@ -43,7 +44,7 @@ impl PinFile {
 impl Directory {
     /// The identity that is known for this membership, `None` before the first use.
     pub(super) fn pinned(&self, membership: &Membership) -> anyhow::Result<Option<Ed25519Public>> {
-        let mut file: PinFile = self.read(FILE)?;
+        let mut file: PinFile = self.read(FILE, &FORMAT)?;
         Ok(file.find(membership).map(|pin| pin.identity))
     }
 
@@ -53,7 +54,7 @@ impl Directory {
         membership: &Membership,
         identity: Ed25519Public,
     ) -> anyhow::Result<Ed25519Public> {
-        self.change(FILE, |file: &mut PinFile| match file.find(membership) {
+        self.change(FILE, &FORMAT, |file: &mut PinFile| match file.find(membership) {
             Some(pin) => pin.identity,
             None => {
                 file.pins.push(Pin { membership: membership.clone(), identity });
@@ -68,7 +69,7 @@ impl Directory {
         membership: &Membership,
         identity: Ed25519Public,
     ) -> anyhow::Result<()> {
-        self.change(FILE, |file: &mut PinFile| match file.find(membership) {
+        self.change(FILE, &FORMAT, |file: &mut PinFile| match file.find(membership) {
             Some(pin) => pin.identity = identity,
             None => file.pins.push(Pin { membership: membership.clone(), identity }),
         })

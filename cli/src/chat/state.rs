@@ -1,21 +1,17 @@
 //! What the app keeps: its device key, what it has seen of each gateway, and ([`super::pins`]) which gateway it knows.
 //!
-//! Files of mode 0600 in one directory of mode 0700; each carries a version, and one of a
-//! newer version is left as it is.
+//! Files of [`chassis::state`], mode 0600, in one directory of mode 0700.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{DirBuilder, File},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
-use ai_gateway_api::{
-    sealed::Ed25519Public,
-    wire::{Fixed, Version, decode},
-};
-use anyhow::{Context as _, anyhow, bail};
+use ai_gateway_api::{sealed::Ed25519Public, wire::Fixed};
+use anyhow::{Context as _, anyhow};
+use chassis::state::Format;
 use ed25519_dalek::SigningKey;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -28,16 +24,19 @@ const SEEN_FILE: &str = "gateways.json";
 #[derive(Debug)]
 pub(super) struct Directory(PathBuf);
 
+const KEY: Format<KeyFile> = Format::new(1).remedy(REMEDY);
+const SEEN: Format<SeenFile> = Format::new(1).remedy(REMEDY);
+/// All that is lost without a file is asked for again.
+pub(super) const REMEDY: &str = "move it away to start with a new one";
+
 #[derive(Serialize, Deserialize)]
 struct KeyFile {
-    version: Version,
     /// Seed of the Ed25519 key.
     seed: Fixed<32>,
 }
 
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct SeenFile {
-    version: Version,
     gateways: BTreeMap<String, Seen>,
 }
 
@@ -76,18 +75,8 @@ impl Directory {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *seed)
             .map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
-        let text =
-            Zeroizing::new(serde_json::to_vec(&KeyFile { version: Version, seed: Fixed(*seed) })?);
-        let temporary = self.write_temporary(KEY_FILE, &text)?;
-        // A link, unlike a rename, does not replace the key that another process made meanwhile.
-        let linked = fs::hard_link(&temporary, &path);
-        fs::remove_file(&temporary)?;
-        match linked {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(error).with_context(|| format!("cannot write {}", path.display()));
-            }
-            Ok(()) | Err(_) => self.sync()?,
-        }
+        // It does not replace the key that another process made meanwhile.
+        KEY.create(&path, &KeyFile { seed: Fixed(*seed) })?;
         read_key(&path)?.with_context(|| format!("{} vanished; try again", path.display()))
     }
 
@@ -103,7 +92,7 @@ impl Directory {
 
     /// What was seen of this gateway.
     pub(super) fn seen(&self, identity: Ed25519Public) -> anyhow::Result<Seen> {
-        let mut file: SeenFile = self.read(SEEN_FILE)?;
+        let mut file: SeenFile = self.read(SEEN_FILE, &SEEN)?;
         Ok(file.gateways.remove(&identity.to_string()).unwrap_or_default())
     }
 
@@ -113,59 +102,39 @@ impl Directory {
         identity: Ed25519Public,
         change: impl FnOnce(&mut Seen),
     ) -> anyhow::Result<()> {
-        self.change(SEEN_FILE, |file: &mut SeenFile| {
+        self.change(SEEN_FILE, &SEEN, |file: &mut SeenFile| {
             change(file.gateways.entry(identity.to_string()).or_default());
         })
     }
 
     /// Reads a file; one that is not there is empty.
-    pub(super) fn read<T: Default + DeserializeOwned>(&self, name: &str) -> anyhow::Result<T> {
-        read(&self.0.join(name))?
-            .map_or_else(|| Ok(T::default()), |(path, bytes)| parse(&path, &bytes))
+    pub(super) fn read<T: Default + DeserializeOwned>(
+        &self,
+        name: &str,
+        format: &Format<T>,
+    ) -> anyhow::Result<T> {
+        Ok(format.read(&self.0.join(name))?.unwrap_or_default())
     }
 
     /// Changes a file, which other processes do not meanwhile; after a power cut it is the old or the new one.
     pub(super) fn change<T: Clone + Default + PartialEq + DeserializeOwned + Serialize, R>(
         &self,
         name: &str,
+        format: &Format<T>,
         change: impl FnOnce(&mut T) -> R,
     ) -> anyhow::Result<R> {
-        let directory = self.open_directory()?;
+        let directory =
+            File::open(&self.0).with_context(|| format!("cannot open {}", self.0.display()))?;
         // Held until the directory is closed.
         flock(&directory, FlockOperation::LockExclusive)
             .with_context(|| format!("cannot lock {}", self.0.display()))?;
-        let mut file: T = self.read(name)?;
+        let mut file: T = self.read(name, format)?;
         let before = file.clone();
         let result = change(&mut file);
         if file != before {
-            let temporary = self.write_temporary(name, &serde_json::to_vec(&file)?)?;
-            let path = self.0.join(name);
-            fs::rename(&temporary, &path)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            directory.sync_all()?;
+            format.write(&self.0.join(name), &file)?;
         }
         Ok(result)
-    }
-
-    fn open_directory(&self) -> anyhow::Result<File> {
-        File::open(&self.0).with_context(|| format!("cannot open {}", self.0.display()))
-    }
-
-    fn write_temporary(&self, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
-        let path = self.0.join(format!(".{name}.{}", uuid::Uuid::new_v4().simple()));
-        let mut options = OpenOptions::new();
-        let written = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-        written.with_context(|| format!("cannot write in {}", self.0.display()))?;
-        Ok(path)
-    }
-
-    fn sync(&self) -> anyhow::Result<()> {
-        Ok(self.open_directory()?.sync_all()?)
     }
 }
 
@@ -185,39 +154,17 @@ fn path(
     Ok(state.join("maru/chat"))
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<(PathBuf, Zeroizing<Vec<u8>>)>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some((path.to_owned(), Zeroizing::new(bytes)))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
 fn read_key(path: &Path) -> anyhow::Result<Option<SigningKey>> {
-    let Some((path, bytes)) = read(path)? else {
+    let Some(file) = KEY.read(path)? else {
         return Ok(None);
     };
-    let file: KeyFile = parse(&path, &bytes)?;
     let seed = Zeroizing::new(file.seed.0);
     Ok(Some(SigningKey::from_bytes(&seed)))
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> anyhow::Result<T> {
-    match decode(bytes) {
-        Ok(file) => Ok(file),
-        // The cause could quote the key.
-        Err(ai_gateway_api::wire::DecodeError::Json(_)) => {
-            bail!("{} is damaged; move it away to start with a new one", path.display())
-        }
-        Err(error @ ai_gateway_api::wire::DecodeError::Version { .. }) => {
-            bail!("{}: {error}; update Maru", path.display())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
 

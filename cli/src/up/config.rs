@@ -1,14 +1,13 @@
 //! The first configuration: written where there is none, never over what is there.
 
 use std::{
-    fs::OpenOptions,
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     net::{IpAddr, Ipv6Addr, UdpSocket},
-    os::unix::fs::{OpenOptionsExt as _, fchown},
     path::Path,
 };
 
 use anyhow::{Context as _, anyhow};
+use chassis::durable::{self, Access};
 use serde::Deserialize;
 
 use crate::{
@@ -348,16 +347,10 @@ fn openclaw() -> String {
 
 fn write(root: &Path, file: &File) -> anyhow::Result<()> {
     let path = root.join(file.path);
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
-    match opened {
-        Ok(mut out) => out
-            .write_all(file.text.as_bytes())
-            .and_then(|()| fchown(&out, Some(0), Some(file.group)))
-            .and_then(|()| out.sync_all())
-            .with_context(|| format!("cannot write {}", path.display())),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
-    }
+    let access = Access { owner: Some((0, file.group)), ..Access::READABLE };
+    durable::create(&path, access, file.text.as_bytes())
+        .map(drop)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

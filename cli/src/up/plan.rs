@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use chassis::state::Format;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,8 +15,7 @@ use crate::{
 
 /// What an earlier run was told, below the root.
 const REMEMBERED: &str = "var/lib/maru/up.json";
-/// Version of that file.
-const VERSION: u32 = 1;
+const FORMAT: Format<Remembered> = Format::new(1).remedy("remove it and give --model");
 
 /// A checked plan.
 #[derive(Debug)]
@@ -39,7 +38,6 @@ pub(super) struct Plan {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
-    version: u32,
     model: Option<PathBuf>,
     threads: Option<u16>,
 }
@@ -105,33 +103,11 @@ fn half_of_the_processors() -> u16 {
 }
 
 fn remembered(root: &Path) -> anyhow::Result<Remembered> {
-    let path = root.join(REMEMBERED);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Remembered { version: VERSION, ..Remembered::default() });
-        }
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let found: Remembered = serde_json::from_str(&text)
-        .with_context(|| format!("{} is damaged; remove it and give --model", path.display()))?;
-    anyhow::ensure!(
-        found.version == VERSION,
-        "{} is of another version of Maru ({}); update Maru",
-        path.display(),
-        found.version
-    );
-    Ok(found)
+    Ok(FORMAT.read(&root.join(REMEMBERED))?.unwrap_or_default())
 }
 
 fn remember(root: &Path, remembered: &Remembered) -> anyhow::Result<()> {
-    let path = root.join(REMEMBERED);
-    let new = root.join(format!("{REMEMBERED}.new"));
-    let text = serde_json::to_string_pretty(remembered)?;
-    let written = std::fs::write(&new, text)
-        .and_then(|()| std::fs::File::open(&new)?.sync_all())
-        .and_then(|()| std::fs::rename(&new, &path));
-    written.with_context(|| format!("cannot write {}", path.display()))
+    Ok(FORMAT.write(&root.join(REMEMBERED), remembered)?)
 }
 
 #[cfg(test)]
@@ -142,13 +118,13 @@ mod tests {
     fn what_an_earlier_run_was_told_is_remembered() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("var/lib/maru")).unwrap();
-        let told = Remembered { version: 1, model: Some("/m.gguf".into()), threads: Some(3) };
+        let told = Remembered { model: Some("/m.gguf".into()), threads: Some(3) };
 
         remember(root.path(), &told).unwrap();
 
         assert_eq!(remembered(root.path()).unwrap(), told);
         let newer = r#"{"version":2,"model":null,"threads":null}"#;
         std::fs::write(root.path().join(REMEMBERED), newer).unwrap();
-        assert!(remembered(root.path()).unwrap_err().to_string().contains("another version"));
+        assert!(remembered(root.path()).unwrap_err().to_string().contains("update Maru"));
     }
 }

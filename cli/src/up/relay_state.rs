@@ -2,16 +2,14 @@
 //! the relay's keys.
 
 use std::{
-    fs::{File, OpenOptions, Permissions},
-    io::{ErrorKind, Read as _, Write as _},
-    os::{
-        fd::OwnedFd,
-        unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
-    },
+    fs::File,
+    io::{ErrorKind, Read as _},
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::Path,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
+use chassis::durable::{self, Access};
 use rustix::{
     fs::{AtFlags, Dir, Mode, OFlags, open, openat, unlinkat},
     io::Errno,
@@ -82,18 +80,8 @@ fn take(folder: &OwnedFd, name: &str, into: &Path) -> anyhow::Result<()> {
 
 /// Writes a file that appears whole, and that the relay alone reads.
 fn write(into: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
-    let new = into.join(format!(".{name}.new"));
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != ErrorKind::NotFound => bail!(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(content)?;
-    fchown(&file, Some(RELAY), Some(RELAY))?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.sync_all()?;
-    std::fs::rename(&new, into.join(name))?;
-    Ok(File::open(into)?.sync_all()?)
+    let access = Access { owner: Some((RELAY, RELAY)), ..Access::SECRET };
+    Ok(durable::replace(&into.join(name), access, content)?)
 }
 
 #[cfg(test)]
@@ -127,7 +115,6 @@ mod tests {
         fs::write(before.join("derp.key"), "privkey:01").unwrap();
         // The relay ran once before anyone thought of it, or the move was cut short.
         fs::write(now.join("derp.key"), "privkey:02").unwrap();
-        fs::write(now.join(".derp.key.new"), "priv").unwrap();
 
         take_over(root.path()).unwrap();
 

@@ -2,11 +2,11 @@
 
 use std::{
     fs, io,
-    io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
+use chassis::durable::{self, Access};
 use control_protocol::key::MachinePrivate;
 
 use crate::random;
@@ -66,11 +66,6 @@ impl Paths {
     }
 }
 
-/// Mode of a file that its owner alone reads.
-pub(crate) const SECRET: u32 = 0o600;
-/// Mode of a file that holds no secret.
-pub(crate) const READABLE: u32 = 0o644;
-
 /// Makes a directory, and those above it. One that is there keeps its mode.
 pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
@@ -86,7 +81,7 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
 /// Whoever else makes it at the same time, all read the same content: it appears whole, and once.
 pub(crate) fn read_or_create<E: From<FileError>>(
     path: &Path,
-    mode: u32,
+    access: Access,
     make: impl FnOnce() -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, E> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
@@ -95,52 +90,21 @@ pub(crate) fn read_or_create<E: From<FileError>>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error).into()),
     }
-    let content = make()?;
-    let temporary = temporary(path);
-    let written = write_new(&temporary, mode, &content).and_then(|()| {
-        match fs::hard_link(&temporary, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        }
-    });
-    let _ = fs::remove_file(&temporary);
-    written.and_then(|()| sync_dir(path)).map_err(failed)?;
+    durable::create(path, access, &make()?).map_err(failed)?;
     Ok(fs::read(path).map_err(failed)?)
 }
 
 /// Writes a file in the place of what is there, if anything is: a reader finds the one or the other, whole.
-pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), FileError> {
-    let temporary = temporary(path);
-    let written = write_new(&temporary, mode, content)
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_dir(path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written.map_err(|source| FileError::Io { path: path.to_owned(), source })
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    path.with_extension(format!("{}.tmp", random::hex::<8>()))
-}
-
-fn write_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(SECRET).open(path)?;
-    file.write_all(content)?;
-    // Whatever the process takes away from the modes of new files.
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.sync_all()
-}
-
-fn sync_dir(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+pub(crate) fn replace(path: &Path, access: Access, content: &[u8]) -> Result<(), FileError> {
+    durable::replace(path, access, content)
+        .map_err(|source| FileError::Io { path: path.to_owned(), source })
 }
 
 /// Reads the coordinator's Noise key, or makes it.
 pub(crate) fn noise_key(paths: &Paths) -> Result<MachinePrivate, FileError> {
     let path = paths.state().join("noise.key");
     let make = || MachinePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec();
-    let content = read_or_create(&path, SECRET, || Ok::<_, FileError>(make()))?;
+    let content = read_or_create(&path, Access::SECRET, || Ok::<_, FileError>(make()))?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);
     text.and_then(|text| text.parse().ok()).ok_or(FileError::Content { path, what: "a Noise key" })
 }

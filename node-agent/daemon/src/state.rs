@@ -1,50 +1,38 @@
 //! What the agent keeps on disk: keys, membership, the last map.
 //!
-//! Every file carries a version, is written beside its name, synced and renamed, and can be
-//! read by its owner only. A file of a newer version is refused and left as it is.
+//! Both files are of [`chassis::state`]; their owner alone reads them.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
+use chassis::state::{self, Format};
 use control_protocol::key::{DiscoPrivate, MachinePrivate, MachinePublic, NodePrivate, NodePublic};
 use node_agent_core::netmap::{Naming, Netmap};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::config::Paths;
 
-/// Version of the files that this program reads and writes.
-const VERSION: u32 = 1;
+const STATE: Format<State> = Format::new(1).remedy(REMEDY);
+const NETMAP: Format<Netmap> = Format::new(1).remedy(REMEDY);
+/// Nothing in either file is of use without the coordinator.
+const REMEDY: &str = "restore it from a backup, or remove it and join again";
 
 /// The state cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// A file cannot be read or written.
-    #[error("cannot read or write {} (it and its folder must belong to the agent's user)", .path.display())]
+    /// A file cannot be read or written, or is not what this program wrote.
+    #[error(transparent)]
+    File(#[from] state::StateError),
+    /// A file cannot be removed, or its folder cannot be made.
+    #[error("cannot change {} (it and its folder must belong to the agent's user)", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// Why not.
         source: io::Error,
-    },
-    /// A file is not what this program wrote.
-    #[error("{} is damaged: restore it from a backup, or remove it and join again", .path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        source: serde_json::Error,
-    },
-    /// A file was written by a newer program.
-    #[error("{} has version {version}, this program knows {VERSION}: update Maru", .path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
     },
     /// The system gives no randomness for new keys.
     #[error("the system gives no randomness: {0}")]
@@ -140,7 +128,7 @@ impl State {
     ///
     /// See [`StateError`]. An existing file is not changed.
     pub fn load_or_generate(paths: &Paths) -> Result<Self, StateError> {
-        if let Some(state) = load(&paths.state())? {
+        if let Some(state) = STATE.read(&paths.state())? {
             return Ok(state);
         }
         let state = Self::generate()?;
@@ -154,7 +142,8 @@ impl State {
     ///
     /// Fails if it cannot be written; the old file then stays.
     pub fn store(&self, paths: &Paths) -> Result<(), StateError> {
-        store(&paths.state(), self)
+        make_dir(paths)?;
+        Ok(STATE.write(&paths.state(), self)?)
     }
 }
 
@@ -164,7 +153,7 @@ impl State {
 ///
 /// See [`StateError`].
 pub fn load_netmap(paths: &Paths) -> Result<Option<Netmap>, StateError> {
-    load(&paths.netmap())
+    Ok(NETMAP.read(&paths.netmap())?)
 }
 
 /// Stores the map.
@@ -173,7 +162,8 @@ pub fn load_netmap(paths: &Paths) -> Result<Option<Netmap>, StateError> {
 ///
 /// Fails if it cannot be written; the old file then stays.
 pub fn store_netmap(paths: &Paths, netmap: &Netmap) -> Result<(), StateError> {
-    store(&paths.netmap(), netmap)
+    make_dir(paths)?;
+    Ok(NETMAP.write(&paths.netmap(), netmap)?)
 }
 
 /// Removes the map.
@@ -191,54 +181,12 @@ pub fn remove_netmap(paths: &Paths) -> Result<(), StateError> {
     }
 }
 
-#[derive(Serialize)]
-struct WithVersion<'a, T> {
-    version: u32,
-    #[serde(flatten)]
-    value: &'a T,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
-fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(StateError::Io { path: path.to_owned(), source }),
-    };
-    let damaged = |source| StateError::Damaged { path: path.to_owned(), source };
-    let Version { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
-    if version > VERSION {
-        return Err(StateError::Newer { path: path.to_owned(), version });
-    }
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
-}
-
-fn store<T: Serialize>(path: &Path, value: &T) -> Result<(), StateError> {
-    let bytes = serde_json::to_vec(&WithVersion { version: VERSION, value })
-        .map_err(|source| StateError::Damaged { path: path.to_owned(), source })?;
-    write(path, &bytes).map_err(|source| StateError::Io { path: path.to_owned(), source })
-}
-
-/// Writes beside `path`, syncs, renames, syncs the folder: after a power cut the file is the
-/// old or the new one, whole.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    if let Some(above) = dir.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(above)?;
-    }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let temporary = path.with_extension("new");
-    // A leftover of a crash may have another mode.
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(dir)?.sync_all()
+/// Makes the folder of the state. Others have theirs beside it.
+fn make_dir(paths: &Paths) -> Result<(), StateError> {
+    let dir = paths.state_dir();
+    let make = |dir: &Path, mode| fs::DirBuilder::new().recursive(true).mode(mode).create(dir);
+    let above = dir.parent().map_or(Ok(()), |above| make(above, 0o755));
+    above.and_then(|()| make(&dir, 0o700)).map_err(|source| StateError::Io { path: dir, source })
 }
 
 #[cfg(test)]
@@ -278,20 +226,36 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_file_is_refused_and_left_as_it_is() {
+    fn what_cannot_be_read_is_refused_and_left_as_it_is() {
         let (_root, paths) = paths();
-        write(&paths.state(), br#"{"version":2,"keys":"elsewhere"}"#).unwrap();
-        let error = State::load_or_generate(&paths).unwrap_err();
-        assert!(matches!(error, StateError::Newer { version: 2, .. }), "{error}");
-        assert!(fs::read_to_string(paths.state()).unwrap().contains("elsewhere"));
+        make_dir(&paths).unwrap();
+        for (text, what) in [
+            (r#"{"version":2,"keys":"elsewhere"}"#, "update Maru"),
+            (r#"{"version":1,"#, "join again"),
+        ] {
+            fs::write(paths.state(), text).unwrap();
+            let error = State::load_or_generate(&paths).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+            assert_eq!(fs::read_to_string(paths.state()).unwrap(), text);
+        }
     }
 
     #[test]
-    fn a_damaged_file_is_not_replaced() {
+    fn the_files_of_the_first_version_are_read() {
         let (_root, paths) = paths();
-        write(&paths.state(), br#"{"version":1,"#).unwrap();
-        assert!(matches!(State::load_or_generate(&paths), Err(StateError::Damaged { .. })));
-        assert_eq!(fs::read(paths.state()).unwrap(), br#"{"version":1,"#);
+        make_dir(&paths).unwrap();
+        let keys = State::generate().unwrap();
+        let texts = [keys.machine_key.to_text(), keys.node_key.to_text(), keys.disco_key.to_text()];
+        let [machine, node, disco] = texts.each_ref().map(|text| text.as_str());
+        let text = format!(
+            r#"{{"version":1,"machine_key":"{machine}","node_key":"{node}","disco_key":"{disco}","old_node_key":null,"membership":{{"server_url":"http://a","noise_key":null}}}}"#
+        );
+        fs::write(paths.state(), text).unwrap();
+
+        let state = State::load_or_generate(&paths).unwrap();
+
+        assert_eq!(state.node_key, keys.node_key);
+        assert_eq!(state.membership.unwrap().server_url, "http://a");
     }
 
     fn membership(server_url: &str) -> Membership {

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chassis::durable::Access;
 use control_protocol::key::NodePrivate;
 use rcgen::{CertificateParams, KeyPair};
 use rustix::fs::{Mode, OFlags};
@@ -16,7 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    files::{self, FileError, Paths, READABLE, SECRET},
+    files::{self, FileError, Paths},
     random,
 };
 
@@ -115,18 +116,18 @@ pub(super) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, Cert
         return Err(CertificateError::NoKey(files.certificate));
     }
     // The key comes first, so that a certificate is never without.
-    let pem = files::read_or_create(&files.key, SECRET, || {
+    let pem = files::read_or_create(&files.key, Access::SECRET, || {
         KeyPair::generate().map(|key| key.serialize_pem().into_bytes()).map_err(failed)
     })?;
     let key = PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|_| broken(&files.key, "a private key in PEM"))?;
-    let pem = files::read_or_create(&files.certificate, READABLE, || {
+    let pem = files::read_or_create(&files.certificate, Access::READABLE, || {
         let pair = KeyPair::try_from(&key).map_err(failed)?;
         make(host, &pair).map(String::into_bytes).map_err(failed)
     })?;
     let certificate = parse(&files.certificate, &pem)?;
     let path = paths.relay().join("derp.key");
-    let content = files::read_or_create(&path, SECRET, || {
+    let content = files::read_or_create(&path, Access::SECRET, || {
         Ok::<_, FileError>(NodePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec())
     })?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);
@@ -150,8 +151,8 @@ fn split(files: &Files) -> Result<(), FileError> {
         let what = "a certificate and its key in PEM";
         return Err(FileError::Content { path: files.both.clone(), what });
     }
-    files::replace(&files.key, SECRET, key.as_bytes())?;
-    files::replace(&files.certificate, READABLE, certificate.as_bytes())?;
+    files::replace(&files.key, Access::SECRET, key.as_bytes())?;
+    files::replace(&files.certificate, Access::READABLE, certificate.as_bytes())?;
     fs::remove_file(&files.both).map_err(failed)
 }
 

@@ -6,13 +6,14 @@
 //! our own text only, or over an empty file, as a power cut can leave it.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
     net::IpAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
+use chassis::durable::{self, Access};
 use node_agent_core::{
     domain::Domain,
     resolv_conf::{MARK, nameservers, render},
@@ -123,18 +124,11 @@ fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// Writes beside the backup, syncs, renames, syncs the folder: after a power cut it is there whole or not at all.
-/// Everyone may read it, as the file itself.
+/// Keeps the backup, which everyone may read, as the file itself.
 pub(crate) fn keep(backup: &Path, text: &str) -> io::Result<()> {
     let folder = backup.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-    let temporary = backup.with_extension("new");
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, backup)?;
-    File::open(folder)?.sync_all()
+    durable::replace(backup, Access::READABLE, text.as_bytes())
 }
 
 fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
