@@ -1,7 +1,8 @@
 //! A daemon's UNIX socket: where it may be made, what it may replace, and what it removes in the end.
 //!
 //! * Its folder belongs to the daemon's user or to root, and nobody else may write it unless its sticky bit is set: who
-//!   may could put another socket in its place, and would be told what is meant for the daemon.
+//!   may could put another socket in its place, and would be told what is meant for the daemon. Only root, who starts a
+//!   daemon by hand, uses the folder of another user, which is that daemon's.
 //! * Only a socket that this user left behind, or root, and that nobody listens on is replaced: no file, no link,
 //!   nothing of another user's.
 //! * Nobody can connect before it has its mode.
@@ -12,14 +13,18 @@
 use std::{
     fs::{self, DirBuilder, Metadata, Permissions},
     io::{self, ErrorKind},
-    os::unix::{
-        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net,
+    os::{
+        fd::AsRawFd as _,
+        unix::{
+            fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+            net,
+        },
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
+    fs::{Mode, OFlags, open},
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -140,11 +145,8 @@ impl Socket {
         let socket = socket.map_err(|errno| failed(errno.into()))?;
         let address = SocketAddrUnix::new(path).map_err(|errno| failed(errno.into()))?;
         bind(&socket, &address).map_err(|errno| failed(errno.into()))?;
-        let found = fs::symlink_metadata(path).map_err(failed)?;
-        let made = Made(Inode::new(path, &found));
-        // Whatever the umask says. Until it listens, the kernel lets nobody connect.
-        let mode = Permissions::from_mode(access.socket_mode());
-        fs::set_permissions(path, mode).map_err(failed)?;
+        // Until it listens, the kernel lets nobody connect.
+        let made = set_mode(path, access.socket_mode())?;
         listen(&socket, BACKLOG).map_err(|errno| failed(errno.into()))?;
         let listener = UnixListener::from_std(net::UnixListener::from(socket)).map_err(failed)?;
         Ok(Self { _made: made, listener })
@@ -203,13 +205,31 @@ fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(mode))
 }
 
+/// Gives the socket that was made its mode, whatever the umask says. Not by its name: who owns the folder might have put
+/// a link to something else there.
+fn set_mode(path: &Path, mode: u32) -> Result<Made, BindError> {
+    let failed = |source| BindError::Io { path: path.to_owned(), source };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+    let found = fs::File::from(found);
+    let meta = found.metadata().map_err(failed)?;
+    if !meta.file_type().is_socket() || meta.uid() != geteuid().as_raw() || meta.nlink() != 1 {
+        return Err(BindError::Folder(path.parent().unwrap_or(path).to_owned()));
+    }
+    let made = Made(Inode::new(path, &meta));
+    let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
+    fs::set_permissions(itself, Permissions::from_mode(mode)).map_err(failed)?;
+    Ok(made)
+}
+
 fn check_folder(folder: &Path, socket: &Path) -> Result<(), BindError> {
     let found =
         fs::metadata(folder).map_err(|source| BindError::Io { path: socket.to_owned(), source })?;
     let may = |bits| found.mode() & bits != 0;
     // Root's own group counts as root, as it does for `--root`.
     let others = may(OTHERS_WRITE) || (may(GROUP_WRITES) && found.gid() != 0);
-    if !found.is_dir() || !is_trusted(found.uid()) || (others && !may(STICKY)) {
+    let owned = is_trusted(found.uid()) || geteuid().is_root();
+    if !found.is_dir() || !owned || (others && !may(STICKY)) {
         return Err(BindError::Folder(folder.to_owned()));
     }
     Ok(())

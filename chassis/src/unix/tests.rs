@@ -137,11 +137,38 @@ async fn what_belongs_to_another_user_is_not_touched() {
     assert!(matches!(error, BindError::Foreign { uid: 61_003, .. }), "{error}");
     assert!(path.exists());
 
+    // What root left there is replaced, and root uses the folder of the daemon's user, who does not use another's.
     chown(&path, Some(0), None).unwrap();
     chown(folder.path(), Some(61_003), None).unwrap();
-    let error = Socket::bind(&path, Access::Group).unwrap_err();
+    drop(Socket::bind(&path, Access::Group).unwrap());
+    let bound = as_user(61_004, || check_folder(folder.path(), &path));
+    assert!(matches!(bound, Err(BindError::Folder(_))), "{bound:?}");
+    as_user(61_003, || check_folder(folder.path(), &path)).unwrap();
+}
+
+#[test]
+fn a_link_that_the_folders_owner_plants_gets_no_mode() {
+    let (folder, path) = place();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "precious").unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    symlink(&secret, &path).unwrap();
+    let error = set_mode(&path, 0o666).unwrap_err();
     assert!(matches!(error, BindError::Folder(_)), "{error}");
-    assert!(path.exists());
-    chown(folder.path(), Some(0), None).unwrap();
-    Socket::bind(&path, Access::Group).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::hard_link(&secret, &path).unwrap();
+    assert!(set_mode(&path, 0o666).is_err());
+    assert_eq!(mode(&secret), 0o600);
+}
+
+/// Runs this on a thread that is this user's alone.
+fn as_user<T: Send>(uid: u32, run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            let uid = rustix::process::Uid::from_raw(uid);
+            rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+            run()
+        });
+        running.join().unwrap()
+    })
 }
