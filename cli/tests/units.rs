@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    path::Path,
     process::{Command, Output},
 };
 
@@ -40,7 +39,7 @@ fn systemd_takes_every_unit() {
     for (right, wrong) in [
         ("NoNewPrivileges=yes", "NoNewPrivilege=yes"),
         ("LimitCORE=0", "LimitCORE=none of it"),
-        ("User=61001", "User="),
+        ("User=61001", "User=a b"),
         ("ExecStart=/usr/bin/maru-coordinator", "ExecStart=/usr/bin/maru-kordinator"),
     ] {
         let mut units = units.clone();
@@ -49,5 +48,4 @@ fn systemd_takes_every_unit() {
         let output = verify(&units);
         assert!(!output.stderr.is_empty() || !output.status.success(), "{wrong} is not noticed");
     }
-    assert!(Path::new("/usr/bin/systemd-analyze").exists());
 }

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Context as _;
 use chassis::state::Format;
 use serde::{Deserialize, Serialize};
 
