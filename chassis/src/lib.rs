@@ -11,6 +11,7 @@
 //! * [`process`]: the limit of open files, and the ban of core dumps.
 //! * [`quota`]: how much may be held at once, in all and by each holder.
 //! * [`root`]: whether the folder below which an instance lives is safe to use.
+//! * [`settings`]: a daemon's settings.
 //! * [`signal`]: the signals that ask a daemon to stop.
 //! * [`unix`]: a daemon's UNIX socket.
 //! * [`state`]: state files, with a version.
@@ -27,6 +28,7 @@ pub mod problem;
 pub mod process;
 pub mod quota;
 pub mod root;
+pub mod settings;
 pub mod signal;
 pub mod state;
 pub mod unix;

@@ -197,11 +197,11 @@ fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
     let good = ["--model", model.as_str()];
 
     home.configure("coordinator.toml", "# ours\nlisen = \"0.0.0.0:1\"\n");
-    let said = home.fails(home.up(&good));
+    let said = home.refused(home.up(&good), 1);
     says(
         &said,
-        "the ",
-        &["etc/maru/coordinator.toml, line 2: unknown field `lisen`", "correct that"],
+        "cannot use ",
+        &["etc/maru/coordinator.toml, line 2, column 1: unknown field `lisen`"],
     );
     let images = home.instance.root.join("var/lib/maru/containers/libpod");
     assert!(!images.exists(), "images are made before the control plane runs");
@@ -223,7 +223,7 @@ fn an_unknown_key_of_the_gateway_is_named() {
     let model = home.instance.lend(Path::new(&model)).unwrap();
     home.configure("gateway.toml", "[limits]\nburts = 3\n");
     let said = home.fails(home.up(&["--model", &model]));
-    let words = ["etc/maru/gateway.toml, line 2: unknown field `burts`", "correct that"];
+    let words = ["etc/maru/gateway.toml, line 2, column 1: unknown field `burts`", "correct that"];
     says(&said, "the gateway service does not start: cannot use ", &words);
     home.is_clean();
 }

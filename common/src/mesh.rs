@@ -1,4 +1,4 @@
-//! The address ranges of the mesh.
+//! The address ranges of the mesh, and its domain.
 //!
 //! They are Tailscale's (`net/tsaddr`), because stock clients accept no others: IPv4 from the range of carrier-grade NAT
 //! (RFC 6598), IPv6 from one unique local prefix (RFC 4193).
@@ -13,6 +13,9 @@ pub const V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
 /// The IPv6 range of the mesh, fd7a:115c:a1e0::/48.
 pub const V6: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
+
+/// The domain of a network that nobody named otherwise.
+pub const DOMAIN: &str = "maru.internal";
 
 /// Where each node's own resolver listens, 100.100.100.100.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 100);

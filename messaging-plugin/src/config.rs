@@ -1,17 +1,16 @@
 //! telmeet's configuration file.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use ai_gateway_api::sealed::MAX_BODY;
+use ai_gateway_api::{plugin, sealed::MAX_BODY};
+use chassis::settings::{self, SettingsError};
+use common::mesh;
 use serde::Deserialize;
 
 use crate::relay::Relay;
 
 /// Where the file is, below the root.
-const DEFAULT_FILE: &str = "etc/maru/telmeet.toml";
+const FILE: &str = "etc/maru/telmeet.toml";
 
 /// telmeet's settings, read from one TOML file; paths are below the root.
 ///
@@ -40,10 +39,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            network: "maru.internal".to_owned(),
+            network: mesh::DOMAIN.to_owned(),
             names: Vec::new(),
             socket: "run/maru/telmeet/http.sock".into(),
-            plugin_socket: "run/maru/plugin/http.sock".into(),
+            plugin_socket: plugin::SOCKET.into(),
             agent_uid: mesh_identity::AGENT_UID,
             connections: 512,
             connections_per_node: 64,
@@ -52,48 +51,14 @@ impl Default for Config {
     }
 }
 
-/// The configuration could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read {}: check that it exists and who may read it", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The file is not TOML, or has a wrong or unknown key.
-    #[error("cannot use {}, line {line}: {}", .path.display(), .error.message().trim().replace('\n', "; "))]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong there. Not the error's cause: its text spans several lines, and its message is above.
-        error: Box<toml::de::Error>,
-    },
-}
-
 impl Config {
-    /// Loads the settings at `file`, or at `etc/maru/telmeet.toml`, which may be missing: then all is default.
+    /// Loads the settings that were named, or those below the root, which may be missing.
     ///
     /// # Errors
     ///
     /// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key.
-    pub fn load(root: &Path, file: Option<PathBuf>) -> Result<Self, ConfigError> {
-        let named = file.is_some();
-        let path = file.unwrap_or_else(|| root.join(DEFAULT_FILE));
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => String::new(),
-            Err(source) => return Err(ConfigError::Read { path, source }),
-            Ok(text) => text,
-        };
-        toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            ConfigError::Parse { path, line, error: Box::new(error) }
-        })
+    pub fn load(root: &Path, named: Option<&Path>) -> Result<Self, SettingsError> {
+        settings::load(named, &root.join(FILE), Ok)
     }
 
     /// The names that it answers to.

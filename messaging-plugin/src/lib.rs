@@ -23,7 +23,7 @@ use chassis::{
 };
 use mesh_listener::{Guard, Limits, Server};
 
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use relay::router;
 
 /// Every endpoint of the socket that the agent publishes, as `GET /healthz`.
@@ -40,7 +40,7 @@ pub enum Error {
     Root(#[from] chassis::root::Unsafe),
     /// The settings cannot be used.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] chassis::settings::SettingsError),
     /// The socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -56,7 +56,7 @@ pub enum Error {
 /// Fails if the root is not safe, the settings cannot be used, the socket cannot be bound, or signals cannot be watched.
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     chassis::root::check(root)?;
-    let config = Config::load(root, config)?;
+    let config = Config::load(root, config.as_deref())?;
     let socket = Socket::bind(&root.join(&config.socket), Access::Group)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
     tracing::info!(socket = %config.socket.display(), network = config.network, "telmeet is ready");

@@ -5,6 +5,12 @@
 /// Host header of every request on the plugin socket; any other is refused.
 pub const HOST: &str = "gateway.plugin";
 
+/// The gateway's socket for plugins, below the root.
+pub const SOCKET: &str = "run/maru/plugin/http.sock";
+
+/// The user id of telmeet, the one plugin, unless the settings name another.
+pub const TELMEET_UID: u32 = 61003;
+
 /// Paths that a plugin may relay, the same on both sides of it.
 pub mod path {
     pub use crate::sealed::path::{CHAT, KEYS};

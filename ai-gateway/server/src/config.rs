@@ -1,17 +1,18 @@
 //! The gateway's own configuration file: sockets, identity, limits. Models and agents are in `openclaw.json`.
 
 use std::{
-    io,
     num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
-use ai_gateway_api::sealed::MAX_BODY;
+use ai_gateway_api::{plugin, sealed::MAX_BODY};
+use chassis::settings::{self, SettingsError};
+use common::mesh;
 use hpke_envelope::gateway::Settings;
 use serde::Deserialize;
 
 /// Where the file is, below the root.
-const DEFAULT_FILE: &str = "etc/maru/gateway.toml";
+const FILE: &str = "etc/maru/gateway.toml";
 
 /// The gateway's settings, read from one TOML file; paths are below the root.
 ///
@@ -90,15 +91,15 @@ pub struct Limits {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            network: "maru.internal".to_owned(),
+            network: mesh::DOMAIN.to_owned(),
             names: Vec::new(),
             state: "var/lib/maru/gateway".into(),
             openclaw: "var/lib/maru/gateway/config/openclaw.json".into(),
             socket: "run/maru/gateway/http.sock".into(),
-            plugin_socket: "run/maru/plugin/http.sock".into(),
+            plugin_socket: plugin::SOCKET.into(),
             metrics_socket: "run/maru/metrics/http.sock".into(),
             agent_uid: mesh_identity::AGENT_UID,
-            telmeet_uid: 61003,
+            telmeet_uid: plugin::TELMEET_UID,
             keys: Keys::default(),
             limits: Limits::default(),
         }
@@ -131,48 +132,14 @@ impl Default for Limits {
     }
 }
 
-/// The configuration could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read {}: check that it exists and who may read it", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The file is not TOML, or has a wrong or unknown key.
-    #[error("cannot use {}, line {line}: {}", .path.display(), .error.message().trim().replace('\n', "; "))]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong there. Not the error's cause: its text spans several lines, and its message is above.
-        error: Box<toml::de::Error>,
-    },
-}
-
 impl Config {
-    /// Loads the settings at `file`, or at `etc/maru/gateway.toml`, which may be missing: then all is default.
+    /// Loads the settings that were named, or those below the root, which may be missing.
     ///
     /// # Errors
     ///
     /// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key.
-    pub fn load(root: &Path, file: Option<PathBuf>) -> Result<Self, ConfigError> {
-        let named = file.is_some();
-        let path = file.unwrap_or_else(|| root.join(DEFAULT_FILE));
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => String::new(),
-            Err(source) => return Err(ConfigError::Read { path, source }),
-            Ok(text) => text,
-        };
-        toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            ConfigError::Parse { path, line, error: Box::new(error) }
-        })
+    pub fn load(root: &Path, named: Option<&Path>) -> Result<Self, SettingsError> {
+        settings::load(named, &root.join(FILE), Ok)
     }
 
     /// The name of telmeet's page, and of this gateway.
@@ -209,8 +176,8 @@ mod tests {
         assert_eq!(Config::load(dir.path(), None).unwrap(), Config::default());
         let file = dir.path().join("gateway.toml");
         std::fs::write(&file, "[limits]\nburts = 3\n").unwrap();
-        let error = Config::load(dir.path(), Some(file)).unwrap_err();
+        let error = Config::load(dir.path(), Some(&file)).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("line 2: unknown field `burts`"), "{text}");
+        assert!(text.contains("line 2, column 1: unknown field `burts`"), "{text}");
     }
 }

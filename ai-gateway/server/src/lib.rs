@@ -53,7 +53,7 @@ pub enum RunError {
     Root(#[from] chassis::root::Unsafe),
     /// `gateway.toml` cannot be used.
     #[error(transparent)]
-    Config(#[from] config::ConfigError),
+    Config(#[from] chassis::settings::SettingsError),
     /// `openclaw.json` cannot be used.
     #[error(transparent)]
     OpenClaw(#[from] openclaw::OpenClawError),
@@ -79,7 +79,7 @@ pub enum RunError {
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     chassis::root::check(root)?;
     chassis::process::forbid_dumps().map_err(|error| RunError::Dumps(error.into()))?;
-    let config = Config::load(root, config)?;
+    let config = Config::load(root, config.as_deref())?;
     match arena::init(config.limits.locked_bytes) {
         Ok(bytes) => tracing::info!(bytes, "memory for keys and prompts is locked"),
         Err(error) => tracing::warn!(%error, "memory for keys and prompts is not locked"),

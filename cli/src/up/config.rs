@@ -1,14 +1,18 @@
 //! The first configuration: written where there is none, never over what is there.
 
 use std::{
-    io::ErrorKind,
     net::{IpAddr, Ipv6Addr, UdpSocket},
     path::Path,
 };
 
 use anyhow::{Context as _, anyhow};
-use chassis::durable::{self, Access};
-use serde::Deserialize;
+use chassis::{
+    durable::{self, Access},
+    settings::{self, SettingsError},
+};
+use common::mesh;
+use coordinator_api::settings::Settings as Coordinator;
+use node_agent_api::settings::Settings as Agent;
 
 use crate::{
     output,
@@ -16,13 +20,10 @@ use crate::{
     up::ports::{Port, Protocol},
 };
 
-/// Domain of a network that nobody named.
-const NETWORK: &str = "maru.internal";
-
 /// The coordinator's configuration, below the root.
-const COORDINATOR: &str = "etc/maru/coordinator.toml";
+const COORDINATOR: &str = coordinator_api::settings::FILE;
 /// The agent's.
-const AGENT: &str = "etc/maru/agent.toml";
+const AGENT: &str = node_agent_api::settings::FILE;
 
 /// A file to write.
 #[derive(Debug)]
@@ -30,61 +31,6 @@ struct File {
     path: &'static str,
     text: String,
     group: u32,
-}
-
-/// What `maru up` needs to know of the coordinator's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Coordinator {
-    pub(super) listen: std::net::SocketAddr,
-    pub(super) server_url: String,
-    pub(super) network: String,
-    pub(super) relay: Relay,
-}
-
-/// Its relay's part.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Relay {
-    pub(super) listen: std::net::SocketAddr,
-    pub(super) stun_listen: std::net::SocketAddr,
-}
-
-impl Default for Coordinator {
-    fn default() -> Self {
-        Self {
-            listen: ([0, 0, 0, 0], 8443).into(),
-            server_url: String::new(),
-            network: NETWORK.to_owned(),
-            relay: Relay::default(),
-        }
-    }
-}
-
-impl Default for Relay {
-    fn default() -> Self {
-        Self { listen: ([0, 0, 0, 0], 8444).into(), stun_listen: ([0, 0, 0, 0], 3478).into() }
-    }
-}
-
-/// What `maru up` needs to know of the agent's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Agent {
-    listen_port: u16,
-    service: Vec<Offered>,
-}
-
-/// A mesh port that the agent offers.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Offered {
-    port: u16,
-}
-
-impl Default for Agent {
-    fn default() -> Self {
-        Self { listen_port: 41641, service: Vec::new() }
-    }
 }
 
 /// The configuration of a run as it will be.
@@ -110,8 +56,8 @@ pub(super) fn plan(
             Some(address) => address.to_owned(),
             None => own_address()?,
         };
-        let text = coordinator_toml(&address, network.unwrap_or(NETWORK));
-        let coordinator = parse(&root.join(COORDINATOR), &text)?;
+        let text = coordinator_toml(&address, network.unwrap_or(mesh::DOMAIN));
+        let coordinator: Coordinator = settings::parse(&root.join(COORDINATOR), &text)?;
         files.push(File { path: COORDINATOR, text, group: 0 });
         coordinator
     };
@@ -144,13 +90,12 @@ impl Planned {
 /// Says which options have no effect because there is a configuration already.
 fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> anyhow::Result<()> {
     let config = coordinator(root)?;
-    let differs =
-        |address: &&str| !config.server_url.is_empty() && config.server_url != server_url(address);
-    if let Some(address) = address.filter(differs) {
+    if let (Some(address), Some(known)) = (address, &config.server_url)
+        && *known != server_url(address)
+    {
         output::note(&format!(
-            "--address {address} has no effect: this network's address is {}; change it in \
-             etc/maru/coordinator.toml",
-            config.server_url
+            "--address {address} has no effect: this network's address is {known}; change it in \
+             {COORDINATOR}"
         ));
     }
     if let Some(network) = network.filter(|network| config.network != **network) {
@@ -166,14 +111,14 @@ fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> a
 /// in their place.
 fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut lacking = Vec::new();
-    if root.join(COORDINATOR).exists() && coordinator(root)?.server_url.is_empty() {
+    if root.join(COORDINATOR).exists() && coordinator(root)?.server_url.is_none() {
         lacking.push(format!(
             "{COORDINATOR} has no `server_url`, so no other device can reach this network; add \
              server_url = \"http://ADDRESS:PORT\""
         ));
     }
     if root.join(AGENT).exists() {
-        let agent: Agent = read(root, AGENT)?;
+        let agent = agent(root)?;
         let offers = |port| agent.service.iter().any(|service| service.port == port);
         for (name, port) in
             [("telmeet", 80), ("gateway", 18789)].into_iter().filter(|s| !offers(s.1))
@@ -188,15 +133,20 @@ fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// Reads the coordinator's configuration.
-pub(crate) fn coordinator(root: &Path) -> anyhow::Result<Coordinator> {
-    read(root, COORDINATOR)
+pub(crate) fn coordinator(root: &Path) -> Result<Coordinator, SettingsError> {
+    settings::load(None, &root.join(COORDINATOR), Ok)
+}
+
+/// Reads the agent's.
+fn agent(root: &Path) -> Result<Agent, SettingsError> {
+    settings::load(None, &root.join(AGENT), Ok)
 }
 
 /// The ports that the services need. A file that is missing stands for the defaults, which
 /// the file that is written in its place does not change.
 pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
     let coordinator = coordinator(root)?;
-    let agent: Agent = read(root, AGENT)?;
+    let agent = agent(root)?;
     let port = |protocol, number, service, setting| Port { protocol, number, service, setting };
     Ok(vec![
         port(
@@ -219,23 +169,6 @@ pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
         ),
         port(Protocol::Udp, agent.listen_port, "agent", "`listen_port` in etc/maru/agent.toml"),
     ])
-}
-
-fn read<T: Default + for<'de> Deserialize<'de>>(root: &Path, path: &str) -> anyhow::Result<T> {
-    let path = root.join(path);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => parse(&path, &text),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
-fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> anyhow::Result<T> {
-    toml::from_str(text).map_err(|error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        anyhow!("cannot use {}, line {line}: {}", path.display(), error.message())
-    })
 }
 
 /// The address that this machine has on its way to the rest of the world. Nothing is sent:
@@ -293,9 +226,10 @@ fn agent_toml() -> String {
 }
 
 fn server_url(address: &str) -> String {
+    let port = Coordinator::default().listen.port();
     match address.parse::<Ipv6Addr>() {
-        Ok(address) => format!("http://[{address}]:8443"),
-        Err(_) => format!("http://{address}:8443"),
+        Ok(address) => format!("http://[{address}]:{port}"),
+        Err(_) => format!("http://{address}:{port}"),
     }
 }
 

@@ -6,15 +6,13 @@ use std::{
     time::Duration,
 };
 
+use coordinator_api::settings::Settings;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UnixStream},
 };
 
-use crate::{
-    service::{Probe, Service},
-    up::config::Coordinator,
-};
+use crate::service::{Probe, Service};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,7 +23,7 @@ const OK: [u8; 12] = *b"HTTP/1.1 200";
 
 /// Whether a service of the instance at `root` is ready, by its row of the service table; `settings` are the
 /// coordinator's.
-pub(crate) async fn is_ready(service: &Service, root: &Path, settings: &Coordinator) -> bool {
+pub(crate) async fn is_ready(service: &Service, root: &Path, settings: &Settings) -> bool {
     match (service.ready.probe, service.socket(root)) {
         (Probe::Get(path), Some(socket)) => answers(&socket, path).await,
         (Probe::MeshHealth, Some(socket)) => healthy(&socket).await,

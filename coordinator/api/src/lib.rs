@@ -39,6 +39,7 @@ mod key;
 mod network;
 mod policy;
 mod secret;
+pub mod settings;
 mod user;
 
 pub use device::{Approve, Capabilities, Device, DeviceState, Record, Rename, SetRecord, SetTags};

@@ -93,7 +93,7 @@ impl App {
 
     /// URL of the page that tells how to approve the device with this ticket.
     pub(crate) fn auth_url(&self, ticket: &str) -> String {
-        format!("{}/register/{ticket}", self.config.server_url())
+        format!("{}/register/{ticket}", self.config.settings.server_url())
     }
 }
 

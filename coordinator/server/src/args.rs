@@ -10,7 +10,7 @@ use chassis::{failure, log::LogArgs, process, signal::Termination};
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, files::Paths, relay, serve};
+use crate::{config::Config, relay, serve};
 
 /// The control plane of a Maru network, and its relay.
 #[derive(Debug, Parser)]
@@ -44,13 +44,12 @@ pub enum Command {
 pub fn run(args: Args) -> ExitCode {
     args.log.start(&[]);
     process::raise_file_limit();
-    let config = args.config.unwrap_or_else(|| Paths::new(&args.root).config());
-    failure::exit("maru-coordinator", start(&args.root, &config, args.command))
+    failure::exit("maru-coordinator", start(&args.root, args.config.as_deref(), args.command))
 }
 
-fn start(root: &Path, config: &Path, command: Command) -> Result<(), Box<dyn Error>> {
+fn start(root: &Path, config: Option<&Path>, command: Command) -> Result<(), Box<dyn Error>> {
     chassis::root::check(root)?;
-    let config = Config::load(config)?;
+    let config = Config::load(root, config)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let result = runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -30,16 +30,16 @@ pub(crate) async fn load(
     paths: &Paths,
     config: &Config,
 ) -> Result<DerpMap, DerpMapError> {
-    if let Some(file) = &config.derp_map_file {
+    if let Some(file) = &config.settings.derp_map_file {
         return Ok(read(below(root, file))?);
     }
-    let pin = certificate::pin(paths, &config.relay_host(), config.relay.patience).await?;
+    let pin = certificate::pin(paths, &config.settings.relay_host(), config.relay_patience).await?;
     Ok(own(config, pin))
 }
 
 /// Our own relay alone, which is believed with this certificate only.
 fn own(config: &Config, pin: String) -> DerpMap {
-    let host = config.relay_host();
+    let host = config.settings.relay_host();
     let is = |wanted: fn(&std::net::IpAddr) -> bool| {
         host.parse().ok().filter(wanted).map(|ip| ip.to_string())
     };
@@ -50,8 +50,8 @@ fn own(config: &Config, pin: String) -> DerpMap {
         ipv4: is(std::net::IpAddr::is_ipv4).unwrap_or_default(),
         ipv6: is(std::net::IpAddr::is_ipv6).unwrap_or_default(),
         host_name: host,
-        stun_port: i32::from(config.relay.stun_listen.port()),
-        derp_port: config.relay.listen.port(),
+        stun_port: i32::from(config.settings.relay.stun_listen.port()),
+        derp_port: config.settings.relay.listen.port(),
         ..DerpNode::default()
     };
     let region = DerpRegion {

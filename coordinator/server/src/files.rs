@@ -43,10 +43,6 @@ impl Paths {
         Self { root: root.to_owned() }
     }
 
-    pub(crate) fn config(&self) -> PathBuf {
-        self.root.join("etc/maru").join(crate::config::FILE)
-    }
-
     pub(crate) fn state(&self) -> PathBuf {
         self.root.join("var/lib/maru/coordinator")
     }

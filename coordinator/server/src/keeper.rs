@@ -59,7 +59,7 @@ async fn came_or_went(app: &App, mut nodes: BTreeSet<NodeId>) -> Result<(), HubE
 
 async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {
     let (now, snapshot) = (clock::now(), app.hub.snapshot());
-    let grace = Millis::from(app.config.ephemeral_grace_s) * 1000;
+    let grace = Millis::from(app.config.settings.ephemeral_grace_s) * 1000;
     let left: Vec<NodeId> = snapshot
         .loaded
         .nodes

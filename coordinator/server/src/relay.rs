@@ -103,11 +103,13 @@ impl Relay {
     ) -> Result<Self, RelayError> {
         let failed =
             |address, setting| move |source| RelayError::Listen { address, setting, source };
-        let (listen, stun_listen) = (config.relay.listen, config.relay.stun_listen);
+        let (listen, stun_listen) =
+            (config.settings.relay.listen, config.settings.relay.stun_listen);
         let listener = TcpListener::bind(listen).await.map_err(failed(listen, "listen"))?;
         let stun =
             UdpSocket::bind(stun_listen).await.map_err(failed(stun_listen, "stun_listen"))?;
-        let identity = certificate::load_or_create(&Paths::new(root), &config.relay_host())?;
+        let identity =
+            certificate::load_or_create(&Paths::new(root), &config.settings.relay_host())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -119,7 +121,7 @@ impl Relay {
             key: identity.derp,
             clients: Clients::default(),
             connections: limits::connections(),
-            keep_alive: config.relay.keep_alive,
+            keep_alive: config.relay_keep_alive,
         };
         Ok(Self {
             listener,

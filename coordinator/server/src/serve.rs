@@ -85,7 +85,7 @@ pub struct Server {
 /// Fails if it cannot start; once it runs, it does not fail.
 pub async fn serve(root: &Path, config: Config, stop: CancellationToken) -> Result<(), ServeError> {
     let server = Server::start(root, config, stop).await?;
-    tracing::info!(address = %server.address(), network = server.app.config.network, "coordinator is ready");
+    tracing::info!(address = %server.address(), network = server.app.config.settings.network, "coordinator is ready");
     server.run().await;
     Ok(())
 }
@@ -102,8 +102,8 @@ impl Server {
         stop: CancellationToken,
     ) -> Result<Self, ServeError> {
         let paths = Paths::new(root);
-        let listener = TcpListener::bind(config.listen).await.map_err(|source| {
-            ServeError::Listen { address: config.listen, setting: "listen", source }
+        let listener = TcpListener::bind(config.settings.listen).await.map_err(|source| {
+            ServeError::Listen { address: config.settings.listen, setting: "listen", source }
         })?;
         files::make_dir(&paths.state(), 0o700)?;
         let noise = files::noise_key(&paths)?;
@@ -111,8 +111,8 @@ impl Server {
             () = stop.cancelled() => return Err(ServeError::Stopped),
             derp = derp_map::load(root, &paths, &config) => derp?,
         };
-        let store = Store::open(&config.database(root)?, &config.network).await?;
-        let hub = Hub::start(store.clone(), config.network.clone(), derp).await?;
+        let store = Store::open(&config.database(root)?, &config.settings.network).await?;
+        let hub = Hub::start(store.clone(), config.settings.network.clone(), derp).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
@@ -123,7 +123,7 @@ impl Server {
     #[must_use]
     #[allow(clippy::missing_panics_doc, reason = "a bound socket has an address")]
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap_or(self.app.config.listen)
+        self.listener.local_addr().unwrap_or(self.app.config.settings.listen)
     }
 
     /// Serves until it is told to stop.

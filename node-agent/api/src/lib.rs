@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub mod instance;
+pub mod settings;
 
 /// The socket, below the root.
 pub const SOCKET: &str = "run/maru/agent/api.sock";

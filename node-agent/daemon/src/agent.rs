@@ -180,7 +180,7 @@ impl Agent {
     pub fn hostname(&self) -> String {
         let asked = self.membership().and_then(|membership| membership.hostname);
         asked
-            .or_else(|| self.config.hostname.clone())
+            .or_else(|| self.config.settings.hostname.clone())
             .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
     }
 

@@ -89,7 +89,8 @@ impl Discovery {
             Vec::new()
         });
         let home = self.agent.home.borrow().as_ref().map(|home| home.region);
-        let endpoints = collect(&local, ports, &mapped.addresses, &self.agent.config.endpoints);
+        let endpoints =
+            collect(&local, ports, &mapped.addresses, &self.agent.config.settings.endpoints);
         let report = Report { endpoints, home };
         self.agent.report.send_if_modified(|current| {
             let changed = *current != report;

@@ -111,7 +111,7 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
         Some(_) | None => None,
     };
     let instance = Instance::of(&root);
-    let (interface, table) = (config.interface(&instance), instance.table());
+    let (interface, table) = (config.settings.interface(&instance), instance.table());
     let agent = Arc::new(Agent::new(config, paths, state, netmap.unwrap_or_default()));
     let mut stop = Termination::watch().map_err(Error::Signals)?;
 

@@ -92,7 +92,7 @@ pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapsh
     loop {
         let own = access.borrow_and_update().netmap.addresses();
         let mut wanted = HashMap::new();
-        for service in &agent.config.service {
+        for service in &agent.config.settings.service {
             let socket = Arc::new(Socket::of(&agent.paths, service));
             for address in own.iter().filter(|address| mesh::contains(**address)) {
                 let name: Arc<str> = service.name.as_str().into();

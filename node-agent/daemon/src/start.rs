@@ -11,11 +11,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chassis::confine::{self, Extent};
+use chassis::{
+    confine::{self, Extent},
+    settings::SettingsError,
+};
+use node_agent_api::settings::Dns;
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::{
-    config::{Config, ConfigError, Dns, Paths},
+    config::{Config, Paths},
     dns::helper::{Helper, HelperError, RESOLV_CONF},
 };
 
@@ -38,7 +42,7 @@ pub enum StartError {
     Root(#[from] chassis::root::Unsafe),
     /// The settings.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     /// The folders.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -83,7 +87,7 @@ pub struct Inherited {
 pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartError> {
     chassis::root::check(&root)?;
     let paths = Paths::new(&root);
-    let config = Config::load(&config.unwrap_or_else(|| paths.config()))?;
+    let config = Config::load(&root, config.as_deref())?;
     let inherited = if rights::is_root() {
         from_root(&root, &paths)?
     } else {
@@ -93,7 +97,8 @@ pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartErr
     };
     let extent = confine_to_own(&paths).map_err(StartError::Confine)?;
     say(&config, &inherited, extent);
-    let inherited = if config.dns == Dns::Off { without_helper(inherited) } else { inherited };
+    let inherited =
+        if config.settings.dns == Dns::Off { without_helper(inherited) } else { inherited };
     Ok(Start { config, paths, root, inherited })
 }
 
@@ -143,7 +148,7 @@ fn say(config: &Config, inherited: &Inherited, extent: Extent) {
     if extent != Extent::Full {
         tracing::warn!("{extent}; `maru doctor` says what this host lacks");
     }
-    if inherited.helper.is_none() && config.dns == Dns::ResolvConf {
+    if inherited.helper.is_none() && config.settings.dns == Dns::ResolvConf {
         tracing::warn!(
             "{RESOLV_CONF} stays as it is, since only root may write it: start the agent as root for the network's names, or set dns = \"off\" in agent.toml"
         );

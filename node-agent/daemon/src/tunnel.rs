@@ -16,6 +16,7 @@ use std::{
 
 use common::mesh::RESOLVER;
 use ipnet::IpNet;
+use node_agent_api::settings::Dns;
 use node_agent_core::{
     filter::PacketFilter,
     names::Zone,
@@ -30,7 +31,6 @@ use wireguard_device::{Config, Device, Host, Peer};
 
 use crate::{
     agent::{Agent, Interface},
-    config::Dns,
     dns::{
         DnsError, Resolver,
         helper::{self, Helper, RESOLV_CONF},
@@ -151,7 +151,7 @@ impl Tunnel {
         let config = Config {
             interface: interface.to_owned(),
             mtu: MTU,
-            listen_port: agent.config.listen_port,
+            listen_port: agent.config.settings.listen_port,
             private_key: *agent.private_key().as_bytes(),
         };
         let tun =
@@ -165,7 +165,7 @@ impl Tunnel {
         let zone = watch::Sender::new(Arc::default());
         let mut tasks = JoinSet::new();
         let resolver = Resolver::start(zone.subscribe(), Arc::clone(&agent.forwarder)).await;
-        match (resolver, agent.config.dns) {
+        match (resolver, agent.config.settings.dns) {
             (Ok(resolver), _) => {
                 tasks.spawn(async move {
                     let _resolver = resolver;

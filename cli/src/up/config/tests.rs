@@ -43,7 +43,7 @@ fn the_first_configuration_is_complete() {
     assert_eq!(ports(root.path()).unwrap(), before);
     assert_eq!(coordinator(root.path()).unwrap(), planned.coordinator);
     let config = coordinator(root.path()).unwrap();
-    assert_eq!(config.server_url, "http://[2001:db8::7]:8443");
+    assert_eq!(config.server_url.as_deref(), Some("http://[2001:db8::7]:8443"));
     assert_eq!(config.network, "home.example.org");
     assert_eq!(local_url(&config), "http://127.0.0.1:8443");
     insta::assert_snapshot!(
@@ -59,7 +59,7 @@ fn a_mistake_in_a_configuration_names_its_file() {
 
     let error = ports(root.path()).unwrap_err().to_string();
 
-    assert!(error.contains("coordinator.toml, line 2: "), "{error}");
+    assert!(error.contains("coordinator.toml, line 2, column 10: "), "{error}");
 }
 
 #[test]

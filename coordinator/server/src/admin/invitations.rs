@@ -29,7 +29,8 @@ async fn create(
 ) -> Result<(StatusCode, Json<CreatedInvitation>), Error> {
     let wanted: CreateInvitation = read(request).await?;
     name::check_user(&wanted.user)?;
-    let server = ServerUrl::parse(&app.config.server_url()).map_err(|_| Error::ServerUrl)?;
+    let server =
+        ServerUrl::parse(&app.config.settings.server_url()).map_err(|_| Error::ServerUrl)?;
     if wanted.pre_approved && server.is_plain() && !wanted.force {
         return Err(Error::PlainHttp);
     }

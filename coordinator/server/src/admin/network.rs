@@ -16,8 +16,8 @@ pub(super) fn endpoints() -> [Endpoint<App>; 2] {
 
 async fn network(State(app): State<App>) -> Json<Network> {
     Json(Network {
-        network: app.config.network.clone(),
-        server_url: app.config.server_url(),
+        network: app.config.settings.network.clone(),
+        server_url: app.config.settings.server_url(),
         noise_public_key: app.noise.public().to_string(),
         version: VERSION.to_owned(),
     })

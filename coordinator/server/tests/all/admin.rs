@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use coordinator::config::Config;
+use coordinator_api::settings::Settings;
 use hyper::{Method, StatusCode};
 use rustix::{process::Uid, thread::set_thread_res_uid};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     device::{Device, server_key},
-    harness::{Coordinator, PATIENCE, config},
+    harness::{Coordinator, PATIENCE, configured, settings},
 };
 
 /// The policy of the documents that Maru replaces; its users do not exist.
@@ -127,7 +127,8 @@ async fn over_plain_http_an_invitation_past_the_admin_is_made_only_by_force() {
 #[tokio::test]
 async fn over_https_an_invitation_is_a_link_and_needs_no_force() {
     let server_url = Some("https://coordinator.test".to_owned());
-    let coordinator = Coordinator::with(Config { server_url, ..config() }, None).await;
+    let coordinator =
+        Coordinator::with(configured(Settings { server_url, ..settings() }), None).await;
     let wanted = json!({ "user": "bob", "pre_approved": true });
 
     let made = coordinator.ok(Method::POST, "/invitations", wanted).await;

@@ -3,11 +3,8 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use bytes::Bytes;
-use coordinator::{
-    config::{Config, RelayConfig},
-    relay::Relay,
-    serve::Server,
-};
+use coordinator::{config::Config, relay::Relay, serve::Server};
+use coordinator_api::settings::{self, Settings};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -37,14 +34,23 @@ pub(crate) struct Coordinator {
     _database: Option<Postgres>,
 }
 
-/// Settings of a test: any free port; who runs it administers.
-pub(crate) fn config() -> Config {
-    Config {
+/// Settings of a test: any free port.
+pub(crate) fn settings() -> Settings {
+    Settings {
         listen: ANY.parse().unwrap(),
-        admin_uid: rustix::process::geteuid().as_raw(),
         server_url: Some("http://coordinator.test:8443".to_owned()),
-        ..Config::default()
+        ..Settings::default()
     }
+}
+
+/// Who runs the test administers.
+pub(crate) fn configured(settings: Settings) -> Config {
+    Config { admin_uid: rustix::process::geteuid().as_raw(), ..Config::from(settings) }
+}
+
+/// Both.
+pub(crate) fn config() -> Config {
+    configured(settings())
 }
 
 impl Coordinator {
@@ -62,7 +68,7 @@ impl Coordinator {
         let root = tempfile::tempdir().unwrap();
         if let Some(database) = &database {
             std::fs::write(root.path().join("database-url"), database.url() + "\n").unwrap();
-            config.database_url_file = Some("database-url".into());
+            config.settings.database_url_file = Some("database-url".into());
         }
         let (address, stop, running) = run(root.path(), &config).await;
         Self { root, address, config, stop, running, _database: database }
@@ -144,7 +150,8 @@ async fn run(root: &Path, config: &Config) -> (SocketAddr, CancellationToken, Jo
 /// Lets the relay start once, so that its certificate is there.
 async fn relay_was_here(root: &Path, config: &Config) {
     let [listen, stun_listen] = [ANY.parse().unwrap(); 2];
-    let relay = RelayConfig { listen, stun_listen, ..config.relay.clone() };
-    let config = Config { relay, ..config.clone() };
+    let relay = settings::Relay { listen, stun_listen, ..config.settings.relay.clone() };
+    let settings = Settings { relay, ..config.settings.clone() };
+    let config = Config { settings, ..config.clone() };
     drop(Relay::start(root, &config, CancellationToken::new()).await.unwrap());
 }

@@ -7,12 +7,13 @@ use coordinator::{
     config::Config,
     store::{Database, Store},
 };
+use coordinator_api::settings::Settings;
 use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::{
     device::Device,
-    harness::{Coordinator, config},
+    harness::{Coordinator, config, configured, settings},
 };
 
 async fn reusable(coordinator: &Coordinator) -> String {
@@ -344,7 +345,8 @@ async fn a_derp_map_of_a_file_is_served_as_it_stands() {
         "CertName": format!("sha256-raw:{}", "ab".repeat(32)), "InsecureForTests": true }] } } });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), presented.to_string()).unwrap();
-    let config = Config { derp_map_file: Some(file.path().to_owned()), ..config() };
+    let derp_map_file = Some(file.path().to_owned());
+    let config = configured(Settings { derp_map_file, ..settings() });
     let coordinator = Coordinator::with(config, None).await;
     let key = reusable(&coordinator).await;
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use control_protocol::register::RegisterRequest;
+use coordinator_api::settings::Settings;
 use coordinator_core::registration::{WAITING_OF_ADDRESS_MAX, WAITING_OF_MACHINE_MAX};
 use futures_util::FutureExt as _;
 use hyper::{Method, StatusCode};
@@ -11,7 +12,7 @@ use tokio::sync::Barrier;
 
 use crate::{
     device::Device,
-    harness::{Coordinator, PATIENCE, config},
+    harness::{Coordinator, PATIENCE, configured, settings},
     http::get,
 };
 
@@ -353,7 +354,7 @@ async fn a_key_rotates_without_the_admin_and_keeps_its_end() {
 
 #[tokio::test]
 async fn an_ephemeral_node_is_gone_soon_after_it_leaves_and_not_before() {
-    let config = coordinator::config::Config { ephemeral_grace_s: 1, ..config() };
+    let config = configured(Settings { ephemeral_grace_s: 1, ..settings() });
     let coordinator = Coordinator::with(config, None).await;
     let key = json!({ "user": "alice", "pre_approved": true, "ephemeral": true, "reusable": true });
     let key = coordinator.key(key).await;

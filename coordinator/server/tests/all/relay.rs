@@ -3,10 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use control_protocol::key::{NodePrivate, NodePublic};
-use coordinator::{
-    config::{Config, RelayConfig},
-    relay::Relay,
-};
+use coordinator::{config::Config, relay::Relay};
+use coordinator_api::settings::{self, Settings};
 use derp::{
     ClientInfo,
     client::{Handshake, Step},
@@ -41,16 +39,16 @@ impl Drop for Running {
 }
 
 async fn start(root: &std::path::Path) -> Running {
-    start_with(root, RelayConfig::default()).await
+    start_with(root, Config::default()).await
 }
 
-async fn start_with(root: &std::path::Path, settings: RelayConfig) -> Running {
+async fn start_with(root: &std::path::Path, config: Config) -> Running {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let host = Some("coordinator.test".to_owned());
-    let relay = RelayConfig { listen: any, stun_listen: any, host, ..settings };
+    let relay = settings::Relay { listen: any, stun_listen: any, host };
+    let settings = Settings { relay, ..Settings::default() };
     let stop = CancellationToken::new();
-    let relay =
-        Relay::start(root, &Config { relay, ..Config::default() }, stop.clone()).await.unwrap();
+    let relay = Relay::start(root, &Config { settings, ..config }, stop.clone()).await.unwrap();
     let (derp, stun) = relay.addresses().unwrap();
     tokio::spawn(relay.run());
     Running { derp, stun, stop }
@@ -213,7 +211,7 @@ async fn a_client_without_the_key_that_it_names_is_not_let_in() {
 #[tokio::test]
 async fn a_silent_client_is_kept_alive() {
     let root = tempfile::tempdir().unwrap();
-    let settings = RelayConfig { keep_alive: Duration::from_millis(50), ..RelayConfig::default() };
+    let settings = Config { relay_keep_alive: Duration::from_millis(50), ..Config::default() };
     let relay = start_with(root.path(), settings).await;
     let mut client = Client::connect(relay.derp, NodePrivate::generate().unwrap(), false).await;
 

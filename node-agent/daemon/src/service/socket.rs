@@ -10,10 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use node_agent_api::settings::Service;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use tokio::net::UnixStream;
 
-use crate::config::{Paths, Service};
+use crate::config::Paths;
 
 /// Where a service listens, and as whom.
 #[derive(Clone, Debug)]

@@ -6,10 +6,11 @@ use control_protocol::{
 };
 use ipnet::IpNet;
 use mesh_identity::Person;
+use node_agent_api::settings::Service;
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
-use crate::config::{Paths, Service};
+use crate::config::Paths;
 
 fn node(id: u8) -> Node {
     Node {

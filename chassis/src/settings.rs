@@ -1,0 +1,92 @@
+//! Settings: one TOML file for each daemon.
+//!
+//! A file that was named, on the command line say, has to be there. The usual one may be missing: then all is default. The
+//! types deny fields that they do not know, and hold no secret: what is wrong is quoted.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use serde::de::DeserializeOwned;
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file that was named is not there.
+    #[error("there is no {}: correct --config, or make that file", .0.display())]
+    Missing(PathBuf),
+    /// The file cannot be read.
+    #[error("cannot read {}: check who may read it", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is not TOML, or has a wrong or unknown key.
+    #[error("cannot use {}, line {line}, column {column}: {message}", .path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where, counted from 1.
+        line: usize,
+        /// Likewise, in characters.
+        column: usize,
+        /// What is wrong there, in one line.
+        message: String,
+    },
+    /// A value is impossible.
+    #[error("cannot use {}: {message}", .path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in one line.
+        message: String,
+    },
+}
+
+/// Loads the file that was named, or else the usual one. `accept` makes of it what the daemon works with, or says what is
+/// wrong with a value.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read, was named and is not there, is not TOML, or has a wrong or unknown key or value.
+pub fn load<T: DeserializeOwned + Default, C>(
+    named: Option<&Path>,
+    usual: &Path,
+    accept: impl FnOnce(T) -> Result<C, String>,
+) -> Result<C, SettingsError> {
+    let path = named.unwrap_or(usual).to_owned();
+    let settings = match fs::read_to_string(&path) {
+        Ok(text) => parse(&path, &text)?,
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => T::default(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(SettingsError::Missing(path));
+        }
+        Err(source) => return Err(SettingsError::Read { path, source }),
+    };
+    accept(settings).map_err(|message| SettingsError::Value { path, message })
+}
+
+/// Reads the text of a file.
+///
+/// # Errors
+///
+/// [`SettingsError::Parse`].
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, SettingsError> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let in_line = before.rsplit('\n').next().unwrap_or_default();
+        SettingsError::Parse {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: in_line.chars().count() + 1,
+            message: error.message().trim().replace('\n', "; "),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
