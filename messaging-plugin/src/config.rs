@@ -1,72 +1,15 @@
-//! telmeet's configuration file.
+//! telmeet's settings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ai_gateway_api::{plugin, sealed::MAX_BODY};
+use ai_gateway_api::settings::telmeet::{FILE, Settings};
 use chassis::settings::{self, SettingsError};
-use common::mesh;
-use serde::Deserialize;
 
-use crate::relay::Relay;
-
-/// Where the file is, below the root.
-const FILE: &str = "etc/maru/telmeet.toml";
-
-/// telmeet's settings, read from one TOML file; paths are below the root.
+/// Loads the settings that were named, or those below the root, which may be missing.
 ///
-/// A key it does not know is an error. It holds no secret, so `Debug` is safe to log.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// The network's domain; telmeet answers to `chat.<network>`. Default: `maru.internal`.
-    pub network: String,
-    /// Further names that it answers to. Default: none.
-    pub names: Vec<String>,
-    /// Socket that the agent connects to. Default: `run/maru/telmeet/http.sock`.
-    pub socket: PathBuf,
-    /// The gateway's socket. Default: `run/maru/plugin/http.sock`.
-    pub plugin_socket: PathBuf,
-    /// The agent's user id; other processes are refused. Default: 61005; 0, as it was once, means the same.
-    pub agent_uid: u32,
-    /// Connections at a time. Default: 512.
-    pub connections: usize,
-    /// Connections at a time from one node. Default: 64.
-    pub connections_per_node: usize,
-    /// Largest request body, in bytes. Default: 1,500,000, the most that a gateway reads.
-    pub max_body_bytes: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            network: mesh::DOMAIN.to_owned(),
-            names: Vec::new(),
-            socket: "run/maru/telmeet/http.sock".into(),
-            plugin_socket: plugin::SOCKET.into(),
-            agent_uid: mesh_identity::AGENT_UID,
-            connections: 512,
-            connections_per_node: 64,
-            max_body_bytes: MAX_BODY,
-        }
-    }
-}
-
-impl Config {
-    /// Loads the settings that were named, or those below the root, which may be missing.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key.
-    pub fn load(root: &Path, named: Option<&Path>) -> Result<Self, SettingsError> {
-        settings::load(named, &root.join(FILE), Ok)
-    }
-
-    /// The names that it answers to.
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = String> {
-        std::iter::once(format!("chat.{}", self.network)).chain(self.names.iter().cloned())
-    }
-
-    pub(crate) fn relay(&self, root: &Path) -> Relay {
-        Relay { gateway: root.join(&self.plugin_socket), max_body_bytes: self.max_body_bytes }
-    }
+/// # Errors
+///
+/// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key.
+pub(crate) fn load(root: &Path, named: Option<&Path>) -> Result<Settings, SettingsError> {
+    settings::load(named, &root.join(FILE), Ok)
 }

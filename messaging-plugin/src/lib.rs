@@ -17,13 +17,14 @@ use std::{
     sync::Arc,
 };
 
+use ai_gateway_api::settings::telmeet::Settings;
 use chassis::{
     signal::Termination,
     unix::{Access, BindError, Socket},
 };
 use mesh_listener::{Guard, Limits, Server};
 
-pub use config::Config;
+use relay::Relay;
 pub use relay::router;
 
 /// Every endpoint of the socket that the agent publishes, as `GET /healthz`.
@@ -56,18 +57,18 @@ pub enum Error {
 /// Fails if the root is not safe, the settings cannot be used, the socket cannot be bound, or signals cannot be watched.
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     chassis::root::check(root)?;
-    let config = Config::load(root, config.as_deref())?;
+    let config = config::load(root, config.as_deref())?;
     let socket = Socket::bind(&root.join(&config.socket), Access::Group)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
     tracing::info!(socket = %config.socket.display(), network = config.network, "telmeet is ready");
-    let router = router(Arc::new(config.relay(root)));
+    let router = router(Arc::new(Relay::new(&config, root)));
     server(&config).serve(socket, router, termination.asked()).await;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// How connections are taken.
-fn server(config: &Config) -> Server {
+fn server(config: &Settings) -> Server {
     Server {
         caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
         guard: Guard::new(config.hosts()),

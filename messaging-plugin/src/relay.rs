@@ -7,14 +7,14 @@
 use std::{
     error::Error as StdError,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use ai_gateway_api::{kind, plugin, sealed::path};
+use ai_gateway_api::{kind, plugin, sealed::path, settings::telmeet::Settings};
 use axum::{
     Extension, Router,
     body::Body,
@@ -95,6 +95,13 @@ async fn ready(State(relay): State<Arc<Relay>>) -> Result<&'static str, ErrorRes
 }
 
 impl Relay {
+    /// The relay that the settings describe; paths are below the root.
+    #[must_use]
+    pub fn new(settings: &Settings, root: &Path) -> Self {
+        let gateway = root.join(&settings.plugin_socket);
+        Self { gateway, max_body_bytes: settings.max_body_bytes }
+    }
+
     async fn pass(
         &self,
         caller: &Header,

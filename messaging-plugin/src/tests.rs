@@ -20,7 +20,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransf
 
 struct Running {
     root: tempfile::TempDir,
-    config: Config,
+    config: Settings,
     task: JoinHandle<()>,
 }
 
@@ -36,9 +36,9 @@ fn own_uid() -> u32 {
 
 fn start() -> Running {
     let root = tempfile::tempdir().unwrap();
-    let config = Config { agent_uid: own_uid(), max_body_bytes: 1000, ..Config::default() };
+    let config = Settings { agent_uid: own_uid(), max_body_bytes: 1000, ..Settings::default() };
     let socket = Socket::bind(&root.path().join(&config.socket), Access::Group).unwrap();
-    let app = router(Arc::new(config.relay(root.path())));
+    let app = router(Arc::new(Relay::new(&config, root.path())));
     let task = tokio::spawn(server(&config).serve(socket, app, std::future::pending()));
     Running { root, config, task }
 }
@@ -268,13 +268,13 @@ async fn what_it_does_not_relay_never_reaches_the_gateway() {
 #[test]
 fn settings_are_strict_and_may_be_missing() {
     let root = tempfile::tempdir().unwrap();
-    assert_eq!(Config::load(root.path(), None).unwrap(), Config::default());
+    assert_eq!(config::load(root.path(), None).unwrap(), Settings::default());
     let file = root.path().join("telmeet.toml");
-    assert!(matches!(Config::load(root.path(), Some(&file)), Err(SettingsError::Missing(_))));
+    assert!(matches!(config::load(root.path(), Some(&file)), Err(SettingsError::Missing(_))));
     std::fs::write(&file, "network = 'haus.example'\nnames = ['chat']\n").unwrap();
-    let config = Config::load(root.path(), Some(&file)).unwrap();
+    let config = config::load(root.path(), Some(&file)).unwrap();
     assert_eq!(config.hosts().collect::<Vec<_>>(), ["chat.haus.example", "chat"]);
     std::fs::write(&file, "netwrok = 'x'\n").unwrap();
-    let error = Config::load(root.path(), Some(&file)).unwrap_err().to_string();
+    let error = config::load(root.path(), Some(&file)).unwrap_err().to_string();
     assert!(error.contains("line 1") && error.contains("netwrok"), "{error}");
 }

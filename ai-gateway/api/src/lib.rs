@@ -10,4 +10,5 @@ pub mod kind;
 pub mod memory;
 pub mod plugin;
 pub mod sealed;
+pub mod settings;
 pub mod wire;

@@ -7,20 +7,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ai_gateway_api::sealed::{Ed25519Public, KeyDocument, Request};
+use ai_gateway_api::{
+    sealed::{Ed25519Public, KeyDocument, Request},
+    settings::gateway::{Limits, Settings},
+};
 use hpke_envelope::gateway::{KeyRing, NoRandom, OpenError, Opened};
 
 use crate::{
-    arena,
-    config::{Config, Limits},
-    devices::Devices,
-    identity,
-    limits::Limiter,
-    metrics::Metrics,
-    models::Models,
-    openclaw::OpenClaw,
-    sessions::Sessions,
-    workspace::Workspace,
+    arena, config, devices::Devices, identity, limits::Limiter, metrics::Metrics, models::Models,
+    openclaw::OpenClaw, sessions::Sessions, workspace::Workspace,
 };
 
 /// How often keys, limits and breakers are looked after.
@@ -84,14 +79,14 @@ impl App {
     /// # Errors
     ///
     /// See [`StartError`].
-    pub fn new(config: &Config, openclaw: &OpenClaw, root: &Path) -> Result<Self, StartError> {
+    pub fn new(config: &Settings, openclaw: &OpenClaw, root: &Path) -> Result<Self, StartError> {
         let state = root.join(&config.state);
         make_private(&state)
             .map_err(|source| StartError::Directory { path: state.clone(), source })?;
         let last_epoch = identity::last_epoch(&state)?;
         let keys = arena::locked(|_| -> Result<_, StartError> {
             let identity = identity::load(&state)?;
-            Ok(KeyRing::new(identity, config.keys.settings(), last_epoch, now_ms())?)
+            Ok(KeyRing::new(identity, config::keys(config.keys), last_epoch, now_ms())?)
         })?;
         identity::keep_epoch(&state, keys.epoch())?;
         let folder = openclaw

@@ -1,162 +1,27 @@
-//! The gateway's own configuration file: sockets, identity, limits. Models and agents are in `openclaw.json`.
+//! The gateway's own settings. Models and agents are in `openclaw.json`.
 
-use std::{
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use ai_gateway_api::{plugin, sealed::MAX_BODY};
+use ai_gateway_api::settings::gateway::{FILE, Keys, Settings};
 use chassis::settings::{self, SettingsError};
-use common::mesh;
-use hpke_envelope::gateway::Settings;
-use serde::Deserialize;
+use hpke_envelope::gateway;
 
-/// Where the file is, below the root.
-const FILE: &str = "etc/maru/gateway.toml";
-
-/// The gateway's settings, read from one TOML file; paths are below the root.
+/// Loads the settings that were named, or those below the root, which may be missing.
 ///
-/// A key it does not know is an error. It holds no secret, so `Debug` is safe to log.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// The network's domain; the gateway answers to `chat.<network>`. Default: `maru.internal`.
-    pub network: String,
-    /// Further names that it answers to, such as the home node's own. Default: none.
-    pub names: Vec<String>,
-    /// State: identity, epoch, bound devices. Default: `var/lib/maru/gateway`.
-    pub state: PathBuf,
-    /// Models and agents. Default: `var/lib/maru/gateway/config/openclaw.json`.
-    pub openclaw: PathBuf,
-    /// Socket that the agent connects to, mesh port 18789. Default: `run/maru/gateway/http.sock`.
-    pub socket: PathBuf,
-    /// Socket that telmeet connects to. Default: `run/maru/plugin/http.sock`.
-    pub plugin_socket: PathBuf,
-    /// Socket on which the superuser reads counters, and nobody else. Default: `run/maru/metrics/http.sock`.
-    pub metrics_socket: PathBuf,
-    /// The agent's user id. Default: 61005; 0, as it was once, means the same.
-    pub agent_uid: u32,
-    /// telmeet's user id. Default: 61003.
-    pub telmeet_uid: u32,
-    /// The keys that requests are sealed to.
-    pub keys: Keys,
-    /// What callers may use.
-    pub limits: Limits,
+/// # Errors
+///
+/// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key.
+pub fn load(root: &Path, named: Option<&Path>) -> Result<Settings, SettingsError> {
+    settings::load(named, &root.join(FILE), Ok)
 }
 
-/// Life of the keys that requests are sealed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Keys {
-    /// How long a key is the current one, in hours. Default: 24.
-    pub lifetime_hours: u32,
-    /// How long it still opens requests after that, in hours. Default: 1.
-    pub overlap_hours: u32,
-}
-
-/// What callers may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Chats that a person, and an address, may start in a minute. Default: 60.
-    pub chats_per_minute: NonZeroU32,
-    /// Chats that may be started at once before that counts. Default: 30.
-    pub burst: NonZeroU32,
-    /// Replies under way at a time. Default: 16.
-    pub concurrent_chats: usize,
-    /// Replies under way at a time of one person. Default: 2, as many as an engine has slots: whoever comes next is the
-    /// first to get one.
-    pub concurrent_chats_per_person: usize,
-    /// Largest request body, in bytes. Default: 1,500,000.
-    pub max_body_bytes: usize,
-    /// Most tokens of one reply. Default: 32,768.
-    pub max_tokens: u32,
-    /// Tokens of a reply whose request and model name no number. Default: 4,096.
-    pub default_tokens: u32,
-    /// Sessions kept of one person. Default: 32.
-    pub sessions_per_person: usize,
-    /// Text kept of one session, in bytes; older messages are forgotten first. Default: 65,536.
-    pub session_bytes: usize,
-    /// Text kept in all, in bytes; of whoever holds most, the session not used for longest is forgotten first.
-    /// Default: 2,097,152.
-    pub sessions_bytes: usize,
-    /// Locked memory for keys and what people write, in bytes; less if the system allows less. Default: 6,291,456.
-    pub locked_bytes: usize,
-    /// Connections at a time on each socket. Default: 512.
-    pub connections: usize,
-    /// Connections at a time from one node. Default: 64.
-    pub connections_per_node: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            network: mesh::DOMAIN.to_owned(),
-            names: Vec::new(),
-            state: "var/lib/maru/gateway".into(),
-            openclaw: "var/lib/maru/gateway/config/openclaw.json".into(),
-            socket: "run/maru/gateway/http.sock".into(),
-            plugin_socket: plugin::SOCKET.into(),
-            metrics_socket: "run/maru/metrics/http.sock".into(),
-            agent_uid: mesh_identity::AGENT_UID,
-            telmeet_uid: plugin::TELMEET_UID,
-            keys: Keys::default(),
-            limits: Limits::default(),
-        }
-    }
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Self { lifetime_hours: 24, overlap_hours: 1 }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            chats_per_minute: NonZeroU32::MIN.saturating_add(59),
-            burst: NonZeroU32::MIN.saturating_add(29),
-            concurrent_chats: 16,
-            concurrent_chats_per_person: 2,
-            max_body_bytes: MAX_BODY,
-            max_tokens: 32_768,
-            default_tokens: 4096,
-            sessions_per_person: 32,
-            session_bytes: 65_536,
-            sessions_bytes: 2 << 20,
-            locked_bytes: 6 << 20,
-            connections: 512,
-            connections_per_node: 64,
-        }
-    }
-}
-
-impl Config {
-    /// Loads the settings that were named, or those below the root, which may be missing.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key.
-    pub fn load(root: &Path, named: Option<&Path>) -> Result<Self, SettingsError> {
-        settings::load(named, &root.join(FILE), Ok)
-    }
-
-    /// The name of telmeet's page, and of this gateway.
-    #[must_use]
-    pub fn chat_host(&self) -> String {
-        format!("chat.{}", self.network)
-    }
-}
-
-impl Keys {
-    pub(crate) fn settings(self) -> Settings {
-        let ms = |hours: u32| u64::from(hours.max(1)) * 3_600_000;
-        Settings {
-            lifetime_ms: ms(self.lifetime_hours),
-            overlap_ms: ms(self.overlap_hours),
-            ..Settings::default()
-        }
+/// How the keys are made.
+pub(crate) fn keys(keys: Keys) -> gateway::Settings {
+    let ms = |hours: u32| u64::from(hours.max(1)) * 3_600_000;
+    gateway::Settings {
+        lifetime_ms: ms(keys.lifetime_hours),
+        overlap_ms: ms(keys.overlap_hours),
+        ..gateway::Settings::default()
     }
 }
 
@@ -166,18 +31,17 @@ mod tests {
 
     #[test]
     fn the_shipped_example_says_the_defaults() {
-        let example: Config = toml::from_str(include_str!("../gateway.example.toml")).unwrap();
-        assert_eq!(example, Config::default());
+        let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.example.toml"));
+        assert_eq!(load(Path::new("/"), Some(file)).unwrap(), Settings::default());
     }
 
     #[test]
     fn unknown_keys_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Config::load(dir.path(), None).unwrap(), Config::default());
+        assert_eq!(load(dir.path(), None).unwrap(), Settings::default());
         let file = dir.path().join("gateway.toml");
         std::fs::write(&file, "[limits]\nburts = 3\n").unwrap();
-        let error = Config::load(dir.path(), Some(&file)).unwrap_err();
-        let text = error.to_string();
+        let text = load(dir.path(), Some(&file)).unwrap_err().to_string();
         assert!(text.contains("line 2, column 1: unknown field `burts`"), "{text}");
     }
 }

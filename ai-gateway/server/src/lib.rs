@@ -34,7 +34,7 @@ use std::{
     sync::Arc,
 };
 
-use ai_gateway_api::{plugin, sealed::path};
+use ai_gateway_api::{plugin, sealed::path, settings::gateway::Settings};
 use chassis::{
     signal::Termination,
     unix::{Access, BindError, Socket},
@@ -42,7 +42,6 @@ use chassis::{
 use mesh_listener::{Guard, Server};
 
 pub use app::{App, StartError, now_ms};
-pub use config::Config;
 pub use error::{Error, OpenAiError};
 
 /// Why the gateway ended.
@@ -79,7 +78,7 @@ pub enum RunError {
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     chassis::root::check(root)?;
     chassis::process::forbid_dumps().map_err(|error| RunError::Dumps(error.into()))?;
-    let config = Config::load(root, config.as_deref())?;
+    let config = config::load(root, config.as_deref())?;
     match arena::init(config.limits.locked_bytes) {
         Ok(bytes) => tracing::info!(bytes, "memory for keys and prompts is locked"),
         Err(error) => tracing::warn!(%error, "memory for keys and prompts is not locked"),
@@ -125,7 +124,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
 
 /// How the agent's connections are taken.
 #[must_use]
-pub fn agent_server(config: &Config) -> Server {
+pub fn agent_server(config: &Settings) -> Server {
     let names = config.names.iter().cloned().chain([config.chat_host()]);
     Server {
         caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
@@ -136,7 +135,7 @@ pub fn agent_server(config: &Config) -> Server {
 
 /// How telmeet's connections are taken.
 #[must_use]
-pub fn plugin_server(config: &Config) -> Server {
+pub fn plugin_server(config: &Settings) -> Server {
     Server {
         caller_uid: config.telmeet_uid,
         guard: Guard::new([plugin::HOST]),
@@ -144,7 +143,7 @@ pub fn plugin_server(config: &Config) -> Server {
     }
 }
 
-fn connections(config: &Config) -> mesh_listener::Limits {
+fn connections(config: &Settings) -> mesh_listener::Limits {
     mesh_listener::Limits {
         connections: config.limits.connections,
         per_node: config.limits.connections_per_node,

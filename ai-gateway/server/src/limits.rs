@@ -7,6 +7,7 @@
 
 use std::{hash::Hash, net::IpAddr};
 
+use ai_gateway_api::settings::gateway::Limits;
 use chassis::quota::{self, Permit};
 use governor::{
     Quota, RateLimiter,
@@ -14,8 +15,6 @@ use governor::{
     state::keyed::DefaultKeyedStateStore,
 };
 use mesh_identity::{Header, Person};
-
-use crate::config;
 
 type Keyed<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock>;
 
@@ -70,7 +69,7 @@ pub type ReplyPermit = Permit<Person>;
 impl Limiter {
     /// Enforces these limits.
     #[must_use]
-    pub fn new(limits: &config::Limits) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         let quota = |times: u32| {
             let minute =
                 limits.chats_per_minute.saturating_mul(times.try_into().unwrap_or(limits.burst));
@@ -188,12 +187,12 @@ mod tests {
     }
 
     fn limiter(burst: u32) -> Limiter {
-        Limiter::new(&config::Limits {
+        Limiter::new(&Limits {
             chats_per_minute: NonZeroU32::MIN,
             burst: NonZeroU32::new(burst).unwrap(),
             concurrent_chats: 3,
             concurrent_chats_per_person: 2,
-            ..config::Limits::default()
+            ..Limits::default()
         })
     }
 
@@ -251,7 +250,7 @@ mod tests {
     /// What is in the example and the default engine: one person does not fill both slots and the line before them.
     #[test]
     fn one_person_leaves_the_line_of_an_engine_to_others() {
-        let limiter = Limiter::new(&config::Limits::default());
+        let limiter = Limiter::new(&Limits::default());
         let _own =
             [limiter.begin(&Person::User(1)).unwrap(), limiter.begin(&Person::User(1)).unwrap()];
         assert_eq!(limiter.begin(&Person::User(1)).unwrap_err(), Exceeded::Person);

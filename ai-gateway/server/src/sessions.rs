@@ -5,10 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use ai_gateway_api::{chat::Message, sealed::SessionName};
+use ai_gateway_api::{chat::Message, sealed::SessionName, settings::gateway::Limits};
 use mesh_identity::Person;
 
-use crate::{arena, config::Limits};
+use crate::arena;
 
 /// Whose session, and its name.
 type Key = (Person, SessionName);

@@ -18,7 +18,7 @@ use super::*;
 /// A gateway with two backends, all below a root of its own.
 struct House {
     root: tempfile::TempDir,
-    config: Config,
+    config: Settings,
     app: Arc<App>,
     one: Backend,
     two: Backend,
@@ -41,9 +41,10 @@ fn house() -> House {
     house_with(|_| ())
 }
 
-fn house_with(change: impl FnOnce(&mut Config)) -> House {
+fn house_with(change: impl FnOnce(&mut Settings)) -> House {
     let root = tempfile::tempdir().unwrap();
-    let mut config = Config { agent_uid: own_uid(), telmeet_uid: own_uid(), ..Config::default() };
+    let mut config =
+        Settings { agent_uid: own_uid(), telmeet_uid: own_uid(), ..Settings::default() };
     change(&mut config);
     let one = Backend::start(&root.path().join("run/maru/inference/llm.sock"));
     let two = Backend::start(&root.path().join("run/maru/inference-2/llm.sock"));
@@ -52,12 +53,12 @@ fn house_with(change: impl FnOnce(&mut Config)) -> House {
     House { root, config, app, one, two, tasks }
 }
 
-fn start(config: &Config, root: &Path) -> Arc<App> {
+fn start(config: &Settings, root: &Path) -> Arc<App> {
     let openclaw = openclaw::OpenClaw::load(&root.join(&config.openclaw)).unwrap();
     Arc::new(App::new(config, &openclaw, root).unwrap())
 }
 
-fn serve(config: &Config, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> {
+fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> {
     let never = std::future::pending::<()>;
     let bind = |path: &Path| Socket::bind(&root.join(path), Access::Group).unwrap();
     let (socket, plugin_socket) = (bind(&config.socket), bind(&config.plugin_socket));

@@ -5,6 +5,10 @@ use std::{
     path::Path,
 };
 
+use ai_gateway_api::{
+    sealed,
+    settings::{gateway, telmeet},
+};
 use anyhow::{Context as _, anyhow};
 use chassis::{
     durable::{self, Access},
@@ -66,11 +70,11 @@ pub(super) fn plan(
     files.extend([
         File { path: AGENT, text: agent_toml(), group: 0 },
         File {
-            path: "etc/maru/gateway.toml",
+            path: gateway::FILE,
             text: names_toml("The gateway: sockets, identity, limits", network),
             group: 0,
         },
-        File { path: "etc/maru/telmeet.toml", text: names_toml("telmeet", network), group: 0 },
+        File { path: telmeet::FILE, text: names_toml("telmeet", network), group: 0 },
         File {
             path: "var/lib/maru/gateway/config/openclaw.json",
             text: openclaw(),
@@ -121,7 +125,7 @@ fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
         let agent = agent(root)?;
         let offers = |port| agent.service.iter().any(|service| service.port == port);
         for (name, port) in
-            [("telmeet", 80), ("gateway", 18789)].into_iter().filter(|s| !offers(s.1))
+            [("telmeet", 80), ("gateway", sealed::PORT)].into_iter().filter(|s| !offers(s.1))
         {
             lacking.push(format!(
                 "{AGENT} does not offer {name}, so no device reaches it; add a [[service]] with \
@@ -208,10 +212,10 @@ fn coordinator_toml(address: &str, network: &str) -> String {
 
 /// The settings of the home machine's agent. It connects to a service only where that service's user listens.
 fn agent_toml() -> String {
-    let (telmeet, gateway) = (service::TELMEET, service::GATEWAY);
+    let (telmeet, gateway, port) = (service::TELMEET, service::GATEWAY, sealed::PORT);
     format!(
         "# The agent of the home machine. Every key, with its default: docs/configuration.md.\n\n\
-         # telmeet answers at http://chat.<network>/, the gateway at port 18789; uid is who listens on the socket.\n\
+         # telmeet answers at http://chat.<network>/, the gateway at port {port}; uid is who listens on the socket.\n\
          [[service]]\n\
          name = \"telmeet\"\n\
          port = 80\n\
@@ -219,7 +223,7 @@ fn agent_toml() -> String {
          uid = {telmeet}\n\n\
          [[service]]\n\
          name = \"gateway\"\n\
-         port = 18789\n\
+         port = {port}\n\
          socket = \"run/maru/gateway/http.sock\"\n\
          uid = {gateway}\n"
     )

@@ -1,6 +1,4 @@
-use std::path::Path;
-
-use super::{coordinator, coordinator_toml, lacking, local_url, openclaw, plan, ports};
+use super::*;
 
 fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -10,7 +8,7 @@ fn root() -> tempfile::TempDir {
     root
 }
 
-fn read(root: &Path, path: &str) -> String {
+fn written(root: &Path, path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap()
 }
 
@@ -24,8 +22,8 @@ fn what_the_user_wrote_stays() {
     let planned = plan(root.path(), Some("203.0.113.7"), Some("other.internal")).unwrap();
     planned.write(root.path()).unwrap();
 
-    assert_eq!(read(root.path(), "etc/maru/coordinator.toml"), own);
-    assert!(read(root.path(), "etc/maru/agent.toml").contains("18789"));
+    assert_eq!(written(root.path(), "etc/maru/coordinator.toml"), own);
+    assert!(written(root.path(), "etc/maru/agent.toml").contains("18789"));
     let numbers: Vec<_> = ports(root.path()).unwrap().iter().map(|port| port.number).collect();
     assert_eq!(numbers, [9443, 8444, 3478, 41641]);
 }
@@ -48,7 +46,7 @@ fn the_first_configuration_is_complete() {
     assert_eq!(local_url(&config), "http://127.0.0.1:8443");
     insta::assert_snapshot!(
         "openclaw",
-        read(root.path(), "var/lib/maru/gateway/config/openclaw.json")
+        written(root.path(), "var/lib/maru/gateway/config/openclaw.json")
     );
 }
 
@@ -63,9 +61,32 @@ fn a_mistake_in_a_configuration_names_its_file() {
 }
 
 #[test]
+fn each_daemon_reads_what_is_written_for_it() {
+    let network = "home.example.org";
+    let text = names_toml("both", network);
+    let path = Path::new("written.toml");
+    let (network, names) = (network.to_owned(), vec![format!("home.{network}")]);
+
+    let defaults = gateway::Settings::default();
+    let read: gateway::Settings = settings::parse(path, &text).unwrap();
+    assert_eq!(
+        read,
+        gateway::Settings { network: network.clone(), names: names.clone(), ..defaults }
+    );
+    let defaults = telmeet::Settings::default();
+    let read: telmeet::Settings = settings::parse(path, &text).unwrap();
+    assert_eq!(read, telmeet::Settings { network, names, ..defaults });
+
+    let agent: Agent = settings::parse(path, &agent_toml()).unwrap();
+    let sockets: Vec<_> = agent.service.iter().map(|service| service.socket.clone()).collect();
+    assert_eq!(sockets, [telmeet::Settings::default().socket, gateway::Settings::default().socket]);
+    assert_eq!(agent, Agent { service: agent.service.clone(), ..Agent::default() });
+}
+
+#[test]
 fn text_of_the_first_configuration() {
     insta::assert_snapshot!("coordinator", coordinator_toml("203.0.113.7", "maru.internal"));
-    insta::assert_snapshot!("agent", super::agent_toml());
+    insta::assert_snapshot!("agent", agent_toml());
     assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
 }
 

@@ -1,0 +1,4 @@
+//! The settings files of the gateway and of telmeet, its plugin.
+
+pub mod gateway;
+pub mod telmeet;

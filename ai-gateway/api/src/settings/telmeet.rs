@@ -1,0 +1,57 @@
+//! telmeet's settings file.
+
+use std::path::PathBuf;
+
+use common::mesh;
+use serde::Deserialize;
+
+use crate::{plugin, sealed::MAX_BODY};
+
+/// Where the file is, below the root, unless another is named.
+pub const FILE: &str = "etc/maru/telmeet.toml";
+
+/// telmeet's settings, read from one TOML file; paths are below the root.
+///
+/// A key it does not know is an error. It holds no secret, so `Debug` is safe to log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The network's domain; telmeet answers to `chat.<network>`. Default: `maru.internal`.
+    pub network: String,
+    /// Further names that it answers to. Default: none.
+    pub names: Vec<String>,
+    /// Socket that the agent connects to. Default: `run/maru/telmeet/http.sock`.
+    pub socket: PathBuf,
+    /// The gateway's socket. Default: `run/maru/plugin/http.sock`.
+    pub plugin_socket: PathBuf,
+    /// The agent's user id; other processes are refused. Default: 61005; 0, as it was once, means the same.
+    pub agent_uid: u32,
+    /// Connections at a time. Default: 512.
+    pub connections: usize,
+    /// Connections at a time from one node. Default: 64.
+    pub connections_per_node: usize,
+    /// Largest request body, in bytes. Default: 1,500,000, the most that a gateway reads.
+    pub max_body_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            network: mesh::DOMAIN.to_owned(),
+            names: Vec::new(),
+            socket: "run/maru/telmeet/http.sock".into(),
+            plugin_socket: plugin::SOCKET.into(),
+            agent_uid: mesh_identity::AGENT_UID,
+            connections: 512,
+            connections_per_node: 64,
+            max_body_bytes: MAX_BODY,
+        }
+    }
+}
+
+impl Settings {
+    /// The names that it answers to.
+    pub fn hosts(&self) -> impl Iterator<Item = String> {
+        std::iter::once(format!("chat.{}", self.network)).chain(self.names.iter().cloned())
+    }
+}
