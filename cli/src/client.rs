@@ -9,11 +9,15 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use common::problem::Problem;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::service;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// What is written as an escape in a segment: all but letters, digits and these marks.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// A daemon behind a UNIX socket.
 #[derive(Debug)]
@@ -156,14 +160,7 @@ impl Client {
 
 /// Text as one segment of a path (RFC 3986, section 2.3).
 pub(crate) fn segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    let out = utf8_percent_encode(text, ENCODED).to_string();
     // A segment of dots alone would be taken as a step in the path.
     if out.bytes().all(|byte| byte == b'.') { out.replace('.', "%2E") } else { out }
 }

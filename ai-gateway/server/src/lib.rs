@@ -103,8 +103,8 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     let (agent, plugin) = (agent_server(&config), plugin_server(&config));
     let served = async {
         tokio::join!(
-            agent.serve(socket, routes::agent_door(&app), stopping()),
-            plugin.serve(plugin_socket, routes::plugin_door(&app), stopping()),
+            agent.serve(socket, routes::agent_listener(&app), stopping()),
+            plugin.serve(plugin_socket, routes::plugin_listener(&app), stopping()),
             routes::metrics::serve(metrics_socket, &app, stopping()),
         )
     };

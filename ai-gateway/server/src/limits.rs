@@ -232,7 +232,7 @@ mod tests {
 
         limiter.count_proven(&ada.identity.person()).unwrap();
         assert!(limiter.count_proven(&ada.identity.person()).is_err());
-        assert!(limiter.count(&ada, Kind::Write).is_err(), "she asked twice, by two doors");
+        assert!(limiter.count(&ada, Kind::Write).is_err(), "she asked twice, by two listeners");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The doors: what is served to whom.
+//! The listeners: what is served to whom.
 //!
 //! | path | the agent's listener (mesh 18789) | telmeet's listener |
 //! |---|---|---|
@@ -68,12 +68,12 @@ pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
 }
 
 /// What the agent publishes as mesh port 18789.
-pub fn agent_door(app: &Arc<App>) -> Router {
+pub fn agent_listener(app: &Arc<App>) -> Router {
     listener(Listener::Agent, app)
 }
 
 /// What telmeet may ask in its callers' names.
-pub fn plugin_door(app: &Arc<App>) -> Router {
+pub fn plugin_listener(app: &Arc<App>) -> Router {
     listener(Listener::Plugin, app)
 }
 

@@ -63,8 +63,12 @@ fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> 
     let bind = |path: &Path| Socket::bind(&root.join(path), Access::Group).unwrap();
     let (socket, plugin_socket) = (bind(&config.socket), bind(&config.plugin_socket));
     vec![
-        tokio::spawn(agent_server(config).serve(socket, routes::agent_door(app), never())),
-        tokio::spawn(plugin_server(config).serve(plugin_socket, routes::plugin_door(app), never())),
+        tokio::spawn(agent_server(config).serve(socket, routes::agent_listener(app), never())),
+        tokio::spawn(plugin_server(config).serve(
+            plugin_socket,
+            routes::plugin_listener(app),
+            never(),
+        )),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! HTTP to the gateway: through the page of the network for chat, on its own door for the device key.
+//! HTTP to the gateway: through the page of the network for chat, on its own listener for the device key.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -34,7 +34,7 @@ pub(super) struct Connection {
     http: reqwest::Client,
     /// Where sealed chat is relayed.
     chat: String,
-    /// The agent's own door.
+    /// The agent's own listener.
     gateway: String,
 }
 

@@ -161,7 +161,7 @@ impl Conversation {
         Ok(keys)
     }
 
-    /// Binds the device key to this node, on the agent's own door.
+    /// Binds the device key to this node, on the agent's own listener.
     async fn bind(&self) -> anyhow::Result<()> {
         let Target { identity, node, .. } = &self.target;
         let proof = device::prove(&self.device, *identity, node, now()?);

@@ -85,7 +85,7 @@ fn nobody_lends_a_name() {
     let telmeet = telmeet(&scene);
     assert_eq!(refused_pairings(telmeet, &apps, &headers, &kept), (3 * 2 * 4 - 2) * 3);
 
-    // What it makes up in Alice's name is bounded, and costs Alice nothing on her own door.
+    // What it makes up in Alice's name is bounded, and costs Alice nothing on her own listener.
     let made_up = || relay(telmeet, &headers[0], "{}").0;
     let asked = (0..200).position(|_| made_up() == 429);
     assert!(asked.is_some(), "telmeet may ask as often as it likes");

@@ -205,7 +205,7 @@ async fn what_telmeet_makes_up_is_counted_against_nobody() {
 }
 
 #[tokio::test]
-async fn no_door_has_the_counters() {
+async fn no_listener_has_the_counters() {
     let house = house();
     house.get(&ada(), "/metrics").await.problem(404, "not-found").await;
     house.relay(&ada(), Method::GET, "/metrics", None).await.problem(404, "not-found").await;
@@ -258,7 +258,7 @@ fn ask_as(uid: u32, path: &Path) -> String {
 }
 
 #[tokio::test]
-async fn telmeets_door_has_sealed_chat_and_nothing_else() {
+async fn telmeets_listener_has_sealed_chat_and_nothing_else() {
     let house = house();
     for (method, path) in [
         (Method::GET, "/v1/models"),

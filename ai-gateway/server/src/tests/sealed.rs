@@ -1,4 +1,4 @@
-//! Sealed chat over both doors.
+//! Sealed chat over both listeners.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -21,7 +21,7 @@ use super::{
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_sealed_chat_is_answered_over_both_doors_and_with_both_suites() {
+async fn a_sealed_chat_is_answered_over_both_listeners_and_with_both_suites() {
     let house = house();
     house.bind(&ada()).await;
     for suite in [Suite::XWing, Suite::X25519] {

@@ -29,9 +29,9 @@ use lab::{
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// The Host of the messenger's door.
+/// The Host of the messenger's listener.
 pub(crate) const CHAT: &str = "chat.maru.internal";
-/// The Host of the gateway's own door.
+/// The Host of the gateway's own listener.
 pub(crate) const OWN: &str = "chat.maru.internal:18789";
 
 /// An app on a member's device.
@@ -98,7 +98,7 @@ impl App {
         seal(&self.key, key, Uuid::now_v7(), &operation.encode(), now_ms()).unwrap()
     }
 
-    /// Asks from the app's device on the gateway's own door; the events of the whole reply.
+    /// Asks from the app's device on the gateway's own listener; the events of the whole reply.
     pub(crate) fn ask(&self, operation: &Operation) -> Vec<Event> {
         let (request, reply) = self.seal_operation(operation);
         let stream = self.instance.dial(18789).unwrap();
@@ -124,7 +124,7 @@ impl App {
         request.signature = Fixed(self.key.sign(&bytes).to_bytes());
     }
 
-    /// Sends a sealed request from the app's device through the messenger's door.
+    /// Sends a sealed request from the app's device through the messenger's listener.
     pub(crate) fn send(&self, request: &Request, headers: &[(&str, &str)]) -> Answer<TcpStream> {
         let stream = self.instance.dial(80).unwrap();
         http::request(stream, "POST", path::CHAT, CHAT, headers, Some(&text(request))).unwrap()

@@ -90,7 +90,7 @@ fn port_to(
     }
 }
 
-/// A service that reads the header and then echoes; and a connection to it through the door.
+/// A service that reads the header and then echoes; and a connection to it through the port.
 async fn through_the_port(
     access: &watch::Sender<Arc<AccessSnapshot>>,
 ) -> (Header, TcpStream, tokio::task::JoinHandle<()>) {
@@ -101,7 +101,7 @@ async fn through_the_port(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    // The mesh's addresses are not on this machine: the door is told them.
+    // The mesh's addresses are not on this machine: the port is told them.
     let serving =
         tokio::spawn(port.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
     let (mut echo, _) = service.accept().await.unwrap();
@@ -247,7 +247,7 @@ async fn a_caller_whose_service_has_closed_gives_its_permit_back() {
     assert_eq!(all.len(), MAX_PER_NODE);
 }
 
-/// What a service hears of one connection through the door: nothing, unless the door connects.
+/// What a service hears of one connection through the port: nothing, unless the port connects.
 async fn heard(port: Port, service: &tokio::net::UnixListener) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -260,7 +260,7 @@ async fn heard(port: Port, service: &tokio::net::UnixListener) -> usize {
         let (mut connection, _) = service.accept().await.unwrap();
         let _ = connection.read_to_end(&mut bytes).await;
     };
-    // A door that does not connect is done at once; one that does is done when both sides have heard the end.
+    // A port that does not connect is done at once; one that does is done when both sides have heard the end.
     let done = async { serving.await.unwrap() };
     let mut done = pin!(done);
     tokio::select! {
