@@ -13,8 +13,8 @@
 //! * [`root`]: whether the folder below which an instance lives is safe to use.
 //! * [`settings`]: a daemon's settings.
 //! * [`signal`]: the signals that ask a daemon to stop.
-//! * [`unix`]: a daemon's UNIX socket.
 //! * [`state`]: state files, with a version.
+//! * [`unix`]: a daemon's UNIX socket.
 #![forbid(unsafe_code)]
 
 pub mod accept;
