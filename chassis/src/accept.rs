@@ -84,7 +84,8 @@ impl Connections {
         let (stopping, _) = watch::channel(());
         let mut tasks = JoinSet::new();
         let mut stop = pin!(stop);
-        let mut failing = false;
+        // What goes on for long is logged once: who causes it must not fill the log.
+        let (mut failing, mut full) = (false, false);
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => break,
@@ -93,10 +94,17 @@ impl Connections {
             };
             match accepted {
                 Ok(_) if tasks.len() >= self.max => {
-                    tracing::warn!(max = self.max, "too many {}: one is turned away", self.what);
+                    if !full {
+                        tracing::warn!(
+                            max = self.max,
+                            "too many {}: they are turned away",
+                            self.what
+                        );
+                    }
+                    full = true;
                 }
                 Ok((stream, peer)) => {
-                    failing = false;
+                    (failing, full) = (false, false);
                     if let Some(connection) = connect(stream, peer, Stopping(stopping.subscribe()))
                     {
                         tasks.spawn(connection);
