@@ -19,15 +19,15 @@ use std::{
 };
 
 use ai_gateway_api::sealed::path;
-use lab::{Instance, ROOT, Scene};
+use lab::{Deployment, Instance, ROOT};
 use recording::{Recording, packets, tunnel};
 
 const DAY: i64 = 86_400;
 /// Half of what sealed chat lets clocks differ by (`SKEW`); the other half is for a busy machine.
 const LITTLE: i64 = 15;
-/// How long a device may take to be back after its clock went back. WireGuard takes no handshake that is older than one
-/// before it, so the other side has to notice that the session is gone and begin.
-const AGAIN: Duration = Duration::from_secs(120);
+/// How long a device may take to be back after its clock went back: a handshake is repeated every five seconds, and
+/// taken once the map told the other side that the device started again.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Asks on a clock that is so many seconds ahead.
 fn ask(instance: &Instance, ahead: i64) -> Output {
@@ -54,8 +54,8 @@ fn requests(instance: &Instance, work: impl FnOnce()) -> BTreeSet<String> {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_client_whose_clock_is_off_by_a_day_says_so_and_seals_nothing() {
-    let mut scene = Scene::start().unwrap();
-    let device = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let device = deployment.member("laptop", "alice").unwrap();
     let laptop = &device.instance;
     let keys = format!("GET {}", path::KEYS);
     let chat = format!("POST {}", path::CHAT);
@@ -91,7 +91,7 @@ fn a_client_whose_clock_is_off_by_a_day_says_so_and_seals_nothing() {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_device_whose_clock_is_off_by_a_day_joins_and_comes_back_after_its_clock_went_back() {
-    let mut scene = Scene::start().unwrap();
+    let mut deployment = Deployment::start().unwrap();
     let answered = |instance: &Instance, what: &str| {
         let deadline = Instant::now() + AGAIN;
         while instance.dial(80).is_err() {
@@ -101,9 +101,9 @@ fn a_device_whose_clock_is_off_by_a_day_joins_and_comes_back_after_its_clock_wen
         instance.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
     };
     for (name, ahead) in [("early", DAY), ("late", -DAY)] {
-        let mut device = scene.stranger_ahead(name, ahead).unwrap();
-        device.instance.ask_to_join(&scene.home, "alice").unwrap();
-        scene.home.approve(name).unwrap();
+        let mut device = deployment.stranger_ahead(name, ahead).unwrap();
+        device.instance.ask_to_join(&deployment.home, "alice").unwrap();
+        deployment.home.approve(name).unwrap();
         device.instance.wait_for_network().unwrap();
         answered(&device.instance, "joined");
 

@@ -46,7 +46,8 @@ pub struct State {
     pub machine_key: MachinePrivate,
     /// This node's WireGuard identity.
     pub node_key: NodePrivate,
-    /// This node's identity for path discovery.
+    /// This node's identity for path discovery. Each start makes another, by which peers see that it started again:
+    /// they then take a handshake although this device's clock went back.
     pub disco_key: DiscoPrivate,
     /// The key that `node_key` shall replace.
     #[serde(default)]
@@ -122,13 +123,14 @@ impl State {
         self.membership.is_some()
     }
 
-    /// Loads the state; makes and stores a new one if there is none.
+    /// Loads the state, with a new discovery key; makes and stores a new one if there is none.
     ///
     /// # Errors
     ///
     /// See [`StateError`]. An existing file is not changed.
     pub fn load_or_generate(paths: &Paths) -> Result<Self, StateError> {
-        if let Some(state) = STATE.read(&paths.state())? {
+        if let Some(mut state) = STATE.read(&paths.state())? {
+            state.disco_key = DiscoPrivate::generate().map_err(StateError::Random)?;
             return Ok(state);
         }
         let state = Self::generate()?;
@@ -208,6 +210,7 @@ mod tests {
         let again = State::load_or_generate(&paths).unwrap();
         assert_eq!(first.node_key, again.node_key);
         assert_eq!(first.machine_key, again.machine_key);
+        assert_ne!(first.disco_key, again.disco_key, "peers see that it started again");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&paths.state()), 0o600);
         assert_eq!(mode(&paths.state_dir()), 0o700);

@@ -316,6 +316,7 @@ impl Parts {
 fn device_peer(peer: TunnelPeer) -> Peer {
     Peer {
         public_key: *peer.key.as_bytes(),
+        discovery_key: *peer.disco_key.as_bytes(),
         allowed_ips: peer.allowed_ips,
         candidates: peer.endpoints,
     }

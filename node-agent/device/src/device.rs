@@ -129,8 +129,9 @@ impl Device {
             let key = wanted.public_key;
             let peer = match old.by_key.get(&key) {
                 Some(peer) => Arc::clone(peer),
-                None => Arc::new(self.new_peer(key, &old, &mut next_index)),
+                None => Arc::new(self.new_peer(&wanted, &old, &mut next_index)),
             };
+            peer.set_discovery_key(wanted.discovery_key);
             peer.set_candidates(&wanted.candidates);
             for net in wanted.allowed_ips {
                 table.routes.insert(net, Arc::clone(&peer));
@@ -151,7 +152,8 @@ impl Device {
         }
     }
 
-    fn new_peer(&self, key: [u8; 32], old: &Table<peer::Peer>, next_index: &mut u32) -> peer::Peer {
+    fn new_peer(&self, wanted: &Peer, old: &Table<peer::Peer>, next_index: &mut u32) -> peer::Peer {
+        let key = wanted.public_key;
         while old.by_index.contains_key(next_index) {
             *next_index = (*next_index + 1) & INDEX_MASK;
         }
@@ -161,7 +163,7 @@ impl Device {
         let limiter = Arc::clone(&self.limiter);
         let sessions =
             WireGuard::new(self.private.clone(), key, index, limiter, mtu, Instant::now());
-        peer::Peer::new(key, index, Box::new(sessions))
+        peer::Peer::new(key, wanted.discovery_key, index, Box::new(sessions))
     }
 
     /// Replaces the packet filter. Packets of open connections are judged by it from now on.

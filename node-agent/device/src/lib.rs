@@ -74,6 +74,9 @@ pub trait Host: Send + Sync {
 pub struct Peer {
     /// Its node key.
     pub public_key: [u8; 32],
+    /// Its key for path discovery. Another one than before means that it started again: one handshake that is older
+    /// than the last is taken then, since its clock may have gone back meanwhile.
+    pub discovery_key: [u8; 32],
     /// Addresses that it may send from and that are routed to it.
     pub allowed_ips: Vec<IpNet>,
     /// Where it may be reached by UDP; the order does not matter. Addresses of the mesh and others where no peer can be

@@ -37,14 +37,20 @@ pub(crate) struct Peer {
 
 struct Link {
     protocol: Box<dyn Protocol>,
+    discovery_key: [u8; 32],
     path: PeerPath,
     /// When an initiation was last sent.
     initiated_at: Option<Instant>,
 }
 
 impl Peer {
-    pub(crate) fn new(key: [u8; 32], index: u32, protocol: Box<dyn Protocol>) -> Self {
-        let link = Link { protocol, path: PeerPath::new(), initiated_at: None };
+    pub(crate) fn new(
+        key: [u8; 32],
+        discovery_key: [u8; 32],
+        index: u32,
+        protocol: Box<dyn Protocol>,
+    ) -> Self {
+        let link = Link { protocol, discovery_key, path: PeerPath::new(), initiated_at: None };
         Self {
             key,
             index,
@@ -61,6 +67,16 @@ impl Peer {
     /// Drops the sessions: from now on nothing goes in or out.
     pub(crate) fn close(&self) {
         *self.lock() = None;
+    }
+
+    /// Takes the key by which one start of the peer is told from another.
+    pub(crate) fn set_discovery_key(&self, key: [u8; 32]) {
+        if let Some(link) = self.lock().as_mut()
+            && link.discovery_key != key
+        {
+            link.discovery_key = key;
+            link.protocol.note_restart();
+        }
     }
 
     pub(crate) fn set_candidates(&self, candidates: &[SocketAddr]) {

@@ -60,6 +60,9 @@ pub trait Protocol: Send {
     /// Advances the timers: repeats and renews handshakes, drops old keys.
     fn tick(&mut self, out: &mut Batch, now: Instant);
 
+    /// Notes that the peer started again: the next handshake may be older than the last.
+    fn note_restart(&mut self);
+
     /// The age of the session in use.
     fn session_age(&self) -> Option<Duration>;
 }

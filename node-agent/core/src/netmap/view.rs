@@ -1,6 +1,7 @@
 //! What the rest of the agent reads from a map.
 
 use common::mesh;
+use control_protocol::key::DiscoPublic;
 
 use super::*;
 
@@ -14,6 +15,8 @@ const GATEWAY_LABEL: &str = "chat";
 pub struct TunnelPeer {
     /// Its node key.
     pub key: NodePublic,
+    /// Another one than before: its agent started again.
+    pub disco_key: DiscoPublic,
     /// What it may send from and be sent.
     pub allowed_ips: Vec<IpNet>,
     /// Where it may be reached directly.
@@ -74,6 +77,7 @@ impl Netmap {
         };
         let peers = self.active_peers().map(|peer| TunnelPeer {
             key: peer.key,
+            disco_key: peer.disco_key,
             allowed_ips: peer.effective_allowed_ips().iter().filter(usable).copied().collect(),
             endpoints: peer.endpoints.clone(),
             home_region: peer.home_region(),

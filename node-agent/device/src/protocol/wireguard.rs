@@ -7,6 +7,7 @@
 //! | after 15 s without receiving, the next packet sent starts a handshake, answered or not | its clock is held while the answer may still come ([`WireGuard::is_hasty`]) |
 //! | every packet sent while a simultaneous handshake completes starts another | packets wait in a queue of our own, one initiation per [`REKEY_TIMEOUT`] |
 //! | its queue reorders packets and keeps the first, not the last | same |
+//! | a peer whose clock went back while it was off is not heard again | after [`Protocol::note_restart`] one initiation that is too old begins anew |
 
 use std::{
     collections::VecDeque,
@@ -16,7 +17,7 @@ use std::{
 };
 
 use boringtun::{
-    noise::{Tunn, TunnResult, rate_limiter::RateLimiter},
+    noise::{Tunn, TunnResult, errors::WireGuardError, rate_limiter::RateLimiter},
     x25519::{PublicKey, StaticSecret},
 };
 use node_agent_core::path::Heard;
@@ -45,6 +46,10 @@ const MAX_WAITING: usize = 128;
 /// The sessions with one peer.
 pub struct WireGuard {
     tunn: Tunn,
+    /// Makes a [`Tunn`] that knows of no handshake yet.
+    fresh: Box<dyn Fn() -> Tunn + Send>,
+    /// Whether the peer started again and no initiation came since.
+    restarted: bool,
     mtu: usize,
     /// Packets that wait for a session, padded.
     waiting: VecDeque<Vec<u8>>,
@@ -74,8 +79,15 @@ impl WireGuard {
         mtu: usize,
         now: Instant,
     ) -> Self {
+        let peer = PublicKey::from(peer);
+        let fresh = move || {
+            let limiter = Some(Arc::clone(&limiter));
+            Tunn::new(private.clone(), peer, None, None, index, limiter)
+        };
         Self {
-            tunn: Tunn::new(private, PublicKey::from(peer), None, None, index, Some(limiter)),
+            tunn: fresh(),
+            fresh: Box::new(fresh),
+            restarted: false,
             mtu,
             waiting: VecDeque::new(),
             initiated_at: None,
@@ -173,10 +185,15 @@ impl WireGuard {
             }
             Message::Initiation | Message::Response { .. } | Message::Cookie { .. } => {
                 let Some(room) = replies.room(need) else { return };
-                // A cookie has no answer and proves nothing of the path.
-                if let TunnResult::WriteToNetwork(reply) =
-                    self.tunn.decapsulate(None, datagram, room)
+                let mut result = self.tunn.decapsulate(None, datagram, room);
+                if self.restarted
+                    && matches!(result, TunnResult::Err(WireGuardError::WrongTai64nTimestamp))
                 {
+                    self.tunn = (self.fresh)();
+                    result = self.tunn.decapsulate(None, datagram, room);
+                }
+                // A cookie has no answer and proves nothing of the path.
+                if let TunnResult::WriteToNetwork(reply) = result {
                     let len = reply.len();
                     replies.commit(len, at);
                     let is_initiation = wire::classify(datagram) == Message::Initiation;
@@ -185,6 +202,7 @@ impl WireGuard {
                     self.initiated_at = None;
                     self.trying_since = None;
                     if is_initiation {
+                        self.restarted = false;
                         self.responded_at = Some(now);
                     }
                 }
@@ -310,6 +328,10 @@ impl Protocol for WireGuard {
         } else {
             self.initiate(out, now);
         }
+    }
+
+    fn note_restart(&mut self) {
+        self.restarted = true;
     }
 
     fn session_age(&self) -> Option<Duration> {

@@ -203,7 +203,13 @@ impl Side {
 
     pub(crate) fn know_at(&self, other: &Self, candidates: Vec<SocketAddr>) {
         let allowed_ips = vec![other.v4.into(), other.v6.into()];
-        self.device.set_peers(vec![Peer { public_key: other.key, allowed_ips, candidates }]);
+        let discovery_key = [0; 32];
+        self.device.set_peers(vec![Peer {
+            public_key: other.key,
+            discovery_key,
+            allowed_ips,
+            candidates,
+        }]);
     }
 
     pub(crate) fn allow_all(&self) {

@@ -219,3 +219,44 @@ proptest! {
         prop_assert_eq!(contents(&open(&mut b, &sealed, now).0), [packet(60, 1)]);
     }
 }
+
+#[test]
+fn a_peer_whose_clock_went_back_is_taken_once_if_it_started_again() {
+    let now = Instant::now();
+    let [mut early, mut home] = pair(now);
+    let old = seal(&mut early, &[packet(40, 1)], now);
+    let [mut late, _] = pair(now);
+    connect(&mut late, &mut home, now);
+
+    let (opened, replies) = open(&mut home, &old, now);
+    assert!(opened.heard.is_empty() && replies.is_empty(), "it is older than the last");
+    assert!(home.is_live());
+
+    home.note_restart();
+    let (_, response) = open(&mut home, &old, now);
+    assert_eq!(kinds(&response), [2]);
+    let (_, confirm) = open(&mut early, &response, now);
+    let (opened, _) = open(&mut home, &confirm, now);
+    assert_eq!(contents(&opened), [packet(40, 1)]);
+
+    // Nobody repeats it after that.
+    let (opened, replies) = open(&mut home, &old, now);
+    assert!(opened.heard.is_empty() && replies.is_empty());
+    assert!(home.is_live());
+}
+
+#[test]
+fn a_peer_that_started_again_with_a_right_clock_keeps_its_session() {
+    let now = Instant::now();
+    let [mut early, mut home] = pair(now);
+    let old = seal(&mut early, &[packet(40, 1)], now);
+    home.note_restart();
+    let [mut late, _] = pair(now);
+    connect(&mut late, &mut home, now);
+
+    let (opened, replies) = open(&mut home, &old, now);
+
+    assert!(opened.heard.is_empty() && replies.is_empty(), "the newer one ended that");
+    let data = seal(&mut late, &[packet(40, 2)], now);
+    assert_eq!(contents(&open(&mut home, &data, now).0), [packet(40, 2)]);
+}
