@@ -213,18 +213,20 @@ fn coordinator_toml(address: &str, network: &str) -> String {
 /// The settings of the home machine's agent. It connects to a service only where that service's user listens.
 fn agent_toml() -> String {
     let (telmeet, gateway, port) = (service::TELMEET, service::GATEWAY, sealed::PORT);
+    let telmeet_socket = telmeet::Settings::default().socket;
+    let gateway_socket = gateway::Settings::default().socket;
     format!(
         "# The agent of the home machine. Every key, with its default: docs/configuration.md.\n\n\
          # telmeet answers at http://chat.<network>/, the gateway at port {port}; uid is who listens on the socket.\n\
          [[service]]\n\
          name = \"telmeet\"\n\
          port = 80\n\
-         socket = \"run/maru/telmeet/http.sock\"\n\
+         socket = {telmeet_socket:?}\n\
          uid = {telmeet}\n\n\
          [[service]]\n\
          name = \"gateway\"\n\
          port = {port}\n\
-         socket = \"run/maru/gateway/http.sock\"\n\
+         socket = {gateway_socket:?}\n\
          uid = {gateway}\n"
     )
 }
