@@ -15,7 +15,7 @@ const COMPLETE: ABI = ABI::V3;
 
 /// How much of writing the kernel confines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub enum Enforcement {
     /// All of it.
     Full,
     /// All but what an older kernel does not know: cutting a file's length (before Linux 6.2).
@@ -25,7 +25,7 @@ pub enum Extent {
 }
 
 /// For people.
-impl fmt::Display for Extent {
+impl fmt::Display for Enforcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "Landlock confines what is written",
@@ -40,7 +40,7 @@ impl fmt::Display for Extent {
 }
 
 /// Lets this thread, and every thread and process that it starts from now on, write at and below `places` and nowhere
-/// else. A kernel that cannot is no error: [`Extent`] says how far it went.
+/// else. A kernel that cannot is no error: [`Enforcement`] says how far it went.
 ///
 /// A place is an open file or directory (`O_PATH` will do). Nothing this process starts gets rights by `exec` any more
 /// (`PR_SET_NO_NEW_PRIVS`).
@@ -48,7 +48,7 @@ impl fmt::Display for Extent {
 /// # Errors
 ///
 /// The kernel has Landlock and refuses all the same.
-pub fn write_only<P: AsFd>(places: &[P]) -> io::Result<Extent> {
+pub fn write_only<P: AsFd>(places: &[P]) -> io::Result<Enforcement> {
     let whole = AccessFs::from_write(COMPLETE);
     let mut rules =
         Ruleset::default().handle_access(whole).and_then(Ruleset::create).map_err(error)?;
@@ -58,25 +58,25 @@ pub fn write_only<P: AsFd>(places: &[P]) -> io::Result<Extent> {
     }
     let status = rules.restrict_self().map_err(error)?;
     Ok(match status.ruleset {
-        RulesetStatus::FullyEnforced => Extent::Full,
-        RulesetStatus::PartiallyEnforced => Extent::Partial,
-        RulesetStatus::NotEnforced => Extent::None,
+        RulesetStatus::FullyEnforced => Enforcement::Full,
+        RulesetStatus::PartiallyEnforced => Enforcement::Partial,
+        RulesetStatus::NotEnforced => Enforcement::None,
     })
 }
 
 /// How far this kernel could go. Confines nothing.
 #[must_use]
-pub fn extent() -> Extent {
+pub fn enforcement() -> Enforcement {
     let takes = |abi| {
         let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
         rules.handle_access(AccessFs::from_write(abi)).and_then(Ruleset::create).is_ok()
     };
     if takes(COMPLETE) {
-        Extent::Full
+        Enforcement::Full
     } else if takes(ABI::V1) {
-        Extent::Partial
+        Enforcement::Partial
     } else {
-        Extent::None
+        Enforcement::None
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
         thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    assert_eq!(write_only(places).unwrap(), extent());
+                    assert_eq!(write_only(places).unwrap(), enforcement());
                     work()
                 })
                 .join()
@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn writing_is_confined_and_reading_is_not() {
-        if extent() == Extent::None {
-            assert_eq!(write_only::<File>(&[]).unwrap(), Extent::None);
+        if enforcement() == Enforcement::None {
+            assert_eq!(write_only::<File>(&[]).unwrap(), Enforcement::None);
             return;
         }
         let dir = tempfile::tempdir().unwrap();

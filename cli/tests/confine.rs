@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use chassis::confine::{Extent, extent};
+use chassis::confine::{Enforcement, enforcement};
 
 fn confined(own: &Path, script: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
@@ -28,7 +28,7 @@ fn a_confined_program_writes_in_its_own_folder_and_nowhere_else() {
     let temporary = confined(&own, "echo x > $TMPDIR/temporary; echo x > /dev/null");
     assert!(temporary.status.success() && own.join("temporary").exists(), "{temporary:?}");
 
-    if extent() != Extent::None {
+    if enforcement() != Enforcement::None {
         assert!(!write(&other).status.success());
         assert!(!other.join("file").exists());
     }

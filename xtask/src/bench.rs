@@ -11,7 +11,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
-use lab::Scene;
+use lab::Deployment;
 use serde_json::{Value, json};
 
 use crate::{build, model, packages, progress::Step};
@@ -100,12 +100,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Starts the appliance on a fresh root, with the small model.
-fn scene() -> Result<Scene> {
+fn deployment() -> Result<Deployment> {
     let model = model::get()?;
     let step = Step::new("home: maru up");
-    let scene = Scene::start_with_model(&model, &[])?;
+    let deployment = Deployment::start_with_model(&model, &[])?;
     step.done("home: the appliance runs");
-    Ok(scene)
+    Ok(deployment)
 }
 
 /// Load average of the last minute.

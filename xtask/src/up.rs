@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lab::{Instance, Process, STOP, household::Household};
+use lab::{Instance, Process, STOP, topology::Topology};
 
 use crate::{build, progress::Step, stop, traces::Traces, workspace};
 
@@ -83,9 +83,9 @@ fn lock(root: &Path) -> Result<fs::File> {
 
 fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
     let step = Step::new("making home, router and laptop");
-    let household = Household::new(&["laptop"])?;
-    let home = Instance::new(&household.home, &root.join("home"))?;
-    let laptop = Instance::new(&household.laptops[0], &root.join("laptop"))?;
+    let topology = Topology::new(&["laptop"])?;
+    let home = Instance::new(&topology.home, &root.join("home"))?;
+    let laptop = Instance::new(&topology.laptops[0], &root.join("laptop"))?;
     step.done("home (10.77.1.2), router and laptop (10.77.2.2) are cabled");
 
     let step = Step::new("home: maru up");

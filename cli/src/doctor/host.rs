@@ -3,7 +3,7 @@
 use std::{fs::File, os::unix::fs::DirBuilderExt as _, path::Path, process::Stdio, thread};
 
 use anyhow::Context as _;
-use chassis::confine::{self, Extent};
+use chassis::confine::{self, Enforcement};
 use mesh_identity::{AGENT_GID, AGENT_UID};
 use rustix::{
     process::{Gid, Uid, geteuid},
@@ -27,7 +27,7 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = vec![
         tools(),
         tun(),
-        landlock(confine::extent()),
+        landlock(confine::enforcement()),
         swap(&read("/proc/swaps")),
         core_dumps(),
         clock().await,
@@ -89,17 +89,17 @@ fn as_user<T: Send>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send) -> Opti
 }
 
 /// What holds a service of ours that was broken into to its own files, beside its user.
-fn landlock(extent: Extent) -> Finding {
-    let fix = match extent {
-        Extent::Full => {
+fn landlock(enforcement: Enforcement) -> Finding {
+    let fix = match enforcement {
+        Enforcement::Full => {
             return Finding::ok("landlock", "the services write in their own folders alone");
         }
-        Extent::Partial => "install a kernel of Linux 6.2 or newer",
-        Extent::None => {
+        Enforcement::Partial => "install a kernel of Linux 6.2 or newer",
+        Enforcement::None => {
             "boot a kernel of Linux 5.13 or newer with landlock in CONFIG_LSM, or with lsm=landlock,… on its command line"
         }
     };
-    Finding::warning("landlock", extent.to_string(), fix)
+    Finding::warning("landlock", enforcement.to_string(), fix)
 }
 
 /// Swapped memory reaches a disk, where it stays.
@@ -232,7 +232,7 @@ mod tests {
         os::unix::fs::PermissionsExt as _,
     };
 
-    use chassis::confine::Extent;
+    use chassis::confine::Enforcement;
 
     use super::{AGENT_GID, AGENT_UID, Finding, as_user, landlock, major, refusal, swap};
     use crate::{doctor::Severity, up::limits::Limit};
@@ -251,9 +251,9 @@ mod tests {
 
     #[test]
     fn a_host_that_does_not_confine_is_named_with_what_to_do() {
-        assert_eq!(landlock(Extent::Full).severity, Severity::Ok);
-        for (extent, word) in [(Extent::Partial, "6.2"), (Extent::None, "lsm=")] {
-            let finding = landlock(extent);
+        assert_eq!(landlock(Enforcement::Full).severity, Severity::Ok);
+        for (enforcement, word) in [(Enforcement::Partial, "6.2"), (Enforcement::None, "lsm=")] {
+            let finding = landlock(enforcement);
             assert_eq!(finding.severity, Severity::Warning);
             assert!(finding.text.contains("Landlock") && finding.fix.contains(word), "{finding:?}");
         }

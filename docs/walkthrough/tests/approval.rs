@@ -16,7 +16,7 @@ use boringtun::{
     x25519::{PublicKey, StaticSecret},
 };
 use control_protocol::key::{NodePrivate, NodePublic};
-use lab::{Instance, Scene, household::HOME};
+use lab::{Deployment, Instance, topology::HOME};
 
 /// Type of a message that answers a handshake (WireGuard, section 5.4.3).
 const RESPONSE: u8 = 2;
@@ -54,10 +54,10 @@ fn shakes_hands(instance: &Instance, own: &NodePrivate, home: &NodePublic) -> Op
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
-    let mut scene = Scene::start().unwrap();
-    let device = scene.stranger("stranger").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let device = deployment.stranger("stranger").unwrap();
     let stranger = &device.instance;
-    stranger.ask_to_join(&scene.home, "mallory").unwrap();
+    stranger.ask_to_join(&deployment.home, "mallory").unwrap();
     stranger
         .wait_until(&["status", "-o", "json"], Duration::from_secs(30), |text| {
             text.contains("waiting_for_approval").then_some(())
@@ -72,25 +72,28 @@ fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
     assert!(!addresses.contains(" 100.") && !addresses.contains("fd7a:"), "{addresses}");
 
     // Even if it takes an address and a route for itself, nobody answers.
-    let home: IpAddr =
-        scene.home.status().unwrap()["node"]["addresses"][0].as_str().unwrap().parse().unwrap();
+    let home: IpAddr = deployment.home.status().unwrap()["node"]["addresses"][0]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     stranger
         .machine
         .sh(&format!("ip addr add 100.64.99.99/32 dev eth0; ip route add {home}/32 via 10.77.2.1"))
         .unwrap();
-    scene.household.router.sh("ip route add 100.64.0.0/10 via 10.77.1.2").unwrap();
+    deployment.topology.router.sh("ip route add 100.64.0.0/10 via 10.77.1.2").unwrap();
     for port in [80, 443, 18789, 22] {
         let reached = stranger.machine.in_network(move || {
             TcpStream::connect_timeout(&SocketAddr::new(home, port), Duration::from_secs(2))
         });
         assert!(reached.is_err(), "port {port} of the home node answers a stranger");
     }
-    let peers = scene.home.status().unwrap()["peers"].to_string();
+    let peers = deployment.home.status().unwrap()["peers"].to_string();
     assert!(!peers.contains("stranger"), "{peers}");
 
     // Nor does WireGuard answer, although it is reached and the stranger knows its key.
     let own = node_key(stranger);
-    let status = scene.home.status().unwrap();
+    let status = deployment.home.status().unwrap();
     let theirs: NodePublic = status["node"]["node_key"].as_str().unwrap().parse().unwrap();
     assert_eq!(shakes_hands(stranger, &own, &theirs), None, "an unknown key is answered");
 
@@ -99,7 +102,7 @@ fn a_device_that_nobody_approved_gets_no_map_no_address_and_reaches_nothing() {
         .machine
         .sh(&format!("ip route del {home}/32; ip addr del 100.64.99.99/32 dev eth0"))
         .unwrap();
-    scene.home.approve("stranger").unwrap();
+    deployment.home.approve("stranger").unwrap();
     stranger.wait_for_network().unwrap();
     let reached = stranger.machine.in_network(move || {
         TcpStream::connect_timeout(&SocketAddr::new(home, 18789), Duration::from_secs(10))

@@ -17,7 +17,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use lab::{Machine, Scene, household::HOME, http};
+use lab::{Deployment, Machine, http, topology::HOME};
 use memchr::memmem;
 use recording::{Recording, packets, tunnel};
 
@@ -91,11 +91,11 @@ fn the_search_finds_every_form_wherever_it_begins() {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
-    let mut scene = Scene::start().unwrap();
-    let router = scene.household.router.clone();
+    let mut deployment = Deployment::start().unwrap();
+    let router = deployment.topology.router.clone();
     let home = HOME.parse().unwrap();
     let on_router = Recording::begin(&router, "home0", "house");
-    let device = scene.member("laptop", "alice").unwrap();
+    let device = deployment.member("laptop", "alice").unwrap();
     let laptop = &device.instance;
     let on_tun = Recording::begin(&laptop.machine, &tunnel(&laptop.machine), "tunnel");
 

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Instance, Scene, http};
+use lab::{Deployment, Instance, http};
 use rustix::process::Signal;
 
 /// Where the OpenAI-compatible interface is.
@@ -37,71 +37,74 @@ fn ask(instance: &Instance, stream: bool, max_tokens: u32) -> http::Answer<TcpSt
 }
 
 /// Requires that the generation ends within a second: whoever it was for has left.
-fn ends_at_once(scene: &Scene, who: &str) {
+fn ends_at_once(deployment: &Deployment, who: &str) {
     let left = Instant::now();
-    while scene.busy_slots("inference").unwrap() > 0 {
+    while deployment.busy_slots("inference").unwrap() > 0 {
         assert!(left.elapsed() < Duration::from_secs(1), "{who} left a second ago");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Requires that the first word is printed while the engine stands still after its first tokens.
-fn the_first_token_is_printed_before_the_next_ones_exist(scene: &Scene, laptop: &Instance) {
+fn the_first_token_is_printed_before_the_next_ones_exist(
+    deployment: &Deployment,
+    laptop: &Instance,
+) {
     let mut command = laptop.maru(&["chat", "--ignore-eos", "--max-tokens", "7000"]);
     // The likeliest words of this model to this have no line end, which alone would be a flush.
     command.args(["--temperature", "0", "--ask", "Tell a long story."]).stdin(Stdio::null());
     let mut chat = laptop.machine.spawn(command.stdout(Stdio::piped())).unwrap();
     let decoded = || {
-        let slots = scene.generating("inference").unwrap();
+        let slots = deployment.generating("inference").unwrap();
         slots.first().map_or(0, |slot| slot["n_decoded"].as_u64().unwrap())
     };
     // A few, so that the first has left the engine; far fewer than fill a buffer.
     while decoded() < 6 {
         assert_eq!(chat.wait_for(Duration::ZERO).unwrap(), None, "no reply begins");
     }
-    scene.signal(ENGINE.0, ENGINE.1, Signal::STOP).unwrap();
+    deployment.signal(ENGINE.0, ENGINE.1, Signal::STOP).unwrap();
     let mut out = chat.child().stdout.take().unwrap();
     let (sender, first) = mpsc::channel();
     thread::spawn(move || sender.send(out.read_exact(&mut [0]).map(|()| out)));
     let first = first.recv_timeout(Duration::from_secs(20));
-    scene.signal(ENGINE.0, ENGINE.1, Signal::CONT).unwrap();
+    deployment.signal(ENGINE.0, ENGINE.1, Signal::CONT).unwrap();
     let _out = first.expect("the first token waits for others").unwrap();
     let decoded = decoded();
     assert!((1..50).contains(&decoded), "the engine was at token {decoded} of 7000");
     chat.signal_kill();
-    ends_at_once(scene, "the client");
+    ends_at_once(deployment, "the client");
 }
 
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_leaves() {
-    let mut scene = Scene::start().unwrap();
-    let device = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let device = deployment.member("laptop", "alice").unwrap();
     let laptop = &device.instance;
-    assert_eq!(scene.busy_slots("inference").unwrap(), 0);
-    the_first_token_is_printed_before_the_next_ones_exist(&scene, laptop);
+    assert_eq!(deployment.busy_slots("inference").unwrap(), 0);
+    the_first_token_is_printed_before_the_next_ones_exist(&deployment, laptop);
 
     // The client goes: so does the generation.
     let chat = laptop.long_chat().unwrap();
     assert_eq!(
-        scene.busy_slots("inference").unwrap(),
+        deployment.busy_slots("inference").unwrap(),
         1,
         "the first delta is printed before the reply is whole"
     );
     chat.signal_kill();
-    ends_at_once(&scene, "the client");
+    ends_at_once(&deployment, "the client");
 
     let mut stream = ask(laptop, true, 7000);
     while !stream.line().unwrap().expect("the reply goes on").starts_with("data: {") {}
-    assert_eq!(scene.busy_slots("inference").unwrap(), 1);
+    assert_eq!(deployment.busy_slots("inference").unwrap(), 1);
     drop(stream);
-    ends_at_once(&scene, "the client of the plain interface");
+    ends_at_once(&deployment, "the client of the plain interface");
 
     // The client stays: so does the generation, far beyond where it ended above.
     let _chat = laptop.long_chat().unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
-        let slots = scene.generating("inference").unwrap();
+        let slots = deployment.generating("inference").unwrap();
         let slot = slots.first().expect("the control run ended by itself: the test proves nothing");
         if slot["n_decoded"].as_u64().unwrap() > FAR {
             break;
@@ -154,8 +157,8 @@ fn encapsulated_bytes(laptop: &Instance, args: &[&str]) -> usize {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn every_way_to_ask_is_answered() {
-    let mut scene = Scene::start().unwrap();
-    let device = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let device = deployment.member("laptop", "alice").unwrap();
     let laptop = &device.instance;
 
     // X-Wing encapsulates to 1120 bytes (1088 of ML-KEM-768, 32 of X25519), X25519 alone to 32.

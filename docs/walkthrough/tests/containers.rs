@@ -17,7 +17,7 @@ use std::{
 };
 
 use lab::{
-    ROOT, Scene,
+    Deployment, ROOT,
     inside::{as_process, processes, status_field},
 };
 use serde_json::Value;
@@ -140,8 +140,8 @@ impl Mount {
 }
 
 impl Container {
-    fn pid(&self, scene: &Scene) -> u32 {
-        let found = scene.processes(self.program, self.word).unwrap();
+    fn pid(&self, deployment: &Deployment) -> u32 {
+        let found = deployment.processes(self.program, self.word).unwrap();
         assert_eq!(found.len(), 1, "{}: {found:?}", self.name);
         found[0]
     }
@@ -255,10 +255,10 @@ fn limit(pid: u32, controller: &str, files: [&str; 2]) -> Option<u64> {
 }
 
 /// Checks that each limit is in force, or else named by what `maru up` wrote down and by `maru doctor`.
-fn limits_hold_or_are_named(scene: &Scene) {
-    let text = fs::read_to_string(scene.home.root.join("run/maru/host.json")).unwrap();
+fn limits_hold_or_are_named(deployment: &Deployment) {
+    let text = fs::read_to_string(deployment.home.root.join("run/maru/host.json")).unwrap();
     let host: Value = serde_json::from_str(&text).unwrap();
-    let doctor = scene.home.run(&["doctor", "-o", "json"]).unwrap();
+    let doctor = deployment.home.run(&["doctor", "-o", "json"]).unwrap();
     let doctor: Value = serde_json::from_slice(&doctor.stdout).unwrap();
     let named = |name: &str| {
         let refused = host["limits"].as_array().unwrap().iter();
@@ -277,7 +277,7 @@ fn limits_hold_or_are_named(scene: &Scene) {
     let model = std::env::var_os("MARU_TEST_MODEL").unwrap();
     let model = fs::metadata(model).unwrap().len().div_ceil(1 << 20);
     for container in &CONTAINERS {
-        let pid = container.pid(scene);
+        let pid = container.pid(deployment);
         let engine = container.reads.contains(&MODEL);
         let memory = (container.memory_mib + if engine { model } else { 0 }) << 20;
         let in_force = [
@@ -308,8 +308,8 @@ fn limits_hold_or_are_named(scene: &Scene) {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn each_container_is_shut_in_and_one_on_the_hosts_network_would_be_noticed() {
-    let scene = Scene::start().unwrap();
-    let home = scene.home.machine.pid();
+    let deployment = Deployment::start().unwrap();
+    let home = deployment.home.machine.pid();
     let runs = podman_runs(home);
     assert_eq!(runs.len(), 4, "gateway, telmeet and two engines: {runs:?}");
     let daemons = ["maru-gateway", "maru-telmeet", "maru-llm"];
@@ -320,14 +320,14 @@ fn each_container_is_shut_in_and_one_on_the_hosts_network_would_be_noticed() {
     let members = inside();
     assert_eq!(members.len(), 4, "{members:?}");
     for container in &CONTAINERS {
-        let found = violations(container.pid(&scene), container);
+        let found = violations(container.pid(&deployment), container);
         assert_eq!(found, Vec::<String>::new(), "{}", container.name);
     }
-    limits_hold_or_are_named(&scene);
+    limits_hold_or_are_named(&deployment);
 
     // The same image on the host's network, with a link folder of its own, and with another's link.
     let (_, telmeet) = runs.iter().find(|(name, _)| name.ends_with("telmeet")).unwrap();
-    scene
+    deployment
         .home
         .machine
         .sh("mkdir -p /run/maru-lab/other; chown 61003:61000 /run/maru-lab/other")
@@ -342,9 +342,9 @@ fn each_container_is_shut_in_and_one_on_the_hosts_network_would_be_noticed() {
         word => word.to_owned(),
     });
     let words: Vec<String> = words.collect();
-    let mut command = scene.home.machine.command(&words[0]);
+    let mut command = deployment.home.machine.command(&words[0]);
     command.args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::null());
-    let _open = scene.home.machine.spawn(&mut command).unwrap();
+    let _open = deployment.home.machine.spawn(&mut command).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     let open = loop {
         if let Some((pid, _)) = inside().into_iter().find(|found| !members.contains(found)) {

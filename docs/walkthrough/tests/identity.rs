@@ -8,7 +8,7 @@
 use std::{os::unix::net::UnixStream, time::Duration};
 
 use ai_gateway_api::wire::Fixed;
-use lab::{Instance, Scene, http};
+use lab::{Deployment, Instance, http};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -24,8 +24,8 @@ fn fingerprint(identity: &str) -> String {
 }
 
 /// Asks the coordinator's admin API at home.
-fn admin(scene: &Scene, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let socket = scene.home.root.join("run/maru/coordinator/admin.sock");
+fn admin(deployment: &Deployment, method: &str, path: &str, body: Option<&Value>) -> Value {
+    let socket = deployment.home.root.join("run/maru/coordinator/admin.sock");
     let (stream, body) = (UnixStream::connect(socket).unwrap(), body.map(Value::to_string));
     let answer = http::request(stream, method, path, "localhost", &[], body.as_deref()).unwrap();
     assert_eq!(answer.status, 200, "{path}");
@@ -33,13 +33,13 @@ fn admin(scene: &Scene, method: &str, path: &str, body: Option<&Value>) -> Value
 }
 
 /// Has the coordinator hand out this identity, and waits until the laptop has it.
-fn hand_out(scene: &Scene, laptop: &Instance, identity: &str) {
-    let devices = admin(scene, "GET", "/api/v1/devices", None);
+fn hand_out(deployment: &Deployment, laptop: &Instance, identity: &str) {
+    let devices = admin(deployment, "GET", "/api/v1/devices", None);
     let home = devices.as_array().unwrap().iter().find(|device| device["name"] == "home").unwrap();
     let mut capabilities = home["capabilities"].clone();
     capabilities["maru/gateway-identity"] = json!([identity]);
     let path = format!("/api/v1/devices/{}/capabilities", home["id"]);
-    admin(scene, "PUT", &path, Some(&capabilities));
+    admin(deployment, "PUT", &path, Some(&capabilities));
     let has_it = |text: &str| text.contains(identity).then_some(());
     laptop.wait_until(&["status", "-o", "json"], SPREAD, has_it).unwrap();
 }
@@ -79,8 +79,8 @@ fn chat(laptop: &Instance, args: &[&str]) -> (Result<String, String>, u64) {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_gateway_that_is_not_the_known_one_is_sent_nothing_until_it_is_accepted() {
-    let mut scene = Scene::start().unwrap();
-    let device = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let device = deployment.member("laptop", "alice").unwrap();
     let laptop = &device.instance;
     count(laptop);
     let own = laptop.status().unwrap()["gateway"]["identity"].as_str().unwrap().to_owned();
@@ -90,7 +90,7 @@ fn a_gateway_that_is_not_the_known_one_is_sent_nothing_until_it_is_accepted() {
     let (said, packets) = chat(laptop, &[]);
     assert!(!said.unwrap().trim().is_empty() && packets > 0, "a chat is not counted");
 
-    hand_out(&scene, laptop, &other);
+    hand_out(&deployment, laptop, &other);
     let (said, packets) = chat(laptop, &[]);
     let said = said.expect_err("a gateway that nobody knows was asked");
     for words in [&known, &lie, &format!("maru chat --accept-identity {lie}")] {
@@ -110,7 +110,7 @@ fn a_gateway_that_is_not_the_known_one_is_sent_nothing_until_it_is_accepted() {
     assert!(packets > 0);
 
     // And back: a change that was meant.
-    hand_out(&scene, laptop, &own);
+    hand_out(&deployment, laptop, &own);
     let (said, packets) = chat(laptop, &[]);
     assert!(said.unwrap_err().contains(&format!("--accept-identity {known}")));
     assert_eq!(packets, 0);
@@ -121,10 +121,10 @@ fn a_gateway_that_is_not_the_known_one_is_sent_nothing_until_it_is_accepted() {
 
     // Who leaves and joins again knows it still.
     laptop.ok(&["leave"]).unwrap();
-    laptop.ask_to_join(&scene.home, "alice").unwrap();
-    scene.home.approve("laptop").unwrap();
+    laptop.ask_to_join(&deployment.home, "alice").unwrap();
+    deployment.home.approve("laptop").unwrap();
     laptop.wait_for_network().unwrap();
-    hand_out(&scene, laptop, &other);
+    hand_out(&deployment, laptop, &other);
     let (said, packets) = chat(laptop, &[]);
     assert!(said.unwrap_err().contains(&format!("--accept-identity {lie}")));
     assert_eq!(packets, 0);

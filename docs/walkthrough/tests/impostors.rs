@@ -19,7 +19,7 @@ use ai_gateway_api::{
 };
 use app::App;
 use caller::{Caller, header, problem};
-use lab::{Scene, http};
+use lab::{Deployment, http};
 use mesh_identity::{Header, Identity, User};
 
 /// User and group of the messenger.
@@ -28,15 +28,15 @@ const TELMEET: u32 = 61003;
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn telmeet_asks_in_nobodys_name_with_a_key_of_its_own() {
-    let mut scene = Scene::start().unwrap();
-    let alice = scene.member("alices-laptop", "alice").unwrap();
-    let bob = scene.member("bobs-laptop", "bob").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let alice = deployment.member("alices-laptop", "alice").unwrap();
+    let bob = deployment.member("bobs-laptop", "bob").unwrap();
     let alices = App::bound(&alice.instance, 1);
     let bobs = App::bound(&bob.instance, 2);
     let own = App::new(&alice.instance, 3);
-    let in_alices_name = header(&scene, &alice.instance, "alice", 80);
+    let in_alices_name = header(&deployment, &alice.instance, "alice", 80);
 
-    let telmeet = telmeet(&scene);
+    let telmeet = telmeet(&deployment);
     let ask = |path: &str, body: &str| {
         let request = ("POST", path, plugin::HOST);
         let answer =
@@ -64,14 +64,14 @@ fn telmeet_asks_in_nobodys_name_with_a_key_of_its_own() {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn nobody_lends_a_name() {
-    let mut scene = Scene::start().unwrap();
-    let alice = scene.member("alices-laptop", "alice").unwrap();
-    let bob = scene.member("bobs-laptop", "bob").unwrap();
-    let headers =
-        [(&alice, "alice"), (&bob, "bob")].map(|(it, who)| header(&scene, &it.instance, who, 80));
+    let mut deployment = Deployment::start().unwrap();
+    let alice = deployment.member("alices-laptop", "alice").unwrap();
+    let bob = deployment.member("bobs-laptop", "bob").unwrap();
+    let headers = [(&alice, "alice"), (&bob, "bob")]
+        .map(|(it, who)| header(&deployment, &it.instance, who, 80));
     let apps =
         [App::bound(&alice.instance, 1), App::bound(&bob.instance, 2), App::new(&bob.instance, 3)];
-    let private = scene.home.root.join("var/lib/maru/gateway/workspace/people");
+    let private = deployment.home.root.join("var/lib/maru/gateway/workspace/people");
     let private = private.join(headers[0].identity.person().to_string().replace(':', "-"));
     std::fs::create_dir_all(&private).unwrap();
     std::fs::write(private.join("MEMORY.md"), "Alice collects stamps. ".repeat(40)).unwrap();
@@ -80,16 +80,16 @@ fn nobody_lends_a_name() {
     assert!(alices > bobs + 100, "{alices} tokens of Alice's prompt, {bobs} of Bob's");
     let kept = [0, 1].map(|at| apps[at].ask(&app::history("main")));
     assert!(kept.iter().all(|messages| messages.len() == 2), "{kept:?}");
-    let counted = counted(&scene);
+    let counted = counted(&deployment);
 
-    let telmeet = telmeet(&scene);
+    let telmeet = telmeet(&deployment);
     assert_eq!(refused_pairings(telmeet, &apps, &headers, &kept), (3 * 2 * 4 - 2) * 3);
 
     // What it makes up in Alice's name is bounded, and costs Alice nothing on her own listener.
     let made_up = || relay(telmeet, &headers[0], "{}").0;
     let asked = (0..200).position(|_| made_up() == 429);
     assert!(asked.is_some(), "telmeet may ask as often as it likes");
-    assert_eq!(self::counted(&scene), counted, "something was counted");
+    assert_eq!(self::counted(&deployment), counted, "something was counted");
     assert_eq!([0, 1].map(|at| apps[at].ask(&app::history("main"))), kept);
     assert_eq!(prompt_tokens(&apps[0].ask(&app::say("other", "Hello!"))), alices);
 }
@@ -146,16 +146,17 @@ fn prompt_tokens(events: &[Event]) -> u32 {
 }
 
 /// The messenger's process: its files, its user, the one link that it calls.
-fn telmeet(scene: &Scene) -> Caller {
-    let [pid] = scene.processes("maru-telmeet", "").unwrap()[..] else {
+fn telmeet(deployment: &Deployment) -> Caller {
+    let [pid] = deployment.processes("maru-telmeet", "").unwrap()[..] else {
         panic!("one telmeet runs");
     };
     Caller { pid, uid: TELMEET, gid: TELMEET }
 }
 
 /// What the gateway counts of chats, tokens and sessions.
-fn counted(scene: &Scene) -> Vec<String> {
-    let stream = UnixStream::connect(scene.home.root.join("run/maru/metrics/http.sock")).unwrap();
+fn counted(deployment: &Deployment) -> Vec<String> {
+    let stream =
+        UnixStream::connect(deployment.home.root.join("run/maru/metrics/http.sock")).unwrap();
     let answer = http::request(stream, "GET", "/metrics", "localhost", &[], None).unwrap();
     let text = answer.body().unwrap();
     let what = ["chats", "tokens", "sessions", "session_bytes", "active_chats"];
@@ -171,8 +172,8 @@ fn counted(scene: &Scene) -> Vec<String> {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn whatever_is_wrong_with_a_sealed_request_the_answer_is_the_same() {
-    let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let laptop = deployment.member("laptop", "alice").unwrap();
     let app = App::bound(&laptop.instance, 1);
 
     let once = app.seal();

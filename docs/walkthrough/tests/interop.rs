@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Instance, ROOT, Scene, household::HOME};
+use lab::{Deployment, Instance, ROOT, topology::HOME};
 use serde_json::{Value, json};
 
 /// Open between members: `tailscale` 0.6 does not let replies in that no rule allows.
@@ -55,16 +55,16 @@ fn relay_map(pin: &str) -> Value {
     }}})
 }
 
-fn serve_relay_map(scene: &Scene, pin: &str) {
-    let root = &scene.home.root;
+fn serve_relay_map(deployment: &Deployment, pin: &str) {
+    let root = &deployment.home.root;
     fs::write(root.join("relay-map.json"), relay_map(pin).to_string()).unwrap();
     let settings = root.join("etc/maru/coordinator.toml");
     let text = fs::read_to_string(&settings).unwrap();
     let text = text.replacen("[relay]", "derp_map_file = \"relay-map.json\"\n\n[relay]", 1);
     assert!(text.contains("derp_map_file"), "{text}");
     fs::write(settings, text).unwrap();
-    scene.crash("maru-coordinator", "serve").unwrap();
-    scene
+    deployment.crash("maru-coordinator", "serve").unwrap();
+    deployment
         .home
         .wait_until(&["device", "list", "-o", "json"], Duration::from_secs(60), |text| {
             text.contains("home").then_some(())
@@ -72,8 +72,8 @@ fn serve_relay_map(scene: &Scene, pin: &str) {
         .unwrap();
 }
 
-fn certificate_pin(scene: &Scene) -> String {
-    let folder = scene.home.root.join("var/lib/maru/relay");
+fn certificate_pin(deployment: &Deployment) -> String {
+    let folder = deployment.home.root.join("var/lib/maru/relay");
     let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let is_it = |path: &std::path::PathBuf| {
         path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"certificate-"))
@@ -122,12 +122,12 @@ fn refuses(instance: &Instance, times: usize) {
 #[ignore = "needs: root, podman, model, stock"]
 fn a_stock_client_joins_and_exchanges_udp_and_tcp_with_our_agent() {
     let client = std::env::var("MARU_STOCK_CLIENT").expect("`cargo xtask test` sets it");
-    let mut scene = Scene::start().unwrap();
-    let pin = certificate_pin(&scene);
-    serve_relay_map(&scene, &pin);
-    let laptop = scene.member("laptop", "alice").unwrap();
-    fs::write(scene.home.root.join("policy.json"), OPEN).unwrap();
-    scene.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let pin = certificate_pin(&deployment);
+    serve_relay_map(&deployment, &pin);
+    let laptop = deployment.member("laptop", "alice").unwrap();
+    fs::write(deployment.home.root.join("policy.json"), OPEN).unwrap();
+    deployment.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
 
     let echo =
         laptop.instance.machine.command("python3").args(["-c", ECHO]).stdin(Stdio::null()).spawn();
@@ -141,10 +141,12 @@ fn a_stock_client_joins_and_exchanges_udp_and_tcp_with_our_agent() {
         fs::read_to_string(laptop.instance.root.join("agent.log")).unwrap()
     );
 
-    let stock = scene.household.add("stock").unwrap();
+    let stock = deployment.topology.add("stock").unwrap();
     let run = |command: &[&str]| {
-        let invitation =
-            scene.home.ok(&["invite", "carol", "--approved", "--force", "-o", "json"]).unwrap();
+        let invitation = deployment
+            .home
+            .ok(&["invite", "carol", "--approved", "--force", "-o", "json"])
+            .unwrap();
         let invitation: Value = serde_json::from_str(&invitation).unwrap();
         let key = invitation["url"].as_str().unwrap().rsplit('.').next().unwrap().to_owned();
         let out = stock
@@ -168,11 +170,11 @@ fn a_stock_client_joins_and_exchanges_udp_and_tcp_with_our_agent() {
     // A map whose pin is another's is refused by our agent, whatever the flag says, while the relay
     // goes on as before.
     let wrong = "00".repeat(32);
-    fs::write(scene.home.root.join("relay-map.json"), relay_map(&wrong).to_string()).unwrap();
-    scene.crash("maru-coordinator", "serve").unwrap();
+    fs::write(deployment.home.root.join("relay-map.json"), relay_map(&wrong).to_string()).unwrap();
+    deployment.crash("maru-coordinator", "serve").unwrap();
     refuses(&laptop.instance, 3);
     // The control: with its own pin in the map, the same relay is connected to and seen to be.
-    fs::write(scene.home.root.join("relay-map.json"), relay_map(&pin).to_string()).unwrap();
-    scene.crash("maru-coordinator", "serve").unwrap();
+    fs::write(deployment.home.root.join("relay-map.json"), relay_map(&pin).to_string()).unwrap();
+    deployment.crash("maru-coordinator", "serve").unwrap();
     assert!(relay_connects(&laptop.instance), "the control run");
 }

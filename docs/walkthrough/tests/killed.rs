@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Instance, Machine, STOP, Scene, inside};
+use lab::{Deployment, Instance, Machine, STOP, inside};
 use serde_json::Value;
 
 /// How long the tunnel may take to be there again: the laptop has to notice that its session is gone.
@@ -70,9 +70,9 @@ fn wait_until(what: &str, so: impl Fn() -> bool) {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn up_killed_and_started_again_says_what_it_found_and_leaves_nothing() {
-    let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap();
-    let (home, machine) = (scene.home.clone(), scene.home.machine.clone());
+    let mut deployment = Deployment::start().unwrap();
+    let laptop = deployment.member("laptop", "alice").unwrap();
+    let (home, machine) = (deployment.home.clone(), deployment.home.machine.clone());
     let chat = || laptop.instance.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
     chat();
     let (killed, children) = record(&home);
@@ -86,14 +86,14 @@ fn up_killed_and_started_again_says_what_it_found_and_leaves_nothing() {
     for (service, pid) in children.iter().filter(|(service, _)| slow(service)) {
         machine.sh(&format!("kill -STOP {pid} # {service}")).unwrap();
     }
-    scene.up.signal_kill();
-    scene.up.wait_for(STOP).unwrap().expect("a killed process ends");
+    deployment.up.signal_kill();
+    deployment.up.wait_for(STOP).unwrap().expect("a killed process ends");
     assert!(things(&machine).iter().any(|thing| thing.starts_with("table ")), "it is left");
 
     // It remembers its model.
     let mut said = Vec::new();
     let again = home.up(&[], |line| said.push(line.to_owned()), || Ok(()));
-    (scene.up, _) = again.unwrap();
+    (deployment.up, _) = again.unwrap();
     let says = |text: &str| {
         assert!(said.iter().any(|line| line.contains(text)), "{text:?} is not said: {said:#?}");
     };
@@ -119,7 +119,7 @@ fn up_killed_and_started_again_says_what_it_found_and_leaves_nothing() {
     wait_until("the laptop reaches home again", || laptop.instance.dial(80).is_ok());
     chat();
 
-    assert!(scene.up.stop(STOP).unwrap().success(), "a clean stop");
+    assert!(deployment.up.stop(STOP).unwrap().success(), "a clean stop");
     wait_until("every process has ended", || processes(&machine).is_empty());
     assert_eq!(things(&machine), Vec::<String>::new(), "left after a clean stop");
 }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Instance, Machine, Process, ROOT, Scene};
+use lab::{Deployment, Instance, Machine, Process, ROOT};
 
 /// Everything to everyone, in both directions; the tests take away from it.
 const OPEN: &str = r#"{
@@ -46,9 +46,9 @@ fn seed() -> String {
     policy.split_once("```").unwrap().0.to_owned()
 }
 
-fn set_policy(scene: &Scene, text: &str) {
-    fs::write(scene.home.root.join("policy.json"), text).unwrap();
-    scene.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
+fn set_policy(deployment: &Deployment, text: &str) {
+    fs::write(deployment.home.root.join("policy.json"), text).unwrap();
+    deployment.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
 }
 
 fn listen(machine: &Machine) -> TcpListener {
@@ -119,22 +119,31 @@ fn wait_for_a_direct_path(instance: &Instance) {
 }
 
 /// The admin removes a device that asks and listens; nothing of it is left at home.
-fn remove_while_it_chats(scene: &Scene, laptop: &Instance, home: IpAddr, own: IpAddr) -> Process {
+fn remove_while_it_chats(
+    deployment: &Deployment,
+    laptop: &Instance,
+    home: IpAddr,
+    own: IpAddr,
+) -> Process {
     let chat = laptop.long_chat().unwrap();
-    assert_eq!(scene.busy_slots("inference").unwrap(), 1);
-    assert!(opens(&scene.home.machine, own, OTHER), "the home node reaches the laptop");
+    assert_eq!(deployment.busy_slots("inference").unwrap(), 1);
+    assert!(opens(&deployment.home.machine, own, OTHER), "the home node reaches the laptop");
 
-    scene.home.ok(&["device", "remove", "laptop"]).unwrap();
+    deployment.home.ok(&["device", "remove", "laptop"]).unwrap();
     let removed = Instant::now();
-    while scene.busy_slots("inference").unwrap() > 0 {
+    while deployment.busy_slots("inference").unwrap() > 0 {
         assert!(removed.elapsed() < Duration::from_secs(5), "a removed device is still answered");
         thread::sleep(Duration::from_millis(50));
     }
     let left = Duration::from_secs(5).saturating_sub(removed.elapsed());
     assert_eq!(open_after(left, &laptop.machine, home, &PORTS), None, "to a removed device");
     let none = Duration::ZERO;
-    assert_eq!(open_after(none, &scene.home.machine, own, &[OTHER]), None, "of a removed device");
-    let peers = scene.home.status().unwrap()["peers"].to_string();
+    assert_eq!(
+        open_after(none, &deployment.home.machine, own, &[OTHER]),
+        None,
+        "of a removed device"
+    );
+    let peers = deployment.home.status().unwrap()["peers"].to_string();
     assert!(peers.contains("user1s-laptop") && !peers.contains("\"laptop\""), "{peers}");
     chat
 }
@@ -142,10 +151,10 @@ fn remove_while_it_chats(scene: &Scene, laptop: &Instance, home: IpAddr, own: Ip
 #[test]
 #[ignore = "needs: root, podman, model, shared"]
 fn a_policy_is_enforced_at_the_home_node_and_removal_cuts_what_is_open() {
-    let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap();
-    let trusted = scene.member("user1s-laptop", "user1").unwrap();
-    let (machine, home_machine) = (&laptop.instance.machine, &scene.home.machine);
+    let mut deployment = Deployment::start().unwrap();
+    let laptop = deployment.member("laptop", "alice").unwrap();
+    let trusted = deployment.member("user1s-laptop", "user1").unwrap();
+    let (machine, home_machine) = (&laptop.instance.machine, &deployment.home.machine);
     let _listeners = [listen(home_machine), listen(machine)];
     let home = laptop.instance.gateway().unwrap();
     let own =
@@ -153,14 +162,14 @@ fn a_policy_is_enforced_at_the_home_node_and_removal_cuts_what_is_open() {
     assert!(opens(machine, home, 80) && opens(machine, home, 18789));
     assert_eq!(open_after(Duration::ZERO, machine, home, &[OTHER]), None, "by the first policy");
 
-    set_policy(&scene, OPEN);
+    set_policy(&deployment, OPEN);
     assert!(opens(machine, home, OTHER), "a listener is not reached under an open policy");
     wait_for_a_direct_path(&laptop.instance);
     count_arrivals(home_machine);
     // From here on the laptop believes what it knows now.
-    scene.household.lose(machine, 8443).unwrap();
+    deployment.topology.lose(machine, 8443).unwrap();
 
-    set_policy(&scene, NO_GATEWAY);
+    set_policy(&deployment, NO_GATEWAY);
     assert_eq!(open_after(ON_ITS_WAY, machine, home, &[18789, OTHER]), None, "by the policy");
     let before = arrivals(home_machine);
     assert!(!reaches(machine, home, 18789));
@@ -168,17 +177,17 @@ fn a_policy_is_enforced_at_the_home_node_and_removal_cuts_what_is_open() {
     assert!(opens(machine, home, 80), "the messenger's port does not stay open");
 
     // Of this network's people the group of the seed has user1, and not alice.
-    set_policy(&scene, &seed());
+    set_policy(&deployment, &seed());
     assert_eq!(open_after(ON_ITS_WAY, machine, home, &PORTS), None, "outside the group");
     for port in PORTS {
         assert!(opens(&trusted.instance.machine, home, port), "port {port} is closed to the group");
     }
 
-    set_policy(&scene, OPEN);
+    set_policy(&deployment, OPEN);
     for port in PORTS {
         assert!(opens(machine, home, port), "port {port} does not open again");
     }
-    let mut chat = remove_while_it_chats(&scene, &laptop.instance, home, own.parse().unwrap());
+    let mut chat = remove_while_it_chats(&deployment, &laptop.instance, home, own.parse().unwrap());
     let status = chat.wait_for(Duration::from_secs(60)).unwrap();
     assert!(!status.expect("the client notices").success(), "a cut reply passed as whole");
 }
@@ -188,9 +197,9 @@ fn a_policy_is_enforced_at_the_home_node_and_removal_cuts_what_is_open() {
 fn one_person_sees_nothing_of_what_another_said() {
     const ALICES: &str = "persimmon-9931";
     const BOBS: &str = "medlar-5507";
-    let mut scene = Scene::start().unwrap();
-    let alice = scene.member("alices-laptop", "alice").unwrap();
-    let bob = scene.member("bobs-laptop", "bob").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let alice = deployment.member("alices-laptop", "alice").unwrap();
+    let bob = deployment.member("bobs-laptop", "bob").unwrap();
     let say = |instance: &Instance, word| {
         instance.ok(&["chat", "--max-tokens", "8", "--ask", word]).unwrap()
     };
@@ -200,7 +209,7 @@ fn one_person_sees_nothing_of_what_another_said() {
     assert_eq!(history(&bob.instance), "", "bob said nothing yet");
     say(&bob.instance, BOBS);
     // Alice's second device continues her conversation.
-    let phone = scene.member("alices-phone", "alice").unwrap();
+    let phone = deployment.member("alices-phone", "alice").unwrap();
     for (instance, own, other) in [
         (&alice.instance, ALICES, BOBS),
         (&bob.instance, BOBS, ALICES),

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Instance, ROOT, Scene};
+use lab::{Deployment, Instance, ROOT};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -109,21 +109,22 @@ fn wait_for_path(instance: &Instance, peer: &str, path: &str) {
     found.unwrap();
 }
 
-fn both_paths(scene: &Scene, laptop: &Instance, path: &str) {
+fn both_paths(deployment: &Deployment, laptop: &Instance, path: &str) {
     wait_for_path(laptop, "home", path);
-    wait_for_path(&scene.home, "laptop", path);
+    wait_for_path(&deployment.home, "laptop", path);
 }
 
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn an_exchange_goes_on_over_the_relay_without_udp_and_over_its_crash_without_loss() {
-    let mut scene = Scene::start().unwrap();
-    let member = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let member = deployment.member("laptop", "alice").unwrap();
     let laptop = &member.instance;
-    fs::write(scene.home.root.join("policy.json"), OPEN).unwrap();
-    scene.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
+    fs::write(deployment.home.root.join("policy.json"), OPEN).unwrap();
+    deployment.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
     let home = SocketAddr::new(laptop.gateway().unwrap(), PORT);
-    let listener = scene.home.machine.in_network(|| TcpListener::bind(("0.0.0.0", PORT))).unwrap();
+    let listener =
+        deployment.home.machine.in_network(|| TcpListener::bind(("0.0.0.0", PORT))).unwrap();
     let deadline = Instant::now() + CHANGE;
     let stream = loop {
         // Until the policy has arrived.
@@ -132,7 +133,7 @@ fn an_exchange_goes_on_over_the_relay_without_udp_and_over_its_crash_without_los
             Err(error) => assert!(Instant::now() < deadline, "the port does not open: {error}"),
         }
     };
-    let relay = || scene.processes("maru-coordinator", " relay ").unwrap();
+    let relay = || deployment.processes("maru-coordinator", " relay ").unwrap();
 
     let exchange = Exchange::default();
     thread::scope(|scope| {
@@ -140,31 +141,31 @@ fn an_exchange_goes_on_over_the_relay_without_udp_and_over_its_crash_without_los
         scope.spawn(|| exchange.run(stream));
         // A failure must not leave the exchange running: the scope waits for it.
         let _stop = Stop(&exchange.stop);
-        both_paths(&scene, laptop, "direct");
+        both_paths(&deployment, laptop, "direct");
         exchange.goes_on("directly");
 
-        let router = &scene.household.router;
+        let router = &deployment.topology.router;
         router
             .sh("nft add table ip lose
                 nft 'add chain ip lose through { type filter hook forward priority 0; }'
                 nft add rule ip lose through meta l4proto udp counter drop")
             .unwrap();
-        both_paths(&scene, laptop, "relay");
+        both_paths(&deployment, laptop, "relay");
         exchange.goes_on("over the relay");
         let dropped = router.sh("nft list table ip lose").unwrap();
         assert!(!dropped.contains("packets 0 "), "no UDP was dropped: {dropped}");
 
         let before = relay();
-        scene.signal("maru-coordinator", " relay ", Signal::STOP).unwrap();
+        deployment.signal("maru-coordinator", " relay ", Signal::STOP).unwrap();
         exchange.stands_still("the relay stands still");
-        scene.crash("maru-coordinator", " relay ").unwrap();
+        deployment.crash("maru-coordinator", " relay ").unwrap();
         exchange.goes_on("after the relay crashed");
         let after = relay();
         assert!(after.len() == 1 && after != before, "one new relay: {before:?}, {after:?}");
-        both_paths(&scene, laptop, "relay");
+        both_paths(&deployment, laptop, "relay");
 
         router.sh("nft delete table ip lose").unwrap();
-        both_paths(&scene, laptop, "direct");
+        both_paths(&deployment, laptop, "direct");
         exchange.goes_on("directly again");
     });
 }

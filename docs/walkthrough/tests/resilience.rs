@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{BIN, Instance, Process, Scene, http};
+use lab::{BIN, Deployment, Instance, Process, http};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -43,9 +43,9 @@ fn is_well(stream: Option<impl Read + Write>, path: &str, host: &str) -> bool {
 }
 
 /// Waits until both engines, and both services as this device reaches them, say that they are well.
-fn wait_until_all_is_well(scene: &Scene, instance: &Instance) {
+fn wait_until_all_is_well(deployment: &Deployment, instance: &Instance) {
     let engine = |name| {
-        let socket = scene.home.root.join(format!("run/maru/{name}/llm.sock"));
+        let socket = deployment.home.root.join(format!("run/maru/{name}/llm.sock"));
         is_well(UnixStream::connect(socket).ok(), "/health", "localhost")
     };
     let service = |(port, host)| {
@@ -117,22 +117,22 @@ fn broken_chat(who: &str, mut chat: Process) {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
-    let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let laptop = deployment.member("laptop", "alice").unwrap();
     assert_eq!(answers(&laptop.instance, &[]), PRIMARY);
 
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         // The supervisor starts an engine again; this keeps it down.
         let keep_down = |engine: &'static str| {
-            let (stop, scene) = (&stop, &scene);
+            let (stop, deployment) = (&stop, &deployment);
             scope.spawn(move || {
                 while !stop.load(Ordering::SeqCst) {
-                    let _ = scene.crash("maru-llm", &format!("run/maru/{engine}/"));
+                    let _ = deployment.crash("maru-llm", &format!("run/maru/{engine}/"));
                     thread::sleep(Duration::from_millis(20));
                 }
             });
-            wait_until("down", Duration::from_secs(10), || scene.busy_slots(engine).is_err());
+            wait_until("down", Duration::from_secs(10), || deployment.busy_slots(engine).is_err());
         };
         keep_down("inference");
         let model = answers(&laptop.instance, &[]);
@@ -147,15 +147,15 @@ fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
             assert!(text.contains(part), "says what happened and what to do: {text}");
         }
     });
-    wait_until_all_is_well(&scene, &laptop.instance);
+    wait_until_all_is_well(&deployment, &laptop.instance);
     assert_eq!(answers(&laptop.instance, &[]), PRIMARY);
 }
 
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answered() {
-    let mut scene = Scene::start().unwrap();
-    let mut laptop = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let mut laptop = deployment.member("laptop", "alice").unwrap();
     for (name, text, signal, model) in [
         ("maru-llm", "run/maru/inference/", Signal::KILL, PRIMARY),
         ("maru-llm", "run/maru/inference-2/", Signal::KILL, FALLBACK),
@@ -168,12 +168,12 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
         let chat = laptop.instance.long_chat_with(&["--model", model]).unwrap();
         // telmeet has no part in the plain interface.
         let stream = (name != "maru-telmeet").then(|| long_stream(&laptop.instance, model));
-        scene.signal(name, text, signal).unwrap();
+        deployment.signal(name, text, signal).unwrap();
         broken_chat(&who, chat);
         if let Some(stream) = stream {
             broken_stream(&who, stream);
         }
-        wait_until_all_is_well(&scene, &laptop.instance);
+        wait_until_all_is_well(&deployment, &laptop.instance);
         assert_eq!(answers(&laptop.instance, &["--model", model]), model, "{who}");
     }
 
@@ -221,22 +221,22 @@ fn age(instance: &Instance) -> Option<u64> {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn the_network_lives_on_without_its_coordinator() {
-    let mut scene = Scene::start().unwrap();
-    let mut laptop = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let mut laptop = deployment.member("laptop", "alice").unwrap();
     answers(&laptop.instance, &[]);
-    let before = registrations(&scene.home);
+    let before = registrations(&deployment.home);
 
     // It stays down however often it is started again.
     let program = format!("{BIN}/maru-coordinator");
-    scene.home.machine.sh(&format!("mount --bind /bin/false {program}")).unwrap();
-    scene.crash("maru-coordinator", "serve").unwrap();
+    deployment.home.machine.sh(&format!("mount --bind /bin/false {program}")).unwrap();
+    deployment.crash("maru-coordinator", "serve").unwrap();
 
     // WireGuard makes new session keys every two minutes; the next handshake needs no coordinator.
     let deadline = Instant::now() + Duration::from_secs(200);
     let (mut oldest, mut rekeyed) = ([0; 2], [false; 2]);
     while rekeyed != [true; 2] {
         answers(&laptop.instance, &[]);
-        for (at, instance) in [&laptop.instance, &scene.home].into_iter().enumerate() {
+        for (at, instance) in [&laptop.instance, &deployment.home].into_iter().enumerate() {
             let now = age(instance).unwrap();
             rekeyed[at] |= oldest[at] > 60 && now < oldest[at];
             oldest[at] = oldest[at].max(now);
@@ -252,11 +252,14 @@ fn the_network_lives_on_without_its_coordinator() {
     let reached = || laptop.instance.dial(SERVICES[0].0).is_ok();
     wait_until("the home node is reached", Duration::from_secs(30), reached);
     answers(&laptop.instance, &[]);
-    assert!(![&laptop.instance, &scene.home].into_iter().any(is_connected), "to no coordinator");
+    assert!(
+        ![&laptop.instance, &deployment.home].into_iter().any(is_connected),
+        "to no coordinator"
+    );
 
-    scene.home.machine.sh(&format!("umount {program}")).unwrap();
+    deployment.home.machine.sh(&format!("umount {program}")).unwrap();
     wait_until("both agents are connected", Duration::from_secs(120), || {
-        [&laptop.instance, &scene.home].into_iter().all(is_connected)
+        [&laptop.instance, &deployment.home].into_iter().all(is_connected)
     });
-    assert_eq!(registrations(&scene.home), before, "someone registered again");
+    assert_eq!(registrations(&deployment.home), before, "someone registered again");
 }

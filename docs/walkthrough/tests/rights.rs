@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use cli::service::{Arg, SERVICES, Service};
 use lab::{
-    Scene,
+    Deployment,
     inside::{processes, status_field},
 };
 
@@ -83,13 +83,13 @@ fn uid(pid: u32) -> Option<u32> {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn each_service_runs_with_the_rights_of_its_row_and_nobody_else_as_its_user() {
-    let scene = Scene::start().unwrap();
+    let deployment = Deployment::start().unwrap();
     let (mut wrong, mut services) = (Vec::new(), BTreeSet::new());
     let listed: Vec<_> = RIGHTS.iter().map(|row| row.0).collect();
     assert_eq!(SERVICES.iter().map(|service| service.name).collect::<Vec<_>>(), listed);
     for (service, &(name, uid, gid, capabilities)) in SERVICES.iter().zip(RIGHTS) {
         assert_eq!((service.uid, service.gid, kept(service)), (uid, gid, capabilities), "{name}");
-        let found = scene.processes(service.binary, &word(service)).unwrap();
+        let found = deployment.processes(service.binary, &word(service)).unwrap();
         let [pid] = found[..] else { panic!("{} processes are the {name}", found.len()) };
         let found = differences(pid, (uid, gid, capabilities));
         wrong.extend(found.into_iter().map(|difference| format!("{name}: {difference}")));
@@ -98,10 +98,12 @@ fn each_service_runs_with_the_rights_of_its_row_and_nobody_else_as_its_user() {
     assert_eq!(wrong, Vec::<String>::new());
 
     let users: BTreeSet<u32> = RIGHTS.iter().map(|row| row.1).collect();
-    let mut others = processes(scene.home.machine.pid()).unwrap();
+    let mut others = processes(deployment.home.machine.pid()).unwrap();
     others.retain(|(pid, _)| !services.contains(pid));
     // The supervisor is root's, so that a look at a process that has more is one that finds it.
-    let [supervisor] = scene.processes("maru", " up ").unwrap()[..] else { panic!("one runs") };
+    let [supervisor] = deployment.processes("maru", " up ").unwrap()[..] else {
+        panic!("one runs")
+    };
     assert!(differences(supervisor, (61001, 61001, 0)).len() >= 5);
     others.retain(|(pid, _)| uid(*pid).is_some_and(|uid| users.contains(&uid)));
     assert_eq!(others, [], "processes as a service's user");

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lab::{Member, Scene, inside::processes};
+use lab::{Deployment, Member, inside::processes};
 use memchr::memmem;
 use rustix::process::Signal;
 
@@ -81,15 +81,15 @@ fn search(maps: &str, memory: &File, texts: &[Vec<u8>]) -> Result<bool, String> 
 }
 
 /// The processes that pass a sealed prompt on or serve those who do, and what each of them must know.
-fn must_be_searched(scene: &Scene, laptop: &Member) -> Vec<(u32, Vec<Vec<u8>>)> {
+fn must_be_searched(deployment: &Deployment, laptop: &Member) -> Vec<(u32, Vec<Vec<u8>>)> {
     let home = |name, text| {
-        let found = scene.processes(name, text).unwrap();
+        let found = deployment.processes(name, text).unwrap();
         assert_eq!(found.len(), 1, "{name} {text}");
         found[0]
     };
     // Each knows the nodes by their keys, as bytes or as text.
     let mut nodes = Vec::new();
-    for instance in [&scene.home, &laptop.instance] {
+    for instance in [&deployment.home, &laptop.instance] {
         let key = instance.status().unwrap()["node"]["node_key"].as_str().unwrap().to_owned();
         nodes.push(hex::decode(key.strip_prefix("nodekey:").unwrap()).unwrap());
         nodes.push(key.into_bytes());
@@ -105,12 +105,13 @@ fn must_be_searched(scene: &Scene, laptop: &Member) -> Vec<(u32, Vec<Vec<u8>>)> 
 
 /// The names of all processes whose memory holds the canary, by number; `must` were among those searched.
 fn holders(
-    scene: &Scene,
+    deployment: &Deployment,
     laptop: &Member,
     canary: &[u8],
     must: &[(u32, Vec<Vec<u8>>)],
 ) -> BTreeMap<u32, String> {
-    let machines = [&scene.home.machine, &laptop.instance.machine, &scene.household.router];
+    let machines =
+        [&deployment.home.machine, &laptop.instance.machine, &deployment.topology.router];
     let (mut holders, mut searched) = (BTreeMap::new(), Vec::new());
     for machine in machines {
         for (pid, name) in processes(machine.pid()).unwrap() {
@@ -159,12 +160,18 @@ fn still_there<T>(path: &Path, result: std::io::Result<T>) -> Option<T> {
     }
 }
 
-/// Everything that a process of the scene could have written: all state whatever its age, and what
+/// Everything that a process of the deployment could have written: all state whatever its age, and what
 /// is new in each machine's `/run` and the places for temporary files.
-fn files(scene: &Scene, laptop: &Member, began: SystemTime, canary: &[u8]) -> Vec<PathBuf> {
+fn files(
+    deployment: &Deployment,
+    laptop: &Member,
+    began: SystemTime,
+    canary: &[u8],
+) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    files_that_hold(scene.state(), SystemTime::UNIX_EPOCH, canary, &mut found);
-    for machine in [&scene.home.machine, &laptop.instance.machine, &scene.household.router] {
+    files_that_hold(deployment.state(), SystemTime::UNIX_EPOCH, canary, &mut found);
+    for machine in [&deployment.home.machine, &laptop.instance.machine, &deployment.topology.router]
+    {
         files_that_hold(&machine.path("/run"), SystemTime::UNIX_EPOCH, canary, &mut found);
     }
     for folder in ["/tmp", "/var/tmp", "/dev/shm"].map(Path::new) {
@@ -173,7 +180,7 @@ fn files(scene: &Scene, laptop: &Member, began: SystemTime, canary: &[u8]) -> Ve
         if folder.exists() {
             files_that_hold(folder, began, canary, &mut new);
         }
-        found.extend(new.into_iter().filter(|path| !path.starts_with(scene.state())));
+        found.extend(new.into_iter().filter(|path| !path.starts_with(deployment.state())));
     }
     found.sort();
     found
@@ -187,9 +194,9 @@ fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
     let nanos = began.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
     let canary = format!("quince-{:x}-canary", nanos ^ u128::from(std::process::id()));
     let began = began - Duration::from_secs(5);
-    let mut scene = Scene::start().unwrap();
-    let laptop = scene.member("laptop", "alice").unwrap();
-    let must = must_be_searched(&scene, &laptop);
+    let mut deployment = Deployment::start().unwrap();
+    let laptop = deployment.member("laptop", "alice").unwrap();
+    let must = must_be_searched(&deployment, &laptop);
 
     // While a long reply is under way.
     let mut command =
@@ -197,27 +204,27 @@ fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
     command.arg(&canary).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut chat = laptop.instance.machine.spawn(&mut command).unwrap();
     chat.child().stdout.as_mut().unwrap().read_exact(&mut [0]).expect("a reply begins");
-    let mut during = holders(&scene, &laptop, canary.as_bytes(), &must);
-    assert_eq!(scene.busy_slots("inference").unwrap(), 1, "the reply ended before the search");
+    let mut during = holders(&deployment, &laptop, canary.as_bytes(), &must);
+    assert_eq!(deployment.busy_slots("inference").unwrap(), 1, "the reply ended before the search");
     assert!(during.remove(&chat.pid()).is_some(), "the client knows what it asked: {during:?}");
     during.retain(|_, name| name != "maru-gateway" && name != "maru-llm");
     assert_eq!(during, BTreeMap::new(), "who must not know it, knows it during the reply");
-    assert_eq!(files(&scene, &laptop, began, canary.as_bytes()), Vec::<PathBuf>::new());
+    assert_eq!(files(&deployment, &laptop, began, canary.as_bytes()), Vec::<PathBuf>::new());
     chat.signal(Signal::KILL);
     chat.wait_for(Duration::from_secs(10)).unwrap().expect("the client ends");
 
     // After a reply that came to its end.
     laptop.instance.ok(&["chat", "--max-tokens", "8", "--ask", &canary]).unwrap();
-    let mut after = holders(&scene, &laptop, canary.as_bytes(), &must);
+    let mut after = holders(&deployment, &laptop, canary.as_bytes(), &must);
     after.retain(|_, name| name != "maru-gateway" && name != "maru-llm");
     assert_eq!(after, BTreeMap::new(), "who must not know it, knows it after the reply");
-    assert_eq!(files(&scene, &laptop, began, canary.as_bytes()), Vec::<PathBuf>::new());
+    assert_eq!(files(&deployment, &laptop, began, canary.as_bytes()), Vec::<PathBuf>::new());
 
     // The same search finds each file that does hold it.
     let mut planted = vec![
-        scene.state().join("home/var/lib/maru/telmeet/planted"),
-        scene.state().join("laptop/planted"),
-        scene.home.machine.path("/run/planted"),
+        deployment.state().join("home/var/lib/maru/telmeet/planted"),
+        deployment.state().join("laptop/planted"),
+        deployment.home.machine.path("/run/planted"),
         laptop.instance.machine.path("/run/planted"),
         PathBuf::from(format!("/tmp/{canary}")),
     ];
@@ -225,7 +232,7 @@ fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
         fs::write(path, format!("before {canary} after")).unwrap();
     }
     planted.sort();
-    let found = files(&scene, &laptop, began, canary.as_bytes());
+    let found = files(&deployment, &laptop, began, canary.as_bytes());
     fs::remove_file(format!("/tmp/{canary}")).unwrap();
     assert_eq!(found, planted, "the search of files");
 }

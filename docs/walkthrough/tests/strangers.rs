@@ -15,7 +15,7 @@ use std::{
 use ai_gateway_api::sealed::path;
 use app::{App, CHAT, OWN};
 use lab::{
-    Instance, Machine, Scene,
+    Deployment, Instance, Machine,
     http::{self, Answer, dial_from},
 };
 
@@ -101,8 +101,8 @@ impl Port<'_> {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_website_open_on_a_members_laptop_speaks_for_nobody() {
-    let mut scene = Scene::start().unwrap();
-    let device = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let device = deployment.member("laptop", "alice").unwrap();
     let laptop = &device.instance;
     let app = App::bound(laptop, 1);
     let check = |port: &Port<'_>| {
@@ -157,8 +157,8 @@ impl Impostor<'_> {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn a_process_at_home_and_a_packet_from_the_lan_do_not_pass_as_members() {
-    let mut scene = Scene::start().unwrap();
-    let device = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let device = deployment.member("laptop", "alice").unwrap();
     let addresses = |instance: &Instance| -> [IpAddr; 2] {
         let status = instance.status().unwrap();
         let all = status["node"]["addresses"].as_array().unwrap().clone();
@@ -166,8 +166,9 @@ fn a_process_at_home_and_a_packet_from_the_lan_do_not_pass_as_members() {
         let family = |v4: bool| *all.iter().find(|address| address.is_ipv4() == v4).unwrap();
         [family(true), family(false)]
     };
-    let ([home, home6], [member, member6]) = (addresses(&scene.home), addresses(&device.instance));
-    let (machine, router) = (&*scene.home.machine, &*scene.household.router);
+    let ([home, home6], [member, member6]) =
+        (addresses(&deployment.home), addresses(&device.instance));
+    let (machine, router) = (&*deployment.home.machine, &*deployment.topology.router);
     assert_eq!(models(device.instance.dial(18789).unwrap()), Some(200), "the member itself");
 
     // The member's addresses on the router, which sends them as they are, past the tunnel; and the

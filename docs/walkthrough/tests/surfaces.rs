@@ -23,7 +23,7 @@ use ai_gateway_api::{plugin, sealed::path};
 use app::{CHAT, OWN, PATIENCE};
 use caller::{Caller, header};
 use cli::service::{self, Link, SERVICES, links};
-use lab::{ROOT, Scene, household::HOME, http};
+use lab::{Deployment, ROOT, http, topology::HOME};
 use mesh_identity::Header;
 
 /// Who may call a link, and what keeps the others out.
@@ -262,9 +262,9 @@ fn question(link: &Link) -> (&'static str, &'static str, Option<u16>) {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn each_link_answers_its_callers_and_no_other_user() {
-    let mut scene = Scene::start().unwrap();
-    let alice = scene.member("laptop", "alice").unwrap();
-    let pid = scene.home.machine.pid();
+    let mut deployment = Deployment::start().unwrap();
+    let alice = deployment.member("laptop", "alice").unwrap();
+    let pid = deployment.home.machine.pid();
     let mut users: BTreeSet<(u32, u32)> =
         SERVICES.iter().map(|service| (service.uid, service.gid)).collect();
     users.extend([(0, 0), (NOBODY, NOBODY)]);
@@ -273,7 +273,7 @@ fn each_link_answers_its_callers_and_no_other_user() {
         let socket = link.path(Path::new(ROOT)).display().to_string();
         let (path, host, port) = question(link);
         let header =
-            port.map(|port| header(&scene, &alice.instance, "alice", port).encode().unwrap());
+            port.map(|port| header(&deployment, &alice.instance, "alice", port).encode().unwrap());
         let ask = |uid, gid| {
             let preface = header.as_deref().unwrap_or_default();
             let caller = Caller { pid, uid, gid };
@@ -369,8 +369,8 @@ fn answers_exactly(surface: &str, ask: impl Fn(&str) -> (u16, String)) {
 fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     /// Served by nobody: 405 where a path is, 404 where none is, and nothing is done.
     const METHOD: &str = "PURGE";
-    let mut scene = Scene::start().unwrap();
-    let alice = scene.member("laptop", "alice").unwrap();
+    let mut deployment = Deployment::start().unwrap();
+    let alice = deployment.member("laptop", "alice").unwrap();
     let laptop = &alice.instance;
     let over = |stream: TcpStream, path: &str, host: &str| {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -385,8 +385,8 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     answers_exactly("gateway", |path| over(laptop.dial(18789).unwrap(), path, OWN));
     answers_exactly("telmeet", |path| over(laptop.dial(80).unwrap(), path, CHAT));
 
-    let pid = scene.home.machine.pid();
-    let in_alices_name = header(&scene, laptop, "alice", 80);
+    let pid = deployment.home.machine.pid();
+    let in_alices_name = header(&deployment, laptop, "alice", 80);
     let link = |link: &Link, uid: u32, header: Option<&Header>, method: &str, path: &str| {
         let (_, host, _) = question(link);
         let socket = link.path(Path::new(ROOT)).display().to_string();

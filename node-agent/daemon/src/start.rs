@@ -12,7 +12,7 @@ use std::{
 };
 
 use chassis::{
-    confine::{self, Extent},
+    confine::{self, Enforcement},
     settings::SettingsError,
 };
 use node_agent_api::settings::Dns;
@@ -95,8 +95,8 @@ pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartErr
         folders::make(&paths)?;
         Inherited::default()
     };
-    let extent = confine_to_own(&paths).map_err(StartError::Confine)?;
-    say(&config, &inherited, extent);
+    let enforcement = confine_to_own(&paths).map_err(StartError::Confine)?;
+    say(&config, &inherited, enforcement);
     let inherited =
         if config.settings.dns == Dns::Off { without_helper(inherited) } else { inherited };
     Ok(Start { config, paths, root, inherited })
@@ -130,7 +130,7 @@ fn without_helper(inherited: Inherited) -> Inherited {
 }
 
 /// Lets this process write in its own folders, and what it needs of the system's.
-fn confine_to_own(paths: &Paths) -> io::Result<Extent> {
+fn confine_to_own(paths: &Paths) -> io::Result<Enforcement> {
     let mut places = Vec::new();
     for path in [paths.state_dir(), paths.api_dir()] {
         places.push(place(&path)?);
@@ -144,9 +144,9 @@ fn place(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn say(config: &Config, inherited: &Inherited, extent: Extent) {
-    if extent != Extent::Full {
-        tracing::warn!("{extent}; `maru doctor` says what this host lacks");
+fn say(config: &Config, inherited: &Inherited, enforcement: Enforcement) {
+    if enforcement != Enforcement::Full {
+        tracing::warn!("{enforcement}; `maru doctor` says what this host lacks");
     }
     if inherited.helper.is_none() && config.settings.dns == Dns::ResolvConf {
         tracing::warn!(
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_agent_writes_in_its_own_folders_alone() {
-        if confine::extent() == Extent::None {
+        if confine::enforcement() == Enforcement::None {
             return;
         }
         let root = tempfile::tempdir().unwrap();

@@ -35,11 +35,11 @@ fn sealed_again(home: &Node) -> u64 {
 fn a_peer_whose_endpoint_is_its_mesh_address_makes_nobody_seal_twice() {
     let plane = ControlPlane::with_laptops(&["laptop", "hostile"]);
     plane.open_policy();
-    let home = Node::start(&plane.household.home.clone(), HOME);
+    let home = Node::start(&plane.topology.home.clone(), HOME);
     home.join(&plane.invite("mina", true));
     home.wait_for_state("running");
     let _callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
-    let laptop = Node::start(&plane.household.laptops[0].clone(), "hostname = \"laptop\"\n");
+    let laptop = Node::start(&plane.topology.laptops[0].clone(), "hostname = \"laptop\"\n");
     laptop.join(&plane.invite("juno", true));
     laptop.wait_for_state("running");
     let service = format!("{}:80", home.address());
@@ -53,7 +53,7 @@ fn a_peer_whose_endpoint_is_its_mesh_address_makes_nobody_seal_twice() {
 
     let key = json!({ "user": "juno", "pre_approved": true });
     let key = plane.ask("POST", "/keys", Some(key))["key"].as_str().unwrap().to_owned();
-    let machine = &plane.household.laptops[1];
+    let machine = &plane.topology.laptops[1];
     let hostile = Hostile::start(machine, "http://10.77.1.2:8443", &key, "server");
     let count = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
     let listed = home.peer("hostile");

@@ -30,10 +30,10 @@ struct Network {
 fn network() -> Network {
     let plane = ControlPlane::new();
     plane.open_policy();
-    let home = Node::start(&plane.household.home.clone(), SERVICE);
+    let home = Node::start(&plane.topology.home.clone(), SERVICE);
     home.join(&plane.invite("mina", true));
     home.wait_for_state("running");
-    let laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    let laptop = Node::start(&plane.topology.laptops[0].clone(), LAPTOP);
     laptop.join(&plane.invite("juno", false));
     laptop.wait_for_state("waiting_for_approval");
     let id = plane.device("laptop")["id"].clone();
@@ -47,12 +47,12 @@ fn network() -> Network {
 fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
     let plane = ControlPlane::new();
     plane.open_policy();
-    let home = Node::start(&plane.household.home.clone(), SERVICE);
+    let home = Node::start(&plane.topology.home.clone(), SERVICE);
     let callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
     home.join(&plane.invite("mina", true));
     home.wait_for_state("running");
     let service = format!("{}:80", home.address());
-    let laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    let laptop = Node::start(&plane.topology.laptops[0].clone(), LAPTOP);
     laptop.join(&plane.invite("juno", false));
 
     let waiting = laptop.wait_for_state("waiting_for_approval");
@@ -87,7 +87,7 @@ fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
 #[ignore = "needs: root"]
 fn a_node_runs_only_once_the_interface_has_its_address_and_route() {
     let plane = ControlPlane::new();
-    let laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    let laptop = Node::start(&plane.topology.laptops[0].clone(), LAPTOP);
     let held = "#!/bin/sh\nwhile [ -e /run/hold ]; do sleep 0.1; done\nexec /run/nft \"$@\"\n";
     let script = laptop.root.path().join("nft");
     std::fs::write(&script, held).unwrap();
@@ -236,7 +236,7 @@ fn leaving_logs_out_and_wipes() {
 #[ignore = "needs: root"]
 fn an_invitation_for_another_coordinator_is_refused() {
     let plane = ControlPlane::new();
-    let laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    let laptop = Node::start(&plane.topology.laptops[0].clone(), LAPTOP);
     let url = plane.invite("juno", true);
     let (address, fragment) = url.split_once("#1.").unwrap();
     let other = format!("{address}#1.{}.{}", "ab".repeat(32), fragment.split_once('.').unwrap().1);
@@ -256,7 +256,7 @@ fn an_invitation_for_another_coordinator_is_refused() {
 #[ignore = "needs: root"]
 fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
     let plane = ControlPlane::new();
-    let mut laptop = Node::start(&plane.household.laptops[0].clone(), LAPTOP);
+    let mut laptop = Node::start(&plane.topology.laptops[0].clone(), LAPTOP);
     laptop.join(&plane.invite("juno", false));
     let waiting = laptop.wait_for_state("waiting_for_approval");
     let url = plane.invite("juno", true);
@@ -291,7 +291,7 @@ fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
 /// connect to the home's service from there.
 fn impostor(network: &Network) -> impl Fn() -> bool + '_ {
     let (home, laptop) = (network.home.address(), network.laptop.address());
-    let router = &network.plane.household.router;
+    let router = &network.plane.topology.router;
     // Not masqueraded.
     router
         .sh(&format!(
@@ -327,7 +327,7 @@ fn claims_arrived(network: &Network, nft: &str) -> bool {
 /// From now on the router uses its own address, so that answers come back to it.
 fn under_its_own_name(network: &Network) {
     let home = network.home.address();
-    let router = &network.plane.household.router;
+    let router = &network.plane.topology.router;
     router.sh(&format!("ip route change {home}/32 via 10.77.1.2 src 10.77.1.1")).unwrap();
 }
 
@@ -353,7 +353,7 @@ fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
     assert!(connects(), "the control run");
     // As the laptop no connection comes about even now, since the answers go into the tunnel; but the packets arrive.
     let (home, laptop) = (network.home.address(), network.laptop.address());
-    let router = &network.plane.household.router;
+    let router = &network.plane.topology.router;
     router.sh(&format!("ip route change {home}/32 via 10.77.1.2 src {laptop}")).unwrap();
     count_claims(&network, "/run/nft");
     connects();
@@ -388,7 +388,7 @@ fn a_table_that_somebody_flushed_is_put_back() {
 #[ignore = "needs: root"]
 fn the_network_around_does_not_ask_the_resolver() {
     let network = network();
-    let router = &network.plane.household.router;
+    let router = &network.plane.topology.router;
     router.sh("ip route add 100.100.100.100/32 via 10.77.1.2").unwrap();
     let ask = || control_plane::resolve(router, "server.maru.internal");
 

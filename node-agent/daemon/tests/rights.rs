@@ -211,7 +211,7 @@ fn state_of_the_time_as_root_is_taken_over_and_a_planted_link_is_not_followed() 
 #[ignore = "needs: root"]
 fn whoever_is_killed_the_resolver_comes_back() {
     let plane = ControlPlane::new();
-    let machine = plane.household.laptops[0].clone();
+    let machine = plane.topology.laptops[0].clone();
     let conf = || fs::read_to_string(machine.path("/etc/resolv.conf")).unwrap();
     let pointed = || wait_for("pointed", || conf().contains("100.100.100.100").then_some(()));
     let back = || wait_for("as before", || (conf() == BEFORE).then_some(()));

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{Machine, Process, binaries, household::HOME};
+use crate::{Machine, Process, binaries, topology::HOME};
 
 /// Where a machine sees its state, whatever it is called on the host.
 pub const ROOT: &str = "/run/maru-lab/root";

@@ -17,22 +17,22 @@
 //! ```
 
 pub mod clean;
-pub mod household;
+mod deployment;
 pub mod http;
 pub mod inside;
 mod instance;
 mod machine;
 mod process;
-mod scene;
+pub mod topology;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+pub use deployment::{Deployment, Member};
 pub use instance::{BIN, Instance, ROOT, STOP};
 pub use machine::{Machine, link};
 pub use process::Process;
-pub use scene::{Member, Scene};
 
 /// The folder with the workspace's binaries, found from the running test or tool.
 ///

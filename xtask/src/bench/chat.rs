@@ -9,10 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Instance, Scene, http};
+use lab::{Deployment, Instance, http};
 use serde_json::{Value, json};
 
-use super::{Report, median, milliseconds, round, row, scene};
+use super::{Report, deployment, median, milliseconds, round, row};
 use crate::{progress::Step, stop};
 
 /// How often each way is taken.
@@ -56,16 +56,16 @@ struct Ways {
 
 /// Measures all ways, one after the other in each round.
 pub(super) fn run() -> Result<Report> {
-    let mut scene = scene()?;
-    let ready = milliseconds(scene.began.elapsed());
-    let laptop = scene.member("laptop", "alice")?;
+    let mut deployment = deployment()?;
+    let ready = milliseconds(deployment.began.elapsed());
+    let laptop = deployment.member("laptop", "alice")?;
     let instance = &laptop.instance;
-    let joined = scene.began.elapsed();
+    let joined = deployment.began.elapsed();
     let first = chain(instance, "cold")?;
     let cold = [ready, milliseconds(joined) + first.first];
     let prompt_tokens = first.read;
 
-    forget_prompt(&scene)?;
+    forget_prompt(&deployment)?;
     let mut ways = Ways::default();
     for round in 0..=ROUNDS {
         stop::check()?;
@@ -75,7 +75,7 @@ pub(super) fn run() -> Result<Report> {
         // Another one begins in every round: being first after a pause is not the same.
         for way in (0..3).map(|turn| (round + turn) % 3) {
             taken[way] = Some(match way {
-                0 => direct(&scene)?,
+                0 => direct(&deployment)?,
                 1 => mesh(instance)?,
                 _ => chain(instance, &session)?,
             });
@@ -94,8 +94,8 @@ pub(super) fn run() -> Result<Report> {
 }
 
 /// Empties the gateway's own prompt.
-fn forget_prompt(scene: &Scene) -> Result<()> {
-    let folder = scene.home.root.join(PROMPT);
+fn forget_prompt(deployment: &Deployment) -> Result<()> {
+    let folder = deployment.home.root.join(PROMPT);
     let files = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
     for file in files {
         let file = file?;
@@ -149,8 +149,8 @@ impl Watch {
 }
 
 /// The engine itself, over its socket at home.
-fn direct(scene: &Scene) -> Result<Sample> {
-    let socket = scene.home.root.join("run/maru/inference/llm.sock");
+fn direct(deployment: &Deployment) -> Result<Sample> {
+    let socket = deployment.home.root.join("run/maru/inference/llm.sock");
     let watch = Watch::start();
     ask(UnixStream::connect(socket)?, "localhost", watch)
 }

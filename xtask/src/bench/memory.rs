@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use lab::{Machine, inside};
 use serde_json::{Value, json};
 
-use super::{Report, row, scene};
+use super::{Report, deployment, row};
 use crate::progress::Step;
 
 /// Long enough for what a start leaves behind to settle.
@@ -27,9 +27,9 @@ struct Process {
 
 /// Measures after the start and after one chat.
 pub(super) fn run() -> Result<Report> {
-    let mut scene = scene()?;
-    let laptop = scene.member("laptop", "alice")?;
-    let home = scene.home.machine.clone();
+    let mut deployment = deployment()?;
+    let laptop = deployment.member("laptop", "alice")?;
+    let home = deployment.home.machine.clone();
     let look = || -> Result<Vec<Process>> {
         thread::sleep(SETTLE);
         let mut all = daemons("home", &home)?;

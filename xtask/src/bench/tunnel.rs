@@ -3,10 +3,10 @@
 use std::{fs, process::Stdio, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Instance, Machine, ROOT, household::HOME};
+use lab::{Instance, Machine, ROOT, topology::HOME};
 use serde_json::{Value, json};
 
-use super::{Report, round, row, scene};
+use super::{Report, deployment, round, row};
 use crate::{progress::Step, stop};
 
 /// Everybody reaches everything: it is the throughput that is measured.
@@ -38,10 +38,10 @@ struct Sample {
 
 /// Measures every way in one run.
 pub(super) fn run() -> Result<Report> {
-    let mut scene = scene()?;
-    let laptop = scene.member("laptop", "alice")?;
-    fs::write(scene.home.root.join("policy.json"), OPEN)?;
-    scene.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")])?;
+    let mut deployment = deployment()?;
+    let laptop = deployment.member("laptop", "alice")?;
+    fs::write(deployment.home.root.join("policy.json"), OPEN)?;
+    deployment.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")])?;
     let status = laptop.instance.status()?;
     let mesh = status["gateway"]["addresses"][0].as_str().context("no mesh address of home")?;
     let ways = [
@@ -49,7 +49,7 @@ pub(super) fn run() -> Result<Report> {
         Way { key: "plain", name: "home, without the mesh", to: HOME.to_owned() },
         Way { key: "mesh", name: "home, over the mesh", to: mesh.to_owned() },
     ];
-    let _servers = [serve(&scene.household.router)?, serve(&scene.home.machine)?];
+    let _servers = [serve(&deployment.topology.router)?, serve(&deployment.home.machine)?];
     wait_for(&laptop.instance, mesh)?;
     let mut samples = Vec::new();
     for way in &ways {

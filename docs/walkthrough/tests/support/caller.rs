@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use lab::{Instance, Scene, http, inside::as_process};
+use lab::{Deployment, Instance, http, inside::as_process};
 use mesh_identity::{Header, Identity, SIGNATURE, User, VERSION};
 use serde_json::Value;
 
@@ -82,17 +82,23 @@ impl Caller {
 }
 
 /// What the agent writes when the device at this seat calls the port.
-pub(crate) fn header(scene: &Scene, instance: &Instance, person: &str, port: u16) -> Header {
+pub(crate) fn header(
+    deployment: &Deployment,
+    instance: &Instance,
+    person: &str,
+    port: u16,
+) -> Header {
     let address = |instance: &Instance| -> IpAddr {
         instance.status().unwrap()["node"]["addresses"][0].as_str().unwrap().parse().unwrap()
     };
     let users: Value =
-        serde_json::from_str(&scene.home.ok(&["user", "list", "-o", "json"]).unwrap()).unwrap();
+        serde_json::from_str(&deployment.home.ok(&["user", "list", "-o", "json"]).unwrap())
+            .unwrap();
     let user = users.as_array().unwrap().iter().find(|user| user["name"] == person).unwrap();
     let status = instance.status().unwrap();
     Header {
         source: SocketAddr::new(address(instance), 40_000),
-        destination: SocketAddr::new(address(&scene.home), port),
+        destination: SocketAddr::new(address(&deployment.home), port),
         identity: Identity {
             v: VERSION,
             node: status["node"]["stable_id"].as_str().unwrap().to_owned(),

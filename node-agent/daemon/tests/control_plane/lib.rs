@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Machine, Process, household::Household};
+use lab::{Machine, Process, topology::Topology};
 use mesh_identity::Header;
 use serde_json::{Value, json};
 
@@ -203,7 +203,7 @@ pub(crate) fn resolve(machine: &Machine, name: &str) -> Option<(u8, Vec<String>)
 
 /// A coordinator and its relay on the home machine.
 pub(crate) struct ControlPlane {
-    pub(crate) household: Household,
+    pub(crate) topology: Topology,
     pub(crate) root: tempfile::TempDir,
     pub(crate) serve: Option<Process>,
     pub(crate) relay: Option<Process>,
@@ -215,14 +215,14 @@ impl ControlPlane {
     }
 
     pub(crate) fn with_laptops(laptops: &[&str]) -> Self {
-        let household = Household::new(laptops).unwrap();
+        let topology = Topology::new(laptops).unwrap();
         let root = root();
         write(
             root.path(),
             "etc/maru/coordinator.toml",
             "server_url = \"http://10.77.1.2:8443\"\n[relay]\nhost = \"10.77.1.2\"\n",
         );
-        let mut plane = Self { household, root, serve: None, relay: None };
+        let mut plane = Self { topology, root, serve: None, relay: None };
         plane.relay = Some(plane.run("relay"));
         plane.serve();
         plane
@@ -236,7 +236,7 @@ impl ControlPlane {
 
     fn run(&self, command: &str) -> Process {
         let log = format!("{command}.log");
-        start(&self.household.home, self.root.path(), "maru-coordinator", &[command], &log)
+        start(&self.topology.home, self.root.path(), "maru-coordinator", &[command], &log)
     }
 
     fn admin(&self) -> PathBuf {

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::confine::{self, Extent};
+use chassis::confine::{self, Enforcement};
 use node_agent_core::resolv_conf::{QUESTION_MAX, Question};
 use rustix::{
     fs::{FlockOperation, Mode, OFlags, flock, fstat, open},
@@ -180,7 +180,7 @@ pub(super) fn confine_to(file: Option<&OwnedFd>, folder: &Path) -> io::Result<bo
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = open(folder, flags, Mode::empty())?;
     let places: Vec<_> = file.into_iter().chain([&folder]).collect();
-    Ok(confine::write_only(&places)? == Extent::Full)
+    Ok(confine::write_only(&places)? == Enforcement::Full)
 }
 
 /// The file itself, if it is one: what a link leads to is not ours.

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_writer_writes_its_file_and_the_backup_and_nothing_else() {
-    if confine::extent() == Extent::None {
+    if confine::enforcement() == Enforcement::None {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

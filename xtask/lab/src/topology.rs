@@ -17,7 +17,7 @@ use crate::{Machine, link};
 pub const HOME: &str = "10.77.1.2";
 /// Three or more cabled machines.
 #[derive(Debug)]
-pub struct Household {
+pub struct Topology {
     /// Where `maru up` runs.
     pub home: Arc<Machine>,
     /// Between them; captures are taken here.
@@ -26,7 +26,7 @@ pub struct Household {
     pub laptops: Vec<Arc<Machine>>,
 }
 
-impl Household {
+impl Topology {
     /// Makes a home, a router and one laptop by each name.
     ///
     /// # Errors
@@ -41,12 +41,12 @@ impl Household {
             nft add table ip nat
             nft 'add chain ip nat out { type nat hook postrouting priority 100; }'
             nft add rule ip nat out oifname home0 masquerade")?;
-        let mut household =
+        let mut topology =
             Self { home: Arc::new(home), router: Arc::new(router), laptops: Vec::new() };
         for name in laptops {
-            household.add(name)?;
+            topology.add(name)?;
         }
-        Ok(household)
+        Ok(topology)
     }
 
     /// Adds a laptop behind the router.
@@ -71,10 +71,10 @@ impl Household {
     ///
     /// # Errors
     ///
-    /// It is no laptop of this household.
+    /// It is no laptop of this topology.
     pub fn lose(&self, laptop: &Machine, port: u16) -> Result<()> {
         let at = self.laptops.iter().position(|other| other.pid() == laptop.pid());
-        let net = at.context("not a laptop of this household")? + 2;
+        let net = at.context("not a laptop of this topology")? + 2;
         self.router.sh(&format!(
             "nft add table ip lose
             nft 'add chain ip lose through {{ type filter hook forward priority 0; }}'

@@ -7,22 +7,21 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
-    Process,
-    household::Household,
-    http, inside,
+    Process, http, inside,
     instance::{self, Instance},
     process,
+    topology::Topology,
 };
 
-/// A household whose home runs `maru up`; dropping it ends and removes everything.
+/// Cabled machines whose home runs `maru up`; dropping it ends and removes everything.
 #[derive(Debug)]
-pub struct Scene {
+pub struct Deployment {
     /// `maru up`.
     pub up: Process,
     /// Where it runs.
     pub home: Instance,
     /// The machines.
-    pub household: Household,
+    pub topology: Topology,
     /// When `maru up` was started.
     pub began: Instant,
     state: TempDir,
@@ -37,7 +36,7 @@ pub struct Member {
     pub instance: Instance,
 }
 
-impl Scene {
+impl Deployment {
     /// Starts the appliance with the model that `MARU_TEST_MODEL` names.
     ///
     /// # Errors
@@ -47,7 +46,7 @@ impl Scene {
         Self::start_with(&[])
     }
 
-    /// As [`Scene::start`], with more arguments for `maru up`.
+    /// As [`Deployment::start`], with more arguments for `maru up`.
     ///
     /// # Errors
     ///
@@ -58,20 +57,20 @@ impl Scene {
         Self::start_with_model(Path::new(&model), args)
     }
 
-    /// As [`Scene::start_with`], with the given model.
+    /// As [`Deployment::start_with`], with the given model.
     ///
     /// # Errors
     ///
     /// `maru up` fails.
     pub fn start_with_model(model: &Path, args: &[&str]) -> Result<Self> {
         let state = tempfile::tempdir()?;
-        let household = Household::new(&[])?;
-        let home = Instance::new(&household.home, &state.path().join("home"))?;
+        let topology = Topology::new(&[])?;
+        let home = Instance::new(&topology.home, &state.path().join("home"))?;
         let model = home.lend(model)?;
         let began = instance::now();
         let args = [&["--model", &model], args].concat();
         let (up, _) = home.up(&args, |_| {}, || Ok(()))?;
-        Ok(Self { up, home, household, began, state })
+        Ok(Self { up, home, topology, began, state })
     }
 
     /// Adds a laptop whose agent runs and has asked for nothing yet.
@@ -84,7 +83,7 @@ impl Scene {
         Ok(Member { agent: instance.agent()?, instance })
     }
 
-    /// As [`Scene::stranger`], its agent on a clock that is so many seconds ahead (negative: behind).
+    /// As [`Deployment::stranger`], its agent on a clock that is so many seconds ahead (negative: behind).
     ///
     /// # Errors
     ///
@@ -95,7 +94,7 @@ impl Scene {
     }
 
     fn instance(&mut self, name: &str) -> Result<Instance> {
-        let machine = self.household.add(name)?;
+        let machine = self.topology.add(name)?;
         Instance::new(&machine, &self.state.path().join(name))
     }
 
@@ -181,7 +180,7 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
+impl Drop for Deployment {
     fn drop(&mut self) {
         // Containers of a stopped `maru up` leave no control groups behind.
         let _ = self.up.stop(instance::STOP);
