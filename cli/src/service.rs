@@ -16,6 +16,7 @@ pub mod systemd;
 pub use entry::{Arg, Directory, Kind, Link, Memory, Mount, Probe, Readiness, Service, Stage};
 /// User and group of the agent, which calls the mesh services; uid and gid of the others are equal.
 pub use mesh_identity::{AGENT_GID, AGENT_UID};
+pub use node_agent_api::settings::DIALS;
 pub use table::{
     ADMIN, AGENT_SERVICE, COORDINATOR, COORDINATOR_SERVICE, DIRECTORIES, ENGINE, GATEWAY,
     GATEWAY_HTTP, GATEWAY_SERVICE, INFERENCE, INFERENCE_2, INFERENCE_2_SERVICE, INFERENCE_SERVICE,

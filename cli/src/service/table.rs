@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use mesh_identity::{AGENT_GID, AGENT_UID};
+use node_agent_api::settings::DIALS;
 
 use crate::service::entry::{
     Arg, Directory, Kind, Link, Memory, Mount, Probe, Readiness, Service, Stage,
@@ -125,8 +126,8 @@ pub const AGENT_SERVICE: Service = Service {
     start_capabilities: &["CHOWN", "DAC_READ_SEARCH", "SETGID", "SETPCAP", "SETUID"],
     listens: &[LOCAL_API],
     calls: &[GATEWAY_HTTP, TELMEET_HTTP],
-    // The second is root's: its helper keeps there what `resolv.conf` was.
-    mounts: &[write("var/lib/maru/agent"), write("var/lib/maru/resolver")],
+    // The second is root's: its helper keeps there what `resolv.conf` was. So is the third: each dial has a folder there.
+    mounts: &[write("var/lib/maru/agent"), write("var/lib/maru/resolver"), write(DIALS)],
     memory: Memory::Mib(512),
     pids: 128,
 };
@@ -147,6 +148,8 @@ pub const GATEWAY_SERVICE: Service = Service {
     listens: &[GATEWAY_HTTP, PLUGIN, METRICS],
     calls: &[INFERENCE, INFERENCE_2],
     mounts: &[
+        // All of them: a dial that is added needs no other container.
+        read(DIALS),
         read("etc/maru/gateway.toml"),
         write("var/lib/maru/gateway"),
         read("var/lib/maru/gateway/config"),
@@ -238,6 +241,7 @@ pub fn stages() -> BTreeSet<Stage> {
 pub const DIRECTORIES: &[Directory] = &[
     directory("etc/maru", 0, 0, 0o755),
     directory("run/maru", 0, 0, 0o755),
+    directory(DIALS, 0, 0, 0o755),
     directory("var/lib/maru", 0, 0, 0o755),
     directory("var/lib/maru/agent", AGENT_UID, AGENT_GID, 0o700),
     directory("var/lib/maru/resolver", 0, 0, 0o755),

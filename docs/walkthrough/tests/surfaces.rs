@@ -205,6 +205,19 @@ fn every_link_is_classified_and_called_by_whom_its_class_names() {
     }
 }
 
+/// A dial is a way out, for one user each ([`node_agent::dial`]): only the gateway has a use for them, and only the agent
+/// makes them.
+#[test]
+fn the_folder_of_dials_is_the_agents_to_fill_and_the_gateways_to_use() {
+    let sees = |writable| {
+        let mount = service::Mount { path: service::DIALS, writable };
+        let who = SERVICES.iter().filter(move |service| service.mounts.contains(&mount));
+        who.map(|service| service.name).collect::<Vec<_>>()
+    };
+    assert_eq!((sees(true), sees(false)), (vec!["agent"], vec!["gateway"]));
+    assert!(links().all(|link| link.directory() != service::DIALS));
+}
+
 #[test]
 fn every_endpoint_is_classified() {
     let found = of_the_product();

@@ -2,12 +2,15 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::instance::Instance;
 
 /// Where the file is, below the root, unless another is named.
 pub const FILE: &str = "etc/maru/agent.toml";
+
+/// Folder, below the root, of what is dialled: one folder for each [`Dial`], with its socket.
+pub const DIALS: &str = "run/maru/dial";
 
 /// The agent's settings, read from one TOML file. A key it does not know is an error.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -27,6 +30,8 @@ pub struct Settings {
     pub dns_domains: Vec<String>,
     /// Services that this node offers in the mesh.
     pub service: Vec<Service>,
+    /// Addresses that users of this machine reach over a socket. Default: none.
+    pub dial: Vec<Dial>,
 }
 
 /// What the agent does with the system's resolver.
@@ -54,6 +59,31 @@ pub struct Service {
     pub uid: Option<u32>,
 }
 
+/// A UNIX socket that leads one user of this machine to one address, such as a gateway without a network to Ollama.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dial {
+    /// Named in the log.
+    pub name: String,
+    /// The socket, `run/maru/dial/FOLDER/FILE` below the root; no other dial has this folder.
+    pub socket: PathBuf,
+    /// The user id that may connect; its group, which enters the folder, has the same number.
+    pub uid: u32,
+    /// Where it leads: a loopback address of this machine, or the mesh address of another node, with a port.
+    #[serde(deserialize_with = "address")]
+    pub to: SocketAddr,
+}
+
+/// Reads an address; what is none is told from a name, which nobody looks up here.
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "{text:?} is no address with a port, such as \"127.0.0.1:11434\" or \"[::1]:11434\""
+        ))
+    })
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -64,6 +94,7 @@ impl Default for Settings {
             endpoints: Vec::new(),
             dns_domains: Vec::new(),
             service: Vec::new(),
+            dial: Vec::new(),
         }
     }
 }

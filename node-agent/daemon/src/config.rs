@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use chassis::settings::{self, SettingsError};
 use common::mesh;
-use node_agent_api::settings::{FILE, Settings};
+use node_agent_api::settings::{DIALS, FILE, Settings};
 use node_agent_core::{domain::Domain, endpoint::is_usable};
+
+mod dial;
 
 /// The agent's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +63,7 @@ fn check(settings: &Settings) -> Result<(), String> {
             return Err(format!("port {} is given to two services", service.port));
         }
     }
-    Ok(())
+    dial::check(&settings.dial)
 }
 
 /// Where the agent's files lie, all below the root.
@@ -126,6 +128,12 @@ impl Paths {
         socket.parent().unwrap_or(&socket).to_owned()
     }
 
+    /// Directory of the folders of what is dialled; root's.
+    #[must_use]
+    pub fn dials_dir(&self) -> PathBuf {
+        self.root.join(DIALS)
+    }
+
     /// The local API's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -169,12 +177,18 @@ mod tests {
             port = 18789
             socket = "run/maru/gateway/http.sock"
             uid = 61002
+            [[dial]]
+            name = "ollama"
+            socket = "run/maru/dial/ollama/http.sock"
+            uid = 61002
+            to = "[::1]:11434"
             "#,
         )
         .unwrap();
         assert_eq!(config.dns_domains[0].as_str(), "kim.example");
         let settings = config.settings;
         assert_eq!(settings.service[0].uid, Some(61002));
+        assert_eq!(settings.dial[0].to, "[::1]:11434".parse().unwrap());
         assert_eq!(settings.dns, Dns::Off);
         let socket = Paths::new(Path::new("/srv")).resolve(&settings.service[0].socket);
         assert_eq!(socket, Path::new("/srv/run/maru/gateway/http.sock"));
@@ -183,6 +197,10 @@ mod tests {
     #[test]
     fn impossible_values_are_refused() {
         let service = |port| format!("[[service]]\nname = \"a\"\nport = {port}\nsocket = \"s\"\n");
+        let dial = |rest| {
+            format!("[[dial]]\nname = \"a\"\nsocket = \"run/maru/dial/a/b\"\nuid = 1\n{rest}\n")
+        };
+        assert!(parse(&dial("to = \"127.0.0.1:1\"")).is_ok());
         for text in [
             "interface = \"a/b\"".to_owned(),
             "interface = \"sixteen-letters-\"".to_owned(),
@@ -194,6 +212,11 @@ mod tests {
             "endpoints = [\"[::ffff:127.0.0.1]:41641\"]".to_owned(),
             "endpoints = [\"203.0.113.1:0\"]".to_owned(),
             "dns_domains = [\"com\"]".to_owned(),
+            dial("to = \"192.168.1.10:11434\""),
+            dial("to = \"localhost:11434\""),
+            dial("to = \"127.0.0.1\""),
+            dial(""),
+            dial("to = \"127.0.0.1:1\"\nport = 1"),
         ] {
             assert!(parse(&text).is_err(), "{text}");
         }

@@ -4,6 +4,7 @@
 //! * [`control`]: registers this device and follows the network map.
 //! * [`tunnel`]: puts the map in force: device, interface, [`firewall`], [`relay`]s, [`dns`],
 //!   [`service`]s, [`mod@endpoints`].
+//! * [`dial`]: sockets that lead users of this machine to loopback and mesh addresses.
 //! * [`api`]: the local API, through which people join and leave.
 //! * [`agent`]: what these share; [`state`] is what of it stays on disk.
 //!
@@ -26,10 +27,12 @@ pub mod api;
 pub mod backoff;
 pub mod config;
 pub mod control;
+pub mod dial;
 pub mod dns;
 pub mod endpoints;
 pub mod firewall;
 pub mod link;
+mod pass;
 pub mod relay;
 pub mod service;
 pub mod start;
@@ -127,12 +130,14 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     let (commands, requests) = mpsc::channel(4);
     let api = Api { agent: Arc::clone(&agent), commands };
     let api = tokio::spawn(api::serve(socket, api, api::Timeouts::default()));
+    let dials = tokio::spawn(dial::run(Arc::clone(&agent), setup.interface.clone()));
     let store = tokio::spawn(keep_map(Arc::clone(&agent)));
     tracing::info!(interface = setup.interface, "agent started");
 
     let agent_loop = AgentLoop { agent: Arc::clone(&agent), setup, requests };
     let ended = agent_loop.run(tunnel, &mut stop).await;
-    // With it goes its socket.
+    // With these go their sockets.
+    cancel(Some(dials)).await;
     cancel(Some(api)).await;
     store.abort();
     store_map(&agent);

@@ -9,7 +9,6 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -22,14 +21,17 @@ use node_agent_core::{
     netmap::Netmap,
 };
 use tokio::{
-    io::{AsyncWriteExt as _, copy},
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
 
-use crate::agent::Agent;
+use crate::{
+    agent::Agent,
+    pass::{keep_alive, pass_on},
+};
 
 mod socket;
 
@@ -39,14 +41,10 @@ use socket::{Socket, SocketError};
 const MAX_CONNECTIONS: usize = 512;
 /// Connections of one port at once from one node, so that no node can take them all.
 const MAX_PER_NODE: usize = 64;
-/// How long a caller may go on sending to a service that has closed its side.
-const LINGER: Duration = Duration::from_secs(5);
 /// How long a service has to take a connection and its header.
 const SERVICE_WAIT: Duration = Duration::from_secs(2);
 /// How long before an address that cannot be bound is tried again.
 const BIND_AGAIN: Duration = Duration::from_secs(5);
-/// Silence after which the kernel asks whether a caller is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Who may call: map and filter, as they are in force together.
 #[derive(Debug, Default)]
@@ -182,7 +180,7 @@ impl Port {
         tracing::debug!(%source, %node, service = %self.name, "connection");
         keep_alive(&stream);
         tokio::select! {
-            _ = pass_on(&mut stream, &mut service) => {}
+            _ = pass_on(stream.split(), service.split()) => {}
             () = self.withdrawn(source.ip(), destination, &identity) => {
                 tracing::info!(%source, %node, service = %self.name, "cut: the node may not call any more");
             }
@@ -205,40 +203,6 @@ impl Port {
             }
         }
     }
-}
-
-/// Passes bytes on both ways until both ends have closed. Half a close of the caller's reaches the service, which may
-/// still answer for as long as it likes; a caller whose service has closed does not hold its permit for long.
-async fn pass_on(caller: &mut TcpStream, service: &mut UnixStream) -> io::Result<()> {
-    let (mut from_caller, mut to_caller) = caller.split();
-    let (mut from_service, mut to_service) = service.split();
-    let mut inwards = pin!(async {
-        copy(&mut from_caller, &mut to_service).await?;
-        to_service.shutdown().await
-    });
-    let mut outwards = pin!(async {
-        copy(&mut from_service, &mut to_caller).await?;
-        to_caller.shutdown().await
-    });
-    tokio::select! {
-        done = &mut inwards => {
-            done?;
-            outwards.await
-        }
-        done = &mut outwards => {
-            done?;
-            timeout(LINGER, inwards).await.unwrap_or(Ok(()))
-        }
-    }
-}
-
-/// A caller that vanished is noticed within minutes.
-fn keep_alive(stream: &TcpStream) {
-    use rustix::net::sockopt;
-    let _ = stream.set_nodelay(true);
-    let _ = sockopt::set_socket_keepalive(stream, true);
-    let _ = sockopt::set_tcp_keepidle(stream, KEEP_ALIVE);
-    let _ = sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE / 4);
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use chassis::{
     confine::{self, Enforcement},
     settings::SettingsError,
 };
-use node_agent_api::settings::Dns;
+use node_agent_api::settings::{Dial, Dns};
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::{
@@ -89,13 +89,14 @@ pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartErr
     let paths = Paths::new(&root);
     let config = Config::load(&root, config.as_deref())?;
     let inherited = if rights::is_root() {
-        from_root(&root, &paths)?
+        from_root(&root, &paths, &config.settings.dial)?
     } else {
         rights::become_agent()?;
         folders::make(&paths)?;
+        folders::make_dials(&paths, &config.settings.dial)?;
         Inherited::default()
     };
-    let enforcement = confine_to_own(&paths).map_err(StartError::Confine)?;
+    let enforcement = confine_to_own(&paths, &config.settings.dial).map_err(StartError::Confine)?;
     say(&config, &inherited, enforcement);
     let inherited =
         if config.settings.dns == Dns::Off { without_helper(inherited) } else { inherited };
@@ -103,10 +104,10 @@ pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartErr
 }
 
 /// Takes what only root can give, then gives up being root.
-fn from_root(root: &Path, paths: &Paths) -> Result<Inherited, StartError> {
+fn from_root(root: &Path, paths: &Paths, dials: &[Dial]) -> Result<Inherited, StartError> {
     let tun = File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
     let helper = Helper::start(root)?;
-    match give_up(paths) {
+    match give_up(paths, dials) {
         Ok(()) => Ok(Inherited { tun, helper: Some(helper) }),
         Err(error) => {
             helper.end();
@@ -115,8 +116,9 @@ fn from_root(root: &Path, paths: &Paths) -> Result<Inherited, StartError> {
     }
 }
 
-fn give_up(paths: &Paths) -> Result<(), StartError> {
+fn give_up(paths: &Paths, dials: &[Dial]) -> Result<(), StartError> {
     folders::take_over(paths)?;
+    folders::take_over_dials(paths, dials)?;
     rights::become_agent()?;
     Ok(())
 }
@@ -130,10 +132,10 @@ fn without_helper(inherited: Inherited) -> Inherited {
 }
 
 /// Lets this process write in its own folders, and what it needs of the system's.
-fn confine_to_own(paths: &Paths) -> io::Result<Enforcement> {
-    let mut places = Vec::new();
-    for path in [paths.state_dir(), paths.api_dir()] {
-        places.push(place(&path)?);
+fn confine_to_own(paths: &Paths, dials: &[Dial]) -> io::Result<Enforcement> {
+    let mut places = vec![place(&paths.state_dir())?, place(&paths.api_dir())?];
+    for (folder, _) in folders::dial_folders(paths, dials) {
+        places.push(place(&folder)?);
     }
     // Without one of these, whoever needs it says so.
     places.extend(WRITABLE.iter().filter_map(|path| place(Path::new(path)).ok()));
@@ -169,16 +171,22 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let paths = Paths::new(root.path());
         folders::make(&paths).unwrap();
+        let socket = PathBuf::from("run/maru/dial/ollama/http.sock");
+        let to = "127.0.0.1:11434".parse().unwrap();
+        let dials = [Dial { name: "ollama".to_owned(), socket, uid: 61_002, to }];
+        folders::make_dials(&paths, &dials).unwrap();
+        let of_dial = paths.dials_dir().join("ollama");
         fs::create_dir(paths.resolver_dir()).unwrap();
 
         // A thread of its own: the rest of the test program goes on as before.
         let work = || {
-            confine_to_own(&paths).unwrap();
-            for folder in [paths.state_dir(), paths.api_dir()] {
+            confine_to_own(&paths, &dials).unwrap();
+            for folder in [paths.state_dir(), paths.api_dir(), of_dial.clone()] {
                 fs::write(folder.join("new"), "x").unwrap();
             }
             fs::write("/dev/null", "x").unwrap();
-            for folder in [paths.resolver_dir(), root.path().to_owned(), root.path().join("var")] {
+            let (root, var) = (root.path().to_owned(), root.path().join("var"));
+            for folder in [paths.resolver_dir(), paths.dials_dir(), root, var] {
                 let error = fs::write(folder.join("new"), "x").unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{folder:?}");
             }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{path::Path, pin::pin};
 
 use control_protocol::{
     key::NodePublic,
@@ -10,7 +10,7 @@ use node_agent_api::settings::Service;
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
-use crate::config::Paths;
+use crate::{config::Paths, pass::LINGER};
 
 fn node(id: u8) -> Node {
     Node {

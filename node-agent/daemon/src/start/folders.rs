@@ -12,13 +12,14 @@ use std::{
 };
 
 use mesh_identity::{AGENT_GID, AGENT_UID};
+use node_agent_api::settings::Dial;
 use rustix::{
     fs::{
         AtFlags, Dir, FileType, Mode, OFlags, Stat, chownat, fchmod, fchown, fstat, mkdirat, open,
         openat,
     },
     io::Errno,
-    process::{Gid, Uid},
+    process::{Gid, Uid, getegid},
 };
 
 use crate::config::Paths;
@@ -27,6 +28,8 @@ use crate::config::Paths;
 const STATE: u32 = 0o700;
 /// The local API: everyone may enter.
 const API: u32 = 0o755;
+/// A dial: its caller's group may enter, and a socket made there gets that group.
+const DIAL: u32 = 0o2750;
 
 /// A folder cannot be the agent's.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,62 @@ pub fn take_over(paths: &Paths) -> Result<(), FolderError> {
     hand_over(&paths.api_dir(), API)
 }
 
+/// Makes the folder of each dial the agent's, and its caller's group's. To be called as root.
+///
+/// # Errors
+///
+/// See [`FolderError`]. What was made by then stays so; repeating it is safe.
+pub fn take_over_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError> {
+    for (path, gid) in dial_folders(paths, dials) {
+        let folder = open_below(&path, DIAL)?;
+        let failed = |errno: Errno| FolderError::Io { path: path.clone(), source: errno.into() };
+        let found = fstat(&folder).map_err(failed)?;
+        if !matches!(found.st_uid, 0 | AGENT_UID) {
+            return Err(FolderError::Foreign(path));
+        }
+        // Root need not have the capability to change a mode elsewhere than in what is its own and its group's.
+        fchown(&folder, Some(Uid::ROOT), Some(getegid())).map_err(failed)?;
+        fchmod(&folder, Mode::from_raw_mode(DIAL)).map_err(failed)?;
+        fchown(&folder, Some(Uid::from_raw(AGENT_UID)), Some(gid)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Makes the folder of each dial where it is missing, for a user other than root, and says if the caller cannot enter.
+///
+/// # Errors
+///
+/// They cannot be made there.
+pub fn make_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError> {
+    for (path, gid) in dial_folders(paths, dials) {
+        let failed = |source: io::Error| FolderError::Io { path: path.clone(), source };
+        parent(&path).map_err(failed)?;
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made.map_err(failed)?,
+        }
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = open(&path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+        if fchown(&folder, None, Some(gid)).is_err() {
+            tracing::warn!(
+                "uid {gid} cannot enter {}: give the folder that group, or start the agent as root",
+                path.display()
+            );
+        }
+        fchmod(&folder, Mode::from_raw_mode(DIAL)).map_err(|errno| failed(errno.into()))?;
+    }
+    Ok(())
+}
+
+/// The folder of each dial, and the group that enters it.
+pub fn dial_folders(paths: &Paths, dials: &[Dial]) -> Vec<(PathBuf, Gid)> {
+    let folder = |dial: &Dial| {
+        let socket = paths.resolve(&dial.socket);
+        (socket.parent().unwrap_or(&socket).to_owned(), Gid::from_raw(dial.uid))
+    };
+    dials.iter().map(folder).collect()
+}
+
 /// Makes the folders where they are missing, for a user other than root.
 ///
 /// # Errors
@@ -76,6 +135,11 @@ pub fn make(paths: &Paths) -> Result<(), FolderError> {
 }
 
 fn hand_over(path: &Path, mode: u32) -> Result<(), FolderError> {
+    give(&open_below(path, mode)?, path, mode)
+}
+
+/// Opens a folder that lies in one of root's, and makes it if it is missing.
+fn open_below(path: &Path, mode: u32) -> Result<OwnedFd, FolderError> {
     let failed = |source: io::Error| FolderError::Io { path: path.to_owned(), source };
     let above = parent(path).map_err(failed)?;
     let found = fstat(&above).map_err(|errno| failed(errno.into()))?;
@@ -89,12 +153,11 @@ fn hand_over(path: &Path, mode: u32) -> Result<(), FolderError> {
         Err(errno) => return Err(failed(errno.into())),
     }
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = match openat(&above, name, flags, Mode::empty()) {
-        Ok(folder) => folder,
-        Err(Errno::LOOP | Errno::NOTDIR) => return Err(FolderError::Foreign(path.to_owned())),
-        Err(errno) => return Err(failed(errno.into())),
-    };
-    give(&folder, path, mode)
+    match openat(&above, name, flags, Mode::empty()) {
+        Ok(folder) => Ok(folder),
+        Err(Errno::LOOP | Errno::NOTDIR) => Err(FolderError::Foreign(path.to_owned())),
+        Err(errno) => Err(failed(errno.into())),
+    }
 }
 
 /// Gives an open folder, and root's files in it, to the agent.
@@ -190,6 +253,35 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
             assert_eq!(owner(path.parent().unwrap()), ROOT, "{path:?}");
         }
+    }
+
+    fn dial(name: &str, uid: u32) -> Dial {
+        let socket = Path::new(node_agent_api::settings::DIALS).join(name).join("http.sock");
+        let to = "127.0.0.1:11434".parse().unwrap();
+        Dial { name: name.to_owned(), socket, uid, to }
+    }
+
+    #[test]
+    #[ignore = "needs: root"]
+    fn a_dials_folder_is_the_agents_and_of_its_callers_group_also_after_a_change() {
+        let place = place();
+        let folder = place.paths.dials_dir().join("ollama");
+        for uid in [61_002, 61_003] {
+            take_over_dials(&place.paths, &[dial("ollama", uid)]).unwrap();
+            assert_eq!(owner(&folder), (AGENT_UID, uid));
+            assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, DIAL);
+        }
+        assert_eq!(owner(&place.paths.dials_dir()), ROOT);
+
+        fs::remove_dir(&folder).unwrap();
+        symlink(place.root.path(), &folder).unwrap();
+        let error = take_over_dials(&place.paths, &[dial("ollama", 61_002)]).unwrap_err();
+        assert!(matches!(error, FolderError::Foreign(_)), "{error}");
+        assert_eq!(owner(place.root.path()), ROOT, "a planted link was followed");
+        let strangers = place.paths.dials_dir().join("stranger");
+        fs::create_dir(&strangers).unwrap();
+        chown(&strangers, Some(12345), None).unwrap();
+        assert!(take_over_dials(&place.paths, &[dial("stranger", 61_002)]).is_err());
     }
 
     #[test]

@@ -1,0 +1,116 @@
+//! Where a dial leads.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use common::mesh;
+use node_agent_core::netmap::Netmap;
+use rustix::net::sockopt;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
+/// How long what was sent may go unconfirmed, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)).
+const UNCONFIRMED_MS: u32 = 120_000;
+
+/// A target is not reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum DialError {
+    /// Nobody has the address.
+    #[error(
+        "no node of the network has this address: correct it in agent.toml, or approve the node"
+    )]
+    NoPeer,
+    /// This device is no node, or has no address of that family.
+    #[error("this device has no such mesh address of its own to call from")]
+    NoAddress,
+    /// The target or the kernel refused.
+    #[error("it cannot be reached ({0})")]
+    Refused(io::ErrorKind),
+    /// The target said nothing.
+    #[error(
+        "it does not answer (if it is another node's, does the policy let this one reach the port?)"
+    )]
+    Silent,
+}
+
+/// One address.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Loopback or mesh.
+    pub(super) address: SocketAddr,
+    /// The tunnel's interface.
+    pub(super) interface: String,
+}
+
+/// The node that has a mesh address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    stable_id: String,
+    /// This node's own address, from which it is called.
+    from: IpAddr,
+}
+
+impl Peer {
+    /// The node with this stable id, called `from` this node's address.
+    pub(super) fn new(stable_id: &str, from: IpAddr) -> Self {
+        Self { stable_id: stable_id.to_owned(), from }
+    }
+}
+
+impl Target {
+    /// Which peer of the map is dialled; none for a loopback address.
+    ///
+    /// # Errors
+    ///
+    /// [`DialError::NoPeer`] and [`DialError::NoAddress`].
+    pub(super) fn peer(&self, netmap: &Netmap) -> Result<Option<Peer>, DialError> {
+        let to = self.address.ip();
+        if to.is_loopback() {
+            return Ok(None);
+        }
+        let peer = netmap.peer_at(to).ok_or(DialError::NoPeer)?;
+        let fits = |own: &IpAddr| own.is_ipv4() == to.is_ipv4() && mesh::contains(*own);
+        let from = netmap.addresses().into_iter().find(fits).ok_or(DialError::NoAddress)?;
+        Ok(Some(Peer::new(&peer.stable_id, from)))
+    }
+
+    /// Connects: to a peer from this node's mesh address and through the tunnel, whatever the routes say.
+    ///
+    /// # Errors
+    ///
+    /// See [`DialError`].
+    pub(super) async fn connect(
+        &self,
+        peer: &Result<Option<Peer>, DialError>,
+        patience: Duration,
+    ) -> Result<TcpStream, DialError> {
+        let peer = peer.as_ref().map_err(|error| *error)?;
+        let connecting = async {
+            let socket = self.socket(peer.as_ref())?;
+            let stream = socket.connect(self.address).await?;
+            let _ = sockopt::set_tcp_user_timeout(&stream, UNCONFIRMED_MS);
+            Ok(stream)
+        };
+        match timeout(patience, connecting).await {
+            Ok(connected) => connected.map_err(|error: io::Error| DialError::Refused(error.kind())),
+            Err(_) => Err(DialError::Silent),
+        }
+    }
+
+    fn socket(&self, peer: Option<&Peer>) -> io::Result<TcpSocket> {
+        let socket = match self.address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        if let Some(Peer { from, .. }) = peer {
+            socket.bind_device(Some(self.interface.as_bytes()))?;
+            socket.bind(SocketAddr::new(*from, 0))?;
+        }
+        Ok(socket)
+    }
+}
