@@ -14,11 +14,12 @@ use std::{
 };
 
 use anyhow::Context as _;
+use node_agent_api::instance::Instance;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     output,
-    up::{args::UpArgs, lock::Lock, plan::Plan},
+    up::{args::UpArgs, guide::Home, lock::Lock, plan::Plan},
 };
 
 pub(crate) mod args;
@@ -33,6 +34,7 @@ mod leftovers;
 pub(crate) mod limits;
 mod lock;
 mod log;
+mod ollama;
 mod plan;
 pub(crate) mod ports;
 mod progress;
@@ -65,11 +67,11 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     chassis::process::forbid_core_files().context("cannot forbid core dumps")?;
     directories::passable(root)?;
     let podman = Podman::at(root);
-    let (lock, plan) = prepare(&args, root, &podman).await?;
+    let (lock, mut plan) = prepare(&args, root, &podman).await?;
     let mut supervisor = supervisor::Supervisor::new(root, lock, args.verbose)?;
     let mut stop = Stop::watch()?;
     let started = tokio::select! {
-        started = start::all(&plan, &podman, &mut supervisor) => started.map(Some),
+        started = begin(&mut plan, &podman, &mut supervisor) => started.map(Some),
         () = stop.asked() => Ok(None),
     };
     if let Ok(Some(home)) = &started {
@@ -116,7 +118,40 @@ async fn check(
     if let Some(lock) = found {
         leftovers::clean(root, lock, podman).await?;
     }
-    Plan::make(args, root)
+    let found = match args.ollama.filter(|at| !ollama::is_mesh(*at)) {
+        Some(at) => Some(ollama::ask(at, None).await?),
+        None => None,
+    };
+    Plan::make(args, root, found.as_ref())
+}
+
+/// Starts everything; once more if that was needed to find an Ollama in the mesh, and its place is written down now.
+async fn begin(
+    plan: &mut Plan,
+    podman: &Podman,
+    supervisor: &mut supervisor::Supervisor,
+) -> anyhow::Result<Home> {
+    let home = start::all(plan, podman, supervisor).await?;
+    let Some(at) = plan.ollama.take() else { return Ok(home) };
+    let interface = config::agent(&plan.root)?.interface(&Instance::of(&plan.root));
+    let changed = match ollama::ask(at, Some(&interface)).await {
+        Ok(found) => ollama::connect(&found, &mut plan.config, &plan.root)?,
+        Err(error) => {
+            output::note(&format!("{error:#}"));
+            false
+        }
+    };
+    output::note(&format!(
+        "The policy must let this machine reach it; below \"acls\":\n  {}",
+        ollama::policy_line(at)
+    ));
+    if !changed {
+        return Ok(home);
+    }
+    plan.config.write(&plan.root)?;
+    output::note("Starting again, with what was written.");
+    supervisor.stop_all().await;
+    start::all(plan, podman, supervisor).await
 }
 
 /// Says in the pid file, if there is one, that nothing runs; `error` says why.

@@ -1,8 +1,10 @@
 //! The arguments of `maru up`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+
+use crate::up::ollama;
 
 /// Of `maru up`.
 #[derive(Clone, Debug, Args)]
@@ -20,6 +22,16 @@ pub struct UpArgs {
     /// Threads of each engine [default: half of the processors]; remembered
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: Option<u16>,
+    /// Let the gateway ask an Ollama that runs here, or on another node at a mesh address
+    /// [default: http://127.0.0.1:11434]; writes it into agent.toml and openclaw.json
+    #[arg(
+        long,
+        value_name = "URL",
+        num_args = 0..=1,
+        default_missing_value = ollama::USUAL,
+        value_parser = ollama::address
+    )]
+    pub ollama: Option<SocketAddr>,
     /// Person to create, if missing
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,

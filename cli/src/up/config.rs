@@ -1,8 +1,10 @@
-//! The first configuration: written where there is none, never over what is there.
+//! The first configuration: written where there is none. What is there stays, but for what `--ollama` adds.
 
 use std::{
+    io::ErrorKind,
     net::{IpAddr, Ipv6Addr, UdpSocket},
-    path::Path,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
 };
 
 use ai_gateway_api::{
@@ -43,6 +45,14 @@ pub(super) struct Planned {
     /// The coordinator's.
     pub(super) coordinator: Coordinator,
     files: Vec<File>,
+    changes: Vec<Change>,
+}
+
+/// A file that is there, and its new text.
+#[derive(Debug)]
+struct Change {
+    path: PathBuf,
+    text: String,
 }
 
 /// Reads what is there and decides what is written where nothing is; writes nothing.
@@ -81,13 +91,41 @@ pub(super) fn plan(
             group: service::GATEWAY,
         },
     ]);
-    Ok(Planned { coordinator, files })
+    Ok(Planned { coordinator, files, changes: Vec::new() })
 }
 
 impl Planned {
-    /// Writes each file that is not there.
-    pub(super) fn write(&self, root: &Path) -> anyhow::Result<()> {
-        self.files.iter().try_for_each(|file| write(root, file))
+    /// The text of a file below the root as it is, or will be; nothing if it is no plain file, and not planned either.
+    pub(super) fn text(&self, root: &Path, path: &Path) -> anyhow::Result<Option<String>> {
+        let there = root.join(path);
+        match std::fs::symlink_metadata(&there) {
+            Ok(found) if found.is_file() => std::fs::read_to_string(&there)
+                .map(Some)
+                .with_context(|| format!("cannot read {}", there.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let planned = self.files.iter().find(|file| Path::new(file.path) == path);
+                Ok(planned.map(|file| file.text.clone()))
+            }
+            Ok(_) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Gives a file below the root another text, also if it is there.
+    pub(super) fn change(&mut self, root: &Path, path: &Path, text: String) {
+        let path = root.join(path);
+        if path.exists() {
+            self.changes.push(Change { path, text });
+        } else if let Some(file) = self.files.iter_mut().find(|file| root.join(file.path) == path) {
+            file.text = text;
+        }
+    }
+
+    /// Writes each file that is not there, and each that is changed.
+    pub(super) fn write(&mut self, root: &Path) -> anyhow::Result<()> {
+        self.files.iter().try_for_each(|file| write(root, file))?;
+        self.changes.drain(..).try_for_each(|change| {
+            replace(&change).with_context(|| format!("cannot write {}", change.path.display()))
+        })
     }
 }
 
@@ -142,7 +180,7 @@ pub(crate) fn coordinator(root: &Path) -> Result<Coordinator, SettingsError> {
 }
 
 /// Reads the agent's.
-fn agent(root: &Path) -> Result<Agent, SettingsError> {
+pub(super) fn agent(root: &Path) -> Result<Agent, SettingsError> {
     settings::load(None, &root.join(AGENT), Ok)
 }
 
@@ -291,6 +329,14 @@ fn write(root: &Path, file: &File) -> anyhow::Result<()> {
     durable::create(&path, access, file.text.as_bytes())
         .map(drop)
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Changes a file's text, and nothing else of it.
+fn replace(change: &Change) -> std::io::Result<()> {
+    let found = std::fs::metadata(&change.path)?;
+    let owner = Some((found.uid(), found.gid()));
+    let access = Access { mode: found.mode() & 0o7777, owner };
+    durable::replace(&change.path, access, change.text.as_bytes())
 }
 
 #[cfg(test)]

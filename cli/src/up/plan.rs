@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     service::{Kind, SERVICES, Service, podman::Model},
-    up::{args::UpArgs, binaries, checks, config, directories, relay_state},
+    up::{
+        args::UpArgs,
+        binaries, checks, config, directories,
+        ollama::{self, Found},
+        relay_state,
+    },
 };
 
 /// What an earlier run was told, below the root.
@@ -31,6 +37,8 @@ pub(super) struct Plan {
     pub(super) user: Option<String>,
     /// The configuration.
     pub(super) config: config::Planned,
+    /// An Ollama to ask once there is a mesh.
+    pub(super) ollama: Option<SocketAddr>,
     /// Where each program lies.
     programs: BTreeMap<&'static str, PathBuf>,
     /// What this run was told anew.
@@ -44,8 +52,8 @@ struct Remembered {
 }
 
 impl Plan {
-    /// Decides, and checks all that can be checked; makes nothing.
-    pub(super) fn make(args: &UpArgs, root: &Path) -> anyhow::Result<Self> {
+    /// Decides, and checks all that can be checked; makes nothing. `found` is what an Ollama on this machine answered.
+    pub(super) fn make(args: &UpArgs, root: &Path, found: Option<&Found>) -> anyhow::Result<Self> {
         let before = remembered(root)?;
         let path = match args.model.clone().or_else(|| before.model.clone()) {
             Some(path) => path,
@@ -59,14 +67,18 @@ impl Plan {
         after.threads = args.threads.or(before.threads);
         let find = |service: &Service| Ok((service.binary, binaries::find(service.binary)?));
         let programs = SERVICES.iter().map(find).collect::<anyhow::Result<_>>()?;
-        let config = config::plan(root, args.address.as_deref(), args.network.as_deref())?;
+        let mut config = config::plan(root, args.address.as_deref(), args.network.as_deref())?;
         checks::ports_free(&config::ports(root)?)?;
+        if let Some(found) = found {
+            ollama::connect(found, &mut config, root)?;
+        }
         Ok(Self {
             root: root.to_owned(),
             model,
             threads: after.threads.unwrap_or_else(half_of_the_processors),
             user: args.user.clone(),
             config,
+            ollama: args.ollama.filter(|at| ollama::is_mesh(*at)),
             programs,
             news: (after != before).then_some(after),
         })

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The home node's tag.
-const TAG: &str = "tag:home";
+pub(super) const TAG: &str = "tag:home";
 /// Name under which people find the messenger.
 const CHAT: &str = "chat";
 /// Name that the home node asks for.

@@ -1,0 +1,252 @@
+//! `maru up --ollama`: finds a running Ollama and lets the gateway ask it.
+//!
+//! Ollama is asked first; only what answers is written down: a dial in `agent.toml` ([`dial`]) and a provider in
+//! `openclaw.json` ([`provider`]). What an admin wrote there stays, comments included; a file that cannot be changed
+//! without a doubt is left alone, and it is said what to add.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ai_gateway_api::settings::gateway;
+use anyhow::{Context as _, bail};
+use chassis::settings;
+use common::mesh;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{output, up::config::Planned};
+
+mod dial;
+mod provider;
+
+/// Where Ollama listens unless it is told otherwise.
+pub(super) const USUAL: &str = "http://127.0.0.1:11434";
+const PORT: u16 = 11434;
+/// How long Ollama may take to accept; in the mesh the tunnel may have to be made first.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Largest answer, in bytes. A model's licence is part of one.
+const MAX_ANSWER: usize = 8 << 20;
+/// Most models that are written down.
+const MAX_MODELS: usize = 200;
+/// Longest name of a model, in bytes.
+const MAX_NAME: usize = 200;
+/// Most tokens of a conversation. Ollama sets memory aside for all of them: a model's own limit, of 128 Ki tokens often,
+/// is more than most machines have.
+const CONTEXT: u64 = 8192;
+
+/// A model of Ollama's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Model {
+    /// Its name there.
+    id: String,
+    /// Tokens of a conversation, if known.
+    context: Option<u64>,
+}
+
+/// What was found at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The address.
+    at: SocketAddr,
+    /// What runs there.
+    models: Vec<Model>,
+    /// How many models were left out: they run elsewhere, or have a name that Ollama gives to none.
+    left_out: usize,
+}
+
+/// What becomes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Edit {
+    /// It says so already.
+    Same,
+    /// Its new text.
+    New(String),
+    /// Somebody has to decide.
+    ByHand,
+}
+
+/// Reads what was typed.
+///
+/// # Errors
+///
+/// It is no address that a dial may lead to.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let place = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let place = match place.strip_prefix("localhost") {
+        Some(port) => format!("{}{port}", Ipv4Addr::LOCALHOST),
+        None => place.to_owned(),
+    };
+    let bare = place.trim_start_matches('[').trim_end_matches(']');
+    let address = match bare.parse::<IpAddr>() {
+        Ok(ip) => Some(SocketAddr::new(ip, PORT)),
+        Err(_) => place.parse().ok(),
+    };
+    let fits = |at: &SocketAddr| at.port() != 0 && (at.ip().is_loopback() || is_mesh(*at));
+    address.filter(fits).ok_or_else(|| {
+        format!("give a loopback address or one of the mesh's, such as {USUAL} or http://100.64.0.5:{PORT}")
+    })
+}
+
+/// Whether it can be reached only once this machine's agent runs.
+pub(super) fn is_mesh(at: SocketAddr) -> bool {
+    mesh::contains(at.ip())
+}
+
+/// The rule that a policy's `acls` need for the home node to reach Ollama on another node.
+pub(super) fn policy_line(at: SocketAddr) -> String {
+    format!(
+        r#"{{ "action": "accept", "proto": "tcp", "src": ["{}"], "dst": ["{}:{}"] }},"#,
+        super::setup::TAG,
+        at.ip(),
+        at.port()
+    )
+}
+
+/// Asks Ollama for its models, through one interface alone if it is named.
+///
+/// # Errors
+///
+/// One sentence: nobody answers, it is no Ollama, or it has no model.
+pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Result<Found> {
+    let mut client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .timeout(ANSWER);
+    if let Some(interface) = interface {
+        client = client.interface(interface);
+    }
+    let client = client.build().context("cannot make an HTTP client")?;
+    let Ok(tags) = body(client.get(format!("http://{at}/api/tags"))).await else {
+        bail!(
+            "no Ollama answers at http://{at}: start it there, or say where it is with --ollama URL; \
+             nothing is changed"
+        );
+    };
+    let Some((names, left_out)) = names(&tags) else {
+        bail!("what answers at http://{at} is no Ollama; say where it is with --ollama URL");
+    };
+    if names.is_empty() {
+        bail!(
+            "Ollama at http://{at} has no model of its own; get one with `ollama pull NAME`, then \
+             start again"
+        );
+    }
+    let mut models = Vec::with_capacity(names.len());
+    for id in names {
+        let show = client.post(format!("http://{at}/api/show")).json(&json!({ "model": id }));
+        let context = body(show).await.ok().and_then(|answer| context(&answer));
+        models.push(Model { id, context });
+    }
+    Ok(Found { at, models, left_out })
+}
+
+/// The body of a good answer, if it is not too long.
+async fn body(request: reqwest::RequestBuilder) -> anyhow::Result<Vec<u8>> {
+    let mut response = request.send().await?.error_for_status()?;
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        body.extend_from_slice(&piece);
+        anyhow::ensure!(body.len() <= MAX_ANSWER, "the answer is too long");
+    }
+    Ok(body)
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    models: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    name: String,
+    #[serde(default)]
+    remote_model: String,
+    #[serde(default)]
+    remote_host: String,
+}
+
+impl Tag {
+    /// Whether it runs on that machine and not in a cloud.
+    fn is_local(&self) -> bool {
+        let elsewhere = !self.remote_model.is_empty() || !self.remote_host.is_empty();
+        !elsewhere && !self.name.ends_with(":cloud") && !self.name.ends_with("-cloud")
+    }
+
+    fn is_plain(&self) -> bool {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/".contains(&byte);
+        (1..=MAX_NAME).contains(&self.name.len()) && self.name.bytes().all(fits)
+    }
+}
+
+/// The models that an answer to `/api/tags` lists, and how many were left out; nothing if it is no such answer.
+fn names(answer: &[u8]) -> Option<(Vec<String>, usize)> {
+    let Tags { models } = serde_json::from_slice(answer).ok()?;
+    let all = models.len();
+    let usable = models.into_iter().filter(|tag| tag.is_local() && tag.is_plain());
+    let mut names: Vec<_> = usable.map(|tag| tag.name).take(MAX_MODELS).collect();
+    names.sort();
+    names.dedup();
+    let left_out = all - names.len();
+    Some((names, left_out))
+}
+
+/// How many tokens a conversation with a model holds, by an answer to `/api/show`.
+fn context(answer: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Show {
+        model_info: Map<String, Value>,
+    }
+    let Show { model_info } = serde_json::from_slice(answer).ok()?;
+    let found = model_info.iter().find(|(key, _)| key.ends_with(".context_length"))?;
+    found.1.as_u64().filter(|tokens| *tokens > 0).map(|tokens| tokens.min(CONTEXT))
+}
+
+/// Writes into the planned configuration what was found, says so, and returns whether anything changes.
+///
+/// # Errors
+///
+/// A file cannot be read.
+pub(super) fn connect(found: &Found, config: &mut Planned, root: &Path) -> anyhow::Result<bool> {
+    let Found { at, models, left_out } = found;
+    let names: Vec<_> =
+        models.iter().map(|model| format!("{}/{}", provider::NAME, model.id)).collect();
+    output::note(&format!("Ollama at http://{at}: {}", names.join(", ")));
+    if *left_out > 0 {
+        output::note(&format!("  left out: {left_out}, which run in a cloud or cannot be named"));
+    }
+    let agent = PathBuf::from(node_agent_api::settings::FILE);
+    let settings: gateway::Settings = settings::load(None, &root.join(gateway::FILE), Ok)?;
+    let mut changed = false;
+    for (path, edit, by_hand) in [
+        (agent, dial::edit as fn(&str, &Found) -> Edit, dial::block(*at)),
+        (settings.openclaw, provider::edit, provider::block(found)),
+    ] {
+        let shown = path.display();
+        match config.text(root, &path)?.map_or(Edit::ByHand, |text| edit(&text, found)) {
+            Edit::Same => output::note(&format!("  {shown} is as it should be")),
+            Edit::New(text) => {
+                output::note(&format!("  {shown} leads the gateway there"));
+                config.change(root, &path, text);
+                changed = true;
+            }
+            Edit::ByHand => output::note(&format!(
+                "  {shown} was changed by hand, and stays as it is; put this into it:\n{by_hand}"
+            )),
+        }
+    }
+    if let (true, Some(first)) = (changed, names.first()) {
+        output::note(&format!(
+            "  it answers where it is named; for more, set agents.defaults.model.primary to {first:?}"
+        ));
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests;
