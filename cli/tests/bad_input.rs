@@ -159,6 +159,9 @@ fn a_start_that_cannot_be_leaves_nothing() {
         &["without a port"],
     );
 
+    let said = home.refused(with(&["--ollama"]), 1);
+    says(&said, "no Ollama answers at http://127.0.0.1:11434", &["nothing is changed"]);
+
     let held = machine.in_network(|| TcpListener::bind("0.0.0.0:8443").unwrap());
     let udp = machine.in_network(|| UdpSocket::bind("0.0.0.0:41641").unwrap());
     let said = home.refused(with(&[]), 1);
