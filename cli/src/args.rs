@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     chat::args::ChatArgs, complete::CompletionsArgs, confine::ConfineArgs, device::DeviceCommand,
-    invite::InviteArgs, join::JoinArgs, key::KeyCommand, output::OutputArgs, policy::PolicyCommand,
-    up::args::UpArgs, user::UserCommand,
+    invite::InviteArgs, join::JoinArgs, key::KeyCommand, model::ModelCommand, output::OutputArgs,
+    policy::PolicyCommand, up::args::UpArgs, user::UserCommand,
 };
 
 /// Runs, joins and uses a private AI network.
@@ -64,6 +64,13 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// Models of this machine
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Model {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelCommand,
     },
     /// Talk with the AI at home, sealed to its gateway
     Chat(ChatArgs),

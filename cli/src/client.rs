@@ -19,6 +19,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
+/// Makes HTTP clients for sockets and the mesh: no certificate authority is asked there, nor read from the disk.
+pub(crate) fn plain() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().tls_certs_only([])
+}
+
 /// A daemon behind a UNIX socket.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -65,7 +70,7 @@ impl Client {
     }
 
     fn new(socket: PathBuf, daemon: Daemon) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
+        let http = plain()
             .unix_socket(socket.as_path())
             .timeout(TIMEOUT)
             .build()

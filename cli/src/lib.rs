@@ -26,6 +26,7 @@ mod invite;
 mod join;
 mod key;
 mod language;
+mod model;
 mod output;
 mod policy;
 pub mod service;
@@ -55,6 +56,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Device { command } => device::run(command, &root).await,
         Command::Key { command } => key::run(command, &root).await,
         Command::User { command } => user::run(command, &root).await,
+        Command::Model { command } => model::run(command, &root).await,
         Command::Policy { command } => policy::run(command, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, Cli::command()),

@@ -40,6 +40,7 @@ pub(crate) mod ports;
 mod progress;
 pub(crate) mod ready;
 mod relay_state;
+pub(crate) mod remembered;
 mod setup;
 mod start;
 mod supervisor;

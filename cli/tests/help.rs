@@ -19,12 +19,13 @@ fn help_of_every_command() {
     for command in ["up", "status", "doctor", "join", "leave", "invite", "device", "key"] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
-    for command in ["user", "policy", "chat", "completions"] {
+    for command in ["user", "policy", "model", "chat", "completions"] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
     for (command, name) in [("approve", "device-approve"), ("tag", "device-tag")] {
         insta::assert_snapshot!(name, text(&["device", command, "--help"]));
     }
+    insta::assert_snapshot!("model-pull", text(&["model", "pull", "--help"]));
     insta::assert_snapshot!("key-create", text(&["key", "create", "--help"]));
 }
 

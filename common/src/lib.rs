@@ -1,8 +1,10 @@
 //! What several crates say alike, and so say once.
 //!
+//! * [`gguf`]: what a model file tells of itself.
 //! * [`mesh`]: the address ranges of the mesh.
 //! * [`problem`]: the body of an HTTP error (RFC 9457).
 #![forbid(unsafe_code)]
 
+pub mod gguf;
 pub mod mesh;
 pub mod problem;

@@ -80,6 +80,7 @@ impl OpenAiCompatible {
         let address = Address::parse(base_url).map_err(failed)?;
         // No idle connection is kept: a connection is a request, and closing it is cancelling it.
         let builder = Client::builder()
+            .tls_certs_only([])
             .no_proxy()
             .http1_only()
             .redirect(redirect::Policy::none())

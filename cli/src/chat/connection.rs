@@ -14,6 +14,8 @@ use anyhow::{Context as _, anyhow, bail};
 use common::problem::Problem;
 use reqwest::{Response, StatusCode, header};
 
+use crate::client;
+
 /// How long a connection may take to be made; a path through a relay is there within one second.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -71,7 +73,7 @@ impl Connection {
         chat: String,
         gateway: String,
     ) -> anyhow::Result<Self> {
-        let mut builder = reqwest::Client::builder()
+        let mut builder = client::plain()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)

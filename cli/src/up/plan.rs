@@ -7,8 +7,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chassis::state::Format;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     service::{Kind, SERVICES, Service, podman::Model},
@@ -17,12 +15,9 @@ use crate::{
         binaries, checks, config, directories,
         ollama::{self, Found},
         relay_state,
+        remembered::Remembered,
     },
 };
-
-/// What an earlier run was told, below the root.
-const REMEMBERED: &str = "var/lib/maru/up.json";
-const FORMAT: Format<Remembered> = Format::new(1).remedy("remove it and give --model");
 
 /// A checked plan.
 #[derive(Debug)]
@@ -45,16 +40,10 @@ pub(super) struct Plan {
     news: Option<Remembered>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
-    model: Option<PathBuf>,
-    threads: Option<u16>,
-}
-
 impl Plan {
     /// Decides, and checks all that can be checked; makes nothing. `found` is what an Ollama on this machine answered.
     pub(super) fn make(args: &UpArgs, root: &Path, found: Option<&Found>) -> anyhow::Result<Self> {
-        let before = remembered(root)?;
+        let before = Remembered::load(root)?;
         let path = match args.model.clone().or_else(|| before.model.clone()) {
             Some(path) => path,
             None => checks::only_model(root)?,
@@ -104,7 +93,7 @@ impl Plan {
 
     /// Remembers what this run was told, once it is known to work.
     pub(super) fn remember(&self) -> anyhow::Result<()> {
-        self.news.as_ref().map_or(Ok(()), |news| remember(&self.root, news))
+        self.news.as_ref().map_or(Ok(()), |news| news.store(&self.root))
     }
 }
 
@@ -113,31 +102,4 @@ impl Plan {
 fn half_of_the_processors() -> u16 {
     let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u16::try_from(count / 2).unwrap_or(u16::MAX).max(1)
-}
-
-fn remembered(root: &Path) -> anyhow::Result<Remembered> {
-    Ok(FORMAT.read(&root.join(REMEMBERED))?.unwrap_or_default())
-}
-
-fn remember(root: &Path, remembered: &Remembered) -> anyhow::Result<()> {
-    Ok(FORMAT.write(&root.join(REMEMBERED), remembered)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{REMEMBERED, Remembered, remember, remembered};
-
-    #[test]
-    fn what_an_earlier_run_was_told_is_remembered() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(root.path().join("var/lib/maru")).unwrap();
-        let told = Remembered { model: Some("/m.gguf".into()), threads: Some(3) };
-
-        remember(root.path(), &told).unwrap();
-
-        assert_eq!(remembered(root.path()).unwrap(), told);
-        let newer = r#"{"version":2,"model":null,"threads":null}"#;
-        std::fs::write(root.path().join(REMEMBERED), newer).unwrap();
-        assert!(remembered(root.path()).unwrap_err().to_string().contains("update Maru"));
-    }
 }

@@ -12,7 +12,10 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::service::{Probe, Service};
+use crate::{
+    client,
+    service::{Probe, Service},
+};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,8 +48,7 @@ fn reachable(mut listen: SocketAddr) -> SocketAddr {
 
 /// Whether `GET path` over the socket answers with success.
 async fn answers(socket: &Path, path: &str) -> bool {
-    let Ok(client) = reqwest::Client::builder().unix_socket(socket).timeout(PATIENCE).build()
-    else {
+    let Ok(client) = client::plain().unix_socket(socket).timeout(PATIENCE).build() else {
         return false;
     };
     let answer = client.get(format!("http://localhost{path}")).send().await;

@@ -1,0 +1,115 @@
+//! A model over HTTP, from where an earlier attempt ended.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use indicatif::ProgressBar;
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE},
+    redirect,
+};
+
+use crate::model::{
+    disk,
+    folder::Folder,
+    part::{Origin, Part},
+};
+
+/// For the connection.
+const CONNECT: Duration = Duration::from_secs(20);
+/// Between two pieces.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How often one is sent elsewhere: model hubs do so once or twice.
+const REDIRECTS: usize = 5;
+
+/// Fetches `url` into `part`.
+pub(super) async fn run(
+    folder: &Folder,
+    part: &mut Part,
+    url: &Url,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let response = ask(part, url).await?;
+    let mut response = match response.status() {
+        StatusCode::PARTIAL_CONTENT if begins_at(response.headers()) == Some(part.len) => response,
+        StatusCode::OK => {
+            part.begin(origin(url, response.headers()).as_ref())?;
+            response
+        }
+        // The part is as long as the whole, or the server does not go on: once more, from the beginning.
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+            part.begin(None)?;
+            let response = ask(part, url).await?;
+            if response.status() != StatusCode::OK {
+                bail!("{} answers with {}", host(url), response.status());
+            }
+            part.begin(origin(url, response.headers()).as_ref())?;
+            response
+        }
+        status => bail!("{} answers with {status}; is the URL right?", host(url)),
+    };
+    let rest = response.content_length();
+    let whole = rest.map(|rest| part.len + rest);
+    disk::has_room(&folder.path, rest.unwrap_or_default())?;
+    bar.set_length(whole.unwrap_or_default());
+    bar.set_position(part.len);
+    while let Some(piece) = response.chunk().await.with_context(|| cut(url))? {
+        part.add(&piece)?;
+        bar.set_position(part.len);
+    }
+    if whole.is_some_and(|whole| whole != part.len) {
+        bail!("{}", cut(url));
+    }
+    Ok(())
+}
+
+fn cut(url: &Url) -> String {
+    format!("{} ended early; the same command goes on from there", host(url))
+}
+
+async fn ask(part: &Part, url: &Url) -> anyhow::Result<Response> {
+    let client = Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .redirect(redirect::Policy::custom(follow))
+        .build()
+        .context("cannot make an HTTP client")?;
+    let mut request = client.get(url.clone());
+    let before = part.origin().filter(|origin| part.len > 0 && origin.url == url.as_str());
+    if let Some(origin) = before {
+        request = request.header(RANGE, format!("bytes={}-", part.len));
+        request = request.header(IF_RANGE, origin.validator);
+    }
+    request.send().await.with_context(|| format!("cannot reach {}", host(url)))
+}
+
+/// Follows to other places, but not from an encrypted one to one that is not.
+fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let was_encrypted = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+    if attempt.previous().len() > REDIRECTS {
+        attempt.error("it sends from one place to the next")
+    } else if was_encrypted && attempt.url().scheme() != "https" {
+        attempt.error("it sends to a place without encryption")
+    } else {
+        attempt.follow()
+    }
+}
+
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default()
+}
+
+/// What the server calls this content, if it can be asked for the rest of it.
+fn origin(url: &Url, headers: &HeaderMap) -> Option<Origin> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let strong = text(ETAG).filter(|tag| !tag.starts_with("W/"));
+    let validator = strong.or_else(|| text(LAST_MODIFIED))?.to_owned();
+    Some(Origin { url: url.as_str().to_owned(), validator })
+}
+
+/// Where a part of the content begins: `bytes 100-199/200` (RFC 9110, section 14.4).
+fn begins_at(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    text.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+}

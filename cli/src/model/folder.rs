@@ -1,0 +1,201 @@
+//! The folder of models.
+
+use std::{
+    fs::{self, File},
+    io::{BufReader, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use common::gguf::{self, Header};
+
+use crate::{model::memory, service::MODELS, up::remembered::Remembered};
+
+/// What every model's name ends with.
+pub(super) const ENDING: &str = ".gguf";
+/// Longest name, in bytes.
+const NAME_MAX: usize = 128;
+
+/// The folder of models of one instance.
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+    /// Where it is.
+    pub(super) path: PathBuf,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Entry {
+    /// Its file's name.
+    pub(super) name: String,
+    /// Its size.
+    pub(super) bytes: u64,
+    /// Family and size, such as `llama 135M`.
+    pub(super) kind: Option<String>,
+    /// Tokens that a conversation may hold.
+    pub(super) context_tokens: Option<u64>,
+    /// Whether `maru up` starts it.
+    pub(super) in_use: bool,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<String>,
+    /// The file's SHA-256, once it was computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sha256: Option<String>,
+}
+
+impl Folder {
+    /// The one of the instance at `root`.
+    pub(super) fn of(root: &Path) -> Self {
+        Self { root: root.to_owned(), path: root.join(MODELS) }
+    }
+
+    /// Makes it, if it is missing, for everyone to read.
+    pub(super) fn make(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.path)
+            .with_context(|| format!("cannot make {}; run it with sudo", self.path.display()))
+    }
+
+    /// Every model, by name.
+    pub(super) fn list(&self) -> anyhow::Result<Vec<Entry>> {
+        let found = match fs::read_dir(&self.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", self.path.display()));
+            }
+        };
+        let used = self.used()?;
+        let mut entries = Vec::new();
+        for found in found {
+            let name = found?.file_name().to_string_lossy().into_owned();
+            if is_name(&name) {
+                entries.extend(self.entry(&name, used.as_deref())?);
+            }
+        }
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    /// What is known of one model; `None` if it is gone.
+    pub(super) fn get(&self, name: &str) -> anyhow::Result<Option<Entry>> {
+        let used = self.used()?;
+        self.entry(name, used.as_deref())
+    }
+
+    fn entry(&self, name: &str, used: Option<&Path>) -> anyhow::Result<Option<Entry>> {
+        let path = self.path.join(name);
+        let Some((bytes, header)) = inspect(&path)? else { return Ok(None) };
+        let (header, problem) = match header {
+            Ok(header) => (header, None),
+            Err(problem) => (Header::default(), Some(problem)),
+        };
+        let words: Vec<_> =
+            [header.architecture, header.size_label].into_iter().flatten().collect();
+        let kind = (!words.is_empty()).then(|| words.join(" "));
+        let in_use =
+            used.is_some_and(|used| fs::canonicalize(&path).is_ok_and(|path| path == used));
+        let context_tokens = header.context_tokens;
+        let name = name.to_owned();
+        Ok(Some(Entry { name, bytes, kind, context_tokens, in_use, problem, sha256: None }))
+    }
+
+    /// The model that `maru up` was told to start.
+    fn used(&self) -> anyhow::Result<Option<PathBuf>> {
+        Ok(Remembered::load(&self.root)?.model)
+    }
+
+    fn known(&self, name: &str) -> anyhow::Result<Entry> {
+        let found = if is_name(name) { self.get(name)? } else { None };
+        let Some(entry) = found else {
+            let names: Vec<_> = self.list()?.into_iter().map(|entry| entry.name).collect();
+            if names.is_empty() {
+                bail!("there is no model here yet; bring one with `maru model pull`");
+            }
+            bail!("there is no model {name:?} here; there are: {}", names.join(", "));
+        };
+        Ok(entry)
+    }
+
+    /// Removes a model.
+    pub(super) fn remove(&self, name: &str) -> anyhow::Result<Entry> {
+        let entry = self.known(name)?;
+        if entry.in_use {
+            bail!("{name} is in use; choose another one first, with `maru model use`");
+        }
+        let path = self.path.join(name);
+        fs::remove_file(&path)
+            .with_context(|| format!("cannot remove {}; run it with sudo", path.display()))?;
+        Ok(entry)
+    }
+
+    /// Makes `maru up` start a model from now on, if it fits into memory.
+    pub(super) fn choose(&self, name: &str) -> anyhow::Result<Entry> {
+        let mut entry = self.known(name)?;
+        if let Some(problem) = &entry.problem {
+            bail!("{name} cannot be used: {problem}");
+        }
+        let has = memory::total()?;
+        let needs = |name: &str| -> anyhow::Result<Option<u64>> {
+            let found = inspect(&self.path.join(name))?;
+            Ok(found.and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?))))
+        };
+        if needs(name)?.is_none_or(|needed| needed > has) {
+            let mut fits = Vec::new();
+            for other in self.list()? {
+                if needs(&other.name)?.is_some_and(|needed| needed <= has) {
+                    fits.push(other.name);
+                }
+            }
+            let others = if fits.is_empty() {
+                "none of the models here does; a smaller one, or one with fewer bits, would"
+                    .to_owned()
+            } else {
+                format!("these would: {}", fits.join(", "))
+            };
+            bail!("{name} does not fit into this machine's memory; {others}");
+        }
+        let path = fs::canonicalize(self.path.join(name))?;
+        let mut remembered = Remembered::load(&self.root)?;
+        remembered.model = Some(path);
+        remembered.store(&self.root)?;
+        entry.in_use = true;
+        Ok(entry)
+    }
+}
+
+/// Size and header of a file, or why it is no model; `None` if there is no such file.
+fn inspect(path: &Path) -> anyhow::Result<Option<(u64, Result<Header, String>)>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", path.display()));
+        }
+    };
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Ok(None);
+    }
+    let header = check(BufReader::new(file), meta.len()).map_err(|error| error.to_string());
+    Ok(Some((meta.len(), header)))
+}
+
+/// Reads the header of a file of so many bytes, which must hold what the header tells of.
+pub(super) fn check(file: impl std::io::BufRead, bytes: u64) -> Result<Header, gguf::Error> {
+    let header = gguf::read(file)?;
+    if header.least_bytes > bytes { Err(gguf::Error::Short) } else { Ok(header) }
+}
+
+/// Whether a file may have this name here: a plain one, without folders, that ends as models do.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    name.len() <= NAME_MAX
+        && name.len() > ENDING.len()
+        && name.ends_with(ENDING)
+        && !name.starts_with(['.', '-'])
+        && name.bytes().all(is_plain)
+}

@@ -1,0 +1,48 @@
+//! Whether a model fits into memory.
+
+use anyhow::Context as _;
+
+use common::gguf::Header;
+
+use crate::service;
+
+/// What the system and Maru's other services need, in bytes.
+const OTHERS: u64 = 1 << 30;
+/// What an engine needs besides model and cache, in bytes: graphs, batches, the vocabulary.
+const ENGINE: u64 = 256 << 20;
+/// Tokens that an engine's cache holds.
+const CACHE_TOKENS: u64 = 8192;
+
+/// Bytes of memory that this machine can give to engines.
+pub(super) fn total() -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    let total = parse(&text).context("/proc/meminfo does not tell how much memory there is")?;
+    Ok(total.saturating_sub(OTHERS))
+}
+
+/// Bytes that all engines need for a model of so many bytes. The model itself is in memory once: they map the same file.
+pub(super) fn needed(bytes: u64, header: &Header) -> u64 {
+    let cache = header.cache_bytes_per_token.unwrap_or_default().saturating_mul(CACHE_TOKENS);
+    let engines = service::SERVICES.iter().filter(|service| service.uid == service::ENGINE).count();
+    bytes.saturating_add(ENGINE.saturating_add(cache).saturating_mul(engines as u64))
+}
+
+/// `MemTotal` in bytes (proc_meminfo(5)).
+fn parse(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_and_caches_count_for_each_engine() {
+        assert_eq!(parse("MemFree: 3 kB\nMemTotal:       2048 kB\n"), Some(2 << 20));
+        assert_eq!(parse("MemTotal: many kB\n"), None);
+        let header = Header { cache_bytes_per_token: Some(1024), ..Header::default() };
+        assert_eq!(needed(5, &header), 5 + 2 * (ENGINE + 1024 * CACHE_TOKENS));
+        assert_eq!(needed(u64::MAX, &header), u64::MAX);
+    }
+}

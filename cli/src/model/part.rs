@@ -1,0 +1,164 @@
+//! A model on its way here: what has come lies in `.NAME.part`, so that a later attempt goes on from there.
+
+use std::{
+    fs::{self, File},
+    io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use chassis::state::Format;
+use rustix::fs::{FlockOperation, RenameFlags, flock, renameat_with};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::{disk, folder};
+
+const FORMAT: Format<Origin> = Format::new(1).remedy("remove it and pull again");
+/// What is written between two looks at the free space, in bytes.
+const LOOK: u64 = 64 << 20;
+/// What is read at once, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// Where a part came from: only the same thing is gone on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// The URL.
+    pub(super) url: String,
+    /// What the server calls this very content: a strong `ETag`, or a `Last-Modified` (RFC 9110, section 8.8).
+    pub(super) validator: String,
+}
+
+/// The file that is being written.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: File,
+    folder: PathBuf,
+    name: String,
+    hash: Sha256,
+    /// Bytes that have come.
+    pub(super) len: u64,
+    checked: u64,
+}
+
+impl Part {
+    /// Opens the part of a model, with what an earlier attempt left of it.
+    pub(super) fn open(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let path = folder.join(format!(".{name}.part"));
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(|| format!("cannot write {}; run it with sudo", path.display()))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            bail!("another `maru model pull` is bringing {name}; wait for it");
+        }
+        let (folder, name) = (folder.to_owned(), name.to_owned());
+        let mut part = Self { file, folder, name, hash: Sha256::new(), len: 0, checked: 0 };
+        part.read()?;
+        Ok(part)
+    }
+
+    /// Reads what is there already, for its hash.
+    fn read(&mut self) -> anyhow::Result<()> {
+        self.file.seek(SeekFrom::Start(0))?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            let count = self.file.read(&mut piece)?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.hash.update(&piece[..count]);
+            self.len += count as u64;
+        }
+    }
+
+    fn origin_path(&self) -> PathBuf {
+        self.folder.join(format!(".{}.part.json", self.name))
+    }
+
+    /// Where the part came from, if it can be gone on with.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        // What cannot be read is begun anew: a part is worth no error.
+        FORMAT.read(&self.origin_path()).ok().flatten()
+    }
+
+    /// Forgets what has come, and notes where the rest comes from.
+    pub(super) fn begin(&mut self, origin: Option<&Origin>) -> anyhow::Result<()> {
+        let _ = fs::remove_file(self.origin_path());
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.hash = Sha256::new();
+        (self.len, self.checked) = (0, 0);
+        origin.map_or(Ok(()), |origin| Ok(FORMAT.write(&self.origin_path(), origin)?))
+    }
+
+    /// Adds what has come.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        if self.len >= self.checked {
+            disk::has_room(&self.folder, LOOK)?;
+            self.checked = self.len + LOOK;
+        }
+        self.file
+            .write_all(bytes)
+            .with_context(|| format!("cannot write into {}", self.folder.display()))?;
+        self.hash.update(bytes);
+        self.len += bytes.len() as u64;
+        if self.len >= 8 && self.len - (bytes.len() as u64) < 8 {
+            self.look_at_the_beginning()?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is fetched for hours that is no model.
+    fn look_at_the_beginning(&mut self) -> anyhow::Result<()> {
+        let mut start = [0; 8];
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.read_exact(&mut start)?;
+        self.file.seek(SeekFrom::End(0))?;
+        if start.starts_with(b"GGUF") {
+            return Ok(());
+        }
+        self.discard();
+        bail!("what comes from there is not a GGUF model; nothing was kept")
+    }
+
+    /// Gives the model its name, once it is whole and what it should be. Returns its SHA-256.
+    pub(super) fn finish(mut self, wanted: Option<[u8; 32]>) -> anyhow::Result<[u8; 32]> {
+        let found: [u8; 32] = self.hash.clone().finalize().into();
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+            self.discard();
+            bail!(
+                "its SHA-256 is {}, not {}; nothing was kept",
+                hex::encode(found),
+                hex::encode(wanted)
+            );
+        }
+        self.file.seek(SeekFrom::Start(0))?;
+        if let Err(error) = folder::check(BufReader::new(&self.file), self.len) {
+            self.discard();
+            bail!("{} cannot be used: {error}; nothing was kept", self.name);
+        }
+        self.file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        self.file.sync_all()?;
+        let folder = File::open(&self.folder)?;
+        let part = format!(".{}.part", self.name);
+        let named = renameat_with(&folder, &part, &folder, &self.name, RenameFlags::NOREPLACE);
+        named.with_context(|| {
+            format!("there is a {} already; remove it, or choose another --name", self.name)
+        })?;
+        folder.sync_all()?;
+        let _ = fs::remove_file(self.origin_path());
+        Ok(found)
+    }
+
+    /// Removes what has come.
+    pub(super) fn discard(&self) {
+        for path in [self.folder.join(format!(".{}.part", self.name)), self.origin_path()] {
+            let _ = fs::remove_file(path);
+        }
+    }
+}

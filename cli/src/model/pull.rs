@@ -1,0 +1,68 @@
+//! Brings a model here.
+
+use std::{fs::File, io::Read as _, path::Path, time::Duration};
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::model::{
+    PullArgs, disk, download,
+    folder::{Entry, Folder},
+    part::Part,
+    source::{Place, Source},
+};
+
+/// What is read at once, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// Brings it, checks it and gives it its name; returns what is known of it then.
+pub(super) async fn run(folder: &Folder, args: &PullArgs) -> anyhow::Result<Entry> {
+    let source = Source::of(args)?;
+    folder.make()?;
+    if folder.get(&source.name)?.is_some() {
+        bail!("there is a {} already; remove it, or choose another --name", source.name);
+    }
+    let bar = bar();
+    let mut part = Part::open(&folder.path, &source.name)?;
+    match &source.place {
+        Place::Url(url) => download::run(folder, &mut part, url, &bar).await?,
+        Place::File(path) => copy(folder, &mut part, path, &bar)?,
+    }
+    bar.finish_and_clear();
+    let sha256 = part.finish(source.sha256)?;
+    let entry = folder.get(&source.name)?.context("it is gone again")?;
+    Ok(Entry { sha256: Some(hex::encode(sha256)), ..entry })
+}
+
+/// Copies a file of this machine. It does not take long, so that it begins anew each time.
+fn copy(folder: &Folder, part: &mut Part, path: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
+    let cannot = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(cannot)?;
+    let meta = file.metadata().with_context(cannot)?;
+    if !meta.is_file() {
+        bail!("{} is not a file", path.display());
+    }
+    part.begin(None)?;
+    disk::has_room(&folder.path, meta.len())?;
+    bar.set_length(meta.len());
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count = file.read(&mut piece).with_context(cannot)?;
+        if count == 0 {
+            return Ok(());
+        }
+        part.add(&piece[..count])?;
+        bar.set_position(part.len);
+    }
+}
+
+/// On a terminal; in a pipe nothing is shown.
+fn bar() -> ProgressBar {
+    let form = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template(form) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,258 @@
+mod server;
+
+use std::{fs, path::Path, sync::atomic::Ordering};
+
+use server::Server;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    PullArgs,
+    folder::{Folder, is_name},
+    part::Part,
+    pull,
+    source::{Place, Source},
+};
+use crate::{
+    output::{Format, OutputArgs},
+    service::MODELS,
+};
+
+fn text(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+/// A model that tells its family and these numbers, and has one tensor.
+fn model_with(numbers: &[(&str, u32)]) -> Vec<u8> {
+    let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+    bytes.extend(1_u64.to_le_bytes());
+    bytes.extend((1 + numbers.len() as u64).to_le_bytes());
+    bytes.extend([text("general.architecture"), vec![8, 0, 0, 0], text("llama")].concat());
+    for (key, number) in numbers {
+        bytes.extend([text(key), vec![4, 0, 0, 0], number.to_le_bytes().to_vec()].concat());
+    }
+    // Its name, one dimension of 16, numbers of kind 0, 64 bytes after the header.
+    bytes.extend([text("w"), vec![1, 0, 0, 0, 16], vec![0; 11], vec![64], vec![0; 7]].concat());
+    bytes.resize(bytes.len().next_multiple_of(32) + 64 + 64, 7);
+    bytes
+}
+
+fn model() -> Vec<u8> {
+    model_with(&[("llama.context_length", 8192)])
+}
+
+fn args(source: &str) -> PullArgs {
+    let output = OutputArgs { output: Format::Table };
+    PullArgs { source: source.to_owned(), name: None, model: None, sha256: None, output }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// What the folder of models holds, parts included.
+fn names(root: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(root.join(MODELS))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_name_leads_nowhere_else() {
+    for good in ["a.gguf", "SmolLM2-135M.Q4_1.gguf"] {
+        assert!(is_name(good), "{good}");
+    }
+    for wrong in
+        ["", ".gguf", "a", "../a.gguf", "a/b.gguf", ".a.gguf", "-a.gguf", "a b.gguf", "a\n.gguf"]
+    {
+        assert!(!is_name(wrong), "{wrong}");
+    }
+    assert!(!is_name(&("x".repeat(130) + ".gguf")));
+}
+
+#[test]
+fn a_source_is_understood_or_refused_in_one_sentence() {
+    let source = Source::of(&args("https://models.example/a/b.gguf?download=true")).unwrap();
+    assert_eq!(source.name, "b.gguf");
+    assert!(matches!(source.place, Place::Url(_)));
+    let named = PullArgs { name: Some("mine".to_owned()), ..args("https://models.example/x") };
+    assert_eq!(Source::of(&named).unwrap().name, "mine.gguf");
+    for (wrong, what) in [
+        ("http://models.example/a.gguf", "--sha256"),
+        ("ftp://models.example/a.gguf", "https://"),
+        ("https://me:secret@models.example/a.gguf", "password"),
+        ("https://models.example/", "--name"),
+        ("https://", "no URL"),
+        ("/nowhere/a.gguf", "no model at"),
+    ] {
+        let error = Source::of(&args(wrong)).unwrap_err().to_string();
+        assert!(error.contains(what), "{wrong}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_copied_checked_listed_and_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let file = root.path().join("sea.gguf");
+    fs::write(&file, model()).unwrap();
+    let mut asked = args(file.to_str().unwrap());
+
+    asked.sha256 = Some([0; 32]);
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+    assert!(error.contains("SHA-256"), "{error}");
+    assert!(names(root.path()).is_empty(), "nothing is kept");
+
+    asked.sha256 = Some(sha256(&model()));
+    let entry = pull::run(&folder, &asked).await.unwrap();
+    assert_eq!(entry.kind.as_deref(), Some("llama"));
+    assert_eq!(names(root.path()), ["sea.gguf"]);
+    assert_eq!(fs::read(root.path().join(MODELS).join("sea.gguf")).unwrap(), model());
+
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+    assert!(error.contains("already"), "{error}");
+    assert_eq!(folder.list().unwrap().len(), 1);
+    folder.remove("sea.gguf").unwrap();
+    assert!(names(root.path()).is_empty());
+    let error = folder.remove("sea.gguf").unwrap_err().to_string();
+    assert!(error.contains("no model here yet"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_cut_or_no_model_is_not_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let whole = model();
+    for bytes in [&whole[..whole.len() - 70], b"not a model at all", b"GG"] {
+        let file = root.path().join("x.gguf");
+        fs::write(&file, bytes).unwrap();
+        pull::run(&folder, &args(file.to_str().unwrap())).await.unwrap_err();
+        assert!(names(root.path()).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn models_are_found_in_ollamas_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let ollama = root.path().join("ollama");
+    let manifests = ollama.join("manifests/registry.ollama.ai");
+    let digits = hex::encode(sha256(&model()));
+    let manifest = serde_json::json!({ "layers": [
+        { "mediaType": "application/vnd.ollama.image.license", "digest": "sha256:00" },
+        { "mediaType": "application/vnd.ollama.image.model", "digest": format!("sha256:{digits}") },
+    ]});
+    for tag in ["library/sea/1b", "me/sky/latest"] {
+        let path = manifests.join(tag);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, manifest.to_string()).unwrap();
+    }
+    fs::create_dir_all(ollama.join("blobs")).unwrap();
+    let blob = ollama.join("blobs").join(format!("sha256-{digits}"));
+    fs::write(&blob, model()).unwrap();
+    let folder = Folder::of(root.path());
+    let mut asked = args(ollama.to_str().unwrap());
+
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+    assert!(error.contains("sea:1b") && error.contains("--model"), "{error}");
+    asked.model = Some("sea".to_owned());
+    assert!(pull::run(&folder, &asked).await.unwrap_err().to_string().contains("sea:1b"));
+    asked.model = Some("sea:1b".to_owned());
+    assert_eq!(pull::run(&folder, &asked).await.unwrap().name, "sea-1b.gguf");
+
+    // A blob that is not what its name says.
+    fs::write(&blob, [model(), vec![0]].concat()).unwrap();
+    asked.model = Some("registry.ollama.ai/me/sky".to_owned());
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+    assert!(error.contains("SHA-256"), "{error}");
+    assert_eq!(names(root.path()), ["sea-1b.gguf"]);
+}
+
+#[tokio::test]
+async fn the_model_in_use_fits_into_memory_and_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let file = root.path().join("sea.gguf");
+    fs::write(&file, model()).unwrap();
+    pull::run(&folder, &args(file.to_str().unwrap())).await.unwrap();
+    // Terabytes of cache, by its own account.
+    let large = model_with(&[
+        ("llama.block_count", 1 << 20),
+        ("llama.attention.head_count", 1),
+        ("llama.embedding_length", 1 << 16),
+    ]);
+    fs::write(root.path().join(MODELS).join("large.gguf"), large).unwrap();
+
+    let error = folder.choose("large.gguf").unwrap_err().to_string();
+    assert!(error.contains("memory") && error.contains("sea.gguf"), "{error}");
+    assert!(!folder.list().unwrap().iter().any(|entry| entry.in_use), "nothing half-done");
+
+    assert!(folder.choose("sea.gguf").unwrap().in_use);
+    assert!(folder.remove("sea.gguf").unwrap_err().to_string().contains("in use"));
+    let error = folder.choose("lake.gguf").unwrap_err().to_string();
+    assert!(error.contains("large.gguf, sea.gguf"), "{error}");
+}
+
+#[tokio::test]
+async fn a_download_that_was_cut_goes_on_from_there() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let server = Server::start(model()).await;
+    let asked = PullArgs { sha256: Some(sha256(&model())), ..args(&server.url) };
+
+    server.shared.cut_after.store(100, Ordering::SeqCst);
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+    assert!(error.contains("the same command"), "{error}");
+    assert_eq!(names(root.path()), [".sea.gguf.part", ".sea.gguf.part.json"]);
+
+    server.shared.cut_after.store(usize::MAX, Ordering::SeqCst);
+    pull::run(&folder, &asked).await.unwrap();
+    assert_eq!(names(root.path()), ["sea.gguf"]);
+    assert_eq!(fs::read(root.path().join(MODELS).join("sea.gguf")).unwrap(), model());
+    let ranges = server.shared.ranges.lock().unwrap().clone();
+    assert_eq!(ranges, [None, Some("bytes=100-".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_became_another_file_meanwhile_is_begun_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let server = Server::start(model()).await;
+    server.shared.cut_after.store(100, Ordering::SeqCst);
+    let asked = |bytes: &[u8]| PullArgs { sha256: Some(sha256(bytes)), ..args(&server.url) };
+    pull::run(&folder, &asked(&model())).await.unwrap_err();
+
+    let other = [model(), vec![9; 50]].concat();
+    *server.shared.content.lock().unwrap() = (other.clone(), "\"two\"");
+    server.shared.cut_after.store(usize::MAX, Ordering::SeqCst);
+    pull::run(&folder, &asked(&other)).await.unwrap();
+
+    assert_eq!(fs::read(root.path().join(MODELS).join("sea.gguf")).unwrap(), other);
+}
+
+#[tokio::test]
+async fn a_page_instead_of_a_model_is_not_fetched_to_its_end() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let server = Server::start(b"<!doctype html><title>Log in</title>".to_vec()).await;
+    let asked = PullArgs { sha256: Some([1; 32]), ..args(&server.url) };
+
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+
+    assert!(error.contains("not a GGUF model"), "{error}");
+    assert!(names(root.path()).is_empty());
+}
+
+#[tokio::test]
+async fn two_at_a_time_do_not_write_one_model() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    folder.make().unwrap();
+    let _first = Part::open(&folder.path, "sea.gguf").unwrap();
+
+    let error = Part::open(&folder.path, "sea.gguf").unwrap_err().to_string();
+
+    assert!(error.contains("another `maru model pull`"), "{error}");
+}

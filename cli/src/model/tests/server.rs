@@ -1,0 +1,92 @@
+//! A web server for one file: it knows ranges, and cuts replies when it is told to.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// What it serves, and what it was asked.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The file and its `ETag`.
+    pub(super) content: Mutex<(Vec<u8>, &'static str)>,
+    /// A reply ends after so many bytes of its body.
+    pub(super) cut_after: AtomicUsize,
+    /// The `Range` of each request.
+    pub(super) ranges: Mutex<Vec<Option<String>>>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) shared: Arc<Shared>,
+    pub(super) url: String,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    pub(super) async fn start(content: Vec<u8>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/sea.gguf", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared {
+            content: Mutex::new((content, "\"one\"")),
+            cut_after: AtomicUsize::new(usize::MAX),
+            ranges: Mutex::default(),
+        });
+        let task = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                while let Ok((io, _)) = listener.accept().await {
+                    // A client that leaves early is no fault.
+                    let _ = serve(io, &shared).await;
+                }
+            }
+        });
+        Self { shared, url, task }
+    }
+}
+
+async fn serve(mut io: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        head.push(char::from(io.read_u8().await?));
+    }
+    let header = |name: &str| {
+        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name))?;
+        Some(line.split_once(": ")?.1.to_owned())
+    };
+    let range = header("range: ");
+    shared.ranges.lock().unwrap().push(range.clone());
+    let (content, tag) = shared.content.lock().unwrap().clone();
+    let from = range
+        .filter(|_| header("if-range: ").as_deref() == Some(tag))
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let len = content.len();
+    let (status, body) = match from {
+        Some(from) if from >= len => ("416 Range Not Satisfiable", &content[..0]),
+        Some(from) => ("206 Partial Content", &content[from..]),
+        None => ("200 OK", &content[..]),
+    };
+    let begins = len - body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nETag: {tag}\r\nContent-Length: {}\r\n\
+         Content-Range: bytes {begins}-{}/{len}\r\nConnection: close\r\n\r\n",
+        body.len(),
+        len.saturating_sub(1),
+    );
+    io.write_all(head.as_bytes()).await?;
+    let cut = shared.cut_after.load(Ordering::SeqCst).min(body.len());
+    io.write_all(&body[..cut]).await
+}
