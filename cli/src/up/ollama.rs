@@ -17,7 +17,7 @@ use common::mesh;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{output, up::config::Planned};
+use crate::{client, output, up::config::Planned};
 
 mod dial;
 mod provider;
@@ -113,7 +113,7 @@ pub(super) fn policy_line(at: SocketAddr) -> String {
 ///
 /// One sentence: nobody answers, it is no Ollama, or it has no model.
 pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Result<Found> {
-    let mut client = reqwest::Client::builder()
+    let mut client = client::plain()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)
