@@ -11,9 +11,10 @@ use control_protocol::{
 };
 use futures_util::FutureExt as _;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::TcpListener,
     task::JoinHandle,
+    time::timeout,
 };
 
 use super::*;
@@ -21,6 +22,9 @@ use crate::{
     config::{Config, Paths},
     state::State,
 };
+
+/// How long anything may take that is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn node(id: u8, addresses: &[&str]) -> Node {
     Node {
@@ -132,8 +136,8 @@ async fn a_caller_that_closes_is_heard_of_at_once() {
         drop(caller);
 
         // Reading alone would not tell after the first end.
-        let error = target.ready(tokio::io::Interest::ERROR).await.map(|ready| ready.is_error());
-        assert!(error.unwrap(), "sends no more: {sends_no_more}");
+        let heard = timeout(PATIENCE, target.ready(Interest::ERROR)).await;
+        assert!(heard.is_ok_and(|heard| heard.is_ok()), "sends no more: {sends_no_more}");
     }
 }
 
@@ -142,7 +146,8 @@ async fn another_user_is_turned_away_and_nothing_is_dialled() {
     let place = place(|dial| dial.uid += 1).await;
 
     let mut caller = place.call().await;
-    assert_eq!(caller.read(&mut [0; 1]).await.unwrap(), 0);
+    let answer = timeout(PATIENCE, caller.read(&mut [0; 1])).await;
+    assert_eq!(answer.expect("turned away").unwrap(), 0);
 
     assert!(place.target.accept().now_or_never().is_none());
     assert!(place.dial.said.stranger.load(Ordering::Relaxed));
