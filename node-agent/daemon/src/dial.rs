@@ -157,13 +157,13 @@ impl Dial {
     ) {
         keep_alive(&target);
         let (name, idle) = (Arc::clone(&self.name), self.idle);
-        let moved = AtomicBool::default();
+        let (moved, ended) = (AtomicBool::default(), AtomicBool::default());
         let ((from_caller, to_caller), (from_target, to_target)) = (caller.split(), target.split());
-        let from_caller = Noting { from: from_caller, moved: &moved };
-        let from_target = Noting { from: from_target, moved: &moved };
+        let from_caller = Noting { from: from_caller, moved: &moved, ended: None };
+        let from_target = Noting { from: from_target, moved: &moved, ended: Some(&ended) };
         tokio::select! {
             _ = pass_on((from_caller, to_caller), (from_target, to_target)) => return,
-            () = hang_up.wait() => {}
+            () = left(hang_up, &ended) => {}
             () = silence(&moved, idle) => {
                 tracing::info!(dial = %name, "closed: nothing moved for {idle:?}");
             }
@@ -199,6 +199,15 @@ impl Dial {
     }
 }
 
+/// Returns when the caller has left while the target had more to say. Once the target has ended its side, the kernel
+/// does not tell a caller that left from one that ends its own; then reading tells, and what was sent last arrives.
+async fn left(hang_up: &HangUp, ended: &AtomicBool) {
+    hang_up.wait().await;
+    if ended.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
+}
+
 /// Returns once nothing has moved for `idle`, or somewhat later.
 async fn silence(moved: &AtomicBool, idle: Duration) {
     loop {
@@ -209,10 +218,11 @@ async fn silence(moved: &AtomicBool, idle: Duration) {
     }
 }
 
-/// Notes that something was read.
+/// Notes that something was read, and that there is no more.
 struct Noting<'a, R> {
     from: R,
     moved: &'a AtomicBool,
+    ended: Option<&'a AtomicBool>,
 }
 
 impl<R: AsyncRead + Unpin> AsyncRead for Noting<'_, R> {
@@ -221,9 +231,13 @@ impl<R: AsyncRead + Unpin> AsyncRead for Noting<'_, R> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = Pin::new(&mut self.from).poll_read(context, buffer);
         if read.is_ready() {
             self.moved.store(true, Ordering::Relaxed);
+            if let (true, Some(ended)) = (buffer.filled().len() == before, self.ended) {
+                ended.store(true, Ordering::Relaxed);
+            }
         }
         read
     }

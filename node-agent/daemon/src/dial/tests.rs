@@ -184,9 +184,12 @@ async fn a_connection_on_which_nothing_moves_is_closed() {
 #[tokio::test]
 async fn what_is_read_is_noted() {
     let moved = AtomicBool::default();
-    let mut from = Noting { from: &b"x"[..], moved: &moved };
+    let ended = AtomicBool::default();
+    let mut from = Noting { from: &b"x"[..], moved: &moved, ended: Some(&ended) };
     from.read_exact(&mut [0; 1]).await.unwrap();
-    assert!(moved.load(Ordering::Relaxed));
+    assert!(moved.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed));
+    assert_eq!(from.read(&mut [0; 1]).await.unwrap(), 0);
+    assert!(ended.load(Ordering::Relaxed));
     let mut silence = pin!(silence(&moved, Duration::ZERO));
     while silence.as_mut().now_or_never().is_none() {
         tokio::task::yield_now().await;
