@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 fn ready(root: &Path) -> Option<String> {
     let mut io = UnixStream::connect(root.join("run/maru/telmeet/http.sock")).ok()?;
-    io.write_all(&[&mesh_identity::SIGNATURE[..], &[0x20, 0, 0, 0]].concat()).ok()?;
+    io.write_all(&mesh_identity::LOCAL).ok()?;
     io.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     io.read_to_string(&mut answer).ok()?;

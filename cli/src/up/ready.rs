@@ -19,8 +19,6 @@ use crate::{
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Version 2, command LOCAL, no family, no addresses (PROXY protocol, section 2.2).
-const LOCAL: [u8; 4] = [0x20, 0, 0, 0];
 /// Start of a good answer.
 const OK: [u8; 12] = *b"HTTP/1.1 200";
 
@@ -66,8 +64,7 @@ async fn healthy(socket: &Path) -> bool {
 
 async fn check(socket: &Path) -> std::io::Result<bool> {
     let mut stream = UnixStream::connect(socket).await?;
-    let mut question = mesh_identity::SIGNATURE.to_vec();
-    question.extend_from_slice(&LOCAL);
+    let mut question = mesh_identity::LOCAL.to_vec();
     question.extend_from_slice(
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     );

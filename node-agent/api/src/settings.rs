@@ -57,6 +57,9 @@ pub struct Service {
     /// The user id that listens there; others are not connected to. Default: the owner of the socket's folder.
     #[serde(default)]
     pub uid: Option<u32>,
+    /// Loopback addresses that lead there too, for programs of this machine, which speak for nobody. Default: none.
+    #[serde(default)]
+    pub local: Vec<SocketAddr>,
 }
 
 /// A UNIX socket that leads one user of this machine to one address, such as a gateway without a network to Ollama.

@@ -1,10 +1,13 @@
 //! The agent's settings as it works with them, and where its files lie.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use chassis::settings::{self, SettingsError};
 use common::mesh;
-use node_agent_api::settings::{DIALS, FILE, Settings};
+use node_agent_api::settings::{DIALS, FILE, Service, Settings};
 use node_agent_core::{domain::Domain, endpoint::is_usable};
 
 mod dial;
@@ -63,7 +66,27 @@ fn check(settings: &Settings) -> Result<(), String> {
             return Err(format!("port {} is given to two services", service.port));
         }
     }
+    local(&settings.service)?;
     dial::check(&settings.dial)
+}
+
+/// Says what is wrong with the services' local addresses.
+fn local(services: &[Service]) -> Result<(), String> {
+    let mut taken = HashSet::new();
+    for service in services {
+        for at in &service.local {
+            if at.port() == 0 || !at.ip().is_loopback() {
+                return Err(format!(
+                    "service {:?}: local {at} is no loopback address with a port, such as 127.0.0.1:{}",
+                    service.name, service.port
+                ));
+            }
+            if !taken.insert(at) {
+                return Err(format!("local address {at} is given twice"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Where the agent's files lie, all below the root.
@@ -177,6 +200,7 @@ mod tests {
             port = 18789
             socket = "run/maru/gateway/http.sock"
             uid = 61002
+            local = ["127.0.0.1:18789", "[::1]:18789"]
             [[dial]]
             name = "ollama"
             socket = "run/maru/dial/ollama/http.sock"
@@ -188,6 +212,7 @@ mod tests {
         assert_eq!(config.dns_domains[0].as_str(), "kim.example");
         let settings = config.settings;
         assert_eq!(settings.service[0].uid, Some(61002));
+        assert_eq!(settings.service[0].local.len(), 2);
         assert_eq!(settings.dial[0].to, "[::1]:11434".parse().unwrap());
         assert_eq!(settings.dns, Dns::Off);
         let socket = Paths::new(Path::new("/srv")).resolve(&settings.service[0].socket);
@@ -212,6 +237,10 @@ mod tests {
             "endpoints = [\"[::ffff:127.0.0.1]:41641\"]".to_owned(),
             "endpoints = [\"203.0.113.1:0\"]".to_owned(),
             "dns_domains = [\"com\"]".to_owned(),
+            service(80) + "local = [\"0.0.0.0:80\"]",
+            service(80) + "local = [\"192.168.1.10:80\"]",
+            service(80) + "local = [\"127.0.0.1:0\"]",
+            service(80) + "local = [\"127.0.0.1:80\", \"127.0.0.1:80\"]",
             dial("to = \"192.168.1.10:11434\""),
             dial("to = \"localhost:11434\""),
             dial("to = \"127.0.0.1\""),

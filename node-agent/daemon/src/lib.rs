@@ -131,6 +131,7 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     let api = Api { agent: Arc::clone(&agent), commands };
     let api = tokio::spawn(api::serve(socket, api, api::Timeouts::default()));
     let dials = tokio::spawn(dial::run(Arc::clone(&agent), setup.interface.clone()));
+    let local = tokio::spawn(service::local::run(Arc::clone(&agent)));
     let store = tokio::spawn(keep_map(Arc::clone(&agent)));
     tracing::info!(interface = setup.interface, "agent started");
 
@@ -139,6 +140,7 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     // With these go their sockets.
     cancel(Some(dials)).await;
     cancel(Some(api)).await;
+    local.abort();
     store.abort();
     store_map(&agent);
     ended

@@ -33,6 +33,7 @@ use crate::{
     pass::{keep_alive, pass_on},
 };
 
+pub mod local;
 mod socket;
 
 use socket::{Socket, SocketError};

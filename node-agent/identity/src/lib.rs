@@ -16,6 +16,8 @@ pub use person::{NotAPerson, Person};
 
 /// First bytes of every header (PROXY protocol, section 2.2).
 pub const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// The whole header of a connection in nobody's name: version 2, command LOCAL, no family, no addresses (same section).
+pub const LOCAL: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 /// Version of the identity that this crate reads and writes.
 pub const VERSION: u32 = 1;
 /// Type of the TLV that carries the identity; the first of the range kept for applications.

@@ -61,7 +61,7 @@ fn the_published_vectors_are_what_is_written_and_read() {
         assert_eq!(Header::decode(&bytes).unwrap(), Some((header, bytes.len())));
     }
     let local = page.lines().find_map(|line| line.strip_prefix("local ")).unwrap();
-    let bytes = [SIGNATURE.as_slice(), &[0x20, 0, 0, 0]].concat();
+    let bytes = LOCAL;
     assert_eq!(hex(&bytes), local);
     assert!(matches!(Header::decode(&bytes), Err(Error::Kind(0x20, 0))), "it is nobody");
 }

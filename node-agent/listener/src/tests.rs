@@ -81,7 +81,7 @@ fn header(node: &str) -> Vec<u8> {
 
 /// The health check's header: command LOCAL, no addresses.
 fn local() -> Vec<u8> {
-    [&mesh_identity::SIGNATURE[..], &[0x20, 0, 0, 0]].concat()
+    mesh_identity::LOCAL.to_vec()
 }
 
 /// Sends `parts` on one connection and reads until the server closes it.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lab::{Deployment, Instance, http, inside::as_process};
-use mesh_identity::{Header, Identity, SIGNATURE, User, VERSION};
+use mesh_identity::{Header, Identity, LOCAL, User, VERSION};
 use serde_json::Value;
 
 /// How long an answer may take on a busy machine.
@@ -44,9 +44,7 @@ impl Caller {
         socket: &str,
         path: &str,
     ) -> io::Result<Option<http::Answer<UnixStream>>> {
-        // Version 2, command LOCAL, no family, no addresses (PROXY protocol, section 2.2).
-        let local = [&SIGNATURE[..], &[0x20, 0, 0, 0]].concat();
-        self.answer(socket, &local, ("GET", path, "localhost"), None)
+        self.answer(socket, &LOCAL, ("GET", path, "localhost"), None)
     }
 
     /// The same with these bytes before the request.

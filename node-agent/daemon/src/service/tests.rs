@@ -81,7 +81,13 @@ fn port_to(
     uid: Option<u32>,
     access: &watch::Sender<Arc<AccessSnapshot>>,
 ) -> Port {
-    let service = Service { name: "telmeet".to_owned(), port: 80, socket: socket.to_owned(), uid };
+    let service = Service {
+        name: "telmeet".to_owned(),
+        port: 80,
+        socket: socket.to_owned(),
+        uid,
+        local: Vec::new(),
+    };
     Port {
         name: "telmeet".into(),
         socket: Arc::new(Socket::of(&Paths::new(root), &service)),
