@@ -81,7 +81,7 @@ impl Run {
     ) -> Result<Self, Error> {
         let chain = app.models.choose(request.model.as_deref())?;
         let permit = app.limiter.begin(person).map_err(Error::Exceeded)?;
-        let size: usize = request.messages.iter().map(|message| message.content.len()).sum();
+        let size: usize = request.messages.iter().map(Message::size).sum();
         if !arena::has_room(size) {
             return Err(Error::Busy);
         }
@@ -189,13 +189,13 @@ pub async fn compose(
 
 /// Prompt and messages, within half of the context: the rest is for the reply.
 fn fit(prompt: String, mut messages: Vec<Message>, context_window: Option<u32>) -> Vec<Message> {
-    let tokens = |text: &str| text.len() / BYTES_PER_TOKEN + TOKENS_PER_MESSAGE;
+    let tokens = |bytes: usize| bytes / BYTES_PER_TOKEN + TOKENS_PER_MESSAGE;
     let mut left = context_window
         .map_or(usize::MAX, |window| usize::try_from(window / 2).unwrap_or(usize::MAX))
-        .saturating_sub(tokens(&prompt));
+        .saturating_sub(tokens(prompt.len()));
     let mut from = messages.len();
     while let Some(message) = from.checked_sub(1).and_then(|index| messages.get(index)) {
-        let needed = tokens(&message.content);
+        let needed = tokens(message.size());
         // The question itself is always asked; the backend says so if it is too long.
         if needed > left && from < messages.len() {
             break;
@@ -239,7 +239,7 @@ mod tests {
         assert!(fitted.len() > 2 && fitted.len() < 41, "{}", fitted.len());
         assert_eq!(fitted[1].role, Role::User, "begins with a question");
         assert_eq!(fitted.last(), Some(&Message::user("last")));
-        let tokens: usize = fitted.iter().map(|message| message.content.len() / 2 + 8).sum();
+        let tokens: usize = fitted.iter().map(|message| message.size() / 2 + 8).sum();
         assert!(tokens <= 512, "{tokens}");
 
         let long = vec![Message::user("x".repeat(100_000))];

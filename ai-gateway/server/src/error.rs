@@ -1,6 +1,6 @@
 //! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`.
 
-use ai_gateway_api::kind;
+use ai_gateway_api::{chat, kind};
 use axum::{
     Json,
     http::{StatusCode, header},
@@ -18,6 +18,9 @@ pub enum Error {
     /// The body is not what this endpoint takes.
     #[error("the body is not the JSON of this endpoint")]
     Body(#[source] serde_json::Error),
+    /// The body is no chat request, or asks for what nobody here knows.
+    #[error(transparent)]
+    Chat(#[from] chat::DecodeError),
     /// The body is empty of what it must say, or says too much.
     #[error("{0}")]
     Request(&'static str),
@@ -92,7 +95,9 @@ impl Error {
             Self::Body(_) => {
                 (StatusCode::BAD_REQUEST, kind::BODY, "Correct the body; see docs/protocols.")
             }
-            Self::Request(_) => (StatusCode::BAD_REQUEST, kind::BODY, "Correct the request."),
+            Self::Chat(_) | Self::Request(_) => {
+                (StatusCode::BAD_REQUEST, kind::BODY, "Correct the request.")
+            }
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 kind::TOO_LARGE,
@@ -165,6 +170,7 @@ impl Error {
             Self::Exceeded(Exceeded::Person | Exceeded::Total) | Self::Busy => Some(2),
             Self::Model(Failure::Down(_)) => Some(5),
             Self::Body(_)
+            | Self::Chat(_)
             | Self::Request(_)
             | Self::TooLarge
             | Self::Version { .. }

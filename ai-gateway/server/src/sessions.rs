@@ -146,7 +146,7 @@ impl Inner {
 
 /// What a message takes, about.
 fn cost(message: &Message) -> usize {
-    message.content.len() + size_of::<Message>()
+    message.size() + size_of::<Message>()
 }
 
 #[cfg(test)]
@@ -190,7 +190,7 @@ mod tests {
             sessions.append(&Person::User(1), &name("main"), turn(&text.repeat(50)));
         }
         let history = sessions.history(&Person::User(1), &name("main"));
-        assert_eq!(history.last().unwrap().content, "three".repeat(50));
+        assert_eq!(history.last().unwrap().content.text(), "three".repeat(50));
         assert!(history.len() < 6, "{}", history.len());
         assert_eq!(history[0].role, ai_gateway_api::chat::Role::User);
     }

@@ -51,7 +51,7 @@ impl<W: Write> Printer<W> {
             }
             Event::Message(message) => {
                 let name = if message.role == Role::User { "you" } else { message.role.as_str() };
-                let text = self.safe(&message.content);
+                let text = self.safe(&message.content.text());
                 self.write(format!("{name}: {}\n", text.trim_end()).as_bytes())
             }
             Event::Finish(FinishReason::Length) => {

@@ -1,60 +1,33 @@
 //! What `/v1/chat/completions` takes.
 
-use ai_gateway_api::chat::ChatRequest;
-use serde::Deserialize;
-use serde_json::Value;
+use ai_gateway_api::chat::{self, ChatRequest, DecodeError, Effort, ResponseFormat, Role};
 
 /// Most stop texts in a request.
 const STOPS_MAX: usize = 16;
 
-/// A request: the shared vocabulary, and what llama-server takes beyond it.
-#[derive(Deserialize)]
+/// A request that this engine can answer.
 pub struct Body {
     /// The shared vocabulary.
-    #[serde(flatten)]
     pub chat: ChatRequest,
-    /// llama-server's name for `max_tokens`; negative is no limit.
-    #[serde(default)]
-    n_predict: Option<i64>,
-    #[serde(default)]
-    top_k: Option<i32>,
-    #[serde(default)]
-    min_p: Option<f32>,
-    #[serde(default)]
-    repeat_penalty: Option<f32>,
-    #[serde(default)]
-    frequency_penalty: Option<f32>,
-    #[serde(default)]
-    presence_penalty: Option<f32>,
-    #[serde(default)]
-    n: Option<u32>,
-    #[serde(default)]
-    logprobs: Option<bool>,
-    #[serde(default)]
-    tools: Option<Vec<Value>>,
-    #[serde(default)]
-    response_format: Option<Value>,
 }
 
 impl Body {
-    /// Decodes a body.
+    /// Decodes a body; `model` is what this engine's model is called.
     ///
     /// # Errors
     ///
     /// [`Invalid`]: it is not such a request, or asks for what this engine does not do.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Invalid> {
-        // The texts of these errors may repeat the input; where it is wrong is enough.
-        let body: Self = serde_json::from_slice(bytes).map_err(|error| {
-            let place = format!("line {}, column {}", error.line(), error.column());
-            Invalid(match error.classify() {
-                serde_json::error::Category::Data => {
-                    "the JSON is not a chat completion request".to_owned()
-                }
-                serde_json::error::Category::Io
-                | serde_json::error::Category::Syntax
-                | serde_json::error::Category::Eof => format!("the body is not JSON: {place}"),
-            })
+    pub fn decode(bytes: &[u8], model: &str) -> Result<Self, Invalid> {
+        let chat = chat::decode(bytes).map_err(|error| match error {
+            DecodeError::Unknown(name) => {
+                Invalid(format!("this engine does not know `{name}`: leave it out"))
+            }
+            DecodeError::Json(_) | DecodeError::Field { .. } => Invalid(error.to_string()),
         })?;
+        if let Some(lacking) = lacking(&chat) {
+            return Err(Invalid(format!("{model} does not support {lacking}")));
+        }
+        let body = Self { chat };
         body.check()?;
         Ok(body)
     }
@@ -63,36 +36,19 @@ impl Body {
     fn check(&self) -> Result<(), Invalid> {
         let no = |what: &str| Err(Invalid(what.to_owned()));
         let options = &self.chat.options;
-        let format = self
-            .response_format
-            .as_ref()
-            .and_then(|format| format.get("type"))
-            .and_then(Value::as_str);
-        if self.n.is_some_and(|n| n != 1) {
-            return no("n must be 1");
-        }
-        if self.logprobs == Some(true) {
-            return no("logprobs are not supported");
-        }
-        if self.tools.as_ref().is_some_and(|tools| !tools.is_empty()) {
-            return no("tools are not supported");
-        }
-        if format.is_some_and(|format| format != "text") {
-            return no("response_format must be text");
-        }
         if options.stop.len() > STOPS_MAX {
             return no("stop must have at most 16 texts");
         }
-        if options.max_tokens == Some(0) || self.n_predict == Some(0) {
+        if options.max_tokens == Some(0) {
             return no("max_tokens must be at least 1");
         }
         for (name, value, range) in [
             ("temperature", options.temperature, 0.0..=10.0),
             ("top_p", options.top_p, 0.0..=1.0),
-            ("min_p", self.min_p, 0.0..=1.0),
-            ("repeat_penalty", self.repeat_penalty, 0.1..=10.0),
-            ("frequency_penalty", self.frequency_penalty, -2.0..=2.0),
-            ("presence_penalty", self.presence_penalty, -2.0..=2.0),
+            ("min_p", options.min_p, 0.0..=1.0),
+            ("repeat_penalty", options.repeat_penalty, 0.1..=10.0),
+            ("frequency_penalty", options.frequency_penalty, -2.0..=2.0),
+            ("presence_penalty", options.presence_penalty, -2.0..=2.0),
         ] {
             if value.is_some_and(|value| !range.contains(&value)) {
                 return no(&format!("{name} must be from {} to {}", range.start(), range.end()));
@@ -104,8 +60,7 @@ impl Body {
     /// Most tokens to generate.
     #[must_use]
     pub fn max_tokens(&self) -> Option<u32> {
-        let predict = self.n_predict.and_then(|n| u32::try_from(n).ok());
-        self.chat.options.max_tokens.or(predict)
+        self.chat.options.max_tokens
     }
 
     /// How tokens are chosen.
@@ -114,16 +69,32 @@ impl Body {
         let (options, default) = (&self.chat.options, Sampling::default());
         Sampling {
             temperature: options.temperature.unwrap_or(default.temperature),
-            top_k: self.top_k.unwrap_or(default.top_k),
+            top_k: options.top_k.unwrap_or(default.top_k),
             top_p: options.top_p.unwrap_or(default.top_p),
-            min_p: self.min_p.unwrap_or(default.min_p),
-            repeat_penalty: self.repeat_penalty.unwrap_or(default.repeat_penalty),
-            frequency_penalty: self.frequency_penalty.unwrap_or(default.frequency_penalty),
-            presence_penalty: self.presence_penalty.unwrap_or(default.presence_penalty),
+            min_p: options.min_p.unwrap_or(default.min_p),
+            repeat_penalty: options.repeat_penalty.unwrap_or(default.repeat_penalty),
+            frequency_penalty: options.frequency_penalty.unwrap_or(default.frequency_penalty),
+            presence_penalty: options.presence_penalty.unwrap_or(default.presence_penalty),
             seed: options.seed,
             ignore_eos: options.ignore_eos,
         }
     }
+}
+
+/// What a request needs and this engine lacks, in Ollama's words where there are any.
+fn lacking(chat: &ChatRequest) -> Option<&'static str> {
+    let calls = |role: Role, calls: usize| role == Role::Tool || calls > 0;
+    let formatted = chat.response_format.as_ref().is_some_and(|it| *it != ResponseFormat::Text);
+    let needs = [
+        (chat.may_call(), "tools"),
+        (chat.messages.iter().any(|it| calls(it.role, it.tool_calls.len())), "tools"),
+        (chat.has_images(), "vision"),
+        (chat.reasoning_effort.is_some_and(|effort| effort != Effort::None), "thinking"),
+        (formatted, "response_format"),
+        (chat.options.wants_logprobs(), "logprobs"),
+        (!chat.options.logit_bias.is_empty(), "logit_bias"),
+    ];
+    needs.into_iter().find_map(|(needed, name)| needed.then_some(name))
 }
 
 /// The body cannot be used; says why, without repeating it.
@@ -173,12 +144,12 @@ impl Default for Sampling {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn decode(body: &Value) -> Result<Body, Invalid> {
-        Body::decode(body.to_string().as_bytes())
+        Body::decode(body.to_string().as_bytes(), "smollm2")
     }
 
     fn with(more: &Value) -> Value {
@@ -192,6 +163,7 @@ mod tests {
         let body = decode(&with(&json!({
             "model": "x", "n_predict": -1, "top_k": 1, "n": 1, "tools": [], "tool_choice": "none", "user": "u",
             "logprobs": false, "response_format": { "type": "text" }, "temperature": 0, "seed": 7, "stop": "a",
+            "reasoning_effort": "none",
         })));
         let body = body.map_err(|error| error.to_string()).unwrap();
         assert_eq!(body.max_tokens(), None);
@@ -207,19 +179,40 @@ mod tests {
 
     #[test]
     fn what_would_be_answered_wrongly_is_refused_by_name() {
-        for (more, name) in [
-            (json!({ "n": 2 }), "n "),
-            (json!({ "tools": [{}] }), "tools"),
-            (json!({ "logprobs": true }), "logprobs"),
-            (json!({ "response_format": { "type": "json_object" } }), "response_format"),
+        for (more, words) in [
+            (json!({ "n": 2 }), "`n` "),
             (json!({ "temperature": -1 }), "temperature"),
             (json!({ "top_p": 1.5 }), "top_p"),
             (json!({ "max_tokens": 0 }), "max_tokens"),
+            (json!({ "n_predict": 0 }), "max_tokens"),
             (json!({ "stop": vec!["x"; 17] }), "stop"),
+            (json!({ "mirostat": 2 }), "this engine does not know `mirostat`"),
         ] {
             let error = decode(&with(&more)).err().unwrap().to_string();
-            assert!(error.starts_with(name), "{error}");
+            assert!(error.starts_with(words), "{error}");
         }
+    }
+
+    #[test]
+    fn what_the_engine_lacks_is_refused_in_ollamas_words() {
+        let tool = json!({ "type": "function", "function": { "name": "f" } });
+        let call = json!({ "id": "1", "type": "function", "function": { "name": "f", "arguments": "{}" } });
+        let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgoAAAAN" } });
+        for (more, what) in [
+            (json!({ "tools": [tool] }), "tools"),
+            (json!({ "messages": [{ "role": "assistant", "tool_calls": [call] }] }), "tools"),
+            (json!({ "messages": [{ "role": "tool", "content": "1" }] }), "tools"),
+            (json!({ "messages": [{ "role": "user", "content": [image] }] }), "vision"),
+            (json!({ "reasoning_effort": "high" }), "thinking"),
+            (json!({ "response_format": { "type": "json_object" } }), "response_format"),
+            (json!({ "logprobs": true }), "logprobs"),
+            (json!({ "top_logprobs": 2 }), "logprobs"),
+            (json!({ "logit_bias": { "50256": -100 } }), "logit_bias"),
+        ] {
+            let error = decode(&with(&more)).err().unwrap().to_string();
+            assert_eq!(error, format!("smollm2 does not support {what}"));
+        }
+        assert!(decode(&with(&json!({ "tools": [tool], "tool_choice": "none" }))).is_ok());
     }
 
     proptest! {
@@ -230,7 +223,7 @@ mod tests {
             name in "max_tokens|n_predict|top_k|n|seed|temperature|stop|ignore_eos",
             value in any::<f64>(),
         ) {
-            let _ = Body::decode(&bytes);
+            let _ = Body::decode(&bytes, "m");
             let _ = decode(&with(&json!({ name.clone(): value }))).map(|body| (body.sampling(), body.max_tokens()));
             let _ = decode(&with(&json!({ name: value as i64 }))).map(|body| (body.sampling(), body.max_tokens()));
         }
@@ -244,7 +237,7 @@ mod tests {
             "{\"messages\":[{\"role\":\"my secret\"}]}",
             "",
         ] {
-            let error = Body::decode(body.as_bytes()).err().unwrap();
+            let error = Body::decode(body.as_bytes(), "m").err().unwrap();
             assert!(!error.to_string().contains("secret"), "{error}");
         }
     }

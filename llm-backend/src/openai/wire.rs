@@ -70,6 +70,7 @@ pub fn decode_models(body: &[u8]) -> Option<Vec<ModelInfo>> {
     let info = |model: Model| ModelInfo {
         context_tokens: model.meta.and_then(|meta| meta.n_ctx).or(model.max_model_len),
         id: model.id,
+        capabilities: None,
     };
     let models: Models = serde_json::from_slice(body).ok()?;
     Some(models.data.into_iter().map(info).collect())

@@ -7,7 +7,7 @@ use maru_llm::{Text, request::Body};
 
 /// What was accepted stays within the bounds that are documented.
 fn body(bytes: &[u8]) {
-    let Ok(body) = Body::decode(bytes) else { return };
+    let Ok(body) = Body::decode(bytes, "m") else { return };
     let sampling = body.sampling();
     assert!((0.0..=10.0).contains(&sampling.temperature));
     assert!((0.0..=1.0).contains(&sampling.top_p) && (0.0..=1.0).contains(&sampling.min_p));

@@ -64,7 +64,8 @@ impl Backend for Scripted {
     }
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>> {
-        let info = ModelInfo { id: "m".to_owned(), context_tokens: Some(4096) };
+        let info =
+            ModelInfo { id: "m".to_owned(), context_tokens: Some(4096), ..ModelInfo::default() };
         async { self.check().map(|()| vec![info]) }.boxed()
     }
 

@@ -39,7 +39,7 @@ async fn completions(
     Extension(caller): Extension<Header>,
     body: Body,
 ) -> Result<Response, OpenAiError> {
-    let request = chat::decode(&whole(body)?).map_err(Error::Body)?;
+    let request = chat::decode(&whole(body)?).map_err(Error::Chat)?;
     if request.messages.is_empty() {
         return Err(Error::Request("the conversation is empty").into());
     }

@@ -195,7 +195,7 @@ fn first_part(events: &mut Vec<Event>) -> Vec<Event> {
     let mut size = 0;
     let most = events.iter().take_while(|event| {
         size += match event {
-            Event::Message(message) => message.content.len(),
+            Event::Message(message) => message.size(),
             Event::Model(text) | Event::Delta(text) => text.len(),
             Event::Usage(_) | Event::Finish(_) | Event::Error { .. } => 0,
         };

@@ -202,7 +202,7 @@ impl House {
         let events = self.sealed(who, &history(session)).await;
         let text = |event| {
             let Event::Message(message) = event else { panic!("{event:?}") };
-            message.content
+            message.content.text().into_owned()
         };
         events.into_iter().map(text).collect()
     }

@@ -107,7 +107,7 @@ impl Model {
                 Role::System | Role::User | Role::Assistant => message.role.as_str().to_owned(),
                 Role::Tool => return Err(PromptError::Tool),
             };
-            LlamaChatMessage::new(role, plain(&message.content, &self.control))
+            LlamaChatMessage::new(role, plain(&message.content.text(), &self.control))
                 .map_err(|_| PromptError::Template)
         });
         let chat = chat.collect::<Result<Vec<_>, _>>()?;

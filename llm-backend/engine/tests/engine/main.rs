@@ -104,7 +104,7 @@ async fn a_client_that_leaves_while_its_prompt_is_read_frees_its_slot_too() {
     let engine = Engine::start(&["--ctx", "8192", "--slots", "1"]).await;
     let client = engine.client();
     let mut long = endless();
-    long.messages[0].content = "sea and sky and ".repeat(1800);
+    long.messages[0].content = "sea and sky and ".repeat(1800).into();
     let stream = client.chat(long).await.unwrap();
     assert!(engine.busy_slot().await.is_some_and(|slot| slot.n_decoded == 0), "it is reading");
 
@@ -290,7 +290,7 @@ async fn stopping_cuts_replies_and_ends_cleanly() {
 async fn what_is_said_appears_in_no_log() {
     let mut engine = Engine::start(&["--log", "trace"]).await;
     let mut asked = request(8);
-    asked.messages[0].content = "Repeat after me: Xylophonquarz".to_owned();
+    asked.messages[0].content = "Repeat after me: Xylophonquarz".into();
     let deltas: Vec<_> = engine.client().chat(asked).await.unwrap().try_collect().await.unwrap();
     let (status, _) = engine.post(&json!({ "messages": "Xylophonquarz" })).await;
     assert_eq!(status, 400);

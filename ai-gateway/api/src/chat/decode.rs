@@ -1,0 +1,214 @@
+//! Reading JSON objects field by field, so that none is lost unseen and each error names its field.
+
+use std::collections::BTreeMap;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// Most keys of one object.
+const KEYS_MAX: usize = 128;
+/// Longest part of an unknown name that is repeated, in characters.
+const NAME_MAX: usize = 64;
+
+/// Why a body is no request. `Display` repeats names of fields, and nothing else of the body.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// It is not JSON.
+    #[error("the body is not JSON (line {}, column {})", .0.line(), .0.column())]
+    Json(#[source] serde_json::Error),
+    /// It holds a field, or a kind of thing, that would change the answer and that nobody here knows.
+    #[error("this gateway does not know `{0}`, which may change the answer: leave it out")]
+    Unknown(String),
+    /// A field is missing, of another kind or too large.
+    #[error("`{at}` {reason}")]
+    Field {
+        /// The field's path, such as `messages[2].role`.
+        at: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl DecodeError {
+    /// A field is wrong.
+    pub fn field(at: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Field { at: at.into(), reason: reason.into() }
+    }
+
+    /// A field is not known; of its name only so much is repeated as fits on a line.
+    #[must_use]
+    pub fn unknown(name: &str) -> Self {
+        let shown = name.chars().map(|c| if c.is_control() || c == '`' { '?' } else { c });
+        Self::Unknown(shown.take(NAME_MAX).collect())
+    }
+}
+
+/// An object's fields that were not taken yet.
+pub(super) struct Fields<'a> {
+    at: String,
+    fields: BTreeMap<String, &'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    /// Opens an object; `at` is its path, empty for the body.
+    pub(super) fn open(raw: &'a RawValue, at: impl Into<String>) -> Result<Self, DecodeError> {
+        Self::parse(raw.get().as_bytes(), at)
+    }
+
+    /// The same, of bytes that may be no JSON.
+    pub(super) fn parse(bytes: &'a [u8], at: impl Into<String>) -> Result<Self, DecodeError> {
+        let at = at.into();
+        match serde_json::from_slice(bytes) {
+            Ok(Object(fields)) => Ok(Self { at, fields }),
+            Err(error) if error.is_data() => {
+                let at = if at.is_empty() { "body".to_owned() } else { at };
+                let reason = format!("must be an object of at most {KEYS_MAX} keys");
+                Err(DecodeError::field(at, reason))
+            }
+            Err(error) => Err(DecodeError::Json(error)),
+        }
+    }
+
+    /// A field's path.
+    pub(super) fn path(&self, name: &str) -> String {
+        if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
+    }
+
+    /// Whether a field is there and not null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.get(name).is_some_and(|raw| raw.get() != "null")
+    }
+
+    /// Takes a field as it was written; none if it is missing or null.
+    pub(super) fn raw(&mut self, name: &str) -> Option<&'a RawValue> {
+        self.fields.remove(name).filter(|raw| raw.get() != "null")
+    }
+
+    /// Takes a field that must be what `wanted` says, such as "a number".
+    pub(super) fn take<T: Deserialize<'a>>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+    ) -> Result<Option<T>, DecodeError> {
+        let Some(raw) = self.raw(name) else {
+            return Ok(None);
+        };
+        serde_json::from_str(raw.get())
+            .map(Some)
+            .map_err(|_| DecodeError::field(self.path(name), format!("must be {wanted}")))
+    }
+
+    /// Takes a text.
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, DecodeError> {
+        self.take(name, "a string")
+    }
+
+    /// Takes a yes or no.
+    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, DecodeError> {
+        self.take(name, "true or false")
+    }
+
+    /// Takes a number that is finite.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<f32>, DecodeError> {
+        let number: Option<f32> = self.take(name, "a number")?;
+        match number {
+            Some(number) if !number.is_finite() => {
+                Err(DecodeError::field(self.path(name), "must be a smaller number"))
+            }
+            number => Ok(number),
+        }
+    }
+
+    /// Takes a list of at most `MAX` entries, each with its path; empty if it is missing.
+    pub(super) fn list<const MAX: usize>(
+        &mut self,
+        name: &str,
+    ) -> Result<Vec<(String, &'a RawValue)>, DecodeError> {
+        let wanted = format!("a list of at most {MAX} entries");
+        let list: Option<List<'a, MAX>> = self.take(name, &wanted)?;
+        let path = self.path(name);
+        let entries = list.map_or_else(Vec::new, |list| list.0);
+        Ok(entries.into_iter().enumerate().map(|(i, raw)| (format!("{path}[{i}]"), raw)).collect())
+    }
+
+    /// Says that a field which must be there is missing.
+    pub(super) fn missing(&self, name: &str) -> DecodeError {
+        DecodeError::field(self.path(name), "is missing")
+    }
+
+    /// Ends the object: what is left must be null or one of those that change no answer.
+    pub(super) fn finish(self, harmless: &[&str]) -> Result<(), DecodeError> {
+        let left = self
+            .fields
+            .iter()
+            .find(|(name, raw)| raw.get() != "null" && !harmless.contains(&name.as_str()));
+        match left {
+            None => Ok(()),
+            Some((name, _)) => Err(DecodeError::unknown(&self.path(name))),
+        }
+    }
+}
+
+/// Whether a value was written as a string.
+pub(super) fn is_text(raw: &RawValue) -> bool {
+    raw.get().starts_with('"')
+}
+
+/// An object of at most [`KEYS_MAX`] keys; of a key that comes twice the last holds.
+struct Object<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+                    fields.insert(name, value);
+                    if fields.len() > KEYS_MAX {
+                        return Err(A::Error::custom("too many keys"));
+                    }
+                }
+                Ok(Object(fields))
+            }
+        }
+        from.deserialize_map(Keys)
+    }
+}
+
+/// A list of at most `MAX` values.
+pub(super) struct List<'a, const MAX: usize>(pub(super) Vec<&'a RawValue>);
+
+impl<'de, const MAX: usize> Deserialize<'de> for List<'de, MAX> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Entries<const MAX: usize>;
+        impl<'de, const MAX: usize> Visitor<'de> for Entries<MAX> {
+            type Value = List<'de, MAX>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = seq.next_element::<&RawValue>()? {
+                    if entries.len() == MAX {
+                        return Err(A::Error::custom("too many entries"));
+                    }
+                    entries.push(entry);
+                }
+                Ok(List(entries))
+            }
+        }
+        from.deserialize_seq(Entries::<MAX>)
+    }
+}

@@ -1,0 +1,121 @@
+//! Steps of a reply.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::json::Json;
+
+/// One step of a reply. `Debug` does not show what is said.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Text to append; empty when the step carries only what follows.
+    pub content: String,
+    /// What the model thinks, to append; no part of the text.
+    pub thinking: String,
+    /// Pieces of calls.
+    pub tool_calls: Vec<ToolCallDelta>,
+    /// Likelihoods of the text's tokens, in OpenAI's shape, where they were asked for.
+    pub logprobs: Vec<Json>,
+    /// Why generation ended, in its last step.
+    pub finish_reason: Option<FinishReason>,
+    /// Tokens counted, once, at the end.
+    pub usage: Option<Usage>,
+}
+
+/// A piece of a call.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ToolCallDelta {
+    /// Which of the reply's calls it belongs to, from 0.
+    pub index: u32,
+    /// What the result will name it by, in its first piece.
+    pub id: Option<String>,
+    /// Which tool, in its first piece.
+    pub name: Option<String>,
+    /// Text to append to its arguments.
+    pub arguments: String,
+}
+
+impl Delta {
+    /// A step that appends text.
+    pub fn text(content: impl Into<String>) -> Self {
+        Self { content: content.into(), ..Self::default() }
+    }
+
+    /// Whether it says something, as opposed to how the reply ended.
+    #[must_use]
+    pub fn says(&self) -> bool {
+        !(self.content.is_empty() && self.thinking.is_empty() && self.tool_calls.is_empty())
+    }
+}
+
+impl fmt::Debug for Delta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delta")
+            .field("content", &"[redacted]")
+            .field("tool_calls", &self.tool_calls)
+            .field("finish_reason", &self.finish_reason)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ToolCallDelta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolCallDelta")
+            .field("index", &self.index)
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended, or a stop text was met.
+    Stop,
+    /// `max_tokens` or the context was used up.
+    Length,
+    /// The model waits for the results of its calls.
+    ToolCalls,
+    /// The backend withheld the rest.
+    ContentFilter,
+    /// A reason that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl FinishReason {
+    /// The reason's name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Tokens counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens that the model read.
+    #[serde(default)]
+    pub prompt_tokens: u32,
+    /// Tokens that it generated.
+    #[serde(default)]
+    pub completion_tokens: u32,
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub const fn total_tokens(self) -> u32 {
+        self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+}

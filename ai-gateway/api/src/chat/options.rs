@@ -1,0 +1,174 @@
+//! How the next token is chosen and when generation ends.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::decode::{DecodeError, Fields, List, is_text};
+
+/// Most texts that end generation.
+const STOPS_MAX: usize = 64;
+/// Most tokens whose likelihood is changed.
+const BIASES_MAX: usize = 1024;
+/// Most alternatives told of a token; OpenAI's bound.
+const ALTERNATIVES_MAX: u32 = 20;
+
+/// How hard a model thinks before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// Hardly.
+    Minimal,
+    /// A little.
+    Low,
+    /// As usual.
+    Medium,
+    /// Thoroughly.
+    High,
+    /// As thoroughly as it can.
+    #[serde(alias = "max")]
+    Xhigh,
+}
+
+/// How the next token is chosen and when generation ends; what is absent is the backend's choice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// Most tokens to generate.
+    #[serde(alias = "max_completion_tokens", skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Randomness; 0 always takes the likeliest token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// Share of probability that tokens are drawn from, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f32>,
+    /// Number of likeliest tokens that are drawn from; 0 or less for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<i32>,
+    /// Least probability of a token, relative to the likeliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_p: Option<f32>,
+    /// Makes the randomness repeatable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
+    /// Texts that end generation. Decodes from one string, a list or null.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// How much a token's likelihood falls with each time that it was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f32>,
+    /// How much a token's likelihood falls once it was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f32>,
+    /// What a used token's likelihood is divided by; 1 is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat_penalty: Option<f32>,
+    /// What is added to a token's likelihood, by token id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub logit_bias: BTreeMap<String, f32>,
+    /// Whether each token's likelihood is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<bool>,
+    /// How many alternatives to each token are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_logprobs: Option<u32>,
+    /// Whether generation goes on after the model's own end (llama-server's `ignore_eos`).
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_eos: bool,
+}
+
+impl Options {
+    /// Takes the options' fields of a request.
+    pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
+        let count = "a whole number from 0 to 4294967295";
+        // The newer name holds, where a client sends both.
+        let older: Option<u32> = fields.take("max_tokens", count)?;
+        let newer: Option<u32> = fields.take("max_completion_tokens", count)?;
+        // llama-server's name, where a negative number is no limit.
+        let theirs: Option<i64> = fields.take("n_predict", "a whole number")?;
+        let theirs = theirs.filter(|&number| number >= 0);
+        let theirs = theirs.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        let options = Self {
+            max_tokens: newer.or(older).or(theirs),
+            temperature: fields.number("temperature")?,
+            top_p: fields.number("top_p")?,
+            top_k: fields.take("top_k", "a whole number")?,
+            min_p: fields.number("min_p")?,
+            seed: fields.take("seed", count)?,
+            stop: stops(fields)?,
+            frequency_penalty: fields.number("frequency_penalty")?,
+            presence_penalty: fields.number("presence_penalty")?,
+            repeat_penalty: fields.number("repeat_penalty")?,
+            logit_bias: biases(fields)?,
+            logprobs: fields.flag("logprobs")?,
+            top_logprobs: fields.take("top_logprobs", count)?,
+            ignore_eos: fields.flag("ignore_eos")?.unwrap_or_default(),
+        };
+        if options.top_logprobs.is_some_and(|number| number > ALTERNATIVES_MAX) {
+            let reason = format!("must be at most {ALTERNATIVES_MAX}");
+            return Err(DecodeError::field(fields.path("top_logprobs"), reason));
+        }
+        Ok(options)
+    }
+
+    /// Whether likelihoods of tokens are asked for.
+    #[must_use]
+    pub fn wants_logprobs(&self) -> bool {
+        self.logprobs == Some(true) || self.top_logprobs.is_some_and(|number| number > 0)
+    }
+}
+
+/// One text, or a list of them.
+fn stops(fields: &mut Fields<'_>) -> Result<Vec<String>, DecodeError> {
+    let Some(raw) = fields.raw("stop") else {
+        return Ok(Vec::new());
+    };
+    let texts = if is_text(raw) {
+        serde_json::from_str(raw.get()).map(|text| vec![text])
+    } else {
+        serde_json::from_str(raw.get()).and_then(|List::<STOPS_MAX>(texts)| {
+            texts.into_iter().map(|text| serde_json::from_str(text.get())).collect()
+        })
+    };
+    texts.map_err(|_| {
+        let reason = format!("must be a string, or a list of at most {STOPS_MAX}");
+        DecodeError::field(fields.path("stop"), reason)
+    })
+}
+
+fn biases(fields: &mut Fields<'_>) -> Result<BTreeMap<String, f32>, DecodeError> {
+    let biases: BTreeMap<String, f32> =
+        fields.take("logit_bias", "an object of numbers by token id")?.unwrap_or_default();
+    let is_token = |name: &String| name.len() <= 10 && name.bytes().all(|b| b.is_ascii_digit());
+    let fits = |bias: &f32| (-100.0..=100.0).contains(bias);
+    if biases.len() > BIASES_MAX || !biases.iter().all(|(id, bias)| is_token(id) && fits(bias)) {
+        let reason = format!("must hold at most {BIASES_MAX} numbers from -100 to 100 by token id");
+        return Err(DecodeError::field(fields.path("logit_bias"), reason));
+    }
+    Ok(biases)
+}
+
+/// Reads null as the default.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// Reads one string, a list of strings or null.
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stop {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Option::deserialize(from)? {
+        None => Vec::new(),
+        Some(Stop::One(text)) => vec![text],
+        Some(Stop::Many(texts)) => texts,
+    })
+}

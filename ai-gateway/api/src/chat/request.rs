@@ -1,0 +1,156 @@
+//! A request for the next message.
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::value::RawValue;
+
+use super::{
+    decode::{DecodeError, Fields, List},
+    format::ResponseFormat,
+    message::Message,
+    options::{Effort, Options},
+    tools::{Tool, ToolChoice},
+};
+
+/// Most messages of a conversation.
+const MESSAGES_MAX: usize = 10_000;
+/// Most tools; OpenAI's bound is 128.
+const TOOLS_MAX: usize = 256;
+
+/// Fields of a request that change no answer here: who asks and why, caches, prices and speed.
+const HARMLESS: [&str; 12] = [
+    "cache_prompt",
+    "keep_alive",
+    "metadata",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "return_progress",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "timings_per_token",
+    "user",
+];
+
+/// A request for the next message of a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ChatRequest {
+    /// Which model answers, as `provider/model`; the gateway's primary model if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The conversation so far, oldest first.
+    pub messages: Vec<Message>,
+    /// Whether the reply comes as server-sent events, token by token.
+    pub stream: bool,
+    /// What a streamed reply also holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<StreamOptions>,
+    /// Tools that the model may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// Which of them it calls; those that it wants to, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether it may make several calls at once; the backend's choice if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_tool_calls: Option<bool>,
+    /// The shape that the reply must have; any if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<ResponseFormat>,
+    /// How hard the model thinks before it answers; its own choice if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<Effort>,
+    /// How the next token is chosen and when generation ends.
+    #[serde(flatten)]
+    pub options: Options,
+}
+
+/// What a streamed reply holds besides the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StreamOptions {
+    /// Whether a last chunk counts tokens.
+    pub include_usage: bool,
+}
+
+impl StreamOptions {
+    fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(raw, at)?;
+        let include_usage = fields.flag("include_usage")?.unwrap_or_default();
+        // Padding against the length of tokens: the mesh's tunnel pads, and no answer depends on it.
+        fields.finish(&["include_obfuscation", "continuous_usage_stats"])?;
+        Ok(Self { include_usage })
+    }
+}
+
+impl ChatRequest {
+    fn read(mut fields: Fields<'_>) -> Result<Self, DecodeError> {
+        if !fields.has("messages") {
+            return Err(fields.missing("messages"));
+        }
+        let messages = fields.list::<MESSAGES_MAX>("messages")?;
+        let messages = messages.iter().map(|(at, raw)| Message::read(raw, at));
+        let tools = fields.list::<TOOLS_MAX>("tools")?;
+        let tools = tools.iter().map(|(at, raw)| Tool::read(raw, at));
+        let nested = |raw: Option<_>| raw.map(|raw| StreamOptions::read(raw, "stream_options"));
+        let choice = |raw: Option<_>| raw.map(|raw| ToolChoice::read(raw, "tool_choice"));
+        let format = |raw: Option<_>| raw.map(|raw| ResponseFormat::read(raw, "response_format"));
+        let request = Self {
+            model: fields.text("model")?,
+            messages: messages.collect::<Result<_, _>>()?,
+            stream: fields.flag("stream")?.unwrap_or_default(),
+            stream_options: nested(fields.raw("stream_options")).transpose()?,
+            tools: tools.collect::<Result<_, _>>()?,
+            tool_choice: choice(fields.raw("tool_choice")).transpose()?,
+            parallel_tool_calls: fields.flag("parallel_tool_calls")?,
+            response_format: format(fields.raw("response_format")).transpose()?,
+            reasoning_effort: fields
+                .take("reasoning_effort", "none, minimal, low, medium, high or xhigh")?,
+            options: Options::read(&mut fields)?,
+        };
+        one_answer(&mut fields)?;
+        fields.finish(&HARMLESS)?;
+        Ok(request)
+    }
+
+    /// Whether any message holds an image.
+    #[must_use]
+    pub fn has_images(&self) -> bool {
+        self.messages.iter().any(|message| message.content.images().next().is_some())
+    }
+
+    /// Whether the model may call tools.
+    #[must_use]
+    pub fn may_call(&self) -> bool {
+        !self.tools.is_empty() && self.tool_choice != Some(ToolChoice::None)
+    }
+}
+
+/// Refuses what asks for more than one text.
+fn one_answer(fields: &mut Fields<'_>) -> Result<(), DecodeError> {
+    if fields.take::<f64>("n", "1")?.is_some_and(|n| n != 1.0) {
+        return Err(DecodeError::field("n", "must be 1: ask again for another reply"));
+    }
+    if let Some(List::<8>(kinds)) = fields.take("modalities", "a list")?
+        && kinds.iter().any(|kind| kind.get() != "\"text\"")
+    {
+        return Err(DecodeError::unknown("modalities"));
+    }
+    Ok(())
+}
+
+/// Decodes a request body.
+///
+/// # Errors
+///
+/// The body is not a chat request, or holds what nobody here knows; see [`DecodeError`].
+pub fn decode(body: &[u8]) -> Result<ChatRequest, DecodeError> {
+    ChatRequest::read(Fields::parse(body, "")?)
+}
+
+/// From text in memory only: the JSON is read as it was written.
+impl<'de> Deserialize<'de> for ChatRequest {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        Fields::open(raw, "").and_then(Self::read).map_err(D::Error::custom)
+    }
+}
