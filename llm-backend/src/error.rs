@@ -62,6 +62,17 @@ impl Error {
         }
     }
 
+    /// Whether the request was refused because the conversation is longer than the model's context, in the words of
+    /// `maru-llm`, llama-server, vLLM and Ollama.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        let Self::Refused { status: 400 | 413 | 422, message, .. } = self else {
+            return false;
+        };
+        let message = message.to_ascii_lowercase();
+        ["context length", "context size", "context window"].iter().any(|it| message.contains(it))
+    }
+
     /// Whether the backend itself is in trouble: what a circuit breaker counts.
     #[must_use]
     pub const fn is_backend_fault(&self) -> bool {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     lines::{Lines, Malformed},
     shorten,
-    wire::{self, Chunk},
+    wire::{self, Choice, Chunk},
 };
 use crate::Error;
 
@@ -140,12 +140,12 @@ impl Reply {
                 format!("the backend reported an error: {}", shorten(&wire::message(error)));
             return self.cut(&reason, None);
         }
-        let mut delta = Delta { usage: chunk.usage, ..Delta::default() };
-        if let Some(choice) = chunk.choices.into_iter().find(|choice| choice.index == 0) {
-            delta.content = choice.delta.content.unwrap_or_default();
-            delta.finish_reason = choice.finish_reason;
-        }
-        self.began |= !delta.content.is_empty();
+        let choice = chunk.choices.into_iter().find(|choice| choice.index == 0);
+        let Some(mut delta) = choice.map_or(Some(Delta::default()), Choice::into_delta) else {
+            return self.cut("it holds more tool calls than are taken", None);
+        };
+        delta.usage = chunk.usage;
+        self.began |= delta.says();
         self.finished |= delta.finish_reason.is_some();
         if delta != Delta::default() {
             self.ready.push_back(Ok(delta));

@@ -1,8 +1,13 @@
 //! What goes over the wire besides the chat vocabulary itself.
 
-use ai_gateway_api::chat::{ChatRequest, FinishReason, ModelInfo, StreamOptions, Usage};
+use ai_gateway_api::chat::{
+    ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, ToolCallDelta, Usage,
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+/// Most calls of one reply.
+const CALLS_MAX: u32 = 128;
 
 /// The request as it is sent: always streamed, with tokens counted at the end.
 pub(super) fn streaming(mut request: ChatRequest) -> ChatRequest {
@@ -28,16 +33,74 @@ pub(super) struct Choice {
     #[serde(default)]
     pub(super) index: u32,
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) delta: Text,
+    delta: Text,
+    #[serde(default, deserialize_with = "or_default")]
+    logprobs: Logprobs,
     #[serde(default)]
-    pub(super) finish_reason: Option<FinishReason>,
+    finish_reason: Option<FinishReason>,
 }
 
 /// What a choice adds.
 #[derive(Default, Deserialize)]
-pub(super) struct Text {
+#[serde(default)]
+struct Text {
+    content: Option<String>,
+    reasoning_content: Option<String>,
+    /// vLLM's newer name for the same.
+    reasoning: Option<String>,
+    #[serde(deserialize_with = "or_default")]
+    tool_calls: Vec<CallPiece>,
+}
+
+/// A piece of a call.
+#[derive(Deserialize)]
+struct CallPiece {
+    /// Which call; servers that send whole calls leave it out.
     #[serde(default)]
-    pub(super) content: Option<String>,
+    index: Option<u32>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    function: FunctionPiece,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FunctionPiece {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Logprobs {
+    #[serde(deserialize_with = "or_default")]
+    content: Vec<Json>,
+}
+
+impl Choice {
+    /// What it says, as the vocabulary has it; none if it holds a call of a number that no reply has.
+    pub(super) fn into_delta(self) -> Option<Delta> {
+        let Text { content, reasoning_content, reasoning, tool_calls } = self.delta;
+        let calls = (0_u32..).zip(tool_calls).map(|(position, piece)| {
+            let index = piece.index.unwrap_or(position);
+            let FunctionPiece { name, arguments } = piece.function;
+            (index < CALLS_MAX).then(|| ToolCallDelta {
+                index,
+                id: piece.id,
+                name,
+                arguments: arguments.unwrap_or_default(),
+            })
+        });
+        Some(Delta {
+            content: content.unwrap_or_default(),
+            thinking: reasoning_content.or(reasoning).unwrap_or_default(),
+            tool_calls: calls.collect::<Option<_>>()?,
+            logprobs: self.logprobs.content,
+            finish_reason: self.finish_reason,
+            usage: None,
+        })
+    }
 }
 
 /// The answer of `/v1/models`.

@@ -1,4 +1,4 @@
-use ai_gateway_api::chat::{FinishReason, Usage};
+use ai_gateway_api::chat::{FinishReason, ToolCallDelta, Usage};
 use proptest::prelude::*;
 
 use super::*;
@@ -97,11 +97,63 @@ fn what_is_no_text_does_not_undo_what_came_before_it() {
 fn unknown_finish_reasons_and_other_choices_do_not_disturb() {
     let body = concat!(
         "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}}]}\n\n",
-        "data: {\"choices\":[{\"index\":0,\"delta\":null,\"finish_reason\":\"tool_calls\"}],\"usage\":null}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":null,\"finish_reason\":\"recitation\"}],\"usage\":null}\n\n",
         "data: [DONE]\n\n",
     );
     let only = Delta { finish_reason: Some(FinishReason::Other), ..Delta::default() };
     assert_eq!(decode(body.as_bytes()).unwrap(), [only]);
+}
+
+/// As llama-server and vLLM stream it: thoughts, then a call in pieces, then a second one.
+const CALLS: &str = concat!(
+    "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"reasoning_content\":\"hm\"}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"reasoning\":\"!\"}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":\"}}]}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"1}\"}},{\"index\":1,\"id\":\"c2\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
+    "data: [DONE]\n\n",
+);
+
+#[test]
+fn thoughts_and_tool_calls_are_decoded() {
+    let piece = |index, id: Option<&str>, name: Option<&str>, arguments: &str| ToolCallDelta {
+        index,
+        id: id.map(str::to_owned),
+        name: name.map(str::to_owned),
+        arguments: arguments.to_owned(),
+    };
+    let calls = |tool_calls| Delta { tool_calls, ..Delta::default() };
+    let expected = [
+        Delta { thinking: "hm".to_owned(), ..Delta::default() },
+        Delta { thinking: "!".to_owned(), ..Delta::default() },
+        calls(vec![piece(0, Some("c1"), Some("f"), "")]),
+        calls(vec![piece(0, None, None, "{\"a\":")]),
+        calls(vec![piece(0, None, None, "1}"), piece(1, Some("c2"), Some("g"), "{}")]),
+        Delta { finish_reason: Some(FinishReason::ToolCalls), ..Delta::default() },
+    ];
+    assert_eq!(decode(CALLS.as_bytes()).unwrap(), expected);
+
+    let whole = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}},{\"function\":{\"name\":\"g\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+    let numbers: Vec<_> =
+        decode(whole.as_bytes()).unwrap()[0].tool_calls.iter().map(|call| call.index).collect();
+    assert_eq!(numbers, [0, 1], "servers that send whole calls number none");
+}
+
+#[test]
+fn likelihoods_are_passed_on_as_they_were_written() {
+    let body = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"logprobs\":{\"content\":[{\"token\":\"a\", \"logprob\":-0.5}]},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let deltas = decode(body.as_bytes()).unwrap();
+    assert_eq!(deltas[0].logprobs[0].as_str(), "{\"token\":\"a\", \"logprob\":-0.5}");
+}
+
+#[test]
+fn a_reply_of_endless_calls_is_cut() {
+    let body = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":128}]}}]}\n\n";
+    assert_eq!(
+        cut(decode(body.as_bytes())),
+        ("it holds more tool calls than are taken".to_owned(), false)
+    );
 }
 
 proptest! {
