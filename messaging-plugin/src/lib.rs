@@ -72,6 +72,7 @@ fn server(config: &Settings) -> Server {
     Server {
         caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
         guard: Guard::new(config.hosts()),
+        refused: mesh_listener::problem,
         limits: Limits {
             connections: config.connections,
             per_node: config.connections_per_node,

@@ -122,26 +122,42 @@ impl Guard {
     }
 }
 
+impl Refusal {
+    /// The HTTP status that tells it.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Host => StatusCode::MISDIRECTED_REQUEST,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+
+    /// The kind of problem: the word after `urn:maru:problem:`.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Origin => "origin",
+            Self::ContentType => "content-type",
+        }
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::Host => "Use the service's own name or its mesh address.",
+            Self::Origin => "Open the service's own page, or use an app that is not a website.",
+            Self::ContentType => "Send JSON with the header Content-Type: application/json.",
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, kind, detail) = match self {
-            Self::Host => (
-                StatusCode::MISDIRECTED_REQUEST,
-                "host",
-                "Use the service's own name or its mesh address.",
-            ),
-            Self::Origin => (
-                StatusCode::FORBIDDEN,
-                "origin",
-                "Open the service's own page, or use an app that is not a website.",
-            ),
-            Self::ContentType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "content-type",
-                "Send JSON with the header Content-Type: application/json.",
-            ),
-        };
-        ErrorResponse::new(status, kind, self.to_string()).detail(detail).into_response()
+        let problem = ErrorResponse::new(self.status(), self.kind(), self.to_string());
+        problem.detail(self.detail()).into_response()
     }
 }
 

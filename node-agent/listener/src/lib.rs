@@ -18,7 +18,7 @@ mod serve;
 
 pub use connection::{Preface, PrefaceError, read_preface};
 pub use guard::{Guard, Refusal};
-pub use serve::{LOCAL_PATHS, Limits, Server};
+pub use serve::{LOCAL_PATHS, Limits, Server, problem};
 
 #[cfg(test)]
 mod tests;

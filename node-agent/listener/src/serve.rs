@@ -30,7 +30,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::{Guard, Preface, read_preface};
+use crate::{Guard, Preface, Refusal, read_preface};
 
 /// What a connection without an identity may ask for.
 pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -77,8 +77,16 @@ pub struct Server {
     pub caller_uid: u32,
     /// Refuses what a foreign website caused.
     pub guard: Guard,
+    /// How a refused request of this path is answered; [`problem`] suits a service of our own formats.
+    pub refused: fn(&str, Refusal) -> Response,
     /// Bounds on connections.
     pub limits: Limits,
+}
+
+/// Answers a refused request with a problem document (RFC 9457), whatever its path.
+#[must_use]
+pub fn problem(_path: &str, refusal: Refusal) -> Response {
+    refusal.into_response()
 }
 
 impl Server {
@@ -158,10 +166,11 @@ impl Shared {
                 }
                 Err(refusal) => {
                     tracing::debug!(node = header.identity.node, %refusal, "request refused");
+                    let path = request.uri().path().to_owned();
                     // A caller still sending when the connection closes might lose the answer.
                     let unread = axum::body::to_bytes(request.into_body(), UNREAD);
                     drop(timeout(self.server.limits.preface, unread).await);
-                    refusal.into_response()
+                    (self.server.refused)(&path, refusal)
                 }
             },
             Preface::Local if LOCAL_PATHS.contains(&request.uri().path()) => {

@@ -55,7 +55,8 @@ fn start_with(caller_uid: u32, limits: Limits) -> Running {
     let path = dir.path().join("run/http.sock");
     let socket = Socket::bind(&path, Access::Group).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = Server { caller_uid, guard: Guard::new(["chat.maru.internal"]), limits };
+    let guard = Guard::new(["chat.maru.internal"]);
+    let server = Server { caller_uid, guard, refused: crate::problem, limits };
     let task = tokio::spawn(server.serve(socket, router(), async {
         let _ = stopped.await;
     }));
