@@ -5,6 +5,7 @@
 //! a field that is not known here is refused by name ([`DecodeError::Unknown`]), unless it is on a short list of those
 //! that change nothing (`user`, `metadata` …) or null. `Debug` never shows what people wrote.
 
+mod completion;
 mod decode;
 mod delta;
 mod format;
@@ -17,6 +18,7 @@ mod tools;
 
 use serde::{Deserialize, Serialize};
 
+pub use completion::CompletionRequest;
 pub use decode::DecodeError;
 pub use delta::{Delta, FinishReason, ToolCallDelta, Usage};
 pub use format::ResponseFormat;

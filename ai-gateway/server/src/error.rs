@@ -1,16 +1,19 @@
 //! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`.
 
+mod openai;
+
 use ai_gateway_api::{chat, kind};
 use axum::{
-    Json,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use chassis::{problem::ErrorResponse, state::StateError};
 use hpke_envelope::gateway::{OpenError, Reason};
-use serde_json::json;
+use mesh_listener::Refusal;
 
 use crate::{devices, limits::Exceeded, models::Failure};
+
+pub use openai::OpenAiError;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,12 @@ pub enum Error {
     /// There is no such thing.
     #[error("there is nothing here")]
     NotFound,
+    /// The path does not take that method.
+    #[error("this path does not take that method")]
+    Method,
+    /// The listener refused it.
+    #[error(transparent)]
+    Listener(#[from] Refusal),
     /// Too much was asked.
     #[error("{}", match .0 {
         Exceeded::Rate { .. } => "too many requests",
@@ -127,6 +136,12 @@ impl Error {
             Self::NotFound => {
                 (StatusCode::NOT_FOUND, kind::NOT_FOUND, "See docs/protocols for what there is.")
             }
+            Self::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                kind::NOT_FOUND,
+                "See docs/protocols for what there is.",
+            ),
+            Self::Listener(refusal) => (refusal.status(), refusal.kind(), refusal.detail()),
             Self::Exceeded(Exceeded::Rate { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY)
             }
@@ -178,6 +193,8 @@ impl Error {
             | Self::Device
             | Self::Bind(_)
             | Self::NotFound
+            | Self::Method
+            | Self::Listener(_)
             | Self::Model(_)
             | Self::Store(_) => None,
         }
@@ -201,7 +218,16 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
         Failure::Refused(_) => {
             (StatusCode::BAD_REQUEST, kind::BODY, "Send less text, or other options.")
         }
+        Failure::Unsupported(_) => {
+            (StatusCode::BAD_REQUEST, kind::BODY, "Choose another model, or leave that out.")
+        }
+        Failure::TooLong(_) => (
+            StatusCode::BAD_REQUEST,
+            kind::BODY,
+            "Shorten it, start a new conversation, or choose a model with a longer context.",
+        ),
         Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
+        Failure::Behind => (StatusCode::BAD_GATEWAY, kind::MODEL, RETRY),
         Failure::Down(_) => (
             StatusCode::BAD_GATEWAY,
             kind::MODEL,
@@ -219,43 +245,5 @@ impl IntoResponse for Error {
             response = response.retry_after(seconds);
         }
         response.into_response()
-    }
-}
-
-/// An error in OpenAI's shape.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct OpenAiError(#[from] pub Error);
-
-impl OpenAiError {
-    /// The body: `{"error": {message, type, param, code}}`.
-    #[must_use]
-    pub fn body(&self) -> serde_json::Value {
-        let (status, kind, _) = self.0.kind();
-        let code = if matches!(&self.0, Error::Model(Failure::Unknown { .. })) {
-            "model_not_found"
-        } else if matches!(&self.0, Error::Exceeded(_)) {
-            "rate_limit_exceeded"
-        } else {
-            kind
-        };
-        let family = match status {
-            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-            status if status.is_client_error() => "invalid_request_error",
-            _ => "server_error",
-        };
-        json!({"error": {"message": self.0.message(), "type": family, "param": null, "code": code}})
-    }
-}
-
-impl IntoResponse for OpenAiError {
-    fn into_response(self) -> Response {
-        let (status, ..) = self.0.kind();
-        self.0.log(status);
-        let mut response = (status, Json(self.body())).into_response();
-        if let Some(seconds) = self.0.retry_after_s() {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
     }
 }

@@ -129,6 +129,7 @@ pub fn agent_server(config: &Settings) -> Server {
     Server {
         caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
         guard: Guard::new(names).allow_origin(path::DEVICES, &config.chat_host()),
+        refused: routes::refused,
         limits: connections(config),
     }
 }
@@ -139,6 +140,7 @@ pub fn plugin_server(config: &Settings) -> Server {
     Server {
         caller_uid: config.telmeet_uid,
         guard: Guard::new([plugin::HOST]),
+        refused: mesh_listener::problem,
         limits: connections(config),
     }
 }

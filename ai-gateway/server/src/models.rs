@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ai_gateway_api::chat::{ChatRequest, Delta};
+use ai_gateway_api::chat::{Capability, ChatRequest, Delta, Effort};
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{Backend, DeltaStream, Error, Health, OpenAiCompatible, Timeouts};
 
@@ -46,14 +46,33 @@ pub struct Models {
     fallbacks: Vec<ModelRef>,
 }
 
+/// The household's AI: the primary model, told who it is by the workspace.
+pub const HOUSEHOLD: &str = "maru";
+/// Other names of it: OpenClaw's.
+const ALIASES: [&str; 2] = ["openclaw", "openclaw/default"];
+/// What Ollama's clients append to a name without a tag.
+const LATEST: &str = ":latest";
+
 /// A model chosen for a request, with those that stand in for it.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    candidates: Vec<(ModelRef, Arc<Provider>)>,
+    candidates: Vec<Candidate>,
+    /// The model that is asked first.
+    pub first: ModelRef,
+    /// Whether it was asked for as the household's AI, and not as a model by its own name.
+    pub household: bool,
     /// Tokens that a conversation may hold, if known: the fewest among the candidates, so that each can answer.
     pub context_window: Option<u32>,
     /// Tokens of a reply whose request names no number.
     pub max_tokens: Option<u32>,
+}
+
+/// A model that may answer.
+#[derive(Clone, Debug)]
+struct Candidate {
+    name: ModelRef,
+    model: Model,
+    provider: Arc<Provider>,
 }
 
 /// A reply that has begun.
@@ -71,7 +90,7 @@ impl fmt::Debug for Reply {
 }
 
 /// Why no model answers.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No such model is configured.
     #[error("there is no model {asked:?}: choose one of {}", .known.join(", "))]
@@ -87,9 +106,18 @@ pub enum Failure {
     /// The backend refused the request.
     #[error("the model refused the request: {0}")]
     Refused(String),
+    /// The model cannot do what the request needs: `MODEL does not support tools`, in Ollama's words.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The conversation is longer than the model's context; in the backend's words.
+    #[error("the conversation is too long for the model: {0}")]
+    TooLong(String),
     /// The reply broke off.
     #[error("the reply was cut: the model went away while answering")]
     Cut,
+    /// Whoever listened read so slowly that the reply went on without them.
+    #[error("the reply was cut: it was read too slowly")]
+    Behind,
 }
 
 /// Longest part of an unknown model's name that is repeated to the caller.
@@ -147,26 +175,30 @@ impl Models {
         self.providers.iter().map(|(name, it)| (name.clone(), it.breaker.is_open())).collect()
     }
 
-    /// Chooses the candidates for a model's name: the primary and its fallbacks if it is absent or the primary's,
-    /// else that model alone, because whoever names a model wants that one. `provider/model`, or the bare model id
-    /// where one provider only has it.
+    /// Chooses the candidates for a model's name: the primary and its fallbacks if it is absent, the household's or the
+    /// primary's, else that model alone, because whoever names a model wants that one. `provider/model`, or the bare
+    /// model id where one provider only has it; each with `:latest` or without, as Ollama's clients have it.
     ///
     /// # Errors
     ///
     /// [`Failure::Unknown`].
     pub fn choose(&self, asked: Option<&str>) -> Result<Chain, Failure> {
-        let chosen = match asked {
-            None => self.primary.clone(),
-            Some(asked) => self.find(asked)?,
-        };
+        let named = asked.filter(|asked| !is_household(asked));
+        let chosen = named.map_or_else(|| Ok(self.primary.clone()), |asked| self.find(asked))?;
         let list = if chosen == self.primary {
             [&self.primary].into_iter().chain(&self.fallbacks).collect()
         } else {
             vec![&chosen]
         };
-        let mut chain = Chain { candidates: Vec::new(), context_window: None, max_tokens: None };
-        for candidate in list {
-            let Some((provider, model)) = self.get(candidate) else {
+        let mut chain = Chain {
+            candidates: Vec::new(),
+            first: chosen.clone(),
+            household: named.is_none(),
+            context_window: None,
+            max_tokens: None,
+        };
+        for name in list {
+            let Some((provider, model)) = self.get(name) else {
                 continue;
             };
             if chain.candidates.is_empty() {
@@ -174,26 +206,34 @@ impl Models {
             }
             let windows = [chain.context_window, provider.context_window(model)];
             chain.context_window = windows.into_iter().flatten().min();
-            chain.candidates.push((candidate.clone(), Arc::clone(provider)));
+            let (name, model) = (name.clone(), model.clone());
+            chain.candidates.push(Candidate { name, model, provider: Arc::clone(provider) });
         }
         Ok(chain)
     }
 
     fn find(&self, asked: &str) -> Result<ModelRef, Failure> {
-        if let Some(exact) = asked.parse().ok().filter(|exact| self.get(exact).is_some()) {
-            return Ok(exact);
-        }
         let list = self.list();
-        let mut bare = list.iter().filter(|(model, _)| model.model == asked);
-        match (bare.next(), bare.next()) {
-            (Some((found, _)), None) => Ok(found.clone()),
-            // The same id at several providers: the primary, if it is among them.
-            (Some((found, _)), Some(_)) if *found == self.primary => Ok(found.clone()),
-            _ => Err(Failure::Unknown {
-                asked: asked.chars().take(NAME_MAX).collect(),
-                known: list.iter().map(|(model, _)| model.to_string()).collect(),
-            }),
+        let other = match asked.strip_suffix(LATEST) {
+            Some(bare) => bare.to_owned(),
+            None => format!("{asked}{LATEST}"),
+        };
+        for name in [asked, &other] {
+            if let Some((exact, _)) = list.iter().find(|(model, _)| model.to_string() == name) {
+                return Ok(exact.clone());
+            }
+            let mut bare = list.iter().filter(|(model, _)| model.model == name);
+            match (bare.next(), bare.next()) {
+                (Some((found, _)), None) => return Ok(found.clone()),
+                // The same id at several providers: the primary, if it is among them.
+                (Some((found, _)), Some(_)) if *found == self.primary => return Ok(found.clone()),
+                _ => {}
+            }
         }
+        Err(Failure::Unknown {
+            asked: asked.chars().take(NAME_MAX).collect(),
+            known: list.iter().map(|(model, _)| model.to_string()).collect(),
+        })
     }
 
     fn get(&self, model: &ModelRef) -> Option<(&Arc<Provider>, &Model)> {
@@ -248,26 +288,54 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`Failure::Down`] if none does, [`Failure::Refused`] if one refuses the request itself, [`Failure::Cut`] if
-    /// one ends without having begun.
-    pub async fn open(&self, request: &ChatRequest) -> Result<Reply, Failure> {
-        for (model, provider) in &self.candidates {
+    /// [`Failure::Down`] if none does, [`Failure::Unsupported`], [`Failure::TooLong`] or [`Failure::Refused`] if one
+    /// refuses the request itself, [`Failure::Cut`] if one ends without having begun.
+    pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
+        for (index, Candidate { name, model, provider }) in self.candidates.iter().enumerate() {
+            if let Some(capability) = lacking(model, &request) {
+                let words = format!("{name} does not support {}", capability.as_str());
+                return Err(Failure::Unsupported(words));
+            }
             if !provider.breaker.allow(Instant::now()) {
-                tracing::debug!(%model, "skipped, its breaker is open");
+                tracing::debug!(model = %name, "skipped, its breaker is open");
                 continue;
             }
-            match begin(model, provider, request.clone()).await {
-                Ok(deltas) => return Ok(Reply { model: model.clone(), deltas }),
+            // The last one is given the request itself: with images it may be large.
+            let last = index + 1 == self.candidates.len();
+            let mut request = if last { std::mem::take(&mut request) } else { request.clone() };
+            if model.lacks(Capability::Thinking) {
+                // It was asked not to think, which it does not anyway.
+                request.reasoning_effort = None;
+            }
+            match begin(name, provider, request).await {
+                Ok(deltas) => return Ok(Reply { model: name.clone(), deltas }),
                 Err(error) => {
-                    report(model, &error);
+                    report(name, &error);
                     if !error.may_try_another() {
                         return Err(error.into());
                     }
                 }
             }
         }
-        Err(Failure::Down(self.candidates.iter().map(|(model, _)| model.to_string()).collect()))
+        Err(Failure::Down(self.candidates.iter().map(|it| it.name.to_string()).collect()))
     }
+}
+
+/// Whether a name means the household's AI.
+fn is_household(asked: &str) -> bool {
+    let bare = asked.strip_suffix(LATEST).unwrap_or(asked);
+    bare == HOUSEHOLD || ALIASES.contains(&bare)
+}
+
+/// What the request needs and the settings say that the model does not have.
+fn lacking(model: &Model, request: &ChatRequest) -> Option<Capability> {
+    let thinks = request.reasoning_effort.is_some_and(|effort| effort != Effort::None);
+    let needs = [
+        (request.may_call(), Capability::Tools),
+        (request.has_images(), Capability::Vision),
+        (thinks, Capability::Thinking),
+    ];
+    needs.into_iter().find_map(|(needed, it)| (needed && model.lacks(it)).then_some(it))
 }
 
 /// Tells the log why a model failed, without a backend's own words: they may quote the prompt.
@@ -320,7 +388,12 @@ impl Provider {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let too_long = error.is_too_long();
         match error {
+            Error::Refused { message, .. } if too_long => Self::TooLong(message),
+            Error::Refused { message, .. } if message.contains(" does not support ") => {
+                Self::Unsupported(message)
+            }
             Error::Refused { message, .. } => Self::Refused(message),
             Error::Cut { .. } => Self::Cut,
             Error::Unreachable { .. } | Error::Address { .. } => Self::Down(Vec::new()),

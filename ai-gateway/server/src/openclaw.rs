@@ -12,6 +12,7 @@ use std::{
     str::FromStr,
 };
 
+use ai_gateway_api::chat::Capability;
 use jsonc_parser::ParseOptions;
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,7 +61,7 @@ pub struct Provider {
 }
 
 /// A model that can be asked.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Model {
     /// Its id at the provider.
@@ -69,6 +70,36 @@ pub struct Model {
     pub context_window: Option<u32>,
     /// Tokens of a reply whose request names no number.
     pub max_tokens: Option<u32>,
+    /// What it reads: `text`, `image`; not known if absent.
+    pub input: Option<Vec<String>>,
+    /// Whether it can think before it answers; not known if absent.
+    pub reasoning: Option<bool>,
+    /// How it differs from others.
+    #[serde(default)]
+    pub compat: Compat,
+}
+
+/// How a model differs from others: of OpenClaw's keys the one that is used here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Compat {
+    /// Whether it calls tools; not known if absent.
+    pub supports_tools: Option<bool>,
+}
+
+impl Model {
+    /// Whether the file says that it has no such capability. What the file does not say, the backend knows.
+    #[must_use]
+    pub fn lacks(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Tools => self.compat.supports_tools == Some(false),
+            Capability::Thinking => self.reasoning == Some(false),
+            Capability::Vision => {
+                self.input.as_ref().is_some_and(|kinds| kinds.iter().all(|kind| kind != "image"))
+            }
+            Capability::Completion | Capability::Insert | Capability::Embedding => false,
+        }
+    }
 }
 
 /// What Maru takes from `openclaw.json`.
@@ -266,7 +297,7 @@ fn name_unlisted(choice: &RawChoice, providers: &mut BTreeMap<String, Provider>)
         };
         let listed = provider.models.iter().any(|model| model.id == named.model);
         if unlisted.contains(&named.provider) && !listed {
-            provider.models.push(Model { id: named.model, context_window: None, max_tokens: None });
+            provider.models.push(Model { id: named.model, ..Model::default() });
         }
     }
 }

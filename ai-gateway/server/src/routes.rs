@@ -18,7 +18,7 @@ mod sse;
 
 use std::sync::Arc;
 
-use axum::http::Method;
+use axum::http::{Method, Uri};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -27,6 +27,7 @@ use axum::{
 };
 use chassis::endpoint::{self, Endpoint};
 use mesh_identity::Header;
+use mesh_listener::Refusal;
 
 use crate::{App, Error, error::OpenAiError, limits::Kind};
 
@@ -44,13 +45,26 @@ impl Listener {
     fn endpoints(self) -> Vec<Endpoint<Arc<App>>> {
         let mut endpoints = Vec::from(sealed::endpoints());
         match self {
-            Self::Agent => {
-                endpoints.extend(devices::endpoints());
-                endpoints.extend(openai::endpoints());
-            }
+            Self::Agent => endpoints.extend(devices::endpoints()),
             Self::Plugin => {}
         }
         endpoints
+    }
+
+    /// In whose shape a path answers there.
+    fn surface(self, path: &str) -> Surface {
+        match self {
+            Self::Agent => Surface::of(path),
+            Self::Plugin => Surface::Own,
+        }
+    }
+
+    /// What is served there in other programs' shapes: not sealed, and with larger bodies.
+    fn plain_endpoints(self) -> Vec<Endpoint<Arc<App>>> {
+        match self {
+            Self::Agent => Vec::from(openai::endpoints()),
+            Self::Plugin => Vec::new(),
+        }
     }
 }
 
@@ -58,7 +72,9 @@ impl Listener {
 #[must_use]
 pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
     let of = |listener: Listener| {
-        [endpoint::list(&listener.endpoints()), endpoint::list(&health::endpoints())].concat()
+        let lists = [listener.endpoints(), listener.plain_endpoints()];
+        let lists = lists.iter().map(|list| endpoint::list(list));
+        lists.chain([endpoint::list(&health::endpoints())]).flatten().collect()
     };
     [
         ("gateway", of(Listener::Agent)),
@@ -78,13 +94,50 @@ pub fn plugin_listener(app: &Arc<App>) -> Router {
 }
 
 fn listener(listener: Listener, app: &Arc<App>) -> Router {
-    endpoint::router(listener.endpoints())
+    let own = endpoint::router(listener.endpoints());
+    let own = own.layer(DefaultBodyLimit::max(app.limits.max_body_bytes));
+    let plain = endpoint::router(listener.plain_endpoints());
+    let plain = plain.layer(DefaultBodyLimit::max(app.limits.max_plain_body_bytes));
+    own.merge(plain)
         .layer(from_fn_with_state(Arc::clone(app), limit))
         .layer(Extension(listener))
-        .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
         .merge(endpoint::router(health::endpoints()))
-        .fallback(async || Error::NotFound)
+        .fallback(async move |uri: Uri| listener.surface(uri.path()).answer(Error::NotFound))
+        .method_not_allowed_fallback(async move |uri: Uri| {
+            listener.surface(uri.path()).answer(Error::Method)
+        })
         .with_state(Arc::clone(app))
+}
+
+/// In whose shape a path of the agent's listener answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Surface {
+    /// Problem documents (RFC 9457).
+    Own,
+    /// OpenAI's, on `/v1`.
+    OpenAi,
+}
+
+impl Surface {
+    fn of(path: &str) -> Self {
+        match path.split('/').nth(1) {
+            Some("v1") => Self::OpenAi,
+            _ => Self::Own,
+        }
+    }
+
+    fn answer(self, error: Error) -> Response {
+        match self {
+            Self::Own => error.into_response(),
+            Self::OpenAi => OpenAiError(error).into_response(),
+        }
+    }
+}
+
+/// Answers what the agent's listener refused, in the shape of its path.
+#[must_use]
+pub fn refused(path: &str, refusal: Refusal) -> Response {
+    Surface::of(path).answer(refusal.into())
 }
 
 /// Counts a request against its caller's rate, or against what telmeet may claim.
@@ -107,11 +160,7 @@ async fn limit(
         Err(exceeded) => {
             let error = Error::Exceeded(exceeded);
             app.metrics.refuse(error.name());
-            if request.uri().path().starts_with("/v1/") {
-                OpenAiError(error).into_response()
-            } else {
-                error.into_response()
-            }
+            listener.surface(request.uri().path()).answer(error)
         }
     }
 }

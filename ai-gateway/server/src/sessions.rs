@@ -210,11 +210,11 @@ mod tests {
     #[test]
     fn who_says_much_pushes_nobody_else_out() {
         let sessions = sessions();
-        sessions.append(&Person::User(1), &name("main"), turn(&"a".repeat(200)));
+        sessions.append(&Person::User(1), &name("main"), turn(&"a".repeat(100)));
         for text in ["a", "b", "c"] {
-            sessions.append(&Person::User(2), &name(text), turn(&"b".repeat(450)));
+            sessions.append(&Person::User(2), &name(text), turn(&"b".repeat(350)));
         }
-        sessions.append(&Person::User(3), &name("main"), turn(&"c".repeat(450)));
+        sessions.append(&Person::User(3), &name("main"), turn(&"c".repeat(350)));
 
         assert!(sessions.lock().bytes > 2900, "something was pushed out, not all");
         assert_eq!(sessions.history(&Person::User(2), &name("a")), []);

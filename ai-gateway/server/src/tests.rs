@@ -42,10 +42,24 @@ fn house() -> House {
 }
 
 fn house_with(change: impl FnOnce(&mut Settings)) -> House {
+    house_of(change, None)
+}
+
+/// A gateway with this `openclaw.json`.
+fn house_with_models(openclaw: &str) -> House {
+    house_of(|_| (), Some(openclaw))
+}
+
+fn house_of(change: impl FnOnce(&mut Settings), openclaw: Option<&str>) -> House {
     let root = tempfile::tempdir().unwrap();
     let mut config =
         Settings { agent_uid: own_uid(), telmeet_uid: own_uid(), ..Settings::default() };
     change(&mut config);
+    if let Some(text) = openclaw {
+        let file = root.path().join(&config.openclaw);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
     let one = Backend::start(&root.path().join("run/maru/inference/llm.sock"));
     let two = Backend::start(&root.path().join("run/maru/inference-2/llm.sock"));
     let app = start(&config, root.path());

@@ -17,7 +17,7 @@ const MESSAGES_MAX: usize = 10_000;
 const TOOLS_MAX: usize = 256;
 
 /// Fields of a request that change no answer here: who asks and why, caches, prices and speed.
-const HARMLESS: [&str; 12] = [
+pub(super) const HARMLESS: [&str; 12] = [
     "cache_prompt",
     "keep_alive",
     "metadata",
@@ -73,7 +73,7 @@ pub struct StreamOptions {
 }
 
 impl StreamOptions {
-    fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
+    pub(super) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(raw, at)?;
         let include_usage = fields.flag("include_usage")?.unwrap_or_default();
         // Padding against the length of tokens: the mesh's tunnel pads, and no answer depends on it.
@@ -126,7 +126,7 @@ impl ChatRequest {
 }
 
 /// Refuses what asks for more than one text.
-fn one_answer(fields: &mut Fields<'_>) -> Result<(), DecodeError> {
+pub(super) fn one_answer(fields: &mut Fields<'_>) -> Result<(), DecodeError> {
     if fields.take::<f64>("n", "1")?.is_some_and(|n| n != 1.0) {
         return Err(DecodeError::field("n", "must be 1: ask again for another reply"));
     }

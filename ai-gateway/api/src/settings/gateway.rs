@@ -63,8 +63,11 @@ pub struct Limits {
     /// Replies under way at a time of one person. Default: 2, as many as an engine has slots: whoever comes next is the
     /// first to get one.
     pub concurrent_chats_per_person: usize,
-    /// Largest request body, in bytes. Default: 1,500,000.
+    /// Largest request body of our own formats, sealed chat among them, in bytes. Default: 1,500,000.
     pub max_body_bytes: usize,
+    /// Largest request body of other APIs (`/v1`), which may hold images and lies outside the locked memory, in bytes.
+    /// Default: 20,000,000.
+    pub max_plain_body_bytes: usize,
     /// Most tokens of one reply. Default: 32,768.
     pub max_tokens: u32,
     /// Tokens of a reply whose request and model name no number. Default: 4,096.
@@ -116,6 +119,7 @@ impl Default for Limits {
             concurrent_chats: 16,
             concurrent_chats_per_person: 2,
             max_body_bytes: MAX_BODY,
+            max_plain_body_bytes: 20_000_000,
             max_tokens: 32_768,
             default_tokens: 4096,
             sessions_per_person: 32,

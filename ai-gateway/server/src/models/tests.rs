@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use ai_gateway_api::chat::{Message, ModelInfo};
+use ai_gateway_api::chat::{Content, Image, Message, ModelInfo, Part};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::*;
@@ -23,7 +23,7 @@ enum Script {
     /// Ends after a first delta.
     CutLater,
     /// Does not take the request.
-    Refuse(u16),
+    Refuse(u16, &'static str),
 }
 
 fn cut(began: bool) -> Error {
@@ -53,8 +53,8 @@ impl Backend for Scripted {
                 None => vec![hello],
                 Some(Script::CutAtOnce) => vec![Err(cut(false))],
                 Some(Script::CutLater) => vec![hello, Err(cut(true))],
-                Some(Script::Refuse(status)) => {
-                    let message = "too long".to_owned();
+                Some(Script::Refuse(status, words)) => {
+                    let message = words.to_owned();
                     return Err(Error::Refused { backend: "b".to_owned(), status, message });
                 }
             };
@@ -75,7 +75,7 @@ impl Backend for Scripted {
 }
 
 fn model(id: &str) -> Model {
-    Model { id: id.to_owned(), context_window: None, max_tokens: Some(64) }
+    Model { id: id.to_owned(), max_tokens: Some(64), ..Model::default() }
 }
 
 fn models() -> (Models, Arc<Scripted>, Arc<Scripted>) {
@@ -83,7 +83,10 @@ fn models() -> (Models, Arc<Scripted>, Arc<Scripted>) {
     let mut providers = BTreeMap::new();
     providers.insert(
         "one".to_owned(),
-        Provider::new(Arc::clone(&one) as _, vec![model("m"), model("big")]),
+        Provider::new(
+            Arc::clone(&one) as _,
+            vec![model("m"), model("big"), model("tagged:latest")],
+        ),
     );
     providers.insert("two".to_owned(), Provider::new(Arc::clone(&two) as _, vec![model("m")]));
     let primary = "one/m".parse().unwrap();
@@ -92,7 +95,7 @@ fn models() -> (Models, Arc<Scripted>, Arc<Scripted>) {
 
 async fn ask(models: &Models, model: Option<&str>) -> Result<(String, usize), Failure> {
     let request = ChatRequest { messages: vec![Message::user("hi")], ..ChatRequest::default() };
-    let reply = models.choose(model)?.open(&request).await?;
+    let reply = models.choose(model)?.open(request).await?;
     let name = reply.model.to_string();
     Ok((name, reply.deltas.filter(|delta| std::future::ready(delta.is_ok())).count().await))
 }
@@ -122,9 +125,38 @@ async fn a_reply_that_has_begun_is_never_begun_again_elsewhere() {
 #[tokio::test]
 async fn a_request_that_is_wrong_is_not_sent_around() {
     let (models, one, two) = models();
-    one.replies.lock().unwrap().push(Script::Refuse(400));
-    assert!(matches!(ask(&models, None).await, Err(Failure::Refused(why)) if why == "too long"));
+    one.replies.lock().unwrap().push(Script::Refuse(400, "not so"));
+    assert!(matches!(ask(&models, None).await, Err(Failure::Refused(why)) if why == "not so"));
     assert_eq!(two.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn too_long_and_unsupported_are_told_apart_in_the_backends_words() {
+    let (models, one, _two) = models();
+    for (words, expected) in [
+        ("m does not support tools", Failure::Unsupported("m does not support tools".to_owned())),
+        (
+            "exceeds the available context size",
+            Failure::TooLong("exceeds the available context size".to_owned()),
+        ),
+    ] {
+        one.replies.lock().unwrap().push(Script::Refuse(400, words));
+        assert_eq!(ask(&models, None).await.unwrap_err(), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked() {
+    let (mut models, one, two) = models();
+    let blind = Model { input: Some(vec!["text".to_owned()]), ..model("m") };
+    let provider = Provider::new(Arc::clone(&one) as _, vec![blind]);
+    models.providers.insert("one".to_owned(), Arc::new(provider));
+    let image = Part::Image(Image::from_base64("iVBORw0KGgoAAAAN".to_owned()).unwrap());
+    let message = Message::user(Content::Parts(vec![image]));
+    let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+    let refused = models.choose(None).unwrap().open(request).await.unwrap_err();
+    assert_eq!(refused, Failure::Unsupported("one/m does not support vision".to_owned()));
+    assert_eq!((one.asked.load(Ordering::Relaxed), two.asked.load(Ordering::Relaxed)), (0, 0));
 }
 
 #[tokio::test]
@@ -160,6 +192,15 @@ async fn models_are_found_by_name() {
     assert_eq!(ask(&models, Some("one/big")).await.unwrap().0, "one/big");
     assert_eq!(ask(&models, Some("big")).await.unwrap().0, "one/big", "one provider only has it");
     assert_eq!(ask(&models, Some("m")).await.unwrap().0, "one/m", "the primary's");
+    for name in ["big:latest", "one/big:latest"] {
+        assert_eq!(ask(&models, Some(name)).await.unwrap().0, "one/big", "{name}");
+    }
+    assert_eq!(ask(&models, Some("tagged")).await.unwrap().0, "one/tagged:latest");
+    for name in [None, Some("maru"), Some("maru:latest"), Some("openclaw/default")] {
+        assert_eq!(ask(&models, name).await.unwrap().0, "one/m", "{name:?}");
+        assert!(models.choose(name).unwrap().household);
+    }
+    assert!(!models.choose(Some("one/m")).unwrap().household, "a named model is that model alone");
     let error = ask(&models, Some("gpt-4")).await.unwrap_err().to_string();
     assert!(error.contains("\"gpt-4\"") && error.contains("two/m"), "{error}");
 

@@ -87,8 +87,8 @@ const PROVIDER: Keys = Keys {
 };
 
 const MODEL: Keys = Keys {
-    used: &["contextWindow", "id", "maxTokens", "name"],
-    other: &["api", "compat", "contextTokens", "cost", "headers", "input", "reasoning"],
+    used: &["compat", "contextWindow", "id", "input", "maxTokens", "name", "reasoning"],
+    other: &["api", "contextTokens", "cost", "headers"],
 };
 
 const AGENTS: Keys = Keys { used: &["defaults"], other: &["entries", "list"] };
@@ -143,7 +143,10 @@ const DEFAULTS: Keys = Keys {
 const CHOICE: Keys = Keys { used: &["fallbacks", "primary"], other: &[] };
 
 /// Values of `other` keys that OpenClaw's own examples write and whose absence changes nothing: no warning.
-const SILENT: [&str; 4] = ["cost", "input", "meta", "reasoning"];
+const SILENT: [&str; 2] = ["cost", "meta"];
+
+/// The key of a model's `compat` that has an effect. OpenClaw adds others often, so no other is an error.
+const COMPAT: &str = "supportsTools";
 
 /// Goes through the keys; returns a warning for each that has no effect.
 ///
@@ -207,7 +210,12 @@ impl Walk {
             };
             let list = provider.get("models").and_then(Value::as_array).into_iter().flatten();
             for (index, model) in list.enumerate() {
-                self.object(model, &format!("{at}.models[{index}]"), &MODEL)?;
+                let at = format!("{at}.models[{index}]");
+                let model = self.object(model, &at, &MODEL)?;
+                let compat = model.and_then(|model| model.get("compat")?.as_object());
+                let other = compat.into_iter().flat_map(Map::keys).filter(|key| *key != COMPAT);
+                let no_effect = |key| format!("`{at}.compat.{key}` has no effect in Maru");
+                self.warnings.extend(other.map(no_effect));
             }
         }
         Ok(())

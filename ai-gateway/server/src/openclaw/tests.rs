@@ -39,6 +39,29 @@ fn openclaws_own_file_works_and_says_what_has_no_effect() {
 }
 
 #[test]
+fn what_a_model_lacks_is_what_the_file_says() {
+    let with = |more: &str| {
+        let text = format!(
+            "{{models: {{providers: {{a: {{baseUrl: 'unix:///s', models: [{{id: 'm', {more}}}]}}}}}}}}"
+        );
+        let loaded = OpenClaw::parse(&text).unwrap();
+        (loaded.providers["a"].models[0].clone(), loaded.warnings)
+    };
+    let all = [Capability::Tools, Capability::Vision, Capability::Thinking];
+    let lacking = |model: &Model| all.map(|capability| model.lacks(capability));
+    assert_eq!(lacking(&with("").0), [false; 3], "unknown");
+    let some = "input: ['text', 'image'], reasoning: true, compat: {supportsTools: true}";
+    assert_eq!(lacking(&with(some).0), [false; 3]);
+    let none = "input: ['text'], reasoning: false, compat: {supportsTools: false}";
+    assert_eq!(lacking(&with(none).0), [true; 3]);
+    let warnings = with("compat: {supportsTools: true, maxTokensField: 'x'}").1;
+    assert_eq!(
+        warnings,
+        ["`models.providers.a.models[0].compat.maxTokensField` has no effect in Maru"]
+    );
+}
+
+#[test]
 fn mistyped_keys_are_named_where_they_stand() {
     for (text, named) in [
         ("{model: {}}", "`model`"),

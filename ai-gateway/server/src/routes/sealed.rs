@@ -18,7 +18,7 @@ use mesh_identity::{Header, Person};
 use super::{Body, Listener, sse, whole};
 use crate::{
     App, Error, arena,
-    chat::{Ending, Record, Run, Step, compose},
+    chat::{Ending, Listener as Reply, Record, Run, Step, compose, compose_session},
 };
 
 /// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
@@ -91,7 +91,7 @@ enum Answer {
     /// Known already.
     Events(Vec<Event>),
     /// As a model says it.
-    Run(Box<Run>),
+    Reply(Reply),
 }
 
 async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {
@@ -114,9 +114,17 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     if messages.is_empty() {
         return Err(Error::Request("the conversation is empty"));
     }
-    let messages = compose(app, &person, model.as_deref(), messages).await?;
+    // Of a session the gateway forgets what does not fit; of what a client sends it leaves nothing out.
+    let messages = match record {
+        Some(_) => compose_session(app, &person, model.as_deref(), messages).await?,
+        None => compose(app, &person, model.as_deref(), messages).await?,
+    };
+    if !arena::has_room(messages.iter().map(Message::size).sum()) {
+        return Err(Error::Busy);
+    }
     let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
-    Ok(Answer::Run(Box::new(Run::new(app, "sealed", &person, request, record)?)))
+    let (_, reply) = Run::start(app, "sealed", &person, request, record)?;
+    Ok(Answer::Reply(reply))
 }
 
 /// The caller's own session, and nobody else's.
@@ -156,7 +164,7 @@ impl Sealing {
                     }
                     part
                 }
-                Answer::Run(run) => match run.next().await {
+                Answer::Reply(reply) => match reply.next().await {
                     None => return self.finish(Vec::new()),
                     Some(Step::Failed(failed)) => {
                         return self.finish(vec![failure(&Error::Model(failed))]);

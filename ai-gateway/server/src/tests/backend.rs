@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -33,8 +33,12 @@ pub(super) enum Script {
     Cut,
     /// Accepts and says nothing, for ever.
     Silent,
-    /// Refuses, with 400.
-    Refuse,
+    /// Refuses, with 400 and these words.
+    Refuse(&'static str),
+    /// Thinks, then calls a tool twice, in pieces, and ends with `stop` as some servers do.
+    Calls,
+    /// Says "a", with its likelihood.
+    Likelihoods,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +81,7 @@ impl Backend {
         let app = Router::new()
             .route("/health", get(async || Json(json!({"status": "ok"}))))
             .route("/v1/chat/completions", post(chat))
+            .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shared));
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { shared, task: Some(task) }
@@ -121,6 +126,22 @@ fn delta(text: &str) -> String {
     format!("data: {chunk}\n\n")
 }
 
+fn calls() -> Vec<String> {
+    let function = |name: Option<&str>, arguments: &str| match name {
+        Some(name) => json!({"name": name, "arguments": arguments}),
+        None => json!({"arguments": arguments}),
+    };
+    let deltas = [
+        json!({"reasoning_content": "hm"}),
+        json!({"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": function(Some("f"), "")}]}),
+        json!({"tool_calls": [{"index": 0, "function": function(None, "{\"a\":")}]}),
+        json!({"tool_calls": [{"index": 0, "function": function(None, "1}")}]}),
+        json!({"tool_calls": [{"index": 1, "id": "c2", "function": function(Some("g"), "{}")}]}),
+    ];
+    let chunk = |delta: &Value| json!({"choices": [{"index": 0, "delta": delta}]});
+    deltas.iter().map(|delta| format!("data: {}\n\n", chunk(delta))).collect()
+}
+
 fn end() -> String {
     let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}});
@@ -137,8 +158,14 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
         Script::Endless => vec![Ok(delta("Hello"))],
         Script::Cut => vec![Ok(delta("Hello")), Err(std::io::ErrorKind::BrokenPipe.into())],
         Script::Silent => std::future::pending().await,
-        Script::Refuse => {
-            let error = json!({"error": {"code": 400, "message": "too much text", "type": "x"}});
+        Script::Calls => calls().into_iter().chain([end()]).map(Ok).collect(),
+        Script::Likelihoods => {
+            let token = json!({"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []});
+            let choice = json!({"delta": {"content": "a"}, "logprobs": {"content": [token]}});
+            vec![Ok(format!("data: {}\n\n", json!({"choices": [choice]}))), Ok(end())]
+        }
+        Script::Refuse(words) => {
+            let error = json!({"error": {"code": 400, "message": words, "type": "x"}});
             return (StatusCode::BAD_REQUEST, Json(error)).into_response();
         }
     };

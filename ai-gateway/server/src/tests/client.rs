@@ -61,6 +61,13 @@ impl Answer {
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
     }
 
+    /// Checks that it is this error of OpenAI's.
+    pub(super) async fn openai_error(self, status: u16, code: &str) {
+        assert_eq!(self.status.as_u16(), status);
+        let error = self.json().await;
+        assert_eq!(error["error"]["code"], code, "{error}");
+    }
+
     /// Checks that it is this problem.
     pub(super) async fn problem(self, status: u16, kind: &str) -> Value {
         assert_eq!(self.status.as_u16(), status);

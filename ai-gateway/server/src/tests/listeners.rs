@@ -55,19 +55,19 @@ async fn a_foreign_website_can_neither_send_nor_read() {
         request.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
     })
     .await
-    .problem(403, "origin")
+    .openai_error(403, "origin")
     .await;
     send(|request| {
         drop(request.headers_mut().insert(header::HOST, "evil.example".parse().unwrap()))
     })
     .await
-    .problem(421, "host")
+    .openai_error(421, "host")
     .await;
     send(|request| {
         request.headers_mut().insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
     })
     .await
-    .problem(415, "content-type")
+    .openai_error(415, "content-type")
     .await;
     assert!(house.one.requests().is_empty());
     let answer = send(|request| {
@@ -95,8 +95,8 @@ async fn the_page_of_the_chat_may_bind_a_device_and_read_the_answer() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["access-control-allow-origin"], origin);
 
-    ask(Method::GET, "/v1/models", None).await.problem(403, "origin").await;
-    ask(Method::OPTIONS, "/v1/chat/completions", None).await.problem(403, "origin").await;
+    ask(Method::GET, "/v1/models", None).await.openai_error(403, "origin").await;
+    ask(Method::OPTIONS, "/v1/chat/completions", None).await.openai_error(403, "origin").await;
 }
 
 #[tokio::test]

@@ -341,7 +341,7 @@ async fn the_fallback_answers_and_without_one_it_is_said_what_to_do() {
 async fn what_is_wrong_under_the_seal_is_told_under_the_seal() {
     let house = house();
     house.bind(&ada()).await;
-    house.one.script(Script::Refuse);
+    house.one.script(Script::Refuse("too much text"));
     let events = house.sealed(&ada(), &chat(None, "hi")).await;
     assert!(
         matches!(&events[..], [Event::Error { message, .. }] if message.contains("too much text")),

@@ -1,0 +1,359 @@
+//! A reply under way: a task that asks the model and tells whoever listens.
+//!
+//! ```text
+//!  start ──▶ Waiting ──chain opened──▶ Replying ──last delta──▶ kept, ended
+//!               │                         │
+//!               └──────── failed, or nobody listens any more ──▶ ended: the backend's connection closes
+//! ```
+//!
+//! Each listener has a buffer of its own. The model waits for the fastest of them; a slower one, whose buffer is full
+//! while another's is not, may make the rest wait for [`PATIENCE`] in all and is then left behind. It is told so once it
+//! has read what it has.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ai_gateway_api::chat::{ChatRequest, Delta, Message};
+use futures_util::{
+    StreamExt as _,
+    future::{BoxFuture, join_all, select_all},
+};
+use llm_backend::DeltaStream;
+use mesh_identity::Person;
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::timeout,
+};
+
+use super::{Record, Step};
+use crate::{
+    App, Error, arena,
+    limits::ReplyPermit,
+    metrics::Watch,
+    models::{Chain, Failure, Reply, report},
+    openclaw::ModelRef,
+};
+
+/// Steps that one listener may be behind.
+const BUFFER: usize = 64;
+/// For how long in all one listener may make others wait.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Listeners that may wait to be taken up.
+const JOINING: usize = 4;
+/// Listeners of one reply at most.
+const LISTENERS_MAX: usize = 64;
+/// Longest reply, in bytes: more than any model's context, and little enough to be kept.
+const REPLY_MAX: usize = 16 << 20;
+
+/// What a listener's buffer holds: a step, or the reply's end.
+type Told = Option<Step>;
+
+/// A reply under way, held by a task of its own. It goes on for as long as somebody listens.
+#[derive(Clone, Debug)]
+pub struct Run {
+    joining: mpsc::Sender<mpsc::Sender<Told>>,
+}
+
+/// Hears a reply. Dropping it means listening no longer; once nobody does, the reply ends.
+#[derive(Debug)]
+pub struct Listener {
+    told: mpsc::Receiver<Told>,
+    over: bool,
+}
+
+impl Listener {
+    /// The next step; `None` after the last.
+    pub async fn next(&mut self) -> Option<Step> {
+        if self.over {
+            return None;
+        }
+        match self.told.recv().await {
+            Some(Some(step)) => {
+                self.over = matches!(step, Step::Failed(_));
+                Some(step)
+            }
+            Some(None) => {
+                self.over = true;
+                None
+            }
+            // The task let go of this listener before the end.
+            None => {
+                self.over = true;
+                Some(Step::Failed(Failure::Behind))
+            }
+        }
+    }
+}
+
+impl Run {
+    /// Begins a turn of `person`, with a first listener.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] if the model is unknown, [`Error::Exceeded`] if too many replies are under way.
+    pub fn start(
+        app: &Arc<App>,
+        surface: &'static str,
+        person: &Person,
+        mut request: ChatRequest,
+        record: Option<Record>,
+    ) -> Result<(Self, Listener), Error> {
+        let chain = app.models.choose(request.model.as_deref())?;
+        let permit = app.limiter.begin(person).map_err(Error::Exceeded)?;
+        let wanted = request.options.max_tokens.or(chain.max_tokens);
+        let wanted = wanted.unwrap_or(app.limits.default_tokens);
+        request.options.max_tokens = Some(wanted.min(app.limits.max_tokens));
+        let watch = Watch::start(Arc::clone(&app.metrics), surface);
+        let source = Source {
+            app: Arc::clone(app),
+            chain,
+            record,
+            state: State::Waiting(Box::new(request)),
+            said: 0,
+            watch,
+            _permit: permit,
+        };
+        Ok(Self::spawn(source))
+    }
+
+    fn spawn(source: impl Turn) -> (Self, Listener) {
+        let (joining, joiners) = mpsc::channel(JOINING);
+        let (sender, told) = mpsc::channel(BUFFER);
+        let listeners = vec![Ear { sender, patience: PATIENCE }];
+        let audience = Audience { joiners: Some(joiners), listeners, model: None };
+        tokio::spawn(audience.run(source));
+        (Self { joining }, Listener { told, over: false })
+    }
+
+    /// Listens to what comes from now on, after the name of the model that answers; `None` once the reply has ended or
+    /// has as many listeners as it may.
+    pub async fn listen(&self) -> Option<Listener> {
+        let (sender, told) = mpsc::channel(BUFFER);
+        self.joining.send(sender).await.ok()?;
+        Some(Listener { told, over: false })
+    }
+}
+
+/// What a task tells, step by step.
+trait Turn: Send + 'static {
+    /// The next step; `None` after the last. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Step>> + Send;
+}
+
+/// Who listens to a turn.
+struct Audience {
+    joiners: Option<mpsc::Receiver<mpsc::Sender<Told>>>,
+    listeners: Vec<Ear>,
+    /// Which model answers, for those who join later.
+    model: Option<ModelRef>,
+}
+
+/// The task's end of a listener.
+struct Ear {
+    sender: mpsc::Sender<Told>,
+    /// For how long it may still make others wait.
+    patience: Duration,
+}
+
+impl Ear {
+    fn is_full(&self) -> bool {
+        self.sender.capacity() == 0 && !self.sender.is_closed()
+    }
+
+    /// Gives it a step; none if it left or is left behind.
+    async fn tell(mut self, step: Told) -> Option<Self> {
+        match self.sender.try_send(step) {
+            Ok(()) => Some(self),
+            Err(TrySendError::Closed(_)) => None,
+            Err(TrySendError::Full(step)) => {
+                let since = Instant::now();
+                let sent = timeout(self.patience, self.sender.send(step)).await;
+                self.patience = self.patience.saturating_sub(since.elapsed());
+                matches!(sent, Ok(Ok(()))).then_some(self)
+            }
+        }
+    }
+}
+
+impl Audience {
+    /// Tells the whole turn. Returns, which drops the turn, once it is over or nobody listens.
+    async fn run(mut self, mut turn: impl Turn) {
+        loop {
+            let step = tokio::select! {
+                biased;
+                Some(joiner) = join(&mut self.joiners) => {
+                    self.add(joiner);
+                    continue;
+                }
+                () = all_left(&self.listeners) => return,
+                step = turn.next() => step,
+            };
+            if let Some(Step::Model(model)) = &step {
+                self.model = Some(model.clone());
+            }
+            if matches!(step, None | Some(Step::Failed(_))) {
+                // Whoever hears the end may count on it that the turn was counted and its place is free.
+                drop(turn);
+                return self.tell(step).await;
+            }
+            self.tell(step).await;
+        }
+    }
+
+    fn add(&mut self, joiner: mpsc::Sender<Told>) {
+        self.listeners.retain(|ear| !ear.sender.is_closed());
+        if self.listeners.len() >= LISTENERS_MAX {
+            return;
+        }
+        let model = self.model.clone().map(Step::Model);
+        // A new buffer is empty.
+        if model.is_none_or(|model| joiner.try_send(Some(model)).is_ok()) {
+            self.listeners.push(Ear { sender: joiner, patience: PATIENCE });
+        }
+    }
+
+    /// Gives a step to all who listen.
+    async fn tell(&mut self, step: Told) {
+        while !self.listeners.is_empty() && self.listeners.iter().all(Ear::is_full) {
+            tokio::select! {
+                biased;
+                () = any_room(&self.listeners) => {}
+                Some(joiner) = join(&mut self.joiners) => self.add(joiner),
+            }
+        }
+        if self.listeners.len() == 1
+            && let Some(only) = self.listeners.pop()
+        {
+            return self.listeners.extend(only.tell(step).await);
+        }
+        let told = self.listeners.drain(..).map(|ear| ear.tell(step.clone()));
+        self.listeners = join_all(told).await.into_iter().flatten().collect();
+    }
+}
+
+/// Waits until somebody has room, or has left.
+async fn any_room(listeners: &[Ear]) {
+    let rooms = listeners.iter().map(|ear| Box::pin(ear.sender.reserve()));
+    let (room, ..) = select_all(rooms).await;
+    drop(room);
+}
+
+/// Waits until nobody listens any more.
+async fn all_left(listeners: &[Ear]) {
+    for ear in listeners {
+        ear.sender.closed().await;
+    }
+}
+
+/// The next who wants to listen; never, once nobody can.
+async fn join(
+    joiners: &mut Option<mpsc::Receiver<mpsc::Sender<Told>>>,
+) -> Option<mpsc::Sender<Told>> {
+    let joiner = match joiners {
+        Some(joiners) => joiners.recv().await,
+        None => std::future::pending().await,
+    };
+    if joiner.is_none() {
+        *joiners = None;
+    }
+    joiner
+}
+
+/// A turn as the models answer it.
+struct Source {
+    app: Arc<App>,
+    chain: Chain,
+    record: Option<Record>,
+    state: State,
+    /// Bytes of the reply so far.
+    said: usize,
+    watch: Watch,
+    _permit: ReplyPermit,
+}
+
+enum State {
+    /// No model was asked yet.
+    Waiting(Box<ChatRequest>),
+    /// A model is asked.
+    Opening(OpeningReply),
+    /// A model answers.
+    Replying { model: ModelRef, deltas: DeltaStream, text: String },
+    /// Nothing follows.
+    Ended,
+}
+
+/// The chain on its way to a first delta.
+type OpeningReply = BoxFuture<'static, Result<Reply, Failure>>;
+
+impl Turn for Source {
+    async fn next(&mut self) -> Option<Step> {
+        if let State::Waiting(request) = &mut self.state {
+            let (chain, request) = (self.chain.clone(), std::mem::take(request.as_mut()));
+            self.state = State::Opening(Box::pin(async move { chain.open(request).await }));
+        }
+        match &mut self.state {
+            State::Waiting(_) | State::Ended => None,
+            State::Opening(reply) => match reply.await {
+                Ok(Reply { model, deltas }) => {
+                    self.watch.first_delta();
+                    let step = Step::Model(model.clone());
+                    self.state = State::Replying { model, deltas, text: String::new() };
+                    Some(step)
+                }
+                Err(failure) => Some(self.fail(failure)),
+            },
+            State::Replying { model, deltas, .. } => match deltas.next().await {
+                Some(Ok(delta)) => Some(self.take(delta)),
+                Some(Err(error)) => {
+                    report(model, &error);
+                    Some(self.fail(Failure::Cut))
+                }
+                None => {
+                    self.finish();
+                    None
+                }
+            },
+        }
+    }
+}
+
+impl Source {
+    fn take(&mut self, delta: Delta) -> Step {
+        let calls = delta.tool_calls.iter().map(|call| call.arguments.len());
+        self.said += delta.content.len() + delta.thinking.len() + calls.sum::<usize>();
+        if self.said > REPLY_MAX {
+            return self.fail(Failure::Cut);
+        }
+        if let (Some(_), State::Replying { text, .. }) = (&self.record, &mut self.state) {
+            arena::locked(|_| text.push_str(&delta.content));
+        }
+        if let Some(usage) = delta.usage {
+            self.app.metrics.count_tokens(usage);
+        }
+        Step::Delta(delta)
+    }
+
+    fn fail(&mut self, failure: Failure) -> Step {
+        self.state = State::Ended;
+        self.watch.end(false);
+        Step::Failed(failure)
+    }
+
+    /// Keeps the turn. One that was cut is not kept: a half answer would be taken for a whole one later.
+    fn finish(&mut self) {
+        self.watch.end(true);
+        let State::Replying { text, .. } = std::mem::replace(&mut self.state, State::Ended) else {
+            return;
+        };
+        if let Some(record) = self.record.take() {
+            let turn = [Message::user(record.question), Message::assistant(text)];
+            self.app.sessions.append(&record.person, &record.session, turn);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

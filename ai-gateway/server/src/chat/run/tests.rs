@@ -1,0 +1,104 @@
+//! Tests of who hears a reply, with a scripted turn in place of a model.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::timeout};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Says its number of steps, then ends or stays silent.
+struct Scripted {
+    steps: usize,
+    ends: bool,
+    said: Arc<AtomicUsize>,
+    _alive: oneshot::Sender<()>,
+}
+
+impl Turn for Scripted {
+    async fn next(&mut self) -> Option<Step> {
+        let said = self.said.load(Ordering::SeqCst);
+        if said < self.steps {
+            self.said.fetch_add(1, Ordering::SeqCst);
+            return Some(match said {
+                0 => Step::Model("a/b".parse().unwrap()),
+                number => Step::Delta(Delta::text(number.to_string())),
+            });
+        }
+        if !self.ends {
+            std::future::pending::<()>().await;
+        }
+        None
+    }
+}
+
+/// A run, its first listener, its number of steps so far, and what ends when the run does.
+fn run(steps: usize, ends: bool) -> (Run, Listener, Arc<AtomicUsize>, oneshot::Receiver<()>) {
+    let (alive, ended) = oneshot::channel();
+    let said = Arc::<AtomicUsize>::default();
+    let turn = Scripted { steps, ends, said: Arc::clone(&said), _alive: alive };
+    let (run, listener) = Run::spawn(turn);
+    (run, listener, said, ended)
+}
+
+/// Everything that is heard until the end.
+async fn all(mut listener: Listener) -> Vec<Step> {
+    let mut heard = Vec::new();
+    while let Some(step) = timeout(SECOND, listener.next()).await.unwrap() {
+        heard.push(step);
+    }
+    heard
+}
+
+#[tokio::test]
+async fn a_run_ends_once_its_last_listener_has_left() {
+    let (run, one, _, mut ended) = run(1, false);
+    let mut two = run.listen().await.unwrap();
+    drop(one);
+    assert!(matches!(two.next().await, Some(Step::Model(_))));
+    assert!(ended.try_recv().unwrap_err() == oneshot::error::TryRecvError::Empty, "one is left");
+    drop(two);
+    assert!(timeout(SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
+    assert!(run.listen().await.is_none());
+}
+
+#[tokio::test]
+async fn a_slow_listener_does_not_stop_another() {
+    let (run, slow, said, _ended) = run(1000, true);
+    let fast = run.listen().await.unwrap();
+    let heard = all(fast).await;
+    assert_eq!(said.load(Ordering::SeqCst), 1000);
+    assert!(matches!(heard.first(), Some(Step::Model(_))), "whoever joins is told who answers");
+    assert!(matches!(heard.last(), Some(Step::Delta(delta)) if delta.content == "999"));
+
+    let heard = all(slow).await;
+    assert_eq!(heard.len(), BUFFER + 1);
+    assert!(matches!(heard.last(), Some(Step::Failed(Failure::Behind))), "it is told so");
+}
+
+#[tokio::test]
+async fn the_model_waits_for_the_only_listener() {
+    let (_run, mut only, said, _ended) = run(1000, true);
+    let mut heard = 0;
+    while only.next().await.is_some() {
+        heard += 1;
+        let ahead = said.load(Ordering::SeqCst) - heard;
+        assert!(ahead <= BUFFER + 1, "{ahead}");
+    }
+    assert_eq!(heard, 1000);
+}
+
+#[tokio::test]
+async fn listeners_are_bounded() {
+    let (run, _first, ..) = run(1, false);
+    let mut joined = Vec::new();
+    for _ in 0..LISTENERS_MAX {
+        joined.push(run.listen().await.unwrap());
+    }
+    let mut last = joined.pop().unwrap();
+    assert!(matches!(last.next().await, Some(Step::Failed(Failure::Behind))));
+}

@@ -1,0 +1,53 @@
+//! Errors in OpenAI's shape.
+
+use ai_gateway_api::chat::DecodeError;
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::Error;
+use crate::models::Failure;
+
+/// An error in OpenAI's shape.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct OpenAiError(#[from] pub Error);
+
+impl OpenAiError {
+    /// The body: `{"error": {message, type, param, code}}`.
+    #[must_use]
+    pub fn body(&self) -> serde_json::Value {
+        let (status, kind, _) = self.0.kind();
+        let (code, param) = match &self.0 {
+            Error::Model(Failure::Unknown { .. }) => ("model_not_found", Some("model")),
+            Error::Model(Failure::TooLong(_)) => ("context_length_exceeded", Some("messages")),
+            Error::Model(Failure::Unsupported(_)) => ("unsupported_parameter", None),
+            Error::Chat(DecodeError::Unknown(name)) => ("unknown_parameter", Some(name.as_str())),
+            Error::Chat(DecodeError::Field { at, .. }) => ("invalid_value", Some(at.as_str())),
+            Error::Exceeded(_) => ("rate_limit_exceeded", None),
+            _ => (kind, None),
+        };
+        let family = match status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_client_error() => "invalid_request_error",
+            _ => "server_error",
+        };
+        let message = self.0.message();
+        json!({"error": {"message": message, "type": family, "param": param, "code": code}})
+    }
+}
+
+impl IntoResponse for OpenAiError {
+    fn into_response(self) -> Response {
+        let (status, ..) = self.0.kind();
+        self.0.log(status);
+        let mut response = (status, Json(self.body())).into_response();
+        if let Some(seconds) = self.0.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

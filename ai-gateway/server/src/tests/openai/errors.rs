@@ -1,0 +1,129 @@
+//! What goes wrong on `/v1` is told in OpenAI's shape.
+
+use axum::{
+    body::Body,
+    http::{self, Method, header},
+};
+use serde_json::{Value, json};
+
+use super::super::{
+    ada,
+    backend::Script,
+    client::{request, try_send},
+    house, house_with,
+};
+use super::{complete, events, parse};
+
+/// What an error of OpenAI's says.
+fn check(error: &Value, code: &str) {
+    let error = &error["error"];
+    assert_eq!(error["code"], code, "{error}");
+    assert_eq!(error["type"], "invalid_request_error", "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.len() > 10), "{error}");
+    assert!(error.get("param").is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn wrong_requests_get_openais_errors() {
+    let house = house_with(|config| config.limits.max_plain_body_bytes = 2000);
+    for (extra, status, code, param) in [
+        (json!({"model": "gpt-4"}), 404, "model_not_found", json!("model")),
+        (json!({"messages": []}), 400, "body", Value::Null),
+        (json!({"messages": "hi"}), 400, "invalid_value", json!("messages")),
+        (json!({"n": 2}), 400, "invalid_value", json!("n")),
+        (json!({"guided_regex": "x"}), 400, "unknown_parameter", json!("guided_regex")),
+        (
+            json!({"messages": [{"role": "user", "content": "x".repeat(3000)}]}),
+            413,
+            "too-large",
+            Value::Null,
+        ),
+    ] {
+        let answer = complete(&house, extra).await;
+        assert_eq!(answer.status, status);
+        let error = answer.json().await;
+        check(&error, code);
+        assert_eq!(error["error"]["param"], param);
+    }
+    assert!(house.one.requests().is_empty(), "no model was asked");
+}
+
+#[tokio::test]
+async fn what_a_backend_refuses_is_told_in_its_words() {
+    let house = house();
+    for (words, code) in [
+        ("too much text", "body"),
+        (
+            "the request (9 tokens) exceeds the available context size (8 tokens)",
+            "context_length_exceeded",
+        ),
+        ("This model's maximum context length is 8 tokens.", "context_length_exceeded"),
+        ("smollm2 does not support tools", "unsupported_parameter"),
+    ] {
+        house.one.script(Script::Refuse(words));
+        for stream in [true, false] {
+            let answer = complete(&house, json!({"stream": stream})).await;
+            assert_eq!(answer.status, 400);
+            let error = answer.json().await;
+            check(&error, code);
+            let message = error["error"]["message"].as_str().unwrap().to_lowercase();
+            assert!(message.contains(&words.to_lowercase()), "{message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_listener_refuses_and_what_is_not_there_has_openais_shape_too() {
+    let house = house();
+    let send = async |method: Method, path: &str, change: fn(&mut http::Request<Body>)| {
+        let body = json!({"messages": []});
+        let mut request = request(method, path, "chat.maru.internal", Some(&body));
+        change(&mut request);
+        try_send(&house.agent_socket(), Some(&ada().header), request).await.unwrap()
+    };
+    let host: fn(&mut http::Request<Body>) = |request| {
+        drop(request.headers_mut().insert(header::HOST, "evil.example".parse().unwrap()));
+    };
+    let text: fn(&mut http::Request<Body>) = |request| {
+        drop(request.headers_mut().insert(header::CONTENT_TYPE, "text/plain".parse().unwrap()));
+    };
+    for (method, path, change, status, code) in [
+        (Method::POST, "/v1/chat/completions", host, 421, "host"),
+        (Method::POST, "/v1/chat/completions", text, 415, "content-type"),
+        (Method::POST, "/v1/responses", |_| (), 404, "not-found"),
+        (Method::GET, "/v1", |_| (), 404, "not-found"),
+        (Method::DELETE, "/v1/models", |_| (), 405, "not-found"),
+    ] {
+        let answer = send(method, path, change).await;
+        assert_eq!(answer.status, status, "{path}");
+        check(&answer.json().await, code);
+    }
+    let own = send(Method::POST, "/maru/v1/chat", text).await;
+    own.problem(415, "content-type").await;
+}
+
+/// The mesh says who asks; a key that a client insists on sending is neither needed nor looked at.
+#[tokio::test]
+async fn an_authorization_header_changes_nothing() {
+    let house = house();
+    let body = json!({"messages": [{"role": "user", "content": "hi"}]});
+    let mut request =
+        request(Method::POST, "/v1/chat/completions", "chat.maru.internal", Some(&body));
+    request.headers_mut().insert(header::AUTHORIZATION, "Bearer sk-anything".parse().unwrap());
+    let answer = try_send(&house.agent_socket(), Some(&ada().header), request).await.unwrap();
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_cut_reply_is_told_as_cut() {
+    let house = house();
+    house.one.script(Script::Cut);
+    let events = events(complete(&house, json!({"stream": true})).await).await;
+    assert!(events.iter().all(|event| event != "[DONE]"), "{events:?}");
+    let error = parse(events.last().unwrap());
+    assert!(error["error"]["message"].as_str().unwrap().contains("cut"), "{error}");
+
+    let whole = complete(&house, json!({})).await;
+    assert_eq!(whole.status, 502);
+    assert_eq!(whole.json().await["error"]["type"], "server_error");
+}

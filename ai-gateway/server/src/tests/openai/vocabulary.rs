@@ -1,0 +1,131 @@
+//! What a client asks for arrives at the model, and what the model says arrives at the client.
+
+use serde_json::{Value, json};
+
+use super::super::{backend::Script, house, house_with_models};
+use super::{complete, events, parse};
+
+const PNG: &str = "data:image/png;base64,iVBORw0KGgoAAAAN";
+
+fn tool() -> Value {
+    json!({"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}})
+}
+
+#[tokio::test]
+async fn everything_that_changes_the_answer_reaches_the_model() {
+    let house = house();
+    let asked = json!({
+        "model": "llamacpp/smollm2",
+        "messages": [
+            {"role": "user", "content": [
+                {"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": PNG}},
+            ]},
+            {"role": "assistant", "content": "", "reasoning_content": "hm", "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            ]},
+            {"role": "tool", "content": "1", "tool_call_id": "c1", "name": "f"},
+        ],
+        "tools": [tool()],
+        "tool_choice": "required",
+        "parallel_tool_calls": false,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}},
+        "reasoning_effort": "low",
+        "top_k": 3,
+        "min_p": 0.5,
+        "frequency_penalty": 1.0,
+        "presence_penalty": 0.5,
+        "repeat_penalty": 1.5,
+        "logit_bias": {"7": -100.0},
+        "logprobs": true,
+        "top_logprobs": 2,
+    });
+    assert_eq!(complete(&house, asked.clone()).await.status, 200);
+    let sent = house.one.requests().pop().unwrap();
+    for (key, value) in asked.as_object().unwrap().iter().filter(|(key, _)| *key != "model") {
+        assert_eq!(&sent[key], value, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn thoughts_and_tool_calls_come_back_whole() {
+    let house = house();
+    house.one.script(Script::Calls);
+    let reply = complete(&house, json!({"tools": [tool()]})).await.json().await;
+    let call = |id: &str, name: &str, arguments: &str| {
+        let function = json!({"name": name, "arguments": arguments});
+        json!({"id": id, "type": "function", "function": function})
+    };
+    let message = json!({
+        "role": "assistant",
+        "content": null,
+        "reasoning_content": "hm",
+        "tool_calls": [call("c1", "f", "{\"a\":1}"), call("c2", "g", "{}")],
+    });
+    assert_eq!(reply["choices"][0]["message"], message);
+    assert_eq!(reply["choices"][0]["finish_reason"], "tool_calls", "clients wait for this word");
+}
+
+#[tokio::test]
+async fn thoughts_and_tool_calls_come_back_streamed() {
+    let house = house();
+    house.one.script(Script::Calls);
+    let events = events(complete(&house, json!({"tools": [tool()], "stream": true})).await).await;
+    let (done, chunks) = events.split_last().unwrap();
+    assert_eq!(done, "[DONE]");
+    let chunks: Vec<Value> = chunks.iter().map(|chunk| parse(chunk)).collect();
+    let deltas: Vec<_> = chunks.iter().map(|chunk| chunk["choices"][0]["delta"].clone()).collect();
+    let piece = |index: u32, arguments: &str| json!({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]});
+    let first = |index: u32, id: &str, name: &str, arguments: &str| {
+        let function = json!({"name": name, "arguments": arguments});
+        json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": function}]})
+    };
+    let expected = [
+        json!({"role": "assistant", "content": ""}),
+        json!({"reasoning_content": "hm"}),
+        first(0, "c1", "f", ""),
+        piece(0, "{\"a\":"),
+        piece(0, "1}"),
+        first(1, "c2", "g", "{}"),
+        json!({}),
+    ];
+    assert_eq!(deltas, expected);
+    assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
+}
+
+#[tokio::test]
+async fn likelihoods_come_back_whole_and_streamed() {
+    let house = house();
+    house.one.script(Script::Likelihoods);
+    let reply = complete(&house, json!({"logprobs": true})).await.json().await;
+    assert_eq!(reply["choices"][0]["logprobs"]["content"][0]["logprob"], -0.5);
+    let events = events(complete(&house, json!({"logprobs": true, "stream": true})).await).await;
+    assert_eq!(parse(&events[1])["choices"][0]["logprobs"]["content"][0]["token"], "a");
+}
+
+#[tokio::test]
+async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked() {
+    let house = house_with_models(
+        r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [
+            {id: "smollm2", input: ["text"], reasoning: false, compat: {supportsTools: false}}]}}}}"#,
+    );
+    let image = json!({"type": "image_url", "image_url": {"url": PNG}});
+    for (more, what) in [
+        (json!({"tools": [tool()]}), "tools"),
+        (json!({"messages": [{"role": "user", "content": [image]}]}), "vision"),
+        (json!({"reasoning_effort": "high"}), "thinking"),
+    ] {
+        for stream in [false, true] {
+            let mut more = more.clone();
+            more["stream"] = json!(stream);
+            let answer = complete(&house, more).await;
+            assert_eq!(answer.status, 400);
+            let error = answer.json().await;
+            let words = format!("Llamacpp/smollm2 does not support {what}. ");
+            assert!(error["error"]["message"].as_str().unwrap().starts_with(&words), "{error}");
+        }
+    }
+    assert!(house.one.requests().is_empty());
+    let thoughtless = complete(&house, json!({"reasoning_effort": "none"})).await;
+    assert_eq!(thoughtless.status, 200);
+    assert_eq!(house.one.requests()[0].get("reasoning_effort"), None);
+}
