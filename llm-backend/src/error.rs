@@ -1,6 +1,6 @@
 //! Why a backend gave no answer, or not a whole one.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, path::PathBuf};
 
 /// A backend failed. The variants are named by what the caller can do about it.
 ///
@@ -15,6 +15,19 @@ pub enum Error {
         /// What is wrong with it, and what to write.
         reason: &'static str,
     },
+    /// A file that the settings name cannot be used; nothing was sent.
+    #[error("{} cannot be used: {reason}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: &'static str,
+        /// The cause, if there is one below.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// The key cannot be sent: it is empty, or holds what no header may. Its file is named, if it comes from one.
+    #[error("the API key{} is empty or not one word of ASCII", in_file(.0.as_ref()))]
+    Key(Option<PathBuf>),
     /// It gave no answer at all: another backend may be asked the same.
     #[error("backend {backend} {reason}")]
     Unreachable {
@@ -55,7 +68,9 @@ impl Error {
     #[must_use]
     pub const fn may_try_another(&self) -> bool {
         match self {
-            Self::Address { .. } | Self::Unreachable { .. } => true,
+            Self::Address { .. } | Self::File { .. } | Self::Key(_) | Self::Unreachable { .. } => {
+                true
+            }
             // A wrong key or an unknown model is this backend's trouble.
             Self::Refused { status, .. } => matches!(status, 401 | 403 | 404),
             Self::Cut { began, .. } => !*began,
@@ -78,7 +93,11 @@ impl Error {
     pub const fn is_backend_fault(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Cut { .. } => true,
-            Self::Address { .. } | Self::Refused { .. } => false,
+            Self::Address { .. } | Self::File { .. } | Self::Key(_) | Self::Refused { .. } => false,
         }
     }
+}
+
+fn in_file(path: Option<&PathBuf>) -> String {
+    path.map(|path| format!(" in {}", path.display())).unwrap_or_default()
 }

@@ -7,18 +7,24 @@
 //! What people write appears in no error and no log of this crate, except that a refusing backend's own short message
 //! is passed on.
 
+mod address;
+mod body;
+mod embeddings;
 mod error;
+mod link;
 mod openai;
+mod settings;
 
 use std::fmt;
 
 use ai_gateway_api::chat::{ChatRequest, Delta, ModelInfo};
 use futures_util::{future::BoxFuture, stream::BoxStream};
 
+pub use embeddings::{EmbedRequest, Embeddings};
 pub use error::Error;
-pub use openai::{
-    OpenAiCompatible, Slot, Timeouts, decode, decode_error, decode_models, decode_slots,
-};
+pub use link::decode_error;
+pub use openai::{OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_slots};
+pub use settings::{ApiKey, Settings, Timeouts, Tls};
 
 /// A reply as it is generated. Dropping it cancels the generation.
 ///
@@ -41,6 +47,9 @@ pub trait Backend: fmt::Debug + Send + Sync {
     ///
     /// Resolves when the backend has accepted the request; see [`Error`] for what can go wrong before and after.
     fn chat(&self, request: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>>;
+
+    /// Makes a vector of each text, with a model that can.
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embeddings, Error>>;
 
     /// Lists the models that it has.
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>>;

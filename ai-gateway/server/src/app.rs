@@ -192,7 +192,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 /// A path of a configuration file, below the root.
-fn below(root: &Path, path: &Path) -> PathBuf {
+pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
     if path.starts_with(root) && path.is_absolute() {
         return path.to_owned();
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -13,11 +13,14 @@ use std::{
 
 use ai_gateway_api::chat::{Capability, ChatRequest, Delta, Effort};
 use futures_util::{StreamExt as _, stream};
-use llm_backend::{Backend, DeltaStream, Error, Health, OpenAiCompatible, Timeouts};
+use llm_backend::{
+    ApiKey, Backend, DeltaStream, Error, Health, OpenAiCompatible, Settings, Timeouts, Tls,
+};
 
 use crate::{
+    app::below,
     breaker::Breaker,
-    openclaw::{Model, ModelRef, OpenClaw},
+    openclaw::{self, Model, ModelRef, OpenClaw},
 };
 
 /// A backend with its models and its breaker.
@@ -128,14 +131,15 @@ impl Models {
     ///
     /// # Errors
     ///
-    /// [`Error::Address`] if a provider's `baseUrl` cannot be used.
+    /// [`Error::Address`] if a provider's `baseUrl` cannot be used, [`Error::File`] or [`Error::Key`] if its key or
+    /// certificates cannot.
     pub fn new(config: &OpenClaw, root: &Path) -> Result<Self, Error> {
         let timeouts =
             Timeouts { budget: Duration::from_secs(config.timeout_s), ..Timeouts::default() };
         let mut providers = BTreeMap::new();
         for (name, provider) in &config.providers {
-            let url = below(root, &provider.base_url);
-            let backend = Arc::new(OpenAiCompatible::with_timeouts(&url, timeouts)?);
+            let backend =
+                Arc::new(OpenAiCompatible::with_settings(settings(root, provider, timeouts))?);
             providers.insert(name.clone(), Provider::new(backend, provider.models.clone()));
         }
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
@@ -341,7 +345,7 @@ fn lacking(model: &Model, request: &ChatRequest) -> Option<Capability> {
 /// Tells the log why a model failed, without a backend's own words: they may quote the prompt.
 pub(crate) fn report(model: &ModelRef, error: &Error) {
     match error {
-        Error::Unreachable { .. } | Error::Address { .. } => {
+        Error::Unreachable { .. } | Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
             tracing::warn!(%model, error = error as &dyn std::error::Error, "model does not answer");
         }
         Error::Refused { status, .. } => tracing::warn!(%model, status, "model refused a request"),
@@ -396,20 +400,32 @@ impl From<Error> for Failure {
             }
             Error::Refused { message, .. } => Self::Refused(message),
             Error::Cut { .. } => Self::Cut,
-            Error::Unreachable { .. } | Error::Address { .. } => Self::Down(Vec::new()),
+            Error::Unreachable { .. }
+            | Error::Address { .. }
+            | Error::File { .. }
+            | Error::Key(_) => Self::Down(Vec::new()),
         }
     }
 }
 
-/// Puts the path of a `unix://` URL below the root.
-fn below(root: &Path, url: &str) -> String {
-    match url.strip_prefix("unix://") {
-        Some(path) if !Path::new(path).starts_with(root) => {
-            let path = root.join(path.trim_start_matches('/'));
-            format!("unix://{}", path.display())
-        }
-        Some(_) | None => url.to_owned(),
-    }
+/// How a provider is reached; its socket and its files are below the root.
+fn settings(root: &Path, provider: &openclaw::Provider, timeouts: Timeouts) -> Settings {
+    let file = |path: &PathBuf| below(root, path);
+    let base_url = match provider.base_url.strip_prefix("unix://") {
+        Some(path) => format!("unix://{}", below(root, Path::new(path)).display()),
+        None => provider.base_url.clone(),
+    };
+    let key = provider.key.clone().map(|key| match key {
+        ApiKey::File(path) => ApiKey::File(file(&path)),
+        ApiKey::Text(text) => ApiKey::Text(text),
+    });
+    let tls = Tls {
+        ca: provider.tls.ca.as_ref().map(file),
+        cert: provider.tls.cert.as_ref().map(file),
+        key: provider.tls.key.as_ref().map(file),
+        server_name: provider.tls.server_name.clone(),
+    };
+    Settings { base_url, key, tls, timeouts }
 }
 
 #[cfg(test)]

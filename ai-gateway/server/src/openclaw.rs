@@ -3,6 +3,7 @@
 //! JSON5. What Maru uses is below; OpenClaw's other keys are warned of and ignored; any other key is an error, because
 //! it is a typing mistake.
 
+mod access;
 mod keys;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 
 use ai_gateway_api::chat::Capability;
 use jsonc_parser::ParseOptions;
+use llm_backend::{ApiKey, Tls};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,6 +58,10 @@ impl FromStr for ModelRef {
 pub struct Provider {
     /// `http://host:port/v1` or `unix:///path/to.sock`.
     pub base_url: String,
+    /// What it knows us by, if it asks; a file's path is below the root.
+    pub key: Option<ApiKey>,
+    /// Certificates, for `https://` and for TLS behind a UNIX socket; paths are below the root.
+    pub tls: Tls,
     /// Its models.
     pub models: Vec<Model>,
 }
@@ -172,6 +178,8 @@ struct RawModels {
 struct RawProvider {
     base_url: String,
     api: Option<String>,
+    api_key: Option<Value>,
+    request: access::Request,
     models: Vec<Model>,
 }
 
@@ -277,7 +285,9 @@ fn usable(name: &str, raw: RawProvider) -> Result<Result<Provider, String>, Open
             "it needs a baseUrl, such as \"unix:///run/maru/inference/llm.sock\"",
         ));
     }
-    Ok(Ok(Provider { base_url: raw.base_url, models: raw.models }))
+    let key = raw.api_key.map(|key| access::key(&key, &format!("{at}.apiKey"))).transpose()?;
+    let tls = access::tls(raw.request, &format!("{at}.request.tls"))?;
+    Ok(Ok(Provider { base_url: raw.base_url, key, tls, models: raw.models }))
 }
 
 /// A provider that lists no models has those that it is named with: an engine with one model takes any name.

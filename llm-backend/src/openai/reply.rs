@@ -1,61 +1,34 @@
 //! A streamed reply: bytes → whole lines → events → deltas.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use ai_gateway_api::chat::Delta;
 use bytes::Bytes;
 use eventsource_stream::{EventStream, EventStreamError};
-use futures_util::{
-    FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
-    stream::{self, BoxStream},
-};
-use tokio::time::{Instant, timeout_at};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     lines::{Lines, Malformed},
-    shorten,
-    wire::{self, Choice, Chunk},
+    wire::{Choice, Chunk},
 };
-use crate::Error;
+use crate::{
+    Error,
+    body::Broken,
+    link::{message, shorten},
+};
 
 /// The event that ends a reply.
 const DONE: &str = "[DONE]";
 
-/// Why no more bytes can be used.
+/// Why no more events can be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
-    /// The connection failed.
-    #[error("the connection broke")]
-    Transport(#[source] reqwest::Error),
-    /// Nothing came for too long.
-    #[error("nothing came for {0:?}")]
-    Silent(Duration),
-    /// The whole took too long.
-    #[error("it took longer than its time budget")]
-    Budget,
+enum Unreadable {
+    /// No more bytes come.
+    #[error(transparent)]
+    Broken(#[from] Broken),
     /// The bytes are no event stream.
     #[error("what came is no event stream")]
     Malformed(#[from] Malformed),
-}
-
-/// Puts limits of time on a body.
-pub(super) fn timed(
-    body: BoxStream<'static, reqwest::Result<Bytes>>,
-    idle: Duration,
-    deadline: Instant,
-) -> impl Stream<Item = Result<Bytes, Broken>> + Send + Unpin + 'static {
-    stream::unfold(body, move |mut body| async move {
-        let until = deadline.min(Instant::now() + idle);
-        let item = match timeout_at(until, body.next()).await {
-            Ok(None) => return None,
-            Ok(Some(Ok(bytes))) => Ok(bytes),
-            Ok(Some(Err(error))) => Err(Broken::Transport(error.without_url())),
-            Err(_) if until == deadline => Err(Broken::Budget),
-            Err(_) => Err(Broken::Silent(idle)),
-        };
-        Some((item, body))
-    })
-    .boxed()
 }
 
 /// Turns a body into deltas. Ends after `[DONE]`, or after an error.
@@ -70,9 +43,9 @@ where
     let whole = bytes.flat_map(move |bytes| {
         let (text, ended) = match bytes {
             Ok(bytes) => lines.push(&bytes),
-            Err(broken) => return stream::iter(vec![Err(broken)]),
+            Err(broken) => return stream::iter(vec![Err(Unreadable::from(broken))]),
         };
-        let error = ended.err().map(|malformed| Err(Broken::from(malformed)));
+        let error = ended.err().map(|malformed| Err(Unreadable::from(malformed)));
         stream::iter([Ok(text)].into_iter().chain(error).collect::<Vec<_>>())
     });
     let reply =
@@ -136,8 +109,7 @@ impl Reply {
             return self.cut("an event is not a chat completion chunk", None);
         };
         if let Some(error) = &chunk.error {
-            let reason =
-                format!("the backend reported an error: {}", shorten(&wire::message(error)));
+            let reason = format!("the backend reported an error: {}", shorten(&message(error)));
             return self.cut(&reason, None);
         }
         let choice = chunk.choices.into_iter().find(|choice| choice.index == 0);
@@ -152,7 +124,7 @@ impl Reply {
         }
     }
 
-    fn handle_error(&mut self, error: EventStreamError<Broken>) {
+    fn handle_error(&mut self, error: EventStreamError<Unreadable>) {
         match error {
             EventStreamError::Transport(broken) => self.cut(&broken.to_string(), Some(broken)),
             // Neither can happen on whole lines of UTF-8; the texts of these errors would show what was received.
@@ -167,7 +139,7 @@ impl Reply {
         self.cut("the connection closed before the end", None);
     }
 
-    fn cut(&mut self, reason: &str, source: Option<Broken>) {
+    fn cut(&mut self, reason: &str, source: Option<Unreadable>) {
         self.over = true;
         self.ready.push_back(Err(Error::Cut {
             backend: self.backend.clone(),

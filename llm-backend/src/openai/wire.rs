@@ -157,23 +157,6 @@ pub struct Slot {
     pub n_decoded: u32,
 }
 
-/// The message inside `{"error": …}`, in any of the shapes that servers use.
-pub(super) fn error_message(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    body.get("error").map(message)
-}
-
-/// The message of an error value: an object with `message`, or a string.
-pub(super) fn message(error: &Value) -> String {
-    let text = error.get("message").unwrap_or(error).as_str();
-    text.unwrap_or("without saying why").to_owned()
-}
-
-/// Whether a 503 says that the model is still being loaded.
-pub(super) fn is_loading(message: Option<&str>) -> bool {
-    message.is_some_and(|message| message.to_ascii_lowercase().contains("loading"))
-}
-
 /// Reads null as the default.
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     from: D,

@@ -5,6 +5,7 @@ use std::sync::{
 
 use ai_gateway_api::chat::{Content, Image, Message, ModelInfo, Part};
 use futures_util::{FutureExt as _, future::BoxFuture};
+use llm_backend::{EmbedRequest, Embeddings};
 
 use super::*;
 
@@ -59,6 +60,16 @@ impl Backend for Scripted {
                 }
             };
             Ok(stream::iter(deltas).boxed())
+        }
+        .boxed()
+    }
+
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embeddings, Error>> {
+        async move {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            self.check()?;
+            let vectors = request.input.iter().map(|text| vec![text.len() as f32]).collect();
+            Ok(Embeddings { vectors, prompt_tokens: Some(3) })
         }
         .boxed()
     }
@@ -218,10 +229,23 @@ async fn a_context_that_the_settings_do_not_say_is_learned() {
 }
 
 #[test]
-fn sockets_lie_below_the_root() {
-    let root = Path::new("/tmp/house");
-    assert_eq!(below(root, "unix:///run/llm.sock"), "unix:///tmp/house/run/llm.sock");
-    assert_eq!(below(root, "unix:///tmp/house/run/llm.sock"), "unix:///tmp/house/run/llm.sock");
-    assert_eq!(below(Path::new("/"), "unix:///run/llm.sock"), "unix:///run/llm.sock");
-    assert_eq!(below(root, "http://127.0.0.1:1/v1"), "http://127.0.0.1:1/v1");
+fn sockets_and_files_lie_below_the_root() {
+    let text = r#"{"models": {"providers": {"a": {"baseUrl": "unix:///run/llm.sock",
+        "apiKey": {"source": "file", "path": "/etc/a.key"},
+        "request": {"tls": {"ca": "etc/ca.pem"}}, "models": [{"id": "m"}]}}}}"#;
+    let mut provider = OpenClaw::parse(text).unwrap().providers.remove("a").unwrap();
+    let settings = |root: &str, provider: &openclaw::Provider| {
+        settings(Path::new(root), provider, Timeouts::default())
+    };
+
+    let below = settings("/tmp/house", &provider);
+    assert_eq!(below.base_url, "unix:///tmp/house/run/llm.sock");
+    assert_eq!(below.key, Some(ApiKey::File("/tmp/house/etc/a.key".into())));
+    assert_eq!(below.tls.ca, Some("/tmp/house/etc/ca.pem".into()));
+
+    assert_eq!(settings("/", &provider).base_url, "unix:///run/llm.sock");
+    provider.base_url.clone_from(&below.base_url);
+    assert_eq!(settings("/tmp/house", &provider).base_url, below.base_url);
+    provider.base_url = "http://127.0.0.1:1/v1".to_owned();
+    assert_eq!(settings("/tmp/house", &provider).base_url, "http://127.0.0.1:1/v1");
 }

@@ -73,17 +73,25 @@ const MODELS: Keys =
     Keys { used: &["mode", "providers"], other: &["bedrockDiscovery", "pricing", "proxy"] };
 
 const PROVIDER: Keys = Keys {
-    used: &["api", "baseUrl", "models"],
+    used: &["api", "apiKey", "baseUrl", "models", "request"],
     other: &[
-        "apiKey",
         "auth",
         "authHeader",
         "headers",
         "injectNumCtxForOpenAICompat",
         "name",
-        "request",
         "timeoutSeconds",
     ],
+};
+
+const SECRET: Keys = Keys { used: &["id", "path", "source"], other: &["provider"] };
+
+const REQUEST: Keys =
+    Keys { used: &["tls"], other: &["allowPrivateNetwork", "auth", "headers", "proxy"] };
+
+const TLS: Keys = Keys {
+    used: &["ca", "cert", "key", "serverName"],
+    other: &["insecureSkipVerify", "passphrase"],
 };
 
 const MODEL: Keys = Keys {
@@ -208,6 +216,7 @@ impl Walk {
             let Some(provider) = self.object(provider, &at, &PROVIDER)? else {
                 continue;
             };
+            self.access(provider, &at)?;
             let list = provider.get("models").and_then(Value::as_array).into_iter().flatten();
             for (index, model) in list.enumerate() {
                 let at = format!("{at}.models[{index}]");
@@ -217,6 +226,25 @@ impl Walk {
                 let no_effect = |key| format!("`{at}.compat.{key}` has no effect in Maru");
                 self.warnings.extend(other.map(no_effect));
             }
+        }
+        Ok(())
+    }
+
+    /// A provider's key and certificates.
+    fn access(&mut self, provider: &Map<String, Value>, at: &str) -> Result<(), OpenClawError> {
+        if let Some(key) = provider.get("apiKey") {
+            self.object(key, &format!("{at}.apiKey"), &SECRET)?;
+        }
+        let Some(request) = provider.get("request") else {
+            return Ok(());
+        };
+        let request = self.object(request, &format!("{at}.request"), &REQUEST)?;
+        let Some(tls) = request.and_then(|request| request.get("tls")) else {
+            return Ok(());
+        };
+        let at = format!("{at}.request.tls");
+        for (name, file) in self.object(tls, &at, &TLS)?.into_iter().flatten() {
+            self.object(file, &format!("{at}.{name}"), &SECRET)?;
         }
         Ok(())
     }

@@ -27,13 +27,7 @@ const THEIRS: &str = r#"{"gateway":{"mode":"local","port":18789,"bind":"loopback
 #[test]
 fn openclaws_own_file_works_and_says_what_has_no_effect() {
     let loaded = OpenClaw::parse(THEIRS).unwrap();
-    assert_eq!(
-        loaded.warnings,
-        [
-            "`gateway` has no effect in Maru",
-            "`models.providers.local.apiKey` has no effect in Maru"
-        ]
-    );
+    assert_eq!(loaded.warnings, ["`gateway` has no effect in Maru"]);
     let model = &loaded.providers["local"].models[0];
     assert_eq!((model.context_window, model.max_tokens), (Some(8192), Some(256)));
 }
@@ -115,6 +109,68 @@ fn a_provider_of_another_api_is_left_out_and_said_so() {
     assert_eq!(loaded.primary.to_string(), "a/m");
     assert!(loaded.warnings[0].contains("models.providers.o"), "{:?}", loaded.warnings);
     assert!(failure("{models: {providers: {a: {baseUrl: 'x', api: 'soap'}}}}").contains("soap"));
+}
+
+fn provider(extra: &str) -> Result<Provider, OpenClawError> {
+    let text = format!(
+        "{{models: {{providers: {{a: {{baseUrl: 'https://gpu', models: [{{id: 'm'}}], {extra}}}}}}}}}"
+    );
+    OpenClaw::parse(&text).map(|mut loaded| loaded.providers.remove("a").unwrap())
+}
+
+#[test]
+fn a_key_comes_from_the_file_itself_a_variable_or_another_file() {
+    let key = |text: &str| provider(&format!("apiKey: {text}")).unwrap().key;
+    let text = |text: &str| Some(ApiKey::Text(text.to_owned().into()));
+    let package = env!("CARGO_PKG_NAME");
+    assert_eq!(key("'none'"), text("none"));
+    assert_eq!(key("'${CARGO_PKG_NAME}'"), text(package));
+    assert_eq!(key("{source: 'env', provider: 'default', id: 'CARGO_PKG_NAME'}"), text(package));
+    let path = "/var/lib/maru/gateway/config/gpu.key";
+    assert_eq!(
+        key(&format!("{{source: 'file', path: '{path}'}}")),
+        Some(ApiKey::File(path.into()))
+    );
+    assert!(!format!("{:?}", provider("apiKey: 's3cret'").unwrap()).contains("s3cret"));
+}
+
+#[test]
+fn keys_that_cannot_be_had_are_refused_with_what_to_write() {
+    for (text, said) in [
+        ("'${MARU_TEST_NO_SUCH_VARIABLE}'", "MARU_TEST_NO_SUCH_VARIABLE is not set"),
+        ("'Bearer ${CARGO_PKG_NAME}'", "alone"),
+        ("'$s3cret{'", ""),
+        ("{source: 'exec', id: 'x'}", "\"file\""),
+        ("{source: 'file', provider: 'filemain', id: '/providers/a'}", "\"path\""),
+        ("{source: 'file', file: 'x'}", "`models.providers.a.apiKey.file`"),
+        ("7", "apiKey"),
+    ] {
+        match provider(&format!("apiKey: {text}")) {
+            Ok(provider) => assert!(said.is_empty(), "{provider:?}"),
+            Err(error) => assert!(!said.is_empty() && error.to_string().contains(said), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn certificates_are_files() {
+    let text = "request: {tls: {ca: '/etc/ca.pem', cert: {source: 'file', path: 'c.pem'}, key: 'k.pem', serverName: 'gpu'}}";
+    let expected = Tls {
+        ca: Some("/etc/ca.pem".into()),
+        cert: Some("c.pem".into()),
+        key: Some("k.pem".into()),
+        server_name: Some("gpu".to_owned()),
+    };
+    assert_eq!(provider(text).unwrap().tls, expected);
+    for (text, said) in [
+        ("request: {tls: {ca: '-----BEGIN CERTIFICATE-----'}}", "file of its own"),
+        ("request: {tls: {ca: '${CA}'}}", "file of its own"),
+        ("request: {tls: {ca: {source: 'env', id: 'CA'}}}", "file of its own"),
+        ("request: {tls: {cafile: 'x'}}", "`models.providers.a.request.tls.cafile`"),
+    ] {
+        let error = provider(text).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }
 
 proptest! {

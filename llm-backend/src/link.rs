@@ -1,0 +1,343 @@
+//! The way to one backend: a connection for each request, so that closing it is cancelling.
+//!
+//! Nothing is kept open between requests, no redirect is followed and no proxy is asked.
+
+mod files;
+mod stream;
+
+use std::{error::Error as StdError, io};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::BoxStream};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use serde::Serialize;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
+};
+
+use self::files::Files;
+use crate::{
+    Error,
+    address::Address,
+    settings::{Settings, Timeouts},
+};
+
+/// Longest answer that is not streamed, in bytes: model lists, slots, errors.
+const BODY_MAX: usize = 1 << 20;
+/// Longest answer with embeddings, in bytes: a thousand texts of 1,024 numbers have 12 MB.
+pub(crate) const EMBEDDINGS_MAX: usize = 16 << 20;
+/// Longest message of a refusing backend that is passed on, in characters.
+const MESSAGE_MAX: usize = 300;
+
+const ABSENT: &str = "is not there: start it, or correct its base URL in the settings";
+const SILENT: &str = "did not begin to answer in time: it may be overloaded; wait or restart it";
+const HUNG_UP: &str =
+    "closed the connection without an answer: look at its log, it may have crashed";
+const UNTRUSTED: &str = "and this gateway do not trust each other: compare ca, cert, key and serverName in the settings";
+pub(crate) const LOADING: &str = "is still loading its model: try again in a moment";
+const BUSY: &str = "is busy with other requests: try again in a moment";
+const FAILED: &str = "failed inside: look at its log";
+const TOO_LONG: &str = "sent an answer longer than is taken: is it a chat server?";
+
+/// The way to one backend.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Base URL as written in the settings, for messages.
+    name: String,
+    address: Address,
+    files: Files,
+    /// Name that the server's certificate must be for; `None` where no TLS is spoken.
+    server_name: Option<ServerName<'static>>,
+    pub(crate) timeouts: Timeouts,
+}
+
+/// What a backend answered. Dropping it closes the connection.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    content_type: Option<HeaderValue>,
+    body: Incoming,
+    _connection: Connection,
+}
+
+/// The task that moves a connection's bytes; it ends with its request.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why there is no answer.
+enum Failure {
+    Connect(io::Error),
+    Http(hyper::Error),
+}
+
+impl Link {
+    /// Reads the settings and their files. Nothing is connected yet.
+    pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
+        let Settings { base_url: name, key, tls, timeouts } = settings;
+        let failed = |reason| Error::Address { url: name.clone(), reason };
+        let address = Address::parse(&name).map_err(failed)?;
+        let wanted = match &address {
+            Address::Unix(_) if tls.server_name.is_none() && tls.ca.is_some() => {
+                return Err(failed(
+                    "say with request.tls.serverName whose certificate is expected behind the socket",
+                ));
+            }
+            Address::Unix(_) => tls.server_name.clone(),
+            Address::Tcp { tls: false, .. } if tls != crate::Tls::default() => {
+                return Err(failed("request.tls is for https://: write that, or take it out"));
+            }
+            Address::Tcp { tls: false, .. } => None,
+            Address::Tcp { host, .. } => tls.server_name.clone().or_else(|| Some(host.clone())),
+        };
+        if wanted.is_some() && tls.ca.is_none() {
+            return Err(failed(
+                "name the file with its authority's certificate in request.tls.ca: no other is trusted",
+            ));
+        }
+        let server_name = wanted
+            .map(|name| ServerName::try_from(name).map_err(|_| failed("its name is no DNS name")))
+            .transpose()?;
+        let files = Files::load(key, tls)?;
+        Ok(Self { name, address, files, server_name, timeouts })
+    }
+
+    /// Base URL as written in the settings, for messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Asks for `path` and takes only a successful answer.
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Error> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Sends `body` as JSON to `path` and takes only a successful answer.
+    pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Error> {
+        // Maps with string keys and numbers: JSON can say it all.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// The whole answer of `GET path`.
+    pub(crate) async fn read<T>(
+        &self,
+        path: &str,
+        decode: fn(&[u8]) -> Option<T>,
+    ) -> Result<T, Error> {
+        let answer = self.get(path).await?;
+        self.decode(path, answer, BODY_MAX, decode).await
+    }
+
+    /// Reads a whole answer of at most `max` bytes.
+    pub(crate) async fn decode<T>(
+        &self,
+        path: &str,
+        answer: Answer,
+        max: usize,
+        decode: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, Error> {
+        let status = answer.status;
+        let body = self.whole(answer, max).await?;
+        decode(&body).ok_or_else(|| {
+            self.refused(status, format!("its answer to {path} is of an unknown shape"))
+        })
+    }
+
+    /// A refusal in words of our own, or in the backend's.
+    pub(crate) fn refused(&self, status: StatusCode, message: impl Into<String>) -> Error {
+        let message = message.into();
+        Error::Refused { backend: self.name.clone(), status: status.as_u16(), message }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Error> {
+        let deadline = Instant::now() + self.timeouts.first.min(self.timeouts.budget);
+        let answer = match timeout_at(deadline, self.exchange(method, path, body)).await {
+            Err(_) => return Err(self.unreachable(SILENT, None)),
+            Ok(Err(failure)) => return Err(self.fault(failure)),
+            Ok(Ok(answer)) => answer,
+        };
+        let status = answer.status;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = timeout_at(deadline, self.whole(answer, BODY_MAX))
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_default();
+        Err(self.refusal(status, &body))
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Failure> {
+        let loaded = self.files.current();
+        let tls = loaded.tls.zip(self.server_name.clone());
+        let connected = timeout(self.timeouts.connect, stream::connect(&self.address, tls)).await;
+        let stream = connected
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(Failure::Connect)?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Http)?;
+        // Its errors are the request's.
+        let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
+
+        let mut request = Request::new(Full::new(Bytes::new()));
+        let prefix = match &self.address {
+            Address::Unix(_) => "",
+            Address::Tcp { prefix, .. } => prefix,
+        };
+        // Both parts were read as parts of a URI before.
+        *request.uri_mut() = format!("{prefix}{path}").parse().unwrap_or_default();
+        *request.method_mut() = method;
+        let headers = request.headers_mut();
+        if let Ok(host) = HeaderValue::from_str(&self.address.host()) {
+            headers.insert(header::HOST, host);
+        }
+        if let Some(authorization) = loaded.authorization {
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
+        if let Some(body) = body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Full::new(body.into());
+        }
+        let (head, body) = sender.send_request(request).await.map_err(Failure::Http)?.into_parts();
+        let content_type = head.headers.get(header::CONTENT_TYPE).cloned();
+        Ok(Answer { status: head.status, content_type, body, _connection: connection })
+    }
+
+    /// Reads a whole body, up to `max` bytes.
+    async fn whole(&self, mut answer: Answer, max: usize) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        loop {
+            match timeout(self.timeouts.idle, answer.chunk()).await {
+                Ok(None) => return Ok(body),
+                Ok(Some(Ok(bytes))) if body.len() + bytes.len() <= max => {
+                    body.extend_from_slice(&bytes);
+                }
+                Ok(Some(Ok(_))) => return Err(self.unreachable(TOO_LONG, None)),
+                Ok(Some(Err(error))) => return Err(self.fault(Failure::Http(error))),
+                Err(_) => return Err(self.unreachable(SILENT, None)),
+            }
+        }
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
+        let message = error_message(body);
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE if is_loading(message.as_deref()) => {
+                self.unreachable(LOADING, None)
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                self.unreachable(BUSY, None)
+            }
+            status if status.is_server_error() => self.unreachable(FAILED, None),
+            status => {
+                let message = message.as_deref().map(shorten);
+                self.refused(status, message.unwrap_or_else(|| "without saying why".to_owned()))
+            }
+        }
+    }
+
+    fn fault(&self, failure: Failure) -> Error {
+        let (reason, source): (_, Box<dyn StdError + Send + Sync>) = match failure {
+            Failure::Connect(error) => (ABSENT, error.into()),
+            Failure::Http(error) => (HUNG_UP, error.into()),
+        };
+        let reason = if is_tls(source.as_ref()) { UNTRUSTED } else { reason };
+        self.unreachable(reason, Some(source))
+    }
+
+    fn unreachable(
+        &self,
+        reason: &'static str,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Error {
+        Error::Unreachable { backend: self.name.clone(), reason, source }
+    }
+}
+
+impl Answer {
+    /// Whether the body is of this content type.
+    pub(crate) fn is(&self, essence: &str) -> bool {
+        let kind = self.content_type.as_ref().and_then(|value| value.to_str().ok());
+        kind.is_some_and(|kind| kind.split(';').next().unwrap_or_default().trim() == essence)
+    }
+
+    /// The body as it comes.
+    pub(crate) fn into_stream(self) -> BoxStream<'static, Result<Bytes, hyper::Error>> {
+        let next = async |mut answer: Self| Some((answer.chunk().await?, answer));
+        futures_util::stream::unfold(self, next).boxed()
+    }
+
+    async fn chunk(&mut self) -> Option<Result<Bytes, hyper::Error>> {
+        loop {
+            match self.body.frame().await? {
+                Ok(frame) => match frame.into_data() {
+                    Ok(bytes) => return Some(Ok(bytes)),
+                    // Trailers.
+                    Err(_) => continue,
+                },
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// Whether TLS is what failed.
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// The message inside `{"error": …}`, in any of the shapes that servers use.
+fn error_message(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    body.get("error").map(message)
+}
+
+/// The message of an error value: an object with `message`, or a string.
+pub(crate) fn message(error: &serde_json::Value) -> String {
+    let text = error.get("message").unwrap_or(error).as_str();
+    text.unwrap_or("without saying why").to_owned()
+}
+
+/// Whether a 503 says that the model is still being loaded.
+fn is_loading(message: Option<&str>) -> bool {
+    message.is_some_and(|message| message.to_ascii_lowercase().contains("loading"))
+}
+
+/// The message of a refusing backend, as far as it is passed on; for tests and fuzzing.
+#[must_use]
+pub fn decode_error(body: &[u8]) -> Option<String> {
+    error_message(body).as_deref().map(shorten)
+}
+
+/// What is passed on of a backend's words.
+pub(crate) fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MESSAGE_MAX).collect()
+}
