@@ -1,7 +1,7 @@
-//! Backends that answer chats: OpenAI-compatible servers over a UNIX socket or TCP.
+//! Backends that answer chats: OpenAI-compatible servers and Ollama, over a UNIX socket, TCP or TLS.
 //!
 //! A [`Backend`] turns a [`ChatRequest`] into a stream of [`Delta`]s. [`OpenAiCompatible`] speaks to `maru-llm`,
-//! llama-server, vLLM and whatever else serves `/v1/chat/completions`. Each request has a connection of its own, so
+//! llama-server, vLLM and whatever else serves `/v1/chat/completions`, [`Ollama`] to Ollama. Each request has a connection of its own, so
 //! dropping a stream closes the connection, and a server that watches its clients stops generating.
 //!
 //! What people write appears in no error and no log of this crate, except that a refusing backend's own short message
@@ -12,6 +12,7 @@ mod body;
 mod embeddings;
 mod error;
 mod link;
+mod ollama;
 mod openai;
 mod settings;
 
@@ -23,6 +24,10 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 pub use embeddings::{EmbedRequest, Embeddings};
 pub use error::Error;
 pub use link::decode_error;
+pub use ollama::{
+    Ollama, decode_ollama, decode_ollama_embeddings, decode_ollama_show, decode_ollama_tags,
+    is_cloud,
+};
 pub use openai::{OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_slots};
 pub use settings::{ApiKey, Settings, Timeouts, Tls};
 

@@ -14,13 +14,13 @@ use std::{
 use ai_gateway_api::chat::{Capability, ChatRequest, Delta, Effort};
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{
-    ApiKey, Backend, DeltaStream, Error, Health, OpenAiCompatible, Settings, Timeouts, Tls,
+    ApiKey, Backend, DeltaStream, Error, Health, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,
 };
 
 use crate::{
     app::below,
     breaker::Breaker,
-    openclaw::{self, Model, ModelRef, OpenClaw},
+    openclaw::{self, Api, Model, ModelRef, OpenClaw},
 };
 
 /// A backend with its models and its breaker.
@@ -138,8 +138,7 @@ impl Models {
             Timeouts { budget: Duration::from_secs(config.timeout_s), ..Timeouts::default() };
         let mut providers = BTreeMap::new();
         for (name, provider) in &config.providers {
-            let backend =
-                Arc::new(OpenAiCompatible::with_settings(settings(root, provider, timeouts))?);
+            let backend = backend(settings(root, provider, timeouts), provider)?;
             providers.insert(name.clone(), Provider::new(backend, provider.models.clone()));
         }
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
@@ -406,6 +405,18 @@ impl From<Error> for Failure {
             | Error::Key(_) => Self::Down(Vec::new()),
         }
     }
+}
+
+/// The client that speaks what the provider speaks.
+fn backend(settings: Settings, provider: &openclaw::Provider) -> Result<Arc<dyn Backend>, Error> {
+    Ok(match provider.api {
+        Api::OpenAi => Arc::new(OpenAiCompatible::with_settings(settings)?),
+        Api::Ollama => {
+            let context = |model: &Model| Some((model.id.clone(), model.context_window?));
+            let contexts = provider.models.iter().filter_map(context).collect();
+            Arc::new(Ollama::new(settings, contexts)?)
+        }
+    })
 }
 
 /// How a provider is reached; its socket and its files are below the root.

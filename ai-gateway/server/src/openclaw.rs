@@ -22,8 +22,25 @@ use serde_json::Value;
 /// What is used if there is no file: the embedded engine.
 const DEFAULT: &str = include_str!("../openclaw.example.json");
 
-/// The only API that this version speaks to a provider.
-const API: &str = "openai-completions";
+/// What a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// OpenAI's chat completions: `maru-llm`, llama-server, vLLM.
+    OpenAi,
+    /// Ollama's own.
+    Ollama,
+}
+
+impl Api {
+    /// Reads OpenClaw's word for it.
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "openai-completions" => Some(Self::OpenAi),
+            "ollama" => Some(Self::Ollama),
+            _ => None,
+        }
+    }
+}
 
 /// A model of a provider, written `provider/model`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,7 +73,9 @@ impl FromStr for ModelRef {
 /// A place where models are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
-    /// `http://host:port/v1` or `unix:///path/to.sock`.
+    /// What it speaks.
+    pub api: Api,
+    /// `unix:///path/to.sock`, `http://host:port` or `https://host:port`, with or without `/v1`.
     pub base_url: String,
     /// What it knows us by, if it asks; a file's path is below the root.
     pub key: Option<ApiKey>,
@@ -240,7 +259,10 @@ impl OpenClaw {
         let mut providers = BTreeMap::new();
         for (name, provider) in raw.models.providers {
             match usable(&name, provider)? {
-                Ok(provider) => drop(providers.insert(name, provider)),
+                Ok(mut provider) => {
+                    warnings.extend(leave_out_cloud(&name, &mut provider));
+                    providers.insert(name, provider);
+                }
                 Err(warning) => warnings.push(warning),
             }
         }
@@ -269,16 +291,20 @@ fn usable(name: &str, raw: RawProvider) -> Result<Result<Provider, String>, Open
     if name.contains('/') {
         return Err(wrong(at, "a provider's name holds no slash"));
     }
-    match raw.api.as_deref() {
-        None | Some(API) => {}
-        Some(api) if keys::APIS.contains(&api) => {
-            let why = format!("{at} is left out: this version speaks {API}, not {api}");
+    let word = raw.api.as_deref().unwrap_or("openai-completions");
+    let api = match Api::parse(word) {
+        Some(api) => api,
+        None if keys::APIS.contains(&word) => {
+            let why = format!(
+                "{at} is left out: this version speaks openai-completions and ollama, not {word}"
+            );
             return Ok(Err(why));
         }
-        Some(api) => {
-            return Err(wrong(format!("{at}.api"), format!("{api:?} is unknown; use {API:?}")));
+        None => {
+            let reason = format!("{word:?} is unknown; use \"openai-completions\" or \"ollama\"");
+            return Err(wrong(format!("{at}.api"), reason));
         }
-    }
+    };
     if raw.base_url.is_empty() {
         return Err(wrong(
             at,
@@ -287,7 +313,19 @@ fn usable(name: &str, raw: RawProvider) -> Result<Result<Provider, String>, Open
     }
     let key = raw.api_key.map(|key| access::key(&key, &format!("{at}.apiKey"))).transpose()?;
     let tls = access::tls(raw.request, &format!("{at}.request.tls"))?;
-    Ok(Ok(Provider { base_url: raw.base_url, key, tls, models: raw.models }))
+    Ok(Ok(Provider { api, base_url: raw.base_url, key, tls, models: raw.models }))
+}
+
+/// Takes out the models that an Ollama forwards to its cloud; returns a warning for each.
+fn leave_out_cloud(name: &str, provider: &mut Provider) -> Vec<String> {
+    if provider.api != Api::Ollama {
+        return Vec::new();
+    }
+    let cloud = provider.models.extract_if(.., |model| llm_backend::is_cloud(&model.id));
+    let warning = |model: Model| {
+        format!("{name}/{} is left out: it runs in Ollama's cloud, not at home", model.id)
+    };
+    cloud.map(warning).collect()
 }
 
 /// A provider that lists no models has those that it is named with: an engine with one model takes any name.

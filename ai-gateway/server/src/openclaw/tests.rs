@@ -104,11 +104,27 @@ fn a_provider_without_a_list_has_the_models_it_is_named_with() {
 fn a_provider_of_another_api_is_left_out_and_said_so() {
     let text = "{models: {providers: {
         a: {baseUrl: 'unix:///s', models: [{id: 'm'}]},
-        o: {baseUrl: 'http://127.0.0.1:11434', api: 'ollama', models: [{id: 'm'}]}}}}";
+        o: {baseUrl: 'http://127.0.0.1:11434', api: 'anthropic-messages', models: [{id: 'm'}]}}}}";
     let loaded = OpenClaw::parse(text).unwrap();
     assert_eq!(loaded.primary.to_string(), "a/m");
     assert!(loaded.warnings[0].contains("models.providers.o"), "{:?}", loaded.warnings);
     assert!(failure("{models: {providers: {a: {baseUrl: 'x', api: 'soap'}}}}").contains("soap"));
+}
+
+#[test]
+fn an_ollama_answers_with_the_models_that_it_has_at_home() {
+    let text =
+        "{models: {providers: {o: {baseUrl: 'http://127.0.0.1:11434', api: 'ollama', models: [
+        {id: 'big:120b-cloud'}, {id: 'qwen3:8b', contextWindow: 16384}]}}}}";
+    let loaded = OpenClaw::parse(text).unwrap();
+    assert_eq!(loaded.providers["o"].api, Api::Ollama);
+    assert_eq!(loaded.primary.to_string(), "o/qwen3:8b");
+    assert_eq!(
+        loaded.warnings,
+        ["o/big:120b-cloud is left out: it runs in Ollama's cloud, not at home"]
+    );
+    let openai = text.replace("api: 'ollama', ", "");
+    assert_eq!(OpenClaw::parse(&openai).unwrap().providers["o"].models.len(), 2);
 }
 
 fn provider(extra: &str) -> Result<Provider, OpenClawError> {

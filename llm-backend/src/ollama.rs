@@ -1,0 +1,146 @@
+//! Ollama, in its own words: `/api/chat`, because `num_ctx` cannot be set through its `/v1`.
+//!
+//! A model is always asked with the one context that the settings give it: Ollama loads it anew, for seconds, whenever
+//! another is asked for. Prompts that do not fit are an error, never cut (`truncate`, `shift`). Models that Ollama
+//! forwards to its cloud are refused by name before anything is sent.
+
+mod embeddings;
+mod lines;
+mod models;
+mod reply;
+mod request;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ai_gateway_api::chat::{ChatRequest, ModelInfo};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::{
+    Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Settings,
+    link::{EMBEDDINGS_MAX, Link},
+};
+
+pub use embeddings::decode as decode_ollama_embeddings;
+pub use models::{decode_show as decode_ollama_show, decode_tags as decode_ollama_tags};
+pub use reply::decode as decode_ollama;
+
+/// Most models that are asked one by one what they can do.
+const MODELS_MAX: usize = 64;
+/// Longest answer about one model, in bytes: licence, template and the list of tensors are in it.
+const SHOW_MAX: usize = 4 << 20;
+
+/// An Ollama.
+#[derive(Clone, Debug)]
+pub struct Ollama {
+    link: Arc<Link>,
+    /// Tokens of each model's context, by the model's name.
+    contexts: BTreeMap<String, u32>,
+}
+
+impl Ollama {
+    /// Makes a client. `contexts` are the tokens of each model's context; a model without an entry has Ollama's own
+    /// default. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::OpenAiCompatible::with_settings`].
+    pub fn new(settings: Settings, contexts: BTreeMap<String, u32>) -> Result<Self, Error> {
+        Ok(Self { link: Arc::new(Link::new(settings)?), contexts })
+    }
+
+    async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
+        let timeouts = self.link.timeouts;
+        let deadline = Instant::now() + timeouts.budget;
+        let model = request.model.as_deref().unwrap_or_default();
+        self.refuse_cloud(model)?;
+        let body = request::body(&request, self.contexts.get(model).copied())
+            .map_err(|reason| self.link.refused(StatusCode::BAD_REQUEST, reason))?;
+        let answer = self.link.post("/api/chat", &body).await?;
+        if !answer.is("application/x-ndjson") {
+            let message = "it does not stream as Ollama does; is it one?";
+            return Err(self.link.refused(answer.status, message));
+        }
+        let bytes = crate::body::timed(answer.into_stream(), timeouts.idle, deadline);
+        Ok(reply::deltas(bytes, self.link.name().to_owned()).boxed())
+    }
+
+    async fn vectors(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
+        self.refuse_cloud(&request.model)?;
+        let path = "/api/embed";
+        let body = embeddings::body(&request, self.contexts.get(&request.model).copied());
+        let answer = self.link.post(path, &body).await?;
+        let count = request.input.len();
+        let decode = |body: &[u8]| embeddings::decode(body, count);
+        self.link.decode(path, answer, EMBEDDINGS_MAX, decode).await
+    }
+
+    /// The models on this machine, with what each can do.
+    async fn list(&self) -> Result<Vec<ModelInfo>, Error> {
+        let names = self.link.read("/api/tags", models::decode_tags).await?;
+        let mut list = Vec::new();
+        for name in names.into_iter().filter(|name| !is_cloud(name)).take(MODELS_MAX) {
+            let body = serde_json::json!({ "model": name });
+            let answer = self.link.post("/api/show", &body).await?;
+            let shown =
+                self.link.decode("/api/show", answer, SHOW_MAX, models::decode_show).await?;
+            let context_tokens = self.contexts.get(&name).copied().or(shown.context_tokens);
+            list.push(ModelInfo { id: name, context_tokens, ..shown });
+        }
+        Ok(list)
+    }
+
+    async fn state(&self) -> Result<Health, Error> {
+        // Models are loaded when they are asked, so it is ready as soon as it is there.
+        self.link.read("/api/version", models::decode_version).await.map(|_| Health::Ready)
+    }
+
+    fn refuse_cloud(&self, model: &str) -> Result<(), Error> {
+        if is_cloud(model) {
+            let reason = format!("{model} runs in Ollama's cloud: only models at home are asked");
+            return Err(self.link.refused(StatusCode::BAD_REQUEST, reason));
+        }
+        Ok(())
+    }
+}
+
+impl Backend for Ollama {
+    fn chat(&self, request: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>> {
+        self.open(request).boxed()
+    }
+
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embeddings, Error>> {
+        self.vectors(request).boxed()
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>> {
+        self.list().boxed()
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
+        self.state().boxed()
+    }
+}
+
+/// Whether this is the name of a model that Ollama forwards to its cloud: `NAME:cloud` or `NAME:SIZE-cloud`.
+#[must_use]
+pub fn is_cloud(model: &str) -> bool {
+    let name = model.trim().to_ascii_lowercase();
+    name.ends_with(":cloud") || name.ends_with("-cloud")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_of_the_cloud_are_known_by_name() {
+        for name in ["gpt-oss:120b-cloud", "minimax-m2:cloud", "Kimi-K2:1T-Cloud", "a-cloud"] {
+            assert!(is_cloud(name), "{name}");
+        }
+        for name in ["llama3.2", "cloud", "cloudy:7b", "cloud:7b", "gpt-oss:20b"] {
+            assert!(!is_cloud(name), "{name}");
+        }
+    }
+}

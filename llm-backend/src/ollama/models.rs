@@ -1,0 +1,108 @@
+//! Which models an Ollama has, and what they can do.
+
+use ai_gateway_api::chat::{Capability, ModelInfo};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+#[derive(Deserialize)]
+struct Tags {
+    models: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    name: String,
+    /// Where it really runs, for one that Ollama forwards.
+    #[serde(default)]
+    remote_host: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Show {
+    #[serde(default)]
+    capabilities: Option<Vec<Value>>,
+    /// The `PARAMETER` lines of its Modelfile: a name, blanks, a value.
+    #[serde(default)]
+    parameters: Option<String>,
+    #[serde(default)]
+    model_info: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+/// Decodes the answer of `/api/tags`: the names of the models that run there; `None` if it is of another shape.
+#[must_use]
+pub fn decode_tags(body: &[u8]) -> Option<Vec<String>> {
+    let tags: Tags = serde_json::from_slice(body).ok()?;
+    let here = |tag: &Tag| tag.remote_host.as_deref().unwrap_or_default().is_empty();
+    Some(tags.models.into_iter().filter(here).map(|tag| tag.name).collect())
+}
+
+/// Decodes the answer of `/api/show`; `None` if it is of another shape. It has no name.
+///
+/// The context is the one that the model is loaded with if nobody asks for another, and so known only if its Modelfile
+/// says it; the model's own limit bounds it.
+#[must_use]
+pub fn decode_show(body: &[u8]) -> Option<ModelInfo> {
+    let show: Show = serde_json::from_slice(body).ok()?;
+    let words = show.capabilities.map(|words| words.iter().filter_map(capability).collect());
+    let limit = show.model_info.as_ref().and_then(limit);
+    let loaded = show.parameters.as_deref().and_then(num_ctx);
+    let context_tokens = loaded.map(|tokens| tokens.min(limit.unwrap_or(u32::MAX)));
+    Some(ModelInfo { context_tokens, capabilities: words, ..ModelInfo::default() })
+}
+
+/// Decodes the answer of `/api/version`; `None` if it is of another shape.
+pub(super) fn decode_version(body: &[u8]) -> Option<String> {
+    serde_json::from_slice(body).ok().map(|Version { version }| version)
+}
+
+/// A capability that Maru has a word for.
+fn capability(word: &Value) -> Option<Capability> {
+    Capability::deserialize(word).ok()
+}
+
+/// The most tokens that the model can hold, under the name of its architecture.
+fn limit(info: &Map<String, Value>) -> Option<u32> {
+    let architecture = info.get("general.architecture")?.as_str()?;
+    let tokens = info.get(&format!("{architecture}.context_length"))?.as_u64()?;
+    u32::try_from(tokens).ok()
+}
+
+fn num_ctx(parameters: &str) -> Option<u32> {
+    let mut lines = parameters.lines().map(str::split_ascii_whitespace);
+    lines.find_map(|mut words| {
+        (words.next() == Some("num_ctx")).then(|| words.next())??.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_that_run_elsewhere_are_left_out() {
+        let body = r#"{"models":[{"name":"qwen3:8b","size":1,"details":{}},
+            {"name":"mine:latest","remote_model":"gpt-oss:120b","remote_host":"https://ollama.com"}]}"#;
+        assert_eq!(decode_tags(body.as_bytes()), Some(vec!["qwen3:8b".to_owned()]));
+        assert_eq!(decode_tags(b"{}"), None);
+    }
+
+    #[test]
+    fn what_a_model_can_do_is_read() {
+        let body = r#"{"license":"x","parameters":"stop                \"<|im_end|>\"\nnum_ctx    4096",
+            "model_info":{"general.architecture":"llama","llama.context_length":2048,"tokenizer.ggml.tokens":null},
+            "capabilities":["completion","tools","something new"]}"#;
+        let info = decode_show(body.as_bytes()).unwrap();
+        assert_eq!(info.context_tokens, Some(2048));
+        assert_eq!(info.capabilities, Some(vec![Capability::Completion, Capability::Tools]));
+        assert_eq!(decode_show(b"{}"), Some(ModelInfo::default()));
+        assert_eq!(decode_show(b"7"), None);
+        let unset =
+            r#"{"model_info":{"general.architecture":"llama","llama.context_length":8192}}"#;
+        assert_eq!(decode_show(unset.as_bytes()).unwrap().context_tokens, None);
+    }
+}

@@ -1,0 +1,217 @@
+//! A streamed reply: bytes → lines → deltas.
+
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use ai_gateway_api::chat::{Delta, FinishReason, Json, ToolCallDelta, Usage};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::lines::Lines;
+use crate::{
+    Error,
+    body::Broken,
+    link::{message, shorten},
+};
+
+/// Most tool calls of one reply.
+const CALLS_MAX: u32 = 128;
+
+/// One line of `/api/chat`, or an error in its place.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    message: Option<Message>,
+    #[serde(default)]
+    done: bool,
+    #[serde(default)]
+    done_reason: Option<String>,
+    #[serde(default)]
+    prompt_eval_count: Option<u32>,
+    #[serde(default)]
+    eval_count: Option<u32>,
+    #[serde(default)]
+    logprobs: Option<Vec<Json>>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct Message {
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    thinking: Option<String>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Call>>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    #[serde(default)]
+    id: Option<String>,
+    function: Function,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: String,
+    #[serde(default)]
+    arguments: Option<Json>,
+}
+
+/// Turns a body into deltas. Ends after the line that says `done`, or after an error.
+pub(super) fn deltas<S>(
+    bytes: S,
+    backend: String,
+) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static
+where
+    S: Stream<Item = Result<Bytes, Broken>> + Send + Unpin + 'static,
+{
+    let reply = Reply { backend, ..Reply::default() };
+    stream::unfold((bytes, reply), |(mut bytes, mut reply)| async move {
+        loop {
+            if let Some(item) = reply.ready.pop_front() {
+                return Some((item, (bytes, reply)));
+            }
+            if reply.over {
+                return None;
+            }
+            match bytes.next().await {
+                Some(Ok(piece)) => reply.handle_bytes(&piece),
+                Some(Err(broken)) => reply.cut(&broken.to_string(), Some(broken)),
+                None => reply.handle_end(),
+            }
+        }
+    })
+}
+
+/// Decodes a whole reply from pieces, as a network may deliver them; for tests and fuzzing.
+///
+/// # Errors
+///
+/// [`Error::Cut`] if the bytes are not one whole reply.
+pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delta>, Error> {
+    let pieces: Vec<_> =
+        pieces.into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let all = deltas(stream::iter(pieces), "in memory".to_owned()).try_collect().now_or_never();
+    // Bytes in memory are always ready.
+    all.unwrap_or_else(|| Ok(Vec::new()))
+}
+
+/// What is known of a reply so far.
+#[derive(Default)]
+struct Reply {
+    backend: String,
+    lines: Lines,
+    /// Whether text, thoughts or calls have come.
+    began: bool,
+    /// Tool calls so far.
+    calls: u32,
+    /// Whether nothing more may come.
+    over: bool,
+    ready: VecDeque<Result<Delta, Error>>,
+}
+
+impl Reply {
+    fn handle_bytes(&mut self, bytes: &[u8]) {
+        let (lines, ended) = self.lines.push(bytes);
+        for line in lines {
+            if self.over {
+                return;
+            }
+            self.handle_line(&line);
+        }
+        if ended.is_err() && !self.over {
+            self.cut("a line of it is longer than is taken", None);
+        }
+    }
+
+    fn handle_line(&mut self, line: &[u8]) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let Ok(line) = serde_json::from_slice::<Line>(line) else {
+            return self.cut("a line of it is not Ollama's", None);
+        };
+        if let Some(error) = &line.error {
+            let reason = format!("the backend reported an error: {}", shorten(&message(error)));
+            return self.cut(&reason, None);
+        }
+        let said = line.message.unwrap_or_default();
+        let mut delta = Delta {
+            content: said.content.unwrap_or_default(),
+            thinking: said.thinking.unwrap_or_default(),
+            logprobs: line.logprobs.unwrap_or_default(),
+            ..Delta::default()
+        };
+        for call in said.tool_calls.unwrap_or_default() {
+            if self.calls == CALLS_MAX {
+                return self.cut("it holds more tool calls than are taken", None);
+            }
+            delta.tool_calls.push(self.call(call));
+        }
+        self.began |= delta.says();
+        if line.done {
+            self.over = true;
+            delta.finish_reason = Some(self.finish(line.done_reason.as_deref()));
+            delta.usage = line.eval_count.map(|completion_tokens| Usage {
+                prompt_tokens: line.prompt_eval_count.unwrap_or_default(),
+                completion_tokens,
+            });
+        }
+        if delta != Delta::default() {
+            self.ready.push_back(Ok(delta));
+        }
+    }
+
+    /// A call; arguments come whole.
+    fn call(&mut self, call: Call) -> ToolCallDelta {
+        let index = self.calls;
+        self.calls += 1;
+        let arguments = call.function.arguments.as_ref().map_or("{}", Json::as_str).to_owned();
+        let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(new_id);
+        ToolCallDelta { index, id: Some(id), name: Some(call.function.name), arguments }
+    }
+
+    fn finish(&self, reason: Option<&str>) -> FinishReason {
+        match reason {
+            Some("length") => FinishReason::Length,
+            _ if self.calls > 0 => FinishReason::ToolCalls,
+            None | Some("stop") => FinishReason::Stop,
+            Some(_) => FinishReason::Other,
+        }
+    }
+
+    /// The body is over; a last line may lack its line feed.
+    fn handle_end(&mut self) {
+        let last = self.lines.finish();
+        self.handle_line(&last);
+        if !self.over {
+            self.cut("the connection closed before the end", None);
+        }
+    }
+
+    fn cut(&mut self, reason: &str, source: Option<Broken>) {
+        self.over = true;
+        self.ready.push_back(Err(Error::Cut {
+            backend: self.backend.clone(),
+            reason: reason.to_owned(),
+            began: self.began,
+            source: source.map(Into::into),
+        }));
+    }
+}
+
+/// An id for a call of an Ollama that gives none; no other call of this process has it.
+fn new_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("call_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! A chat in Ollama's words.
+
+use ai_gateway_api::chat::{
+    ChatRequest, Effort, Image, Json, Message, Options, ResponseFormat, Role, Tool, ToolChoice,
+};
+use serde::Serialize;
+
+/// The body of `POST /api/chat`.
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    model: &'a str,
+    messages: Vec<Said<'a>>,
+    stream: bool,
+    /// A prompt that does not fit is an error.
+    truncate: bool,
+    /// So is a reply that does not: it ends with the reason `length`.
+    shift: bool,
+    #[serde(skip_serializing_if = "<[Tool]>::is_empty")]
+    tools: &'a [Tool],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think: Option<Think>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u32>,
+    options: Choices<'a>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    role: Role,
+    content: std::borrow::Cow<'a, str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    thinking: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Call<'a> {
+    id: &'a str,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    arguments: Json,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Format<'a> {
+    Word(&'static str),
+    Schema(&'a Json),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Think {
+    Not(bool),
+    Level(&'static str),
+}
+
+/// Ollama's `options`.
+#[derive(Serialize)]
+struct Choices<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_ctx: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_predict: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat_penalty: Option<f32>,
+}
+
+/// The request in Ollama's words, or which part of it Ollama has none for.
+pub(super) fn body(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Body<'_>, String> {
+    let model = request.model.as_deref().unwrap_or_default();
+    if let Some(name) = lacking(request) {
+        return Err(format!("{model} does not support {name} (Ollama has none): leave it out"));
+    }
+    let told = |at: usize| said(&request.messages, at);
+    let options = &request.options;
+    Ok(Body {
+        model,
+        messages: (0..request.messages.len()).map(told).collect::<Result<_, _>>()?,
+        stream: true,
+        truncate: false,
+        shift: false,
+        tools: if request.may_call() { &request.tools } else { &[] },
+        format: request.response_format.as_ref().and_then(format),
+        think: request.reasoning_effort.map(think),
+        logprobs: options.wants_logprobs().then_some(true),
+        top_logprobs: options.top_logprobs,
+        options: choices(options, num_ctx),
+    })
+}
+
+/// The first field that would change the answer and that Ollama lacks.
+fn lacking(request: &ChatRequest) -> Option<&'static str> {
+    let choice = &request.tool_choice;
+    if matches!(choice, Some(ToolChoice::Required | ToolChoice::Function(_))) {
+        return Some("tool_choice");
+    }
+    if request.parallel_tool_calls == Some(false) && request.may_call() {
+        return Some("parallel_tool_calls");
+    }
+    if !request.options.logit_bias.is_empty() {
+        return Some("logit_bias");
+    }
+    request.options.ignore_eos.then_some("ignore_eos")
+}
+
+fn said(messages: &[Message], at: usize) -> Result<Said<'_>, String> {
+    let message = &messages[at];
+    let call = |call: &'_ ai_gateway_api::chat::ToolCall| -> Result<Json, String> {
+        let text = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
+        let arguments = text.parse::<Json>().ok().filter(Json::is_object);
+        arguments.ok_or_else(|| {
+            format!("messages[{at}]: the arguments of a tool call must be a JSON object")
+        })
+    };
+    let calls = message.tool_calls.iter().map(|it| {
+        let function = Function { name: &it.name, arguments: call(it)? };
+        Ok(Call { id: &it.id, function })
+    });
+    let tool = (message.role == Role::Tool).then_some(message);
+    Ok(Said {
+        role: message.role,
+        content: message.content.text(),
+        thinking: &message.thinking,
+        images: message.content.images().map(Image::base64).collect(),
+        tool_calls: calls.collect::<Result<_, String>>()?,
+        tool_name: tool.and_then(|tool| tool_name(&messages[..at], tool)),
+        tool_call_id: tool.and_then(|tool| tool.tool_call_id.as_deref()),
+    })
+}
+
+/// Which tool this is the result of: its own word, or the name of the call that it answers.
+fn tool_name<'a>(before: &'a [Message], tool: &'a Message) -> Option<&'a str> {
+    let id = tool.tool_call_id.as_deref();
+    let mut calls = before.iter().rev().flat_map(|message| &message.tool_calls);
+    tool.name
+        .as_deref()
+        .or_else(|| calls.find(|call| Some(call.id.as_str()) == id).map(|call| call.name.as_str()))
+}
+
+fn format(format: &ResponseFormat) -> Option<Format<'_>> {
+    match format {
+        ResponseFormat::Text => None,
+        ResponseFormat::JsonObject => Some(Format::Word("json")),
+        ResponseFormat::JsonSchema { schema, .. } => Some(Format::Schema(schema)),
+    }
+}
+
+fn think(effort: Effort) -> Think {
+    match effort {
+        Effort::None => Think::Not(false),
+        Effort::Minimal | Effort::Low => Think::Level("low"),
+        Effort::Medium => Think::Level("medium"),
+        Effort::High => Think::Level("high"),
+        Effort::Xhigh => Think::Level("max"),
+    }
+}
+
+fn choices(options: &Options, num_ctx: Option<u32>) -> Choices<'_> {
+    Choices {
+        num_ctx,
+        num_predict: options.max_tokens,
+        temperature: options.temperature,
+        top_p: options.top_p,
+        top_k: options.top_k,
+        min_p: options.min_p,
+        seed: options.seed,
+        stop: &options.stop,
+        frequency_penalty: options.frequency_penalty,
+        presence_penalty: options.presence_penalty,
+        repeat_penalty: options.repeat_penalty,
+    }
+}
+
+#[cfg(test)]
+mod tests;
