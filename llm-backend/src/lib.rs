@@ -59,6 +59,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Lists the models that it has.
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>>;
 
+    /// Whether [`Self::models`] says what each model can do.
+    fn tells_capabilities(&self) -> bool {
+        false
+    }
+
     /// Asks whether it can answer.
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>>;
 }

@@ -118,6 +118,10 @@ impl Backend for Ollama {
         self.list().boxed()
     }
 
+    fn tells_capabilities(&self) -> bool {
+        true
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
         self.state().boxed()
     }

@@ -6,7 +6,7 @@
 //! that change nothing (`user`, `metadata` …) or null. `Debug` never shows what people wrote.
 
 mod completion;
-mod decode;
+pub(crate) mod decode;
 mod delta;
 mod format;
 mod image;

@@ -8,6 +8,7 @@ pub mod chat;
 pub mod events;
 pub mod kind;
 pub mod memory;
+pub mod ollama;
 pub mod plugin;
 pub mod sealed;
 pub mod settings;

@@ -1,5 +1,7 @@
-//! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`.
+//! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`,
+//! Ollama's on `/api`.
 
+mod ollama;
 mod openai;
 
 use ai_gateway_api::{chat, kind};
@@ -13,6 +15,7 @@ use mesh_listener::Refusal;
 
 use crate::{devices, limits::Exceeded, models::Failure};
 
+pub use ollama::OllamaError;
 pub use openai::OpenAiError;
 
 /// Why a request failed.
@@ -53,6 +56,9 @@ pub enum Error {
     /// The path does not take that method.
     #[error("this path does not take that method")]
     Method,
+    /// It would change which models there are.
+    #[error("{0}")]
+    Manage(&'static str),
     /// The listener refused it.
     #[error(transparent)]
     Listener(#[from] Refusal),
@@ -141,6 +147,11 @@ impl Error {
                 kind::NOT_FOUND,
                 "See docs/protocols for what there is.",
             ),
+            Self::Manage(_) => (
+                StatusCode::FORBIDDEN,
+                kind::FORBIDDEN,
+                "Ask whoever runs this gateway to do it there.",
+            ),
             Self::Listener(refusal) => (refusal.status(), refusal.kind(), refusal.detail()),
             Self::Exceeded(Exceeded::Rate { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY)
@@ -194,6 +205,7 @@ impl Error {
             | Self::Bind(_)
             | Self::NotFound
             | Self::Method
+            | Self::Manage(_)
             | Self::Listener(_)
             | Self::Model(_)
             | Self::Store(_) => None,

@@ -42,7 +42,7 @@ use chassis::{
 use mesh_listener::{Guard, Server};
 
 pub use app::{App, StartError, now_ms};
-pub use error::{Error, OpenAiError};
+pub use error::{Error, OllamaError, OpenAiError};
 
 /// Why the gateway ended.
 #[derive(Debug, thiserror::Error)]

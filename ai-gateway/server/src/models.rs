@@ -1,17 +1,17 @@
 //! Which backend answers: the model asked for, or the next in the list.
 
+mod describe;
+mod embed;
+
 use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use ai_gateway_api::chat::{Capability, ChatRequest, Delta, Effort};
+use ai_gateway_api::chat::{Capability, ChatRequest, Delta, Effort, ModelInfo};
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{
     ApiKey, Backend, DeltaStream, Error, Health, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,
@@ -23,21 +23,23 @@ use crate::{
     openclaw::{self, Api, Model, ModelRef, OpenClaw},
 };
 
+pub use describe::Description;
+
 /// A backend with its models and its breaker.
 #[derive(Debug)]
 pub struct Provider {
     backend: Arc<dyn Backend>,
     models: Vec<Model>,
     breaker: Breaker,
-    /// What the backend says of its context, for models whose settings do not; 0 if not known yet.
-    context_tokens: AtomicU32,
+    /// What the backend says of its models, once it has.
+    learned: OnceLock<Vec<ModelInfo>>,
 }
 
 impl Provider {
     /// A backend that has these models.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, models: Vec<Model>) -> Self {
-        Self { backend, models, breaker: Breaker::default(), context_tokens: AtomicU32::new(0) }
+        Self { backend, models, breaker: Breaker::default(), learned: OnceLock::new() }
     }
 }
 
@@ -258,18 +260,21 @@ impl Models {
         }
     }
 
-    /// Asks backends for the context of models whose settings do not say it.
+    /// Asks backends for the context of models whose settings do not say it, and for what their models can do.
     pub async fn learn(&self) {
         for provider in self.providers.values() {
+            let tells = provider.backend.tells_capabilities();
             let known = provider.models.iter().all(|model| model.context_window.is_some());
-            if known || provider.context_tokens.load(Ordering::Relaxed) != 0 {
+            if (known && !tells) || provider.learned.get().is_some() {
                 continue;
             }
             let Ok(models) = provider.backend.models().await else {
                 continue;
             };
-            let least = models.iter().filter_map(|model| model.context_tokens).min();
-            provider.context_tokens.store(least.unwrap_or_default(), Ordering::Relaxed);
+            if tells || models.iter().any(|model| model.context_tokens.is_some()) {
+                // Set once only, here.
+                let _ = provider.learned.set(models);
+            }
         }
     }
 
@@ -377,9 +382,17 @@ async fn begin(
 
 impl Provider {
     fn context_window(&self, model: &Model) -> Option<u32> {
-        let learned =
-            Some(self.context_tokens.load(Ordering::Relaxed)).filter(|&tokens| tokens != 0);
-        model.context_window.or(learned)
+        model.context_window.or_else(|| match self.told(model) {
+            Some(info) => info.context_tokens,
+            // An engine with one model takes any name.
+            None => self.learned.get()?.iter().filter_map(|info| info.context_tokens).min(),
+        })
+    }
+
+    /// What the backend says of a model.
+    fn told(&self, model: &Model) -> Option<&ModelInfo> {
+        let bare = |id: &str| id.strip_suffix(LATEST).unwrap_or(id).to_owned();
+        self.learned.get()?.iter().find(|info| bare(&info.id) == bare(&model.id))
     }
 
     fn judge(&self, error: &Error) {

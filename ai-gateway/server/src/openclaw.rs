@@ -113,6 +113,19 @@ pub struct Compat {
 }
 
 impl Model {
+    /// Whether the file says that it has this capability.
+    #[must_use]
+    pub fn has(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Tools => self.compat.supports_tools == Some(true),
+            Capability::Thinking => self.reasoning == Some(true),
+            Capability::Vision => {
+                self.input.as_ref().is_some_and(|kinds| kinds.iter().any(|kind| kind == "image"))
+            }
+            Capability::Completion | Capability::Insert | Capability::Embedding => false,
+        }
+    }
+
     /// Whether the file says that it has no such capability. What the file does not say, the backend knows.
     #[must_use]
     pub fn lacks(&self, capability: Capability) -> bool {

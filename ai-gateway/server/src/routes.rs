@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `/maru/v1/chat`, `/maru/v1/keys` | yes | yes |
 //! | `/maru/v1/devices` | yes | no: only a node's own connection may bind a key to it |
-//! | `/v1/…` | yes | no |
+//! | `/v1/…`, `/`, `/api/…` | yes | no |
 //! | `/healthz`, `/readyz` | yes | yes |
 //!
 //! `/metrics` is behind neither: [`metrics`] serves it to the superuser.
@@ -12,6 +12,7 @@
 mod devices;
 mod health;
 pub mod metrics;
+mod ollama;
 mod openai;
 mod sealed;
 mod sse;
@@ -29,7 +30,11 @@ use chassis::endpoint::{self, Endpoint};
 use mesh_identity::Header;
 use mesh_listener::Refusal;
 
-use crate::{App, Error, error::OpenAiError, limits::Kind};
+use crate::{
+    App, Error,
+    error::{OllamaError, OpenAiError},
+    limits::Kind,
+};
 
 /// By which listener a request came in, and so what its header is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +67,7 @@ impl Listener {
     /// What is served there in other programs' shapes: not sealed, and with larger bodies.
     fn plain_endpoints(self) -> Vec<Endpoint<Arc<App>>> {
         match self {
-            Self::Agent => Vec::from(openai::endpoints()),
+            Self::Agent => openai::endpoints().into_iter().chain(ollama::endpoints()).collect(),
             Self::Plugin => Vec::new(),
         }
     }
@@ -116,12 +121,15 @@ enum Surface {
     Own,
     /// OpenAI's, on `/v1`.
     OpenAi,
+    /// Ollama's, on `/api`.
+    Ollama,
 }
 
 impl Surface {
     fn of(path: &str) -> Self {
         match path.split('/').nth(1) {
             Some("v1") => Self::OpenAi,
+            Some("api") => Self::Ollama,
             _ => Self::Own,
         }
     }
@@ -130,6 +138,7 @@ impl Surface {
         match self {
             Self::Own => error.into_response(),
             Self::OpenAi => OpenAiError(error).into_response(),
+            Self::Ollama => OllamaError(error).into_response(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod backend;
 mod client;
 mod listeners;
+mod ollama;
 mod openai;
 mod sealed;
 

@@ -47,19 +47,19 @@ impl DecodeError {
 }
 
 /// An object's fields that were not taken yet.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     at: String,
     fields: BTreeMap<String, &'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
     /// Opens an object; `at` is its path, empty for the body.
-    pub(super) fn open(raw: &'a RawValue, at: impl Into<String>) -> Result<Self, DecodeError> {
+    pub(crate) fn open(raw: &'a RawValue, at: impl Into<String>) -> Result<Self, DecodeError> {
         Self::parse(raw.get().as_bytes(), at)
     }
 
     /// The same, of bytes that may be no JSON.
-    pub(super) fn parse(bytes: &'a [u8], at: impl Into<String>) -> Result<Self, DecodeError> {
+    pub(crate) fn parse(bytes: &'a [u8], at: impl Into<String>) -> Result<Self, DecodeError> {
         let at = at.into();
         match serde_json::from_slice(bytes) {
             Ok(Object(fields)) => Ok(Self { at, fields }),
@@ -73,22 +73,22 @@ impl<'a> Fields<'a> {
     }
 
     /// A field's path.
-    pub(super) fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
     }
 
     /// Whether a field is there and not null.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.get(name).is_some_and(|raw| raw.get() != "null")
     }
 
     /// Takes a field as it was written; none if it is missing or null.
-    pub(super) fn raw(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn raw(&mut self, name: &str) -> Option<&'a RawValue> {
         self.fields.remove(name).filter(|raw| raw.get() != "null")
     }
 
     /// Takes a field that must be what `wanted` says, such as "a number".
-    pub(super) fn take<T: Deserialize<'a>>(
+    pub(crate) fn take<T: Deserialize<'a>>(
         &mut self,
         name: &str,
         wanted: &str,
@@ -102,17 +102,17 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a text.
-    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, DecodeError> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, DecodeError> {
         self.take(name, "a string")
     }
 
     /// Takes a yes or no.
-    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, DecodeError> {
+    pub(crate) fn flag(&mut self, name: &str) -> Result<Option<bool>, DecodeError> {
         self.take(name, "true or false")
     }
 
     /// Takes a number that is finite.
-    pub(super) fn number(&mut self, name: &str) -> Result<Option<f32>, DecodeError> {
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<f32>, DecodeError> {
         let number: Option<f32> = self.take(name, "a number")?;
         match number {
             Some(number) if !number.is_finite() => {
@@ -123,7 +123,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a list of at most `MAX` entries, each with its path; empty if it is missing.
-    pub(super) fn list<const MAX: usize>(
+    pub(crate) fn list<const MAX: usize>(
         &mut self,
         name: &str,
     ) -> Result<Vec<(String, &'a RawValue)>, DecodeError> {
@@ -135,12 +135,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Says that a field which must be there is missing.
-    pub(super) fn missing(&self, name: &str) -> DecodeError {
+    pub(crate) fn missing(&self, name: &str) -> DecodeError {
         DecodeError::field(self.path(name), "is missing")
     }
 
     /// Ends the object: what is left must be null or one of those that change no answer.
-    pub(super) fn finish(self, harmless: &[&str]) -> Result<(), DecodeError> {
+    pub(crate) fn finish(self, harmless: &[&str]) -> Result<(), DecodeError> {
         let left = self
             .fields
             .iter()
@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Whether a value was written as a string.
-pub(super) fn is_text(raw: &RawValue) -> bool {
+pub(crate) fn is_text(raw: &RawValue) -> bool {
     raw.get().starts_with('"')
 }
 
@@ -186,7 +186,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
 }
 
 /// A list of at most `MAX` values.
-pub(super) struct List<'a, const MAX: usize>(pub(super) Vec<&'a RawValue>);
+pub(crate) struct List<'a, const MAX: usize>(pub(crate) Vec<&'a RawValue>);
 
 impl<'de, const MAX: usize> Deserialize<'de> for List<'de, MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -34,7 +34,7 @@ impl Json {
     pub const DEPTH: usize = 64;
 
     /// Takes a value as it was written.
-    pub(super) fn from_raw(raw: &RawValue) -> Result<Self, JsonError> {
+    pub(crate) fn from_raw(raw: &RawValue) -> Result<Self, JsonError> {
         let text = raw.get();
         if text.len() > Self::MAX {
             return Err(JsonError::TooLong);

@@ -51,7 +51,7 @@ pub struct ToolCall {
 }
 
 impl Tool {
-    pub(super) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
+    pub(crate) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         let (outer, mut function) = function(raw, at)?;
         let name = name(&mut function)?;
         let tool = Self {
@@ -79,7 +79,7 @@ fn parameters(raw: &RawValue, at: &str) -> Result<Json, DecodeError> {
 }
 
 impl ToolChoice {
-    pub(super) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
+    pub(crate) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         if is_text(raw) {
             return match raw.get() {
                 "\"none\"" => Ok(Self::None),
@@ -97,7 +97,7 @@ impl ToolChoice {
 }
 
 impl ToolCall {
-    pub(super) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
+    pub(crate) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         let (mut outer, mut function) = function(raw, at)?;
         let call = Self {
             id: outer.text("id")?.unwrap_or_default(),

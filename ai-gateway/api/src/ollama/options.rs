@@ -1,0 +1,70 @@
+//! Ollama's `options`.
+
+use crate::chat::{
+    DecodeError, Options,
+    decode::{Fields, List, is_text},
+};
+
+/// Most texts that end generation.
+const STOPS_MAX: usize = 64;
+
+/// Options about memory and speed, and the context, which the settings fix.
+const HARMLESS: [&str; 12] = [
+    "f16_kv",
+    "low_vram",
+    "main_gpu",
+    "num_batch",
+    "num_ctx",
+    "num_gpu",
+    "num_keep",
+    "num_thread",
+    "numa",
+    "use_mlock",
+    "use_mmap",
+    "vocab_only",
+];
+
+/// Takes `options` out of a request.
+pub(super) fn read(request: &mut Fields<'_>) -> Result<Options, DecodeError> {
+    let Some(raw) = request.raw("options") else {
+        return Ok(Options::default());
+    };
+    let mut fields = Fields::open(raw, "options")?;
+    // Negative numbers mean no limit, and any seed.
+    let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
+    let limit: Option<i64> = fields.take("num_predict", "a whole number")?;
+    let seed: Option<i64> = fields.take("seed", "a whole number")?;
+    let options = Options {
+        max_tokens: limit.filter(|&number| number >= 0).map(count),
+        seed: seed.filter(|&number| number >= 0).map(count),
+        temperature: fields.number("temperature")?,
+        top_p: fields.number("top_p")?,
+        top_k: fields.take("top_k", "a whole number")?,
+        min_p: fields.number("min_p")?,
+        stop: stops(&mut fields)?,
+        frequency_penalty: fields.number("frequency_penalty")?,
+        presence_penalty: fields.number("presence_penalty")?,
+        repeat_penalty: fields.number("repeat_penalty")?,
+        ..Options::default()
+    };
+    fields.finish(&HARMLESS)?;
+    Ok(options)
+}
+
+/// One text, or a list of them.
+fn stops(fields: &mut Fields<'_>) -> Result<Vec<String>, DecodeError> {
+    let Some(raw) = fields.raw("stop") else {
+        return Ok(Vec::new());
+    };
+    let texts = if is_text(raw) {
+        serde_json::from_str(raw.get()).map(|text| vec![text])
+    } else {
+        serde_json::from_str(raw.get()).and_then(|List::<STOPS_MAX>(texts)| {
+            texts.into_iter().map(|text| serde_json::from_str(text.get())).collect()
+        })
+    };
+    texts.map_err(|_| {
+        let reason = format!("must be a string, or a list of at most {STOPS_MAX}");
+        DecodeError::field(fields.path("stop"), reason)
+    })
+}

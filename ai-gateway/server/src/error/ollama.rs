@@ -1,0 +1,37 @@
+//! Errors in Ollama's shape.
+
+use axum::{
+    Json,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::Error;
+
+/// An error in Ollama's shape.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct OllamaError(#[from] pub Error);
+
+impl OllamaError {
+    /// The body: `{"error": text}`.
+    #[must_use]
+    pub fn body(&self) -> serde_json::Value {
+        let (.., detail) = self.0.kind();
+        // Not as a sentence of ours: it may begin with a model's name.
+        json!({ "error": format!("{}. {detail}", self.0) })
+    }
+}
+
+impl IntoResponse for OllamaError {
+    fn into_response(self) -> Response {
+        let (status, ..) = self.0.kind();
+        self.0.log(status);
+        let mut response = (status, Json(self.body())).into_response();
+        if let Some(seconds) = self.0.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

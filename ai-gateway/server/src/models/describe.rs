@@ -1,0 +1,54 @@
+//! What is known of each model.
+
+use ai_gateway_api::chat::Capability;
+
+use super::{Models, Provider};
+use crate::openclaw::{Model, ModelRef};
+
+/// What is known of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its name.
+    pub name: ModelRef,
+    /// Tokens that a conversation may hold, if known.
+    pub context_window: Option<u32>,
+    /// What it can do, as far as its backend or the settings tell.
+    pub capabilities: Vec<Capability>,
+    /// Whether its backend answered when it was last asked.
+    pub answers: bool,
+}
+
+impl Models {
+    /// Describes every model, the primary first.
+    #[must_use]
+    pub fn describe(&self) -> Vec<Description> {
+        self.list().into_iter().filter_map(|(name, _)| self.describe_one(&name)).collect()
+    }
+
+    /// Describes one; `None` if there is none of that name.
+    #[must_use]
+    pub fn describe_one(&self, name: &ModelRef) -> Option<Description> {
+        let (provider, model) = self.get(name)?;
+        Some(Description {
+            name: name.clone(),
+            context_window: provider.context_window(model),
+            capabilities: provider.capabilities(model),
+            answers: !provider.breaker.is_open(),
+        })
+    }
+}
+
+impl Provider {
+    /// What the settings say, and for the rest what the backend told.
+    fn capabilities(&self, model: &Model) -> Vec<Capability> {
+        let told = self.told(model).and_then(|info| info.capabilities.as_deref());
+        let mut all = told.unwrap_or(&[Capability::Completion]).to_vec();
+        for capability in [Capability::Tools, Capability::Vision, Capability::Thinking] {
+            if model.has(capability) && !all.contains(&capability) {
+                all.push(capability);
+            }
+        }
+        all.retain(|&capability| !model.lacks(capability));
+        all
+    }
+}

@@ -1,0 +1,91 @@
+//! `POST /api/chat` and `POST /api/generate`.
+
+use std::sync::Arc;
+
+use ai_gateway_api::{
+    chat::{Capability, ChatRequest},
+    ollama::{self, TextRequest},
+};
+use axum::{
+    Extension, Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use mesh_identity::Header;
+
+use super::{
+    super::{Body, whole},
+    reply::{Kind, Reply},
+};
+use crate::{App, Error, chat::compose, error::OllamaError, models::Failure};
+
+/// Answers a chat, streamed or whole.
+///
+/// # Errors
+///
+/// 400 for a body that cannot be used or that the model cannot answer, 404 for an unknown model, 413 for one that is
+/// too large, 429 or 503 if too much is under way, 502 if no model answers.
+pub(super) async fn chat(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Header>,
+    body: Body,
+) -> Result<Response, OllamaError> {
+    let request = ollama::decode_chat(&whole(body)?).map_err(Error::Chat)?;
+    answer(&app, &caller, request, Kind::Chat).await
+}
+
+/// Answers one question, streamed or whole.
+///
+/// # Errors
+///
+/// As [`chat`]; and 400 for a suffix or a raw prompt, because no backend here takes one.
+pub(super) async fn generate(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Header>,
+    body: Body,
+) -> Result<Response, OllamaError> {
+    let (request, extras) = ollama::decode_generate(&whole(body)?).map_err(Error::Chat)?;
+    let lacking = [(extras.suffix, Capability::Insert.as_str()), (extras.raw, "raw prompts")];
+    if let (Some((_, what)), TextRequest::Ask(request)) =
+        (lacking.iter().find(|(asked, _)| *asked), &request)
+    {
+        let chain = app.models.choose(request.model.as_deref()).map_err(Error::Model)?;
+        let words = format!("{} does not support {what}", chain.first);
+        return Err(Error::Model(Failure::Unsupported(words)).into());
+    }
+    answer(&app, &caller, request, Kind::Generation).await
+}
+
+async fn answer(
+    app: &Arc<App>,
+    caller: &Header,
+    request: TextRequest,
+    kind: Kind,
+) -> Result<Response, OllamaError> {
+    let (name, reason) = match request {
+        TextRequest::Ask(request) => return ask(app, caller, request, kind).await,
+        TextRequest::Load(name) => (name, "load"),
+        TextRequest::Unload(name) => (name, "unload"),
+    };
+    // Memory is the engines' affair: a client that warms a model up, or lets it go, changes nothing for the others.
+    let chain = app.models.choose(Some(&name)).map_err(Error::Model)?;
+    Ok(Json(kind.idle(&chain.first, reason)).into_response())
+}
+
+async fn ask(
+    app: &Arc<App>,
+    caller: &Header,
+    mut request: ChatRequest,
+    kind: Kind,
+) -> Result<Response, OllamaError> {
+    let person = caller.identity.person();
+    let streamed = request.stream;
+    let messages = std::mem::take(&mut request.messages);
+    request.messages = compose(app, &person, request.model.as_deref(), messages).await?;
+    // The first step is awaited here, so that a model that does not answer is a status, not a broken stream.
+    let reply = Reply::begin(app, &person, request, kind).await?;
+    if streamed {
+        return Ok(reply.stream());
+    }
+    Ok(Json(reply.whole().await?).into_response())
+}

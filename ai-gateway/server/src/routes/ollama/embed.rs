@@ -1,0 +1,74 @@
+//! `POST /api/embed`, and the older `POST /api/embeddings`.
+
+use std::{sync::Arc, time::Instant};
+
+use ai_gateway_api::ollama::{self, EmbedRequest};
+use axum::{Extension, Json, extract::State};
+use llm_backend::Embeddings;
+use mesh_identity::Header;
+use serde_json::{Value, json};
+
+use super::{
+    super::{Body, whole},
+    reply::nanoseconds,
+};
+use crate::{App, Error, error::OllamaError, metrics::Watch, openclaw::ModelRef};
+
+/// Makes a vector of each text.
+///
+/// # Errors
+///
+/// 400 for a body that cannot be used or a model that makes no vectors, 404 for an unknown model, 413 for one that is
+/// too large, 429 or 503 if too much is under way, 502 if the model does not answer.
+pub(super) async fn embed(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Header>,
+    body: Body,
+) -> Result<Json<Value>, OllamaError> {
+    let request = ollama::decode_embed(&whole(body)?).map_err(Error::Chat)?;
+    let begun = Instant::now();
+    let asked = request.model.clone();
+    let made = make(&app, &caller, request).await?;
+    let (model, made) = made.map_or((asked, None), |(model, made)| (model.to_string(), Some(made)));
+    let tokens = made.as_ref().and_then(|made| made.prompt_tokens).unwrap_or_default();
+    Ok(Json(json!({
+        "model": model,
+        "embeddings": made.map(|made| made.vectors).unwrap_or_default(),
+        "total_duration": nanoseconds(begun.elapsed()),
+        "load_duration": 0,
+        "prompt_eval_count": tokens,
+    })))
+}
+
+/// Makes the vector of one text.
+///
+/// # Errors
+///
+/// As [`embed`].
+pub(super) async fn embeddings(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Header>,
+    body: Body,
+) -> Result<Json<Value>, OllamaError> {
+    let request = ollama::decode_embeddings(&whole(body)?).map_err(Error::Chat)?;
+    let made = make(&app, &caller, request).await?;
+    let vector = made.and_then(|(_, made)| made.vectors.into_iter().next()).unwrap_or_default();
+    Ok(Json(json!({ "embedding": vector })))
+}
+
+/// Asks the model; `None` if there is no text, which only loads it.
+async fn make(
+    app: &Arc<App>,
+    caller: &Header,
+    request: EmbedRequest,
+) -> Result<Option<(ModelRef, Embeddings)>, Error> {
+    let chain = app.models.choose(Some(&request.model))?;
+    if request.input.is_empty() {
+        return Ok(None);
+    }
+    let _permit = app.limiter.begin(&caller.identity.person()).map_err(Error::Exceeded)?;
+    let mut watch = Watch::start(Arc::clone(&app.metrics), "ollama");
+    let made = chain.embed(request.input, request.dimensions).await;
+    watch.end(made.is_ok());
+    Ok(Some(made?))
+}

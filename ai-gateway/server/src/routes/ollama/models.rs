@@ -1,0 +1,139 @@
+//! The models that can be named.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::{Duration, SystemTime},
+};
+
+use ai_gateway_api::{chat::Capability, ollama};
+use axum::{Json, extract::State};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::super::{Body, whole};
+use crate::{
+    App, Error,
+    error::OllamaError,
+    models::{Description, HOUSEHOLD},
+};
+
+/// When this gateway started: models have no date of their own here.
+static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
+/// How long a model that is kept in memory is said to stay there: a century, as Ollama says of those that stay.
+const STAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Lists the models: the household's AI first, then the primary model, then the others.
+pub(super) async fn tags(State(app): State<Arc<App>>) -> Json<Value> {
+    let models: Vec<_> = all(&app).map(|(name, _)| entry(&name)).collect();
+    Json(json!({ "models": models }))
+}
+
+/// Lists the models whose backends answer: they stay loaded, or are loaded when they are asked.
+pub(super) async fn ps(State(app): State<Arc<App>>) -> Json<Value> {
+    let running = all(&app).filter(|(_, it)| it.answers).map(|(name, it)| {
+        let mut entry = entry(&name);
+        entry["expires_at"] = time(*STARTED + STAYS).into();
+        entry["size_vram"] = 0.into();
+        entry["context_length"] = it.context_window.unwrap_or_default().into();
+        entry
+    });
+    Json(json!({ "models": running.collect::<Vec<_>>() }))
+}
+
+/// Tells what a model can do.
+///
+/// # Errors
+///
+/// 400 for a body that cannot be used, 404 if there is none of that name.
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    body: Body,
+) -> Result<Json<Value>, OllamaError> {
+    let name = ollama::decode_show(&whole(body)?).map_err(Error::Chat)?;
+    let chain = app.models.choose(Some(&name)).map_err(Error::Model)?;
+    let mut model = app.models.describe_one(&chain.first).ok_or(Error::NotFound)?;
+    if chain.household {
+        model.context_window = chain.context_window;
+    }
+    Ok(Json(shown(&model)))
+}
+
+fn shown(model: &Description) -> Value {
+    let words: Vec<_> = model.capabilities.iter().map(|word| Capability::as_str(*word)).collect();
+    let mut info = json!({ "general.architecture": HOUSEHOLD });
+    let mut parameters = String::new();
+    if let Some(tokens) = model.context_window {
+        info[format!("{HOUSEHOLD}.context_length")] = tokens.into();
+        parameters = format!("num_ctx {tokens}");
+    }
+    json!({
+        "modelfile": "",
+        "parameters": parameters,
+        "template": "{{ .Prompt }}",
+        "details": details(),
+        "model_info": info,
+        "capabilities": words,
+        "modified_at": time(*STARTED),
+    })
+}
+
+/// Every model by the name that is listed, the household's AI as the primary model.
+fn all(app: &App) -> impl Iterator<Item = (String, Description)> {
+    let models = app.models.describe();
+    let household = models.first().cloned().map(|first| (HOUSEHOLD.to_owned(), first));
+    let named = models.into_iter().map(|model| (model.name.to_string(), model));
+    household.into_iter().chain(named).map(|(name, model)| (tagged(&name), model))
+}
+
+/// A name with a tag, as all of Ollama's have one.
+fn tagged(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+}
+
+fn entry(name: &str) -> Value {
+    // Clients cut it to twelve characters.
+    let digest = hex(&Sha256::digest(name));
+    json!({
+        "name": name,
+        "model": name,
+        "modified_at": time(*STARTED),
+        "size": 0,
+        "digest": digest,
+        "details": details(),
+    })
+}
+
+/// Where a model comes from and how it is quantized is the admin's knowledge.
+fn details() -> Value {
+    json!({
+        "parent_model": "",
+        "format": "gguf",
+        "family": "",
+        "families": [],
+        "parameter_size": "",
+        "quantization_level": "",
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A time as Ollama writes it (RFC 3339).
+pub(super) fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_nanos(at).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_tag() {
+        assert_eq!(tagged("llamacpp/smollm2"), "llamacpp/smollm2:latest");
+        assert_eq!(tagged("ollama/qwen3:8b"), "ollama/qwen3:8b");
+        assert_eq!(tagged("ollama/hf.co/a:b/c"), "ollama/hf.co/a:b/c:latest");
+        assert_eq!(tagged("maru"), "maru:latest");
+    }
+}

@@ -1,0 +1,281 @@
+//! Replies in Ollama's shapes: one JSON object a line, the last of which says `done`; or one object.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Json, ToolCallDelta};
+use axum::{
+    body::{Body, Bytes},
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::stream;
+use mesh_identity::Person;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::models::time;
+use crate::{
+    App, Error,
+    chat::{Ending, Listener, Run, Step},
+    error::OllamaError,
+    models::Failure,
+    openclaw::ModelRef,
+};
+
+/// Which of Ollama's shapes a reply has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Of `/api/chat`.
+    Chat,
+    /// Of `/api/generate`.
+    Generation,
+}
+
+impl Kind {
+    /// The answer where nothing was asked.
+    pub(super) fn idle(self, model: &ModelRef, reason: &str) -> Value {
+        let mut object = self.object(&model.to_string(), &Said::default());
+        object["done"] = true.into();
+        object["done_reason"] = reason.into();
+        object
+    }
+
+    fn object(self, model: &str, said: &Said) -> Value {
+        let mut object = json!({
+            "model": model,
+            "created_at": time(SystemTime::now()),
+            "done": false,
+        });
+        match self {
+            Self::Chat => {
+                object["message"] = json!({ "role": "assistant", "content": said.content });
+                said.add(&mut object["message"]);
+            }
+            Self::Generation => {
+                object["response"] = said.content.as_str().into();
+                said.add(&mut object);
+            }
+        }
+        if !said.logprobs.is_empty() {
+            object["logprobs"] = json!(said.logprobs);
+        }
+        object
+    }
+}
+
+/// What one line, or the whole reply, says.
+#[derive(Default)]
+struct Said {
+    content: String,
+    thinking: String,
+    calls: Vec<Call>,
+    logprobs: Vec<Json>,
+}
+
+impl Said {
+    fn says(&self) -> bool {
+        !(self.content.is_empty() && self.thinking.is_empty() && self.calls.is_empty())
+    }
+
+    /// Adds thoughts and calls, where there are any.
+    fn add(&self, to: &mut Value) {
+        if !self.thinking.is_empty() {
+            to["thinking"] = self.thinking.as_str().into();
+        }
+        if !self.calls.is_empty() {
+            to["tool_calls"] = json!(self.calls);
+        }
+    }
+}
+
+/// A tool call, its arguments an object.
+#[derive(Serialize)]
+struct Call {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    id: String,
+    function: Function,
+}
+
+#[derive(Serialize)]
+struct Function {
+    index: u32,
+    name: String,
+    arguments: Json,
+}
+
+/// Tool calls as they come, in pieces: Ollama's clients want each whole.
+#[derive(Default)]
+struct Pieces(BTreeMap<u32, (String, String, String)>);
+
+impl Pieces {
+    fn take(&mut self, piece: ToolCallDelta) {
+        let (id, name, arguments) = self.0.entry(piece.index).or_default();
+        if id.is_empty() {
+            *id = piece.id.unwrap_or_default();
+        }
+        name.push_str(&piece.name.unwrap_or_default());
+        arguments.push_str(&piece.arguments);
+    }
+
+    /// The calls, once the reply is over.
+    fn finish(self) -> Result<Vec<Call>, Error> {
+        let call = |(index, (id, name, arguments)): (u32, (String, String, String))| {
+            let text = if arguments.trim().is_empty() { "{}" } else { &arguments };
+            let arguments = text.parse::<Json>().ok().filter(Json::is_object);
+            // The model wrote what nobody can read as an object.
+            let arguments = arguments.ok_or(Error::Model(Failure::Cut))?;
+            Ok(Call { id, function: Function { index, name, arguments } })
+        };
+        self.0.into_iter().map(call).collect()
+    }
+}
+
+/// A reply that has begun.
+pub(super) struct Reply {
+    listener: Listener,
+    kind: Kind,
+    model: String,
+    begun: Instant,
+    /// When the model began to answer.
+    answered: Instant,
+    ending: Ending,
+    pieces: Pieces,
+}
+
+impl Reply {
+    /// Asks, and waits until a model answers.
+    pub(super) async fn begin(
+        app: &Arc<App>,
+        person: &Person,
+        request: ChatRequest,
+        kind: Kind,
+    ) -> Result<Self, Error> {
+        let begun = Instant::now();
+        let (_, mut listener) = Run::start(app, "ollama", person, request, None)?;
+        let model = match listener.next().await {
+            Some(Step::Model(model)) => model.to_string(),
+            Some(Step::Failed(failure)) => return Err(failure.into()),
+            Some(Step::Delta(_)) | None => String::new(),
+        };
+        let (ending, pieces) = (Ending::default(), Pieces::default());
+        Ok(Self { listener, kind, model, begun, answered: Instant::now(), ending, pieces })
+    }
+
+    /// What is said next; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Said>, Error> {
+        loop {
+            match self.listener.next().await {
+                Some(Step::Model(model)) => self.model = model.to_string(),
+                Some(Step::Delta(delta)) => return Ok(Some(self.take(delta))),
+                Some(Step::Failed(failure)) => return Err(failure.into()),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn take(&mut self, delta: Delta) -> Said {
+        self.ending.take(&delta);
+        delta.tool_calls.into_iter().for_each(|piece| self.pieces.take(piece));
+        let Delta { content, thinking, logprobs, .. } = delta;
+        Said { content, thinking, logprobs, calls: Vec::new() }
+    }
+
+    /// The whole reply as one object.
+    pub(super) async fn whole(mut self) -> Result<Value, Error> {
+        let mut whole = Said::default();
+        while let Some(said) = self.next().await? {
+            whole.content.push_str(&said.content);
+            whole.thinking.push_str(&said.thinking);
+            whole.logprobs.extend(said.logprobs);
+        }
+        whole.calls = std::mem::take(&mut self.pieces).finish()?;
+        Ok(self.done(&whole))
+    }
+
+    /// The reply as it comes, a line for each step.
+    pub(super) fn stream(self) -> Response {
+        let lines = Lines { reply: self, ready: VecDeque::new(), over: false };
+        let headers =
+            [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
+        let body = stream::unfold(lines, Lines::step);
+        (headers, Body::from_stream(body)).into_response()
+    }
+
+    /// The last object.
+    fn done(&self, said: &Said) -> Value {
+        let mut object = self.kind.object(&self.model, said);
+        // Ollama says `stop` after a call of a tool, too.
+        let reason = match self.ending.finish_reason.unwrap_or(FinishReason::Stop) {
+            FinishReason::ToolCalls => FinishReason::Stop.as_str(),
+            reason => reason.as_str(),
+        };
+        let usage = self.ending.usage.unwrap_or_default();
+        let ended = Instant::now();
+        object["done"] = true.into();
+        object["done_reason"] = reason.into();
+        object["total_duration"] = nanoseconds(ended - self.begun).into();
+        object["load_duration"] = 0.into();
+        object["prompt_eval_count"] = usage.prompt_tokens.into();
+        object["prompt_eval_duration"] = nanoseconds(self.answered - self.begun).into();
+        object["eval_count"] = usage.completion_tokens.into();
+        object["eval_duration"] = nanoseconds(ended - self.answered).into();
+        object
+    }
+}
+
+/// A duration as Ollama counts it.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A streamed reply. Without a line that says `done` it was cut, and the last line is an error.
+struct Lines {
+    reply: Reply,
+    ready: VecDeque<Value>,
+    over: bool,
+}
+
+impl Lines {
+    async fn step(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        loop {
+            if let Some(object) = self.ready.pop_front() {
+                return Some((Ok(format!("{object}\n").into()), self));
+            }
+            if self.over {
+                return None;
+            }
+            match self.reply.next().await {
+                Ok(Some(said)) if said.says() => {
+                    self.ready.push_back(self.reply.kind.object(&self.reply.model, &said));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => self.finish(),
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.over = true;
+        match std::mem::take(&mut self.reply.pieces).finish() {
+            Ok(calls) => {
+                let said = Said { calls, ..Said::default() };
+                if said.says() {
+                    self.ready.push_back(self.reply.kind.object(&self.reply.model, &said));
+                }
+                self.ready.push_back(self.reply.done(&Said::default()));
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.over = true;
+        self.ready.push_back(OllamaError(error).body());
+    }
+}
