@@ -248,7 +248,10 @@ impl Link {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 self.unreachable(BUSY, None)
             }
-            status if status.is_server_error() => self.unreachable(FAILED, None),
+            // llama-server's word for what it was not started with: no fault of its own.
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
+                self.unreachable(FAILED, None)
+            }
             status => {
                 let message = message.as_deref().map(shorten);
                 self.refused(status, message.unwrap_or_else(|| "without saying why".to_owned()))

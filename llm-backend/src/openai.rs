@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ai_gateway_api::chat::{ChatRequest, ModelInfo};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::{
@@ -94,7 +95,14 @@ impl OpenAiCompatible {
 
     async fn vectors(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
         let path = "/v1/embeddings";
-        let answer = self.link.post(path, &embeddings::body(&request)).await?;
+        let answer = match self.link.post(path, &embeddings::body(&request)).await {
+            // A server without that path, or not started for it.
+            Err(Error::Refused { status: 404 | 405 | 501, .. }) => {
+                let words = format!("{} does not support embedding", request.model);
+                return Err(self.link.refused(StatusCode::BAD_REQUEST, words));
+            }
+            answer => answer?,
+        };
         let count = request.input.len();
         let decode = |body: &[u8]| decode_embeddings(body, count);
         self.link.decode(path, answer, EMBEDDINGS_MAX, decode).await

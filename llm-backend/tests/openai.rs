@@ -5,7 +5,7 @@ use std::{future::Future, path::PathBuf, time::Duration};
 
 use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Message, Options};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use llm_backend::{Backend as _, Error, Health, OpenAiCompatible, Slot, Timeouts};
+use llm_backend::{Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Slot, Timeouts};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -319,4 +319,23 @@ async fn models_and_slots_are_listed() {
             Slot { id: 1, is_processing: false, n_decoded: 0 },
         ]
     );
+}
+
+#[tokio::test]
+async fn a_server_without_embeddings_says_so() {
+    for status in ["404 Not Found", "501 Not Implemented"] {
+        let server = serve(move |mut connection| async move {
+            connection.answer(status, r#"{"error":{"message":"not here"}}"#).await;
+        });
+        let request = EmbedRequest {
+            model: "smollm2".to_owned(),
+            input: vec!["text".to_owned()],
+            dimensions: None,
+        };
+
+        let error = server.client().embed(request).await.unwrap_err();
+
+        assert!(error.to_string().ends_with("smollm2 does not support embedding"), "{error}");
+        assert!(!error.is_backend_fault());
+    }
 }

@@ -8,6 +8,7 @@ use axum::{
 use serde_json::json;
 
 use super::Error;
+use crate::models::Failure;
 
 /// An error in Ollama's shape.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,10 @@ impl OllamaError {
     /// The body: `{"error": text}`.
     #[must_use]
     pub fn body(&self) -> serde_json::Value {
-        let (.., detail) = self.0.kind();
+        let detail = match &self.0 {
+            Error::Model(Failure::Unknown { .. }) => "GET /api/tags lists them.",
+            error => error.kind().2,
+        };
         // Not as a sentence of ours: it may begin with a model's name.
         json!({ "error": format!("{}. {detail}", self.0) })
     }
