@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::value::RawValue;
 
 use super::decode::{DecodeError, Fields, List, is_text};
 
@@ -33,11 +34,10 @@ pub enum Effort {
 }
 
 /// How the next token is chosen and when generation ends; what is absent is the backend's choice.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Options {
     /// Most tokens to generate.
-    #[serde(alias = "max_completion_tokens", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
     /// Randomness; 0 always takes the likeliest token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
     /// Texts that end generation. Decodes from one string, a list or null.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
     /// How much a token's likelihood falls with each time that it was used.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_logprobs: Option<u32>,
     /// Whether generation goes on after the model's own end (llama-server's `ignore_eos`).
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ignore_eos: bool,
 }
 
@@ -151,24 +151,14 @@ fn biases(fields: &mut Fields<'_>) -> Result<BTreeMap<String, f32>, DecodeError>
     Ok(biases)
 }
 
-/// Reads null as the default.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
-}
-
-/// Reads one string, a list of strings or null.
-fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Stop {
-        One(String),
-        Many(Vec<String>),
+/// From text in memory only: the JSON is read as it was written. A field that is not known is refused.
+impl<'de> Deserialize<'de> for Options {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let read = |raw: &RawValue| {
+            let mut fields = Fields::open(raw, "options")?;
+            let options = Self::read(&mut fields)?;
+            fields.finish(&[]).map(|()| options)
+        };
+        read(<&RawValue>::deserialize(from)?).map_err(D::Error::custom)
     }
-    Ok(match Option::deserialize(from)? {
-        None => Vec::new(),
-        Some(Stop::One(text)) => vec![text],
-        Some(Stop::Many(texts)) => texts,
-    })
 }

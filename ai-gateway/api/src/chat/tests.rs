@@ -223,6 +223,46 @@ fn debug_and_errors_show_nothing_that_was_written() {
 }
 
 #[test]
+fn options_alone_are_read_as_strictly() {
+    let read = |text: &str| serde_json::from_str::<Options>(text);
+    let options = read(r#"{"max_tokens":7,"stop":"END","temperature":null}"#).unwrap();
+    assert_eq!((options.max_tokens, options.stop), (Some(7), vec!["END".to_owned()]));
+    for wrong in
+        [r#"{"temperature":1e300}"#, r#"{"mirostat":2}"#, "[]", r#"{"logit_bias":{"a":1}}"#]
+    {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_text_to_go_on_from_is_a_chat_of_one_message() {
+    let read = |more: Value| {
+        let mut body = json!({ "prompt": "Once" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        CompletionRequest::decode(body.to_string().as_bytes())
+    };
+    let request = read(
+        json!({ "model": "m", "max_tokens": 5, "echo": false, "best_of": 1, "suffix": "", "user": "x" }),
+    );
+    let request = request.unwrap();
+    assert_eq!(request.chat.messages, [Message::user("Once")]);
+    assert_eq!((request.chat.options.max_tokens, request.has_suffix), (Some(5), false));
+    assert!(read(json!({ "suffix": "end" })).unwrap().has_suffix);
+    for (more, start) in [
+        (json!({ "prompt": ["a", "b"] }), "`prompt` must be one string"),
+        (json!({ "prompt": [1, 2] }), "`prompt` must be one string"),
+        (json!({ "prompt": null }), "`prompt` is missing"),
+        (json!({ "echo": true }), "this gateway does not know `echo`"),
+        (json!({ "best_of": 2 }), "`best_of` must be 1"),
+        (json!({ "logprobs": 1 }), "`logprobs` is for chats only"),
+        (json!({ "messages": [] }), "this gateway does not know `messages`"),
+    ] {
+        let refusal = read(more).unwrap_err().to_string();
+        assert!(refusal.starts_with(start), "{refusal}");
+    }
+}
+
+#[test]
 fn an_unknown_finish_reason_is_no_error() {
     let reason: FinishReason = serde_json::from_str(r#""recitation""#).unwrap();
 
