@@ -56,7 +56,7 @@ pub async fn run(args: ChatArgs, root: &Path) -> anyhow::Result<ExitCode> {
 }
 
 enum Question {
-    Once(Operation),
+    Once(Box<Operation>),
     /// Line by line, from the terminal.
     Lines,
 }
@@ -64,7 +64,7 @@ enum Question {
 fn question(args: &ChatArgs) -> anyhow::Result<Question> {
     if args.history {
         let session = args.session.clone();
-        return Ok(Question::Once(Operation::History(History { session })));
+        return Ok(Question::Once(Box::new(Operation::History(History { session }))));
     }
     let text = match &args.ask {
         Some(text) => text.clone(),
@@ -79,7 +79,7 @@ fn question(args: &ChatArgs) -> anyhow::Result<Question> {
     if text.trim().is_empty() {
         return Err(Usage("there is no question; say maru chat \"TEXT\"".to_owned()).into());
     }
-    Ok(Question::Once(operation(args, text)))
+    Ok(Question::Once(Box::new(operation(args, text))))
 }
 
 fn operation(args: &ChatArgs, text: String) -> Operation {

@@ -8,6 +8,7 @@
 mod completion;
 pub(crate) mod decode;
 mod delta;
+mod embedding;
 mod format;
 mod image;
 mod json;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use completion::CompletionRequest;
 pub use decode::DecodeError;
 pub use delta::{Delta, FinishReason, ToolCallDelta, Usage};
+pub use embedding::{EmbeddingRequest, base64};
 pub use format::ResponseFormat;
 pub use image::{Detail, Image, ImageError};
 pub use json::{Json, JsonError};

@@ -141,6 +141,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("DELETE /maru/v1/devices/{key}", Member),
             ("POST /v1/chat/completions", Member),
             ("POST /v1/completions", Member),
+            ("POST /v1/embeddings", Member),
             ("GET /v1/models", Member),
             ("GET /v1/models/{*model}", Member),
             ("GET /", Member),

@@ -3,7 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use ai_gateway_api::chat::{self, ChatRequest, CompletionRequest, DecodeError, Image, Json, Options};
+use ai_gateway_api::chat::{
+    self, ChatRequest, CompletionRequest, DecodeError, EmbeddingRequest, Image, Json, Options,
+};
 
 /// What was read stays within the bounds that are documented.
 fn check(request: &ChatRequest) {
@@ -39,6 +41,9 @@ fuzz_target!(|body: &[u8]| {
     match CompletionRequest::decode(body) {
         Ok(request) => check(&request.chat),
         Err(error) => explain(&error),
+    }
+    if let Err(error) = EmbeddingRequest::decode(body) {
+        explain(&error);
     }
     fuzz::json::<Options>(body);
     if let Ok(text) = std::str::from_utf8(body) {

@@ -65,7 +65,7 @@ pub struct Limits {
     pub concurrent_chats_per_person: usize,
     /// Largest request body of our own formats, sealed chat among them, in bytes. Default: 1,500,000.
     pub max_body_bytes: usize,
-    /// Largest request body of other APIs (`/v1`), which may hold images and lies outside the locked memory, in bytes.
+    /// Largest request body of other APIs (`/v1`, `/api`), which may hold images and lies outside the locked memory, in bytes.
     /// Default: 20,000,000.
     pub max_plain_body_bytes: usize,
     /// Most tokens of one reply. Default: 32,768.

@@ -4,6 +4,7 @@
 
 mod chat;
 mod completions;
+mod embeddings;
 mod models;
 mod reply;
 
@@ -14,10 +15,11 @@ use chassis::endpoint::{Endpoint, get, post};
 use crate::App;
 
 /// Endpoints of this surface.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 4] {
+pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 5] {
     [
         post("/v1/chat/completions", chat::completions),
         post("/v1/completions", completions::completions),
+        post("/v1/embeddings", embeddings::embeddings),
         get("/v1/models", models::list),
         get("/v1/models/{*model}", models::one),
     ]

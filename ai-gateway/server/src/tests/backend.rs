@@ -81,6 +81,7 @@ impl Backend {
         let app = Router::new()
             .route("/health", get(async || Json(json!({"status": "ok"}))))
             .route("/v1/chat/completions", post(chat))
+            .route("/v1/embeddings", post(embeddings))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shared));
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -146,6 +147,16 @@ fn end() -> String {
     let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}});
     format!("data: {finish}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
+}
+
+/// The same vector for each text, told in another order than asked.
+async fn embeddings(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Json<Value> {
+    let count = request["input"].as_array().map_or(1, Vec::len);
+    shared.requests.lock().unwrap().push(request);
+    let one =
+        |index: usize| json!({"object": "embedding", "index": index, "embedding": [index, -0.5]});
+    let data: Vec<Value> = (0..count).rev().map(one).collect();
+    Json(json!({"object": "list", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}}))
 }
 
 async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{backend::Script, house, house_with_models};
+use super::super::{ada, backend::Script, house, house_with_models};
 use super::{complete, events, parse};
 
 const PNG: &str = "data:image/png;base64,iVBORw0KGgoAAAAN";
@@ -128,4 +128,33 @@ async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked(
     let thoughtless = complete(&house, json!({"reasoning_effort": "none"})).await;
     assert_eq!(thoughtless.status, 200);
     assert_eq!(house.one.requests()[0].get("reasoning_effort"), None);
+}
+
+#[tokio::test]
+async fn vectors_come_as_numbers_and_as_base64() {
+    let house = house();
+    let ask = async |more: Value| {
+        let mut body = json!({"model": "llamacpp/smollm2", "input": ["a", "b"]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        house.post(&ada(), "/v1/embeddings", &body).await
+    };
+    let list = ask(json!({"encoding_format": "float", "user": "x"})).await.json().await;
+    let one = |index: u32, vector: Value| json!({"object": "embedding", "index": index, "embedding": vector});
+    assert_eq!(list["data"], json!([one(0, json!([0.0, -0.5])), one(1, json!([1.0, -0.5]))]));
+    assert_eq!((&list["object"], &list["model"]), (&json!("list"), &json!("llamacpp/smollm2")));
+    assert_eq!(list["usage"], json!({"prompt_tokens": 3, "total_tokens": 3}));
+    assert_eq!(house.one.requests()[0]["input"], json!(["a", "b"]));
+
+    let list = ask(json!({"encoding_format": "base64"})).await.json().await;
+    assert_eq!(list["data"][1]["embedding"], "AACAPwAAAL8=", "1.0 and -0.5, little-endian");
+
+    for (more, code) in [
+        (json!({"input": [1, 2]}), "invalid_value"),
+        (json!({"input": []}), "invalid_value"),
+        (json!({"encoding_format": "int8"}), "invalid_value"),
+        (json!({"task": "x"}), "unknown_parameter"),
+    ] {
+        ask(more).await.openai_error(400, code).await;
+    }
+    ask(json!({"model": "gpt-4"})).await.openai_error(404, "model_not_found").await;
 }

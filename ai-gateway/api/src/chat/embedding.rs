@@ -1,0 +1,80 @@
+//! OpenAI's `POST /v1/embeddings`: texts as vectors.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::value::RawValue;
+
+use super::decode::{DecodeError, Fields, List, is_text};
+
+/// Most texts of one request; OpenAI's bound.
+const INPUTS_MAX: usize = 2048;
+
+/// A request for the vectors of texts. `Debug` tells their number only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct EmbeddingRequest {
+    /// Which model makes them; the gateway's primary model if absent.
+    pub model: Option<String>,
+    /// The texts, at least one.
+    pub input: Vec<String>,
+    /// Numbers in each vector; the model's own number if absent.
+    pub dimensions: Option<u32>,
+    /// Whether a vector is answered as [`base64`] instead of a list of numbers.
+    pub as_base64: bool,
+}
+
+impl EmbeddingRequest {
+    /// Decodes a request body.
+    ///
+    /// # Errors
+    ///
+    /// See [`DecodeError`].
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut fields = Fields::parse(body, "")?;
+        let input = fields.raw("input").ok_or_else(|| fields.missing("input"))?;
+        let input = texts(input).filter(|texts| !texts.is_empty()).ok_or_else(|| {
+            let reason = format!("must be a string, or a list of 1 to {INPUTS_MAX}, not in tokens");
+            DecodeError::field("input", reason)
+        })?;
+        let as_base64 = match fields.text("encoding_format")?.as_deref() {
+            None | Some("float") => false,
+            Some("base64") => true,
+            Some(_) => {
+                return Err(DecodeError::field("encoding_format", "must be float or base64"));
+            }
+        };
+        let request = Self {
+            model: fields.text("model")?,
+            input,
+            dimensions: fields.take("dimensions", "a whole number")?,
+            as_base64,
+        };
+        fields.finish(&["user"])?;
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for EmbeddingRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddingRequest")
+            .field("model", &self.model)
+            .field("input", &self.input.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A vector as OpenAI's clients ask for it by default: its numbers as little-endian `f32`, in base64.
+#[must_use]
+pub fn base64(vector: &[f32]) -> String {
+    let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+    STANDARD.encode(bytes)
+}
+
+/// One text, or a list of them.
+fn texts(raw: &RawValue) -> Option<Vec<String>> {
+    if is_text(raw) {
+        return serde_json::from_str(raw.get()).ok().map(|text| vec![text]);
+    }
+    let List::<INPUTS_MAX>(texts) = serde_json::from_str(raw.get()).ok()?;
+    texts.into_iter().map(|text| serde_json::from_str(text.get()).ok()).collect()
+}

@@ -1,0 +1,43 @@
+//! `POST /v1/embeddings`.
+
+use std::sync::Arc;
+
+use ai_gateway_api::chat::{EmbeddingRequest, base64};
+use axum::{Extension, Json, extract::State};
+use mesh_identity::Header;
+use serde_json::{Value, json};
+
+use super::super::{Body, whole};
+use crate::{App, Error, error::OpenAiError, metrics::Watch};
+
+/// Makes a vector of each text.
+///
+/// # Errors
+///
+/// 400 for a body that cannot be used or a model that makes no vectors, 404 for an unknown model, 413 for one that is
+/// too large, 429 or 503 if too much is under way, 502 if the model does not answer.
+pub(super) async fn embeddings(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Header>,
+    body: Body,
+) -> Result<Json<Value>, OpenAiError> {
+    let request = EmbeddingRequest::decode(&whole(body)?).map_err(Error::Chat)?;
+    let chain = app.models.choose(request.model.as_deref()).map_err(Error::Model)?;
+    let _permit = app.limiter.begin(&caller.identity.person()).map_err(Error::Exceeded)?;
+    let mut watch = Watch::start(Arc::clone(&app.metrics), "openai");
+    let made = chain.embed(request.input, request.dimensions).await;
+    watch.end(made.is_ok());
+    let (model, made) = made.map_err(Error::Model)?;
+    let data = made.vectors.iter().enumerate().map(|(index, vector)| {
+        let vector = if request.as_base64 { json!(base64(vector)) } else { json!(vector) };
+        json!({"object": "embedding", "index": index, "embedding": vector})
+    });
+    let data: Vec<_> = data.collect();
+    let tokens = made.prompt_tokens.unwrap_or_default();
+    Ok(Json(json!({
+        "object": "list",
+        "model": model.to_string(),
+        "data": data,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    })))
+}
