@@ -29,7 +29,7 @@ const HARMLESS: [&str; 3] = ["keep_alive", "shift", "truncate"];
 #[derive(Clone, Debug, PartialEq)]
 pub enum TextRequest {
     /// An answer is wanted. Its `stream` is Ollama's: true unless the request says otherwise.
-    Ask(ChatRequest),
+    Ask(Box<ChatRequest>),
     /// The model of this name shall be in memory, so that the next answer comes sooner.
     Load(String),
     /// The model of this name is not needed for now.

@@ -100,6 +100,7 @@ impl From<ai_gateway_api::wire::DecodeError> for Error {
     }
 }
 
+const AT_HOME: &str = "Ask whoever runs this gateway to do it there.";
 const RETRY: &str = "Ask again in a moment.";
 const ADMIN: &str = "Ask again; if it stays so, the admin can see why with `maru doctor`.";
 
@@ -147,11 +148,7 @@ impl Error {
                 kind::NOT_FOUND,
                 "See docs/protocols for what there is.",
             ),
-            Self::Manage(_) => (
-                StatusCode::FORBIDDEN,
-                kind::FORBIDDEN,
-                "Ask whoever runs this gateway to do it there.",
-            ),
+            Self::Manage(_) => (StatusCode::FORBIDDEN, kind::FORBIDDEN, AT_HOME),
             Self::Listener(refusal) => (refusal.status(), refusal.kind(), refusal.detail()),
             Self::Exceeded(Exceeded::Rate { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY)

@@ -27,7 +27,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<TextRequest, DecodeError> {
     if common.request.messages.is_empty() {
         return Ok(common.idle());
     }
-    Ok(TextRequest::Ask(common.request))
+    Ok(TextRequest::Ask(Box::new(common.request)))
 }
 
 /// Calls of tools whose results have not come yet: Ollama's clients name the tool, other servers want the call's id.

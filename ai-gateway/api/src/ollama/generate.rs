@@ -36,5 +36,5 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<(TextRequest, Extras), Deco
         Content::Parts([Part::Text(prompt)].into_iter().chain(images).collect())
     };
     common.request.messages.push(Message::new(Role::User, content));
-    Ok((TextRequest::Ask(common.request), extras))
+    Ok((TextRequest::Ask(Box::new(common.request)), extras))
 }

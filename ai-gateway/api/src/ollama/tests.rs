@@ -17,8 +17,8 @@ fn chat_body(more: &Value) -> Vec<u8> {
 
 fn chat(more: &Value) -> ChatRequest {
     match decode_chat(&chat_body(more)).unwrap() {
-        TextRequest::Ask(request) => request,
-        other => panic!("{other:?}"),
+        TextRequest::Ask(request) => *request,
+        idle @ (TextRequest::Load(_) | TextRequest::Unload(_)) => panic!("{idle:?}"),
     }
 }
 

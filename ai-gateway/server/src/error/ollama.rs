@@ -19,10 +19,8 @@ impl OllamaError {
     /// The body: `{"error": text}`.
     #[must_use]
     pub fn body(&self) -> serde_json::Value {
-        let detail = match &self.0 {
-            Error::Model(Failure::Unknown { .. }) => "GET /api/tags lists them.",
-            error => error.kind().2,
-        };
+        let unknown = matches!(&self.0, Error::Model(Failure::Unknown { .. }));
+        let detail = if unknown { "GET /api/tags lists them." } else { self.0.kind().2 };
         // Not as a sentence of ours: it may begin with a model's name.
         json!({ "error": format!("{}. {detail}", self.0) })
     }

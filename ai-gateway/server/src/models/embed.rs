@@ -36,10 +36,8 @@ impl Chain {
             Err(error) => {
                 report(name, &error);
                 provider.judge(&error);
-                Err(match Failure::from(error) {
-                    Failure::Down(_) => down(),
-                    failure => failure,
-                })
+                let failure = Failure::from(error);
+                Err(if matches!(failure, Failure::Down(_)) { down() } else { failure })
             }
         }
     }

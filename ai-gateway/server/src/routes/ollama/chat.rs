@@ -63,7 +63,7 @@ async fn answer(
     kind: Kind,
 ) -> Result<Response, OllamaError> {
     let (name, reason) = match request {
-        TextRequest::Ask(request) => return ask(app, caller, request, kind).await,
+        TextRequest::Ask(request) => return ask(app, caller, *request, kind).await,
         TextRequest::Load(name) => (name, "load"),
         TextRequest::Unload(name) => (name, "unload"),
     };

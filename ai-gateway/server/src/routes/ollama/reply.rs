@@ -210,10 +210,8 @@ impl Reply {
     fn done(&self, said: &Said) -> Value {
         let mut object = self.kind.object(&self.model, said);
         // Ollama says `stop` after a call of a tool, too.
-        let reason = match self.ending.finish_reason.unwrap_or(FinishReason::Stop) {
-            FinishReason::ToolCalls => FinishReason::Stop.as_str(),
-            reason => reason.as_str(),
-        };
+        let reason = self.ending.finish_reason.filter(|&it| it != FinishReason::ToolCalls);
+        let reason = reason.unwrap_or(FinishReason::Stop).as_str();
         let usage = self.ending.usage.unwrap_or_default();
         let ended = Instant::now();
         object["done"] = true.into();
