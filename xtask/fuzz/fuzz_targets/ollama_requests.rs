@@ -24,7 +24,9 @@ fuzz_target!(|body: &[u8]| {
     if let Ok((request, _)) = ollama::decode_generate(body) {
         check(&request);
     }
-    for request in [ollama::decode_embed(body), ollama::decode_embeddings(body)].into_iter().flatten() {
+    for request in
+        [ollama::decode_embed(body), ollama::decode_embeddings(body)].into_iter().flatten()
+    {
         assert!(request.input.len() <= 2048);
     }
     drop(ollama::decode_show(body));
