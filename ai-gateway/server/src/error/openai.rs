@@ -21,15 +21,7 @@ impl OpenAiError {
     #[must_use]
     pub fn body(&self) -> serde_json::Value {
         let (status, kind, _) = self.0.kind();
-        let (code, param) = match &self.0 {
-            Error::Model(Failure::Unknown { .. }) => ("model_not_found", Some("model")),
-            Error::Model(Failure::TooLong(_)) => ("context_length_exceeded", Some("messages")),
-            Error::Model(Failure::Unsupported(_)) => ("unsupported_parameter", None),
-            Error::Chat(DecodeError::Unknown(name)) => ("unknown_parameter", Some(name.as_str())),
-            Error::Chat(DecodeError::Field { at, .. }) => ("invalid_value", Some(at.as_str())),
-            Error::Exceeded(_) => ("rate_limit_exceeded", None),
-            _ => (kind, None),
-        };
+        let (code, param) = self.code().unwrap_or((kind, None));
         let family = match status {
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             status if status.is_client_error() => "invalid_request_error",
@@ -37,6 +29,35 @@ impl OpenAiError {
         };
         let message = self.0.message();
         json!({"error": {"message": message, "type": family, "param": param, "code": code}})
+    }
+}
+
+impl OpenAiError {
+    /// The code where OpenAI has one of its own, and the field that is wrong.
+    fn code(&self) -> Option<(&'static str, Option<&str>)> {
+        Some(match &self.0 {
+            Error::Model(Failure::Unknown { .. }) => ("model_not_found", Some("model")),
+            Error::Model(Failure::TooLong(_)) => ("context_length_exceeded", Some("messages")),
+            Error::Model(Failure::Unsupported(_)) => ("unsupported_parameter", None),
+            Error::Chat(DecodeError::Unknown(name)) => ("unknown_parameter", Some(name)),
+            Error::Chat(DecodeError::Field { at, .. }) => ("invalid_value", Some(at)),
+            Error::Exceeded(_) => ("rate_limit_exceeded", None),
+            Error::Model(_)
+            | Error::Chat(_)
+            | Error::Body(_)
+            | Error::Request(_)
+            | Error::TooLarge
+            | Error::Version { .. }
+            | Error::Sealed(_)
+            | Error::Device
+            | Error::Bind(_)
+            | Error::NotFound
+            | Error::Method
+            | Error::Manage(_)
+            | Error::Listener(_)
+            | Error::Busy
+            | Error::Store(_) => return None,
+        })
     }
 }
 

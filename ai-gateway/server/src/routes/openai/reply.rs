@@ -146,10 +146,9 @@ impl Reply {
 
     /// Why it ended. Some servers say `stop` after a call of a tool, too; clients wait for `tool_calls`.
     fn finish_reason(&self) -> &'static str {
-        match self.ending.finish_reason.unwrap_or(FinishReason::Stop) {
-            FinishReason::Stop if self.called => FinishReason::ToolCalls.as_str(),
-            reason => reason.as_str(),
-        }
+        let reason = self.ending.finish_reason.unwrap_or(FinishReason::Stop);
+        let calls = reason == FinishReason::Stop && self.called;
+        if calls { FinishReason::ToolCalls.as_str() } else { reason.as_str() }
     }
 
     fn object(&self, kind: &str, choices: Vec<Value>) -> Value {
