@@ -53,6 +53,7 @@ const CONTAINERS: [Container; 4] = [
         ],
         reads: &[
             "etc/maru/gateway.toml",
+            "run/maru/dial",
             "run/maru/inference",
             "run/maru/inference-2",
             "var/lib/maru/gateway/config",

@@ -18,8 +18,11 @@ use lab::{
     Deployment, Instance, Machine,
     http::{self, Answer, dial_from},
 };
+use serde_json::Value;
 
 const ASK: &str = r#"{"model":"default","max_tokens":3,"stream":true,
+    "messages":[{"role":"user","content":"hi"}]}"#;
+const ASK_OLLAMA: &str = r#"{"model":"default","options":{"num_predict":3},
     "messages":[{"role":"user","content":"hi"}]}"#;
 const EVIL: (&str, &str) = ("Origin", "http://evil.example");
 
@@ -32,12 +35,16 @@ struct Port<'a> {
     writes: &'a [(&'a str, &'a str)],
 }
 
-/// Checks that a guard refused it, for this reason, and invites no other site.
+/// Checks that a guard refused it, for this reason, and invites no other site. Ollama's shape has no place for the reason.
 fn refused(answer: Answer<TcpStream>, what: &str, (status, kind): (u16, &str)) {
     assert_eq!(answer.status, status, "{what}: {}", answer.head);
     assert!(!answer.head.contains("access-control-"), "{what}: {}", answer.head);
     let problem = answer.json().unwrap();
-    assert_eq!(problem["type"], format!("urn:maru:problem:{kind}"), "{what}");
+    match &problem["error"] {
+        Value::Null => assert_eq!(problem["type"], format!("urn:maru:problem:{kind}"), "{what}"),
+        Value::String(ollama) => assert!(!ollama.is_empty(), "{what}"),
+        openai => assert_eq!(openai["code"], kind, "{what}"),
+    }
 }
 
 impl Port<'_> {
@@ -114,8 +121,13 @@ fn a_website_open_on_a_members_laptop_speaks_for_nobody() {
     check(&Port {
         port: 18789,
         host: OWN,
-        reads: &["/v1/models", path::KEYS, path::DEVICES],
-        writes: &[("/v1/chat/completions", ASK), (path::CHAT, &sealed), (path::DEVICES, &proof)],
+        reads: &["/v1/models", "/api/tags", path::KEYS, path::DEVICES],
+        writes: &[
+            ("/v1/chat/completions", ASK),
+            ("/api/chat", ASK_OLLAMA),
+            (path::CHAT, &sealed),
+            (path::DEVICES, &proof),
+        ],
     });
     let sealed = [(); 2].map(|()| app::text(&app.seal()));
     check(&Port {
