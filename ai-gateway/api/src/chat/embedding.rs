@@ -19,7 +19,7 @@ pub struct EmbeddingRequest {
     pub input: Vec<String>,
     /// Numbers in each vector; the model's own number if absent.
     pub dimensions: Option<u32>,
-    /// Whether a vector is answered as [`base64`] instead of a list of numbers.
+    /// Whether a vector is answered as base64 instead of a list of numbers.
     pub as_base64: bool,
 }
 
