@@ -8,12 +8,12 @@
 mod completion;
 pub(crate) mod decode;
 mod delta;
-mod embedding;
+pub(crate) mod embedding;
 mod format;
 mod image;
 mod json;
 mod message;
-mod options;
+pub(crate) mod options;
 mod request;
 mod tools;
 

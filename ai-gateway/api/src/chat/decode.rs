@@ -157,6 +157,15 @@ pub(crate) fn is_text(raw: &RawValue) -> bool {
     raw.get().starts_with('"')
 }
 
+/// One text, or a list of at most `MAX`; `None` if it is neither.
+pub(crate) fn texts<const MAX: usize>(raw: &RawValue) -> Option<Vec<String>> {
+    if is_text(raw) {
+        return serde_json::from_str(raw.get()).ok().map(|text| vec![text]);
+    }
+    let List::<MAX>(texts) = serde_json::from_str(raw.get()).ok()?;
+    texts.into_iter().map(|text| serde_json::from_str(text.get()).ok()).collect()
+}
+
 /// An object of at most [`KEYS_MAX`] keys; of a key that comes twice the last holds.
 struct Object<'a>(BTreeMap<String, &'a RawValue>);
 

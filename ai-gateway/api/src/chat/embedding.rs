@@ -3,12 +3,11 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::value::RawValue;
 
-use super::decode::{DecodeError, Fields, List, is_text};
+use super::decode::{DecodeError, Fields, texts};
 
 /// Most texts of one request; OpenAI's bound.
-const INPUTS_MAX: usize = 2048;
+pub(crate) const INPUTS_MAX: usize = 2048;
 
 /// A request for the vectors of texts. `Debug` tells their number only.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -32,10 +31,12 @@ impl EmbeddingRequest {
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let mut fields = Fields::parse(body, "")?;
         let input = fields.raw("input").ok_or_else(|| fields.missing("input"))?;
-        let input = texts(input).filter(|texts| !texts.is_empty()).ok_or_else(|| {
-            let reason = format!("must be a string, or a list of 1 to {INPUTS_MAX}, not in tokens");
-            DecodeError::field("input", reason)
-        })?;
+        let input =
+            texts::<INPUTS_MAX>(input).filter(|texts| !texts.is_empty()).ok_or_else(|| {
+                let reason =
+                    format!("must be a string, or a list of 1 to {INPUTS_MAX}, not in tokens");
+                DecodeError::field("input", reason)
+            })?;
         let as_base64 = match fields.text("encoding_format")?.as_deref() {
             None | Some("float") => false,
             Some("base64") => true,
@@ -68,13 +69,4 @@ impl fmt::Debug for EmbeddingRequest {
 pub fn base64(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
     STANDARD.encode(bytes)
-}
-
-/// One text, or a list of them.
-fn texts(raw: &RawValue) -> Option<Vec<String>> {
-    if is_text(raw) {
-        return serde_json::from_str(raw.get()).ok().map(|text| vec![text]);
-    }
-    let List::<INPUTS_MAX>(texts) = serde_json::from_str(raw.get()).ok()?;
-    texts.into_iter().map(|text| serde_json::from_str(text.get()).ok()).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use super::decode::{DecodeError, Fields, List, is_text};
+use super::decode::{DecodeError, Fields, texts};
 
 /// Most texts that end generation.
 const STOPS_MAX: usize = 64;
@@ -121,19 +121,12 @@ impl Options {
     }
 }
 
-/// One text, or a list of them.
-fn stops(fields: &mut Fields<'_>) -> Result<Vec<String>, DecodeError> {
+/// Texts that end generation: one, or a list of them.
+pub(crate) fn stops(fields: &mut Fields<'_>) -> Result<Vec<String>, DecodeError> {
     let Some(raw) = fields.raw("stop") else {
         return Ok(Vec::new());
     };
-    let texts = if is_text(raw) {
-        serde_json::from_str(raw.get()).map(|text| vec![text])
-    } else {
-        serde_json::from_str(raw.get()).and_then(|List::<STOPS_MAX>(texts)| {
-            texts.into_iter().map(|text| serde_json::from_str(text.get())).collect()
-        })
-    };
-    texts.map_err(|_| {
+    texts::<STOPS_MAX>(raw).ok_or_else(|| {
         let reason = format!("must be a string, or a list of at most {STOPS_MAX}");
         DecodeError::field(fields.path("stop"), reason)
     })

@@ -7,11 +7,9 @@ use serde_json::value::RawValue;
 use super::HARMLESS;
 use crate::chat::{
     DecodeError,
-    decode::{Fields, List, is_text},
+    decode::{Fields, texts},
+    embedding::INPUTS_MAX,
 };
-
-/// Most texts of one request; OpenAI's bound.
-const INPUTS_MAX: usize = 2048;
 
 /// A request for the vectors of texts.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -41,7 +39,7 @@ impl fmt::Debug for EmbedRequest {
 /// See [`DecodeError`].
 pub fn decode_embed(body: &[u8]) -> Result<EmbedRequest, DecodeError> {
     let mut fields = Fields::parse(body, "")?;
-    let input = fields.raw("input").map(texts).transpose()?.unwrap_or_default();
+    let input = fields.raw("input").map(input).transpose()?.unwrap_or_default();
     let dimensions: Option<u32> = fields.take("dimensions", "a whole number")?;
     finish(fields, input, dimensions.filter(|&number| number != 0))
 }
@@ -69,15 +67,10 @@ fn finish(
     Ok(EmbedRequest { model, input, dimensions })
 }
 
-/// One text, or a list of them.
-fn texts(raw: &RawValue) -> Result<Vec<String>, DecodeError> {
-    let texts = if is_text(raw) {
-        serde_json::from_str(raw.get()).map(|text| vec![text])
-    } else {
-        serde_json::from_str(raw.get()).and_then(|List::<INPUTS_MAX>(texts)| {
-            texts.into_iter().map(|text| serde_json::from_str(text.get())).collect()
-        })
-    };
-    let reason = || format!("must be a string, or a list of at most {INPUTS_MAX}");
-    texts.map_err(|_| DecodeError::field("input", reason()))
+/// The texts of `input`: one, or a list of them.
+fn input(raw: &RawValue) -> Result<Vec<String>, DecodeError> {
+    texts::<INPUTS_MAX>(raw).ok_or_else(|| {
+        let reason = format!("must be a string, or a list of at most {INPUTS_MAX}");
+        DecodeError::field("input", reason)
+    })
 }

@@ -1,12 +1,6 @@
 //! Ollama's `options`.
 
-use crate::chat::{
-    DecodeError, Options,
-    decode::{Fields, List, is_text},
-};
-
-/// Most texts that end generation.
-const STOPS_MAX: usize = 64;
+use crate::chat::{DecodeError, Options, decode::Fields, options::stops};
 
 /// Options about memory and speed, and the context, which the settings fix.
 const HARMLESS: [&str; 12] = [
@@ -49,22 +43,4 @@ pub(super) fn read(request: &mut Fields<'_>) -> Result<Options, DecodeError> {
     };
     fields.finish(&HARMLESS)?;
     Ok(options)
-}
-
-/// One text, or a list of them.
-fn stops(fields: &mut Fields<'_>) -> Result<Vec<String>, DecodeError> {
-    let Some(raw) = fields.raw("stop") else {
-        return Ok(Vec::new());
-    };
-    let texts = if is_text(raw) {
-        serde_json::from_str(raw.get()).map(|text| vec![text])
-    } else {
-        serde_json::from_str(raw.get()).and_then(|List::<STOPS_MAX>(texts)| {
-            texts.into_iter().map(|text| serde_json::from_str(text.get())).collect()
-        })
-    };
-    texts.map_err(|_| {
-        let reason = format!("must be a string, or a list of at most {STOPS_MAX}");
-        DecodeError::field(fields.path("stop"), reason)
-    })
 }
