@@ -17,6 +17,9 @@ use crate::workspace;
 /// What is copied from the workspace's own target folder: the crates of others, compiled.
 const COMPILED: [&str; 4] = ["rlib", "rmeta", "so", "d"];
 
+/// Cargo's settings, in a workspace.
+const SETTINGS: &str = ".cargo/config.toml";
+
 /// The copy.
 #[derive(Debug)]
 pub(super) struct Copy {
@@ -49,7 +52,12 @@ impl Copy {
     /// Makes the tree what the workspace is. A file that is so already keeps its time, so that
     /// cargo compiles what differed and nothing else.
     pub(super) fn mend(&self) -> Result<()> {
-        let files = listed(&self.from)?;
+        let mut files = listed(&self.from)?;
+        if self.tree.starts_with(&self.from) {
+            // Cargo reads the workspace's settings from above the tree as well, and would take each compiler flag
+            // twice: to it, everything compiled so far would be something else.
+            files.remove(Path::new(SETTINGS));
+        }
         for file in &files {
             let (from, to) = (self.from.join(file), self.tree.join(file));
             let bytes = fs::read(&from).with_context(|| from.display().to_string())?;
@@ -179,6 +187,26 @@ mod tests {
         assert_eq!(fs::read_to_string(tree.join("src/a.rs")).unwrap(), "good");
         assert!(!tree.join("src/new.rs").exists() && !tree.join("ignored").exists());
         assert_eq!(fs::metadata(tree.join("b.rs")).unwrap().modified().unwrap(), before);
+    }
+
+    /// Cargo looks for settings in every folder above.
+    #[test]
+    fn a_copy_inside_the_workspace_has_its_settings_from_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("from");
+        fs::create_dir_all(from.join(".cargo")).unwrap();
+        fs::write(from.join(SETTINGS), "[build]").unwrap();
+        fs::write(from.join(".gitignore"), "target\n").unwrap();
+        git(&from, &["init", "--quiet"]);
+        for (tree, is_inside) in
+            [(from.join("target/tree"), true), (dir.path().join("tree"), false)]
+        {
+            fs::create_dir_all(&tree).unwrap();
+            let copy = Copy { from: from.clone(), tree: tree.clone(), target: PathBuf::new() };
+            copy.mend().unwrap();
+            assert!(tree.join(".gitignore").exists());
+            assert_eq!(tree.join(SETTINGS).exists(), !is_inside);
+        }
     }
 
     #[test]
