@@ -3,6 +3,7 @@
 //! A measurement asserts nothing about time: it prints what it saw, and how busy the machine was.
 
 mod chat;
+mod gateway;
 mod memory;
 mod sealed;
 mod tunnel;
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Measure the binaries that lie there already
     #[arg(long)]
     no_build: bool,
+    /// Whom the gateway is compared with [default: those that need no download]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    peers: Vec<gateway::Kind>,
 }
 
 /// What there is to measure.
@@ -41,6 +45,8 @@ enum What {
     Tunnel,
     /// Resident memory of each daemon
     Memory,
+    /// What the gateway adds, beside other gateways
+    Gateway,
 }
 
 /// What came of a measurement.
@@ -58,6 +64,10 @@ struct Report {
 
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure!(
+        args.peers.is_empty() || matches!(args.what, What::Gateway),
+        "--peers is for `cargo xtask bench gateway`"
+    );
     let alone = matches!(args.what, What::Sealed);
     ensure!(alone || rustix::process::geteuid().is_root(), "the lab's machines need root");
     if matches!(args.what, What::Tunnel) {
@@ -67,13 +77,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if !args.no_build {
         build::programs()?;
-        if alone {
-            build::example(sealed::EXAMPLE)?;
+        match args.what {
+            What::Sealed => build::example(sealed::EXAMPLE)?,
+            What::Gateway => build::example(gateway::EXAMPLE)?,
+            What::Chat | What::Memory | What::Tunnel => {}
         }
     }
     let before = load()?;
     let report = match args.what {
         What::Chat => chat::run()?,
+        What::Gateway => gateway::run(&args.peers)?,
         What::Memory => memory::run()?,
         What::Sealed => sealed::run()?,
         What::Tunnel => tunnel::run()?,

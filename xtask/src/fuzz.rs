@@ -4,10 +4,10 @@
 //! worth keeping stays in the target folder, never in git.
 
 use std::{
-    fs::{self, File},
+    fs,
     num::NonZero,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -15,9 +15,9 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
-use crate::{tools, workspace};
+use crate::{background::Background, tools, workspace};
 
 mod seeds;
 
@@ -37,53 +37,39 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let status = building(&[])?.status();
+    let status = cargo_fuzz("build")?.args(NO_SANITIZER).status();
     ensure!(status.context("cargo-fuzz does not run")?.success(), NOT_BUILT);
     let count = some(args.seconds, args.target.as_deref())?;
     println!("{count} targets, nothing found");
     Ok(())
 }
 
+/// Every build is without: what they look for is a panic.
+const NO_SANITIZER: [&str; 2] = ["--sanitizer", "none"];
 /// What is said when they do not build.
 const NOT_BUILT: &str = "the fuzz targets do not build";
 
-/// The targets being built with what the processors have left over: tests wait much of their time.
-pub(crate) struct Build {
-    process: Child,
-    log: PathBuf,
-}
+/// The targets being built beside the tests.
+pub(crate) struct Build(Background);
 
 impl Build {
     /// Starts building.
     pub(crate) fn start() -> Result<Self> {
-        let log = folder()?.join("build.log");
-        fs::create_dir_all(folder()?)?;
-        let said = File::create(&log)?;
-        let mut command = building(&["chrt", "--idle", "0"])?;
-        let command = command.stdout(said.try_clone()?).stderr(said);
-        Ok(Self { process: command.spawn().context("chrt or cargo-fuzz does not run")?, log })
+        let mut command = Background::command(tools::get("cargo-fuzz")?);
+        with_arguments(&mut command, "build")?.args(NO_SANITIZER);
+        Background::start(&mut command, folder()?.join("build.log")).map(Self)
     }
 
     /// Waits for it, then runs every target for so many seconds; returns how many there are.
-    pub(crate) fn run(mut self, seconds: u32) -> Result<usize> {
-        if !self.process.wait()?.success() {
-            bail!("{NOT_BUILT}:\n{}", fs::read_to_string(&self.log)?);
-        }
+    pub(crate) fn run(self, seconds: u32) -> Result<usize> {
+        self.0.wait(NOT_BUILT)?;
         some(seconds, None)
-    }
-}
-
-/// One that nobody waited for is not needed any more.
-impl Drop for Build {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
 /// Runs those that are built.
 fn some(seconds: u32, only: Option<&str>) -> Result<usize> {
-    let list = String::from_utf8(cargo_fuzz(&[], "list")?.output()?.stdout)?;
+    let list = String::from_utf8(cargo_fuzz("list")?.output()?.stdout)?;
     let mut targets: Vec<String> = list.lines().map(str::to_owned).collect();
     targets.retain(|target| only.is_none_or(|name| name == target));
     ensure!(!targets.is_empty(), "there is no such fuzz target; xtask/fuzz/README.md lists them");
@@ -109,28 +95,21 @@ fn some(seconds: u32, only: Option<&str>) -> Result<usize> {
     }
 }
 
-/// What builds all targets at once, started by the program `by` if one is named.
-fn building(by: &[&str]) -> Result<Command> {
-    let mut command = cargo_fuzz(by, "build")?;
-    command.args(["--sanitizer", "none"]);
+fn cargo_fuzz(what: &str) -> Result<Command> {
+    let mut command = workspace::with_cargo(tools::get("cargo-fuzz")?);
+    with_arguments(&mut command, what)?;
     Ok(command)
 }
 
-fn cargo_fuzz(by: &[&str], what: &str) -> Result<Command> {
-    let program = tools::get("cargo-fuzz")?;
-    let mut command = workspace::with_cargo(by.first().map_or(program.as_path(), Path::new));
-    command.args(by.get(1..).unwrap_or_default());
-    if !by.is_empty() {
-        command.arg(program);
-    }
-    command
+/// Tells cargo-fuzz what to do, and where.
+fn with_arguments<'a>(command: &'a mut Command, what: &str) -> Result<&'a mut Command> {
+    Ok(command
         .args([what, "--fuzz-dir", "xtask/fuzz"])
         .current_dir(workspace::root())
         // The sanitizer coverage flags are unstable; this lets a stable compiler take them.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", folder()?)
-        .stdin(Stdio::null());
-    Ok(command)
+        .stdin(Stdio::null()))
 }
 
 fn folder() -> Result<PathBuf> {

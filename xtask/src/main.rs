@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "automation runs on the real clock")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "automation talks to a terminal")]
 
+mod background;
 mod bench;
 mod build;
 mod check;
@@ -41,7 +42,7 @@ enum Command {
     /// Run every fuzz target for a few seconds
     Fuzz(fuzz::Args),
     /// Formatting, lints, documentation and licences, with warnings denied
-    Check,
+    Check(check::Args),
     /// Break each property of a list in a copy, and see whether its tests notice
     Sabotage(sabotage::Args),
     /// Install what is missing, build Maru's programs and fetch the model
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
         Command::Test(args) => return test::run(&args).unwrap_or_else(|error| fail(&error)),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
-        Command::Check => check::run(),
+        Command::Check(args) => check::run(&args),
         Command::Sabotage(args) => sabotage::run(&args),
         Command::Setup => build::everything().map(drop),
         Command::Lab(command) => return lab_command::run(command).unwrap_or_else(|e| fail(&e)),

@@ -20,6 +20,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long the runner may take to end what it started, once asked: it gives a test ten seconds.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How `nextest run` is told to go on after a failure, and to say little.
+const RUN: [&str; 3] = ["--no-fail-fast", "--show-progress=none", "--status-level=slow"];
+
 /// One test as the runner names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Test {
@@ -105,10 +108,10 @@ impl Runner {
         Ok(Programs { runner: self.clone(), dir })
     }
 
-    /// `nextest run`, told to go on after a failure.
+    /// `nextest run`, which builds first.
     pub(crate) fn run(&self) -> Command {
         let mut command = self.command("run");
-        command.args(["--no-fail-fast", "--show-progress=none", "--status-level=slow"]);
+        command.args(RUN);
         command
     }
 
@@ -157,16 +160,30 @@ impl Programs {
 
     /// What `nextest list` says of the tests that a filter expression selects.
     pub(crate) fn list(&self, filter: &str) -> Result<serde_json::Value> {
+        let mut command = self.command("list");
+        command.args(["--message-format=json", "--filterset", filter]);
+        Ok(serde_json::from_slice(&output(&mut command)?)?)
+    }
+
+    /// `nextest run`: nothing is built, so that cargo may work in the target folder meanwhile.
+    pub(crate) fn run(&self) -> Command {
+        let mut command = self.command("run");
+        command.args(RUN);
+        command
+    }
+
+    /// `nextest SUBCOMMAND` for every one of their tests.
+    fn command(&self, subcommand: &str) -> Command {
         let mut command = workspace::with_cargo(&self.runner.program);
         command
-            .args(["nextest", "list", "--run-ignored=all", "--color=never"])
-            .args(["--profile", self.runner.profile, "--message-format=json"])
-            .args(["--filterset", filter, "--binaries-metadata"])
+            .args(["nextest", subcommand, "--run-ignored=all", "--color=never"])
+            .args(["--profile", self.runner.profile, "--binaries-metadata"])
             .arg(self.dir.path().join(PROGRAMS))
             .arg("--cargo-metadata")
             .arg(self.dir.path().join(METADATA))
+            .envs(self.runner.environment.iter().map(|(name, path)| (name, path)))
             .current_dir(&self.runner.dir);
-        Ok(serde_json::from_slice(&output(&mut command)?)?)
+        command
     }
 }
 

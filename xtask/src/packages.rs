@@ -44,6 +44,14 @@ const TEST: &[Package] = &[
     ("tcpdump", "/usr/bin/tcpdump", "to look at what is on the wire"),
 ];
 
+/// What our gateway is compared with.
+const COMPARE: &[Package] = &[("nginx-light", "/usr/sbin/nginx", "to compare our gateway with")];
+
+/// Installs what benches compare with.
+pub(crate) fn for_comparing() -> Result<()> {
+    install(COMPARE)
+}
+
 /// Installs what looking at the code needs.
 pub(crate) fn for_checking() -> Result<()> {
     install(BUILD)

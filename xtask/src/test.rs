@@ -10,7 +10,7 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    build, fuzz, model,
+    build, check, fuzz, model,
     nextest::{self, Verdict},
     packages, sabotage, workspace,
 };
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Seconds per fuzz target
     #[arg(long, value_name = "S", default_value_t = 3)]
     fuzz_seconds: u32,
+    /// Look at lints and documentation as well, while the tests run
+    #[arg(long, conflicts_with = "only")]
+    lints: bool,
 }
 
 /// Runs it; the exit status is 1 if anything failed.
@@ -36,7 +39,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut ok = stages.run("build", || build::all().map(|()| Count::default()))
         && stages.run("stock client", || build::stock_client().map(|()| Count::default()));
     let fuzzing = if args.only.is_none() { Some(fuzz::Build::start()?) } else { None };
-    ok = ok && stages.run("tests", || tests(&model, args.only.as_deref()));
+    let runner = nextest::workspace_runner(&model, &build::stock_client_path()?)?;
+    if ok {
+        let programs = runner.programs()?;
+        let linting = if args.lints { Some(check::start()?) } else { None };
+        ok = stages.run("tests", || tests(&programs, args.only.as_deref()));
+        if let Some(linting) = linting {
+            ok &= stages.run("lints and documentation", || {
+                linting.wait("warnings are errors").map(|()| Count::default())
+            });
+        }
+    }
     if let Some(fuzzing) = fuzzing {
         ok &= stages.run("sabotage patches", sabotages);
         ok &= stages.run("doctests", doctests);
@@ -53,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Every test that this machine can run, namespaces, containers and the real model included.
-fn tests(model: &std::path::Path, only: Option<&str>) -> Result<Count> {
+fn tests(programs: &nextest::Programs, only: Option<&str>) -> Result<Count> {
     let lacking = needs::lacking(&workspace::root())?;
     for test in &lacking {
         println!(
@@ -63,8 +76,8 @@ fn tests(model: &std::path::Path, only: Option<&str>) -> Result<Count> {
             test.lacks.join(", ")
         );
     }
-    let runner = nextest::workspace_runner(model, &build::stock_client_path()?)?;
-    let mut command = runner.run();
+    let runner = programs.runner();
+    let mut command = programs.run();
     if let Some(filter) = needs::filter(&lacking) {
         command.arg("--filterset").arg(filter);
     }
@@ -79,7 +92,7 @@ fn tests(model: &std::path::Path, only: Option<&str>) -> Result<Count> {
         report.into_iter().partition(|(_, verdict)| *verdict == Verdict::Passed);
     ensure!(status.success() || !failed.is_empty(), "the tests ended with {status}");
     let failed = failed.into_iter().map(|(test, _)| test).collect();
-    let sorted = again::again(&runner, failed, again::LIMIT)?;
+    let sorted = again::again(programs, failed, again::LIMIT)?;
     Ok(Count {
         passed: passed.len() + sorted.flaky.len(),
         failed: sorted.failed.len(),

@@ -21,7 +21,7 @@ pub(crate) fn keys(keys: Keys) -> gateway::Settings {
     gateway::Settings {
         lifetime_ms: ms(keys.lifetime_hours),
         overlap_ms: ms(keys.overlap_hours),
-        ..gateway::Settings::default()
+        replay: gateway::Limits { total: keys.remembered, per_device: keys.remembered_per_device },
     }
 }
 
@@ -33,6 +33,12 @@ mod tests {
     fn the_shipped_example_says_the_defaults() {
         let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.example.toml"));
         assert_eq!(load(Path::new("/"), Some(file)).unwrap(), Settings::default());
+    }
+
+    /// The defaults stand in two crates.
+    #[test]
+    fn keys_are_made_as_the_envelope_makes_them() {
+        assert_eq!(keys(Keys::default()), gateway::Settings::default());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::nextest::{Runner, Test, within};
+use crate::nextest::{Programs, Test, within};
 
 /// How often a test must pass.
 const TIMES: usize = 5;
@@ -26,11 +26,11 @@ pub(super) struct Sorted {
     pub(super) failed: Vec<Test>,
 }
 
-/// Runs every test again with `runner`; prints what becomes of each.
-pub(super) fn again(runner: &Runner, tests: Vec<Test>, limit: Duration) -> Result<Sorted> {
+/// Runs every test of `programs` again; prints what becomes of each.
+pub(super) fn again(programs: &Programs, tests: Vec<Test>, limit: Duration) -> Result<Sorted> {
     let sorted = sort(tests, limit, |test, left| {
         println!("again, alone: {test}");
-        let mut command = runner.run();
+        let mut command = programs.run();
         command.args(["--test-threads=1", "--filterset", &test.filter()]).stdin(Stdio::null());
         // No test selected is a failure for the runner as well.
         Ok(within(&mut command, left)?.is_some_and(|status| status.success()))
@@ -138,7 +138,8 @@ mod tests {
         )
         .unwrap();
         let runner = Runner::new(dir.path().to_owned(), dir.path().join("elsewhere")).unwrap();
-        let first = runner.run().stdin(Stdio::null()).status().unwrap();
+        let programs = runner.programs().unwrap();
+        let first = programs.run().stdin(Stdio::null()).status().unwrap();
         assert!(!first.success());
         let report = runner.report().unwrap();
         let failed: Vec<_> = report
@@ -151,8 +152,8 @@ mod tests {
         // What never ends comes last, so that the others have the time they need.
         let (endless, rest): (Vec<_>, Vec<_>) =
             failed.into_iter().partition(|test| test.name == "then_never_ends");
-        let mut sorted = again(&runner, rest, LIMIT).unwrap();
-        let last = again(&runner, endless, Duration::from_secs(5)).unwrap();
+        let mut sorted = again(&programs, rest, LIMIT).unwrap();
+        let last = again(&programs, endless, Duration::from_secs(5)).unwrap();
 
         sorted.failed.extend(last.failed);
         sorted.flaky.extend(last.flaky);

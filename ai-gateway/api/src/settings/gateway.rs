@@ -48,6 +48,11 @@ pub struct Keys {
     pub lifetime_hours: u32,
     /// How long it still opens requests after that, in hours. Default: 1.
     pub overlap_hours: u32,
+    /// Sealed requests remembered, so that none is opened twice; each takes about 150 bytes for 11 minutes, and where
+    /// there is no room for another, it is refused as `busy`. Default: 8,192, which is 12 a second.
+    pub remembered: usize,
+    /// Sealed requests remembered of one device. Default: 1,024.
+    pub remembered_per_device: usize,
 }
 
 /// What callers may use.
@@ -107,7 +112,7 @@ impl Default for Settings {
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { lifetime_hours: 24, overlap_hours: 1 }
+        Self { lifetime_hours: 24, overlap_hours: 1, remembered: 8192, remembered_per_device: 1024 }
     }
 }
 

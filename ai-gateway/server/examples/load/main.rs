@@ -1,0 +1,51 @@
+//! Load for `cargo xtask bench gateway`: a model server that answers at once, and callers that count.
+//!
+//! Both speak HTTP/1.1 by hand, on one thread each: what they cost is part of every figure.
+#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+#![allow(clippy::print_stdout, reason = "the result is what it prints")]
+
+mod ask;
+mod backend;
+mod caller;
+mod response;
+mod sealed;
+mod summary;
+
+use std::{error::Error, time::SystemTime};
+
+use clap::Parser;
+use rustix::process::{Resource, Rlimit};
+
+/// What people see when this fails.
+type Failure = Box<dyn Error>;
+
+#[derive(Debug, Parser)]
+enum Command {
+    /// Answers as a model server; model `fast` at once, `paced` a token each 20 ms
+    Backend(backend::Args),
+    /// Asks, and prints one JSON object
+    Ask(ask::Args),
+    /// Ends once the gateway's socket answers
+    Ready(ask::Place),
+}
+
+fn main() -> Result<(), Failure> {
+    let command = Command::parse();
+    // Thousands of connections, whatever the shell allows.
+    let most = rustix::process::getrlimit(Resource::Nofile).maximum;
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Backend(args) => backend::run(args).await,
+            Command::Ask(args) => ask::run(args).await,
+            Command::Ready(place) => ask::ready(&place).await,
+        }
+    })
+}
+
+/// Microseconds since 1970: each token says when it was sent.
+fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

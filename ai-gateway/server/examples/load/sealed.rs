@@ -1,0 +1,64 @@
+//! Requests under the seal, sealed before anything is measured.
+
+use ai_gateway_api::{
+    chat::Options,
+    sealed::{Chat, Input, Operation, decode_keys, path},
+};
+use ed25519_dalek::SigningKey;
+use hpke_envelope::{
+    Suite,
+    client::{Keys, seal},
+    device,
+};
+use uuid::Uuid;
+
+use crate::{
+    Failure,
+    ask::Args,
+    caller::{Caller, node},
+    now_us,
+};
+
+/// `count` requests of the `number`th member, whose key is bound first.
+pub(crate) async fn requests(
+    args: &Args,
+    caller: &mut Caller,
+    number: usize,
+    count: usize,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let now = now_us() / 1000;
+    let (status, document) =
+        caller.text(args.place.head("GET", path::KEYS, &[], 0).as_bytes()).await?;
+    if status != 200 {
+        return Err(format!("the gateway's keys: status {status}").into());
+    }
+    let document = decode_keys(&document)?;
+    let keys = Keys::verify(&document, document.identity, 0)?;
+    let key = keys.select(Suite::XWing, now).ok_or("no key of X-Wing")?;
+
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&u64::try_from(number)?.to_be_bytes());
+    let own = SigningKey::from_bytes(&seed);
+    let proof = device::prove(&own, document.identity, &node(number), now);
+    let body = serde_json::to_string(&proof)?;
+    let bind = args.place.head("POST", path::DEVICES, &[], body.len()) + &body;
+    let (status, _) = caller.text(bind.as_bytes()).await?;
+    if status != 200 {
+        return Err(format!("the member's key was not bound: status {status}").into());
+    }
+
+    let operation = Operation::Chat(Chat {
+        session: None,
+        input: Input::Text("In a few sentences: what is a home?".to_owned()),
+        model: Some(args.model.clone()),
+        options: Options { max_tokens: Some(64), ..Options::default() },
+    });
+    let plaintext = operation.encode();
+    let mut requests = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (request, _) = seal(&own, key, Uuid::now_v7(), &plaintext, now_us() / 1000)?;
+        let body = serde_json::to_string(&request)?;
+        requests.push((args.place.head("POST", path::CHAT, &[], body.len()) + &body).into_bytes());
+    }
+    Ok(requests)
+}

@@ -1,0 +1,122 @@
+//! A process with all that it started: what it takes.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// In which the kernel tells processor time (`USER_HZ`), whatever it counts in itself.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Ends it when dropped.
+#[derive(Debug)]
+pub(super) struct Running(Child);
+
+/// One line of the process table.
+struct Entry {
+    pid: u32,
+    parent: u32,
+    ticks: u64,
+}
+
+impl Running {
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        Ok(Self(child.with_context(|| format!("cannot run {:?}", command.get_program()))?))
+    }
+
+    /// Processor time of it and its descendants, in milliseconds.
+    pub(super) fn processor_ms(&self) -> Result<f64> {
+        let ticks: u64 = self.family()?.iter().map(|entry| entry.ticks).sum();
+        Ok(f64::from(u32::try_from(ticks)?) * 1e3 / TICKS_PER_SECOND)
+    }
+
+    /// Memory of it and its descendants, by this name of `/proc/PID/status`, in KiB.
+    pub(super) fn memory_kib(&self, name: &str) -> Result<u64> {
+        let mut all = 0;
+        for entry in self.family()? {
+            let status = fs::read_to_string(format!("/proc/{}/status", entry.pid))?;
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let value =
+                line.and_then(|line| line.trim().strip_suffix("kB")).context("no such line")?;
+            all += value.trim().parse::<u64>()?;
+        }
+        Ok(all)
+    }
+
+    /// It and its descendants.
+    fn family(&self) -> Result<Vec<Entry>> {
+        let mut rest = table()?;
+        let mut family: Vec<Entry> = Vec::new();
+        loop {
+            let is_mine = |entry: &Entry| {
+                entry.pid == self.0.id() || family.iter().any(|own| own.pid == entry.parent)
+            };
+            let (own, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_mine);
+            if own.is_empty() {
+                return Ok(family);
+            }
+            family.extend(own);
+            rest = others;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// Every process; one that ends meanwhile is left out.
+fn table() -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for folder in fs::read_dir("/proc")? {
+        let name = folder?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        if let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) {
+            entries.extend(entry(pid, &text));
+        }
+    }
+    Ok(entries)
+}
+
+/// Reads `/proc/PID/stat` (proc_pid_stat(5)): the name, in brackets, may hold anything.
+fn entry(pid: u32, text: &str) -> Option<Entry> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Entry { pid, parent: u32::try_from(number(1)?).ok()?, ticks: number(11)? + number(12)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_brackets_confuses_nobody() {
+        let text = "7 (a) b) S 3 7 7 0 -1 4194560 100 0 0 0 11 4 0 0 20 0 1 0 5 6 7";
+        let entry = entry(7, text).unwrap();
+        assert_eq!((entry.pid, entry.parent, entry.ticks), (7, 3, 15));
+    }
+
+    #[test]
+    fn children_are_counted() {
+        let running = Running::start(Command::new("sh").args(["-c", "sleep 100 & wait"])).unwrap();
+        while running.family().unwrap().len() < 2 {
+            std::thread::yield_now();
+        }
+        assert!(running.memory_kib("VmRSS").unwrap() > 0);
+        assert!(running.processor_ms().unwrap() >= 0.0);
+        // The shell passes no signal on.
+        for entry in running.family().unwrap().iter().skip(1) {
+            let pid = Pid::from_raw(entry.pid.try_into().unwrap()).unwrap();
+            kill_process(pid, Signal::TERM).unwrap();
+        }
+    }
+}
