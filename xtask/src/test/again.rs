@@ -77,7 +77,7 @@ mod tests {
     use std::{cell::Cell, fs};
 
     use super::*;
-    use crate::nextest::Verdict;
+    use crate::nextest::{Runner, Verdict};
 
     fn named(name: &str) -> Test {
         Test { binary: "fixture".to_owned(), name: name.to_owned() }

@@ -23,13 +23,13 @@ use crate::{
 pub(crate) struct Place {
     /// A UNIX socket
     #[arg(long)]
-    unix: Option<PathBuf>,
+    pub(crate) unix: Option<PathBuf>,
     /// A port of 127.0.0.1
     #[arg(long)]
-    port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// Say who calls, as the agent does
     #[arg(long)]
-    identity: bool,
+    pub(crate) identity: bool,
     /// Host that is asked for
     #[arg(long, default_value = "127.0.0.1")]
     host: String,

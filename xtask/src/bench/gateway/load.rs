@@ -1,7 +1,8 @@
 //! The model server, and the callers.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -32,9 +33,10 @@ impl Load {
         let dir = tempfile::tempdir()?;
         let mut command = Command::new(&program);
         command.args(["backend", "--port", &PORT.to_string(), "--unix"]);
-        let server = Running::start(command.arg(dir.path().join("model.sock")))?;
+        let log = dir.path().join("model.log");
+        let server = Running::start(command.arg(dir.path().join("model.sock")), &log)?;
         let load = Self { dir, program, _server: server };
-        load.wait_for(&load.place())?;
+        load.wait_for(&load.place(), &log)?;
         Ok(load)
     }
 
@@ -43,10 +45,10 @@ impl Load {
         Place::unix(self.dir.path().join("model.sock"))
     }
 
-    /// Waits until a place answers.
-    pub(super) fn wait_for(&self, place: &Place) -> Result<()> {
+    /// Waits until a place answers; fails with what `log` holds.
+    pub(super) fn wait_for(&self, place: &Place, log: &Path) -> Result<()> {
         let status = Command::new(&self.program).arg("ready").args(&place.options).status()?;
-        ensure!(status.success(), "it did not start: {:?}", place.options);
+        ensure!(status.success(), "it did not start:\n{}", fs::read_to_string(log)?);
         Ok(())
     }
 

@@ -125,8 +125,9 @@ impl Peer {
         };
         let Started { mut command, place, size, headers, version } = started;
         let begun = Instant::now();
-        let running = Running::start(&mut command)?;
-        load.wait_for(&place)?;
+        let log = dir.join("log");
+        let running = Running::start(&mut command, &log)?;
+        load.wait_for(&place, &log)?;
         let start_s = begun.elapsed().as_secs_f64();
         let idle_kib = Some(running.memory_kib("VmRSS")?);
         let start_s = Some(round(start_s, 3));
@@ -187,11 +188,12 @@ burst = 4_000_000_000
 concurrent_chats = 2000
 connections = 4000
 ";
+    let ids = ["fast", "paced"].map(|id| json!({ "id": id, "contextWindow": 8192 }));
     let models = json!({
         "models": { "providers": { "bench": {
-            "baseUrl": format!("unix://{}", load.dir.path().join("model.sock").display()),
+            "baseUrl": "unix:///model.sock",
             "api": "openai-completions",
-            "models": ["fast", "paced"].map(|id| json!({ "id": id, "contextWindow": 8192 })),
+            "models": ids,
         } } },
         "agents": { "defaults": { "model": { "primary": "bench/fast" } } },
     });
@@ -203,6 +205,7 @@ connections = 4000
         fs::create_dir_all(path.parent().context("no folder")?)?;
         fs::write(path, text)?;
     }
+    std::os::unix::fs::symlink(load.dir.path().join("model.sock"), dir.join("model.sock"))?;
     let program = lab::binary("maru-gateway")?;
     let mut command = Command::new(&program);
     command.arg("--root").arg(dir);

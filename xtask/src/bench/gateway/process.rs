@@ -1,7 +1,8 @@
 //! A process with all that it started: what it takes.
 
 use std::{
-    fs,
+    fs::{self, File},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -23,8 +24,11 @@ struct Entry {
 }
 
 impl Running {
-    pub(super) fn start(command: &mut Command) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    /// What it says goes to `log`.
+    pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self> {
+        let said = File::create(log)?;
+        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
+        let child = command.spawn();
         Ok(Self(child.with_context(|| format!("cannot run {:?}", command.get_program()))?))
     }
 
@@ -107,7 +111,9 @@ mod tests {
 
     #[test]
     fn children_are_counted() {
-        let running = Running::start(Command::new("sh").args(["-c", "sleep 100 & wait"])).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 100 & wait"]);
+        let running = Running::start(&mut command, Path::new("/dev/null")).unwrap();
         while running.family().unwrap().len() < 2 {
             std::thread::yield_now();
         }
