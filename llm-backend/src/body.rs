@@ -1,10 +1,19 @@
-//! A reply's bytes as they come, with limits of time.
+//! A reply's bytes as they come, with limits of time: one until the first delta, others after it.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use ai_gateway_api::chat::Delta;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{
+    FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use tokio::time::{Instant, timeout_at};
+
+use crate::{DeltaStream, Error, Timeouts};
 
 /// Why no more bytes can be used.
 #[derive(Debug, thiserror::Error)]
@@ -12,30 +21,97 @@ pub(crate) enum Broken {
     /// The connection failed.
     #[error("the connection broke")]
     Transport(#[source] hyper::Error),
+    /// No delta came for too long.
+    #[error("it did not begin within {0:?}")]
+    Late(Duration),
     /// Nothing came for too long.
     #[error("nothing came for {0:?}")]
     Silent(Duration),
     /// The whole took too long.
-    #[error("it took longer than its time budget")]
-    Budget,
+    #[error("it took longer than {0:?}")]
+    Budget(Duration),
 }
 
-/// Puts limits of time on a body.
-pub(crate) fn timed(
-    body: stream::BoxStream<'static, Result<Bytes, hyper::Error>>,
-    idle: Duration,
-    deadline: Instant,
-) -> impl Stream<Item = Result<Bytes, Broken>> + Send + Unpin + 'static {
-    stream::unfold(body, move |mut body| async move {
-        let until = deadline.min(Instant::now() + idle);
-        let item = match timeout_at(until, body.next()).await {
-            Ok(None) => return None,
-            Ok(Some(Ok(bytes))) => Ok(bytes),
-            Ok(Some(Err(error))) => Err(Broken::Transport(error)),
-            Err(_) if until == deadline => Err(Broken::Budget),
-            Err(_) => Err(Broken::Silent(idle)),
+impl Broken {
+    /// What the caller is told of a reply that ends so; `began` says whether text had come.
+    pub(crate) fn into_error(self, backend: &str, began: bool) -> Error {
+        match self {
+            Self::Budget(budget) => Error::Overlong { backend: backend.to_owned(), budget },
+            Self::Transport(_) | Self::Late(_) | Self::Silent(_) => {
+                Error::cut(backend, began, self.to_string(), Some(self.into()))
+            }
+        }
+    }
+}
+
+/// A reply's bytes, until one of its limits of time is reached.
+pub(crate) type Pieces = BoxStream<'static, Result<Bytes, Broken>>;
+
+/// Decodes the answer to a request that went out at `sent`.
+pub(crate) fn timed<S>(
+    body: BoxStream<'static, Result<Bytes, hyper::Error>>,
+    sent: Instant,
+    timeouts: Timeouts,
+    decode: impl FnOnce(Pieces) -> S,
+) -> DeltaStream
+where
+    S: Stream<Item = Result<Delta, Error>> + Send + 'static,
+{
+    let clock = Clock { sent, timeouts, begun: Arc::default() };
+    let begun = Arc::clone(&clock.begun);
+    let first = move |delta: &Result<Delta, Error>| {
+        if delta.is_ok() {
+            begun.get_or_init(Instant::now);
+        }
+    };
+    decode(clock.limit(body)).inspect(first).boxed()
+}
+
+/// Decodes a whole reply from pieces, as a network may deliver them.
+pub(crate) fn in_memory<'a, S>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    decode: impl FnOnce(Pieces, String) -> S,
+) -> Result<Vec<Delta>, Error>
+where
+    S: Stream<Item = Result<Delta, Error>>,
+{
+    let pieces: Vec<_> =
+        pieces.into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let all = decode(stream::iter(pieces).boxed(), "in memory".to_owned());
+    // Bytes in memory are always ready.
+    all.try_collect().now_or_never().unwrap_or_else(|| Ok(Vec::new()))
+}
+
+/// How long a reply's next bytes may take.
+struct Clock {
+    sent: Instant,
+    timeouts: Timeouts,
+    /// When the first delta came.
+    begun: Arc<OnceLock<Instant>>,
+}
+
+impl Clock {
+    fn limit(self, body: BoxStream<'static, Result<Bytes, hyper::Error>>) -> Pieces {
+        stream::unfold((body, self), |(mut body, clock)| async move {
+            let (until, broken) = clock.next();
+            let item = match timeout_at(until, body.next()).await {
+                Ok(None) => return None,
+                Ok(Some(Ok(bytes))) => Ok(bytes),
+                Ok(Some(Err(error))) => Err(Broken::Transport(error)),
+                Err(_) => Err(broken),
+            };
+            Some((item, (body, clock)))
+        })
+        .boxed()
+    }
+
+    /// Until when the next bytes have to come, and what it means if they do not.
+    fn next(&self) -> (Instant, Broken) {
+        let Timeouts { first, idle, budget, .. } = self.timeouts;
+        let Some(begun) = self.begun.get() else {
+            return (self.sent + first, Broken::Late(first));
         };
-        Some((item, body))
-    })
-    .boxed()
+        let (end, silent) = (*begun + budget, Instant::now() + idle);
+        if end <= silent { (end, Broken::Budget(budget)) } else { (silent, Broken::Silent(idle)) }
+    }
 }

@@ -1,6 +1,6 @@
 //! Why a backend gave no answer, or not a whole one.
 
-use std::{error::Error as StdError, path::PathBuf};
+use std::{error::Error as StdError, path::PathBuf, time::Duration};
 
 /// A backend failed. The variants are named by what the caller can do about it.
 ///
@@ -38,6 +38,14 @@ pub enum Error {
         /// The cause, if there is one below.
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// It lives, but takes no request now: it is full, loads its model, or drains. Another backend may be asked.
+    #[error("backend {backend} {reason}")]
+    Busy {
+        /// Its base URL.
+        backend: String,
+        /// What it said, and what to do.
+        reason: &'static str,
+    },
     /// It refused this request.
     #[error("backend {backend} refused the request ({status}): {message}")]
     Refused {
@@ -60,20 +68,41 @@ pub enum Error {
         /// The cause, if there is one below.
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// The reply had begun, but did not end in the time that one may take.
+    #[error("the reply from backend {backend} took longer than {budget:?}: ask for a shorter one")]
+    Overlong {
+        /// Its base URL.
+        backend: String,
+        /// How long a reply may take, from its first delta on.
+        budget: Duration,
+    },
 }
 
 impl Error {
+    /// The reply broke off.
+    pub(crate) fn cut(
+        backend: &str,
+        began: bool,
+        reason: impl Into<String>,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Cut { backend: backend.to_owned(), reason: reason.into(), began, source }
+    }
+
     /// Whether the same request may be sent to another backend: this one has delivered no text, and the fault is
     /// the backend's, not the request's.
     #[must_use]
     pub const fn may_try_another(&self) -> bool {
         match self {
-            Self::Address { .. } | Self::File { .. } | Self::Key(_) | Self::Unreachable { .. } => {
-                true
-            }
-            // A wrong key or an unknown model is this backend's trouble.
-            Self::Refused { status, .. } => matches!(status, 401 | 403 | 404),
+            Self::Address { .. }
+            | Self::File { .. }
+            | Self::Key(_)
+            | Self::Unreachable { .. }
+            | Self::Busy { .. } => true,
+            // A redirect, a wrong key, an unknown path or model is this backend's trouble.
+            Self::Refused { status, .. } => matches!(status, 300..=399 | 401 | 403..=405 | 407),
             Self::Cut { began, .. } => !*began,
+            Self::Overlong { .. } => false,
         }
     }
 
@@ -93,7 +122,12 @@ impl Error {
     pub const fn is_backend_fault(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Cut { .. } => true,
-            Self::Address { .. } | Self::File { .. } | Self::Key(_) | Self::Refused { .. } => false,
+            Self::Address { .. }
+            | Self::File { .. }
+            | Self::Key(_)
+            | Self::Busy { .. }
+            | Self::Refused { .. }
+            | Self::Overlong { .. } => false,
         }
     }
 }

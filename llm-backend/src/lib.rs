@@ -19,7 +19,11 @@ mod settings;
 use std::fmt;
 
 use ai_gateway_api::chat::{ChatRequest, Delta, ModelInfo};
-use futures_util::{future::BoxFuture, stream::BoxStream};
+use futures_util::{
+    FutureExt as _,
+    future::{self, BoxFuture},
+    stream::BoxStream,
+};
 
 pub use embeddings::{EmbedRequest, Embeddings};
 pub use error::Error;
@@ -44,6 +48,8 @@ pub enum Health {
     Ready,
     /// It is there, but still loads its model.
     Loading,
+    /// It is there, but takes no new requests: it is full, or ends once those under way are answered.
+    Draining,
 }
 
 /// Something that answers chats.
@@ -66,4 +72,9 @@ pub trait Backend: fmt::Debug + Send + Sync {
 
     /// Asks whether it can answer.
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>>;
+
+    /// Asks how many replies it makes at a time; `None` if it does not tell.
+    fn capacity(&self) -> BoxFuture<'_, Option<u32>> {
+        future::ready(None).boxed()
+    }
 }

@@ -5,10 +5,11 @@
 mod files;
 mod stream;
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, time::Duration};
 
+use ai_gateway_api::chat::Delta;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream::BoxStream};
+use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
@@ -17,13 +18,14 @@ use rustls::pki_types::ServerName;
 use serde::Serialize;
 use tokio::{
     task::JoinHandle,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 
 use self::files::Files;
 use crate::{
-    Error,
+    DeltaStream, Error, Health,
     address::Address,
+    body::{self, Pieces},
     settings::{Settings, Timeouts},
 };
 
@@ -39,9 +41,14 @@ const SILENT: &str = "did not begin to answer in time: it may be overloaded; wai
 const HUNG_UP: &str =
     "closed the connection without an answer: look at its log, it may have crashed";
 const UNTRUSTED: &str = "and this gateway do not trust each other: compare ca, cert, key and serverName in the settings";
-pub(crate) const LOADING: &str = "is still loading its model: try again in a moment";
+const LOADING: &str = "is still loading its model: try again in a moment";
+/// It says so of one request, or of all new ones.
 const BUSY: &str = "is busy with other requests: try again in a moment";
+/// It says so to us.
+const CROWDED: &str = "is asked too often: try again in a moment";
 const FAILED: &str = "failed inside: look at its log";
+const NO_STREAM: &str =
+    "does not stream as its kind does: compare api and baseUrl in the settings with what it is";
 const TOO_LONG: &str = "sent an answer longer than is taken: is it a chat server?";
 
 /// The way to one backend.
@@ -53,7 +60,7 @@ pub(crate) struct Link {
     files: Files,
     /// Name that the server's certificate must be for; `None` where no TLS is spoken.
     server_name: Option<ServerName<'static>>,
-    pub(crate) timeouts: Timeouts,
+    timeouts: Timeouts,
 }
 
 /// What a backend answered. Dropping it closes the connection.
@@ -110,21 +117,51 @@ impl Link {
         Ok(Self { name, address, files, server_name, timeouts })
     }
 
-    /// Base URL as written in the settings, for messages.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Asks for `path` and takes only a successful answer.
+    /// Asks for `path` and takes only a successful answer, which takes no model.
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Error> {
-        self.send(Method::GET, path, None).await
+        self.send(Method::GET, path, None, self.timeouts.health).await
     }
 
-    /// Sends `body` as JSON to `path` and takes only a successful answer.
+    /// Sends `body` as JSON to `path` and takes only a successful answer, which takes no model.
+    pub(crate) async fn look_up(&self, path: &str, body: &impl Serialize) -> Result<Answer, Error> {
+        self.send(Method::POST, path, json(body), self.timeouts.health).await
+    }
+
+    /// The same for an answer that a model makes.
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Error> {
-        // Maps with string keys and numbers: JSON can say it all.
-        let body = serde_json::to_vec(body).unwrap_or_default();
-        self.send(Method::POST, path, Some(body)).await
+        self.send(Method::POST, path, json(body), self.timeouts.first).await
+    }
+
+    /// Sends `body` as JSON to `path` and decodes the reply, which comes as a stream of this content type.
+    pub(crate) async fn reply<S>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        content_type: &str,
+        decode: impl FnOnce(Pieces, String) -> S,
+    ) -> Result<DeltaStream, Error>
+    where
+        S: Stream<Item = Result<Delta, Error>> + Send + 'static,
+    {
+        let sent = Instant::now();
+        let answer = self.post(path, body).await?;
+        if !answer.is(content_type) {
+            return Err(self.unreachable(NO_STREAM, None));
+        }
+        let decode = |pieces| decode(pieces, self.name.clone());
+        Ok(body::timed(answer.into_stream(), sent, self.timeouts, decode))
+    }
+
+    /// What an answer says about whether it can answer chats.
+    pub(crate) fn health<T>(asked: Result<T, Error>) -> Result<Health, Error> {
+        match asked {
+            Ok(_) => Ok(Health::Ready),
+            Err(Error::Busy { reason: LOADING, .. }) => Ok(Health::Loading),
+            Err(Error::Busy { reason: BUSY, .. }) => Ok(Health::Draining),
+            // It lives, and what it says of us says nothing of itself.
+            Err(Error::Busy { .. }) => Ok(Health::Ready),
+            Err(error) => Err(error),
+        }
     }
 
     /// The whole answer of `GET path`.
@@ -163,9 +200,9 @@ impl Link {
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
+        limit: Duration,
     ) -> Result<Answer, Error> {
-        let deadline = Instant::now() + self.timeouts.first.min(self.timeouts.budget);
-        let answer = match timeout_at(deadline, self.exchange(method, path, body)).await {
+        let answer = match timeout(limit, self.exchange(method, path, body)).await {
             Err(_) => return Err(self.unreachable(SILENT, None)),
             Ok(Err(failure)) => return Err(self.fault(failure)),
             Ok(Ok(answer)) => answer,
@@ -174,7 +211,7 @@ impl Link {
         if status.is_success() {
             return Ok(answer);
         }
-        let body = timeout_at(deadline, self.whole(answer, BODY_MAX))
+        let body = timeout(self.timeouts.health, self.whole(answer, BODY_MAX))
             .await
             .ok()
             .and_then(Result::ok)
@@ -242,12 +279,9 @@ impl Link {
     fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
         let message = error_message(body);
         match status {
-            StatusCode::SERVICE_UNAVAILABLE if is_loading(message.as_deref()) => {
-                self.unreachable(LOADING, None)
-            }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                self.unreachable(BUSY, None)
-            }
+            StatusCode::SERVICE_UNAVAILABLE if is_loading(message.as_deref()) => self.busy(LOADING),
+            StatusCode::SERVICE_UNAVAILABLE => self.busy(BUSY),
+            StatusCode::TOO_MANY_REQUESTS => self.busy(CROWDED),
             // llama-server's word for what it was not started with: no fault of its own.
             status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
                 self.unreachable(FAILED, None)
@@ -266,6 +300,10 @@ impl Link {
         };
         let reason = if is_tls(source.as_ref()) { UNTRUSTED } else { reason };
         self.unreachable(reason, Some(source))
+    }
+
+    fn busy(&self, reason: &'static str) -> Error {
+        Error::Busy { backend: self.name.clone(), reason }
     }
 
     fn unreachable(
@@ -302,6 +340,11 @@ impl Answer {
             }
         }
     }
+}
+
+/// A body. Maps with string keys and numbers: JSON can say it all.
+fn json(body: &impl Serialize) -> Option<Vec<u8>> {
+    Some(serde_json::to_vec(body).unwrap_or_default())
 }
 
 /// Whether TLS is what failed.

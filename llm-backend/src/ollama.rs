@@ -13,9 +13,8 @@ mod request;
 use std::{collections::BTreeMap, sync::Arc};
 
 use ai_gateway_api::chat::{ChatRequest, ModelInfo};
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
-use tokio::time::Instant;
 
 use crate::{
     Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Settings,
@@ -51,19 +50,11 @@ impl Ollama {
     }
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
-        let timeouts = self.link.timeouts;
-        let deadline = Instant::now() + timeouts.budget;
         let model = request.model.as_deref().unwrap_or_default();
         self.refuse_cloud(model)?;
         let body = request::body(&request, self.contexts.get(model).copied())
             .map_err(|reason| self.link.refused(StatusCode::BAD_REQUEST, reason))?;
-        let answer = self.link.post("/api/chat", &body).await?;
-        if !answer.is("application/x-ndjson") {
-            let message = "it does not stream as Ollama does; is it one?";
-            return Err(self.link.refused(answer.status, message));
-        }
-        let bytes = crate::body::timed(answer.into_stream(), timeouts.idle, deadline);
-        Ok(reply::deltas(bytes, self.link.name().to_owned()).boxed())
+        self.link.reply("/api/chat", &body, "application/x-ndjson", reply::deltas).await
     }
 
     async fn vectors(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
@@ -82,7 +73,7 @@ impl Ollama {
         let mut list = Vec::new();
         for name in names.into_iter().filter(|name| !is_cloud(name)).take(MODELS_MAX) {
             let body = serde_json::json!({ "model": name });
-            let answer = self.link.post("/api/show", &body).await?;
+            let answer = self.link.look_up("/api/show", &body).await?;
             let shown =
                 self.link.decode("/api/show", answer, SHOW_MAX, models::decode_show).await?;
             let context_tokens = self.contexts.get(&name).copied().or(shown.context_tokens);
@@ -93,7 +84,7 @@ impl Ollama {
 
     async fn state(&self) -> Result<Health, Error> {
         // Models are loaded when they are asked, so it is ready as soon as it is there.
-        self.link.read("/api/version", models::decode_version).await.map(|_| Health::Ready)
+        Link::health(self.link.read("/api/version", models::decode_version).await)
     }
 
     fn refuse_cloud(&self, model: &str) -> Result<(), Error> {

@@ -8,13 +8,12 @@ mod wire;
 use std::sync::Arc;
 
 use ai_gateway_api::chat::{ChatRequest, ModelInfo};
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
-use tokio::time::Instant;
 
 use crate::{
     Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Settings, Timeouts,
-    link::{EMBEDDINGS_MAX, LOADING, Link},
+    link::{EMBEDDINGS_MAX, Link},
 };
 
 pub use embeddings::decode_embeddings;
@@ -67,16 +66,8 @@ impl OpenAiCompatible {
     }
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
-        let timeouts = self.link.timeouts;
-        let deadline = Instant::now() + timeouts.budget;
         let body = wire::streaming(request);
-        let answer = self.link.post("/v1/chat/completions", &body).await?;
-        if !answer.is("text/event-stream") {
-            let message = "it does not stream; a server with server-sent events is needed";
-            return Err(self.link.refused(answer.status, message));
-        }
-        let bytes = crate::body::timed(answer.into_stream(), timeouts.idle, deadline);
-        Ok(reply::deltas(bytes, self.link.name().to_owned()).boxed())
+        self.link.reply("/v1/chat/completions", &body, "text/event-stream", reply::deltas).await
     }
 
     async fn list(&self) -> Result<Vec<ModelInfo>, Error> {
@@ -85,11 +76,9 @@ impl OpenAiCompatible {
 
     async fn state(&self) -> Result<Health, Error> {
         match self.link.get("/health").await {
-            Ok(_) => Ok(Health::Ready),
-            Err(Error::Unreachable { reason: LOADING, .. }) => Ok(Health::Loading),
             // A server without /health answers if it lists its models.
-            Err(Error::Refused { status: 404, .. }) => self.list().await.map(|_| Health::Ready),
-            Err(error) => Err(error),
+            Err(Error::Refused { status: 404, .. }) => Link::health(self.list().await),
+            asked => Link::health(asked),
         }
     }
 
@@ -124,5 +113,10 @@ impl Backend for OpenAiCompatible {
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
         self.state().boxed()
+    }
+
+    fn capacity(&self) -> BoxFuture<'_, Option<u32>> {
+        let count = |slots: Vec<Slot>| u32::try_from(slots.len()).ok().filter(|&count| count > 0);
+        async move { self.slots().await.ok().and_then(count) }.boxed()
     }
 }

@@ -66,11 +66,13 @@ pub struct Tls {
 pub struct Timeouts {
     /// For the connection, TLS included. Default: 5 s.
     pub connect: Duration,
-    /// For the answer to begin: the model may load, and it reads the whole prompt first. Default: 120 s.
+    /// For an answer that takes no model: health, lists, slots. Default: 5 s.
+    pub health: Duration,
+    /// For a reply's first delta: the model may load, and it reads the whole prompt first. Default: 900 s.
     pub first: Duration,
     /// Between two signs of life after that; comment lines count. Default: 60 s.
     pub idle: Duration,
-    /// For the whole reply. Default: 600 s.
+    /// For the reply, from its first delta on. Default: 600 s.
     pub budget: Duration,
 }
 
@@ -78,7 +80,8 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            first: Duration::from_secs(120),
+            health: Duration::from_secs(5),
+            first: Duration::from_secs(900),
             idle: Duration::from_secs(60),
             budget: Duration::from_secs(600),
         }

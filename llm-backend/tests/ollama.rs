@@ -195,15 +195,17 @@ async fn refusals_and_faults_are_told_apart() {
     assert!(!error.may_try_another());
     let error = said("404 Not Found", "model 'm' not found").await;
     assert!(error.may_try_another() && !error.is_backend_fault(), "{error:?}");
-    for status in ["500 Internal Server Error", "503 Service Unavailable", "429 Too Many Requests"]
-    {
+    let error = said("500 Internal Server Error", "out of memory").await;
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    for status in ["503 Service Unavailable", "429 Too Many Requests"] {
         let error = said(status, "server busy, please try again.").await;
-        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+        assert!(matches!(error, Error::Busy { .. }), "{error:?}");
+        assert!(error.may_try_another() && !error.is_backend_fault(), "{error:?}");
     }
 
     let server = Server::start(|_, _| Reply::json("200 OK", &json!({"done": true})));
     let error = ask(&server.client(), "m").await.unwrap_err();
-    assert!(matches!(error, Error::Refused { status: 200, .. }), "{error:?}");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     let server = Server::start(|_, _| Reply::lines("{\"error\":\"out of memory\"}\n"));
     let error = ask(&server.client(), "m").await.unwrap_err();
     assert!(matches!(error, Error::Cut { began: false, .. }), "{error:?}");

@@ -28,7 +28,13 @@ struct Server<T> {
 impl<T> Server<T> {
     fn client(&self) -> OpenAiCompatible {
         let limit = Duration::from_secs(2);
-        let timeouts = Timeouts { connect: limit, first: limit, idle: limit / 4, budget: limit };
+        let timeouts = Timeouts {
+            connect: limit,
+            health: limit,
+            first: limit,
+            idle: limit / 4,
+            budget: limit,
+        };
         OpenAiCompatible::with_timeouts(&format!("unix://{}", self.socket.display()), timeouts)
             .unwrap()
     }
@@ -218,18 +224,42 @@ async fn silence_in_the_middle_is_a_cut_but_pings_are_not_silence() {
 }
 
 #[tokio::test]
-async fn pings_alone_do_not_outlast_the_budget() {
+async fn pings_alone_do_not_outlast_the_limits() {
+    let pinging = |first: Option<&'static str>| {
+        serve(move |mut connection| async move {
+            connection.send(STREAM.as_bytes()).await;
+            if let Some(text) = first {
+                connection.chunk(event(text).as_bytes()).await;
+            }
+            while connection.stream.write_all(b"8\r\n: ping\n\n\r\n").await.is_ok() {
+                tokio::time::sleep(STEP).await;
+            }
+        })
+    };
+    let (never, once) = (pinging(None), pinging(Some("a")));
+
+    let clients = (never.client(), once.client());
+    let (late, overlong) = tokio::join!(ask(&clients.0), ask(&clients.1));
+    let (late, overlong) = (late.unwrap_err(), overlong.unwrap_err());
+
+    assert!(matches!(late, Error::Cut { began: false, .. }), "{late}");
+    assert!(late.is_backend_fault() && late.may_try_another());
+    assert!(matches!(overlong, Error::Overlong { .. }), "{overlong}");
+    assert!(!overlong.is_backend_fault() && !overlong.may_try_another());
+    never.task.await.unwrap();
+    once.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn silence_while_the_prompt_is_read_is_no_fault() {
     let server = serve(|mut connection| async move {
         connection.send(STREAM.as_bytes()).await;
-        while connection.stream.write_all(b"8\r\n: ping\n\n\r\n").await.is_ok() {
-            tokio::time::sleep(STEP).await;
-        }
+        // Longer than silence may last after the first delta.
+        tokio::time::sleep(STEP * 40).await;
+        connection.chunk(format!("{}{END}", event("a")).as_bytes()).await;
     });
 
-    let error = ask(&server.client()).await.unwrap_err();
-
-    assert!(matches!(error, Error::Cut { began: false, .. }), "{error}");
-    server.task.await.unwrap();
+    assert_eq!(ask(&server.client()).await.unwrap()[0], Delta::text("a"));
 }
 
 #[tokio::test]
@@ -274,10 +304,11 @@ async fn a_refusal_passes_on_the_backends_words_and_tries_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_not_streamed_is_refused() {
+async fn a_server_that_does_not_stream_is_at_fault() {
     let server = serve(|mut connection| async move { connection.answer("200 OK", "{}").await });
     let error = ask(&server.client()).await.unwrap_err();
-    assert!(matches!(&error, Error::Refused { status: 200, .. }), "{error:?}");
+    assert!(matches!(&error, Error::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("compare api and baseUrl"), "{error}");
 }
 
 #[tokio::test]
@@ -287,6 +318,16 @@ async fn health_tells_loading_from_ready_from_failing() {
         connection.answer("503 Service Unavailable", loading).await
     });
     assert_eq!(server.client().health().await.unwrap(), Health::Loading);
+
+    for (status, expected) in [
+        ("503 Service Unavailable", Health::Draining),
+        ("429 Too Many Requests", Health::Ready),
+    ] {
+        let server = serve(move |mut connection| async move {
+            connection.answer(status, r#"{"error":{"message":"stopping"}}"#).await
+        });
+        assert_eq!(server.client().health().await.unwrap(), expected, "{status}");
+    }
 
     let server =
         serve(
@@ -319,6 +360,11 @@ async fn models_and_slots_are_listed() {
             Slot { id: 1, is_processing: false, n_decoded: 0 },
         ]
     );
+    let server =
+        serve(move |mut connection| async move { connection.answer("200 OK", body).await });
+    assert_eq!(server.client().capacity().await, Some(2));
+    let server = serve(|mut connection| async move { connection.answer("501 No", "").await });
+    assert_eq!(server.client().capacity().await, None);
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
+    time::Duration,
 };
 
 use hickory_resolver::TokioResolver;
 use rustls::{ClientConfig, pki_types::ServerName};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -51,12 +53,22 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
         match TcpStream::connect((address, port)).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
                 return Ok(stream);
             }
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// A server that vanished without a word is noticed after half a minute, however long it may read a prompt.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 /// The addresses of a host; `localhost` is never looked up.
@@ -70,4 +82,25 @@ async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
     let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
     let found = resolver.map_err(io::Error::other)?.lookup_ip(host).await;
     Ok(found.map_err(io::Error::other)?.iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_asks_whether_a_silent_server_is_still_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(!SockRef::from(&stream).keepalive().unwrap(), "not by itself");
+
+        keep_alive(&stream).unwrap();
+
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(15));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+    }
 }

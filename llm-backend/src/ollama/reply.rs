@@ -6,15 +6,14 @@ use std::{
 };
 
 use ai_gateway_api::chat::{Delta, FinishReason, Json, ToolCallDelta, Usage};
-use bytes::Bytes;
-use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::lines::Lines;
 use crate::{
     Error,
-    body::Broken,
+    body::{self, Pieces},
     link::{message, shorten},
 };
 
@@ -65,13 +64,10 @@ struct Function {
 }
 
 /// Turns a body into deltas. Ends after the line that says `done`, or after an error.
-pub(super) fn deltas<S>(
-    bytes: S,
+pub(super) fn deltas(
+    bytes: Pieces,
     backend: String,
-) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static
-where
-    S: Stream<Item = Result<Bytes, Broken>> + Send + Unpin + 'static,
-{
+) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {
     let reply = Reply { backend, ..Reply::default() };
     stream::unfold((bytes, reply), |(mut bytes, mut reply)| async move {
         loop {
@@ -83,7 +79,7 @@ where
             }
             match bytes.next().await {
                 Some(Ok(piece)) => reply.handle_bytes(&piece),
-                Some(Err(broken)) => reply.cut(&broken.to_string(), Some(broken)),
+                Some(Err(broken)) => reply.end(broken.into_error(&reply.backend, reply.began)),
                 None => reply.handle_end(),
             }
         }
@@ -96,11 +92,7 @@ where
 ///
 /// [`Error::Cut`] if the bytes are not one whole reply.
 pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delta>, Error> {
-    let pieces: Vec<_> =
-        pieces.into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-    let all = deltas(stream::iter(pieces), "in memory".to_owned()).try_collect().now_or_never();
-    // Bytes in memory are always ready.
-    all.unwrap_or_else(|| Ok(Vec::new()))
+    body::in_memory(pieces, deltas)
 }
 
 /// What is known of a reply so far.
@@ -127,7 +119,7 @@ impl Reply {
             self.handle_line(&line);
         }
         if ended.is_err() && !self.over {
-            self.cut("a line of it is longer than is taken", None);
+            self.cut("a line of it is longer than is taken");
         }
     }
 
@@ -136,11 +128,11 @@ impl Reply {
             return;
         }
         let Ok(line) = serde_json::from_slice::<Line>(line) else {
-            return self.cut("a line of it is not Ollama's", None);
+            return self.cut("a line of it is not Ollama's");
         };
         if let Some(error) = &line.error {
             let reason = format!("the backend reported an error: {}", shorten(&message(error)));
-            return self.cut(&reason, None);
+            return self.cut(&reason);
         }
         let said = line.message.unwrap_or_default();
         let mut delta = Delta {
@@ -151,7 +143,7 @@ impl Reply {
         };
         for call in said.tool_calls.unwrap_or_default() {
             if self.calls == CALLS_MAX {
-                return self.cut("it holds more tool calls than are taken", None);
+                return self.cut("it holds more tool calls than are taken");
             }
             delta.tool_calls.push(self.call(call));
         }
@@ -192,18 +184,17 @@ impl Reply {
         let last = self.lines.finish();
         self.handle_line(&last);
         if !self.over {
-            self.cut("the connection closed before the end", None);
+            self.cut("the connection closed before the end");
         }
     }
 
-    fn cut(&mut self, reason: &str, source: Option<Broken>) {
+    fn cut(&mut self, reason: &str) {
+        self.end(Error::cut(&self.backend, self.began, reason, None));
+    }
+
+    fn end(&mut self, error: Error) {
         self.over = true;
-        self.ready.push_back(Err(Error::Cut {
-            backend: self.backend.clone(),
-            reason: reason.to_owned(),
-            began: self.began,
-            source: source.map(Into::into),
-        }));
+        self.ready.push_back(Err(error));
     }
 }
 

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use ai_gateway_api::chat::Delta;
-use bytes::Bytes;
 use eventsource_stream::{EventStream, EventStreamError};
-use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 
 use super::{
     lines::{Lines, Malformed},
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     Error,
-    body::Broken,
+    body::{self, Broken, Pieces},
     link::{message, shorten},
 };
 
@@ -32,13 +31,10 @@ enum Unreadable {
 }
 
 /// Turns a body into deltas. Ends after `[DONE]`, or after an error.
-pub(super) fn deltas<S>(
-    bytes: S,
+pub(super) fn deltas(
+    bytes: Pieces,
     backend: String,
-) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static
-where
-    S: Stream<Item = Result<Bytes, Broken>> + Send + Unpin + 'static,
-{
+) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {
     let mut lines = Lines::default();
     let whole = bytes.flat_map(move |bytes| {
         let (text, ended) = match bytes {
@@ -73,11 +69,7 @@ where
 ///
 /// [`Error::Cut`] if the bytes are not one whole reply.
 pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delta>, Error> {
-    let pieces: Vec<_> =
-        pieces.into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-    let all = deltas(stream::iter(pieces), "in memory".to_owned()).try_collect().now_or_never();
-    // Bytes in memory are always ready.
-    all.unwrap_or_else(|| Ok(Vec::new()))
+    body::in_memory(pieces, deltas)
 }
 
 /// What is known of a reply so far.
@@ -102,19 +94,19 @@ impl Reply {
             return if self.finished {
                 self.over = true
             } else {
-                self.cut("it ended without a finish reason", None)
+                self.cut("it ended without a finish reason")
             };
         }
         let Ok(chunk) = serde_json::from_str::<Chunk>(data) else {
-            return self.cut("an event is not a chat completion chunk", None);
+            return self.cut("an event is not a chat completion chunk");
         };
         if let Some(error) = &chunk.error {
             let reason = format!("the backend reported an error: {}", shorten(&message(error)));
-            return self.cut(&reason, None);
+            return self.cut(&reason);
         }
         let choice = chunk.choices.into_iter().find(|choice| choice.index == 0);
         let Some(mut delta) = choice.map_or(Some(Delta::default()), Choice::into_delta) else {
-            return self.cut("it holds more tool calls than are taken", None);
+            return self.cut("it holds more tool calls than are taken");
         };
         delta.usage = chunk.usage;
         self.began |= delta.says();
@@ -126,27 +118,32 @@ impl Reply {
 
     fn handle_error(&mut self, error: EventStreamError<Unreadable>) {
         match error {
-            EventStreamError::Transport(broken) => self.cut(&broken.to_string(), Some(broken)),
+            EventStreamError::Transport(Unreadable::Broken(broken)) => {
+                self.end(broken.into_error(&self.backend, self.began));
+            }
+            EventStreamError::Transport(Unreadable::Malformed(malformed)) => {
+                let reason = "what came is no event stream";
+                self.end(Error::cut(&self.backend, self.began, reason, Some(malformed.into())));
+            }
             // Neither can happen on whole lines of UTF-8; the texts of these errors would show what was received.
             EventStreamError::Utf8(_) | EventStreamError::Parser(_) => {
-                self.cut("what came is no event stream", None)
+                self.cut("what came is no event stream")
             }
         }
     }
 
     /// The body is over, but `[DONE]` never came.
     fn handle_end(&mut self) {
-        self.cut("the connection closed before the end", None);
+        self.cut("the connection closed before the end");
     }
 
-    fn cut(&mut self, reason: &str, source: Option<Unreadable>) {
+    fn cut(&mut self, reason: &str) {
+        self.end(Error::cut(&self.backend, self.began, reason, None));
+    }
+
+    fn end(&mut self, error: Error) {
         self.over = true;
-        self.ready.push_back(Err(Error::Cut {
-            backend: self.backend.clone(),
-            reason: reason.to_owned(),
-            began: self.began,
-            source: source.map(Into::into),
-        }));
+        self.ready.push_back(Err(error));
     }
 }
 

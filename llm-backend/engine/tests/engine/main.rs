@@ -180,7 +180,7 @@ async fn who_finds_the_line_full_is_told_so() {
 
     let error = client.chat(request(4)).await.err().unwrap();
     assert!(
-        matches!(error, Error::Unreachable { .. }) && error.to_string().contains("busy"),
+        matches!(error, Error::Busy { .. }) && error.to_string().contains("busy"),
         "{error}"
     );
 
