@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Asks for a vector for each text.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct EmbedRequest {
     /// The model's id at the backend.
     pub model: String,

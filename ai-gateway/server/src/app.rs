@@ -154,17 +154,28 @@ impl App {
 
     /// Looks after keys, limits and backends, for as long as it is polled.
     pub async fn run_maintenance(&self) {
+        // A backend that does not answer must not hold up the rest.
+        tokio::join!(self.look_after_keys(), self.look_after_backends());
+    }
+
+    async fn look_after_keys(&self) {
         for tick in 1_u32.. {
-            // A backend that does not answer must not hold up the rest.
-            drop(tokio::time::timeout(PATIENCE, self.models.learn()).await);
             tokio::time::sleep(TICK).await;
             if self.rotate().is_err() {
                 tracing::error!("no random bytes for new keys");
             }
-            drop(tokio::time::timeout(PATIENCE, self.models.probe()).await);
             if tick.is_multiple_of(SLOW) {
                 self.limiter.forget();
             }
+        }
+    }
+
+    async fn look_after_backends(&self) {
+        loop {
+            drop(tokio::time::timeout(PATIENCE, self.models.learn()).await);
+            tokio::time::sleep(TICK).await;
+            // Each node is asked with a limit of its own.
+            self.models.probe().await;
         }
     }
 

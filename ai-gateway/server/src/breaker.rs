@@ -7,6 +7,9 @@
 //!     │                          └──────────────── fault ─────────────┤
 //!     └──────────────────────────────────────────── success ──────────┘
 //! ```
+//!
+//! A reply that has begun closes it, too, but the next fault opens it again: only a whole one makes the faults forgotten.
+//! So a backend that cuts every reply is spared like one that begins none.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -26,7 +29,7 @@ pub struct Breaker {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Faults since the last success.
+    /// Faults since the last whole reply.
     faults: u32,
     /// While open, when the next request may try.
     retry_at: Option<Instant>,
@@ -47,7 +50,26 @@ impl Breaker {
         }
     }
 
-    /// Records that the backend answered.
+    /// Whether [`Self::allow`] would refuse a request at `now`.
+    #[must_use]
+    pub fn spares(&self, now: Instant) -> bool {
+        self.lock().retry_at.is_some_and(|at| at > now)
+    }
+
+    /// Records that the backend began to answer, or says that it is well.
+    pub fn answered(&self) {
+        let mut state = self.lock();
+        state.retry_at = None;
+        state.faults = state.faults.min(THRESHOLD - 1);
+    }
+
+    /// Faults since the last whole reply.
+    #[must_use]
+    pub fn faults(&self) -> u32 {
+        self.lock().faults
+    }
+
+    /// Records a whole reply.
     pub fn succeed(&self) {
         *self.lock() = State::default();
     }
@@ -108,6 +130,24 @@ mod tests {
             breaker.succeed();
         }
         assert!(breaker.allow(now));
+    }
+
+    #[test]
+    fn replies_that_begin_and_are_cut_open_it() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        for cut in 1..=5 {
+            assert!(breaker.allow(now), "{cut}");
+            breaker.answered();
+            breaker.fail(now);
+            assert_eq!(breaker.faults(), cut);
+        }
+        assert!(breaker.spares(now) && !breaker.allow(now));
+        breaker.answered();
+        assert!(!breaker.is_open() && !breaker.spares(now), "it answers again");
+        breaker.fail(now);
+        assert!(breaker.is_open(), "and fails again");
+        breaker.succeed();
+        assert_eq!(breaker.faults(), 0);
     }
 
     proptest! {

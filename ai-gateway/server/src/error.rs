@@ -6,7 +6,8 @@ mod openai;
 
 use ai_gateway_api::{chat, kind};
 use axum::{
-    http::StatusCode,
+    Json,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chassis::{problem::ErrorResponse, state::StateError};
@@ -190,7 +191,9 @@ impl Error {
     fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Exceeded(Exceeded::Rate { retry_after_s }) => Some(*retry_after_s),
-            Self::Exceeded(Exceeded::Person | Exceeded::Total) | Self::Busy => Some(2),
+            Self::Exceeded(Exceeded::Person | Exceeded::Total)
+            | Self::Busy
+            | Self::Model(Failure::Busy(_)) => Some(2),
             Self::Model(Failure::Down(_)) => Some(5),
             Self::Body(_)
             | Self::Chat(_)
@@ -207,6 +210,17 @@ impl Error {
             | Self::Model(_)
             | Self::Store(_) => None,
         }
+    }
+
+    /// An answer with this body, and when to ask again.
+    fn answer(&self, body: serde_json::Value) -> Response {
+        let (status, ..) = self.kind();
+        self.log(status);
+        let mut response = (status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 
     /// Tells the log what happened, never what was said: other errors' texts may quote the body.
@@ -235,7 +249,9 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
             kind::BODY,
             "Shorten it, start a new conversation, or choose a model with a longer context.",
         ),
+        Failure::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
         Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
+        Failure::Overlong => (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask for a shorter one."),
         Failure::Behind => (StatusCode::BAD_GATEWAY, kind::MODEL, RETRY),
         Failure::Down(_) => (
             StatusCode::BAD_GATEWAY,

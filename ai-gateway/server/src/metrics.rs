@@ -8,7 +8,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{arena, models::Models, sessions::Sessions};
+use crate::{
+    arena,
+    models::{Models, State},
+    sessions::Sessions,
+};
 
 /// Where a chat came in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -99,12 +103,17 @@ impl Metrics {
                 text.push_str(&format!("maru_gateway_{name}{labels} {value}\n"));
             }
         };
-        let breakers: Vec<_> = models
-            .breakers()
-            .into_iter()
-            .map(|(name, open)| (format!("{{provider={name:?}}}"), usize::from(open)))
-            .collect();
-        gauge("breaker_open", "Backends that are spared", &breakers);
+        let nodes = models.nodes();
+        let rows = |value: fn(&State) -> usize| -> Vec<_> {
+            let row = |(provider, state): &(String, State)| {
+                (format!("{{provider={provider:?},node={:?}}}", state.name), value(state))
+            };
+            nodes.iter().map(row).collect()
+        };
+        gauge("breaker_open", "Nodes that are spared", &rows(|it| usize::from(it.spared)));
+        gauge("node_well", "Nodes that take new requests", &rows(|it| usize::from(it.well)));
+        let busy = rows(|it| usize::try_from(it.busy).unwrap_or(usize::MAX));
+        gauge("node_busy", "Requests under way there", &busy);
         let (count, bytes) = sessions.size();
         gauge("sessions", "Sessions in memory", &[(String::new(), count)]);
         gauge("session_bytes", "Their text", &[(String::new(), bytes)]);

@@ -1,47 +1,35 @@
 //! Which backend answers: the model asked for, or the next in the list.
+//!
+//! ```text
+//! name ─▶ Chain: candidates, in order ─▶ each one's Provider ─▶ its Nodes, in the order of `nodes`
+//! ```
 
 mod describe;
 mod embed;
+mod node;
+pub mod nodes;
+mod provider;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
-use ai_gateway_api::chat::{Capability, ChatRequest, Delta, Effort, ModelInfo};
-use futures_util::{StreamExt as _, stream};
-use llm_backend::{
-    ApiKey, Backend, DeltaStream, Error, Health, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,
-};
+use ai_gateway_api::chat::{Capability, ChatRequest, Effort};
+use futures_util::{StreamExt as _, future::join_all, stream};
+use llm_backend::{DeltaStream, Error, Health};
+use mesh_identity::Person;
 
-use crate::{
-    app::below,
-    breaker::Breaker,
-    openclaw::{self, Api, Model, ModelRef, OpenClaw},
+use self::{
+    node::Found,
+    nodes::Conversation,
+    provider::Missed,
 };
+use crate::openclaw::{Model, ModelRef, OpenClaw};
 
 pub use describe::Description;
+pub use node::{Node, State};
+pub use provider::Provider;
 
-/// A backend with its models and its breaker.
-#[derive(Debug)]
-pub struct Provider {
-    backend: Arc<dyn Backend>,
-    models: Vec<Model>,
-    breaker: Breaker,
-    /// What the backend says of its models, once it has.
-    learned: OnceLock<Vec<ModelInfo>>,
-}
-
-impl Provider {
-    /// A backend that has these models.
-    #[must_use]
-    pub fn new(backend: Arc<dyn Backend>, models: Vec<Model>) -> Self {
-        Self { backend, models, breaker: Breaker::default(), learned: OnceLock::new() }
-    }
-}
+/// Nodes that are asked at a time how they are.
+const CHECKS: usize = 32;
 
 /// All models, and in which order they are asked.
 #[derive(Debug)]
@@ -62,6 +50,8 @@ const LATEST: &str = ":latest";
 #[derive(Clone, Debug)]
 pub struct Chain {
     candidates: Vec<Candidate>,
+    /// Who asks.
+    person: Option<Person>,
     /// The model that is asked first.
     pub first: ModelRef,
     /// Whether it was asked for as the household's AI, and not as a model by its own name.
@@ -108,6 +98,9 @@ pub enum Failure {
     /// None of the candidates answers.
     #[error("no model answers (tried {}): try again in a moment", .0.join(", "))]
     Down(Vec<String>),
+    /// None of the candidates has room, but one lives at least.
+    #[error("every model is busy (tried {})", .0.join(", "))]
+    Busy(Vec<String>),
     /// The backend refused the request.
     #[error("the model refused the request: {0}")]
     Refused(String),
@@ -120,6 +113,9 @@ pub enum Failure {
     /// The reply broke off.
     #[error("the reply was cut: the model went away while answering")]
     Cut,
+    /// The reply took longer than one may.
+    #[error("the reply was cut: it took longer than a reply may")]
+    Overlong,
     /// Whoever listened read so slowly that the reply went on without them.
     #[error("the reply was cut: it was read too slowly")]
     Behind,
@@ -136,12 +132,9 @@ impl Models {
     /// [`Error::Address`] if a provider's `baseUrl` cannot be used, [`Error::File`] or [`Error::Key`] if its key or
     /// certificates cannot.
     pub fn new(config: &OpenClaw, root: &Path) -> Result<Self, Error> {
-        let timeouts =
-            Timeouts { budget: Duration::from_secs(config.timeout_s), ..Timeouts::default() };
         let mut providers = BTreeMap::new();
         for (name, provider) in &config.providers {
-            let backend = backend(settings(root, provider, timeouts), provider)?;
-            providers.insert(name.clone(), Provider::new(backend, provider.models.clone()));
+            providers.insert(name.clone(), Provider::open(provider, root)?);
         }
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
     }
@@ -174,10 +167,13 @@ impl Models {
         list
     }
 
-    /// Returns every provider, and whether its circuit breaker is open.
+    /// Returns the nodes of every provider, by the provider's name.
     #[must_use]
-    pub fn breakers(&self) -> Vec<(String, bool)> {
-        self.providers.iter().map(|(name, it)| (name.clone(), it.breaker.is_open())).collect()
+    pub fn nodes(&self) -> Vec<(String, State)> {
+        let states = self.providers.iter().flat_map(|(name, provider)| {
+            provider.nodes.iter().map(|node| (name.clone(), node.state()))
+        });
+        states.collect()
     }
 
     /// Chooses the candidates for a model's name: the primary and its fallbacks if it is absent, the household's or the
@@ -197,6 +193,7 @@ impl Models {
         };
         let mut chain = Chain {
             candidates: Vec::new(),
+            person: None,
             first: chosen.clone(),
             household: named.is_none(),
             context_window: None,
@@ -247,85 +244,82 @@ impl Models {
         Some((provider, found))
     }
 
-    /// Asks each backend whose breaker is open whether it is back, and closes the breaker if so.
+    /// Asks nodes how they are: those that were not well, and those among which there is a choice.
     pub async fn probe(&self) {
-        for (name, provider) in &self.providers {
-            if !provider.breaker.is_open() {
-                continue;
-            }
-            if matches!(provider.backend.health().await, Ok(Health::Ready)) {
-                tracing::info!(provider = name, "backend is back");
-                provider.breaker.succeed();
-            }
-        }
+        let asked = self.providers.values().flat_map(|provider| {
+            let choice = provider.nodes.len() > 1;
+            provider.nodes.iter().filter(move |node| choice || node.is_unwell())
+        });
+        stream::iter(asked).for_each_concurrent(CHECKS, |node| node.probe()).await;
     }
 
     /// Asks backends for the context of models whose settings do not say it, and for what their models can do.
     pub async fn learn(&self) {
-        for provider in self.providers.values() {
-            let tells = provider.backend.tells_capabilities();
-            let known = provider.models.iter().all(|model| model.context_window.is_some());
-            if (known && !tells) || provider.learned.get().is_some() {
-                continue;
-            }
-            let Ok(models) = provider.backend.models().await else {
-                continue;
-            };
-            if tells || models.iter().any(|model| model.context_tokens.is_some()) {
-                // Set once only, here.
-                let _ = provider.learned.set(models);
-            }
-        }
+        join_all(self.providers.values().map(|provider| provider.learn())).await;
     }
 
     /// Whether some backend answers now.
     pub async fn ready(&self) -> bool {
-        for provider in self.providers.values() {
-            if matches!(provider.backend.health().await, Ok(Health::Ready)) {
-                return true;
-            }
-        }
-        false
+        let nodes = self.providers.values().flat_map(|provider| &provider.nodes);
+        let checks = stream::iter(nodes).map(|node| node.check(Duration::ZERO));
+        let mut ready = checks
+            .buffer_unordered(CHECKS)
+            .filter(|found| std::future::ready(*found == Found::Is(Health::Ready)))
+            .boxed();
+        ready.next().await.is_some()
     }
 }
 
 impl Chain {
-    /// Asks the candidates in turn, until one begins to answer.
+    /// Says whose request it is: a person's conversation stays at a node.
+    #[must_use]
+    pub fn of(self, person: &Person) -> Self {
+        Self { person: Some(person.clone()), ..self }
+    }
+
+    /// Asks the candidates in turn, and the nodes of each, until one begins to answer.
     ///
     /// Dropping the future, or the reply, closes the connection to the backend.
     ///
     /// # Errors
     ///
-    /// [`Failure::Down`] if none does, [`Failure::Unsupported`], [`Failure::TooLong`] or [`Failure::Refused`] if one
-    /// refuses the request itself, [`Failure::Cut`] if one ends without having begun.
+    /// [`Failure::Down`] or [`Failure::Busy`] if none does, [`Failure::Unsupported`], [`Failure::TooLong`] or
+    /// [`Failure::Refused`] if one refuses the request itself.
     pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
+        let conversation = self.conversation(&request);
+        let mut busy = false;
         for (index, Candidate { name, model, provider }) in self.candidates.iter().enumerate() {
             if let Some(capability) = lacking(model, &request) {
                 let words = format!("{name} does not support {}", capability.as_str());
                 return Err(Failure::Unsupported(words));
             }
-            if !provider.breaker.allow(Instant::now()) {
-                tracing::debug!(model = %name, "skipped, its breaker is open");
-                continue;
-            }
-            // The last one is given the request itself: with images it may be large.
+            // As among nodes: the last one is given the request itself.
             let last = index + 1 == self.candidates.len();
             let mut request = if last { std::mem::take(&mut request) } else { request.clone() };
             if model.lacks(Capability::Thinking) {
                 // It was asked not to think, which it does not anyway.
                 request.reasoning_effort = None;
             }
-            match begin(name, provider, request).await {
+            request.model = Some(model.id.clone());
+            match provider.ask(name, conversation, request, |node, it| node.begin(it)).await {
                 Ok(deltas) => return Ok(Reply { model: name.clone(), deltas }),
-                Err(error) => {
-                    report(name, &error);
-                    if !error.may_try_another() {
-                        return Err(error.into());
-                    }
-                }
+                Err(Missed::Refused(failure)) => return Err(failure),
+                Err(Missed::Busy) => busy = true,
+                Err(Missed::Down) => {}
             }
         }
-        Err(Failure::Down(self.candidates.iter().map(|it| it.name.to_string()).collect()))
+        let tried = self.candidates.iter().map(|it| it.name.to_string()).collect();
+        Err(if busy { Failure::Busy(tried) } else { Failure::Down(tried) })
+    }
+
+    /// What the request is known by where there is a choice of nodes.
+    fn conversation(&self, request: &ChatRequest) -> Conversation {
+        match &self.person {
+            Some(person) if self.candidates.iter().any(|it| it.provider.nodes.len() > 1) => {
+                Conversation::of(person, &request.messages)
+            }
+            Some(_) | None => Conversation::default(),
+        }
     }
 }
 
@@ -352,53 +346,10 @@ pub(crate) fn report(model: &ModelRef, error: &Error) {
         Error::Unreachable { .. } | Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
             tracing::warn!(%model, error = error as &dyn std::error::Error, "model does not answer");
         }
+        Error::Busy { .. } => tracing::debug!(%model, %error, "model is busy"),
+        Error::Overlong { .. } => tracing::info!(%model, %error, "reply cut"),
         Error::Refused { status, .. } => tracing::warn!(%model, status, "model refused a request"),
         Error::Cut { began, .. } => tracing::warn!(%model, began, "reply cut"),
-    }
-}
-
-/// Asks one backend and waits for its first delta.
-async fn begin(
-    model: &ModelRef,
-    provider: &Arc<Provider>,
-    mut request: ChatRequest,
-) -> Result<DeltaStream, Error> {
-    request.model = Some(model.model.clone());
-    let opened = async {
-        let mut deltas = provider.backend.chat(request).await?;
-        let first = deltas.next().await.transpose()?;
-        Ok((first, deltas))
-    };
-    let (first, deltas) = opened.await.inspect_err(|error| provider.judge(error))?;
-    provider.breaker.succeed();
-    let provider = Arc::clone(provider);
-    let rest = deltas.inspect(move |delta| {
-        if let Err(error) = delta {
-            provider.judge(error);
-        }
-    });
-    Ok(stream::iter(first.map(Ok::<Delta, Error>)).chain(rest).boxed())
-}
-
-impl Provider {
-    fn context_window(&self, model: &Model) -> Option<u32> {
-        model.context_window.or_else(|| match self.told(model) {
-            Some(info) => info.context_tokens,
-            // An engine with one model takes any name.
-            None => self.learned.get()?.iter().filter_map(|info| info.context_tokens).min(),
-        })
-    }
-
-    /// What the backend says of a model.
-    fn told(&self, model: &Model) -> Option<&ModelInfo> {
-        let bare = |id: &str| id.strip_suffix(LATEST).unwrap_or(id).to_owned();
-        self.learned.get()?.iter().find(|info| bare(&info.id) == bare(&model.id))
-    }
-
-    fn judge(&self, error: &Error) {
-        if error.is_backend_fault() {
-            self.breaker.fail(Instant::now());
-        }
     }
 }
 
@@ -412,44 +363,14 @@ impl From<Error> for Failure {
             }
             Error::Refused { message, .. } => Self::Refused(message),
             Error::Cut { .. } => Self::Cut,
+            Error::Overlong { .. } => Self::Overlong,
+            Error::Busy { .. } => Self::Busy(Vec::new()),
             Error::Unreachable { .. }
             | Error::Address { .. }
             | Error::File { .. }
             | Error::Key(_) => Self::Down(Vec::new()),
         }
     }
-}
-
-/// The client that speaks what the provider speaks.
-fn backend(settings: Settings, provider: &openclaw::Provider) -> Result<Arc<dyn Backend>, Error> {
-    Ok(match provider.api {
-        Api::OpenAi => Arc::new(OpenAiCompatible::with_settings(settings)?),
-        Api::Ollama => {
-            let context = |model: &Model| Some((model.id.clone(), model.context_window?));
-            let contexts = provider.models.iter().filter_map(context).collect();
-            Arc::new(Ollama::new(settings, contexts)?)
-        }
-    })
-}
-
-/// How a provider is reached; its socket and its files are below the root.
-fn settings(root: &Path, provider: &openclaw::Provider, timeouts: Timeouts) -> Settings {
-    let file = |path: &PathBuf| below(root, path);
-    let base_url = match provider.base_url.strip_prefix("unix://") {
-        Some(path) => format!("unix://{}", below(root, Path::new(path)).display()),
-        None => provider.base_url.clone(),
-    };
-    let key = provider.key.clone().map(|key| match key {
-        ApiKey::File(path) => ApiKey::File(file(&path)),
-        ApiKey::Text(text) => ApiKey::Text(text),
-    });
-    let tls = Tls {
-        ca: provider.tls.ca.as_ref().map(file),
-        cert: provider.tls.cert.as_ref().map(file),
-        key: provider.tls.key.as_ref().map(file),
-        server_name: provider.tls.server_name.clone(),
-    };
-    Settings { base_url, key, tls, timeouts }
 }
 
 #[cfg(test)]

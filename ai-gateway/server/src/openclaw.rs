@@ -5,19 +5,23 @@
 
 mod access;
 mod keys;
+mod nodes;
 
 use std::{
     collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 use ai_gateway_api::chat::Capability;
 use jsonc_parser::ParseOptions;
-use llm_backend::{ApiKey, Tls};
+use llm_backend::Timeouts;
 use serde::Deserialize;
 use serde_json::Value;
+
+pub use nodes::{Access, Node};
 
 /// What is used if there is no file: the embedded engine.
 const DEFAULT: &str = include_str!("../openclaw.example.json");
@@ -75,12 +79,10 @@ impl FromStr for ModelRef {
 pub struct Provider {
     /// What it speaks.
     pub api: Api,
-    /// `unix:///path/to.sock`, `http://host:port` or `https://host:port`, with or without `/v1`.
-    pub base_url: String,
-    /// What it knows us by, if it asks; a file's path is below the root.
-    pub key: Option<ApiKey>,
-    /// Certificates, for `https://` and for TLS behind a UNIX socket; paths are below the root.
-    pub tls: Tls,
+    /// The servers that answer for it, each with all of its models; one at least.
+    pub nodes: Vec<Node>,
+    /// How long to wait for each.
+    pub timeouts: Timeouts,
     /// Its models.
     pub models: Vec<Model>,
 }
@@ -155,8 +157,6 @@ pub struct OpenClaw {
     pub file_chars: usize,
     /// Most characters of all workspace files in the prompt.
     pub total_chars: usize,
-    /// How long a reply may take in all, in seconds.
-    pub timeout_s: u64,
     /// Keys of OpenClaw's that have no effect here.
     pub warnings: Vec<String>,
 }
@@ -175,8 +175,8 @@ pub enum OpenClawError {
     /// It is not JSON5.
     #[error("openclaw.json is not JSON5: {0}")]
     Syntax(String),
-    /// A key is not one of OpenClaw's.
-    #[error("openclaw.json: `{0}` is not a key of OpenClaw's: correct or remove it")]
+    /// A key is neither one of OpenClaw's nor one of Maru's own.
+    #[error("openclaw.json: `{0}` is no key that OpenClaw or Maru knows: correct or remove it")]
     Unknown(String),
     /// A value is of the wrong kind.
     #[error("openclaw.json: `{at}` is wrong: {reason}")]
@@ -211,7 +211,9 @@ struct RawProvider {
     base_url: String,
     api: Option<String>,
     api_key: Option<Value>,
-    request: access::Request,
+    request: Option<access::Request>,
+    nodes: Vec<nodes::RawNode>,
+    timeouts: nodes::RawTimeouts,
     models: Vec<Model>,
 }
 
@@ -269,9 +271,11 @@ impl OpenClaw {
         let raw: Raw = serde_json::from_value(value)
             .map_err(|error| wrong("models or agents", error.to_string()))?;
 
+        let defaults = raw.agents.defaults;
+        let reply = defaults.timeout_seconds.map_or(Timeouts::default().budget, Duration::from_secs);
         let mut providers = BTreeMap::new();
         for (name, provider) in raw.models.providers {
-            match usable(&name, provider)? {
+            match usable(&name, provider, reply)? {
                 Ok(mut provider) => {
                     warnings.extend(leave_out_cloud(&name, &mut provider));
                     providers.insert(name, provider);
@@ -279,7 +283,6 @@ impl OpenClaw {
                 Err(warning) => warnings.push(warning),
             }
         }
-        let defaults = raw.agents.defaults;
         if let Some(choice) = &defaults.model {
             name_unlisted(choice, &mut providers);
         }
@@ -292,14 +295,17 @@ impl OpenClaw {
             workspace: defaults.workspace,
             file_chars: defaults.bootstrap_max_chars.unwrap_or(total_chars),
             total_chars,
-            timeout_s: defaults.timeout_seconds.unwrap_or(600),
             warnings,
         })
     }
 }
 
-/// The provider, or why it is left out.
-fn usable(name: &str, raw: RawProvider) -> Result<Result<Provider, String>, OpenClawError> {
+/// The provider, or why it is left out; its replies may take `reply` unless it says otherwise.
+fn usable(
+    name: &str,
+    raw: RawProvider,
+    reply: Duration,
+) -> Result<Result<Provider, String>, OpenClawError> {
     let at = format!("models.providers.{name}");
     if name.contains('/') {
         return Err(wrong(at, "a provider's name holds no slash"));
@@ -318,15 +324,10 @@ fn usable(name: &str, raw: RawProvider) -> Result<Result<Provider, String>, Open
             return Err(wrong(format!("{at}.api"), reason));
         }
     };
-    if raw.base_url.is_empty() {
-        return Err(wrong(
-            at,
-            "it needs a baseUrl, such as \"unix:///run/maru/inference/llm.sock\"",
-        ));
-    }
-    let key = raw.api_key.map(|key| access::key(&key, &format!("{at}.apiKey"))).transpose()?;
-    let tls = access::tls(raw.request, &format!("{at}.request.tls"))?;
-    Ok(Ok(Provider { api, base_url: raw.base_url, key, tls, models: raw.models }))
+    let shared = Access::read(raw.api_key, raw.request, &at)?;
+    let nodes = nodes::read(raw.base_url, &shared, raw.nodes, &at)?;
+    let timeouts = raw.timeouts.read(reply, &format!("{at}.timeouts"))?;
+    Ok(Ok(Provider { api, nodes, timeouts, models: raw.models }))
 }
 
 /// Takes out the models that an Ollama forwards to its cloud; returns a warning for each.

@@ -2,6 +2,7 @@
 
 mod backend;
 mod client;
+mod faults;
 mod listeners;
 mod ollama;
 mod openai;

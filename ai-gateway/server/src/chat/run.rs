@@ -101,7 +101,7 @@ impl Run {
         mut request: ChatRequest,
         record: Option<Record>,
     ) -> Result<(Self, Listener), Error> {
-        let chain = app.models.choose(request.model.as_deref())?;
+        let chain = app.models.choose(request.model.as_deref())?.of(person);
         let permit = app.limiter.begin(person).map_err(Error::Exceeded)?;
         let wanted = request.options.max_tokens.or(chain.max_tokens);
         let wanted = wanted.unwrap_or(app.limits.default_tokens);
@@ -309,7 +309,7 @@ impl Turn for Source {
                 Some(Ok(delta)) => Some(self.take(delta)),
                 Some(Err(error)) => {
                     report(model, &error);
-                    Some(self.fail(Failure::Cut))
+                    Some(self.fail(error.into()))
                 }
                 None => {
                     self.finish();

@@ -1,10 +1,6 @@
 //! Errors in Ollama's shape.
 
-use axum::{
-    Json,
-    http::header,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Error;
@@ -28,12 +24,6 @@ impl OllamaError {
 
 impl IntoResponse for OllamaError {
     fn into_response(self) -> Response {
-        let (status, ..) = self.0.kind();
-        self.0.log(status);
-        let mut response = (status, Json(self.body())).into_response();
-        if let Some(seconds) = self.0.retry_after_s() {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
+        self.0.answer(self.body())
     }
 }

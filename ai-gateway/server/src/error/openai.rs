@@ -2,8 +2,7 @@
 
 use ai_gateway_api::chat::DecodeError;
 use axum::{
-    Json,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -63,12 +62,6 @@ impl OpenAiError {
 
 impl IntoResponse for OpenAiError {
     fn into_response(self) -> Response {
-        let (status, ..) = self.0.kind();
-        self.0.log(status);
-        let mut response = (status, Json(self.body())).into_response();
-        if let Some(seconds) = self.0.retry_after_s() {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
+        self.0.answer(self.body())
     }
 }

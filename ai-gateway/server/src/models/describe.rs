@@ -33,7 +33,7 @@ impl Models {
             name: name.clone(),
             context_window: provider.context_window(model),
             capabilities: provider.capabilities(model),
-            answers: !provider.breaker.is_open(),
+            answers: provider.answers(),
         })
     }
 }

@@ -1,10 +1,8 @@
 //! Vectors of texts.
 
-use std::time::Instant;
-
 use llm_backend::{EmbedRequest, Embeddings};
 
-use super::{Chain, Failure, report};
+use super::{Chain, Failure, nodes::Conversation, provider::Missed};
 use crate::openclaw::ModelRef;
 
 impl Chain {
@@ -12,7 +10,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`Failure::Down`] if it does not answer, [`Failure::Unsupported`], [`Failure::TooLong`] or
+    /// [`Failure::Down`] or [`Failure::Busy`] if no node of it answers, [`Failure::Unsupported`], [`Failure::TooLong`] or
     /// [`Failure::Refused`] if it refuses the request.
     pub async fn embed(
         &self,
@@ -22,23 +20,17 @@ impl Chain {
         let Some(candidate) = self.candidates.first() else {
             return Err(Failure::Down(Vec::new()));
         };
-        let (name, provider) = (&candidate.name, &candidate.provider);
-        let down = || Failure::Down(vec![name.to_string()]);
-        if !provider.breaker.allow(Instant::now()) {
-            return Err(down());
-        }
+        let name = &candidate.name;
         let request = EmbedRequest { model: name.model.clone(), input, dimensions };
-        match provider.backend.embed(request).await {
-            Ok(made) => {
-                provider.breaker.succeed();
-                Ok((name.clone(), made))
-            }
-            Err(error) => {
-                report(name, &error);
-                provider.judge(&error);
-                let failure = Failure::from(error);
-                Err(if matches!(failure, Failure::Down(_)) { down() } else { failure })
-            }
+        let made = candidate
+            .provider
+            .ask(name, Conversation::default(), request, |node, it| node.embed(it))
+            .await;
+        match made {
+            Ok(made) => Ok((name.clone(), made)),
+            Err(Missed::Refused(failure)) => Err(failure),
+            Err(Missed::Busy) => Err(Failure::Busy(vec![name.to_string()])),
+            Err(Missed::Down) => Err(Failure::Down(vec![name.to_string()])),
         }
     }
 }

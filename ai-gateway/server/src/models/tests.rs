@@ -1,13 +1,16 @@
+mod several;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use ai_gateway_api::chat::{Content, Image, Message, ModelInfo, Part};
+use ai_gateway_api::chat::{Content, Delta, Image, Message, ModelInfo, Part};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use llm_backend::{EmbedRequest, Embeddings};
+use llm_backend::{ApiKey, Backend, EmbedRequest, Embeddings, Timeouts};
 
-use super::*;
+use super::{provider::settings, *};
+use crate::openclaw;
 
 /// Answers as told.
 #[derive(Debug, Default)]
@@ -15,6 +18,8 @@ struct Scripted {
     down: AtomicBool,
     asked: AtomicUsize,
     replies: Mutex<Vec<Script>>,
+    /// What it says of its health; ready if absent.
+    health: Mutex<Option<Health>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +30,12 @@ enum Script {
     CutLater,
     /// Does not take the request.
     Refuse(u16, &'static str),
+    /// Has no room.
+    Full,
+    /// Reads the prompt for so long.
+    Read(Duration),
+    /// Says something and goes on for ever.
+    Endless,
 }
 
 fn cut(began: bool) -> Error {
@@ -54,6 +65,16 @@ impl Backend for Scripted {
                 None => vec![hello],
                 Some(Script::CutAtOnce) => vec![Err(cut(false))],
                 Some(Script::CutLater) => vec![hello, Err(cut(true))],
+                Some(Script::Full) => {
+                    return Err(Error::Busy { backend: "b".to_owned(), reason: "is full" });
+                }
+                Some(Script::Read(time)) => {
+                    tokio::time::sleep(time).await;
+                    vec![hello]
+                }
+                Some(Script::Endless) => {
+                    return Ok(stream::iter([hello]).chain(stream::pending()).boxed());
+                }
                 Some(Script::Refuse(status, words)) => {
                     let message = words.to_owned();
                     return Err(Error::Refused { backend: "b".to_owned(), status, message });
@@ -81,7 +102,11 @@ impl Backend for Scripted {
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
-        async { self.check().map(|()| Health::Ready) }.boxed()
+        async {
+            let said = self.health.lock().unwrap().unwrap_or(Health::Ready);
+            self.check().map(|()| said)
+        }
+        .boxed()
     }
 }
 
@@ -95,11 +120,12 @@ fn models() -> (Models, Arc<Scripted>, Arc<Scripted>) {
     providers.insert(
         "one".to_owned(),
         Provider::new(
-            Arc::clone(&one) as _,
+            vec![Node::new("n", Arc::clone(&one) as _)],
             vec![model("m"), model("big"), model("tagged:latest")],
         ),
     );
-    providers.insert("two".to_owned(), Provider::new(Arc::clone(&two) as _, vec![model("m")]));
+    let spare = Provider::new(vec![Node::new("n", Arc::clone(&two) as _)], vec![model("m")]);
+    providers.insert("two".to_owned(), spare);
     let primary = "one/m".parse().unwrap();
     (Models::with_providers(providers, primary, vec!["two/m".parse().unwrap()]), one, two)
 }
@@ -160,7 +186,7 @@ async fn too_long_and_unsupported_are_told_apart_in_the_backends_words() {
 async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked() {
     let (mut models, one, two) = models();
     let blind = Model { input: Some(vec!["text".to_owned()]), ..model("m") };
-    let provider = Provider::new(Arc::clone(&one) as _, vec![blind]);
+    let provider = Provider::new(vec![Node::new("n", Arc::clone(&one) as _)], vec![blind]);
     models.providers.insert("one".to_owned(), Arc::new(provider));
     let image = Part::Image(Image::from_base64("iVBORw0KGgoAAAAN".to_owned()).unwrap());
     let message = Message::user(Content::Parts(vec![image]));
@@ -188,7 +214,8 @@ async fn a_backend_that_keeps_failing_is_spared_until_it_is_back() {
         assert_eq!(ask(&models, None).await.unwrap().0, "two/m");
     }
     assert_eq!(one.asked.load(Ordering::Relaxed), 5, "five faults, then it is spared");
-    assert_eq!(models.breakers(), [("one".to_owned(), true), ("two".to_owned(), false)]);
+    let spared: Vec<_> = models.nodes().into_iter().map(|(name, it)| (name, it.spared)).collect();
+    assert_eq!(spared, [("one".to_owned(), true), ("two".to_owned(), false)]);
 
     models.probe().await;
     assert_eq!(ask(&models, None).await.unwrap().0, "two/m", "still down");
@@ -234,18 +261,19 @@ fn sockets_and_files_lie_below_the_root() {
         "apiKey": {"source": "file", "path": "/etc/a.key"},
         "request": {"tls": {"ca": "etc/ca.pem"}}, "models": [{"id": "m"}]}}}}"#;
     let mut provider = OpenClaw::parse(text).unwrap().providers.remove("a").unwrap();
-    let settings = |root: &str, provider: &openclaw::Provider| {
-        settings(Path::new(root), provider, Timeouts::default())
+    let node = &mut provider.nodes[0];
+    let settings = |root: &str, node: &openclaw::Node| {
+        settings(Path::new(root), node, Timeouts::default())
     };
 
-    let below = settings("/tmp/house", &provider);
+    let below = settings("/tmp/house", node);
     assert_eq!(below.base_url, "unix:///tmp/house/run/llm.sock");
     assert_eq!(below.key, Some(ApiKey::File("/tmp/house/etc/a.key".into())));
     assert_eq!(below.tls.ca, Some("/tmp/house/etc/ca.pem".into()));
 
-    assert_eq!(settings("/", &provider).base_url, "unix:///run/llm.sock");
-    provider.base_url.clone_from(&below.base_url);
-    assert_eq!(settings("/tmp/house", &provider).base_url, below.base_url);
-    provider.base_url = "http://127.0.0.1:1/v1".to_owned();
-    assert_eq!(settings("/tmp/house", &provider).base_url, "http://127.0.0.1:1/v1");
+    assert_eq!(settings("/", node).base_url, "unix:///run/llm.sock");
+    node.base_url.clone_from(&below.base_url);
+    assert_eq!(settings("/tmp/house", node).base_url, below.base_url);
+    node.base_url = "http://127.0.0.1:1/v1".to_owned();
+    assert_eq!(settings("/tmp/house", node).base_url, "http://127.0.0.1:1/v1");
 }

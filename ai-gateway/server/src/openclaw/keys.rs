@@ -72,8 +72,9 @@ const TOP: Keys = Keys {
 const MODELS: Keys =
     Keys { used: &["mode", "providers"], other: &["bedrockDiscovery", "pricing", "proxy"] };
 
+/// `nodes` and `timeouts` are Maru's own.
 const PROVIDER: Keys = Keys {
-    used: &["api", "apiKey", "baseUrl", "models", "request"],
+    used: &["api", "apiKey", "baseUrl", "models", "nodes", "request", "timeouts"],
     other: &[
         "auth",
         "authHeader",
@@ -82,6 +83,14 @@ const PROVIDER: Keys = Keys {
         "name",
         "timeoutSeconds",
     ],
+};
+
+const NODE: Keys =
+    Keys { used: &["apiKey", "baseUrl", "draining", "request", "slots"], other: &[] };
+
+const TIMEOUTS: Keys = Keys {
+    used: &["connectSeconds", "firstSeconds", "healthSeconds", "idleSeconds", "replySeconds"],
+    other: &[],
 };
 
 const SECRET: Keys = Keys { used: &["id", "path", "source"], other: &["provider"] };
@@ -217,6 +226,7 @@ impl Walk {
                 continue;
             };
             self.access(provider, &at)?;
+            self.nodes(provider, &at)?;
             let list = provider.get("models").and_then(Value::as_array).into_iter().flatten();
             for (index, model) in list.enumerate() {
                 let at = format!("{at}.models[{index}]");
@@ -230,7 +240,22 @@ impl Walk {
         Ok(())
     }
 
-    /// A provider's key and certificates.
+    /// A provider's nodes, and how long to wait for them.
+    fn nodes(&mut self, provider: &Map<String, Value>, at: &str) -> Result<(), OpenClawError> {
+        let list = provider.get("nodes").and_then(Value::as_array).into_iter().flatten();
+        for (index, node) in list.enumerate() {
+            let at = format!("{at}.nodes[{index}]");
+            if let Some(node) = self.object(node, &at, &NODE)? {
+                self.access(node, &at)?;
+            }
+        }
+        if let Some(timeouts) = provider.get("timeouts") {
+            self.object(timeouts, &format!("{at}.timeouts"), &TIMEOUTS)?;
+        }
+        Ok(())
+    }
+
+    /// The key and certificates of a provider or a node.
     fn access(&mut self, provider: &Map<String, Value>, at: &str) -> Result<(), OpenClawError> {
         if let Some(key) = provider.get("apiKey") {
             self.object(key, &format!("{at}.apiKey"), &SECRET)?;

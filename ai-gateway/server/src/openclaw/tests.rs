@@ -1,3 +1,4 @@
+use llm_backend::{ApiKey, Tls};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,7 +14,7 @@ fn the_shipped_example_is_what_holds_without_a_file() {
     assert_eq!(loaded, OpenClaw::parse(DEFAULT).unwrap());
     assert_eq!(loaded.primary.to_string(), "llamacpp/smollm2");
     assert_eq!(loaded.fallbacks, ["spare/smollm2".parse().unwrap()]);
-    assert_eq!(loaded.providers["spare"].base_url, "unix:///run/maru/inference-2/llm.sock");
+    assert_eq!(loaded.providers["spare"].nodes[0].base_url, "unix:///run/maru/inference-2/llm.sock");
     assert_eq!(loaded.warnings, Vec::<String>::new());
 }
 
@@ -136,7 +137,7 @@ fn provider(extra: &str) -> Result<Provider, OpenClawError> {
 
 #[test]
 fn a_key_comes_from_the_file_itself_a_variable_or_another_file() {
-    let key = |text: &str| provider(&format!("apiKey: {text}")).unwrap().key;
+    let key = |text: &str| provider(&format!("apiKey: {text}")).unwrap().nodes[0].access.key.clone();
     let text = |text: &str| Some(ApiKey::Text(text.to_owned().into()));
     let package = env!("CARGO_PKG_NAME");
     assert_eq!(key("'none'"), text("none"));
@@ -177,7 +178,7 @@ fn certificates_are_files() {
         key: Some("k.pem".into()),
         server_name: Some("gpu".to_owned()),
     };
-    assert_eq!(provider(text).unwrap().tls, expected);
+    assert_eq!(provider(text).unwrap().nodes[0].access.tls, expected);
     for (text, said) in [
         ("request: {tls: {ca: '-----BEGIN CERTIFICATE-----'}}", "file of its own"),
         ("request: {tls: {ca: '${CA}'}}", "file of its own"),
@@ -187,6 +188,80 @@ fn certificates_are_files() {
         let error = provider(text).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
+}
+
+#[test]
+fn nodes_share_what_they_do_not_say_themselves() {
+    let text = "apiKey: 'all', timeouts: {firstSeconds: 0.5}, nodes: [
+        {baseUrl: 'https://one', slots: 4},
+        {baseUrl: 'https://two', apiKey: 'own', request: {tls: {ca: 'two.pem'}}, draining: true}],
+        request: {tls: {ca: 'all.pem'}}";
+    let read = provider(text).unwrap();
+    let told = |node: &Node| {
+        let Some(ApiKey::Text(key)) = node.access.key.clone() else { panic!("{node:?}") };
+        let ca = node.access.tls.ca.clone().unwrap().display().to_string();
+        (node.base_url.clone(), key.to_string(), ca, node.slots, node.draining)
+    };
+    let expected = |url: &str, key: &str, ca: &str, slots, draining| {
+        (url.to_owned(), key.to_owned(), ca.to_owned(), slots, draining)
+    };
+    assert_eq!(
+        read.nodes.iter().map(told).collect::<Vec<_>>(),
+        [
+            expected("https://gpu", "all", "all.pem", None, false),
+            expected("https://one", "all", "all.pem", Some(4), false),
+            expected("https://two", "own", "two.pem", None, true),
+        ]
+    );
+    assert_eq!(read.timeouts.first, Duration::from_millis(500));
+    assert_eq!(read.timeouts.budget, Duration::from_secs(600));
+}
+
+#[test]
+fn a_base_url_among_the_nodes_is_one_node_and_may_be_left_out() {
+    let urls = |text: &str| {
+        let nodes = provider(text).unwrap().nodes;
+        nodes.into_iter().map(|node| (node.base_url, node.slots)).collect::<Vec<_>>()
+    };
+    let gpu = |slots| ("https://gpu".to_owned(), slots);
+    let two = ("https://two".to_owned(), None);
+    assert_eq!(urls("nodes: []"), [gpu(None)]);
+    let both = "nodes: [{baseUrl: 'https://two'}, {baseUrl: 'https://gpu', slots: 2}]";
+    assert_eq!(urls(both), [two.clone(), gpu(Some(2))]);
+
+    let alone = "{models: {providers: {a: {nodes: [{baseUrl: 'https://two'}], models: [{id: 'm'}]}}}}";
+    let nodes = &OpenClaw::parse(alone).unwrap().providers["a"].nodes;
+    assert_eq!((nodes.len(), &nodes[0].base_url), (1, &two.0));
+}
+
+#[test]
+fn nodes_and_times_that_cannot_be_are_named() {
+    let many = (0..64).map(|n| format!("{{baseUrl: 'https://n{n}'}}")).collect::<Vec<_>>();
+    for (text, named) in [
+        ("nodes: [{}]".to_owned(), "`models.providers.a.nodes[0]`"),
+        ("nodes: [{baseUrl: 'https://b', weight: 1}]".to_owned(), "nodes[0].weight`"),
+        ("nodes: [{baseUrl: 'https://b', slots: 0}]".to_owned(), "nodes[0].slots`"),
+        ("nodes: [{baseUrl: 'https://b'}, {baseUrl: 'https://b'}]".to_owned(), "twice"),
+        (format!("nodes: [{}]", many.join(", ")), "fewer than 64"),
+        ("timeouts: {first: 1}".to_owned(), "timeouts.first`"),
+        ("timeouts: {firstSeconds: 0}".to_owned(), "timeouts.firstSeconds`"),
+        ("timeouts: {idleSeconds: 1e9}".to_owned(), "timeouts.idleSeconds`"),
+        ("timeouts: {idleSeconds: '5'}".to_owned(), "wrong"),
+    ] {
+        let error = provider(&text).unwrap_err().to_string();
+        assert!(error.contains(named), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_reply_may_take_as_long_as_the_agents_settings_say() {
+    let text = "{models: {providers: {
+        a: {baseUrl: 'unix:///a', models: [{id: 'm'}]},
+        b: {baseUrl: 'unix:///b', models: [{id: 'm'}], timeouts: {replySeconds: 7}}}},
+        agents: {defaults: {timeoutSeconds: 30}}}";
+    let loaded = OpenClaw::parse(text).unwrap();
+    let budget = |name: &str| loaded.providers[name].timeouts.budget.as_secs();
+    assert_eq!((budget("a"), budget("b")), (30, 7));
 }
 
 proptest! {

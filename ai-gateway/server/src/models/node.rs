@@ -1,0 +1,288 @@
+//! One node of a provider: a backend, how it is, and what is under way there.
+//!
+//! Until the first delta a node may read the prompt for as long as it answers health checks; a node that does not is
+//! taken for hung. Its breaker counts faults and is closed for good by a whole reply.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use ai_gateway_api::chat::{ChatRequest, Delta};
+use futures_util::{StreamExt as _, stream};
+use llm_backend::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts};
+use tokio::time::{sleep, timeout};
+
+use super::nodes::{Conversation, Seen, Standing};
+use crate::breaker::Breaker;
+
+/// Health checks in a row that a node may leave unanswered before what waits for it is taken elsewhere.
+const MISSED: u32 = 2;
+/// For how long the answer to one health check serves all who wait.
+const FRESH: Duration = Duration::from_secs(1);
+const HUNG: &str = "no longer answers health checks: restart it";
+
+/// A node.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    backend: Arc<dyn Backend>,
+    breaker: Breaker,
+    /// Replies that it makes at a time, if the settings say so.
+    slots: Option<u32>,
+    /// The same, if it says so itself.
+    told: OnceLock<u32>,
+    /// Whether the settings give it no new requests.
+    draining: bool,
+    /// Requests under way.
+    busy: AtomicU32,
+    /// How long a health check may take, and how often one is made while somebody waits.
+    health: Duration,
+    last: Mutex<Last>,
+    /// Held by the check that is under way, so that there is one only.
+    checking: tokio::sync::Mutex<()>,
+}
+
+/// The last health check.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    at: Option<Instant>,
+    found: Found,
+}
+
+/// What a health check found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It lives; whether it can answer chats it does not say.
+    #[default]
+    Alive,
+    /// It says so.
+    Is(Health),
+    /// It did not answer, or said that it failed.
+    Nothing,
+}
+
+/// A node as it is now, for the counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Its base URL.
+    pub name: String,
+    /// Whether it is spared.
+    pub spared: bool,
+    /// Whether new requests go there, as far as its health and the settings say.
+    pub well: bool,
+    /// Requests under way there.
+    pub busy: u32,
+    /// Faults since its last whole reply.
+    pub faults: u32,
+}
+
+impl Node {
+    /// A node of this name, as its health and its breaker see it.
+    #[must_use]
+    pub fn new(name: impl Into<String>, backend: Arc<dyn Backend>) -> Self {
+        Self {
+            name: name.into(),
+            backend,
+            breaker: Breaker::default(),
+            slots: None,
+            told: OnceLock::new(),
+            draining: false,
+            busy: AtomicU32::new(0),
+            health: Timeouts::default().health,
+            last: Mutex::default(),
+            checking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Sets what the settings say of it.
+    #[must_use]
+    pub fn with(self, slots: Option<u32>, draining: bool, health: Duration) -> Self {
+        Self { slots, draining, health, ..self }
+    }
+
+    pub(super) fn backend(&self) -> &dyn Backend {
+        self.backend.as_ref()
+    }
+
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// How it is now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State {
+            name: self.name.clone(),
+            spared: self.breaker.is_open(),
+            well: self.standing() == Standing::Well,
+            busy: self.busy.load(Ordering::Relaxed),
+            faults: self.breaker.faults(),
+        }
+    }
+
+    /// What the choice sees of it.
+    pub(super) fn seen(&self, conversation: Conversation) -> Seen {
+        let slots = self.slots.or_else(|| self.told.get().copied());
+        let spared = self.breaker.spares(Instant::now());
+        Seen {
+            draw: conversation.draw(&self.name),
+            slots: slots.unwrap_or(1).max(1),
+            busy: self.busy.load(Ordering::Relaxed),
+            standing: match self.standing() {
+                Standing::Well if spared => Standing::Doubtful,
+                standing => standing,
+            },
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        if self.draining {
+            return Standing::Draining;
+        }
+        match self.last().found {
+            Found::Alive | Found::Is(Health::Ready) => Standing::Well,
+            Found::Is(Health::Loading) | Found::Nothing => Standing::Doubtful,
+            Found::Is(Health::Draining) => Standing::Draining,
+        }
+    }
+
+    /// Whether it was not well when it was last asked.
+    pub(super) fn is_unwell(&self) -> bool {
+        !self.draining && (self.breaker.is_open() || self.standing() != Standing::Well)
+    }
+
+    /// Asks for a reply and waits for its first delta.
+    pub(super) async fn begin(self: Arc<Self>, request: ChatRequest) -> Result<DeltaStream, Error> {
+        let under_way = UnderWay::new(&self);
+        let opened = async {
+            let mut deltas = self.backend.chat(request).await?;
+            let first = deltas.next().await.transpose()?;
+            Ok((first, deltas))
+        };
+        let (first, deltas) = self.attended(opened).await?;
+        self.breaker.answered();
+        let rest = stream::unfold(Some((deltas, under_way)), |state| async move {
+            let (mut deltas, under_way) = state?;
+            match deltas.next().await {
+                Some(Ok(delta)) => Some((Ok(delta), Some((deltas, under_way)))),
+                Some(Err(error)) => {
+                    under_way.0.judge(&error);
+                    Some((Err(error), None))
+                }
+                None => {
+                    under_way.0.breaker.succeed();
+                    None
+                }
+            }
+        });
+        Ok(stream::iter(first.map(Ok::<Delta, Error>)).chain(rest).boxed())
+    }
+
+    /// Asks for vectors.
+    pub(super) async fn embed(self: Arc<Self>, request: EmbedRequest) -> Result<Embeddings, Error> {
+        let _under_way = UnderWay::new(&self);
+        let made = self.attended(self.backend.embed(request)).await?;
+        self.breaker.succeed();
+        Ok(made)
+    }
+
+    /// Waits for a model's work for as long as the node lives.
+    async fn attended<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let done = tokio::select! {
+            done = work => done,
+            () = self.hung() => Err(Error::Unreachable {
+                backend: self.name.clone(),
+                reason: HUNG,
+                source: None,
+            }),
+        };
+        done.inspect_err(|error| self.judge(error))
+    }
+
+    /// Returns once health checks stay without an answer.
+    async fn hung(&self) {
+        let mut missed = 0;
+        while missed < MISSED {
+            sleep(self.health).await;
+            missed = if self.check(FRESH.min(self.health / 2)).await == Found::Nothing { missed + 1 } else { 0 };
+        }
+    }
+
+    /// Asks it how it is, unless its last answer is no older than this.
+    pub(super) async fn check(&self, fresh: Duration) -> Found {
+        let _one = self.checking.lock().await;
+        let last = self.last();
+        if last.at.is_some_and(|at| at.elapsed() < fresh) {
+            return last.found;
+        }
+        let found = match timeout(self.health, self.backend.health()).await {
+            Ok(Ok(health)) => Found::Is(health),
+            Ok(Err(Error::Refused { .. } | Error::Busy { .. } | Error::Overlong { .. })) => Found::Alive,
+            Ok(Err(
+                Error::Unreachable { .. }
+                | Error::Cut { .. }
+                | Error::Address { .. }
+                | Error::File { .. }
+                | Error::Key(_),
+            ))
+            | Err(_) => Found::Nothing,
+        };
+        if found != last.found {
+            tracing::debug!(node = self.name, ?found, "a node's health changed");
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Last { at: Some(Instant::now()), found };
+        found
+    }
+
+    /// Asks it how it is, and lets it be asked again if it is well.
+    pub(super) async fn probe(&self) {
+        let found = self.check(Duration::ZERO).await;
+        if found == Found::Is(Health::Ready) && self.breaker.is_open() {
+            tracing::info!(node = self.name, "backend is back");
+            self.breaker.answered();
+        }
+    }
+
+    /// Asks how many replies it makes at a time, if nobody said so yet.
+    pub(super) async fn learn_slots(&self) {
+        if self.slots.is_some() || self.told.get().is_some() {
+            return;
+        }
+        if let Some(slots) = self.backend.capacity().await {
+            // Set once only, here.
+            let _ = self.told.set(slots);
+        }
+    }
+
+    fn judge(&self, error: &Error) {
+        if error.is_backend_fault() {
+            self.breaker.fail(Instant::now());
+        }
+    }
+
+    fn last(&self) -> Last {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a request for as long as it is under way.
+struct UnderWay(Arc<Node>);
+
+impl UnderWay {
+    fn new(node: &Arc<Node>) -> Self {
+        node.busy.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(node))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}

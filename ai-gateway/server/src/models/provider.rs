@@ -1,0 +1,188 @@
+//! A provider: nodes that have the same models.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use ai_gateway_api::chat::ModelInfo;
+use llm_backend::{ApiKey, Backend, Error, Ollama, OpenAiCompatible, Settings, Timeouts, Tls};
+
+use super::{
+    Failure, LATEST,
+    node::Node,
+    nodes::{self, Conversation},
+    report,
+};
+use crate::{
+    app::below,
+    openclaw::{self, Access, Api, Model, ModelRef},
+};
+
+/// Nodes with the same models.
+#[derive(Debug)]
+pub struct Provider {
+    pub(super) nodes: Vec<Arc<Node>>,
+    pub(super) models: Vec<Model>,
+    /// What a node says of its models, once one has.
+    pub(super) learned: OnceLock<Vec<ModelInfo>>,
+}
+
+/// Why no node of a provider answers.
+#[derive(Debug)]
+pub(super) enum Missed {
+    /// One refused the request itself.
+    Refused(Failure),
+    /// One lives at least, and has no room.
+    Busy,
+    /// None lives.
+    Down,
+}
+
+impl Provider {
+    /// Nodes that each have these models.
+    #[must_use]
+    pub fn new(nodes: Vec<Node>, models: Vec<Model>) -> Self {
+        let nodes = nodes.into_iter().map(Arc::new).collect();
+        Self { nodes, models, learned: OnceLock::new() }
+    }
+
+    /// The provider that `openclaw.json` describes; UNIX sockets and files are below `root`.
+    pub(super) fn open(provider: &openclaw::Provider, root: &Path) -> Result<Self, Error> {
+        let node = |node: &openclaw::Node| {
+            let settings = settings(root, node, provider.timeouts);
+            let health = provider.timeouts.health;
+            Ok(Node::new(&node.base_url, backend(settings, provider)?).with(
+                node.slots,
+                node.draining,
+                health,
+            ))
+        };
+        let nodes = provider.nodes.iter().map(node).collect::<Result<_, Error>>()?;
+        Ok(Self::new(nodes, provider.models.clone()))
+    }
+
+    /// The nodes in the order in which they are asked.
+    fn order(&self, conversation: Conversation) -> Vec<Arc<Node>> {
+        let seen: Vec<_> = self.nodes.iter().map(|node| node.seen(conversation)).collect();
+        let order = nodes::order(&seen).into_iter();
+        order.filter_map(|index| self.nodes.get(index).map(Arc::clone)).collect()
+    }
+
+    /// Asks the nodes in turn, until one answers.
+    pub(super) async fn ask<R, T, F>(
+        &self,
+        model: &ModelRef,
+        conversation: Conversation,
+        mut request: R,
+        ask: impl Fn(Arc<Node>, R) -> F,
+    ) -> Result<T, Missed>
+    where
+        R: Clone + Default,
+        F: Future<Output = Result<T, Error>>,
+    {
+        let order = self.order(conversation);
+        let mut missed = if order.is_empty() { Missed::Busy } else { Missed::Down };
+        let mut left = order.len();
+        for node in order {
+            left -= 1;
+            if !node.breaker().allow(Instant::now()) {
+                tracing::debug!(%model, node = node.state().name, "skipped, its breaker is open");
+                continue;
+            }
+            // The last one is given the request itself: with images it may be large.
+            let request = if left == 0 { std::mem::take(&mut request) } else { request.clone() };
+            match ask(node, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => {
+                    report(model, &error);
+                    if !error.may_try_another() {
+                        return Err(Missed::Refused(error.into()));
+                    }
+                    if matches!(error, Error::Busy { .. }) {
+                        missed = Missed::Busy;
+                    }
+                }
+            }
+        }
+        Err(missed)
+    }
+
+    /// Asks nodes what the settings do not say: how many replies each makes at a time, and what their models are.
+    pub(super) async fn learn(&self) {
+        if self.nodes.len() > 1 {
+            for node in &self.nodes {
+                node.learn_slots().await;
+            }
+        }
+        let tells = self.nodes.iter().any(|node| node.backend().tells_capabilities());
+        let known = self.models.iter().all(|model| model.context_window.is_some());
+        if (known && !tells) || self.learned.get().is_some() {
+            return;
+        }
+        for node in self.order(Conversation::default()) {
+            let Ok(models) = node.backend().models().await else {
+                continue;
+            };
+            if tells || models.iter().any(|model| model.context_tokens.is_some()) {
+                // Set once only, here.
+                let _ = self.learned.set(models);
+                return;
+            }
+        }
+    }
+
+    /// Tokens that a conversation with the model may hold, if known.
+    pub(super) fn context_window(&self, model: &Model) -> Option<u32> {
+        model.context_window.or_else(|| match self.told(model) {
+            Some(info) => info.context_tokens,
+            // An engine with one model takes any name.
+            None => self.learned.get()?.iter().filter_map(|info| info.context_tokens).min(),
+        })
+    }
+
+    /// What a node says of a model.
+    pub(super) fn told(&self, model: &Model) -> Option<&ModelInfo> {
+        let bare = |id: &str| id.strip_suffix(LATEST).unwrap_or(id).to_owned();
+        self.learned.get()?.iter().find(|info| bare(&info.id) == bare(&model.id))
+    }
+
+    /// Whether some node is not spared.
+    pub(super) fn answers(&self) -> bool {
+        self.nodes.iter().any(|node| !node.breaker().is_open())
+    }
+}
+
+/// The client that speaks what the provider speaks.
+fn backend(settings: Settings, provider: &openclaw::Provider) -> Result<Arc<dyn Backend>, Error> {
+    Ok(match provider.api {
+        Api::OpenAi => Arc::new(OpenAiCompatible::with_settings(settings)?),
+        Api::Ollama => {
+            let context = |model: &Model| Some((model.id.clone(), model.context_window?));
+            let contexts = provider.models.iter().filter_map(context).collect();
+            Arc::new(Ollama::new(settings, contexts)?)
+        }
+    })
+}
+
+/// How a node is reached; its socket and its files are below the root.
+pub(super) fn settings(root: &Path, node: &openclaw::Node, timeouts: Timeouts) -> Settings {
+    let file = |path: &PathBuf| below(root, path);
+    let base_url = match node.base_url.strip_prefix("unix://") {
+        Some(path) => format!("unix://{}", below(root, Path::new(path)).display()),
+        None => node.base_url.clone(),
+    };
+    let Access { key, tls } = &node.access;
+    let key = key.clone().map(|key| match key {
+        ApiKey::File(path) => ApiKey::File(file(&path)),
+        ApiKey::Text(text) => ApiKey::Text(text),
+    });
+    let tls = Tls {
+        ca: tls.ca.as_ref().map(file),
+        cert: tls.cert.as_ref().map(file),
+        key: tls.key.as_ref().map(file),
+        server_name: tls.server_name.clone(),
+    };
+    Settings { base_url, key, tls, timeouts }
+}

@@ -1,0 +1,144 @@
+//! The nodes of a provider, and how long to wait for them: keys of Maru's own beside OpenClaw's.
+
+use std::time::Duration;
+
+use llm_backend::{ApiKey, Timeouts, Tls};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{OpenClawError, access, wrong};
+
+/// Most nodes of one provider: each is asked how it is every few seconds.
+const NODES_MAX: usize = 64;
+/// Most replies that one node makes at a time.
+const SLOTS_MAX: u32 = 4096;
+/// Longest that anything is waited for, in seconds.
+const SECONDS_MAX: f64 = 86_400.0;
+
+/// A server that answers for a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// `unix:///path/to.sock`, `http://host:port` or `https://host:port`, with or without `/v1`.
+    pub base_url: String,
+    /// What it knows us by, and how it is known.
+    pub access: Access,
+    /// Replies that it makes at a time; if absent, what it says itself.
+    pub slots: Option<u32>,
+    /// Whether it takes no new requests.
+    pub draining: bool,
+}
+
+/// Key and certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// What a server knows us by, if it asks; a file's path is below the root.
+    pub key: Option<ApiKey>,
+    /// Certificates, for `https://` and for TLS behind a UNIX socket; paths are below the root.
+    pub tls: Tls,
+}
+
+/// A node as the file writes it.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawNode {
+    base_url: String,
+    api_key: Option<Value>,
+    request: Option<access::Request>,
+    slots: Option<u32>,
+    draining: bool,
+}
+
+impl RawNode {
+    /// Reads it; key and certificates that it leaves out are the provider's.
+    fn read(self, shared: &Access, at: &str) -> Result<Node, OpenClawError> {
+        let Self { base_url, api_key, request, slots, draining } = self;
+        if base_url.is_empty() {
+            let example = "unix:///run/maru/inference/llm.sock";
+            return Err(wrong(at, format!("it needs a baseUrl, such as {example:?}")));
+        }
+        if slots.is_some_and(|slots| slots == 0 || slots > SLOTS_MAX) {
+            return Err(wrong(format!("{at}.slots"), format!("write 1 to {SLOTS_MAX}")));
+        }
+        let own = Access::read(api_key, request, at)?;
+        let access = Access {
+            key: own.key.or_else(|| shared.key.clone()),
+            tls: if own.tls == Tls::default() { shared.tls.clone() } else { own.tls },
+        };
+        Ok(Node { base_url, access, slots, draining })
+    }
+}
+
+impl Access {
+    /// Reads `apiKey` and `request`.
+    pub(super) fn read(
+        key: Option<Value>,
+        request: Option<access::Request>,
+        at: &str,
+    ) -> Result<Self, OpenClawError> {
+        let key = key.map(|key| access::key(&key, &format!("{at}.apiKey"))).transpose()?;
+        let tls = access::tls(request.unwrap_or_default(), &format!("{at}.request.tls"))?;
+        Ok(Self { key, tls })
+    }
+}
+
+/// The nodes of a provider: those of `nodes`, and before them its `baseUrl`, unless that is one of them.
+pub(super) fn read(
+    base_url: String,
+    shared: &Access,
+    listed: Vec<RawNode>,
+    at: &str,
+) -> Result<Vec<Node>, OpenClawError> {
+    if listed.len() >= NODES_MAX {
+        return Err(wrong(format!("{at}.nodes"), format!("write fewer than {NODES_MAX}")));
+    }
+    let mut nodes: Vec<Node> = Vec::new();
+    for (index, node) in listed.into_iter().enumerate() {
+        let at = format!("{at}.nodes[{index}]");
+        let node = node.read(shared, &at)?;
+        if nodes.iter().any(|other| other.base_url == node.base_url) {
+            return Err(wrong(at, format!("{:?} is there twice; remove one", node.base_url)));
+        }
+        nodes.push(node);
+    }
+    let named = !base_url.is_empty() && nodes.iter().all(|node| node.base_url != base_url);
+    if named || nodes.is_empty() {
+        let own = RawNode { base_url, ..RawNode::default() };
+        nodes.insert(0, own.read(shared, at)?);
+    }
+    Ok(nodes)
+}
+
+/// How long to wait, in seconds, as the file writes it.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawTimeouts {
+    connect_seconds: Option<f64>,
+    health_seconds: Option<f64>,
+    first_seconds: Option<f64>,
+    idle_seconds: Option<f64>,
+    reply_seconds: Option<f64>,
+}
+
+impl RawTimeouts {
+    /// Reads them; a reply may take `reply` if they do not say.
+    pub(super) fn read(self, reply: Duration, at: &str) -> Result<Timeouts, OpenClawError> {
+        let usual = Timeouts::default();
+        let read = |name: &str, written: Option<f64>, usual: Duration| match written {
+            None => Ok(usual),
+            Some(seconds) if seconds > 0.0 && seconds <= SECONDS_MAX => {
+                Ok(Duration::from_secs_f64(seconds))
+            }
+            Some(_) => Err(wrong(
+                format!("{at}.{name}"),
+                format!("write seconds, more than 0 and at most {SECONDS_MAX}"),
+            )),
+        };
+        Ok(Timeouts {
+            connect: read("connectSeconds", self.connect_seconds, usual.connect)?,
+            health: read("healthSeconds", self.health_seconds, usual.health)?,
+            first: read("firstSeconds", self.first_seconds, usual.first)?,
+            idle: read("idleSeconds", self.idle_seconds, usual.idle)?,
+            budget: read("replySeconds", self.reply_seconds, reply)?,
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! What people are shown when a backend misbehaves, how soon, who is asked next and what the breaker counts: each row of the
+//! table in `docs/protocols/backends.md`, with a backend that does it.
+
+mod backend;
+mod rows;
+mod surface;
+
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Map, Value, json};
+
+use self::{
+    backend::{Faulty, Kind, Step},
+    rows::{ROWS, Row},
+    surface::{Surface, WHOLE},
+};
+use super::{House, Member, house_with_models, member};
+use crate::models::State;
+
+const KINDS: [Kind; 2] = [Kind::OpenAi, Kind::Ollama];
+/// A reply as it should be.
+const WELL: &[Step] = &[Step::Head, Step::Text, Step::End];
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A row, with a backend of one kind.
+#[derive(Clone, Copy)]
+struct Case {
+    number: usize,
+    row: &'static Row,
+    kind: Kind,
+}
+
+impl Case {
+    fn all() -> Vec<Self> {
+        let of = |kind| {
+            let case = move |(at, row)| Self { number: at * 2 + usize::from(kind == Kind::Ollama), row, kind };
+            ROWS.iter().enumerate().map(case)
+        };
+        KINDS.into_iter().flat_map(of).collect()
+    }
+
+    fn name(self) -> String {
+        format!("case-{}", self.number)
+    }
+
+    fn model(self) -> String {
+        format!("{}/m", self.name())
+    }
+
+    fn socket(self, node: &str) -> String {
+        format!("run/faults/{}-{node}.sock", self.number)
+    }
+
+    /// The provider, with these nodes and their slots.
+    fn provider(self, nodes: &[(&str, u32)]) -> Value {
+        let node = |(name, slots): &(&str, u32)| json!({"baseUrl": format!("unix:///{}", self.socket(name)), "slots": slots});
+        let limits = self.row.soon.limits().iter();
+        let timeouts: Map<_, _> =
+            limits.map(|(name, seconds)| ((*name).to_owned(), json!(seconds))).collect();
+        json!({
+            "api": self.kind.api(),
+            "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
+            "timeouts": timeouts,
+            "models": [{"id": "m"}],
+        })
+    }
+
+    /// The faulty node; none for the row in which nobody is there.
+    fn faulty(self, house: &House) -> Option<Faulty> {
+        let Row { steps, healthy, .. } = *self.row;
+        let socket = house.root.path().join(self.socket("faulty"));
+        (!steps.is_empty()).then(|| Faulty::start(&socket, self.kind, steps, healthy))
+    }
+
+    /// A node that answers as it should.
+    fn well(self, house: &House) -> Faulty {
+        Faulty::start(&house.root.path().join(self.socket("well")), self.kind, WELL, true)
+    }
+
+    /// A person of the case's own, whose device is bound.
+    async fn person(self, house: &House) -> Member {
+        let who = member(u64::try_from(self.number).unwrap() + 100);
+        assert!(house.bind(&who).await.status.is_success());
+        who
+    }
+}
+
+/// A gateway that has all cases as providers with these nodes.
+fn house_of(cases: &[Case], nodes: &[(&str, u32)]) -> House {
+    let providers: Map<_, _> = cases.iter().map(|case| (case.name(), case.provider(nodes))).collect();
+    house_with_models(&json!({"models": {"providers": providers}}).to_string())
+}
+
+fn node(house: &House, case: Case, name: &str) -> State {
+    let states = house.app.models.nodes().into_iter();
+    let mut states = states.filter(|(provider, _)| *provider == case.name()).map(|(_, state)| state);
+    states.find(|state| state.name.ends_with(&format!("-{name}.sock"))).unwrap()
+}
+
+/// Runs the cases side by side, a few at a time.
+async fn each(cases: &[Case], run: impl AsyncFn(Case)) {
+    let run = &run;
+    stream::iter(cases.iter().copied()).for_each_concurrent(6, |case| run(case)).await;
+}
+
+#[tokio::test]
+async fn every_surface_shows_what_the_table_says_and_the_breaker_counts_it() {
+    let cases = Case::all();
+    let house = house_of(&cases, &[("faulty", 1)]);
+    each(&cases, async |case| {
+        let _faulty = case.faulty(&house);
+        let who = case.person(&house).await;
+        for surface in Surface::ALL {
+            let asked = Instant::now();
+            let shown = surface.show(&house, &who, &case.model()).await;
+            let what = format!("{:?} {:?} {surface:?}", case.row.name, case.kind);
+            assert_eq!(shown, case.row.shown(surface), "{what}");
+            let (took, least) = (asked.elapsed(), case.row.soon.least());
+            assert!(took >= least, "{what}: after {took:?}");
+        }
+        let faults = u32::try_from(Surface::ALL.len()).unwrap() * u32::from(case.row.counts);
+        assert_eq!(node(&house, case, "faulty").faults, faults, "{}", case.row.name);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_node_is_asked_only_where_the_table_says_so() {
+    let cases = Case::all();
+    // The first is at home by far the most.
+    let house = house_of(&cases, &[("faulty", 4096), ("well", 1)]);
+    each(&cases, async |case| {
+        let (faulty, well) = (case.faulty(&house), case.well(&house));
+        let who = case.person(&house).await;
+        let surface = Surface::OpenAi { stream: true };
+        let shown = surface.show(&house, &who, &case.model()).await;
+        let what = format!("{:?} {:?}", case.row.name, case.kind);
+        assert!(faulty.is_none_or(|faulty| faulty.asked() == 1), "{what}: asked once, and first");
+        assert_eq!(well.asked(), usize::from(case.row.next), "{what}");
+        let expected = if case.row.next { WHOLE } else { case.row.shown(surface) };
+        assert_eq!(shown, expected, "{what}");
+        assert_eq!(node(&house, case, "faulty").faults, u32::from(case.row.counts), "{what}");
+        let under_way = ["faulty", "well"].map(|name| node(&house, case, name).busy);
+        assert_eq!(under_way, [0, 0], "{what}");
+    })
+    .await;
+}
+
+/// The table and the tests say the same, so neither can change alone.
+#[test]
+fn the_table_in_the_documentation_is_this_one() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocols/backends.md");
+    let text = fs::read_to_string(path).unwrap();
+    let head = "| a backend that | `/v1` | `/api` | sealed chat | how soon | next node | breaker |";
+    let mut lines = text.lines().skip_while(|line| *line != head).skip(2);
+    for row in ROWS {
+        assert_eq!(lines.next(), Some(row.cells().as_str()));
+    }
+    assert!(lines.next().is_none_or(|line| !line.starts_with('|')), "a row without a test");
+}
+
+/// Where a reply can be when its client leaves.
+const MOMENTS: [(&str, &[Step]); 3] = [
+    ("before the headers", &[Step::Hang]),
+    ("before the first token", &[Step::Head, Step::Hang]),
+    ("in the middle", &[Step::Head, Step::Text, Step::Hang]),
+];
+
+#[tokio::test]
+async fn leaving_closes_the_backends_connection_within_a_second_on_every_surface() {
+    let moments = MOMENTS.iter().flat_map(|(moment, steps)| KINDS.map(|kind| (*moment, *steps, kind)));
+    let moments: Vec<_> = moments.enumerate().collect();
+    let provider = |at: usize, kind: Kind| {
+        (format!("p{at}"), json!({"api": kind.api(), "baseUrl": format!("unix:///run/{at}.sock"), "models": [{"id": "m"}]}))
+    };
+    let providers: Map<_, _> = moments.iter().map(|(at, (_, _, kind))| provider(*at, *kind)).collect();
+    let house = house_with_models(&json!({"models": {"providers": providers}}).to_string());
+    for (at, (moment, steps, kind)) in moments {
+        let backend = Faulty::start(&house.root.path().join(format!("run/{at}.sock")), kind, steps, true);
+        let who = member(u64::try_from(at).unwrap() + 100);
+        assert!(house.bind(&who).await.status.is_success());
+        for (before, surface) in Surface::ALL.into_iter().enumerate() {
+            tokio::select! {
+                biased;
+                shown = surface.show(&house, &who, &format!("p{at}/m")) => {
+                    panic!("{moment} {kind:?} {surface:?}: {shown}");
+                }
+                () = backend.until(10 * SECOND, |counts| counts.hung > before) => {}
+            }
+            backend.until(SECOND, |counts| counts.left > before).await;
+        }
+    }
+}

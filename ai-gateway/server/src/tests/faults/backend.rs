@@ -1,0 +1,257 @@
+//! A backend that misbehaves as told, byte by byte, over a UNIX socket.
+
+use std::{io, path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+/// What a backend speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// OpenAI's API: server-sent events.
+    OpenAi,
+    /// Ollama's: a JSON object a line.
+    Ollama,
+}
+
+impl Kind {
+    /// OpenClaw's word for it.
+    pub(super) const fn api(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai-completions",
+            Self::Ollama => "ollama",
+        }
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenAi => "text/event-stream",
+            Self::Ollama => "application/x-ndjson",
+        }
+    }
+
+    fn event(self, value: &Value) -> String {
+        match self {
+            Self::OpenAi => format!("data: {value}\n\n"),
+            Self::Ollama => format!("{value}\n"),
+        }
+    }
+
+    fn text(self) -> String {
+        self.event(&match self {
+            Self::OpenAi => json!({"choices": [{"index": 0, "delta": {"content": "Hello"}}]}),
+            Self::Ollama => json!({"message": {"role": "assistant", "content": "Hello"}}),
+        })
+    }
+
+    fn end(self) -> String {
+        match self {
+            Self::OpenAi => {
+                let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+                format!("{}data: [DONE]\n\n", self.event(&end))
+            }
+            Self::Ollama => self.event(&json!({"done": true, "done_reason": "stop"})),
+        }
+    }
+
+    fn error(self) -> Value {
+        match self {
+            Self::OpenAi => json!({"error": {"message": "out of memory", "code": 500}}),
+            Self::Ollama => json!({"error": "out of memory"}),
+        }
+    }
+
+    /// What says only that the server lives.
+    const fn comment(self) -> &'static str {
+        match self {
+            Self::OpenAi => ": ping\n\n",
+            Self::Ollama => "\n",
+        }
+    }
+}
+
+/// What a backend does next with a request for a reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// Refuses, with this status.
+    Status(&'static str),
+    /// Answers with a page.
+    Page,
+    /// Begins a stream.
+    Head,
+    /// Says something.
+    Text,
+    /// Ends the stream as it should.
+    End,
+    /// Reports an error under status 200.
+    Error,
+    /// Says something that is no event of this kind.
+    Garbage,
+    /// Says something that is not HTTP.
+    NotHttp,
+    /// Begins a line and never ends it.
+    EndlessLine,
+    /// Shows that it lives and says nothing, for ever.
+    Comments,
+    /// Does nothing for so many milliseconds.
+    Pause(u64),
+    /// Does nothing until the client leaves.
+    Hang,
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Requests for replies or vectors.
+    pub(super) asked: usize,
+    /// Of these, hung.
+    pub(super) hung: usize,
+    /// Of these, left by the client.
+    pub(super) left: usize,
+}
+
+/// A running backend.
+pub(super) struct Faulty {
+    counts: watch::Receiver<Counts>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Faulty {
+    /// Does these steps for each request for a reply; answers health checks or leaves them without an answer.
+    pub(super) fn start(
+        socket: &Path,
+        kind: Kind,
+        steps: &'static [Step],
+        healthy: bool,
+    ) -> Self {
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(socket).unwrap();
+        let (counted, counts) = watch::channel(Counts::default());
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let script = Script { kind, steps, healthy, counted: counted.clone() };
+                // Whoever leaves early breaks the script, as it should.
+                tokio::spawn(async move { drop(script.run(stream).await) });
+            }
+        });
+        Self { counts, _task: AbortOnDropHandle::new(task) }
+    }
+
+    pub(super) fn asked(&self) -> usize {
+        self.counts.borrow().asked
+    }
+
+    /// Waits until this holds of what happened.
+    pub(super) async fn until(&self, most: Duration, holds: impl Fn(&Counts) -> bool) {
+        let mut counts = self.counts.clone();
+        let waited = timeout(most, counts.wait_for(holds)).await.map(|found| *found.unwrap());
+        assert!(waited.is_ok(), "{:?} after {most:?}", self.counts.borrow());
+    }
+}
+
+struct Script {
+    kind: Kind,
+    steps: &'static [Step],
+    healthy: bool,
+    counted: watch::Sender<Counts>,
+}
+
+impl Script {
+    async fn run(self, mut stream: UnixStream) -> io::Result<()> {
+        let asked = request(&mut stream).await?;
+        if asked.starts_with("GET ") {
+            if self.healthy {
+                return answer(&mut stream, "200 OK", &json!({"version": "1"})).await;
+            }
+            return until_left(&mut stream).await;
+        }
+        self.counted.send_modify(|counts| counts.asked += 1);
+        for step in self.steps {
+            self.step(*step, &mut stream).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&self, step: Step, stream: &mut UnixStream) -> io::Result<()> {
+        let kind = self.kind;
+        match step {
+            Step::Status(status) => answer(stream, status, &kind.error()).await,
+            Step::Page => {
+                let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";
+                stream.write_all(page.as_bytes()).await
+            }
+            Step::Head => {
+                let content_type = kind.content_type();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await
+            }
+            Step::Text => chunk(stream, kind.text().as_bytes()).await,
+            Step::End => {
+                chunk(stream, kind.end().as_bytes()).await?;
+                stream.write_all(b"0\r\n\r\n").await
+            }
+            Step::Error => chunk(stream, kind.event(&kind.error()).as_bytes()).await,
+            Step::Garbage => chunk(stream, kind.event(&json!("?")).as_bytes()).await,
+            Step::NotHttp => stream.write_all(b"\x16\x03\x01\x00\x02no\r\n\r\n").await,
+            Step::EndlessLine => loop {
+                chunk(stream, &[b'x'; 1 << 16]).await?;
+            },
+            Step::Comments => loop {
+                chunk(stream, kind.comment().as_bytes()).await?;
+                sleep(Duration::from_millis(20)).await;
+            },
+            Step::Pause(milliseconds) => {
+                sleep(Duration::from_millis(milliseconds)).await;
+                Ok(())
+            }
+            Step::Hang => {
+                self.counted.send_modify(|counts| counts.hung += 1);
+                let left = until_left(stream).await;
+                self.counted.send_modify(|counts| counts.left += 1);
+                left
+            }
+        }
+    }
+}
+
+async fn until_left(stream: &mut UnixStream) -> io::Result<()> {
+    stream.read_to_end(&mut Vec::new()).await.map(|_| ())
+}
+
+/// Sends one chunk of a chunked body.
+async fn chunk(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
+    let head = format!("{:x}\r\n", bytes.len());
+    stream.write_all(&[head.as_bytes(), bytes, b"\r\n"].concat()).await
+}
+
+async fn answer(stream: &mut UnixStream, status: &str, body: &Value) -> io::Result<()> {
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nlocation: /elsewhere\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await
+}
+
+/// Reads a whole request and returns its first line.
+async fn request(stream: &mut UnixStream) -> io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let length = head.to_ascii_lowercase();
+    let length = length.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+    let mut body = vec![0; length.map_or(0, |digits| digits.parse().unwrap())];
+    stream.read_exact(&mut body).await?;
+    Ok(head.lines().next().unwrap_or_default().to_owned())
+}
