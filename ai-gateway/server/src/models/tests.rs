@@ -61,7 +61,8 @@ impl Backend for Scripted {
             self.asked.fetch_add(1, Ordering::Relaxed);
             self.check()?;
             let hello = Ok(Delta::text(request.model.unwrap_or_default()));
-            let deltas = match self.replies.lock().unwrap().pop() {
+            let script = self.replies.lock().unwrap().pop();
+            let deltas = match script {
                 None => vec![hello],
                 Some(Script::CutAtOnce) => vec![Err(cut(false))],
                 Some(Script::CutLater) => vec![hello, Err(cut(true))],

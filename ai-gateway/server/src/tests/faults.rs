@@ -184,10 +184,11 @@ async fn leaving_closes_the_backends_connection_within_a_second_on_every_surface
         let backend = Faulty::start(&house.root.path().join(format!("run/{at}.sock")), kind, steps, true);
         let who = member(u64::try_from(at).unwrap() + 100);
         assert!(house.bind(&who).await.status.is_success());
+        let model = format!("p{at}/m");
         for (before, surface) in Surface::ALL.into_iter().enumerate() {
             tokio::select! {
                 biased;
-                shown = surface.show(&house, &who, &format!("p{at}/m")) => {
+                shown = surface.show(&house, &who, &model) => {
                     panic!("{moment} {kind:?} {surface:?}: {shown}");
                 }
                 () = backend.until(10 * SECOND, |counts| counts.hung > before) => {}
