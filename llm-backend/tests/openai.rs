@@ -319,10 +319,9 @@ async fn health_tells_loading_from_ready_from_failing() {
     });
     assert_eq!(server.client().health().await.unwrap(), Health::Loading);
 
-    for (status, expected) in [
-        ("503 Service Unavailable", Health::Draining),
-        ("429 Too Many Requests", Health::Ready),
-    ] {
+    for (status, expected) in
+        [("503 Service Unavailable", Health::Draining), ("429 Too Many Requests", Health::Ready)]
+    {
         let server = serve(move |mut connection| async move {
             connection.answer(status, r#"{"error":{"message":"stopping"}}"#).await
         });

@@ -17,11 +17,7 @@ use futures_util::{StreamExt as _, future::join_all, stream};
 use llm_backend::{DeltaStream, Error, Health};
 use mesh_identity::Person;
 
-use self::{
-    node::Found,
-    nodes::Conversation,
-    provider::Missed,
-};
+use self::{node::Found, nodes::Conversation, provider::Missed};
 use crate::openclaw::{Model, ModelRef, OpenClaw};
 
 pub use describe::Description;

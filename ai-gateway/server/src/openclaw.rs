@@ -272,7 +272,8 @@ impl OpenClaw {
             .map_err(|error| wrong("models or agents", error.to_string()))?;
 
         let defaults = raw.agents.defaults;
-        let reply = defaults.timeout_seconds.map_or(Timeouts::default().budget, Duration::from_secs);
+        let reply =
+            defaults.timeout_seconds.map_or(Timeouts::default().budget, Duration::from_secs);
         let mut providers = BTreeMap::new();
         for (name, provider) in raw.models.providers {
             match usable(&name, provider, reply)? {

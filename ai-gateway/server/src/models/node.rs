@@ -209,7 +209,11 @@ impl Node {
         let mut missed = 0;
         while missed < MISSED {
             sleep(self.health).await;
-            missed = if self.check(FRESH.min(self.health / 2)).await == Found::Nothing { missed + 1 } else { 0 };
+            missed = if self.check(FRESH.min(self.health / 2)).await == Found::Nothing {
+                missed + 1
+            } else {
+                0
+            };
         }
     }
 
@@ -222,7 +226,9 @@ impl Node {
         }
         let found = match timeout(self.health, self.backend.health()).await {
             Ok(Ok(health)) => Found::Is(health),
-            Ok(Err(Error::Refused { .. } | Error::Busy { .. } | Error::Overlong { .. })) => Found::Alive,
+            Ok(Err(Error::Refused { .. } | Error::Busy { .. } | Error::Overlong { .. })) => {
+                Found::Alive
+            }
             Ok(Err(
                 Error::Unreachable { .. }
                 | Error::Cut { .. }

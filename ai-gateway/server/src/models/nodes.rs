@@ -120,7 +120,8 @@ pub fn order(nodes: &[Seen]) -> Vec<usize> {
 
 /// Whether a node has a slot free, or not more than its share of what is under way.
 fn has_room(node: &Seen, all: &[(usize, &Seen)]) -> bool {
-    let sum = |value: fn(&Seen) -> u32| all.iter().map(|(_, it)| u128::from(value(it))).sum::<u128>();
+    let sum =
+        |value: fn(&Seen) -> u32| all.iter().map(|(_, it)| u128::from(value(it))).sum::<u128>();
     let (busy, slots) = (sum(|it| it.busy) + 1, sum(|it| it.slots));
     let (here, own) = (u128::from(node.busy), u128::from(node.slots));
     here < own || here * slots * 4 < SHARE_QUARTERS * busy * own

@@ -263,9 +263,8 @@ fn sockets_and_files_lie_below_the_root() {
         "request": {"tls": {"ca": "etc/ca.pem"}}, "models": [{"id": "m"}]}}}}"#;
     let mut provider = OpenClaw::parse(text).unwrap().providers.remove("a").unwrap();
     let node = &mut provider.nodes[0];
-    let settings = |root: &str, node: &openclaw::Node| {
-        settings(Path::new(root), node, Timeouts::default())
-    };
+    let settings =
+        |root: &str, node: &openclaw::Node| settings(Path::new(root), node, Timeouts::default());
 
     let below = settings("/tmp/house", node);
     assert_eq!(below.base_url, "unix:///tmp/house/run/llm.sock");

@@ -14,7 +14,10 @@ fn the_shipped_example_is_what_holds_without_a_file() {
     assert_eq!(loaded, OpenClaw::parse(DEFAULT).unwrap());
     assert_eq!(loaded.primary.to_string(), "llamacpp/smollm2");
     assert_eq!(loaded.fallbacks, ["spare/smollm2".parse().unwrap()]);
-    assert_eq!(loaded.providers["spare"].nodes[0].base_url, "unix:///run/maru/inference-2/llm.sock");
+    assert_eq!(
+        loaded.providers["spare"].nodes[0].base_url,
+        "unix:///run/maru/inference-2/llm.sock"
+    );
     assert_eq!(loaded.warnings, Vec::<String>::new());
 }
 
@@ -137,7 +140,8 @@ fn provider(extra: &str) -> Result<Provider, OpenClawError> {
 
 #[test]
 fn a_key_comes_from_the_file_itself_a_variable_or_another_file() {
-    let key = |text: &str| provider(&format!("apiKey: {text}")).unwrap().nodes[0].access.key.clone();
+    let key =
+        |text: &str| provider(&format!("apiKey: {text}")).unwrap().nodes[0].access.key.clone();
     let text = |text: &str| Some(ApiKey::Text(text.to_owned().into()));
     let package = env!("CARGO_PKG_NAME");
     assert_eq!(key("'none'"), text("none"));
@@ -229,7 +233,8 @@ fn a_base_url_among_the_nodes_is_one_node_and_may_be_left_out() {
     let both = "nodes: [{baseUrl: 'https://two'}, {baseUrl: 'https://gpu', slots: 2}]";
     assert_eq!(urls(both), [two.clone(), gpu(Some(2))]);
 
-    let alone = "{models: {providers: {a: {nodes: [{baseUrl: 'https://two'}], models: [{id: 'm'}]}}}}";
+    let alone =
+        "{models: {providers: {a: {nodes: [{baseUrl: 'https://two'}], models: [{id: 'm'}]}}}}";
     let nodes = &OpenClaw::parse(alone).unwrap().providers["a"].nodes;
     assert_eq!((nodes.len(), &nodes[0].base_url), (1, &two.0));
 }

@@ -38,7 +38,11 @@ struct Case {
 impl Case {
     fn all() -> Vec<Self> {
         let of = |kind| {
-            let case = move |(at, row)| Self { number: at * 2 + usize::from(kind == Kind::Ollama), row, kind };
+            let case = move |(at, row)| Self {
+                number: at * 2 + usize::from(kind == Kind::Ollama),
+                row,
+                kind,
+            };
             ROWS.iter().enumerate().map(case)
         };
         KINDS.into_iter().flat_map(of).collect()
@@ -92,13 +96,15 @@ impl Case {
 
 /// A gateway that has all cases as providers with these nodes.
 fn house_of(cases: &[Case], nodes: &[(&str, u32)]) -> House {
-    let providers: Map<_, _> = cases.iter().map(|case| (case.name(), case.provider(nodes))).collect();
+    let providers: Map<_, _> =
+        cases.iter().map(|case| (case.name(), case.provider(nodes))).collect();
     house_with_models(&json!({"models": {"providers": providers}}).to_string())
 }
 
 fn node(house: &House, case: Case, name: &str) -> State {
     let states = house.app.models.nodes().into_iter();
-    let mut states = states.filter(|(provider, _)| *provider == case.name()).map(|(_, state)| state);
+    let mut states =
+        states.filter(|(provider, _)| *provider == case.name()).map(|(_, state)| state);
     states.find(|state| state.name.ends_with(&format!("-{name}.sock"))).unwrap()
 }
 
@@ -173,15 +179,21 @@ const MOMENTS: [(&str, &[Step]); 3] = [
 
 #[tokio::test]
 async fn leaving_closes_the_backends_connection_within_a_second_on_every_surface() {
-    let moments = MOMENTS.iter().flat_map(|(moment, steps)| KINDS.map(|kind| (*moment, *steps, kind)));
+    let moments =
+        MOMENTS.iter().flat_map(|(moment, steps)| KINDS.map(|kind| (*moment, *steps, kind)));
     let moments: Vec<_> = moments.enumerate().collect();
     let provider = |at: usize, kind: Kind| {
-        (format!("p{at}"), json!({"api": kind.api(), "baseUrl": format!("unix:///run/{at}.sock"), "models": [{"id": "m"}]}))
+        (
+            format!("p{at}"),
+            json!({"api": kind.api(), "baseUrl": format!("unix:///run/{at}.sock"), "models": [{"id": "m"}]}),
+        )
     };
-    let providers: Map<_, _> = moments.iter().map(|(at, (_, _, kind))| provider(*at, *kind)).collect();
+    let providers: Map<_, _> =
+        moments.iter().map(|(at, (_, _, kind))| provider(*at, *kind)).collect();
     let house = house_with_models(&json!({"models": {"providers": providers}}).to_string());
     for (at, (moment, steps, kind)) in moments {
-        let backend = Faulty::start(&house.root.path().join(format!("run/{at}.sock")), kind, steps, true);
+        let backend =
+            Faulty::start(&house.root.path().join(format!("run/{at}.sock")), kind, steps, true);
         let who = member(u64::try_from(at).unwrap() + 100);
         assert!(house.bind(&who).await.status.is_success());
         let model = format!("p{at}/m");

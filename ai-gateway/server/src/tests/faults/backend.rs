@@ -124,12 +124,7 @@ pub(super) struct Faulty {
 
 impl Faulty {
     /// Does these steps for each request for a reply; answers health checks or leaves them without an answer.
-    pub(super) fn start(
-        socket: &Path,
-        kind: Kind,
-        steps: &'static [Step],
-        healthy: bool,
-    ) -> Self {
+    pub(super) fn start(socket: &Path, kind: Kind, steps: &'static [Step], healthy: bool) -> Self {
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let listener = UnixListener::bind(socket).unwrap();
         let (counted, counts) = watch::channel(Counts::default());
@@ -184,7 +179,8 @@ impl Script {
         match step {
             Step::Status(status) => answer(stream, status, &kind.error()).await,
             Step::Page => {
-                let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";
+                let page =
+                    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";
                 stream.write_all(page.as_bytes()).await
             }
             Step::Head => {

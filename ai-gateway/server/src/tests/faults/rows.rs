@@ -132,10 +132,7 @@ impl Row {
         let soon = self.soon.cell();
         let said = |yes: bool| if yes { "yes" } else { "no" };
         let (next, counts) = (said(self.next), said(self.counts));
-        format!(
-            "| {} | {openai} | {ollama} | {sealed} | {soon} | {next} | {counts} |",
-            self.name
-        )
+        format!("| {} | {openai} | {ollama} | {sealed} | {soon} | {next} | {counts} |", self.name)
     }
 }
 

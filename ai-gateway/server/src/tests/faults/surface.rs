@@ -67,10 +67,8 @@ async fn openai(answer: Answer) -> String {
         return format!("{status} `{}`{later}", error["error"]["code"].as_str().unwrap());
     }
     let text = answer.text().await;
-    let mut events: Vec<&str> = text
-        .split_terminator("\n\n")
-        .filter_map(|event| event.strip_prefix("data: "))
-        .collect();
+    let mut events: Vec<&str> =
+        text.split_terminator("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect();
     let (said, last) = match events.pop() {
         // A whole reply in one object.
         None => (text.contains("Hello"), WHOLE.to_owned()),
