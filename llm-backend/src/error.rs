@@ -35,6 +35,8 @@ pub enum Error {
         backend: String,
         /// What happened, and what to do.
         reason: &'static str,
+        /// Whether it may have seen the request.
+        arrived: bool,
         /// The cause, if there is one below.
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
@@ -115,6 +117,21 @@ impl Error {
         };
         let message = message.to_ascii_lowercase();
         ["context length", "context size", "context window"].iter().any(|it| message.contains(it))
+    }
+
+    /// Whether the request itself may have brought the backend into trouble: it had arrived before that.
+    #[must_use]
+    pub const fn may_be_poison(&self) -> bool {
+        match self {
+            Self::Unreachable { arrived, .. } => *arrived,
+            Self::Cut { .. } => true,
+            Self::Address { .. }
+            | Self::File { .. }
+            | Self::Key(_)
+            | Self::Busy { .. }
+            | Self::Refused { .. }
+            | Self::Overlong { .. } => false,
+        }
     }
 
     /// Whether the backend itself is in trouble: what a circuit breaker counts.

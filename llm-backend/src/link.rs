@@ -146,7 +146,7 @@ impl Link {
         let sent = Instant::now();
         let answer = self.post(path, body).await?;
         if !answer.is(content_type) {
-            return Err(self.unreachable(NO_STREAM, None));
+            return Err(self.unreachable(NO_STREAM, true, None));
         }
         let decode = |pieces| decode(pieces, self.name.clone());
         Ok(body::timed(answer.into_stream(), sent, self.timeouts, decode))
@@ -203,7 +203,7 @@ impl Link {
         limit: Duration,
     ) -> Result<Answer, Error> {
         let answer = match timeout(limit, self.exchange(method, path, body)).await {
-            Err(_) => return Err(self.unreachable(SILENT, None)),
+            Err(_) => return Err(self.unreachable(SILENT, true, None)),
             Ok(Err(failure)) => return Err(self.fault(failure)),
             Ok(Ok(answer)) => answer,
         };
@@ -269,9 +269,9 @@ impl Link {
                 Ok(Some(Ok(bytes))) if body.len() + bytes.len() <= max => {
                     body.extend_from_slice(&bytes);
                 }
-                Ok(Some(Ok(_))) => return Err(self.unreachable(TOO_LONG, None)),
+                Ok(Some(Ok(_))) => return Err(self.unreachable(TOO_LONG, true, None)),
                 Ok(Some(Err(error))) => return Err(self.fault(Failure::Http(error))),
-                Err(_) => return Err(self.unreachable(SILENT, None)),
+                Err(_) => return Err(self.unreachable(SILENT, true, None)),
             }
         }
     }
@@ -284,7 +284,7 @@ impl Link {
             StatusCode::TOO_MANY_REQUESTS => self.busy(CROWDED),
             // llama-server's word for what it was not started with: no fault of its own.
             status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
-                self.unreachable(FAILED, None)
+                self.unreachable(FAILED, true, None)
             }
             status => {
                 let message = message.as_deref().map(shorten);
@@ -294,12 +294,14 @@ impl Link {
     }
 
     fn fault(&self, failure: Failure) -> Error {
-        let (reason, source): (_, Box<dyn StdError + Send + Sync>) = match failure {
-            Failure::Connect(error) => (ABSENT, error.into()),
-            Failure::Http(error) => (HUNG_UP, error.into()),
+        let (reason, arrived, source): (_, _, Box<dyn StdError + Send + Sync>) = match failure {
+            Failure::Connect(error) => (ABSENT, false, error.into()),
+            Failure::Http(error) => (HUNG_UP, true, error.into()),
         };
-        let reason = if is_tls(source.as_ref()) { UNTRUSTED } else { reason };
-        self.unreachable(reason, Some(source))
+        if is_tls(source.as_ref()) {
+            return self.unreachable(UNTRUSTED, false, Some(source));
+        }
+        self.unreachable(reason, arrived, Some(source))
     }
 
     fn busy(&self, reason: &'static str) -> Error {
@@ -309,9 +311,10 @@ impl Link {
     fn unreachable(
         &self,
         reason: &'static str,
+        arrived: bool,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Error {
-        Error::Unreachable { backend: self.name.clone(), reason, source }
+        Error::Unreachable { backend: self.name.clone(), reason, arrived, source }
     }
 }
 

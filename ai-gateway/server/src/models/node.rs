@@ -198,6 +198,7 @@ impl Node {
             () = self.hung() => Err(Error::Unreachable {
                 backend: self.name.clone(),
                 reason: HUNG,
+                arrived: true,
                 source: None,
             }),
         };

@@ -20,6 +20,9 @@ use crate::{
     openclaw::{self, Access, Api, Model, ModelRef},
 };
 
+/// Nodes of a provider that one request may bring into trouble before it is sent to no other.
+const TROUBLED: u32 = 2;
+
 /// Nodes with the same models.
 #[derive(Debug)]
 pub struct Provider {
@@ -84,7 +87,7 @@ impl Provider {
     {
         let order = self.order(conversation);
         let mut missed = if order.is_empty() { Missed::Busy } else { Missed::Down };
-        let mut left = order.len();
+        let (mut left, mut troubled) = (order.len(), 0);
         for node in order {
             left -= 1;
             if !node.breaker().allow(Instant::now()) {
@@ -99,6 +102,11 @@ impl Provider {
                     report(model, &error);
                     if !error.may_try_another() {
                         return Err(Missed::Refused(error.into()));
+                    }
+                    troubled += u32::from(error.may_be_poison());
+                    if troubled == TROUBLED {
+                        tracing::warn!(%model, "a request failed at {TROUBLED} nodes and goes to no other");
+                        return Err(Missed::Down);
                     }
                     if matches!(error, Error::Busy { .. }) {
                         missed = Missed::Busy;

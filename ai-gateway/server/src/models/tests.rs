@@ -48,6 +48,7 @@ impl Scripted {
             return Err(Error::Unreachable {
                 backend: "b".to_owned(),
                 reason: "is not there",
+                arrived: false,
                 source: None,
             });
         }

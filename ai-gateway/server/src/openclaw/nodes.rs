@@ -12,8 +12,10 @@ use super::{OpenClawError, access, wrong};
 const NODES_MAX: usize = 64;
 /// Most replies that one node makes at a time.
 const SLOTS_MAX: u32 = 4096;
-/// Longest that anything is waited for, in seconds.
+/// Longest that a reply is waited for, in seconds.
 const SECONDS_MAX: f64 = 86_400.0;
+/// Longest for what takes no model: others wait for it, too.
+const LOOK_UP_MAX: f64 = 60.0;
 
 /// A server that answers for a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,22 +125,22 @@ impl RawTimeouts {
     /// Reads them; a reply may take `reply` if they do not say.
     pub(super) fn read(self, reply: Duration, at: &str) -> Result<Timeouts, OpenClawError> {
         let usual = Timeouts::default();
-        let read = |name: &str, written: Option<f64>, usual: Duration| match written {
+        let read = |name: &str, written: Option<f64>, usual: Duration, most: f64| match written {
             None => Ok(usual),
-            Some(seconds) if seconds > 0.0 && seconds <= SECONDS_MAX => {
+            Some(seconds) if seconds > 0.0 && seconds <= most => {
                 Ok(Duration::from_secs_f64(seconds))
             }
-            Some(_) => Err(wrong(
-                format!("{at}.{name}"),
-                format!("write seconds, more than 0 and at most {SECONDS_MAX}"),
-            )),
+            Some(_) => {
+                let reason = format!("write seconds, more than 0 and at most {most}");
+                Err(wrong(format!("{at}.{name}"), reason))
+            }
         };
         Ok(Timeouts {
-            connect: read("connectSeconds", self.connect_seconds, usual.connect)?,
-            health: read("healthSeconds", self.health_seconds, usual.health)?,
-            first: read("firstSeconds", self.first_seconds, usual.first)?,
-            idle: read("idleSeconds", self.idle_seconds, usual.idle)?,
-            budget: read("replySeconds", self.reply_seconds, reply)?,
+            connect: read("connectSeconds", self.connect_seconds, usual.connect, LOOK_UP_MAX)?,
+            health: read("healthSeconds", self.health_seconds, usual.health, LOOK_UP_MAX)?,
+            first: read("firstSeconds", self.first_seconds, usual.first, SECONDS_MAX)?,
+            idle: read("idleSeconds", self.idle_seconds, usual.idle, SECONDS_MAX)?,
+            budget: read("replySeconds", self.reply_seconds, reply, SECONDS_MAX)?,
         })
     }
 }

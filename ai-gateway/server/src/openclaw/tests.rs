@@ -250,6 +250,7 @@ fn nodes_and_times_that_cannot_be_are_named() {
         (format!("nodes: [{}]", many.join(", ")), "fewer than 64"),
         ("timeouts: {first: 1}".to_owned(), "timeouts.first`"),
         ("timeouts: {firstSeconds: 0}".to_owned(), "timeouts.firstSeconds`"),
+        ("timeouts: {healthSeconds: 61}".to_owned(), "at most 60"),
         ("timeouts: {idleSeconds: 1e9}".to_owned(), "timeouts.idleSeconds`"),
         ("timeouts: {idleSeconds: '5'}".to_owned(), "wrong"),
     ] {

@@ -171,6 +171,27 @@ async fn a_prompt_is_read_for_as_long_as_the_node_answers_health_checks() {
 }
 
 #[tokio::test]
+async fn a_request_that_fails_wherever_it_arrives_goes_to_two_nodes() {
+    let (models, backends) = three(LONG);
+    for backend in &backends {
+        backend.replies.lock().unwrap().push(Script::CutAtOnce);
+    }
+    assert!(matches!(talk(&models, "hi").await, Err(Failure::Down(_))));
+    let faults: u32 = models.nodes().iter().map(|(_, state)| state.faults).sum();
+    assert_eq!((counts(&backends).iter().sum::<usize>(), faults), (2, 2));
+
+    // Where it did not even arrive it may go on.
+    let (models, backends) = three(LONG);
+    let home = home(&models, &backends, "hi").await;
+    let last = (home + 1) % 3;
+    for (at, backend) in backends.iter().enumerate() {
+        backend.down.store(at != last, Ordering::Relaxed);
+    }
+    talk(&models, "hi").await.unwrap();
+    assert_eq!(counts(&backends)[last], 1);
+}
+
+#[tokio::test]
 async fn full_is_no_fault_and_told_from_down() {
     let (models, backends) = three(LONG);
     for backend in &backends {
