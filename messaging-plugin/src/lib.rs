@@ -71,6 +71,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
 fn server(config: &Settings) -> Server {
     Server {
         caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
+        local: mesh_listener::health_only,
         guard: Guard::new(config.hosts()),
         refused: mesh_listener::problem,
         limits: Limits {

@@ -6,6 +6,8 @@ pub const SEALED: &str = "sealed";
 pub const BODY: &str = "body";
 /// 400: the body names a version that this gateway does not speak.
 pub const VERSION: &str = "version";
+/// 401: a program of this machine gave no key, or one that no app has.
+pub const KEY: &str = "key";
 /// 403: the device key is not bound to the calling node and its person; bind it at `POST /maru/v1/devices` on port
 /// 18789.
 pub const DEVICE: &str = "device";
@@ -21,6 +23,8 @@ pub const TOO_LARGE: &str = "too-large";
 pub const CONTENT_TYPE: &str = "content-type";
 /// 421: the Host is not a name of this service.
 pub const HOST: &str = "host";
+/// 409: the name is another app's.
+pub const TAKEN: &str = "taken";
 /// 403: the Origin is another site.
 pub const ORIGIN: &str = "origin";
 /// 429: too many requests from this person or address.

@@ -4,6 +4,7 @@
 //! serves; `telmeet` and `maru chat` are its callers.
 #![forbid(unsafe_code)]
 
+pub mod apps;
 pub mod chat;
 pub mod events;
 pub mod kind;

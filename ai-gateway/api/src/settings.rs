@@ -1,4 +1,5 @@
 //! The settings files of the gateway and of telmeet, its plugin.
 
 pub mod gateway;
+pub mod origin;
 pub mod telmeet;

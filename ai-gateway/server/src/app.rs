@@ -14,7 +14,7 @@ use ai_gateway_api::{
 use hpke_envelope::gateway::{KeyRing, NoRandom, OpenError, Opened};
 
 use crate::{
-    arena, config, devices::Devices, identity, limits::Limiter, metrics::Metrics, models::Models,
+    apps::Apps, arena, config, devices::Devices, identity, limits::Limiter, metrics::Metrics, models::Models,
     openclaw::OpenClaw, sessions::Sessions, workspace::Workspace,
 };
 
@@ -30,6 +30,8 @@ const SLOW: u32 = 30;
 pub struct App {
     /// Which device key belongs to which node and person.
     pub devices: Devices,
+    /// Programs of this machine, and their keys.
+    pub apps: Apps,
     /// Conversations.
     pub sessions: Sessions,
     /// Which backend answers.
@@ -99,6 +101,7 @@ impl App {
         }
         Ok(Self {
             devices: Devices::load(state.join("devices.json"))?,
+            apps: Apps::load(state.join("apps.json"))?,
             sessions: Sessions::new(&config.limits),
             models: Models::new(openclaw, root)?,
             workspace,
@@ -166,6 +169,7 @@ impl App {
             }
             if tick.is_multiple_of(SLOW) {
                 self.limiter.forget();
+                self.apps.keep();
             }
         }
     }

@@ -14,7 +14,7 @@ use chassis::{problem::ErrorResponse, state::StateError};
 use hpke_envelope::gateway::{OpenError, Reason};
 use mesh_listener::Refusal;
 
-use crate::{devices, limits::Exceeded, models::Failure};
+use crate::{apps::AppError, devices, limits::Exceeded, models::Failure};
 
 pub use ollama::OllamaError;
 pub use openai::OpenAiError;
@@ -51,6 +51,12 @@ pub enum Error {
     /// The device key cannot be bound.
     #[error(transparent)]
     Bind(#[from] devices::BindError),
+    /// A program of this machine has no key, or a wrong one.
+    #[error("this needs the key of an app")]
+    Key,
+    /// The admin's call about an app cannot be done.
+    #[error(transparent)]
+    App(#[from] AppError),
     /// There is no such thing.
     #[error("there is nothing here")]
     NotFound,
@@ -141,6 +147,12 @@ impl Error {
                 kind::FORBIDDEN,
                 "Remove one with DELETE /maru/v1/devices/<key>.",
             ),
+            Self::Key => (
+                StatusCode::UNAUTHORIZED,
+                kind::KEY,
+                "Send Authorization: Bearer KEY; the admin gets one with `maru app add NAME`.",
+            ),
+            Self::App(error) => app_kind(error),
             Self::NotFound => {
                 (StatusCode::NOT_FOUND, kind::NOT_FOUND, "See docs/protocols for what there is.")
             }
@@ -203,6 +215,8 @@ impl Error {
             | Self::Sealed(_)
             | Self::Device
             | Self::Bind(_)
+            | Self::Key
+            | Self::App(_)
             | Self::NotFound
             | Self::Method
             | Self::Manage(_)
@@ -230,6 +244,25 @@ impl Error {
         } else {
             tracing::debug!(reason = self.reason(), %status, "request refused");
         }
+    }
+}
+
+fn app_kind(error: &AppError) -> (StatusCode, &'static str, &'static str) {
+    match error {
+        AppError::Name(_) => (StatusCode::BAD_REQUEST, kind::BODY, "Choose another name."),
+        AppError::Taken(_) => (
+            StatusCode::CONFLICT,
+            kind::TAKEN,
+            "Choose another name, or remove that one first with `maru app remove`.",
+        ),
+        AppError::TooMany => {
+            (StatusCode::FORBIDDEN, kind::FORBIDDEN, "Remove one with `maru app remove`.")
+        }
+        AppError::Unknown => {
+            (StatusCode::NOT_FOUND, kind::NOT_FOUND, "`maru app list` shows those that there are.")
+        }
+        AppError::Random => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
+        AppError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
     }
 }
 

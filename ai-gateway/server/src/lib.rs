@@ -5,14 +5,15 @@
 //!                                          ├─▶ routes ▶ chat ▶ models
 //! telmeet ────────────▶ plugin/http.sock ──┘      │                └─▶ the next backend
 //!                                          sessions, workspace (per person)
-//! root ───────────────▶ metrics/http.sock ──▶ counters
+//! root ───────────────▶ metrics/http.sock ──▶ counters, apps
 //! ```
 //!
 //! What people write is in memory only ([`sessions`], [`arena`]) and in no log. On disk are the gateway's identity, the
-//! epoch of its keys, and which device key belongs to which node and person.
+//! epoch of its keys, which device key belongs to which node and person, and the apps with the digests of their keys.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 mod app;
+pub mod apps;
 pub mod arena;
 pub mod breaker;
 pub mod chat;
@@ -128,7 +129,10 @@ pub fn agent_server(config: &Settings) -> Server {
     let names = config.names.iter().cloned().chain([config.chat_host()]);
     Server {
         caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
-        guard: Guard::new(names).allow_origin(path::DEVICES, &config.chat_host()),
+        local: routes::is_for_apps,
+        guard: Guard::new(names)
+            .allow_origin(path::DEVICES, &config.chat_host())
+            .list_origins(config.origins.iter().cloned(), &routes::FOR_PAGES),
         refused: routes::refused,
         limits: connections(config),
     }
@@ -139,6 +143,7 @@ pub fn agent_server(config: &Settings) -> Server {
 pub fn plugin_server(config: &Settings) -> Server {
     Server {
         caller_uid: config.telmeet_uid,
+        local: mesh_listener::health_only,
         guard: Guard::new([plugin::HOST]),
         refused: mesh_listener::problem,
         limits: connections(config),

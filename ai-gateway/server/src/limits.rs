@@ -124,6 +124,15 @@ impl Limiter {
         take(&self.rates(Kind::Write).people, person)
     }
 
+    /// Counts a request of a program of this machine, which its key names. From which address it comes says nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded::Rate`].
+    pub fn count_app(&self, app: &Person, kind: Kind) -> Result<(), Exceeded> {
+        take(&self.rates(kind).people, app)
+    }
+
     fn rates(&self, kind: Kind) -> &Rates {
         match kind {
             Kind::Write => &self.rates[0],

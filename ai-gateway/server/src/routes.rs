@@ -1,14 +1,17 @@
 //! The listeners: what is served to whom.
 //!
-//! | path | the agent's listener (mesh 18789) | telmeet's listener |
-//! |---|---|---|
-//! | `/maru/v1/chat`, `/maru/v1/keys` | yes | yes |
-//! | `/maru/v1/devices` | yes | no: only a node's own connection may bind a key to it |
-//! | `/v1/…`, `/`, `/api/…` | yes | no |
-//! | `/healthz`, `/readyz` | yes | yes |
+//! | path | the agent's listener (mesh 18789) | the same, called by this machine | telmeet's listener |
+//! |---|---|---|---|
+//! | `/maru/v1/chat`, `/maru/v1/keys` | yes | no | yes |
+//! | `/maru/v1/devices` | yes | no | no: only a node's own connection may bind a key to it |
+//! | `/v1/…`, `/`, `/api/…` | yes | with an app's key | no |
+//! | `/healthz`, `/readyz` | yes | yes | yes |
 //!
-//! `/metrics` is behind neither: [`metrics`] serves it to the superuser.
+//! `/metrics` and `/maru/v1/apps` are behind neither: [`metrics`] serves them to the superuser.
 
+mod apps;
+mod caller;
+mod cors;
 mod devices;
 mod health;
 pub mod metrics;
@@ -23,11 +26,11 @@ use axum::http::{Method, Uri};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, Request, State},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
 use chassis::endpoint::{self, Endpoint};
-use mesh_identity::Header;
+use mesh_identity::{Header, Person};
 use mesh_listener::Refusal;
 
 use crate::{
@@ -35,6 +38,11 @@ use crate::{
     error::{OllamaError, OpenAiError},
     limits::Kind,
 };
+
+pub use caller::is_for_apps;
+
+/// Below which paths pages of listed origins may call.
+pub const FOR_PAGES: [&str; 2] = ["/v1", "/api"];
 
 /// By which listener a request came in, and so what its header is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,18 +107,22 @@ pub fn plugin_listener(app: &Arc<App>) -> Router {
 }
 
 fn listener(listener: Listener, app: &Arc<App>) -> Router {
+    let counted = || from_fn_with_state(Arc::clone(app), limit);
     let own = endpoint::router(listener.endpoints());
-    let own = own.layer(DefaultBodyLimit::max(app.limits.max_body_bytes));
+    let own = own.layer(DefaultBodyLimit::max(app.limits.max_body_bytes)).layer(counted());
     let plain = endpoint::router(listener.plain_endpoints());
-    let plain = plain.layer(DefaultBodyLimit::max(app.limits.max_plain_body_bytes));
+    let plain = plain
+        .layer(DefaultBodyLimit::max(app.limits.max_plain_body_bytes))
+        .layer(counted())
+        .layer(from_fn_with_state(Arc::clone(app), caller::identify));
     own.merge(plain)
-        .layer(from_fn_with_state(Arc::clone(app), limit))
         .layer(Extension(listener))
         .merge(endpoint::router(health::endpoints()))
         .fallback(async move |uri: Uri| listener.surface(uri.path()).answer(Error::NotFound))
         .method_not_allowed_fallback(async move |uri: Uri| {
             listener.surface(uri.path()).answer(Error::Method)
         })
+        .layer(from_fn(cors::share_plain))
         .with_state(Arc::clone(app))
 }
 
@@ -161,8 +173,11 @@ async fn limit(
     let counted = match (request.extensions().get::<Header>(), listener) {
         (Some(caller), Listener::Agent) => app.limiter.count(caller, kind),
         (Some(caller), Listener::Plugin) => app.limiter.count_claim(caller, kind),
-        // The listener lets the host's own questions come to the health checks alone.
-        (None, Listener::Agent | Listener::Plugin) => Ok(()),
+        // A program of this machine, which its key has named.
+        (None, Listener::Agent | Listener::Plugin) => match request.extensions().get::<Person>() {
+            Some(person) => app.limiter.count_app(person, kind),
+            None => Ok(()),
+        },
     };
     match counted {
         Ok(()) => next.run(request).await,

@@ -1,5 +1,6 @@
 //! The gateway behind its real sockets, with a scripted backend behind its own.
 
+mod apps;
 mod backend;
 mod client;
 mod faults;

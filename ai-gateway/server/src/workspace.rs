@@ -1,8 +1,8 @@
 //! The workspace: files that people write to say who the AI is and what it should know.
 //!
 //! `SOUL.md`, `IDENTITY.md` and `AGENTS.md` are everyone's. `USER.md` and `MEMORY.md` are about one person, so they lie
-//! in a folder of that person's own, `people/<person>/`, and go into that person's prompts alone. The whole stays
-//! small: a local model drowns in a long prompt.
+//! in a folder of that person's own, `people/<person>/`, and go into that person's prompts alone; a program gets what is
+//! everyone's. The whole stays small: a local model drowns in a long prompt.
 
 use std::{
     fs, io,
@@ -65,9 +65,9 @@ impl Workspace {
     /// The system prompt of one person's chats; empty if there is no file.
     #[must_use]
     pub fn prompt(&self, person: &Person) -> String {
-        let own = self.folder.join("people").join(folder_of(person));
+        let own = folder_of(person).map(|folder| self.folder.join("people").join(folder));
         let shared = SHARED.iter().map(|name| (*name, self.folder.join(name)));
-        let private = PRIVATE.iter().map(|name| (*name, own.join(name)));
+        let private = own.iter().flat_map(|own| PRIVATE.iter().map(|name| (*name, own.join(name))));
         let mut prompt = String::new();
         let mut left = self.total_chars;
         for (name, path) in shared.chain(private) {
@@ -103,11 +103,12 @@ fn read(path: &Path, most: usize) -> Option<String> {
 }
 
 /// The person's folder: `user:7` is `user-7`. What is neither letter nor digit is written as its code between
-/// underscores, so no name leads elsewhere, and no two people share a folder.
-fn folder_of(person: &Person) -> String {
+/// underscores, so no name leads elsewhere, and no two people share a folder. A program has none.
+fn folder_of(person: &Person) -> Option<String> {
     let id = match person {
-        Person::User(id) => return format!("user-{id}"),
+        Person::User(id) => return Some(format!("user-{id}")),
         Person::Node(id) => id,
+        Person::App(_) => return None,
     };
     let mut folder = "node-".to_owned();
     for c in id.chars() {
@@ -117,7 +118,7 @@ fn folder_of(person: &Person) -> String {
             folder.push_str(&format!("_{:x}_", u32::from(c)));
         }
     }
-    folder
+    Some(folder)
 }
 
 #[cfg(test)]
@@ -173,6 +174,22 @@ mod tests {
     }
 
     #[test]
+    fn a_program_is_told_what_is_everyones_and_nothing_private() {
+        let (dir, workspace) = workspace();
+        let folder = dir.path().join("workspace");
+        // Whatever its name, and whoever made folders for it.
+        for who in ["app-user-1", "app-1", "user-1", "app:user-1", "app_3a_user-1"] {
+            fs::create_dir_all(folder.join("people").join(who)).unwrap();
+            fs::write(folder.join("people").join(who).join("MEMORY.md"), "a secret").unwrap();
+        }
+        assert!(workspace.prompt(&Person::User(1)).contains("a secret"), "the control");
+        for name in ["user-1", "1", "user:1", "../people/user-1"] {
+            let prompt = workspace.prompt(&Person::App(name.to_owned()));
+            assert!(prompt.contains("## SOUL.md\n") && !prompt.contains("a secret"), "{prompt}");
+        }
+    }
+
+    #[test]
     fn long_files_are_cut_and_the_whole_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = Workspace::new(dir.path().to_owned(), 10, 15);
@@ -187,7 +204,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_persons_name_leads_out_of_the_folder_or_into_anothers(one in "\\PC{0,30}", other in "\\PC{0,30}") {
-            let folder_of = |node: &str| folder_of(&Person::Node(node.to_owned()));
+            let folder_of = |node: &str| folder_of(&Person::Node(node.to_owned())).unwrap();
             let folder = folder_of(&one);
             prop_assert!(!folder.contains(['/', '.', '\0']), "{}", folder);
             prop_assert_eq!(folder == folder_of(&other), one == other);

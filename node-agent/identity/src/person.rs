@@ -4,18 +4,21 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// By whom a service separates what is private. As text, and so in JSON: `user:<id>` or `node:<stable id>`.
+/// By whom a service separates what is private. As text, and so in JSON: `user:<id>`, `node:<stable id>` or `app:<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Person {
     /// A person of the network, by the number that is never used again for another.
     User(u64),
     /// A tagged node, which is nobody's, by its stable id.
     Node(String),
+    /// A program that the service itself knows, by a key of its own. No header names one: it is nobody's node, and so
+    /// equal to no member.
+    App(String),
 }
 
-/// The text is not `user:<id>` or `node:<stable id>`.
+/// The text is none of a person's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a person: that is `user:<number>` or `node:<stable id>`")]
+#[error("not a person: that is `user:<number>`, `node:<stable id>` or `app:<name>`")]
 pub struct NotAPerson;
 
 impl fmt::Display for Person {
@@ -23,6 +26,7 @@ impl fmt::Display for Person {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Node(id) => write!(f, "node:{id}"),
+            Self::App(name) => write!(f, "app:{name}"),
         }
     }
 }
@@ -34,6 +38,7 @@ impl FromStr for Person {
         let person = match text.split_once(':').ok_or(NotAPerson)? {
             ("user", id) => Self::User(id.parse().map_err(|_| NotAPerson)?),
             ("node", id) if !id.is_empty() => Self::Node(id.to_owned()),
+            ("app", name) if !name.is_empty() => Self::App(name.to_owned()),
             _ => return Err(NotAPerson),
         };
         // One person has one name: `user:07` is none.

@@ -74,13 +74,15 @@ fn a_person_is_the_user_or_else_the_node() {
 
 #[test]
 fn a_person_has_one_name() {
-    for (text, person) in
-        [("user:1", Person::User(1)), ("node:n5:x", Person::Node("n5:x".to_owned()))]
-    {
+    for (text, person) in [
+        ("user:1", Person::User(1)),
+        ("node:n5:x", Person::Node("n5:x".to_owned())),
+        ("app:webui", Person::App("webui".to_owned())),
+    ] {
         assert_eq!(text.parse::<Person>().unwrap(), person);
         assert_eq!(serde_json::to_value(&person).unwrap(), text);
     }
-    for text in ["", "1", "user:", "user:x", "user:01", "user:+1", "user:-1", "node:", "tag:home"] {
+    for text in ["", "1", "user:", "user:x", "user:01", "user:+1", "user:-1", "node:", "app:", "tag:home"] {
         assert_eq!(text.parse::<Person>(), Err(NotAPerson), "{text}");
     }
 }
@@ -187,6 +189,8 @@ proptest! {
         let (one, other) = (one.identity.person(), other.identity.person());
         prop_assert_eq!(one.to_string().parse::<Person>(), Ok(one.clone()));
         prop_assert_eq!(one.to_string() == other.to_string(), one == other);
+        // No header makes anyone a program of the service's own.
+        prop_assert!(!matches!(one, Person::App(_)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ const LOCAL: u8 = 0x20;
 pub enum Preface {
     /// A node of the mesh.
     Mesh(Header),
-    /// The host itself, for a health check.
+    /// A program of the host itself; nobody knows which.
     Local,
 }
 

@@ -6,7 +6,10 @@
 //! * `Host` names this service: a page that rebinds its own name to our address fails.
 //! * A foreign `Origin` is refused: scripts, event streams, web sockets and forms carry it.
 //! * A body comes under `application/json` only, which a page cannot send without asking first
-//!   (Fetch, section 4.8), and we never answer that question with yes.
+//!   (Fetch, section 4.8); that question is answered with yes only for origins that somebody listed.
+//!
+//! On a connection of this machine's own nobody tells which address was called: there the service
+//! is `localhost`, a loopback address or one of its names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,6 +25,17 @@ use chassis::problem::ErrorResponse;
 pub struct Guard {
     names: Vec<String>,
     foreign: Vec<(String, String)>,
+    /// Origins as browsers write them, and below which paths their pages may call.
+    listed: (Vec<String>, Vec<String>),
+}
+
+/// Where a request was sent.
+#[derive(Clone, Copy, Debug)]
+enum Called {
+    /// To this mesh address.
+    Mesh(SocketAddr),
+    /// To this machine, by one of its own programs.
+    Here,
 }
 
 /// Why a request was refused.
@@ -54,18 +68,49 @@ impl Guard {
         self
     }
 
+    /// Lets pages of these origins call what lies below these paths, such as `/v1`. An origin is what a browser writes
+    /// into the header of that name, byte by byte.
+    #[must_use]
+    pub fn list_origins(
+        mut self,
+        origins: impl IntoIterator<Item = impl Into<String>>,
+        below: &[&str],
+    ) -> Self {
+        let origins = origins.into_iter().map(Into::into).collect();
+        self.listed = (origins, below.iter().map(|path| format!("{path}/")).collect());
+        self
+    }
+
     /// Judges a request that came to `destination`.
     ///
     /// # Errors
     ///
     /// The rule that the request breaks.
     pub fn check<B>(&self, request: &Request<B>, destination: SocketAddr) -> Result<(), Refusal> {
-        self.check_host(request.headers(), request.uri(), destination)?;
-        self.check_origin(request, destination)?;
+        self.judge(request, Called::Mesh(destination))
+    }
+
+    /// Judges a request of a program of this machine.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the request breaks.
+    pub fn check_local<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        self.judge(request, Called::Here)
+    }
+
+    fn judge<B>(&self, request: &Request<B>, to: Called) -> Result<(), Refusal> {
+        let host = self.check_host(request.headers(), request.uri(), to)?;
+        self.check_origin(request, &host, to)?;
         check_body(request.method(), request.headers())
     }
 
-    fn check_host(&self, headers: &HeaderMap, uri: &Uri, to: SocketAddr) -> Result<(), Refusal> {
+    fn check_host(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        to: Called,
+    ) -> Result<Authority, Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return Err(Refusal::Host);
@@ -75,44 +120,67 @@ impl Guard {
         if !self.is_own(&host, to) || uri.authority().is_some_and(|uri| !self.is_own(uri, to)) {
             return Err(Refusal::Host);
         }
-        Ok(())
+        Ok(host)
     }
 
-    /// Whether this is one of our names or the address called, at the port called.
-    fn is_own(&self, authority: &Authority, to: SocketAddr) -> bool {
+    /// Whether this is one of our names or the address called, at the port called if that is known.
+    fn is_own(&self, authority: &Authority, to: Called) -> bool {
         if authority.as_str().contains('@') {
             return false;
         }
-        let port_fits = match authority.port() {
-            Some(port) => port.as_u16() == to.port(),
-            None => !authority.as_str().ends_with(':'),
+        let port_fits = match (authority.port(), to) {
+            (Some(port), Called::Mesh(to)) => port.as_u16() == to.port(),
+            (Some(_), Called::Here) => true,
+            (None, Called::Mesh(_) | Called::Here) => !authority.as_str().ends_with(':'),
         };
-        port_fits && self.is_own_name(authority.host(), to.ip())
+        port_fits && self.is_own_name(authority.host(), to)
     }
 
-    fn is_own_name(&self, host: &str, to: IpAddr) -> bool {
+    fn is_own_name(&self, host: &str, to: Called) -> bool {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        match bare.parse::<IpAddr>() {
-            Ok(address) => address.to_canonical() == to.to_canonical(),
-            Err(_) => self.names.contains(&canonical(host)),
+        let is_listed = || self.names.contains(&canonical(host));
+        match (bare.parse::<IpAddr>(), to) {
+            (Ok(address), Called::Mesh(to)) => address.to_canonical() == to.ip().to_canonical(),
+            // By another address a container's host may be called, which the admin lists then.
+            (Ok(address), Called::Here) => address.to_canonical().is_loopback() || is_listed(),
+            (Err(_), Called::Mesh(_)) => is_listed(),
+            (Err(_), Called::Here) => canonical(host) == "localhost" || is_listed(),
         }
     }
 
-    fn check_origin<B>(&self, request: &Request<B>, to: SocketAddr) -> Result<(), Refusal> {
+    fn check_origin<B>(
+        &self,
+        request: &Request<B>,
+        host: &Authority,
+        to: Called,
+    ) -> Result<(), Refusal> {
         let mut origins = request.headers().get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => check_fetch_site(request.method(), request.headers()),
             (Some(origin), None) => {
                 let origin = origin.to_str().map_err(|_| Refusal::Origin)?;
-                let (name, port) = parse_origin(origin).ok_or(Refusal::Origin)?;
-                let own = port == to.port() && self.is_own_name(name.host(), to.ip());
-                if own || self.is_allowed(request.uri().path(), &name, port) {
+                let path = request.uri().path();
+                if self.is_listed(path, origin) {
                     return Ok(());
                 }
-                Err(Refusal::Origin)
+                let (name, port) = parse_origin(origin).ok_or(Refusal::Origin)?;
+                let own = match to {
+                    Called::Mesh(address) => {
+                        port == address.port() && self.is_own_name(name.host(), to)
+                    }
+                    // Which port was called the Host alone tells.
+                    Called::Here => origin == format!("http://{host}"),
+                };
+                if own || self.is_allowed(path, &name, port) { Ok(()) } else { Err(Refusal::Origin) }
             }
             (Some(_), Some(_)) => Err(Refusal::Origin),
         }
+    }
+
+    fn is_listed(&self, path: &str, origin: &str) -> bool {
+        let (origins, below) = &self.listed;
+        below.iter().any(|prefix| path.starts_with(prefix))
+            && origins.iter().any(|listed| listed == origin)
     }
 
     fn is_allowed(&self, path: &str, origin: &Authority, port: u16) -> bool {

@@ -6,19 +6,22 @@
 //! connection's own task, puts it into the extensions of every request, and refuses what a
 //! website open on a member's laptop could send ([`Guard`]).
 //!
-//! A connection that begins with the header's LOCAL command (a health check by the host itself)
-//! has no identity; it may come from the superuser as well, and ask for [`LOCAL_PATHS`] only.
+//! A connection that begins with the header's LOCAL command (a program of this machine) has no
+//! identity. It may come from the superuser as well, and ask for [`LOCAL_PATHS`]; of all else only
+//! for what the service knows how to ask a key for ([`Server::local`]), behind the same guard.
 //!
 //! It does not decide what a caller may do: that is the service's.
 #![allow(clippy::disallowed_methods, reason = "a listener is a shell: it reads the clock")]
 
+mod close;
 mod connection;
 mod guard;
 mod serve;
 
+pub use close::{Closing, Connection};
 pub use connection::{Preface, PrefaceError, read_preface};
 pub use guard::{Guard, Refusal};
-pub use serve::{LOCAL_PATHS, Limits, Server, problem};
+pub use serve::{LOCAL_PATHS, Limits, Server, health_only, problem};
 
 #[cfg(test)]
 mod tests;

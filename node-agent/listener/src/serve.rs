@@ -30,9 +30,9 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::{Guard, Preface, Refusal, read_preface};
+use crate::{Connection, Guard, Preface, Refusal, read_preface};
 
-/// What a connection without an identity may ask for.
+/// What a connection without an identity may ask every service.
 pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The superuser, who may ask each service of this machine whether it is well.
@@ -73,14 +73,24 @@ impl Default for Limits {
 /// A service of the mesh behind a UNIX socket.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Processes with this uid may say who is calling. The superuser's may connect too, for the health checks alone.
+    /// Processes with this uid may say who is calling. The superuser's may connect too, in nobody's name.
     pub caller_uid: u32,
+    /// What a connection without an identity may ask for besides [`LOCAL_PATHS`], by path. Its requests have passed the
+    /// guard and carry a [`Connection`] in place of a [`mesh_identity::Header`]: the service itself has to ask who that
+    /// is. [`health_only`] suits a service that knows members alone.
+    pub local: fn(&str) -> bool,
     /// Refuses what a foreign website caused.
     pub guard: Guard,
     /// How a refused request of this path is answered; [`problem`] suits a service of our own formats.
     pub refused: fn(&str, Refusal) -> Response,
     /// Bounds on connections.
     pub limits: Limits,
+}
+
+/// Answers nobody without an identity but on the health checks, whatever the path.
+#[must_use]
+pub fn health_only(_path: &str) -> bool {
+    false
 }
 
 /// Answers a refused request with a problem document (RFC 9457), whatever its path.
@@ -120,21 +130,31 @@ impl Shared {
         let Some(preface) = self.preface(&mut io, uid).await else {
             return;
         };
-        let _permit = match &preface {
-            Preface::Mesh(header) => match self.nodes.take(header.identity.node.clone()) {
-                Ok(permit) => Some(permit),
-                Err(error) => {
-                    tracing::warn!(node = header.identity.node, %error, "connection refused");
-                    return;
-                }
-            },
+        let holder = match &preface {
+            Preface::Mesh(header) => Some(header.identity.node.as_str()),
+            // Programs of this machine hold together what a node may: no node's id is empty.
+            Preface::Local if uid == self.server.caller_uid => Some(""),
+            // The superuser asks for health also when all else is taken.
             Preface::Local => None,
         };
+        let permit = holder.map(|node| self.nodes.take(node.to_owned())).transpose();
+        let _permit = match permit {
+            Ok(permit) => permit,
+            Err(error) => {
+                tracing::warn!(node = holder, %error, "connection refused");
+                return;
+            }
+        };
+        let (connection, mut closing) = Connection::new();
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
             let deadline = Box::pin(sleep(self.server.limits.body));
-            self.answer(request.map(|body| Body::new(Timed { body, deadline })), &preface)
+            let request = request.map(|body| Body::new(Timed { body, deadline }));
+            self.answer(request, &preface, &connection)
         });
-        Http::new(self.server.limits.head).serve(io, service, stopping).await;
+        tokio::select! {
+            () = Http::new(self.server.limits.head).serve(io, service, stopping) => {}
+            () = closing.asked() => tracing::debug!("a connection is cut"),
+        }
     }
 
     /// Reads what comes first, if this process may say it.
@@ -157,7 +177,12 @@ impl Shared {
         Some(preface)
     }
 
-    async fn answer(&self, mut request: Request, who: &Preface) -> Result<Response, Infallible> {
+    async fn answer(
+        &self,
+        mut request: Request,
+        who: &Preface,
+        connection: &Connection,
+    ) -> Result<Response, Infallible> {
         let response = match who {
             Preface::Mesh(header) => match self.server.guard.check(&request, header.destination) {
                 Ok(()) => {
@@ -166,15 +191,23 @@ impl Shared {
                 }
                 Err(refusal) => {
                     tracing::debug!(node = header.identity.node, %refusal, "request refused");
-                    let path = request.uri().path().to_owned();
-                    // A caller still sending when the connection closes might lose the answer.
-                    let unread = axum::body::to_bytes(request.into_body(), UNREAD);
-                    drop(timeout(self.server.limits.preface, unread).await);
-                    (self.server.refused)(&path, refusal)
+                    self.refuse(request, refusal).await
                 }
             },
             Preface::Local if LOCAL_PATHS.contains(&request.uri().path()) => {
                 self.route(request).await
+            }
+            Preface::Local if (self.server.local)(request.uri().path()) => {
+                match self.server.guard.check_local(&request) {
+                    Ok(()) => {
+                        request.extensions_mut().insert(connection.clone());
+                        self.route(request).await
+                    }
+                    Err(refusal) => {
+                        tracing::debug!(%refusal, "request of this machine refused");
+                        self.refuse(request, refusal).await
+                    }
+                }
             }
             Preface::Local => ErrorResponse::new(
                 StatusCode::FORBIDDEN,
@@ -187,6 +220,14 @@ impl Shared {
         Ok(sealed_off(response))
     }
 
+    async fn refuse(&self, request: Request, refusal: Refusal) -> Response {
+        let path = request.uri().path().to_owned();
+        // A caller still sending when the connection closes might lose the answer.
+        let unread = axum::body::to_bytes(request.into_body(), UNREAD);
+        drop(timeout(self.server.limits.preface, unread).await);
+        (self.server.refused)(&path, refusal)
+    }
+
     async fn route(&self, request: Request) -> Response {
         match self.router.clone().oneshot(request).await {
             Ok(response) => response,
@@ -195,8 +236,8 @@ impl Shared {
     }
 }
 
-/// Whether a process with this uid may begin a connection so: the caller's names people, the superuser's asks for
-/// health in nobody's name.
+/// Whether a process with this uid may begin a connection so: the caller's names people, the superuser's speaks in
+/// nobody's name.
 pub(crate) fn may_say(uid: u32, caller_uid: u32, preface: &Preface) -> bool {
     match preface {
         Preface::Mesh(_) => uid == caller_uid,

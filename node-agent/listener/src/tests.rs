@@ -40,14 +40,27 @@ fn router() -> Router {
         )
         .route("/echo", post(async |body: Bytes| body))
         .route("/healthz", get(async || "ok"))
+        .route("/forever", get(forever))
+        .route("/open/forever", get(forever))
         .route(
-            "/forever",
-            get(async || {
-                let start = futures_util::stream::iter([Ok::<_, std::io::Error>("first\n")]);
-                let never = futures_util::stream::pending();
-                Body::from_stream(futures_util::StreamExt::chain(start, never))
+            "/open/who",
+            post(async |header: Option<Extension<Header>>, Extension(_): Extension<Connection>| {
+                header.map_or("nobody".to_owned(), |it| it.identity.person().to_string())
             }),
         )
+        .route(
+            "/open/close",
+            post(async |Extension(connection): Extension<Connection>| {
+                connection.close();
+                std::future::pending::<()>().await;
+            }),
+        )
+}
+
+async fn forever() -> Body {
+    let start = futures_util::stream::iter([Ok::<_, std::io::Error>("first\n")]);
+    let never = futures_util::stream::pending();
+    Body::from_stream(futures_util::StreamExt::chain(start, never))
 }
 
 fn start_with(caller_uid: u32, limits: Limits) -> Running {
@@ -56,7 +69,8 @@ fn start_with(caller_uid: u32, limits: Limits) -> Running {
     let socket = Socket::bind(&path, Access::Group).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let guard = Guard::new(["chat.maru.internal"]);
-    let server = Server { caller_uid, guard, refused: crate::problem, limits };
+    let local = |path: &str| path.starts_with("/open/");
+    let server = Server { caller_uid, local, guard, refused: crate::problem, limits };
     let task = tokio::spawn(server.serve(socket, router(), async {
         let _ = stopped.await;
     }));
@@ -220,6 +234,75 @@ async fn a_health_check_needs_no_identity_and_gets_nothing_else() {
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
         assert!(answer.contains("urn:maru:problem:identity"), "{answer}");
     }
+}
+
+/// A request of a program of this machine.
+fn of_here(line: &str, host: &str, extra: &str) -> Vec<u8> {
+    let text = format!(
+        "{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 2\r\n{extra}\r\n{{}}"
+    );
+    [local(), text.into_bytes()].concat()
+}
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+#[tokio::test]
+async fn a_program_of_this_machine_gets_what_the_service_opens_and_a_website_does_not() {
+    let running = start();
+    let send = async |line: &str, host: &str, extra: &str| {
+        exchange(&running.path, &[&of_here(line, host, extra)]).await
+    };
+    let answer = send("POST /open/who", "127.0.0.1:18789", JSON).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("nobody"), "{answer}");
+    assert!(answer.contains("cross-origin-resource-policy: same-origin"), "{answer}");
+
+    let answer = send("POST /echo", "127.0.0.1:18789", JSON).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("problem:identity"), "{answer}");
+    for (host, extra, status, kind) in [
+        ("evil.example:18789", JSON.to_owned(), 421, "host"),
+        ("localhost:18789", format!("{JSON}Origin: https://evil.example\r\n"), 403, "origin"),
+        ("localhost:18789", format!("{JSON}Sec-Fetch-Site: cross-site\r\n"), 403, "origin"),
+        ("localhost:18789", "Content-Type: text/plain\r\n".to_owned(), 415, "content-type"),
+    ] {
+        let answer = send("POST /open/who", host, &extra).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(answer.contains(&format!("urn:maru:problem:{kind}")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_service_ends_a_connection_and_no_other() {
+    let running = start();
+    let mut other = UnixStream::connect(&running.path).await.unwrap();
+    other.write_all(&of_here("GET /open/forever", "localhost", JSON)).await.unwrap();
+    other.read_u8().await.unwrap();
+
+    let closed = of_here("POST /open/close", "localhost", JSON);
+    let answer = tokio::time::timeout(Duration::from_secs(20), exchange(&running.path, &[&closed]));
+    assert_eq!(answer.await.expect("it is ended"), "");
+
+    let mut start = [0; 12];
+    other.read_exact(&mut start).await.unwrap();
+    let more = tokio::time::timeout(Duration::from_millis(100), async {
+        while other.read_u8().await.is_ok() {}
+    });
+    assert!(more.await.is_err(), "the other one has ended");
+}
+
+#[tokio::test]
+async fn programs_of_this_machine_cannot_take_every_connection() {
+    let running = start_with(own_uid(), Limits { per_node: 2, ..Limits::default() });
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut io = UnixStream::connect(&running.path).await.unwrap();
+        io.write_all(&of_here("GET /open/forever", "localhost", JSON)).await.unwrap();
+        io.read_u8().await.unwrap();
+        held.push(io);
+    }
+    let ask = of_here("POST /open/who", "localhost", JSON);
+    assert_eq!(exchange(&running.path, &[&ask]).await, "");
+    let ask = request("GET /who", "", "");
+    assert!(exchange(&running.path, &[&header("n1"), &ask]).await.ends_with("user:7"));
 }
 
 #[tokio::test]

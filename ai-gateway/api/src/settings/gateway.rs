@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 use common::mesh;
 use serde::Deserialize;
 
-use crate::{plugin, sealed::MAX_BODY};
+use crate::{plugin, sealed::MAX_BODY, settings::origin::Origin};
 
 /// Where the file is, below the root, unless another is named.
 pub const FILE: &str = "etc/maru/gateway.toml";
@@ -20,7 +20,10 @@ pub struct Settings {
     pub network: String,
     /// Further names that it answers to, such as the home node's own. Default: none.
     pub names: Vec<String>,
-    /// State: identity, epoch, bound devices. Default: `var/lib/maru/gateway`.
+    /// Pages that may use `/v1` and `/api` from a browser, by their exact origin, such as `https://webui.example` or
+    /// `http://localhost:3000`. Default: none.
+    pub origins: Vec<Origin>,
+    /// State: identity, epoch, bound devices, apps. Default: `var/lib/maru/gateway`.
     pub state: PathBuf,
     /// Models and agents. Default: `var/lib/maru/gateway/config/openclaw.json`.
     pub openclaw: PathBuf,
@@ -28,7 +31,7 @@ pub struct Settings {
     pub socket: PathBuf,
     /// Socket that telmeet connects to. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
-    /// Socket on which the superuser reads counters, and nobody else. Default: `run/maru/metrics/http.sock`.
+    /// Socket on which the superuser reads counters and administers apps, and nobody else. Default: `run/maru/metrics/http.sock`.
     pub metrics_socket: PathBuf,
     /// The agent's user id. Default: 61005; 0, as it was once, means the same.
     pub agent_uid: u32,
@@ -97,6 +100,7 @@ impl Default for Settings {
         Self {
             network: mesh::DOMAIN.to_owned(),
             names: Vec::new(),
+            origins: Vec::new(),
             state: "var/lib/maru/gateway".into(),
             openclaw: "var/lib/maru/gateway/config/openclaw.json".into(),
             socket: "run/maru/gateway/http.sock".into(),

@@ -41,6 +41,7 @@ impl OpenAiError {
             Error::Chat(DecodeError::Unknown(name)) => ("unknown_parameter", Some(name)),
             Error::Chat(DecodeError::Field { at, .. }) => ("invalid_value", Some(at)),
             Error::Exceeded(_) => ("rate_limit_exceeded", None),
+            Error::Key => ("invalid_api_key", None),
             Error::Model(_)
             | Error::Chat(_)
             | Error::Body(_)
@@ -50,6 +51,7 @@ impl OpenAiError {
             | Error::Sealed(_)
             | Error::Device
             | Error::Bind(_)
+            | Error::App(_)
             | Error::NotFound
             | Error::Method
             | Error::Manage(_)

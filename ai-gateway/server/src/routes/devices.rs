@@ -11,16 +11,16 @@ use ai_gateway_api::{
 };
 use axum::{
     Extension, Json,
-    extract::{Path, Request, State},
+    extract::{Path, State},
     http::{HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn},
+    middleware::from_fn,
     response::Response,
 };
 use chassis::endpoint::{Endpoint, delete, get, options, post};
 use hpke_envelope::device;
 use mesh_identity::Header;
 
-use super::{Body, whole};
+use super::{Body, cors::share, whole};
 use crate::{App, Error, now_ms};
 
 /// Longest name of an app, in characters.
@@ -87,16 +87,5 @@ async fn preflight() -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
-    response
-}
-
-/// Lets the page that asked read the answer; it is of an origin that the guard has let through.
-async fn share(request: Request, next: Next) -> Response {
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = next.run(request).await;
-    if let Some(origin) = origin {
-        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
-    }
     response
 }

@@ -1,6 +1,6 @@
-//! `/metrics`: counters for Prometheus, on a socket of their own and to the superuser alone.
+//! The superuser's socket: `/metrics`, counters for Prometheus, and what the admin asks ([`super::apps`]).
 //!
-//! They hold nothing that people wrote. But who reads them before and after a sealed request sees how many tokens it
+//! The counters hold nothing that people wrote. But who reads them before and after a sealed request sees how many tokens it
 //! and its reply took, which the padding hides: so no listener of the mesh has them, nor telmeet's.
 
 use std::{sync::Arc, time::Duration};
@@ -25,23 +25,23 @@ const HEAD: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(30);
 
 /// Endpoints of this socket.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 1] {
-    [get("/metrics", metrics)]
+pub(super) fn endpoints() -> Vec<Endpoint<Arc<App>>> {
+    [get("/metrics", metrics)].into_iter().chain(super::apps::endpoints()).collect()
 }
 
-/// Serves the counters until `stop` completes. It is no mesh service: HTTP begins at the first byte.
+/// Serves the superuser until `stop` completes. It is no mesh service: HTTP begins at the first byte.
 pub async fn serve(socket: Socket, app: &Arc<App>, stop: impl Future<Output = ()>) {
     let router = endpoint::router(endpoints())
         .fallback(async || Error::NotFound)
         .with_state(Arc::clone(app));
     let connect = |stream, uid, stopping| {
         if uid != SUPERUSER {
-            tracing::warn!(uid, "counters are root's: refused");
+            tracing::warn!(uid, "this socket is root's: refused");
             return None;
         }
         Some(Http::new(HEAD).one_request(WHOLE).route(stream, router.clone(), (), stopping))
     };
-    Connections::new("readers of the counters", READERS).serve(socket, stop, connect).await;
+    Connections::new("connections of the superuser", READERS).serve(socket, stop, connect).await;
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {

@@ -83,10 +83,18 @@ pub(super) async fn try_send(
     header: Option<&Header>,
     request: http::Request<Body>,
 ) -> Option<Answer> {
+    send_after(socket, &header.map(|header| header.encode().unwrap()).unwrap_or_default(), request)
+        .await
+}
+
+/// The same after these bytes; `None` also if the connection is cut before there is an answer.
+pub(super) async fn send_after(
+    socket: &Path,
+    preface: &[u8],
+    request: http::Request<Body>,
+) -> Option<Answer> {
     let mut io = UnixStream::connect(socket).await.unwrap();
-    if let Some(header) = header {
-        io.write_all(&header.encode().unwrap()).await.ok()?;
-    }
+    io.write_all(preface).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.ok()?;
     let driver = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
     let response = timeout(SOON, sender.send_request(request)).await.expect("in time").ok()?;

@@ -5,8 +5,21 @@ use super::*;
 
 const HERE: &str = "100.64.0.1:80";
 
+const LISTED: [&str; 3] = ["https://app.example", "http://localhost:3000", "app://notes"];
+
 fn guard() -> Guard {
-    Guard::new(["chat.maru.internal"]).allow_origin("/maru/v1/devices", "chat.maru.internal")
+    Guard::new(["chat.maru.internal", "host.containers.internal", "10.0.2.2"])
+        .allow_origin("/maru/v1/devices", "chat.maru.internal")
+        .list_origins(LISTED, &["/v1", "/api"])
+}
+
+/// Judges a request of a program of this machine.
+fn judge_here(path: &str, headers: &[(&str, &str)]) -> Result<(), Refusal> {
+    let mut request = Request::post(path).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    guard().check_local(&request.body(()).unwrap())
 }
 
 /// Judges a request made of `METHOD path` and headers, sent to `to`.
@@ -92,6 +105,84 @@ fn a_page_of_the_chat_may_bind_a_device_at_the_gateway_and_nothing_else() {
 }
 
 #[test]
+fn a_listed_origin_may_call_below_the_listed_paths_and_is_compared_exactly() {
+    let gateway = "100.64.0.1:18789";
+    for origin in LISTED {
+        for path in ["/v1/chat/completions", "/api/chat"] {
+            assert_eq!(with_origin(path, gateway, origin), Ok(()), "{origin}");
+            let here = [("host", "127.0.0.1:18789"), ("origin", origin)];
+            assert_eq!(judge_here(path, &here), Ok(()), "{origin}");
+        }
+        for path in ["/", "/v1", "/v10/x", "/maru/v1/devices", "/maru/v1/chat", "//v1/models"] {
+            assert_eq!(with_origin(path, gateway, origin), Err(Refusal::Origin), "{path}");
+            let here = [("host", "127.0.0.1:18789"), ("origin", origin)];
+            assert_eq!(judge_here(path, &here), Err(Refusal::Origin), "{path}");
+        }
+    }
+    for origin in [
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example/",
+        "https://app.example.evil.example",
+        "https://evil.app.example",
+        "https://APP.example",
+        "http://localhost",
+        "http://localhost:3001",
+        "null",
+        "*",
+        "",
+    ] {
+        let refused = Err(Refusal::Origin);
+        assert_eq!(with_origin("/v1/models", gateway, origin), refused, "{origin}");
+        let here = [("host", "127.0.0.1:18789"), ("origin", origin)];
+        assert_eq!(judge_here("/v1/models", &here), refused, "{origin}");
+    }
+    let two = [("host", "localhost"), ("origin", LISTED[0]), ("origin", LISTED[0])];
+    assert_eq!(judge_here("/v1/models", &two), Err(Refusal::Origin), "two");
+}
+
+#[test]
+fn on_this_machine_it_is_a_loopback_address_or_one_of_its_names_at_any_port() {
+    for host in [
+        "127.0.0.1:18789",
+        "127.0.0.1:11434",
+        "127.3.2.1",
+        "[::1]:18789",
+        "localhost:18789",
+        "LocalHost.",
+        "host.containers.internal:18789",
+        "10.0.2.2:18789",
+        "chat.maru.internal:18789",
+    ] {
+        assert_eq!(judge_here("/v1/models", &[("host", host)]), Ok(()), "{host}");
+    }
+    for host in [
+        "evil.example:18789",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:18789",
+        "0.0.0.0:18789",
+        "[::]:18789",
+        "192.168.1.7:18789",
+        "100.64.0.1:18789",
+        "me@localhost",
+        "localhost:",
+        "",
+    ] {
+        assert_eq!(judge_here("/v1/models", &[("host", host)]), Err(Refusal::Host), "{host}");
+    }
+    let origin = |host, origin| judge_here("/v1/models", &[("host", host), ("origin", origin)]);
+    assert_eq!(origin("localhost:18789", "http://localhost:18789"), Ok(()), "its own page");
+    for other in [
+        "http://localhost:8080",
+        "http://localhost",
+        "https://localhost:18789",
+        "http://127.0.0.1:18789",
+    ] {
+        assert_eq!(origin("localhost:18789", other), Err(Refusal::Origin), "{other}");
+    }
+}
+
+#[test]
 fn an_image_or_script_of_another_site_gets_nothing() {
     let fetch = |site, mode| {
         let headers = [("host", "100.64.0.1"), ("sec-fetch-site", site), ("sec-fetch-mode", mode)];
@@ -137,11 +228,17 @@ proptest! {
     #[test]
     fn no_header_text_passes_but_our_own(text in "\\PC{0,40}") {
         let names_us = text.to_ascii_lowercase().contains("chat.maru.internal")
-            || text.contains("100.64.0.1") || text.contains("64.");
+            || text.contains("100.64.0.1") || text.contains("64.")
+            || ["local", "127.", "::1", "10.0", "app", "host"].iter().any(|own| text.to_ascii_lowercase().contains(own));
         prop_assume!(!names_us);
         let request = Request::builder().uri("/").header("host", &text);
         if let Ok(request) = request.body(()) {
             prop_assert!(guard().check(&request, HERE.parse().unwrap()).is_err());
+            prop_assert!(guard().check_local(&request).is_err());
+        }
+        let request = Request::builder().uri("/v1/models").header("host", "localhost:1").header("origin", &text);
+        if let Ok(request) = request.body(()) {
+            prop_assert!(guard().check_local(&request).is_err());
         }
         let request = Request::builder().uri("/").header("host", "100.64.0.1").header("origin", &text);
         if let Ok(request) = request.body(()) {

@@ -11,7 +11,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use mesh_identity::Header;
+use mesh_identity::Person;
 
 use super::{
     super::{Body, whole},
@@ -27,11 +27,11 @@ use crate::{App, Error, chat::compose, error::OllamaError, models::Failure};
 /// too large, 429 or 503 if too much is under way, 502 if no model answers.
 pub(super) async fn chat(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Header>,
+    Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OllamaError> {
     let request = ollama::decode_chat(&whole(body)?).map_err(Error::Chat)?;
-    answer(&app, &caller, request, Kind::Chat).await
+    answer(&app, &person, request, Kind::Chat).await
 }
 
 /// Answers one question, streamed or whole.
@@ -41,7 +41,7 @@ pub(super) async fn chat(
 /// As [`chat`]; and 400 for a suffix or a raw prompt, because no backend here takes one.
 pub(super) async fn generate(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Header>,
+    Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OllamaError> {
     let (request, extras) = ollama::decode_generate(&whole(body)?).map_err(Error::Chat)?;
@@ -53,17 +53,17 @@ pub(super) async fn generate(
         let words = format!("{} does not support {what}", chain.first);
         return Err(Error::Model(Failure::Unsupported(words)).into());
     }
-    answer(&app, &caller, request, Kind::Generation).await
+    answer(&app, &person, request, Kind::Generation).await
 }
 
 async fn answer(
     app: &Arc<App>,
-    caller: &Header,
+    person: &Person,
     request: TextRequest,
     kind: Kind,
 ) -> Result<Response, OllamaError> {
     let (name, reason) = match request {
-        TextRequest::Ask(request) => return ask(app, caller, *request, kind).await,
+        TextRequest::Ask(request) => return ask(app, person, *request, kind).await,
         TextRequest::Load(name) => (name, "load"),
         TextRequest::Unload(name) => (name, "unload"),
     };
@@ -74,16 +74,15 @@ async fn answer(
 
 async fn ask(
     app: &Arc<App>,
-    caller: &Header,
+    person: &Person,
     mut request: ChatRequest,
     kind: Kind,
 ) -> Result<Response, OllamaError> {
-    let person = caller.identity.person();
     let streamed = request.stream;
     let messages = std::mem::take(&mut request.messages);
-    request.messages = compose(app, &person, request.model.as_deref(), messages).await?;
+    request.messages = compose(app, person, request.model.as_deref(), messages).await?;
     // The first step is awaited here, so that a model that does not answer is a status, not a broken stream.
-    let reply = Reply::begin(app, &person, request, kind).await?;
+    let reply = Reply::begin(app, person, request, kind).await?;
     if streamed {
         return Ok(reply.stream());
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use ai_gateway_api::ollama::{self, EmbedRequest};
 use axum::{Extension, Json, extract::State};
 use llm_backend::Embeddings;
-use mesh_identity::Header;
+use mesh_identity::Person;
 use serde_json::{Value, json};
 
 use super::{
@@ -22,13 +22,13 @@ use crate::{App, Error, error::OllamaError, metrics::Watch, openclaw::ModelRef};
 /// too large, 429 or 503 if too much is under way, 502 if the model does not answer.
 pub(super) async fn embed(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Header>,
+    Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Json<Value>, OllamaError> {
     let request = ollama::decode_embed(&whole(body)?).map_err(Error::Chat)?;
     let begun = Instant::now();
     let asked = request.model.clone();
-    let made = make(&app, &caller, request).await?;
+    let made = make(&app, &person, request).await?;
     let (model, made) = made.map_or((asked, None), |(model, made)| (model.to_string(), Some(made)));
     let tokens = made.as_ref().and_then(|made| made.prompt_tokens).unwrap_or_default();
     Ok(Json(json!({
@@ -47,11 +47,11 @@ pub(super) async fn embed(
 /// As [`embed`].
 pub(super) async fn embeddings(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Header>,
+    Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Json<Value>, OllamaError> {
     let request = ollama::decode_embeddings(&whole(body)?).map_err(Error::Chat)?;
-    let made = make(&app, &caller, request).await?;
+    let made = make(&app, &person, request).await?;
     let vector = made.and_then(|(_, made)| made.vectors.into_iter().next()).unwrap_or_default();
     Ok(Json(json!({ "embedding": vector })))
 }
@@ -59,14 +59,14 @@ pub(super) async fn embeddings(
 /// Asks the model; `None` if there is no text, which only loads it.
 async fn make(
     app: &Arc<App>,
-    caller: &Header,
+    person: &Person,
     request: EmbedRequest,
 ) -> Result<Option<(ModelRef, Embeddings)>, Error> {
     let chain = app.models.choose(Some(&request.model))?;
     if request.input.is_empty() {
         return Ok(None);
     }
-    let _permit = app.limiter.begin(&caller.identity.person()).map_err(Error::Exceeded)?;
+    let _permit = app.limiter.begin(person).map_err(Error::Exceeded)?;
     let mut watch = Watch::start(Arc::clone(&app.metrics), "ollama");
     let made = chain.embed(request.input, request.dimensions).await;
     watch.end(made.is_ok());

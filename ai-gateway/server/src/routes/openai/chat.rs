@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ai_gateway_api::chat;
 use axum::{Extension, Json, extract::State, response::IntoResponse as _, response::Response};
-use mesh_identity::Header;
+use mesh_identity::Person;
 
 use super::{
     super::{Body, whole},
@@ -20,30 +20,29 @@ use crate::{App, Error, chat::compose, error::OpenAiError};
 /// too large, 429 or 503 if too much is under way, 502 if no model answers.
 pub(super) async fn completions(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Header>,
+    Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OpenAiError> {
     let mut request = chat::decode(&whole(body)?).map_err(Error::Chat)?;
     if request.messages.is_empty() {
         return Err(Error::Request("the conversation is empty").into());
     }
-    let person = caller.identity.person();
     let messages = std::mem::take(&mut request.messages);
     request.messages = compose(&app, &person, request.model.as_deref(), messages).await?;
-    answer(&app, &caller, request, Kind::Chat).await
+    answer(&app, &person, request, Kind::Chat).await
 }
 
 /// Asks the model, and answers in one of OpenAI's shapes.
 pub(super) async fn answer(
     app: &Arc<App>,
-    caller: &Header,
+    person: &Person,
     request: chat::ChatRequest,
     kind: Kind,
 ) -> Result<Response, OpenAiError> {
     let streamed = request.stream;
     let with_usage = request.stream_options.is_some_and(|options| options.include_usage);
     // The first step is awaited here, so that a model that does not answer is a status, not a broken stream.
-    let reply = Reply::begin(app, caller, request, kind).await?;
+    let reply = Reply::begin(app, person, request, kind).await?;
     if streamed {
         return Ok(reply.stream(with_usage));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ai_gateway_api::chat::{Capability, CompletionRequest};
 use axum::{Extension, extract::State, response::Response};
-use mesh_identity::Header;
+use mesh_identity::Person;
 
 use super::{
     super::{Body, whole},
@@ -20,7 +20,7 @@ use crate::{App, Error, chat::compose, error::OpenAiError, models::Failure};
 /// As of a chat; and 400 for a suffix, because no backend that is spoken to by OpenAI's API fills gaps.
 pub(super) async fn completions(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Header>,
+    Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OpenAiError> {
     let request = CompletionRequest::decode(&whole(body)?).map_err(Error::Chat)?;
@@ -30,7 +30,6 @@ pub(super) async fn completions(
         let words = format!("{} does not support {}", chain.first, Capability::Insert.as_str());
         return Err(Error::Model(Failure::Unsupported(words)).into());
     }
-    let person = caller.identity.person();
     chat.messages = compose(&app, &person, chat.model.as_deref(), chat.messages).await?;
-    answer(&app, &caller, chat, Kind::Text).await
+    answer(&app, &person, chat, Kind::Text).await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ai_gateway_api::chat::{EmbeddingRequest, base64};
 use axum::{Extension, Json, extract::State};
-use mesh_identity::Header;
+use mesh_identity::Person;
 use serde_json::{Value, json};
 
 use super::super::{Body, whole};
@@ -18,12 +18,12 @@ use crate::{App, Error, error::OpenAiError, metrics::Watch};
 /// too large, 429 or 503 if too much is under way, 502 if the model does not answer.
 pub(super) async fn embeddings(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Header>,
+    Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Json<Value>, OpenAiError> {
     let request = EmbeddingRequest::decode(&whole(body)?).map_err(Error::Chat)?;
     let chain = app.models.choose(request.model.as_deref()).map_err(Error::Model)?;
-    let _permit = app.limiter.begin(&caller.identity.person()).map_err(Error::Exceeded)?;
+    let _permit = app.limiter.begin(&person).map_err(Error::Exceeded)?;
     let mut watch = Watch::start(Arc::clone(&app.metrics), "openai");
     let made = chain.embed(request.input, request.dimensions).await;
     watch.end(made.is_ok());

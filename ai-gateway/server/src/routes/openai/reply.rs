@@ -7,7 +7,7 @@ use ai_gateway_api::chat::{
 };
 use axum::{body::Bytes, response::Response};
 use futures_util::stream;
-use mesh_identity::Header;
+use mesh_identity::Person;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -71,12 +71,11 @@ impl Reply {
     /// Asks, and waits until a model answers.
     pub(super) async fn begin(
         app: &Arc<App>,
-        caller: &Header,
+        person: &Person,
         request: ChatRequest,
         kind: Kind,
     ) -> Result<Self, Error> {
-        let person = caller.identity.person();
-        let (_, mut listener) = Run::start(app, "openai", &person, request, None)?;
+        let (_, mut listener) = Run::start(app, "openai", person, request, None)?;
         let model = match listener.next().await {
             Some(Step::Model(model)) => model.to_string(),
             Some(Step::Failed(failure)) => return Err(failure.into()),

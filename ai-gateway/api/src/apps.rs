@@ -1,0 +1,169 @@
+//! Apps: programs of the home machine that use the gateway with a key, and what the admin says of them.
+//!
+//! The admin's calls go over the gateway's socket for the superuser; an app sends its key as `Authorization: Bearer KEY`.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::wire::Fixed;
+
+/// Where the admin lists apps (GET) and adds one (POST); below it, by name, is where one is removed (DELETE).
+pub const PATH: &str = "/maru/v1/apps";
+/// Longest name, in characters.
+pub const NAME_MAX: usize = 32;
+/// What every key begins with, so that people and scanners of leaked secrets recognise it.
+const PREFIX: &str = "maru-app-";
+/// How many characters a key has: the prefix, and 32 bytes as base64url without padding.
+const KEY_LEN: usize = PREFIX.len() + 43;
+
+/// The name of an app: small letters, digits and hyphens, between letters or digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct AppName(String);
+
+/// The text is no name of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an app's name is 1 to {NAME_MAX} of a-z, 0-9 and hyphens, with a letter or digit at both ends, such as open-webui"
+)]
+pub struct NotAnAppName;
+
+impl AppName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AppName {
+    type Err = NotAnAppName;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAppName> {
+        let is_own = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let valid = (1..=NAME_MAX).contains(&text.len())
+            && text.bytes().all(is_own)
+            && !text.starts_with('-')
+            && !text.ends_with('-');
+        if valid { Ok(Self(text.to_owned())) } else { Err(NotAnAppName) }
+    }
+}
+
+impl fmt::Display for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for AppName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// An app's key. `Debug` prints `[redacted]`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AppKey(String);
+
+impl AppKey {
+    /// The key that these random bytes make.
+    #[must_use]
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(format!("{PREFIX}{}", Fixed(random)))
+    }
+
+    /// Reads a key; `None` if the text cannot be one. Whether any app has it is not known by that.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let may_be = text.len() == KEY_LEN && text.starts_with(PREFIX);
+        may_be.then(|| Self(text.to_owned()))
+    }
+
+    /// Returns the text, to show it to the person who asked for it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AppKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Asks for a new app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddApp {
+    /// Its name.
+    pub name: String,
+}
+
+/// An app, without its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    /// Its name.
+    pub name: AppName,
+    /// When it was added (RFC 3339, UTC).
+    pub created: String,
+    /// The day on which its key was last used, as `2026-11-22` in UTC.
+    pub last_used: Option<String>,
+}
+
+/// A new app with its key, which is told this once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedApp {
+    /// The app.
+    #[serde(flatten)]
+    pub app: App,
+    /// Its key.
+    pub key: AppKey,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_plain() {
+        for good in ["a", "7", "open-webui", "home-assistant-2", &"a".repeat(NAME_MAX)] {
+            assert_eq!(good.parse::<AppName>().unwrap().as_str(), good);
+        }
+        for wrong in
+            ["", "-a", "a-", "Open", "a b", "a/b", "..", "a:b", "집", &"a".repeat(NAME_MAX + 1)]
+        {
+            assert_eq!(wrong.parse::<AppName>(), Err(NotAnAppName), "{wrong}");
+            let json = serde_json::to_string(wrong).unwrap();
+            assert!(serde_json::from_str::<AppName>(&json).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_recognised_and_never_printed() {
+        let key = AppKey::new([7; 32]);
+        assert!(key.reveal().starts_with("maru-app-") && key.reveal().len() == KEY_LEN);
+        assert_eq!(AppKey::read(key.reveal()), Some(key.clone()));
+        let (name, created) = ("webui".parse().unwrap(), "2026-11-22T00:00:00Z".to_owned());
+        let added = AddedApp { app: App { name, created, last_used: None }, key: key.clone() };
+        assert!(!format!("{added:?}").contains(key.reveal()), "{added:?}");
+        let json = serde_json::to_string(&added).unwrap();
+        assert_eq!(serde_json::from_str::<AddedApp>(&json).unwrap(), added);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_upsets_the_readers(text in "\\PC{0,60}|maru-app-\\PC{0,60}") {
+            if let Ok(name) = text.parse::<AppName>() {
+                prop_assert_eq!(name.to_string(), text.clone());
+            }
+            if let Some(key) = AppKey::read(&text) {
+                prop_assert_eq!(key.reveal(), text);
+            }
+        }
+    }
+}

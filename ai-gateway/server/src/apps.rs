@@ -1,0 +1,270 @@
+//! Apps: programs of this machine that a key names.
+//!
+//! Nobody tells who calls over a loopback address: any program of any user may. So each app has a key, of which the
+//! SHA-256 alone is kept. What it asks is asked by the person `app:NAME`, who is no member's equal.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use ai_gateway_api::{
+    apps::{AddedApp, App, AppKey, AppName, NotAnAppName},
+    wire::Fixed,
+};
+use chassis::state::{Format, StateError};
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
+use mesh_identity::Person;
+use mesh_listener::Connection;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::limits::Exceeded;
+
+/// Most apps: more than one machine runs.
+pub const MAX: usize = 64;
+/// Wrong keys that are answered as such in a minute, from all programs together: nothing tells them apart.
+const WRONG_PER_MINUTE: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(59);
+/// A day, in seconds.
+const DAY: u64 = 24 * 60 * 60;
+
+const FORMAT: Format<File> = Format::new(1);
+
+/// The admin's call could not be done; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// No app may be called so.
+    #[error(transparent)]
+    Name(#[from] NotAnAppName),
+    /// One is called so already.
+    #[error("there is an app {0} already")]
+    Taken(AppName),
+    /// There are as many as there may be.
+    #[error("there are {MAX} apps already, as many as there may be")]
+    TooMany,
+    /// None is called so.
+    #[error("there is no such app")]
+    Unknown,
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+    /// It could not be kept.
+    #[error("the apps could not be stored")]
+    Store(#[from] StateError),
+}
+
+/// Why a program is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// It has no key, or not the key of an app.
+    NoKey,
+    /// Nor had too many others lately. Whoever has a key is let in all the same.
+    Often(Exceeded),
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    apps: Vec<Stored>,
+}
+
+/// What is kept of an app.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stored {
+    name: AppName,
+    key_sha256: Fixed<32>,
+    /// In seconds since 1970.
+    created_s: u64,
+    /// In days since 1970.
+    used_day: Option<u64>,
+}
+
+impl Stored {
+    fn told(&self) -> App {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let date = |day: u64| {
+            let mut text = humantime::format_rfc3339_seconds(at(day * DAY)).to_string();
+            text.truncate("2026-11-22".len());
+            text
+        };
+        App {
+            name: self.name.clone(),
+            created: humantime::format_rfc3339_seconds(at(self.created_s)).to_string(),
+            last_used: self.used_day.map(date),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    apps: Vec<Entry>,
+    /// Whether a day of use is not on disk yet.
+    changed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stored: Stored,
+    /// On which it has asked.
+    connections: Vec<Connection>,
+}
+
+impl Entry {
+    fn new(stored: Stored) -> Self {
+        Self { stored, connections: Vec::new() }
+    }
+}
+
+/// All apps. What the admin changes is on disk before it is answered, the day of last use within a minute or so.
+#[derive(Debug)]
+pub struct Apps {
+    path: PathBuf,
+    held: Mutex<Held>,
+    wrong: DefaultDirectRateLimiter,
+}
+
+impl Apps {
+    /// Loads the apps added earlier.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be used.
+    pub fn load(path: PathBuf) -> Result<Self, StateError> {
+        let stored = FORMAT.read(&path)?.map_or_else(Vec::new, |file| file.apps);
+        let apps = stored.into_iter().map(Entry::new).collect();
+        Ok(Self {
+            path,
+            held: Mutex::new(Held { apps, changed: false }),
+            wrong: RateLimiter::direct(Quota::per_minute(WRONG_PER_MINUTE)),
+        })
+    }
+
+    /// The apps, in the order in which they were added.
+    #[must_use]
+    pub fn list(&self) -> Vec<App> {
+        self.lock().apps.iter().map(|entry| entry.stored.told()).collect()
+    }
+
+    /// Adds an app and makes its key, which nobody can be told again.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppError`].
+    pub fn add(&self, name: &str, now_ms: u64) -> Result<AddedApp, AppError> {
+        let name: AppName = name.parse()?;
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|_| AppError::Random)?;
+        let key = AppKey::new(random);
+        let mut held = self.lock();
+        if held.apps.iter().any(|entry| entry.stored.name == name) {
+            return Err(AppError::Taken(name));
+        }
+        if held.apps.len() >= MAX {
+            return Err(AppError::TooMany);
+        }
+        let (key_sha256, created_s) = (digest(&key), now_ms / 1000);
+        let stored = Stored { name, key_sha256, created_s, used_day: None };
+        self.store(held.apps.iter().map(|entry| &entry.stored).chain([&stored]))?;
+        held.changed = false;
+        let app = stored.told();
+        held.apps.push(Entry::new(stored));
+        Ok(AddedApp { app, key })
+    }
+
+    /// Removes an app. Its key is worth nothing at once, and the connections on which it asked are cut.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppError`].
+    pub fn remove(&self, name: &str) -> Result<App, AppError> {
+        let mut held = self.lock();
+        let at = held.apps.iter().position(|entry| entry.stored.name.as_str() == name);
+        let at = at.ok_or(AppError::Unknown)?;
+        let others = held.apps.iter().enumerate().filter(|(other, _)| *other != at);
+        self.store(others.map(|(_, entry)| &entry.stored))?;
+        held.changed = false;
+        let entry = held.apps.remove(at);
+        entry.connections.iter().for_each(Connection::close);
+        Ok(entry.stored.told())
+    }
+
+    /// Says which app has this key, and remembers that it asks on this connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Stranger`].
+    pub fn enter(
+        &self,
+        key: Option<&str>,
+        connection: &Connection,
+        now_ms: u64,
+    ) -> Result<Person, Stranger> {
+        let Some(key) = key else { return Err(Stranger::NoKey) };
+        let mut held = self.lock();
+        let Some(at) = AppKey::read(key).and_then(|key| find(&held.apps, &digest(&key))) else {
+            drop(held);
+            return Err(self.wrong_key());
+        };
+        let today = now_ms / 1000 / DAY;
+        let entry = &mut held.apps[at];
+        entry.connections.retain(|other| !other.is_over());
+        if !entry.connections.iter().any(|other| other.is(connection)) {
+            entry.connections.push(connection.clone());
+        }
+        let person = Person::App(entry.stored.name.to_string());
+        if entry.stored.used_day.replace(today) != Some(today) {
+            held.changed = true;
+        }
+        Ok(person)
+    }
+
+    fn wrong_key(&self) -> Stranger {
+        match self.wrong.check() {
+            Ok(()) => Stranger::NoKey,
+            Err(not) => {
+                let wait = not.wait_time_from(DefaultClock::default().now());
+                Stranger::Often(Exceeded::Rate { retry_after_s: wait.as_secs() + 1 })
+            }
+        }
+    }
+
+    /// Keeps the days of last use. Call it each minute.
+    pub fn keep(&self) {
+        let mut held = self.lock();
+        if !held.changed {
+            return;
+        }
+        match self.store(held.apps.iter().map(|entry| &entry.stored)) {
+            Ok(()) => held.changed = false,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "when apps were last used is not kept");
+            }
+        }
+    }
+
+    fn store<'a>(&self, apps: impl Iterator<Item = &'a Stored>) -> Result<(), StateError> {
+        FORMAT.write(&self.path, &File { apps: apps.cloned().collect() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn digest(key: &AppKey) -> Fixed<32> {
+    Fixed(Sha256::digest(key.reveal()).into())
+}
+
+/// Looks at all of them, however early one fits.
+fn find(apps: &[Entry], digest: &Fixed<32>) -> Option<usize> {
+    let is_its = |entry: &Entry| bool::from(entry.stored.key_sha256.0.ct_eq(&digest.0));
+    apps.iter().enumerate().fold(None, |found, (at, entry)| is_its(entry).then_some(at).or(found))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! `/maru/v1/apps`: the admin adds, lists and removes apps, on the superuser's socket alone.
+
+use std::sync::Arc;
+
+use ai_gateway_api::apps::{AddApp, AddedApp, App as Told, PATH};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderName, HeaderValue, header},
+};
+use chassis::endpoint::{Endpoint, delete, get, post};
+
+use super::{Body, whole};
+use crate::{App, Error, now_ms};
+
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 3] {
+    [get(PATH, list), post(PATH, add), delete(format!("{PATH}/{{name}}"), remove)]
+}
+
+/// Lists the apps, without their keys.
+async fn list(State(app): State<Arc<App>>) -> Json<Vec<Told>> {
+    Json(app.apps.list())
+}
+
+/// Adds an app and tells its key, this once. From then on the key is taken.
+async fn add(
+    State(app): State<Arc<App>>,
+    body: Body,
+) -> Result<([(HeaderName, HeaderValue); 1], Json<AddedApp>), Error> {
+    let AddApp { name } = serde_json::from_slice(&whole(body)?).map_err(Error::Body)?;
+    let state = Arc::clone(&app);
+    let added = tokio::task::spawn_blocking(move || state.apps.add(&name, now_ms()));
+    let added = added.await.map_err(|_| Error::Busy)??;
+    tracing::info!(app = %added.app.name, "app added");
+    Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(added)))
+}
+
+/// Removes an app and cuts what it is being told; answers with what it was.
+async fn remove(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Json<Told>, Error> {
+    let state = Arc::clone(&app);
+    let removed = tokio::task::spawn_blocking(move || state.apps.remove(&name));
+    let removed = removed.await.map_err(|_| Error::Busy)??;
+    tracing::info!(app = %removed.name, "app removed");
+    Ok(Json(removed))
+}

@@ -1,0 +1,105 @@
+//! Who asks on `/v1` and `/api`: a member, whom the agent names, or a program of this machine, which its key names.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use mesh_identity::{Header, Person};
+use mesh_listener::Connection;
+
+use super::Surface;
+use crate::{App, Error, apps::Stranger, now_ms};
+
+/// What a key is asked for with (RFC 6750, section 3).
+const ASKS: HeaderValue = HeaderValue::from_static("Bearer");
+
+/// Whether a path is answered to programs of this machine, once a key has named them. Sealed chat and device keys belong
+/// to members.
+#[must_use]
+pub fn is_for_apps(path: &str) -> bool {
+    match Surface::of(path) {
+        Surface::OpenAi | Surface::Ollama => true,
+        // Ollama's clients ask there whether it runs.
+        Surface::Own => path == "/",
+    }
+}
+
+/// Puts the [`Person`] who asks into the request, or refuses it. A member needs no key, and one is not looked at.
+pub(super) async fn identify(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let person = match request.extensions().get::<Header>() {
+        Some(header) => Ok(header.identity.person()),
+        None => by_key(&app, &request),
+    };
+    match person {
+        Ok(person) => {
+            request.extensions_mut().insert(person);
+            next.run(request).await
+        }
+        Err(error) => {
+            app.metrics.refuse(error.name());
+            let mut response = Surface::of(request.uri().path()).answer(error);
+            if response.status() == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, ASKS);
+            }
+            response
+        }
+    }
+}
+
+fn by_key(app: &App, request: &Request) -> Result<Person, Error> {
+    // Whoever is no member has come over a connection of this machine.
+    let connection = request.extensions().get::<Connection>().ok_or(Error::Key)?;
+    let entered = app.apps.enter(bearer(request.headers()), connection, now_ms());
+    entered.map_err(|stranger| match stranger {
+        Stranger::NoKey => Error::Key,
+        Stranger::Often(exceeded) => Error::Exceeded(exceeded),
+    })
+}
+
+/// The key that a request carries (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (all.next(), all.next()) else { return None };
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_matches(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bearer_key_is_read_and_nothing_else() {
+        let of = |values: &[&'static str]| {
+            let values = values.iter().map(|text| (header::AUTHORIZATION, HeaderValue::from_static(text)));
+            bearer(&values.collect::<HeaderMap>()).map(str::to_owned)
+        };
+        assert_eq!(of(&["Bearer abc"]).as_deref(), Some("abc"));
+        assert_eq!(of(&["bearer  abc "]).as_deref(), Some("abc"));
+        for wrong in [&[][..], &["abc"], &["Basic abc"], &["Bearer"], &["Bearerabc"], &["Bearer é"]] {
+            assert_eq!(of(wrong), None, "{wrong:?}");
+        }
+        let two = [(header::AUTHORIZATION, HeaderValue::from_static("Bearer abc")); 2];
+        let mut headers = HeaderMap::new();
+        two.into_iter().for_each(|(name, value)| drop(headers.append(name, value)));
+        assert_eq!(bearer(&headers), None, "two");
+    }
+
+    #[test]
+    fn what_is_for_apps_is_what_other_programs_know() {
+        for path in ["/", "/v1/models", "/v1", "/api/chat", "/api/pull"] {
+            assert!(is_for_apps(path), "{path}");
+        }
+        for path in ["/maru/v1/chat", "/maru/v1/keys", "/maru/v1/devices", "//v1/models", "/v10", "/V1/models", "/metrics", ""] {
+            assert!(!is_for_apps(path), "{path}");
+        }
+    }
+}
