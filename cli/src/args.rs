@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    chat::args::ChatArgs, complete::CompletionsArgs, confine::ConfineArgs, device::DeviceCommand,
+    app::AppCommand, chat::args::ChatArgs, complete::CompletionsArgs, confine::ConfineArgs, device::DeviceCommand,
     invite::InviteArgs, join::JoinArgs, key::KeyCommand, model::ModelCommand, output::OutputArgs,
     policy::PolicyCommand, up::args::UpArgs, user::UserCommand,
 };
@@ -64,6 +64,13 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// Programs of this machine that use the AI, each with a key
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    App {
+        /// What to do.
+        #[command(subcommand)]
+        command: AppCommand,
     },
     /// Models of this machine
     #[command(subcommand_required = true, arg_required_else_help = true)]

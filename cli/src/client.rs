@@ -1,4 +1,4 @@
-//! HTTP over the sockets of the coordinator and the agent.
+//! HTTP over the sockets of the daemons.
 
 use std::{
     io::ErrorKind,
@@ -12,9 +12,11 @@ use common::problem::Problem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::service;
+use crate::{service, up::control};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long changing both engines may take.
+const CHANGING: Duration = Duration::from_secs(2 * 60 * 60);
 /// What is written as an escape in a segment: all but letters, digits and these marks.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
@@ -36,6 +38,8 @@ pub(crate) struct Client {
 enum Daemon {
     Coordinator,
     Agent,
+    Gateway,
+    Supervisor,
 }
 
 impl Daemon {
@@ -49,6 +53,20 @@ impl Daemon {
                 "the agent is not running here; start it with `sudo systemctl start maru-agent`, \
                  or with `sudo maru-agent` in another terminal"
             }
+            Self::Gateway => {
+                "the gateway is not running here; start it with `sudo maru up`, or run this \
+                 command on the home machine"
+            }
+            Self::Supervisor => "`maru up` is not running here; start it with `sudo maru up`",
+        }
+    }
+
+    /// How long an answer may take.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Coordinator | Self::Agent | Self::Gateway => TIMEOUT,
+            // Replies under way end, models are read.
+            Self::Supervisor => CHANGING,
         }
     }
 }
@@ -69,10 +87,24 @@ impl Client {
         Self::new(root.join(node_agent_api::SOCKET), Daemon::Agent)
     }
 
+    /// The gateway's socket for root.
+    pub(crate) fn gateway(root: &Path) -> anyhow::Result<Self> {
+        Self::new(service::METRICS.path(root), Daemon::Gateway)
+    }
+
+    /// A running `maru up`; `None` if none runs, or it is not ready yet.
+    pub(crate) fn supervisor(root: &Path) -> anyhow::Result<Option<Self>> {
+        let socket = root.join(control::SOCKET);
+        match UnixStream::connect(&socket) {
+            Err(error) if is_silent(&error) => Ok(None),
+            Ok(_) | Err(_) => Self::new(socket, Daemon::Supervisor).map(Some),
+        }
+    }
+
     fn new(socket: PathBuf, daemon: Daemon) -> anyhow::Result<Self> {
         let http = plain()
             .unix_socket(socket.as_path())
-            .timeout(TIMEOUT)
+            .timeout(daemon.patience())
             .build()
             .context("cannot make an HTTP client")?;
         Ok(Self { http, socket, daemon })
@@ -109,6 +141,11 @@ impl Client {
     /// Deletes `path`.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.send(reqwest::Method::DELETE, path, None::<&()>).await.map(drop)
+    }
+
+    /// Deletes `path`; returns what was there.
+    pub(crate) async fn take<A: DeserializeOwned>(&self, path: &str) -> anyhow::Result<A> {
+        self.json(reqwest::Method::DELETE, path, None::<&()>).await
     }
 
     async fn json<A: DeserializeOwned>(
@@ -153,14 +190,15 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 bail!("only root may do this; run the same command with sudo")
             }
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
-            {
-                bail!("{}", self.daemon.silent())
-            }
+            Err(error) if is_silent(&error) => bail!("{}", self.daemon.silent()),
             Err(error) => Err(error).context(format!("cannot reach {}", self.socket.display())),
         }
     }
+}
+
+/// Whether nobody listens.
+fn is_silent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
 /// Text as one segment of a path (RFC 3986, section 2.3).

@@ -4,7 +4,8 @@
 //! numeric users of their own, gateway, messaging and inference in Podman. What runs,
 //! as whom and with which rights is one table, [`service`]; the `podman run` arguments,
 //! the systemd units and the Quadlets all come from it. The other commands talk to the
-//! coordinator's admin socket and to the agent's local API.
+//! coordinator's admin socket, the agent's local API, the gateway's socket for root and a
+//! running `maru up`.
 #![allow(clippy::disallowed_methods, reason = "a command is a shell: it reads the clock")]
 
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use clap::CommandFactory as _;
 
 use crate::args::{Cli, Command};
 
+mod app;
 pub mod args;
 pub mod chat;
 mod client;
@@ -35,6 +37,7 @@ mod up;
 mod user;
 
 pub use error::{Usage, finish};
+pub use up::control::endpoints as control_endpoints;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 
 /// Runs one command.
@@ -56,6 +59,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Device { command } => device::run(command, &root).await,
         Command::Key { command } => key::run(command, &root).await,
         Command::User { command } => user::run(command, &root).await,
+        Command::App { command } => app::run(command, &root).await,
         Command::Model { command } => model::run(command, &root).await,
         Command::Policy { command } => policy::run(command, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,

@@ -4,7 +4,14 @@ use std::{path::Path, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
-use crate::output::{self, OutputArgs};
+use crate::{
+    client::Client,
+    output::{self, OutputArgs},
+    up::{
+        control::{MODEL, UseModel},
+        progress::Step,
+    },
+};
 
 mod disk;
 mod download;
@@ -26,7 +33,7 @@ pub enum ModelCommand {
     List(OutputArgs),
     /// Bring a model here: from a URL, from a file, or from a folder of Ollama's (~/.ollama/models)
     Pull(PullArgs),
-    /// Choose the model that answers from the next start of `maru up` on
+    /// Choose the model that answers; chats go on while a running `maru up` changes to it
     Use(NameArgs),
     /// Remove a model that is not in use
     Remove(NameArgs),
@@ -76,9 +83,8 @@ pub(crate) async fn run(command: ModelCommand, root: &Path) -> anyhow::Result<Ex
             output::done(args.output.output, &entry, &words)?;
         }
         ModelCommand::Use(args) => {
-            let entry = folder.choose(&args.name)?;
-            let words = format!("{} answers from the next start of `maru up` on", entry.name);
-            output::done(args.output.output, &entry, &words)?;
+            let (entry, since) = choose(&folder, root, &args.name).await?;
+            output::done(args.output.output, &entry, &format!("{} answers {since}", entry.name))?;
         }
         ModelCommand::Remove(args) => {
             let entry = folder.remove(&args.name)?;
@@ -86,6 +92,25 @@ pub(crate) async fn run(command: ModelCommand, root: &Path) -> anyhow::Result<Ex
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Chooses a model: now if `maru up` runs, else for its next start; and says which.
+async fn choose(
+    folder: &Folder,
+    root: &Path,
+    name: &str,
+) -> anyhow::Result<(Entry, &'static str)> {
+    let Some(supervisor) = Client::supervisor(root)? else {
+        return Ok((folder.choose(name)?, "from the next start of `maru up` on"));
+    };
+    let entry = folder.usable(name)?;
+    folder.fits_beside(&entry)?;
+    let step = Step::new();
+    step.now("changing engines, one after the other; chats go on");
+    let asked = UseModel { path: folder.path(&entry)? };
+    let _: UseModel = supervisor.post(MODEL, &asked).await?;
+    drop(step);
+    Ok((Entry { in_use: true, ..entry }, "now"))
 }
 
 fn list(folder: &Folder, args: OutputArgs) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 //! A foreground supervisor, as root. Its order: take the instance's lock, clean up after a
 //! run that was killed, check, and only then make directories and missing configuration,
 //! start the services and wait for each, join the home node, say where to go next; then
-//! watch until a signal, and stop everything. Every step may be repeated: what is there is
+//! watch, and change the model when asked to, until a signal, and stop everything. Every step may be repeated: what is there is
 //! used. A start that is refused leaves everything as it was.
 
 use std::{
@@ -19,14 +19,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     output,
-    up::{args::UpArgs, guide::Home, lock::Lock, plan::Plan},
+    up::{
+        args::UpArgs, change::House, control::Control, lock::Lock, plan::Plan, start::Started,
+        supervisor::Supervisor,
+    },
 };
 
 pub(crate) mod args;
 mod binaries;
+mod change;
 mod checks;
 pub(crate) mod config;
 mod containers;
+pub(crate) mod control;
 mod directories;
 pub(crate) mod engine;
 mod guide;
@@ -37,7 +42,7 @@ mod log;
 mod ollama;
 mod plan;
 pub(crate) mod ports;
-mod progress;
+pub(crate) mod progress;
 pub(crate) mod ready;
 mod relay_state;
 pub(crate) mod remembered;
@@ -69,26 +74,54 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     directories::passable(root)?;
     let podman = Podman::at(root);
     let (lock, mut plan) = prepare(&args, root, &podman).await?;
-    let mut supervisor = supervisor::Supervisor::new(root, lock, args.verbose)?;
+    let mut supervisor = Supervisor::new(root, lock, args.verbose)?;
     let mut stop = Stop::watch()?;
     let started = tokio::select! {
         started = begin(&mut plan, &podman, &mut supervisor) => started.map(Some),
         () = stop.asked() => Ok(None),
     };
-    if let Ok(Some(home)) = &started {
-        supervisor.settle();
-        std::fs::write(root.join(READY), format!("{}\n", std::process::id()))
-            .context("cannot write run/maru/ready")?;
-        guide::print(home)?;
-        output::line("maru: ready")?;
-        stop.asked().await;
-    }
+    let ended = match started {
+        Ok(Some(started)) => {
+            let Started { home, containers } = started;
+            supervisor.settle();
+            let house = House {
+                plan: &mut plan,
+                containers: &containers,
+                podman: &podman,
+                supervisor: &mut supervisor,
+            };
+            keep(house, &home, &mut stop).await
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
     leftovers::forget(root);
     supervisor.stop_all().await;
     leftovers::after_stop(root, &podman).await;
     supervisor.release()?;
-    started?;
+    ended?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that all is ready, and does what is asked until a signal.
+async fn keep(mut house: House<'_>, home: &guide::Home, stop: &mut Stop) -> anyhow::Result<()> {
+    let mut control = Control::serve(&house.plan.root)?;
+    std::fs::write(house.plan.root.join(READY), format!("{}\n", std::process::id()))
+        .context("cannot write run/maru/ready")?;
+    guide::print(home)?;
+    output::line("maru: ready")?;
+    loop {
+        let ask = tokio::select! {
+            () = stop.asked() => return Ok(()),
+            ask = control.next() => ask,
+        };
+        let done = tokio::select! {
+            () = stop.asked() => return Ok(()),
+            done = house.use_model(&ask.path) => done,
+        };
+        // Nobody waits for it any more if this fails.
+        let _ = ask.answer.send(done.map_err(|error| format!("{error:#}")));
+    }
 }
 
 /// Cleans up after an earlier run, checks all that can be checked, and only then makes what
@@ -130,10 +163,10 @@ async fn check(
 async fn begin(
     plan: &mut Plan,
     podman: &Podman,
-    supervisor: &mut supervisor::Supervisor,
-) -> anyhow::Result<Home> {
-    let home = start::all(plan, podman, supervisor).await?;
-    let Some(at) = plan.ollama.take() else { return Ok(home) };
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<Started> {
+    let started = start::all(plan, podman, supervisor).await?;
+    let Some(at) = plan.ollama.take() else { return Ok(started) };
     let interface = config::agent(&plan.root)?.interface(&Instance::of(&plan.root));
     let changed = match ollama::ask(at, Some(&interface)).await {
         Ok(found) => ollama::connect(&found, &mut plan.config, &plan.root)?,
@@ -147,7 +180,7 @@ async fn begin(
         ollama::policy_line(at)
     ));
     if !changed {
-        return Ok(home);
+        return Ok(started);
     }
     plan.config.write(&plan.root)?;
     output::note("Starting again, with what was written.");

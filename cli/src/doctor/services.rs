@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     doctor::{Finding, read},
     service::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links},
-    up::{self, config, ports, ready},
+    up::{self, config, ports, ready, remembered::Remembered},
 };
 
 /// The version of `maru` itself.
@@ -26,7 +26,9 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = vec![programs()];
     let running = !read(root.join("run/maru/up.pid")).is_empty();
     if running {
-        findings.extend(links().map(|link| socket(root, link)));
+        let told = Remembered::load(root).unwrap_or_default();
+        let runs = |link: &&Link| service_of(link).is_none_or(|service| told.runs(service));
+        findings.extend(links().filter(runs).map(|link| socket(root, link)));
         findings.extend(readiness(root).await);
         findings.push(coordinator(root).await);
         findings.push(agent(root).await);
@@ -114,10 +116,13 @@ fn socket(root: &Path, link: &Link) -> Finding {
     }
 }
 
-/// The service that listens on a link.
+/// The name of the service that listens on a link.
 fn listener(link: &Link) -> &'static str {
-    let listens = |service: &&Service| service.listens.contains(link);
-    SERVICES.iter().find(listens).map_or(link.name, |service| service.name)
+    service_of(link).map_or(link.name, |service| service.name)
+}
+
+fn service_of(link: &Link) -> Option<&'static Service> {
+    SERVICES.iter().find(|service| service.listens.contains(link))
 }
 
 /// Whether every service answers as `maru up` expects it to; only root may ask most of them.
@@ -133,8 +138,9 @@ async fn readiness(root: &Path) -> Vec<Finding> {
     }
     // Until then they are being started.
     let started = up::is_ready(root);
+    let told = Remembered::load(root).unwrap_or_default();
     let mut findings = Vec::new();
-    for service in SERVICES {
+    for service in SERVICES.iter().filter(|service| told.runs(service)) {
         let name = service.name;
         findings.push(if ready::is_ready(service, root, &settings).await {
             Finding::ok("services", format!("{name} is ready"))

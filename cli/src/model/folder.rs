@@ -11,7 +11,11 @@ use serde::Serialize;
 
 use common::gguf::{self, Header};
 
-use crate::{model::memory, service::MODELS, up::remembered::Remembered};
+use crate::{
+    model::memory,
+    service::{ENGINE, MODELS, SERVICES},
+    up::remembered::Remembered,
+};
 
 /// What every model's name ends with.
 pub(super) const ENDING: &str = ".gguf";
@@ -132,16 +136,17 @@ impl Folder {
         Ok(entry)
     }
 
-    /// Makes `maru up` start a model from now on, if it fits into memory.
-    pub(super) fn choose(&self, name: &str) -> anyhow::Result<Entry> {
-        let mut entry = self.known(name)?;
+    /// The model of that name, if engines could use it: it is whole and fits into memory.
+    pub(super) fn usable(&self, name: &str) -> anyhow::Result<Entry> {
+        let entry = self.known(name)?;
         if let Some(problem) = &entry.problem {
             bail!("{name} cannot be used: {problem}");
         }
-        let has = memory::total()?;
+        let (has, told) = (memory::total()?, Remembered::load(&self.root)?);
+        let engines = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() as u64;
         let needs = |name: &str| -> anyhow::Result<Option<u64>> {
             let found = inspect(&self.path.join(name))?;
-            Ok(found.and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?))))
+            Ok(found.and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?, engines))))
         };
         if needs(name)?.is_none_or(|needed| needed > has) {
             let mut fits = Vec::new();
@@ -158,12 +163,42 @@ impl Folder {
             };
             bail!("{name} does not fit into this machine's memory; {others}");
         }
-        let path = fs::canonicalize(self.path.join(name))?;
-        let mut remembered = Remembered::load(&self.root)?;
-        remembered.model = Some(path);
-        remembered.store(&self.root)?;
-        entry.in_use = true;
         Ok(entry)
+    }
+
+    /// Fails if the model does not fit into memory beside the one in use, which a spare engine answers with until the
+    /// other has read the new one.
+    pub(super) fn fits_beside(&self, entry: &Entry) -> anyhow::Result<()> {
+        let told = Remembered::load(&self.root)?;
+        let spare = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() > 1;
+        let Some(used) = told.model.filter(|_| spare && !entry.in_use) else { return Ok(()) };
+        let Some((bytes, Ok(header))) = inspect(&self.path.join(&entry.name))? else {
+            return Ok(());
+        };
+        let held = fs::metadata(&used).map_or(0, |meta| meta.len());
+        if memory::needed(bytes, &header, 2).saturating_add(held) > memory::total()? {
+            bail!(
+                "{} does not fit into this machine's memory beside {}, which answers until it is there; stop \
+                 `maru up`, choose it again, and start",
+                entry.name,
+                used.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Where a model lies, without links in the path.
+    pub(super) fn path(&self, entry: &Entry) -> anyhow::Result<PathBuf> {
+        Ok(fs::canonicalize(self.path.join(&entry.name))?)
+    }
+
+    /// Makes `maru up` start a model from now on.
+    pub(super) fn choose(&self, name: &str) -> anyhow::Result<Entry> {
+        let entry = self.usable(name)?;
+        let mut remembered = Remembered::load(&self.root)?;
+        remembered.model = Some(self.path(&entry)?);
+        remembered.store(&self.root)?;
+        Ok(Entry { in_use: true, ..entry })
     }
 }
 

@@ -4,8 +4,6 @@ use anyhow::Context as _;
 
 use common::gguf::Header;
 
-use crate::service;
-
 /// What the system and Maru's other services need, in bytes.
 const OTHERS: u64 = 1 << 30;
 /// What an engine needs besides model and cache, in bytes: graphs, batches, the vocabulary.
@@ -20,11 +18,11 @@ pub(super) fn total() -> anyhow::Result<u64> {
     Ok(total.saturating_sub(OTHERS))
 }
 
-/// Bytes that all engines need for a model of so many bytes. The model itself is in memory once: they map the same file.
-pub(super) fn needed(bytes: u64, header: &Header) -> u64 {
+/// Bytes that so many engines need for a model of so many bytes. The model itself is in memory once: they map the same
+/// file.
+pub(super) fn needed(bytes: u64, header: &Header, engines: u64) -> u64 {
     let cache = header.cache_bytes_per_token.unwrap_or_default().saturating_mul(CACHE_TOKENS);
-    let engines = service::SERVICES.iter().filter(|service| service.uid == service::ENGINE).count();
-    bytes.saturating_add(ENGINE.saturating_add(cache).saturating_mul(engines as u64))
+    bytes.saturating_add(ENGINE.saturating_add(cache).saturating_mul(engines))
 }
 
 /// `MemTotal` in bytes (proc_meminfo(5)).
@@ -42,7 +40,8 @@ mod tests {
         assert_eq!(parse("MemFree: 3 kB\nMemTotal:       2048 kB\n"), Some(2 << 20));
         assert_eq!(parse("MemTotal: many kB\n"), None);
         let header = Header { cache_bytes_per_token: Some(1024), ..Header::default() };
-        assert_eq!(needed(5, &header), 5 + 2 * (ENGINE + 1024 * CACHE_TOKENS));
-        assert_eq!(needed(u64::MAX, &header), u64::MAX);
+        assert_eq!(needed(5, &header, 1), 5 + ENGINE + 1024 * CACHE_TOKENS);
+        assert_eq!(needed(5, &header, 2), 5 + 2 * (ENGINE + 1024 * CACHE_TOKENS));
+        assert_eq!(needed(u64::MAX, &header, 2), u64::MAX);
     }
 }

@@ -44,7 +44,7 @@ pub const LOCAL_API: Link =
 pub const GATEWAY_HTTP: Link = link!("gateway", "http.sock", GATEWAY, AGENT_GID);
 /// The gateway as telmeet sees it.
 pub const PLUGIN: Link = link!("plugin", "http.sock", GATEWAY, TELMEET);
-/// The gateway's counters, for root.
+/// What the gateway tells root, and is told by root: counters and apps.
 pub const METRICS: Link = link!("metrics", "http.sock", GATEWAY, 0);
 /// telmeet as a mesh service.
 pub const TELMEET_HTTP: Link = link!("telmeet", "http.sock", TELMEET, AGENT_GID);

@@ -22,6 +22,10 @@ pub struct UpArgs {
     /// Threads of each engine [default: half of the processors]; remembered
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: Option<u16>,
+    /// Engines: with a spare one, chats go on while an engine or the model changes, at the price of its
+    /// memory [default: 2]; remembered
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub engines: Option<u8>,
     /// Let the gateway ask an Ollama that runs here, or on another node at a mesh address
     /// [default: http://127.0.0.1:11434]; writes it into agent.toml and openclaw.json
     #[arg(

@@ -160,6 +160,7 @@ mod tests {
             network: network.map(str::to_owned),
             model: None,
             threads: None,
+            engines: None,
             ollama: None,
             user: user.map(str::to_owned),
             verbose: false,

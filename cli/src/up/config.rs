@@ -180,7 +180,7 @@ pub(crate) fn coordinator(root: &Path) -> Result<Coordinator, SettingsError> {
 }
 
 /// Reads the agent's.
-pub(super) fn agent(root: &Path) -> Result<Agent, SettingsError> {
+pub(crate) fn agent(root: &Path) -> Result<Agent, SettingsError> {
     settings::load(None, &root.join(AGENT), Ok)
 }
 
@@ -265,7 +265,9 @@ fn agent_toml() -> String {
          name = \"gateway\"\n\
          port = {port}\n\
          socket = {gateway_socket:?}\n\
-         uid = {gateway}\n"
+         uid = {gateway}\n\
+         # For programs of this machine, such as Open WebUI; each needs a key: maru app add NAME\n\
+         # local = [\"127.0.0.1:{port}\"]\n"
     )
 }
 

@@ -74,7 +74,7 @@ impl Containers {
 
     /// Says which limits are not in force, here and to `maru doctor`. What Podman accepted may still not be: the
     /// running containers are looked at.
-    pub(super) async fn report(mut self, plan: &Plan, podman: &Podman) -> anyhow::Result<()> {
+    pub(super) async fn report(&mut self, plan: &Plan, podman: &Podman) -> anyhow::Result<()> {
         let instance = Instance::of(&plan.root);
         for service in services() {
             let Some(pid) = podman.pid(&instance.container(service.name)).await? else { continue };

@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) model: Model,
     /// Threads of each engine.
     pub(super) threads: u16,
+    /// What was told, this time or earlier.
+    told: Remembered,
     /// Person to create.
     pub(super) user: Option<String>,
     /// The configuration.
@@ -54,6 +56,7 @@ impl Plan {
             after.model = Some(model.path.clone());
         }
         after.threads = args.threads.or(before.threads);
+        after.engines = args.engines.or(before.engines);
         let find = |service: &Service| Ok((service.binary, binaries::find(service.binary)?));
         let programs = SERVICES.iter().map(find).collect::<anyhow::Result<_>>()?;
         let mut config = config::plan(root, args.address.as_deref(), args.network.as_deref())?;
@@ -65,6 +68,7 @@ impl Plan {
             root: root.to_owned(),
             model,
             threads: after.threads.unwrap_or_else(half_of_the_processors),
+            told: after.clone(),
             user: args.user.clone(),
             config,
             ollama: args.ollama.filter(|at| ollama::is_mesh(*at)),
@@ -85,10 +89,22 @@ impl Plan {
         Ok(())
     }
 
+    /// The services that run, in the order in which they start.
+    pub(super) fn services(&self) -> impl Iterator<Item = &'static Service> {
+        SERVICES.iter().filter(|service| self.told.runs(service))
+    }
+
     /// The program of a service.
     pub(super) fn program(&self, service: &Service) -> anyhow::Result<&Path> {
         let found = self.programs.get(service.binary).map(PathBuf::as_path);
         found.with_context(|| format!("{} was not looked for", service.binary))
+    }
+
+    /// Remembers the model that the engines use by now.
+    pub(super) fn remember_model(&self) -> anyhow::Result<()> {
+        let mut told = Remembered::load(&self.root)?;
+        told.model = Some(self.model.path.clone());
+        told.store(&self.root)
     }
 
     /// Remembers what this run was told, once it is known to work.

@@ -6,20 +6,20 @@ use indicatif::ProgressBar;
 
 /// A line that turns while something takes its time.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     bar: ProgressBar,
 }
 
 impl Step {
     /// Shows what is being done.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(120));
         Self { bar }
     }
 
     /// Names the next thing.
-    pub(super) fn now(&self, text: &'static str) {
+    pub(crate) fn now(&self, text: &'static str) {
         self.bar.set_message(text);
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use chassis::state::Format;
 use serde::{Deserialize, Serialize};
 
+use crate::service::{INFERENCE_2_SERVICE, Service};
+
 /// The file, below the root.
 const FILE: &str = "var/lib/maru/up.json";
 const FORMAT: Format<Remembered> = Format::new(1).remedy("remove it and give --model");
@@ -16,12 +18,19 @@ pub(crate) struct Remembered {
     pub(crate) model: Option<PathBuf>,
     /// Threads of each engine.
     pub(crate) threads: Option<u16>,
+    /// How many engines: 1, or 2 if nothing was told.
+    pub(crate) engines: Option<u8>,
 }
 
 impl Remembered {
     /// Reads what was told in the instance at `root`.
     pub(crate) fn load(root: &Path) -> anyhow::Result<Self> {
         Ok(FORMAT.read(&root.join(FILE))?.unwrap_or_default())
+    }
+
+    /// Whether this service runs: the second engine is a choice.
+    pub(crate) fn runs(&self, service: &Service) -> bool {
+        self.engines != Some(1) || service.name != INFERENCE_2_SERVICE.name
     }
 
     /// Keeps it.
@@ -33,18 +42,36 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::{FILE, Remembered};
+    use crate::service::{ENGINE, SERVICES};
 
     #[test]
     fn what_an_earlier_run_was_told_is_remembered() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("var/lib/maru")).unwrap();
-        let told = Remembered { model: Some("/m.gguf".into()), threads: Some(3) };
+        let told =
+            Remembered { model: Some("/m.gguf".into()), threads: Some(3), engines: Some(1) };
 
         told.store(root.path()).unwrap();
 
         assert_eq!(Remembered::load(root.path()).unwrap(), told);
+        let older = r#"{"version":1,"model":null,"threads":null}"#;
+        std::fs::write(root.path().join(FILE), older).unwrap();
+        assert_eq!(Remembered::load(root.path()).unwrap(), Remembered::default());
         let newer = r#"{"version":2,"model":null,"threads":null}"#;
         std::fs::write(root.path().join(FILE), newer).unwrap();
         assert!(Remembered::load(root.path()).unwrap_err().to_string().contains("update Maru"));
+    }
+
+    #[test]
+    fn a_spare_engine_runs_unless_it_was_told_otherwise() {
+        let engines = |engines| {
+            let told = Remembered { engines, ..Remembered::default() };
+            let run: Vec<_> = SERVICES.iter().filter(|service| told.runs(service)).collect();
+            (run.len(), run.iter().filter(|service| service.uid == ENGINE).count())
+        };
+        let all = SERVICES.len();
+        assert_eq!(engines(None), (all, 2));
+        assert_eq!(engines(Some(2)), (all, 2));
+        assert_eq!(engines(Some(1)), (all - 1, 1));
     }
 }

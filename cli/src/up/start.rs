@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::{
     confine,
-    service::{Kind, SERVICES, Service, Stage, child, stages},
+    service::{Kind, Service, Stage, child, stages},
     up::{
         containers::Containers,
         engine::Podman,
@@ -18,17 +18,26 @@ use crate::{
     },
 };
 
-/// Starts everything; what it returns is for the guide.
+/// What has been started.
+#[derive(Debug)]
+pub(super) struct Started {
+    /// For the guide.
+    pub(super) home: Home,
+    /// What starting a container again takes.
+    pub(super) containers: Containers,
+}
+
+/// Starts everything.
 pub(super) async fn all(
     plan: &Plan,
     podman: &Podman,
     supervisor: &mut Supervisor,
-) -> anyhow::Result<Home> {
+) -> anyhow::Result<Started> {
     let step = Step::new();
     let mut containers: Option<Containers> = None;
     let mut home = None;
     for stage in stages() {
-        let services = || SERVICES.iter().filter(|service| service.start == stage);
+        let services = || plan.services().filter(|service| service.start == stage);
         if containers.is_none() && services().any(|service| service.kind == Kind::Container) {
             containers = Some(Containers::prepare(plan, podman, &step).await?);
         }
@@ -42,7 +51,7 @@ pub(super) async fn all(
                 }
             })?;
         }
-        for service in SERVICES.iter().filter(|service| service.ready.by == stage) {
+        for service in plan.services().filter(|service| service.ready.by == stage) {
             let is_ready = || ready::is_ready(service, &plan.root, &plan.config.coordinator);
             supervisor.ready(service.name, service.ready.patience, is_ready).await?;
         }
@@ -53,10 +62,10 @@ pub(super) async fn all(
     }
     plan.remember()?;
     drop(step);
-    if let Some(containers) = containers {
-        containers.report(plan, podman).await?;
-    }
-    home.context("the service table has no agent")
+    let mut containers = containers.context("the service table has no container")?;
+    containers.report(plan, podman).await?;
+    let home = home.context("the service table has no agent")?;
+    Ok(Started { home, containers })
 }
 
 fn process(service: &Service, plan: &Plan) -> anyhow::Result<Spec> {

@@ -158,10 +158,30 @@ impl Supervisor {
         patience: Duration,
         probe: impl Fn() -> F,
     ) -> anyhow::Result<()> {
+        self.wait(name, patience, probe, |_| true).await
+    }
+
+    /// The same while others run that were ready before: whether they end is not looked at.
+    pub(super) async fn ready_again<F: Future<Output = bool>>(
+        &self,
+        name: &str,
+        patience: Duration,
+        probe: impl Fn() -> F,
+    ) -> anyhow::Result<()> {
+        self.wait(name, patience, probe, |other| other == name).await
+    }
+
+    async fn wait<F: Future<Output = bool>>(
+        &self,
+        name: &str,
+        patience: Duration,
+        probe: impl Fn() -> F,
+        must_run: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<()> {
         let started = Instant::now();
         let log = self.logs.join(format!("{name}.log"));
         while !probe().await {
-            for running in &self.running {
+            for running in self.running.iter().filter(|running| must_run(running.name)) {
                 let state = running.state.borrow();
                 if state.exits > 0 {
                     bail!("the {} service does not start{}", running.name, state.words());
@@ -178,6 +198,15 @@ impl Supervisor {
     /// Says that all is ready: from now on a crash is mended and told, not a failed start.
     pub(super) fn settle(&self) {
         self.settled.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops one service, if it runs; if this is dropped before, the service is still known.
+    pub(super) async fn stop(&mut self, name: &str) {
+        let Some(at) = self.running.iter().position(|running| running.name == name) else { return };
+        let running = &mut self.running[at];
+        let _ = running.stop.send(true);
+        let _ = (&mut running.task).await;
+        self.running.remove(at);
     }
 
     /// Stops every service: those that started together stop together, the last first.

@@ -61,13 +61,15 @@ enum For {
     Sealed,
     /// The members of the network whom the policy lets in; protected by WireGuard alone.
     Member,
+    /// The same, and programs of the home machine that have the key of an app.
+    App,
     /// Every user of this machine.
     User,
     /// The superuser of this machine.
     Root,
 }
 
-use For::{Anyone, Machine, Member, Root, Sealed, User as AnyUser};
+use For::{Anyone, App, Machine, Member, Root, Sealed, User as AnyUser};
 
 type Endpoints = &'static [(&'static str, For)];
 
@@ -129,6 +131,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("GET /generate_204", Anyone),
         ],
     ),
+    ("up", &[("POST /v1/model", Root)]),
     ("local", &[("GET /v1/status", AnyUser), ("POST /v1/join", Root), ("POST /v1/leave", Root)]),
     (
         "gateway",
@@ -139,26 +142,26 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("POST /maru/v1/devices", Member),
             ("OPTIONS /maru/v1/devices", Member),
             ("DELETE /maru/v1/devices/{key}", Member),
-            ("POST /v1/chat/completions", Member),
-            ("POST /v1/completions", Member),
-            ("POST /v1/embeddings", Member),
-            ("GET /v1/models", Member),
-            ("GET /v1/models/{*model}", Member),
-            ("GET /", Member),
-            ("GET /api/version", Member),
-            ("GET /api/tags", Member),
-            ("GET /api/ps", Member),
-            ("POST /api/show", Member),
-            ("POST /api/chat", Member),
-            ("POST /api/generate", Member),
-            ("POST /api/embed", Member),
-            ("POST /api/embeddings", Member),
-            ("ANY /api/pull", Member),
-            ("ANY /api/push", Member),
-            ("ANY /api/create", Member),
-            ("ANY /api/copy", Member),
-            ("ANY /api/delete", Member),
-            ("ANY /api/blobs/{digest}", Member),
+            ("POST /v1/chat/completions", App),
+            ("POST /v1/completions", App),
+            ("POST /v1/embeddings", App),
+            ("GET /v1/models", App),
+            ("GET /v1/models/{*model}", App),
+            ("GET /", App),
+            ("GET /api/version", App),
+            ("GET /api/tags", App),
+            ("GET /api/ps", App),
+            ("POST /api/show", App),
+            ("POST /api/chat", App),
+            ("POST /api/generate", App),
+            ("POST /api/embed", App),
+            ("POST /api/embeddings", App),
+            ("ANY /api/pull", App),
+            ("ANY /api/push", App),
+            ("ANY /api/create", App),
+            ("ANY /api/copy", App),
+            ("ANY /api/delete", App),
+            ("ANY /api/blobs/{digest}", App),
             ("GET /healthz", Member),
             ("GET /readyz", Member),
         ],
@@ -172,7 +175,15 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("GET /readyz", Member),
         ],
     ),
-    ("metrics", &[("GET /metrics", Root)]),
+    (
+        "metrics",
+        &[
+            ("GET /metrics", Root),
+            ("GET /maru/v1/apps", Root),
+            ("POST /maru/v1/apps", Root),
+            ("DELETE /maru/v1/apps/{name}", Root),
+        ],
+    ),
     (
         "telmeet",
         &[
@@ -195,6 +206,7 @@ fn of_the_product() -> BTreeMap<&'static str, Vec<String>> {
     found.extend(ai_gateway::routes::endpoints());
     found.insert("local", node_agent::endpoints());
     found.insert("telmeet", telmeet::endpoints());
+    found.extend([cli::control_endpoints()]);
     found
 }
 
@@ -437,6 +449,19 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     answers_exactly("admin", |path| link(&service::ADMIN, 0, None, METHOD, path));
     answers_exactly("metrics", |path| link(&service::METRICS, 0, None, METHOD, path));
     answers_exactly("local", |path| link(&service::LOCAL_API, NOBODY, None, METHOD, path));
+    // The supervisor is no service of its own; its folder lets root in alone.
+    let up = |uid: u32, path: &str| {
+        let socket = format!("{ROOT}/run/maru/up/control.sock");
+        let caller = Caller { pid, uid, gid: uid };
+        caller.answer(&socket, b"", (METHOD, path, "localhost"), None)
+    };
+    answers_exactly("up", |path| {
+        let answer = up(0, path).expect("it may connect").expect("it is answered");
+        (answer.status, answer.head)
+    });
+    for user in [NOBODY, uid("agent"), uid("gateway")] {
+        assert_eq!(outcome(up(user, "/v1/model")), KEPT_OUT, "user {user}");
+    }
 
     // What every user may reach is for every user only if its class says so.
     let (_, local) = ENDPOINTS.iter().find(|(name, _)| *name == "local").unwrap();

@@ -95,6 +95,35 @@ async fn stopping_is_polite_and_final() {
     assert_eq!(std::fs::read_to_string(&said).unwrap(), "bye\n");
 }
 
+#[tokio::test]
+async fn one_service_is_exchanged_while_another_has_its_own_troubles() {
+    let root = tempfile::tempdir().unwrap();
+    let said = root.path().join("said");
+    let mut supervisor = supervisor(root.path());
+    let serve = |word: &str| {
+        let script = format!("echo {word} > {}; exec sleep 60", said.display());
+        shell("inference", &script)
+    };
+    let says = |word: &'static str| {
+        let said = &said;
+        move || async move { std::fs::read_to_string(said).is_ok_and(|text| text == word) }
+    };
+    supervisor.start(serve("old")).unwrap();
+    supervisor.ready("inference", SOON, says("old\n")).await.unwrap();
+    supervisor.start(shell("agent", "exit 1")).unwrap();
+    assert!(supervisor.ready("agent", SOON, || async { false }).await.is_err(), "the control");
+
+    supervisor.stop("inference").await;
+    supervisor.start(serve("new")).unwrap();
+    supervisor.ready_again("inference", SOON, says("new\n")).await.unwrap();
+
+    supervisor.stop("inference").await;
+    supervisor.start(shell("inference", "echo 'not a model' >&2; exit 1")).unwrap();
+    let error = supervisor.ready_again("inference", SOON, || async { false }).await.unwrap_err();
+    supervisor.stop_all().await;
+    assert!(error.to_string().contains("not a model"), "{error}");
+}
+
 #[test]
 fn warnings_reach_the_terminal() {
     assert!(is_warning("2026-11-21T10:00:00Z  WARN agent: resolver is busy"));

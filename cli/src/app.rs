@@ -1,0 +1,113 @@
+//! `maru app …`: programs of this machine that use the AI with a key.
+
+use std::{path::Path, process::ExitCode};
+
+use ai_gateway_api::{
+    apps::{AddApp, AddedApp, App, AppName, PATH},
+    settings::gateway,
+};
+use clap::{Args, Subcommand};
+
+use crate::{
+    client::{Client, segment},
+    error::Usage,
+    output::{self, Format, OutputArgs},
+    up::config,
+};
+
+/// Of `maru app`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AppCommand {
+    /// Let a program of this machine use the AI; its key is shown once
+    Add(AppArgs),
+    /// List the programs that have a key; what the keys are is not shown
+    List(OutputArgs),
+    /// Remove a program: its key is worth nothing at once, and what it is being told is cut
+    Remove(AppArgs),
+}
+
+/// A program by name.
+#[derive(Clone, Debug, Args)]
+pub struct AppArgs {
+    /// What it is called here, such as open-webui
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: AppCommand, root: &Path) -> anyhow::Result<ExitCode> {
+    let client = Client::gateway(root)?;
+    match command {
+        AppCommand::Add(args) => add(&client, args, root).await?,
+        AppCommand::List(args) => {
+            let apps: Vec<App> = client.get(PATH).await?;
+            output::list(args.output, &apps, &["NAME", "CREATED", "LAST USED"], |app| {
+                let used = app.last_used.clone().unwrap_or_else(|| "never".to_owned());
+                vec![app.name.to_string(), app.created.clone(), used]
+            })?;
+        }
+        AppCommand::Remove(args) => {
+            let app: App = client.take(&format!("{PATH}/{}", segment(&args.name))).await?;
+            output::done(args.output.output, &app, &format!("removed {}", app.name))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn add(client: &Client, args: AppArgs, root: &Path) -> anyhow::Result<()> {
+    if let Err(error) = args.name.parse::<AppName>() {
+        return Err(Usage(error.to_string()).into());
+    }
+    let added: AddedApp = client.post(PATH, &AddApp { name: args.name }).await?;
+    let rows = [
+        ("name", added.app.name.to_string()),
+        ("key", added.key.reveal().to_owned()),
+        ("created", added.app.created.clone()),
+    ];
+    output::one(args.output.output, &added, &rows)?;
+    if args.output.output == Format::Table {
+        output::note(&address(root));
+    }
+    Ok(())
+}
+
+/// Where the program finds the AI, or what has to be set so that it does.
+fn address(root: &Path) -> String {
+    let socket = gateway::Settings::default().socket;
+    let service = config::agent(root)
+        .ok()
+        .and_then(|agent| agent.service.into_iter().find(|service| service.socket == socket));
+    match service.and_then(|service| service.local.first().copied()) {
+        Some(address) => format!(
+            "The key is shown this once. OpenAI's clients take it with http://{address}/v1, Ollama's with \
+             http://{address} as a Bearer token."
+        ),
+        None => "The key is shown this once. No program of this machine reaches the gateway yet: add \
+                 local = [\"127.0.0.1:18789\"] to its [[service]] in etc/maru/agent.toml, then start \
+                 `maru up` again."
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn what_is_missing_between_a_program_and_the_gateway_is_said() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("etc/maru");
+        std::fs::create_dir_all(&folder).unwrap();
+        assert!(address(root.path()).contains("add local = [\"127.0.0.1:18789\"]"));
+
+        let service = "[[service]]\nname = \"gateway\"\nport = 18789\nsocket = \"run/maru/gateway/http.sock\"\n";
+        std::fs::write(folder.join("agent.toml"), service).unwrap();
+        assert!(address(root.path()).contains("add local"));
+        let local = format!("{service}local = [\"127.0.0.1:11434\"]\n");
+        std::fs::write(folder.join("agent.toml"), local).unwrap();
+        assert!(address(root.path()).contains("http://127.0.0.1:11434/v1"));
+    }
+}

@@ -1,0 +1,130 @@
+//! What a running `maru up` is asked, over a socket for root alone: to use another model.
+
+use std::{
+    future::pending,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Json, extract::State, http::StatusCode};
+use chassis::{
+    accept::Connections,
+    endpoint::{self, Endpoint, post},
+    http::Http,
+    problem::ErrorResponse,
+    unix::{Access, Socket},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+/// The socket, below the root.
+pub(crate) const SOCKET: &str = "run/maru/up/control.sock";
+/// Where the model is chosen.
+pub(crate) const MODEL: &str = "/v1/model";
+/// The one who may ask.
+const SUPERUSER: u32 = 0;
+/// Connections at once.
+const ASKERS: usize = 8;
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// Asks for another model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UseModel {
+    /// The model's file, a whole path.
+    pub(crate) path: PathBuf,
+}
+
+/// What was asked, and where the answer goes.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// The model's file.
+    pub(super) path: PathBuf,
+    /// What became of it; the error in words.
+    pub(super) answer: oneshot::Sender<Result<(), String>>,
+}
+
+/// Takes what is asked until it is dropped.
+#[derive(Debug)]
+pub(super) struct Control {
+    asks: mpsc::Receiver<Ask>,
+    /// Ended when dropped.
+    _serving: JoinSet<()>,
+}
+
+type Asks = Arc<mpsc::Sender<Ask>>;
+
+/// Every endpoint of the socket, as `POST /v1/model`.
+#[must_use]
+pub fn endpoints() -> (&'static str, Vec<String>) {
+    ("up", endpoint::list(&all()))
+}
+
+fn all() -> [Endpoint<Asks>; 1] {
+    [post(MODEL, use_model)]
+}
+
+impl Control {
+    /// Begins to listen in the instance at `root`.
+    pub(super) fn serve(root: &Path) -> anyhow::Result<Self> {
+        Self::serve_to(root, SUPERUSER)
+    }
+
+    fn serve_to(root: &Path, only: u32) -> anyhow::Result<Self> {
+        let socket = Socket::bind(&root.join(SOCKET), Access::Group)?;
+        // One may wait while another is carried out.
+        let (sender, asks) = mpsc::channel(1);
+        let nothing = |status, title| async move { ErrorResponse::new(status, "not-found", title) };
+        let router = endpoint::router(all())
+            .fallback(move || nothing(StatusCode::NOT_FOUND, "there is nothing here"))
+            .method_not_allowed_fallback(move || {
+                nothing(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
+            })
+            .with_state(Arc::new(sender));
+        let connect = move |stream, uid, stopping| {
+            (uid == only).then(|| Http::new(HEAD).route(stream, router.clone(), (), stopping))
+        };
+        let mut serving = JoinSet::new();
+        serving.spawn(Connections::new("questions to `maru up`", ASKERS).serve(
+            socket,
+            pending(),
+            connect,
+        ));
+        Ok(Self { asks, _serving: serving })
+    }
+
+    /// The next question; waits for ever if nobody asks.
+    pub(super) async fn next(&mut self) -> Ask {
+        match self.asks.recv().await {
+            Some(ask) => ask,
+            None => pending().await,
+        }
+    }
+}
+
+/// Answers once all engines use the model, or why they do not. Whoever stops waiting changes nothing.
+async fn use_model(
+    State(asks): State<Asks>,
+    Json(UseModel { path }): Json<UseModel>,
+) -> Result<Json<UseModel>, ErrorResponse> {
+    let (answer, answered) = oneshot::channel();
+    asks.try_send(Ask { path: path.clone(), answer }).map_err(|_| {
+        ErrorResponse::new(StatusCode::CONFLICT, "busy", "the engines are being changed already")
+            .detail("Wait until that is done, then choose again.")
+    })?;
+    match answered.await {
+        Ok(Ok(())) => Ok(Json(UseModel { path })),
+        Ok(Err(words)) => Err(ErrorResponse::new(StatusCode::CONFLICT, "model", words)),
+        Err(_) => {
+            Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "`maru up` is stopping"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

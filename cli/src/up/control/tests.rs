@@ -1,0 +1,76 @@
+use super::*;
+use crate::client::{Client, Refused};
+
+fn asked() -> UseModel {
+    UseModel { path: "/models/a.gguf".into() }
+}
+
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn client(root: &Path) -> Client {
+    Client::supervisor(root).unwrap().expect("it runs")
+}
+
+#[tokio::test]
+async fn what_is_asked_arrives_and_its_outcome_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(Client::supervisor(root.path()).unwrap().is_none());
+    let mut control = Control::serve_to(root.path(), own_uid()).unwrap();
+    let client = client(root.path());
+    let question = asked();
+    for outcome in [Ok(()), Err("it does not start".to_owned())] {
+        let asking = client.post::<UseModel>(MODEL, &question);
+        let answering = async {
+            let ask = control.next().await;
+            assert_eq!(ask.path, question.path);
+            ask.answer.send(outcome.clone()).unwrap();
+        };
+        let (answer, ()) = tokio::join!(asking, answering);
+        match (&outcome, answer) {
+            (Ok(()), Ok(answer)) => assert_eq!(answer, question),
+            (Err(words), Err(error)) => {
+                assert!(error.is::<Refused>() && error.to_string() == *words, "{error:#}");
+            }
+            (outcome, answer) => panic!("{outcome:?}: {answer:?}"),
+        }
+    }
+    drop(control);
+    while Client::supervisor(root.path()).unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn one_may_wait_for_another_and_no_more() {
+    let root = tempfile::tempdir().unwrap();
+    let mut control = Control::serve_to(root.path(), own_uid()).unwrap();
+    let [first, second, third] = [(); 3].map(|()| {
+        let client = client(root.path());
+        tokio::spawn(async move { client.post::<UseModel>(MODEL, &asked()).await })
+    });
+    // One is under way, one waits.
+    let ask = control.next().await;
+    let asks = [first, second, third];
+    while !asks.iter().any(tokio::task::JoinHandle::is_finished) {
+        tokio::task::yield_now().await;
+    }
+    ask.answer.send(Ok(())).unwrap();
+    control.next().await.answer.send(Ok(())).unwrap();
+    let mut refused = 0;
+    for ask in asks {
+        if let Err(error) = ask.await.unwrap() {
+            assert!(error.to_string().contains("being changed already"), "{error:#}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 1);
+}
+
+#[tokio::test]
+async fn no_other_user_is_heard() {
+    let root = tempfile::tempdir().unwrap();
+    let _control = Control::serve_to(root.path(), own_uid() + 1).unwrap();
+    assert!(client(root.path()).post::<UseModel>(MODEL, &asked()).await.is_err());
+}
