@@ -35,7 +35,8 @@ fn chat(instance: &Instance, tokens: u32) -> Result<(), String> {
         http::request(stream, "POST", "/v1/chat/completions", HOST, &[], Some(&body));
     let mut answer = asked.map_err(|error| error.to_string())?;
     if answer.status != 200 {
-        return Err(format!("{}: {}", answer.head, answer.body().unwrap_or_default()));
+        let head = answer.head.clone();
+        return Err(format!("{head}: {}", answer.body().unwrap_or_default()));
     }
     loop {
         match answer.line() {

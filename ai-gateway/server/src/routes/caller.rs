@@ -78,19 +78,22 @@ mod tests {
 
     #[test]
     fn one_bearer_key_is_read_and_nothing_else() {
-        let of = |values: &[&'static str]| {
-            let values = values.iter().map(|text| (header::AUTHORIZATION, HeaderValue::from_static(text)));
-            bearer(&values.collect::<HeaderMap>()).map(str::to_owned)
+        let of = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for text in values {
+                let value = HeaderValue::from_bytes(text.as_bytes()).unwrap();
+                headers.append(header::AUTHORIZATION, value);
+            }
+            bearer(&headers).map(str::to_owned)
         };
         assert_eq!(of(&["Bearer abc"]).as_deref(), Some("abc"));
         assert_eq!(of(&["bearer  abc "]).as_deref(), Some("abc"));
-        for wrong in [&[][..], &["abc"], &["Basic abc"], &["Bearer"], &["Bearerabc"], &["Bearer é"]] {
+        let two = ["Bearer abc"; 2];
+        for wrong in
+            [&[][..], &["abc"], &["Basic abc"], &["Bearer"], &["Bearerabc"], &["Bearer é"], &two]
+        {
             assert_eq!(of(wrong), None, "{wrong:?}");
         }
-        let two = [(header::AUTHORIZATION, HeaderValue::from_static("Bearer abc")); 2];
-        let mut headers = HeaderMap::new();
-        two.into_iter().for_each(|(name, value)| drop(headers.append(name, value)));
-        assert_eq!(bearer(&headers), None, "two");
     }
 
     #[test]

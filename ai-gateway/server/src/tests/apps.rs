@@ -75,7 +75,8 @@ async fn a_program_of_this_machine_uses_both_apis_with_a_key_and_neither_without
     ];
     for (method, path, body) in asked {
         let answer = house.here(&key, method.clone(), path, body).await;
-        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text().await);
+        let status = answer.status;
+        assert_eq!(status, 200, "{method} {path}: {}", answer.text().await);
         for wrong in [
             None,
             Some("Bearer maru-app-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned()),
