@@ -3,14 +3,13 @@
 use std::{path::Path, process::ExitCode};
 
 use ai_gateway_api::{
-    apps::{AddApp, AddedApp, App, AppName, PATH},
+    apps::{AddApp, AddedApp, App, PATH},
     settings::gateway,
 };
 use clap::{Args, Subcommand};
 
 use crate::{
     client::{Client, segment},
-    error::Usage,
     output::{self, Format, OutputArgs},
     up::config,
 };
@@ -58,9 +57,6 @@ pub(crate) async fn run(command: AppCommand, root: &Path) -> anyhow::Result<Exit
 }
 
 async fn add(client: &Client, args: AppArgs, root: &Path) -> anyhow::Result<()> {
-    if let Err(error) = args.name.parse::<AppName>() {
-        return Err(Usage(error.to_string()).into());
-    }
     let added: AddedApp = client.post(PATH, &AddApp { name: args.name }).await?;
     let rows = [
         ("name", added.app.name.to_string()),

@@ -166,8 +166,9 @@ fn it_starts_locks_its_memory_answers_and_stops_cleanly() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
 
-    for path in ["/v1/models", "/metrics"] {
-        assert!(ask(root.path(), path).unwrap().starts_with("HTTP/1.1 403"), "{path}");
+    for (path, status) in [("/v1/models", 401), ("/metrics", 403)] {
+        let answer = ask(root.path(), path).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
     }
     assert!(root.path().join("var/lib/maru/gateway/identity.pub").exists());
 

@@ -27,8 +27,8 @@ pub(crate) const SOCKET: &str = "run/maru/up/control.sock";
 pub(crate) const MODEL: &str = "/v1/model";
 /// The one who may ask.
 const SUPERUSER: u32 = 0;
-/// Connections at once.
-const ASKERS: usize = 8;
+/// Connections at once: each command makes one to see whether somebody listens, and one to ask.
+const ASKERS: usize = 32;
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(10);
 

@@ -278,8 +278,10 @@ async fn the_service_ends_a_connection_and_no_other() {
     other.read_u8().await.unwrap();
 
     let closed = of_here("POST /open/close", "localhost", JSON);
-    let answer = tokio::time::timeout(Duration::from_secs(20), exchange(&running.path, &[&closed]));
-    assert_eq!(answer.await.expect("it is ended"), "");
+    let parts = [&closed[..]];
+    let asked = exchange(&running.path, &parts);
+    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    assert_eq!(answer.expect("it is ended"), "");
 
     let mut start = [0; 12];
     other.read_exact(&mut start).await.unwrap();
