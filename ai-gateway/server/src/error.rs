@@ -139,14 +139,7 @@ impl Error {
                 kind::DEVICE,
                 "Bind the key at POST /maru/v1/devices on port 18789, from this device.",
             ),
-            Self::Bind(devices::BindError::OtherNode) => {
-                (StatusCode::CONFLICT, kind::DEVICE_BOUND, "Make a new device key for this device.")
-            }
-            Self::Bind(devices::BindError::TooMany) => (
-                StatusCode::FORBIDDEN,
-                kind::FORBIDDEN,
-                "Remove one with DELETE /maru/v1/devices/<key>.",
-            ),
+            Self::Bind(error) => bind_kind(error),
             Self::Key => (
                 StatusCode::UNAUTHORIZED,
                 kind::KEY,
@@ -173,9 +166,7 @@ impl Error {
                 (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
             }
             Self::Model(failure) => model_kind(failure),
-            Self::Store(_) | Self::Bind(devices::BindError::Store(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN)
-            }
+            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
         }
     }
 
@@ -263,6 +254,20 @@ fn app_kind(error: &AppError) -> (StatusCode, &'static str, &'static str) {
         }
         AppError::Random => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
         AppError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
+    }
+}
+
+fn bind_kind(error: &devices::BindError) -> (StatusCode, &'static str, &'static str) {
+    match error {
+        devices::BindError::OtherNode => {
+            (StatusCode::CONFLICT, kind::DEVICE_BOUND, "Make a new device key for this device.")
+        }
+        devices::BindError::TooMany => (
+            StatusCode::FORBIDDEN,
+            kind::FORBIDDEN,
+            "Remove one with DELETE /maru/v1/devices/<key>.",
+        ),
+        devices::BindError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
     }
 }
 

@@ -119,7 +119,7 @@ impl Node {
         State {
             name: self.name.clone(),
             spared: self.breaker.is_open(),
-            well: self.standing() == Standing::Well,
+            well: self.standing(false) == Standing::Well,
             busy: self.busy.load(Ordering::Relaxed),
             faults: self.breaker.faults(),
         }
@@ -128,24 +128,22 @@ impl Node {
     /// What the choice sees of it.
     pub(super) fn seen(&self, conversation: Conversation) -> Seen {
         let slots = self.slots.or_else(|| self.told.get().copied());
-        let spared = self.breaker.spares(Instant::now());
         Seen {
             draw: conversation.draw(&self.name),
             slots: slots.unwrap_or(1).max(1),
             busy: self.busy.load(Ordering::Relaxed),
-            standing: match self.standing() {
-                Standing::Well if spared => Standing::Doubtful,
-                standing => standing,
-            },
+            standing: self.standing(self.breaker.spares(Instant::now())),
         }
     }
 
-    fn standing(&self) -> Standing {
+    /// How it stands; one that is spared is asked last.
+    fn standing(&self, spared: bool) -> Standing {
         if self.draining {
             return Standing::Draining;
         }
         match self.last().found {
-            Found::Alive | Found::Is(Health::Ready) => Standing::Well,
+            Found::Alive | Found::Is(Health::Ready) if !spared => Standing::Well,
+            Found::Alive | Found::Is(Health::Ready) => Standing::Doubtful,
             Found::Is(Health::Loading) | Found::Nothing => Standing::Doubtful,
             Found::Is(Health::Draining) => Standing::Draining,
         }
@@ -153,7 +151,7 @@ impl Node {
 
     /// Whether it was not well when it was last asked.
     pub(super) fn is_unwell(&self) -> bool {
-        !self.draining && (self.breaker.is_open() || self.standing() != Standing::Well)
+        !self.draining && (self.breaker.is_open() || self.standing(false) != Standing::Well)
     }
 
     /// Asks for a reply and waits for its first delta.
