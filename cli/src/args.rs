@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    app::AppCommand, chat::args::ChatArgs, complete::CompletionsArgs, confine::ConfineArgs, device::DeviceCommand,
-    invite::InviteArgs, join::JoinArgs, key::KeyCommand, model::ModelCommand, output::OutputArgs,
-    policy::PolicyCommand, up::args::UpArgs, user::UserCommand,
+    app::AppCommand, chat::args::ChatArgs, complete::CompletionsArgs, confine::ConfineArgs,
+    device::DeviceCommand, invite::InviteArgs, join::JoinArgs, key::KeyCommand,
+    model::ModelCommand, output::OutputArgs, policy::PolicyCommand, up::args::UpArgs,
+    user::UserCommand,
 };
 
 /// Runs, joins and uses a private AI network.

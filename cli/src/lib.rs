@@ -37,8 +37,8 @@ mod up;
 mod user;
 
 pub use error::{Usage, finish};
-pub use up::control::endpoints as control_endpoints;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use up::control::endpoints as control_endpoints;
 
 /// Runs one command.
 ///

@@ -14,8 +14,8 @@ use ai_gateway_api::{
 use hpke_envelope::gateway::{KeyRing, NoRandom, OpenError, Opened};
 
 use crate::{
-    apps::Apps, arena, config, devices::Devices, identity, limits::Limiter, metrics::Metrics, models::Models,
-    openclaw::OpenClaw, sessions::Sessions, workspace::Workspace,
+    apps::Apps, arena, config, devices::Devices, identity, limits::Limiter, metrics::Metrics,
+    models::Models, openclaw::OpenClaw, sessions::Sessions, workspace::Workspace,
 };
 
 /// How often keys, limits and breakers are looked after.

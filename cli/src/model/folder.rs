@@ -146,7 +146,8 @@ impl Folder {
         let engines = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() as u64;
         let needs = |name: &str| -> anyhow::Result<Option<u64>> {
             let found = inspect(&self.path.join(name))?;
-            Ok(found.and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?, engines))))
+            Ok(found
+                .and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?, engines))))
         };
         if needs(name)?.is_none_or(|needed| needed > has) {
             let mut fits = Vec::new();

@@ -19,8 +19,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    client,
-    output,
+    client, output,
     service::{ENGINE, Service},
     up::{
         checks, containers::Containers, engine::Podman, plan::Plan, ready, supervisor::Supervisor,

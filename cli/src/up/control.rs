@@ -120,9 +120,11 @@ async fn use_model(
     match answered.await {
         Ok(Ok(())) => Ok(Json(UseModel { path })),
         Ok(Err(words)) => Err(ErrorResponse::new(StatusCode::CONFLICT, "model", words)),
-        Err(_) => {
-            Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "`maru up` is stopping"))
-        }
+        Err(_) => Err(ErrorResponse::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "`maru up` is stopping",
+        )),
     }
 }
 

@@ -48,8 +48,7 @@ mod tests {
     fn what_an_earlier_run_was_told_is_remembered() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("var/lib/maru")).unwrap();
-        let told =
-            Remembered { model: Some("/m.gguf".into()), threads: Some(3), engines: Some(1) };
+        let told = Remembered { model: Some("/m.gguf".into()), threads: Some(3), engines: Some(1) };
 
         told.store(root.path()).unwrap();
 

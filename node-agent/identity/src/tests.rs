@@ -82,7 +82,9 @@ fn a_person_has_one_name() {
         assert_eq!(text.parse::<Person>().unwrap(), person);
         assert_eq!(serde_json::to_value(&person).unwrap(), text);
     }
-    for text in ["", "1", "user:", "user:x", "user:01", "user:+1", "user:-1", "node:", "app:", "tag:home"] {
+    for text in
+        ["", "1", "user:", "user:x", "user:01", "user:+1", "user:-1", "node:", "app:", "tag:home"]
+    {
         assert_eq!(text.parse::<Person>(), Err(NotAPerson), "{text}");
     }
 }

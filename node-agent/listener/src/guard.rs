@@ -105,12 +105,7 @@ impl Guard {
         check_body(request.method(), request.headers())
     }
 
-    fn check_host(
-        &self,
-        headers: &HeaderMap,
-        uri: &Uri,
-        to: Called,
-    ) -> Result<Authority, Refusal> {
+    fn check_host(&self, headers: &HeaderMap, uri: &Uri, to: Called) -> Result<Authority, Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return Err(Refusal::Host);
@@ -171,7 +166,11 @@ impl Guard {
                     // Which port was called the Host alone tells.
                     Called::Here => origin == format!("http://{host}"),
                 };
-                if own || self.is_allowed(path, &name, port) { Ok(()) } else { Err(Refusal::Origin) }
+                if own || self.is_allowed(path, &name, port) {
+                    Ok(())
+                } else {
+                    Err(Refusal::Origin)
+                }
             }
             (Some(_), Some(_)) => Err(Refusal::Origin),
         }

@@ -34,9 +34,9 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
         let valid = text.len() <= MAX
-            && text.split_once("://").is_some_and(|(scheme, rest)| {
-                is_scheme(scheme) && is_host_and_port(scheme, rest)
-            });
+            && text
+                .split_once("://")
+                .is_some_and(|(scheme, rest)| is_scheme(scheme) && is_host_and_port(scheme, rest));
         if valid { Ok(Self(text.to_owned())) } else { Err(NotAnOrigin(text.to_owned())) }
     }
 }
@@ -60,7 +60,8 @@ impl<'de> Deserialize<'de> for Origin {
 }
 
 fn is_scheme(scheme: &str) -> bool {
-    let is_own = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    let is_own =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     scheme.starts_with(|first: char| first.is_ascii_lowercase()) && scheme.bytes().all(is_own)
 }
 
@@ -75,10 +76,12 @@ fn is_host_and_port(scheme: &str, text: &str) -> bool {
 
 fn is_host(host: &str) -> bool {
     if let Some(inside) = host.strip_prefix('[') {
-        let address = inside.strip_suffix(']').and_then(|text| text.parse::<std::net::Ipv6Addr>().ok());
+        let address =
+            inside.strip_suffix(']').and_then(|text| text.parse::<std::net::Ipv6Addr>().ok());
         return address.is_some_and(|address| host == format!("[{address}]"));
     }
-    let is_own = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
+    let is_own =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
     !host.is_empty() && host.bytes().all(is_own)
 }
 

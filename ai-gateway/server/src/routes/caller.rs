@@ -101,7 +101,16 @@ mod tests {
         for path in ["/", "/v1/models", "/v1", "/api/chat", "/api/pull"] {
             assert!(is_for_apps(path), "{path}");
         }
-        for path in ["/maru/v1/chat", "/maru/v1/keys", "/maru/v1/devices", "//v1/models", "/v10", "/V1/models", "/metrics", ""] {
+        for path in [
+            "/maru/v1/chat",
+            "/maru/v1/keys",
+            "/maru/v1/devices",
+            "//v1/models",
+            "/v10",
+            "/V1/models",
+            "/metrics",
+            "",
+        ] {
             assert!(!is_for_apps(path), "{path}");
         }
     }

@@ -49,8 +49,8 @@ pub(super) async fn share_plain(request: Request, next: Next) -> Response {
 
 /// The answer to a browser that asks first; `None` to everything else.
 fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
-    let asks = *method == Method::OPTIONS
-        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let asks =
+        *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if !asks {
         return None;
     }

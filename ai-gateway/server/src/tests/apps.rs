@@ -61,7 +61,8 @@ impl House {
 async fn a_program_of_this_machine_uses_both_apis_with_a_key_and_neither_without() {
     let house = house();
     let key = house.app("webui");
-    let plain = json!({"model": "maru", "messages": [{"role": "user", "content": "hi"}], "stream": false});
+    let plain =
+        json!({"model": "maru", "messages": [{"role": "user", "content": "hi"}], "stream": false});
     let embed = json!({"model": "maru", "input": "hi"});
     let asked: [(Method, &str, Option<&Value>); 8] = [
         (Method::POST, CHAT, Some(&plain)),
@@ -83,14 +84,16 @@ async fn a_program_of_this_machine_uses_both_apis_with_a_key_and_neither_without
             Some(format!("Basic {key}")),
             Some(key.clone()),
         ] {
-            let answer = house.try_here(wrong.as_deref(), (method.clone(), path), body).await.unwrap();
+            let answer =
+                house.try_here(wrong.as_deref(), (method.clone(), path), body).await.unwrap();
             assert_eq!(answer.status, 401, "{method} {path} with {wrong:?}");
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
         }
     }
     let unknown = house.try_here(None, (Method::POST, CHAT), Some(&plain)).await.unwrap();
     unknown.openai_error(401, "invalid_api_key").await;
-    let unknown = house.try_here(None, (Method::GET, "/api/tags"), None).await.unwrap().json().await;
+    let unknown =
+        house.try_here(None, (Method::GET, "/api/tags"), None).await.unwrap().json().await;
     assert!(unknown["error"].as_str().unwrap().contains("`maru app add NAME`"), "{unknown}");
 
     let mut other = request(Method::GET, "/v1/models", "127.0.0.1:18789", None);
@@ -118,7 +121,11 @@ async fn a_key_opens_nothing_that_is_a_members() {
     ] {
         house.here(&key, method, path, body).await.problem(403, "identity").await;
     }
-    house.here(&key, Method::GET, "/v1/no-such-path", None).await.openai_error(404, "not-found").await;
+    house
+        .here(&key, Method::GET, "/v1/no-such-path", None)
+        .await
+        .openai_error(404, "not-found")
+        .await;
     // It needs none for what it got before there were keys.
     let health = house.try_here(None, (Method::GET, "/healthz"), None).await.unwrap();
     assert_eq!(health.status, 200);
@@ -147,7 +154,8 @@ async fn an_app_is_told_what_is_everyones_and_nothing_of_a_member() {
     std::fs::write(folder.join("MEMORY.md"), "Ada likes tea").unwrap();
     assert_eq!(house.chat_here(&key).await, 200);
     assert_eq!(house.post(&ada(), CHAT, &hello()).await.status, 200);
-    let prompts = house.one.requests().into_iter().map(|it| it["messages"][0]["content"].to_string());
+    let prompts =
+        house.one.requests().into_iter().map(|it| it["messages"][0]["content"].to_string());
     let prompts: Vec<_> = prompts.collect();
     assert!(prompts[0].contains("SOUL.md") && !prompts[0].contains("Ada likes tea"), "{prompts:?}");
     assert!(prompts[1].contains("Ada likes tea"), "the control: {prompts:?}");
@@ -240,7 +248,13 @@ async fn keys_hold_after_a_restart() {
 }
 
 /// Asks as a page of `origin` in a browser does, on the mesh or on this machine.
-async fn of_page(house: &House, here: bool, origin: &str, method: Method, headers: &[(&'static str, &str)]) -> Answer {
+async fn of_page(
+    house: &House,
+    here: bool,
+    origin: &str,
+    method: Method,
+    headers: &[(&'static str, &str)],
+) -> Answer {
     let host = if here { "127.0.0.1:18789" } else { "chat.maru.internal:18789" };
     let body = (method == Method::POST).then(hello);
     let mut request = request(method, CHAT, host, body.as_ref());
@@ -273,7 +287,9 @@ async fn a_page_of_a_listed_origin_is_let_in_as_who_asks_and_any_other_is_not() 
         assert_eq!(answer.status, 200);
         assert_eq!(answer.headers["access-control-allow-origin"], PAGE);
         assert_eq!(answer.headers["vary"], "Origin");
-        for other in ["https://evil.example", "http://webui.example", "https://webui.example:8443", "null"] {
+        for other in
+            ["https://evil.example", "http://webui.example", "https://webui.example:8443", "null"]
+        {
             for method in [Method::OPTIONS, Method::POST] {
                 let headers = [&asks[..], with_key].concat();
                 let answer = of_page(&house, here, other, method, &headers).await;
