@@ -96,19 +96,8 @@ fn a_program_at_home_asks_with_its_key_until_that_is_removed() {
         assert_eq!(ask(&deployment, Some(&webui), ("GET", path), &[], None).status, 403, "{path}");
     }
 
-    // A page: its browser asks first, without the key.
-    let asks = [("Origin", PAGE), ("Access-Control-Request-Method", "POST")];
-    let answer = ask(&deployment, None, ("OPTIONS", CHAT), &asks, None);
-    let allowed = format!("access-control-allow-origin: {PAGE}");
-    assert!(answer.status == 204 && answer.head.contains(&allowed), "{}", answer.head);
-    for (origin, status) in [(PAGE, 200), ("http://localhost:3001", 403), ("null", 403)] {
-        let headers = [("Origin", origin)];
-        let answer = ask(&deployment, Some(&webui), ("POST", CHAT), &headers, Some(&short));
-        assert_eq!(answer.status, status, "{origin}");
-        assert_eq!(answer.head.contains(&allowed), status == 200, "{}", answer.head);
-    }
+    a_listed_page_is_let_in(&deployment, &webui, &short);
 
-    // A member of the mesh needs no key, and an app's is none of theirs.
     let listed = deployment.home.ok(&["app", "list", "-o", "json"]).unwrap();
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed[0]["name"], "webui");
@@ -133,6 +122,24 @@ fn a_program_at_home_asks_with_its_key_until_that_is_removed() {
     assert_eq!(ask(&deployment, Some(&webui), ("POST", CHAT), &[], Some(&short)).status, 401);
     assert_eq!(ask(&deployment, Some(&home), ("POST", CHAT), &[], Some(&short)).status, 200);
 
+    what_the_admin_gets_wrong_is_one_sentence(&deployment);
+}
+
+/// Its browser asks first, without the key.
+fn a_listed_page_is_let_in(deployment: &Deployment, key: &str, body: &str) {
+    let asks = [("Origin", PAGE), ("Access-Control-Request-Method", "POST")];
+    let answer = ask(deployment, None, ("OPTIONS", CHAT), &asks, None);
+    let allowed = format!("access-control-allow-origin: {PAGE}");
+    assert!(answer.status == 204 && answer.head.contains(&allowed), "{}", answer.head);
+    for (origin, status) in [(PAGE, 200), ("http://localhost:3001", 403), ("null", 403)] {
+        let headers = [("Origin", origin)];
+        let answer = ask(deployment, Some(key), ("POST", CHAT), &headers, Some(body));
+        assert_eq!(answer.status, status, "{origin}");
+        assert_eq!(answer.head.contains(&allowed), status == 200, "{}", answer.head);
+    }
+}
+
+fn what_the_admin_gets_wrong_is_one_sentence(deployment: &Deployment) {
     for (args, words) in [
         (["app", "add", "home-assistant"], "already"),
         (["app", "add", "Web UI"], "an app's name is"),
