@@ -13,4 +13,5 @@ pub mod ollama;
 pub mod plugin;
 pub mod sealed;
 pub mod settings;
+pub mod usage;
 pub mod wire;

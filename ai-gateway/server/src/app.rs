@@ -14,8 +14,18 @@ use ai_gateway_api::{
 use hpke_envelope::gateway::{KeyRing, NoRandom, OpenError, Opened};
 
 use crate::{
-    apps::Apps, arena, config, devices::Devices, identity, limits::Limiter, metrics::Metrics,
-    models::Models, openclaw::OpenClaw, sessions::Sessions, workspace::Workspace,
+    apps::Apps,
+    arena, config,
+    devices::Devices,
+    identity,
+    limits::Limiter,
+    line::Lines,
+    metrics::Metrics,
+    models::Models,
+    openclaw::OpenClaw,
+    sessions::Sessions,
+    usage::{self, Ledger},
+    workspace::Workspace,
 };
 
 /// How often keys, limits and breakers are looked after.
@@ -38,8 +48,12 @@ pub struct App {
     pub models: Models,
     /// What the AI is told before a conversation.
     pub workspace: Workspace,
-    /// How much each caller may use.
+    /// How often each caller may ask.
     pub limiter: Limiter,
+    /// How replies wait for their models.
+    pub lines: Lines,
+    /// How much each person uses.
+    pub usage: Arc<Ledger>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Bounds of requests and replies.
@@ -99,14 +113,17 @@ impl App {
         if let Err(error) = workspace.prepare() {
             tracing::warn!(%error, "the workspace's templates cannot be written");
         }
+        let metrics = Arc::<Metrics>::default();
         Ok(Self {
             devices: Devices::load(state.join("devices.json"))?,
             apps: Apps::load(state.join("apps.json"))?,
             sessions: Sessions::new(&config.limits),
-            models: Models::new(openclaw, root)?,
+            models: Models::new(openclaw, config.breaker, root)?,
             workspace,
             limiter: Limiter::new(&config.limits),
-            metrics: Arc::default(),
+            lines: Lines::new(&config.line, &openclaw.providers, Arc::clone(&metrics)),
+            usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
+            metrics,
             limits: config.limits,
             chat_host: config.chat_host(),
             state,
@@ -170,6 +187,7 @@ impl App {
             if tick.is_multiple_of(SLOW) {
                 self.limiter.forget();
                 self.apps.keep();
+                self.usage.keep(SystemTime::now());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Spares a backend that keeps failing, and its callers the wait.
 //!
 //! ```text
-//!            THRESHOLD faults              RESET later, one trial
+//!            `faults` in a row             `reset` later, one trial
 //!   closed ───────────────────▶ open ─────────────────────────────▶ trial
 //!     ▲                          ▲                                    │
 //!     │                          └──────────────── fault ─────────────┤
@@ -16,14 +16,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Faults in a row that open a breaker.
-pub const THRESHOLD: u32 = 5;
-/// How long an open breaker refuses before it lets one request try.
-pub const RESET: Duration = Duration::from_secs(30);
+use ai_gateway_api::settings::gateway;
 
 /// A circuit breaker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Breaker {
+    /// Faults in a row that open it.
+    faults: u32,
+    /// How long it refuses before it lets one request try.
+    reset: Duration,
     state: Mutex<State>,
 }
 
@@ -35,15 +36,28 @@ struct State {
     retry_at: Option<Instant>,
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::new(gateway::Breaker::default())
+    }
+}
+
 impl Breaker {
-    /// Whether a request may be sent at `now`. After [`RESET`] one may, and the next only [`RESET`] later, unless
+    /// A closed breaker.
+    #[must_use]
+    pub fn new(settings: gateway::Breaker) -> Self {
+        let reset = Duration::from_secs(settings.reset_seconds.get().into());
+        Self { faults: settings.faults.get(), reset, state: Mutex::default() }
+    }
+
+    /// Whether a request may be sent at `now`. After the reset time one may, and the next only as much later, unless
     /// the first succeeds.
     pub fn allow(&self, now: Instant) -> bool {
         let mut state = self.lock();
         match state.retry_at {
             None => true,
             Some(at) if at <= now => {
-                state.retry_at = Some(now + RESET);
+                state.retry_at = Some(now + self.reset);
                 true
             }
             Some(_) => false,
@@ -60,7 +74,7 @@ impl Breaker {
     pub fn answered(&self) {
         let mut state = self.lock();
         state.retry_at = None;
-        state.faults = state.faults.min(THRESHOLD - 1);
+        state.faults = state.faults.min(self.faults.saturating_sub(1));
     }
 
     /// Faults since the last whole reply.
@@ -78,8 +92,8 @@ impl Breaker {
     pub fn fail(&self, now: Instant) {
         let mut state = self.lock();
         state.faults = state.faults.saturating_add(1);
-        if state.faults >= THRESHOLD {
-            state.retry_at = Some(now + RESET);
+        if state.faults >= self.faults {
+            state.retry_at = Some(now + self.reset);
         }
     }
 
@@ -96,9 +110,25 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    const RESET: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn its_settings_say_after_how_many_faults_it_opens_and_for_how_long() {
+        let number = |number| NonZeroU32::new(number).unwrap();
+        let settings = gateway::Breaker { faults: number(2), reset_seconds: number(7) };
+        let (breaker, start) = (Breaker::new(settings), Instant::now());
+        breaker.fail(start);
+        assert!(breaker.allow(start));
+        breaker.fail(start);
+        assert!(!breaker.allow(start + Duration::from_millis(6999)));
+        assert!(breaker.allow(start + Duration::from_secs(7)));
+    }
 
     #[test]
     fn opens_after_five_faults_and_tries_again_after_thirty_seconds() {

@@ -1,12 +1,14 @@
 //! One turn of a chat, whichever surface it came in by: prompt, model, reply.
 //!
 //! ```text
-//! routes ──compose──▶ Run::start ──▶ a task: chain ▶ deltas ──▶ Listener of an HTTP response
-//!                                                         └───▶ further listeners: Run::listen
+//! routes ──compose──▶ Run::start ──▶ a task: line ▶ chain ▶ deltas ──▶ Listener of an HTTP response
+//!                                                               └───▶ further listeners: Run::listen
 //! ```
 
 mod compose;
+mod embed;
 mod run;
+mod size;
 
 use ai_gateway_api::{
     chat::{Delta, FinishReason, Usage},
@@ -14,9 +16,10 @@ use ai_gateway_api::{
 };
 use mesh_identity::Person;
 
-use crate::{models::Failure, openclaw::ModelRef};
+use crate::{limits::Exceeded, models::Failure, openclaw::ModelRef};
 
 pub use compose::{compose, compose_session};
+pub use embed::embed;
 pub use run::{Listener, Run};
 
 /// One step of a turn.
@@ -28,6 +31,8 @@ pub enum Step {
     Delta(Delta),
     /// It failed; nothing follows.
     Failed(Failure),
+    /// No model was asked, because too much else is; nothing follows.
+    Refused(Exceeded),
 }
 
 /// Where a turn's question and answer are kept.

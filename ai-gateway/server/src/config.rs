@@ -6,13 +6,24 @@ use ai_gateway_api::settings::gateway::{FILE, Keys, Settings};
 use chassis::settings::{self, SettingsError};
 use hpke_envelope::gateway;
 
+/// Most days that counts are kept: ten years.
+const DAYS_MAX: u16 = 3660;
+
 /// Loads the settings that were named, or those below the root, which may be missing.
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key.
+/// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key or value.
 pub fn load(root: &Path, named: Option<&Path>) -> Result<Settings, SettingsError> {
-    settings::load(named, &root.join(FILE), Ok)
+    settings::load(named, &root.join(FILE), check)
+}
+
+/// Says what is wrong with a value that its type lets through.
+fn check(settings: Settings) -> Result<Settings, String> {
+    if settings.usage.days > DAYS_MAX {
+        return Err(format!("usage.days is {}, at most {DAYS_MAX} may be", settings.usage.days));
+    }
+    Ok(settings)
 }
 
 /// How the keys are made.
@@ -41,6 +52,36 @@ mod tests {
         assert_eq!(keys(Keys::default()), gateway::Settings::default());
     }
 
+    /// Key and default of each line of the example that says one, as `[line] slots` and `2`.
+    fn keys_of_the_example() -> Vec<(String, String)> {
+        let text = include_str!("../gateway.example.toml");
+        let mut section = String::new();
+        let mut keys = Vec::new();
+        for line in text.lines() {
+            if line.starts_with('[') {
+                section = format!("{} ", line.split_whitespace().next().unwrap());
+            } else if let Some((key, value)) = line.split_once(" = ") {
+                let value = value.split(" #").next().unwrap().trim().trim_matches('"');
+                let is_number = value.starts_with(|c: char| c.is_ascii_digit());
+                let value = if is_number { value.replace('_', "") } else { value.to_owned() };
+                keys.push((format!("{section}{key}"), value));
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn the_table_of_the_docs_has_the_keys_and_defaults_of_the_example() {
+        let docs = include_str!("../../../docs/configuration.md");
+        let part = docs.split("\n## ").find(|part| part.starts_with("gateway.toml\n")).unwrap();
+        let rows = part.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let rows = rows.map(|(key, rest)| {
+            let default = rest.split(" | ").next().unwrap().trim_matches('`');
+            (key.to_owned(), default.to_owned())
+        });
+        assert_eq!(rows.collect::<Vec<_>>(), keys_of_the_example());
+    }
+
     #[test]
     fn unknown_keys_are_named() {
         let dir = tempfile::tempdir().unwrap();
@@ -49,5 +90,25 @@ mod tests {
         std::fs::write(&file, "[limits]\nburts = 3\n").unwrap();
         let text = load(dir.path(), Some(&file)).unwrap_err().to_string();
         assert!(text.contains("line 2, column 1: unknown field `burts`"), "{text}");
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_named_with_their_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gateway.toml");
+        for (text, said) in [
+            ("[line]\nslots = 0\n", "line 2, column 9: invalid value: integer `0`"),
+            ("[line]\nseconds = -1\n", "line 2, column 11: invalid value: integer `-1`"),
+            ("[line.providers]\nvllm = 0\n", "line 2, column 8: invalid value: integer `0`"),
+            ("[breaker]\nfaults = 0\n", "line 2, column 10: invalid value: integer `0`"),
+            ("[breaker]\nreset_seconds = 0.5\n", "line 2, column 17: invalid type"),
+            ("[limits]\nchats_per_minute = 0\n", "line 2, column 20: invalid value: integer `0`"),
+            ("[limits]\nconcurrent_chats = 16\n", "unknown field `concurrent_chats`"),
+            ("[usage]\ndays = 9999\n", "usage.days is 9999, at most 3660 may be"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = load(dir.path(), Some(&file)).unwrap_err().to_string();
+            assert!(error.contains("gateway.toml") && error.contains(said), "{text}: {error}");
+        }
     }
 }

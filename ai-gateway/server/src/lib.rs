@@ -1,15 +1,16 @@
 //! The AI gateway: the *gateway* of RFC 9458 in sealed chat, and the one that asks models.
 //!
 //! ```text
-//! agent (mesh 18789) ─▶ gateway/http.sock ─┐                       ┌─▶ inference/llm.sock
-//!                                          ├─▶ routes ▶ chat ▶ models
-//! telmeet ────────────▶ plugin/http.sock ──┘      │                └─▶ the next backend
+//! agent (mesh 18789) ─▶ gateway/http.sock ─┐                              ┌─▶ inference/llm.sock
+//!                                          ├─▶ routes ▶ chat ▶ line ▶ models
+//! telmeet ────────────▶ plugin/http.sock ──┘      │                       └─▶ the next backend
 //!                                          sessions, workspace (per person)
-//! root ───────────────▶ metrics/http.sock ──▶ counters, apps
+//! root ───────────────▶ metrics/http.sock ──▶ counters, apps, usage by person and day
 //! ```
 //!
 //! What people write is in memory only ([`sessions`], [`arena`]) and in no log. On disk are the gateway's identity, the
-//! epoch of its keys, which device key belongs to which node and person, and the apps with the digests of their keys.
+//! epoch of its keys, which device key belongs to which node and person, the apps with the digests of their keys, and how
+//! much each person used on which day.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 mod app;
@@ -22,11 +23,13 @@ pub mod devices;
 mod error;
 pub mod identity;
 pub mod limits;
+pub mod line;
 pub mod metrics;
 pub mod models;
 pub mod openclaw;
 pub mod routes;
 pub mod sessions;
+pub mod usage;
 pub mod workspace;
 
 use std::{
@@ -119,6 +122,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
         () = asked => {}
         () = app.run_maintenance() => {}
     }
+    app.usage.keep(std::time::SystemTime::now());
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Counters without content, in Prometheus' format.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -10,6 +10,7 @@ use prometheus_client::{
 
 use crate::{
     arena,
+    line::Lines,
     models::{Models, State},
     sessions::Sessions,
 };
@@ -37,6 +38,13 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// Why a line refused a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LineRefusal {
+    /// `person` or `total` (as many wait as may), or `late` (it waited for as long as one may).
+    reason: &'static str,
+}
+
 /// Prompt or reply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Direction {
@@ -52,6 +60,8 @@ pub struct Metrics {
     refused: Family<Refusal, Counter>,
     tokens: Family<Direction, Counter>,
     first_delta: Histogram,
+    line_wait: Histogram,
+    line_refused: Family<LineRefusal, Counter>,
 }
 
 impl Default for Metrics {
@@ -64,14 +74,24 @@ impl Default for Metrics {
             refused: Family::default(),
             tokens: Family::default(),
             first_delta: Histogram::new(seconds),
+            line_wait: Histogram::new(seconds),
+            line_refused: Family::default(),
         };
         let registry = &mut metrics.registry;
-        registry.register("active_chats", "Replies under way", metrics.active.clone());
+        let help = "Replies under way, those in a line included";
+        registry.register("active_chats", help, metrics.active.clone());
         registry.register("chats", "Chats by how they ended", metrics.chats.clone());
         registry.register("refused", "Requests refused", metrics.refused.clone());
         registry.register("tokens", "Tokens counted by the models", metrics.tokens.clone());
         let help = "From a chat's arrival to its first delta";
         registry.register("first_delta_seconds", help, metrics.first_delta.clone());
+        let help = "How long requests waited in a line, also in vain";
+        registry.register("line_wait_seconds", help, metrics.line_wait.clone());
+        registry.register(
+            "line_refused",
+            "Requests refused by a line",
+            metrics.line_refused.clone(),
+        );
         metrics
     }
 }
@@ -80,6 +100,16 @@ impl Metrics {
     /// Counts a refused request.
     pub fn refuse(&self, reason: impl ToString) {
         self.refused.get_or_create(&Refusal { reason: reason.to_string() }).inc();
+    }
+
+    /// Counts a request that a line refused.
+    pub fn refuse_line(&self, reason: &'static str) {
+        self.line_refused.get_or_create(&LineRefusal { reason }).inc();
+    }
+
+    /// Counts a request that waited so long in a line.
+    pub fn waited(&self, time: Duration) {
+        self.line_wait.observe(time.as_secs_f64());
     }
 
     /// Counts tokens.
@@ -91,9 +121,9 @@ impl Metrics {
         add("reply", usage.completion_tokens);
     }
 
-    /// All counters as text, with the state of `models`, `sessions` and the arena.
+    /// All counters as text, with the state of `models`, `lines`, `sessions` and the arena.
     #[must_use]
-    pub fn render(&self, models: &Models, sessions: &Sessions) -> String {
+    pub fn render(&self, models: &Models, lines: &Lines, sessions: &Sessions) -> String {
         let mut text = String::new();
         let mut gauge = |name: &str, help: &str, rows: &[(String, usize)]| {
             text.push_str(&format!(
@@ -114,6 +144,9 @@ impl Metrics {
         gauge("node_well", "Nodes that take new requests", &rows(|it| usize::from(it.well)));
         let busy = rows(|it| usize::try_from(it.busy).unwrap_or(usize::MAX));
         gauge("node_busy", "Requests under way there", &busy);
+        let label = |(name, count): (String, usize)| (format!("{{provider={name:?}}}"), count);
+        let waiting: Vec<_> = lines.waiting().into_iter().map(label).collect();
+        gauge("line_waiting", "Requests that wait for a provider", &waiting);
         let (count, bytes) = sessions.size();
         gauge("sessions", "Sessions in memory", &[(String::new(), count)]);
         gauge("session_bytes", "Their text", &[(String::new(), bytes)]);

@@ -12,7 +12,10 @@ mod provider;
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
-use ai_gateway_api::chat::{Capability, ChatRequest, Effort};
+use ai_gateway_api::{
+    chat::{Capability, ChatRequest, Effort},
+    settings::gateway,
+};
 use futures_util::{StreamExt as _, future::join_all, stream};
 use llm_backend::{DeltaStream, Error, Health};
 use mesh_identity::Person;
@@ -121,16 +124,16 @@ pub enum Failure {
 const NAME_MAX: usize = 100;
 
 impl Models {
-    /// Makes the backends that `openclaw.json` names; UNIX sockets are below `root`.
+    /// Makes the backends that `openclaw.json` names, each behind such a breaker; UNIX sockets are below `root`.
     ///
     /// # Errors
     ///
     /// [`Error::Address`] if a provider's `baseUrl` cannot be used, [`Error::File`] or [`Error::Key`] if its key or
     /// certificates cannot.
-    pub fn new(config: &OpenClaw, root: &Path) -> Result<Self, Error> {
+    pub fn new(config: &OpenClaw, breaker: gateway::Breaker, root: &Path) -> Result<Self, Error> {
         let mut providers = BTreeMap::new();
         for (name, provider) in &config.providers {
-            providers.insert(name.clone(), Provider::open(provider, root)?);
+            providers.insert(name.clone(), Provider::open(provider, breaker, root)?);
         }
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
     }

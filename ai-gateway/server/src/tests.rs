@@ -4,10 +4,12 @@ mod apps;
 mod backend;
 mod client;
 mod faults;
+mod line;
 mod listeners;
 mod ollama;
 mod openai;
 mod sealed;
+mod usage;
 
 use std::os::unix::fs::MetadataExt as _;
 

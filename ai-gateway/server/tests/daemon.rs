@@ -261,4 +261,10 @@ fn what_people_write_is_logged_at_no_level() {
     assert!(log.contains("request refused"), "{log}");
     let lines: Vec<_> = log.lines().filter(|line| line.contains("canary")).collect();
     assert!(lines.is_empty(), "{lines:?}");
+
+    // When it stopped it kept how much was asked, and nothing of what.
+    let usage = fs::read_to_string(root.path().join("var/lib/maru/gateway/usage.json")).unwrap();
+    assert!(usage.contains(r#""node:n9":{"requests":3,"#) && !usage.contains("canary"), "{usage}");
+    let mode = fs::metadata(root.path().join("var/lib/maru/gateway/usage.json")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600, "for nobody else");
 }

@@ -1,6 +1,10 @@
 //! The gateway's settings file: sockets, identity, limits. Models and agents are in `openclaw.json`.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
+};
 
 use common::mesh;
 use serde::Deserialize;
@@ -41,6 +45,12 @@ pub struct Settings {
     pub keys: Keys,
     /// What callers may use.
     pub limits: Limits,
+    /// How replies wait for their models.
+    pub line: Line,
+    /// When a backend that fails is left alone.
+    pub breaker: Breaker,
+    /// What is kept of how much people use.
+    pub usage: Usage,
 }
 
 /// Life of the keys that requests are sealed to.
@@ -62,15 +72,11 @@ pub struct Keys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Chats that a person, and an address, may start in a minute. Default: 60.
+    /// Chats that a person, and an address, may start in a minute; lists and keys may be read ten times as often.
+    /// Default: 300, for an editor that completes while one types asks three times a second.
     pub chats_per_minute: NonZeroU32,
-    /// Chats that may be started at once before that counts. Default: 30.
+    /// Chats that may be started at once before that counts. Default: 60.
     pub burst: NonZeroU32,
-    /// Replies under way at a time. Default: 16.
-    pub concurrent_chats: usize,
-    /// Replies under way at a time of one person. Default: 2, as many as an engine has slots: whoever comes next is the
-    /// first to get one.
-    pub concurrent_chats_per_person: usize,
     /// Largest request body of our own formats, sealed chat among them, in bytes. Default: 1,500,000.
     pub max_body_bytes: usize,
     /// Largest request body of other APIs (`/v1`, `/api`), which may hold images and lies outside the locked memory, in bytes.
@@ -95,6 +101,45 @@ pub struct Limits {
     pub connections_per_node: usize,
 }
 
+/// How replies wait for their models: each provider has a line of its own, in which people take turns.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Line {
+    /// Replies under way at a time at a node of a provider, unless `openclaw.json` says it of the node. Default: 2, as many
+    /// as an engine of `maru up` has slots: with more, it would be the engine that decides who is next.
+    pub slots: NonZeroU16,
+    /// The same for some providers, all their nodes together, by the names that `openclaw.json` has for them. Default: none.
+    pub providers: BTreeMap<String, NonZeroU16>,
+    /// Requests that may wait for a provider. Default: 128.
+    pub waiting: usize,
+    /// Requests of one person that may wait for a provider. Default: 32.
+    pub waiting_per_person: usize,
+    /// Bytes that all of them may have together, images included; a larger one may wait alone. Default: 64,000,000.
+    pub waiting_bytes: usize,
+    /// Bytes that those of one person may have; a larger one may be the only one. Default: 32,000,000.
+    pub waiting_bytes_per_person: usize,
+    /// How long a request may wait, in seconds. Default: 60.
+    pub seconds: u32,
+}
+
+/// When a backend that fails is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// Faults in a row after which it is. Default: 5.
+    pub faults: NonZeroU32,
+    /// How long it is, before one request tries it again, in seconds. Default: 30.
+    pub reset_seconds: NonZeroU32,
+}
+
+/// What is kept of how much people use: counts by person and day, no text and no model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Usage {
+    /// How many days are kept, today included; 0 keeps and counts nothing. Default: 90.
+    pub days: u16,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -110,6 +155,9 @@ impl Default for Settings {
             telmeet_uid: plugin::TELMEET_UID,
             keys: Keys::default(),
             limits: Limits::default(),
+            line: Line::default(),
+            breaker: Breaker::default(),
+            usage: Usage::default(),
         }
     }
 }
@@ -123,10 +171,8 @@ impl Default for Keys {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            chats_per_minute: NonZeroU32::MIN.saturating_add(59),
-            burst: NonZeroU32::MIN.saturating_add(29),
-            concurrent_chats: 16,
-            concurrent_chats_per_person: 2,
+            chats_per_minute: NonZeroU32::MIN.saturating_add(299),
+            burst: NonZeroU32::MIN.saturating_add(59),
             max_body_bytes: MAX_BODY,
             max_plain_body_bytes: 20_000_000,
             max_tokens: 32_768,
@@ -138,6 +184,35 @@ impl Default for Limits {
             connections: 512,
             connections_per_node: 64,
         }
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            slots: NonZeroU16::MIN.saturating_add(1),
+            providers: BTreeMap::new(),
+            waiting: 128,
+            waiting_per_person: 32,
+            waiting_bytes: 64_000_000,
+            waiting_bytes_per_person: 32_000_000,
+            seconds: 60,
+        }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            faults: NonZeroU32::MIN.saturating_add(4),
+            reset_seconds: NonZeroU32::MIN.saturating_add(29),
+        }
+    }
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { days: 90 }
     }
 }
 

@@ -1,14 +1,15 @@
 //! A reply under way: a task that asks the model and tells whoever listens.
 //!
 //! ```text
-//!  start ──▶ Waiting ──chain opened──▶ Replying ──last delta──▶ kept, ended
-//!               │                         │
-//!               └──────── failed, or nobody listens any more ──▶ ended: the backend's connection closes
+//!  start ──▶ Waiting ──turn──▶ Opening ──first delta──▶ Replying ──last delta──▶ kept, ended
+//!               │                 │                        │
+//!               └───── failed, or nobody listens any more ─┴──▶ ended: it is out of the line, the backend's connection closes
 //! ```
 //!
 //! Each listener has a buffer of its own. The model waits for the fastest of them; a slower one, whose buffer is full
 //! while another's is not, may make the rest wait for [`PATIENCE`] in all and is then left behind. It is told so once it
-//! has read what it has.
+//! has read what it has. A reply that nobody reads on holds a slot that others wait for: once it was held up for
+//! [`HELD_UP_MAX`] in all, it ends.
 
 use std::{
     future::Future,
@@ -25,22 +26,27 @@ use llm_backend::DeltaStream;
 use mesh_identity::Person;
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-use super::{Record, Step};
+use super::{Record, Step, size::size};
 use crate::{
     App, Error, arena,
-    limits::ReplyPermit,
+    limits::Exceeded,
+    line::Ticket,
     metrics::Watch,
     models::{Chain, Failure, Reply, report},
     openclaw::ModelRef,
+    usage::Bill,
 };
 
 /// Steps that one listener may be behind.
 const BUFFER: usize = 64;
 /// For how long in all one listener may make others wait.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// For how long in all the listeners may hold up the model. What they have not read by then is more than a connection
+/// holds.
+const HELD_UP_MAX: Duration = Duration::from_secs(60);
 /// Listeners that may wait to be taken up.
 const JOINING: usize = 4;
 /// Listeners of one reply at most.
@@ -72,7 +78,7 @@ impl Listener {
         }
         match self.told.recv().await {
             Some(Some(step)) => {
-                self.over = matches!(step, Step::Failed(_));
+                self.over = is_end(&step);
                 Some(step)
             }
             Some(None) => {
@@ -88,12 +94,20 @@ impl Listener {
     }
 }
 
+/// Whether nothing follows.
+fn is_end(step: &Step) -> bool {
+    match step {
+        Step::Failed(_) | Step::Refused(_) => true,
+        Step::Model(_) | Step::Delta(_) => false,
+    }
+}
+
 impl Run {
     /// Begins a turn of `person`, with a first listener.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] if the model is unknown, [`Error::Exceeded`] if too many replies are under way.
+    /// [`Error::Model`] if the model is unknown, [`Error::Exceeded`] if the line before it is full.
     pub fn start(
         app: &Arc<App>,
         surface: &'static str,
@@ -102,7 +116,8 @@ impl Run {
         record: Option<Record>,
     ) -> Result<(Self, Listener), Error> {
         let chain = app.models.choose(request.model.as_deref())?.of(person);
-        let permit = app.limiter.begin(person).map_err(Error::Exceeded)?;
+        let ticket = app.lines.enter(&chain.first.provider, person, size(&request));
+        let ticket = ticket.map_err(Error::Exceeded)?;
         let wanted = request.options.max_tokens.or(chain.max_tokens);
         let wanted = wanted.unwrap_or(app.limits.default_tokens);
         request.options.max_tokens = Some(wanted.min(app.limits.max_tokens));
@@ -113,17 +128,20 @@ impl Run {
             record,
             state: State::Waiting(Box::new(request)),
             said: 0,
+            person: person.clone(),
+            bill: None,
             watch,
-            _permit: permit,
+            ticket,
         };
-        Ok(Self::spawn(source))
+        Ok(Self::spawn(source, HELD_UP_MAX))
     }
 
-    fn spawn(source: impl Turn) -> (Self, Listener) {
+    fn spawn(source: impl Turn, held_up_max: Duration) -> (Self, Listener) {
         let (joining, joiners) = mpsc::channel(JOINING);
         let (sender, told) = mpsc::channel(BUFFER);
         let listeners = vec![Ear { sender, patience: PATIENCE }];
-        let audience = Audience { joiners: Some(joiners), listeners, model: None };
+        let audience =
+            Audience { joiners: Some(joiners), listeners, model: None, patience: held_up_max };
         tokio::spawn(audience.run(source));
         (Self { joining }, Listener { told, over: false })
     }
@@ -149,6 +167,8 @@ struct Audience {
     listeners: Vec<Ear>,
     /// Which model answers, for those who join later.
     model: Option<ModelRef>,
+    /// For how long they may still hold up the model.
+    patience: Duration,
 }
 
 /// The task's end of a listener.
@@ -194,7 +214,7 @@ impl Audience {
             if let Some(Step::Model(model)) = &step {
                 self.model = Some(model.clone());
             }
-            if matches!(step, None | Some(Step::Failed(_))) {
+            if step.as_ref().is_none_or(is_end) {
                 // Whoever hears the end may count on it that the turn was counted and its place is free.
                 drop(turn);
                 return self.tell(step).await;
@@ -218,11 +238,15 @@ impl Audience {
     /// Gives a step to all who listen.
     async fn tell(&mut self, step: Told) {
         while !self.listeners.is_empty() && self.listeners.iter().all(Ear::is_full) {
+            let since = Instant::now();
             tokio::select! {
                 biased;
                 () = any_room(&self.listeners) => {}
                 Some(joiner) = join(&mut self.joiners) => self.add(joiner),
+                // They are told that they were left behind once they have read what they have.
+                () = sleep(self.patience) => self.listeners.clear(),
             }
+            self.patience = self.patience.saturating_sub(since.elapsed());
         }
         if self.listeners.len() == 1
             && let Some(only) = self.listeners.pop()
@@ -270,12 +294,16 @@ struct Source {
     state: State,
     /// Bytes of the reply so far.
     said: usize,
+    person: Person,
+    /// Once a model is asked.
+    bill: Option<Bill>,
     watch: Watch,
-    _permit: ReplyPermit,
+    /// The last: the backend's connection is closed before another gets the slot.
+    ticket: Ticket,
 }
 
 enum State {
-    /// No model was asked yet.
+    /// It waits for its turn.
     Waiting(Box<ChatRequest>),
     /// A model is asked.
     Opening(OpeningReply),
@@ -291,6 +319,10 @@ type OpeningReply = BoxFuture<'static, Result<Reply, Failure>>;
 impl Turn for Source {
     async fn next(&mut self) -> Option<Step> {
         if let State::Waiting(request) = &mut self.state {
+            if let Err(exceeded) = self.ticket.turn().await {
+                return Some(self.refuse(exceeded));
+            }
+            self.bill = Some(Bill::open(Arc::clone(&self.app.usage), self.person.clone()));
             let (chain, request) = (self.chain.clone(), std::mem::take(request.as_mut()));
             self.state = State::Opening(Box::pin(async move { chain.open(request).await }));
         }
@@ -333,6 +365,14 @@ impl Source {
         if let Some(usage) = delta.usage {
             self.app.metrics.count_tokens(usage);
         }
+        if let Some(bill) = &mut self.bill {
+            if delta.says() {
+                bill.piece();
+            }
+            if let Some(usage) = delta.usage {
+                bill.tell(usage);
+            }
+        }
         Step::Delta(delta)
     }
 
@@ -340,6 +380,12 @@ impl Source {
         self.state = State::Ended;
         self.watch.end(false);
         Step::Failed(failure)
+    }
+
+    fn refuse(&mut self, exceeded: Exceeded) -> Step {
+        self.state = State::Ended;
+        self.watch.end(false);
+        Step::Refused(exceeded)
     }
 
     /// Keeps the turn. One that was cut is not kept: a half answer would be taken for a whole one later.

@@ -105,6 +105,12 @@ impl Node {
         Self { slots, draining, health, ..self }
     }
 
+    /// Sets when it is spared.
+    #[must_use]
+    pub fn spared_by(self, breaker: Breaker) -> Self {
+        Self { breaker, ..self }
+    }
+
     pub(super) fn backend(&self) -> &dyn Backend {
         self.backend.as_ref()
     }

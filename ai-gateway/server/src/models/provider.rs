@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use ai_gateway_api::chat::ModelInfo;
+use ai_gateway_api::{chat::ModelInfo, settings::gateway};
 use llm_backend::{ApiKey, Backend, Error, Ollama, OpenAiCompatible, Settings, Timeouts, Tls};
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     app::below,
+    breaker::Breaker,
     openclaw::{self, Access, Api, Model, ModelRef},
 };
 
@@ -51,16 +52,17 @@ impl Provider {
         Self { nodes, models, learned: OnceLock::new() }
     }
 
-    /// The provider that `openclaw.json` describes; UNIX sockets and files are below `root`.
-    pub(super) fn open(provider: &openclaw::Provider, root: &Path) -> Result<Self, Error> {
+    /// The provider that `openclaw.json` describes, each node behind such a breaker; UNIX sockets and files are below `root`.
+    pub(super) fn open(
+        provider: &openclaw::Provider,
+        breaker: gateway::Breaker,
+        root: &Path,
+    ) -> Result<Self, Error> {
         let node = |node: &openclaw::Node| {
             let settings = settings(root, node, provider.timeouts);
             let health = provider.timeouts.health;
-            Ok(Node::new(&node.base_url, backend(settings, provider)?).with(
-                node.slots,
-                node.draining,
-                health,
-            ))
+            let made = Node::new(&node.base_url, backend(settings, provider)?);
+            Ok(made.with(node.slots, node.draining, health).spared_by(Breaker::new(breaker)))
         };
         let nodes = provider.nodes.iter().map(node).collect::<Result<_, Error>>()?;
         Ok(Self::new(nodes, provider.models.clone()))

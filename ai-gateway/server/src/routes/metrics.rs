@@ -1,11 +1,16 @@
-//! The superuser's socket: `/metrics`, counters for Prometheus, and what the admin asks ([`super::apps`]).
+//! The superuser's socket: `/metrics`, counters for Prometheus, `/maru/v1/usage`, counts by person and day, and what the
+//! admin asks ([`super::apps`]).
 //!
-//! The counters hold nothing that people wrote. But who reads them before and after a sealed request sees how many tokens it
+//! Counters and counts hold nothing that people wrote. But who reads them before and after a sealed request sees how many tokens it
 //! and its reply took, which the padding hides: so no listener of the mesh has them, nor telmeet's.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use axum::{extract::State, http::header, response::IntoResponse};
+use ai_gateway_api::usage;
+use axum::{Json, extract::State, http::header, response::IntoResponse};
 use chassis::{
     accept::Connections,
     endpoint::{self, Endpoint, get},
@@ -26,7 +31,8 @@ const WHOLE: Duration = Duration::from_secs(30);
 
 /// Endpoints of this socket.
 pub(super) fn endpoints() -> Vec<Endpoint<Arc<App>>> {
-    [get("/metrics", metrics)].into_iter().chain(super::apps::endpoints()).collect()
+    let own = [get("/metrics", metrics), get(usage::PATH, usage)];
+    own.into_iter().chain(super::apps::endpoints()).collect()
 }
 
 /// Serves the superuser until `stop` completes. It is no mesh service: HTTP begins at the first byte.
@@ -46,5 +52,12 @@ pub async fn serve(socket: Socket, app: &Arc<App>, stop: impl Future<Output = ()
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], app.metrics.render(&app.models, &app.sessions))
+    (
+        [(header::CONTENT_TYPE, content_type)],
+        app.metrics.render(&app.models, &app.lines, &app.sessions),
+    )
+}
+
+async fn usage(State(app): State<Arc<App>>) -> Json<usage::Report> {
+    Json(app.usage.report(SystemTime::now()))
 }

@@ -169,6 +169,9 @@ impl Sealing {
                     Some(Step::Failed(failed)) => {
                         return self.finish(vec![failure(&Error::Model(failed))]);
                     }
+                    Some(Step::Refused(exceeded)) => {
+                        return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
+                    }
                     Some(Step::Model(model)) => vec![Event::Model(model.to_string())],
                     Some(Step::Delta(delta)) => {
                         self.ending.take(&delta);

@@ -19,7 +19,7 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{sync::Semaphore, task::JoinHandle, time::sleep};
 
 /// What a backend does with the next requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(super) enum Script {
     Hello,
     /// Says "Hello" and then nothing, for ever.
     Endless,
+    /// Says "Hello", and the rest once [`Backend::release`] lets one reply end.
+    Held,
     /// Says "Hello" and hangs up.
     Cut,
     /// Accepts and says nothing, for ever.
@@ -41,11 +43,13 @@ pub(super) enum Script {
     Likelihoods,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     script: Mutex<Script>,
     requests: Mutex<Vec<Value>>,
     open: AtomicUsize,
+    /// How many held replies may end.
+    releases: Semaphore,
 }
 
 /// A running backend.
@@ -73,7 +77,12 @@ impl Drop for Open {
 
 impl Backend {
     pub(super) fn start(socket: &Path) -> Self {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared {
+            script: Mutex::default(),
+            requests: Mutex::default(),
+            open: AtomicUsize::new(0),
+            releases: Semaphore::new(0),
+        });
         // What was killed left its socket behind.
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let _ = std::fs::remove_file(socket);
@@ -108,6 +117,21 @@ impl Backend {
     /// Number of replies under way.
     pub(super) fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Lets so many held replies end.
+    pub(super) fn release(&self, count: usize) {
+        self.shared.releases.add_permits(count);
+    }
+
+    /// Waits until so many requests have come.
+    pub(super) async fn until_asked(&self, count: usize, most: Duration) {
+        let waited = tokio::time::timeout(most, async {
+            while self.requests().len() < count {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{} requests, not {count}", self.requests().len());
     }
 
     /// Waits until so many replies are under way.
@@ -166,7 +190,7 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
     let script = *shared.script.lock().unwrap();
     let parts: Vec<Result<String, std::io::Error>> = match script {
         Script::Hello => vec![Ok(delta("Hello")), Ok(delta(" there")), Ok(end())],
-        Script::Endless => vec![Ok(delta("Hello"))],
+        Script::Endless | Script::Held => vec![Ok(delta("Hello"))],
         Script::Cut => vec![Ok(delta("Hello")), Err(std::io::ErrorKind::BrokenPipe.into())],
         Script::Silent => std::future::pending().await,
         Script::Calls => calls().into_iter().chain([end()]).map(Ok).collect(),
@@ -180,15 +204,19 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
             return (StatusCode::BAD_REQUEST, Json(error)).into_response();
         }
     };
-    let endless = script == Script::Endless;
     let parts = stream::iter(parts).then(async |part| {
         // Each part in a write of its own.
         sleep(Duration::from_millis(2)).await;
         part.map(Bytes::from)
     });
+    let releaser = Arc::clone(&shared);
     let hang = stream::once(async move {
-        if endless {
+        if script == Script::Endless {
             std::future::pending::<()>().await;
+        }
+        if script == Script::Held {
+            releaser.releases.acquire().await.unwrap().forget();
+            return Ok(Bytes::from(end()));
         }
         Ok(Bytes::new())
     });

@@ -131,6 +131,18 @@ impl House {
         try_send(&self.agent_socket(), Some(&who.header), request).await.expect("an answer")
     }
 
+    /// The same in a future of its own, for the background.
+    pub(super) fn sending(
+        &self,
+        who: &Member,
+        path: &str,
+        body: Value,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let (socket, header) = (self.agent_socket(), who.header.clone());
+        let request = request(Method::POST, path, "chat.maru.internal:18789", Some(&body));
+        async move { try_send(&socket, Some(&header), request).await.expect("an answer") }
+    }
+
     pub(super) async fn get(&self, who: &Member, path: &str) -> Answer {
         self.ask(who, Method::GET, path, None).await
     }

@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use ai_gateway_api::sealed::{Devices, path};
+use ai_gateway_api::{
+    sealed::{Devices, path},
+    usage,
+};
 use axum::{
     body::Body,
     http::{self, Method, header},
@@ -207,8 +210,10 @@ async fn what_telmeet_makes_up_is_counted_against_nobody() {
 #[tokio::test]
 async fn no_listener_has_the_counters() {
     let house = house();
-    house.get(&ada(), "/metrics").await.problem(404, "not-found").await;
-    house.relay(&ada(), Method::GET, "/metrics", None).await.problem(404, "not-found").await;
+    for path in ["/metrics", usage::PATH] {
+        house.get(&ada(), path).await.problem(404, "not-found").await;
+        house.relay(&ada(), Method::GET, path, None).await.problem(404, "not-found").await;
+    }
     assert_eq!(house.get(&ada(), "/healthz").await.status, 200, "it would have been seen");
 }
 
@@ -225,28 +230,29 @@ async fn the_counters_are_the_superusers() {
     for path in [house.root.path(), path.parent().unwrap(), &path] {
         std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
     }
-    let ask = async |uid: u32| {
+    let ask = async |uid: u32, what: &'static str| {
         let path = path.clone();
-        tokio::task::spawn_blocking(move || ask_as(uid, &path)).await.unwrap()
+        tokio::task::spawn_blocking(move || ask_as(uid, &path, what)).await.unwrap()
     };
 
-    let answer = ask(0).await;
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("maru_gateway_"), "{answer}");
-    for uid in [61002, 61003, 61005, 65534] {
-        assert_eq!(ask(uid).await, "", "user {uid}");
+    for (what, holds) in [("/metrics", "maru_gateway_"), (usage::PATH, "{\"days\":{}}")] {
+        let answer = ask(0, what).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(holds), "{answer}");
+        for uid in [61002, 61003, 61005, 65534] {
+            assert_eq!(ask(uid, what).await, "", "user {uid}");
+        }
     }
     task.abort();
 }
 
-/// Asks for the counters on a thread that is this user's alone.
-fn ask_as(uid: u32, path: &Path) -> String {
+/// Asks on that socket on a thread that is this user's alone.
+fn ask_as(uid: u32, path: &Path, what: &str) -> String {
     let asked = std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let id = rustix::process::Uid::from_raw(uid);
             rustix::thread::set_thread_res_uid(id, id, id).unwrap();
             let mut io = std::os::unix::net::UnixStream::connect(path).unwrap();
-            let sent =
-                io.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let sent = write!(io, "GET {what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
             let mut answer = String::new();
             // A connection that is refused may be gone before the question is written.
             let _ = sent.and_then(|()| io.read_to_string(&mut answer));

@@ -252,16 +252,3 @@ async fn the_fallback_answers_and_all_down_is_an_error_with_what_to_do() {
         assert!(error["error"]["message"].as_str().unwrap().contains("maru doctor"), "{error}");
     }
 }
-
-#[tokio::test]
-async fn one_person_has_so_many_replies_at_a_time() {
-    let house = house_with(|config| config.limits.concurrent_chats_per_person = 1);
-    house.one.script(Script::Endless);
-    let stream = complete(&house, json!({"stream": true})).await;
-    let refused = complete(&house, json!({"stream": true})).await;
-    assert_eq!(refused.status, 429);
-    drop(stream);
-    house.one.until_open(0, SECOND).await;
-    house.one.script(Script::Hello);
-    assert_eq!(complete(&house, json!({})).await.status, 200);
-}

@@ -382,7 +382,8 @@ async fn nothing_that_was_said_is_on_disk_or_in_the_counters() {
     let house = house();
     house.bind(&ada()).await;
     house.say(&ada(), "canary-session", "canary-prompt").await;
-    let metrics = house.app.metrics.render(&house.app.models, &house.app.sessions);
+    let app = &house.app;
+    let metrics = app.metrics.render(&app.models, &app.lines, &app.sessions);
     for text in ["canary", "Hello", "person11"] {
         assert!(!metrics.contains(text), "{text} in {metrics}");
     }

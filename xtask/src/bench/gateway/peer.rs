@@ -185,8 +185,9 @@ remembered_per_device = 1_000_000
 [limits]
 chats_per_minute = 4_000_000_000
 burst = 4_000_000_000
-concurrent_chats = 2000
 connections = 4000
+[line]
+slots = 2000
 ";
     let ids = ["fast", "paced"].map(|id| json!({ "id": id, "contextWindow": 8192 }));
     let models = json!({

@@ -38,10 +38,19 @@ impl Turn for Scripted {
 
 /// A run, its first listener, its number of steps so far, and what ends when the run does.
 fn run(steps: usize, ends: bool) -> (Run, Listener, Arc<AtomicUsize>, oneshot::Receiver<()>) {
+    run_patiently(steps, ends, HELD_UP_MAX)
+}
+
+/// The same, where listeners may hold it up for so long.
+fn run_patiently(
+    steps: usize,
+    ends: bool,
+    held_up_max: Duration,
+) -> (Run, Listener, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     let (alive, ended) = oneshot::channel();
     let said = Arc::<AtomicUsize>::default();
     let turn = Scripted { steps, ends, said: Arc::clone(&said), _alive: alive };
-    let (run, listener) = Run::spawn(turn);
+    let (run, listener) = Run::spawn(turn, held_up_max);
     (run, listener, said, ended)
 }
 
@@ -90,6 +99,25 @@ async fn the_model_waits_for_the_only_listener() {
         assert!(ahead <= BUFFER + 1, "{ahead}");
     }
     assert_eq!(heard, 1000);
+}
+
+/// Its slot is one that others wait for.
+#[tokio::test]
+async fn a_reply_that_nobody_reads_on_ends_and_one_that_is_read_slowly_does_not() {
+    let (_run, unread, said, ended) = run_patiently(1000, true, Duration::from_millis(20));
+    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
+    assert!(said.load(Ordering::SeqCst) < 1000);
+    let heard = all(unread).await;
+    assert!(matches!(heard.last(), Some(Step::Failed(Failure::Behind))), "it is told so");
+
+    // Now and then a step is taken: it is held up as often, but never for long.
+    let (_run, mut slow, said, _ended) = run_patiently(1000, true, 10 * SECOND);
+    let mut heard = 0;
+    while slow.next().await.is_some() {
+        heard += 1;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((heard, said.load(Ordering::SeqCst)), (1000, 1000));
 }
 
 #[tokio::test]

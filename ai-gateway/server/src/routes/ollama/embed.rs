@@ -12,7 +12,7 @@ use super::{
     super::{Body, whole},
     reply::nanoseconds,
 };
-use crate::{App, Error, error::OllamaError, metrics::Watch, openclaw::ModelRef};
+use crate::{App, Error, chat, error::OllamaError, openclaw::ModelRef};
 
 /// Makes a vector of each text.
 ///
@@ -66,9 +66,6 @@ async fn make(
     if request.input.is_empty() {
         return Ok(None);
     }
-    let _permit = app.limiter.begin(person).map_err(Error::Exceeded)?;
-    let mut watch = Watch::start(Arc::clone(&app.metrics), "ollama");
-    let made = chain.embed(request.input, request.dimensions).await;
-    watch.end(made.is_ok());
-    Ok(Some(made?))
+    let input = request.input;
+    chat::embed(app, "ollama", person, &chain, input, request.dimensions).await.map(Some)
 }

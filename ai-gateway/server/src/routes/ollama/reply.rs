@@ -160,6 +160,7 @@ impl Reply {
         let model = match listener.next().await {
             Some(Step::Model(model)) => model.to_string(),
             Some(Step::Failed(failure)) => return Err(failure.into()),
+            Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
             Some(Step::Delta(_)) | None => String::new(),
         };
         let (ending, pieces) = (Ending::default(), Pieces::default());
@@ -173,6 +174,7 @@ impl Reply {
                 Some(Step::Model(model)) => self.model = model.to_string(),
                 Some(Step::Delta(delta)) => return Ok(Some(self.take(delta))),
                 Some(Step::Failed(failure)) => return Err(failure.into()),
+                Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
                 None => return Ok(None),
             }
         }

@@ -8,7 +8,7 @@ use mesh_identity::Person;
 use serde_json::{Value, json};
 
 use super::super::{Body, whole};
-use crate::{App, Error, error::OpenAiError, metrics::Watch};
+use crate::{App, Error, chat::embed, error::OpenAiError};
 
 /// Makes a vector of each text.
 ///
@@ -23,11 +23,8 @@ pub(super) async fn embeddings(
 ) -> Result<Json<Value>, OpenAiError> {
     let request = EmbeddingRequest::decode(&whole(body)?).map_err(Error::Chat)?;
     let chain = app.models.choose(request.model.as_deref()).map_err(Error::Model)?;
-    let _permit = app.limiter.begin(&person).map_err(Error::Exceeded)?;
-    let mut watch = Watch::start(Arc::clone(&app.metrics), "openai");
-    let made = chain.embed(request.input, request.dimensions).await;
-    watch.end(made.is_ok());
-    let (model, made) = made.map_err(Error::Model)?;
+    let (input, dimensions) = (request.input, request.dimensions);
+    let (model, made) = embed(&app, "openai", &person, &chain, input, dimensions).await?;
     let data = made.vectors.iter().enumerate().map(|(index, vector)| {
         let vector = if request.as_base64 { json!(base64(vector)) } else { json!(vector) };
         json!({"object": "embedding", "index": index, "embedding": vector})

@@ -79,6 +79,7 @@ impl Reply {
         let model = match listener.next().await {
             Some(Step::Model(model)) => model.to_string(),
             Some(Step::Failed(failure)) => return Err(failure.into()),
+            Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
             Some(Step::Delta(_)) | None => String::new(),
         };
         Ok(Self {
@@ -103,6 +104,7 @@ impl Reply {
                     return Ok(Some(delta));
                 }
                 Some(Step::Failed(failure)) => return Err(failure.into()),
+                Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
                 None => return Ok(None),
             }
         }

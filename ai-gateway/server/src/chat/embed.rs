@@ -1,0 +1,39 @@
+//! Vectors of texts: a request that waits in the line as a reply does.
+
+use std::sync::Arc;
+
+use ai_gateway_api::chat::Usage;
+use llm_backend::Embeddings;
+use mesh_identity::Person;
+
+use crate::{App, Error, metrics::Watch, models::Chain, openclaw::ModelRef, usage::Bill};
+
+/// Makes a vector of each text once it is this person's turn.
+///
+/// # Errors
+///
+/// [`Error::Exceeded`] if the line is full or too slow, [`Error::Model`] if the model makes none.
+pub async fn embed(
+    app: &Arc<App>,
+    surface: &'static str,
+    person: &Person,
+    chain: &Chain,
+    input: Vec<String>,
+    dimensions: Option<u32>,
+) -> Result<(ModelRef, Embeddings), Error> {
+    let bytes = input.iter().map(String::len).sum();
+    let ticket = app.lines.enter(&chain.first.provider, person, bytes);
+    let mut ticket = ticket.map_err(Error::Exceeded)?;
+    let mut watch = Watch::start(Arc::clone(&app.metrics), surface);
+    let turn = ticket.turn().await;
+    turn.inspect_err(|_| watch.end(false)).map_err(Error::Exceeded)?;
+    let mut bill = Bill::open(Arc::clone(&app.usage), person.clone());
+    let made = chain.embed(input, dimensions).await;
+    watch.end(made.is_ok());
+    let (model, made) = made?;
+    let prompt_tokens = made.prompt_tokens.unwrap_or_default();
+    let usage = Usage { prompt_tokens, completion_tokens: 0 };
+    app.metrics.count_tokens(usage);
+    bill.tell(usage);
+    Ok((model, made))
+}

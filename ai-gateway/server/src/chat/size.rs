@@ -1,0 +1,49 @@
+//! How much memory a request takes while it waits.
+
+use std::io;
+
+use ai_gateway_api::chat::ChatRequest;
+
+/// Counts what is written, and keeps nothing.
+struct Counter(usize);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// About how many bytes a request takes: those of its JSON, conversation, images, tools and all.
+pub(super) fn size(request: &ChatRequest) -> usize {
+    let mut counter = Counter(0);
+    // Maps with string keys and numbers: JSON can say it all, and counting cannot fail.
+    let _ = serde_json::to_writer(&mut counter, request);
+    counter.0
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_gateway_api::chat;
+
+    use super::size;
+
+    #[test]
+    fn all_that_a_client_can_make_long_counts() {
+        let request = |text: &str, schema: &str| {
+            let body = format!(
+                r#"{{"messages": [{{"role": "user", "content": "{text}"}}],
+                    "tools": [{{"type": "function", "function": {{"name": "f", "parameters": {{"description": "{schema}"}}}}}}]}}"#
+            );
+            size(&chat::decode(body.as_bytes()).unwrap())
+        };
+        let (least, long) = (request("", ""), "x".repeat(5000));
+        assert!(least < 300, "{least}");
+        assert_eq!(request(&long, ""), least + 5000);
+        assert_eq!(request("", &long), least + 5000);
+    }
+}

@@ -1,0 +1,341 @@
+//! Many at once: who waits, for how long, and who is next.
+
+use std::{num::NonZeroU16, time::Duration};
+
+use ai_gateway_api::sealed::Event;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::{
+    House, Member, ada,
+    backend::Script,
+    bob,
+    client::{Answer, chat, text_of},
+    house, house_with, member, tagged,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A question by OpenAI's API, or Ollama's.
+fn body(question: &str, stream: bool) -> Value {
+    let message = json!({"role": "user", "content": question});
+    json!({"model": "maru", "stream": stream, "messages": [message]})
+}
+
+/// Asks in the background, as a program does that has several requests under way: status and body.
+fn ask(house: &House, who: &Member, question: &str) -> JoinHandle<(u16, String)> {
+    let sending = house.sending(who, "/v1/chat/completions", body(question, true));
+    tokio::spawn(async move {
+        let answer = sending.await;
+        (answer.status.as_u16(), answer.text().await)
+    })
+}
+
+/// Asks in the background and waits for the first token alone; the answer is still open.
+fn first_token(house: &House, who: &Member, question: &str) -> JoinHandle<Answer> {
+    let sending = house.sending(who, "/v1/chat/completions", body(question, true));
+    tokio::spawn(async move {
+        let mut answer = sending.await;
+        assert_eq!(answer.status, 200);
+        let mut text = String::new();
+        while !text.contains("Hello") {
+            text.push_str(std::str::from_utf8(&answer.piece().await.unwrap().unwrap()).unwrap());
+        }
+        answer
+    })
+}
+
+impl House {
+    /// Waits until so many wait for the first provider.
+    async fn until_waiting(&self, count: usize) {
+        let waited = tokio::time::timeout(SOON, async {
+            while self.waiting() != count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{} wait, not {count}", self.waiting());
+    }
+
+    fn metrics(&self) -> String {
+        self.app.metrics.render(&self.app.models, &self.app.lines, &self.app.sessions)
+    }
+
+    fn waiting(&self) -> usize {
+        let waiting = self.app.lines.waiting();
+        waiting.iter().find(|(name, _)| name == "llamacpp").unwrap().1
+    }
+
+    /// What was asked of the first backend last.
+    fn last_question(&self) -> String {
+        let request = self.one.requests().pop().unwrap();
+        let messages = request["messages"].as_array().unwrap();
+        messages.last().unwrap()["content"].as_str().unwrap().to_owned()
+    }
+
+    /// Replies of the first backend that have ended.
+    fn ended(&self) -> usize {
+        self.one.requests().len() - self.one.open()
+    }
+}
+
+#[tokio::test]
+async fn one_persons_twenty_requests_delay_anothers_first_token_by_one_reply_at_most() {
+    let house = house();
+    house.one.script(Script::Held);
+    let adas: Vec<_> = (0..20).map(|number| ask(&house, &ada(), &format!("a{number}"))).collect();
+    house.one.until_open(2, SOON).await;
+    house.until_waiting(18).await;
+    assert_eq!(house.one.requests().len(), 2, "as many at a time as the engine has slots");
+
+    // Three questions, one after the other: each waits for one of Ada's replies, never for two.
+    for question in ["b1", "b2", "b3"] {
+        let before = house.ended();
+        let bobs = first_token(&house, &bob(), question);
+        house.until_waiting(19 - before / 2).await;
+        house.one.release(1);
+        let answer = tokio::time::timeout(SOON, bobs).await.expect("one reply later").unwrap();
+        house.one.until_open(2, SOON).await;
+        assert_eq!(house.ended(), before + 1);
+        assert_eq!(house.last_question(), question);
+        drop(answer);
+        // What he left goes to Ada: she has both slots again.
+        house.one.until_asked(before + 4, SOON).await;
+        house.one.until_open(2, SOON).await;
+    }
+
+    house.one.release(40);
+    for ada in adas {
+        let (status, text) = ada.await.unwrap();
+        assert!(status == 200 && text.ends_with("data: [DONE]\n\n"), "{status} {text}");
+    }
+    assert_eq!(house.waiting(), 0);
+}
+
+/// Members and machines alike: with requests of each in the line, nobody is asked for twice before each was once.
+#[tokio::test]
+async fn people_and_machines_take_turns_and_nobody_has_two_slots_while_others_wait() {
+    let house = house();
+    house.one.script(Script::Held);
+    let everyone = [ada(), bob(), tagged("n33"), member(44)];
+    let mut asked = Vec::new();
+    for (index, who) in everyone.iter().enumerate() {
+        for number in 0..3 {
+            asked.push(ask(&house, who, &format!("{index} {number}")));
+            // In this order.
+            house.one.until_asked(asked.len().min(2), SOON).await;
+            house.until_waiting(asked.len().saturating_sub(2)).await;
+        }
+    }
+    // Ada came first and has both; from then on each has one.
+    let mut order = Vec::new();
+    for ended in 1..=10 {
+        house.one.release(1);
+        house.one.until_asked(ended + 2, SOON).await;
+        order.push(house.last_question());
+    }
+    assert_eq!(
+        order,
+        ["1 0", "2 0", "3 0", "0 2", "1 1", "2 1", "3 1", "1 2", "2 2", "3 2"],
+        "round by round, each person's own in their order"
+    );
+    house.one.release(2);
+    for ask in asked {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+}
+
+/// A program that asks for the reply, a title, tags and what to ask next at once, and the next question while it reads.
+#[tokio::test]
+async fn a_question_of_a_chat_program_meets_no_limit() {
+    let house = house();
+    for question in 0..10 {
+        let question = question.to_string();
+        let four = ["reply", "title", "tags", "next"].map(|what| (what == "reply", what));
+        let asked: Vec<_> = four
+            .into_iter()
+            .map(|(stream, what)| {
+                let body = body(&format!("{what} {question}"), stream);
+                tokio::spawn(house.sending(&ada(), "/v1/chat/completions", body))
+            })
+            .collect();
+        for answer in asked {
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status, 200);
+            assert!(answer.text().await.contains("Hello"), "{question}");
+        }
+    }
+    assert_eq!(house.one.requests().len(), 40);
+}
+
+/// An editor that asks anew with each word and hangs up on what it asked before. That it may do so for an hour is
+/// shown where the rates are, with their clock.
+#[tokio::test]
+async fn an_editors_completions_each_cancelled_by_the_next_meet_no_limit() {
+    let house = house();
+    house.one.script(Script::Endless);
+    let mut last: Option<Answer> = None;
+    for word in 0..50 {
+        let body = body(&format!("word {word}"), true);
+        let answer = house.sending(&ada(), "/v1/chat/completions", body).await;
+        assert_eq!(answer.status, 200, "word {word}");
+        last = Some(answer);
+    }
+    house.one.until_open(1, SOON).await;
+    drop(last);
+    house.one.until_open(0, SOON).await;
+    assert_eq!(house.one.requests().len(), 50);
+    assert_eq!(house.waiting(), 0);
+}
+
+#[tokio::test]
+async fn whoever_leaves_is_out_of_the_line() {
+    let house = house();
+    house.one.script(Script::Held);
+    let under_way = [ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    house.one.until_asked(2, SOON).await;
+    let left = ask(&house, &bob(), "left");
+    house.until_waiting(1).await;
+    let stays = ask(&house, &bob(), "stays");
+    house.until_waiting(2).await;
+    left.abort();
+    house.until_waiting(1).await;
+
+    house.one.release(1);
+    house.one.until_asked(3, SOON).await;
+    assert_eq!(house.last_question(), "stays");
+    house.one.release(3);
+    for ask in under_way.into_iter().chain([stays]) {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+    assert_eq!(house.one.requests().len(), 3, "who left was never asked for");
+}
+
+#[tokio::test]
+async fn a_full_line_is_429_for_one_person_and_503_for_all_with_retry_after() {
+    let house = house_with(|config| {
+        config.line.waiting_per_person = 1;
+        config.line.waiting = 2;
+    });
+    house.one.script(Script::Held);
+    let mut asked = vec![ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    house.one.until_asked(2, SOON).await;
+    asked.push(ask(&house, &ada(), "a3"));
+    house.until_waiting(1).await;
+
+    let refused = house.post(&ada(), "/v1/chat/completions", &body("a4", true)).await;
+    assert!(refused.headers.contains_key("retry-after"), "{:?}", refused.headers);
+    refused.openai_error(429, "rate_limit_exceeded").await;
+    let refused = house.post(&ada(), "/api/chat", &body("a4", false)).await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.headers.contains_key("retry-after"), "{:?}", refused.headers);
+
+    asked.push(ask(&house, &bob(), "b1"));
+    house.until_waiting(2).await;
+    let third = member(33);
+    for path in ["/v1/chat/completions", "/api/chat", "/v1/embeddings", "/api/embed"] {
+        let embeds = path.contains("embed");
+        let embed = || json!({"model": "llamacpp/smollm2", "input": "c1"});
+        let body = if embeds { embed() } else { body("c1", false) };
+        let refused = house.post(&third, path, &body).await;
+        assert_eq!(refused.status, 503, "{path}");
+        assert_eq!(refused.headers["retry-after"], "5", "{path}");
+    }
+    // The other provider has a line of its own.
+    let mut other = body("c2", false);
+    other["model"] = "spare/smollm2".into();
+    assert_eq!(house.post(&third, "/v1/chat/completions", &other).await.status, 200);
+
+    house.one.release(4);
+    for ask in asked {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+    let metrics = house.metrics();
+    for (reason, count) in [("person", 2), ("total", 4)] {
+        let line = format!("maru_gateway_line_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    assert!(metrics.contains("maru_gateway_line_waiting{provider=\"llamacpp\"} 0\n"), "{metrics}");
+    assert!(metrics.contains("maru_gateway_line_wait_seconds_count 5\n"), "{metrics}");
+}
+
+/// Images wait in memory, too.
+#[tokio::test]
+async fn what_waits_is_bounded_in_bytes() {
+    let house = house_with(|config| config.line.waiting_bytes_per_person = 30_000);
+    house.one.script(Script::Held);
+    let mut asked = vec![ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    house.one.until_asked(2, SOON).await;
+    let long = "x".repeat(20_000);
+    asked.push(ask(&house, &ada(), &long));
+    house.until_waiting(1).await;
+    let refused = house.post(&ada(), "/v1/chat/completions", &body(&long, true)).await;
+    refused.openai_error(429, "rate_limit_exceeded").await;
+    asked.push(ask(&house, &bob(), &long));
+    house.until_waiting(2).await;
+    house.one.release(4);
+    for ask in asked {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+}
+
+#[tokio::test]
+async fn whoever_waited_as_long_as_one_may_is_told_when_to_come_back() {
+    let house = house_with(|config| {
+        config.line.slots = NonZeroU16::MIN;
+        config.line.seconds = 0;
+    });
+    house.bind(&bob()).await;
+    house.one.script(Script::Endless);
+    let adas = first_token(&house, &ada(), "a1").await.unwrap();
+
+    for stream in [true, false] {
+        let late = house.post(&bob(), "/v1/chat/completions", &body("b1", stream)).await;
+        assert_eq!(late.headers["retry-after"], "5");
+        late.openai_error(503, "rate_limit_exceeded").await;
+        let late = house.post(&bob(), "/api/chat", &body("b1", stream)).await;
+        assert_eq!(
+            (late.status.as_u16(), &late.headers["retry-after"]),
+            (503, &"5".parse().unwrap())
+        );
+    }
+    // The same under the seal.
+    let events = house.sealed(&bob(), &chat(None, "b1")).await;
+    assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "busy"), "{events:?}");
+
+    drop(adas);
+    house.one.until_open(0, SOON).await;
+    house.one.script(Script::Hello);
+    assert_eq!(text_of(&house.sealed(&bob(), &chat(None, "b2")).await), "Hello there");
+}
+
+#[tokio::test]
+async fn sealed_chats_stand_in_the_same_line() {
+    let house = house_with(|config| config.line.waiting_per_person = 0);
+    house.bind(&ada()).await;
+    house.one.script(Script::Held);
+    let asked = [ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    house.one.until_asked(2, SOON).await;
+    let events = house.sealed(&ada(), &chat(None, "a3")).await;
+    assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "rate"), "{events:?}");
+    house.one.release(2);
+    for ask in asked {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_has_as_many_slots_as_the_settings_say() {
+    let house = house_with(|config| {
+        let slots = [("llamacpp".to_owned(), NonZeroU16::new(3).unwrap())];
+        config.line.providers = slots.into();
+    });
+    house.one.script(Script::Held);
+    let asked: Vec<_> = (0..5).map(|number| ask(&house, &ada(), &number.to_string())).collect();
+    house.one.until_open(3, SOON).await;
+    house.until_waiting(2).await;
+    assert_eq!(house.one.requests().len(), 3);
+    house.one.release(5);
+    for ask in asked {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+}

@@ -1,0 +1,163 @@
+//! How much people use, by day: requests and tokens, no text and no model.
+//!
+//! Sealed chats count, too. Whoever reads these counts before and after one knows how long it was, which the padding
+//! hides: so they are told to the superuser alone ([`routes::metrics`](crate::routes::metrics)), and kept in a file of
+//! the gateway's own.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use ai_gateway_api::{
+    chat::Usage,
+    usage::{OTHERS, Report, Tally},
+};
+use chassis::state::{Format, StateError};
+use mesh_identity::Person;
+
+/// Name of the file in the gateway's state.
+pub(crate) const FILE: &str = "usage.json";
+/// Most people who are counted each in one day; all further ones are counted together.
+const PEOPLE_MAX: usize = 256;
+/// The last second that RFC 3339 can say, in Unix time.
+const LAST_SECOND: u64 = 253_402_300_799;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+const FORMAT: Format<Report> =
+    Format::new(1).remedy("move it away: the gateway then begins to count anew");
+
+/// What everybody used, for as many days as are kept.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    /// Days that are kept, today included.
+    days: u16,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    report: Report,
+    /// Whether the file says something else.
+    changed: bool,
+}
+
+impl Ledger {
+    /// Loads what was counted before. With `days` 0 nothing is kept, nor counted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be used; it is left as it is then.
+    pub fn load(path: PathBuf, days: u16) -> Result<Self, StateError> {
+        let report = FORMAT.read(&path)?.unwrap_or_default();
+        Ok(Self { path, days, state: Mutex::new(State { report, changed: false }) })
+    }
+
+    /// Adds what a person used.
+    pub fn count(&self, person: &Person, used: Tally, now: SystemTime) {
+        if self.days == 0 {
+            return;
+        }
+        let mut state = self.lock();
+        let people = state.report.days.entry(day(now)).or_default();
+        let name = person.to_string();
+        let known = people.contains_key(&name) || people.len() < PEOPLE_MAX;
+        let name = if known { name } else { OTHERS.to_owned() };
+        people.entry(name).or_default().add(used);
+        state.changed = true;
+        self.forget(&mut state, now);
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn report(&self, now: SystemTime) -> Report {
+        let mut state = self.lock();
+        self.forget(&mut state, now);
+        state.report.clone()
+    }
+
+    /// Writes the file if something changed. Call it each minute, and before the end.
+    pub fn keep(&self, now: SystemTime) {
+        let report = {
+            let mut state = self.lock();
+            self.forget(&mut state, now);
+            if !std::mem::take(&mut state.changed) {
+                return;
+            }
+            state.report.clone()
+        };
+        if let Err(error) = FORMAT.write(&self.path, &report) {
+            self.lock().changed = true;
+            tracing::error!(error = &error as &dyn std::error::Error, "usage is not kept");
+        }
+    }
+
+    /// Forgets days that are too old, and the oldest where there are too many: a clock may have been wrong.
+    fn forget(&self, state: &mut State, now: SystemTime) {
+        let before = state.report.days.len();
+        let ago = DAY * u32::from(self.days.saturating_sub(1));
+        let oldest = now.checked_sub(ago).map(day).unwrap_or_default();
+        state.report.days.retain(|day, _| *day >= oldest);
+        while state.report.days.len() > usize::from(self.days) {
+            state.report.days.pop_first();
+        }
+        state.changed |= state.report.days.len() < before;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request of a person to a model; counted when it is dropped, however it ended.
+#[derive(Debug)]
+pub struct Bill {
+    ledger: Arc<Ledger>,
+    person: Person,
+    /// Pieces of the reply so far.
+    pieces: u64,
+    /// What the model counted.
+    told: Option<Usage>,
+}
+
+impl Bill {
+    /// A request that is about to be sent.
+    #[must_use]
+    pub fn open(ledger: Arc<Ledger>, person: Person) -> Self {
+        Self { ledger, person, pieces: 0, told: None }
+    }
+
+    /// A piece of the reply came.
+    pub fn piece(&mut self) {
+        self.pieces += 1;
+    }
+
+    /// The model says what it counted.
+    pub fn tell(&mut self, usage: Usage) {
+        self.told = Some(usage);
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        let (prompt_tokens, reply_tokens) = match self.told {
+            Some(usage) => (usage.prompt_tokens.into(), usage.completion_tokens.into()),
+            None => (0, self.pieces),
+        };
+        let used = Tally { requests: 1, prompt_tokens, reply_tokens };
+        self.ledger.count(&self.person, used, SystemTime::now());
+    }
+}
+
+/// The day in UTC, `2026-11-22`.
+fn day(at: SystemTime) -> String {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(since.min(LAST_SECOND));
+    let text = humantime::format_rfc3339_seconds(at).to_string();
+    text.split('T').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;
