@@ -8,7 +8,7 @@ use crate::{
     app::AppCommand, chat::args::ChatArgs, complete::CompletionsArgs, confine::ConfineArgs,
     device::DeviceCommand, invite::InviteArgs, join::JoinArgs, key::KeyCommand,
     model::ModelCommand, output::OutputArgs, policy::PolicyCommand, up::args::UpArgs,
-    user::UserCommand,
+    usage::UsageArgs, user::UserCommand,
 };
 
 /// Runs, joins and uses a private AI network.
@@ -80,6 +80,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Show how many tokens each person used on which day
+    Usage(UsageArgs),
     /// Talk with the AI at home, sealed to its gateway
     Chat(ChatArgs),
     /// Print a completion script for a shell

@@ -34,6 +34,7 @@ mod policy;
 pub mod service;
 mod status;
 mod up;
+mod usage;
 mod user;
 
 pub use error::{Usage, finish};
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::App { command } => app::run(command, &root).await,
         Command::Model { command } => model::run(command, &root).await,
         Command::Policy { command } => policy::run(command, &root).await,
+        Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, Cli::command()),
         Command::Confine(args) => Err(confine::run(&args)),

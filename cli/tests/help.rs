@@ -19,7 +19,7 @@ fn help_of_every_command() {
     for command in ["up", "status", "doctor", "join", "leave", "invite", "device", "key"] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
-    for command in ["user", "policy", "app", "model", "chat", "completions"] {
+    for command in ["user", "policy", "app", "model", "usage", "chat", "completions"] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
     for (command, name) in [("approve", "device-approve"), ("tag", "device-tag")] {

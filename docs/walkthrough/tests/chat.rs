@@ -181,6 +181,16 @@ fn every_way_to_ask_is_answered() {
     assert!(streamed.lines().filter(|line| line.starts_with("data: {")).count() > 1, "{streamed}");
     assert!(streamed.trim_end().ends_with("data: [DONE]"), "{streamed}");
 
+    // Who runs the house sees how much that was: three sealed chats and two others.
+    let used = deployment.home.ok(&["usage", "-o", "json"]).unwrap();
+    let used: serde_json::Value = serde_json::from_str(&used).unwrap();
+    let sum = |what: &str| {
+        let rows = used.as_array().unwrap().iter().filter(|row| row["name"] == "alice");
+        rows.map(|row| row[what].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(sum("requests"), 5, "{used}");
+    assert!(sum("prompt_tokens") > 5 && sum("reply_tokens") > 10, "{used}");
+
     let named = laptop.machine.sh("getent -s dns hosts chat.maru.internal || true").unwrap();
     let address = laptop.status().unwrap()["gateway"]["addresses"].clone();
     assert!(

@@ -179,6 +179,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
         "metrics",
         &[
             ("GET /metrics", Root),
+            ("GET /maru/v1/usage", Root),
             ("GET /maru/v1/apps", Root),
             ("POST /maru/v1/apps", Root),
             ("DELETE /maru/v1/apps/{name}", Root),

@@ -1,4 +1,4 @@
-//! The admin API, the agent's local API, and what their texts must be before they are used.
+//! The admin API, the agent's local API, what the gateway tells root, and what their texts must be before they are used.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -42,6 +42,11 @@ fn admin_bodies(bytes: &[u8]) {
     fuzz::json::<admin::Record>(bytes);
     fuzz::json::<admin::Network>(bytes);
     fuzz::json::<admin::Health>(bytes);
+}
+
+/// What the gateway tells the command.
+fn gateway_bodies(bytes: &[u8]) {
+    fuzz::json::<ai_gateway_api::usage::Report>(bytes);
 }
 
 /// Bodies that the agent reads, and answers that the command reads.
@@ -101,6 +106,7 @@ fn words(text: &str) {
 fuzz_target!(|bytes: &[u8]| {
     admin_bodies(bytes);
     local_bodies(bytes);
+    gateway_bodies(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         text.lines().take(4).for_each(words);
     }
