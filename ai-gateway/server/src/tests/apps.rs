@@ -195,7 +195,8 @@ async fn wrong_keys_are_slowed_down_and_the_right_one_is_not() {
 
 #[tokio::test]
 async fn what_a_removed_app_is_being_told_is_cut_at_once_and_others_go_on() {
-    let house = house();
+    let three = std::num::NonZeroU16::new(3).unwrap();
+    let house = super::house_with(|config| config.line.slots = three);
     let (webui, home) = (house.app("webui"), house.app("home"));
     house.one.script(Script::Endless);
     let ask = async |key: &str| {
