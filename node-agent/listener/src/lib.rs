@@ -16,6 +16,7 @@
 mod close;
 mod connection;
 mod guard;
+mod rest;
 mod serve;
 
 pub use close::{Closing, Connection};

@@ -30,7 +30,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::{Connection, Guard, Preface, Refusal, read_preface};
+use crate::{Connection, Guard, Preface, Refusal, read_preface, rest::Rest};
 
 /// What a connection without an identity may ask every service.
 pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -38,8 +38,6 @@ pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// The superuser, who may ask each service of this machine whether it is well.
 const SUPERUSER: u32 = 0;
 
-/// How much of a refused request's body is taken in before the answer, in bytes.
-const UNREAD: usize = 64 << 10;
 /// How long the replies under way may take to end once the service is asked to stop.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -222,17 +220,20 @@ impl Shared {
 
     async fn refuse(&self, request: Request, refusal: Refusal) -> Response {
         let path = request.uri().path().to_owned();
-        // A caller still sending when the connection closes might lose the answer.
-        let unread = axum::body::to_bytes(request.into_body(), UNREAD);
-        drop(timeout(self.server.limits.preface, unread).await);
+        let (rest, request) = Rest::keep(request);
+        drop(request);
+        rest.drain(self.server.limits.preface).await;
         (self.server.refused)(&path, refusal)
     }
 
     async fn route(&self, request: Request) -> Response {
-        match self.router.clone().oneshot(request).await {
+        let (rest, request) = Rest::keep(request);
+        let response = match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
-        }
+        };
+        rest.drain(self.server.limits.preface).await;
+        response
     }
 }
 

@@ -151,6 +151,41 @@ async fn a_key_is_bound_only_by_who_holds_it_now_for_this_gateway_and_from_this_
     assert_eq!(send(named).await.json().await["name"], "ab");
 }
 
+/// Some clients send a body after its head: the answer to the head alone would end the connection, and be lost.
+#[tokio::test]
+async fn who_asks_too_often_is_told_so_even_while_still_sending() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let house = house_with(|config| {
+        config.limits.burst = NonZeroU32::MIN;
+        config.limits.chats_per_minute = NonZeroU32::MIN;
+    });
+    let body = json!({"messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(house.post(&ada(), "/v1/chat/completions", &body).await.status, 200);
+    let app = &house.app;
+    let refused = || app.metrics.render(&app.models, &app.lines, &app.sessions);
+    let count = |times: usize| format!("refused_total{{reason=\"rate\"}} {times}\n");
+
+    let mut stream = tokio::net::UnixStream::connect(house.agent_socket()).await.unwrap();
+    stream.write_all(&ada().header.encode().unwrap()).await.unwrap();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: 100.64.0.1:18789\r\n\
+        content-type: application/json\r\ncontent-length: 2\r\n\r\n";
+    for times in [1, 2] {
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while !refused().contains(&count(times)) {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(b"{}").await.unwrap();
+    }
+    let mut said = String::new();
+    while said.matches("HTTP/1.1 429 ").count() < 2 {
+        let mut bytes = [0; 1024];
+        let read = stream.read(&mut bytes).await.unwrap();
+        assert!(read > 0, "closed after {said}");
+        said.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+}
+
 #[tokio::test]
 async fn who_asks_too_often_is_told_when_to_come_back() {
     let house = house_with(|config| {

@@ -1,0 +1,70 @@
+//! What is left of a request's body when it is answered.
+//!
+//! Whoever refuses a request by its head does not read its body. If the client still sends it, the connection has to be
+//! closed, and the answer may be lost: so a little of it is read, and thrown away, first.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+};
+use hyper::body::{Frame, SizeHint};
+use tokio::time::timeout;
+
+/// How much of a body is taken in that nobody asked for, in bytes.
+const UNREAD: usize = 64 << 10;
+
+/// Holds on to the body of a request that is given away.
+pub(crate) struct Rest(Arc<Mutex<Body>>);
+
+/// A body, lent to whoever answers.
+struct Lent(Arc<Mutex<Body>>);
+
+impl Rest {
+    /// Lends the body.
+    pub(crate) fn keep(request: Request) -> (Self, Request) {
+        let (head, body) = request.into_parts();
+        let body = Arc::new(Mutex::new(body));
+        (Self(Arc::clone(&body)), Request::from_parts(head, Body::new(Lent(body))))
+    }
+
+    /// Reads what is left, for so long; nothing if it is still being read.
+    pub(crate) async fn drain(self, limit: Duration) {
+        let body = Arc::into_inner(self.0).and_then(|body| body.into_inner().ok());
+        if let Some(body) = body.filter(|body| !hyper::body::Body::is_end_stream(body)) {
+            drop(timeout(limit, axum::body::to_bytes(body, UNREAD)).await);
+        }
+    }
+}
+
+impl Lent {
+    fn body(&self) -> MutexGuard<'_, Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl hyper::body::Body for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut *self.body()).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body().size_hint()
+    }
+}
