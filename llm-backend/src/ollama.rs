@@ -1,10 +1,11 @@
-//! Ollama, in its own words: `/api/chat`, because `num_ctx` cannot be set through its `/v1`.
+//! Ollama, in its own words: `/api/chat` and `/api/generate`, because `num_ctx` cannot be set through its `/v1`.
 //!
 //! A model is always asked with the one context that the settings give it: Ollama loads it anew, for seconds, whenever
 //! another is asked for. Prompts that do not fit are an error, never cut (`truncate`, `shift`). Models that Ollama
 //! forwards to its cloud are refused by name before anything is sent.
 
 mod embeddings;
+mod generate;
 mod lines;
 mod models;
 mod reply;
@@ -52,9 +53,19 @@ impl Ollama {
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
         let model = request.model.as_deref().unwrap_or_default();
         self.refuse_cloud(model)?;
-        let body = request::body(&request, self.contexts.get(model).copied())
-            .map_err(|reason| self.link.refused(StatusCode::BAD_REQUEST, reason))?;
-        self.link.reply("/api/chat", &body, "application/x-ndjson", reply::deltas).await
+        let num_ctx = self.contexts.get(model).copied();
+        let refused = |reason| self.link.refused(StatusCode::BAD_REQUEST, reason);
+        let kind = "application/x-ndjson";
+        match &request.completion {
+            Some(completion) => {
+                let body = generate::body(&request, completion, num_ctx).map_err(refused)?;
+                self.link.reply("/api/generate", &body, kind, reply::deltas).await
+            }
+            None => {
+                let body = request::body(&request, num_ctx).map_err(refused)?;
+                self.link.reply("/api/chat", &body, kind, reply::deltas).await
+            }
+        }
     }
 
     async fn vectors(&self, request: EmbedRequest) -> Result<Embeddings, Error> {

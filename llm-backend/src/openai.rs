@@ -1,5 +1,6 @@
 //! Any server that speaks OpenAI's `/v1/chat/completions`.
 
+mod completion;
 mod embeddings;
 mod lines;
 mod reply;
@@ -7,7 +8,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::{ChatRequest, ModelInfo};
+use ai_gateway_api::chat::{ChatRequest, Completion, ModelInfo};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
 
@@ -66,8 +67,26 @@ impl OpenAiCompatible {
     }
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
+        if let Some(completion) = &request.completion {
+            return self.go_on(&request, completion).await;
+        }
         let body = wire::streaming(request);
         self.link.reply("/v1/chat/completions", &body, "text/event-stream", reply::deltas).await
+    }
+
+    async fn go_on(&self, request: &ChatRequest, how: &Completion) -> Result<DeltaStream, Error> {
+        let model = request.model.as_deref().unwrap_or_default();
+        let unsupported = |what: &str| {
+            let words = format!("{model} does not support {what}");
+            self.link.refused(StatusCode::BAD_REQUEST, words)
+        };
+        let body = completion::body(request, how).map_err(unsupported)?;
+        let kind = "text/event-stream";
+        match self.link.reply("/v1/completions", &body, kind, reply::deltas).await {
+            // A server without that path, such as maru-llm.
+            Err(Error::Refused { status: 404 | 405 | 501, .. }) => Err(unsupported(how.as_str())),
+            answer => answer,
+        }
     }
 
     async fn list(&self) -> Result<Vec<ModelInfo>, Error> {

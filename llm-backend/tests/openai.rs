@@ -3,7 +3,7 @@
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
-use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Message, Options};
+use ai_gateway_api::chat::{ChatRequest, Completion, Delta, FinishReason, Message, Options};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use llm_backend::{Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Slot, Timeouts};
 use tempfile::TempDir;
@@ -159,6 +159,44 @@ async fn a_reply_split_inside_characters_arrives_whole() {
     assert_eq!(body["stream_options"]["include_usage"], true);
     assert_eq!(body["max_tokens"], 7);
     assert_eq!(body["messages"][0]["content"], "안녕?");
+}
+
+#[tokio::test]
+async fn a_text_is_gone_on_from_at_a_path_of_its_own_or_refused_in_ollamas_words() {
+    let raw = || ChatRequest { completion: Some(Completion::Raw), ..request() };
+    let server = serve(|mut connection| async move {
+        connection.send(STREAM.as_bytes()).await;
+        for text in [
+            "data: {\"choices\":[{\"index\":0,\"text\":\"b\",\"logprobs\":null,\"finish_reason\":null}]}\n\n",
+            "data: {\"choices\":[{\"index\":0,\"text\":\"\",\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n",
+        ] {
+            connection.chunk(text.as_bytes()).await;
+        }
+        connection.request
+    });
+    let client = server.client();
+    let deltas: Vec<Delta> = client.chat(raw()).await.unwrap().try_collect().await.unwrap();
+    let end = Delta { finish_reason: Some(FinishReason::Length), ..Delta::default() };
+    assert_eq!(deltas, [Delta::text("b"), end]);
+    let sent = server.task.await.unwrap();
+    assert!(sent.starts_with("POST /v1/completions HTTP/1.1\r\n"), "{sent}");
+    let body: serde_json::Value =
+        serde_json::from_str(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!((&body["prompt"], body.get("messages")), (&"안녕?".into(), None));
+
+    for (status, words) in [
+        ("404 Not Found", "smollm2 does not support raw prompts"),
+        ("405 Method Not Allowed", "smollm2 does not support raw prompts"),
+        ("400 Bad Request", "no"),
+    ] {
+        let server = serve(move |mut connection| async move {
+            connection.answer(status, r#"{"error":{"message":"no"}}"#).await;
+        });
+        let client = server.client();
+        let Err(error) = client.chat(raw()).await else { panic!("{status} was taken") };
+        let is = matches!(&error, Error::Refused { status: 400, message, .. } if message == words);
+        assert!(is && !error.may_try_another(), "{error:?}");
+    }
 }
 
 #[tokio::test]

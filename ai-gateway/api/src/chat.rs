@@ -19,7 +19,7 @@ mod tools;
 
 use serde::{Deserialize, Serialize};
 
-pub use completion::CompletionRequest;
+pub use completion::{Completion, decode_completion};
 pub use decode::DecodeError;
 pub use delta::{Delta, FinishReason, ToolCallDelta, Usage};
 pub use embedding::{EmbeddingRequest, base64};

@@ -36,15 +36,6 @@ pub enum TextRequest {
     Unload(String),
 }
 
-/// What `POST /api/generate` can ask for besides a chat.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extras {
-    /// The prompt is to be read as it is, without the model's template.
-    pub raw: bool,
-    /// There is a text behind the gap that the model shall fill.
-    pub suffix: bool,
-}
-
 /// Decodes the body of `POST /api/chat`.
 ///
 /// # Errors
@@ -59,7 +50,7 @@ pub fn decode_chat(body: &[u8]) -> Result<TextRequest, DecodeError> {
 /// # Errors
 ///
 /// See [`DecodeError`].
-pub fn decode_generate(body: &[u8]) -> Result<(TextRequest, Extras), DecodeError> {
+pub fn decode_generate(body: &[u8]) -> Result<TextRequest, DecodeError> {
     generate::read(Fields::parse(body, "")?)
 }
 
@@ -71,7 +62,9 @@ pub fn decode_generate(body: &[u8]) -> Result<(TextRequest, Extras), DecodeError
 pub fn decode_show(body: &[u8]) -> Result<String, DecodeError> {
     let mut fields = Fields::parse(body, "")?;
     let older = fields.text("name")?;
-    let model = fields.text("model")?.or(older).ok_or_else(|| fields.missing("model"))?;
+    // The command `ollama` sends the newer name, too, and leaves it empty.
+    let newer = fields.text("model")?.filter(|name| !name.is_empty());
+    let model = newer.or(older).ok_or_else(|| fields.missing("model"))?;
     fields.finish(&["options", "system", "template", "verbose"])?;
     Ok(model)
 }

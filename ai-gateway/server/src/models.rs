@@ -13,7 +13,7 @@ mod provider;
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
 use ai_gateway_api::{
-    chat::{Capability, ChatRequest, Effort},
+    chat::{Capability, ChatRequest, Completion, Effort},
     settings::gateway,
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
@@ -287,13 +287,18 @@ impl Chain {
     pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
         let conversation = self.conversation(&request);
         let mut busy = false;
-        for (index, Candidate { name, model, provider }) in self.candidates.iter().enumerate() {
-            if let Some(capability) = lacking(model, &request) {
+        let candidates = match request.completion {
+            // What is gone on from without a template was written for one model.
+            Some(_) => self.candidates.get(..1).unwrap_or_default(),
+            None => self.candidates.as_slice(),
+        };
+        for (index, Candidate { name, model, provider }) in candidates.iter().enumerate() {
+            if let Some(capability) = lacking(provider, model, &request) {
                 let words = format!("{name} does not support {}", capability.as_str());
                 return Err(Failure::Unsupported(words));
             }
             // As among nodes: the last one is given the request itself.
-            let last = index + 1 == self.candidates.len();
+            let last = index + 1 == candidates.len();
             let mut request = if last { std::mem::take(&mut request) } else { request.clone() };
             if model.lacks(Capability::Thinking) {
                 // It was asked not to think, which it does not anyway.
@@ -307,7 +312,7 @@ impl Chain {
                 Err(Missed::Down) => {}
             }
         }
-        let tried = self.candidates.iter().map(|it| it.name.to_string()).collect();
+        let tried = candidates.iter().map(|it| it.name.to_string()).collect();
         Err(if busy { Failure::Busy(tried) } else { Failure::Down(tried) })
     }
 
@@ -328,9 +333,13 @@ fn is_household(asked: &str) -> bool {
     bare == HOUSEHOLD || ALIASES.contains(&bare)
 }
 
-/// What the request needs and the settings say that the model does not have.
-fn lacking(model: &Model, request: &ChatRequest) -> Option<Capability> {
+/// What the request needs and the model does not have, by the settings; gaps it fills only if it is said that it does.
+fn lacking(provider: &Provider, model: &Model, request: &ChatRequest) -> Option<Capability> {
     let thinks = request.reasoning_effort.is_some_and(|effort| effort != Effort::None);
+    let fills = matches!(request.completion, Some(Completion::Insert(_)));
+    if fills && !provider.fills_gaps(model) {
+        return Some(Capability::Insert);
+    }
     let needs = [
         (request.may_call(), Capability::Tools),
         (request.has_images(), Capability::Vision),

@@ -106,12 +106,14 @@ pub struct Model {
     pub compat: Compat,
 }
 
-/// How a model differs from others: of OpenClaw's keys the one that is used here.
+/// How a model differs from others: OpenClaw's key that is used here, and one of Maru's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Compat {
     /// Whether it calls tools; not known if absent.
     pub supports_tools: Option<bool>,
+    /// Whether it fills a gap between a prompt and a suffix; not known if absent.
+    pub supports_insert: Option<bool>,
 }
 
 impl Model {
@@ -120,11 +122,12 @@ impl Model {
     pub fn has(&self, capability: Capability) -> bool {
         match capability {
             Capability::Tools => self.compat.supports_tools == Some(true),
+            Capability::Insert => self.compat.supports_insert == Some(true),
             Capability::Thinking => self.reasoning == Some(true),
             Capability::Vision => {
                 self.input.as_ref().is_some_and(|kinds| kinds.iter().any(|kind| kind == "image"))
             }
-            Capability::Completion | Capability::Insert | Capability::Embedding => false,
+            Capability::Completion | Capability::Embedding => false,
         }
     }
 
@@ -133,11 +136,12 @@ impl Model {
     pub fn lacks(&self, capability: Capability) -> bool {
         match capability {
             Capability::Tools => self.compat.supports_tools == Some(false),
+            Capability::Insert => self.compat.supports_insert == Some(false),
             Capability::Thinking => self.reasoning == Some(false),
             Capability::Vision => {
                 self.input.as_ref().is_some_and(|kinds| kinds.iter().all(|kind| kind != "image"))
             }
-            Capability::Completion | Capability::Insert | Capability::Embedding => false,
+            Capability::Completion | Capability::Embedding => false,
         }
     }
 }

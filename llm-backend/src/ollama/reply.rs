@@ -20,11 +20,17 @@ use crate::{
 /// Most tool calls of one reply.
 const CALLS_MAX: u32 = 128;
 
-/// One line of `/api/chat`, or an error in its place.
+/// One line of `/api/chat` or `/api/generate`, or an error in its place.
 #[derive(Deserialize)]
 struct Line {
     #[serde(default)]
     message: Option<Message>,
+    /// The text of a generation, which has no message.
+    #[serde(default)]
+    response: Option<String>,
+    /// Its thoughts.
+    #[serde(default)]
+    thinking: Option<String>,
     #[serde(default)]
     done: bool,
     #[serde(default)]
@@ -136,8 +142,8 @@ impl Reply {
         }
         let said = line.message.unwrap_or_default();
         let mut delta = Delta {
-            content: said.content.unwrap_or_default(),
-            thinking: said.thinking.unwrap_or_default(),
+            content: said.content.or(line.response).unwrap_or_default(),
+            thinking: said.thinking.or(line.thinking).unwrap_or_default(),
             logprobs: line.logprobs.unwrap_or_default(),
             ..Delta::default()
         };

@@ -58,21 +58,21 @@ struct Function<'a> {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Format<'a> {
+pub(super) enum Format<'a> {
     Word(&'static str),
     Schema(&'a Json),
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Think {
+pub(super) enum Think {
     Not(bool),
     Level(&'static str),
 }
 
 /// Ollama's `options`.
 #[derive(Serialize)]
-struct Choices<'a> {
+pub(super) struct Choices<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     num_ctx: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ pub(super) fn body(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Body<'
 }
 
 /// The first field that would change the answer and that Ollama lacks.
-fn lacking(request: &ChatRequest) -> Option<&'static str> {
+pub(super) fn lacking(request: &ChatRequest) -> Option<&'static str> {
     let choice = &request.tool_choice;
     if matches!(choice, Some(ToolChoice::Required | ToolChoice::Function(_))) {
         return Some("tool_choice");
@@ -169,7 +169,7 @@ fn tool_name<'a>(before: &'a [Message], tool: &'a Message) -> Option<&'a str> {
         .or_else(|| calls.find(|call| Some(call.id.as_str()) == id).map(|call| call.name.as_str()))
 }
 
-fn format(format: &ResponseFormat) -> Option<Format<'_>> {
+pub(super) fn format(format: &ResponseFormat) -> Option<Format<'_>> {
     match format {
         ResponseFormat::Text => None,
         ResponseFormat::JsonObject => Some(Format::Word("json")),
@@ -177,7 +177,7 @@ fn format(format: &ResponseFormat) -> Option<Format<'_>> {
     }
 }
 
-fn think(effort: Effort) -> Think {
+pub(super) fn think(effort: Effort) -> Think {
     match effort {
         Effort::None => Think::Not(false),
         Effort::Minimal | Effort::Low => Think::Level("low"),
@@ -187,7 +187,7 @@ fn think(effort: Effort) -> Think {
     }
 }
 
-fn choices(options: &Options, num_ctx: Option<u32>) -> Choices<'_> {
+pub(super) fn choices(options: &Options, num_ctx: Option<u32>) -> Choices<'_> {
     Choices {
         num_ctx,
         num_predict: options.max_tokens,

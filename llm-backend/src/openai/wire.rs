@@ -34,6 +34,9 @@ pub(super) struct Choice {
     pub(super) index: u32,
     #[serde(default, deserialize_with = "or_default")]
     delta: Text,
+    /// What `/v1/completions` has in place of a delta.
+    #[serde(default)]
+    text: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     logprobs: Logprobs,
     #[serde(default)]
@@ -93,7 +96,7 @@ impl Choice {
             })
         });
         Some(Delta {
-            content: content.unwrap_or_default(),
+            content: content.or(self.text).unwrap_or_default(),
             thinking: reasoning_content.or(reasoning).unwrap_or_default(),
             tool_calls: calls.collect::<Option<_>>()?,
             logprobs: self.logprobs.content,

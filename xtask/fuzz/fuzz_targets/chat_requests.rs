@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 use ai_gateway_api::chat::{
-    self, ChatRequest, CompletionRequest, DecodeError, EmbeddingRequest, Image, Json, Options,
+    self, ChatRequest, DecodeError, EmbeddingRequest, Image, Json, Options,
 };
 
 /// What was read stays within the bounds that are documented.
@@ -38,8 +38,9 @@ fuzz_target!(|body: &[u8]| {
         }
         Err(error) => explain(&error),
     }
-    match CompletionRequest::decode(body) {
-        Ok(request) => check(&request.chat),
+    match chat::decode_completion(body) {
+        // How it is gone on from is no part of a chat.
+        Ok(request) => check(&ChatRequest { completion: None, ..request }),
         Err(error) => explain(&error),
     }
     if let Err(error) = EmbeddingRequest::decode(body) {

@@ -14,14 +14,15 @@ fn check(request: &TextRequest) {
     assert!(!request.messages.is_empty());
     let written = serde_json::to_vec(request).expect("a request is JSON");
     let read = chat::decode(&written).expect("what was taken is a chat");
-    assert_eq!(read, **request);
+    // How a text is gone on from is no part of a chat.
+    assert_eq!(read, chat::ChatRequest { completion: None, ..(**request).clone() });
 }
 
 fuzz_target!(|body: &[u8]| {
     if let Ok(request) = ollama::decode_chat(body) {
         check(&request);
     }
-    if let Ok((request, _)) = ollama::decode_generate(body) {
+    if let Ok(request) = ollama::decode_generate(body) {
         check(&request);
     }
     for request in

@@ -1,60 +1,92 @@
 //! OpenAI's older `POST /v1/completions`: a text to go on from.
 
+use std::fmt;
+
 use serde_json::value::RawValue;
 
 use super::{
+    Capability,
     decode::{DecodeError, Fields, List, is_text},
     message::Message,
     options::Options,
     request::{ChatRequest, HARMLESS, StreamOptions, one_answer},
 };
 
-/// A request to go on from a text.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CompletionRequest {
-    /// The same as a chat of one message: models that follow instructions expect their own template around it.
-    pub chat: ChatRequest,
-    /// What stands after the gap that the model fills; most models cannot.
-    pub has_suffix: bool,
+/// How a model goes on from a text that is no conversation. `Debug` does not show what is said.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Completion {
+    /// It reads the prompt as it is, without its template.
+    Raw,
+    /// It fills the gap between the prompt and this text.
+    Insert(String),
 }
 
-impl CompletionRequest {
-    /// Decodes a request body.
-    ///
-    /// # Errors
-    ///
-    /// See [`DecodeError`].
-    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let mut fields = Fields::parse(body, "")?;
-        let prompt = fields.raw("prompt").ok_or_else(|| fields.missing("prompt"))?;
-        let prompt = one_text(prompt).ok_or_else(|| {
-            DecodeError::field("prompt", "must be one string: ask once for each, and not in tokens")
-        })?;
-        let has_suffix = fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty());
-        let stream_options = fields.raw("stream_options");
-        let stream_options = stream_options.map(|raw| StreamOptions::read(raw, "stream_options"));
-        if fields.flag("echo")? == Some(true) {
-            return Err(DecodeError::unknown("echo"));
+impl Completion {
+    /// The text after the gap, if there is a gap.
+    #[must_use]
+    pub fn suffix(&self) -> Option<&str> {
+        match self {
+            Self::Raw => None,
+            Self::Insert(suffix) => Some(suffix),
         }
-        // Here it is a number; the chat's own is a flag.
-        if fields.take::<u32>("logprobs", "a whole number")?.is_some() {
-            return Err(DecodeError::field("logprobs", "is for chats only here"));
-        }
-        if fields.take::<u32>("best_of", "1")?.is_some_and(|best_of| best_of != 1) {
-            return Err(DecodeError::field("best_of", "must be 1"));
-        }
-        let chat = ChatRequest {
-            model: fields.text("model")?,
-            messages: vec![Message::user(prompt)],
-            stream: fields.flag("stream")?.unwrap_or_default(),
-            stream_options: stream_options.transpose()?,
-            options: Options::read(&mut fields)?,
-            ..ChatRequest::default()
-        };
-        one_answer(&mut fields)?;
-        fields.finish(&HARMLESS)?;
-        Ok(Self { chat, has_suffix })
     }
+
+    /// What a model lacks that cannot, in Ollama's words.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Raw => "raw prompts",
+            Self::Insert(_) => Capability::Insert.as_str(),
+        }
+    }
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "Raw",
+            Self::Insert(_) => "Insert([redacted])",
+        })
+    }
+}
+
+/// Decodes the body of `POST /v1/completions`: a chat of one message, because models that follow instructions expect
+/// their own template around it; or, with a suffix, a gap to be filled.
+///
+/// # Errors
+///
+/// See [`DecodeError`].
+pub fn decode_completion(body: &[u8]) -> Result<ChatRequest, DecodeError> {
+    let mut fields = Fields::parse(body, "")?;
+    let prompt = fields.raw("prompt").ok_or_else(|| fields.missing("prompt"))?;
+    let prompt = one_text(prompt).ok_or_else(|| {
+        DecodeError::field("prompt", "must be one string: ask once for each, and not in tokens")
+    })?;
+    let suffix = fields.text("suffix")?.filter(|suffix| !suffix.is_empty());
+    let stream_options = fields.raw("stream_options");
+    let stream_options = stream_options.map(|raw| StreamOptions::read(raw, "stream_options"));
+    if fields.flag("echo")? == Some(true) {
+        return Err(DecodeError::unknown("echo"));
+    }
+    // Here it is a number; the chat's own is a flag.
+    if fields.take::<u32>("logprobs", "a whole number")?.is_some() {
+        return Err(DecodeError::field("logprobs", "is for chats only here"));
+    }
+    if fields.take::<u32>("best_of", "1")?.is_some_and(|best_of| best_of != 1) {
+        return Err(DecodeError::field("best_of", "must be 1"));
+    }
+    let request = ChatRequest {
+        model: fields.text("model")?,
+        messages: vec![Message::user(prompt)],
+        completion: suffix.map(Completion::Insert),
+        stream: fields.flag("stream")?.unwrap_or_default(),
+        stream_options: stream_options.transpose()?,
+        options: Options::read(&mut fields)?,
+        ..ChatRequest::default()
+    };
+    one_answer(&mut fields)?;
+    fields.finish(&HARMLESS)?;
+    Ok(request)
 }
 
 /// A string, or a list of one.

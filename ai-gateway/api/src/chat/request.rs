@@ -1,9 +1,12 @@
 //! A request for the next message.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
 use super::{
+    completion::Completion,
     decode::{DecodeError, Fields, List},
     format::ResponseFormat,
     message::Message,
@@ -40,6 +43,10 @@ pub struct ChatRequest {
     pub model: Option<String>,
     /// The conversation so far, oldest first.
     pub messages: Vec<Message>,
+    /// How the one message is gone on from, where it is a text and no question. No part of a chat's JSON: backends
+    /// have another path for it.
+    #[serde(skip)]
+    pub completion: Option<Completion>,
     /// Whether the reply comes as server-sent events, token by token.
     pub stream: bool,
     /// What a streamed reply also holds.
@@ -97,6 +104,7 @@ impl ChatRequest {
         let request = Self {
             model: fields.text("model")?,
             messages: messages.collect::<Result<_, _>>()?,
+            completion: None,
             stream: fields.flag("stream")?.unwrap_or_default(),
             stream_options: nested(fields.raw("stream_options")).transpose()?,
             tools: tools.collect::<Result<_, _>>()?,
@@ -110,6 +118,12 @@ impl ChatRequest {
         one_answer(&mut fields)?;
         fields.finish(&HARMLESS)?;
         Ok(request)
+    }
+
+    /// The text of the last message: what a [`Completion`] goes on from.
+    #[must_use]
+    pub fn prompt(&self) -> Cow<'_, str> {
+        self.messages.last().map(|message| message.content.text()).unwrap_or_default()
     }
 
     /// Whether any message holds an image.

@@ -239,15 +239,16 @@ fn a_text_to_go_on_from_is_a_chat_of_one_message() {
     let read = |more: Value| {
         let mut body = json!({ "prompt": "Once" });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        CompletionRequest::decode(body.to_string().as_bytes())
+        decode_completion(body.to_string().as_bytes())
     };
     let request = read(
         json!({ "model": "m", "max_tokens": 5, "echo": false, "best_of": 1, "suffix": "", "user": "x" }),
     );
     let request = request.unwrap();
-    assert_eq!(request.chat.messages, [Message::user("Once")]);
-    assert_eq!((request.chat.options.max_tokens, request.has_suffix), (Some(5), false));
-    assert!(read(json!({ "suffix": "end" })).unwrap().has_suffix);
+    assert_eq!(request.messages, [Message::user("Once")]);
+    assert_eq!((request.options.max_tokens, request.completion), (Some(5), None));
+    let gap = read(json!({ "suffix": "end" })).unwrap();
+    assert_eq!(gap.completion, Some(Completion::Insert("end".to_owned())));
     for (more, start) in [
         (json!({ "prompt": ["a", "b"] }), "`prompt` must be one string"),
         (json!({ "prompt": [1, 2] }), "`prompt` must be one string"),

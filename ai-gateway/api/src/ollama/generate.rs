@@ -1,17 +1,26 @@
 //! `POST /api/generate`.
 
-use super::{Common, Extras, HARMLESS, TextRequest, images};
-use crate::chat::{Content, DecodeError, Message, Part, Role, decode::Fields};
+use super::{Common, HARMLESS, TextRequest, images};
+use crate::chat::{Completion, Content, DecodeError, Message, Part, Role, decode::Fields};
 
-pub(super) fn read(mut fields: Fields<'_>) -> Result<(TextRequest, Extras), DecodeError> {
+pub(super) fn read(mut fields: Fields<'_>) -> Result<TextRequest, DecodeError> {
     let mut common = Common::read(&mut fields)?;
     let prompt = fields.text("prompt")?.unwrap_or_default();
     let system = fields.text("system")?.unwrap_or_default();
     let images = images(&mut fields)?;
-    let extras = Extras {
-        raw: fields.flag("raw")?.unwrap_or_default(),
-        suffix: fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()),
-    };
+    let raw = fields.flag("raw")?.unwrap_or_default();
+    let suffix = fields.text("suffix")?.filter(|suffix| !suffix.is_empty());
+    // Ollama would leave these out unseen.
+    for (name, refused, beside) in [
+        ("system", !system.is_empty() && raw, "a raw prompt"),
+        ("suffix", suffix.is_some() && raw, "a raw prompt"),
+        ("system", !system.is_empty() && suffix.is_some(), "a suffix"),
+        ("images", !images.is_empty() && suffix.is_some(), "a suffix"),
+    ] {
+        if refused {
+            return Err(DecodeError::field(name, format!("must not stand beside {beside}")));
+        }
+    }
     // Clients send these two empty.
     if fields.text("template")?.is_some_and(|template| !template.is_empty()) {
         return Err(DecodeError::unknown("template"));
@@ -23,9 +32,11 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<(TextRequest, Extras), Deco
         ));
     }
     fields.finish(&HARMLESS)?;
-    if prompt.is_empty() && images.is_empty() && extras == Extras::default() {
-        return Ok((common.idle(), extras));
+    if prompt.is_empty() && images.is_empty() && suffix.is_none() {
+        return Ok(common.idle());
     }
+    common.request.completion =
+        if raw { Some(Completion::Raw) } else { suffix.map(Completion::Insert) };
     if !system.is_empty() {
         common.request.messages.push(Message::system(system));
     }
@@ -36,5 +47,5 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<(TextRequest, Extras), Deco
         Content::Parts([Part::Text(prompt)].into_iter().chain(images).collect())
     };
     common.request.messages.push(Message::new(Role::User, content));
-    Ok((TextRequest::Ask(Box::new(common.request)), extras))
+    Ok(TextRequest::Ask(Box::new(common.request)))
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chat::{Content, Message, Role};
+use crate::chat::{Completion, Content, Message, Role};
 
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 
@@ -18,6 +18,13 @@ fn chat_body(more: &Value) -> Vec<u8> {
 fn chat(more: &Value) -> ChatRequest {
     match decode_chat(&chat_body(more)).unwrap() {
         TextRequest::Ask(request) => *request,
+        idle @ (TextRequest::Load(_) | TextRequest::Unload(_)) => panic!("{idle:?}"),
+    }
+}
+
+fn generation(body: &[u8]) -> Result<ChatRequest, DecodeError> {
+    match decode_generate(body)? {
+        TextRequest::Ask(request) => Ok(*request),
         idle @ (TextRequest::Load(_) | TextRequest::Unload(_)) => panic!("{idle:?}"),
     }
 }
@@ -114,7 +121,7 @@ fn no_question_loads_and_unloads() {
     for zero in [json!(0), json!("0"), json!("0s"), json!(0.0)] {
         assert_eq!(load(&json!({"keep_alive": zero})), TextRequest::Unload("m".to_owned()));
     }
-    let (idle, _) = decode_generate(br#"{"model":"m","keep_alive":0}"#).unwrap();
+    let idle = decode_generate(br#"{"model":"m","keep_alive":0}"#).unwrap();
     assert_eq!(idle, TextRequest::Unload("m".to_owned()));
 }
 
@@ -122,17 +129,34 @@ fn no_question_loads_and_unloads() {
 fn a_generation_is_a_chat_of_one_question() {
     let body = json!({"model": "m", "prompt": "hi", "system": "Be brief.", "template": "", "context": [], "suffix": "",
         "images": [PNG], "stream": false});
-    let (TextRequest::Ask(request), extras) = decode_generate(&with(body, &json!({}))).unwrap()
-    else {
-        panic!("it asks");
-    };
-    assert_eq!(extras, Extras::default());
+    let request = generation(&with(body, &json!({}))).unwrap();
+    assert_eq!(request.completion, None);
     assert_eq!(request.messages[0], Message::system("Be brief."));
     assert_eq!(request.messages[1].role, Role::User);
     assert!(matches!(&request.messages[1].content, Content::Parts(parts) if parts.len() == 2));
-    let (_, extras) =
-        decode_generate(br#"{"model":"m","prompt":"a","suffix":"b","raw":true}"#).unwrap();
-    assert_eq!(extras, Extras { raw: true, suffix: true });
+}
+
+#[test]
+fn a_text_is_gone_on_from_raw_or_up_to_what_follows() {
+    let read = |more: &Value| generation(&with(json!({"model": "m", "prompt": "a"}), more));
+    assert_eq!(read(&json!({"raw": true})).unwrap().completion, Some(Completion::Raw));
+    let gap = read(&json!({"suffix": "b", "raw": false})).unwrap();
+    assert_eq!(
+        (gap.completion.clone(), gap.prompt()),
+        (Some(Completion::Insert("b".to_owned())), "a".into())
+    );
+    assert!(!format!("{:?}", Completion::Insert("secret".to_owned())).contains("secret"));
+    let before = read(&json!({"prompt": "", "suffix": "b"})).unwrap();
+    assert_eq!(before.prompt(), "", "a gap at the beginning");
+    for (more, start) in [
+        (json!({"raw": true, "suffix": "b"}), "`suffix` must not stand beside a raw prompt"),
+        (json!({"raw": true, "system": "b"}), "`system` must not stand beside a raw prompt"),
+        (json!({"suffix": "b", "system": "b"}), "`system` must not stand beside a suffix"),
+        (json!({"suffix": "b", "images": [PNG]}), "`images` must not stand beside a suffix"),
+    ] {
+        let refusal = read(&more).unwrap_err().to_string();
+        assert!(refusal.starts_with(start), "{refusal}");
+    }
 }
 
 #[test]
@@ -194,6 +218,11 @@ fn texts_to_embed_are_one_or_many() {
     assert_eq!(decode_embeddings(br#"{"model":"m","prompt":"a"}"#).unwrap().input, ["a"]);
     assert!(decode_embeddings(br#"{"model":"m","prompt":""}"#).unwrap().input.is_empty());
     assert_eq!(decode_show(br#"{"name":"m","verbose":true}"#).unwrap(), "m");
+    // As the command `ollama` sends it.
+    let sent =
+        br#"{"model":"","system":"","template":"","verbose":false,"options":null,"name":"m"}"#;
+    assert_eq!(decode_show(sent).unwrap(), "m");
+    assert!(decode_show(br#"{"options":{}}"#).is_err());
 }
 
 proptest! {

@@ -39,11 +39,21 @@ impl Models {
 }
 
 impl Provider {
+    /// Whether a model may be asked to fill a gap. An Ollama refuses what its model cannot do; other servers leave out a
+    /// suffix unseen, so the settings have to say it.
+    pub(super) fn fills_gaps(&self, model: &Model) -> bool {
+        let tell = self.nodes.iter().all(|node| node.backend().tells_capabilities());
+        let unsaid = tell && !model.lacks(Capability::Insert);
+        unsaid || model.has(Capability::Insert)
+    }
+
     /// What the settings say, and for the rest what the backend told.
     fn capabilities(&self, model: &Model) -> Vec<Capability> {
         let told = self.told(model).and_then(|info| info.capabilities.as_deref());
         let mut all = told.unwrap_or(&[Capability::Completion]).to_vec();
-        for capability in [Capability::Tools, Capability::Vision, Capability::Thinking] {
+        for capability in
+            [Capability::Tools, Capability::Insert, Capability::Vision, Capability::Thinking]
+        {
             if model.has(capability) && !all.contains(&capability) {
                 all.push(capability);
             }

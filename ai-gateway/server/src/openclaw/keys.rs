@@ -162,8 +162,8 @@ const CHOICE: Keys = Keys { used: &["fallbacks", "primary"], other: &[] };
 /// Values of `other` keys that OpenClaw's own examples write and whose absence changes nothing: no warning.
 const SILENT: [&str; 2] = ["cost", "meta"];
 
-/// The key of a model's `compat` that has an effect. OpenClaw adds others often, so no other is an error.
-const COMPAT: &str = "supportsTools";
+/// Keys of a model's `compat` that have an effect. OpenClaw adds others often, so no other is an error.
+const COMPAT: [&str; 2] = ["supportsInsert", "supportsTools"];
 
 /// Goes through the keys; returns a warning for each that has no effect.
 ///
@@ -232,7 +232,10 @@ impl Walk {
                 let at = format!("{at}.models[{index}]");
                 let model = self.object(model, &at, &MODEL)?;
                 let compat = model.and_then(|model| model.get("compat")?.as_object());
-                let other = compat.into_iter().flat_map(Map::keys).filter(|key| *key != COMPAT);
+                let other = compat
+                    .into_iter()
+                    .flat_map(Map::keys)
+                    .filter(|key| !COMPAT.contains(&key.as_str()));
                 let no_effect = |key| format!("`{at}.compat.{key}` has no effect in Maru");
                 self.warnings.extend(other.map(no_effect));
             }

@@ -45,13 +45,16 @@ fn what_a_model_lacks_is_what_the_file_says() {
         let loaded = OpenClaw::parse(&text).unwrap();
         (loaded.providers["a"].models[0].clone(), loaded.warnings)
     };
-    let all = [Capability::Tools, Capability::Vision, Capability::Thinking];
+    let all = [Capability::Tools, Capability::Vision, Capability::Thinking, Capability::Insert];
     let lacking = |model: &Model| all.map(|capability| model.lacks(capability));
-    assert_eq!(lacking(&with("").0), [false; 3], "unknown");
-    let some = "input: ['text', 'image'], reasoning: true, compat: {supportsTools: true}";
-    assert_eq!(lacking(&with(some).0), [false; 3]);
-    let none = "input: ['text'], reasoning: false, compat: {supportsTools: false}";
-    assert_eq!(lacking(&with(none).0), [true; 3]);
+    assert_eq!(lacking(&with("").0), [false; 4], "unknown");
+    let some = "input: ['text', 'image'], reasoning: true, compat: {supportsTools: true, supportsInsert: true}";
+    let model = with(some).0;
+    assert_eq!(lacking(&model), [false; 4]);
+    assert!(all.iter().all(|&capability| model.has(capability)));
+    let none =
+        "input: ['text'], reasoning: false, compat: {supportsTools: false, supportsInsert: false}";
+    assert_eq!(lacking(&with(none).0), [true; 4]);
     let warnings = with("compat: {supportsTools: true, maxTokensField: 'x'}").1;
     assert_eq!(
         warnings,

@@ -90,6 +90,7 @@ impl Backend {
         let app = Router::new()
             .route("/health", get(async || Json(json!({"status": "ok"}))))
             .route("/v1/chat/completions", post(chat))
+            .route("/v1/completions", post(completions))
             .route("/v1/embeddings", post(embeddings))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shared));
@@ -181,6 +182,19 @@ async fn embeddings(State(shared): State<Arc<Shared>>, Json(request): Json<Value
         |index: usize| json!({"object": "embedding", "index": index, "embedding": [index, -0.5]});
     let data: Vec<Value> = (0..count).rev().map(one).collect();
     Json(json!({"object": "list", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}}))
+}
+
+/// Goes on from a text, as llama-server does: the text where a chat has a delta.
+async fn completions(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+    shared.requests.lock().unwrap().push(request);
+    let said = |text: &str, reason: Value| {
+        let choice = json!({"index": 0, "text": text, "logprobs": null, "finish_reason": reason});
+        format!("data: {}\n\n", json!({"object": "text_completion", "choices": [choice]}))
+    };
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}});
+    let all = [said(" upon", Value::Null), said("", json!("stop"))].concat();
+    let body = format!("{all}data: {usage}\n\ndata: [DONE]\n\n");
+    ([("content-type", "text/event-stream")], body).into_response()
 }
 
 async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {

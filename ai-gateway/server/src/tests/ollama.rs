@@ -7,7 +7,8 @@ use std::{
 
 use axum::{
     Json, Router,
-    http::{Method, header},
+    http::{Method, StatusCode, header},
+    response::IntoResponse as _,
     routing::{get, post},
 };
 use serde_json::{Value, json};
@@ -71,7 +72,7 @@ async fn house_of_ollama(lines: &'static str) -> (House, Ollama) {
     std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(socket).unwrap();
     let requests = Arc::<Mutex<Vec<Value>>>::default();
-    let (chats, embeds) = (Arc::clone(&requests), Arc::clone(&requests));
+    let [chats, generations, embeds] = [(); 3].map(|()| Arc::clone(&requests));
     let shown = async |Json(body): Json<Value>| {
         let word = if body["model"] == "qwen3:8b" { "tools" } else { "embedding" };
         Json(json!({"capabilities": [word]}))
@@ -88,6 +89,18 @@ async fn house_of_ollama(lines: &'static str) -> (House, Ollama) {
             post(async move |Json(body): Json<Value>| {
                 chats.lock().unwrap().push(body);
                 ([(header::CONTENT_TYPE, "application/x-ndjson")], lines)
+            }),
+        )
+        .route(
+            "/api/generate",
+            post(async move |Json(body): Json<Value>| {
+                let gap = body.get("suffix").is_some_and(|_| body["model"] != "qwen3:8b");
+                generations.lock().unwrap().push(body);
+                if gap {
+                    let words = json!({"error": "\"embed\" does not support insert"});
+                    return (StatusCode::BAD_REQUEST, Json(words)).into_response();
+                }
+                ([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
             }),
         )
         .route(
@@ -236,13 +249,9 @@ async fn every_error_has_ollamas_shape() {
         let said = error(chat(&house, extra).await, 400).await;
         assert!(said.contains(word), "{said}");
     }
-    for (extra, word) in [(json!({"suffix": "x"}), "insert"), (json!({"raw": true}), "raw prompts")]
-    {
-        let mut body = json!({"model": "smollm2", "prompt": "hi"});
-        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        let said = error(house.post(&ada(), "/api/generate", &body).await, 400).await;
-        assert!(said.contains(&format!("llamacpp/smollm2 does not support {word}")), "{said}");
-    }
+    let gap = json!({"model": "smollm2", "prompt": "hi", "suffix": "x"});
+    let said = error(house.post(&ada(), "/api/generate", &gap).await, 400).await;
+    assert!(said.contains("llamacpp/smollm2 does not support insert"), "{said}");
     let body = json!({});
     for (host, kind, status) in
         [("evil.example", "application/json", 421), ("chat.maru.internal:18789", "text/plain", 415)]
@@ -315,6 +324,55 @@ async fn tools_images_shape_and_thoughts_go_through_an_ollama_and_back() {
     let shown = house.post(&ada(), "/api/show", &json!({"model": "qwen3:8b"})).await.json().await;
     assert_eq!(shown["capabilities"], json!(["tools"]), "as its backend told");
     assert_eq!(shown["model_info"]["maru.context_length"], 8192);
+}
+
+#[tokio::test]
+async fn raw_prompts_and_gaps_reach_an_ollama_as_they_are() {
+    let (house, ollama) = house_of_ollama(concat!(
+        "{\"response\":\"\",\"thinking\":\"음\",\"done\":false}\n{\"response\":\" 안녕\",\"done\":false}\n",
+        "{\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":2,\"eval_count\":1}\n",
+    ))
+    .await;
+    let ask = async |model: &str, extra: Value| {
+        let mut body = json!({"model": model, "prompt": "a", "options": {"num_predict": 9}});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        house.post(&ada(), "/api/generate", &body).await
+    };
+    // The household's AI is told nothing before a raw prompt, either.
+    for (model, extra) in
+        [("maru", json!({"raw": true})), ("qwen3:8b", json!({"suffix": "b", "raw": false}))]
+    {
+        let said = lines(ask(model, extra.clone()).await).await;
+        let (last, said) = said.split_last().unwrap();
+        assert_eq!((&said[0]["thinking"], &said[1]["response"]), (&json!("음"), &json!(" 안녕")));
+        assert_eq!((&last["done_reason"], &last["eval_count"]), (&json!("stop"), &json!(1)));
+        let sent = ollama.requests.lock().unwrap().pop().unwrap();
+        let mut expected = json!({"model": "qwen3:8b", "prompt": "a", "raw": false, "stream": true,
+            "truncate": false, "shift": false, "options": {"num_ctx": 8192, "num_predict": 9}});
+        expected.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        assert_eq!(sent, expected);
+    }
+    let refused = error(ask("embed", json!({"suffix": "b"})).await, 400).await;
+    assert!(refused.contains("\"embed\" does not support insert"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_raw_prompt_reaches_another_server_without_a_template() {
+    let mut house = house();
+    let body = json!({"model": "smollm2", "prompt": "Once", "raw": true, "stream": false});
+    let reply = house.post(&ada(), "/api/generate", &body).await.json().await;
+    assert_eq!((&reply["response"], &reply["eval_count"]), (&json!(" upon"), &json!(1)));
+    let sent = house.one.requests().pop().unwrap();
+    assert_eq!((&sent["prompt"], sent.get("messages")), (&json!("Once"), None));
+    assert_eq!(sent.get("raw"), None, "it is the path that says so");
+
+    // It was written for one model: the next of the list answers chats in its place, and nothing raw.
+    house.one.kill().await;
+    let body = json!({"model": "maru", "prompt": "Once", "raw": true});
+    error(house.post(&ada(), "/api/generate", &body).await, 502).await;
+    assert!(house.two.requests().is_empty());
+    assert_eq!(chat(&house, json!({"model": "maru"})).await.status, 200);
+    assert_eq!(house.two.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{House, ada, backend::Script, client::Answer, house, house_with};
+use super::{House, ada, backend::Script, client::Answer, house, house_with, house_with_models};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -195,6 +195,7 @@ async fn a_text_is_gone_on_from_streamed_or_not() {
     let error = refused.json().await;
     let words = "Llamacpp/smollm2 does not support insert.";
     assert!(error["error"]["message"].as_str().unwrap().starts_with(words), "{error}");
+    assert_eq!(house.one.requests().len(), 2, "it was not asked");
     for (key, value) in
         [("prompt", json!(["a", "b"])), ("prompt", json!([1, 2])), ("echo", json!(true))]
     {
@@ -202,6 +203,32 @@ async fn a_text_is_gone_on_from_streamed_or_not() {
         wrong[key] = value;
         assert_eq!(ask(wrong).await.status, 400, "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_gap_is_filled_by_a_model_of_which_the_settings_say_that_it_can() {
+    let house = house_with_models(
+        r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [
+            {id: "smollm2", compat: {supportsInsert: true}}, {id: "other"}]}}}}"#,
+    );
+    let body =
+        |model: &str| json!({"model": model, "prompt": "Once", "suffix": "time", "max_tokens": 9});
+    let filled = house.post(&ada(), "/v1/completions", &body("maru")).await.json().await;
+    assert_eq!(filled["choices"][0]["text"], " upon");
+    assert_eq!(filled["usage"]["completion_tokens"], 1);
+    let sent = house.one.requests().pop().unwrap();
+    assert_eq!((&sent["prompt"], &sent["suffix"]), (&json!("Once"), &json!("time")));
+    assert_eq!(
+        (sent.get("messages"), &sent["max_tokens"]),
+        (None, &json!(9)),
+        "no prompt of the household's"
+    );
+
+    let shown = house.post(&ada(), "/api/show", &json!({"model": "smollm2"})).await.json().await;
+    assert_eq!(shown["capabilities"], json!(["completion", "insert"]));
+    let refused = house.post(&ada(), "/v1/completions", &body("other")).await;
+    refused.openai_error(400, "unsupported_parameter").await;
+    assert_eq!(house.one.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ai_gateway_api::{
-    chat::{Capability, ChatRequest},
+    chat::ChatRequest,
     ollama::{self, TextRequest},
 };
 use axum::{
@@ -17,7 +17,7 @@ use super::{
     super::{Body, whole},
     reply::{Kind, Reply},
 };
-use crate::{App, Error, chat::compose, error::OllamaError, models::Failure};
+use crate::{App, Error, chat::compose, error::OllamaError};
 
 /// Answers a chat, streamed or whole.
 ///
@@ -38,21 +38,13 @@ pub(super) async fn chat(
 ///
 /// # Errors
 ///
-/// As [`chat`]; and 400 for a suffix or a raw prompt, because no backend here takes one.
+/// As [`chat`]; and 400 for a suffix or a raw prompt, if the model cannot take one.
 pub(super) async fn generate(
     State(app): State<Arc<App>>,
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OllamaError> {
-    let (request, extras) = ollama::decode_generate(&whole(body)?).map_err(Error::Chat)?;
-    let lacking = [(extras.suffix, Capability::Insert.as_str()), (extras.raw, "raw prompts")];
-    if let (Some((_, what)), TextRequest::Ask(request)) =
-        (lacking.iter().find(|(asked, _)| *asked), &request)
-    {
-        let chain = app.models.choose(request.model.as_deref()).map_err(Error::Model)?;
-        let words = format!("{} does not support {what}", chain.first);
-        return Err(Error::Model(Failure::Unsupported(words)).into());
-    }
+    let request = ollama::decode_generate(&whole(body)?).map_err(Error::Chat)?;
     answer(&app, &person, request, Kind::Generation).await
 }
 
@@ -79,8 +71,11 @@ async fn ask(
     kind: Kind,
 ) -> Result<Response, OllamaError> {
     let streamed = request.stream;
-    let messages = std::mem::take(&mut request.messages);
-    request.messages = compose(app, person, request.model.as_deref(), messages).await?;
+    // A text that is gone on from as it stands has nothing before it.
+    if request.completion.is_none() {
+        let messages = std::mem::take(&mut request.messages);
+        request.messages = compose(app, person, request.model.as_deref(), messages).await?;
+    }
     // The first step is awaited here, so that a model that does not answer is a status, not a broken stream.
     let reply = Reply::begin(app, person, request, kind).await?;
     if streamed {

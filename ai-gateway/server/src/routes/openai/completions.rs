@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::{Capability, CompletionRequest};
+use ai_gateway_api::chat::decode_completion;
 use axum::{Extension, extract::State, response::Response};
 use mesh_identity::Person;
 
@@ -11,25 +11,22 @@ use super::{
     chat::answer,
     reply::Kind,
 };
-use crate::{App, Error, chat::compose, error::OpenAiError, models::Failure};
+use crate::{App, Error, chat::compose, error::OpenAiError};
 
 /// Goes on from a text, streamed or whole.
 ///
 /// # Errors
 ///
-/// As of a chat; and 400 for a suffix, because no backend that is spoken to by OpenAI's API fills gaps.
+/// As of a chat; and 400 for a suffix, if the model does not fill gaps.
 pub(super) async fn completions(
     State(app): State<Arc<App>>,
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OpenAiError> {
-    let request = CompletionRequest::decode(&whole(body)?).map_err(Error::Chat)?;
-    let mut chat = request.chat;
-    if request.has_suffix {
-        let chain = app.models.choose(chat.model.as_deref()).map_err(Error::Model)?;
-        let words = format!("{} does not support {}", chain.first, Capability::Insert.as_str());
-        return Err(Error::Model(Failure::Unsupported(words)).into());
+    let mut request = decode_completion(&whole(body)?).map_err(Error::Chat)?;
+    if request.completion.is_none() {
+        let messages = std::mem::take(&mut request.messages);
+        request.messages = compose(&app, &person, request.model.as_deref(), messages).await?;
     }
-    chat.messages = compose(&app, &person, chat.model.as_deref(), chat.messages).await?;
-    answer(&app, &person, chat, Kind::Text).await
+    answer(&app, &person, request, Kind::Text).await
 }

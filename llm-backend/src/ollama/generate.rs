@@ -1,0 +1,101 @@
+//! A text that is gone on from, in Ollama's words: raw, or up to what follows.
+
+use std::borrow::Cow;
+
+use ai_gateway_api::chat::{ChatRequest, Completion, Image};
+use serde::Serialize;
+
+use super::request::{Choices, Format, Think, choices, format, lacking, think};
+
+/// The body of `POST /api/generate`.
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    model: &'a str,
+    prompt: Cow<'a, str>,
+    raw: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suffix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<&'a str>,
+    stream: bool,
+    /// A prompt that does not fit is an error.
+    truncate: bool,
+    /// So is a reply that does not: it ends with the reason `length`.
+    shift: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think: Option<Think>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u32>,
+    options: Choices<'a>,
+}
+
+/// The request in Ollama's words, or which part of it Ollama has none for.
+pub(super) fn body<'a>(
+    request: &'a ChatRequest,
+    completion: &'a Completion,
+    num_ctx: Option<u32>,
+) -> Result<Body<'a>, String> {
+    let model = request.model.as_deref().unwrap_or_default();
+    if let Some(name) = lacking(request) {
+        return Err(format!("{model} does not support {name} (Ollama has none): leave it out"));
+    }
+    let options = &request.options;
+    let images = request.messages.iter().flat_map(|message| message.content.images());
+    Ok(Body {
+        model,
+        prompt: request.prompt(),
+        raw: matches!(completion, Completion::Raw),
+        suffix: completion.suffix(),
+        images: images.map(Image::base64).collect(),
+        stream: true,
+        truncate: false,
+        shift: false,
+        format: request.response_format.as_ref().and_then(format),
+        think: request.reasoning_effort.map(think),
+        logprobs: options.wants_logprobs().then_some(true),
+        top_logprobs: options.top_logprobs,
+        options: choices(options, num_ctx),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_gateway_api::chat::{Content, Message, Part, Role};
+    use serde_json::json;
+
+    use super::*;
+
+    const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
+
+    #[test]
+    fn a_raw_prompt_and_a_gap_go_by_ollamas_names() {
+        let image = Image::from_base64(PNG.to_owned()).unwrap();
+        let content = Content::Parts(vec![Part::Text("a".to_owned()), Part::Image(image)]);
+        let mut request = ChatRequest {
+            model: Some("m".to_owned()),
+            messages: vec![Message::new(Role::User, content)],
+            ..ChatRequest::default()
+        };
+        let sent = |request: &ChatRequest, how: Completion| {
+            let body = body(request, &how, Some(8192)).map_err(|_| "refused").unwrap();
+            serde_json::to_value(body).unwrap()
+        };
+        let mut expected = json!({"model": "m", "prompt": "a", "raw": true, "images": [PNG], "stream": true,
+            "truncate": false, "shift": false, "options": {"num_ctx": 8192}});
+        assert_eq!(sent(&request, Completion::Raw), expected);
+
+        request.messages = vec![Message::user("a")];
+        expected.as_object_mut().unwrap().remove("images");
+        expected["raw"] = false.into();
+        expected["suffix"] = "b".into();
+        assert_eq!(sent(&request, Completion::Insert("b".to_owned())), expected);
+
+        request.options.ignore_eos = true;
+        let refusal = body(&request, &Completion::Raw, None).map(drop).unwrap_err();
+        assert!(refusal.starts_with("m does not support ignore_eos"), "{refusal}");
+    }
+}
