@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod check;
 mod fuzz;
+mod interop;
 mod lab_command;
 mod model;
 mod nextest;
@@ -41,6 +42,9 @@ enum Command {
     Bench(bench::Args),
     /// Run every fuzz target for a few seconds
     Fuzz(fuzz::Args),
+    /// Run clients that we did not write against a house
+    #[command(subcommand)]
+    Interop(interop::Command),
     /// Formatting, lints, documentation and licences, with warnings denied
     Check(check::Args),
     /// Break each property of a list in a copy, and see whether its tests notice
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test(args) => return test::run(&args).unwrap_or_else(|error| fail(&error)),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Interop(command) => interop::run(&command),
         Command::Check(args) => check::run(&args),
         Command::Sabotage(args) => sabotage::run(&args),
         Command::Setup => build::everything().map(drop),

@@ -10,7 +10,7 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    build, check, fuzz, model,
+    build, check, fuzz, interop, model,
     nextest::{self, Verdict},
     packages, sabotage, workspace,
 };
@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ok &= stages.run("sabotage patches", sabotages);
         ok &= stages.run("doctests", doctests);
         ok &= stages.run("fuzz targets", || fuzzing.run(args.fuzz_seconds).map(Count::passed));
+        ok &= stages.run("clients", || clients(&model));
         ok &= stages.run("up", demonstration::run);
         ok &= stages.run("bench sealed", bench);
     }
@@ -110,6 +111,21 @@ fn doctests() -> Result<Count> {
         .arg(workspace::target()?)
         .current_dir(workspace::root());
     stage::watched(&mut command, stage::libtest_summary)
+}
+
+/// OpenAI's and Ollama's clients, from a laptop of a house.
+fn clients(model: &std::path::Path) -> Result<Count> {
+    if !interop::is_possible() {
+        println!("left out: clients of OpenAI and Ollama need root, Podman and /dev/net/tun");
+        return Ok(Count { skipped: 1, ..Count::default() });
+    }
+    let outcome = interop::stage(model)?;
+    Ok(Count {
+        passed: outcome.passed,
+        failed: outcome.failed.len(),
+        remarks: outcome.failed,
+        ..Count::default()
+    })
 }
 
 /// The patches that break one property each still apply, and name tests that exist.

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const HOST: &str = "chat.maru.internal:18789";
 const AGENT: &str = "etc/maru/agent.toml";
 const OPENCLAW: &str = "var/lib/maru/gateway/config/openclaw.json";
-/// How the gateway of this version asks a scripted model.
+/// What an admin wrote, and what nobody may take away.
 const OWN_PROVIDER: &str = "      // Mine.\n      pc: {\n        \
     baseUrl: \"unix:///run/maru/dial/ollama/http.sock\",\n        models: [{ id: \"scripted\" }],\n      },\n";
 
@@ -59,10 +59,15 @@ fn answer(mut stream: TcpStream, cancelled: &mpsc::Sender<()>) -> io::Result<()>
     let text = match path {
         "/api/tags" => whole(r#"{"models":[{"name":"llama3.2:3b"},{"name":"big:cloud"}]}"#),
         "/api/show" => whole(r#"{"model_info":{"llama.context_length":4096}}"#),
-        "/v1/chat/completions" => {
+        "/api/chat" => {
+            let asked: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(
+                (&asked["model"], &asked["options"]["num_ctx"]),
+                (&"llama3.2:3b".into(), &4096.into())
+            );
             stream.write_all(
-                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n\
-                data: {\"id\":\"a\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"scripted\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"from the pc\"},\"finish_reason\":null}]}\n\n",
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n\
+                {\"message\":{\"role\":\"assistant\",\"content\":\"from the pc\"},\"done\":false}\n",
             )?;
             let _ = reader.read(&mut [0; 1]);
             cancelled.send(()).unwrap();
@@ -152,12 +157,10 @@ fn an_ollama_in_the_mesh_serves_a_gateway_that_has_no_network() {
 
     // A member's question goes over the gateway, which has no network, to the other node; and so does its end.
     let laptop = deployment.member("laptop", "mina").unwrap();
-    let body =
-        r#"{"model":"pc/scripted","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let body = r#"{"model":"ollama/llama3.2:3b","messages":[{"role":"user","content":"Hi"}]}"#;
     let stream = laptop.instance.dial(18789).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut reply =
-        http::request(stream, "POST", "/v1/chat/completions", HOST, &[], Some(body)).unwrap();
+    let mut reply = http::request(stream, "POST", "/api/chat", HOST, &[], Some(body)).unwrap();
     assert_eq!(reply.status, 200, "{}", reply.head);
     while !reply.line().unwrap().expect("a reply").contains("from the pc") {}
     drop(reply);
