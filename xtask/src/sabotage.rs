@@ -19,8 +19,9 @@ use trial::Selection;
 /// Of `cargo xtask sabotage`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only this one [default: all]
-    name: Option<String>,
+    /// Only these [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
     /// Print each one's name and what it breaks
     #[arg(long, conflicts_with = "check")]
     list: bool,
@@ -32,7 +33,7 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
-    let patches = patch::read(&root, args.name.as_deref())?;
+    let patches = patch::read(&root, &args.names)?;
     if args.list {
         for patch in patches {
             println!("{}: {}", patch.name, patch.property);
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Whether every patch is whole and applies; returns how many there are.
 pub(crate) fn apply() -> Result<usize> {
     let root = workspace::root();
-    let patches = patch::read(&root, None)?;
+    let patches = patch::read(&root, &[])?;
     for patch in &patches {
         patch.check(&root)?;
     }
@@ -68,7 +69,7 @@ pub(crate) fn apply() -> Result<usize> {
 pub(crate) fn check(runner: &nextest::Runner) -> Result<usize> {
     let count = apply()?;
     let programs = runner.programs()?;
-    for patch in patch::read(&workspace::root(), None)? {
+    for patch in patch::read(&workspace::root(), &[])? {
         let _ = trial::select(&programs, &patch)?;
     }
     Ok(count)
@@ -199,7 +200,7 @@ junit = { path = \"junit.xml\" }
         }
         let git = Command::new("git").args(["init", "--quiet"]).current_dir(&root).status();
         assert!(git.unwrap().success());
-        let patches = patch::read(&root, None).unwrap();
+        let patches = patch::read(&root, &[]).unwrap();
         let runner = nextest::Runner::new(root.clone(), target.clone()).unwrap();
         let programs = runner.programs().unwrap();
 

@@ -15,7 +15,9 @@ use hpke_envelope::gateway::{KeyRing, NoRandom, OpenError, Opened};
 
 use crate::{
     apps::Apps,
-    arena, config,
+    arena,
+    bodies::Bodies,
+    config,
     devices::Devices,
     identity,
     limits::Limiter,
@@ -121,6 +123,7 @@ impl App {
             models: Models::new(openclaw, config.breaker, root)?,
             workspace,
             limiter: Limiter::new(&config.limits),
+            bodies: Bodies::new(&config.limits),
             lines: Lines::new(&config.line, &openclaw.providers, Arc::clone(&metrics)),
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
@@ -193,8 +196,9 @@ impl App {
     }
 
     async fn look_after_backends(&self) {
-        loop {
-            drop(tokio::time::timeout(PATIENCE, self.models.learn()).await);
+        for tick in 1_u32.. {
+            let again = tick.is_multiple_of(SLOW);
+            drop(tokio::time::timeout(PATIENCE, self.models.learn(again)).await);
             tokio::time::sleep(TICK).await;
             // Each node is asked with a limit of its own.
             self.models.probe().await;

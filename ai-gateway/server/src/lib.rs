@@ -16,6 +16,7 @@
 mod app;
 pub mod apps;
 pub mod arena;
+pub mod bodies;
 pub mod breaker;
 pub mod chat;
 pub mod config;

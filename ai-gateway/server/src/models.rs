@@ -252,9 +252,10 @@ impl Models {
         stream::iter(asked).for_each_concurrent(CHECKS, |node| node.probe()).await;
     }
 
-    /// Asks backends for the context of models whose settings do not say it, and for what their models can do.
-    pub async fn learn(&self) {
-        join_all(self.providers.values().map(|provider| provider.learn())).await;
+    /// Asks backends for the context of models whose settings do not say it, and for what their models can do; `again`
+    /// those, too, that have told it.
+    pub async fn learn(&self, again: bool) {
+        join_all(self.providers.values().map(|provider| provider.learn(again))).await;
     }
 
     /// Whether some backend answers now.

@@ -22,7 +22,7 @@ mod sse;
 
 use std::sync::Arc;
 
-use axum::http::{Method, Uri};
+use axum::http::{Method, Uri, header};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -34,7 +34,7 @@ use mesh_identity::{Header, Person};
 use mesh_listener::Refusal;
 
 use crate::{
-    App, Error,
+    App, Error, bodies,
     error::{OllamaError, OpenAiError},
     limits::Kind,
 };
@@ -113,6 +113,7 @@ fn listener(listener: Listener, app: &Arc<App>) -> Router {
     let plain = endpoint::router(listener.plain_endpoints());
     let plain = plain
         .layer(DefaultBodyLimit::max(app.limits.max_plain_body_bytes))
+        .layer(from_fn_with_state(Arc::clone(app), find_room))
         .layer(counted())
         .layer(from_fn_with_state(Arc::clone(app), caller::identify));
     own.merge(plain)
@@ -168,8 +169,7 @@ async fn limit(
     request: Request,
     next: Next,
 ) -> Response {
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    let kind = if reads { Kind::Read } else { Kind::Write };
+    let kind = if is_read(request.method()) { Kind::Read } else { Kind::Write };
     let counted = match (request.extensions().get::<Header>(), listener) {
         (Some(caller), Listener::Agent) => app.limiter.count(caller, kind),
         (Some(caller), Listener::Plugin) => app.limiter.count_claim(caller, kind),
@@ -187,6 +187,35 @@ async fn limit(
             listener.surface(request.uri().path()).answer(error)
         }
     }
+}
+
+/// Finds room for a large body before it is read.
+async fn find_room(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let room = match request.extensions().get::<Person>() {
+        // Nothing that only reads has a body.
+        Some(person) if !is_read(request.method()) => {
+            let length = request.headers().get(header::CONTENT_LENGTH);
+            let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+            app.bodies.room(person, length).await
+        }
+        Some(_) | None => Ok(None),
+    };
+    match room {
+        Ok(room) => {
+            let response = next.run(request).await;
+            drop(room);
+            response
+        }
+        Err(bodies::NoRoom) => {
+            let error = Error::Busy;
+            app.metrics.refuse(error.name());
+            Surface::of(request.uri().path()).answer(error)
+        }
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
 /// A body that was read whole, or why it was not.

@@ -30,8 +30,8 @@ pub(super) struct Patch {
     path: PathBuf,
 }
 
-/// All of a workspace, or the one of this name.
-pub(super) fn read(workspace: &Path, only: Option<&str>) -> Result<Vec<Patch>> {
+/// All of a workspace, or those of these names.
+pub(super) fn read(workspace: &Path, only: &[String]) -> Result<Vec<Patch>> {
     let folder = workspace.join(FOLDER);
     let mut patches = Vec::new();
     let entries = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
@@ -49,13 +49,14 @@ pub(super) fn read(workspace: &Path, only: Option<&str>) -> Result<Vec<Patch>> {
     choose(patches, only)
 }
 
-fn choose(mut patches: Vec<Patch>, only: Option<&str>) -> Result<Vec<Patch>> {
-    let Some(only) = only else { return Ok(patches) };
-    patches.retain(|patch| patch.name == only);
-    ensure!(
-        !patches.is_empty(),
-        "there is no sabotage {only}; `cargo xtask sabotage --list` names those that there are"
-    );
+fn choose(mut patches: Vec<Patch>, only: &[String]) -> Result<Vec<Patch>> {
+    for name in only {
+        ensure!(
+            patches.iter().any(|patch| patch.name == *name),
+            "there is no sabotage {name}; `cargo xtask sabotage --list` names those that there are"
+        );
+    }
+    patches.retain(|patch| only.is_empty() || only.contains(&patch.name));
     Ok(patches)
 }
 
@@ -153,9 +154,14 @@ mod tests {
             path: PathBuf::new(),
         };
         let all = vec![patch("a"), patch("b")];
-        assert_eq!(choose(all.clone(), Some("b")).unwrap(), [patch("b")]);
-        assert_eq!(choose(all.clone(), None).unwrap(), all);
-        assert!(choose(all, Some("c")).is_err());
+        let named = |names: &[&str]| {
+            let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
+            choose(all.clone(), &names)
+        };
+        assert_eq!(named(&["b"]).unwrap(), [patch("b")]);
+        assert_eq!(named(&["b", "a"]).unwrap(), all);
+        assert_eq!(named(&[]).unwrap(), all);
+        assert!(named(&["b", "c"]).is_err());
     }
 
     #[test]

@@ -82,6 +82,11 @@ pub struct Limits {
     /// Largest request body of other APIs (`/v1`, `/api`), which may hold images and lies outside the locked memory, in bytes.
     /// Default: 20,000,000.
     pub max_plain_body_bytes: usize,
+    /// Bytes of those bodies that are read and answered at a time, of everybody's larger than 64 KiB; whoever finds no room
+    /// waits. What they take is several times that: read, decoded, and as the model is asked. Default: 48,000,000.
+    pub plain_bodies_bytes: usize,
+    /// The same of one person. Default: 24,000,000.
+    pub plain_bodies_bytes_per_person: usize,
     /// Most tokens of one reply. Default: 32,768.
     pub max_tokens: u32,
     /// Tokens of a reply whose request and model name no number. Default: 4,096.
@@ -175,6 +180,8 @@ impl Default for Limits {
             burst: NonZeroU32::MIN.saturating_add(59),
             max_body_bytes: MAX_BODY,
             max_plain_body_bytes: 20_000_000,
+            plain_bodies_bytes: 48_000_000,
+            plain_bodies_bytes_per_person: 24_000_000,
             max_tokens: 32_768,
             default_tokens: 4096,
             sessions_per_person: 32,

@@ -49,8 +49,8 @@ impl Provider {
 
     /// What the settings say, and for the rest what the backend told.
     fn capabilities(&self, model: &Model) -> Vec<Capability> {
-        let told = self.told(model).and_then(|info| info.capabilities.as_deref());
-        let mut all = told.unwrap_or(&[Capability::Completion]).to_vec();
+        let told = self.told(model).and_then(|info| info.capabilities);
+        let mut all = told.unwrap_or_else(|| vec![Capability::Completion]);
         for capability in
             [Capability::Tools, Capability::Insert, Capability::Vision, Capability::Thinking]
         {

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -29,8 +29,8 @@ const TROUBLED: u32 = 2;
 pub struct Provider {
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) models: Vec<Model>,
-    /// What a node says of its models, once one has.
-    pub(super) learned: OnceLock<Vec<ModelInfo>>,
+    /// What a node last said of its models, once one has.
+    learned: Mutex<Option<Arc<[ModelInfo]>>>,
 }
 
 /// Why no node of a provider answers.
@@ -49,7 +49,7 @@ impl Provider {
     #[must_use]
     pub fn new(nodes: Vec<Node>, models: Vec<Model>) -> Self {
         let nodes = nodes.into_iter().map(Arc::new).collect();
-        Self { nodes, models, learned: OnceLock::new() }
+        Self { nodes, models, learned: Mutex::default() }
     }
 
     /// The provider that `openclaw.json` describes, each node behind such a breaker; UNIX sockets and files are below `root`.
@@ -119,8 +119,9 @@ impl Provider {
         Err(missed)
     }
 
-    /// Asks nodes what the settings do not say: how many replies each makes at a time, and what their models are.
-    pub(super) async fn learn(&self) {
+    /// Asks nodes what the settings do not say: how many replies each makes at a time, and what their models are; `again`
+    /// if it is known already, for a backend may have changed its model.
+    pub(super) async fn learn(&self, again: bool) {
         if self.nodes.len() > 1 {
             for node in &self.nodes {
                 node.learn_slots().await;
@@ -128,7 +129,7 @@ impl Provider {
         }
         let tells = self.nodes.iter().any(|node| node.backend().tells_capabilities());
         let known = self.models.iter().all(|model| model.context_window.is_some());
-        if (known && !tells) || self.learned.get().is_some() {
+        if (known && !tells) || (!again && self.learned().is_some()) {
             return;
         }
         for node in self.order(Conversation::default()) {
@@ -136,8 +137,7 @@ impl Provider {
                 continue;
             };
             if tells || models.iter().any(|model| model.context_tokens.is_some()) {
-                // Set once only, here.
-                let _ = self.learned.set(models);
+                *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = Some(models.into());
                 return;
             }
         }
@@ -148,14 +148,18 @@ impl Provider {
         model.context_window.or_else(|| match self.told(model) {
             Some(info) => info.context_tokens,
             // An engine with one model takes any name.
-            None => self.learned.get()?.iter().filter_map(|info| info.context_tokens).min(),
+            None => self.learned()?.iter().filter_map(|info| info.context_tokens).min(),
         })
     }
 
     /// What a node says of a model.
-    pub(super) fn told(&self, model: &Model) -> Option<&ModelInfo> {
+    pub(super) fn told(&self, model: &Model) -> Option<ModelInfo> {
         let bare = |id: &str| id.strip_suffix(LATEST).unwrap_or(id).to_owned();
-        self.learned.get()?.iter().find(|info| bare(&info.id) == bare(&model.id))
+        self.learned()?.iter().find(|info| bare(&info.id) == bare(&model.id)).cloned()
+    }
+
+    fn learned(&self) -> Option<Arc<[ModelInfo]>> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether some node is not spared.

@@ -2,7 +2,7 @@ mod several;
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
 use ai_gateway_api::chat::{Content, Delta, Image, Message, ModelInfo, Part};
@@ -20,6 +20,8 @@ struct Scripted {
     replies: Mutex<Vec<Script>>,
     /// What it says of its health; ready if absent.
     health: Mutex<Option<Health>>,
+    /// Tokens of a conversation; 4096 if 0.
+    context: AtomicU32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,8 +100,11 @@ impl Backend for Scripted {
     }
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>> {
-        let info =
-            ModelInfo { id: "m".to_owned(), context_tokens: Some(4096), ..ModelInfo::default() };
+        let context_tokens = match self.context.load(Ordering::Relaxed) {
+            0 => Some(4096),
+            tokens => Some(tokens),
+        };
+        let info = ModelInfo { id: "m".to_owned(), context_tokens, ..ModelInfo::default() };
         async { self.check().map(|()| vec![info]) }.boxed()
     }
 
@@ -251,10 +256,19 @@ async fn models_are_found_by_name() {
 
 #[tokio::test]
 async fn a_context_that_the_settings_do_not_say_is_learned() {
-    let (models, ..) = models();
-    assert_eq!(models.choose(None).unwrap().context_window, None);
-    models.learn().await;
-    assert_eq!(models.choose(None).unwrap().context_window, Some(4096));
+    let (models, one, two) = models();
+    let known = || models.choose(None).unwrap().context_window;
+    assert_eq!(known(), None);
+    models.learn(false).await;
+    assert_eq!(known(), Some(4096));
+
+    // An engine was started again with another model.
+    one.context.store(8192, Ordering::Relaxed);
+    two.context.store(8192, Ordering::Relaxed);
+    models.learn(false).await;
+    assert_eq!(known(), Some(4096), "nobody is asked twice for nothing");
+    models.learn(true).await;
+    assert_eq!(known(), Some(8192));
 }
 
 #[test]

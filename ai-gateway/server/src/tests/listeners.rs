@@ -324,3 +324,38 @@ async fn readiness_is_the_models() {
     house.get(&ada(), "/readyz").await.problem(503, "model").await;
     assert_eq!(house.get(&ada(), "/healthz").await.status, 200);
 }
+
+/// One member's many large bodies must not take the gateway's memory, nor hold up another's.
+#[tokio::test]
+async fn a_large_request_waits_for_room_that_its_own_sender_has() {
+    use tokio::io::AsyncWriteExt as _;
+
+    const PATH: &str = "/v1/chat/completions";
+    let house = house_with(|config| {
+        config.limits.plain_bodies_bytes = 4 << 20;
+        config.limits.plain_bodies_bytes_per_person = 1 << 20;
+    });
+    let large = json!({"messages": [{"role": "user", "content": "x".repeat(100_000)}]});
+    let free = house.app.bodies.free();
+    let mut half = tokio::net::UnixStream::connect(house.agent_socket()).await.unwrap();
+    half.write_all(&ada().header.encode().unwrap()).await.unwrap();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: 100.64.0.1:18789\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{{",
+        1 << 20
+    );
+    half.write_all(head.as_bytes()).await.unwrap();
+    while house.app.bodies.free() == free {
+        tokio::task::yield_now().await;
+    }
+
+    let (ada, bob) = (ada(), bob());
+    let mut waiting = Box::pin(house.post(&ada, PATH, &large));
+    let answered = tokio::select! {
+        _ = &mut waiting => panic!("there was room for more than one may have"),
+        answer = house.post(&bob, PATH, &large) => answer.status,
+    };
+    assert_ne!(answered, 503, "whoever else asks finds room");
+    drop(half);
+    assert_eq!(waiting.await.status, answered);
+}

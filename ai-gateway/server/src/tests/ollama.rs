@@ -112,7 +112,7 @@ async fn house_of_ollama(lines: &'static str) -> (House, Ollama) {
         );
     let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     house.restart().await;
-    house.app.models.learn().await;
+    house.app.models.learn(false).await;
     (house, Ollama { requests, task })
 }
 
