@@ -52,6 +52,8 @@ pub struct App {
     pub workspace: Workspace,
     /// How often each caller may ask.
     pub limiter: Limiter,
+    /// Room for large requests.
+    pub bodies: Bodies,
     /// How replies wait for their models.
     pub lines: Lines,
     /// How much each person uses.
