@@ -16,6 +16,11 @@ use rustix::process::Signal;
 
 /// How long tcpdump may take to begin, and to write down what went by.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// No packet is larger, in bytes.
+const LARGEST: u32 = 65_535;
+/// For packets that tcpdump has not taken yet, in KiB. In immediate mode each takes as much as the largest could: in the
+/// 2 MiB that it has by itself a burst of ten on a busy machine lost some.
+const BUFFER: u32 = 32 << 10;
 /// Sent last: what went before it is in the file when it is.
 const LAST: &[u8] = b"the last datagram of this recording";
 
@@ -31,7 +36,9 @@ impl<'a> Recording<'a> {
     pub(crate) fn begin(machine: &'a Machine, interface: &str, name: &str) -> Self {
         let file = format!("/run/{name}.pcap");
         machine.sh(&format!("rm -f {file}")).unwrap();
-        let script = format!("exec tcpdump --immediate-mode -i {interface} -s 0 -U -w {file}");
+        let script = format!(
+            "exec tcpdump --immediate-mode -i {interface} -s {LARGEST} -B {BUFFER} -U -w {file}"
+        );
         let mut command = machine.command("bash");
         command.args(["-c", &script]).stdout(Stdio::null()).stderr(Stdio::null());
         let tcpdump = machine.spawn(&mut command).unwrap();
