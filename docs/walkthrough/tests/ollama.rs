@@ -91,15 +91,21 @@ fn ollama(device: &Instance, address: IpAddr) -> mpsc::Receiver<()> {
     cancelled
 }
 
-/// Stops `maru up` and starts it with this Ollama; what it says until it is ready.
-fn again(deployment: &mut Deployment, place: SocketAddr) -> String {
+/// Stops `maru up` and starts it with this Ollama; what it says until it is ready and has said `last`: what it notes comes
+/// through another pipe than that it is ready.
+fn again(deployment: &mut Deployment, place: SocketAddr, last: &str) -> String {
     let status = deployment.up.stop(STOP).unwrap();
     assert!(status.success(), "{status}");
     let mut said = String::new();
     let line = |line: &str| said += &format!("{line}\n");
     let url = format!("http://{place}");
-    let (up, _) = deployment.home.up(&["--ollama", &url], line, || Ok(())).unwrap();
+    let (up, lines) = deployment.home.up(&["--ollama", &url], line, || Ok(())).unwrap();
     deployment.up = up;
+    while !said.contains(last) {
+        let line = lines.recv_timeout(PATIENCE);
+        let line = line.unwrap_or_else(|error| panic!("{last} was not said ({error}): {said}"));
+        said += &format!("{line}\n");
+    }
     said
 }
 
@@ -122,7 +128,7 @@ fn an_ollama_in_the_mesh_serves_a_gateway_that_has_no_network() {
 
     // Nobody reaches a member's device unless the policy says so.
     let before = [AGENT, OPENCLAW].map(|path| read(&deployment, path));
-    let said = again(&mut deployment, place);
+    let said = again(&mut deployment, place, "\"action\"");
     assert!(said.contains(&format!("no Ollama answers at http://{place}")), "{said}");
     assert_eq!([AGENT, OPENCLAW].map(|path| read(&deployment, path)), before);
 
@@ -132,7 +138,7 @@ fn an_ollama_in_the_mesh_serves_a_gateway_that_has_no_network() {
     fs::write(deployment.home.root.join("policy.json"), policy).unwrap();
     deployment.home.ok(&["policy", "set", &format!("{ROOT}/policy.json")]).unwrap();
 
-    let said = again(&mut deployment, place);
+    let said = again(&mut deployment, place, "Starting again");
     assert!(said.contains("ollama/llama3.2:3b") && said.contains("left out: 1"), "{said}");
     assert!(said.contains("Starting again"), "{said}");
     let [agent, openclaw] = [AGENT, OPENCLAW].map(|path| read(&deployment, path));
