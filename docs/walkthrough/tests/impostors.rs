@@ -87,7 +87,8 @@ fn nobody_lends_a_name() {
 
     // What it makes up in Alice's name is bounded, and costs Alice nothing on her own listener.
     let made_up = || relay(telmeet, &headers[0], "{}").0;
-    let asked = (0..200).position(|_| made_up() == 429);
+    // Five a second are allowed, and sixty besides: a slow machine needs more of them to see an end.
+    let asked = (0..1000).position(|_| made_up() == 429);
     assert!(asked.is_some(), "telmeet may ask as often as it likes");
     assert_eq!(self::counted(&deployment), counted, "something was counted");
     assert_eq!([0, 1].map(|at| apps[at].ask(&app::history("main"))), kept);
