@@ -18,8 +18,8 @@ use rustix::process::Signal;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// No packet is larger, in bytes.
 const LARGEST: u32 = 65_535;
-/// For packets that tcpdump has not taken yet, in KiB. In immediate mode each takes as much as the largest could: in the
-/// 2 MiB that it has by itself a burst of ten on a busy machine lost some.
+/// For packets that tcpdump has not taken yet, in KiB. In immediate mode each takes as much as the largest could, so that
+/// the 2 MiB which it has by itself are few packets.
 const BUFFER: u32 = 32 << 10;
 /// Sent last: what went before it is in the file when it is.
 const LAST: &[u8] = b"the last datagram of this recording";
