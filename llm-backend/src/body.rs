@@ -11,7 +11,7 @@ use futures_util::{
     FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{DeltaStream, Error, Timeouts};
 
@@ -92,26 +92,36 @@ struct Clock {
 
 impl Clock {
     fn limit(self, body: BoxStream<'static, Result<Bytes, hyper::Error>>) -> Pieces {
-        stream::unfold((body, self), |(mut body, clock)| async move {
-            let (until, broken) = clock.next();
-            let item = match timeout_at(until, body.next()).await {
-                Ok(None) => return None,
-                Ok(Some(Ok(bytes))) => Ok(bytes),
-                Ok(Some(Err(error))) => Err(Broken::Transport(error)),
-                Err(_) => Err(broken),
+        let timer = Box::pin(sleep_until(self.next(self.sent).0));
+        stream::unfold((body, self, timer), |(mut body, clock, mut timer)| async move {
+            let since = Instant::now();
+            let item = loop {
+                let (until, broken) = clock.next(since);
+                // A timer that runs out early is set again then: that is cheaper than with each piece.
+                if until < timer.deadline() || timer.is_elapsed() {
+                    timer.as_mut().reset(until);
+                }
+                tokio::select! {
+                    biased;
+                    item = body.next() => break item?.map_err(Broken::Transport),
+                    () = timer.as_mut() => {}
+                }
+                if until <= Instant::now() {
+                    break Err(broken);
+                }
             };
-            Some((item, (body, clock)))
+            Some((item, (body, clock, timer)))
         })
         .boxed()
     }
 
-    /// Until when the next bytes have to come, and what it means if they do not.
-    fn next(&self) -> (Instant, Broken) {
+    /// Until when the next bytes, awaited since then, have to come, and what it means if they do not.
+    fn next(&self, since: Instant) -> (Instant, Broken) {
         let Timeouts { first, idle, budget, .. } = self.timeouts;
         let Some(begun) = self.begun.get() else {
             return (self.sent + first, Broken::Late(first));
         };
-        let (end, silent) = (*begun + budget, Instant::now() + idle);
+        let (end, silent) = (*begun + budget, since + idle);
         if end <= silent { (end, Broken::Budget(budget)) } else { (silent, Broken::Silent(idle)) }
     }
 }

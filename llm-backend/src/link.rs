@@ -1,27 +1,25 @@
-//! The way to one backend: a connection for each request, so that closing it is cancelling.
+//! The way to one backend: one request at a time on a connection, so that closing it is cancelling.
 //!
-//! Nothing is kept open between requests, no redirect is followed and no proxy is asked.
+//! No redirect is followed and no proxy is asked.
 
+mod connection;
 mod files;
+mod idle;
 mod stream;
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{error::Error as StdError, io, sync::Arc, time::Duration};
 
 use ai_gateway_api::chat::Delta;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use rustls::{ClientConfig, pki_types::ServerName};
 use serde::Serialize;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
-use self::files::Files;
+use self::{connection::Connection, files::Files, idle::Idle};
 use crate::{
     DeltaStream, Error, Health,
     address::Address,
@@ -61,23 +59,17 @@ pub(crate) struct Link {
     /// Name that the server's certificate must be for; `None` where no TLS is spoken.
     server_name: Option<ServerName<'static>>,
     timeouts: Timeouts,
+    idle: Arc<Idle>,
 }
 
-/// What a backend answered. Dropping it closes the connection.
+/// What a backend answered. Dropping it before its end closes the connection.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     content_type: Option<HeaderValue>,
     body: Incoming,
-    _connection: Connection,
-}
-
-/// The task that moves a connection's bytes; it ends with its request.
-struct Connection(JoinHandle<()>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// Until the end.
+    connection: Option<Connection>,
+    idle: Arc<Idle>,
 }
 
 /// Why there is no answer.
@@ -114,7 +106,7 @@ impl Link {
             .map(|name| ServerName::try_from(name).map_err(|_| failed("its name is no DNS name")))
             .transpose()?;
         let files = Files::load(key, tls)?;
-        Ok(Self { name, address, files, server_name, timeouts })
+        Ok(Self { name, address, files, server_name, timeouts, idle: Arc::default() })
     }
 
     /// Asks for `path` and takes only a successful answer, which takes no model.
@@ -226,15 +218,10 @@ impl Link {
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Failure> {
         let loaded = self.files.current();
-        let tls = loaded.tls.zip(self.server_name.clone());
-        let connected = timeout(self.timeouts.connect, stream::connect(&self.address, tls)).await;
-        let stream = connected
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(Failure::Connect)?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Http)?;
-        // Its errors are the request's.
-        let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
+        let mut connection = match self.idle.take() {
+            Some(connection) => connection,
+            None => self.connect(loaded.tls).await?,
+        };
 
         let mut request = Request::new(Full::new(Bytes::new()));
         let prefix = match &self.address {
@@ -255,9 +242,24 @@ impl Link {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             *request.body_mut() = Full::new(body.into());
         }
-        let (head, body) = sender.send_request(request).await.map_err(Failure::Http)?.into_parts();
+        let (head, body) = connection.send(request).await.map_err(Failure::Http)?.into_parts();
         let content_type = head.headers.get(header::CONTENT_TYPE).cloned();
-        Ok(Answer { status: head.status, content_type, body, _connection: connection })
+        Ok(Answer {
+            status: head.status,
+            content_type,
+            body,
+            connection: Some(connection),
+            idle: Arc::clone(&self.idle),
+        })
+    }
+
+    async fn connect(&self, tls: Option<Arc<ClientConfig>>) -> Result<Connection, Failure> {
+        let tls = tls.zip(self.server_name.clone());
+        let connected = timeout(self.timeouts.connect, stream::connect(&self.address, tls)).await;
+        let stream = connected
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(Failure::Connect)?;
+        Connection::new(stream).await.map_err(Failure::Http)
     }
 
     /// Reads a whole body, up to `max` bytes.
@@ -333,7 +335,11 @@ impl Answer {
 
     async fn chunk(&mut self) -> Option<Result<Bytes, hyper::Error>> {
         loop {
-            match self.body.frame().await? {
+            let Some(frame) = self.connection.as_mut()?.frame(&mut self.body).await else {
+                self.idle.keep(self.connection.take()?);
+                return None;
+            };
+            match frame {
                 Ok(frame) => match frame.into_data() {
                     Ok(bytes) => return Some(Ok(bytes)),
                     // Trailers.

@@ -2,7 +2,7 @@
 
 mod completion;
 mod embeddings;
-mod lines;
+mod events;
 mod reply;
 mod wire;
 

@@ -1,13 +1,12 @@
-//! A streamed reply: bytes → whole lines → events → deltas.
+//! A streamed reply: bytes → events → deltas.
 
 use std::collections::VecDeque;
 
 use ai_gateway_api::chat::Delta;
-use eventsource_stream::{EventStream, EventStreamError};
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 
 use super::{
-    lines::{Lines, Malformed},
+    events::{Events, Malformed},
     wire::{Choice, Chunk},
 };
 use crate::{
@@ -19,44 +18,32 @@ use crate::{
 /// The event that ends a reply.
 const DONE: &str = "[DONE]";
 
-/// Why no more events can be read.
-#[derive(Debug, thiserror::Error)]
-enum Unreadable {
-    /// No more bytes come.
-    #[error(transparent)]
-    Broken(#[from] Broken),
-    /// The bytes are no event stream.
-    #[error("what came is no event stream")]
-    Malformed(#[from] Malformed),
-}
-
 /// Turns a body into deltas. Ends after `[DONE]`, or after an error.
 pub(super) fn deltas(
     bytes: Pieces,
     backend: String,
 ) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {
-    let mut lines = Lines::default();
-    let whole = bytes.flat_map(move |bytes| {
-        let (text, ended) = match bytes {
-            Ok(bytes) => lines.push(&bytes),
-            Err(broken) => return stream::iter(vec![Err(Unreadable::from(broken))]),
-        };
-        let error = ended.err().map(|malformed| Err(Unreadable::from(malformed)));
-        stream::iter([Ok(text)].into_iter().chain(error).collect::<Vec<_>>())
-    });
     let reply =
         Reply { backend, began: false, finished: false, over: false, ready: VecDeque::new() };
-    stream::unfold((EventStream::new(whole), reply), |(mut events, mut reply)| async move {
+    let state = (bytes, Events::default(), reply);
+    stream::unfold(state, |(mut bytes, mut events, mut reply)| async move {
         loop {
-            if let Some(item) = reply.poll() {
-                return Some((item, (events, reply)));
+            if let Some(item) = reply.ready.pop_front() {
+                return Some((item, (bytes, events, reply)));
             }
             if reply.over {
+                // Nothing but the body's end should follow, most often at once: the connection can be used again then.
+                let _ = bytes.next().now_or_never();
                 return None;
             }
-            match events.next().await {
-                Some(Ok(event)) => reply.handle_event(&event.data),
-                Some(Err(error)) => reply.handle_error(error),
+            match bytes.next().await {
+                Some(Ok(bytes)) => {
+                    let ended = events.push(&bytes, |data| reply.handle_event(data));
+                    if let Err(malformed) = ended {
+                        reply.handle_malformed(malformed);
+                    }
+                }
+                Some(Err(broken)) => reply.handle_broken(broken),
                 None => reply.handle_end(),
             }
         }
@@ -85,11 +72,10 @@ struct Reply {
 }
 
 impl Reply {
-    fn poll(&mut self) -> Option<Result<Delta, Error>> {
-        self.ready.pop_front()
-    }
-
     fn handle_event(&mut self, data: &str) {
+        if self.over {
+            return;
+        }
         if data.trim() == DONE {
             return if self.finished {
                 self.over = true
@@ -116,19 +102,14 @@ impl Reply {
         }
     }
 
-    fn handle_error(&mut self, error: EventStreamError<Unreadable>) {
-        match error {
-            EventStreamError::Transport(Unreadable::Broken(broken)) => {
-                self.end(broken.into_error(&self.backend, self.began));
-            }
-            EventStreamError::Transport(Unreadable::Malformed(malformed)) => {
-                let reason = "what came is no event stream";
-                self.end(Error::cut(&self.backend, self.began, reason, Some(malformed.into())));
-            }
-            // Neither can happen on whole lines of UTF-8; the texts of these errors would show what was received.
-            EventStreamError::Utf8(_) | EventStreamError::Parser(_) => {
-                self.cut("what came is no event stream")
-            }
+    fn handle_broken(&mut self, broken: Broken) {
+        self.end(broken.into_error(&self.backend, self.began));
+    }
+
+    fn handle_malformed(&mut self, malformed: Malformed) {
+        if !self.over {
+            let reason = "what came is no event stream";
+            self.end(Error::cut(&self.backend, self.began, reason, Some(malformed.into())));
         }
     }
 

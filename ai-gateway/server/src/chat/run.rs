@@ -202,14 +202,21 @@ impl Audience {
     /// Tells the whole turn. Returns, which drops the turn, once it is over or nobody listens.
     async fn run(mut self, mut turn: impl Turn) {
         loop {
+            while let Some(joiner) = joined(&mut self.joiners) {
+                self.add(joiner);
+            }
+            if self.listeners.iter().all(|ear| ear.sender.is_closed()) {
+                return;
+            }
+            // First what is ready more often than not: whoever joins or leaves meanwhile is seen before the next step.
             let step = tokio::select! {
                 biased;
+                step = turn.next() => step,
                 Some(joiner) = join(&mut self.joiners) => {
                     self.add(joiner);
                     continue;
                 }
                 () = all_left(&self.listeners) => return,
-                step = turn.next() => step,
             };
             if let Some(Step::Model(model)) = &step {
                 self.model = Some(model.clone());
@@ -270,6 +277,11 @@ async fn all_left(listeners: &[Ear]) {
     for ear in listeners {
         ear.sender.closed().await;
     }
+}
+
+/// Who wants to listen already.
+fn joined(joiners: &mut Option<mpsc::Receiver<mpsc::Sender<Told>>>) -> Option<mpsc::Sender<Told>> {
+    joiners.as_mut()?.try_recv().ok()
 }
 
 /// The next who wants to listen; never, once nobody can.

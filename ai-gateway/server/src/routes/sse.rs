@@ -9,6 +9,7 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 
 /// A comment goes out after this long a silence, so that a connection whose client is gone is noticed.
 const PING: Duration = Duration::from_secs(15);
@@ -19,10 +20,14 @@ pub(super) fn event(name: &str, data: &impl Serialize) -> Bytes {
     format!("event: {name}\ndata: {data}\n\n").into()
 }
 
-/// One event without a name.
-pub(super) fn data(data: &impl Serialize) -> Bytes {
-    let data = serde_json::to_string(data).unwrap_or_default();
-    format!("data: {data}\n\n").into()
+/// Appends an event without a name.
+pub(super) fn push(events: &mut Vec<u8>, data: &impl Serialize) {
+    events.extend_from_slice(b"data: ");
+    let before = events.len();
+    if serde_json::to_writer(&mut *events, data).is_err() {
+        events.truncate(before);
+    }
+    events.extend_from_slice(b"\n\n");
 }
 
 /// A response of these events.
@@ -35,10 +40,27 @@ pub(super) fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Re
 
 /// Puts comments into silences.
 fn alive(events: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<Item = Bytes> {
-    stream::unfold(Box::pin(events), async |mut events| {
-        match tokio::time::timeout(PING, events.next()).await {
-            Ok(next) => next.map(|event| (event, events)),
-            Err(_) => Some((Bytes::from_static(b":\n\n"), events)),
+    let silence = Box::pin(sleep(PING));
+    let state = (Box::pin(events), silence, Instant::now());
+    stream::unfold(state, async |(mut events, mut silence, mut spoke)| {
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next() => {
+                    return event.map(|event| (event, (events, silence, Instant::now())));
+                }
+                () = silence.as_mut() => {}
+            }
+            // The timer is set again only when it has run out: that is cheaper than with each event.
+            let due = spoke + PING;
+            let silent = due <= Instant::now();
+            if silent {
+                spoke = Instant::now();
+            }
+            silence.as_mut().reset(if silent { spoke + PING } else { due });
+            if silent {
+                return Some((Bytes::from_static(b":\n\n"), (events, silence, spoke)));
+            }
         }
     })
 }

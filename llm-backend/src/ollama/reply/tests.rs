@@ -115,6 +115,12 @@ fn calls_without_an_id_get_one_each_and_there_are_so_many() {
     assert!(cut(decode(line(129).as_bytes())).0.contains("more tool calls"));
 }
 
+/// A call whose id was damaged gets one of its own each time.
+fn nameless(mut deltas: Vec<Delta>) -> Vec<Delta> {
+    deltas.iter_mut().flat_map(|delta| &mut delta.tool_calls).for_each(|call| call.id = None);
+    deltas
+}
+
 proptest! {
     /// However the network splits the bytes, also inside a character, the same deltas come.
     #[test]
@@ -131,7 +137,7 @@ proptest! {
     fn splits_of_a_damaged_reply_do_not_matter(at in 0..=WHOLE.len(), with in any::<[u8; 2]>(), size in 1..64_usize) {
         let body = [&WHOLE.as_bytes()[..at], &with, &WHOLE.as_bytes()[at..]].concat();
         match (decode(&body), super::decode(body.chunks(size))) {
-            (Ok(whole), Ok(split)) => prop_assert_eq!(whole, split),
+            (Ok(whole), Ok(split)) => prop_assert_eq!(nameless(whole), nameless(split)),
             (whole, split) => prop_assert_eq!(cut(whole), cut(split)),
         }
     }

@@ -6,7 +6,7 @@ use ai_gateway_api::chat::{
     ChatRequest, Delta, FinishReason, Json, ToolCall, ToolCallDelta, Usage,
 };
 use axum::{body::Bytes, response::Response};
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 use mesh_identity::Person;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -22,6 +22,10 @@ use crate::{
 
 /// Ends a stream that is whole.
 const DONE: &[u8] = b"data: [DONE]\n\n";
+/// Events that are ready together leave together, until they have so many bytes.
+const PIECE_MAX: usize = 16 << 10;
+/// Bytes that most events have at most.
+const EVENT: usize = 512;
 
 /// Which of OpenAI's shapes a reply has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,32 +166,69 @@ impl Reply {
         })
     }
 
-    /// One event of a stream: what is said, or why it ended.
-    fn chunk(&self, delta: &impl Serialize, finish_reason: Option<&str>) -> Bytes {
-        let choice = match self.kind {
-            Kind::Chat => json!({"index": 0, "delta": delta, "finish_reason": finish_reason}),
-            Kind::Text => {
-                json!({"index": 0, "text": delta, "logprobs": null, "finish_reason": finish_reason})
-            }
-        };
-        sse::data(&self.object(self.kind.chunk(), vec![choice]))
-    }
-
-    /// What a delta says, as an event; none if it says nothing in this shape.
-    fn says(&self, delta: Delta) -> Option<Bytes> {
-        match self.kind {
-            Kind::Text if delta.content.is_empty() => None,
-            Kind::Text => Some(self.chunk(&delta.content, None)),
-            Kind::Chat if delta.says() => {
-                let logprobs = logprobs(&delta.logprobs);
-                let said = Said::from(delta);
-                let choice =
-                    json!({"index": 0, "delta": said, "logprobs": logprobs, "finish_reason": null});
-                Some(sse::data(&self.object(self.kind.chunk(), vec![choice])))
-            }
-            Kind::Chat => None,
+    /// An object of a stream.
+    fn chunk<C>(&self, choices: C) -> Chunk<'_, C> {
+        Chunk {
+            id: &self.id,
+            object: self.kind.chunk(),
+            created: self.created,
+            model: &self.model,
+            choices,
+            usage: None,
         }
     }
+
+    /// Appends an event that says this, or why the reply ended.
+    fn push(&self, events: &mut Vec<u8>, said: Said<'_>, finish_reason: Option<&'static str>) {
+        match self.kind {
+            Kind::Chat => {
+                let logprobs = (!said.logprobs.is_empty())
+                    .then_some(Logprobs { content: said.logprobs, refusal: None });
+                let choice = ChatChoice { index: 0, delta: said, logprobs, finish_reason };
+                sse::push(events, &self.chunk([choice]));
+            }
+            Kind::Text => {
+                let text = said.content.unwrap_or_default();
+                let choice = TextChoice { index: 0, text, logprobs: None, finish_reason };
+                sse::push(events, &self.chunk([choice]));
+            }
+        }
+    }
+}
+
+/// An object of a stream, in the order in which OpenAI writes it.
+#[derive(Serialize)]
+struct Chunk<'a, C> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: C,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct ChatChoice<'a> {
+    index: u32,
+    delta: Said<'a>,
+    logprobs: Option<Logprobs<'a>>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct TextChoice<'a> {
+    index: u32,
+    text: &'a str,
+    logprobs: Option<()>,
+    finish_reason: Option<&'static str>,
+}
+
+/// Likelihoods as OpenAI has them.
+#[derive(Serialize)]
+struct Logprobs<'a> {
+    content: &'a [Json],
+    refusal: Option<()>,
 }
 
 fn usage(usage: Usage) -> Value {
@@ -198,40 +239,41 @@ fn usage(usage: Usage) -> Value {
     })
 }
 
-/// Likelihoods as OpenAI has them; null where none came.
-fn logprobs(tokens: &[Json]) -> Value {
-    if tokens.is_empty() { Value::Null } else { json!({"content": tokens, "refusal": null}) }
-}
-
 /// What a chunk adds.
-#[derive(Serialize)]
-struct Said {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    content: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    reasoning_content: String,
+#[derive(Default, Serialize)]
+struct Said<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reasoning_content: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Value>,
+    #[serde(skip)]
+    logprobs: &'a [Json],
 }
 
-impl From<Delta> for Said {
-    fn from(delta: Delta) -> Self {
-        let call = |call: ToolCallDelta| {
+impl<'a> From<&'a Delta> for Said<'a> {
+    fn from(delta: &'a Delta) -> Self {
+        let call = |call: &ToolCallDelta| {
             let mut function = json!({"arguments": call.arguments});
-            if let Some(name) = call.name {
-                function["name"] = name.into();
+            if let Some(name) = &call.name {
+                function["name"] = name.as_str().into();
             }
             let mut piece = json!({"index": call.index, "function": function});
-            if let Some(id) = call.id {
-                piece["id"] = id.into();
+            if let Some(id) = &call.id {
+                piece["id"] = id.as_str().into();
                 piece["type"] = "function".into();
             }
             piece
         };
         Self {
-            content: delta.content,
-            reasoning_content: delta.thinking,
-            tool_calls: delta.tool_calls.into_iter().map(call).collect(),
+            role: None,
+            content: Some(delta.content.as_str()).filter(|content| !content.is_empty()),
+            reasoning_content: &delta.thinking,
+            tool_calls: delta.tool_calls.iter().map(call).collect(),
+            logprobs: &delta.logprobs,
         }
     }
 }
@@ -274,8 +316,9 @@ impl Whole {
         message
     }
 
-    fn logprobs(&self) -> Value {
-        logprobs(&self.logprobs)
+    fn logprobs(&self) -> Option<Logprobs<'_>> {
+        let content = self.logprobs.as_slice();
+        (!content.is_empty()).then_some(Logprobs { content, refusal: None })
     }
 }
 
@@ -301,48 +344,62 @@ enum Next {
 }
 
 impl Stream {
-    /// The next event, and what comes after it. Without `[DONE]` the reply was cut.
+    /// The next events, and what comes after them: one at least, and those that are ready with it. Without `[DONE]` the
+    /// reply was cut.
     async fn step(mut self) -> Option<(Bytes, Self)> {
-        let event = match self.next {
+        let mut events = Vec::with_capacity(EVENT);
+        let mut more = self.push(&mut events).await;
+        while more && events.len() < PIECE_MAX {
+            more = self.push(&mut events).now_or_never().unwrap_or(false);
+        }
+        (!events.is_empty()).then(|| (events.into(), self))
+    }
+
+    /// Appends the next event; false at the end. Dropping the future loses nothing.
+    async fn push(&mut self, events: &mut Vec<u8>) -> bool {
+        match self.next {
             Next::Role => {
                 self.next = Next::Says;
-                self.reply.chunk(&json!({"role": "assistant", "content": ""}), None)
+                let said = Said { role: Some("assistant"), content: Some(""), ..Said::default() };
+                self.reply.push(events, said, None);
             }
-            Next::Says => self.says().await,
+            Next::Says => self.says(events).await,
             Next::Usage => {
                 self.next = Next::Done;
-                let mut object = self.reply.object(self.reply.kind.chunk(), Vec::new());
-                object["usage"] = usage(self.reply.ending.usage.unwrap_or_default());
-                sse::data(&object)
+                let usage = usage(self.reply.ending.usage.unwrap_or_default());
+                let chunk = Chunk { usage: Some(usage), ..self.reply.chunk([(); 0]) };
+                sse::push(events, &chunk);
             }
             Next::Done => {
                 self.next = Next::Nothing;
-                Bytes::from_static(DONE)
+                events.extend_from_slice(DONE);
             }
-            Next::Nothing => return None,
-        };
-        Some((event, self))
+            Next::Nothing => return false,
+        }
+        true
     }
 
-    async fn says(&mut self) -> Bytes {
+    /// Appends what is said next, or how it ended.
+    async fn says(&mut self, events: &mut Vec<u8>) {
         loop {
             match self.reply.next().await {
                 Ok(Some(delta)) => {
-                    if let Some(event) = self.reply.says(delta) {
-                        return event;
+                    let says = match self.reply.kind {
+                        Kind::Chat => delta.says(),
+                        Kind::Text => !delta.content.is_empty(),
+                    };
+                    if says {
+                        return self.reply.push(events, Said::from(&delta), None);
                     }
                 }
                 Ok(None) => {
                     self.next = if self.with_usage { Next::Usage } else { Next::Done };
-                    let nothing = match self.reply.kind {
-                        Kind::Chat => json!({}),
-                        Kind::Text => json!(""),
-                    };
-                    return self.reply.chunk(&nothing, Some(self.reply.finish_reason()));
+                    let reason = self.reply.finish_reason();
+                    return self.reply.push(events, Said::default(), Some(reason));
                 }
                 Err(error) => {
                     self.next = Next::Nothing;
-                    return sse::data(&OpenAiError(error).body());
+                    return sse::push(events, &OpenAiError(error).body());
                 }
             }
         }

@@ -1,0 +1,206 @@
+//! Cuts a byte stream into server-sent events, bounded (HTML, section 9.2.6). Of an event only its data counts here.
+//!
+//! Lines end with a line feed, a carriage return or both. A line that ends with a carriage return alone is taken once a
+//! line feed has come somewhere after it: which of the two it was is known then, and no server ends its lines so.
+//!
+//! Crate `eventsource-stream` 0.2 finds the same events, which tests hold; but it panics at a byte order mark, which any
+//! server may send.
+
+use std::{mem, str};
+
+/// Longest line, and longest event, in bytes. A token is a few; the longest real chunk carries timings.
+pub(super) const EVENT_MAX: usize = 256 * 1024;
+
+/// What a stream of events may not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
+    /// More than [`EVENT_MAX`] bytes without an empty line.
+    #[error("an event is longer than is taken")]
+    TooLong,
+    /// A line is not UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+}
+
+/// Collects bytes until an event is whole.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    /// The line so far.
+    partial: Vec<u8>,
+    /// Bytes of whole lines since the last empty one.
+    lines: usize,
+    event: Event,
+}
+
+/// An event so far.
+#[derive(Debug, Default)]
+struct Event {
+    /// Whether a line has come before it.
+    begun: bool,
+    /// Its data, a line feed after each line.
+    data: String,
+}
+
+impl Events {
+    /// Takes the next bytes and hands over the data of each event that they complete.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`], after the events before it. Nothing may follow.
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        mut complete: impl FnMut(&str),
+    ) -> Result<(), Malformed> {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.check(self.partial.len() + piece.len())?;
+            if piece.last() != Some(&b'\n') {
+                self.partial.extend_from_slice(piece);
+                return Ok(());
+            }
+            // Most lines come whole.
+            let kept = mem::take(&mut self.partial);
+            if kept.is_empty() {
+                self.take(piece, &mut complete)?;
+            } else {
+                let line = [kept.as_slice(), piece].concat();
+                self.take(&line, &mut complete)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a line feed ends.
+    fn take(&mut self, line: &[u8], complete: &mut impl FnMut(&str)) -> Result<(), Malformed> {
+        let text = str::from_utf8(line).map_err(|_| Malformed::NotUtf8)?;
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        self.lines = if text.is_empty() { 0 } else { self.lines + line.len() };
+        for line in text.split('\r') {
+            self.event.take(line, complete);
+        }
+        Ok(())
+    }
+
+    fn check(&self, more: usize) -> Result<(), Malformed> {
+        if self.lines + more > EVENT_MAX { Err(Malformed::TooLong) } else { Ok(()) }
+    }
+}
+
+impl Event {
+    fn take(&mut self, line: &str, complete: &mut impl FnMut(&str)) {
+        let begins = !mem::replace(&mut self.begun, true);
+        let line = line.strip_prefix('\u{feff}').filter(|_| begins).unwrap_or(line);
+        if line.is_empty() {
+            if let Some(data) = self.data.strip_suffix('\n') {
+                complete(data);
+            }
+            return self.data.clear();
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        if field == "data" {
+            self.data.push_str(value.strip_prefix(' ').unwrap_or(value));
+            self.data.push('\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eventsource_stream::Eventsource as _;
+    use futures_util::{FutureExt as _, StreamExt as _, stream};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The data of each event, and how it ended.
+    fn read<'a>(
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Vec<String>, Result<(), Malformed>) {
+        let (mut events, mut all) = (Events::default(), Vec::new());
+        let take = |piece| events.push(piece, |data: &str| all.push(data.to_owned()));
+        let ended = pieces.into_iter().try_for_each(take);
+        (all, ended)
+    }
+
+    /// What crate `eventsource-stream` makes of it.
+    fn peer(text: &str) -> Vec<String> {
+        let bytes = stream::iter([Ok::<_, std::convert::Infallible>(text.as_bytes().to_vec())]);
+        let events = bytes.eventsource().map(|event| event.unwrap().data);
+        events.collect::<Vec<_>>().now_or_never().unwrap()
+    }
+
+    /// Lines as servers send them, and others.
+    fn lines() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            Just("data: {\"a\": 1}".to_owned()),
+            Just("data:한국어".to_owned()),
+            Just("data".to_owned()),
+            Just(String::new()),
+            Just(": ping".to_owned()),
+            Just("event: x".to_owned()),
+            "[a-z: ]{0,8}",
+        ];
+        let end = prop_oneof![4 => Just("\n"), 2 => Just("\r\n"), 1 => Just("\r")];
+        let line = (line, end).prop_map(|(line, end)| line + end);
+        prop::collection::vec(line, 0..12).prop_map(|lines| lines.concat())
+    }
+
+    proptest! {
+        /// However the bytes are split, the same events come out.
+        #[test]
+        fn splits_do_not_matter(text in lines(), size in 1..16_usize) {
+            prop_assert_eq!(read(text.as_bytes().chunks(size)), read([text.as_bytes()]));
+        }
+
+        /// Nothing is held but the last, unfinished line.
+        #[test]
+        fn only_what_is_unfinished_is_held(text in "(?s).{0,200}") {
+            let mut events = Events::default();
+            prop_assert_eq!(events.push(text.as_bytes(), |_| {}), Ok(()));
+            let whole = text.rfind('\n').map_or(0, |last| last + 1);
+            prop_assert_eq!(&events.partial[..], &text.as_bytes()[whole..]);
+        }
+
+        #[test]
+        fn a_library_finds_the_same_events(text in lines()) {
+            // Which end of line a last carriage return is, nobody knows yet.
+            let text = text + "\n";
+            prop_assert_eq!(read([text.as_bytes()]).0, peer(&text));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read([bytes.as_slice()]);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_counts_at_the_beginning_only() {
+        let marked = "\u{feff}data: x\n\n";
+        assert_eq!(read([marked.repeat(2).as_bytes()]), (vec!["x".to_owned()], Ok(())));
+    }
+
+    #[test]
+    fn endless_lines_and_endless_events_are_refused() {
+        let mut line = Events::default();
+        assert_eq!(line.push(&vec![b'x'; EVENT_MAX], |_| {}), Ok(()));
+        assert_eq!(line.push(b"x", |_| {}), Err(Malformed::TooLong));
+
+        let mut event = Events::default();
+        let taken = (0..EVENT_MAX).take_while(|_| event.push(b"data: x\n", |_| {}).is_ok()).count();
+        assert_eq!(taken, EVENT_MAX / 8);
+
+        let mut events = Events::default();
+        assert!((0..EVENT_MAX).all(|_| events.push(b"data: x\n\n", |_| {}).is_ok()));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        let (before, ended) = read([b"data: x\n\ndata: \xff\n".as_slice()]);
+        assert_eq!(
+            (before.as_slice(), ended),
+            ([String::from("x")].as_slice(), Err(Malformed::NotUtf8))
+        );
+    }
+}

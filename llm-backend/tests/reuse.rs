@@ -1,0 +1,164 @@
+//! A connection whose answer was read to its end carries the next request, for a second.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+use std::time::Duration;
+
+use ai_gateway_api::chat::{ChatRequest, Message};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use llm_backend::{Backend as _, Error, OpenAiCompatible};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    time::timeout,
+};
+
+const DELTA: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+/// Longer than an idle connection is kept.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Server {
+    _directory: TempDir,
+    listener: UnixListener,
+    client: OpenAiCompatible,
+}
+
+fn server() -> Server {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("llm.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let client = OpenAiCompatible::new(&format!("unix://{}", socket.display())).unwrap();
+    Server { _directory: directory, listener, client }
+}
+
+impl Server {
+    async fn accept(&self) -> UnixStream {
+        timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap().0
+    }
+
+    /// Whether nobody waits to be accepted.
+    async fn is_quiet(&self) -> bool {
+        timeout(Duration::from_millis(50), self.listener.accept()).await.is_err()
+    }
+
+    async fn ask(&self) -> Result<usize, Error> {
+        Ok(self.client.chat(request()).await?.try_collect::<Vec<_>>().await?.len())
+    }
+}
+
+fn request() -> ChatRequest {
+    ChatRequest { messages: vec![Message::user("hello")], ..ChatRequest::default() }
+}
+
+/// Reads one request; nothing if the client closes before.
+async fn read(stream: &mut UnixStream) -> Option<()> {
+    let mut seen = Vec::new();
+    while !seen.windows(4).any(|bytes| bytes == b"\r\n\r\n") || !seen.ends_with(b"}") {
+        (timeout(PATIENCE, stream.read_buf(&mut seen)).await.unwrap().unwrap() > 0).then_some(())?;
+    }
+    Some(())
+}
+
+fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
+}
+
+/// Answers with a whole stream in one piece.
+async fn answer(stream: &mut UnixStream) {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let whole = format!("{head}{}{}0\r\n\r\n", chunk(DELTA), chunk(END));
+    stream.write_all(whole.as_bytes()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_whose_reply_was_whole_carries_the_next_request() {
+    let server = server();
+    let serve = async {
+        let mut stream = server.accept().await;
+        for _ in 0..3 {
+            read(&mut stream).await.unwrap();
+            answer(&mut stream).await;
+        }
+        stream
+    };
+    let ask = async {
+        for _ in 0..3 {
+            assert_eq!(server.ask().await.unwrap(), 2);
+        }
+    };
+    let (mut stream, ()) = tokio::join!(serve, ask);
+
+    assert_eq!(read(&mut stream).await, None, "it is closed after a while");
+    assert!(server.is_quiet().await, "it was the only one");
+}
+
+#[tokio::test]
+async fn a_reply_that_was_left_closes_its_connection() {
+    let server = server();
+    let serve = async {
+        let mut stream = server.accept().await;
+        read(&mut stream).await.unwrap();
+        answer(&mut stream).await;
+        assert_eq!(read(&mut stream).await, None, "nothing more comes over it");
+        let mut next = server.accept().await;
+        read(&mut next).await.unwrap();
+        answer(&mut next).await;
+    };
+    let ask = async {
+        let mut reply = server.client.chat(request()).await.unwrap();
+        reply.next().await.unwrap().unwrap();
+        drop(reply);
+        assert_eq!(server.ask().await.unwrap(), 2);
+    };
+    tokio::join!(serve, ask);
+}
+
+#[tokio::test]
+async fn a_server_that_closed_meanwhile_is_connected_to_anew() {
+    let server = server();
+    let serve = async {
+        for _ in 0..3 {
+            let mut stream = server.accept().await;
+            read(&mut stream).await.unwrap();
+            answer(&mut stream).await;
+        }
+    };
+    let ask = async {
+        for _ in 0..3 {
+            assert_eq!(server.ask().await.unwrap(), 2);
+            // The server closes as soon as it has written.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::join!(serve, ask);
+}
+
+#[tokio::test]
+async fn few_idle_connections_are_kept() {
+    const AT_ONCE: usize = 8;
+    let server = server();
+    let serve = async {
+        let mut streams = Vec::new();
+        for _ in 0..AT_ONCE {
+            let mut stream = server.accept().await;
+            read(&mut stream).await.unwrap();
+            streams.push(stream);
+        }
+        for stream in &mut streams {
+            answer(stream).await;
+        }
+        let next = async |stream: &mut UnixStream| {
+            matches!(timeout(Duration::from_millis(300), stream.read_u8()).await, Ok(Err(_)))
+        };
+        let closed = streams.iter_mut().map(next);
+        futures_util::future::join_all(closed).await.into_iter().filter(|closed| *closed).count()
+    };
+    let ask = async {
+        let asked = futures_util::future::join_all((0..AT_ONCE).map(|_| server.ask())).await;
+        assert!(asked.iter().all(Result::is_ok));
+    };
+    let (closed, ()) = tokio::join!(serve, ask);
+    assert_eq!(closed, AT_ONCE - 4);
+}
