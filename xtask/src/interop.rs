@@ -4,6 +4,7 @@ mod clients;
 mod compare;
 mod house;
 mod install;
+mod tailscale;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ use install::Installed;
 pub(crate) enum Command {
     /// OpenAI's and Ollama's clients ask the AI from a laptop: chats, tools, images, vectors, cancelling
     Models(Models),
+    /// Stock Tailscale nodes join a house: its tests, and no others
+    Tailscale(tailscale::Args),
 }
 
 /// Of `cargo xtask interop models`.
@@ -49,7 +52,10 @@ pub(crate) struct Outcome {
 
 /// Runs it.
 pub(crate) fn run(command: &Command) -> Result<()> {
-    let Command::Models(args) = command;
+    let args = match command {
+        Command::Models(args) => args,
+        Command::Tailscale(args) => return tailscale::run(args),
+    };
     ensure!(is_possible(), "the lab's machines need root, Podman and /dev/net/tun: run it as root");
     let model = if args.no_build { model::get()? } else { build::everything()? };
     if !args.no_build {

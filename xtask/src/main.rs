@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod check;
 mod fuzz;
+mod go;
 mod interop;
 mod lab_command;
 mod model;

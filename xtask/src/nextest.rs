@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{stop, tools, workspace};
+use crate::{build, go, stop, tools, workspace};
 
 /// What the runner ends with when it has nothing to run (`nextest-metadata`, `NextestExitCode`).
 pub(crate) const NO_TESTS: i32 = 4;
@@ -249,11 +249,13 @@ fn read(text: &str) -> Result<Vec<(Test, Verdict)>> {
     Ok(tests)
 }
 
-/// Where `cargo xtask test` builds the workspace, and what its tests are handed.
-pub(crate) fn workspace_runner(model: &Path, stock_client: &Path) -> Result<Runner> {
+/// Where `cargo xtask test` builds the workspace, and what its tests are handed: the model, and peers that we did not
+/// write.
+pub(crate) fn workspace_runner(model: &Path) -> Result<Runner> {
     Ok(Runner::new(workspace::root(), workspace::target()?)?
         .environment("MARU_TEST_MODEL", model.to_owned())
-        .environment("MARU_STOCK_CLIENT", stock_client.to_owned()))
+        .environment("MARU_STOCK_CLIENT", build::stock_client_path()?)
+        .environment(lab::stock::FOLDER, go::tailscale_path()?))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{path::Path, time::Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::{build, model, nextest, packages, progress::Step, stop, workspace};
+use crate::{build, go, model, nextest, packages, progress::Step, stop, workspace};
 use copy::Copy;
 use patch::Patch;
 use trial::Selection;
@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     packages::for_testing()?;
     let model = model::get()?;
     build::all()?;
-    let programs = nextest::workspace_runner(&model, &build::stock_client_path()?)?.programs()?;
+    go::tailscale()?;
+    let programs = nextest::workspace_runner(&model)?.programs()?;
     let missed = try_all(&programs, &root, &workspace::target()?, &patches)?;
     ensure!(missed.is_empty(), "not noticed: {}", missed.join(", "));
     Ok(())

@@ -10,7 +10,7 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    build, check, fuzz, interop, model,
+    build, check, fuzz, go, interop, model,
     nextest::{self, Verdict},
     packages, sabotage, workspace,
 };
@@ -37,9 +37,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let model = model::get()?;
 
     let mut ok = stages.run("build", || build::all().map(|()| Count::default()))
-        && stages.run("stock client", || build::stock_client().map(|()| Count::default()));
+        && stages.run("stock client", || build::stock_client().map(|()| Count::default()))
+        && stages.run("stock Tailscale", || go::tailscale().map(|_| Count::default()));
     let fuzzing = if args.only.is_none() { Some(fuzz::Build::start()?) } else { None };
-    let runner = nextest::workspace_runner(&model, &build::stock_client_path()?)?;
+    let runner = nextest::workspace_runner(&model)?;
     if ok {
         let programs = runner.programs()?;
         let linting = if args.lints { Some(check::start()?) } else { None };

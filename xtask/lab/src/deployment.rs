@@ -111,6 +111,30 @@ impl Deployment {
         Ok(member)
     }
 
+    /// Where devices reach the coordinator, as its settings say.
+    ///
+    /// # Errors
+    ///
+    /// They do not.
+    pub fn server_url(&self) -> Result<String> {
+        let text = std::fs::read_to_string(self.home.root.join("etc/maru/coordinator.toml"))?;
+        let mut lines = text.lines();
+        let url = lines.find_map(|line| line.strip_prefix("server_url = \"")?.strip_suffix('"'));
+        Ok(url.context("the coordinator's settings have no server_url")?.to_owned())
+    }
+
+    /// Makes a pre-auth key whose device needs no approval; `args` say whose: `["--user", "alice"]`, `["--tag",
+    /// "tag:printer"]`.
+    ///
+    /// # Errors
+    ///
+    /// The coordinator refuses.
+    pub fn key(&self, args: &[&str]) -> Result<String> {
+        let key = self.home.ok(&[&["key", "create", "--approved", "-o", "json"], args].concat())?;
+        let key: serde_json::Value = serde_json::from_str(&key)?;
+        Ok(key["key"].as_str().context("there is no key")?.to_owned())
+    }
+
     /// The slots of an engine that are generating, as it describes them; the engine is `inference`
     /// or `inference-2`.
     ///

@@ -23,6 +23,8 @@ pub mod inside;
 mod instance;
 mod machine;
 mod process;
+pub mod site;
+pub mod stock;
 pub mod topology;
 
 use std::path::PathBuf;

@@ -189,6 +189,18 @@ fn enter_network(path: &str) -> Result<()> {
 ///
 /// An interface of that name exists already, or an address is malformed.
 pub fn link(a: (&Machine, &str, &str), b: (&Machine, &str, &str)) -> Result<()> {
+    cable((a.0, a.1), (b.0, b.1))?;
+    for (machine, interface, address) in [a, b] {
+        let family = if address.contains(':') { " nodad" } else { "" };
+        machine.sh(&format!(
+            "ip addr add {address} dev {interface}{family}; ip link set {interface} up"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Joins two machines by a cable whose ends have no address and are down: (machine, interface) each.
+pub(crate) fn cable(a: (&Machine, &str), b: (&Machine, &str)) -> Result<()> {
     let (pid_a, pid_b) = (a.0.pid().to_string(), b.0.pid().to_string());
     let out = Command::new("ip")
         .args(["link", "add", a.1, "netns", &pid_a, "type", "veth"])
@@ -196,11 +208,5 @@ pub fn link(a: (&Machine, &str, &str), b: (&Machine, &str, &str)) -> Result<()> 
         .output()
         .context("cannot run ip (iproute2)")?;
     ensure!(out.status.success(), "no cable: {}", String::from_utf8_lossy(&out.stderr));
-    for (machine, interface, address) in [a, b] {
-        let family = if address.contains(':') { " nodad" } else { "" };
-        machine.sh(&format!(
-            "ip addr add {address} dev {interface}{family}; ip link set {interface} up"
-        ))?;
-    }
     Ok(())
 }

@@ -3,15 +3,19 @@
 //! ```text
 //!  home 10.77.1.2 ── 10.77.1.1 router 10.77.2.1 ── 10.77.2.2 laptop
 //!                               (masquerades)  3.1 ── 3.2   second laptop …
+//!                                    10.78.1.1 ── 10.78.1.2 router of a site 192.168.1.1 ── .2, .3 … its machines
 //! ```
 //!
-//! Only the product's own binaries run on the machines. A laptop has one route, to the home machine.
+//! The router masquerades laptops, and never what comes from the routers of sites ([`crate::site`]). Only the product's own binaries run on the machines. A laptop has one route, to the home machine.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::{Machine, link};
+use crate::{
+    Machine, link,
+    site::{Nat, Site},
+};
 
 /// Address of the home machine.
 pub const HOME: &str = "10.77.1.2";
@@ -24,6 +28,7 @@ pub struct Topology {
     pub router: Arc<Machine>,
     /// Everybody else.
     pub laptops: Vec<Arc<Machine>>,
+    sites: u8,
 }
 
 impl Topology {
@@ -40,9 +45,9 @@ impl Topology {
         router.sh("echo 1 > /proc/sys/net/ipv4/ip_forward
             nft add table ip nat
             nft 'add chain ip nat out { type nat hook postrouting priority 100; }'
-            nft add rule ip nat out oifname home0 masquerade")?;
+            nft add rule ip nat out oifname home0 ip saddr != 10.78.0.0/16 masquerade")?;
         let mut topology =
-            Self { home: Arc::new(home), router: Arc::new(router), laptops: Vec::new() };
+            Self { home: Arc::new(home), router: Arc::new(router), laptops: Vec::new(), sites: 0 };
         for name in laptops {
             topology.add(name)?;
         }
@@ -65,6 +70,16 @@ impl Topology {
         let laptop = Arc::new(laptop);
         self.laptops.push(Arc::clone(&laptop));
         Ok(laptop)
+    }
+
+    /// Adds a place with a router of its own, and nobody in it yet.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
+    pub fn site(&mut self, nat: Nat) -> Result<Site> {
+        self.sites += 1;
+        Site::new(&self.router, self.sites, nat)
     }
 
     /// Loses, from now on, whatever goes between a laptop and a TCP port of the home machine.

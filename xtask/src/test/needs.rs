@@ -79,8 +79,8 @@ fn met(need: &str, root: &Path) -> bool {
         "postgres" => Path::new("/usr/lib/postgresql").is_dir(),
         "systemd" => Path::new("/usr/bin/systemd-analyze").exists(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),
-        "go" => Path::new("/usr/local/go/bin/go").exists() || Path::new("/usr/bin/go").exists(),
-        "model" | "stock" | "tools" => true,
+        // What is fetched where it is missing, Go included.
+        "model" | "stock" | "tools" | "go" => true,
         _ => false,
     }
 }

