@@ -1,4 +1,4 @@
-//! What every daemon stands on. A module enters when three daemons need it; none knows a type of a domain.
+//! What every daemon stands on. A module enters when several of them need it; none knows a type of a domain.
 //!
 //! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
 //! * [`confine`]: what a process, and all that it starts, may write.
@@ -7,6 +7,7 @@
 //! * [`failure`]: why a daemon gave up, for whoever started it.
 //! * [`http`]: HTTP/1.1 on one connection.
 //! * [`log`]: what is logged, and where to.
+//! * [`pem`]: certificates and private keys in files.
 //! * [`problem`]: an HTTP error as an answer.
 //! * [`process`]: the limit of open files, and the ban of core dumps.
 //! * [`quota`]: how much may be held at once, in all and by each holder.
@@ -15,6 +16,7 @@
 //! * [`signal`]: the signals that ask a daemon to stop.
 //! * [`state`]: state files, with a version.
 //! * [`unix`]: a daemon's UNIX socket.
+//! * [`watched`]: what files say, read again when they change.
 #![forbid(unsafe_code)]
 
 pub mod accept;
@@ -24,6 +26,7 @@ pub mod endpoint;
 pub mod failure;
 pub mod http;
 pub mod log;
+pub mod pem;
 pub mod problem;
 pub mod process;
 pub mod quota;
@@ -32,3 +35,4 @@ pub mod settings;
 pub mod signal;
 pub mod state;
 pub mod unix;
+pub mod watched;

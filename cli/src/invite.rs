@@ -3,12 +3,13 @@
 use std::{path::Path, process::ExitCode, time::Duration};
 
 use clap::Args;
-use coordinator_api::{CreateInvitation, CreatedInvitation};
+use coordinator_api::{CreateInvitation, CreatedInvitation, invitation::Destination};
 
 use crate::{
     client::Client,
     language::Language,
     output::{self, Format, OutputArgs},
+    reach::Lack,
 };
 
 /// Of `maru invite`.
@@ -65,5 +66,14 @@ pub(crate) async fn run(args: InviteArgs, root: &Path) -> anyhow::Result<ExitCod
             invitation.expires
         ),
     ));
+    if let Ok(read) = Destination::read(invitation.url.reveal())
+        && let Some(lack) = Lack::of(read.server())
+    {
+        let (english, korean) = (lack.text(), lack.text_ko());
+        output::note(&Language::current().pick(
+            format!("For other apps than Maru's own: {english}. `maru doctor` says what to do."),
+            format!("마루가 아닌 앱의 경우: {korean}. 해결 방법은 `maru doctor`가 알려 줍니다."),
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }

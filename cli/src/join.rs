@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, IsTerminal as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -28,6 +28,10 @@ pub struct JoinArgs {
     /// Pre-auth key, for an address that is no invitation
     #[arg(long, value_name = "K")]
     pub key: Option<String>,
+    /// File with the certificate of the authority that vouches for an https:// coordinator
+    /// [default: those that this machine trusts]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Name to ask for [default: this machine's]
     #[arg(long, value_name = "H")]
     pub hostname: Option<String>,
@@ -51,7 +55,8 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
     let url = given(args.url)?;
     check(&url, args.key.is_some())?;
     let client = Client::agent(root)?;
-    let body = Join { url, key: args.key, hostname: args.hostname };
+    let ca = args.ca.as_deref().map(certificates).transpose()?;
+    let body = Join { url, key: args.key, hostname: args.hostname, ca };
     let _: Status = client.post(JOIN, &body).await?;
     let language = Language::current();
     let mut said_waiting = false;
@@ -89,6 +94,14 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Reads the file of `--ca`, which the agent itself, under a user of its own, perhaps could not.
+fn certificates(path: &Path) -> anyhow::Result<String> {
+    let bytes = chassis::pem::contents(path)?;
+    chassis::pem::certificates(path)?;
+    Ok(String::from_utf8(bytes.to_vec())
+        .with_context(|| format!("{} is not PEM", path.display()))?)
 }
 
 /// Asks the agent to leave.

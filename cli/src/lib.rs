@@ -31,6 +31,7 @@ mod language;
 mod model;
 mod output;
 mod policy;
+mod reach;
 pub mod service;
 mod status;
 mod up;

@@ -1,6 +1,8 @@
 //! Why a backend gave no answer, or not a whole one.
 
-use std::{error::Error as StdError, path::PathBuf, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, path::PathBuf, time::Duration};
+
+use chassis::pem::FileError;
 
 /// A backend failed. The variants are named by what the caller can do about it.
 ///
@@ -21,7 +23,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it, and what to do.
-        reason: &'static str,
+        reason: Cow<'static, str>,
         /// The cause, if there is one below.
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
@@ -78,6 +80,12 @@ pub enum Error {
         /// How long a reply may take, from its first delta on.
         budget: Duration,
     },
+}
+
+impl From<FileError> for Error {
+    fn from(FileError { path, reason, source }: FileError) -> Self {
+        Self::File { path, reason, source }
+    }
 }
 
 impl Error {

@@ -5,12 +5,13 @@ use std::{
     path::Path,
 };
 
-use coordinator_api::Health;
+use coordinator_api::{Health, invitation::ServerUrl};
 use node_agent_api::{STATUS, State, Status};
 
 use crate::{
     client::Client,
     doctor::{Finding, read},
+    reach::Lack,
     service::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links},
     up::{self, config, ports, ready, remembered::Remembered},
 };
@@ -31,6 +32,7 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         findings.extend(links().filter(runs).map(|link| socket(root, link)));
         findings.extend(readiness(root).await);
         findings.push(coordinator(root).await);
+        findings.extend(reach(root));
         findings.push(agent(root).await);
     } else {
         let joined = LOCAL_API.path(root).exists();
@@ -173,6 +175,20 @@ async fn coordinator(root: &Path) -> Finding {
             Finding::error("coordinator", format!("{error:#}"), fix)
         }
     }
+}
+
+/// Whether stock apps reach the coordinator's address.
+fn reach(root: &Path) -> Option<Finding> {
+    // What is wrong with the file was found before.
+    let server = config::coordinator(root).ok()?.server_url?;
+    let server = ServerUrl::parse(&server).ok()?;
+    Some(match Lack::of(&server) {
+        None => Finding::ok("apps", format!("{server} is where stock apps look for HTTPS")),
+        Some(lack @ Lack::PlainInside) => {
+            Finding { fix: lack.fix().to_owned(), ..Finding::ok("apps", lack.text()) }
+        }
+        Some(lack) => Finding::warning("apps", lack.text(), lack.fix()),
+    })
 }
 
 async fn agent(root: &Path) -> Finding {

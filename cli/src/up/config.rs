@@ -2,7 +2,7 @@
 
 use std::{
     io::ErrorKind,
-    net::{IpAddr, Ipv6Addr, UdpSocket},
+    net::{Ipv6Addr, UdpSocket},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -190,13 +190,15 @@ pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
     let coordinator = coordinator(root)?;
     let agent = agent(root)?;
     let port = |protocol, number, service, setting| Port { protocol, number, service, setting };
-    Ok(vec![
-        port(
-            Protocol::Tcp,
-            coordinator.listen.port(),
-            "coordinator",
-            "`listen` (and the port in `server_url`) in etc/maru/coordinator.toml",
-        ),
+    let mut listen: Vec<_> = coordinator.listen.addresses().map(|at| at.port()).collect();
+    listen.sort_unstable();
+    listen.dedup();
+    let setting = "`listen` (and the port in `server_url`) in etc/maru/coordinator.toml";
+    let mut ports: Vec<_> = listen
+        .into_iter()
+        .map(|number| port(Protocol::Tcp, number, "coordinator", setting))
+        .collect();
+    ports.extend([
         port(
             Protocol::Tcp,
             coordinator.relay.listen.port(),
@@ -210,7 +212,8 @@ pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
             "`stun_listen` below [relay] in etc/maru/coordinator.toml",
         ),
         port(Protocol::Udp, agent.listen_port, "agent", "`listen_port` in etc/maru/agent.toml"),
-    ])
+    ]);
+    Ok(ports)
 }
 
 /// The address that this machine has on its way to the rest of the world. Nothing is sent:
@@ -272,7 +275,7 @@ fn agent_toml() -> String {
 }
 
 fn server_url(address: &str) -> String {
-    let port = Coordinator::default().listen.port();
+    let port = Coordinator::default().listen.reachable().port();
     match address.parse::<Ipv6Addr>() {
         Ok(address) => format!("http://[{address}]:{port}"),
         Err(_) => format!("http://{address}:{port}"),
@@ -280,15 +283,10 @@ fn server_url(address: &str) -> String {
 }
 
 /// Where the home agent reaches the coordinator: by loopback if that is listened on, since
-/// few routers lead back in who calls their outer address from inside.
+/// few routers lead back in who calls their outer address from inside. Plain, whatever else is spoken there: what devices
+/// say is inside Noise.
 pub(super) fn local_url(config: &Coordinator) -> String {
-    let host = match config.listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
-        IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    };
-    format!("http://{host}:{}", config.listen.port())
+    format!("http://{}", config.listen.reachable())
 }
 
 /// The settings of gateway and telmeet: by which names people reach them.

@@ -119,6 +119,7 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
         url: invitation.to_text().reveal().to_owned(),
         key: None,
         hostname: Some(HOSTNAME.to_owned()),
+        ca: None,
     };
     let _: Status = agent.post(JOIN, &join).await.context("the home agent cannot join")?;
     Ok(())

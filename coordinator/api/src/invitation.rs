@@ -121,6 +121,16 @@ impl ServerUrl {
         !self.secure
     }
 
+    /// The port that is named, or the scheme's.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let usual = if self.secure { 443 } else { 80 };
+        match self.authority.rsplit_once(':') {
+            Some((_, port)) if !port.contains(']') => port.parse().unwrap_or(usual),
+            Some(_) | None => usual,
+        }
+    }
+
     /// The name, or the address without brackets.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -8,6 +8,10 @@ use std::{
 use common::mesh;
 use serde::Deserialize;
 
+mod listen;
+
+pub use listen::Listen;
+
 use crate::invitation::ServerUrl;
 
 /// Where the file is, below the root, unless another is named.
@@ -22,8 +26,8 @@ const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Address to serve HTTP on. Default: `0.0.0.0:8443`.
-    pub listen: SocketAddr,
+    /// Addresses to serve HTTP on: one, or a list of both families. Default: `0.0.0.0:8443`.
+    pub listen: Listen,
     /// Where devices reach it, such as `https://maru.example.org`. Default: `http://` and the listening address, which
     /// is of use on this machine only if that is a wildcard.
     pub server_url: Option<String>,
@@ -42,6 +46,49 @@ pub struct Settings {
     pub ephemeral_grace_s: u32,
     /// Our own relay.
     pub relay: Relay,
+    /// HTTPS of the coordinator's own. Default: none, and it serves plain HTTP, with Noise inside.
+    pub tls: Option<Tls>,
+    /// The reverse proxy in front of it. Default: none.
+    pub proxy: Option<Proxy>,
+}
+
+/// Where the coordinator's certificate comes from: two files, or an authority that is asked for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and those between it and its authority, in PEM. Read again when it changes.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, in PEM. Read again when it changes.
+    pub key: Option<PathBuf>,
+    /// Asks an authority by ACME (RFC 8555), in place of the two files.
+    pub acme: Option<Acme>,
+}
+
+/// The authority that issues the certificate. To name one is to agree to its terms of service.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Acme {
+    /// URL of its directory. Default: Let's Encrypt.
+    pub directory: String,
+    /// Where it may write to you, as `mailto:you@example.org`. Default: nowhere.
+    pub contact: Option<String>,
+    /// The authority behind the directory's own certificate, in PEM. Default: the public ones.
+    pub ca: Option<PathBuf>,
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        let directory = "https://acme-v02.api.letsencrypt.org/directory".to_owned();
+        Self { directory, contact: None, ca: None }
+    }
+}
+
+/// A reverse proxy that speaks HTTPS with devices and plain HTTP with the coordinator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Proxy {
+    /// Addresses, or networks such as `10.0.0.0/8`, whose `X-Forwarded-For` is believed. Nobody else's is.
+    pub trusted: Vec<String>,
 }
 
 /// The relay's settings.
@@ -59,7 +106,7 @@ pub struct Relay {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::new(ANY, 8443),
+            listen: SocketAddr::new(ANY, 8443).into(),
             server_url: None,
             network: mesh::DOMAIN.to_owned(),
             database_url_file: None,
@@ -67,6 +114,8 @@ impl Default for Settings {
             node_key_life_days: 180,
             ephemeral_grace_s: 300,
             relay: Relay::default(),
+            tls: None,
+            proxy: None,
         }
     }
 }
@@ -87,10 +136,7 @@ impl Settings {
     pub fn server_url(&self) -> String {
         match &self.server_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None if self.listen.ip().is_unspecified() => {
-                format!("http://127.0.0.1:{}", self.listen.port())
-            }
-            None => format!("http://{}", self.listen),
+            None => format!("http://{}", self.listen.reachable()),
         }
     }
 

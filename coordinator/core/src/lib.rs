@@ -14,6 +14,7 @@
 
 pub mod address;
 pub mod bucket;
+pub mod forwarded;
 pub mod key;
 pub mod map;
 pub mod model;

@@ -18,7 +18,7 @@ use coordinator_core::{
     time::{DAY, Millis},
 };
 
-use crate::store::Database;
+use crate::{door::Entry, store::Database};
 
 /// The coordinator's settings, and what is no key of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ fn check(settings: &Settings) -> Result<(), String> {
             "server_url = {url:?} is not http:// or https://, a host, perhaps a port, and nothing else"
         ));
     }
-    Ok(())
+    Entry::of(settings).map(drop)
 }
 
 /// A path of the configuration: relative ones are below the root.

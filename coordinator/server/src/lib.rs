@@ -12,6 +12,7 @@ mod clock;
 pub mod config;
 mod control;
 mod derp_map;
+pub mod door;
 mod files;
 mod hub;
 mod keeper;
@@ -33,7 +34,7 @@ pub use args::{Args, run};
 #[must_use]
 pub fn endpoints() -> [(&'static str, Vec<String>); 4] {
     [
-        ("coordinator", list(&serve::public_endpoints())),
+        ("coordinator", list(&door::endpoints())),
         ("noise", list(&control::machine_endpoints())),
         ("admin", list(&admin::endpoints())),
         ("relay", derp::http::endpoints()),

@@ -30,6 +30,8 @@ pub(crate) const ADMIN_CONNECTIONS: usize = 256;
 pub(crate) const ADMIN_BODY_MAX: usize = 1024 * 1024;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take.
+pub(crate) const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may be idle.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How much is read ahead on a connection, in bytes: longer heads of requests are refused.

@@ -28,8 +28,6 @@ use crate::{
     limits::{self, Origin},
 };
 
-/// How long the TLS handshake may take.
-const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long the kernel waits for what it sent to be acknowledged.
 const UNACKNOWLEDGED_MS: u32 = 90_000;
 
@@ -163,7 +161,7 @@ impl Relay {
 async fn connection(tls: TlsAcceptor, stream: TcpStream, shared: &Shared) {
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED_MS);
-    let Ok(Ok(mut stream)) = timeout(TLS_TIME, tls.accept(stream)).await else { return };
+    let Ok(Ok(mut stream)) = timeout(limits::TLS_TIME, tls.accept(stream)).await else { return };
     match http::serve(&mut stream, &shared.key.public()).await {
         Ok(Some(received)) => {
             if let Err(error) = session::run(stream, &received, shared).await {

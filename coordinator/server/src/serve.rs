@@ -1,27 +1,19 @@
 //! `maru-coordinator serve`: the control plane.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
-use chassis::{
-    accept::Connections,
-    endpoint::{self, Endpoint},
-    http::Http,
-    unix::{Access, BindError, Socket},
-};
-use tokio::net::{TcpListener, TcpStream};
+use chassis::unix::{Access, BindError, Socket};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin,
     app::App,
     config::{Config, ConfigError},
-    control,
     derp_map::{self, DerpMapError},
+    door::{Door, DoorError},
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
     keeper,
-    limits::{self, Caller, Origin},
-    pages,
     store::{Store, StoreError},
 };
 
@@ -52,29 +44,15 @@ pub enum ServeError {
     /// The admin socket.
     #[error(transparent)]
     Socket(#[from] BindError),
-    /// The address cannot be listened on.
-    #[error(
-        "cannot listen on {address}; stop what uses the port, or set `{setting}` in coordinator.toml"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The setting to change.
-        setting: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-/// What the port for everyone answers.
-pub(crate) fn public_endpoints() -> Vec<Endpoint<App>> {
-    control::endpoints().into_iter().chain(pages::endpoints()).collect()
+    /// How devices come in.
+    #[error(transparent)]
+    Door(#[from] DoorError),
 }
 
 /// A coordinator that listens.
 pub struct Server {
     app: App,
-    listener: TcpListener,
+    door: Door,
     admin: Socket,
 }
 
@@ -102,9 +80,7 @@ impl Server {
         stop: CancellationToken,
     ) -> Result<Self, ServeError> {
         let paths = Paths::new(root);
-        let listener = TcpListener::bind(config.settings.listen).await.map_err(|source| {
-            ServeError::Listen { address: config.settings.listen, setting: "listen", source }
-        })?;
+        let door = Door::open(root, &config.settings)?;
         files::make_dir(&paths.state(), 0o700)?;
         let noise = files::noise_key(&paths)?;
         let derp = tokio::select! {
@@ -116,43 +92,25 @@ impl Server {
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
-        Ok(Self { app, listener, admin })
+        Ok(Self { app, door, admin })
     }
 
-    /// The address that it listens on.
+    /// The first of the addresses that it listens on.
     #[must_use]
-    #[allow(clippy::missing_panics_doc, reason = "a bound socket has an address")]
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap_or(self.app.config.settings.listen)
+        let wanted = || self.app.config.settings.listen.reachable();
+        self.door.address().unwrap_or_else(|_| wanted())
     }
 
     /// Serves until it is told to stop.
     pub async fn run(self) {
-        let Self { app, listener, admin } = self;
+        let Self { app, door, admin } = self;
         let administration = admin::socket::serve(admin, &app, admin::router(app.clone()));
-        tokio::join!(serve_public(listener, &app), administration);
+        tokio::join!(door.serve(&app), administration);
         app.tasks.close();
         if tokio::time::timeout(STOP_TIME, app.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), app.store.close()).await;
     }
-}
-
-/// Takes the connections of devices and browsers.
-async fn serve_public(listener: TcpListener, app: &App) {
-    let router = endpoint::router(public_endpoints()).with_state(app.clone());
-    let http = Http::new(limits::HEAD_TIME).buffer(limits::BUFFER);
-    let connections = Connections::new("connections", limits::TOTAL).drain(limits::DRAIN);
-    let connect = |stream: TcpStream, address: SocketAddr, stopping| {
-        let origin = Origin::from(address.ip());
-        let Ok(permit) = app.connections.take(origin) else {
-            tracing::debug!("too many connections");
-            return None;
-        };
-        let _ = stream.set_nodelay(true);
-        let caller = Caller { origin, permit: Arc::new(permit) };
-        Some(http.route(stream, router.clone(), caller, stopping))
-    };
-    connections.serve(listener, app.stop.cancelled(), connect).await;
 }

@@ -29,3 +29,5 @@ mod relay;
 mod removal;
 #[path = "all/store.rs"]
 mod store;
+#[path = "all/tls.rs"]
+mod tls;

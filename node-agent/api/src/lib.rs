@@ -180,6 +180,10 @@ pub struct Join {
     /// The name to ask for; `None` takes the machine's.
     #[serde(default)]
     pub hostname: Option<String>,
+    /// Certificates of authorities, in PEM, one of which must vouch for an `https://` coordinator; `None` takes those that
+    /// this machine trusts.
+    #[serde(default)]
+    pub ca: Option<String>,
 }
 
 /// Shows the hostname only: both other fields can hold a pre-auth key.

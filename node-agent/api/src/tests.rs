@@ -46,6 +46,7 @@ fn a_join_shows_no_key() {
         url: "http://a/join#1.00.sesame".to_owned(),
         key: Some("sesame".to_owned()),
         hostname: Some("laptop".to_owned()),
+        ca: None,
     };
     let shown = format!("{join:?}");
     assert!(!shown.contains("sesame") && shown.contains("laptop"), "{shown}");
@@ -79,7 +80,7 @@ proptest! {
         hostname in any::<Option<String>>(),
         bytes in prop::collection::vec(any::<u8>(), 0..256),
     ) {
-        let join = Join { url, key, hostname };
+        let join = Join { url, key, ca: hostname.clone(), hostname };
         let body = serde_json::to_vec(&join).unwrap();
         prop_assert_eq!(serde_json::from_slice::<Join>(&body).unwrap(), join);
         let _ = serde_json::from_slice::<Join>(&bytes);

@@ -16,12 +16,12 @@ use chassis::{
     quota::Quota,
     unix::Socket,
 };
-use coordinator_api::invitation::Destination;
+use coordinator_api::invitation::{Destination, ServerUrl};
 use node_agent_api::{JOIN, Join, LEAVE, STATUS, Status};
 use node_agent_core::netmap::Naming;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{agent::Agent, state::Membership};
+use crate::{agent::Agent, control::tls, state::Membership};
 
 mod status;
 
@@ -137,7 +137,8 @@ async fn leave(
 fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
     let destination =
         Destination::read(&join.url).map_err(|error| Refused::Invitation(error.to_string()))?;
-    let server_url = server_url(&destination)?;
+    let server_url = destination.server().to_string();
+    let ca = authorities(join.ca, destination.server())?;
     let (noise_key, auth_key) = match destination {
         Destination::Invitation(invitation) => {
             (Some(invitation.noise_key), Some(invitation.auth_key.reveal().to_owned()))
@@ -168,20 +169,24 @@ fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
         noise_key,
         auth_key: auth_key.or(key),
         hostname: join.hostname.filter(|name| !name.is_empty()),
+        ca,
         registered: false,
         naming: Naming::Open,
     })
 }
 
-/// The coordinator's address, if this agent can speak with what is there.
-fn server_url(destination: &Destination) -> Result<String, Refused> {
-    let server = destination.server();
-    if !server.is_plain() {
+/// Checks the authorities that a coordinator's certificate must come from.
+fn authorities(ca: Option<String>, server: &ServerUrl) -> Result<Option<String>, Refused> {
+    let Some(ca) = ca else { return Ok(None) };
+    if server.is_plain() {
         return Err(Refused::Invitation(format!(
-            "the coordinator is reached by {server}, and this agent does not speak HTTPS yet: ask the admin for an invitation by an http:// address (`server_url` in coordinator.toml)"
+            "{server} is plain HTTP, where nobody shows a certificate: leave out --ca, or ask for an https:// invitation"
         )));
     }
-    Ok(server.to_string())
+    match tls::check(&ca) {
+        Ok(()) => Ok(Some(ca)),
+        Err(error) => Err(Refused::Invitation(error.to_string())),
+    }
 }
 
 impl Caller {

@@ -25,8 +25,9 @@ use crate::{agent::Agent, state::Membership};
 
 pub mod channel;
 mod map;
+pub(crate) mod tls;
 
-use channel::{Channel, ChannelError, Reply};
+use channel::{Channel, ChannelError, Reply, Server};
 
 /// Why the control client gave up; the caller decides what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,13 +105,13 @@ async fn session(agent: &Arc<Agent>) -> Lost {
 
 /// Opens the channel to the coordinator whose key is pinned; pins it at the first contact.
 async fn open(agent: &Agent, membership: &Membership) -> Result<Channel, Lost> {
-    let url = &membership.server_url;
+    let server = Server::of(membership);
     let key = match membership.noise_key {
         // The handshake proves it. What is said in plain about it can be anybody's word.
         Some(key) => key,
-        None => trust(agent, url).await?,
+        None => trust(agent, server).await?,
     };
-    match Channel::open(url, &agent.machine_key(), key, &agent.forwarder).await {
+    match Channel::open(server, &agent.machine_key(), key, &agent.forwarder).await {
         Ok(channel) => Ok(channel),
         Err(ChannelError::Connect(error)) => Err(not_met(agent, membership, key, error).await),
         Err(error) => Err(error.into()),
@@ -131,7 +132,9 @@ async fn not_met(
     let is_first = membership.auth_key.is_some()
         && agent.progress.borrow().state == State::Joining
         && matches!(error, ConnectError::Status(_) | ConnectError::Noise(_));
-    if is_first && channel::fetch_key(url, &agent.forwarder).await.is_ok_and(|seen| seen != key) {
+    let server = Server::of(membership);
+    if is_first && channel::fetch_key(server, &agent.forwarder).await.is_ok_and(|seen| seen != key)
+    {
         return Lost::Ended(Ended::Refused(format!(
             "this invitation is for another coordinator than the one at {url}: ask the admin for a new one"
         )));
@@ -144,9 +147,9 @@ async fn not_met(
     ChannelError::Connect(error).into()
 }
 
-async fn trust(agent: &Agent, url: &str) -> Result<MachinePublic, Lost> {
-    let key = channel::fetch_key(url, &agent.forwarder).await?;
-    tracing::warn!(%key, url, "trusting the coordinator's key at first use, and only it from now on");
+async fn trust(agent: &Agent, server: Server<'_>) -> Result<MachinePublic, Lost> {
+    let key = channel::fetch_key(server, &agent.forwarder).await?;
+    tracing::warn!(%key, url = server.url, "trusting the coordinator's key at first use, and only it from now on");
     agent.change_membership(|membership| membership.noise_key = Some(key));
     Ok(key)
 }
@@ -229,12 +232,12 @@ fn settle(agent: &Agent, status: &Status) -> Result<bool, Lost> {
 ///
 /// Fails if the coordinator cannot be reached.
 pub async fn logout(agent: &Agent) -> Result<(), ChannelError> {
-    let Some(Membership { server_url, noise_key: Some(key), registered: true, .. }) =
-        agent.membership()
-    else {
+    let Some(membership) = agent.membership().filter(|membership| membership.registered) else {
         return Ok(());
     };
-    let channel = Channel::open(&server_url, &agent.machine_key(), key, &agent.forwarder).await?;
+    let Some(key) = membership.noise_key else { return Ok(()) };
+    let server = Server::of(&membership);
+    let channel = Channel::open(server, &agent.machine_key(), key, &agent.forwarder).await?;
     let (node_key, _) = agent.node_keys();
     let request = registration::logout(node_key);
     channel.post(register::PATH, &request, register::MAX_LEN).await.map(drop)

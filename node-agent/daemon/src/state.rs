@@ -70,6 +70,10 @@ pub struct Membership {
     /// The pre-auth key, kept until the coordinator has admitted this device.
     #[serde(default)]
     pub auth_key: Option<String>,
+    /// Certificates of authorities, in PEM, one of which must vouch for an `https://` coordinator; `None` takes those that
+    /// this machine trusts.
+    #[serde(default)]
+    pub ca: Option<String>,
     /// The name to ask for, if another than the configured one.
     #[serde(default)]
     pub hostname: Option<String>,
@@ -266,6 +270,7 @@ mod tests {
             server_url: server_url.to_owned(),
             noise_key: None,
             auth_key: Some("sesame".to_owned()),
+            ca: None,
             hostname: None,
             registered: false,
             naming: Naming::Open,

@@ -17,7 +17,11 @@ use hyper::{Method, Request, StatusCode, body::Incoming, client::conn::http2::Se
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Serialize;
 use serde_json::json;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{
     harness::{Coordinator, PATIENCE},
@@ -78,7 +82,14 @@ impl Device {
     /// Connects; nothing if that is refused.
     pub(crate) async fn try_connect(&self, address: SocketAddr) -> Option<Channel> {
         let server = try_server_key(address).await?;
-        let io = TcpStream::connect(address).await.ok()?;
+        self.connect_over(TcpStream::connect(address).await.ok()?, server).await
+    }
+
+    /// Opens a channel to the coordinator that has this key.
+    pub(crate) async fn connect_over<IO>(&self, io: IO, server: MachinePublic) -> Option<Channel>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let options = Connect {
             host: "coordinator.test:8443",
             machine: &self.machine,

@@ -37,7 +37,7 @@ pub(crate) struct Coordinator {
 /// Settings of a test: any free port.
 pub(crate) fn settings() -> Settings {
     Settings {
-        listen: ANY.parse().unwrap(),
+        listen: ANY.parse::<SocketAddr>().unwrap().into(),
         server_url: Some("http://coordinator.test:8443".to_owned()),
         ..Settings::default()
     }

@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 fn write(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {

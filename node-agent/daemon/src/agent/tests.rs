@@ -14,6 +14,7 @@ fn membership(server_url: &str) -> Membership {
         server_url: server_url.to_owned(),
         noise_key: None,
         auth_key: None,
+        ca: None,
         hostname: None,
         registered: false,
         naming: Naming::Open,

@@ -22,7 +22,7 @@ fn agent(root: &Path) -> Arc<Agent> {
 }
 
 fn join(url: &str, key: Option<&str>) -> Join {
-    Join { url: url.to_owned(), key: key.map(str::to_owned), hostname: None }
+    Join { url: url.to_owned(), key: key.map(str::to_owned), hostname: None, ca: None }
 }
 
 fn invitation(byte: u8) -> String {
@@ -179,15 +179,21 @@ fn one_pre_auth_key_is_enough() {
 }
 
 #[test]
-fn a_coordinator_behind_https_is_refused_with_what_to_ask_for() {
+fn authorities_are_for_a_coordinator_behind_https() {
     let root = tempfile::tempdir().unwrap();
     let agent = agent(root.path());
-    for url in [invitation(1).replace("maru://", "https://"), "https://home".to_owned()] {
-        let Err(Refused::Invitation(said)) = membership(&agent, join(&url, None)) else {
-            panic!("{url}");
-        };
-        assert!(said.contains("does not speak HTTPS yet: ask the admin"), "{said}");
-        assert!(!said.contains(&auth_key()), "{said}");
+    let https = invitation(1).replace("maru://", "https://");
+    let ca = rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap().cert.pem();
+    let with = |url: &str, ca: &str| Join { ca: Some(ca.to_owned()), ..join(url, None) };
+
+    assert_eq!(membership(&agent, join(&https, None)).unwrap().server_url, "https://home:8443");
+    assert_eq!(membership(&agent, with(&https, &ca)).unwrap().ca, Some(ca.clone()));
+    for (join, said) in [
+        (with(&https, "none"), "holds no certificate"),
+        (with("http://home", &ca), "leave out --ca"),
+    ] {
+        let Err(Refused::Invitation(text)) = membership(&agent, join) else { panic!("{said}") };
+        assert!(text.contains(said) && !text.contains(&auth_key()), "{text}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! One connection to the coordinator: HTTP/2 inside the Noise channel inside TCP.
+//! One connection to the coordinator: HTTP/2 inside the Noise channel inside TCP, or inside TLS.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,9 +17,15 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde::Serialize;
-use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
 
-use crate::dns::forward::Forwarder;
+use super::tls::{self, TlsError};
+use crate::{dns::forward::Forwarder, state::Membership};
 
 /// How long connecting, and each short request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,6 +51,9 @@ pub enum ChannelError {
         /// Why not.
         source: std::io::Error,
     },
+    /// No TLS came about.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// What answers is no coordinator.
     #[error("what answers at {0} is no coordinator")]
     Stranger(String),
@@ -85,22 +94,22 @@ impl Drop for Channel {
 }
 
 impl Channel {
-    /// Opens a channel to the coordinator that has the key `server`.
+    /// Opens a channel to the coordinator that has this key.
     ///
     /// # Errors
     ///
     /// See [`ChannelError`].
     pub async fn open(
-        url: &str,
+        server: Server<'_>,
         machine: &MachinePrivate,
-        server: MachinePublic,
+        key: MachinePublic,
         forwarder: &Forwarder,
     ) -> Result<Self, ChannelError> {
-        let tcp = dial(url, forwarder).await?;
-        let host = authority(url);
+        let connection = server.connect(forwarder).await?;
+        let host = server.authority();
         let version = u16::try_from(CAPABILITY_VERSION).unwrap_or(u16::MAX);
-        let options = Connect { host, machine, server, version, timeout: PATIENCE };
-        let noise = connect(tcp, &options).await.map_err(ChannelError::Connect)?;
+        let options = Connect { host, machine, server: key, version, timeout: PATIENCE };
+        let noise = connect(connection, &options).await.map_err(ChannelError::Connect)?;
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
@@ -158,23 +167,26 @@ impl Channel {
     }
 }
 
-/// Asks the coordinator for its Noise key, over plain HTTP: whoever is in between can lie.
+/// Asks the coordinator for its Noise key. Over plain HTTP, whoever is in between can lie.
 ///
 /// # Errors
 ///
 /// Fails if it cannot be reached, or what answers is no coordinator.
-pub async fn fetch_key(url: &str, forwarder: &Forwarder) -> Result<MachinePublic, ChannelError> {
-    let tcp = dial(url, forwarder).await?;
-    let asked = timeout(PATIENCE, ask_key(tcp, authority(url))).await;
+pub async fn fetch_key(
+    server: Server<'_>,
+    forwarder: &Forwarder,
+) -> Result<MachinePublic, ChannelError> {
+    let connection = server.connect(forwarder).await?;
+    let asked = timeout(PATIENCE, ask_key(connection, server.authority())).await;
     let body = asked.map_err(|_| ChannelError::Silent)?;
-    let stranger = || ChannelError::Stranger(url.to_owned());
+    let stranger = || ChannelError::Stranger(server.url.to_owned());
     let response: KeyResponse =
         body.and_then(|body| serde_json::from_slice(&body).ok()).ok_or_else(stranger)?;
     if response.public_key.is_zero() { Err(stranger()) } else { Ok(response.public_key) }
 }
 
-async fn ask_key(tcp: TcpStream, host: &str) -> Option<Bytes> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.ok()?;
+async fn ask_key(connection: Connection, host: &str) -> Option<Bytes> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connection)).await.ok()?;
     let request = Request::get(format!("{}?v={CAPABILITY_VERSION}", key_response::PATH))
         .header(hyper::header::HOST, host)
         .body(Full::<Bytes>::default())
@@ -193,30 +205,73 @@ async fn ask_key(tcp: TcpStream, host: &str) -> Option<Bytes> {
     answer
 }
 
-/// Host and port in `http://HOST:PORT`, as [`coordinator_api::invitation`] writes it.
-fn authority(url: &str) -> &str {
-    url.strip_prefix("http://").unwrap_or(url)
+/// Where a coordinator is, and whose word proves it.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// `http://HOST:PORT` or `https://HOST:PORT`, as [`coordinator_api::invitation`] writes it; the port may be left out.
+    pub url: &'a str,
+    /// Authorities for `https://`, in PEM; `None` is those that this machine trusts.
+    pub ca: Option<&'a str>,
 }
 
-async fn dial(url: &str, forwarder: &Forwarder) -> Result<TcpStream, ChannelError> {
-    let authority = authority(url);
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(80)),
-        _ => (authority, 80),
-    };
-    let name = |source| ChannelError::Name { url: url.to_owned(), source };
-    let failed = |source| ChannelError::Dial { url: url.to_owned(), source };
-    let addresses = forwarder.lookup(host).await.map_err(name)?;
-    let mut last = std::io::ErrorKind::NotFound.into();
-    for address in addresses {
-        match timeout(PATIENCE, TcpStream::connect(SocketAddr::new(address, port))).await {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true).map_err(failed)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = error,
-            Err(_) => last = std::io::ErrorKind::TimedOut.into(),
-        }
+/// TCP, or TLS over it.
+type Connection = Box<dyn Stream>;
+
+/// Bytes in both directions.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl<'a> Server<'a> {
+    /// The coordinator of a membership.
+    #[must_use]
+    pub fn of(membership: &'a Membership) -> Self {
+        Self { url: &membership.server_url, ca: membership.ca.as_deref() }
     }
-    Err(failed(last))
+
+    /// Host, and port if there is one.
+    fn authority(self) -> &'a str {
+        self.url.split_once("://").map_or(self.url, |(_, authority)| authority)
+    }
+
+    fn is_secure(self) -> bool {
+        self.url.starts_with("https://")
+    }
+
+    async fn connect(self, forwarder: &Forwarder) -> Result<Connection, ChannelError> {
+        let usual = if self.is_secure() { 443 } else { 80 };
+        let (host, port) = match self.authority().rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(usual)),
+            _ => (self.authority(), usual),
+        };
+        let tcp = self.dial(host, port, forwarder).await?;
+        if !self.is_secure() {
+            return Ok(Box::new(tcp));
+        }
+        let secured = timeout(PATIENCE, tls::connect(tcp, self, host)).await;
+        Ok(Box::new(secured.map_err(|_| ChannelError::Silent)??))
+    }
+
+    async fn dial(
+        self,
+        host: &str,
+        port: u16,
+        forwarder: &Forwarder,
+    ) -> Result<TcpStream, ChannelError> {
+        let name = |source| ChannelError::Name { url: self.url.to_owned(), source };
+        let failed = |source| ChannelError::Dial { url: self.url.to_owned(), source };
+        let addresses = forwarder.lookup(host).await.map_err(name)?;
+        let mut last = std::io::ErrorKind::NotFound.into();
+        for address in addresses {
+            match timeout(PATIENCE, TcpStream::connect(SocketAddr::new(address, port))).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true).map_err(failed)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = error,
+                Err(_) => last = std::io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(failed(last))
+    }
 }

@@ -140,6 +140,7 @@ fn member(root: &Path, url: &str, noise_key: MachinePublic) -> Arc<Agent> {
         server_url: url.to_owned(),
         noise_key: Some(noise_key),
         auth_key: None,
+        ca: None,
         hostname: None,
         registered: false,
         naming: Naming::Open,

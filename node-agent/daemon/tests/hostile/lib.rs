@@ -27,7 +27,7 @@ use control_protocol::{
 use http_body_util::BodyExt as _;
 use lab::Machine;
 use node_agent::{
-    control::channel::{Channel, fetch_key},
+    control::channel::{Channel, Server, fetch_key},
     dns::forward::Forwarder,
     relay::Relays,
 };
@@ -103,11 +103,11 @@ impl Drop for Hostile {
 
 /// Registers, reads the map, and offers its own mesh address.
 async fn join(url: String, key: String, victim: String) -> Member {
-    let url = url.as_str();
+    let coordinator = Server { url: &url, ca: None };
     let forwarder = Forwarder::default();
     let (machine, node) = (MachinePrivate::generate().unwrap(), NodePrivate::generate().unwrap());
-    let server = fetch_key(url, &forwarder).await.unwrap();
-    let channel = Channel::open(url, &machine, server, &forwarder).await.unwrap();
+    let server = fetch_key(coordinator, &forwarder).await.unwrap();
+    let channel = Channel::open(coordinator, &machine, server, &forwarder).await.unwrap();
     let hostinfo = Hostinfo { hostname: "hostile".to_owned(), ..Hostinfo::default() };
     let request = RegisterRequest {
         version: CAPABILITY_VERSION,

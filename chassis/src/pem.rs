@@ -1,0 +1,89 @@
+//! Certificates and private keys in PEM files that the settings name.
+
+use std::{
+    borrow::Cow,
+    error::Error,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use zeroize::Zeroizing;
+
+/// Longest file that is read, in bytes: a chain of certificates has some thousands.
+const FILE_MAX: u64 = 1 << 20;
+
+/// A file that the settings name cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be used: {reason}", .path.display())]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it, and what to do.
+    pub reason: Cow<'static, str>,
+    /// The cause, if there is one below.
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl FileError {
+    /// A file that is wrong in itself.
+    #[must_use]
+    pub fn new(path: &Path, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { path: path.to_owned(), reason: reason.into(), source: None }
+    }
+
+    /// The same, for that cause.
+    #[must_use]
+    pub fn caused(
+        path: &Path,
+        reason: impl Into<Cow<'static, str>>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { source: Some(Box::new(source)), ..Self::new(path, reason) }
+    }
+}
+
+/// Reads every certificate of a file, in their order.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read, or holds none.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let bytes = contents(path)?;
+    let list: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| FileError::caused(path, "it is not PEM", error))?;
+    if list.is_empty() {
+        return Err(FileError::new(path, "it holds no certificate in PEM"));
+    }
+    Ok(list)
+}
+
+/// Reads the private key of a file.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read, or holds none.
+pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
+    PrivateKeyDer::from_pem_slice(&contents(path)?)
+        .map_err(|error| FileError::caused(path, "it holds no private key in PEM", error))
+}
+
+/// Reads a file that may be secret, of at most 1 MiB.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read, or is longer.
+pub fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let cannot = |error: io::Error| {
+        FileError::caused(path, "it cannot be read: check who may read it", error)
+    };
+    let file = File::open(path).map_err(cannot)?;
+    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
+        return Err(FileError::new(path, "it is longer than a key or certificates are"));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,128 @@
+//! What files say, read again when they change.
+
+use std::{
+    error::Error,
+    fmt, fs,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+/// Reads all of the files.
+type Read<T, E> = Box<dyn Fn() -> Result<T, E> + Send + Sync>;
+
+/// What some files say together, such as a certificate and its key.
+///
+/// Whether they have changed is looked up at each use, so whoever exchanges them need not tell anybody.
+pub struct Watched<T, E> {
+    what: &'static str,
+    paths: Vec<PathBuf>,
+    read: Read<T, E>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    content: T,
+    /// How the files looked when they were last read, or tried to be.
+    seen: Vec<Option<Stamp>>,
+}
+
+/// What of a file differs once it was exchanged or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    /// Last change of content or of the inode itself: seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+/// Shows the paths alone: what is in them may be secret.
+impl<T, E> fmt::Debug for Watched<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl<T: Clone, E: Error + 'static> Watched<T, E> {
+    /// Reads the files for the first time. `what` names them in the log.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub fn load(
+        what: &'static str,
+        paths: Vec<PathBuf>,
+        read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+    ) -> Result<Self, E> {
+        let seen = stamps(&paths);
+        let state = Mutex::new(State { content: read()?, seen });
+        Ok(Self { what, paths, read: Box::new(read), state })
+    }
+
+    /// What the files say now. While one of them cannot be used, what they said before: an exchange of several files
+    /// is not one step.
+    pub fn current(&self) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked at before they are read, so that a change in between is found the next time.
+        let seen = stamps(&self.paths);
+        if seen != state.seen {
+            state.seen = seen;
+            match (self.read)() {
+                Ok(content) => {
+                    tracing::info!("{}: read again", self.what);
+                    state.content = content;
+                }
+                Err(error) => {
+                    let error = &error as &dyn Error;
+                    tracing::warn!(error, "{}: what was read before stays in use", self.what);
+                }
+            }
+        }
+        state.content.clone()
+    }
+}
+
+fn stamps(paths: &[PathBuf]) -> Vec<Option<Stamp>> {
+    let stamp = |path: &PathBuf| {
+        let file = fs::metadata(path).ok()?;
+        let changed = (file.ctime(), file.ctime_nsec());
+        Some(Stamp { inode: file.ino(), bytes: file.size(), changed })
+    };
+    paths.iter().map(stamp).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_read_and_what_cannot_be_read_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, next) = (folder.path().join("file"), folder.path().join("next"));
+        fs::write(&path, "one").unwrap();
+        let read = {
+            let path = path.clone();
+            move || {
+                fs::read_to_string(&path).and_then(|text| text.parse().map_err(io::Error::other))
+            }
+        };
+        let failed = Watched::<u32, io::Error>::load("number", vec![path.clone()], read.clone());
+        assert!(failed.is_err());
+        fs::write(&path, "1").unwrap();
+        let watched = Watched::<u32, _>::load("number", vec![path.clone()], read).unwrap();
+        assert_eq!(watched.current(), 1);
+
+        fs::write(&next, "2").unwrap();
+        fs::rename(&next, &path).unwrap();
+        assert_eq!(watched.current(), 2);
+
+        fs::write(&path, "three").unwrap();
+        assert_eq!(watched.current(), 2);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(watched.current(), 2);
+        fs::write(&path, "4").unwrap();
+        assert_eq!(watched.current(), 4);
+    }
+}

@@ -1,0 +1,84 @@
+//! Who calls behind a reverse proxy.
+
+use std::{net::IpAddr, str::FromStr};
+
+use ipnet::IpNet;
+
+/// An address, or a network of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(IpNet);
+
+/// Neither an address nor a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither an address nor a network")]
+pub struct NoNetwork;
+
+impl FromStr for Network {
+    type Err = NoNetwork;
+
+    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+        let address = text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical())).ok();
+        address.or_else(|| text.parse().ok()).map(Self).ok_or(NoNetwork)
+    }
+}
+
+impl Network {
+    /// Whether the address is in it. An IPv4 address inside an IPv6 one is the IPv4 address.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+}
+
+/// What is known of who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// It came from this address itself.
+    Direct(IpAddr),
+    /// A trusted proxy says that it came from this address.
+    Behind(IpAddr),
+    /// A trusted proxy does not say where it came from.
+    Untold,
+    /// It came from this address itself, which claims to speak for others and is not trusted.
+    Pretender(IpAddr),
+}
+
+/// Tells who sent a request that came from `peer` with these `X-Forwarded-For` headers, in their order.
+///
+/// Each proxy adds at the end from where it was called; what is before could be anybody's word. So the last address that is
+/// none of `trusted` is the sender's. What a proxy adds may have a port, and an IPv6 address brackets.
+pub fn sender<'a>(
+    peer: IpAddr,
+    trusted: &[Network],
+    headers: impl DoubleEndedIterator<Item = &'a [u8]>,
+) -> Sender {
+    let peer = peer.to_canonical();
+    let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
+    let mut headers = headers.peekable();
+    if !is_trusted(peer) {
+        let pretends = !trusted.is_empty() && headers.peek().is_some();
+        return if pretends { Sender::Pretender(peer) } else { Sender::Direct(peer) };
+    }
+    let mut farthest = None;
+    for part in headers.rev().flat_map(|header| header.rsplit(|byte| *byte == b',')) {
+        // What comes before something unreadable cannot be told from a lie.
+        let Some(address) = read(part) else { break };
+        farthest = Some(address);
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    farthest.map_or(Sender::Untold, Sender::Behind)
+}
+
+/// Reads an address, with or without a port.
+fn read(part: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(part).ok()?.trim();
+    let address = text.parse::<IpAddr>().ok();
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|at| at.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    address.or_else(with_port).or_else(in_brackets).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests;

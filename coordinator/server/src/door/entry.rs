@@ -1,0 +1,122 @@
+//! What the settings say of how devices come in.
+
+use std::path::PathBuf;
+
+use coordinator_api::{invitation::ServerUrl, settings::Settings};
+use coordinator_core::forwarded::Network;
+
+/// How devices come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// By plain HTTP.
+    Plain,
+    /// By a reverse proxy in one of these networks.
+    Proxied(Vec<Network>),
+    /// By HTTPS with the certificate of two files.
+    Files {
+        /// The certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+        /// The name that it must be for.
+        host: String,
+    },
+}
+
+impl Entry {
+    /// Reads `[tls]` and `[proxy]`; the error is a sentence that names the key.
+    pub(crate) fn of(settings: &Settings) -> Result<Self, String> {
+        let tls = match (&settings.tls, &settings.proxy) {
+            (None, None) => return Ok(Self::Plain),
+            (Some(tls), None) => tls,
+            (None, Some(proxy)) => return proxied(&proxy.trusted),
+            (Some(_), Some(_)) => {
+                return Err(
+                    "[tls] and [proxy] exclude each other: take out [tls] if a reverse proxy speaks HTTPS with \
+                     devices, else [proxy]"
+                        .to_owned(),
+                );
+            }
+        };
+        let url = settings.server_url.as_deref().and_then(|url| ServerUrl::parse(url).ok());
+        let Some(url) = url.filter(|url| !url.is_plain()) else {
+            return Err("[tls] needs server_url = \"https://NAME\", with the name that the certificate is for, and \
+                        the port if devices use another than 443"
+                .to_owned());
+        };
+        match (&tls.certificate, &tls.key) {
+            (Some(certificate), Some(key)) => Ok(Self::Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                host: url.host().to_owned(),
+            }),
+            (None, None) => Err("[tls] names no certificate: set certificate and key".to_owned()),
+            (Some(_), None) => Err("[tls] names a certificate without its key: set key".to_owned()),
+            (None, Some(_)) => {
+                Err("[tls] names a key without its certificate: set certificate".to_owned())
+            }
+        }
+    }
+}
+
+fn proxied(trusted: &[String]) -> Result<Entry, String> {
+    if trusted.is_empty() {
+        return Err("[proxy] trusts nobody: set trusted = [\"127.0.0.1\"], with the address from which the reverse \
+                    proxy calls"
+            .to_owned());
+    }
+    let read = |text: &String| {
+        text.parse().map_err(|_| {
+            format!("[proxy] trusted: {text:?} is no address, such as 127.0.0.1, and no network, such as 10.0.0.0/8")
+        })
+    };
+    trusted.iter().map(read).collect::<Result<_, _>>().map(Entry::Proxied)
+}
+
+#[cfg(test)]
+mod tests {
+    use coordinator_api::settings::{Proxy, Tls};
+
+    use super::*;
+
+    fn entry(
+        url: &str,
+        tls: Option<[Option<&str>; 2]>,
+        trusted: Option<&[&str]>,
+    ) -> Result<Entry, String> {
+        let path = |text: Option<&str>| text.map(PathBuf::from);
+        let tls = tls.map(|[certificate, key]| Tls {
+            certificate: path(certificate),
+            key: path(key),
+            ..Tls::default()
+        });
+        let proxy =
+            trusted.map(|all| Proxy { trusted: all.iter().map(|&text| text.to_owned()).collect() });
+        Entry::of(&Settings { server_url: Some(url.to_owned()), tls, proxy, ..Settings::default() })
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_by_key() {
+        let both = Some([Some("cert.pem"), Some("key.pem")]);
+        let https = "https://maru.example.org";
+        assert_eq!(entry("http://a", None, None), Ok(Entry::Plain));
+        assert!(matches!(
+            entry(https, both, None),
+            Ok(Entry::Files { host, .. }) if host == "maru.example.org"
+        ));
+        assert!(matches!(entry(https, None, Some(&["::1", "10.0.0.0/8"])), Ok(Entry::Proxied(_))));
+        for (refused, named) in [
+            (entry("http://a", both, None), "server_url"),
+            (entry(https, both, Some(&["::1"])), "exclude each other"),
+            (entry(https, Some([None, None]), None), "certificate and key"),
+            (entry(https, Some([Some("a"), None]), None), "set key"),
+            (entry(https, Some([None, Some("a")]), None), "set certificate"),
+            (entry(https, None, Some(&[])), "trusts nobody"),
+            (entry(https, None, Some(&["nginx"])), "\"nginx\" is no address"),
+            (entry(https, None, Some(&["10.0.0.0/99"])), "10.0.0.0/99"),
+        ] {
+            let error = refused.unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

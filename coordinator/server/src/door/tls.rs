@@ -1,0 +1,77 @@
+//! TLS on the port for everyone.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use chassis::{pem::FileError, watched::Watched};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{DoorError, certificate};
+use crate::clock;
+
+/// How a TLS connection begins: the type of a record that holds a handshake message (RFC 8446, section 5.1). No method
+/// of HTTP begins so.
+const HANDSHAKE: u8 = 22;
+/// The one protocol inside: a Tailscale client upgrades from HTTP/1.1, which HTTP/2 cannot.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Speaks TLS with who calls.
+#[derive(Clone)]
+pub(super) struct Tls(TlsAcceptor);
+
+/// A connection that has begun.
+pub(super) enum Opened {
+    /// TLS is spoken.
+    Secure(Box<TlsStream<TcpStream>>),
+    /// The client speaks something else.
+    Plain(TcpStream),
+}
+
+impl Tls {
+    /// With the certificate of two files, which are read again when they change.
+    pub(super) fn from_files(
+        certificate: PathBuf,
+        key: PathBuf,
+        host: &str,
+    ) -> Result<Self, DoorError> {
+        let (paths, host) = (vec![certificate.clone(), key.clone()], host.to_owned());
+        let read = move || certificate::read(&certificate, &key, &host, clock::now());
+        let watched = Watched::load("the coordinator's certificate", paths, read)?;
+        Self::new(Arc::new(Files(watched)))
+    }
+
+    fn new(certificates: Arc<dyn ResolvesServerCert>) -> Result<Self, DoorError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(certificates);
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// Begins to talk with who called.
+    pub(super) async fn open(&self, stream: TcpStream) -> io::Result<Opened> {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
+            return Ok(Opened::Plain(stream));
+        }
+        Ok(Opened::Secure(Box::new(self.0.accept(stream).await?)))
+    }
+}
+
+/// The certificate of two files.
+#[derive(Debug)]
+struct Files(Watched<Arc<CertifiedKey>, FileError>);
+
+impl ResolvesServerCert for Files {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.current())
+    }
+}

@@ -1,0 +1,136 @@
+//! TLS to a coordinator that is reached by `https://`.
+//!
+//! What is said is inside Noise all the same. TLS is what stands before it on the way, and what proves the coordinator at
+//! the first contact of a device that has its address alone.
+
+use std::{error::Error as StdError, io, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject as _},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::channel::Server;
+
+/// Longest text with authorities, in bytes.
+const CA_MAX: usize = 64 * 1024;
+
+/// No TLS came about.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The authorities that were given cannot be used.
+    #[error(
+        "the file of --ca holds no certificate in PEM, or a broken one, or more than 64 KiB: name the authority's certificate"
+    )]
+    Authorities,
+    /// This machine trusts nobody.
+    #[error(
+        "this machine has no list of public certificate authorities: install its package `ca-certificates`, or join \
+         with --ca FILE"
+    )]
+    NoRoots,
+    /// The URL's host is none.
+    #[error("the host in {url} is none that a certificate can be for")]
+    Host {
+        /// The coordinator's address.
+        url: String,
+        /// Why not.
+        source: InvalidDnsNameError,
+    },
+    /// The certificate is not one to trust.
+    #[error(
+        "the certificate at {url} cannot be trusted: {source}; if it comes from an authority of your own, join with --ca FILE"
+    )]
+    Untrusted {
+        /// The coordinator's address.
+        url: String,
+        /// Why not.
+        source: rustls::Error,
+    },
+    /// What answers does not speak TLS, or breaks off.
+    #[error("what answers at {url} does not speak HTTPS: {source}")]
+    Handshake {
+        /// The coordinator's address.
+        url: String,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The library refuses its own settings.
+    #[error("TLS is not available: {0}")]
+    Unavailable(#[source] rustls::Error),
+}
+
+/// Looks whether these authorities can be used.
+///
+/// # Errors
+///
+/// [`TlsError::Authorities`].
+pub(crate) fn check(ca: &str) -> Result<(), TlsError> {
+    given(ca).map(drop)
+}
+
+/// Opens TLS over `stream` to `server`, whose certificate must be for `host` and from an authority that is trusted.
+pub(super) async fn connect(
+    stream: TcpStream,
+    server: Server<'_>,
+    host: &str,
+) -> Result<TlsStream<TcpStream>, TlsError> {
+    let url = || server.url.to_owned();
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+        .map_err(|source| TlsError::Host { url: url(), source })?;
+    let roots = match server.ca {
+        Some(ca) => given(ca)?,
+        None => system().await?,
+    };
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Unavailable)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    connected.map_err(|source| match untrusted(&source) {
+        Some(reason) => TlsError::Untrusted { url: url(), source: reason },
+        None => TlsError::Handshake { url: url(), source },
+    })
+}
+
+/// The authorities of a text in PEM.
+fn given(ca: &str) -> Result<RootCertStore, TlsError> {
+    if ca.len() > CA_MAX {
+        return Err(TlsError::Authorities);
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        let certificate = certificate.map_err(|_| TlsError::Authorities)?;
+        roots.add(certificate).map_err(|_| TlsError::Authorities)?;
+    }
+    if roots.is_empty() { Err(TlsError::Authorities) } else { Ok(roots) }
+}
+
+/// The authorities that this machine trusts, which its administrator or `SSL_CERT_FILE` may have added to.
+async fn system() -> Result<RootCertStore, TlsError> {
+    // Some hundred files, or a long one.
+    let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
+    let mut roots = RootCertStore::empty();
+    if let Ok(found) = found {
+        roots.add_parsable_certificates(found.certs);
+    }
+    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
+}
+
+/// The reason, if it is the certificate.
+fn untrusted(error: &io::Error) -> Option<rustls::Error> {
+    let inner: &(dyn StdError + 'static) = error.get_ref()?;
+    match inner.downcast_ref::<rustls::Error>()? {
+        error @ rustls::Error::InvalidCertificate(_) => Some(error.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
