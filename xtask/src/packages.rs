@@ -39,6 +39,7 @@ const RUN: &[Package] = &[
 const TEST: &[Package] = &[
     ("iperf3", "/usr/bin/iperf3", "to measure tunnels"),
     ("iputils-ping", "/usr/bin/ping", "to test tunnels"),
+    ("nginx-light", "/usr/sbin/nginx", "to test the coordinator behind a reverse proxy"),
     ("postgresql", "/usr/lib/postgresql/15/bin/initdb", "to test the store on PostgreSQL"),
     ("systemd", "/usr/bin/systemd-analyze", "to look for mistakes in the units"),
     ("tcpdump", "/usr/bin/tcpdump", "to look at what is on the wire"),

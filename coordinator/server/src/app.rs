@@ -10,6 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
+    door::newcomers::Newcomers,
     hub::Hub,
     limits::{self, Origin},
     store::Store,
@@ -29,7 +30,8 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) noise: Arc<MachinePrivate>,
     pub(crate) handshakes: Arc<Semaphore>,
-    pub(crate) connections: Quota<Origin>,
+    pub(crate) newcomers: Newcomers,
+    pub(crate) strangers: Quota<Origin>,
     pub(crate) channels: Quota<MachinePublic>,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
@@ -58,7 +60,8 @@ impl App {
             hub,
             noise: Arc::new(noise),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
-            connections: limits::connections(),
+            newcomers: limits::newcomers(),
+            strangers: limits::strangers(),
             channels: limits::channels(),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             waiting: limits::Waiting::default(),
@@ -105,4 +108,11 @@ pub(crate) struct Peer {
     pub(crate) machine: MachinePublic,
     /// Where it is, as the coordinator sees it.
     pub(crate) origin: Origin,
+}
+
+impl Peer {
+    /// The machine, if it has a node.
+    pub(crate) fn node(&self) -> Option<MachinePublic> {
+        self.app.hub.snapshot().machines.contains(&self.machine).then_some(self.machine)
+    }
 }

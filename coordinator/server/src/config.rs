@@ -34,6 +34,9 @@ pub struct Config {
     /// Time between two keep-alives of the relay to a client, and at random up to a tenth less. Default: 60 s, which
     /// follows from what clients bear.
     pub relay_keep_alive: Duration,
+    /// How long the channel of a machine lasts that is no node. Default: 11 minutes, a minute longer than a request that
+    /// waits for approval is held.
+    pub stranger_time: Duration,
     /// How long the coordinator waits at its start for the relay's certificate. Default: 20 s: the relay makes it as soon
     /// as it runs.
     pub relay_patience: Duration,
@@ -52,6 +55,7 @@ impl From<Settings> for Config {
             map_keep_alive: Duration::from_secs(map::SILENCE_S / 2 - 10),
             admin_uid: 0,
             relay_keep_alive: Duration::from_secs(derp::frame::KEEP_ALIVE_S),
+            stranger_time: Duration::from_secs(11 * 60),
             relay_patience: Duration::from_secs(20),
         }
     }

@@ -3,6 +3,7 @@
 mod counted;
 mod map;
 mod register;
+mod standing;
 mod upgrade;
 
 use axum::{

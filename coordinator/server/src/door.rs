@@ -1,27 +1,43 @@
 //! How connections come in: the addresses that are listened on, and TLS.
 
+mod acme;
+mod caller;
 mod certificate;
 mod entry;
 mod listen;
+pub(crate) mod newcomers;
 mod tls;
 
-use std::{io, net::SocketAddr, path::Path};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
+use axum::{Router, http::StatusCode};
 use chassis::{
-    accept::{Connections, Stopping},
+    accept::{Connections, Listener as _, Stopping},
     endpoint::{self, Endpoint},
     http::Http,
-    pem::FileError,
+    pem,
 };
-use coordinator_api::settings::Listen;
-use tokio::{net::TcpStream, time::timeout};
+use coordinator_api::settings::{Listen, Settings};
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::entry::Entry;
 use self::{
+    acme::Acme,
+    caller::{Arrival, Callers},
     listen::Listeners,
     tls::{Opened, Tls},
 };
-use crate::{app::App, control, limits, pages};
+use crate::{
+    app::App,
+    control,
+    files::{self, FileError, Paths},
+    limits::{self, Origin},
+    pages,
+};
+
+/// Connections at once that may ask for the proof before there is a certificate.
+const PROOFS: usize = 256;
 
 /// The coordinator cannot be reached as its settings want it.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +47,16 @@ pub enum DoorError {
     Settings(String),
     /// The certificate or its key.
     #[error(transparent)]
-    Certificate(#[from] FileError),
+    Certificate(#[from] pem::FileError),
+    /// The authority that is asked for it.
+    #[error(transparent)]
+    Acme(#[from] acme::AcmeError),
+    /// What belongs to it.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The coordinator was told to stop before it had a certificate.
+    #[error("stopped before it had a certificate")]
+    Stopped,
     /// TLS itself.
     #[error("TLS is not available")]
     Tls(#[from] rustls::Error),
@@ -46,16 +71,14 @@ pub enum DoorError {
 }
 
 fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 are root's: let your router, or a rule of nftables, lead that port to `listen` in \
-             coordinator.toml, such as 443 to 8443"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address: correct `listen` in coordinator.toml"
-        }
-        _ => "stop what uses the port, or set `listen` in coordinator.toml",
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return "ports below 1024 are root's: let your router, or a rule of nftables, lead that port to `listen` in \
+                coordinator.toml, such as 443 to 8443";
     }
+    if error.kind() == io::ErrorKind::AddrNotAvailable {
+        return "this machine does not have that address: correct `listen` in coordinator.toml";
+    }
+    "stop what uses the port, or set `listen` in coordinator.toml"
 }
 
 /// What the port for everyone answers.
@@ -67,22 +90,31 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
 pub(crate) struct Door {
     listeners: Listeners,
     tls: Option<Tls>,
+    acme: Option<Arc<Acme>>,
+    callers: Callers,
 }
 
 impl Door {
     /// Listens. From then on connections are taken, and answered by [`Self::serve`].
-    pub(crate) fn open(
-        root: &Path,
-        settings: &coordinator_api::settings::Settings,
-    ) -> Result<Self, DoorError> {
-        let entry = Entry::of(settings).map_err(DoorError::Settings)?;
-        let tls = match entry {
-            Entry::Plain | Entry::Proxied(_) => None,
+    pub(crate) fn open(root: &Path, paths: &Paths, settings: &Settings) -> Result<Self, DoorError> {
+        let (mut tls, mut acme, mut trusted) = (None, None, Vec::new());
+        match Entry::of(settings).map_err(DoorError::Settings)? {
+            Entry::Plain => {}
+            Entry::Proxied(networks) => trusted = networks,
             Entry::Files { certificate, key, host } => {
-                Some(Tls::from_files(root.join(certificate), root.join(key), &host)?)
+                tls = Some(Tls::from_files(root.join(certificate), root.join(key), &host)?);
             }
-        };
-        Ok(Self { listeners: listen(&settings.listen)?, tls })
+            Entry::Acme { acme: wanted, host } => {
+                let folder = paths.state().join("acme");
+                files::make_dir(&folder, 0o700)?;
+                let ca = wanted.ca.as_ref().map(|ca| root.join(ca));
+                let ours = Arc::new(Acme::load(folder, wanted, ca, host));
+                tls = Some(Tls::from_acme(Arc::clone(&ours))?);
+                acme = Some(ours);
+            }
+        }
+        let listeners = listen(&settings.listen)?;
+        Ok(Self { listeners, tls, acme, callers: Callers::new(trusted) })
     }
 
     /// The first of the addresses that it listens on.
@@ -90,35 +122,40 @@ impl Door {
         self.listeners.address()
     }
 
+    /// Waits for the first certificate, if an authority has to be asked for it. Meanwhile nobody but that is answered.
+    pub(crate) async fn certify(&self, stop: &CancellationToken) -> Result<(), DoorError> {
+        let (Some(acme), Some(tls)) = (&self.acme, &self.tls) else { return Ok(()) };
+        if acme.is_ready() {
+            return Ok(());
+        }
+        tracing::info!("a certificate is ordered");
+        tokio::select! {
+            ordered = acme.order() => Ok(ordered?),
+            () = stop.cancelled() => Err(DoorError::Stopped),
+            () = prove(&self.listeners, tls) => Err(DoorError::Stopped),
+        }
+    }
+
     /// Takes the connections of devices and browsers, until the coordinator stops.
     pub(crate) async fn serve(self, app: &App) {
-        let Self { listeners, tls } = self;
-        let http = Http::new(limits::HEAD_TIME).buffer(limits::BUFFER);
-        let everything = endpoint::router(endpoints()).with_state(app.clone());
-        let plain = plain(app);
+        let Self { listeners, tls, acme, callers } = self;
+        app.tasks.spawn(callers.clone().forget(app.stop.clone()));
+        if let Some(acme) = acme {
+            app.tasks.spawn(acme.renew(app.stop.clone()));
+        }
+        let all = endpoint::router(endpoints()).with_state(app.clone());
+        let talk = Talk { tls, all: callers.around(all), plain: callers.around(plain(app)) };
         let connections = Connections::new("connections", limits::TOTAL).drain(limits::DRAIN);
         let connect = |stream: TcpStream, address: SocketAddr, stopping: Stopping| {
-            let origin = limits::Origin::from(address.ip());
-            let Ok(permit) = app.connections.take(origin) else {
-                tracing::debug!("too many connections");
-                return None;
-            };
+            let address = address.ip();
+            let origin = (!callers.is_proxy(address)).then(|| Origin::from(address));
+            let place = Arc::new(app.newcomers.enter(origin));
             let _ = stream.set_nodelay(true);
-            let caller = limits::Caller { origin, permit: permit.into() };
-            let (tls, everything, plain) = (tls.clone(), everything.clone(), plain.clone());
+            let (talk, arrival) = (talk.clone(), Arrival { address, place: Arc::clone(&place) });
             Some(async move {
-                let Some(tls) = tls else {
-                    return http.route(stream, everything, caller, stopping).await;
-                };
-                match timeout(limits::TLS_TIME, tls.open(stream)).await {
-                    Ok(Ok(Opened::Secure(stream))) => {
-                        http.route(*stream, everything, caller, stopping).await;
-                    }
-                    Ok(Ok(Opened::Plain(stream))) => {
-                        http.route(stream, plain, caller, stopping).await
-                    }
-                    Ok(Err(error)) => tracing::debug!(%error, "no TLS came about"),
-                    Err(_) => tracing::debug!("the TLS handshake took too long"),
+                tokio::select! {
+                    () = place.is_pushed_out() => tracing::debug!("a connection gives way to newer ones"),
+                    () = talk.with(stream, arrival, stopping) => {}
                 }
             })
         };
@@ -126,13 +163,62 @@ impl Door {
     }
 }
 
+/// How one connection is talked with.
+#[derive(Clone)]
+struct Talk {
+    tls: Option<Tls>,
+    all: Router,
+    /// What is answered without TLS where there should be TLS.
+    plain: Router,
+}
+
+impl Talk {
+    async fn with(self, stream: TcpStream, arrival: Arrival, stopping: Stopping) {
+        let http =
+            Http::new(limits::HEAD_TIME).one_request(limits::REQUEST_TIME).buffer(limits::BUFFER);
+        let Some(tls) = self.tls else {
+            return http.route(stream, self.all, arrival, stopping).await;
+        };
+        match timeout(limits::TLS_TIME, tls.open(stream)).await {
+            Ok(Ok(Opened::Secure(stream))) => {
+                http.route(*stream, self.all, arrival, stopping).await;
+            }
+            Ok(Ok(Opened::Plain(stream))) => {
+                http.route(stream, self.plain, arrival, stopping).await;
+            }
+            Ok(Ok(Opened::Proved)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS came about"),
+            Err(_) => tracing::debug!("the TLS handshake took too long"),
+        }
+    }
+}
+
+/// Lets an authority see the proof that it asks for, and answers nothing else.
+async fn prove(listeners: &Listeners, tls: &Tls) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = tasks.join_next() => {}
+            accepted = listeners.accept(), if tasks.len() < PROOFS => match accepted {
+                Ok((stream, _)) => {
+                    let tls = tls.clone();
+                    tasks.spawn(async move {
+                        let _ = timeout(limits::TLS_TIME, tls.open(stream)).await;
+                    });
+                }
+                Err(_) => tokio::time::sleep(limits::DRAIN).await,
+            },
+        }
+    }
+}
+
 /// What is answered to who speaks plain HTTP where TLS is spoken: the control protocol, which is as safe there, so that
 /// devices which joined before TLS was switched on go on, the one on this machine among them. Pages are not.
-fn plain(app: &App) -> axum::Router {
+fn plain(app: &App) -> Router {
     let text = format!("this port speaks HTTPS: go to {}\n", app.config.settings.server_url());
     let advice = move || {
         let text = text.clone();
-        async move { (axum::http::StatusCode::UPGRADE_REQUIRED, text) }
+        async move { (StatusCode::UPGRADE_REQUIRED, text) }
     };
     endpoint::router(control::endpoints()).fallback(advice).with_state(app.clone())
 }

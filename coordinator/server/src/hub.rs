@@ -4,14 +4,14 @@
 //! same value and sends what differs from what it sent before.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use control_protocol::map::DerpMap;
+use control_protocol::{key::MachinePublic, map::DerpMap};
 use coordinator_core::{
     model::{Node, NodeId},
     network::{Compiled, Input},
@@ -34,6 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) compiled: Compiled,
     /// Who is connected.
     pub(crate) online: BTreeSet<NodeId>,
+    /// The machines that have a node.
+    pub(crate) machines: HashSet<MachinePublic>,
     /// When the next node key expires.
     pub(crate) next_expiry: Option<Millis>,
 }
@@ -250,5 +252,6 @@ fn compile(
     let compiled = Compiled::build(&input, previous);
     let next_expiry =
         loaded.nodes.iter().filter_map(|node| node.times.expires).filter(|at| *at > now).min();
-    Ok(Snapshot { loaded, compiled, online, next_expiry })
+    let machines = loaded.nodes.iter().map(|node| node.keys.machine).collect();
+    Ok(Snapshot { loaded, compiled, online, machines, next_expiry })
 }

@@ -14,16 +14,30 @@ use coordinator_core::model::NodeId;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::door::newcomers::{Newcomers, Place};
+
+/// Connections of whom nothing is known yet, in all.
+const NEWCOMERS: usize = 1024;
+/// The same of one origin.
+const NEWCOMERS_PER_ORIGIN: usize = 64;
+/// Channels of machines that are no node.
+const STRANGERS: usize = 64;
+/// The same of one origin.
+const STRANGERS_PER_ORIGIN: usize = 16;
 /// Connections in all.
 pub(crate) const TOTAL: usize = 4096;
 /// Connections of one origin; a household behind one router shares it.
 const PER_ORIGIN: usize = 256;
 /// Channels of one machine. A client has one, and for a while a second when it comes from another network.
 const PER_MACHINE: usize = 4;
-/// Registrations that wait for their turn, in all.
+/// Registrations of machines that are no node which wait for their turn.
 const TURNS: usize = 256;
-/// Registrations of one origin that wait for their turn.
+/// The same of one origin.
 const TURNS_PER_ORIGIN: usize = 64;
+/// Registrations of nodes that wait for their turn.
+const NODES_TURNS: usize = 4096;
+/// The same of one machine.
+const TURNS_PER_MACHINE: usize = 4;
 /// Connections to the admin socket.
 pub(crate) const ADMIN_CONNECTIONS: usize = 256;
 /// Largest body of an admin's request, in bytes.
@@ -32,8 +46,10 @@ pub(crate) const ADMIN_BODY_MAX: usize = 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take.
 pub(crate) const TLS_TIME: Duration = Duration::from_secs(10);
-/// How long the head of a request may take, and how long a connection may be idle.
-pub(crate) const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long the head of a request may take.
+pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a request may take, its answer included.
+pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// How much is read ahead on a connection, in bytes: longer heads of requests are refused.
 pub(crate) const BUFFER: usize = 16 * 1024;
 /// How long requests under way may take to end once the coordinator stops.
@@ -75,14 +91,25 @@ impl Waiting {
     }
 }
 
-/// Who is at the other end of a connection, which is counted until nobody holds this any more.
+/// Who sends a request: a device or a browser, also behind a proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) origin: Origin,
-    pub(crate) permit: Arc<Permit<Origin>>,
+    /// The connection's place among those of whom nothing is known yet.
+    pub(crate) place: Arc<Place>,
 }
 
-/// Counts connections by where they come from.
+/// Makes room for connections of whom nothing is known yet.
+pub(crate) fn newcomers() -> Newcomers {
+    Newcomers::new(NEWCOMERS, NEWCOMERS_PER_ORIGIN)
+}
+
+/// Counts channels of machines that are no node, by where they come from.
+pub(crate) fn strangers() -> Quota<Origin> {
+    Quota::new(STRANGERS, STRANGERS_PER_ORIGIN)
+}
+
+/// Counts connections to the relay by where they come from.
 pub(crate) fn connections() -> Quota<Origin> {
     Quota::new(TOTAL, PER_ORIGIN)
 }
@@ -94,32 +121,59 @@ pub(crate) fn channels() -> Quota<MachinePublic> {
 
 /// Lets devices register one after the other: each registration writes, and anyone may send one. So the database stays
 /// free for everything else, however many there are.
+///
+/// Machines that are no node take turns among themselves first: before a node's registration there is one of theirs at
+/// most, and none of them uses up a place of a node's.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationQueue {
-    waiting: Quota<Origin>,
+    strangers: Quota<Origin>,
+    nodes: Quota<MachinePublic>,
+    one_stranger: Arc<Semaphore>,
     one: Arc<Semaphore>,
 }
 
 /// The right to register now.
 #[derive(Debug)]
 pub(crate) struct RegistrationPermit {
-    _waiting: Permit<Origin>,
+    _turn: Turn,
     _one: OwnedSemaphorePermit,
+}
+
+/// A place in the line.
+#[derive(Debug)]
+enum Turn {
+    Node { _waiting: Permit<MachinePublic> },
+    Stranger { _waiting: Permit<Origin>, _one: OwnedSemaphorePermit },
 }
 
 impl Default for RegistrationQueue {
     fn default() -> Self {
-        let waiting = Quota::new(TURNS, TURNS_PER_ORIGIN);
-        Self { waiting, one: Arc::new(Semaphore::new(1)) }
+        Self {
+            strangers: Quota::new(TURNS, TURNS_PER_ORIGIN),
+            nodes: Quota::new(NODES_TURNS, TURNS_PER_MACHINE),
+            one_stranger: Arc::new(Semaphore::new(1)),
+            one: Arc::new(Semaphore::new(1)),
+        }
     }
 }
 
 impl RegistrationQueue {
-    /// Waits for the permit; `None` at once if too many wait.
-    pub(crate) async fn take(&self, origin: Origin) -> Option<RegistrationPermit> {
-        let waiting = self.waiting.take(origin).ok()?;
+    /// Waits for the permit; `None` at once if too many wait. `node` is the machine if it has a node.
+    pub(crate) async fn take(
+        &self,
+        origin: Origin,
+        node: Option<MachinePublic>,
+    ) -> Option<RegistrationPermit> {
+        let turn = match node {
+            Some(machine) => Turn::Node { _waiting: self.nodes.take(machine).ok()? },
+            None => {
+                let waiting = self.strangers.take(origin).ok()?;
+                let one = Arc::clone(&self.one_stranger).acquire_owned().await.ok()?;
+                Turn::Stranger { _waiting: waiting, _one: one }
+            }
+        };
         let one = Arc::clone(&self.one).acquire_owned().await.ok()?;
-        Some(RegistrationPermit { _waiting: waiting, _one: one })
+        Some(RegistrationPermit { _turn: turn, _one: one })
     }
 }
 
@@ -180,15 +234,15 @@ mod tests {
     async fn registrations_take_turns_and_a_crowd_is_sent_away() {
         let (registrations, crowd) =
             (RegistrationQueue::default(), Origin::from(IpAddr::from([10, 0, 0, 1])));
-        let first = registrations.take(crowd).await.unwrap();
+        let first = registrations.take(crowd, None).await.unwrap();
         let mut queue = FuturesUnordered::new();
         for _ in 1..TURNS_PER_ORIGIN {
-            queue.push(registrations.take(crowd));
+            queue.push(registrations.take(crowd, None));
         }
         assert!(queue.next().now_or_never().is_none(), "the first one's turn is not over");
 
-        assert!(registrations.take(crowd).await.is_none());
-        let mut other = pin!(registrations.take(IpAddr::from([10, 0, 0, 2]).into()));
+        assert!(registrations.take(crowd, None).await.is_none());
+        let mut other = pin!(registrations.take(IpAddr::from([10, 0, 0, 2]).into(), None));
         assert!((&mut other).now_or_never().is_none(), "it waits");
 
         drop(first);
@@ -196,6 +250,41 @@ mod tests {
             drop(permit.unwrap());
         }
         assert!(other.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn strangers_from_everywhere_do_not_keep_a_node_from_registering() {
+        let registrations = RegistrationQueue::default();
+        let origin = |byte| Origin::from(IpAddr::from([10, 0, 0, byte]));
+        let running = registrations.take(origin(0), None).await.unwrap();
+        let mut strangers = FuturesUnordered::new();
+        for number in 1..TURNS {
+            let byte = u8::try_from(number % 200).unwrap();
+            strangers.push(registrations.take(origin(byte), None));
+        }
+        assert!(strangers.next().now_or_never().is_none());
+        assert!(registrations.take(origin(250), None).await.is_none(), "they have all their turns");
+        let machine = |byte| MachinePublic::from_bytes([byte; 32]);
+        let mut node = pin!(registrations.take(origin(1), Some(machine(1))));
+        assert!((&mut node).now_or_never().is_none(), "one registers at a time");
+        let others: Vec<_> = (0..TURNS_PER_MACHINE)
+            .map(|_| Box::pin(registrations.take(origin(1), Some(machine(2)))))
+            .map(|mut waits| {
+                assert!((&mut waits).now_or_never().is_none());
+                waits
+            })
+            .collect();
+        assert!(registrations.take(origin(1), Some(machine(2))).await.is_none());
+        drop(others);
+
+        drop(running);
+
+        let first = tokio::select! {
+            biased;
+            permit = node => permit.map(|_| "node"),
+            permit = strangers.next() => permit.map(|_| "stranger"),
+        };
+        assert_eq!(first, Some("node"));
     }
 
     #[test]

@@ -77,7 +77,8 @@ pub(crate) async fn register(
     peer: &Peer,
     request: &RegisterRequest,
 ) -> Result<Answer, RegisterError> {
-    let permit = peer.app.registrations.take(peer.origin).await.ok_or(RegisterError::Busy)?;
+    let permit =
+        peer.app.registrations.take(peer.origin, peer.node()).await.ok_or(RegisterError::Busy)?;
     let (of, request) = (peer.clone(), request.clone());
     peer.app.carry_out(async move { register_now(&of, &request, permit).await }).await
 }

@@ -80,7 +80,7 @@ impl Server {
         stop: CancellationToken,
     ) -> Result<Self, ServeError> {
         let paths = Paths::new(root);
-        let door = Door::open(root, &config.settings)?;
+        let door = Door::open(root, &paths, &config.settings)?;
         files::make_dir(&paths.state(), 0o700)?;
         let noise = files::noise_key(&paths)?;
         let derp = tokio::select! {
@@ -90,6 +90,7 @@ impl Server {
         let store = Store::open(&config.database(root)?, &config.settings.network).await?;
         let hub = Hub::start(store.clone(), config.settings.network.clone(), derp).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
+        door.certify(&stop).await?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
         Ok(Self { app, door, admin })

@@ -5,6 +5,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "tests of daemons run on the real clock")]
 
+#[path = "all/acme.rs"]
+mod acme;
 #[path = "all/admin.rs"]
 mod admin;
 #[path = "all/bounds.rs"]
@@ -13,12 +15,16 @@ mod bounds;
 mod columns;
 #[path = "all/device.rs"]
 mod device;
+#[path = "all/door.rs"]
+mod door;
 #[path = "all/harness.rs"]
 mod harness;
 #[path = "all/http.rs"]
 mod http;
 #[path = "all/map.rs"]
 mod map;
+#[path = "all/nginx.rs"]
+mod nginx;
 #[path = "all/postgres.rs"]
 mod postgres;
 #[path = "all/registration.rs"]

@@ -78,6 +78,7 @@ fn met(need: &str, root: &Path) -> bool {
         "podman" => is_root && Path::new("/usr/bin/podman").exists(),
         "postgres" => Path::new("/usr/lib/postgresql").is_dir(),
         "systemd" => Path::new("/usr/bin/systemd-analyze").exists(),
+        "nginx" => Path::new("/usr/sbin/nginx").exists(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),
         // What is fetched where it is missing, Go included.
         "model" | "stock" | "tools" | "go" => true,

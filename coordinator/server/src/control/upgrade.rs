@@ -1,6 +1,6 @@
 //! `POST /ts2021`: from HTTP/1.1 to HTTP/2 inside Noise.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -16,9 +16,10 @@ use hyper_util::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{RETRY_AFTER_S, counted::Counted};
+use super::{RETRY_AFTER_S, counted::Counted, standing};
 use crate::{
     app::{App, Peer},
+    door::newcomers::Place,
     limits::{Caller, Origin},
 };
 
@@ -47,17 +48,25 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         return (StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n")
             .into_response();
     };
-    let Some(Caller { origin, permit }) = request.extensions_mut().remove::<Caller>() else {
+    let Some(Caller { origin, place }) = request.extensions_mut().remove::<Caller>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let machine = handshake.machine();
+    let room = if app.hub.snapshot().machines.contains(&machine) {
+        None
+    } else {
+        let Ok(room) = app.strangers.take(origin) else { return crowded() };
+        Some(room)
     };
     let tasks = app.tasks.clone();
     tasks.spawn(async move {
-        let stop = app.stop.clone();
+        let (stop, begun) = (app.stop.clone(), CancellationToken::new());
         tokio::select! {
             () = stop.cancelled() => {}
-            () = serve(app, upgrade, handshake, origin) => {}
+            () = gives_way(place, begun.clone()) => tracing::debug!("a handshake gives way to newer ones"),
+            () = standing::ends(app.clone(), machine, origin, room) => {}
+            () = serve(app, upgrade, handshake, origin, begun) => {}
         }
-        drop(permit);
     });
     let headers = [(header::UPGRADE, UPGRADE), (header::CONNECTION, "upgrade")];
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
@@ -67,6 +76,12 @@ fn too_many() -> Response {
     tracing::info!("a device has too many channels");
     let text = "this device has as many connections as it may: close one first\n";
     (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, RETRY_AFTER_S)], text).into_response()
+}
+
+fn crowded() -> Response {
+    tracing::info!("too many devices that are no node have a channel");
+    let text = "too many devices wait to join: try again in a moment\n";
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_S)], text).into_response()
 }
 
 fn handshake(headers: &HeaderMap, noise: &MachinePrivate) -> Option<Handshake> {
@@ -80,11 +95,16 @@ fn handshake(headers: &HeaderMap, noise: &MachinePrivate) -> Option<Handshake> {
         .ok()
 }
 
-async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake, origin: Origin) {
+async fn serve(
+    app: App,
+    upgrade: OnUpgrade,
+    handshake: Handshake,
+    origin: Origin,
+    begun: CancellationToken,
+) {
     let machine = handshake.machine();
     let Ok(Ok(upgraded)) = tokio::time::timeout(HANDSHAKE_TIME, upgrade).await else { return };
     let Ok(stream) = handshake.accept(TokioIo::new(upgraded), HANDSHAKE_TIME).await else { return };
-    let begun = CancellationToken::new();
     let stream = Counted::new(stream, machine, app.channels.clone(), begun.clone());
     let service = TowerToHyperService::new(super::machine_router(Peer { app, machine, origin }));
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -100,6 +120,19 @@ async fn serve(app: App, upgrade: OnUpgrade, handshake: Handshake, origin: Origi
         result = connection => if let Err(error) = result {
             tracing::debug!(%error, "channel ended");
         }
+    }
+}
+
+/// Returns if the connection has to give way before the device has sent data. Then it is more than a newcomer: nobody else
+/// can send them.
+async fn gives_way(place: Arc<Place>, begun: CancellationToken) {
+    let pushed_out = tokio::select! {
+        () = place.is_pushed_out() => true,
+        () = begun.cancelled() => false,
+    };
+    if !pushed_out {
+        drop(place);
+        std::future::pending().await
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use coordinator_api::{invitation::ServerUrl, settings::Settings};
+use coordinator_api::{
+    invitation::ServerUrl,
+    settings::{Acme, Settings},
+};
 use coordinator_core::forwarded::Network;
 
 /// How devices come in.
@@ -18,6 +21,13 @@ pub(crate) enum Entry {
         certificate: PathBuf,
         /// Its key.
         key: PathBuf,
+        /// The name that it must be for.
+        host: String,
+    },
+    /// By HTTPS with a certificate that an authority is asked for.
+    Acme {
+        /// The authority.
+        acme: Acme,
         /// The name that it must be for.
         host: String,
     },
@@ -44,18 +54,50 @@ impl Entry {
                         the port if devices use another than 443"
                 .to_owned());
         };
+        if let Some(acme) = &tls.acme {
+            if tls.certificate.is_some() || tls.key.is_some() {
+                return Err("[tls] names a certificate and an authority to ask for one: take out certificate and key, \
+                            or [tls.acme]"
+                    .to_owned());
+            }
+            return asked(acme, url.host());
+        }
         match (&tls.certificate, &tls.key) {
             (Some(certificate), Some(key)) => Ok(Self::Files {
                 certificate: certificate.clone(),
                 key: key.clone(),
                 host: url.host().to_owned(),
             }),
-            (None, None) => Err("[tls] names no certificate: set certificate and key".to_owned()),
+            (None, None) => {
+                Err("[tls] names no certificate: set certificate and key, or add [tls.acme]"
+                    .to_owned())
+            }
             (Some(_), None) => Err("[tls] names a certificate without its key: set key".to_owned()),
             (None, Some(_)) => {
                 Err("[tls] names a key without its certificate: set certificate".to_owned())
             }
         }
+    }
+}
+
+fn asked(acme: &Acme, host: &str) -> Result<Entry, String> {
+    let is_name = host.parse::<std::net::IpAddr>().is_err() && host.contains('.');
+    if !is_name {
+        return Err(format!(
+            "[tls.acme] needs a public name in server_url, and {host} is none: set server_url = \"https://NAME\""
+        ));
+    }
+    if !acme.directory.starts_with("https://") {
+        return Err(format!(
+            "[tls.acme] directory = {:?} does not begin with https://",
+            acme.directory
+        ));
+    }
+    match &acme.contact {
+        Some(contact) if !contact.starts_with("mailto:") => Err(format!(
+            "[tls.acme] contact = {contact:?} is not of the form \"mailto:you@example.org\""
+        )),
+        Some(_) | None => Ok(Entry::Acme { acme: acme.clone(), host: host.to_owned() }),
     }
 }
 
@@ -93,6 +135,29 @@ mod tests {
         let proxy =
             trusted.map(|all| Proxy { trusted: all.iter().map(|&text| text.to_owned()).collect() });
         Entry::of(&Settings { server_url: Some(url.to_owned()), tls, proxy, ..Settings::default() })
+    }
+
+    #[test]
+    fn an_authority_is_asked_for_a_name_alone() {
+        let acme = |url: &str, acme: Acme, certificate: Option<&str>| {
+            let certificate = certificate.map(PathBuf::from);
+            let tls = Some(Tls { acme: Some(acme), certificate, key: None });
+            Entry::of(&Settings { server_url: Some(url.to_owned()), tls, ..Settings::default() })
+        };
+        let contact = |text: &str| Acme { contact: Some(text.to_owned()), ..Acme::default() };
+        let directory = |text: &str| Acme { directory: text.to_owned(), ..Acme::default() };
+        let name = "https://maru.example.org";
+        assert!(acme(name, contact("mailto:a@example.org"), None).is_ok());
+        for (refused, named) in [
+            (acme("https://192.0.2.1", Acme::default(), None), "public name"),
+            (acme("https://home", Acme::default(), None), "public name"),
+            (acme(name, contact("a@example.org"), None), "contact = "),
+            (acme(name, directory("http://a"), None), "directory = "),
+            (acme(name, Acme::default(), Some("cert.pem")), "take out certificate"),
+        ] {
+            let error = refused.unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
     }
 
     #[test]

@@ -12,7 +12,11 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{DoorError, certificate};
+use super::{
+    DoorError,
+    acme::{self, Acme},
+    certificate,
+};
 use crate::clock;
 
 /// How a TLS connection begins: the type of a record that holds a handshake message (RFC 8446, section 5.1). No method
@@ -31,6 +35,8 @@ pub(super) enum Opened {
     Secure(Box<TlsStream<TcpStream>>),
     /// The client speaks something else.
     Plain(TcpStream),
+    /// An authority has seen the proof that it asked for; nothing more is said.
+    Proved,
 }
 
 impl Tls {
@@ -46,13 +52,18 @@ impl Tls {
         Self::new(Arc::new(Files(watched)))
     }
 
+    /// With a certificate that an authority is asked for.
+    pub(super) fn from_acme(acme: Arc<Acme>) -> Result<Self, DoorError> {
+        Self::new(acme)
+    }
+
     fn new(certificates: Arc<dyn ResolvesServerCert>) -> Result<Self, DoorError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(certificates);
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![ALPN.to_vec(), acme::ALPN.to_vec()];
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
@@ -62,7 +73,11 @@ impl Tls {
         if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
             return Ok(Opened::Plain(stream));
         }
-        Ok(Opened::Secure(Box::new(self.0.accept(stream).await?)))
+        let stream = self.0.accept(stream).await?;
+        if stream.get_ref().1.alpn_protocol() == Some(acme::ALPN) {
+            return Ok(Opened::Proved);
+        }
+        Ok(Opened::Secure(Box::new(stream)))
     }
 }
 
@@ -71,7 +86,8 @@ impl Tls {
 struct Files(Watched<Arc<CertifiedKey>, FileError>);
 
 impl ResolvesServerCert for Files {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.current())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // No authority asks for a proof.
+        (!acme::asks(&hello)).then(|| self.0.current())
     }
 }

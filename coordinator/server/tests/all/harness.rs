@@ -148,7 +148,7 @@ async fn run(root: &Path, config: &Config) -> (SocketAddr, CancellationToken, Jo
 }
 
 /// Lets the relay start once, so that its certificate is there.
-async fn relay_was_here(root: &Path, config: &Config) {
+pub(crate) async fn relay_was_here(root: &Path, config: &Config) {
     let [listen, stun_listen] = [ANY.parse().unwrap(); 2];
     let relay = settings::Relay { listen, stun_listen, ..config.settings.relay.clone() };
     let settings = Settings { relay, ..config.settings.clone() };

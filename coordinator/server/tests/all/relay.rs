@@ -95,7 +95,7 @@ impl ServerCertVerifier for Anything {
     }
 }
 
-async fn tls(address: SocketAddr) -> TlsStream<TcpStream> {
+pub(crate) async fn tls(address: SocketAddr) -> TlsStream<TcpStream> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

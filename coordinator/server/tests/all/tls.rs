@@ -20,7 +20,7 @@ use crate::{
     http::get,
 };
 
-const NAME: &str = "coordinator.test";
+pub(crate) const NAME: &str = "coordinator.test";
 
 /// An authority of one's own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -32,17 +32,22 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Leaves a certificate for [`NAME`] and its key in the folder.
-    fn issue(&self, folder: &Path) {
+    /// Its certificate, in PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// Leaves a certificate for `name` and its key in the folder.
+    pub(crate) fn issue(&self, folder: &Path, name: &str) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
         std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
     }
 
     /// Opens TLS; an error if the certificate is another authority's.
-    async fn open(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn open(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -61,7 +66,7 @@ impl Authority {
 /// A folder with a certificate, and a coordinator that has it.
 async fn start(authority: &Authority) -> (tempfile::TempDir, Coordinator) {
     let folder = tempfile::tempdir().unwrap();
-    authority.issue(folder.path());
+    authority.issue(folder.path(), NAME);
     let file = |name: &str| Some(folder.path().join(name));
     let tls = Tls { certificate: file("cert.pem"), key: file("key.pem"), ..Tls::default() };
     let server_url = Some(format!("https://{NAME}:8443"));
@@ -108,7 +113,7 @@ async fn a_certificate_that_is_exchanged_is_shown_from_then_on() {
 
     std::fs::write(folder.path().join("cert.pem"), "no certificate").unwrap();
     assert!(old.open(coordinator.address).await.is_ok(), "what is unusable is not used");
-    new.issue(folder.path());
+    new.issue(folder.path(), NAME);
 
     assert!(new.open(coordinator.address).await.is_ok());
     assert!(old.open(coordinator.address).await.is_err());

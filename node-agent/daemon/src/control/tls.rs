@@ -126,10 +126,8 @@ async fn system() -> Result<RootCertStore, TlsError> {
 /// The reason, if it is the certificate.
 fn untrusted(error: &io::Error) -> Option<rustls::Error> {
     let inner: &(dyn StdError + 'static) = error.get_ref()?;
-    match inner.downcast_ref::<rustls::Error>()? {
-        error @ rustls::Error::InvalidCertificate(_) => Some(error.clone()),
-        _ => None,
-    }
+    let error = inner.downcast_ref::<rustls::Error>()?;
+    matches!(error, rustls::Error::InvalidCertificate(_)).then(|| error.clone())
 }
 
 #[cfg(test)]

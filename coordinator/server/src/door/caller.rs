@@ -1,0 +1,163 @@
+//! Who sends a request, and how often one may.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
+use coordinator_core::forwarded::{self, Network, Sender};
+use governor::middleware::NoOpMiddleware;
+use tokio_util::sync::CancellationToken;
+use tower_governor::{
+    GovernorError, GovernorLayer,
+    governor::{GovernorConfig, GovernorConfigBuilder},
+    key_extractor::KeyExtractor,
+};
+
+use super::newcomers::Place;
+use crate::limits::{Caller, Origin};
+
+/// The header in which proxies say for whom they call.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Requests that one origin may send at once. A household comes back together after its router restarts.
+const BURST: u32 = 256;
+/// Time after which it may send one more.
+const PERIOD: Duration = Duration::from_millis(125);
+/// Requests of which a trusted proxy need not say from whom they are: this machine's own agent calls without a proxy.
+const UNTOLD: u32 = 20;
+/// How often origins are forgotten that may send as many as ever.
+const FORGET: Duration = Duration::from_secs(60);
+
+/// The connection on which a request comes.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    /// Whoever called: a device, or a proxy.
+    pub(super) address: IpAddr,
+    /// The connection's place among those of whom nothing is known yet.
+    pub(super) place: Arc<Place>,
+}
+
+/// Tells who sends the requests on a connection, and bounds how many each origin sends.
+#[derive(Clone)]
+pub(super) struct Callers {
+    trusted: Arc<[Network]>,
+    /// Requests of which a trusted proxy did not say from whom they are.
+    untold: Arc<AtomicU32>,
+    /// Requests of which somebody said so who is not trusted.
+    pretended: Arc<AtomicU32>,
+    rates: Arc<Rates>,
+}
+
+type Rates = GovernorConfig<ByOrigin, NoOpMiddleware>;
+
+impl Callers {
+    /// Believes these proxies and nobody else.
+    #[allow(clippy::expect_used, reason = "the two numbers above are not zero")]
+    pub(super) fn new(trusted: Vec<Network>) -> Self {
+        let rates = GovernorConfigBuilder::default()
+            .period(PERIOD)
+            .burst_size(BURST)
+            .key_extractor(ByOrigin)
+            .finish()
+            .expect("a rate");
+        Self {
+            trusted: trusted.into(),
+            untold: Arc::default(),
+            pretended: Arc::default(),
+            rates: Arc::new(rates),
+        }
+    }
+
+    /// Whether `address` is a trusted proxy's.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+
+    /// Puts both before every answer of `router`. Requests then carry a [`Caller`].
+    pub(super) fn around(&self, router: Router) -> Router {
+        let rates = GovernorLayer::new(Arc::clone(&self.rates)).error_handler(too_often);
+        router.layer(rates).layer(middleware::from_fn_with_state(self.clone(), identify))
+    }
+
+    /// Forgets who has been quiet, until `stop` is cancelled: there are more addresses than memory.
+    pub(super) async fn forget(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
+            self.rates.limiter().retain_recent();
+            self.rates.limiter().shrink_to_fit();
+        }
+    }
+
+    /// Where a request comes from. What is wrong with proxies is logged once: who causes it must not fill the log.
+    fn address(&self, peer: IpAddr, request: &Request) -> IpAddr {
+        let headers = request.headers().get_all(FORWARDED_FOR).iter();
+        match forwarded::sender(peer, &self.trusted, headers.map(|value| value.as_bytes())) {
+            Sender::Direct(address) | Sender::Behind(address) => address,
+            Sender::Untold => {
+                if self.untold.fetch_add(1, Ordering::Relaxed) == UNTOLD {
+                    tracing::warn!(
+                        %peer,
+                        "the reverse proxy does not say for whom it calls, so all devices count as one: let it set \
+                         X-Forwarded-For"
+                    );
+                }
+                peer
+            }
+            Sender::Pretender(peer) => {
+                if self.pretended.fetch_add(1, Ordering::Relaxed) == 0 {
+                    tracing::warn!(
+                        %peer,
+                        "somebody sends X-Forwarded-For and is not believed: if it is your reverse proxy, add it to \
+                         `trusted` under [proxy] in coordinator.toml"
+                    );
+                }
+                peer
+            }
+        }
+    }
+}
+
+async fn identify(State(callers): State<Callers>, mut request: Request, next: Next) -> Response {
+    let Some(Arrival { address, place }) = request.extensions_mut().remove() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let origin = callers.address(address, &request).into();
+    request.extensions_mut().insert(Caller { origin, place });
+    next.run(request).await
+}
+
+/// Counts requests by the origin of their [`Caller`].
+#[derive(Clone, Copy, Debug)]
+struct ByOrigin;
+
+impl KeyExtractor for ByOrigin {
+    type Key = Origin;
+
+    fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<Origin, GovernorError> {
+        let caller = request.extensions().get::<Caller>();
+        caller.map(|caller| caller.origin).ok_or(GovernorError::UnableToExtractKey)
+    }
+}
+
+fn too_often(error: GovernorError) -> Response {
+    match error {
+        GovernorError::TooManyRequests { wait_time, .. } => {
+            let text = "too many requests from this address: wait and try again\n";
+            let headers = [(header::RETRY_AFTER, wait_time.max(1))];
+            (StatusCode::TOO_MANY_REQUESTS, headers, text).into_response()
+        }
+        GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Connections of whom nothing is known yet.
+//!
+//! Anybody can open one, so nobody is refused: where there are too many, the oldest gives way. Who has something to say
+//! has said it before others can push it out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::Origin;
+
+/// The connections of whom nothing is known yet. A clone counts the same ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Newcomers {
+    total: usize,
+    each: usize,
+    queue: Arc<Mutex<Queue>>,
+}
+
+/// By the number under which they came: the lowest is the oldest.
+#[derive(Debug, Default)]
+struct Queue {
+    next: u64,
+    all: BTreeMap<u64, (Option<Origin>, CancellationToken)>,
+    by: HashMap<Origin, BTreeSet<u64>>,
+}
+
+/// The place of one connection; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    newcomers: Newcomers,
+    number: u64,
+    pushed: CancellationToken,
+}
+
+impl Newcomers {
+    /// At most `total`, and `each` of one origin.
+    pub(crate) fn new(total: usize, each: usize) -> Self {
+        Self { total, each, queue: Arc::default() }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one more; pushes out the oldest of the same origin if that has too many, or the oldest of all if these are
+    /// too many. The origin of what a proxy passes on is not known yet.
+    pub(crate) fn enter(&self, origin: Option<Origin>) -> Place {
+        let mut queue = self.queue();
+        let own = origin.and_then(|origin| queue.by.get(&origin));
+        let gives_way = match own {
+            Some(own) if own.len() >= self.each => own.first().copied(),
+            Some(_) | None if queue.all.len() >= self.total => queue.all.keys().next().copied(),
+            Some(_) | None => None,
+        };
+        if let Some(oldest) = gives_way.and_then(|number| queue.remove(number)) {
+            oldest.cancel();
+        }
+        let (number, pushed) = (queue.next, CancellationToken::new());
+        queue.next += 1;
+        queue.all.insert(number, (origin, pushed.clone()));
+        if let Some(origin) = origin {
+            queue.by.entry(origin).or_default().insert(number);
+        }
+        Place { newcomers: self.clone(), number, pushed }
+    }
+}
+
+impl Queue {
+    fn remove(&mut self, number: u64) -> Option<CancellationToken> {
+        let (origin, pushed) = self.all.remove(&number)?;
+        if let Some(origin) = origin
+            && let Some(own) = self.by.get_mut(&origin)
+        {
+            own.remove(&number);
+            if own.is_empty() {
+                self.by.remove(&origin);
+            }
+        }
+        Some(pushed)
+    }
+}
+
+impl Place {
+    /// Returns when the connection has to give way.
+    pub(crate) async fn is_pushed_out(&self) {
+        self.pushed.cancelled().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.newcomers.queue().remove(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn origin(byte: u8) -> Option<Origin> {
+        Some(IpAddr::from([10, 0, 0, byte]).into())
+    }
+
+    #[test]
+    fn the_oldest_of_a_crowd_gives_way_and_nobody_elses() {
+        let newcomers = Newcomers::new(4, 2);
+        let pushed = |place: &Place| place.pushed.is_cancelled();
+        let other = newcomers.enter(origin(2));
+
+        let crowd: Vec<_> = (0..5).map(|_| newcomers.enter(origin(1))).collect();
+
+        assert_eq!(crowd.iter().map(pushed).collect::<Vec<_>>(), [true, true, true, false, false]);
+        assert!(!pushed(&other));
+        let third = newcomers.enter(origin(3));
+        assert!(!pushed(&other) && !pushed(&third));
+        let behind = newcomers.enter(None);
+        assert!(pushed(&other), "there are too many in all, and it is the oldest");
+        drop((crowd, other, third, behind));
+        let queue = newcomers.queue();
+        assert!(queue.all.is_empty() && queue.by.is_empty());
+    }
+}

@@ -1,0 +1,179 @@
+//! A certificate from Pebble, the test authority of Let's Encrypt, by ACME.
+
+use std::{
+    env,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use coordinator::{config::Config, serve::Server};
+use coordinator_api::settings::{Acme, Settings, Tls};
+use serde_json::json;
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    harness::{Coordinator, PATIENCE, configured, relay_was_here, settings},
+    nginx::free_port,
+    relay,
+    tls::Authority,
+};
+
+/// The name that is proved.
+const NAME: &str = "maru.example.org";
+/// Life of a certificate, in seconds.
+const LIFE_S: u64 = 20;
+
+/// Ended when dropped.
+struct Pebble(Child);
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An authority at `address`, which asks `dns` for names and proves them at the port of `coordinator`.
+fn pebble(folder: &Path, address: SocketAddr, dns: SocketAddr, coordinator: SocketAddr) -> Pebble {
+    let config = json!({ "pebble": {
+        "listenAddress": address.to_string(),
+        "managementListenAddress": free_port().to_string(),
+        "certificate": folder.join("cert.pem"),
+        "privateKey": folder.join("key.pem"),
+        "httpPort": 1,
+        "tlsPort": coordinator.port(),
+        "profiles": { "default": { "description": "short", "validityPeriod": LIFE_S } },
+    } });
+    let file = folder.join("pebble.json");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let program = env::var_os("MARU_PEBBLE").expect("cargo xtask names the program in MARU_PEBBLE");
+    let mut pebble = Command::new(program);
+    pebble.arg("-config").arg(file).arg("-dnsserver").arg(dns.to_string()).arg("-strict");
+    pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "0");
+    Pebble(pebble.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+}
+
+/// Answers that every name is at 127.0.0.1; its address.
+async fn names() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut query = [0; 512];
+        while let Ok((len, from)) = socket.recv_from(&mut query).await {
+            // One question after a head of 12 bytes: a name that ends with a zero byte, type and class.
+            let Some(name) = query[12..len].iter().position(|byte| *byte == 0) else { continue };
+            let question = &query[12..12 + name + 5];
+            let is_a = question[name + 1..name + 3] == [0, 1];
+            let mut answer = query[..2].to_vec();
+            answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+            answer.extend(question);
+            if is_a {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+            }
+            let _ = socket.send_to(&answer, from).await;
+        }
+    });
+    address
+}
+
+/// The certificate that is shown.
+async fn shown(address: SocketAddr) -> Vec<u8> {
+    let stream = relay::tls(address).await;
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// Waits until the address is listened on.
+async fn listening(address: SocketAddr) {
+    timeout(PATIENCE, async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("it starts");
+}
+
+fn config(listen: SocketAddr, authority: SocketAddr, folder: &Path) -> Config {
+    let acme = Acme {
+        directory: format!("https://{authority}/dir"),
+        contact: Some("mailto:admin@example.org".to_owned()),
+        ca: Some(folder.join("ca.pem")),
+    };
+    let tls = Some(Tls { acme: Some(acme), ..Tls::default() });
+    let server_url = Some(format!("https://{NAME}"));
+    configured(Settings { listen: listen.into(), server_url, tls, ..settings() })
+}
+
+#[tokio::test]
+#[ignore = "needs: go"]
+async fn a_certificate_is_issued_and_renewed_and_stays_where_the_authority_is_gone() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (folder, ours) = (tempfile::tempdir().unwrap(), Authority::new());
+    ours.issue(folder.path(), "127.0.0.1");
+    std::fs::write(folder.path().join("ca.pem"), ours.pem()).unwrap();
+    let [listen, authority] = [free_port(), free_port()];
+    let config = config(listen, authority, folder.path());
+
+    let empty = tempfile::tempdir().unwrap();
+    relay_was_here(empty.path(), &config).await;
+    let refused = Server::start(empty.path(), config.clone(), CancellationToken::new()).await;
+    let said = refused.err().expect("nobody is there").to_string();
+    assert!(
+        said.contains("cannot talk to the certificate authority at https://127.0.0.1"),
+        "{said}"
+    );
+
+    let pebble = pebble(folder.path(), authority, names().await, listen);
+    listening(authority).await;
+    let mut coordinator = Coordinator::with(config, None).await;
+    let first = shown(listen).await;
+
+    let second = timeout(2 * PATIENCE, async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let now = shown(listen).await;
+            if now != first {
+                break now;
+            }
+        }
+    })
+    .await
+    .expect("it is renewed");
+
+    drop(pebble);
+    let gone = TcpListener::bind(authority).await.unwrap();
+    coordinator.restart().await;
+    assert_eq!(shown(listen).await, second, "what was issued is kept");
+    let asked = timeout(2 * PATIENCE, gone.accept()).await.expect("it is to be renewed again");
+    drop(asked);
+    assert_eq!(shown(listen).await, second, "the old one stays");
+}
+
+#[tokio::test]
+#[ignore = "needs: go"]
+async fn an_authority_that_cannot_prove_the_name_is_quoted() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (folder, ours) = (tempfile::tempdir().unwrap(), Authority::new());
+    ours.issue(folder.path(), "127.0.0.1");
+    std::fs::write(folder.path().join("ca.pem"), ours.pem()).unwrap();
+    let [listen, authority, elsewhere] = [free_port(), free_port(), free_port()];
+    let config = config(listen, authority, folder.path());
+    let _pebble = pebble(folder.path(), authority, names().await, elsewhere);
+    listening(authority).await;
+    let root = tempfile::tempdir().unwrap();
+    relay_was_here(root.path(), &config).await;
+
+    let refused = Server::start(root.path(), config, CancellationToken::new()).await;
+
+    let said = refused.err().expect("it is refused").to_string();
+    assert!(said.contains(&format!("issued no certificate for {NAME}: ")), "{said}");
+    assert!(said.contains("TCP port 443"), "{said}");
+    let kept = root.path().join("var/lib/maru/coordinator/acme/certificate.pem");
+    assert!(!kept.exists());
+}

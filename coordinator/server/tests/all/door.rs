@@ -1,0 +1,168 @@
+//! Whom the port for everyone lets in when it is crowded, and whose word about addresses counts.
+
+use std::{net::SocketAddr, time::Duration};
+
+use coordinator::config::Config;
+use coordinator_api::settings::{Proxy, Settings};
+use hyper::Method;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
+use crate::{
+    device::{Channel, Device, server_key},
+    harness::{Coordinator, OPEN, PATIENCE, config, configured, settings},
+};
+
+/// Connections of whom nothing is known that there may be in all.
+const NEWCOMERS: usize = 1024;
+/// The same of one address.
+const NEWCOMERS_PER_ADDRESS: usize = 64;
+/// Channels of machines that are no node, in all.
+const STRANGERS: usize = 64;
+/// The same of one address.
+const STRANGERS_PER_ADDRESS: usize = 16;
+/// Requests that one address may send at once.
+pub(crate) const BURST: usize = 256;
+
+/// Connects from an address of loopback, which has as many as a stranger could wish for.
+async fn from(source: [u8; 4], address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((source, 0).into()).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// Status of the answer to a request for the Noise key.
+pub(crate) async fn ask(source: [u8; 4], address: SocketAddr, forwarded_for: Option<&str>) -> u16 {
+    let mut stream = from(source, address).await;
+    let header = forwarded_for.map(|text| format!("X-Forwarded-For: {text}\r\n"));
+    let request =
+        format!("GET /key?v=130 HTTP/1.1\r\nHost: a\r\n{}\r\n", header.unwrap_or_default());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer.split(' ').nth(1).unwrap_or_default().parse().unwrap()
+}
+
+/// Requests until one is answered with something else than 200; the number of those that were.
+pub(crate) async fn until_refused(mut ask: impl AsyncFnMut(usize) -> u16) -> usize {
+    for number in 0..3 * BURST {
+        match ask(number).await {
+            200 => {}
+            429 => return number,
+            other => panic!("status {other}"),
+        }
+    }
+    panic!("all {} were answered", 3 * BURST);
+}
+
+#[tokio::test]
+async fn connections_from_everywhere_keep_no_node_out() {
+    chassis::process::raise_file_limit();
+    let coordinator = Coordinator::open().await;
+    let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
+    let node = Device::new("node");
+    let mut channel = node.join(&coordinator, &key).await;
+    let mut silent = Vec::new();
+    for number in 0..NEWCOMERS + 2 * NEWCOMERS_PER_ADDRESS {
+        let byte = u8::try_from(number / NEWCOMERS_PER_ADDRESS).unwrap();
+        silent.push(from([127, 0, 1, byte], coordinator.address).await);
+    }
+
+    let mut again = node.connect(coordinator.address).await;
+
+    let map = |channel: &Channel| channel.map_request();
+    assert_eq!(again.update(map(&again)).await.0, 200);
+    assert_eq!(channel.update(map(&channel)).await.0, 200, "what was open stays");
+    let oldest = timeout(PATIENCE, silent[0].read(&mut [0])).await.expect("it gives way");
+    assert!(matches!(oldest, Ok(0) | Err(_)), "{oldest:?}");
+}
+
+/// A channel from an address, of a machine that is nobody's; nothing if there is no room.
+async fn stranger(source: [u8; 4], coordinator: &Coordinator) -> Option<Channel> {
+    let server = server_key(coordinator.address).await;
+    Device::new("stranger").connect_over(from(source, coordinator.address).await, server).await
+}
+
+#[tokio::test]
+async fn machines_that_are_no_node_share_few_channels_and_nodes_do_not() {
+    let coordinator = Coordinator::open().await;
+    let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
+    let node = Device::new("node");
+    let mut first = node.join(&coordinator, &key).await;
+    let mut strangers = Vec::new();
+    for number in 0..STRANGERS {
+        let byte = u8::try_from(2 + number / STRANGERS_PER_ADDRESS).unwrap();
+        strangers.push(stranger([127, 0, 2, byte], &coordinator).await.expect("there is room"));
+        if number + 1 == STRANGERS_PER_ADDRESS {
+            assert!(stranger([127, 0, 2, 2], &coordinator).await.is_none(), "of one address");
+        }
+    }
+
+    assert!(stranger([127, 0, 2, 99], &coordinator).await.is_none(), "of all");
+
+    assert_eq!(first.update(first.map_request()).await.0, 200);
+    let mut second = node.connect(coordinator.address).await;
+    assert_eq!(second.update(second.map_request()).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_become_a_node_in_time_is_cut_and_one_that_does_is_not() {
+    let config = Config { stranger_time: Duration::from_secs(2), ..config() };
+    let coordinator = Coordinator::with(config, None).await;
+    coordinator.ok(Method::PUT, "/policy", json!({ "policy": OPEN })).await;
+    let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
+    let waiting = Device::new("waiting");
+    let mut waits = waiting.connect(coordinator.address).await;
+    assert!(!waits.register(&waiting.request()).await.auth_url.is_empty());
+    let mut joined = Device::new("node").join(&coordinator, &key).await;
+    let mut map = joined.stream().await;
+
+    timeout(PATIENCE, async {
+        while waits.try_update(waits.map_request()).await.is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("it is cut");
+
+    assert_eq!(joined.update(joined.map_request()).await.0, 200);
+    assert!(map.next().await.is_some());
+}
+
+#[tokio::test]
+async fn an_address_that_asks_too_often_waits_and_no_other() {
+    let coordinator = Coordinator::start().await;
+    let address = coordinator.address;
+
+    let answered = until_refused(async |_| ask([127, 0, 3, 1], address, None).await).await;
+
+    assert!(answered >= BURST, "{answered}");
+    assert_eq!(ask([127, 0, 3, 2], address, None).await, 200);
+    // Nobody is believed where no proxy is trusted.
+    let number = |number: usize| format!("192.0.2.{}", number % 250);
+    let lies = async |at| ask([127, 0, 3, 3], address, Some(&number(at))).await;
+    assert!(until_refused(lies).await >= BURST);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_device_counts_for_itself() {
+    let trusted = vec!["127.0.4.0/24".to_owned()];
+    let server_url = Some("https://coordinator.test".to_owned());
+    let config = configured(Settings { server_url, proxy: Some(Proxy { trusted }), ..settings() });
+    let coordinator = Coordinator::with(config, None).await;
+    let (address, proxy) = (coordinator.address, [127, 0, 4, 1]);
+
+    // What a device claims stands before what the proxy adds.
+    let lie = |at: usize| format!("203.0.113.{}, 192.0.2.1", at % 250);
+    assert!(until_refused(async |at| ask(proxy, address, Some(&lie(at))).await).await >= BURST);
+
+    assert_eq!(ask(proxy, address, Some("192.0.2.2")).await, 200);
+    assert_eq!(ask(proxy, address, None).await, 200, "the proxy itself");
+    let other =
+        async |at: usize| ask([127, 0, 5, 1], address, Some(&format!("10.0.0.{}", at % 250))).await;
+    assert!(until_refused(other).await >= BURST, "who is not trusted counts itself");
+}
