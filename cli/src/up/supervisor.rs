@@ -372,9 +372,12 @@ fn record(line: &str) -> Option<Failure> {
     Some(Failure { failure: output::plain(&failure) })
 }
 
-/// Whether a line of a log, as `tracing` writes them, asks for attention.
+/// Whether a line of a log asks for attention: as `tracing` writes them, a time and then a level. Lines of other programs
+/// have none.
 fn is_warning(line: &str) -> bool {
-    line.split_whitespace().take(3).any(|word| matches!(word, "WARN" | "ERROR"))
+    let mut words = line.split_ascii_whitespace();
+    let is_time = |word: &str| humantime::parse_rfc3339(word).is_ok();
+    words.next().is_some_and(is_time) && matches!(words.next(), Some("WARN" | "ERROR"))
 }
 
 /// Ends a process: politely, then surely.

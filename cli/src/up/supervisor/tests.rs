@@ -127,5 +127,14 @@ async fn one_service_is_exchanged_while_another_has_its_own_troubles() {
 #[test]
 fn warnings_reach_the_terminal() {
     assert!(is_warning("2026-11-21T10:00:00Z  WARN agent: resolver is busy"));
-    assert!(!is_warning("2026-11-21T10:00:00Z  INFO agent: not a WARN at all"));
+    assert!(is_warning("2026-11-21T10:00:00.123456Z ERROR agent: WARN"));
+    for other in [
+        "2026-11-21T10:00:00Z  INFO agent: not a WARN at all",
+        "2026-11-21T10:00:00Z  INFO WARN: of a target",
+        "llama: WARN of another program",
+        "WARN ERROR",
+        "",
+    ] {
+        assert!(!is_warning(other), "{other}");
+    }
 }
