@@ -18,6 +18,7 @@ mod settings;
 
 use std::fmt;
 
+pub use ai_gateway_api::chat::EmbedRequest;
 use ai_gateway_api::chat::{ChatRequest, Delta, ModelInfo};
 use futures_util::{
     FutureExt as _,
@@ -25,14 +26,16 @@ use futures_util::{
     stream::BoxStream,
 };
 
-pub use embeddings::{EmbedRequest, Embeddings};
+pub use embeddings::Embeddings;
 pub use error::Error;
 pub use link::decode_error;
 pub use ollama::{
     Ollama, decode_ollama, decode_ollama_embeddings, decode_ollama_show, decode_ollama_tags,
     is_cloud,
 };
-pub use openai::{OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_slots};
+pub use openai::{
+    OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,
+};
 pub use settings::{ApiKey, Settings, Timeouts, Tls};
 
 /// A reply as it is generated. Dropping it cancels the generation.
@@ -74,7 +77,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>>;
 
     /// Asks how many replies it makes at a time; `None` if it does not tell.
-    fn capacity(&self) -> BoxFuture<'_, Option<u32>> {
-        future::ready(None).boxed()
+    fn capacity(&self) -> BoxFuture<'_, Result<Option<u32>, Error>> {
+        future::ready(Ok(None)).boxed()
     }
 }

@@ -74,12 +74,13 @@ pub(crate) struct Answer {
 
 /// Why there is no answer.
 enum Failure {
+    Files(Error),
     Connect(io::Error),
     Http(hyper::Error),
 }
 
 impl Link {
-    /// Reads the settings and their files. Nothing is connected yet.
+    /// Reads the settings. Nothing is connected yet; while a file cannot be used, each request fails and says which.
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
         let Settings { base_url: name, key, tls, timeouts } = settings;
         let failed = |reason| Error::Address { url: name.clone(), reason };
@@ -105,7 +106,11 @@ impl Link {
         let server_name = wanted
             .map(|name| ServerName::try_from(name).map_err(|_| failed("its name is no DNS name")))
             .transpose()?;
-        let files = Files::load(key, tls)?;
+        let files = Files::new(key, tls)?;
+        if let Err(error) = files.current() {
+            let error = &error as &dyn StdError;
+            tracing::warn!(backend = name, error, "a backend is not asked until this is mended");
+        }
         Ok(Self { name, address, files, server_name, timeouts, idle: Arc::default() })
     }
 
@@ -217,7 +222,7 @@ impl Link {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Failure> {
-        let loaded = self.files.current();
+        let loaded = self.files.current().map_err(Failure::Files)?;
         let mut connection = match self.idle.take() {
             Some(connection) => connection,
             None => self.connect(loaded.tls).await?,
@@ -297,6 +302,7 @@ impl Link {
 
     fn fault(&self, failure: Failure) -> Error {
         let (reason, arrived, source): (_, _, Box<dyn StdError + Send + Sync>) = match failure {
+            Failure::Files(error) => return error,
             Failure::Connect(error) => (ABSENT, false, error.into()),
             Failure::Http(error) => (HUNG_UP, true, error.into()),
         };

@@ -19,7 +19,10 @@ use crate::{
 
 pub use embeddings::decode_embeddings;
 pub use reply::decode;
-pub use wire::{Slot, decode_models, decode_slots};
+pub use wire::{Slot, decode_models, decode_props, decode_slots};
+
+/// Most slots that a server is believed to have.
+const SLOTS_MAX: u32 = 4096;
 
 /// An OpenAI-compatible server: `maru-llm`, llama-server, vLLM.
 #[derive(Clone, Debug)]
@@ -52,7 +55,8 @@ impl OpenAiCompatible {
     ///
     /// # Errors
     ///
-    /// As [`Self::new`]; [`Error::File`] or [`Error::Key`] if a file or the key cannot be used.
+    /// As [`Self::new`]; [`Error::Key`] if the settings hold a key that is none, [`Error::File`] if they name a certificate
+    /// without its key. A file that cannot be used is an error of each request, until it can.
     pub fn with_settings(settings: Settings) -> Result<Self, Error> {
         Ok(Self { link: Arc::new(Link::new(settings)?) })
     }
@@ -101,6 +105,21 @@ impl OpenAiCompatible {
         }
     }
 
+    /// How many slots it has, by `/slots` of llama-server and `maru-llm`, or, where that is switched off, by `/props`.
+    async fn places(&self) -> Result<Option<u32>, Error> {
+        let told = match self.slots().await {
+            Ok(slots) => u32::try_from(slots.len()).ok(),
+            // Of another kind, or started without it.
+            Err(Error::Refused { .. }) => match self.link.read("/props", decode_props).await {
+                Ok(slots) => Some(slots),
+                Err(Error::Refused { .. }) => None,
+                Err(error) => return Err(error),
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(told.filter(|slots| (1..=SLOTS_MAX).contains(slots)))
+    }
+
     async fn vectors(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
         let path = "/v1/embeddings";
         let answer = match self.link.post(path, &embeddings::body(&request)).await {
@@ -134,8 +153,7 @@ impl Backend for OpenAiCompatible {
         self.state().boxed()
     }
 
-    fn capacity(&self) -> BoxFuture<'_, Option<u32>> {
-        let count = |slots: Vec<Slot>| u32::try_from(slots.len()).ok().filter(|&count| count > 0);
-        async move { self.slots().await.ok().and_then(count) }.boxed()
+    fn capacity(&self) -> BoxFuture<'_, Result<Option<u32>, Error>> {
+        self.places().boxed()
     }
 }

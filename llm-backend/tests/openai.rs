@@ -397,11 +397,45 @@ async fn models_and_slots_are_listed() {
             Slot { id: 1, is_processing: false, n_decoded: 0 },
         ]
     );
-    let server =
-        serve(move |mut connection| async move { connection.answer("200 OK", body).await });
-    assert_eq!(server.client().capacity().await, Some(2));
-    let server = serve(|mut connection| async move { connection.answer("501 No", "").await });
-    assert_eq!(server.client().capacity().await, None);
+}
+
+/// Answers each path as told.
+fn serve_paths(answers: &'static [(&'static str, &'static str, &'static str)]) -> Server<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("llm.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut connection = Connection { stream, request: String::new() };
+            connection.read_request().await;
+            let asked = connection.request.split(' ').nth(1).unwrap();
+            let (_, status, body) = answers.iter().find(|(path, ..)| *path == asked).unwrap();
+            connection.answer(status, body).await;
+        }
+    });
+    Server { _directory: directory, socket, task }
+}
+
+#[tokio::test]
+async fn how_many_slots_there_are_is_asked_where_a_server_says_it() {
+    const TWO: &str = r#"[{"id":0,"is_processing":true},{"id":1,"is_processing":false}]"#;
+    const PROPS: &str = r#"{"total_slots":3,"model_path":"m.gguf"}"#;
+    for (answers, told) in [
+        (&[("/slots", "200 OK", TWO)][..], Some(2)),
+        // llama-server without its slots.
+        (&[("/slots", "501 No", ""), ("/props", "200 OK", PROPS)], Some(3)),
+        (&[("/slots", "404 No", ""), ("/props", "404 No", "")], None),
+        (&[("/slots", "200 OK", "{}"), ("/props", "200 OK", "[]")], None),
+        (&[("/slots", "404 No", ""), ("/props", "200 OK", r#"{"total_slots":4000000000}"#)], None),
+    ] {
+        let server = serve_paths(answers);
+        assert_eq!(server.client().capacity().await.unwrap(), told, "{answers:?}");
+        server.task.abort();
+    }
+    // Who does not answer has not said that it has none.
+    let server = serve_paths(&[("/slots", "500 No", "")]);
+    assert!(server.client().capacity().await.is_err());
+    server.task.abort();
 }
 
 #[tokio::test]

@@ -281,5 +281,20 @@ fn https_needs_an_authority_and_http_takes_none() {
     assert!(refusal("https://gpu:8443", Tls::default()).contains("request.tls.ca"));
     let tls = Tls { ca: Some("/ca.pem".into()), ..Tls::default() };
     assert!(refusal("http://127.0.0.1:1", tls.clone()).contains("https://"));
-    assert!(refusal("https://gpu:8443", tls).contains("/ca.pem cannot be used"));
+}
+
+/// It may be written later, and is no reason not to start.
+#[tokio::test]
+async fn a_missing_file_is_said_with_each_request_until_it_is_there() {
+    let authority = Authority::new();
+    let (_server, url) = Server::tcp(&authority, "127.0.0.1").await;
+    let (folder, tls) = equipped(&authority);
+    let (ca, aside) = (folder.path().join("ca.pem"), folder.path().join("aside"));
+    fs::rename(&ca, &aside).unwrap();
+    let client = client(&url, tls);
+    let error = client.health().await.unwrap_err();
+    assert!(error.to_string().contains("ca.pem cannot be used"), "{error}");
+    assert!(error.may_try_another() && !error.is_backend_fault());
+    fs::rename(&aside, &ca).unwrap();
+    assert_eq!(client.health().await.unwrap(), Health::Ready);
 }

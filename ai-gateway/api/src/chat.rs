@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use completion::{Completion, decode_completion};
 pub use decode::DecodeError;
 pub use delta::{Delta, FinishReason, ToolCallDelta, Usage};
-pub use embedding::{EmbeddingRequest, base64};
+pub use embedding::{EmbedRequest, EmbeddingRequest, base64};
 pub use format::ResponseFormat;
 pub use image::{Detail, Image, ImageError};
 pub use json::{Json, JsonError};

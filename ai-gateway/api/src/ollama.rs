@@ -16,7 +16,7 @@ use crate::chat::{
     decode::{Fields, is_text},
 };
 
-pub use embed::{EmbedRequest, decode_embed, decode_embeddings};
+pub use embed::{decode_embed, decode_embeddings};
 
 /// Most images of one message.
 const IMAGES_MAX: usize = 64;

@@ -24,7 +24,7 @@ use crate::{
     line::Lines,
     metrics::Metrics,
     models::Models,
-    openclaw::OpenClaw,
+    openclaw::{Follow, OpenClaw},
     sessions::Sessions,
     usage::{self, Ledger},
     workspace::Workspace,
@@ -64,6 +64,8 @@ pub struct App {
     pub limits: Limits,
     /// Where telmeet's page comes from.
     pub chat_host: String,
+    /// What of `openclaw.json` holds at once.
+    follow: Mutex<Follow>,
     state: PathBuf,
     keys: Mutex<KeyRing>,
 }
@@ -118,22 +120,30 @@ impl App {
             tracing::warn!(%error, "the workspace's templates cannot be written");
         }
         let metrics = Arc::<Metrics>::default();
+        let models = Models::new(openclaw, config.breaker, root)?;
         Ok(Self {
             devices: Devices::load(state.join("devices.json"))?,
             apps: Apps::load(state.join("apps.json"))?,
             sessions: Sessions::new(&config.limits),
-            models: Models::new(openclaw, config.breaker, root)?,
             workspace,
             limiter: Limiter::new(&config.limits),
             bodies: Bodies::new(&config.limits),
-            lines: Lines::new(&config.line, &openclaw.providers, Arc::clone(&metrics)),
+            lines: Lines::new(&config.line, &models, Arc::clone(&metrics)),
+            models,
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
             limits: config.limits,
             chat_host: config.chat_host(),
+            follow: Mutex::new(Follow::new(root.join(&config.openclaw), openclaw.clone())),
             state,
             keys: Mutex::new(keys),
         })
+    }
+
+    /// How long a streamed answer waits for its model before it begins without: until then an error is a status.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.limits.headers_seconds.into())
     }
 
     /// This gateway's identity.
@@ -201,10 +211,20 @@ impl App {
         for tick in 1_u32.. {
             let again = tick.is_multiple_of(SLOW);
             drop(tokio::time::timeout(PATIENCE, self.models.learn(again)).await);
+            self.follow_settings();
             tokio::time::sleep(TICK).await;
             // Each node is asked with a limit of its own.
             self.models.probe().await;
         }
+    }
+
+    /// Takes over what `openclaw.json` says by now of its nodes, and how many slots they say that they have.
+    pub fn follow_settings(&self) {
+        let changed = self.follow.lock().unwrap_or_else(PoisonError::into_inner).changed();
+        if let Some(file) = changed {
+            self.models.set_nodes(&file);
+        }
+        self.lines.follow(&self.models);
     }
 
     fn keys(&self) -> MutexGuard<'_, KeyRing> {

@@ -72,9 +72,9 @@ pub enum Error {
     /// Too much was asked.
     #[error("{}", match .0 {
         Exceeded::Rate { .. } => "too many requests",
-        Exceeded::Person => "you have as many requests waiting as one may",
-        Exceeded::Total => "as many requests wait for the model as may",
-        Exceeded::Late => "the model was busy with other replies for as long as one may wait",
+        Exceeded::Person { .. } => "you have as many requests waiting as one may",
+        Exceeded::Total { .. } => "as many requests wait for the model as may",
+        Exceeded::Late { .. } => "the model was busy with other replies for as long as one may wait",
     })]
     Exceeded(Exceeded),
     /// No memory, randomness or the like is left for now.
@@ -160,10 +160,10 @@ impl Error {
             Self::Exceeded(Exceeded::Rate { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY)
             }
-            Self::Exceeded(Exceeded::Person) => {
+            Self::Exceeded(Exceeded::Person { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
             }
-            Self::Exceeded(Exceeded::Total | Exceeded::Late) | Self::Busy => {
+            Self::Exceeded(Exceeded::Total { .. } | Exceeded::Late { .. }) | Self::Busy => {
                 (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
             }
             Self::Model(failure) => model_kind(failure),
@@ -194,8 +194,12 @@ impl Error {
 
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Exceeded(Exceeded::Rate { retry_after_s }) => Some(*retry_after_s),
-            Self::Exceeded(Exceeded::Person | Exceeded::Total | Exceeded::Late) => Some(5),
+            Self::Exceeded(
+                Exceeded::Rate { retry_after_s }
+                | Exceeded::Person { retry_after_s }
+                | Exceeded::Total { retry_after_s }
+                | Exceeded::Late { retry_after_s },
+            ) => Some(*retry_after_s),
             Self::Busy | Self::Model(Failure::Busy(_)) => Some(2),
             Self::Model(Failure::Down(_)) => Some(5),
             Self::Body(_)

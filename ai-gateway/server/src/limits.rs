@@ -47,11 +47,20 @@ pub enum Exceeded {
         retry_after_s: u64,
     },
     /// This person has as many requests in the line as one may.
-    Person,
+    Person {
+        /// When one of them has had its turn, about, in seconds.
+        retry_after_s: u64,
+    },
     /// The line is full.
-    Total,
+    Total {
+        /// When there is a place in it, about, in seconds.
+        retry_after_s: u64,
+    },
     /// No slot became free for as long as one may wait.
-    Late,
+    Late {
+        /// When those who wait now have had their turns, about, in seconds.
+        retry_after_s: u64,
+    },
 }
 
 /// Rates by person and by address.

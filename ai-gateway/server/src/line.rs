@@ -4,13 +4,16 @@
 //!             enter                 turn                     drop
 //!   request ────────▶ waiting line ───────▶ slot (the model ──────▶ the next whose turn it is
 //!        │ full: 429, 503   │ too late: 503   is asked)
+//!        └───────────┬──────┘
+//!                    └─▶ the line of the next provider, where the settings name a fallback
 //! ```
 //!
 //! An engine serves its own line first come, first served: who asked it twenty times would be served twenty times
 //! before anybody else. So the gateway gives a provider no more at a time than it has slots for, and lets people take
-//! turns before it ([`turns`]). Where a fallback answers in a provider's stead, it is given no more than that provider
-//! would have been.
+//! turns before it ([`turns`]). How many slots there are the settings say, or the servers themselves. Where a fallback
+//! answers in a provider's stead, it is given no more than that provider would have been.
 
+mod pace;
 mod place;
 mod turns;
 
@@ -20,15 +23,21 @@ use ai_gateway_api::settings::gateway;
 use mesh_identity::Person;
 use tokio::time::Instant;
 
-use crate::{limits::Exceeded, metrics::Metrics, openclaw::Provider};
+use crate::{limits::Exceeded, metrics::Metrics, models::Models};
 
-pub use place::{Late, Line, Place};
+pub use place::{InLine, Late, Line, Place, Waiting};
 pub use turns::{Bounds, Full};
+
+/// What a request is told to wait while nobody knows how long replies take, in seconds.
+const RETRY_USUAL_S: u64 = 5;
+/// Longest that it is told, in seconds: estimates err, and slots become free early.
+const RETRY_MAX_S: u64 = 120;
 
 /// The line of each provider.
 #[derive(Debug)]
 pub struct Lines {
     by_provider: BTreeMap<String, Line<Person>>,
+    settings: gateway::Line,
     metrics: Arc<Metrics>,
 }
 
@@ -43,57 +52,96 @@ pub struct Ticket {
 }
 
 impl Lines {
-    /// A line for each of these providers. Settings for a provider that there is not are said in the log.
+    /// A line for each provider. Settings for a provider that there is not are said in the log.
     #[must_use]
-    pub fn new(
-        settings: &gateway::Line,
-        providers: &BTreeMap<String, Provider>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let line = |(name, provider): (&String, &Provider)| {
+    pub fn new(settings: &gateway::Line, models: &Models, metrics: Arc<Metrics>) -> Self {
+        let line = |name: &str| {
             let bounds = Bounds {
-                slots: slots(settings, name, provider),
+                slots: slots(settings, name, models),
                 waiting: settings.waiting,
                 waiting_per_person: settings.waiting_per_person,
                 bytes: settings.waiting_bytes,
                 bytes_per_person: settings.waiting_bytes_per_person,
             };
-            (name.clone(), Line::new(bounds, Duration::from_secs(settings.seconds.into())))
+            (name.to_owned(), Line::new(bounds, Duration::from_secs(settings.seconds.into())))
         };
-        let by_provider: BTreeMap<_, _> = providers.iter().map(line).collect();
+        let by_provider: BTreeMap<_, _> = models.providers().map(line).collect();
         for name in settings.providers.keys().filter(|name| !by_provider.contains_key(*name)) {
             tracing::warn!(
                 "gateway.toml: line.providers names {name:?}, which is no provider of openclaw.json"
             );
         }
-        Self { by_provider, metrics }
+        Self { by_provider, settings: settings.clone(), metrics }
     }
 
-    /// Takes a place in the provider's line for a request of this person's that has so many bytes.
+    /// Gives each line as many slots as its provider has by now. Call it whenever nodes said how they are.
+    pub fn follow(&self, models: &Models) {
+        for (name, line) in &self.by_provider {
+            let slots = slots(&self.settings, name, models);
+            if line.state().slots != slots {
+                tracing::info!(provider = name, slots, "so many replies at a time");
+                line.set_slots(slots);
+            }
+        }
+    }
+
+    /// Takes a place for a request of this person's that has so many bytes: in the line of the first of these providers, or,
+    /// where that is full for everybody, of the next. Returns that provider's index.
     ///
     /// # Errors
     ///
-    /// [`Exceeded::Person`] or [`Exceeded::Total`] if the line is full.
-    pub fn enter(&self, provider: &str, person: &Person, bytes: usize) -> Result<Ticket, Exceeded> {
-        let line = self.by_provider.get(provider);
-        let place = line.map(|line| line.enter(person, bytes)).transpose();
-        let place = place.map_err(|full| match full {
-            Full::Person => {
-                self.metrics.refuse_line("person");
-                Exceeded::Person
+    /// [`Exceeded::Person`] if this person waits often enough, [`Exceeded::Total`] if each line is full.
+    pub fn enter<'a>(
+        &self,
+        providers: impl IntoIterator<Item = &'a str>,
+        person: &Person,
+        bytes: usize,
+    ) -> Result<(usize, Ticket), Exceeded> {
+        let mut refused = None;
+        for (index, name) in providers.into_iter().enumerate() {
+            let Some(line) = self.by_provider.get(name) else {
+                return Ok((index, self.ticket(None)));
+            };
+            match line.enter(person, bytes) {
+                Ok(place) => return Ok((index, self.ticket(Some(place)))),
+                // Another line would give this person twice as much as one may have.
+                Err(Full::Person) if refused.is_none() => {
+                    self.metrics.refuse_line("person");
+                    return Err(Exceeded::Person {
+                        retry_after_s: retry(line.takes(|waiting| waiting.people)),
+                    });
+                }
+                Err(Full::Person | Full::Total) => {
+                    let retry_after_s = retry(line.takes(|_| 1));
+                    refused.get_or_insert(Exceeded::Total { retry_after_s });
+                }
             }
-            Full::Total => {
-                self.metrics.refuse_line("total");
-                Exceeded::Total
-            }
-        })?;
-        Ok(Ticket { place, since: Instant::now(), metrics: Arc::clone(&self.metrics) })
+        }
+        self.metrics.refuse_line("total");
+        Err(refused.unwrap_or(Exceeded::Total { retry_after_s: RETRY_USUAL_S }))
     }
 
-    /// Each provider with how many replies wait for it.
+    /// Takes a slot that is free now, at the first of these providers that has one; returns that provider's index.
+    pub fn take_free<'a>(
+        &self,
+        providers: impl IntoIterator<Item = &'a str>,
+        person: &Person,
+        bytes: usize,
+    ) -> Option<(usize, Ticket)> {
+        providers.into_iter().enumerate().find_map(|(index, name)| {
+            let place = self.by_provider.get(name)?.take_free(person, bytes)?;
+            Some((index, self.ticket(Some(place))))
+        })
+    }
+
+    fn ticket(&self, place: Option<Place<Person>>) -> Ticket {
+        Ticket { place, since: Instant::now(), metrics: Arc::clone(&self.metrics) }
+    }
+
+    /// Each provider with its line as it is now.
     #[must_use]
-    pub fn waiting(&self) -> Vec<(String, usize)> {
-        self.by_provider.iter().map(|(name, line)| (name.clone(), line.waiting())).collect()
+    pub fn state(&self) -> Vec<(String, InLine)> {
+        self.by_provider.iter().map(|(name, line)| (name.clone(), line.state())).collect()
     }
 }
 
@@ -111,16 +159,35 @@ impl Ticket {
         self.metrics.waited(self.since.elapsed());
         turn.map_err(|Late| {
             self.metrics.refuse_line("late");
-            Exceeded::Late
+            let place = self.place.as_ref();
+            let takes = place.and_then(|place| place.takes(|waiting| waiting.all));
+            Exceeded::Late { retry_after_s: retry(takes) }
         })
     }
 }
 
 /// Replies under way at a time at a provider: what the settings say of it, or else what its nodes have together.
-fn slots(settings: &gateway::Line, name: &str, provider: &Provider) -> usize {
-    let usual = settings.slots.get().into();
-    let of_nodes = provider.nodes.iter().map(|node| node.slots.unwrap_or(usual));
-    let together = of_nodes.fold(0, u32::saturating_add);
-    let slots = settings.providers.get(name).map_or(together, |&slots| slots.get().into());
+fn slots(settings: &gateway::Line, name: &str, models: &Models) -> usize {
+    let told = || models.slots(name, settings.slots.get().into());
+    let slots = settings.providers.get(name).map_or_else(told, |&slots| slots.get().into());
     usize::try_from(slots).unwrap_or(usize::MAX).max(1)
+}
+
+/// What a request is told to wait, in whole seconds, where a slot becomes free after about so long.
+fn retry(takes: Option<Duration>) -> u64 {
+    let seconds = |takes: Duration| takes.as_secs().saturating_add(1).min(RETRY_MAX_S);
+    takes.map_or(RETRY_USUAL_S, seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_is_told_to_wait_is_bounded_and_never_nothing() {
+        let told = |ms| retry(Some(Duration::from_millis(ms)));
+        assert_eq!((told(0), told(1), told(7999), told(8000)), (1, 1, 8, 9));
+        assert_eq!((told(u64::MAX), retry(Some(Duration::MAX))), (120, 120));
+        assert_eq!(retry(None), 5, "nobody knows yet");
+    }
 }

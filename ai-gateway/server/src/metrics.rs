@@ -10,7 +10,7 @@ use prometheus_client::{
 
 use crate::{
     arena,
-    line::Lines,
+    line::{InLine, Lines},
     models::{Models, State},
     sessions::Sessions,
 };
@@ -18,14 +18,29 @@ use crate::{
 /// Where a chat came in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Surface {
-    /// `sealed` or `openai`.
+    /// `sealed`, `openai` or `ollama`.
     pub surface: &'static str,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answer {
+    /// `own`, `openai` or `ollama`: in whose shape it is.
+    surface: &'static str,
+    /// HTTP's, of which the gateway knows some twenty.
+    status: u16,
+}
+
+/// Who answered: a provider of `openclaw.json`, by its name there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct By {
+    provider: String,
 }
 
 /// How a chat ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Outcome {
-    /// `sealed` or `openai`.
+    /// `sealed`, `openai` or `ollama`.
     pub surface: &'static str,
     /// `done`, `failed`, or `left` (by the client).
     pub outcome: &'static str,
@@ -60,21 +75,45 @@ pub struct Metrics {
     refused: Family<Refusal, Counter>,
     tokens: Family<Direction, Counter>,
     first_delta: Histogram,
+    whole: Family<Surface, Histogram>,
+    backends: Backends,
+    answers: Family<Answer, Counter>,
     line_wait: Histogram,
     line_refused: Family<LineRefusal, Counter>,
 }
 
+/// How fast each provider is.
+#[derive(Debug)]
+struct Backends {
+    first_delta: Family<By, Histogram>,
+    whole: Family<By, Histogram>,
+    speed: Family<By, Histogram>,
+}
+
+/// Bounds of histograms of time, in seconds: a reply may take ten minutes, and as long again before its first token.
+const SECONDS: [f64; 12] =
+    [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0];
+/// Bounds of histograms of tokens in a second.
+const SPEEDS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+
 impl Default for Metrics {
     fn default() -> Self {
-        let seconds = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
+        let by_seconds: fn() -> Histogram = || Histogram::new(SECONDS);
         let mut metrics = Self {
             registry: Registry::with_prefix("maru_gateway"),
             active: Family::default(),
             chats: Family::default(),
             refused: Family::default(),
             tokens: Family::default(),
-            first_delta: Histogram::new(seconds),
-            line_wait: Histogram::new(seconds),
+            first_delta: by_seconds(),
+            whole: Family::new_with_constructor(by_seconds),
+            backends: Backends {
+                first_delta: Family::new_with_constructor(by_seconds),
+                whole: Family::new_with_constructor(by_seconds),
+                speed: Family::new_with_constructor(|| Histogram::new(SPEEDS)),
+            },
+            answers: Family::default(),
+            line_wait: by_seconds(),
             line_refused: Family::default(),
         };
         let registry = &mut metrics.registry;
@@ -85,6 +124,8 @@ impl Default for Metrics {
         registry.register("tokens", "Tokens counted by the models", metrics.tokens.clone());
         let help = "From a chat's arrival to its first delta";
         registry.register("first_delta_seconds", help, metrics.first_delta.clone());
+        metrics.register_times();
+        let registry = &mut metrics.registry;
         let help = "How long requests waited in a line, also in vain";
         registry.register("line_wait_seconds", help, metrics.line_wait.clone());
         registry.register(
@@ -97,6 +138,26 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    fn register_times(&mut self) {
+        let registry = &mut self.registry;
+        let help = "From a chat's arrival to its end, of those that ended whole";
+        registry.register("chat_seconds", help, self.whole.clone());
+        let help = "From a provider's turn to its first delta";
+        registry.register("backend_first_delta_seconds", help, self.backends.first_delta.clone());
+        let help = "From a provider's turn to its reply's end, of those that ended whole";
+        registry.register("backend_seconds", help, self.backends.whole.clone());
+        let help =
+            "Tokens a second from a reply's first delta to its end, as its backend counts them";
+        registry.register("tokens_per_second", help, self.backends.speed.clone());
+        let help = "Answers by their status; a stream that fails later has begun with 200";
+        registry.register("answers", help, self.answers.clone());
+    }
+
+    /// Counts an answer in this surface's shape.
+    pub fn answer(&self, surface: &'static str, status: u16) {
+        self.answers.get_or_create(&Answer { surface, status }).inc();
+    }
+
     /// Counts a refused request.
     pub fn refuse(&self, reason: impl ToString) {
         self.refused.get_or_create(&Refusal { reason: reason.to_string() }).inc();
@@ -144,9 +205,14 @@ impl Metrics {
         gauge("node_well", "Nodes that take new requests", &rows(|it| usize::from(it.well)));
         let busy = rows(|it| usize::try_from(it.busy).unwrap_or(usize::MAX));
         gauge("node_busy", "Requests under way there", &busy);
-        let label = |(name, count): (String, usize)| (format!("{{provider={name:?}}}"), count);
-        let waiting: Vec<_> = lines.waiting().into_iter().map(label).collect();
-        gauge("line_waiting", "Requests that wait for a provider", &waiting);
+        let line = lines.state();
+        let rows = |value: fn(&InLine) -> usize| -> Vec<_> {
+            let row = |(name, it): &(String, InLine)| (format!("{{provider={name:?}}}"), value(it));
+            line.iter().map(row).collect()
+        };
+        gauge("line_waiting", "Requests that wait for a provider", &rows(|it| it.waiting));
+        gauge("line_running", "Requests that hold a slot of a provider", &rows(|it| it.running));
+        gauge("line_slots", "Slots of a provider", &rows(|it| it.slots));
         let (count, bytes) = sessions.size();
         gauge("sessions", "Sessions in memory", &[(String::new(), count)]);
         gauge("session_bytes", "Their text", &[(String::new(), bytes)]);
@@ -174,7 +240,19 @@ pub struct Watch {
     metrics: std::sync::Arc<Metrics>,
     surface: &'static str,
     begun: Instant,
+    /// Who answers, once somebody does.
+    reply: Option<Answering>,
     outcome: &'static str,
+}
+
+/// A provider's reply on its way.
+#[derive(Debug)]
+struct Answering {
+    by: By,
+    /// When it was asked, and when its first delta came.
+    asked: Instant,
+    first: Option<Instant>,
+    tokens: u32,
 }
 
 impl Watch {
@@ -182,17 +260,52 @@ impl Watch {
     #[must_use]
     pub fn start(metrics: std::sync::Arc<Metrics>, surface: &'static str) -> Self {
         metrics.active.get_or_create(&Surface { surface }).inc();
-        Self { metrics, surface, begun: Instant::now(), outcome: "left" }
+        Self { metrics, surface, begun: Instant::now(), reply: None, outcome: "left" }
     }
 
-    /// The first delta is there.
-    pub fn first_delta(&self) {
-        self.metrics.first_delta.observe(self.begun.elapsed().as_secs_f64());
+    /// This provider, which was asked at that time, has answered.
+    pub fn answered(&mut self, provider: &str, asked: Instant) {
+        let by = By { provider: provider.to_owned() };
+        self.reply = Some(Answering { by, asked, first: None, tokens: 0 });
+    }
+
+    /// The first delta of that answer is there.
+    pub fn first_delta(&mut self) {
+        let now = Instant::now();
+        self.metrics.first_delta.observe((now - self.begun).as_secs_f64());
+        if let Some(reply) = &mut self.reply {
+            reply.first = Some(now);
+            let family = &self.metrics.backends.first_delta;
+            family.get_or_create(&reply.by).observe((now - reply.asked).as_secs_f64());
+        }
+    }
+
+    /// Counts the tokens that the model says there were.
+    pub fn count_tokens(&mut self, usage: ai_gateway_api::chat::Usage) {
+        self.metrics.count_tokens(usage);
+        if let Some(reply) = &mut self.reply {
+            reply.tokens = usage.completion_tokens;
+        }
     }
 
     /// The reply ended, whole or not. Without it, the client left.
     pub fn end(&mut self, whole: bool) {
         self.outcome = if whole { "done" } else { "failed" };
+        if !whole {
+            return;
+        }
+        let (now, metrics) = (Instant::now(), &self.metrics);
+        let surface = Surface { surface: self.surface };
+        metrics.whole.get_or_create(&surface).observe((now - self.begun).as_secs_f64());
+        let Some(reply) = &self.reply else { return };
+        let took = now - reply.asked;
+        metrics.backends.whole.get_or_create(&reply.by).observe(took.as_secs_f64());
+        let talked = reply.first.map_or(0.0, |first| (now - first).as_secs_f64());
+        // The first token took no time that is counted here.
+        if reply.tokens > 1 && talked > 0.0 {
+            let speed = f64::from(reply.tokens - 1) / talked;
+            metrics.backends.speed.get_or_create(&reply.by).observe(speed);
+        }
     }
 }
 

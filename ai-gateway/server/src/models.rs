@@ -10,7 +10,13 @@ mod node;
 pub mod nodes;
 mod provider;
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ai_gateway_api::{
     chat::{Capability, ChatRequest, Completion, Effort},
@@ -73,6 +79,8 @@ struct Candidate {
 pub struct Reply {
     /// Which model answers.
     pub model: ModelRef,
+    /// When its provider was asked.
+    pub asked: Instant,
     /// What it says, from the first delta on.
     pub deltas: DeltaStream,
 }
@@ -128,8 +136,9 @@ impl Models {
     ///
     /// # Errors
     ///
-    /// [`Error::Address`] if a provider's `baseUrl` cannot be used, [`Error::File`] or [`Error::Key`] if its key or
-    /// certificates cannot.
+    /// [`Error::Address`] if a provider's `baseUrl` cannot be used, [`Error::Key`] if the settings hold a key that is none,
+    /// [`Error::File`] if they name a certificate without its key. A file that cannot be used makes its provider unavailable,
+    /// until it can; the log says which.
     pub fn new(config: &OpenClaw, breaker: gateway::Breaker, root: &Path) -> Result<Self, Error> {
         let mut providers = BTreeMap::new();
         for (name, provider) in &config.providers {
@@ -173,6 +182,30 @@ impl Models {
             provider.nodes.iter().map(|node| (name.clone(), node.state()))
         });
         states.collect()
+    }
+
+    /// The names of the providers.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.keys().map(String::as_str)
+    }
+
+    /// Replies that a provider makes at a time, by the settings or by what its nodes say; a node of which neither says it
+    /// makes `usual`.
+    #[must_use]
+    pub fn slots(&self, provider: &str, usual: u32) -> u32 {
+        self.providers.get(provider).map_or(usual, |provider| provider.slots(usual))
+    }
+
+    /// Gives each node the `draining` and `slots` that the file says by now. Nodes are neither added nor removed.
+    pub fn set_nodes(&self, file: &OpenClaw) {
+        for (name, provider) in &file.providers {
+            let nodes = self.providers.get(name).into_iter().flat_map(|provider| &provider.nodes);
+            for node in nodes {
+                if let Some(said) = provider.nodes.iter().find(|it| it.base_url == node.name()) {
+                    node.set(said.slots, said.draining);
+                }
+            }
+        }
     }
 
     /// Chooses the candidates for a model's name: the primary and its fallbacks if it is absent, the household's or the
@@ -277,6 +310,27 @@ impl Chain {
         Self { person: Some(person.clone()), ..self }
     }
 
+    /// The providers of those that may answer this request, in order.
+    pub fn providers(&self, request: &ChatRequest) -> impl Iterator<Item = &str> {
+        self.answering(request).iter().map(|it| it.name.provider.as_str())
+    }
+
+    /// Leaves out the first so many candidates: their providers have no place for a request.
+    #[must_use]
+    pub fn without(mut self, count: usize) -> Self {
+        self.candidates.drain(..count.min(self.candidates.len()));
+        if let Some(first) = self.candidates.first() {
+            self.first = first.name.clone();
+        }
+        self
+    }
+
+    /// Those that may answer a request: what is gone on from without a template was written for one model.
+    fn answering(&self, request: &ChatRequest) -> &[Candidate] {
+        let count = if request.completion.is_some() { 1 } else { self.candidates.len() };
+        self.candidates.get(..count).unwrap_or_default()
+    }
+
     /// Asks the candidates in turn, and the nodes of each, until one begins to answer.
     ///
     /// Dropping the future, or the reply, closes the connection to the backend.
@@ -288,11 +342,7 @@ impl Chain {
     pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
         let conversation = self.conversation(&request);
         let mut busy = false;
-        let candidates = match request.completion {
-            // What is gone on from without a template was written for one model.
-            Some(_) => self.candidates.get(..1).unwrap_or_default(),
-            None => self.candidates.as_slice(),
-        };
+        let candidates = self.answering(&request);
         for (index, Candidate { name, model, provider }) in candidates.iter().enumerate() {
             if let Some(capability) = lacking(provider, model, &request) {
                 let words = format!("{name} does not support {}", capability.as_str());
@@ -306,8 +356,9 @@ impl Chain {
                 request.reasoning_effort = None;
             }
             request.model = Some(model.id.clone());
+            let asked = Instant::now();
             match provider.ask(name, conversation, request, |node, it| node.begin(it)).await {
-                Ok(deltas) => return Ok(Reply { model: name.clone(), deltas }),
+                Ok(deltas) => return Ok(Reply { model: name.clone(), asked, deltas }),
                 Err(Missed::Refused(failure)) => return Err(failure),
                 Err(Missed::Busy) => busy = true,
                 Err(Missed::Down) => {}

@@ -4,6 +4,7 @@
 //! it is a typing mistake.
 
 mod access;
+mod follow;
 mod keys;
 mod nodes;
 
@@ -21,6 +22,7 @@ use llm_backend::Timeouts;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use follow::Follow;
 pub use nodes::{Access, Node};
 
 /// What is used if there is no file: the embedded engine.

@@ -10,6 +10,7 @@
 //! `/metrics` and `/maru/v1/apps` are behind neither: [`metrics`] serves them to the superuser.
 
 mod apps;
+mod begin;
 mod caller;
 mod cors;
 mod devices;
@@ -116,6 +117,7 @@ fn listener(listener: Listener, app: &Arc<App>) -> Router {
         .layer(from_fn_with_state(Arc::clone(app), find_room))
         .layer(counted())
         .layer(from_fn_with_state(Arc::clone(app), caller::identify));
+    let answered = from_fn_with_state(Arc::clone(app), count_answer);
     own.merge(plain)
         .layer(Extension(listener))
         .merge(endpoint::router(health::endpoints()))
@@ -124,7 +126,16 @@ fn listener(listener: Listener, app: &Arc<App>) -> Router {
             listener.surface(uri.path()).answer(Error::Method)
         })
         .layer(from_fn(cors::share_plain))
+        .layer(answered)
         .with_state(Arc::clone(app))
+}
+
+/// Counts an answer by its status.
+async fn count_answer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let surface = Surface::of(request.uri().path());
+    let response = next.run(request).await;
+    app.metrics.answer(surface.name(), response.status().as_u16());
+    response
 }
 
 /// In whose shape a path of the agent's listener answers.
@@ -144,6 +155,15 @@ impl Surface {
             Some("v1") => Self::OpenAi,
             Some("api") => Self::Ollama,
             _ => Self::Own,
+        }
+    }
+
+    /// What the counters call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::OpenAi => "openai",
+            Self::Ollama => "ollama",
         }
     }
 

@@ -2,10 +2,14 @@
 
 mod apps;
 mod backend;
+mod begin;
+mod bodies;
 mod client;
 mod faults;
 mod line;
 mod listeners;
+mod metrics;
+mod nodes;
 mod ollama;
 mod openai;
 mod sealed;
@@ -50,6 +54,15 @@ fn house_with(change: impl FnOnce(&mut Settings)) -> House {
     house_of(change, None)
 }
 
+/// A gateway whose primary model nobody stands in for.
+fn house_without_fallback(change: impl FnOnce(&mut Settings)) -> House {
+    let alone = r#"{models: {providers: {
+        llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [{id: "smollm2"}]},
+        spare: {baseUrl: "unix:///run/maru/inference-2/llm.sock", models: [{id: "smollm2"}]}}},
+        agents: {defaults: {model: "llamacpp/smollm2"}}}"#;
+    house_of(change, Some(alone))
+}
+
 /// A gateway with this `openclaw.json`.
 fn house_with_models(openclaw: &str) -> House {
     house_of(|_| (), Some(openclaw))
@@ -59,6 +72,8 @@ fn house_of(change: impl FnOnce(&mut Settings), openclaw: Option<&str>) -> House
     let root = tempfile::tempdir().unwrap();
     let mut config =
         Settings { agent_uid: own_uid(), telmeet_uid: own_uid(), ..Settings::default() };
+    // As many as an engine of `maru up` says that it has; the scripted ones do not tell.
+    config.line.slots = std::num::NonZeroU16::MIN.saturating_add(1);
     change(&mut config);
     if let Some(text) = openclaw {
         let file = root.path().join(&config.openclaw);

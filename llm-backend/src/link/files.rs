@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use chassis::{
@@ -19,6 +19,8 @@ use crate::{
     settings::{ApiKey, Tls},
 };
 
+const ALONE: &str = "a certificate and its key are named together or not at all";
+
 /// What the files said when they were last read.
 #[derive(Clone, Default)]
 pub(super) struct Loaded {
@@ -32,7 +34,8 @@ pub(super) struct Loaded {
 pub(super) struct Files {
     key: Option<ApiKey>,
     tls: Tls,
-    watched: Watched<Loaded, Error>,
+    /// Once all of them could be read.
+    watched: OnceLock<Watched<Loaded, Error>>,
 }
 
 impl fmt::Debug for Files {
@@ -42,20 +45,37 @@ impl fmt::Debug for Files {
 }
 
 impl Files {
-    /// Reads the files for the first time.
-    pub(super) fn load(key: Option<ApiKey>, tls: Tls) -> Result<Self, Error> {
-        let read = {
-            let (key, tls) = (key.clone(), tls.clone());
-            move || read(&key, &tls)
-        };
-        let paths = paths(&key, &tls).cloned().collect();
-        let watched = Watched::load("a backend's key and certificates", paths, read)?;
-        Ok(Self { key, tls, watched })
+    /// Takes what the settings say of them; each is read when it is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Key`] if the settings hold a key that is none, [`Error::File`] if they name a certificate without its key.
+    pub(super) fn new(key: Option<ApiKey>, tls: Tls) -> Result<Self, Error> {
+        if let Some(text @ ApiKey::Text(_)) = &key {
+            bearer(text)?;
+        }
+        if let (Some(path), None) | (None, Some(path)) = (&tls.cert, &tls.key) {
+            return Err(FileError::new(path, ALONE).into());
+        }
+        Ok(Self { key, tls, watched: OnceLock::new() })
     }
 
-    /// What the files say now, as [`Watched::current`] has it.
-    pub(super) fn current(&self) -> Loaded {
-        self.watched.current()
+    /// What the files say now. While one of them cannot be used, what they said before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Key`] or [`Error::File`] if they said nothing before.
+    pub(super) fn current(&self) -> Result<Loaded, Error> {
+        if let Some(watched) = self.watched.get() {
+            return Ok(watched.current());
+        }
+        let read = {
+            let (key, tls) = (self.key.clone(), self.tls.clone());
+            move || read(&key, &tls)
+        };
+        let paths = paths(&self.key, &self.tls).cloned().collect();
+        let watched = Watched::load("a backend's key and certificates", paths, read)?;
+        Ok(self.watched.get_or_init(|| watched).current())
     }
 }
 
@@ -118,8 +138,7 @@ fn config(ca: &Path, tls: &Tls) -> Result<Arc<ClientConfig>, Error> {
         }
         (None, None) => builder.with_no_client_auth(),
         (Some(path), None) | (None, Some(path)) => {
-            let reason = "a certificate and its key are named together or not at all";
-            return Err(FileError::new(path, reason).into());
+            return Err(FileError::new(path, ALONE).into());
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -5,32 +5,19 @@ use std::borrow::Cow;
 use ai_gateway_api::chat::{ChatRequest, Completion, Image};
 use serde::Serialize;
 
-use super::request::{Choices, Format, Think, choices, format, lacking, think};
+use super::request::{Common, common};
 
 /// The body of `POST /api/generate`.
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
-    model: &'a str,
+    #[serde(flatten)]
+    common: Common<'a>,
     prompt: Cow<'a, str>,
     raw: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     suffix: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     images: Vec<&'a str>,
-    stream: bool,
-    /// A prompt that does not fit is an error.
-    truncate: bool,
-    /// So is a reply that does not: it ends with the reason `length`.
-    shift: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<Format<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    think: Option<Think>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_logprobs: Option<u32>,
-    options: Choices<'a>,
 }
 
 /// The request in Ollama's words, or which part of it Ollama has none for.
@@ -39,26 +26,14 @@ pub(super) fn body<'a>(
     completion: &'a Completion,
     num_ctx: Option<u32>,
 ) -> Result<Body<'a>, String> {
-    let model = request.model.as_deref().unwrap_or_default();
-    if let Some(name) = lacking(request) {
-        return Err(format!("{model} does not support {name} (Ollama has none): leave it out"));
-    }
-    let options = &request.options;
+    let common = common(request, num_ctx)?;
     let images = request.messages.iter().flat_map(|message| message.content.images());
     Ok(Body {
-        model,
+        common,
         prompt: request.prompt(),
         raw: matches!(completion, Completion::Raw),
         suffix: completion.suffix(),
         images: images.map(Image::base64).collect(),
-        stream: true,
-        truncate: false,
-        shift: false,
-        format: request.response_format.as_ref().and_then(format),
-        think: request.reasoning_effort.map(think),
-        logprobs: options.wants_logprobs().then_some(true),
-        top_logprobs: options.top_logprobs,
-        options: choices(options, num_ctx),
     })
 }
 

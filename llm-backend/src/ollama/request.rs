@@ -8,15 +8,22 @@ use serde::Serialize;
 /// The body of `POST /api/chat`.
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
-    model: &'a str,
+    #[serde(flatten)]
+    common: Common<'a>,
     messages: Vec<Said<'a>>,
+    #[serde(skip_serializing_if = "<[Tool]>::is_empty")]
+    tools: &'a [Tool],
+}
+
+/// What the body of a generation says alike.
+#[derive(Serialize)]
+pub(super) struct Common<'a> {
+    model: &'a str,
     stream: bool,
     /// A prompt that does not fit is an error.
     truncate: bool,
     /// So is a reply that does not: it ends with the reason `length`.
     shift: bool,
-    #[serde(skip_serializing_if = "<[Tool]>::is_empty")]
-    tools: &'a [Tool],
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<Format<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,21 +65,21 @@ struct Function<'a> {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Format<'a> {
+enum Format<'a> {
     Word(&'static str),
     Schema(&'a Json),
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Think {
+enum Think {
     Not(bool),
     Level(&'static str),
 }
 
 /// Ollama's `options`.
 #[derive(Serialize)]
-pub(super) struct Choices<'a> {
+struct Choices<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     num_ctx: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,19 +106,27 @@ pub(super) struct Choices<'a> {
 
 /// The request in Ollama's words, or which part of it Ollama has none for.
 pub(super) fn body(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Body<'_>, String> {
+    let common = common(request, num_ctx)?;
+    let told = |at: usize| said(&request.messages, at);
+    Ok(Body {
+        common,
+        messages: (0..request.messages.len()).map(told).collect::<Result<_, _>>()?,
+        tools: if request.may_call() { &request.tools } else { &[] },
+    })
+}
+
+/// The part of it that a generation has, too; or what Ollama has no words for.
+pub(super) fn common(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Common<'_>, String> {
     let model = request.model.as_deref().unwrap_or_default();
     if let Some(name) = lacking(request) {
         return Err(format!("{model} does not support {name} (Ollama has none): leave it out"));
     }
-    let told = |at: usize| said(&request.messages, at);
     let options = &request.options;
-    Ok(Body {
+    Ok(Common {
         model,
-        messages: (0..request.messages.len()).map(told).collect::<Result<_, _>>()?,
         stream: true,
         truncate: false,
         shift: false,
-        tools: if request.may_call() { &request.tools } else { &[] },
         format: request.response_format.as_ref().and_then(format),
         think: request.reasoning_effort.map(think),
         logprobs: options.wants_logprobs().then_some(true),
@@ -121,7 +136,7 @@ pub(super) fn body(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Body<'
 }
 
 /// The first field that would change the answer and that Ollama lacks.
-pub(super) fn lacking(request: &ChatRequest) -> Option<&'static str> {
+fn lacking(request: &ChatRequest) -> Option<&'static str> {
     let choice = &request.tool_choice;
     if matches!(choice, Some(ToolChoice::Required | ToolChoice::Function(_))) {
         return Some("tool_choice");
@@ -169,7 +184,7 @@ fn tool_name<'a>(before: &'a [Message], tool: &'a Message) -> Option<&'a str> {
         .or_else(|| calls.find(|call| Some(call.id.as_str()) == id).map(|call| call.name.as_str()))
 }
 
-pub(super) fn format(format: &ResponseFormat) -> Option<Format<'_>> {
+fn format(format: &ResponseFormat) -> Option<Format<'_>> {
     match format {
         ResponseFormat::Text => None,
         ResponseFormat::JsonObject => Some(Format::Word("json")),
@@ -177,7 +192,7 @@ pub(super) fn format(format: &ResponseFormat) -> Option<Format<'_>> {
     }
 }
 
-pub(super) fn think(effort: Effort) -> Think {
+fn think(effort: Effort) -> Think {
     match effort {
         Effort::None => Think::Not(false),
         Effort::Minimal | Effort::Low => Think::Level("low"),
@@ -187,7 +202,7 @@ pub(super) fn think(effort: Effort) -> Think {
     }
 }
 
-pub(super) fn choices(options: &Options, num_ctx: Option<u32>) -> Choices<'_> {
+fn choices(options: &Options, num_ctx: Option<u32>) -> Choices<'_> {
     Choices {
         num_ctx,
         num_predict: options.max_tokens,

@@ -148,6 +148,16 @@ pub fn decode_slots(body: &[u8]) -> Option<Vec<Slot>> {
     serde_json::from_slice(body).ok()
 }
 
+/// Decodes the answer of llama-server's `/props` as far as it says how many slots there are; `None` if it does not.
+#[must_use]
+pub fn decode_props(body: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Props {
+        total_slots: u32,
+    }
+    serde_json::from_slice(body).ok().map(|props: Props| props.total_slots)
+}
+
 /// One slot of llama-server or `maru-llm`: a place where one reply at a time is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Slot {

@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
     }
     drop(llm_backend::decode_models(body));
     drop(llm_backend::decode_slots(body));
+    let _ = llm_backend::decode_props(body);
     if let Some(message) = llm_backend::decode_error(body) {
         assert!(!message.contains(char::is_control) && message.chars().count() <= 300);
     }

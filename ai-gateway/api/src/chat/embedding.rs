@@ -1,4 +1,4 @@
-//! OpenAI's `POST /v1/embeddings`: texts as vectors.
+//! Texts as vectors: what a model is asked, and OpenAI's `POST /v1/embeddings`.
 
 use std::fmt;
 
@@ -9,7 +9,28 @@ use super::decode::{DecodeError, Fields, texts};
 /// Most texts of one request; OpenAI's bound.
 pub(crate) const INPUTS_MAX: usize = 2048;
 
-/// A request for the vectors of texts. `Debug` tells their number only.
+/// Asks a model for a vector of each text. `Debug` tells their number only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct EmbedRequest {
+    /// Which model makes them, by the name that whoever is asked knows.
+    pub model: String,
+    /// The texts; for an Ollama none only loads the model.
+    pub input: Vec<String>,
+    /// Numbers in each vector; the model's own number if absent.
+    pub dimensions: Option<u32>,
+}
+
+impl fmt::Debug for EmbedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbedRequest")
+            .field("model", &self.model)
+            .field("input", &self.input.len())
+            .field("dimensions", &self.dimensions)
+            .finish()
+    }
+}
+
+/// A request of an OpenAI client for the vectors of texts. `Debug` tells their number only.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct EmbeddingRequest {
     /// Which model makes them; the gateway's primary model if absent.

@@ -1,36 +1,13 @@
 //! `POST /api/embed`, and the older `POST /api/embeddings`.
 
-use std::fmt;
-
 use serde_json::value::RawValue;
 
 use super::HARMLESS;
 use crate::chat::{
     DecodeError,
     decode::{Fields, texts},
-    embedding::INPUTS_MAX,
+    embedding::{EmbedRequest, INPUTS_MAX},
 };
-
-/// A request for the vectors of texts.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct EmbedRequest {
-    /// Which model makes them.
-    pub model: String,
-    /// The texts; none only loads the model.
-    pub input: Vec<String>,
-    /// Numbers in each vector; the model's own number if absent.
-    pub dimensions: Option<u32>,
-}
-
-impl fmt::Debug for EmbedRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbedRequest")
-            .field("model", &self.model)
-            .field("input", &self.input.len())
-            .field("dimensions", &self.dimensions)
-            .finish()
-    }
-}
 
 /// Decodes the body of `POST /api/embed`.
 ///

@@ -83,10 +83,13 @@ pub struct Limits {
     /// Default: 20,000,000.
     pub max_plain_body_bytes: usize,
     /// Bytes of those bodies that are read and answered at a time, of everybody's larger than 64 KiB; whoever finds no room
-    /// waits. What they take is several times that: read, decoded, and as the model is asked. Default: 48,000,000.
+    /// waits. What they take is several times that: read, decoded, and as the model is asked. Default: 64,000,000.
     pub plain_bodies_bytes: usize,
-    /// The same of one person. Default: 24,000,000.
+    /// The same of one person, who may besides have at most half of what others leave. Default: 24,000,000.
     pub plain_bodies_bytes_per_person: usize,
+    /// How long a streamed answer on `/v1` and `/api` waits for its model's first token before it begins without, so that the
+    /// client does not give up, in seconds; what goes wrong later is no status any more, but an event or a line. Default: 10.
+    pub headers_seconds: u32,
     /// Most tokens of one reply. Default: 32,768.
     pub max_tokens: u32,
     /// Tokens of a reply whose request and model name no number. Default: 4,096.
@@ -110,8 +113,9 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Line {
-    /// Replies under way at a time at a node of a provider, unless `openclaw.json` says it of the node. Default: 2, as many
-    /// as an engine of `maru up` has slots: with more, it would be the engine that decides who is next.
+    /// Replies under way at a time at a node of a provider of which neither `openclaw.json` nor the server itself says how
+    /// many it makes (llama-server and `maru-llm` do). Default: 1; with more than it has, it would be the server that decides
+    /// who is next.
     pub slots: NonZeroU16,
     /// The same for some providers, all their nodes together, by the names that `openclaw.json` has for them. Default: none.
     pub providers: BTreeMap<String, NonZeroU16>,
@@ -180,8 +184,9 @@ impl Default for Limits {
             burst: NonZeroU32::MIN.saturating_add(59),
             max_body_bytes: MAX_BODY,
             max_plain_body_bytes: 20_000_000,
-            plain_bodies_bytes: 48_000_000,
+            plain_bodies_bytes: 64_000_000,
             plain_bodies_bytes_per_person: 24_000_000,
+            headers_seconds: 10,
             max_tokens: 32_768,
             default_tokens: 4096,
             sessions_per_person: 32,
@@ -197,7 +202,7 @@ impl Default for Limits {
 impl Default for Line {
     fn default() -> Self {
         Self {
-            slots: NonZeroU16::MIN.saturating_add(1),
+            slots: NonZeroU16::MIN,
             providers: BTreeMap::new(),
             waiting: 128,
             waiting_per_person: 32,

@@ -1,6 +1,6 @@
 //! Vectors of texts: a request that waits in the line as a reply does.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use ai_gateway_api::chat::Usage;
 use llm_backend::Embeddings;
@@ -22,13 +22,16 @@ pub async fn embed(
     dimensions: Option<u32>,
 ) -> Result<(ModelRef, Embeddings), Error> {
     let bytes = input.iter().map(String::len).sum();
-    let ticket = app.lines.enter(&chain.first.provider, person, bytes);
-    let mut ticket = ticket.map_err(Error::Exceeded)?;
+    // Another model's vectors mean something else, so no other line will do.
+    let entered = app.lines.enter([chain.first.provider.as_str()], person, bytes);
+    let (_, mut ticket) = entered.map_err(Error::Exceeded)?;
     let mut watch = Watch::start(Arc::clone(&app.metrics), surface);
     let turn = ticket.turn().await;
     turn.inspect_err(|_| watch.end(false)).map_err(Error::Exceeded)?;
     let mut bill = Bill::open(Arc::clone(&app.usage), person.clone());
+    let asked = Instant::now();
     let made = chain.embed(input, dimensions).await;
+    watch.answered(&chain.first.provider, asked);
     watch.end(made.is_ok());
     let (model, made) = made?;
     let prompt_tokens = made.prompt_tokens.unwrap_or_default();

@@ -116,8 +116,10 @@ impl Run {
         record: Option<Record>,
     ) -> Result<(Self, Listener), Error> {
         let chain = app.models.choose(request.model.as_deref())?.of(person);
-        let ticket = app.lines.enter(&chain.first.provider, person, size(&request));
-        let ticket = ticket.map_err(Error::Exceeded)?;
+        let bytes = size(&request);
+        let entered = app.lines.enter(chain.providers(&request), person, bytes);
+        let (at, ticket) = entered.map_err(Error::Exceeded)?;
+        let chain = chain.without(at);
         let wanted = request.options.max_tokens.or(chain.max_tokens);
         let wanted = wanted.unwrap_or(app.limits.default_tokens);
         request.options.max_tokens = Some(wanted.min(app.limits.max_tokens));
@@ -127,6 +129,7 @@ impl Run {
             chain,
             record,
             state: State::Waiting(Box::new(request)),
+            bytes,
             said: 0,
             person: person.clone(),
             bill: None,
@@ -304,6 +307,8 @@ struct Source {
     chain: Chain,
     record: Option<Record>,
     state: State,
+    /// Bytes of the request.
+    bytes: usize,
     /// Bytes of the reply so far.
     said: usize,
     person: Person,
@@ -332,7 +337,15 @@ impl Turn for Source {
     async fn next(&mut self) -> Option<Step> {
         if let State::Waiting(request) = &mut self.state {
             if let Err(exceeded) = self.ticket.turn().await {
-                return Some(self.refuse(exceeded));
+                // Where a fallback has a slot free, it answers; the place that nothing came of is given up.
+                let others = self.chain.providers(request).skip(1);
+                match self.app.lines.take_free(others, &self.person, self.bytes) {
+                    Some((at, ticket)) => {
+                        self.chain = self.chain.clone().without(at + 1);
+                        self.ticket = ticket;
+                    }
+                    None => return Some(self.refuse(exceeded)),
+                }
             }
             self.bill = Some(Bill::open(Arc::clone(&self.app.usage), self.person.clone()));
             let (chain, request) = (self.chain.clone(), std::mem::take(request.as_mut()));
@@ -341,7 +354,8 @@ impl Turn for Source {
         match &mut self.state {
             State::Waiting(_) | State::Ended => None,
             State::Opening(reply) => match reply.await {
-                Ok(Reply { model, deltas }) => {
+                Ok(Reply { model, asked, deltas }) => {
+                    self.watch.answered(&model.provider, asked);
                     self.watch.first_delta();
                     let step = Step::Model(model.clone());
                     self.state = State::Replying { model, deltas, text: String::new() };
@@ -375,7 +389,7 @@ impl Source {
             arena::locked(|_| text.push_str(&delta.content));
         }
         if let Some(usage) = delta.usage {
-            self.app.metrics.count_tokens(usage);
+            self.watch.count_tokens(usage);
         }
         if let Some(bill) = &mut self.bill {
             if delta.says() {

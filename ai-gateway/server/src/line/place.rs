@@ -12,7 +12,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::turns::{Bounds, Full, Number, Turns};
+use super::{
+    pace::Pace,
+    turns::{Bounds, Full, Number, Turns},
+};
 
 /// A line before some slots. A clone is the same line.
 #[derive(Debug)]
@@ -26,6 +29,19 @@ struct Shared<K> {
     turns: Turns<K>,
     /// How those who wait are called.
     calls: HashMap<Number, oneshot::Sender<()>>,
+    /// For how long slots are held.
+    pace: Pace,
+}
+
+/// A line as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InLine {
+    /// How many wait.
+    pub waiting: usize,
+    /// How many hold a slot.
+    pub running: usize,
+    /// How many slots there are.
+    pub slots: usize,
 }
 
 /// A place in a line, then a slot; dropping it gives back either.
@@ -38,6 +54,8 @@ pub struct Place<K: Clone + Eq + Hash> {
     /// Until the turn has come.
     call: Option<oneshot::Receiver<()>>,
     until: Instant,
+    /// Since when it has the slot.
+    since: Option<Instant>,
 }
 
 /// No slot became free in time.
@@ -55,7 +73,8 @@ impl<K: Clone + Eq + Hash> Line<K> {
     /// A line in which one waits for `patience` at most.
     #[must_use]
     pub fn new(bounds: Bounds, patience: Duration) -> Self {
-        let shared = Shared { turns: Turns::new(bounds), calls: HashMap::new() };
+        let shared =
+            Shared { turns: Turns::new(bounds), calls: HashMap::new(), pace: Pace::default() };
         Self { shared: Arc::new(Mutex::new(shared)), patience }
     }
 
@@ -77,20 +96,50 @@ impl<K: Clone + Eq + Hash> Line<K> {
             number,
             call: Some(call),
             until: Instant::now() + self.patience,
+            since: None,
         })
     }
 
-    /// How many wait.
+    /// Takes a slot for a request of so many bytes, if one is free.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        lock(&self.shared).turns.waiting()
+    pub fn take_free(&self, person: &K, bytes: usize) -> Option<Place<K>> {
+        let is_free = {
+            let turns = &lock(&self.shared).turns;
+            turns.held() < turns.slots()
+        };
+        // Whoever takes it in between makes this a place in the line, which is given up.
+        let place = if is_free { self.enter(person, bytes).ok()? } else { return None };
+        (!lock(&self.shared).calls.contains_key(&place.number)).then_some(place)
     }
 
-    /// How many hold a slot.
-    #[must_use]
-    pub fn held(&self) -> usize {
-        lock(&self.shared).turns.held()
+    /// Changes how many slots there are; replies under way keep theirs.
+    pub fn set_slots(&self, slots: usize) {
+        let mut shared = lock(&self.shared);
+        shared.turns.set_slots(slots);
+        shared.call();
     }
+
+    /// How it is now.
+    #[must_use]
+    pub fn state(&self) -> InLine {
+        let turns = &lock(&self.shared).turns;
+        InLine { waiting: turns.waiting(), running: turns.held(), slots: turns.slots() }
+    }
+
+    /// About how long it takes until so many of those who wait have had their turn; none while nothing is known of it.
+    #[must_use]
+    pub fn takes(&self, turns: impl FnOnce(Waiting) -> usize) -> Option<Duration> {
+        lock(&self.shared).takes(turns)
+    }
+}
+
+/// Who waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many requests.
+    pub all: usize,
+    /// Of how many people.
+    pub people: usize,
 }
 
 impl<K: Clone + Eq + Hash> Place<K> {
@@ -104,8 +153,15 @@ impl<K: Clone + Eq + Hash> Place<K> {
             // The caller goes away with the place only.
             let _ = timeout_at(self.until, call).await.map_err(|_| Late)?;
             self.call = None;
+            self.since = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// As [`Line::takes`].
+    #[must_use]
+    pub fn takes(&self, turns: impl FnOnce(Waiting) -> usize) -> Option<Duration> {
+        lock(&self.shared).takes(turns)
     }
 }
 
@@ -113,12 +169,20 @@ impl<K: Clone + Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         let mut shared = lock(&self.shared);
         shared.calls.remove(&self.number);
+        if let Some(since) = self.since {
+            shared.pace.take(since.elapsed());
+        }
         shared.turns.leave(&self.person, self.number);
         shared.call();
     }
 }
 
 impl<K: Clone + Eq + Hash> Shared<K> {
+    fn takes(&self, turns: impl FnOnce(Waiting) -> usize) -> Option<Duration> {
+        let (all, people) = (self.turns.waiting(), self.turns.people());
+        self.pace.of(turns(Waiting { all, people }), self.turns.slots())
+    }
+
     /// Calls those whose turn it is.
     fn call(&mut self) {
         while let Some(number) = self.turns.call() {

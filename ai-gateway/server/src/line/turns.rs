@@ -169,9 +169,18 @@ impl<K: Clone + Eq + Hash> Turns<K> {
     }
 
     /// How many slots there are.
-    #[cfg(test)]
     pub(super) fn slots(&self) -> usize {
         self.bounds.slots
+    }
+
+    /// Changes how many slots there are; replies under way keep theirs. Call [`Self::call`] after it.
+    pub(super) fn set_slots(&mut self, slots: usize) {
+        self.bounds.slots = slots;
+    }
+
+    /// How many people wait.
+    pub(super) fn people(&self) -> usize {
+        self.order.len()
     }
 
     /// How many wait.

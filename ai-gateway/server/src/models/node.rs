@@ -6,8 +6,8 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,12 +32,14 @@ pub struct Node {
     name: String,
     backend: Arc<dyn Backend>,
     breaker: Breaker,
-    /// Replies that it makes at a time, if the settings say so.
-    slots: Option<u32>,
-    /// The same, if it says so itself.
-    told: OnceLock<u32>,
+    /// Replies that it makes at a time, if the settings say so; else 0.
+    slots: AtomicU32,
+    /// The same, if it says so itself; else 0.
+    told: AtomicU32,
+    /// Whether it was asked that and answered, be it that it does not tell.
+    asked: AtomicBool,
     /// Whether the settings give it no new requests.
-    draining: bool,
+    draining: AtomicBool,
     /// Requests under way.
     busy: AtomicU32,
     /// How long a health check may take, and how often one is made while somebody waits.
@@ -89,9 +91,10 @@ impl Node {
             name: name.into(),
             backend,
             breaker: Breaker::default(),
-            slots: None,
-            told: OnceLock::new(),
-            draining: false,
+            slots: AtomicU32::default(),
+            told: AtomicU32::default(),
+            asked: AtomicBool::default(),
+            draining: AtomicBool::default(),
             busy: AtomicU32::new(0),
             health: Timeouts::default().health,
             last: Mutex::default(),
@@ -102,7 +105,32 @@ impl Node {
     /// Sets what the settings say of it.
     #[must_use]
     pub fn with(self, slots: Option<u32>, draining: bool, health: Duration) -> Self {
-        Self { slots, draining, health, ..self }
+        self.set(slots, draining);
+        Self { health, ..self }
+    }
+
+    /// Sets what the settings say of it by now. Replies under way go on.
+    pub(super) fn set(&self, slots: Option<u32>, draining: bool) {
+        self.slots.store(slots.unwrap_or(0), Ordering::Relaxed);
+        if self.draining.swap(draining, Ordering::Relaxed) != draining {
+            let what = if draining { "takes no new requests" } else { "takes requests again" };
+            tracing::info!(node = self.name, "{what}, as openclaw.json says");
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Replies that it makes at a time, if the settings or it itself say so.
+    pub(super) fn slots(&self) -> Option<u32> {
+        let known = [&self.slots, &self.told].map(|it| it.load(Ordering::Relaxed));
+        known.into_iter().find(|&slots| slots > 0)
+    }
+
+    /// Whether new requests go there, as far as its health and the settings say.
+    pub(super) fn is_well(&self) -> bool {
+        self.standing(false) == Standing::Well
     }
 
     /// Sets when it is spared.
@@ -125,7 +153,7 @@ impl Node {
         State {
             name: self.name.clone(),
             spared: self.breaker.is_open(),
-            well: self.standing(false) == Standing::Well,
+            well: self.is_well(),
             busy: self.busy.load(Ordering::Relaxed),
             faults: self.breaker.faults(),
         }
@@ -133,10 +161,9 @@ impl Node {
 
     /// What the choice sees of it.
     pub(super) fn seen(&self, conversation: Conversation) -> Seen {
-        let slots = self.slots.or_else(|| self.told.get().copied());
         Seen {
             draw: conversation.draw(&self.name),
-            slots: slots.unwrap_or(1).max(1),
+            slots: self.slots().unwrap_or(1),
             busy: self.busy.load(Ordering::Relaxed),
             standing: self.standing(self.breaker.spares(Instant::now())),
         }
@@ -144,7 +171,7 @@ impl Node {
 
     /// How it stands; one that is spared is asked last.
     fn standing(&self, spared: bool) -> Standing {
-        if self.draining {
+        if self.draining.load(Ordering::Relaxed) {
             return Standing::Draining;
         }
         match self.last().found {
@@ -157,7 +184,8 @@ impl Node {
 
     /// Whether it was not well when it was last asked.
     pub(super) fn is_unwell(&self) -> bool {
-        !self.draining && (self.breaker.is_open() || self.standing(false) != Standing::Well)
+        !self.draining.load(Ordering::Relaxed)
+            && (self.breaker.is_open() || self.standing(false) != Standing::Well)
     }
 
     /// Asks for a reply and waits for its first delta.
@@ -260,14 +288,15 @@ impl Node {
         }
     }
 
-    /// Asks how many replies it makes at a time, if nobody said so yet.
-    pub(super) async fn learn_slots(&self) {
-        if self.slots.is_some() || self.told.get().is_some() {
+    /// Asks it how many replies it makes at a time, unless it has answered that; `again` also then, since a server that
+    /// was started anew may make more or fewer.
+    pub(super) async fn learn_slots(&self, again: bool) {
+        if self.asked.load(Ordering::Relaxed) && !again {
             return;
         }
-        if let Some(slots) = self.backend.capacity().await {
-            // Set once only, here.
-            let _ = self.told.set(slots);
+        if let Ok(slots) = self.backend.capacity().await {
+            self.told.store(slots.unwrap_or(0), Ordering::Relaxed);
+            self.asked.store(true, Ordering::Relaxed);
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use ai_gateway_api::{chat::ModelInfo, settings::gateway};
+use futures_util::future::join_all;
 use llm_backend::{ApiKey, Backend, Error, Ollama, OpenAiCompatible, Settings, Timeouts, Tls};
 
 use super::{
@@ -122,11 +123,12 @@ impl Provider {
     /// Asks nodes what the settings do not say: how many replies each makes at a time, and what their models are; `again`
     /// if it is known already, for a backend may have changed its model.
     pub(super) async fn learn(&self, again: bool) {
-        if self.nodes.len() > 1 {
-            for node in &self.nodes {
-                node.learn_slots().await;
-            }
-        }
+        let slots = self.nodes.iter().map(|node| node.learn_slots(again));
+        // A node that does not answer holds up nothing else.
+        tokio::join!(join_all(slots), self.learn_models(again));
+    }
+
+    async fn learn_models(&self, again: bool) {
         let tells = self.nodes.iter().any(|node| node.backend().tells_capabilities());
         let known = self.models.iter().all(|model| model.context_window.is_some());
         if (known && !tells) || (!again && self.learned().is_some()) {
@@ -150,6 +152,14 @@ impl Provider {
             // An engine with one model takes any name.
             None => self.learned()?.iter().filter_map(|info| info.context_tokens).min(),
         })
+    }
+
+    /// Replies that it makes at a time: those of the nodes that are well, or of all if none is; a node of which nobody says
+    /// it makes `usual`.
+    pub(super) fn slots(&self, usual: u32) -> u32 {
+        let any = self.nodes.iter().any(|node| node.is_well());
+        let nodes = self.nodes.iter().filter(|node| !any || node.is_well());
+        nodes.map(|node| node.slots().unwrap_or(usual)).fold(0, u32::saturating_add)
     }
 
     /// What a node says of a model.

@@ -94,6 +94,13 @@ fn variable(text: &str) -> Option<&str> {
 fn from_env(name: &str, at: &str) -> Result<ApiKey, OpenClawError> {
     match env::var(name) {
         Ok(text) => Ok(ApiKey::Text(text.into())),
-        Err(_) => Err(wrong(at, format!("the environment variable {name} is not set"))),
+        // What maru up starts is given no variables.
+        Err(_) => Err(wrong(
+            at,
+            format!(
+                "the gateway has no environment variable {name} (its container is given none): write the key into a file that \
+                 only the gateway may read, and here {{source: \"file\", path: \"/that/file\"}}"
+            ),
+        )),
     }
 }

@@ -161,7 +161,8 @@ fn a_key_comes_from_the_file_itself_a_variable_or_another_file() {
 #[test]
 fn keys_that_cannot_be_had_are_refused_with_what_to_write() {
     for (text, said) in [
-        ("'${MARU_TEST_NO_SUCH_VARIABLE}'", "MARU_TEST_NO_SUCH_VARIABLE is not set"),
+        ("'${MARU_TEST_NO_SUCH_VARIABLE}'", "no environment variable MARU_TEST_NO_SUCH_VARIABLE"),
+        ("{source: 'env', id: 'MARU_TEST_NO_SUCH_VARIABLE'}", "{source: \"file\", path: "),
         ("'Bearer ${CARGO_PKG_NAME}'", "alone"),
         ("'$s3cret{'", ""),
         ("{source: 'exec', id: 'x'}", "\"file\""),

@@ -12,7 +12,9 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 /// A comment goes out after this long a silence, so that a connection whose client is gone is noticed.
-const PING: Duration = Duration::from_secs(15);
+pub(super) const PING: Duration = Duration::from_secs(15);
+/// An event that says nothing (HTML, section 9.2.6: a line that begins with a colon).
+pub(super) const COMMENT: &[u8] = b":\n\n";
 
 /// One event.
 pub(super) fn event(name: &str, data: &impl Serialize) -> Bytes {
@@ -59,7 +61,7 @@ fn alive(events: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<Item
             }
             silence.as_mut().reset(if silent { spoke + PING } else { due });
             if silent {
-                return Some((Bytes::from_static(b":\n\n"), (events, silence, spoke)));
+                return Some((Bytes::from_static(COMMENT), (events, silence, spoke)));
             }
         }
     })

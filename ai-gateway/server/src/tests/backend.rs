@@ -31,6 +31,10 @@ pub(super) enum Script {
     Endless,
     /// Says "Hello", and the rest once [`Backend::release`] lets one reply end.
     Held,
+    /// Says nothing until [`Backend::release`] lets one reply begin, which is then whole.
+    Reads,
+    /// The same, but what comes then is no reply.
+    Breaks,
     /// Says "Hello" and hangs up.
     Cut,
     /// Accepts and says nothing, for ever.
@@ -50,6 +54,8 @@ struct Shared {
     open: AtomicUsize,
     /// How many held replies may end.
     releases: Semaphore,
+    /// How many slots it says that it has; it does not tell if 0.
+    slots: AtomicUsize,
 }
 
 /// A running backend.
@@ -82,6 +88,7 @@ impl Backend {
             requests: Mutex::default(),
             open: AtomicUsize::new(0),
             releases: Semaphore::new(0),
+            slots: AtomicUsize::new(0),
         });
         // What was killed left its socket behind.
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
@@ -89,6 +96,7 @@ impl Backend {
         let listener = tokio::net::UnixListener::bind(socket).unwrap();
         let app = Router::new()
             .route("/health", get(async || Json(json!({"status": "ok"}))))
+            .route("/slots", get(slots))
             .route("/v1/chat/completions", post(chat))
             .route("/v1/completions", post(completions))
             .route("/v1/embeddings", post(embeddings))
@@ -100,6 +108,11 @@ impl Backend {
 
     pub(super) fn script(&self, script: Script) {
         *self.shared.script.lock().unwrap() = script;
+    }
+
+    /// Says from now on that it has so many slots.
+    pub(super) fn slots(&self, count: usize) {
+        self.shared.slots.store(count, Ordering::SeqCst);
     }
 
     /// Takes the process away: its socket stays behind and answers nobody.
@@ -143,6 +156,15 @@ impl Backend {
             }
         });
         assert!(waited.await.is_ok(), "{} replies under way, not {count}", self.open());
+    }
+}
+
+async fn slots(State(shared): State<Arc<Shared>>) -> Response {
+    let count = shared.slots.load(Ordering::SeqCst);
+    let slot = |id: usize| json!({"id": id, "is_processing": false});
+    match (0..count).map(slot).collect::<Vec<_>>() {
+        none if none.is_empty() => StatusCode::NOT_FOUND.into_response(),
+        all => Json(all).into_response(),
     }
 }
 
@@ -207,6 +229,14 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
         Script::Endless | Script::Held => vec![Ok(delta("Hello"))],
         Script::Cut => vec![Ok(delta("Hello")), Err(std::io::ErrorKind::BrokenPipe.into())],
         Script::Silent => std::future::pending().await,
+        Script::Breaks => {
+            shared.releases.acquire().await.unwrap().forget();
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Script::Reads => {
+            shared.releases.acquire().await.unwrap().forget();
+            vec![Ok(delta("Hello")), Ok(end())]
+        }
         Script::Calls => calls().into_iter().chain([end()]).map(Ok).collect(),
         Script::Likelihoods => {
             let token = json!({"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []});

@@ -6,12 +6,14 @@ use ai_gateway_api::sealed::Event;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::line::InLine;
+
 use super::{
     House, Member, ada,
     backend::Script,
     bob,
     client::{Answer, chat, text_of},
-    house, house_with, member, tagged,
+    house, house_with, house_without_fallback, member, tagged,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -61,8 +63,12 @@ impl House {
     }
 
     fn waiting(&self) -> usize {
-        let waiting = self.app.lines.waiting();
-        waiting.iter().find(|(name, _)| name == "llamacpp").unwrap().1
+        self.line("llamacpp").waiting
+    }
+
+    /// The line of a provider.
+    fn line(&self, provider: &str) -> InLine {
+        self.app.lines.state().into_iter().find(|(name, _)| name == provider).unwrap().1
     }
 
     /// What was asked of the first backend last.
@@ -212,7 +218,7 @@ async fn whoever_leaves_is_out_of_the_line() {
 
 #[tokio::test]
 async fn a_full_line_is_429_for_one_person_and_503_for_all_with_retry_after() {
-    let house = house_with(|config| {
+    let house = house_without_fallback(|config| {
         config.line.waiting_per_person = 1;
         config.line.waiting = 2;
     });
@@ -280,7 +286,7 @@ async fn what_waits_is_bounded_in_bytes() {
 
 #[tokio::test]
 async fn whoever_waited_as_long_as_one_may_is_told_when_to_come_back() {
-    let house = house_with(|config| {
+    let house = house_without_fallback(|config| {
         config.line.slots = NonZeroU16::MIN;
         config.line.seconds = 0;
     });
@@ -318,6 +324,121 @@ async fn sealed_chats_stand_in_the_same_line() {
     let events = house.sealed(&ada(), &chat(None, "a3")).await;
     assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "rate"), "{events:?}");
     house.one.release(2);
+    for ask in asked {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+}
+
+/// Whoever finds the primary's line full is answered by the fallback, where there is one, and in its own turn.
+#[tokio::test]
+async fn a_full_line_spills_into_the_fallbacks() {
+    let house = house_with(|config| {
+        config.line.slots = NonZeroU16::MIN;
+        config.line.waiting = 1;
+    });
+    house.one.script(Script::Held);
+    house.two.script(Script::Held);
+    let mut asked = vec![ask(&house, &ada(), "a1")];
+    house.one.until_asked(1, SOON).await;
+    asked.push(ask(&house, &bob(), "b1"));
+    house.until_waiting(1).await;
+
+    let third = member(33);
+    asked.push(ask(&house, &third, "c1"));
+    house.two.until_asked(1, SOON).await;
+    // Who asked for a model by another name than the primary's gets that one or none.
+    let mut named = body("c2", false);
+    named["model"] = "spare/smollm2".into();
+    let waits = tokio::spawn(house.sending(&third, "/v1/chat/completions", named.clone()));
+    let until = async {
+        while house.line("spare").waiting == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, until).await.unwrap();
+    let full = house.post(&member(44), "/v1/chat/completions", &body("d1", true)).await;
+    full.openai_error(503, "rate_limit_exceeded").await;
+
+    house.one.release(2);
+    house.two.release(2);
+    for ask in asked {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+    assert_eq!(waits.await.unwrap().status, 200);
+    assert_eq!((house.one.requests().len(), house.two.requests().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn one_person_does_not_get_a_further_line_by_filling_the_first() {
+    let house = house_with(|config| config.line.waiting_per_person = 0);
+    house.one.script(Script::Held);
+    let asked = [ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    house.one.until_asked(2, SOON).await;
+    let refused = house.post(&ada(), "/v1/chat/completions", &body("a3", true)).await;
+    refused.openai_error(429, "rate_limit_exceeded").await;
+    assert_eq!(house.two.requests().len(), 0);
+    house.one.release(2);
+    for ask in asked {
+        assert_eq!(ask.await.unwrap().0, 200);
+    }
+}
+
+#[tokio::test]
+async fn who_had_no_turn_in_time_is_answered_by_a_fallback_that_is_free() {
+    let house = house_with(|config| {
+        config.line.slots = NonZeroU16::MIN;
+        config.line.seconds = 0;
+    });
+    house.one.script(Script::Endless);
+    house.two.script(Script::Held);
+    let _adas = first_token(&house, &ada(), "a1").await.unwrap();
+    let bobs = ask(&house, &bob(), "b1");
+    house.two.until_asked(1, SOON).await;
+    // Now the fallback is busy, too.
+    let late = house.post(&member(33), "/v1/chat/completions", &body("c1", true)).await;
+    late.openai_error(503, "rate_limit_exceeded").await;
+    house.two.release(1);
+    let (status, text) = bobs.await.unwrap();
+    assert!(status == 200 && text.contains("spare/smollm2"), "{status} {text}");
+    assert_eq!(house.line("llamacpp").waiting, 0, "its place in the first line is given up");
+}
+
+#[tokio::test]
+async fn when_to_ask_again_follows_from_how_long_replies_take() {
+    let house = house_without_fallback(|config| {
+        config.line.slots = NonZeroU16::MIN;
+        config.line.waiting = 0;
+    });
+    assert_eq!(house.post(&ada(), "/v1/chat/completions", &body("a1", true)).await.status, 200);
+    house.one.script(Script::Endless);
+    let _adas = first_token(&house, &ada(), "a2").await.unwrap();
+    let refused = house.post(&bob(), "/v1/chat/completions", &body("b1", true)).await;
+    assert_eq!(refused.status, 503);
+    let told: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(told < 5, "the reply took some milliseconds, and not five seconds: {told}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_how_many_slots_it_has_gets_as_many() {
+    let house = house_with(|config| config.line.slots = NonZeroU16::MIN);
+    let learn = async || {
+        house.app.models.learn(true).await;
+        house.app.lines.follow(&house.app.models);
+        house.line("llamacpp").slots
+    };
+    assert_eq!(learn().await, 1, "it does not tell");
+    for slots in [3, 2] {
+        house.one.slots(slots);
+        assert_eq!(learn().await, slots);
+    }
+    house.one.script(Script::Held);
+    let asked: Vec<_> = (0..3).map(|number| ask(&house, &ada(), &number.to_string())).collect();
+    house.one.until_open(2, SOON).await;
+    house.until_waiting(1).await;
+    house.one.slots(4);
+    assert_eq!(learn().await, 4);
+    house.one.until_open(3, SOON).await;
+    house.one.release(3);
     for ask in asked {
         assert_eq!(ask.await.unwrap().0, 200);
     }

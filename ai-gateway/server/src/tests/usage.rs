@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use ai_gateway_api::usage::Tally;
 use serde_json::json;
 
-use super::{House, ada, backend::Script, bob, client::chat, house, house_with, tagged};
+use super::{
+    House, ada, backend::Script, bob, client::chat, house, house_without_fallback, tagged,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -50,7 +52,7 @@ async fn every_surface_counts_against_the_person_who_asked() {
 
 #[tokio::test]
 async fn a_reply_that_was_left_counts_what_came_and_one_that_never_began_nothing() {
-    let house = house_with(|config| config.line.waiting = 0);
+    let house = house_without_fallback(|config| config.line.waiting = 0);
     house.one.script(Script::Endless);
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true});
     let mut answers = Vec::new();

@@ -9,7 +9,8 @@ fn write(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
 }
 
 fn refusal(key: Option<ApiKey>, tls: Tls) -> String {
-    Files::load(key, tls).unwrap_err().to_string()
+    let files = Files::new(key, tls);
+    files.and_then(|files| files.current()).err().expect("a refusal").to_string()
 }
 
 /// Certificate and private key, in PEM.
@@ -21,9 +22,9 @@ fn pair() -> (String, String) {
 #[test]
 fn a_key_is_sent_and_never_shown() {
     let text = ApiKey::Text(Zeroizing::new("s3cret".to_owned()));
-    let files = Files::load(Some(text), Tls::default()).unwrap();
+    let files = Files::new(Some(text), Tls::default()).unwrap();
 
-    let authorization = files.current().authorization.unwrap();
+    let authorization = files.current().unwrap().authorization.unwrap();
 
     assert_eq!(authorization, "Bearer s3cret");
     assert!(!format!("{files:?} {authorization:?}").contains("s3cret"));
@@ -33,15 +34,43 @@ fn a_key_is_sent_and_never_shown() {
 fn a_key_in_a_file_is_read_again_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, "key", "one\n");
-    let files = Files::load(Some(ApiKey::File(path.clone())), Tls::default()).unwrap();
-    assert_eq!(files.current().authorization.unwrap(), "Bearer one");
+    let files = Files::new(Some(ApiKey::File(path.clone())), Tls::default()).unwrap();
+    assert_eq!(files.current().unwrap().authorization.unwrap(), "Bearer one");
 
     let next = write(&folder, "next", "two");
     fs::rename(next, &path).unwrap();
-    assert_eq!(files.current().authorization.unwrap(), "Bearer two");
+    assert_eq!(files.current().unwrap().authorization.unwrap(), "Bearer two");
 
     fs::remove_file(&path).unwrap();
-    assert_eq!(files.current().authorization.unwrap(), "Bearer two", "the last one that was good");
+    assert_eq!(
+        files.current().unwrap().authorization.unwrap(),
+        "Bearer two",
+        "the last one that was good"
+    );
+}
+
+#[test]
+fn files_that_are_not_there_yet_are_read_once_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let files = Files::new(Some(ApiKey::File(path.clone())), Tls::default()).unwrap();
+    for _ in 0..2 {
+        let Err(error) = files.current() else { panic!("there is no key") };
+        assert!(error.to_string().contains("/key cannot be used"), "{error}");
+    }
+    fs::write(&path, "one").unwrap();
+    assert_eq!(files.current().unwrap().authorization.unwrap(), "Bearer one");
+}
+
+#[test]
+fn what_is_wrong_in_the_settings_themselves_is_said_at_once() {
+    let path = Some(PathBuf::from("/cert.pem"));
+    for (cert, key) in [(path.clone(), None), (None, path)] {
+        let error = Files::new(None, Tls { cert, key, ..Tls::default() }).unwrap_err();
+        assert!(error.to_string().contains("named together"), "{error}");
+    }
+    let empty = ApiKey::Text(Zeroizing::new(String::new()));
+    assert!(Files::new(Some(empty), Tls::default()).is_err());
 }
 
 #[test]
@@ -73,7 +102,7 @@ fn certificates_that_cannot_be_used_are_refused_by_file() {
         Tls { ca, cert, key, server_name: None }
     };
 
-    assert!(Files::load(None, tls(&ca, &cert, &key)).unwrap().current().tls.is_some());
+    assert!(Files::new(None, tls(&ca, &cert, &key)).unwrap().current().unwrap().tls.is_some());
     for (tls, named) in [
         (tls(&text, &None, &None), "text.pem cannot be used: it holds no certificate"),
         (tls(&none, &None, &None), "none.pem cannot be used: it cannot be read"),

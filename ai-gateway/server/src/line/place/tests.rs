@@ -21,7 +21,7 @@ async fn a_dropped_wait_keeps_the_place_and_a_dropped_place_leaves() {
     let mut fourth = line.enter(&4, 1).unwrap();
     assert!(timeout(Duration::ZERO, second.turn()).await.is_err(), "it waits");
     drop(third);
-    assert_eq!((line.held(), line.waiting()), (1, 2));
+    assert_eq!((line.state().running, line.state().waiting), (1, 2));
 
     drop(first);
     second.turn().await.unwrap();
@@ -30,7 +30,7 @@ async fn a_dropped_wait_keeps_the_place_and_a_dropped_place_leaves() {
     drop(second);
     fourth.turn().await.unwrap();
     drop(fourth);
-    assert_eq!((line.held(), line.waiting()), (0, 0));
+    assert_eq!((line.state().running, line.state().waiting), (0, 0));
 }
 
 /// Called, but gone before it could notice: the slot goes on to the next.
@@ -41,7 +41,7 @@ async fn a_call_that_nobody_hears_is_passed_on() {
     let second = line.enter(&2, 1).unwrap();
     let mut third = line.enter(&3, 1).unwrap();
     drop(first);
-    assert_eq!((line.held(), line.waiting()), (1, 1), "the second was called");
+    assert_eq!((line.state().running, line.state().waiting), (1, 1), "the second was called");
     drop(second);
     third.turn().await.unwrap();
 }
@@ -54,7 +54,52 @@ async fn whoever_waits_too_long_is_told() {
     let mut second = line.enter(&2, 1).unwrap();
     assert_eq!(second.turn().await, Err(Late));
     drop(second);
-    assert_eq!(line.waiting(), 0);
+    assert_eq!(line.state().waiting, 0);
+}
+
+#[tokio::test]
+async fn slots_that_are_added_are_given_at_once_and_those_taken_away_once_they_are_free() {
+    let line = line(1);
+    let mut places: Vec<_> = (0..3).map(|person| line.enter(&person, 1).unwrap()).collect();
+    line.set_slots(2);
+    assert_eq!(line.state(), InLine { waiting: 1, running: 2, slots: 2 });
+    places[1].turn().await.unwrap();
+    line.set_slots(1);
+    assert_eq!(line.state(), InLine { waiting: 1, running: 2, slots: 1 }, "nobody loses a slot");
+    drop(places.remove(0));
+    assert_eq!(line.state(), InLine { waiting: 1, running: 1, slots: 1 });
+    drop(places.remove(0));
+    places[0].turn().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_free_slot_may_be_taken_without_waiting_for_it() {
+    let line = line(1);
+    let taken = line.take_free(&1, 1).expect("it is free");
+    assert!(line.take_free(&2, 1).is_none());
+    assert_eq!(line.state(), InLine { waiting: 0, running: 1, slots: 1 });
+    drop(taken);
+    let mut taken = line.take_free(&2, 1).expect("it is free again");
+    taken.turn().await.unwrap();
+}
+
+#[tokio::test]
+async fn how_long_it_takes_follows_from_how_long_it_took() {
+    let line = line(2);
+    let takes = |line: &Line<u8>, turns| line.takes(|_| turns);
+    assert_eq!(takes(&line, 1), None, "nobody knows yet");
+    let mut first = line.enter(&1, 1).unwrap();
+    first.turn().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    drop(first);
+    let one = takes(&line, 2).unwrap();
+    assert!(one >= Duration::from_millis(2), "{one:?}");
+
+    let places: Vec<_> = (0..5).map(|person| line.enter(&(person % 2), 1).unwrap()).collect();
+    assert_eq!(line.takes(|waiting| waiting.people), Some(one), "two turns, for two slots");
+    assert_eq!(line.takes(|waiting| waiting.all + 1), Some(one * 2), "three wait");
+    drop(places);
+    assert_eq!(takes(&line, 2), Some(one), "whoever had no turn counts for nothing");
 }
 
 /// Takes a place for a while, or leaves before its turn.
@@ -103,7 +148,7 @@ proptest! {
             }
             timeout(SOON, tasks.join_all()).await.expect("all have had their turn");
         });
-        prop_assert_eq!((line.held(), line.waiting()), (0, 0));
+        prop_assert_eq!((line.state().running, line.state().waiting), (0, 0));
         prop_assert!(lock(&line.shared).calls.is_empty());
     }
 }

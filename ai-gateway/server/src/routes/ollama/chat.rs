@@ -14,7 +14,7 @@ use axum::{
 use mesh_identity::Person;
 
 use super::{
-    super::{Body, whole},
+    super::{Body, begin::decoded},
     reply::{Kind, Reply},
 };
 use crate::{App, Error, chat::compose, error::OllamaError};
@@ -30,7 +30,7 @@ pub(super) async fn chat(
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OllamaError> {
-    let request = ollama::decode_chat(&whole(body)?).map_err(Error::Chat)?;
+    let request = decoded(body, ollama::decode_chat).await?;
     answer(&app, &person, request, Kind::Chat).await
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn generate(
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OllamaError> {
-    let request = ollama::decode_generate(&whole(body)?).map_err(Error::Chat)?;
+    let request = decoded(body, ollama::decode_generate).await?;
     answer(&app, &person, request, Kind::Generation).await
 }
 
@@ -76,7 +76,8 @@ async fn ask(
         let messages = std::mem::take(&mut request.messages);
         request.messages = compose(app, person, request.model.as_deref(), messages).await?;
     }
-    // The first step is awaited here, so that a model that does not answer is a status, not a broken stream.
+    // The first step is awaited here, so that a model that does not answer is a status, not a broken stream; if it comes
+    // soon.
     let reply = Reply::begin(app, person, request, kind).await?;
     if streamed {
         return Ok(reply.stream());

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ai_gateway_api::ollama::{self, EmbedRequest};
+use ai_gateway_api::{chat::EmbedRequest, ollama};
 use axum::{Extension, Json, extract::State};
 use llm_backend::Embeddings;
 use mesh_identity::Person;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Body, whole},
+    super::{Body, begin::decoded},
     reply::nanoseconds,
 };
 use crate::{App, Error, chat, error::OllamaError, openclaw::ModelRef};
@@ -25,7 +25,7 @@ pub(super) async fn embed(
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Json<Value>, OllamaError> {
-    let request = ollama::decode_embed(&whole(body)?).map_err(Error::Chat)?;
+    let request = decoded(body, ollama::decode_embed).await?;
     let begun = Instant::now();
     let asked = request.model.clone();
     let made = make(&app, &person, request).await?;
@@ -50,7 +50,7 @@ pub(super) async fn embeddings(
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Json<Value>, OllamaError> {
-    let request = ollama::decode_embeddings(&whole(body)?).map_err(Error::Chat)?;
+    let request = decoded(body, ollama::decode_embeddings).await?;
     let made = make(&app, &person, request).await?;
     let vector = made.and_then(|(_, made)| made.vectors.into_iter().next()).unwrap_or_default();
     Ok(Json(json!({ "embedding": vector })))

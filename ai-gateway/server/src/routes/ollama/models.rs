@@ -10,7 +10,7 @@ use axum::{Json, extract::State};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::{Body, whole};
+use super::super::{Body, begin::decoded};
 use crate::{
     App, Error,
     error::OllamaError,
@@ -49,7 +49,7 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     body: Body,
 ) -> Result<Json<Value>, OllamaError> {
-    let name = ollama::decode_show(&whole(body)?).map_err(Error::Chat)?;
+    let name = decoded(body, ollama::decode_show).await?;
     let chain = app.models.choose(Some(&name)).map_err(Error::Model)?;
     let mut model = app.models.describe_one(&chain.first).ok_or(Error::NotFound)?;
     if chain.household {

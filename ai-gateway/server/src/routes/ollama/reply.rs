@@ -18,7 +18,10 @@ use mesh_identity::Person;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::models::time;
+use super::{
+    super::{begin, sse},
+    models::time,
+};
 use crate::{
     App, Error,
     chat::{Ending, Listener, Run, Step},
@@ -141,14 +144,14 @@ pub(super) struct Reply {
     kind: Kind,
     model: String,
     begun: Instant,
-    /// When the model began to answer.
-    answered: Instant,
+    /// When the model began to answer; none while a streamed reply has begun without one.
+    answered: Option<Instant>,
     ending: Ending,
     pieces: Pieces,
 }
 
 impl Reply {
-    /// Asks, and waits until a model answers.
+    /// Asks, and waits until a model answers, for a streamed reply until [`App::patience`] is over.
     pub(super) async fn begin(
         app: &Arc<App>,
         person: &Person,
@@ -156,15 +159,23 @@ impl Reply {
         kind: Kind,
     ) -> Result<Self, Error> {
         let begun = Instant::now();
+        let patience = request.stream.then(|| app.patience());
+        let asked = request.model.clone().unwrap_or_default();
         let (_, mut listener) = Run::start(app, "ollama", person, request, None)?;
-        let model = match listener.next().await {
-            Some(Step::Model(model)) => model.to_string(),
-            Some(Step::Failed(failure)) => return Err(failure.into()),
-            Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
-            Some(Step::Delta(_)) | None => String::new(),
-        };
+        let model = begin::model(&mut listener, patience).await?;
+        let answered = model.as_ref().map(|_| Instant::now());
         let (ending, pieces) = (Ending::default(), Pieces::default());
-        Ok(Self { listener, kind, model, begun, answered: Instant::now(), ending, pieces })
+        let model = model.unwrap_or(asked);
+        Ok(Self { listener, kind, model, begun, answered, ending, pieces })
+    }
+
+    /// Waits until a model answers, [`sse::PING`] at most; whether one does.
+    async fn wait(&mut self) -> Result<bool, Error> {
+        let model = begin::model(&mut self.listener, Some(sse::PING)).await?;
+        let Some(model) = model else { return Ok(false) };
+        self.model = model;
+        self.answered = Some(Instant::now());
+        Ok(true)
     }
 
     /// What is said next; `None` at the end.
@@ -201,7 +212,10 @@ impl Reply {
 
     /// The reply as it comes, a line for each step.
     pub(super) fn stream(self) -> Response {
-        let lines = Lines { reply: self, ready: VecDeque::new(), over: false };
+        let mut lines = Lines { reply: self, ready: VecDeque::new(), over: false };
+        if lines.reply.answered.is_none() {
+            lines.push_nothing();
+        }
         let headers =
             [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
         let body = stream::unfold(lines, Lines::step);
@@ -216,14 +230,15 @@ impl Reply {
         let reason = reason.unwrap_or(FinishReason::Stop).as_str();
         let usage = self.ending.usage.unwrap_or_default();
         let ended = Instant::now();
+        let answered = self.answered.unwrap_or(ended);
         object["done"] = true.into();
         object["done_reason"] = reason.into();
         object["total_duration"] = nanoseconds(ended - self.begun).into();
         object["load_duration"] = 0.into();
         object["prompt_eval_count"] = usage.prompt_tokens.into();
-        object["prompt_eval_duration"] = nanoseconds(self.answered - self.begun).into();
+        object["prompt_eval_duration"] = nanoseconds(answered - self.begun).into();
         object["eval_count"] = usage.completion_tokens.into();
-        object["eval_duration"] = nanoseconds(ended - self.answered).into();
+        object["eval_duration"] = nanoseconds(ended - answered).into();
         object
     }
 }
@@ -249,6 +264,14 @@ impl Lines {
             if self.over {
                 return None;
             }
+            if self.reply.answered.is_none() {
+                match self.reply.wait().await {
+                    Ok(true) => {}
+                    Ok(false) => self.push_nothing(),
+                    Err(error) => self.fail(error),
+                }
+                continue;
+            }
             match self.reply.next().await {
                 Ok(Some(said)) if said.says() => {
                     self.ready.push_back(self.reply.kind.object(&self.reply.model, &said));
@@ -258,6 +281,12 @@ impl Lines {
                 Err(error) => self.fail(error),
             }
         }
+    }
+
+    /// A line without text, so that a client sees that it is served: NDJSON has no comments.
+    fn push_nothing(&mut self) {
+        let nothing = self.reply.kind.object(&self.reply.model, &Said::default());
+        self.ready.push_back(nothing);
     }
 
     fn finish(&mut self) {

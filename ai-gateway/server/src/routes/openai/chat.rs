@@ -7,7 +7,7 @@ use axum::{Extension, Json, extract::State, response::IntoResponse as _, respons
 use mesh_identity::Person;
 
 use super::{
-    super::{Body, whole},
+    super::{Body, begin::decoded},
     reply::{Kind, Reply},
 };
 use crate::{App, Error, chat::compose, error::OpenAiError};
@@ -23,7 +23,7 @@ pub(super) async fn completions(
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OpenAiError> {
-    let mut request = chat::decode(&whole(body)?).map_err(Error::Chat)?;
+    let mut request = decoded(body, chat::decode).await?;
     if request.messages.is_empty() {
         return Err(Error::Request("the conversation is empty").into());
     }
@@ -41,7 +41,8 @@ pub(super) async fn answer(
 ) -> Result<Response, OpenAiError> {
     let streamed = request.stream;
     let with_usage = request.stream_options.is_some_and(|options| options.include_usage);
-    // The first step is awaited here, so that a model that does not answer is a status, not a broken stream.
+    // The first step is awaited here, so that a model that does not answer is a status, not a broken stream; if it comes
+    // soon.
     let reply = Reply::begin(app, person, request, kind).await?;
     if streamed {
         return Ok(reply.stream(with_usage));

@@ -7,11 +7,11 @@ use axum::{Extension, extract::State, response::Response};
 use mesh_identity::Person;
 
 use super::{
-    super::{Body, whole},
+    super::{Body, begin::decoded},
     chat::answer,
     reply::Kind,
 };
-use crate::{App, Error, chat::compose, error::OpenAiError};
+use crate::{App, chat::compose, error::OpenAiError};
 
 /// Goes on from a text, streamed or whole.
 ///
@@ -23,7 +23,7 @@ pub(super) async fn completions(
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OpenAiError> {
-    let mut request = decode_completion(&whole(body)?).map_err(Error::Chat)?;
+    let mut request = decoded(body, decode_completion).await?;
     if request.completion.is_none() {
         let messages = std::mem::take(&mut request.messages);
         request.messages = compose(&app, &person, request.model.as_deref(), messages).await?;

@@ -7,7 +7,7 @@ use axum::{Extension, Json, extract::State};
 use mesh_identity::Person;
 use serde_json::{Value, json};
 
-use super::super::{Body, whole};
+use super::super::{Body, begin::decoded};
 use crate::{App, Error, chat::embed, error::OpenAiError};
 
 /// Makes a vector of each text.
@@ -21,7 +21,7 @@ pub(super) async fn embeddings(
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Json<Value>, OpenAiError> {
-    let request = EmbeddingRequest::decode(&whole(body)?).map_err(Error::Chat)?;
+    let request = decoded(body, EmbeddingRequest::decode).await?;
     let chain = app.models.choose(request.model.as_deref()).map_err(Error::Model)?;
     let (input, dimensions) = (request.input, request.dimensions);
     let (model, made) = embed(&app, "openai", &person, &chain, input, dimensions).await?;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::sse;
+use super::super::{begin, sse};
 use crate::{
     App, Error,
     chat::{Ending, Listener, Run, Step},
@@ -66,32 +66,32 @@ pub(super) struct Reply {
     id: String,
     created: u64,
     model: String,
+    /// Whether a streamed reply has begun before a model answered.
+    waits: bool,
     ending: Ending,
     /// Whether the model called a tool.
     called: bool,
 }
 
 impl Reply {
-    /// Asks, and waits until a model answers.
+    /// Asks, and waits until a model answers, for a streamed reply until [`App::patience`] is over.
     pub(super) async fn begin(
         app: &Arc<App>,
         person: &Person,
         request: ChatRequest,
         kind: Kind,
     ) -> Result<Self, Error> {
+        let patience = request.stream.then(|| app.patience());
         let (_, mut listener) = Run::start(app, "openai", person, request, None)?;
-        let model = match listener.next().await {
-            Some(Step::Model(model)) => model.to_string(),
-            Some(Step::Failed(failure)) => return Err(failure.into()),
-            Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
-            Some(Step::Delta(_)) | None => String::new(),
-        };
+        let model = begin::model(&mut listener, patience).await?;
+        let waits = model.is_none();
         Ok(Self {
             listener,
             kind,
             id: format!("{}-{}", kind.prefix(), Uuid::new_v4().simple()),
             created: now_ms() / 1000,
-            model,
+            model: model.unwrap_or_default(),
+            waits,
             ending: Ending::default(),
             called: false,
         })
@@ -141,10 +141,7 @@ impl Reply {
 
     /// The reply as it comes, as server-sent events.
     pub(super) fn stream(self, with_usage: bool) -> Response {
-        let next = match self.kind {
-            Kind::Chat => Next::Role,
-            Kind::Text => Next::Says,
-        };
+        let next = if self.waits { Next::Silence } else { Next::first(self.kind) };
         let stream = Stream { reply: self, with_usage, next };
         sse::response(stream::unfold(stream, Stream::step))
     }
@@ -331,6 +328,10 @@ struct Stream {
 
 /// What a stream says next.
 enum Next {
+    /// A comment, so that a client sees that it is served.
+    Silence,
+    /// The same once a model answers.
+    Model,
     /// Who speaks.
     Role,
     /// What is said.
@@ -341,6 +342,16 @@ enum Next {
     Done,
     /// Nothing.
     Nothing,
+}
+
+impl Next {
+    /// What the first event says.
+    const fn first(kind: Kind) -> Self {
+        match kind {
+            Kind::Chat => Self::Role,
+            Kind::Text => Self::Says,
+        }
+    }
 }
 
 impl Stream {
@@ -358,6 +369,21 @@ impl Stream {
     /// Appends the next event; false at the end. Dropping the future loses nothing.
     async fn push(&mut self, events: &mut Vec<u8>) -> bool {
         match self.next {
+            Next::Silence => {
+                self.next = Next::Model;
+                events.extend_from_slice(sse::COMMENT);
+            }
+            Next::Model => match begin::model(&mut self.reply.listener, None).await {
+                Ok(model) => {
+                    self.reply.model = model.unwrap_or_default();
+                    self.next = Next::first(self.reply.kind);
+                    events.extend_from_slice(sse::COMMENT);
+                }
+                Err(error) => {
+                    self.next = Next::Nothing;
+                    sse::push(events, &OpenAiError(error).body());
+                }
+            },
             Next::Role => {
                 self.next = Next::Says;
                 let said = Said { role: Some("assistant"), content: Some(""), ..Said::default() };

@@ -1,0 +1,74 @@
+//! For how long slots of a line are held, and so how long it takes until one is free. No clock.
+
+use std::time::Duration;
+
+/// What a new measurement counts beside all before it: an eighth, as in the round-trip times of TCP (RFC 6298, section 2).
+const WEIGHT: u32 = 8;
+
+/// How long replies take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// None until one has ended.
+    mean: Option<Duration>,
+}
+
+impl Pace {
+    /// Takes the time for which a slot was held.
+    pub(super) fn take(&mut self, held: Duration) {
+        let mean = self.mean.unwrap_or(held);
+        self.mean = Some((mean.saturating_mul(WEIGHT - 1).saturating_add(held)) / WEIGHT);
+    }
+
+    /// About how long so many turns take at so many slots; none until a reply has ended.
+    pub(super) fn of(&self, turns: usize, slots: usize) -> Option<Duration> {
+        let (turns, slots) = (u32::try_from(turns).ok()?, u32::try_from(slots.max(1)).ok()?);
+        Some(self.mean?.saturating_mul(turns.max(1)) / slots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn turns_take_as_long_as_replies_did_and_slots_share_them() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.of(3, 1), None, "nobody knows yet");
+        pace.take(8 * SECOND);
+        assert_eq!((pace.of(3, 1), pace.of(3, 2)), (Some(24 * SECOND), Some(12 * SECOND)));
+        assert_eq!(pace.of(0, 4), Some(2 * SECOND), "one slot at least must become free");
+        pace.take(16 * SECOND);
+        assert_eq!(pace.of(1, 1), Some(9 * SECOND), "one long reply changes little");
+        for _ in 0..100 {
+            pace.take(SECOND);
+        }
+        assert!(pace.of(1, 1).unwrap() < 2 * SECOND, "what was is forgotten");
+    }
+
+    proptest! {
+        /// Whatever was measured, the estimate lies between the shortest and the longest.
+        #[test]
+        fn the_mean_is_never_outside_of_what_was(held in prop::collection::vec(any::<u32>(), 1..50)) {
+            let mut pace = Pace::default();
+            let all: Vec<_> = held.iter().map(|&ms| Duration::from_millis(ms.into())).collect();
+            all.iter().for_each(|&held| pace.take(held));
+            let mean = pace.of(1, 1).unwrap();
+            // Dividing rounds down by less than a nanosecond each time.
+            prop_assert!(mean + Duration::from_nanos(50) >= *all.iter().min().unwrap());
+            prop_assert!(mean <= *all.iter().max().unwrap());
+        }
+
+        /// No numbers overflow.
+        #[test]
+        fn any_numbers_will_do(held in any::<Duration>(), turns in any::<usize>(), slots in any::<usize>()) {
+            let mut pace = Pace::default();
+            pace.take(held);
+            pace.take(held);
+            let _ = pace.of(turns, slots);
+        }
+    }
+}
