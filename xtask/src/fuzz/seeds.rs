@@ -30,6 +30,8 @@ pub(super) fn write(root: &Path, into: &Path) -> Result<()> {
             seeds.add(target, &format!("{document}-{index}"), content.as_bytes())?;
         }
     }
+    let example = fs::read(root.join("ai-gateway/server/openclaw.example.json"))?;
+    seeds.add("openclaw", "example", &example)?;
     policies(&seeds, &root.join("../shared/acl-cases"))
 }
 
@@ -138,7 +140,7 @@ mod tests {
         write(&crate::workspace::root(), folder.path()).unwrap();
 
         let count = |target: &str| fs::read_dir(folder.path().join(target)).unwrap().count();
-        assert_eq!(count("sealed_keys"), 1);
+        assert_eq!((count("sealed_keys"), count("openclaw")), (1, 1));
         assert!(count("sealed_chat") > 16);
         assert!(count("mesh_identity") > 2 && count("relay_frames") > 4);
         assert!(count("local_interfaces") > 1);
