@@ -21,9 +21,9 @@ const NEWCOMERS: usize = 1024;
 /// The same of one origin.
 const NEWCOMERS_PER_ORIGIN: usize = 64;
 /// Channels of machines that are no node.
-const STRANGERS: usize = 64;
+const STRANGERS: usize = 128;
 /// The same of one origin.
-const STRANGERS_PER_ORIGIN: usize = 16;
+const STRANGERS_PER_ORIGIN: usize = 32;
 /// Connections in all.
 pub(crate) const TOTAL: usize = 4096;
 /// Connections of one origin; a household behind one router shares it.

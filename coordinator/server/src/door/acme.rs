@@ -362,7 +362,9 @@ fn proof(
     let certificate = params.self_signed(&key)?;
     let key = PrivateKeyDer::try_from(key.serialize_der())?;
     let chain = vec![certificate.der().clone()];
-    Ok(CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?)
+    // Not `from_der`, which refuses a certificate with that extension: it is critical, and of no use for anything else.
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key)?;
+    Ok(CertifiedKey::new(chain, key))
 }
 
 #[cfg(test)]

@@ -22,9 +22,9 @@ const NEWCOMERS: usize = 1024;
 /// The same of one address.
 const NEWCOMERS_PER_ADDRESS: usize = 64;
 /// Channels of machines that are no node, in all.
-const STRANGERS: usize = 64;
+const STRANGERS: usize = 128;
 /// The same of one address.
-const STRANGERS_PER_ADDRESS: usize = 16;
+const STRANGERS_PER_ADDRESS: usize = 32;
 /// Requests that one address may send at once.
 pub(crate) const BURST: usize = 256;
 
@@ -39,8 +39,10 @@ async fn from(source: [u8; 4], address: SocketAddr) -> TcpStream {
 pub(crate) async fn ask(source: [u8; 4], address: SocketAddr, forwarded_for: Option<&str>) -> u16 {
     let mut stream = from(source, address).await;
     let header = forwarded_for.map(|text| format!("X-Forwarded-For: {text}\r\n"));
-    let request =
-        format!("GET /key?v=130 HTTP/1.1\r\nHost: a\r\n{}\r\n", header.unwrap_or_default());
+    let request = format!(
+        "GET /key?v=130 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{}\r\n",
+        header.unwrap_or_default()
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
