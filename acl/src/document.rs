@@ -86,6 +86,22 @@ impl Document {
     }
 }
 
+impl Document {
+    /// Whether a person is named anywhere, by login name or mail address.
+    pub(crate) fn names(&self, login: &str) -> bool {
+        let user = User { id: 0, name: login.to_owned(), email: login.to_owned() };
+        let lists = self.groups.values().chain(self.tag_owners.values());
+        let rules = self.acls.iter().flat_map(|rule| [&rule.src, &rule.dst]);
+        let grants = self.grants.iter().flat_map(|grant| [&grant.src, &grant.dst]);
+        let tests = self.tests.iter().flat_map(|test| [&test.accept, &test.deny]);
+        let texts = lists.chain(rules).chain(grants).chain(tests).flatten();
+        texts.chain(self.tests.iter().map(|test| &test.src)).any(|text| {
+            let before_ports = text.rsplit_once(':').map_or(text.as_str(), |(name, _)| name);
+            is_user(text, &user) || is_user(before_ports, &user)
+        })
+    }
+}
+
 /// Reads HuJSON; the error names line and column.
 pub(crate) fn parse(text: &str) -> Result<Document, Error> {
     let options = ParseOptions::default();

@@ -159,6 +159,20 @@ impl Policy {
         })
     }
 
+    /// Whether a node that has the tag `owner` may give `tag`: the tag's owners name it.
+    #[must_use]
+    pub fn may_tag_as(&self, owner: &str, tag: &str) -> bool {
+        let owners = self.document.tag_owners.get(tag);
+        owners.is_some_and(|owners| owners.iter().any(|named| named == owner))
+            && self.knows_tag(owner)
+    }
+
+    /// Whether the policy names this person anywhere: in a group, a rule, a test, or as a tag's owner.
+    #[must_use]
+    pub fn names_user(&self, login: &str) -> bool {
+        self.document.names(login)
+    }
+
     /// Whether the policy knows a tag.
     #[must_use]
     pub fn knows_tag(&self, tag: &str) -> bool {

@@ -170,6 +170,43 @@ fn tags_are_given_by_their_owners_only() {
     assert!(!policy.may_tag("user1", "tag:unknown"));
 }
 
+#[test]
+fn pitfall_14_a_star_is_the_network_and_not_the_internet() {
+    let acl = r#"{ "action": "accept", "src": ["*"], "dst": ["tag:home:22"] }"#;
+    let rules = filter(acl, &network(), 0);
+    for source in rules.iter().flat_map(|rule| &rule.src_ips) {
+        let range = source.split('-').next().unwrap_or_default();
+        assert!(range.starts_with("100.") || range.starts_with("fd7a:115c:a1e0:"), "{source}");
+    }
+    assert!(!rules.is_empty() && !rules[0].src_ips.is_empty());
+}
+
+#[test]
+fn a_tag_may_own_a_tag() {
+    let policy =
+        Policy::parse(r#"{ "tagOwners": { "tag:ci": [], "tag:job": ["tag:ci", "tag:none"] } }"#)
+            .unwrap();
+    assert!(policy.may_tag_as("tag:ci", "tag:job"));
+    assert!(!policy.may_tag_as("tag:job", "tag:ci") && !policy.may_tag_as("tag:ci", "tag:ci"));
+    assert!(!policy.may_tag_as("tag:none", "tag:job"), "a tag that the policy does not know");
+}
+
+#[test]
+fn who_is_named_anywhere_is_found() {
+    let names = |text: &str| Policy::parse(text).unwrap().names_user("user1");
+    for text in [
+        r#"{ "groups": { "group:it": ["user1@"] } }"#,
+        r#"{ "tagOwners": { "tag:home": ["user1"] } }"#,
+        r#"{ "acls": [{ "action": "accept", "src": ["user1@"], "dst": ["*:*"] }] }"#,
+        r#"{ "acls": [{ "action": "accept", "src": ["*"], "dst": ["user1@:22"] }] }"#,
+        r#"{ "grants": [{ "src": ["*"], "dst": ["user1@"], "ip": ["*"] }] }"#,
+        r#"{ "tests": [{ "src": "user1", "accept": ["user1:22"] }] }"#,
+    ] {
+        assert!(names(text), "{text}");
+    }
+    assert!(!names(r#"{ "groups": { "group:user1": ["user2@"], "group:it": ["user11@"] } }"#));
+}
+
 proptest! {
     /// Any text is either a policy that compiles for every node, or an error.
     #[test]

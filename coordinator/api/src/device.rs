@@ -25,6 +25,13 @@ pub struct Device {
     pub addresses: Vec<String>,
     /// Where it stands.
     pub state: DeviceState,
+    /// Short code of one that waits, such as `WDJB-MJHT`, which its page shows; empty otherwise.
+    pub code: String,
+    /// Where one that waits asked from: an IPv4 address, or an IPv6 network of 64 bits; empty otherwise, and if it is not
+    /// known.
+    pub source: String,
+    /// Tags that it asks for (`--advertise-tags`); empty once it is approved.
+    pub requested_tags: Vec<String>,
     /// Its node key, `nodekey:…`.
     pub node_key: String,
     /// When it registered, RFC 3339.
@@ -68,6 +75,14 @@ pub struct Approve {
     pub tags: Vec<String>,
     /// DNS label to give it, instead of one made from its hostname.
     pub name: Option<String>,
+}
+
+/// Gives a device's node key a new life, expired or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Extend {
+    /// Seconds from now until it expires. Default: as long as that of a new device.
+    pub expires_in_s: Option<u64>,
 }
 
 /// Renames a device.

@@ -10,15 +10,18 @@
 //! | `GET /api/v1/users` | | `[`[`User`]`]` |
 //! | `POST /api/v1/users` | [`CreateUser`] | 201 [`User`] |
 //! | `DELETE /api/v1/users/{name}` | | 204; refused while the user has devices |
+//! | `POST /api/v1/users/{name}/rename` | [`RenameUser`] | [`RenamedUser`] |
 //! | `GET /api/v1/keys` | | `[`[`Key`]`]` |
 //! | `POST /api/v1/keys` | [`CreateKey`] | 201 [`CreatedKey`] |
 //! | `POST /api/v1/keys/{id}/expire` | | [`Key`] |
+//! | `DELETE /api/v1/keys/{id}` | | 204; refused while a device waits that used it |
 //! | `POST /api/v1/invitations` | [`CreateInvitation`] | 201 [`CreatedInvitation`] |
 //! | `GET /api/v1/devices` | | `[`[`Device`]`]`, those that wait included |
 //! | `GET /api/v1/devices/{id-or-name}` | | [`Device`] |
 //! | `POST /api/v1/devices/{id}/approve` | [`Approve`] | [`Device`] |
 //! | `POST /api/v1/devices/{id}/reject` | | 204 |
 //! | `POST /api/v1/devices/{id}/expire` | | [`Device`] |
+//! | `POST /api/v1/devices/{id}/extend` | [`Extend`] | [`Device`] |
 //! | `POST /api/v1/devices/{id}/rename` | [`Rename`] | [`Device`] |
 //! | `POST /api/v1/devices/{id}/tags` | [`SetTags`] | [`Device`] |
 //! | `PUT /api/v1/devices/{id}/capabilities` | [`Capabilities`] | [`Device`] |
@@ -30,7 +33,8 @@
 //! | `PUT /api/v1/policy` | [`Policy`] | [`Policy`] |
 //! | `POST /api/v1/policy/check` | [`Policy`] | [`PolicyChecked`] |
 //!
-//! Wherever `{id}` of a device stands, its name is taken as well.
+//! Wherever `{id}` of a device stands, its name is taken as well; for one that waits its code, or its hostname if no other
+//! device waits under it.
 #![forbid(unsafe_code)]
 
 mod device;
@@ -42,7 +46,9 @@ mod secret;
 pub mod settings;
 mod user;
 
-pub use device::{Approve, Capabilities, Device, DeviceState, Record, Rename, SetRecord, SetTags};
+pub use device::{
+    Approve, Capabilities, Device, DeviceState, Extend, Record, Rename, SetRecord, SetTags,
+};
 pub use key::{
     AUTH_KEY_PREFIX, AUTH_KEY_RANDOM_LEN, CreateInvitation, CreateKey, CreatedInvitation,
     CreatedKey, Key, KeyState,
@@ -50,7 +56,7 @@ pub use key::{
 pub use network::{Health, Network};
 pub use policy::{Policy, PolicyChecked};
 pub use secret::Secret;
-pub use user::{CreateUser, User};
+pub use user::{CreateUser, RenameUser, RenamedUser, User};
 
 /// Every path of this API begins with it.
 pub const PREFIX: &str = "/api/v1";

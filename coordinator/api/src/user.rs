@@ -22,3 +22,23 @@ pub struct CreateUser {
     /// Login name: 1 to 63 of `a-z`, `0-9`, `.`, `_`, `-`, `@`, beginning with a letter or digit.
     pub name: String,
 }
+
+/// Gives a user another login name. Its devices and keys stay its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenameUser {
+    /// New login name, as in [`CreateUser`].
+    pub name: String,
+}
+
+/// A user that was renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenamedUser {
+    /// The user.
+    #[serde(flatten)]
+    pub user: User,
+    /// Whether the policy names the old login name, which is nobody's now.
+    pub policy_names_old: bool,
+    /// Whether the policy names the new login name, so that its rules hold for this user from now on.
+    pub policy_names_new: bool,
+}

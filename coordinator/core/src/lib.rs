@@ -5,7 +5,8 @@
 //!
 //! * [`model`]: what is known of nodes and of devices that wait.
 //! * [`key`]: pre-auth keys.
-//! * [`registration`]: [`registration::decide`], what a request to register leads to.
+//! * [`registration`]: [`registration::decide`], what a request to register leads to; [`tagging`]: who gives which tag;
+//!   [`code`]: what people call a device that waits; [`offer`]: what a person pastes for it.
 //! * [`address`], [`name`]: what a new node gets.
 //! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
 //! * [`bucket`]: how often a node may do something.
@@ -15,11 +16,14 @@
 pub mod address;
 pub mod bucket;
 pub mod forwarded;
+pub mod code;
 pub mod key;
 pub mod map;
 pub mod model;
 pub mod name;
 pub mod network;
+pub mod offer;
 pub mod policy;
 pub mod registration;
+pub mod tagging;
 pub mod time;

@@ -146,6 +146,10 @@ pub struct Pending {
     pub node_key: NodePublic,
     /// What it says of itself.
     pub hostinfo: Hostinfo,
+    /// Its capability version; 0: not known.
+    pub version: u32,
+    /// Where it asked from, as the coordinator saw it: an IPv4 address or an IPv6 network of 64 bits. Empty: not known.
+    pub source: String,
     /// The pre-auth key that it used, and whose device that makes it.
     pub key: Option<(u64, Owner)>,
     /// The node that it was, and becomes again with the approval.

@@ -9,6 +9,8 @@
 //!        that needs it      └────▶ (forgotten: rejected, or nobody came)
 //! ```
 //!
+//! A device that waits may be given a key on its page: that is decided as if it had brought the key itself.
+//!
 //! The machine key is the one that the Noise handshake proved. A node key that is known under another machine key is
 //! refused on every path: node keys are public, so whoever sends one has shown nothing.
 
@@ -18,6 +20,7 @@ use coordinator_api::KeyState;
 use crate::{
     key::PreAuthKey,
     model::{Node, NodeId, Owner, Pending},
+    tagging::{AskedTags, NotAllowed},
     time::Millis,
 };
 
@@ -43,8 +46,6 @@ pub struct Request {
     pub machine: MachinePublic,
     /// The key to register.
     pub node_key: NodePublic,
-    /// The key that it replaces.
-    pub old_node_key: Option<NodePublic>,
     /// When the node wants the key to end.
     pub expiry: Option<Millis>,
     /// Whether it only waits for an earlier request's approval.
@@ -67,7 +68,7 @@ pub enum PresentedKey<'a> {
 pub struct Known<'a> {
     /// The node under the request's node key.
     pub node: Option<&'a Node>,
-    /// The node under the request's old node key.
+    /// The node that the request's node key replaces, if the device says so.
     pub old: Option<&'a Node>,
     /// All nodes of the request's machine key.
     pub of_machine: &'a [Node],
@@ -83,6 +84,8 @@ pub struct Known<'a> {
     pub waiting_by_key: usize,
     /// The request's pre-auth key.
     pub presented: PresentedKey<'a>,
+    /// The tags that the device asks for.
+    pub asked: AskedTags<'a>,
 }
 
 /// When the node key of a node ends.
@@ -141,6 +144,12 @@ pub enum Refusal {
     /// The pre-auth key is unknown, used up or expired: the device is not told which.
     #[error("the pre-auth key is not valid: ask the admin for another")]
     Key,
+    /// The device asks for tags that its owner may not give.
+    #[error(
+        "the tags that this device asks for are not its owner's to give: start it without them, or have the admin add \
+         the owner to tagOwners"
+    )]
+    Tags,
     /// Too many devices wait.
     #[error(
         "too many devices wait for approval: try again later, or ask the admin for an invitation"
@@ -149,6 +158,12 @@ pub enum Refusal {
     /// The admin rejected it, or it was forgotten.
     #[error("the registration was rejected, or waited too long: register again")]
     Rejected,
+}
+
+impl From<NotAllowed> for Refusal {
+    fn from(NotAllowed: NotAllowed) -> Self {
+        Self::Tags
+    }
 }
 
 /// Decides what a request to register leads to.
@@ -174,20 +189,28 @@ pub fn decide(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decis
         return Ok(Decision::Refresh(node.id));
     }
     match good_key(known, now) {
-        // One node key is one node: for another owner the device must make another.
-        Some(key) if known.node.is_some_and(|node| node.owner != key.owner) => {
-            Ok(Decision::Expired)
-        }
-        Some(key) if key.pre_approved => Ok(admit(known, key)),
-        Some(_) if known.pending.is_none() && known.waiting_by_key >= WAITING_BY_KEY_MAX => {
-            Err(Refusal::Full)
-        }
-        Some(key) => {
-            let replaces = former(known, key).map(|node| node.id);
-            Ok(Decision::Await { key: Some(key.id), replaces })
-        }
+        Some(key) => with_key(known, key),
         None => without_key(request, known, now),
     }
+}
+
+fn with_key(known: &Known<'_>, key: &PreAuthKey) -> Result<Decision, Refusal> {
+    let owner = known.asked.owner(&key.owner)?;
+    if known.node.is_some_and(|node| node.owner != owner) {
+        // One node key is one node: for another owner the device must make another.
+        return Ok(Decision::Expired);
+    }
+    let former = former(known, key, &owner).map(|node| node.id);
+    if !key.pre_approved {
+        if known.pending.is_none() && known.waiting_by_key >= WAITING_BY_KEY_MAX {
+            return Err(Refusal::Full);
+        }
+        return Ok(Decision::Await { key: Some(key.id), replaces: former });
+    }
+    Ok(match former {
+        Some(node) => Decision::Replace { node, key: Some(key.id), life: KeyExpiry::New },
+        None => Decision::Admit { key: key.id },
+    })
 }
 
 fn logout(node: Option<&Node>) -> Decision {
@@ -212,23 +235,24 @@ fn has_used(known: &Known<'_>, key: &PreAuthKey) -> bool {
     known.pending.and_then(|pending| pending.key.as_ref()).is_some_and(|(id, _)| *id == key.id)
 }
 
-/// The node that this device was, if the key makes it the same owner's.
-fn former<'a>(known: &Known<'a>, key: &PreAuthKey) -> Option<&'a Node> {
-    let candidates = known.node.into_iter().chain(known.old).chain(known.of_machine);
-    candidates.into_iter().find(|node| node.owner == key.owner)
-}
-
-fn admit(known: &Known<'_>, key: &PreAuthKey) -> Decision {
-    match former(known, key) {
-        Some(node) => Decision::Replace { node: node.id, key: Some(key.id), life: KeyExpiry::New },
-        None => Decision::Admit { key: key.id },
-    }
+/// The node that this device was, if the key makes it `owner`'s.
+///
+/// A node that changes from its person to tags stays the node that it was, if the device names it.
+fn former<'a>(known: &Known<'a>, key: &PreAuthKey, owner: &Owner) -> Option<&'a Node> {
+    let named = || known.node.into_iter().chain(known.old);
+    let same = named().chain(known.of_machine).find(|node| node.owner == *owner);
+    same.or_else(|| named().find(|node| node.owner == key.owner))
 }
 
 fn without_key(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decision, Refusal> {
-    // A key may change without the admin, its life not: otherwise it would never end.
     if let Some(old) = known.old.filter(|node| !node.is_expired(now) && known.node.is_none()) {
-        return Ok(Decision::Replace { node: old.id, key: None, life: KeyExpiry::Same });
+        // A key may change without the admin, its life not: otherwise it would never end. Nor may its owner: what a
+        // thief has of a person's laptop would become a server that never expires.
+        let changes_owner =
+            old.owner.user().is_some() && known.asked.owner(&old.owner)? != old.owner;
+        if !changes_owner {
+            return Ok(Decision::Replace { node: old.id, key: None, life: KeyExpiry::Same });
+        }
     }
     let is_bad = match known.presented {
         PresentedKey::Key(key) => !has_used(known, key),
@@ -273,17 +297,32 @@ pub struct Approved {
 
 /// Decides to whom a device belongs that the admin approves, and whether it was a node before.
 ///
-/// What the admin says counts first, then the pre-auth key, then who owned the node that it was. `None`: nobody said.
-#[must_use]
-pub fn approve(pending: &Pending, asked: Option<Owner>, of_machine: &[Node]) -> Option<Approved> {
+/// What the admin says counts first, then the pre-auth key, then who owned the node that it was. The tags that the
+/// device asks for are then its owner's to give, unless the admin gave tags. `None`: nobody said whose it is.
+///
+/// # Errors
+///
+/// [`NotAllowed`] if the device asks for tags that its owner may not give.
+pub fn approve(
+    pending: &Pending,
+    said: Option<Owner>,
+    of_machine: &[Node],
+    asked: &AskedTags<'_>,
+) -> Result<Option<Approved>, NotAllowed> {
     let was = pending.replaces.and_then(|id| of_machine.iter().find(|node| node.id == id));
     let by_key = || pending.key.as_ref().map(|(_, owner)| owner.clone());
-    let owner = asked.or_else(by_key).or_else(|| was.map(|node| node.owner.clone()))?;
+    let Some(base) = said.clone().or_else(by_key).or_else(|| was.map(|node| node.owner.clone()))
+    else {
+        return Ok(None);
+    };
+    let is_settled = base.user().is_none() && (said.is_some() || pending.key.is_none());
+    let owner = if is_settled { base.clone() } else { asked.owner(&base)? };
     // One node key is one node, whoever owned it; else the machine's node of that owner goes on.
     let same_key = of_machine.iter().find(|node| node.keys.node == pending.node_key);
-    let same_owner = || was.into_iter().chain(of_machine).find(|node| node.owner == owner);
-    let replaces = same_key.or_else(same_owner).map(|node| node.id);
-    Some(Approved { owner, replaces })
+    let same_node = was.filter(|node| node.owner == owner || node.owner == base);
+    let same_owner = || of_machine.iter().find(|node| node.owner == owner);
+    let replaces = same_key.or(same_node).or_else(same_owner).map(|node| node.id);
+    Ok(Some(Approved { owner, replaces }))
 }
 
 #[cfg(test)]

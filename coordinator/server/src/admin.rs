@@ -9,6 +9,7 @@ mod policy;
 mod records;
 pub(crate) mod socket;
 mod users;
+mod waiting;
 
 use axum::{
     Router,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chassis::quota::Quota;
 use control_protocol::key::{MachinePrivate, MachinePublic};
+use coordinator_api::invitation::ServerUrl;
 use coordinator_core::{model::Owner, time::Millis};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
     pub(crate) waiting: limits::Waiting,
+    pub(crate) tries: limits::Tries,
     pub(crate) registrations: limits::RegistrationQueue,
     /// What is waited for before the coordinator ends.
     pub(crate) tasks: TaskTracker,
@@ -65,6 +67,7 @@ impl App {
             channels: limits::channels(),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             waiting: limits::Waiting::default(),
+            tries: limits::Tries::default(),
             registrations: limits::RegistrationQueue::default(),
             tasks,
             stop,
@@ -92,6 +95,11 @@ impl App {
                 Err(_) => std::future::pending().await,
             },
         }
+    }
+
+    /// Whether devices reach the coordinator over plain HTTP, as far as the configuration says.
+    pub(crate) fn is_plain(&self) -> bool {
+        ServerUrl::parse(&self.config.settings.server_url()).map_or(true, |url| url.is_plain())
     }
 
     /// URL of the page that tells how to approve the device with this ticket.

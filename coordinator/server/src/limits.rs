@@ -2,15 +2,19 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use chassis::quota::{Permit, Quota};
 use control_protocol::key::MachinePublic;
-use coordinator_core::model::NodeId;
+use coordinator_core::{
+    bucket::{Bucket, Size},
+    model::NodeId,
+};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -42,6 +46,10 @@ const TURNS_PER_MACHINE: usize = 4;
 pub(crate) const ADMIN_CONNECTIONS: usize = 256;
 /// Largest body of an admin's request, in bytes.
 pub(crate) const ADMIN_BODY_MAX: usize = 1024 * 1024;
+/// Invitations that one origin may try on pages: ten at once, and in the long run ten in a minute.
+const TRIES: Size = Size { tokens: 10, period: Duration::from_secs(6) };
+/// Origins that are remembered for having tried; beyond that, strangers must wait until one of them has been quiet.
+const TRIED_MAX: usize = 16 * 1024;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take.
@@ -69,6 +77,16 @@ impl From<IpAddr> for Origin {
     }
 }
 
+/// An IPv4 address, or an IPv6 network with its length.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/64"),
+        }
+    }
+}
+
 /// The devices that wait for approval and came without a key, by origin. A restart forgets the origins only.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting(Arc<Mutex<HashMap<Origin, BTreeSet<NodeId>>>>);
@@ -88,6 +106,28 @@ impl Waiting {
     pub(crate) fn add(&self, origin: Origin, device: NodeId) {
         let mut from = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         from.entry(origin).or_default().insert(device);
+    }
+}
+
+/// Invitations that were tried on pages, by origin.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tries(Arc<Mutex<HashMap<Origin, Bucket>>>);
+
+impl Tries {
+    /// Counts a try of `origin`.
+    ///
+    /// # Errors
+    ///
+    /// The time until it may try again, if it has tried too often.
+    pub(crate) fn take(&self, origin: Origin, now: Instant) -> Result<(), Duration> {
+        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tried.len() >= TRIED_MAX {
+            tried.retain(|_, bucket| !bucket.is_full(now));
+        }
+        if tried.len() >= TRIED_MAX && !tried.contains_key(&origin) {
+            return Err(TRIES.period);
+        }
+        tried.entry(origin).or_default().take(TRIES, now)
     }
 }
 
@@ -197,7 +237,7 @@ pub(crate) async fn read_body(body: axum::body::Body, max: usize) -> Result<Byte
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use std::{net::Ipv4Addr, pin::pin};
 
     use chassis::quota::Exceeded;
     use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
@@ -295,6 +335,8 @@ mod tests {
         assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
         assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
         assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+        assert_eq!(origin("2001:db8::1").to_string(), "2001:db8::/64");
+        assert_eq!(origin("::ffff:192.0.2.1").to_string(), "192.0.2.1");
     }
 
     #[test]
@@ -307,6 +349,34 @@ mod tests {
         assert_eq!(waiting.count(home, &[1, 2, 3].into()), 2);
         assert_eq!(waiting.count(home, &[2].into()), 1);
         assert_eq!(waiting.0.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_origin_tries_ten_times_and_then_ten_times_a_minute() {
+        let (tries, now) = (Tries::default(), Instant::now());
+        let origin = |number: u32| Origin::from(IpAddr::from(Ipv4Addr::from_bits(number)));
+
+        assert!((0..10).all(|_| tries.take(origin(1), now).is_ok()));
+        assert_eq!(tries.take(origin(1), now), Err(Duration::from_secs(6)));
+        assert!(tries.take(origin(2), now).is_ok(), "another is not kept out");
+        let later = now + Duration::from_secs(60);
+        assert!((0..10).all(|_| tries.take(origin(1), later).is_ok()));
+        assert!(tries.take(origin(1), later).is_err());
+    }
+
+    #[test]
+    fn a_crowd_that_tries_takes_bounded_memory_and_is_forgotten() {
+        let (tries, now) = (Tries::default(), Instant::now());
+        let origin = |number: usize| {
+            Origin::from(IpAddr::from(Ipv4Addr::from_bits(u32::try_from(number).unwrap())))
+        };
+        assert!((0..TRIED_MAX).all(|number| tries.take(origin(number), now).is_ok()));
+
+        assert!(tries.take(origin(TRIED_MAX), now).is_err());
+        assert!(tries.take(origin(1), now).is_ok(), "who is known goes on");
+        let later = now + Duration::from_secs(60);
+        assert!(tries.take(origin(TRIED_MAX), later).is_ok());
+        assert_eq!(tries.0.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]

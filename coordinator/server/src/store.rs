@@ -133,7 +133,11 @@ impl Store {
                     AnyPoolOptions::new().after_connect(prepare_sqlite),
                 )
                 .await?;
-                migrate(include_str!("../migrations/sqlite/0001_first.sql"), &pool).await?;
+                let files = [
+                    include_str!("../migrations/sqlite/0001_first.sql"),
+                    include_str!("../migrations/sqlite/0002_waiting.sql"),
+                ];
+                migrate(files, &pool).await?;
                 Self { pool, begin: "BEGIN IMMEDIATE", queue: Queue::default() }
             }
             Database::Postgres(url) => {
@@ -141,7 +145,11 @@ impl Store {
                     return Err(StoreError::Url);
                 }
                 let pool = connect(url, AnyPoolOptions::new()).await?;
-                migrate(include_str!("../migrations/postgres/0001_first.sql"), &pool).await?;
+                let files = [
+                    include_str!("../migrations/postgres/0001_first.sql"),
+                    include_str!("../migrations/postgres/0002_waiting.sql"),
+                ];
+                migrate(files, &pool).await?;
                 Self { pool, begin: "BEGIN", queue: Queue::default() }
             }
         };
@@ -267,12 +275,19 @@ fn prepare_sqlite(
     })
 }
 
-/// Brings the tables to the one version that there is so far.
+/// What each migration is called, in order.
+const MIGRATIONS: [&str; 2] = ["first", "waiting"];
+
+/// Brings the tables to the newest version.
 ///
-/// The text is handed over here: sqlx's macro for it would build the database's clients, SQLite included, a second time,
-/// for the compiler to run.
-async fn migrate(first: &'static str, pool: &AnyPool) -> Result<(), StoreError> {
-    let first =
-        Migration::new(1, "first".into(), MigrationType::Simple, first.into_sql_str(), false);
-    Migrator::with_migrations(vec![first]).run(pool).await.map_err(StoreError::Migrate)
+/// The texts are handed over here: sqlx's macro for it would build the database's clients, SQLite included, a second
+/// time, for the compiler to run.
+async fn migrate(
+    files: [&'static str; MIGRATIONS.len()],
+    pool: &AnyPool,
+) -> Result<(), StoreError> {
+    let steps = (1..).zip(MIGRATIONS).zip(files).map(|((version, name), text)| {
+        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    Migrator::with_migrations(steps.collect()).run(pool).await.map_err(StoreError::Migrate)
 }

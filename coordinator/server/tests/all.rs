@@ -11,6 +11,8 @@ mod acme;
 mod admin;
 #[path = "all/bounds.rs"]
 mod bounds;
+#[path = "all/browser.rs"]
+mod browser;
 #[path = "all/columns.rs"]
 mod columns;
 #[path = "all/device.rs"]
@@ -25,6 +27,10 @@ mod http;
 mod map;
 #[path = "all/nginx.rs"]
 mod nginx;
+#[path = "all/page.rs"]
+mod page;
+#[path = "all/pitfalls.rs"]
+mod pitfalls;
 #[path = "all/postgres.rs"]
 mod postgres;
 #[path = "all/registration.rs"]
@@ -37,3 +43,5 @@ mod removal;
 mod store;
 #[path = "all/tls.rs"]
 mod tls;
+#[path = "all/waiting.rs"]
+mod waiting;

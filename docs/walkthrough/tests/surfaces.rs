@@ -55,6 +55,8 @@ const CALLERS: &[(&str, Callers)] = &[
 enum For {
     /// Whoever reaches the port: it tells nothing that is secret and changes nothing.
     Anyone,
+    /// Whoever has an invitation, for the device whose ticket is in the path.
+    Invited,
     /// A device that has proved its machine key, approved or not.
     Machine,
     /// The members of the network whom the policy lets in; what they say is sealed to the gateway.
@@ -69,7 +71,7 @@ enum For {
     Root,
 }
 
-use For::{Anyone, App, Machine, Member, Root, Sealed, User as AnyUser};
+use For::{Anyone, App, Invited, Machine, Member, Root, Sealed, User as AnyUser};
 
 type Endpoints = &'static [(&'static str, For)];
 
@@ -82,6 +84,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("POST /ts2021", Anyone),
             ("GET /join", Anyone),
             ("GET /register/{ticket}", Anyone),
+            ("POST /register/{ticket}", Invited),
         ],
     ),
     (
@@ -97,10 +100,12 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
         &[
             ("GET /api/v1/users", Root),
             ("POST /api/v1/users", Root),
+            ("POST /api/v1/users/{name}/rename", Root),
             ("DELETE /api/v1/users/{name}", Root),
             ("GET /api/v1/keys", Root),
             ("POST /api/v1/keys", Root),
             ("POST /api/v1/keys/{id}/expire", Root),
+            ("DELETE /api/v1/keys/{id}", Root),
             ("POST /api/v1/invitations", Root),
             ("GET /api/v1/devices", Root),
             ("GET /api/v1/devices/{device}", Root),
@@ -108,6 +113,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("POST /api/v1/devices/{device}/approve", Root),
             ("POST /api/v1/devices/{device}/reject", Root),
             ("POST /api/v1/devices/{device}/expire", Root),
+            ("POST /api/v1/devices/{device}/extend", Root),
             ("POST /api/v1/devices/{device}/rename", Root),
             ("POST /api/v1/devices/{device}/tags", Root),
             ("PUT /api/v1/devices/{device}/capabilities", Root),

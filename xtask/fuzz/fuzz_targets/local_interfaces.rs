@@ -23,6 +23,11 @@ fn admin_bodies(bytes: &[u8]) {
     if let Some(body) = fuzz::json::<admin::Approve>(bytes) {
         body.tags.iter().chain(&body.user).chain(&body.name).for_each(|text| words(text));
     }
+    fuzz::json::<admin::Extend>(bytes);
+    if let Some(body) = fuzz::json::<admin::RenameUser>(bytes) {
+        words(&body.name);
+    }
+    fuzz::json::<admin::RenamedUser>(bytes);
     if let Some(body) = fuzz::json::<admin::Rename>(bytes) {
         words(&body.name);
     }

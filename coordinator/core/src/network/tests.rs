@@ -241,7 +241,7 @@ fn what_did_not_change_is_not_made_again() {
 proptest! {
     /// What one device calls itself never costs another its map: nothing in it has to be escaped.
     #[test]
-    fn no_device_spoils_anothers_map(hostname in any::<String>(), os in any::<String>()) {
+    fn pitfall_7_no_device_spoils_anothers_map(hostname in any::<String>(), os in any::<String>()) {
         let mut odd = node(2, Owner::User(1));
         odd.claims.hostinfo.hostname = hostname;
         odd.claims.hostinfo.os = os;

@@ -7,13 +7,14 @@ use control_protocol::{
 use proptest::prelude::*;
 
 use super::{
-    Decision, KeyExpiry, Known, PresentedKey, Refusal, Request, WAITING_BY_KEY_MAX, WAITING_MAX,
-    WAITING_OF_ADDRESS_MAX, WAITING_OF_MACHINE_MAX, approve, decide,
+    Approved, Decision, KeyExpiry, Known, PresentedKey, Refusal, Request, WAITING_BY_KEY_MAX,
+    WAITING_MAX, WAITING_OF_ADDRESS_MAX, WAITING_OF_MACHINE_MAX, approve, decide,
 };
 use crate::{
     address::Addresses,
     key::PreAuthKey,
-    model::{Claims, Keys, Node, NodeTimes, Owner, Pending},
+    model::{Claims, Keys, Node, NodeTimes, Owner, Pending, User},
+    tagging::{AskedTags, NotAllowed},
 };
 
 const NOW: i64 = 1_000_000;
@@ -27,13 +28,7 @@ fn node_key(byte: u8) -> NodePublic {
 }
 
 fn request() -> Request {
-    Request {
-        machine: machine(1),
-        node_key: node_key(1),
-        old_node_key: None,
-        expiry: None,
-        is_followup: false,
-    }
+    Request { machine: machine(1), node_key: node_key(1), expiry: None, is_followup: false }
 }
 
 fn node(expires: Option<i64>) -> Node {
@@ -71,6 +66,8 @@ fn pending(key: Option<u64>) -> Pending {
         machine: machine(1),
         node_key: node_key(1),
         hostinfo: Hostinfo::default(),
+        version: 0,
+        source: String::new(),
         key: key.map(|id| (id, Owner::User(1))),
         replaces: None,
         ephemeral: false,
@@ -90,6 +87,7 @@ fn nothing() -> Known<'static> {
         waiting_of_address: 0,
         waiting_by_key: 0,
         presented: PresentedKey::Nothing,
+        asked: AskedTags::default(),
     }
 }
 
@@ -125,7 +123,7 @@ fn those_who_wait_are_counted() {
 #[test]
 fn strangers_keep_no_machine_out_that_was_a_node_and_no_one_waits_too_often() {
     let (expired, mine) = (node(Some(NOW)), [node(Some(NOW))]);
-    let request = Request { node_key: node_key(2), old_node_key: Some(node_key(1)), ..request() };
+    let request = Request { node_key: node_key(2), ..request() };
     let crowd =
         Known { waiting: WAITING_MAX, waiting_of_address: WAITING_OF_ADDRESS_MAX, ..nothing() };
 
@@ -220,7 +218,7 @@ fn an_expired_node_needs_a_new_key_of_either_kind() {
 #[test]
 fn a_rotated_key_keeps_its_end_and_an_ended_one_waits() {
     let (valid, expired) = (node(Some(NOW + 1)), node(Some(NOW)));
-    let request = Request { node_key: node_key(2), old_node_key: Some(node_key(1)), ..request() };
+    let request = Request { node_key: node_key(2), ..request() };
 
     let known = Known { old: Some(&valid), ..nothing() };
     let rotated = Decision::Replace { node: 7, key: None, life: KeyExpiry::Same };
@@ -273,15 +271,90 @@ fn the_admin_says_whose_it_is_or_the_key_did_or_it_was_someones() {
     let (tags, was) = (Owner::tags(vec!["tag:home".to_owned()]), [node(Some(NOW))]);
     let fresh = |key| Pending { node_key: node_key(2), ..pending(key) };
 
-    assert_eq!(approve(&pending(None), None, &[]), None);
-    let asked = approve(&fresh(Some(3)), Some(tags.clone()), &was).unwrap();
-    assert_eq!((asked.owner, asked.replaces), (tags, None));
-    let by_key = approve(&fresh(Some(3)), None, &was).unwrap();
-    assert_eq!((by_key.owner, by_key.replaces), (Owner::User(1), Some(7)));
-    let again = approve(&Pending { replaces: Some(7), ..fresh(None) }, None, &was).unwrap();
-    assert_eq!((again.owner, again.replaces), (Owner::User(1), Some(7)));
-    let same_key = approve(&pending(None), Some(Owner::User(2)), &was).unwrap();
-    assert_eq!((same_key.owner, same_key.replaces), (Owner::User(2), Some(7)));
+    let approved = |pending: &Pending, said, of_machine: &[Node]| {
+        approve(pending, said, of_machine, &AskedTags::default()).unwrap()
+    };
+    let is = |owner: &Owner, replaces| Some(Approved { owner: owner.clone(), replaces });
+
+    assert_eq!(approved(&pending(None), None, &[]), None);
+    assert_eq!(approved(&fresh(Some(3)), Some(tags.clone()), &was), is(&tags, None));
+    assert_eq!(approved(&fresh(Some(3)), None, &was), is(&Owner::User(1), Some(7)));
+    let again = Pending { replaces: Some(7), ..fresh(None) };
+    assert_eq!(approved(&again, None, &was), is(&Owner::User(1), Some(7)));
+    let other = Owner::User(2);
+    assert_eq!(approved(&pending(None), Some(other.clone()), &was), is(&other, Some(7)));
+}
+
+/// What decides on `tag:printer`, which user 1 may give, and `tag:home`, which nobody may.
+struct Tagging {
+    tags: Vec<String>,
+    policy: acl::Policy,
+    users: [User; 1],
+}
+
+impl Tagging {
+    fn of(tag: &str) -> Self {
+        let policy = r#"{ "tagOwners": { "tag:printer": ["alice"], "tag:home": [] } }"#;
+        Self {
+            tags: vec![tag.to_owned()],
+            policy: acl::Policy::parse(policy).unwrap(),
+            users: [User { id: 1, name: "alice".to_owned(), created: 0 }],
+        }
+    }
+
+    fn asked(&self) -> AskedTags<'_> {
+        AskedTags { tags: &self.tags, policy: Some(&self.policy), users: &self.users }
+    }
+}
+
+#[test]
+fn tags_are_given_with_a_key_if_its_owner_may_give_them() {
+    let (printer, home) = (Tagging::of("tag:printer"), Tagging::of("tag:home"));
+    let (good, asks) = (key(), PreAuthKey { pre_approved: false, ..key() });
+    let with = |key, tagging: &Tagging| {
+        let known =
+            Known { presented: PresentedKey::Key(key), asked: tagging.asked(), ..nothing() };
+        decide(&request(), &known, NOW)
+    };
+
+    assert_eq!(with(&good, &printer), Ok(Decision::Admit { key: 3 }));
+    assert_eq!(with(&asks, &printer), Ok(Decision::Await { key: Some(3), replaces: None }));
+    assert_eq!(with(&good, &home), Err(Refusal::Tags));
+    assert_eq!(with(&asks, &home), Err(Refusal::Tags));
+    let was = node(None);
+    let known = Known { node: Some(&was), asked: home.asked(), ..nothing() };
+    assert_eq!(decide(&request(), &known, NOW), Ok(Decision::Refresh(7)), "it is a node already");
+}
+
+#[test]
+fn a_node_becomes_its_tags_only_with_a_key_or_the_admin_and_stays_the_node_that_it_was() {
+    let (printer, home) = (Tagging::of("tag:printer"), Tagging::of("tag:home"));
+    let (was, good) = (node(None), key());
+    let request = Request { node_key: node_key(2), ..request() };
+    let rotates = Known { old: Some(&was), asked: printer.asked(), ..nothing() };
+
+    let waits = Ok(Decision::Await { key: None, replaces: Some(7) });
+    assert_eq!(decide(&request, &rotates, NOW), waits);
+    let refused = Known { asked: home.asked(), ..rotates };
+    assert_eq!(decide(&request, &refused, NOW), Err(Refusal::Tags));
+    let with_key = Known { presented: PresentedKey::Key(&good), ..rotates };
+    let goes_on = Ok(Decision::Replace { node: 7, key: Some(3), life: KeyExpiry::New });
+    assert_eq!(decide(&request, &with_key, NOW), goes_on);
+    let tagged = Node { owner: Owner::tags(home.tags.clone()), ..was.clone() };
+    let of_tags = Known { old: Some(&tagged), ..rotates };
+    let renewed = Ok(Decision::Replace { node: 7, key: None, life: KeyExpiry::Same });
+    assert_eq!(decide(&request, &of_tags, NOW), renewed, "what a tagged node asks changes nothing");
+
+    let waiting = Pending { node_key: node_key(2), replaces: Some(7), ..pending(None) };
+    let nodes = [was];
+    let approved = approve(&waiting, None, &nodes, &printer.asked()).unwrap().unwrap();
+    assert_eq!((approved.owner, approved.replaces), (Owner::tags(printer.tags.clone()), Some(7)));
+    assert_eq!(approve(&waiting, None, &nodes, &home.asked()), Err(NotAllowed));
+    let said = Some(Owner::tags(vec!["tag:other".to_owned()]));
+    let by_admin = approve(&waiting, said.clone(), &nodes, &home.asked()).unwrap().unwrap();
+    assert_eq!((Some(by_admin.owner), by_admin.replaces), (said, None));
+    let by_user = approve(&waiting, Some(Owner::User(1)), &[], &home.asked());
+    assert_eq!(by_user, Err(NotAllowed));
 }
 
 proptest! {

@@ -17,7 +17,7 @@ const RUST: &str = r#"{"Version":130,
 "Auth":{"AuthKey":"k-2"},"Hostinfo":{"IpnVersion":"0.6","Hostname":"box"},"Ephemeral":true,"Timestamp":null}"#;
 
 #[test]
-fn requests_of_both_stock_clients_are_read() {
+fn pitfall_b_requests_of_both_stock_clients_are_read() {
     let go: RegisterRequest = serde_json::from_str(GO).unwrap();
     assert_eq!((go.version, go.auth_key(), go.old_node_key), (130, Some("k-1"), None));
     assert_eq!(go.expiry, None);

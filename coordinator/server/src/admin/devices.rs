@@ -8,20 +8,24 @@ use axum::{
     http::StatusCode,
 };
 use chassis::endpoint::{Endpoint, delete, get, post, put};
-use coordinator_api::{Approve, Capabilities, Device, DeviceState, Rename, SetTags};
+use coordinator_api::{Approve, Capabilities, Device, DeviceState, Extend, Rename, SetTags};
 use coordinator_core::{
+    code,
     model::{Node, NodeId, Owner, Pending},
     name::{self, NameError},
     registration::{self, Approved},
     time::{Millis, to_rfc3339},
 };
 
-use super::{Error, keys, read};
+use super::{
+    Error, keys, read,
+    waiting::{self, NotFound},
+};
 use crate::{
     app::App,
     clock,
     hub::Snapshot,
-    registry,
+    registry::{self, Tagging},
     store::{Change, NewNode, StoreError},
 };
 
@@ -29,7 +33,7 @@ use crate::{
 const CAPABILITIES_MAX: usize = 8 * 1024;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 9] {
+pub(super) fn endpoints() -> [Endpoint<App>; 10] {
     [
         get("/devices", list),
         get("/devices/{device}", show),
@@ -37,6 +41,7 @@ pub(super) fn endpoints() -> [Endpoint<App>; 9] {
         post("/devices/{device}/approve", approve),
         post("/devices/{device}/reject", reject),
         post("/devices/{device}/expire", expire),
+        post("/devices/{device}/extend", extend),
         post("/devices/{device}/rename", rename),
         post("/devices/{device}/tags", set_tags),
         put("/devices/{device}/capabilities", set_capabilities),
@@ -57,9 +62,11 @@ async fn show(State(app): State<App>, Path(device): Path<String>) -> Result<Json
     if let Some(id) = find(&snapshot, &device) {
         return answer(&app, id);
     }
-    let mut pending = snapshot.loaded.pending.iter();
-    let pending = pending.find(|pending| is_meant(pending, &device));
-    pending.map(|pending| Json(shown_pending(pending, &snapshot))).ok_or(Error::NotFound("device"))
+    match waiting::find(&snapshot, &device) {
+        Ok(pending) => Ok(Json(shown_pending(pending, &snapshot))),
+        Err(NotFound::Nobody) => Err(Error::NotFound("device")),
+        Err(NotFound::Several) => Err(Error::Several),
+    }
 }
 
 async fn approve(
@@ -68,15 +75,18 @@ async fn approve(
     request: Request,
 ) -> Result<Json<Device>, Error> {
     let wanted: Approve = read(request).await?;
-    let id = find_pending(&app.hub.snapshot(), &device)?;
+    let id = waiting::find(&app.hub.snapshot(), &device)?.id;
     let now = clock::now();
     let mut change = app.store.change().await?;
     let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
-    let asked = keys::owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
+    let said = keys::owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
     let of_machine = change.nodes_of_machine(&pending.machine).await?;
-    let approved = registration::approve(&pending, asked, &of_machine).ok_or(Error::State(
-        "say whose device it is: it joined without a key, so a user or tags are needed",
-    ))?;
+    let tagging = Tagging::read(&mut change, &pending.hostinfo).await?;
+    let approved =
+        registration::approve(&pending, said, &of_machine, &tagging.asked(&pending.hostinfo))?
+            .ok_or(Error::State(
+                "say whose device it is: it joined without a key, so a user or tags are needed",
+            ))?;
     if let Some(name) = &wanted.name {
         let taken = change.names().await?;
         let own = |name: &str| {
@@ -109,7 +119,7 @@ async fn write_approval(
             machine: pending.machine,
             node_key: pending.node_key,
             hostinfo: pending.hostinfo.clone(),
-            version: 0,
+            version: pending.version,
             expires,
             ephemeral: pending.ephemeral,
             name,
@@ -121,6 +131,7 @@ async fn write_approval(
     node.keys.node = pending.node_key;
     node.times.expires = expires;
     node.claims.hostinfo = pending.hostinfo.clone();
+    node.claims.version = pending.version;
     if let Some(name) = name {
         node.name = name;
     }
@@ -129,7 +140,7 @@ async fn write_approval(
 }
 
 async fn reject(State(app): State<App>, Path(device): Path<String>) -> Result<StatusCode, Error> {
-    let id = find_pending(&app.hub.snapshot(), &device)?;
+    let id = waiting::find(&app.hub.snapshot(), &device)?.id;
     let mut change = app.store.change().await?;
     change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
     change.delete_pending(id).await?;
@@ -145,6 +156,23 @@ async fn expire(State(app): State<App>, Path(device): Path<String>) -> Result<Js
     change.commit().await?;
     app.hub.refresh().await?;
     answer(&app, id)
+}
+
+/// Gives the key a new life, from now on. That of an expired one begins again, for the device that still has it.
+async fn extend(
+    State(app): State<App>,
+    Path(device): Path<String>,
+    request: Request,
+) -> Result<Json<Device>, Error> {
+    let Extend { expires_in_s } = read(request).await?;
+    let now = clock::now();
+    let (change, mut node) = open(&app, &device).await?;
+    node.times.expires = match expires_in_s {
+        Some(life_s) => Some(keys::end_of_life(now, life_s)),
+        None => app.expiry(&node.owner, now),
+    };
+    tracing::info!(node = node.id, "a node's key was given a new life");
+    write(&app, change, node).await
 }
 
 async fn remove(State(app): State<App>, Path(device): Path<String>) -> Result<StatusCode, Error> {
@@ -238,16 +266,6 @@ fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
         .map(|node| node.id)
 }
 
-/// Whether `device` is the number of this device that waits: it has no name before it is approved.
-fn is_meant(pending: &Pending, device: &str) -> bool {
-    device.parse() == Ok(pending.id)
-}
-
-fn find_pending(snapshot: &Snapshot, device: &str) -> Result<NodeId, Error> {
-    let found = snapshot.loaded.pending.iter().find(|pending| is_meant(pending, device));
-    found.map(|pending| pending.id).ok_or(Error::NotFound("waiting device"))
-}
-
 fn shown(node: &Node, snapshot: &Snapshot, now: Millis) -> Device {
     let online = snapshot.online.contains(&node.id);
     Device {
@@ -260,6 +278,9 @@ fn shown(node: &Node, snapshot: &Snapshot, now: Millis) -> Device {
         tags: node.owner.tag_list().to_vec(),
         addresses: vec![node.addresses.v4.to_string(), node.addresses.v6.to_string()],
         state: if node.is_expired(now) { DeviceState::Expired } else { DeviceState::Approved },
+        code: String::new(),
+        source: String::new(),
+        requested_tags: Vec::new(),
         node_key: node.keys.node.to_string(),
         created: to_rfc3339(node.times.created),
         last_seen: node.times.last_seen.filter(|_| !online).map(to_rfc3339),
@@ -283,6 +304,9 @@ fn shown_pending(pending: &Pending, snapshot: &Snapshot) -> Device {
         tags: owner.map(|owner| owner.tag_list().to_vec()).unwrap_or_default(),
         addresses: Vec::new(),
         state: DeviceState::Pending,
+        code: code::of(&pending.ticket),
+        source: pending.source.clone(),
+        requested_tags: pending.hostinfo.request_tags.clone(),
         node_key: pending.node_key.to_string(),
         created: to_rfc3339(pending.created),
         last_seen: None,

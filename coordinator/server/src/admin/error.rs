@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::problem::ErrorResponse;
-use coordinator_core::name::NameError;
+use coordinator_core::{name::NameError, tagging::NotAllowed};
 
 use crate::{hub::HubError, store::StoreError};
 
@@ -24,6 +24,15 @@ pub(crate) enum Error {
     /// What was named does not exist.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Several devices wait under the name.
+    #[error("several devices wait under that name: take the code or the number from the list")]
+    Several,
+    /// A device asks for tags that its owner may not give.
+    #[error(
+        "the device asks for tags that its owner may not give: give it tags yourself, add the owner to tagOwners in \
+         the policy, or start the device without them"
+    )]
+    Tags,
     /// A name is not one, or is taken.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -47,6 +56,12 @@ pub(crate) enum Error {
     Hub(#[from] HubError),
 }
 
+impl From<NotAllowed> for Error {
+    fn from(NotAllowed: NotAllowed) -> Self {
+        Self::Tags
+    }
+}
+
 impl Error {
     /// Status and problem type.
     fn kind(&self) -> (StatusCode, &'static str) {
@@ -60,6 +75,8 @@ impl Error {
             Self::Name(NameError::Label | NameError::User | NameError::Tag) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "name")
             }
+            Self::Several => (StatusCode::CONFLICT, "several"),
+            Self::Tags => (StatusCode::CONFLICT, "tags"),
             Self::State(_) | Self::Store(StoreError::Conflict) => (StatusCode::CONFLICT, "state"),
             Self::PlainHttp => (StatusCode::UNPROCESSABLE_ENTITY, "plain-http"),
             Self::ServerUrl => (StatusCode::INTERNAL_SERVER_ERROR, "server-url"),
@@ -85,6 +102,8 @@ impl Error {
             | Self::ContentType
             | Self::Method
             | Self::NotFound(_)
+            | Self::Several
+            | Self::Tags
             | Self::Name(_)
             | Self::State(_)
             | Self::ServerUrl

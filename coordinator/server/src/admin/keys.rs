@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Request, State},
     http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, get, post};
+use chassis::endpoint::{Endpoint, delete, get, post};
 use coordinator_api::{CreateKey, CreatedKey, Key, Secret};
 use coordinator_core::{
     key::{self, PreAuthKey},
@@ -29,8 +29,13 @@ const LIFE_S: u64 = 60 * 60;
 const LIFE_MAX_S: u64 = 10 * 365 * 24 * 60 * 60;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 3] {
-    [get("/keys", list), post("/keys", create), post("/keys/{id}/expire", expire)]
+pub(super) fn endpoints() -> [Endpoint<App>; 4] {
+    [
+        get("/keys", list),
+        post("/keys", create),
+        post("/keys/{id}/expire", expire),
+        delete("/keys/{id}", remove),
+    ]
 }
 
 async fn list(State(app): State<App>) -> Result<Json<Vec<Key>>, Error> {
@@ -63,6 +68,16 @@ async fn expire(State(app): State<App>, Path(id): Path<u64>) -> Result<Json<Key>
     Ok(Json(shown(&key, &app.hub.snapshot(), now)))
 }
 
+async fn remove(State(app): State<App>, Path(id): Path<u64>) -> Result<StatusCode, Error> {
+    let mut change = app.store.change().await?;
+    change.key_by_id(id).await?.ok_or(Error::NotFound("key"))?;
+    if !change.delete_key(id).await? {
+        return Err(Error::State("a device waits that used the key: approve or reject it first"));
+    }
+    change.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Returns the owner that `user` or `tags` name; `None` if neither is given. Tags win, since a tagged device belongs to
 /// nobody.
 pub(super) async fn owner(
@@ -91,7 +106,6 @@ pub(super) async fn insert(
     let secret = key::format(&random::bytes());
     let hash = key::hash(secret.reveal()).ok_or(StoreError::Row("key"))?;
     let now = clock::now();
-    let life_s = wanted.expires_in_s.unwrap_or(life_s).min(LIFE_MAX_S);
     let key = PreAuthKey {
         id: 0,
         owner,
@@ -99,10 +113,15 @@ pub(super) async fn insert(
         ephemeral: wanted.ephemeral,
         pre_approved: wanted.pre_approved,
         created: now,
-        expires: now.saturating_add(Millis::try_from(life_s).unwrap_or(0) * 1000),
+        expires: end_of_life(now, wanted.expires_in_s.unwrap_or(life_s)),
         uses: 0,
     };
     Ok((change.insert_key(key, &hash).await?, secret))
+}
+
+/// When a key ends that begins its life at `now`; no life is longer than ten years.
+pub(super) fn end_of_life(now: Millis, life_s: u64) -> Millis {
+    now.saturating_add(Millis::try_from(life_s.min(LIFE_MAX_S)).unwrap_or(0) * 1000)
 }
 
 fn shown(key: &PreAuthKey, snapshot: &Snapshot, now: Millis) -> Key {

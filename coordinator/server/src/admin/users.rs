@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
 };
 use chassis::endpoint::{Endpoint, delete, get, post};
-use coordinator_api::{CreateUser, User};
+use coordinator_api::{CreateUser, RenameUser, RenamedUser, User};
 use coordinator_core::{
     model,
     name::{self, NameError},
@@ -14,11 +14,20 @@ use coordinator_core::{
 };
 
 use super::{Error, read};
-use crate::{app::App, clock, hub::Snapshot};
+use crate::{
+    app::App,
+    clock,
+    hub::{HubError, Snapshot},
+};
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 3] {
-    [get("/users", list), post("/users", create), delete("/users/{name}", remove)]
+pub(super) fn endpoints() -> [Endpoint<App>; 4] {
+    [
+        get("/users", list),
+        post("/users", create),
+        post("/users/{name}/rename", rename),
+        delete("/users/{name}", remove),
+    ]
 }
 
 async fn list(State(app): State<App>) -> Json<Vec<User>> {
@@ -40,6 +49,32 @@ async fn create(
     change.commit().await?;
     app.hub.refresh().await?;
     Ok((StatusCode::CREATED, Json(shown(&user, &app.hub.snapshot()))))
+}
+
+/// Renames a user, whose devices and keys stay its own. The policy names people by their login names and is not changed:
+/// whether it names the old one or the new one is told.
+async fn rename(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Json<RenamedUser>, Error> {
+    let RenameUser { name: new } = read(request).await?;
+    name::check_user(&new)?;
+    let mut change = app.store.change().await?;
+    let user = change.user(&name).await?.ok_or(Error::NotFound("user"))?;
+    if new != name && change.user(&new).await?.is_some() {
+        return Err(NameError::Taken.into());
+    }
+    let policy = acl::Policy::parse(&change.policy().await?).map_err(HubError::Policy)?;
+    change.rename_user(user.id, &new).await?;
+    change.commit().await?;
+    app.hub.refresh().await?;
+    let is_other = new != name;
+    Ok(Json(RenamedUser {
+        policy_names_old: is_other && policy.names_user(&name),
+        policy_names_new: is_other && policy.names_user(&new),
+        user: shown(&model::User { name: new, ..user }, &app.hub.snapshot()),
+    }))
 }
 
 async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Error> {

@@ -9,7 +9,7 @@ use control_protocol::{
 use coordinator_core::{
     address,
     key::{KeyHash, PreAuthKey},
-    model::{Claims, Keys, Node, NodeId, NodeTimes, Owner, Pending, Record, User},
+    model::{Claims, Keys, Node, NodeId, NodeTimes, Owner, Pending, Record, User, UserId},
     name,
     time::Millis,
 };
@@ -152,6 +152,11 @@ impl Change {
         pending::by_id(self.connection(), id).await
     }
 
+    /// Finds a device that waits by its ticket.
+    pub async fn pending_by_ticket(&mut self, ticket: &str) -> Result<Option<Pending>, StoreError> {
+        pending::by_ticket(self.connection(), ticket).await
+    }
+
     /// Forgets who came without a key and has not asked since; returns who still waits.
     pub async fn waiting(
         &mut self,
@@ -181,6 +186,8 @@ impl Change {
             machine: new.machine,
             node_key: new.node_key,
             hostinfo: new.hostinfo,
+            version: new.version,
+            source: new.source,
             key: None,
             replaces: new.replaces,
             ephemeral: new.ephemeral,
@@ -227,6 +234,16 @@ impl Change {
         Ok(true)
     }
 
+    /// Gives a user another name, which nobody may have.
+    pub async fn rename_user(&mut self, id: UserId, name: &str) -> Result<(), StoreError> {
+        users::rename(self.connection(), id, name).await
+    }
+
+    /// All users.
+    pub async fn users(&mut self) -> Result<Vec<User>, StoreError> {
+        users::all(self.connection()).await
+    }
+
     /// Finds a pre-auth key.
     pub async fn key(&mut self, hash: &KeyHash) -> Result<Option<PreAuthKey>, StoreError> {
         keys::by_hash(self.connection(), hash).await
@@ -258,6 +275,17 @@ impl Change {
         keys::expire(self.connection(), id, now).await
     }
 
+    /// Deletes a key; false, and nothing happens, while a device waits that used it.
+    pub async fn delete_key(&mut self, id: u64) -> Result<bool, StoreError> {
+        let waiting = pending::all(self.connection()).await?;
+        let used = |pending: &Pending| pending.key.as_ref().is_some_and(|(key, _)| *key == id);
+        if waiting.iter().any(used) {
+            return Ok(false);
+        }
+        keys::delete(self.connection(), id).await?;
+        Ok(true)
+    }
+
     /// Points an extra name at a node.
     pub async fn set_record(&mut self, record: &Record) -> Result<(), StoreError> {
         nodes::set_record(self.connection(), record).await
@@ -266,6 +294,14 @@ impl Change {
     /// Deletes an extra name; false if there was none.
     pub async fn delete_record(&mut self, name: &str) -> Result<bool, StoreError> {
         nodes::delete_record(self.connection(), name).await
+    }
+
+    /// The policy's text.
+    pub async fn policy(&mut self) -> Result<String, StoreError> {
+        let row = sqlx::query("SELECT policy FROM network WHERE id = 1")
+            .fetch_one(self.connection())
+            .await?;
+        Ok(row.try_get("policy")?)
     }
 
     /// Replaces the policy.

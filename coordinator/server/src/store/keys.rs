@@ -72,3 +72,12 @@ pub(super) async fn expire(
         .await?;
     Ok(())
 }
+
+/// Deletes a key. The caller has seen that no device waits that used it.
+pub(super) async fn delete(connection: &mut AnyConnection, id: u64) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM preauth_keys WHERE id = $1")
+        .bind(rows::sql(id))
+        .execute(connection)
+        .await?;
+    Ok(())
+}

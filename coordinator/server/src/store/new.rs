@@ -54,6 +54,10 @@ pub struct NewPending {
     pub node_key: NodePublic,
     /// What it says of itself.
     pub hostinfo: Hostinfo,
+    /// Its capability version; 0: not known.
+    pub version: u32,
+    /// Where it asks from; empty: not known.
+    pub source: String,
     /// The pre-auth key that it used.
     pub key: Option<u64>,
     /// The node that it was.

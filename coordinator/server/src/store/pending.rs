@@ -47,6 +47,17 @@ pub(super) async fn by_id(
     row.as_ref().map(rows::pending).transpose()
 }
 
+pub(super) async fn by_ticket(
+    connection: &mut AnyConnection,
+    ticket: &str,
+) -> Result<Option<Pending>, StoreError> {
+    let row = sqlx::query(select!("WHERE pending.ticket = $1"))
+        .bind(ticket.to_owned())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(rows::pending).transpose()
+}
+
 /// Who waits. Of those that came without a key, who stopped asking before `since` is forgotten first.
 pub(super) async fn waiting(
     connection: &mut AnyConnection,

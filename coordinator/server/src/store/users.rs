@@ -25,6 +25,19 @@ pub(super) async fn insert(connection: &mut AnyConnection, user: &User) -> Resul
     rows::UserRow::of(user).insert(connection).await
 }
 
+pub(super) async fn rename(
+    connection: &mut AnyConnection,
+    id: UserId,
+    name: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE users SET name = $2 WHERE id = $1")
+        .bind(rows::sql(id))
+        .bind(name.to_owned())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Deletes a user and its keys. The caller has seen that no device is its.
 pub(super) async fn delete(connection: &mut AnyConnection, id: UserId) -> Result<(), StoreError> {
     for query in ["DELETE FROM preauth_keys WHERE user_id = $1", "DELETE FROM users WHERE id = $1"]

@@ -69,7 +69,7 @@ async fn a_device_has_four_channels_and_the_fifth_is_refused() {
 }
 
 #[tokio::test]
-async fn a_newer_map_stream_ends_the_older_and_the_node_stays_online() {
+async fn pitfall_6_a_newer_map_stream_ends_the_older_and_the_node_stays_online() {
     let coordinator = Coordinator::open().await;
     let key = reusable(&coordinator).await;
     let mut first = Device::new("first").join(&coordinator, &key).await;

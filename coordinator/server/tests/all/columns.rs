@@ -266,6 +266,8 @@ async fn a_device_that_waits_is_kept_in_every_column(tables: Tables) {
             machine: MachinePublic::from_bytes([byte; 32]),
             node_key: NodePublic::from_bytes([byte; 32]),
             hostinfo: hostinfo(if flag { "laptop" } else { "phone" }),
+            version: u32::from(byte),
+            source: format!("192.0.2.{byte}"),
             key: key.map(|key| key.id),
             replaces: flag.then_some(7),
             ephemeral: flag,

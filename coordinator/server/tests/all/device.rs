@@ -79,8 +79,17 @@ impl Device {
         self.try_connect(address).await.expect("a channel opens")
     }
 
+    /// Connects as a client does that takes so many bytes before it has read them.
+    pub(crate) async fn connect_with_window(&self, address: SocketAddr, bytes: u32) -> Channel {
+        self.open(address, Some(bytes)).await.expect("a channel opens")
+    }
+
     /// Connects; nothing if that is refused.
     pub(crate) async fn try_connect(&self, address: SocketAddr) -> Option<Channel> {
+        self.open(address, None).await
+    }
+
+    async fn open(&self, address: SocketAddr, window: Option<u32>) -> Option<Channel> {
         let server = try_server_key(address).await?;
         self.connect_over(TcpStream::connect(address).await.ok()?, server).await
     }
@@ -98,10 +107,11 @@ impl Device {
             timeout: PATIENCE,
         };
         let stream = connect(io, &options).await.ok()?;
-        let (sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .ok()?;
+        let mut http = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        if let Some(bytes) = window {
+            http.initial_stream_window_size(bytes).initial_connection_window_size(bytes);
+        }
+        let (sender, connection) = http.handshake(TokioIo::new(stream)).await.ok()?;
         tokio::spawn(connection);
         Some(Channel { sender, device: self.clone() })
     }

@@ -41,8 +41,21 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     raw(address, &request_for(path)).await
 }
 
+/// Sends a page's form.
+pub(crate) async fn post_form(address: SocketAddr, path: &str, form: &str) -> (u16, String) {
+    raw(address, &request_with_form(path, form)).await
+}
+
+pub(crate) fn request_with_form(path: &str, form: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\nHost: coordinator.test\nConnection: close\n\
+         Content-Type: application/x-www-form-urlencoded\nContent-Length: {}\n\n{form}",
+        form.len()
+    )
+}
+
 #[tokio::test]
-async fn the_noise_key_is_told_also_to_clients_that_name_the_whole_url() {
+async fn pitfall_a_the_noise_key_is_told_also_to_clients_that_name_the_whole_url() {
     let mut coordinator = Coordinator::start().await;
 
     let (status, body) = get(coordinator.address, "http://coordinator.test:8443/key?v=130").await;
@@ -85,7 +98,7 @@ async fn the_pages_say_what_to_do_and_show_nothing_else() {
 }
 
 #[tokio::test]
-async fn inside_the_channel_bodies_are_bounded_and_what_is_missing_is_said_so() {
+async fn pitfall_9_inside_the_channel_bodies_are_bounded_and_what_is_missing_is_said_so() {
     let coordinator = Coordinator::start().await;
     let device = Device::new("laptop");
     let mut channel = device.connect(coordinator.address).await;

@@ -66,7 +66,7 @@ async fn a_map_comes_compressed_or_not_as_asked() {
 }
 
 #[tokio::test]
-async fn what_a_node_says_of_itself_reaches_its_peers_and_is_not_echoed() {
+async fn pitfall_e_what_a_node_says_of_itself_reaches_its_peers_and_is_not_echoed() {
     let coordinator = Coordinator::open().await;
     let key = reusable(&coordinator).await;
     let mut first = Device::new("first").join(&coordinator, &key).await;

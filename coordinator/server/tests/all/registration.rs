@@ -47,7 +47,7 @@ async fn race(coordinator: &Coordinator, pre_approved: bool) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_one_time_key_raced_by_twenty_admits_exactly_one() {
+async fn pitfall_13_a_one_time_key_raced_by_twenty_admits_exactly_one() {
     let coordinator = Coordinator::start().await;
 
     assert_eq!(race(&coordinator, true).await, 1);
@@ -57,7 +57,7 @@ async fn a_one_time_key_raced_by_twenty_admits_exactly_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs: postgres"]
-async fn a_one_time_key_raced_by_twenty_admits_exactly_one_on_postgres() {
+async fn pitfall_13_a_one_time_key_raced_by_twenty_admits_exactly_one_on_postgres() {
     let coordinator = Coordinator::on_postgres().await;
 
     assert_eq!(race(&coordinator, true).await, 1);
@@ -108,7 +108,8 @@ async fn approval(coordinator: &Coordinator) {
     assert_eq!((&listed[0]["state"], &listed[0]["addresses"]), (&json!("pending"), &json!([])));
     let (status, page) = get(coordinator.address, &format!("/register/{ticket}")).await;
     assert_eq!(status, 200);
-    assert!(page.contains(&format!("maru device approve {id}")), "{page}");
+    let code = listed[0]["code"].as_str().unwrap();
+    assert!(page.contains(&format!("maru device approve {code}")), "{page}");
     assert!(!page.contains("laptop"), "nothing that a device says of itself is shown");
     assert_eq!(
         channel.try_stream("").await.err(),
@@ -167,7 +168,7 @@ async fn is_put_off(device: &Device, coordinator: &Coordinator) -> bool {
 }
 
 #[tokio::test]
-async fn a_crowd_of_strangers_is_put_off_and_keeps_nobody_out_who_was_a_node() {
+async fn pitfall_9_a_crowd_of_strangers_is_put_off_and_keeps_nobody_out_who_was_a_node() {
     let coordinator = Coordinator::start().await;
     let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
     let member = Device::new("laptop");
@@ -269,7 +270,7 @@ async fn a_device_that_waits_keeps_waiting_over_a_restart_of_the_coordinator() {
 }
 
 #[tokio::test]
-async fn a_node_is_taken_back_with_the_key_that_it_used_and_others_are_not() {
+async fn pitfall_3_a_node_is_taken_back_with_the_key_that_it_used_and_others_are_not() {
     let mut coordinator = Coordinator::start().await;
     let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
     let device = Device::new("laptop");
@@ -285,7 +286,7 @@ async fn a_node_is_taken_back_with_the_key_that_it_used_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_thief_of_a_node_key_gets_nothing() {
+async fn pitfall_1_a_thief_of_a_node_key_gets_nothing() {
     let coordinator = Coordinator::start().await;
     let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
     let victim = Device::new("laptop");
@@ -306,7 +307,7 @@ async fn a_thief_of_a_node_key_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_logout_ends_the_key_and_a_new_key_brings_the_same_node_back() {
+async fn pitfall_2_a_logout_ends_the_key_and_a_new_key_brings_the_same_node_back() {
     let coordinator = Coordinator::start().await;
     let key =
         coordinator.key(json!({ "user": "alice", "pre_approved": true, "reusable": true })).await;

@@ -221,7 +221,7 @@ async fn a_silent_client_is_kept_alive() {
 }
 
 #[tokio::test]
-async fn two_measurements_go_over_one_connection() {
+async fn pitfall_d_two_measurements_go_over_one_connection() {
     let root = tempfile::tempdir().unwrap();
     let relay = start(root.path()).await;
     let mut io = tls(relay.derp).await;

@@ -180,6 +180,8 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
         machine: MachinePublic::from_bytes([byte; 32]),
         node_key: NodePublic::from_bytes([byte; 32]),
         hostinfo: Hostinfo::default(),
+        version: 0,
+        source: String::new(),
         key,
         replaces: None,
         ephemeral: false,

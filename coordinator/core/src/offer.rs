@@ -1,0 +1,91 @@
+//! What a person hands over on the page of a device that waits: an invitation, or the key in it.
+
+use control_protocol::key::MachinePublic;
+use coordinator_api::{
+    Secret,
+    invitation::{Destination, MAX_LEN},
+};
+
+use crate::key;
+
+/// Largest form that is read, in bytes: an invitation of the greatest length, each byte written as an escape.
+pub const FORM_MAX: usize = 3 * MAX_LEN + 64;
+/// Name of the field in the form.
+pub const FIELD: &str = "invitation";
+
+/// What was handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The pre-auth key.
+    pub key: Secret,
+    /// The Noise key of the coordinator that the invitation is for; `None` for a key alone.
+    pub coordinator: Option<MachinePublic>,
+}
+
+/// Reads the form (`application/x-www-form-urlencoded`, WHATWG URL standard, section 5.1). `None` if it holds neither an
+/// invitation nor a key.
+#[must_use]
+pub fn read_form(body: &[u8]) -> Option<Offer> {
+    if body.len() > FORM_MAX {
+        return None;
+    }
+    let mut fields = form_urlencoded::parse(body);
+    let (_, text) = fields.find(|(name, _)| name == FIELD)?;
+    read(&text)
+}
+
+/// Reads what a person pasted.
+fn read(text: &str) -> Option<Offer> {
+    let text = text.trim();
+    if text.starts_with(key::PREFIX) {
+        key::hash(text)?;
+        return Some(Offer { key: Secret::new(text.to_owned()), coordinator: None });
+    }
+    match Destination::read(text).ok()? {
+        Destination::Invitation(invitation) => {
+            Some(Offer { key: invitation.auth_key, coordinator: Some(invitation.noise_key) })
+        }
+        Destination::Address(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn form(text: &str) -> Vec<u8> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("other", "x").append_pair(FIELD, text).finish().into_bytes()
+    }
+
+    #[test]
+    fn an_invitation_or_its_key_is_taken() {
+        let secret = key::format(&[7; key::RANDOM_LEN]);
+        let link = format!("https://home.example/join#1.{}.{}", "ab".repeat(32), secret.reveal());
+
+        let offer = read_form(&form(&format!("\n {link} "))).unwrap();
+        assert_eq!(
+            offer,
+            Offer { key: secret.clone(), coordinator: Some(MachinePublic::from_bytes([0xab; 32])) }
+        );
+        let alone = read_form(&form(secret.reveal())).unwrap();
+        assert_eq!(alone, Offer { key: secret.clone(), coordinator: None });
+        for text in ["", "https://home.example", &link[..link.len() - 1], "tskey-auth-1"] {
+            assert_eq!(read_form(&form(text)), None, "{text}");
+        }
+        assert_eq!(read_form(b"other=x"), None);
+        assert_eq!(read_form(&form(&format!("{link}{}", " ".repeat(FORM_MAX)))), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_offer_or_none(bytes in prop::collection::vec(any::<u8>(), 0..256), text in any::<String>()) {
+            let _ = read_form(&bytes);
+            if let Some(offer) = read_form(&form(&format!("{}5ec7e7{text}", key::PREFIX))) {
+                prop_assert!(!format!("{offer:?}").contains("5ec7e7"), "a key is shown");
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Tags that a device asks for (`--advertise-tags`), and who may give them.
+
+use crate::{
+    model::{Owner, User},
+    name,
+};
+
+/// The tags that a device asks for, and what decides on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AskedTags<'a> {
+    /// The tags, as the device wrote them.
+    pub tags: &'a [String],
+    /// The policy, whose `tagOwners` decide; without one nobody gives a tag.
+    pub policy: Option<&'a acl::Policy>,
+    /// The people.
+    pub users: &'a [User],
+}
+
+/// The device asks for a tag that its owner may not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAllowed;
+
+impl AskedTags<'_> {
+    /// Whose the device is that `owner` answers for: the tags' if it asks for some.
+    ///
+    /// A person gives the tags that `tagOwners` let the person give. Who is tagged gives its own tags, and those whose
+    /// owners name one of them; a device that asks for no more than it has keeps all that it has.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAllowed`] if one of the tags may not be given, or is none.
+    pub fn owner(&self, owner: &Owner) -> Result<Owner, NotAllowed> {
+        if self.tags.iter().all(|tag| owner.tag_list().contains(tag)) {
+            return Ok(owner.clone());
+        }
+        if self.tags.iter().all(|tag| self.may_give(owner, tag)) {
+            return Ok(Owner::tags(self.tags.to_vec()));
+        }
+        Err(NotAllowed)
+    }
+
+    fn may_give(&self, owner: &Owner, tag: &str) -> bool {
+        let Some(policy) = self.policy.filter(|_| name::check_tag(tag).is_ok()) else {
+            return false;
+        };
+        match owner {
+            Owner::User(id) => {
+                let user = self.users.iter().find(|user| user.id == *id);
+                user.is_some_and(|user| policy.may_tag(&user.name, tag))
+            }
+            Owner::Tags(own) => {
+                let owns = |by: &String| by == tag || policy.may_tag_as(by, tag);
+                own.iter().any(owns)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = r#"{
+        "groups": { "group:family": ["bob"] },
+        "tagOwners": {
+            "tag:printer": ["alice", "group:family"],
+            "tag:server": ["alice"],
+            "tag:child": ["tag:server"],
+            "tag:home": [],
+        },
+    }"#;
+
+    fn asks(tags: &[&str], owner: &Owner) -> Result<Owner, NotAllowed> {
+        let policy = acl::Policy::parse(POLICY).unwrap();
+        let users = [(1, "alice"), (2, "bob")].map(|(id, name)| User {
+            id,
+            name: name.to_owned(),
+            created: 0,
+        });
+        let tags: Vec<_> = tags.iter().map(ToString::to_string).collect();
+        AskedTags { tags: &tags, policy: Some(&policy), users: &users }.owner(owner)
+    }
+
+    fn tagged(tags: &[&str]) -> Owner {
+        Owner::tags(tags.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_person_gives_the_tags_whose_owner_it_is_and_no_others() {
+        let [alice, bob, nobody] = [1, 2, 3].map(Owner::User);
+
+        assert_eq!(asks(&[], &alice), Ok(alice.clone()));
+        assert_eq!(asks(&["tag:server"], &alice), Ok(tagged(&["tag:server"])));
+        let both = ["tag:server", "tag:printer", "tag:server"];
+        assert_eq!(asks(&both, &alice), Ok(tagged(&["tag:printer", "tag:server"])));
+        assert_eq!(asks(&["tag:printer"], &bob), Ok(tagged(&["tag:printer"])), "by its group");
+        assert_eq!(asks(&both, &bob), Err(NotAllowed), "all or none");
+        for tag in ["tag:home", "tag:none", "printer", "", "autogroup:member"] {
+            assert_eq!(asks(&[tag], &alice), Err(NotAllowed), "{tag}");
+        }
+        assert_eq!(asks(&["tag:printer"], &nobody), Err(NotAllowed));
+        let without_policy = AskedTags { tags: &["tag:server".to_owned()], ..AskedTags::default() };
+        assert_eq!(without_policy.owner(&alice), Err(NotAllowed));
+    }
+
+    #[test]
+    fn who_is_tagged_gives_its_own_tags_and_those_it_owns() {
+        let server = tagged(&["tag:server", "tag:printer"]);
+
+        assert_eq!(asks(&[], &server), Ok(server.clone()));
+        assert_eq!(asks(&["tag:printer"], &server), Ok(server.clone()), "no more than it has");
+        assert_eq!(asks(&["tag:child"], &server), Ok(tagged(&["tag:child"])));
+        assert_eq!(asks(&["tag:home"], &server), Err(NotAllowed));
+        assert_eq!(asks(&["tag:server"], &tagged(&["tag:child"])), Err(NotAllowed));
+    }
+}

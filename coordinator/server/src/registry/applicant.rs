@@ -1,0 +1,185 @@
+//! Who asks to become a node, whether by itself or through its page, and what is decided on it.
+
+use std::borrow::Cow;
+
+use control_protocol::{
+    key::{MachinePublic, NodePublic},
+    map::Hostinfo,
+    register::RegisterRequest,
+};
+use coordinator_core::{
+    key,
+    model::{Node, NodeId, Pending},
+    registration::{self, Decision, Known, PresentedKey, Request},
+    tagging::AskedTags,
+    time::{self, Millis},
+};
+
+use super::{RegisterError, writer::Writer};
+use crate::{
+    app::{App, Peer},
+    hub::HubError,
+    limits::Origin,
+    store::{Change, NewPending, StoreError},
+};
+
+/// A device and what it brings.
+pub(super) struct Applicant<'a> {
+    pub(super) machine: MachinePublic,
+    pub(super) node_key: NodePublic,
+    /// The node that it says it was.
+    old: Option<Node>,
+    auth_key: Option<&'a str>,
+    expiry: Option<Millis>,
+    is_followup: bool,
+    pub(super) hostinfo: Cow<'a, Hostinfo>,
+    pub(super) version: u32,
+    is_ephemeral: bool,
+    /// Where it, or the person at its page, asks from.
+    pub(super) origin: Origin,
+    /// Where the device asked from.
+    source: String,
+}
+
+impl<'a> Applicant<'a> {
+    /// A device that asks by itself.
+    pub(super) async fn by_request(
+        change: &mut Change,
+        peer: &Peer,
+        request: &'a RegisterRequest,
+    ) -> Result<Self, StoreError> {
+        let old = match &request.old_node_key {
+            Some(key) => change.node_by_key(key).await?,
+            None => None,
+        };
+        Ok(Self {
+            machine: peer.machine,
+            node_key: request.node_key,
+            old,
+            auth_key: request.auth_key(),
+            expiry: request.expiry.as_deref().and_then(time::parse_rfc3339),
+            is_followup: !request.followup.is_empty(),
+            hostinfo: request.hostinfo.as_ref().map_or_else(Cow::default, Cow::Borrowed),
+            version: request.version,
+            is_ephemeral: request.ephemeral,
+            origin: peer.origin,
+            source: peer.origin.to_string(),
+        })
+    }
+
+    /// A device that waits, to which a person at `origin` gives this key.
+    pub(super) async fn by_page(
+        change: &mut Change,
+        pending: &'a Pending,
+        auth_key: &'a str,
+        origin: Origin,
+    ) -> Result<Self, StoreError> {
+        let old = match pending.replaces {
+            Some(id) => change.node(id).await?,
+            None => None,
+        };
+        Ok(Self {
+            machine: pending.machine,
+            node_key: pending.node_key,
+            old,
+            auth_key: Some(auth_key),
+            expiry: None,
+            is_followup: false,
+            hostinfo: Cow::Borrowed(&pending.hostinfo),
+            version: pending.version,
+            is_ephemeral: pending.ephemeral,
+            origin,
+            source: pending.source.clone(),
+        })
+    }
+
+    /// Decides by what `change` reads.
+    pub(super) async fn decide<'b>(
+        &'b self,
+        app: &'b App,
+        change: &mut Change,
+        pending: Option<&Pending>,
+        now: Millis,
+    ) -> Result<(Decision, Writer<'b>), RegisterError> {
+        let node = change.node_by_key(&self.node_key).await?;
+        let of_machine = change.nodes_of_machine(&self.machine).await?;
+        let since = now - registration::WAITING_FORGOTTEN_AFTER;
+        let waiting = change.waiting(&self.machine, since).await?;
+        let given_key = match self.auth_key.and_then(key::hash) {
+            Some(hash) => change.key(&hash).await?,
+            None => None,
+        };
+        let presented = match (&given_key, self.auth_key) {
+            (Some(key), _) => PresentedKey::Key(key),
+            (None, Some(_)) => PresentedKey::Unknown,
+            (None, None) => PresentedKey::Nothing,
+        };
+        let tagging = Tagging::read(change, &self.hostinfo).await?;
+        let known = Known {
+            node: node.as_ref(),
+            old: self.old.as_ref(),
+            of_machine: &of_machine,
+            pending,
+            waiting: waiting.keyless.len(),
+            waiting_of_machine: waiting.of_machine,
+            waiting_of_address: app.waiting.count(self.origin, &waiting.keyless),
+            waiting_by_key: waiting.by_key,
+            presented,
+            asked: tagging.asked(&self.hostinfo),
+        };
+        let request = Request {
+            machine: self.machine,
+            node_key: self.node_key,
+            expiry: self.expiry,
+            is_followup: self.is_followup,
+        };
+        let decision = registration::decide(&request, &known, now)?;
+        tracing::info!(?decision, "registration decided");
+        let owner = given_key.as_ref().and_then(|key| known.asked.owner(&key.owner).ok());
+        let ephemeral = self.is_ephemeral || given_key.is_some_and(|key| key.ephemeral);
+        Ok((decision, Writer { app, applicant: self, now, ephemeral, owner }))
+    }
+
+    /// The device as one that waits.
+    pub(super) fn waits(
+        &self,
+        key: Option<u64>,
+        replaces: Option<NodeId>,
+        ephemeral: bool,
+    ) -> NewPending {
+        NewPending {
+            machine: self.machine,
+            node_key: self.node_key,
+            hostinfo: self.hostinfo.clone().into_owned(),
+            version: self.version,
+            source: self.source.clone(),
+            key,
+            replaces,
+            ephemeral,
+        }
+    }
+}
+
+/// The policy and the people, as far as the tags that a device asks for need them.
+pub(crate) struct Tagging(Option<(acl::Policy, Vec<coordinator_core::model::User>)>);
+
+impl Tagging {
+    /// Reads them if the device asks for tags.
+    pub(crate) async fn read(change: &mut Change, hostinfo: &Hostinfo) -> Result<Self, HubError> {
+        if hostinfo.request_tags.is_empty() {
+            return Ok(Self(None));
+        }
+        let policy = acl::Policy::parse(&change.policy().await?).map_err(HubError::Policy)?;
+        Ok(Self(Some((policy, change.users().await?))))
+    }
+
+    /// What is asked, and what decides on it.
+    pub(crate) fn asked<'a>(&'a self, hostinfo: &'a Hostinfo) -> AskedTags<'a> {
+        match &self.0 {
+            Some((policy, users)) => {
+                AskedTags { tags: &hostinfo.request_tags, policy: Some(policy), users }
+            }
+            None => AskedTags::default(),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Writes what was decided.
+
+use coordinator_core::{
+    model::{NodeId, Owner, Pending},
+    registration::{Decision, KeyExpiry, Refusal},
+    time::Millis,
+};
+
+use super::{Answer, Applicant, Effect, RegisterError, end_key, found};
+use crate::{
+    app::App,
+    store::{Change, NewNode, StoreError},
+};
+
+/// Writes a decision.
+pub(super) struct Writer<'a> {
+    pub(super) app: &'a App,
+    pub(super) applicant: &'a Applicant<'a>,
+    pub(super) now: Millis,
+    /// Whether the node is removed soon after it disconnects.
+    pub(super) ephemeral: bool,
+    /// Whose it is by its key and the tags that it asks for.
+    pub(super) owner: Option<Owner>,
+}
+
+impl Writer<'_> {
+    pub(super) async fn write(
+        self,
+        mut change: Change,
+        decision: Decision,
+        pending: Option<&Pending>,
+    ) -> Result<(Answer, Effect), RegisterError> {
+        let (answer, effect) = match decision {
+            Decision::LoggedOut | Decision::Expired => {
+                return Ok((Answer::Expired, Effect::Nothing));
+            }
+            Decision::Logout(id) => {
+                end_key(&mut change, id, self.now).await?;
+                (Answer::Expired, Effect::Stored)
+            }
+            Decision::Forget(id) => {
+                change.delete_node(id).await?;
+                (Answer::Expired, Effect::Stored)
+            }
+            Decision::Refresh(id) => {
+                let node = found(change.node(id).await?)?;
+                return Ok((Answer::Node(node.owner.clone()), Effect::Said(node.into())));
+            }
+            Decision::Replace { node, key, life } => {
+                self.consume(&mut change, key).await?;
+                (Answer::Node(self.replace(&mut change, node, life).await?), Effect::Stored)
+            }
+            Decision::Admit { key } => {
+                self.consume(&mut change, Some(key)).await?;
+                (Answer::Node(self.admit(&mut change, pending).await?), Effect::Stored)
+            }
+            Decision::Await { key, replaces } => {
+                self.consume(&mut change, key).await?;
+                let new = self.applicant.waits(key, replaces, self.ephemeral);
+                let pending = change.insert_pending(new, self.now).await?;
+                if key.is_none() {
+                    self.app.waiting.add(self.applicant.origin, pending.id);
+                }
+                tracing::info!(device = pending.id, "a device waits for approval");
+                (Answer::Waiting(pending.ticket), Effect::Stored)
+            }
+            Decision::StillWaiting => {
+                let pending = pending.ok_or(StoreError::Conflict)?;
+                change.set_asked(pending.id, self.now).await?;
+                (Answer::Waiting(pending.ticket.clone()), Effect::Nothing)
+            }
+        };
+        change.commit().await?;
+        Ok((answer, effect))
+    }
+
+    /// Uses the key once; refuses the device if another used it up meanwhile.
+    async fn consume(&self, change: &mut Change, key: Option<u64>) -> Result<(), RegisterError> {
+        match key {
+            Some(id) if !change.consume_key(id, self.now).await? => Err(Refusal::Key.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn replace(
+        &self,
+        change: &mut Change,
+        id: NodeId,
+        life: KeyExpiry,
+    ) -> Result<Owner, StoreError> {
+        let mut node = found(change.node(id).await?)?;
+        if life == KeyExpiry::New {
+            // Its person may have given it tags.
+            node.owner = self.owner.clone().unwrap_or(node.owner);
+            node.times.expires = self.app.expiry(&node.owner, self.now);
+        }
+        node.keys.node = self.applicant.node_key;
+        node.claims.hostinfo = self.applicant.hostinfo.clone().into_owned();
+        node.claims.version = self.applicant.version;
+        change.update_node(&node).await?;
+        if let Some(pending) = change.pending_by_key(&self.applicant.node_key).await? {
+            change.delete_pending(pending.id).await?;
+        }
+        tracing::info!(node = node.id, name = node.name, "a node goes on under another key");
+        Ok(node.owner)
+    }
+
+    async fn admit(
+        &self,
+        change: &mut Change,
+        pending: Option<&Pending>,
+    ) -> Result<Owner, StoreError> {
+        let owner = self.owner.clone().ok_or(StoreError::Conflict)?;
+        if let Some(pending) = pending {
+            change.delete_pending(pending.id).await?;
+        }
+        let new = NewNode {
+            id: pending.map(|pending| pending.id),
+            expires: self.app.expiry(&owner, self.now),
+            owner,
+            machine: self.applicant.machine,
+            node_key: self.applicant.node_key,
+            hostinfo: self.applicant.hostinfo.clone().into_owned(),
+            version: self.applicant.version,
+            ephemeral: self.ephemeral,
+            name: None,
+        };
+        let node = change.insert_node(new, self.now).await?;
+        tracing::info!(node = node.id, name = node.name, "a device became a node");
+        Ok(node.owner)
+    }
+}
