@@ -1,9 +1,9 @@
 //! `maru device …`.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{Approve, Device, DeviceState, Rename, SetTags};
+use coordinator_api::{Approve, Device, DeviceState, Extend, Rename, SetTags};
 
 use crate::{
     client::{Client, segment},
@@ -25,16 +25,18 @@ pub enum DeviceCommand {
     Rename(RenameArgs),
     /// Replace a device's tags
     Tag(TagArgs),
+    /// Give a device's key a new life, expired or not
+    Extend(ExtendArgs),
     /// Make a device's key expire now: it has to register again
     Expire(DeviceArgs),
     /// Remove a device: it is out within seconds, and its key is spent
     Remove(DeviceArgs),
 }
 
-/// A device by number or name.
+/// A device by number or name, and one that waits by its code too.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceId {
-    /// Number or name of the device
+    /// Number or name of the device; for one that waits its code too
     #[arg(value_name = "DEVICE")]
     pub id: String,
 }
@@ -56,7 +58,7 @@ pub struct ApproveArgs {
     /// Which.
     #[command(flatten)]
     pub device: DeviceId,
-    /// Whose device it is; needed if it joined without a key
+    /// Whose device it is; needed if it joined without a key or an invitation
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Tag to give it, such as tag:printer; may be repeated
@@ -65,6 +67,20 @@ pub struct ApproveArgs {
     /// Name to give it [default: made from its hostname]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Of `maru device extend`.
+#[derive(Clone, Debug, Args)]
+pub struct ExtendArgs {
+    /// Which.
+    #[command(flatten)]
+    pub device: DeviceId,
+    /// How long the key lives from now on, such as 90d [default: as long as a new device's]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub expires: Option<Duration>,
     /// How it is printed.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -127,6 +143,12 @@ pub(crate) async fn run(command: DeviceCommand, root: &Path) -> anyhow::Result<E
             let device = client.post(&path(&args.device.id, "/tags"), &body).await?;
             done(args.output, "tagged", &device)?;
         }
+        DeviceCommand::Extend(args) => {
+            let body = Extend { expires_in_s: args.expires.map(|life| life.as_secs()) };
+            let device: Device = client.post(&path(&args.device.id, "/extend"), &body).await?;
+            let until = device.key_expiry.as_deref().unwrap_or("for ever");
+            done(args.output, &format!("extended until {until}:"), &device)?;
+        }
         DeviceCommand::Expire(args) => {
             let body = serde_json::json!({});
             let device = client.post(&path(&args.device.id, "/expire"), &body).await?;
@@ -147,11 +169,16 @@ fn path(id: &str, action: &str) -> String {
 
 async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     let devices: Vec<Device> = client.get("/api/v1/devices").await?;
+    if format != Format::Table {
+        return output::list(format, &devices, &[], |_| Vec::new());
+    }
+    let (waiting, nodes): (Vec<Device>, Vec<Device>) =
+        devices.into_iter().partition(|device| device.state == DeviceState::Pending);
     let headers = ["ID", "NAME", "STATE", "USER", "TAGS", "ADDRESS", "ONLINE", "LAST SEEN"];
-    output::list(format, &devices, &headers, |device| {
+    output::list(format, &nodes, &headers, |device| {
         vec![
             device.id.to_string(),
-            shown_name(device).to_owned(),
+            device.name.clone(),
             state(device.state).to_owned(),
             device.user.clone().unwrap_or_default(),
             device.tags.join(" "),
@@ -160,11 +187,42 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
             device.last_seen.clone().unwrap_or_default(),
         ]
     })?;
-    let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
-    if format == Format::Table && waiting > 0 {
-        output::note(&format!("{waiting} waiting: maru device approve ID, or reject ID"));
+    if waiting.is_empty() {
+        return Ok(());
     }
+    output::line("")?;
+    let headers = ["WAITING", "CODE", "HOSTNAME", "SYSTEM", "FROM", "KEY", "USER", "TAGS"];
+    output::list(format, &waiting, &headers, |device| {
+        vec![
+            device.id.to_string(),
+            device.code.clone(),
+            device.hostname.clone(),
+            device.os.clone(),
+            device.source.clone(),
+            key_fingerprint(&device.node_key),
+            device.user.clone().unwrap_or_default(),
+            asked_tags(device),
+        ]
+    })?;
+    output::note(&format!(
+        "{} waiting: maru device approve CODE, or reject CODE. What a device says of itself proves nothing: compare the \
+         code with the one on its page, or the key.",
+        waiting.len()
+    ));
     Ok(())
+}
+
+/// The beginning of a node key: enough to compare it with the one that the device shows.
+fn key_fingerprint(node_key: &str) -> String {
+    let digits = node_key.rsplit(':').next().unwrap_or_default();
+    let groups: Vec<_> = (0..4).filter_map(|group| digits.get(4 * group..4 * group + 4)).collect();
+    groups.join("-")
+}
+
+/// The tags that it has by its key, and those that it asks for.
+fn asked_tags(device: &Device) -> String {
+    let asked = device.requested_tags.iter().map(|tag| format!("{tag}?"));
+    device.tags.iter().cloned().chain(asked).collect::<Vec<_>>().join(" ")
 }
 
 fn show(format: Format, device: &Device) -> anyhow::Result<()> {
@@ -174,6 +232,9 @@ fn show(format: Format, device: &Device) -> anyhow::Result<()> {
         ("hostname", device.hostname.clone()),
         ("system", device.os.clone()),
         ("state", state(device.state).to_owned()),
+        ("code", device.code.clone()),
+        ("asked from", device.source.clone()),
+        ("asks for", device.requested_tags.join(" ")),
         ("user", device.user.clone().unwrap_or_default()),
         ("tags", device.tags.join(" ")),
         ("addresses", device.addresses.join(" ")),

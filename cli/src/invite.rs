@@ -1,6 +1,6 @@
 //! `maru invite NAME`.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, path::Path, process::ExitCode, time::Duration};
 
 use clap::Args;
 use coordinator_api::{CreateInvitation, CreatedInvitation, invitation::Destination};
@@ -10,6 +10,7 @@ use crate::{
     language::Language,
     output::{self, Format, OutputArgs},
     reach::Lack,
+    qr,
 };
 
 /// Of `maru invite`.
@@ -53,6 +54,11 @@ pub(crate) async fn run(args: InviteArgs, root: &Path) -> anyhow::Result<ExitCod
         output::note(&format!("created {user}"));
     }
     output::line(invitation.url.reveal())?;
+    if let Ok(Destination::Invitation(read)) = Destination::read(invitation.url.reveal())
+        && !read.server.is_plain()
+    {
+        show_qr(invitation.url.reveal());
+    }
     output::note(&Language::current().pick(
         format!(
             "For one device of {user}, until {}. There: sudo maru join -, then paste it. Whoever \
@@ -76,4 +82,15 @@ pub(crate) async fn run(args: InviteArgs, root: &Path) -> anyhow::Result<ExitCod
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows a link as a QR code, for a phone's camera.
+fn show_qr(link: &str) {
+    if let Ok(code) = qr::draw(link, std::io::stderr().is_terminal()) {
+        output::note(&format!("\n{code}\n"));
+    }
+    output::note(Language::current().pick(
+        "On a phone or another computer: open the link, or point the camera at the code.",
+        "휴대전화나 다른 컴퓨터에서는 링크를 열거나 카메라로 코드를 비추세요.",
+    ));
 }

@@ -19,6 +19,8 @@ pub enum KeyCommand {
     List(OutputArgs),
     /// Make a key unusable
     Expire(KeyArgs),
+    /// Remove a key from the list, usable or not; what joined with it stays
+    Remove(KeyArgs),
 }
 
 /// A key by number.
@@ -68,6 +70,12 @@ pub(crate) async fn run(command: KeyCommand, root: &Path) -> anyhow::Result<Exit
             let path = format!("/api/v1/keys/{}/expire", args.id);
             let key: Key = client.post(&path, &serde_json::json!({})).await?;
             output::done(args.output.output, &key, &format!("expired {}", key.id))?;
+        }
+        KeyCommand::Remove(args) => {
+            let keys: Vec<Key> = client.get("/api/v1/keys").await?;
+            client.delete(&format!("/api/v1/keys/{}", args.id)).await?;
+            let key = keys.iter().find(|key| key.id == args.id);
+            output::done(args.output.output, &key, &format!("removed {}", args.id))?;
         }
     }
     Ok(ExitCode::SUCCESS)

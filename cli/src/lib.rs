@@ -32,6 +32,7 @@ mod model;
 mod output;
 mod policy;
 mod reach;
+mod qr;
 pub mod service;
 mod status;
 mod up;

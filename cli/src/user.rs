@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{CreateUser, User};
+use coordinator_api::{CreateUser, RenameUser, RenamedUser, User};
 
 use crate::{
     client::{Client, segment},
@@ -17,6 +17,8 @@ pub enum UserCommand {
     List(OutputArgs),
     /// Add a person
     Create(UserArgs),
+    /// Give a person another name
+    Rename(RenameUserArgs),
     /// Remove a person who has no devices
     Remove(UserArgs),
 }
@@ -27,6 +29,20 @@ pub struct UserArgs {
     /// Login name
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Of `maru user rename`.
+#[derive(Clone, Debug, Args)]
+pub struct RenameUserArgs {
+    /// Login name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// New login name
+    #[arg(value_name = "NEW")]
+    pub new: String,
     /// How it is printed.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -50,6 +66,25 @@ pub(crate) async fn run(command: UserCommand, root: &Path) -> anyhow::Result<Exi
         UserCommand::Create(args) => {
             let user: User = client.post("/api/v1/users", &CreateUser { name: args.name }).await?;
             output::done(args.output.output, &user, &format!("created {}", user.name))?;
+        }
+        UserCommand::Rename(args) => {
+            let path = format!("/api/v1/users/{}/rename", segment(&args.name));
+            let body = RenameUser { name: args.new };
+            let renamed: RenamedUser = client.post(&path, &body).await?;
+            let new = &renamed.user.name;
+            let words = format!("renamed {} {new}", args.name);
+            output::done(args.output.output, &renamed, &words)?;
+            if renamed.policy_names_old {
+                output::note(&format!(
+                    "the policy still names {}, who is nobody now: correct it with `maru policy set`",
+                    args.name
+                ));
+            }
+            if renamed.policy_names_new {
+                output::note(&format!(
+                    "the policy names {new}: its rules hold for this person now"
+                ));
+            }
         }
         UserCommand::Remove(args) => {
             let users = all(&client).await?;

@@ -79,6 +79,14 @@ fn people_and_keys(form: Form<'_>, person: &str) {
     form.says(&["key", "expire", &id], ("state", "expired"), &format!("expired {id}"));
     form.says(&["key", "expire", &next], ("id", &next), &format!("expired {next}"));
     form.says(&["key", "list"], ("state", "expired"), person);
+    form.says(&["key", "remove", &next], ("id", &next), &format!("removed {next}"));
+    let words = format!("renamed {person} {person}-2");
+    form.says(
+        &["user", "rename", person, &format!("{person}-2")],
+        ("policy_names_old", "false"),
+        &words,
+    );
+    form.plane.json(&["user", "rename", &format!("{person}-2"), person]);
     form.says(&["invite", person], ("user", person), "maru://127.0.0.1:8443/join#1.");
 }
 
@@ -86,17 +94,22 @@ fn devices(form: Form<'_>, person: &str) {
     let plane = form.plane;
     let id = knock(plane, person, "tablet");
     form.says(&["device", "list"], ("state", "pending"), "tablet");
+    let code = plane.json(&["device", "show", &id])["code"].as_str().unwrap().to_owned();
+    form.says(&["device", "list"], ("code", &code), &code);
+    form.says(&["device", "show", &code], ("source", "127.0.0.1"), "127.0.0.1");
     form.says(&["device", "show", &id], ("hostname", "tablet"), "tablet");
     let words = format!("rejected {id} tablet");
-    form.says(&["device", "reject", &id], ("hostname", "tablet"), &words);
+    form.says(&["device", "reject", &code], ("hostname", "tablet"), &words);
     assert_eq!(plane.json(&["device", "list"]), serde_json::json!([]));
 
     let id = knock(plane, person, "laptop");
     let words = format!("approved {id} study 100.");
-    form.says(&["device", "approve", &id, "--name", "study"], ("name", "study"), &words);
+    form.says(&["device", "approve", "laptop", "--name", "study"], ("name", "study"), &words);
     form.says(&["device", "show", "study"], ("user", person), person);
     let words = format!("renamed {id} attic 100.");
     form.says(&["device", "rename", "study", "attic"], ("name", "attic"), &words);
+    let extend = ["device", "extend", "attic", "--expires", "90d"];
+    form.says(&extend, ("name", "attic"), "extended until 2");
     let words = format!("tagged {id} attic");
     form.says(&["device", "tag", "attic", "tag:printer"], ("id", &id), &words);
     assert_eq!(plane.json(&["device", "show", &id])["tags"], serde_json::json!(["tag:printer"]));
@@ -154,18 +167,23 @@ fn what_is_refused_says_one_sentence_and_changes_nothing() {
     let refusals: &[(&[&str], &str)] = &[
         (&["device", "show", "attic"], unknown),
         (&["device", "approve", "attic"], waiting),
+        (&["device", "approve", "WDJB-MJHT"], waiting),
         (&["device", "approve", &id, "--name", "chat"], "reserved"),
         (&["device", "approve", &id, "--user", "nobody"], "there is no such user"),
         (&["device", "reject", "attic"], unknown),
         (&["device", "rename", "attic", "study"], unknown),
         (&["device", "tag", "attic", "tag:printer"], unknown),
         (&["device", "expire", "99"], unknown),
+        (&["device", "extend", "attic"], unknown),
         (&["device", "remove", "attic"], unknown),
         (&["key", "create", "--user", "nobody"], "there is no such user"),
         (&["key", "create", "--tag", "printer"], "a tag is"),
         (&["key", "expire", "99"], "there is no such key"),
+        (&["key", "remove", "99"], "there is no such key"),
         (&["user", "create", "ann"], "taken"),
         (&["user", "create", "Ann Lee"], "a user's name is"),
+        (&["user", "rename", "nobody", "bob"], "there is no such user"),
+        (&["user", "rename", "ann", "Ann Lee"], "a user's name is"),
         (&["user", "remove", "nobody"], "there is no such user"),
         (&["invite", "Ann Lee"], "a user's name is"),
         (&["policy", "check", "ROOT/typo.json"], "line 2, column 5: unknown field `acton`"),
