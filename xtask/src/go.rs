@@ -31,6 +31,19 @@ pub(crate) fn tailscale_path() -> Result<PathBuf> {
     folder("tailscale", TAILSCALE)
 }
 
+/// The authority with which Let's Encrypt has clients tested.
+const PEBBLE: &str = "2.10.1";
+
+/// Builds `pebble` when it is not there.
+pub(crate) fn pebble() -> Result<()> {
+    install("pebble", &["github.com/letsencrypt/pebble/v2/cmd/pebble".to_owned()], PEBBLE).map(drop)
+}
+
+/// The program that [`pebble`] builds.
+pub(crate) fn pebble_path() -> Result<PathBuf> {
+    Ok(folder("pebble", PEBBLE)?.join("pebble"))
+}
+
 fn folder(name: &str, version: &str) -> Result<PathBuf> {
     Ok(workspace::target()?.join("tools").join(format!("{name}-{version}")))
 }
