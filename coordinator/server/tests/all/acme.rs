@@ -12,7 +12,8 @@ use coordinator::{config::Config, serve::Server};
 use coordinator_api::settings::{Acme, Settings, Tls};
 use serde_json::json;
 use tokio::{
-    net::{TcpListener, UdpSocket},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -59,27 +60,37 @@ fn pebble(folder: &Path, address: SocketAddr, dns: SocketAddr, coordinator: Sock
     Pebble(pebble.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
 }
 
-/// Answers that every name is at 127.0.0.1; its address.
+/// Answers that every name is at 127.0.0.1, over TCP, which Pebble wants; its address.
 async fn names() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let mut query = [0; 512];
-        while let Ok((len, from)) = socket.recv_from(&mut query).await {
-            // One question after a head of 12 bytes: a name that ends with a zero byte, type and class.
-            let Some(name) = query[12..len].iter().position(|byte| *byte == 0) else { continue };
-            let question = &query[12..12 + name + 5];
-            let is_a = question[name + 1..name + 3] == [0, 1];
-            let mut answer = query[..2].to_vec();
-            answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
-            answer.extend(question);
-            if is_a {
-                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let Ok(len) = stream.read_u16().await else { continue };
+            let mut query = vec![0; len.into()];
+            if stream.read_exact(&mut query).await.is_err() {
+                continue;
             }
-            let _ = socket.send_to(&answer, from).await;
+            let answer = here(&query);
+            let _ = stream.write_u16(u16::try_from(answer.len()).unwrap()).await;
+            let _ = stream.write_all(&answer).await;
         }
     });
     address
+}
+
+/// The answer to one question, which follows a head of 12 bytes: a name that ends with a zero byte, type and class.
+fn here(query: &[u8]) -> Vec<u8> {
+    let name = query[12..].iter().position(|byte| *byte == 0).unwrap();
+    let question = &query[12..12 + name + 5];
+    let is_a = question[name + 1..name + 3] == [0, 1];
+    let mut answer = query[..2].to_vec();
+    answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+    answer.extend(question);
+    if is_a {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+    }
+    answer
 }
 
 /// The certificate that is shown.
@@ -173,6 +184,7 @@ async fn an_authority_that_cannot_prove_the_name_is_quoted() {
 
     let said = refused.err().expect("it is refused").to_string();
     assert!(said.contains(&format!("issued no certificate for {NAME}: ")), "{said}");
+    assert!(said.contains(&elsewhere.port().to_string()), "the authority's own words: {said}");
     assert!(said.contains("TCP port 443"), "{said}");
     let kept = root.path().join("var/lib/maru/coordinator/acme/certificate.pem");
     assert!(!kept.exists());

@@ -1,6 +1,6 @@
 //! Whom the port for everyone lets in when it is crowded, and whose word about addresses counts.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use coordinator::config::Config;
 use coordinator_api::settings::{Proxy, Settings};
@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     device::{Channel, Device, server_key},
     harness::{Coordinator, OPEN, PATIENCE, config, configured, settings},
+    tls::Authority,
 };
 
 /// Connections of whom nothing is known that there may be in all.
@@ -167,4 +168,49 @@ async fn behind_a_trusted_proxy_each_device_counts_for_itself() {
     let other =
         async |at: usize| ask([127, 0, 5, 1], address, Some(&format!("10.0.0.{}", at % 250))).await;
     assert!(until_refused(other).await >= BURST, "who is not trusted counts itself");
+}
+
+/// What the program says, in one line, before it ends with status 1.
+fn refusal(settings: &str) -> String {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("etc/maru");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("coordinator.toml"), settings).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_maru-coordinator"));
+    let ended = program.arg("--root").arg(root.path()).arg("serve").output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{settings}: {ended:?}");
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(!root.path().join("var").exists(), "nothing is left half-done: {said}");
+    said
+}
+
+#[test]
+fn what_cannot_work_is_refused_in_one_sentence_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    Authority::new().issue(folder.path(), "coordinator.test");
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = held.local_addr().unwrap();
+    let url = |host: &str| format!("server_url = \"https://{host}\"\nlisten = \"127.0.0.1:0\"\n");
+    let tls = |host: &str, certificate: &Path, key: &Path| {
+        format!("{}[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n", url(host))
+    };
+    let here = url("coordinator.test");
+
+    for (settings, said) in [
+        (format!("listen = \"{busy}\""), "stop what uses the port"),
+        ("listen = \"192.0.2.1:8443\"".to_owned(), "does not have that address"),
+        (tls("coordinator.test", &folder.path().join("none"), &key), "check who may read it"),
+        (tls("coordinator.test", &key, &key), "it holds no certificate"),
+        (tls("other.test", &cert, &key), "it is not for other.test"),
+        (format!("{here}[tls]\ncertificate = \"a\""), "set key"),
+        (format!("{here}[tls.acme]\ncontact = \"me\""), "mailto:"),
+        (format!("{here}[proxy]\ntrusted = []"), "trusts nobody"),
+        (format!("{here}[proxy]\ntrusted = [\"nginx\"]"), "no address"),
+    ] {
+        let line = refusal(&settings);
+        assert!(line.contains(said), "{line}");
+    }
+    drop(held);
 }
