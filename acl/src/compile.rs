@@ -7,6 +7,7 @@ use common::mesh;
 use crate::{
     DstPort, Network, Node, Rule,
     document::Document,
+    internet,
     selector::{Selector, owner, print},
 };
 
@@ -143,7 +144,8 @@ fn addressed(
             let own = !via && node.addresses.iter().any(|address| prefix.contains(address));
             if routed || own { vec![print(prefix)] } else { Vec::new() }
         }
-        Selector::Internet | Selector::SelfDevices => Vec::new(),
+        Selector::Internet => internet::at(node),
+        Selector::SelfDevices => Vec::new(),
         Selector::Member
         | Selector::Tagged
         | Selector::Group(_)

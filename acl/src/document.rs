@@ -21,14 +21,21 @@ pub(crate) struct Document {
     pub(crate) hosts: BTreeMap<String, String>,
     pub(crate) tag_owners: BTreeMap<String, Vec<String>>,
     pub(crate) tests: Vec<Test>,
-    #[serde(rename = "autoApprovers")]
-    pub(crate) _auto_approvers: serde_json::Value,
+    pub(crate) auto_approvers: AutoApprovers,
     #[serde(rename = "nodeAttrs")]
     pub(crate) _node_attrs: serde_json::Value,
     #[serde(rename = "ssh")]
     pub(crate) _ssh: serde_json::Value,
     #[serde(rename = "randomizeClientPort")]
     pub(crate) _randomize_client_port: bool,
+}
+
+/// Whose routes need no administrator, `autoApprovers`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct AutoApprovers {
+    pub(crate) routes: BTreeMap<String, Vec<String>>,
+    pub(crate) exit_node: Vec<String>,
 }
 
 /// An `acls` rule.

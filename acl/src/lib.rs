@@ -15,8 +15,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod approvers;
 mod compile;
 mod document;
+mod internet;
 mod policy_tests;
 mod selector;
 mod validate;
@@ -25,7 +27,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use approvers::Approvers;
 use document::Document;
+pub use internet::INTERNET;
 use selector::Selector;
 
 /// A person of the network.
@@ -113,6 +117,7 @@ pub enum Error {
 pub struct Policy {
     document: Document,
     rules: Vec<compile::ParsedRule>,
+    approvers: Approvers,
 }
 
 impl Policy {
@@ -126,7 +131,8 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let document = document::parse(text)?;
         let rules = validate::rules(&document)?;
-        Ok(Self { document, rules })
+        let approvers = Approvers::parse(&document)?;
+        Ok(Self { document, rules, approvers })
     }
 
     /// Compiles the packet filter of `network.nodes[node]`; empty means that nothing may come in.
@@ -142,6 +148,13 @@ impl Policy {
     /// [`Error::Test`] names each test that fails, and why.
     pub fn check(&self, network: &Network) -> Result<(), Error> {
         policy_tests::run(self, network)
+    }
+
+    /// Whether `autoApprovers` lets `network.nodes[node]` route `route`; `0.0.0.0/0` and `::/0` ask for an exit node.
+    #[must_use]
+    pub fn approves_route(&self, network: &Network, node: usize, route: &IpNet) -> bool {
+        let node = network.nodes.get(node);
+        node.is_some_and(|node| self.approvers.approve(&self.document, network, node, route))
     }
 
     /// Whether `user_login` may give `tag` to a node: the tag's owners name the person, a group

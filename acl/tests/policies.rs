@@ -258,3 +258,86 @@ fn word() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned),
     ]
 }
+
+/// Policies about routers: a printer's network behind `router`, and everybody's way out at `exit`.
+const ROUTES: &str = r#"{
+  "groups": { "group:admins": ["user1"] },
+  "tagOwners": { "tag:router": [], "tag:exit": [] },
+  "autoApprovers": {
+    "routes": { "10.1.0.0/16": ["tag:router", "group:admins"], "0.0.0.0/0": ["tag:router"] },
+    "exitNode": ["tag:exit"],
+  },
+  "acls": [{ "action": "accept", "src": ["user1"], "dst": ["autogroup:internet:*"] }],
+}"#;
+
+fn approves(index: usize, tags: &[&str], route: &str) -> bool {
+    let mut network = network();
+    network.nodes[index].tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+    Policy::parse(ROUTES).unwrap().approves_route(&network, index, &route.parse().unwrap())
+}
+
+#[test]
+fn routes_are_approved_for_those_whom_the_policy_names_and_parts_of_them_too() {
+    assert!(approves(0, &["tag:router"], "10.1.0.0/16"));
+    assert!(approves(0, &["tag:router"], "10.1.2.0/24"), "a part of it");
+    assert!(approves(1, &[], "10.1.2.0/24"), "one of the group");
+    assert!(approves(0, &["tag:router"], "192.168.1.0/24"), "0.0.0.0/0 holds every subnet");
+
+    assert!(!approves(1, &[], "10.0.0.0/8"), "more than what is named");
+    assert!(!approves(2, &[], "10.1.2.0/24"), "a stranger's device");
+    assert!(!approves(0, &["tag:exit"], "10.1.2.0/24"));
+    assert!(!approves(0, &["tag:router"], "fd00::/64"), "the other family");
+}
+
+#[test]
+fn an_exit_node_is_approved_as_one_alone() {
+    for route in ["0.0.0.0/0", "::/0"] {
+        assert!(approves(0, &["tag:exit"], route));
+        assert!(!approves(0, &["tag:router"], route), "0.0.0.0/0 is no exit node's right");
+    }
+}
+
+#[test]
+fn approvers_that_mean_nothing_are_refused_by_place() {
+    for (approvers, place, reason) in [
+        (r#"{ "routes": { "lan": [] } }"#, "autoApprovers.routes[\"lan\"]", "a route is a prefix"),
+        (
+            r#"{ "routes": { "10.0.0.0/8": ["tag:gone"] } }"#,
+            "autoApprovers.routes[\"10.0.0.0/8\"]",
+            "tag not found",
+        ),
+        (r#"{ "exitNode": ["*"] }"#, "autoApprovers.exitNode", "cannot approve"),
+        (r#"{ "exitNode": ["group:gone"] }"#, "autoApprovers.exitNode", "group not found"),
+    ] {
+        let error = Policy::parse(&format!(r#"{{ "autoApprovers": {approvers} }}"#)).unwrap_err();
+        assert!(
+            matches!(&error, Error::Rule { place: at, reason: why }
+            if at == place && why.contains(reason)),
+            "{error}"
+        );
+    }
+    let unknown = Policy::parse(r#"{ "autoApprovers": { "exitnode": [] } }"#).unwrap_err();
+    assert!(matches!(unknown, Error::Syntax(_)), "{unknown}");
+}
+
+#[test]
+fn the_internet_is_reached_at_approved_exit_nodes_alone() {
+    let policy = Policy::parse(ROUTES).unwrap();
+    let mut network = network();
+    let all: Vec<ipnet::IpNet> = ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap()).into();
+    network.nodes[0].routable_ips.clone_from(&all);
+    assert_eq!(policy.compile(&network, 0), [], "it offers, nobody approved");
+
+    network.nodes[0].approved_routes = all[..1].to_vec();
+    assert_eq!(policy.compile(&network, 0), [], "both families or none");
+
+    network.nodes[0].approved_routes = all;
+    let rules = policy.compile(&network, 0);
+    let mut ips: Vec<_> = rules[0].dst_ports.iter().map(|port| port.ip.as_str()).collect();
+    let mut internet = acl::INTERNET.to_vec();
+    ips.sort_unstable();
+    internet.sort_unstable();
+    assert_eq!(ips, internet);
+    assert_eq!(rules[0].src_ips, ["100.64.0.7"]);
+    assert_eq!(policy.compile(&network, 1), [], "nobody else lets anyone through");
+}

@@ -58,6 +58,10 @@ fn text(text: &str, shape: &[u8]) {
         let rules = policy.compile(&network, index);
         assert_eq!(again.compile(&network, index), rules, "compiling is not repeatable");
         rules.iter().for_each(|rule| belongs(rule, node));
+        for route in &node.routable_ips {
+            let is_approved = policy.approves_route(&network, index, route);
+            assert!(!is_approved || node.user.is_some() || !node.tags.is_empty(), "nobody's node");
+        }
     }
     assert!(policy.compile(&network, network.nodes.len()).is_empty());
     assert!(policy.compile(&Network::default(), 0).is_empty());

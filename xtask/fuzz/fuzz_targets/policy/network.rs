@@ -39,6 +39,7 @@ pub(crate) fn fitting(text: &str, input: &mut Input<'_>) -> Network {
     let mut routes: Vec<IpNet> = words.iter().filter_map(|word| word.parse().ok()).collect();
     routes.push("10.33.0.0/16".parse().unwrap());
     routes.push("0.0.0.0/0".parse().unwrap());
+    routes.push("::/0".parse().unwrap());
     let users: Vec<User> = (1..2 + input.below(MOST) as u64)
         .map(|id| {
             let name = (*input.pick(&people)).to_owned();
