@@ -29,6 +29,9 @@
 //! | `GET /api/v1/records` | | `[`[`Record`]`]` |
 //! | `PUT /api/v1/records/{name}` | [`SetRecord`] | [`Record`] |
 //! | `DELETE /api/v1/records/{name}` | | 204 |
+//! | `GET /api/v1/routes` | | `[`[`Route`]`]` |
+//! | `POST /api/v1/devices/{id}/routes/approve` | [`DecideRoutes`] | `[`[`Route`]`]`, those of the device |
+//! | `POST /api/v1/devices/{id}/routes/reject` | [`DecideRoutes`] | `[`[`Route`]`]`, those of the device |
 //! | `GET /api/v1/policy` | | [`Policy`] |
 //! | `PUT /api/v1/policy` | [`Policy`] | [`Policy`] |
 //! | `POST /api/v1/policy/check` | [`Policy`] | [`PolicyChecked`] |
@@ -42,6 +45,7 @@ pub mod invitation;
 mod key;
 mod network;
 mod policy;
+mod route;
 mod secret;
 pub mod settings;
 mod user;
@@ -55,6 +59,7 @@ pub use key::{
 };
 pub use network::{Health, Network};
 pub use policy::{Policy, PolicyChecked};
+pub use route::{DecideRoutes, EXIT, Route, RouteState};
 pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
 

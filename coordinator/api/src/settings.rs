@@ -1,6 +1,7 @@
 //! The coordinator's settings file.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
@@ -89,6 +90,8 @@ impl Default for Acme {
 pub struct Proxy {
     /// Addresses, or networks such as `10.0.0.0/8`, whose `X-Forwarded-For` is believed. Nobody else's is.
     pub trusted: Vec<String>,
+    /// Names beside those of the nodes.
+    pub dns: Dns,
 }
 
 /// The relay's settings.
@@ -101,6 +104,32 @@ pub struct Relay {
     pub stun_listen: SocketAddr,
     /// Where devices reach it: a name or an address. Default: the host of `server_url`.
     pub host: Option<String>,
+}
+
+/// How the devices of the network resolve names that are no node's. Stock clients follow all of it; our agent follows
+/// what lies below the domains that its own settings list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dns {
+    /// Resolvers for every name: addresses, with a port or without, or `https://` URLs. Default: none, and each device
+    /// asks its own.
+    pub resolvers: Vec<String>,
+    /// Resolvers of the names below a domain. Default: none.
+    pub split_domains: BTreeMap<String, Vec<String>>,
+    /// Domains that are tried for short names, after the network's own. Default: none.
+    pub search_domains: Vec<String>,
+    /// Names with addresses. Default: none.
+    pub extra_records: Vec<DnsRecord>,
+}
+
+/// A name with an address; several entries give a name several.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DnsRecord {
+    /// Full name, such as `nas.home.arpa`.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
 }
 
 impl Default for Settings {
@@ -116,6 +145,7 @@ impl Default for Settings {
             relay: Relay::default(),
             tls: None,
             proxy: None,
+            dns: Dns::default(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //!   [`code`]: what people call a device that waits; [`offer`]: what a person pastes for it.
 //! * [`address`], [`name`]: what a new node gets.
 //! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
+//! * [`route`]: subnets and exit nodes; [`dns`]: resolvers and names beside those of the nodes.
 //! * [`bucket`]: how often a node may do something.
 //! * [`time`]: times on the wire.
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod address;
 pub mod bucket;
 pub mod forwarded;
 pub mod code;
+pub mod dns;
 pub mod key;
 pub mod map;
 pub mod model;
@@ -26,4 +28,5 @@ pub mod offer;
 pub mod policy;
 pub mod registration;
 pub mod tagging;
+pub mod route;
 pub mod time;

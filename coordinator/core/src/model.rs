@@ -7,7 +7,7 @@ use control_protocol::{
     map::{CapMap, Hostinfo, RegionId},
 };
 
-use crate::{address::Addresses, time::Millis};
+use crate::{address::Addresses, route::Decisions, time::Millis};
 
 /// Number of a node, and before that of the device that waits to become it.
 pub type NodeId = u64;
@@ -123,6 +123,8 @@ pub struct Node {
     pub claims: Claims,
     /// What the admin says of it to all its peers.
     pub capabilities: CapMap,
+    /// What the admin decided about the routes that it offers.
+    pub routes: Decisions,
 }
 
 impl Node {

@@ -12,9 +12,11 @@ use control_protocol::map::{
 use ipnet::IpNet;
 
 use crate::{
+    dns::Names,
     map::View,
     model::{Node, NodeId, Owner, Record, User, UserId},
-    policy::{Sources, to_wire},
+    policy::{Ranges, Reach, to_wire},
+    route::{self, EXIT, Routers},
     time::{self, Millis},
 };
 
@@ -32,6 +34,8 @@ pub struct Input<'a> {
     pub nodes: &'a [Node],
     /// Extra DNS names.
     pub records: &'a [Record],
+    /// Resolvers, and names beside those of the nodes.
+    pub names: Arc<Names>,
     /// The policy.
     pub policy: &'a acl::Policy,
     /// Counts the policies; the same number means the same policy.
@@ -51,7 +55,29 @@ struct Entry {
     owner: Option<UserId>,
     addresses: [IpAddr; 2],
     rules: Arc<Vec<FilterRule>>,
-    lets_in: Arc<Sources>,
+    lets_in: Arc<Ranges>,
+    /// Approved subnets that it routes.
+    subnets: Vec<IpNet>,
+    /// Whether it is an approved exit node.
+    is_exit: bool,
+    /// Whom it lets through; nobody if it routes nothing.
+    reach: Arc<Reach>,
+}
+
+impl Entry {
+    /// Whether either may talk to the other, or to what is behind it.
+    fn sees(&self, other: &Self) -> bool {
+        let lets_in = |one: &Self, other: &Self| {
+            one.lets_in.contain(&other.addresses)
+                || other.subnets.iter().any(|net| one.lets_in.overlap(net))
+        };
+        lets_in(self, other) || lets_in(other, self)
+    }
+
+    /// Whether it may exchange packets with a subnet behind `router`, in either direction.
+    fn may_use(&self, router: &Self, net: &IpNet) -> bool {
+        router.reach.leads(&self.addresses, net) || self.lets_in.overlap(net)
+    }
 }
 
 /// The network under its policy: from it comes each node's [`View`].
@@ -61,20 +87,43 @@ pub struct Compiled {
     entries: BTreeMap<NodeId, Entry>,
     profiles: BTreeMap<UserId, UserProfile>,
     records: Vec<Record>,
+    names: Arc<Names>,
+    /// Labels that nodes and records have.
+    taken: BTreeSet<String>,
+    routers: Routers,
     derp: Arc<DerpMap>,
     seen_by_policy: acl::Network,
     policy_revision: i64,
 }
 
-/// Shows the network to the policy: nodes that have not expired, in the order of their numbers.
-#[must_use]
-pub fn for_policy(users: &[User], nodes: &[Node], now: Millis) -> acl::Network {
+/// Nodes that have not expired, in the order of their numbers: the order in which a policy sees them.
+fn valid(nodes: &[Node], now: Millis) -> Vec<&Node> {
     let mut valid: Vec<&Node> = nodes.iter().filter(|node| !node.is_expired(now)).collect();
     valid.sort_by_key(|node| node.id);
-    acl::Network {
+    valid
+}
+
+/// Shows the network to `policy`: nodes that have not expired, in the order of their numbers, with the routes that the
+/// admin or this policy approves.
+#[must_use]
+pub fn for_policy(
+    users: &[User],
+    nodes: &[Node],
+    policy: &acl::Policy,
+    now: Millis,
+) -> acl::Network {
+    let valid = valid(nodes, now);
+    let mut network = acl::Network {
         users: users.iter().map(policy_user).collect(),
-        nodes: valid.into_iter().map(policy_node).collect(),
+        nodes: valid.iter().copied().map(policy_node).collect(),
+    };
+    for (index, node) in valid.into_iter().enumerate() {
+        let approved = route::approved(node, |route| policy.approves_route(&network, index, route));
+        if let Some(seen) = network.nodes.get_mut(index) {
+            seen.approved_routes = approved;
+        }
     }
+    network
 }
 
 fn policy_user(user: &User) -> acl::User {
@@ -88,7 +137,7 @@ fn policy_node(node: &Node) -> acl::Node {
         user: node.owner.user(),
         tags: node.owner.tag_list().to_vec(),
         addresses: addresses(node).to_vec(),
-        routable_ips: node.claims.hostinfo.routable_ips.clone(),
+        routable_ips: route::offered(node),
         approved_routes: Vec::new(),
     }
 }
@@ -101,66 +150,55 @@ impl Compiled {
     /// Compiles the network. What the policy said before is taken from `previous` if nothing it looks at has changed.
     #[must_use]
     pub fn build(input: &Input<'_>, previous: Option<&Self>) -> Self {
-        let seen_by_policy = for_policy(input.users, input.nodes, input.now);
+        let seen_by_policy = for_policy(input.users, input.nodes, input.policy, input.now);
         let reusable = previous.filter(|previous| {
             previous.policy_revision == input.policy_revision
                 && previous.seen_by_policy == seen_by_policy
         });
-        let mut valid: Vec<&Node> =
-            input.nodes.iter().filter(|node| !node.is_expired(input.now)).collect();
-        valid.sort_by_key(|node| node.id);
         let mut entries = BTreeMap::new();
-        for (index, node) in valid.into_iter().enumerate() {
+        for (index, node) in valid(input.nodes, input.now).into_iter().enumerate() {
             let before = previous.and_then(|previous| previous.entries.get(&node.id));
             let kept = reusable.and(before);
-            let rules = kept.map_or_else(
-                || {
-                    Arc::new(
-                        input
-                            .policy
-                            .compile(&seen_by_policy, index)
-                            .iter()
-                            .flat_map(to_wire)
-                            .collect(),
-                    )
-                },
-                |kept| Arc::clone(&kept.rules),
-            );
-            let lets_in = kept
-                .map_or_else(|| Arc::new(Sources::of(&rules)), |kept| Arc::clone(&kept.lets_in));
-            let wire = wire_node(node, input);
-            let wire = match before {
-                Some(before) if *before.wire == wire => Arc::clone(&before.wire),
-                Some(_) | None => Arc::new(wire),
-            };
-            let entry = Entry {
-                wire,
-                owner: node.owner.user(),
-                addresses: addresses(node),
-                rules,
-                lets_in,
-            };
+            let entry = entry(input, &seen_by_policy, index, node, before, kept);
             entries.insert(node.id, entry);
         }
+        let routes = entries.iter().map(|(id, entry)| (*id, entry.subnets.as_slice()));
+        let before = previous.map(|previous| &previous.routers);
+        let routers = Routers::elect(routes, input.online, before);
         Self {
             domain: input.domain.into(),
             entries,
             profiles: input.users.iter().map(|user| (user.id, profile(user))).collect(),
             records: input.records.to_vec(),
+            names: Arc::clone(&input.names),
+            taken: taken(input),
+            routers,
             derp: Arc::clone(&input.derp),
             seen_by_policy,
             policy_revision: input.policy_revision,
         }
     }
 
+    /// Whether the admin or the policy approves a route of node `id`.
+    #[must_use]
+    pub fn is_approved(&self, id: NodeId, net: &IpNet) -> bool {
+        self.entries
+            .get(&id)
+            .is_some_and(|entry| entry.subnets.contains(net) || entry.is_exit && EXIT.contains(net))
+    }
+
+    /// Whether node `id` is the router in use of a subnet, or an exit node that can be chosen.
+    #[must_use]
+    pub fn is_in_use(&self, id: NodeId, net: &IpNet) -> bool {
+        self.is_approved(id, net)
+            && (EXIT.contains(net) || self.routers.of(net).first() == Some(&id))
+    }
+
     /// What node `id` is told; `None` if it is no node, or has expired.
     #[must_use]
     pub fn view(&self, id: NodeId) -> Option<View> {
         let own = self.entries.get(&id)?;
-        let sees = |other: &Entry| {
-            own.lets_in.contain(&other.addresses) || other.lets_in.contain(&own.addresses)
-        };
-        let visible = |(other_id, other): (&NodeId, &Entry)| *other_id == id || sees(other);
+        let visible = |(other_id, other): (&NodeId, &Entry)| *other_id == id || own.sees(other);
         let seen: Vec<(NodeId, &Entry)> = self
             .entries
             .iter()
@@ -172,13 +210,52 @@ impl Compiled {
         let peers = seen.iter().filter(|(other, _)| *other != id);
         Some(View {
             domain: Arc::clone(&self.domain),
-            node: Arc::clone(&own.wire),
-            peers: peers.map(|(_, entry)| (entry.wire.id, Arc::clone(&entry.wire))).collect(),
+            node: Self::routing(own, self.own_routes(id, own), own.is_exit),
+            peers: peers
+                .map(|(other, entry)| (entry.wire.id, self.shown_to(id, own, *other, entry)))
+                .collect(),
             profiles,
             dns: self.dns(&seen),
             rules: Arc::clone(&own.rules),
             derp: Arc::clone(&self.derp),
         })
+    }
+
+    /// The subnets for which a node is in use.
+    fn own_routes(&self, id: NodeId, own: &Entry) -> Vec<IpNet> {
+        own.subnets.iter().filter(|net| self.is_in_use(id, net)).copied().collect()
+    }
+
+    /// A peer as node `id` is told of it: with those of its routes that the node may use, and for which no better router
+    /// is there.
+    fn shown_to(&self, id: NodeId, own: &Entry, peer_id: NodeId, peer: &Entry) -> Arc<map::Node> {
+        let is_chosen = |net: &IpNet| {
+            let routers = self.routers.of(net).iter();
+            // Who leads there itself takes no other's way.
+            if routers.clone().any(|router| *router == id) {
+                return false;
+            }
+            let mut usable = routers.filter(|router| {
+                self.entries.get(router).is_some_and(|router| own.may_use(router, net))
+            });
+            usable.next() == Some(&peer_id)
+        };
+        let subnets = peer.subnets.iter().filter(|net| is_chosen(net)).copied().collect();
+        let is_exit = peer.is_exit && peer.reach.leads_out(&own.addresses);
+        Self::routing(peer, subnets, is_exit)
+    }
+
+    /// A node with routes.
+    fn routing(entry: &Entry, subnets: Vec<IpNet>, is_exit: bool) -> Arc<map::Node> {
+        if subnets.is_empty() && !is_exit {
+            return Arc::clone(&entry.wire);
+        }
+        let mut wire = map::Node::clone(&entry.wire);
+        let exits = is_exit.then_some(EXIT).into_iter().flatten();
+        let allowed = wire.addresses.iter().copied().chain(subnets.iter().copied()).chain(exits);
+        wire.allowed_ips = Some(allowed.collect());
+        wire.primary_routes = subnets;
+        Arc::new(wire)
     }
 
     fn profile_of(&self, entry: &Entry) -> UserProfile {
@@ -204,13 +281,60 @@ impl Compiled {
                 });
             }
         }
-        DnsConfig {
+        let mut dns = DnsConfig {
             routes: BTreeMap::from([(self.domain.to_string(), Vec::new())]),
             domains: vec![self.domain.to_string()],
             proxied: true,
             extra_records,
             ..DnsConfig::default()
-        }
+        };
+        let is_taken = |name: &str| {
+            let host = name.strip_suffix(&*self.domain).and_then(|host| host.strip_suffix('.'));
+            host.is_some_and(|host| self.taken.contains(host))
+        };
+        self.names.add_to(&mut dns, is_taken);
+        dns
+    }
+}
+
+fn taken(input: &Input<'_>) -> BTreeSet<String> {
+    let nodes = input.nodes.iter().map(|node| &node.name);
+    nodes.chain(input.records.iter().map(|record| &record.name)).cloned().collect()
+}
+
+/// Makes a node ready to be seen. `before` is the node as it was, `kept` the same if what the policy says of it still holds.
+fn entry(
+    input: &Input<'_>,
+    network: &acl::Network,
+    index: usize,
+    node: &Node,
+    before: Option<&Entry>,
+    kept: Option<&Entry>,
+) -> Entry {
+    let compile = || input.policy.compile(network, index).iter().flat_map(to_wire).collect();
+    let rules = kept.map_or_else(|| Arc::new(compile()), |kept| Arc::clone(&kept.rules));
+    let lets_in =
+        kept.map_or_else(|| Arc::new(Ranges::sources(&rules)), |kept| Arc::clone(&kept.lets_in));
+    let approved = network.nodes.get(index).map(|node| node.approved_routes.as_slice());
+    let (exits, subnets): (Vec<IpNet>, Vec<IpNet>) =
+        approved.unwrap_or_default().iter().partition(|net| EXIT.contains(net));
+    let routes = !exits.is_empty() || !subnets.is_empty();
+    let reach = || Arc::new(if routes { Reach::of(&rules) } else { Reach::default() });
+    let reach = kept.map_or_else(reach, |kept| Arc::clone(&kept.reach));
+    let wire = wire_node(node, input);
+    let wire = match before {
+        Some(before) if *before.wire == wire => Arc::clone(&before.wire),
+        Some(_) | None => Arc::new(wire),
+    };
+    Entry {
+        wire,
+        owner: node.owner.user(),
+        addresses: addresses(node),
+        rules,
+        lets_in,
+        subnets,
+        is_exit: !exits.is_empty(),
+        reach,
     }
 }
 
@@ -275,4 +399,4 @@ fn wire_node(node: &Node, input: &Input<'_>) -> map::Node {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

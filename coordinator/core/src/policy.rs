@@ -48,31 +48,37 @@ pub fn to_wire(rule: &acl::Rule) -> Vec<FilterRule> {
     ports.into_iter().chain(grants).collect()
 }
 
-/// The addresses that a node's rules let in, to find out who sees whom.
+/// Addresses as rules name them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sources {
+pub struct Ranges {
     any: bool,
     ranges: Vec<(IpAddr, IpAddr)>,
 }
 
-impl Sources {
-    /// Collects the sources of all `rules`. An entry that is no address lets nobody in.
+impl Ranges {
+    /// Collects addresses, prefixes, ranges and `*`. An entry that is none of these holds nobody.
     #[must_use]
-    pub fn of(rules: &[FilterRule]) -> Self {
-        let mut sources = Self::default();
-        for text in rules.iter().flat_map(|rule| &rule.src_ips) {
+    pub fn of<'a>(texts: impl IntoIterator<Item = &'a String>) -> Self {
+        let mut all = Self::default();
+        for text in texts {
             if text == "*" {
-                sources.any = true;
+                all.any = true;
             } else if let Some(range) = parse_range(text) {
-                sources.ranges.push(range);
+                all.ranges.push(range);
             }
         }
-        sources.ranges.sort_unstable();
-        sources.ranges.dedup();
-        sources
+        all.ranges.sort_unstable();
+        all.ranges.dedup();
+        all
     }
 
-    /// Whether any of `addresses` is let in.
+    /// The sources of all `rules`: whom the node lets in.
+    #[must_use]
+    pub fn sources(rules: &[FilterRule]) -> Self {
+        Self::of(rules.iter().flat_map(|rule| &rule.src_ips))
+    }
+
+    /// Whether any of `addresses` is one of these.
     #[must_use]
     pub fn contain(&self, addresses: &[IpAddr]) -> bool {
         // The comparison of `IpAddr` puts every IPv4 address before every IPv6 one, so a range never mixes them.
@@ -81,6 +87,49 @@ impl Sources {
                 .ranges
                 .iter()
                 .any(|(first, last)| addresses.iter().any(|ip| first <= ip && ip <= last))
+    }
+
+    /// Whether any address of `net` is one of these.
+    #[must_use]
+    pub fn overlap(&self, net: &IpNet) -> bool {
+        let (start, end) = (net.network(), net.broadcast());
+        self.any || self.ranges.iter().any(|(first, last)| *first <= end && start <= *last)
+    }
+
+    /// Whether they hold the whole internet, as [`acl::INTERNET`] begins.
+    fn hold_internet(&self) -> bool {
+        let Some((start, end)) = acl::INTERNET.first().and_then(|text| parse_range(text)) else {
+            return false;
+        };
+        self.any || self.ranges.iter().any(|(first, last)| *first <= start && end <= *last)
+    }
+}
+
+/// Whom a router's own rules let through, and where to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach(Vec<(Ranges, Ranges)>);
+
+impl Reach {
+    /// Collects the sources and destinations of `rules`.
+    #[must_use]
+    pub fn of(rules: &[FilterRule]) -> Self {
+        let rule = |rule: &FilterRule| {
+            let to = Ranges::of(rule.dst_ports.iter().map(|port| &port.ip));
+            (Ranges::of(&rule.src_ips), to)
+        };
+        Self(rules.iter().filter(|rule| !rule.dst_ports.is_empty()).map(rule).collect())
+    }
+
+    /// Whether a node with these addresses may reach any address of `net` through the router.
+    #[must_use]
+    pub fn leads(&self, from: &[IpAddr], net: &IpNet) -> bool {
+        self.0.iter().any(|(sources, to)| sources.contain(from) && to.overlap(net))
+    }
+
+    /// Whether a node with these addresses may use the router as its way to the internet.
+    #[must_use]
+    pub fn leads_out(&self, from: &[IpAddr]) -> bool {
+        self.0.iter().any(|(sources, to)| sources.contain(from) && to.hold_internet())
     }
 }
 

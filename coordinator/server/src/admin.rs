@@ -7,6 +7,7 @@ mod keys;
 mod network;
 mod policy;
 mod records;
+mod routes;
 pub(crate) mod socket;
 mod users;
 mod waiting;
@@ -37,6 +38,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
         .chain(invitations::endpoints())
         .chain(devices::endpoints())
         .chain(records::endpoints())
+        .chain(routes::endpoints())
         .chain(policy::endpoints())
         .chain(network::endpoints());
     resources.map(|endpoint| endpoint.below(PREFIX)).collect()

@@ -14,6 +14,7 @@ use coordinator_api::{
     settings::{FILE, Settings},
 };
 use coordinator_core::{
+    dns::Names,
     name,
     time::{DAY, Millis},
 };
@@ -102,6 +103,15 @@ impl Config {
         (days > 0).then(|| Millis::from(days) * DAY)
     }
 
+    /// Names beside those of the nodes.
+    ///
+    /// # Errors
+    ///
+    /// One sentence about what is wrong with `[dns]`.
+    pub fn names(&self) -> Result<Names, String> {
+        Names::parse(&self.settings.dns, &self.settings.network)
+    }
+
     /// Returns which database holds the data.
     ///
     /// # Errors
@@ -132,7 +142,8 @@ fn check(settings: &Settings) -> Result<(), String> {
             "server_url = {url:?} is not http:// or https://, a host, perhaps a port, and nothing else"
         ));
     }
-    Entry::of(settings).map(drop)
+    Entry::of(settings)?;
+    Names::parse(&settings.dns, network).map(drop)
 }
 
 /// A path of the configuration: relative ones are below the root.
@@ -179,6 +190,25 @@ mod tests {
         for url in ["ftp://a", "http://", "http://a/b", "maru://a", "http://u:p@a"] {
             let error = parse(&format!("server_url = {url:?}")).unwrap_err();
             assert!(error.contains("server_url = "), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_beside_those_of_the_nodes_are_read_and_checked() {
+        let dns = "[dns]\nresolvers = [\"192.168.1.1\"]\nsearch_domains = [\"corp.example\"]\n\
+            split_domains = { \"corp.example\" = [\"10.0.0.53\"] }\n\
+            extra_records = [{ name = \"nas.home.arpa\", address = \"192.168.1.9\" }]\n";
+        parse(dns).unwrap().names().unwrap();
+
+        for (wrong, word) in [
+            ("resolvers = [\"dns.example\"]", "dns.example"),
+            ("split_domains = { \"corp.example\" = [] }", "corp.example"),
+            ("extra_records = [{ name = \"nas\", address = \"10.0.0.1\" }]", "nas"),
+            ("extra_records = [{ name = \"a.b\", address = \"nas\" }]", "address"),
+            ("nameservers = []", "nameservers"),
+        ] {
+            let error = parse(&format!("[dns]\n{wrong}\n")).unwrap_err();
+            assert!(error.contains(word) && !error.contains("; "), "{error}");
         }
     }
 

@@ -13,6 +13,7 @@ use std::{
 
 use control_protocol::{key::MachinePublic, map::DerpMap};
 use coordinator_core::{
+    dns::Names,
     model::{Node, NodeId},
     network::{Compiled, Input},
     time::Millis,
@@ -66,6 +67,7 @@ pub enum HubError {
 pub(crate) struct Hub {
     store: Store,
     domain: String,
+    names: Arc<Names>,
     derp: Arc<DerpMap>,
     current: watch::Sender<Arc<Snapshot>>,
     /// Held while the database is read. The number of the newest call of [`Self::refresh`] whose reading is over: older
@@ -98,14 +100,16 @@ impl Hub {
     pub(crate) async fn start(
         store: Store,
         domain: String,
+        names: Names,
         derp: DerpMap,
     ) -> Result<Self, HubError> {
-        let derp = Arc::new(derp);
+        let (names, derp) = (Arc::new(names), Arc::new(derp));
         let loaded = Arc::new(store.load().await?);
-        let first = compile(&domain, &derp, loaded, BTreeSet::new(), None)?;
+        let first = compile(&domain, &names, &derp, loaded, BTreeSet::new(), None)?;
         Ok(Self {
             store,
             domain,
+            names,
             derp,
             current: watch::Sender::new(Arc::new(first)),
             reading: tokio::sync::Mutex::new(0),
@@ -150,8 +154,8 @@ impl Hub {
 
     fn publish(&self, loaded: Arc<Loaded>) -> Result<(), HubError> {
         let before = self.snapshot();
-        let next =
-            compile(&self.domain, &self.derp, loaded, self.online(), Some(&before.compiled))?;
+        let (domain, names, derp) = (&self.domain, &self.names, &self.derp);
+        let next = compile(domain, names, derp, loaded, self.online(), Some(&before.compiled))?;
         self.current.send_replace(Arc::new(next));
         Ok(())
     }
@@ -231,6 +235,7 @@ impl Drop for Presence {
 
 fn compile(
     domain: &str,
+    names: &Arc<Names>,
     derp: &Arc<DerpMap>,
     loaded: Arc<Loaded>,
     online: BTreeSet<NodeId>,
@@ -243,6 +248,7 @@ fn compile(
         users: &loaded.users,
         nodes: &loaded.nodes,
         records: &loaded.records,
+        names: Arc::clone(names),
         policy: &policy,
         policy_revision: loaded.policy_revision,
         online: &online,

@@ -26,6 +26,9 @@ pub enum ServeError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The names of `[dns]`; settings that were loaded from a file have none that are wrong.
+    #[error("{0}")]
+    Dns(String),
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -88,7 +91,9 @@ impl Server {
             derp = derp_map::load(root, &paths, &config) => derp?,
         };
         let store = Store::open(&config.database(root)?, &config.settings.network).await?;
-        let hub = Hub::start(store.clone(), config.settings.network.clone(), derp).await?;
+        let network = config.settings.network.clone();
+        let names = config.names().map_err(ServeError::Dns)?;
+        let hub = Hub::start(store.clone(), network, names, derp).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         door.certify(&stop).await?;
         let app = App::new(config, store, hub, noise, stop);

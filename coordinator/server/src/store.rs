@@ -38,6 +38,18 @@ use self::queue::{Queue, WritePermit};
 pub use change::Change;
 pub use new::{NewNode, NewPending, Waiting};
 
+/// What brings the tables of SQLite up to date, by name; in order, each frozen.
+const SQLITE: [(&str, &str); 3] = [
+    ("first", include_str!("../migrations/sqlite/0001_first.sql")),
+    ("waiting", include_str!("../migrations/sqlite/0002_waiting.sql")),
+    ("routes", include_str!("../migrations/sqlite/0003_routes.sql")),
+];
+/// The same for PostgreSQL.
+const POSTGRES: [(&str, &str); 3] = [
+    ("first", include_str!("../migrations/postgres/0001_first.sql")),
+    ("waiting", include_str!("../migrations/postgres/0002_waiting.sql")),
+    ("routes", include_str!("../migrations/postgres/0003_routes.sql")),
+];
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;
 
@@ -133,11 +145,7 @@ impl Store {
                     AnyPoolOptions::new().after_connect(prepare_sqlite),
                 )
                 .await?;
-                let files = [
-                    include_str!("../migrations/sqlite/0001_first.sql"),
-                    include_str!("../migrations/sqlite/0002_waiting.sql"),
-                ];
-                migrate(files, &pool).await?;
+                migrate(SQLITE, &pool).await?;
                 Self { pool, begin: "BEGIN IMMEDIATE", queue: Queue::default() }
             }
             Database::Postgres(url) => {
@@ -145,11 +153,7 @@ impl Store {
                     return Err(StoreError::Url);
                 }
                 let pool = connect(url, AnyPoolOptions::new()).await?;
-                let files = [
-                    include_str!("../migrations/postgres/0001_first.sql"),
-                    include_str!("../migrations/postgres/0002_waiting.sql"),
-                ];
-                migrate(files, &pool).await?;
+                migrate(POSTGRES, &pool).await?;
                 Self { pool, begin: "BEGIN", queue: Queue::default() }
             }
         };
@@ -275,19 +279,17 @@ fn prepare_sqlite(
     })
 }
 
-/// What each migration is called, in order.
-const MIGRATIONS: [&str; 2] = ["first", "waiting"];
-
-/// Brings the tables to the newest version.
+/// Brings the tables up to date.
 ///
-/// The texts are handed over here: sqlx's macro for it would build the database's clients, SQLite included, a second
+/// The texts are handed over here: sqlx's macro for them would build the database's clients, SQLite included, a second
 /// time, for the compiler to run.
-async fn migrate(
-    files: [&'static str; MIGRATIONS.len()],
+async fn migrate<const N: usize>(
+    texts: [(&'static str, &'static str); N],
     pool: &AnyPool,
 ) -> Result<(), StoreError> {
-    let steps = (1..).zip(MIGRATIONS).zip(files).map(|((version, name), text)| {
+    let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
-    });
-    Migrator::with_migrations(steps.collect()).run(pool).await.map_err(StoreError::Migrate)
+    };
+    let migrations = (1..).zip(texts).map(migration).collect();
+    Migrator::with_migrations(migrations).run(pool).await.map_err(StoreError::Migrate)
 }

@@ -39,6 +39,8 @@ mod registration;
 mod relay;
 #[path = "all/removal.rs"]
 mod removal;
+#[path = "all/routes.rs"]
+mod routes;
 #[path = "all/store.rs"]
 mod store;
 #[path = "all/tls.rs"]

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{FIRST, Sources, to_wire};
+use super::{FIRST, Ranges, Reach, to_wire};
 
 fn rule(sources: &[&str]) -> acl::Rule {
     acl::Rule {
@@ -14,8 +14,15 @@ fn rule(sources: &[&str]) -> acl::Rule {
     }
 }
 
-fn sources(texts: &[&str]) -> Sources {
-    Sources::of(&to_wire(&rule(texts)))
+fn sources(texts: &[&str]) -> Ranges {
+    Ranges::sources(&to_wire(&rule(texts)))
+}
+
+/// Whom a router's rules let through: 100.64.0.2, to what `to` says.
+fn reach(to: &str) -> Reach {
+    let mut rule = rule(&["100.64.0.2"]);
+    rule.dst_ports[0].ip = to.to_owned();
+    Reach::of(&to_wire(&rule))
 }
 
 #[test]
@@ -50,10 +57,35 @@ fn sources_are_addresses_prefixes_ranges_or_all() {
     assert!(!sources(&[]).contain(&ip));
 }
 
+#[test]
+fn a_router_leads_whom_its_rules_let_through_to_where_they_say() {
+    let [member, stranger] = ["100.64.0.2", "100.64.0.3"].map(|ip| [ip.parse().unwrap()]);
+    let net: ipnet::IpNet = "192.168.1.0/24".parse().unwrap();
+    for (to, leads, leads_out) in [
+        ("*", true, true),
+        ("192.168.0.0/16", true, false),
+        ("192.168.1.7", true, false),
+        ("192.168.1.9-192.168.3.0", true, false),
+        ("192.168.2.0/24", false, false),
+        ("8.0.0.0/7", false, false),
+        (acl::INTERNET[0], false, true),
+        ("0.0.0.0/0", true, true),
+        ("::/0", false, false),
+    ] {
+        let reach = reach(to);
+        assert_eq!(reach.leads(&member, &net), leads, "{to}");
+        assert_eq!(reach.leads_out(&member), leads_out, "{to}");
+        assert!(!reach.leads(&stranger, &net) && !reach.leads_out(&stranger), "{to}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_as_a_source_is_survived(text in any::<String>(), v6 in any::<u128>(), v4 in any::<u32>()) {
         let addresses = [IpAddr::from(v6.to_be_bytes()), IpAddr::from(v4.to_be_bytes())];
-        let _ = sources(&[&text]).contain(&addresses);
+        let ranges = sources(&[&text]);
+        let held = ranges.contain(&addresses);
+        let nets = addresses.map(ipnet::IpNet::from);
+        prop_assert_eq!(held, nets.iter().any(|net| ranges.overlap(net)));
     }
 }

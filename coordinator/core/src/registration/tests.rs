@@ -14,6 +14,7 @@ use crate::{
     address::Addresses,
     key::PreAuthKey,
     model::{Claims, Keys, Node, NodeTimes, Owner, Pending, User},
+    route::Decisions,
     tagging::{AskedTags, NotAllowed},
 };
 
@@ -43,6 +44,7 @@ fn node(expires: Option<i64>) -> Node {
         times: NodeTimes { created: 0, expires, last_seen: None, ephemeral: false },
         claims: Claims::default(),
         capabilities: CapMap::new(),
+        routes: Decisions::default(),
     }
 }
 

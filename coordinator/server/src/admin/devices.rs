@@ -237,18 +237,24 @@ async fn set_capabilities(
     write(&app, change, node).await
 }
 
-async fn open(app: &App, device: &str) -> Result<(Change, Node), Error> {
+/// Begins a change of a device, found by number or name.
+pub(super) async fn open(app: &App, device: &str) -> Result<(Change, Node), Error> {
     let id = find(&app.hub.snapshot(), device).ok_or(Error::NotFound("device"))?;
     let mut change = app.store.change().await?;
     let node = change.node(id).await?.ok_or(Error::NotFound("device"))?;
     Ok((change, node))
 }
 
-async fn write(app: &App, mut change: Change, node: Node) -> Result<Json<Device>, Error> {
-    change.update_node(&node).await?;
-    change.commit().await?;
-    app.hub.refresh().await?;
+async fn write(app: &App, change: Change, node: Node) -> Result<Json<Device>, Error> {
+    store(app, change, &node).await?;
     answer(app, node.id)
+}
+
+/// Makes a change of a device; afterwards everyone's maps show it.
+pub(super) async fn store(app: &App, mut change: Change, node: &Node) -> Result<(), Error> {
+    change.update_node(node).await?;
+    change.commit().await?;
+    Ok(app.hub.refresh().await?)
 }
 
 fn answer(app: &App, id: NodeId) -> Result<Json<Device>, Error> {

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::problem::ErrorResponse;
-use coordinator_core::{name::NameError, tagging::NotAllowed};
+use coordinator_core::{name::NameError, route::RouteError, tagging::NotAllowed};
 
 use crate::{hub::HubError, store::StoreError};
 
@@ -36,6 +36,9 @@ pub(crate) enum Error {
     /// A name is not one, or is taken.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A route that is not offered, or can never be used.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// The request conflicts with the present state.
     #[error("{0}")]
     State(&'static str),
@@ -78,6 +81,7 @@ impl Error {
             Self::Several => (StatusCode::CONFLICT, "several"),
             Self::Tags => (StatusCode::CONFLICT, "tags"),
             Self::State(_) | Self::Store(StoreError::Conflict) => (StatusCode::CONFLICT, "state"),
+            Self::Route(_) => (StatusCode::UNPROCESSABLE_ENTITY, "route"),
             Self::PlainHttp => (StatusCode::UNPROCESSABLE_ENTITY, "plain-http"),
             Self::ServerUrl => (StatusCode::INTERNAL_SERVER_ERROR, "server-url"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "policy"),
@@ -105,6 +109,7 @@ impl Error {
             | Self::Several
             | Self::Tags
             | Self::Name(_)
+            | Self::Route(_)
             | Self::State(_)
             | Self::ServerUrl
             | Self::Store(_)

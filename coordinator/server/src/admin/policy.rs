@@ -41,6 +41,7 @@ async fn check(State(app): State<App>, request: Request) -> Result<Json<PolicyCh
 fn usable(app: &App, text: &str) -> Result<(), Error> {
     let policy = acl::Policy::parse(text).map_err(Error::Policy)?;
     let snapshot = app.hub.snapshot();
-    let network = network::for_policy(&snapshot.loaded.users, &snapshot.loaded.nodes, clock::now());
+    let loaded = &snapshot.loaded;
+    let network = network::for_policy(&loaded.users, &loaded.nodes, &policy, clock::now());
     policy.check(&network).map_err(Error::Policy)
 }

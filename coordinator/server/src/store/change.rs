@@ -11,6 +11,7 @@ use coordinator_core::{
     key::{KeyHash, PreAuthKey},
     model::{Claims, Keys, Node, NodeId, NodeTimes, Owner, Pending, Record, User, UserId},
     name,
+    route::Decisions,
     time::Millis,
 };
 use sqlx::{Any, AnyConnection, Row, Transaction};
@@ -120,6 +121,7 @@ impl Change {
             },
             claims: Claims { hostinfo: new.hostinfo, version: new.version, ..Claims::default() },
             capabilities: CapMap::new(),
+            routes: Decisions::default(),
         };
         nodes::insert(self.connection(), &node).await?;
         Ok(node)

@@ -11,7 +11,9 @@ use coordinator_core::{
     address::Addresses,
     key::{KeyHash, PreAuthKey},
     model::{Claims, Keys, Node, NodeTimes, Owner, Pending, Record, User},
+    route::Decisions,
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{Row as _, any::AnyRow};
 
@@ -65,6 +67,7 @@ row! {
         ephemeral: i64,
         claims: String,
         capabilities: String,
+        routes: String,
     }
 }
 
@@ -93,6 +96,13 @@ struct StoredClaims {
     home_derp: RegionId,
     version: u32,
     hostinfo: Hostinfo,
+}
+
+/// [`Decisions`] as stored.
+#[derive(Serialize, Deserialize)]
+struct StoredRoutes {
+    approved: Vec<IpNet>,
+    rejected: Vec<IpNet>,
 }
 
 impl UserRow {
@@ -145,6 +155,8 @@ impl NodeRow {
             version: node.claims.version,
             hostinfo: bounded(&node.claims.hostinfo)?,
         };
+        let Decisions { approved, rejected } = node.routes.clone();
+        let routes = StoredRoutes { approved, rejected };
         Ok(Self {
             id: sql(node.id),
             revision: node.revision,
@@ -162,6 +174,7 @@ impl NodeRow {
             ephemeral: i64::from(node.times.ephemeral),
             claims: to_json(&claims, "claims")?,
             capabilities: to_json(&node.capabilities, "capabilities")?,
+            routes: to_json(&routes, "routes")?,
         })
     }
 }
@@ -169,6 +182,7 @@ impl NodeRow {
 pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
     let row = NodeRow::read(row)?;
     let claims: StoredClaims = from_json(&row.claims, "claims")?;
+    let routes: StoredRoutes = from_json(&row.routes, "routes")?;
     Ok(Node {
         id: unsigned(row.id, "id")?,
         revision: row.revision,
@@ -194,6 +208,7 @@ pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
             hostinfo: claims.hostinfo,
         },
         capabilities: from_json(&row.capabilities, "capabilities")?,
+        routes: Decisions { approved: routes.approved, rejected: routes.rejected },
     })
 }
 

@@ -30,7 +30,7 @@ const NOT_UPDATED: [&str; 7] =
 type NodeChange = (&'static str, fn(&mut Node));
 
 /// At least one change for each column that an update writes.
-const CHANGES: [NodeChange; 13] = [
+const CHANGES: [NodeChange; 15] = [
     ("name", |node| node.name = "other".to_owned()),
     ("tags", |node| node.owner = tags("tag:other")),
     ("user_id", |node| node.owner = Owner::User(1)),
@@ -46,6 +46,8 @@ const CHANGES: [NodeChange; 13] = [
     ("capabilities", |node| {
         node.capabilities.insert("maru.example/cap/other".to_owned(), Vec::new());
     }),
+    ("routes", |node| node.routes.approved = vec!["10.0.0.0/8".parse().unwrap()]),
+    ("routes", |node| node.routes.rejected = vec!["::/0".parse().unwrap()]),
 ];
 
 /// One row as the database has it, by column.
@@ -178,7 +180,7 @@ async fn a_node_is_kept_in_every_column(tables: Tables) {
 
     for (_, change) in CHANGES
         .iter()
-        .filter(|(column, _)| ["disco_key", "claims", "capabilities"].contains(column))
+        .filter(|(column, _)| ["disco_key", "claims", "capabilities", "routes"].contains(column))
     {
         change(&mut one);
     }

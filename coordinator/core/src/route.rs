@@ -1,0 +1,277 @@
+//! Routes: subnets that nodes lead to, and the ways out through exit nodes.
+//!
+//! ```text
+//!   offered by the node ──▶ approved by the admin, or by the policy ──▶ in use: one router for each subnet
+//!                     └───▶ rejected by the admin, whatever the policy says
+//! ```
+//!
+//! A node is an exit node if both `0.0.0.0/0` and `::/0` are approved. It stands beside others: whoever uses one chooses it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use common::mesh;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::model::{Node, NodeId};
+
+/// Routes of one node that are looked at; what it offers beyond them does not count.
+pub const OFFERED_MAX: usize = 64;
+
+/// What an exit node routes, both or neither.
+pub const EXIT: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
+];
+
+/// IPv6 addresses that stand for IPv4 ones behind a certain router ("4via6", `net/tsaddr`): the part of the mesh's range
+/// in which no node has its address.
+const VIA: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0x0b1a, 0, 0, 0, 0), 64);
+
+/// Addresses that lead to nobody else: this machine, this link, groups.
+const NOWHERE: [IpNet; 6] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 3)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8)),
+];
+
+/// What the admin decided about a node's routes; about all others the policy decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decisions {
+    /// Approved, offered now or not.
+    pub approved: Vec<IpNet>,
+    /// Rejected, although the policy may approve them.
+    pub rejected: Vec<IpNet>,
+}
+
+/// Where a route that a node offers stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody decided.
+    Waiting,
+    /// The admin approved it.
+    ByAdmin,
+    /// The policy approves it.
+    ByPolicy,
+    /// The admin rejected it.
+    Rejected,
+    /// It can never be used.
+    Unusable(Unusable),
+}
+
+impl Standing {
+    /// Whether the route may be used.
+    #[must_use]
+    pub fn is_approved(self) -> bool {
+        matches!(self, Self::ByAdmin | Self::ByPolicy)
+    }
+}
+
+/// Why a route can never be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Other nodes have their addresses there.
+    #[error("it overlaps the network's own addresses")]
+    Mesh,
+    /// It leads to nobody else.
+    #[error("it lies in addresses of the machine itself, of its link or of groups")]
+    Nowhere,
+    /// One family of an exit node.
+    #[error("an exit node offers 0.0.0.0/0 and ::/0 together")]
+    HalfExit,
+}
+
+/// A decision about a route that cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// The node does not offer it.
+    #[error("{device} does not offer {route}; {offers}")]
+    NotOffered {
+        /// The node's name.
+        device: String,
+        /// The route.
+        route: IpNet,
+        /// What it offers instead, and what to do.
+        offers: String,
+    },
+    /// It can never be used.
+    #[error("{route} cannot be routed: {reason}")]
+    Unusable {
+        /// The route.
+        route: IpNet,
+        /// Why not.
+        reason: Unusable,
+    },
+}
+
+/// The routes that a node offers, as networks, in order, each once; [`OFFERED_MAX`] at most.
+#[must_use]
+pub fn offered(node: &Node) -> Vec<IpNet> {
+    let all: BTreeSet<IpNet> = node.claims.hostinfo.routable_ips.iter().map(IpNet::trunc).collect();
+    let (exits, subnets): (Vec<_>, Vec<_>) = all.into_iter().partition(|net| EXIT.contains(net));
+    // An exit node that offers many subnets is one even so.
+    exits.into_iter().chain(subnets).take(OFFERED_MAX).collect()
+}
+
+/// Whether a route could be used if it were approved; `offered` is all that its node offers.
+fn usable(route: &IpNet, offered: &[IpNet]) -> Result<(), Unusable> {
+    if EXIT.contains(route) {
+        let is_whole = EXIT.iter().all(|exit| offered.contains(exit));
+        return if is_whole { Ok(()) } else { Err(Unusable::HalfExit) };
+    }
+    let is_via = matches!(route, IpNet::V6(net) if VIA.contains(net));
+    let mesh = [IpNet::V4(mesh::V4), IpNet::V6(mesh::V6)];
+    if !is_via && mesh.iter().any(|mesh| overlap(mesh, route)) {
+        Err(Unusable::Mesh)
+    } else if NOWHERE.iter().any(|net| net.contains(route)) {
+        Err(Unusable::Nowhere)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether two networks have an address in common.
+fn overlap(one: &IpNet, other: &IpNet) -> bool {
+    one.contains(other) || other.contains(one)
+}
+
+/// Where each route stands that a node offers. `by_policy` says whether the policy approves one.
+///
+/// Of an exit node, both routes stand where the one stands that is further from being used.
+pub fn standings(node: &Node, by_policy: impl Fn(&IpNet) -> bool) -> BTreeMap<IpNet, Standing> {
+    let offered = offered(node);
+    let decided = |route: &IpNet| match usable(route, &offered) {
+        Err(reason) => Standing::Unusable(reason),
+        Ok(()) if node.routes.rejected.contains(route) => Standing::Rejected,
+        Ok(()) if node.routes.approved.contains(route) => Standing::ByAdmin,
+        Ok(()) if by_policy(route) => Standing::ByPolicy,
+        Ok(()) => Standing::Waiting,
+    };
+    let mut all: BTreeMap<_, _> = offered.iter().map(|route| (*route, decided(route))).collect();
+    let exits = EXIT.map(|exit| all.get(&exit).copied());
+    if let Some(short) = exits.into_iter().flatten().find(|standing| !standing.is_approved()) {
+        for (route, standing) in &mut all {
+            if EXIT.contains(route) {
+                *standing = short;
+            }
+        }
+    }
+    all
+}
+
+/// The routes of a node that may be used.
+pub fn approved(node: &Node, by_policy: impl Fn(&IpNet) -> bool) -> Vec<IpNet> {
+    let standings = standings(node, by_policy).into_iter();
+    standings.filter(|(_, standing)| standing.is_approved()).map(|(route, _)| route).collect()
+}
+
+/// Approves routes that a node offers; one of an exit node means both.
+///
+/// # Errors
+///
+/// [`RouteError`], and nothing is decided.
+pub fn approve(node: &mut Node, routes: &[IpNet]) -> Result<(), RouteError> {
+    let routes = whole(node, routes)?;
+    let offered = offered(node);
+    for route in &routes {
+        usable(route, &offered).map_err(|reason| RouteError::Unusable { route: *route, reason })?;
+    }
+    node.routes.rejected.retain(|route| !routes.contains(route));
+    add(&mut node.routes.approved, routes);
+    Ok(())
+}
+
+/// Rejects routes that a node offers, or that were approved before; one of an exit node means both.
+///
+/// # Errors
+///
+/// [`RouteError::NotOffered`], and nothing is decided.
+pub fn reject(node: &mut Node, routes: &[IpNet]) -> Result<(), RouteError> {
+    let routes = whole(node, routes)?;
+    node.routes.approved.retain(|route| !routes.contains(route));
+    add(&mut node.routes.rejected, routes);
+    Ok(())
+}
+
+/// The routes, with both of an exit node for one; each is known of the node.
+fn whole(node: &Node, routes: &[IpNet]) -> Result<BTreeSet<IpNet>, RouteError> {
+    let offered = offered(node);
+    let mut whole = BTreeSet::new();
+    for route in routes {
+        if !offered.contains(route) && !node.routes.approved.contains(route) {
+            return Err(not_offered(node, *route, &offered));
+        }
+        whole.insert(*route);
+        if EXIT.contains(route) {
+            whole.extend(EXIT);
+        }
+    }
+    Ok(whole)
+}
+
+fn add(list: &mut Vec<IpNet>, routes: BTreeSet<IpNet>) {
+    list.extend(routes);
+    list.sort_unstable();
+    list.dedup();
+}
+
+fn not_offered(node: &Node, route: IpNet, offered: &[IpNet]) -> RouteError {
+    let advertise = if EXIT.contains(&route) {
+        "--advertise-exit-node".to_owned()
+    } else {
+        format!("--advertise-routes={route}")
+    };
+    let what_to_do = format!("run `tailscale set {advertise}` there first");
+    let offers = if offered.is_empty() {
+        format!("it offers no route: {what_to_do}")
+    } else {
+        let shown: Vec<_> = offered.iter().map(ToString::to_string).collect();
+        format!("it offers {}: name one of these, or {what_to_do}", shown.join(", "))
+    };
+    RouteError::NotOffered { device: node.name.clone(), route, offers }
+}
+
+/// Of each subnet the nodes that route it, best first: those that are connected, and of these whoever came first before,
+/// so that a router that returns does not take back what works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routers(BTreeMap<IpNet, Vec<NodeId>>);
+
+impl Routers {
+    /// Orders the routers of every subnet.
+    #[must_use]
+    pub fn elect<'a>(
+        routes: impl IntoIterator<Item = (NodeId, &'a [IpNet])>,
+        online: &BTreeSet<NodeId>,
+        before: Option<&Self>,
+    ) -> Self {
+        let mut routers: BTreeMap<IpNet, Vec<NodeId>> = BTreeMap::new();
+        for (node, nets) in routes {
+            for net in nets.iter().filter(|net| !EXIT.contains(net)) {
+                routers.entry(*net).or_default().push(node);
+            }
+        }
+        for (net, nodes) in &mut routers {
+            let before = before.map_or(&[][..], |before| before.of(net));
+            let place = |node: &NodeId| before.iter().position(|known| known == node);
+            nodes.sort_by_key(|node| {
+                (!online.contains(node), place(node).unwrap_or(usize::MAX), *node)
+            });
+        }
+        Self(routers)
+    }
+
+    /// The routers of a subnet, best first.
+    #[must_use]
+    pub fn of(&self, net: &IpNet) -> &[NodeId] {
+        self.0.get(net).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! `/routes`: subnets and exit nodes, and the admin's decisions about them.
+
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+};
+use chassis::endpoint::{Endpoint, get, post};
+use coordinator_api::{DecideRoutes, EXIT, Route, RouteState};
+use coordinator_core::{
+    model::{Node, NodeId},
+    route::{self, RouteError, Standing},
+};
+use ipnet::IpNet;
+
+use super::{
+    Error,
+    devices::{open, store},
+    read,
+};
+use crate::{app::App, hub::Snapshot};
+
+/// Most routes of one request.
+const ROUTES_MAX: usize = 256;
+
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 3] {
+    [
+        get("/routes", list),
+        post("/devices/{device}/routes/approve", approve),
+        post("/devices/{device}/routes/reject", reject),
+    ]
+}
+
+async fn list(State(app): State<App>) -> Json<Vec<Route>> {
+    let snapshot = app.hub.snapshot();
+    Json(snapshot.loaded.nodes.iter().flat_map(|node| of(node, &snapshot)).collect())
+}
+
+async fn approve(
+    State(app): State<App>,
+    Path(device): Path<String>,
+    request: Request,
+) -> Result<Json<Vec<Route>>, Error> {
+    decide(&app, &device, request, route::approve).await
+}
+
+async fn reject(
+    State(app): State<App>,
+    Path(device): Path<String>,
+    request: Request,
+) -> Result<Json<Vec<Route>>, Error> {
+    decide(&app, &device, request, route::reject).await
+}
+
+/// Decides about routes of a device, all or none; returns every route of it.
+async fn decide(
+    app: &App,
+    device: &str,
+    request: Request,
+    decide: fn(&mut Node, &[IpNet]) -> Result<(), RouteError>,
+) -> Result<Json<Vec<Route>>, Error> {
+    let DecideRoutes { routes } = read(request).await?;
+    let routes = prefixes(&routes)?;
+    let (change, mut node) = open(app, device).await?;
+    decide(&mut node, &routes)?;
+    store(app, change, &node).await?;
+    tracing::info!(node = node.id, ?routes, "routes were decided about");
+    let snapshot = app.hub.snapshot();
+    let node = snapshot.node(node.id).ok_or(Error::NotFound("device"))?;
+    Ok(Json(of(node, &snapshot)))
+}
+
+fn prefixes(texts: &[String]) -> Result<Vec<IpNet>, Error> {
+    if texts.is_empty() || texts.len() > ROUTES_MAX {
+        return Err(Error::Body(format!("name 1 to {ROUTES_MAX} routes")));
+    }
+    let mut routes = Vec::new();
+    for text in texts {
+        if text == EXIT {
+            routes.extend(route::EXIT);
+            continue;
+        }
+        let net: IpNet = text.parse().map_err(|_| Error::Body(format!("{text:?} is no prefix")))?;
+        if net != net.trunc() {
+            return Err(Error::Body(format!("{text} is no prefix: {} may be meant", net.trunc())));
+        }
+        routes.push(net);
+    }
+    Ok(routes)
+}
+
+/// The routes of a node: those that it offers, and those decided about that it offers no more.
+fn of(node: &Node, snapshot: &Snapshot) -> Vec<Route> {
+    let by_policy = |route: &IpNet| snapshot.compiled.is_approved(node.id, route);
+    let offered = route::standings(node, by_policy);
+    let shown = |(net, standing): (&IpNet, &Standing)| {
+        let in_use = standing.is_approved() && snapshot.compiled.is_in_use(node.id, net);
+        entry(node, net, *standing, true, in_use)
+    };
+    let mut routes: Vec<Route> = offered.iter().map(shown).collect();
+    let decided =
+        [(&node.routes.approved, Standing::ByAdmin), (&node.routes.rejected, Standing::Rejected)];
+    for (nets, standing) in decided {
+        let gone = nets.iter().filter(|net| !offered.contains_key(net));
+        routes.extend(gone.map(|net| entry(node, net, standing, false, false)));
+    }
+    routes
+}
+
+fn entry(node: &Node, net: &IpNet, standing: Standing, offered: bool, in_use: bool) -> Route {
+    let (state, problem) = match standing {
+        Standing::Waiting => (RouteState::Waiting, None),
+        Standing::ByAdmin => (RouteState::Approved, None),
+        Standing::ByPolicy => (RouteState::ApprovedByPolicy, None),
+        Standing::Rejected => (RouteState::Rejected, None),
+        Standing::Unusable(reason) => (RouteState::Unusable, Some(reason.to_string())),
+    };
+    let device: NodeId = node.id;
+    Route {
+        device,
+        name: node.name.clone(),
+        route: net.to_string(),
+        state,
+        offered,
+        in_use,
+        problem,
+    }
+}
