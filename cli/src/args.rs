@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use crate::{
     app::AppCommand, chat::args::ChatArgs, complete::CompletionsArgs, confine::ConfineArgs,
     device::DeviceCommand, invite::InviteArgs, join::JoinArgs, key::KeyCommand,
-    model::ModelCommand, output::OutputArgs, policy::PolicyCommand, up::args::UpArgs,
-    usage::UsageArgs, user::UserCommand,
+    model::ModelCommand, output::OutputArgs, policy::PolicyCommand, route::RouteCommand,
+    up::args::UpArgs, usage::UsageArgs, user::UserCommand,
 };
 
 /// Runs, joins and uses a private AI network.
@@ -65,6 +65,13 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// Routes: subnets that devices lead to, and exit nodes
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Route {
+        /// What to do.
+        #[command(subcommand)]
+        command: RouteCommand,
     },
     /// Programs of this machine that use the AI, each with a key
     #[command(subcommand_required = true, arg_required_else_help = true)]

@@ -9,8 +9,8 @@ use crate::{
     client::Client,
     language::Language,
     output::{self, Format, OutputArgs},
-    reach::Lack,
     qr,
+    reach::Lack,
 };
 
 /// Of `maru invite`.

@@ -31,8 +31,9 @@ mod language;
 mod model;
 mod output;
 mod policy;
-mod reach;
 mod qr;
+mod reach;
+mod route;
 pub mod service;
 mod status;
 mod up;
@@ -65,6 +66,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::App { command } => app::run(command, &root).await,
         Command::Model { command } => model::run(command, &root).await,
         Command::Policy { command } => policy::run(command, &root).await,
+        Command::Route { command } => route::run(command, &root).await,
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, Cli::command()),

@@ -25,6 +25,9 @@ fn help_of_every_command() {
     for (command, name) in [("approve", "device-approve"), ("tag", "device-tag")] {
         insta::assert_snapshot!(name, text(&["device", command, "--help"]));
     }
+    for (args, name) in [(&["route"][..], "route"), (&["route", "approve"], "route-approve")] {
+        insta::assert_snapshot!(name, text(&[args, &["--help"]].concat()));
+    }
     insta::assert_snapshot!("model-pull", text(&["model", "pull", "--help"]));
     insta::assert_snapshot!("key-create", text(&["key", "create", "--help"]));
 }

@@ -51,6 +51,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// The reverse proxy in front of it. Default: none.
     pub proxy: Option<Proxy>,
+    /// Names beside those of the nodes.
+    pub dns: Dns,
 }
 
 /// Where the coordinator's certificate comes from: two files, or an authority that is asked for it.
@@ -90,8 +92,6 @@ impl Default for Acme {
 pub struct Proxy {
     /// Addresses, or networks such as `10.0.0.0/8`, whose `X-Forwarded-For` is believed. Nobody else's is.
     pub trusted: Vec<String>,
-    /// Names beside those of the nodes.
-    pub dns: Dns,
 }
 
 /// The relay's settings.

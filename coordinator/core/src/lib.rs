@@ -16,9 +16,9 @@
 
 pub mod address;
 pub mod bucket;
-pub mod forwarded;
 pub mod code;
 pub mod dns;
+pub mod forwarded;
 pub mod key;
 pub mod map;
 pub mod model;
@@ -27,6 +27,6 @@ pub mod network;
 pub mod offer;
 pub mod policy;
 pub mod registration;
-pub mod tagging;
 pub mod route;
+pub mod tagging;
 pub mod time;

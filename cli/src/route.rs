@@ -1,0 +1,117 @@
+//! `maru route …`.
+
+use std::{net::IpAddr, path::Path, process::ExitCode};
+
+use clap::{Args, Subcommand};
+use coordinator_api::{DecideRoutes, EXIT, Route, RouteState};
+
+use crate::{
+    client::{Client, segment},
+    device::DeviceId,
+    output::{self, Format, OutputArgs},
+};
+
+/// Of `maru route`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RouteCommand {
+    /// List the routes that devices offer, and who is in use
+    List(OutputArgs),
+    /// Let devices use routes of a device, as far as the policy allows
+    Approve(RouteArgs),
+    /// Stop the use of routes of a device, even if the policy approves them
+    Reject(RouteArgs),
+}
+
+/// Of `maru route approve` and `reject`.
+#[derive(Clone, Debug, Args)]
+pub struct RouteArgs {
+    /// Which.
+    #[command(flatten)]
+    pub device: DeviceId,
+    /// Routes, such as 192.168.1.0/24; "exit" is the way to the internet (0.0.0.0/0 and ::/0)
+    #[arg(value_name = "ROUTE", required = true, value_parser = route)]
+    pub routes: Vec<String>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// A prefix or `exit`, as it is written.
+fn route(text: &str) -> Result<String, String> {
+    let is_prefix = || {
+        let (address, len) = text.split_once('/')?;
+        let most = if address.parse::<IpAddr>().ok()?.is_ipv4() { 32 } else { 128 };
+        Some(len.parse::<u8>().ok()? <= most)
+    };
+    if text == EXIT || is_prefix() == Some(true) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("a route is a prefix, such as 192.168.1.0/24, or \"{EXIT}\""))
+}
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: RouteCommand, root: &Path) -> anyhow::Result<ExitCode> {
+    let client = Client::coordinator(root)?;
+    match command {
+        RouteCommand::List(OutputArgs { output }) => {
+            let routes: Vec<Route> = client.get("/api/v1/routes").await?;
+            list(output, &routes)?;
+        }
+        RouteCommand::Approve(args) => decide(&client, args, "approve").await?,
+        RouteCommand::Reject(args) => decide(&client, args, "reject").await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn decide(client: &Client, args: RouteArgs, action: &str) -> anyhow::Result<()> {
+    let path = format!("/api/v1/devices/{}/routes/{action}", segment(&args.device.id));
+    let routes: Vec<Route> = client.post(&path, &DecideRoutes { routes: args.routes }).await?;
+    list(args.output.output, &routes)
+}
+
+fn list(format: Format, routes: &[Route]) -> anyhow::Result<()> {
+    let headers = ["DEVICE", "NAME", "ROUTE", "STATE", "OFFERED", "IN USE", "PROBLEM"];
+    output::list(format, routes, &headers, |route| {
+        vec![
+            route.device.to_string(),
+            route.name.clone(),
+            route.route.clone(),
+            state(route.state).to_owned(),
+            output::yes(route.offered),
+            output::yes(route.in_use),
+            route.problem.clone().unwrap_or_default(),
+        ]
+    })?;
+    let waiting = routes.iter().filter(|route| route.state == RouteState::Waiting).count();
+    if format == Format::Table && waiting > 0 {
+        output::note(&format!(
+            "{waiting} waiting: maru route approve DEVICE ROUTE, or reject DEVICE ROUTE"
+        ));
+    }
+    Ok(())
+}
+
+fn state(state: RouteState) -> &'static str {
+    match state {
+        RouteState::Waiting => "waiting",
+        RouteState::Approved => "approved",
+        RouteState::ApprovedByPolicy => "approved by the policy",
+        RouteState::Rejected => "rejected",
+        RouteState::Unusable => "unusable",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::route;
+
+    #[test]
+    fn a_route_is_a_prefix_or_the_way_out() {
+        for text in ["192.168.1.0/24", "::/0", "fd00::/64", "exit"] {
+            assert_eq!(route(text).as_deref(), Ok(text));
+        }
+        for text in ["", "lan", "192.168.1.1", "10.0.0.0/33", "fd00::/129", "10.0.0.0/x"] {
+            assert!(route(text).is_err(), "{text}");
+        }
+    }
+}
