@@ -33,7 +33,7 @@ pub(crate) async fn redeem(
     ticket: String,
     key: Secret,
 ) -> Result<Redeemed, RegisterError> {
-    let permit = app.registrations.take(origin).await.ok_or(RegisterError::Busy)?;
+    let permit = app.registrations.take(origin, None).await.ok_or(RegisterError::Busy)?;
     let of = app.clone();
     app.carry_out(async move {
         let mut attempt = 1;

@@ -91,11 +91,23 @@ impl Device {
 
     async fn open(&self, address: SocketAddr, window: Option<u32>) -> Option<Channel> {
         let server = try_server_key(address).await?;
-        self.connect_over(TcpStream::connect(address).await.ok()?, server).await
+        self.open_over(TcpStream::connect(address).await.ok()?, server, window).await
     }
 
     /// Opens a channel to the coordinator that has this key.
     pub(crate) async fn connect_over<IO>(&self, io: IO, server: MachinePublic) -> Option<Channel>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.open_over(io, server, None).await
+    }
+
+    async fn open_over<IO>(
+        &self,
+        io: IO,
+        server: MachinePublic,
+        window: Option<u32>,
+    ) -> Option<Channel>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
