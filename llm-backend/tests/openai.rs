@@ -410,7 +410,8 @@ fn serve_paths(answers: &'static [(&'static str, &'static str, &'static str)]) -
             connection.read_request().await;
             let asked = connection.request.split(' ').nth(1).unwrap();
             let (_, status, body) = answers.iter().find(|(path, ..)| *path == asked).unwrap();
-            connection.answer(status, body).await;
+            let status = format!("{status}\r\nconnection: close");
+            connection.answer(&status, body).await;
         }
     });
     Server { _directory: directory, socket, task }
