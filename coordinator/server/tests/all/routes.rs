@@ -218,11 +218,14 @@ async fn a_database_of_the_first_version_is_brought_up_to_date() {
     let mut nodes = with_one_node(&file).await;
     assert_eq!(nodes.pop().unwrap().routes, Decisions::default());
 
-    // As the first version left it: without the column, and without the note that it was made.
+    // As the first version left it: without the later columns, and without the note that they were made.
     let mut connection = AnyConnection::connect(&url).await.unwrap();
-    for statement in
-        ["ALTER TABLE nodes DROP COLUMN routes", "DELETE FROM _sqlx_migrations WHERE version = 2"]
-    {
+    for statement in [
+        "ALTER TABLE nodes DROP COLUMN routes",
+        "ALTER TABLE pending DROP COLUMN version",
+        "ALTER TABLE pending DROP COLUMN source",
+        "DELETE FROM _sqlx_migrations WHERE version > 1",
+    ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
     connection.close().await.unwrap();
