@@ -24,7 +24,7 @@ use crate::{
     line::Lines,
     metrics::Metrics,
     models::Models,
-    openclaw::{Follow, OpenClaw},
+    openclaw::{Follow, OpenClaw, OpenClawError},
     sessions::Sessions,
     usage::{self, Ledger},
     workspace::Workspace,
@@ -85,6 +85,9 @@ pub enum StartError {
     /// A provider of `openclaw.json` cannot be used.
     #[error("openclaw.json: {0}")]
     Backend(#[from] llm_backend::Error),
+    /// `openclaw.json` changed since it was read, into what cannot be used.
+    #[error(transparent)]
+    OpenClaw(#[from] OpenClawError),
     /// A directory cannot be made.
     #[error("cannot make {}: check who owns the directory above", .path.display())]
     Directory {
@@ -134,7 +137,7 @@ impl App {
             metrics,
             limits: config.limits,
             chat_host: config.chat_host(),
-            follow: Mutex::new(Follow::new(root.join(&config.openclaw), openclaw.clone())),
+            follow: Mutex::new(Follow::new(root.join(&config.openclaw), openclaw.clone())?),
             state,
             keys: Mutex::new(keys),
         })

@@ -1,58 +1,45 @@
 //! What of `openclaw.json` holds while the gateway runs: its nodes' `draining` and `slots`.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::{path::PathBuf, sync::Arc};
 
-use super::OpenClaw;
+use chassis::watched::Watched;
+
+use super::{OpenClaw, OpenClawError};
 
 /// Follows the file.
 #[derive(Debug)]
 pub struct Follow {
-    path: PathBuf,
-    /// How it looked when it was last read, or tried to be.
-    seen: Option<Stamp>,
+    file: Watched<Arc<OpenClaw>, OpenClawError>,
+    /// What was told last.
+    told: Option<Arc<OpenClaw>>,
     /// What the gateway was started with.
     started: OpenClaw,
     /// Whether it was said that more has changed than holds at once.
     said: bool,
 }
 
-/// What of a file differs once it was exchanged or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    bytes: u64,
-    /// Last change of content or of the inode itself: seconds and nanoseconds.
-    changed: (i64, i64),
-}
-
 impl Follow {
     /// Follows the file that the gateway was started with, which said that.
-    #[must_use]
-    pub fn new(path: PathBuf, started: OpenClaw) -> Self {
-        Self { path, seen: None, started, said: false }
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenClawError`], if it can no longer be used.
+    pub fn new(path: PathBuf, started: OpenClaw) -> Result<Self, OpenClawError> {
+        let read = {
+            let path = path.clone();
+            move || OpenClaw::load(&path).map(Arc::new)
+        };
+        let file = Watched::load("openclaw.json", vec![path], read)?;
+        Ok(Self { file, told: None, started, said: false })
     }
 
-    /// What the file says now, if it may have changed since the last call and can be used. Looks at the file alone
-    /// otherwise, so it may be called often.
-    pub fn changed(&mut self) -> Option<OpenClaw> {
-        // Looked at before it is read, so that a change in between is found the next time.
-        let seen = stamp(&self.path);
-        if seen == self.seen {
+    /// What the file says now, if that is not what was told last. It is read only if it was written since, so this may be
+    /// called often; while it cannot be used, nothing is told.
+    pub fn changed(&mut self) -> Option<Arc<OpenClaw>> {
+        let now = self.file.current();
+        if self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &now)) {
             return None;
         }
-        self.seen = seen;
-        let now = match OpenClaw::load(&self.path) {
-            Ok(now) => now,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "what openclaw.json said before holds");
-                return None;
-            }
-        };
         let differs = rest(&now) != rest(&self.started);
         if differs && !self.said {
             tracing::warn!(
@@ -61,14 +48,9 @@ impl Follow {
             );
         }
         self.said = differs;
+        self.told = Some(Arc::clone(&now));
         Some(now)
     }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let file = fs::metadata(path).ok()?;
-    let changed = (file.ctime(), file.ctime_nsec());
-    Some(Stamp { inode: file.ino(), bytes: file.size(), changed })
 }
 
 /// What holds only after a start.
@@ -82,6 +64,8 @@ fn rest(file: &OpenClaw) -> OpenClaw {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
     fn write(path: &Path, text: &str) {
@@ -108,7 +92,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("openclaw.json");
         write(&path, &file(""));
-        let mut follow = Follow::new(path.clone(), OpenClaw::load(&path).unwrap());
+        let mut follow = Follow::new(path.clone(), OpenClaw::load(&path).unwrap()).unwrap();
         assert_eq!(node(&mut follow), Some((None, false)));
         assert_eq!(node(&mut follow), None, "nothing has changed");
         write(&path, &file(", draining: true, slots: 3"));
