@@ -28,8 +28,7 @@ pub struct JoinArgs {
     /// Pre-auth key, for an address that is no invitation
     #[arg(long, value_name = "K")]
     pub key: Option<String>,
-    /// File with the certificate of the authority that vouches for an https:// coordinator
-    /// [default: those that this machine trusts]
+    /// Certificate of the authority behind an https:// coordinator [default: this machine's]
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// Name to ask for [default: this machine's]

@@ -180,8 +180,16 @@ async fn coordinator(root: &Path) -> Finding {
 /// Whether stock apps reach the coordinator's address.
 fn reach(root: &Path) -> Option<Finding> {
     // What is wrong with the file was found before.
-    let server = config::coordinator(root).ok()?.server_url?;
-    let server = ServerUrl::parse(&server).ok()?;
+    let settings = config::coordinator(root).ok()?;
+    let server = ServerUrl::parse(settings.server_url.as_ref()?).ok()?;
+    if !server.is_plain() && settings.tls.is_none() && settings.proxy.is_none() {
+        let text = format!(
+            "devices reach {server} over a proxy that is not trusted, and all count as one"
+        );
+        let fix =
+            "name the proxy's address in `trusted` under [proxy] in etc/maru/coordinator.toml";
+        return Some(Finding::warning("apps", text, fix));
+    }
     Some(match Lack::of(&server) {
         None => Finding::ok("apps", format!("{server} is where stock apps look for HTTPS")),
         Some(lack @ Lack::PlainInside) => {

@@ -17,7 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
     let stranger = IpAddr::from([192, 0, 2, 1]);
     assert_eq!(told([192, 0, 2, 1], &headers), Sender::Pretender(stranger));
     // What a proxy adds at the end does, whatever stands before it.
-    let added = [&headers[..], &[b"192.0.2.7"]].concat();
+    let mut added = headers.clone();
+    added.push(b"192.0.2.7");
     assert_eq!(told([10, 0, 0, 1], &added), Sender::Behind([192, 0, 2, 7].into()));
     // And alone it is somebody, or nobody.
     match told([10, 0, 0, 1], &headers) {

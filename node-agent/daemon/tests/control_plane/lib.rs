@@ -215,13 +215,14 @@ impl ControlPlane {
     }
 
     pub(crate) fn with_laptops(laptops: &[&str]) -> Self {
+        let settings = "server_url = \"http://10.77.1.2:8443\"\n[relay]\nhost = \"10.77.1.2\"\n";
+        Self::with_settings(laptops, root(), settings)
+    }
+
+    /// With these settings of the coordinator, below this root.
+    pub(crate) fn with_settings(laptops: &[&str], root: tempfile::TempDir, settings: &str) -> Self {
         let topology = Topology::new(laptops).unwrap();
-        let root = root();
-        write(
-            root.path(),
-            "etc/maru/coordinator.toml",
-            "server_url = \"http://10.77.1.2:8443\"\n[relay]\nhost = \"10.77.1.2\"\n",
-        );
+        write(root.path(), "etc/maru/coordinator.toml", settings);
         let mut plane = Self { topology, root, serve: None, relay: None };
         plane.relay = Some(plane.run("relay"));
         plane.serve();
