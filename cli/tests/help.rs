@@ -37,6 +37,7 @@ fn a_wrong_command_line_ends_with_2_and_a_failure_with_1() {
     assert_eq!(maru(&["frobnicate"]).status.code(), Some(2));
     assert_eq!(maru(&["key", "create"]).status.code(), Some(2));
     assert_eq!(maru(&["join", "not a link"]).status.code(), Some(2));
+    assert_eq!(maru(&["route", "approve", "router", "192.168.1.7"]).status.code(), Some(2));
 
     let root = tempfile::tempdir().unwrap();
     let failed = maru(&["--root", root.path().to_str().unwrap(), "device", "list"]);
