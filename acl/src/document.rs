@@ -22,12 +22,10 @@ pub(crate) struct Document {
     pub(crate) tag_owners: BTreeMap<String, Vec<String>>,
     pub(crate) tests: Vec<Test>,
     pub(crate) auto_approvers: AutoApprovers,
-    #[serde(rename = "nodeAttrs")]
-    pub(crate) _node_attrs: serde_json::Value,
+    pub(crate) node_attrs: Vec<NodeAttr>,
     #[serde(rename = "ssh")]
     pub(crate) _ssh: serde_json::Value,
-    #[serde(rename = "randomizeClientPort")]
-    pub(crate) _randomize_client_port: bool,
+    pub(crate) randomize_client_port: bool,
 }
 
 /// Whose routes need no administrator, `autoApprovers`.
@@ -69,6 +67,19 @@ pub(crate) struct Grant {
     pub(crate) app: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     pub(crate) via: Vec<String>,
+}
+
+/// A `nodeAttrs` entry: what stock apps on these nodes are told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NodeAttr {
+    pub(crate) target: Vec<String>,
+    /// Names alone.
+    #[serde(default)]
+    pub(crate) attr: Vec<String>,
+    /// Names with values.
+    #[serde(default)]
+    pub(crate) app: BTreeMap<String, Vec<serde_json::Value>>,
 }
 
 /// One of the policy's own tests.

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod approvers;
+mod attributes;
 mod compile;
 mod document;
 mod internet;
@@ -23,7 +24,7 @@ mod policy_tests;
 mod selector;
 mod validate;
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -118,6 +119,7 @@ pub struct Policy {
     document: Document,
     rules: Vec<compile::ParsedRule>,
     approvers: Approvers,
+    attributes: Vec<attributes::Parsed>,
 }
 
 impl Policy {
@@ -132,7 +134,18 @@ impl Policy {
         let document = document::parse(text)?;
         let rules = validate::rules(&document)?;
         let approvers = Approvers::parse(&document)?;
-        Ok(Self { document, rules, approvers })
+        let attributes = attributes::parse(&document)?;
+        Ok(Self { document, rules, approvers, attributes })
+    }
+
+    /// What `nodeAttrs` and `randomizeClientPort` tell `network.nodes[node]`: attributes by name, each with its values.
+    #[must_use]
+    pub fn attributes(
+        &self,
+        network: &Network,
+        node: usize,
+    ) -> BTreeMap<String, Vec<serde_json::Value>> {
+        attributes::node(&self.document, &self.attributes, network, node)
     }
 
     /// Compiles the packet filter of `network.nodes[node]`; empty means that nothing may come in.

@@ -1,10 +1,11 @@
 //! Policies that people write, and text that nobody should.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use acl::{Error, Network, Node, Policy, User};
 use proptest::prelude::*;
+use serde_json::json;
 
 /// What was asked for, as it stands.
 const SEED: &str = r#"{
@@ -340,4 +341,50 @@ fn the_internet_is_reached_at_approved_exit_nodes_alone() {
     assert_eq!(ips, internet);
     assert_eq!(rules[0].src_ips, ["100.64.0.7"]);
     assert_eq!(policy.compile(&network, 1), [], "nobody else lets anyone through");
+}
+
+#[test]
+fn node_attributes_go_to_whom_they_target() {
+    let policy = Policy::parse(
+        r#"{ "tagOwners": { "tag:home": [] }, "groups": { "group:kids": ["user1"] },
+             "randomizeClientPort": true,
+             "nodeAttrs": [
+                 { "target": ["group:kids"], "attr": ["https://tailscale.com/cap/file-sharing"] },
+                 { "target": ["autogroup:member", "tag:home"], "app": { "example.com/x": [1, 2] } },
+                 { "target": ["*"], "app": { "example.com/x": [2, { "y": 3 }] } },
+             ] }"#,
+    )
+    .unwrap();
+    let network = network();
+    let told = |node| policy.attributes(&network, node);
+    let of = |find: fn(&acl::Node) -> bool| network.nodes.iter().position(find).unwrap();
+    let persons = told(of(|node| node.user == Some(1)));
+    let home = told(of(|node| node.tags == ["tag:home"]));
+
+    let values = [json!(1), json!(2), json!({ "y": 3 })];
+    assert_eq!(persons["example.com/x"], values);
+    assert!(persons["https://tailscale.com/cap/file-sharing"].is_empty());
+    assert_eq!(
+        home.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["example.com/x", "randomize-client-port"]
+    );
+    assert_eq!(told(network.nodes.len()), BTreeMap::new(), "there is no such node");
+}
+
+#[test]
+fn node_attributes_that_mean_nothing_are_refused_by_their_place() {
+    for (entry, at, why) in [
+        (r#"{ "target": ["*"] }"#, "nodeAttrs[0]", "attr and app"),
+        (r#"{ "target": ["group:gone"], "attr": ["a"] }"#, "nodeAttrs[0].target[0]", "group:gone"),
+        (r#"{ "target": ["autogroup:self"], "attr": ["a"] }"#, "nodeAttrs[0].target[0]", "no node"),
+        (r#"{ "target": ["*"], "attr": ["maru/gateway-identity"] }"#, "nodeAttrs[0]", "maru/"),
+        (r#"{ "target": ["*"], "attr": ["a \\ b"] }"#, "nodeAttrs[0]", "printable"),
+        (r#"{ "target": ["*"], "app": { "": [] } }"#, "nodeAttrs[0]", "1 to 255"),
+    ] {
+        let policy = format!(r#"{{ "nodeAttrs": [{entry}] }}"#);
+        let Err(Error::Rule { place, reason }) = Policy::parse(&policy) else { panic!("{entry}") };
+        assert!(place == at && reason.contains(why), "{place}: {reason}");
+    }
+    let unknown = Policy::parse(r#"{ "nodeAttrs": [{ "target": ["*"], "ipPool": [] }] }"#);
+    assert!(unknown.unwrap_err().to_string().contains("unknown field `ipPool`"));
 }

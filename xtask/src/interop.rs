@@ -2,6 +2,7 @@
 
 mod clients;
 mod compare;
+mod foreign;
 mod house;
 mod install;
 mod tailscale;

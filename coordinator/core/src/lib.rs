@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod attributes;
 pub mod bucket;
 pub mod code;
 pub mod dns;

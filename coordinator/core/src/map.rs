@@ -122,6 +122,11 @@ fn delta(sent: &View, view: &View) -> MapResponse {
             None => response.peers_changed.push(Node::clone(peer)),
         }
     }
+    // Stock apps take peers that come or change with nothing else in small steps, and 1.100 then makes no route to a new
+    // one (`netmapDeltaNeedsAuthReconfig`): with the node itself they take the map as a whole.
+    if !response.peers_changed.is_empty() || !response.peers_removed.is_empty() {
+        response.node = Some(Node::clone(&view.node));
+    }
     response
 }
 

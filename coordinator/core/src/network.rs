@@ -7,11 +7,12 @@ use std::{
 };
 
 use control_protocol::map::{
-    self, DerpMap, DnsConfig, DnsRecord, FilterRule, Hostinfo, UserProfile,
+    self, CapMap, DerpMap, DnsConfig, DnsRecord, FilterRule, Hostinfo, UserProfile,
 };
 use ipnet::IpNet;
 
 use crate::{
+    attributes,
     dns::Names,
     map::View,
     model::{Node, NodeId, Owner, Record, User, UserId},
@@ -51,7 +52,12 @@ pub struct Input<'a> {
 /// One node, made ready to be seen.
 #[derive(Clone, Debug)]
 struct Entry {
+    /// As its peers see it.
     wire: Arc<map::Node>,
+    /// What it is told of itself alone.
+    told: Arc<CapMap>,
+    /// What of that is the admin's.
+    capabilities: CapMap,
     owner: Option<UserId>,
     addresses: [IpAddr; 2],
     rules: Arc<Vec<FilterRule>>,
@@ -210,7 +216,7 @@ impl Compiled {
         let peers = seen.iter().filter(|(other, _)| *other != id);
         Some(View {
             domain: Arc::clone(&self.domain),
-            node: Self::routing(own, self.own_routes(id, own), own.is_exit),
+            node: self.own_node(id, own),
             peers: peers
                 .map(|(other, entry)| (entry.wire.id, self.shown_to(id, own, *other, entry)))
                 .collect(),
@@ -219,6 +225,12 @@ impl Compiled {
             rules: Arc::clone(&own.rules),
             derp: Arc::clone(&self.derp),
         })
+    }
+
+    /// A node as it is told of itself.
+    fn own_node(&self, id: NodeId, own: &Entry) -> Arc<map::Node> {
+        let node = Self::routing(own, self.own_routes(id, own), own.is_exit);
+        Arc::new(map::Node { cap_map: CapMap::clone(&own.told), ..Arc::unwrap_or_clone(node) })
     }
 
     /// The subnets for which a node is in use.
@@ -254,6 +266,9 @@ impl Compiled {
         let exits = is_exit.then_some(EXIT).into_iter().flatten();
         let allowed = wire.addresses.iter().copied().chain(subnets.iter().copied()).chain(exits);
         wire.allowed_ips = Some(allowed.collect());
+        if is_exit {
+            wire.cap_map.insert(attributes::SUGGEST_EXIT_NODE.to_owned(), Vec::new());
+        }
         wire.primary_routes = subnets;
         Arc::new(wire)
     }
@@ -326,7 +341,15 @@ fn entry(
         Some(before) if *before.wire == wire => Arc::clone(&before.wire),
         Some(_) | None => Arc::new(wire),
     };
+    let told = || {
+        let by_policy = input.policy.attributes(network, index);
+        Arc::new(attributes::own(node, by_policy))
+    };
+    // The admin's part is in neither the policy nor what it looks at.
+    let same = before.filter(|before| before.capabilities == node.capabilities).and(kept);
     Entry {
+        told: same.map_or_else(told, |kept| Arc::clone(&kept.told)),
+        capabilities: node.capabilities.clone(),
         wire,
         owner: node.owner.user(),
         addresses: addresses(node),
@@ -368,6 +391,7 @@ fn wire_node(node: &Node, input: &Input<'_>) -> map::Node {
     let hostinfo = Hostinfo {
         os: plain(&node.claims.hostinfo.os),
         hostname: plain(&node.claims.hostinfo.hostname),
+        services: attributes::services(&node.claims.hostinfo),
         ..Hostinfo::default()
     };
     map::Node {
@@ -393,7 +417,7 @@ fn wire_node(node: &Node, input: &Input<'_>) -> map::Node {
         last_seen: node.times.last_seen.filter(|_| !online).map(time::to_rfc3339),
         online: Some(online),
         machine_authorized: true,
-        cap_map: node.capabilities.clone(),
+        cap_map: attributes::for_peers(node),
         ..map::Node::default()
     }
 }

@@ -17,14 +17,7 @@ use std::net::Ipv4Addr;
 use lab::stock::Stock;
 use serde_json::Value;
 
-use network::{Network, set_policy};
-
-/// Members reach each other, the home machine and printers at the echo's port; nobody reaches anything else.
-const ECHO: &str = r#"{
-  "tagOwners": { "tag:home": [], "tag:printer": [] },
-  "acls": [{ "action": "accept", "src": ["autogroup:member"],
-             "dst": ["autogroup:member:7777", "tag:printer:7777", "tag:home:80,7777"] }],
-}"#;
+use network::{ECHO, Network, device, set_policy};
 
 /// Whether two stock nodes know each other's path as one over the relay.
 fn is_relayed(node: &Stock, peer: &str) -> bool {
@@ -32,16 +25,9 @@ fn is_relayed(node: &Stock, peer: &str) -> bool {
     peer["CurAddr"] == "" && peer["Relay"] == "home"
 }
 
-/// What `maru device list` says of a device.
-fn device(network: &Network, name: &str) -> Value {
-    let devices = network.house.home.ok(&["device", "list", "-o", "json"]).unwrap();
-    let devices: Vec<Value> = serde_json::from_str(&devices).unwrap();
-    devices.into_iter().find(|device| device["name"] == name).unwrap()
-}
-
 /// What the node's status and `whois` say of a peer is what the coordinator says.
 fn agrees(network: &Network, node: &Stock, name: &str) {
-    let (device, peer) = (device(network, name), node.peer(name).unwrap().unwrap());
+    let (device, peer) = (device(&network.house, name), node.peer(name).unwrap().unwrap());
     assert_eq!(peer["PublicKey"], device["node_key"], "{name}");
     assert_eq!(peer["ID"], device["stable_id"], "{name}");
     assert_eq!(peer["TailscaleIPs"], device["addresses"], "{name}");

@@ -270,6 +270,25 @@ impl Agent {
         });
     }
 
+    /// Cuts peers whose keys have ended by this machine's clock, until the coordinator's next map. While it is connected
+    /// nothing is done: it says so itself.
+    pub fn expire_peers(&self) {
+        if self.progress.borrow().connected {
+            return;
+        }
+        let now = SystemTime::now();
+        self.netmap.send_if_modified(|current| match current.with_expired(now) {
+            Some(next) => {
+                tracing::info!(
+                    "the coordinator is away, and a peer's key has expired: it is cut off"
+                );
+                *current = Arc::new(next);
+                true
+            }
+            None => false,
+        });
+    }
+
     /// Whether this node's key has expired: as the coordinator says while connected, else by this machine's clock.
     #[must_use]
     pub fn is_expired(&self) -> bool {

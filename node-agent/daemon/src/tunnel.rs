@@ -46,7 +46,7 @@ use crate::{
 const MTU: u16 = 1280;
 /// STUN answers that may wait.
 const FOREIGN_QUEUE: usize = 64;
-/// How often it is checked that the device still runs.
+/// How often it is checked that the device still runs, and that no peer's key has ended.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often `resolv.conf`, which other programs may write, is pointed at the agent again.
 const RESOLV_CONF_CHECK: Duration = Duration::from_secs(20);
@@ -221,6 +221,7 @@ impl Tunnel {
                 if !parts.device.is_running() {
                     return;
                 }
+                parts.agent.expire_peers();
                 if checked.elapsed() >= RESOLV_CONF_CHECK {
                     if !is_up {
                         checked = Instant::now();

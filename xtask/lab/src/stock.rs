@@ -68,8 +68,26 @@ impl Stock {
     ///
     /// It was not built, or does not start.
     pub fn start_with(machine: &Arc<Machine>, environment: &[(&str, &str)]) -> Result<Self> {
+        let folder = std::env::var_os(FOLDER).with_context(|| {
+            format!("{FOLDER} names no folder: `cargo xtask interop tailscale` sets it")
+        })?;
+        Self::start_from(folder.into(), machine, environment)
+    }
+
+    /// As [`Stock::start_with`], with the programs of a folder.
+    ///
+    /// # Errors
+    ///
+    /// They are not there, or the daemon does not start.
+    pub fn start_from(
+        folder: PathBuf,
+        machine: &Arc<Machine>,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         machine.sh(&format!("mkdir -p {STATE}"))?;
-        let programs = Programs::find(environment)?;
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = environment.iter().map(own).collect();
+        let programs = Programs { folder, environment };
         let daemon = programs.daemon(machine)?;
         Ok(Self { machine: Arc::clone(machine), daemon, programs })
     }
@@ -293,14 +311,6 @@ struct Programs {
 }
 
 impl Programs {
-    fn find(environment: &[(&str, &str)]) -> Result<Self> {
-        let folder = std::env::var_os(FOLDER).with_context(|| {
-            format!("{FOLDER} names no folder: `cargo xtask interop tailscale` sets it")
-        })?;
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Ok(Self { folder: folder.into(), environment: environment.iter().map(own).collect() })
-    }
-
     /// One of them, which sends nothing to its maker.
     fn command(&self, machine: &Machine, name: &str) -> Command {
         let mut command = machine.command(self.folder.join(name));

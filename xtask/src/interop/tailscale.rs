@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::foreign;
 use crate::{build, go, model, nextest, packages};
 
 /// The tests that need stock nodes.
@@ -18,6 +19,9 @@ pub(crate) struct Args {
     /// Run only tests whose name holds this
     #[arg(value_name = "NAME")]
     only: Option<String>,
+    /// Record instead whom a stock node asks besides the house (five minutes)
+    #[arg(long, conflicts_with = "only")]
+    foreign_hosts: bool,
 }
 
 /// Runs it.
@@ -28,7 +32,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     );
     packages::for_testing()?;
     let model = model::get()?;
-    go::tailscale()?;
+    let tailscale = go::tailscale()?;
+    if args.foreign_hosts {
+        build::programs()?;
+        return foreign::run(&model, tailscale);
+    }
     build::all()?;
     let programs = nextest::workspace_runner(&model)?.programs()?;
     let mut command = programs.run();

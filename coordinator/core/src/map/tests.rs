@@ -81,6 +81,20 @@ fn coming_and_going_is_a_patch_and_anything_else_the_whole_peer() {
 }
 
 #[test]
+fn peers_that_come_change_or_leave_come_with_the_node_itself() {
+    let mut session = session(&[2]);
+    let comes = session.next(view(&[2, 3]), 0).unwrap();
+    let leaves = session.next(view(&[3]), 0).unwrap();
+    let mut away = view(&[3]);
+    away.peers.insert(3, Arc::new(Node { online: Some(false), ..Node::clone(&peer(3)) }));
+    let patched = session.next(away, 0).unwrap();
+
+    assert_eq!(comes.node.unwrap().id, 1, "else stock apps make no route to the peer");
+    assert_eq!(leaves.node.unwrap().id, 1);
+    assert_eq!(patched.node, None, "a patch is a small step, and may be taken as one");
+}
+
+#[test]
 fn the_last_response_leaves_nothing() {
     let last = session(&[2, 3]).end(1_000).unwrap();
 

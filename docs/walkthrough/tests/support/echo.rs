@@ -1,5 +1,7 @@
 //! A port that sends back what it gets, by TCP and UDP, on machines of the lab.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},

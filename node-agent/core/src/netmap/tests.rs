@@ -166,6 +166,33 @@ fn only_mesh_addresses_that_are_not_our_own_are_routed_to_a_peer() {
 }
 
 #[test]
+fn a_peer_is_cut_when_the_time_of_its_key_is_over() {
+    let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
+    let ends = |id, name, time: Option<&str>| Node {
+        key_expiry: time.map(str::to_owned),
+        ..node(id, name)
+    };
+    let mut netmap = Netmap::default();
+    netmap.apply_first(first()).unwrap();
+    let changed = vec![
+        ends(3, "phone", Some("2027-01-15T08:00:00Z")),
+        ends(4, "tablet", Some("0001-01-01T00:00:00Z")),
+        ends(5, "printer", None),
+    ];
+    netmap.apply(MapResponse { peers_changed: changed, ..MapResponse::default() });
+
+    let cut = netmap.with_expired(at).unwrap();
+
+    let second = std::time::Duration::from_secs(1);
+    assert_eq!(netmap.with_expired(at - second), None, "not a second too early");
+    assert_eq!(cut.with_expired(at + second), None, "it is marked already");
+    assert!(cut.peers[&3].expired && !cut.peers[&4].expired && !cut.peers[&5].expired);
+    let keys: Vec<_> = cut.tunnel_peers().into_iter().map(|peer| peer.key).collect();
+    assert!(!keys.contains(&netmap.peers[&3].key) && keys.contains(&netmap.peers[&4].key));
+    assert!(cut.peer_at("100.64.0.3".parse().unwrap()).is_none(), "it is nobody any more");
+}
+
+#[test]
 fn expired_and_keyless_peers_have_no_tunnel() {
     let mut netmap = netmap();
     let expired = Node { expired: true, ..node(3, "phone") };

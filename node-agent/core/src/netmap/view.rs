@@ -189,6 +189,25 @@ impl Netmap {
             || now.zip(self.key_expiry()).is_some_and(|(now, at)| at <= now)
     }
 
+    /// This map with every peer marked whose key's time is over at `now`; `None` if there is none to mark.
+    ///
+    /// A connected coordinator takes such peers out of the map itself. The mark lasts until its next map.
+    #[must_use]
+    pub fn with_expired(&self, now: SystemTime) -> Option<Self> {
+        let is_over = |peer: &Node| {
+            let end = peer.key_expiry.as_deref().and_then(parse_time);
+            !peer.expired && end.is_some_and(|at| at <= now)
+        };
+        if !self.peers.values().any(is_over) {
+            return None;
+        }
+        let mut next = self.clone();
+        for peer in next.peers.values_mut() {
+            peer.expired |= is_over(peer);
+        }
+        Some(next)
+    }
+
     fn active_peers(&self) -> impl Iterator<Item = &Node> {
         self.peers.values().filter(|peer| {
             !peer.expired && !peer.key.is_zero() && !peer.effective_allowed_ips().is_empty()
