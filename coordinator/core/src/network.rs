@@ -409,7 +409,8 @@ fn wire_node(node: &Node, input: &Input<'_>) -> map::Node {
         home_derp: node.claims.home_derp,
         hostinfo: Some(hostinfo),
         created: Some(time::to_rfc3339(node.times.created)),
-        cap: node.claims.version,
+        // Go reads an `int`, which has 32 bits on some phones: one that lies must not spoil the map of others.
+        cap: node.claims.version.min(i32::MAX.unsigned_abs()),
         tags: match &node.owner {
             Owner::User(_) => Vec::new(),
             Owner::Tags(tags) => tags.clone(),

@@ -45,5 +45,7 @@ mod routes;
 mod store;
 #[path = "all/tls.rs"]
 mod tls;
+#[path = "all/versions.rs"]
+mod versions;
 #[path = "all/waiting.rs"]
 mod waiting;

@@ -32,11 +32,22 @@ proptest! {
         let attributes: CapMap = names.iter().map(|name| (name.clone(), vec![json!(true)])).collect();
         let node = crate::network::tests::node(7, Owner::User(1));
 
-        let own = own(&node, &map::Node::default(), &attributes);
+        let told = own(&node, attributes);
 
-        prop_assert_eq!(&own.cap_map["default-auto-update"], &vec![json!(false)]);
-        prop_assert!(own.cap_map.contains_key("disable-captive-portal-detection"));
-        prop_assert!(own.cap_map.contains_key("cache-network-maps"));
-        prop_assert!(names.iter().all(|name| own.cap_map.contains_key(name)));
+        prop_assert_eq!(&told["default-auto-update"], &vec![json!(false)]);
+        prop_assert!(told.contains_key("disable-captive-portal-detection"));
+        prop_assert!(told.contains_key("cache-network-maps"));
+        prop_assert!(names.iter().all(|name| told.contains_key(name)));
     }
+}
+
+#[test]
+fn peers_are_told_what_is_ours_and_nothing_else() {
+    let mut node = crate::network::tests::node(7, Owner::User(1));
+    for name in ["maru/gateway-identity", "https://tailscale.com/cap/is-admin"] {
+        node.capabilities.insert(name.to_owned(), vec![json!("value")]);
+    }
+
+    assert_eq!(for_peers(&node).into_keys().collect::<Vec<_>>(), ["maru/gateway-identity"]);
+    assert!(own(&node, CapMap::new()).contains_key("https://tailscale.com/cap/is-admin"));
 }

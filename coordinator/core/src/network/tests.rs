@@ -392,6 +392,11 @@ fn an_exit_node_leads_out_whom_the_policy_lets_and_is_nobodys_router() {
 
     assert_eq!(routes(&compiled, 1, 5), Some((out.clone(), Vec::new())));
     assert_eq!(routes(&compiled, 6, 5), no_routes());
+    let suggested = |to, peer| {
+        let peers = compiled.view(to).unwrap().peers;
+        peers[&peer].cap_map.contains_key("suggest-exit-node")
+    };
+    assert!(suggested(1, 5) && !suggested(6, 5) && !suggested(1, 3));
 
     let all = r#""acls": [{ "action": "accept", "src": ["*"], "dst": ["*:*"] }]"#;
     assert_eq!(routes(&with_routers(all, &[], None), 6, 5), Some((out, Vec::new())));

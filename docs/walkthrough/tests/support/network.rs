@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+#[path = "authority.rs"]
+mod authority;
+
 use std::fs;
 
 use lab::{
@@ -10,6 +13,8 @@ use lab::{
     stock::Stock,
 };
 use serde_json::Value;
+
+pub(crate) use authority::Authority;
 
 /// Members reach each other, the home machine and printers at the echo's port; nobody reaches anything else.
 pub(crate) const ECHO: &str = r#"{
@@ -29,8 +34,10 @@ pub(crate) struct Network {
     pub(crate) tablet: Stock,
     /// With our agent, of alice.
     pub(crate) laptop: Member,
-    /// The two routers.
+    /// Behind the first router and the second.
     pub(crate) sites: [Site; 2],
+    /// Whom everyone trusts: the coordinator speaks HTTPS.
+    pub(crate) authority: Authority,
     /// Where `maru up` runs.
     pub(crate) house: Deployment,
 }
@@ -39,12 +46,14 @@ impl Network {
     /// Starts everything, and has everyone join.
     pub(crate) fn start() -> Self {
         let mut house = Deployment::start().unwrap();
-        let laptop = house.member("laptop", "alice").unwrap();
+        let authority = Authority::serve(&house);
+        let laptop = house.stranger("laptop").unwrap();
+        authority.tell(&laptop.instance.machine);
+        join_with_our_agent(&house, &laptop, &authority);
         let mut first = house.topology.site(Nat::Masquerade).unwrap();
         let mut second = house.topology.site(Nat::FullyRandom).unwrap();
-        let [phone, printer] =
-            ["phone", "printer"].map(|name| Stock::start(&first.add(name).unwrap()).unwrap());
-        let tablet = Stock::start(&second.add("tablet").unwrap()).unwrap();
+        let [phone, printer] = ["phone", "printer"].map(|name| start(&authority, &mut first, name));
+        let tablet = start(&authority, &mut second, "tablet");
         for person in ["bob", "carol"] {
             house.home.ok(&["user", "create", person]).unwrap();
         }
@@ -52,8 +61,33 @@ impl Network {
         phone.join(&server, &house.key(&["--user", "bob"]).unwrap(), &[]).unwrap();
         printer.join(&server, &house.key(&["--tag", "tag:printer"]).unwrap(), &[]).unwrap();
         join_by_approval(&house, &tablet, "carol", &[]);
-        Self { phone, printer, tablet, laptop, sites: [first, second], house }
+        Self { phone, printer, tablet, laptop, sites: [first, second], house, authority }
     }
+
+    /// Starts another stock node beside the phone, logged out.
+    pub(crate) fn beside_the_phone(&mut self, name: &str) -> Stock {
+        start(&self.authority, &mut self.sites[0], name)
+    }
+}
+
+fn start(authority: &Authority, site: &mut Site, name: &str) -> Stock {
+    let machine = site.add(name).unwrap();
+    authority.tell(&machine);
+    Stock::start_with(&machine, &[("SSL_CERT_FILE", authority::FILE)]).unwrap()
+}
+
+/// An invitation of alice's, which the admin approves.
+pub(crate) fn join_with_our_agent(house: &Deployment, device: &Member, authority: &Authority) {
+    let (instance, name) = (&device.instance, device.instance.machine.name());
+    let invitation = house.home.ok(&["invite", "alice", "-o", "json"]).unwrap();
+    let invitation: Value = serde_json::from_str(&invitation).unwrap();
+    let url = invitation["url"].as_str().unwrap();
+    assert!(url.starts_with("https://"), "an invitation over plain HTTP");
+    instance
+        .ok(&["join", url, "--hostname", name, "--ca", &authority.lend(&instance.root)])
+        .unwrap();
+    house.home.approve(name).unwrap();
+    instance.wait_for_network().unwrap();
 }
 
 /// Has a node ask to join, and approves it as this person's; `more` is for `tailscale up`.
