@@ -32,12 +32,11 @@ pub(crate) fn parse(document: &Document) -> Result<Vec<Parsed>, Error> {
         let mut targets = Vec::new();
         for (number, text) in entry.target.iter().enumerate() {
             let wrong = |reason| rule(&format!(".target[{number}]"), reason);
-            match Selector::parse(text, document).map_err(wrong)? {
-                Selector::SelfDevices | Selector::Internet => {
-                    return Err(wrong(format!("\"{text}\" is no node")));
-                }
-                target => targets.push(target),
+            let target = Selector::parse(text, document).map_err(wrong)?;
+            if matches!(target, Selector::SelfDevices | Selector::Internet) {
+                return Err(wrong(format!("\"{text}\" is no node")));
             }
+            targets.push(target);
         }
         let names = entry.attr.iter().map(|name| (name.clone(), Vec::new()));
         let with_values = entry.app.iter().map(|(name, values)| (name.clone(), values.clone()));

@@ -38,10 +38,7 @@ fn agrees(network: &Network, node: &Stock, name: &str) {
     let address = device["addresses"][0].as_str().unwrap();
     let whois: Value =
         serde_json::from_str(&node.ok(&["whois", "--json", address]).unwrap()).unwrap();
-    let user = match &device["user"] {
-        Value::Null => "tagged-devices".into(),
-        user => user.clone(),
-    };
+    let user = device["user"].as_str().unwrap_or("tagged-devices");
     assert_eq!(whois["UserProfile"]["LoginName"], user, "{name}");
     assert_eq!(whois["Node"]["StableID"], device["stable_id"], "{name}");
 }

@@ -59,7 +59,7 @@ fn are_online(network: &Network, names: &[&str]) {
         let is_online = |name: &&str| {
             devices.iter().any(|device| device["name"] == **name && device["online"] == true)
         };
-        names.iter().all(|name| is_online(&name)).then_some(())
+        names.iter().all(is_online).then_some(())
     };
     network.house.home.wait_until(&["device", "list", "-o", "json"], limit, online).unwrap();
 }
