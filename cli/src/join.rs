@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use coordinator_api::invitation::{Destination, MAX_LEN};
+use coordinator_core::code;
 use node_agent_api::{JOIN, Join, LEAVE, STATUS, State, Status};
 
 use crate::{client::Client, error::Usage, language::Language, output};
@@ -136,17 +137,25 @@ fn joined(language: Language, status: &Status) -> anyhow::Result<()> {
 
 fn waiting(language: Language, status: &Status) -> anyhow::Result<()> {
     let page = status.auth_url.as_deref().unwrap_or_default();
+    let device = own_code(status);
     output::line(&language.pick(
         format!(
             "Waiting for the admin's approval. On the home machine: maru device list, then maru \
-             device approve ID. {page}\nOnce this device is approved, maru status says below which domain the \
+             device approve {device}. {page}\nOnce this device is approved, maru status says below which domain the \
              network's names are."
         ),
         format!(
             "관리자의 승인을 기다리고 있습니다. 집에 있는 컴퓨터에서 maru device list, 그다음 maru \
-             device approve ID를 실행하세요. {page}\n승인되면 maru status에서 이 네트워크의 도메인을 볼 수 있습니다."
+             device approve {device}를 실행하세요. {page}\n승인되면 maru status에서 이 네트워크의 도메인을 볼 수 있습니다."
         ),
     ))
+}
+
+/// The code under which this device waits, which is made from the last part of its page's address.
+fn own_code(status: &Status) -> String {
+    let ticket = status.auth_url.as_deref().and_then(|url| url.rsplit('/').next());
+    let ticket = ticket.filter(|ticket| ticket.len() == 32);
+    ticket.map_or_else(|| "CODE".to_owned(), code::of)
 }
 
 /// What was handed over; `-` stands for standard input, so that it is in no history and no process list.

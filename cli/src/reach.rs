@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_judged_as_apps_do() {
+    fn pitfall_12_an_address_is_judged_as_apps_do() {
         let lack = |url: &str| Lack::of(&ServerUrl::parse(url).unwrap());
 
         assert_eq!(lack("https://maru.example.org"), None);

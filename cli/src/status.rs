@@ -83,7 +83,9 @@ fn next(state: State) -> &'static str {
         State::Joining => {
             "The coordinator has not answered yet, or the interface is not set up yet."
         }
-        State::WaitingForApproval => "On the home machine: maru device approve ID",
+        State::WaitingForApproval => {
+            "On the home machine: maru device list, then maru device approve CODE"
+        }
         State::Expired => "The key's life is over: ask for an invitation, then sudo maru join -",
         State::Running => "",
     }

@@ -203,3 +203,28 @@ fn what_is_refused_says_one_sentence_and_changes_nothing() {
     }
     assert_eq!(plane.state(), before);
 }
+
+#[test]
+#[ignore = "needs: root"]
+fn over_https_an_invitation_is_a_link_and_a_qr_code_beside_it() {
+    let plane = ControlPlane::reached_at("https://home.example");
+
+    let invited = plane.instance.run(&["invite", "ann"]).unwrap();
+    let said = String::from_utf8(invited.stderr).unwrap();
+    let link = String::from_utf8(invited.stdout).unwrap();
+    assert!(
+        link.starts_with("https://home.example/join#1.") && link.lines().count() == 1,
+        "{link}"
+    );
+    // A link of this length takes 57 modules each way, the quiet zone included.
+    let drawn = said.lines().filter(|line| line.chars().any(|c| "█▀▄".contains(c)));
+    assert!(drawn.clone().count() > 20, "{said}");
+    assert!(
+        drawn
+            .clone()
+            .all(|line| line.chars().count() == drawn.clone().next().unwrap().chars().count())
+    );
+    assert!(!said.contains('\u{1b}'), "no colours where no terminal is: {said}");
+    let json = plane.instance.run(&["invite", "ann", "-o", "json"]).unwrap();
+    assert_eq!(json.stderr, b"");
+}

@@ -85,7 +85,7 @@ fn check_state(status: &Status) -> anyhow::Result<()> {
             let page = status.auth_url.as_deref().map(|url| format!(" ({url})"));
             bail!(
                 "this device is not approved yet; on the home machine: maru device list, then maru \
-                 device approve ID{}",
+                 device approve CODE{}",
                 page.unwrap_or_default()
             )
         }

@@ -25,11 +25,16 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Starts one on a new machine and waits for its admin socket.
     pub(crate) fn start() -> Self {
+        Self::reached_at(URL)
+    }
+
+    /// The same, with this address in invitations.
+    pub(crate) fn reached_at(url: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let instance =
             Instance::new(&Arc::new(Machine::new("admin").unwrap()), root.path()).unwrap();
         fs::create_dir_all(instance.root.join("etc/maru")).unwrap();
-        let config = format!("server_url = {URL:?}\n");
+        let config = format!("server_url = {url:?}\n");
         fs::write(instance.root.join("etc/maru/coordinator.toml"), config).unwrap();
         let [mut coordinator, relay] =
             [("serve", "coordinator.log"), ("relay", "relay.log")].map(|(what, log)| {

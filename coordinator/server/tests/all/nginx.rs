@@ -70,7 +70,7 @@ http {{
 
 #[tokio::test]
 #[ignore = "needs: nginx"]
-async fn behind_nginx_devices_join_and_each_address_counts_for_itself() {
+async fn pitfall_11_behind_nginx_devices_join_and_each_address_counts_for_itself() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     authority.issue(folder.path(), NAME);
     let proxy = Some(Proxy { trusted: vec!["127.0.0.1".to_owned()] });
