@@ -4,8 +4,9 @@ use std::{convert::Infallible, pin::pin, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{
-    Request, Response,
+    Request, Response, StatusCode,
     body::Incoming,
+    header::{CONNECTION, HeaderValue},
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -70,10 +71,22 @@ impl Http {
     {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.head);
-        builder.keep_alive(self.whole.is_none());
         if let Some(bytes) = self.buffer {
             builder.max_buf_size(bytes);
         }
+        let closes = self.whole.is_some();
+        let service = service_fn(move |request| {
+            let answer = service.call(request);
+            async move {
+                let mut response = answer.await?;
+                // hyper's own way to serve one request would add this to an upgrade's header too. Go's client takes it
+                // away again there, and the upgrade with it (net/http, `shouldClose`).
+                if closes && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        });
         let connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
         let whole = async {
             let mut connection = pin!(connection);

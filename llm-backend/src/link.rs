@@ -223,11 +223,6 @@ impl Link {
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Failure> {
         let loaded = self.files.current().map_err(Failure::Files)?;
-        let mut connection = match self.idle.take() {
-            Some(connection) => connection,
-            None => self.connect(loaded.tls).await?,
-        };
-
         let mut request = Request::new(Full::new(Bytes::new()));
         let prefix = match &self.address {
             Address::Unix(_) => "",
@@ -247,7 +242,28 @@ impl Link {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             *request.body_mut() = Full::new(body.into());
         }
-        let (head, body) = connection.send(request).await.map_err(Failure::Http)?.into_parts();
+        let mut closed = None;
+        if let Some(connection) = self.idle.take() {
+            match self.answer(connection, request.clone()).await {
+                Err(error) if !error.is_parse() => closed = Some(error),
+                answer => return answer.map_err(Failure::Http),
+            }
+        }
+        // A server may close a connection just when it is used again, so the request goes out once more. If nobody is
+        // there any more, it was the request that ended the server, perhaps.
+        match (self.connect(loaded.tls).await, closed) {
+            (Ok(connection), _) => self.answer(connection, request).await.map_err(Failure::Http),
+            (Err(_), Some(error)) => Err(Failure::Http(error)),
+            (Err(failure), None) => Err(failure),
+        }
+    }
+
+    async fn answer(
+        &self,
+        mut connection: Connection,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, hyper::Error> {
+        let (head, body) = connection.send(request).await?.into_parts();
         let content_type = head.headers.get(header::CONTENT_TYPE).cloned();
         Ok(Answer {
             status: head.status,

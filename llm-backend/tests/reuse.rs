@@ -136,6 +136,48 @@ async fn a_server_that_closed_meanwhile_is_connected_to_anew() {
 }
 
 #[tokio::test]
+async fn a_request_that_a_kept_connection_swallows_goes_out_again() {
+    let server = server();
+    let serve = async {
+        let mut stream = server.accept().await;
+        read(&mut stream).await.unwrap();
+        answer(&mut stream).await;
+        read(&mut stream).await.unwrap();
+        drop(stream);
+        let mut next = server.accept().await;
+        read(&mut next).await.unwrap();
+        answer(&mut next).await;
+    };
+    let ask = async {
+        assert_eq!(server.ask().await.unwrap(), 2);
+        assert_eq!(server.ask().await.unwrap(), 2);
+    };
+    tokio::join!(serve, ask);
+}
+
+#[tokio::test]
+async fn who_ends_at_a_request_over_a_kept_connection_is_said_to_have_had_it() {
+    let Server { _directory, listener, client } = server();
+    let ask = async || {
+        let reply = client.chat(request()).await?;
+        reply.try_collect::<Vec<_>>().await
+    };
+    let serve = async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read(&mut stream).await.unwrap();
+        answer(&mut stream).await;
+        read(&mut stream).await.unwrap();
+        drop((listener, stream));
+    };
+    let ask = async {
+        assert_eq!(ask().await.unwrap().len(), 2);
+        let error = ask().await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { arrived: true, .. }), "{error}");
+    };
+    tokio::join!(serve, ask);
+}
+
+#[tokio::test]
 async fn few_idle_connections_are_kept() {
     const AT_ONCE: usize = 8;
     let server = server();

@@ -3,7 +3,12 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use axum::{Router, body::Body, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    http::{StatusCode, header},
+    routing::get,
+};
 use rustix::io::Errno;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
@@ -223,5 +228,27 @@ async fn a_head_that_does_not_come_and_a_request_that_takes_too_long_are_not_wai
         let serving = http.route(server, never.clone(), (), Stopping(stopping));
         timeout(PATIENCE / 2, serving).await.unwrap();
         assert!(is_closed(&mut client).await || said.is_empty(), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_request_is_answered_and_an_upgrade_says_nothing_of_closing() {
+    let upgrade = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "x")];
+    let router = Router::new()
+        .route("/", get(async || "hello"))
+        .route("/upgrade", get(async move || (StatusCode::SWITCHING_PROTOCOLS, upgrade)));
+    for (path, said) in [("/", "connection: close\r\n"), ("/upgrade", "connection: upgrade\r\n")] {
+        let (mut client, server) = duplex(4096);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        client.write_all(request.repeat(2).as_bytes()).await.unwrap();
+        let (_stop, stopping) = watch::channel(());
+        let http = Http::new(PATIENCE).one_request(PATIENCE);
+        let serving = http.route(server, router.clone(), (), Stopping(stopping));
+        timeout(PATIENCE, serving).await.unwrap();
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        assert!(answers.contains(said), "{answers}");
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
     }
 }
