@@ -161,7 +161,7 @@ async fn pitfall_f_what_a_client_does_not_read_is_not_kept_for_it() {
 
     let value = |number: usize| format!("{number:03}{}", "x".repeat(7 * 1024));
     for number in 1..=CHANGES {
-        let capabilities = json!({ "example.org/x": [value(number)] });
+        let capabilities = json!({ "maru/x": [value(number)] });
         coordinator.ok(Method::PUT, "/devices/busy/capabilities", capabilities).await;
     }
 
