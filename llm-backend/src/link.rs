@@ -15,11 +15,15 @@ use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
-use self::{connection::Connection, files::Files, idle::Idle};
+use self::{
+    connection::Connection,
+    files::Files,
+    idle::{Idle, Trust},
+};
 use crate::{
     DeltaStream, Error, Health,
     address::Address,
@@ -31,6 +35,8 @@ use crate::{
 const BODY_MAX: usize = 1 << 20;
 /// Longest answer with embeddings, in bytes: a thousand texts of 1,024 numbers have 12 MB.
 pub(crate) const EMBEDDINGS_MAX: usize = 16 << 20;
+/// A server that closes a kept connection does so this soon; later it was busy with the request.
+const CLOSES: Duration = Duration::from_secs(1);
 /// Longest message of a refusing backend that is passed on, in characters.
 const MESSAGE_MAX: usize = 300;
 
@@ -69,6 +75,7 @@ pub(crate) struct Answer {
     body: Incoming,
     /// Until the end.
     connection: Option<Connection>,
+    trust: Trust,
     idle: Arc<Idle>,
 }
 
@@ -243,16 +250,20 @@ impl Link {
             *request.body_mut() = Full::new(body.into());
         }
         let mut closed = None;
-        if let Some(connection) = self.idle.take() {
-            match self.answer(connection, request.clone()).await {
-                Err(error) if !error.is_parse() => closed = Some(error),
+        if let Some(connection) = self.idle.take(&loaded.tls) {
+            let sent = Instant::now();
+            match self.answer(connection, request.clone(), loaded.tls.clone()).await {
+                Err(error) if error.is_canceled() => {}
+                Err(error) if !error.is_parse() && sent.elapsed() < CLOSES => closed = Some(error),
                 answer => return answer.map_err(Failure::Http),
             }
         }
         // A server may close a connection just when it is used again, so the request goes out once more. If nobody is
-        // there any more, it was the request that ended the server, perhaps.
-        match (self.connect(loaded.tls).await, closed) {
-            (Ok(connection), _) => self.answer(connection, request).await.map_err(Failure::Http),
+        // there any more, it was the request that ended the server, perhaps; unless it was never sent.
+        match (self.connect(loaded.tls.clone()).await, closed) {
+            (Ok(connection), _) => {
+                self.answer(connection, request, loaded.tls).await.map_err(Failure::Http)
+            }
             (Err(_), Some(error)) => Err(Failure::Http(error)),
             (Err(failure), None) => Err(failure),
         }
@@ -262,6 +273,7 @@ impl Link {
         &self,
         mut connection: Connection,
         request: Request<Full<Bytes>>,
+        trust: Trust,
     ) -> Result<Answer, hyper::Error> {
         let (head, body) = connection.send(request).await?.into_parts();
         let content_type = head.headers.get(header::CONTENT_TYPE).cloned();
@@ -270,11 +282,12 @@ impl Link {
             content_type,
             body,
             connection: Some(connection),
+            trust,
             idle: Arc::clone(&self.idle),
         })
     }
 
-    async fn connect(&self, tls: Option<Arc<ClientConfig>>) -> Result<Connection, Failure> {
+    async fn connect(&self, tls: Trust) -> Result<Connection, Failure> {
         let tls = tls.zip(self.server_name.clone());
         let connected = timeout(self.timeouts.connect, stream::connect(&self.address, tls)).await;
         let stream = connected
@@ -358,7 +371,7 @@ impl Answer {
     async fn chunk(&mut self) -> Option<Result<Bytes, hyper::Error>> {
         loop {
             let Some(frame) = self.connection.as_mut()?.frame(&mut self.body).await else {
-                self.idle.keep(self.connection.take()?);
+                self.idle.keep(self.connection.take()?, self.trust.take());
                 return None;
             };
             match frame {

@@ -158,7 +158,6 @@ impl Ticket {
         };
         self.metrics.waited(self.since.elapsed());
         turn.map_err(|Late| {
-            self.metrics.refuse_line("late");
             let place = self.place.as_ref();
             let takes = place.and_then(|place| place.takes(|waiting| waiting.all));
             Exceeded::Late { retry_after_s: retry(takes) }

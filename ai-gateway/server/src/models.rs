@@ -310,9 +310,13 @@ impl Chain {
         Self { person: Some(person.clone()), ..self }
     }
 
-    /// The providers of those that may answer this request, in order.
+    /// The providers of those that may answer this request, in order: of the first, and of those after it until one lacks
+    /// what it needs.
     pub fn providers(&self, request: &ChatRequest) -> impl Iterator<Item = &str> {
-        self.answering(request).iter().map(|it| it.name.provider.as_str())
+        let able = |it: &Candidate| lacking(&it.provider, &it.model, request).is_none();
+        let candidates = self.answering(request).iter().enumerate();
+        let able = candidates.take_while(move |(at, it)| *at == 0 || able(it));
+        able.map(|(_, it)| it.name.provider.as_str())
     }
 
     /// Leaves out the first so many candidates: their providers have no place for a request.

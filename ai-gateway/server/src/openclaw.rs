@@ -257,11 +257,22 @@ impl OpenClaw {
     ///
     /// See [`OpenClawError`].
     pub fn load(path: &Path) -> Result<Self, OpenClawError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::parse(DEFAULT),
-            Err(source) => Err(OpenClawError::Read { path: path.to_owned(), source }),
+        match Self::read(path) {
+            Err(OpenClawError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Self::parse(DEFAULT)
+            }
+            read => read,
         }
+    }
+
+    /// Reads the file, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenClawError`].
+    pub fn read(path: &Path) -> Result<Self, OpenClawError> {
+        let failed = |source| OpenClawError::Read { path: path.to_owned(), source };
+        Self::parse(&std::fs::read_to_string(path).map_err(failed)?)
     }
 
     /// Reads the text of the file.

@@ -117,7 +117,10 @@ fn listener(listener: Listener, app: &Arc<App>) -> Router {
         .layer(from_fn_with_state(Arc::clone(app), find_room))
         .layer(counted())
         .layer(from_fn_with_state(Arc::clone(app), caller::identify));
-    let answered = from_fn_with_state(Arc::clone(app), count_answer);
+    let counting = Arc::clone(app);
+    let answered = from_fn(move |request: Request, next: Next| {
+        count_answer(listener, Arc::clone(&counting), request, next)
+    });
     own.merge(plain)
         .layer(Extension(listener))
         .merge(endpoint::router(health::endpoints()))
@@ -131,8 +134,8 @@ fn listener(listener: Listener, app: &Arc<App>) -> Router {
 }
 
 /// Counts an answer by its status.
-async fn count_answer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let surface = Surface::of(request.uri().path());
+async fn count_answer(listener: Listener, app: Arc<App>, request: Request, next: Next) -> Response {
+    let surface = listener.surface(request.uri().path());
     let response = next.run(request).await;
     app.metrics.answer(surface.name(), response.status().as_u16());
     response

@@ -4,66 +4,98 @@
 //! was not read to its end never gets here.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use rustls::ClientConfig;
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
 
 /// For how long one is kept.
 const KEPT: Duration = Duration::from_secs(1);
+/// How often it is looked for those that were kept for so long.
+const LOOK: Duration = Duration::from_millis(250);
 /// How many are kept.
 const MAX: usize = 4;
 
-/// The idle connections to one backend, each with when it became so.
+/// How TLS is spoken on a connection, if it is: with these certificates.
+pub(super) type Trust = Option<Arc<ClientConfig>>;
+
+/// The idle connections to one backend.
 #[derive(Default)]
-pub(super) struct Idle(Mutex<Vec<(Instant, Connection)>>);
+pub(super) struct Idle(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    kept: Vec<Kept>,
+    /// Whether a task closes them.
+    closing: bool,
+}
+
+struct Kept {
+    since: Instant,
+    trust: Trust,
+    connection: Connection,
+}
+
+impl Kept {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < KEPT
+    }
+}
 
 impl Idle {
-    /// One that can carry a request.
-    pub(super) fn take(&self) -> Option<Connection> {
-        let mut kept = self.kept();
+    /// One that can carry a request, and that was made with these certificates.
+    pub(super) fn take(&self, trust: &Trust) -> Option<Connection> {
+        let mut state = self.state();
         loop {
-            let (since, mut connection) = kept.pop()?;
-            if since.elapsed() < KEPT && connection.is_ready() {
-                return Some(connection);
+            let mut kept = state.kept.pop()?;
+            let same = match (&kept.trust, trust) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if same && kept.is_fresh() && kept.connection.is_ready() {
+                return Some(kept.connection);
             }
         }
     }
 
     /// Keeps one, if there is room and the server goes on with it.
-    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection) {
-        let mut kept = self.kept();
-        if kept.len() == MAX || !connection.is_ready() {
+    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, trust: Trust) {
+        let mut state = self.state();
+        if state.kept.len() == MAX || !connection.is_ready() {
             return;
         }
-        kept.push((Instant::now(), connection));
-        if kept.len() == 1 {
+        state.kept.push(Kept { since: Instant::now(), trust, connection });
+        if !std::mem::replace(&mut state.closing, true) {
             tokio::spawn(Arc::clone(self).close());
         }
     }
 
-    /// Closes what was not taken in time.
+    /// Closes what was not taken in time, until there is nothing left.
     async fn close(self: Arc<Self>) {
         loop {
-            sleep(KEPT).await;
-            let mut kept = self.kept();
-            kept.retain(|(since, _)| since.elapsed() < KEPT);
-            if kept.is_empty() {
+            sleep(LOOK).await;
+            let mut state = self.state();
+            state.kept.retain(Kept::is_fresh);
+            if state.kept.is_empty() {
+                state.closing = false;
                 return;
             }
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<(Instant, Connection)>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for Idle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Idle").finish_non_exhaustive()
     }
 }

@@ -25,15 +25,17 @@ pub(super) fn deltas(
 ) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {
     let reply =
         Reply { backend, began: false, finished: false, over: false, ready: VecDeque::new() };
-    let state = (bytes, Events::default(), reply);
+    let state = (bytes.fuse(), Events::default(), reply);
     stream::unfold(state, |(mut bytes, mut events, mut reply)| async move {
         loop {
             if let Some(item) = reply.ready.pop_front() {
                 return Some((item, (bytes, events, reply)));
             }
             if reply.over {
-                // Nothing but the body's end should follow, most often at once: the connection can be used again then.
-                let _ = bytes.next().now_or_never();
+                if reply.finished {
+                    // The body's end should follow at once: then the connection can be used again.
+                    let _ = bytes.next().now_or_never();
+                }
                 return None;
             }
             match bytes.next().await {

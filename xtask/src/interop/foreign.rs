@@ -40,7 +40,8 @@ pub(super) fn run(model: &Path, tailscale: PathBuf) -> Result<()> {
         "a stock node joins, is left alone for two minutes, and for two more without its relay",
     );
     let phone = Stock::start_from(tailscale, &machine, &[])?;
-    phone.join(&house.server_url()?, &house.key(&["--user", "bob"])?, &["--accept-dns=true"])?;
+    phone.join(&house.server_url()?, &house.key(&["--user", "bob"])?, &[])?;
+    phone.ok(&["set", "--accept-dns=true"])?;
     wait(IDLE)?;
     // It stays down however often it is started again, and the coordinator goes on.
     house.home.machine.sh("nft add table ip lose

@@ -409,6 +409,9 @@ impl Source {
     }
 
     fn refuse(&mut self, exceeded: Exceeded) -> Step {
+        if matches!(exceeded, Exceeded::Late { .. }) {
+            self.app.metrics.refuse_line("late");
+        }
         self.state = State::Ended;
         self.watch.end(false);
         Step::Refused(exceeded)

@@ -84,32 +84,36 @@ impl<K: Clone + Eq + Hash> Line<K> {
     ///
     /// [`Full`].
     pub fn enter(&self, person: &K, bytes: usize) -> Result<Place<K>, Full> {
-        let mut shared = lock(&self.shared);
-        let number = shared.turns.enter(person, bytes)?;
-        let (caller, call) = oneshot::channel();
-        shared.calls.insert(number, caller);
-        shared.call();
-        drop(shared);
-        Ok(Place {
-            shared: Arc::clone(&self.shared),
-            person: person.clone(),
-            number,
-            call: Some(call),
-            until: Instant::now() + self.patience,
-            since: None,
-        })
+        let (number, call) = lock(&self.shared).enter(person, bytes)?;
+        Ok(self.place(person, number, Some(call)))
     }
 
     /// Takes a slot for a request of so many bytes, if one is free.
     #[must_use]
     pub fn take_free(&self, person: &K, bytes: usize) -> Option<Place<K>> {
-        let is_free = {
-            let turns = &lock(&self.shared).turns;
-            turns.held() < turns.slots()
+        let number = {
+            let mut shared = lock(&self.shared);
+            if shared.turns.held() >= shared.turns.slots() {
+                return None;
+            }
+            // Nobody waits while a slot is free, so this one gets it.
+            shared.enter(person, bytes).ok()?.0
         };
-        // Whoever takes it in between makes this a place in the line, which is given up.
-        let place = if is_free { self.enter(person, bytes).ok()? } else { return None };
-        (!lock(&self.shared).calls.contains_key(&place.number)).then_some(place)
+        Some(self.place(person, number, None))
+    }
+
+    /// A place whose turn is called for, or has come.
+    fn place(&self, person: &K, number: Number, call: Option<oneshot::Receiver<()>>) -> Place<K> {
+        let now = Instant::now();
+        let since = call.is_none().then_some(now);
+        Place {
+            shared: Arc::clone(&self.shared),
+            person: person.clone(),
+            number,
+            call,
+            until: now + self.patience,
+            since,
+        }
     }
 
     /// Changes how many slots there are; replies under way keep theirs.
@@ -178,6 +182,15 @@ impl<K: Clone + Eq + Hash> Drop for Place<K> {
 }
 
 impl<K: Clone + Eq + Hash> Shared<K> {
+    /// Takes a place, and calls it if it is its turn.
+    fn enter(&mut self, person: &K, bytes: usize) -> Result<(Number, oneshot::Receiver<()>), Full> {
+        let number = self.turns.enter(person, bytes)?;
+        let (caller, call) = oneshot::channel();
+        self.calls.insert(number, caller);
+        self.call();
+        Ok((number, call))
+    }
+
     fn takes(&self, turns: impl FnOnce(Waiting) -> usize) -> Option<Duration> {
         let (all, people) = (self.turns.waiting(), self.turns.people());
         self.pace.of(turns(Waiting { all, people }), self.turns.slots())

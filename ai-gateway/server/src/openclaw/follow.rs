@@ -27,7 +27,9 @@ impl Follow {
     pub fn new(path: PathBuf, started: OpenClaw) -> Result<Self, OpenClawError> {
         let read = {
             let path = path.clone();
-            move || OpenClaw::load(&path).map(Arc::new)
+            // One that was there is only away for as long as somebody exchanges it.
+            let read = if path.exists() { OpenClaw::read } else { OpenClaw::load };
+            move || read(&path).map(Arc::new)
         };
         let file = Watched::load("openclaw.json", vec![path], read)?;
         Ok(Self { file, told: None, started, said: false })

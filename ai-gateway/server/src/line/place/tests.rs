@@ -83,6 +83,26 @@ async fn a_free_slot_may_be_taken_without_waiting_for_it() {
     taken.turn().await.unwrap();
 }
 
+#[test]
+fn a_free_slot_is_one_persons_whoever_reaches_for_it() {
+    let line = line(1);
+    let taken = AtomicUsize::new(0);
+    std::thread::scope(|threads| {
+        for person in 0..4 {
+            let (line, taken) = (line.clone(), &taken);
+            threads.spawn(move || {
+                for _ in 0..2000 {
+                    let Some(place) = line.take_free(&person, 1) else { continue };
+                    assert_eq!(taken.fetch_add(1, Ordering::SeqCst), 0, "it is somebody's");
+                    taken.fetch_sub(1, Ordering::SeqCst);
+                    drop(place);
+                }
+            });
+        }
+    });
+    assert_eq!(line.state(), InLine { waiting: 0, running: 0, slots: 1 });
+}
+
 #[tokio::test]
 async fn how_long_it_takes_follows_from_how_long_it_took() {
     let line = line(2);
