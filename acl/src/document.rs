@@ -122,13 +122,21 @@ impl Document {
 
 /// Reads HuJSON; the error names line and column.
 pub(crate) fn parse(text: &str) -> Result<Document, Error> {
+    parse_without(text, &[])
+}
+
+/// The same without these keys.
+pub(crate) fn parse_without(text: &str, keys: &[&str]) -> Result<Document, Error> {
     let options = ParseOptions::default();
     let syntax = |error: ParseError| {
         let (line, column) = (error.line_display(), error.column_display());
         Error::Syntax(format!("line {line}, column {column}: {}", error.kind()))
     };
     let value: Option<serde_json::Value> = parse_to_serde_value(text, &options).map_err(syntax)?;
-    let value = value.ok_or_else(|| Error::Syntax("it is empty".to_owned()))?;
+    let mut value = value.ok_or_else(|| Error::Syntax("it is empty".to_owned()))?;
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|key, _| !keys.contains(&key.as_str()));
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let at = parse_to_ast(text, &CollectOptions::default(), &options)
             .ok()

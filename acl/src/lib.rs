@@ -131,7 +131,25 @@ impl Policy {
     ///
     /// [`Error::Syntax`] and [`Error::Rule`].
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let document = document::parse(text)?;
+        Self::of(document::parse(text)?)
+    }
+
+    /// Reads a policy that is in force already, perhaps since an earlier version, which passed over `autoApprovers` and
+    /// `nodeAttrs`. If these keep it from being read they are left out, which grants less, and why is returned beside it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`], for all else.
+    pub fn parse_stored(text: &str) -> Result<(Self, Option<Error>), Error> {
+        let error = match Self::parse(text) {
+            Ok(policy) => return Ok((policy, None)),
+            Err(error) => error,
+        };
+        let rest = document::parse_without(text, &["autoApprovers", "nodeAttrs"])?;
+        Ok((Self::of(rest)?, Some(error)))
+    }
+
+    fn of(document: Document) -> Result<Self, Error> {
         let rules = validate::rules(&document)?;
         let approvers = Approvers::parse(&document)?;
         let attributes = attributes::parse(&document)?;

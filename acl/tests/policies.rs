@@ -388,3 +388,26 @@ fn node_attributes_that_mean_nothing_are_refused_by_their_place() {
     let unknown = Policy::parse(r#"{ "nodeAttrs": [{ "target": ["*"], "ipPool": [] }] }"#);
     assert!(unknown.unwrap_err().to_string().contains("unknown field `ipPool`"));
 }
+
+#[test]
+fn a_policy_of_an_earlier_version_counts_without_what_that_passed_over() {
+    let rules = r#""acls": [{ "action": "accept", "src": ["user1"], "dst": ["user2:22"] }]"#;
+    for wrong in [
+        r#""autoApprovers": { "exitNode": ["autogroup:admin"] }"#,
+        r#""autoApprovers": [1]"#,
+        r#""nodeAttrs": [{ "target": ["*"], "ipPool": [] }]"#,
+    ] {
+        let text = format!("{{ {rules}, {wrong} }}");
+        assert!(Policy::parse(&text).is_err(), "{wrong}");
+        let (policy, left_out) = Policy::parse_stored(&text).unwrap();
+        assert!(left_out.is_some());
+        let whole = Policy::parse(&format!("{{ {rules} }}")).unwrap();
+        let network = network();
+        for node in 0..network.nodes.len() {
+            assert_eq!(policy.compile(&network, node), whole.compile(&network, node));
+        }
+    }
+    let good = format!("{{ {rules} }}");
+    assert!(Policy::parse_stored(&good).unwrap().1.is_none());
+    assert!(Policy::parse_stored(r#"{ "acls": [{ "action": "deny" }] }"#).is_err());
+}

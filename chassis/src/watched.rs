@@ -6,7 +6,13 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
+
+use tokio::time::Instant;
+
+/// How long after a failure the same files are read again.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Reads all of the files.
 type Read<T, E> = Box<dyn Fn() -> Result<T, E> + Send + Sync>;
@@ -18,6 +24,7 @@ pub struct Watched<T, E> {
     what: &'static str,
     paths: Vec<PathBuf>,
     read: Read<T, E>,
+    again: Duration,
     state: Mutex<State<T>>,
 }
 
@@ -25,6 +32,8 @@ struct State<T> {
     content: T,
     /// How the files looked when they were last read, or tried to be.
     seen: Vec<Option<Stamp>>,
+    /// When they could not be used, if that is so: it may depend on more than the files, such as the clock.
+    failed: Option<Instant>,
 }
 
 /// What of a file differs once it was exchanged or written.
@@ -55,8 +64,8 @@ impl<T: Clone, E: Error + 'static> Watched<T, E> {
         read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
         let seen = stamps(&paths);
-        let state = Mutex::new(State { content: read()?, seen });
-        Ok(Self { what, paths, read: Box::new(read), state })
+        let state = Mutex::new(State { content: read()?, seen, failed: None });
+        Ok(Self { what, paths, read: Box::new(read), again: AGAIN, state })
     }
 
     /// What the files say now. While one of them cannot be used, what they said before: an exchange of several files
@@ -65,16 +74,20 @@ impl<T: Clone, E: Error + 'static> Watched<T, E> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at before they are read, so that a change in between is found the next time.
         let seen = stamps(&self.paths);
-        if seen != state.seen {
+        let differ = seen != state.seen;
+        if differ || state.failed.is_some_and(|at| at.elapsed() >= self.again) {
             state.seen = seen;
             match (self.read)() {
                 Ok(content) => {
                     tracing::info!("{}: read again", self.what);
-                    state.content = content;
+                    (state.content, state.failed) = (content, None);
                 }
                 Err(error) => {
-                    let error = &error as &dyn Error;
-                    tracing::warn!(error, "{}: what was read before stays in use", self.what);
+                    if differ {
+                        let error = &error as &dyn Error;
+                        tracing::warn!(error, "{}: what was read before stays in use", self.what);
+                    }
+                    state.failed = Some(Instant::now());
                 }
             }
         }
@@ -124,5 +137,33 @@ mod tests {
         assert_eq!(watched.current(), 2);
         fs::write(&path, "4").unwrap();
         assert_eq!(watched.current(), 4);
+    }
+
+    #[test]
+    fn what_failed_is_read_again_after_a_while_though_the_files_are_the_same() {
+        use std::sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering::SeqCst},
+        };
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "").unwrap();
+        let reads = Arc::new(AtomicU32::new(0));
+        let read = {
+            let reads = Arc::clone(&reads);
+            // The second reading fails.
+            move || match reads.fetch_add(1, SeqCst) {
+                1 => Err(io::Error::other("not yet")),
+                number => Ok(number),
+            }
+        };
+        let mut watched = Watched::load("number", vec![path.clone()], read).unwrap();
+        fs::write(&path, "changed").unwrap();
+        assert_eq!((watched.current(), watched.current()), (0, 0));
+        assert_eq!(reads.load(SeqCst), 2, "a failure is not repeated at each use");
+        watched.again = Duration::ZERO;
+        assert_eq!((watched.current(), watched.current()), (2, 2));
+        assert_eq!(reads.load(SeqCst), 3);
     }
 }

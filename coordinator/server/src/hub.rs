@@ -241,7 +241,14 @@ fn compile(
     online: BTreeSet<NodeId>,
     previous: Option<&Compiled>,
 ) -> Result<Snapshot, HubError> {
-    let policy = acl::Policy::parse(&loaded.policy).map_err(HubError::Policy)?;
+    let (policy, left_out) = acl::Policy::parse_stored(&loaded.policy).map_err(HubError::Policy)?;
+    // Once, at the start: what is set now is read as a whole.
+    if let Some(error) = left_out.filter(|_| previous.is_none()) {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the policy's autoApprovers and nodeAttrs count for nothing until they are mended: `maru policy set`"
+        );
+    }
     let now = clock::now();
     let input = Input {
         domain,

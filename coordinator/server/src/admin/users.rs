@@ -65,7 +65,8 @@ async fn rename(
     if new != name && change.user(&new).await?.is_some() {
         return Err(NameError::Taken.into());
     }
-    let policy = acl::Policy::parse(&change.policy().await?).map_err(HubError::Policy)?;
+    let stored = change.policy().await?;
+    let (policy, _) = acl::Policy::parse_stored(&stored).map_err(HubError::Policy)?;
     change.rename_user(user.id, &new).await?;
     change.commit().await?;
     app.hub.refresh().await?;

@@ -169,7 +169,8 @@ impl Tagging {
         if hostinfo.request_tags.is_empty() {
             return Ok(Self(None));
         }
-        let policy = acl::Policy::parse(&change.policy().await?).map_err(HubError::Policy)?;
+        let stored = change.policy().await?;
+        let (policy, _) = acl::Policy::parse_stored(&stored).map_err(HubError::Policy)?;
         Ok(Self(Some((policy, change.users().await?))))
     }
 
