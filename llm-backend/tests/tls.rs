@@ -141,15 +141,26 @@ impl Server {
     }
 }
 
-/// Answers one request; a chat says "a", waits until it may go on, says "b" and ends.
+/// Answers requests until one makes a stream; a chat says "a", waits until it may go on, says "b" and ends.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
     let acceptor = shared.acceptor.lock().unwrap().clone();
     // A client that trusts nobody here leaves during the handshake.
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
+    while let Some(head) = read_head(&mut stream).await {
+        answer(&mut stream, &shared, head).await;
+    }
+}
+
+/// The head of a request; none once the client has closed. Bodies of requests end where the next head begins.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
+        head.push(stream.read_u8().await.ok()?);
     }
+    Some(head)
+}
+
+async fn answer(stream: &mut (impl AsyncWrite + Unpin), shared: &Shared, head: Vec<u8>) {
     let head = String::from_utf8(head).unwrap();
     shared.requests.lock().unwrap().push(head.clone());
     if head.starts_with("POST /v1/chat/completions") {
@@ -161,8 +172,14 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>)
     } else if head.starts_with("POST /v1/embeddings") {
         let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{VECTORS}", VECTORS.len());
         stream.write_all(text.as_bytes()).await.unwrap();
+    } else if head.starts_with("GET /v1/models") {
+        let body = r#"{"data":[{"id":"m"}]}"#;
+        let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(text.as_bytes()).await.unwrap();
+        return stream.flush().await.unwrap();
     } else {
         stream.write_all(HEALTHY.as_bytes()).await.unwrap();
+        return stream.flush().await.unwrap();
     }
     stream.shutdown().await.unwrap();
 }
@@ -249,6 +266,10 @@ async fn certificates_are_exchanged_while_a_reply_goes_on() {
     untrusted(client.health().await);
     new.equip(folder.path());
     assert_eq!(client.health().await.unwrap(), Health::Ready);
+    // Nor does a connection that is kept outlive the trust in its server.
+    assert_eq!(client.models().await.unwrap().len(), 1);
+    Authority::new().equip(folder.path());
+    untrusted(client.health().await);
 
     server.shared.go_on.notify_one();
     assert_eq!(reply.next().await.unwrap().unwrap(), Delta::text("b"));
