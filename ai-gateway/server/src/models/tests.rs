@@ -203,6 +203,23 @@ async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked(
     assert_eq!((one.asked.load(Ordering::Relaxed), two.asked.load(Ordering::Relaxed)), (0, 0));
 }
 
+#[test]
+fn no_line_is_entered_before_a_fallback_that_lacks_what_the_request_needs() {
+    let (mut models, _, two) = models();
+    let image = Part::Image(Image::from_base64("iVBORw0KGgoAAAAN".to_owned()).unwrap());
+    let message = Message::user(Content::Parts(vec![image]));
+    let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+    let providers = |models: &Models| {
+        let chain = models.choose(None).unwrap();
+        chain.providers(&request).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(providers(&models), ["one", "two"]);
+    let blind = Model { input: Some(vec!["text".to_owned()]), ..model("m") };
+    let provider = Provider::new(vec![Node::new("n", Arc::clone(&two) as _)], vec![blind]);
+    models.providers.insert("two".to_owned(), Arc::new(provider));
+    assert_eq!(providers(&models), ["one"], "it would refuse what the first could answer");
+}
+
 #[tokio::test]
 async fn all_down_is_said_with_what_was_tried() {
     let (models, one, two) = models();
