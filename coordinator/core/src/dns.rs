@@ -146,7 +146,8 @@ fn record_name(text: &str, domain: &str) -> Result<String, String> {
             "extra_records in [dns] has {text:?}: a record's name is a full one, such as \"nas.home.arpa\""
         ));
     }
-    let own = name.strip_suffix(domain).map(|host| host.strip_suffix('.').unwrap_or(host));
+    let host = || name.strip_suffix(domain)?.strip_suffix('.');
+    let own = if name == domain { Some("") } else { host() };
     let reserved: BTreeSet<&str> = RESERVED.into_iter().chain(["", "home"]).collect();
     if own.is_some_and(|host| reserved.contains(host)) {
         return Err(format!(

@@ -88,6 +88,14 @@ fn what_cannot_be_meant_is_refused_by_setting() {
 }
 
 #[test]
+fn a_domain_that_only_ends_like_the_networks_is_foreign() {
+    for name in ["homemaru.internal", "chatmaru.internal", "nas.homemaru.internal"] {
+        let extra_records = vec![record(name, "10.0.0.1")];
+        assert!(Names::parse(&Dns { extra_records, ..Dns::default() }, NETWORK).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn each_list_has_an_end() {
     let many = |count: usize| (0..count).map(|n| format!("10.0.{}.{}", n / 250, n % 250 + 1));
     let names = |count: usize| (0..count).map(|n| format!("d{n}.example"));
