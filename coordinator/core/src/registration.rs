@@ -202,7 +202,9 @@ fn with_key(known: &Known<'_>, key: &PreAuthKey) -> Result<Decision, Refusal> {
     }
     let former = former(known, key, &owner).map(|node| node.id);
     if !key.pre_approved {
-        if known.pending.is_none() && known.waiting_by_key >= WAITING_BY_KEY_MAX {
+        // One that waits without a key is not among them yet.
+        let is_further = known.pending.is_none_or(|pending| pending.key.is_none());
+        if is_further && known.waiting_by_key >= WAITING_BY_KEY_MAX {
             return Err(Refusal::Full);
         }
         return Ok(Decision::Await { key: Some(key.id), replaces: former });

@@ -120,6 +120,13 @@ fn those_who_wait_are_counted() {
         ..nothing()
     };
     assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full));
+    let without = pending(None);
+    let known = Known { pending: Some(&without), ..known };
+    assert_eq!(decide(&request(), &known, NOW), Err(Refusal::Full), "it waited without one before");
+    let by_another = pending(Some(4));
+    let known = Known { pending: Some(&by_another), ..known };
+    let counted = Ok(Decision::Await { key: Some(3), replaces: None });
+    assert_eq!(decide(&request(), &known, NOW), counted, "it is counted already");
 }
 
 #[test]
