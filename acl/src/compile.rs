@@ -70,6 +70,13 @@ pub(crate) fn node(
     filter
 }
 
+/// The rule with those of its sources alone that are prefixes; `None` if it names none.
+pub(crate) fn named(rule: &ParsedRule) -> Option<ParsedRule> {
+    let is_prefix = |source: &&Selector| matches!(source, Selector::Prefix(_));
+    let src: Vec<Selector> = rule.src.iter().filter(is_prefix).cloned().collect();
+    (!src.is_empty()).then(|| ParsedRule { src, ..rule.clone() })
+}
+
 fn of_node(document: &Document, parsed: &ParsedRule, network: &Network, node: &Node) -> Vec<Rule> {
     if !parsed.via.is_empty() && !parsed.via.iter().any(|via| via.selects(node, network, document))
     {

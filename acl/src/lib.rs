@@ -172,6 +172,15 @@ impl Policy {
         compile::node(&self.document, &self.rules, network, node)
     }
 
+    /// The prefixes that rules which let something into `network.nodes[node]` name as sources, themselves or by a host's
+    /// name: none of the subnets that `*` stands for.
+    #[must_use]
+    pub fn named_sources(&self, network: &Network, node: usize) -> Vec<String> {
+        let rules: Vec<_> = self.rules.iter().filter_map(compile::named).collect();
+        let rules = compile::node(&self.document, &rules, network, node).into_iter();
+        rules.flat_map(|rule| rule.src_ips).collect()
+    }
+
     /// Runs the policy's own `tests` against a network.
     ///
     /// # Errors

@@ -62,6 +62,8 @@ struct Entry {
     addresses: [IpAddr; 2],
     rules: Arc<Vec<FilterRule>>,
     lets_in: Arc<Ranges>,
+    /// What of that the policy names as prefixes: subnets to which it answers.
+    answers: Arc<Ranges>,
     /// Approved subnets that it routes.
     subnets: Vec<IpNet>,
     /// Whether it is an approved exit node.
@@ -78,11 +80,6 @@ impl Entry {
                 || other.subnets.iter().any(|net| one.lets_in.overlap(net))
         };
         lets_in(self, other) || lets_in(other, self)
-    }
-
-    /// Whether it may exchange packets with a subnet behind `router`, in either direction.
-    fn may_use(&self, router: &Self, net: &IpNet) -> bool {
-        router.reach.leads(&self.addresses, net) || self.lets_in.overlap(net)
     }
 }
 
@@ -238,21 +235,27 @@ impl Compiled {
         own.subnets.iter().filter(|net| self.is_in_use(id, net)).copied().collect()
     }
 
-    /// A peer as node `id` is told of it: with those of its routes that the node may use, and for which no better router
-    /// is there.
-    fn shown_to(&self, id: NodeId, own: &Entry, peer_id: NodeId, peer: &Entry) -> Arc<map::Node> {
-        let is_chosen = |net: &IpNet| {
-            let routers = self.routers.of(net).iter();
-            // Who leads there itself takes no other's way.
-            if routers.clone().any(|router| *router == id) {
-                return false;
-            }
-            let mut usable = routers.filter(|router| {
-                self.entries.get(router).is_some_and(|router| own.may_use(router, net))
-            });
-            usable.next() == Some(&peer_id)
+    /// The router by which node `id` sends to a subnet: the best of those that let it through. If none does, and a rule
+    /// names the subnet as a source of what the node lets in, the best of all, so that answers find their way back.
+    fn router_for(&self, id: NodeId, own: &Entry, net: &IpNet) -> Option<NodeId> {
+        let routers = self.routers.of(net);
+        // Who leads there itself takes no other's way.
+        if routers.contains(&id) {
+            return None;
+        }
+        let leads = |router: &NodeId| {
+            let router = self.entries.get(router);
+            router.is_some_and(|router| router.reach.leads(&own.addresses, net))
         };
-        let subnets = peer.subnets.iter().filter(|net| is_chosen(net)).copied().collect();
+        let there = routers.iter().find(|router| leads(router));
+        let back = || routers.first().filter(|_| own.answers.overlap(net));
+        there.or_else(back).copied()
+    }
+
+    /// A peer as node `id` is told of it: with those of its routes for which it is the node's router.
+    fn shown_to(&self, id: NodeId, own: &Entry, peer_id: NodeId, peer: &Entry) -> Arc<map::Node> {
+        let is_chosen = |net: &&IpNet| self.router_for(id, own, net) == Some(peer_id);
+        let subnets = peer.subnets.iter().filter(is_chosen).copied().collect();
         let is_exit = peer.is_exit && peer.reach.leads_out(&own.addresses);
         Self::routing(peer, subnets, is_exit)
     }
@@ -330,6 +333,8 @@ fn entry(
     let rules = kept.map_or_else(|| Arc::new(compile()), |kept| Arc::clone(&kept.rules));
     let lets_in =
         kept.map_or_else(|| Arc::new(Ranges::sources(&rules)), |kept| Arc::clone(&kept.lets_in));
+    let answers = || Arc::new(Ranges::of(&input.policy.named_sources(network, index)));
+    let answers = kept.map_or_else(answers, |kept| Arc::clone(&kept.answers));
     let approved = network.nodes.get(index).map(|node| node.approved_routes.as_slice());
     let (exits, subnets): (Vec<IpNet>, Vec<IpNet>) =
         approved.unwrap_or_default().iter().partition(|net| EXIT.contains(net));
@@ -355,6 +360,7 @@ fn entry(
         addresses: addresses(node),
         rules,
         lets_in,
+        answers,
         subnets,
         is_exit: !exits.is_empty(),
         reach,

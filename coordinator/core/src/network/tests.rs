@@ -308,7 +308,8 @@ proptest! {
     }
 }
 
-/// Alice's laptop (1) and phone (2), two routers of one subnet (3, 4), an exit node (5), and Bob's laptop (6), under a policy.
+/// Alice's laptop (1) and phone (2), two routers of one subnet (3, 4, the second with a tag of its own), an exit node (5),
+/// and Bob's laptop (6), under a policy.
 fn with_routers(policy: &str, online: &[u64], previous: Option<&Compiled>) -> Compiled {
     let mut nodes: Vec<Node> = (1..=6).map(|id| node(id, Owner::User(1))).collect();
     for (index, tag, routes) in [
@@ -322,9 +323,11 @@ fn with_routers(policy: &str, online: &[u64], previous: Option<&Compiled>) -> Co
         nodes[index].routes.approved = routes;
     }
     nodes[3].routes.approved.pop();
+    nodes[3].owner = Owner::tags(vec!["tag:router".to_owned(), "tag:second".to_owned()]);
     nodes[5].owner = Owner::User(2);
     let user = |id, name: &str| User { id, name: name.to_owned(), created: 0 };
-    let policy = format!(r#"{{ "tagOwners": {{ "tag:router": [], "tag:exit": [] }}, {policy} }}"#);
+    let tags = r#""tag:router": [], "tag:second": [], "tag:exit": []"#;
+    let policy = format!(r#"{{ "tagOwners": {{ {tags} }}, {policy} }}"#);
     let input = Input {
         domain: "maru.internal",
         users: &[user(1, "alice"), user(2, "bob")],
@@ -412,6 +415,38 @@ fn a_subnet_that_may_send_is_seen_by_whom_it_reaches() {
 
     assert_eq!(routes(&compiled, 1, 3), Some((lan.clone(), lan)), "answers find their way back");
     assert_eq!(routes(&compiled, 6, 3), None);
+}
+
+#[test]
+fn from_everywhere_names_no_subnet_and_tells_nobody_of_a_route() {
+    let ssh = r#""acls": [
+        { "action": "accept", "src": ["*"], "dst": ["autogroup:member:22"] },
+    ]"#;
+    let compiled = with_routers(ssh, &[3, 4], None);
+
+    assert_eq!(routes(&compiled, 1, 3), no_routes(), "no router lets it through");
+    assert_eq!(routes(&compiled, 6, 4), no_routes());
+}
+
+#[test]
+fn whom_one_router_alone_lets_through_is_sent_to_that_one() {
+    let lan = vec!["192.168.1.0/24".to_owned()];
+    let to_second = r#""grants": [
+        { "src": ["alice@"], "dst": ["192.168.1.0/24"], "ip": ["*"], "via": ["tag:second"] },"#;
+    for incoming in ["*", "192.168.1.0/24", "lan"] {
+        let policy = format!(
+            r#""hosts": {{ "lan": "192.168.1.0/24" }}, {to_second}
+                {{ "src": ["{incoming}"], "dst": ["autogroup:member"], "ip": ["22"] }},
+            ]"#
+        );
+        let compiled = with_routers(&policy, &[3, 4], None);
+
+        let by_second = routes(&compiled, 1, 4);
+        assert_eq!(by_second, Some((lan.clone(), lan.clone())), "{incoming}");
+        assert_eq!(routes(&compiled, 1, 3).unwrap_or_default(), Default::default(), "{incoming}");
+        let answered = routes(&compiled, 6, 3).unwrap_or_default().0 == lan;
+        assert_eq!(answered, incoming != "*", "Bob's answers find their way back");
+    }
 }
 
 #[test]
