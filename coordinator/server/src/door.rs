@@ -12,14 +12,13 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use axum::{Router, http::StatusCode};
 use chassis::{
-    accept::{Connections, Listener as _, Stopping},
+    accept::{Connections, Stopping},
     endpoint::{self, Endpoint},
     http::Http,
     pem,
 };
 use coordinator_api::settings::{Listen, Settings};
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{net::TcpStream, time::timeout};
 
 pub(crate) use self::entry::Entry;
 use self::{
@@ -36,27 +35,18 @@ use crate::{
     pages,
 };
 
-/// Connections at once that may ask for the proof before there is a certificate.
-const PROOFS: usize = 256;
-
 /// The coordinator cannot be reached as its settings want it.
 #[derive(Debug, thiserror::Error)]
 pub enum DoorError {
     /// `[tls]`, `[proxy]` and `server_url` do not go together.
     #[error("cannot use coordinator.toml: {0}")]
     Settings(String),
-    /// The certificate or its key.
+    /// The certificate or its key, or what is believed of an authority.
     #[error(transparent)]
     Certificate(#[from] pem::FileError),
-    /// The authority that is asked for it.
-    #[error(transparent)]
-    Acme(#[from] acme::AcmeError),
     /// What belongs to it.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The coordinator was told to stop before it had a certificate.
-    #[error("stopped before it had a certificate")]
-    Stopped,
     /// TLS itself.
     #[error("TLS is not available")]
     Tls(#[from] rustls::Error),
@@ -105,9 +95,12 @@ impl Door {
                 tls = Some(Tls::from_files(root.join(certificate), root.join(key), &host)?);
             }
             Entry::Acme { acme: wanted, host } => {
+                let ca = wanted.ca.as_ref().map(|ca| root.join(ca));
+                if let Some(ca) = &ca {
+                    pem::certificates(ca)?;
+                }
                 let folder = paths.state().join("acme");
                 files::make_dir(&folder, 0o700)?;
-                let ca = wanted.ca.as_ref().map(|ca| root.join(ca));
                 let ours = Arc::new(Acme::load(folder, wanted, ca, host));
                 tls = Some(Tls::from_acme(Arc::clone(&ours))?);
                 acme = Some(ours);
@@ -122,21 +115,8 @@ impl Door {
         self.listeners.address()
     }
 
-    /// Waits for the first certificate, if an authority has to be asked for it. Meanwhile nobody but that is answered.
-    pub(crate) async fn certify(&self, stop: &CancellationToken) -> Result<(), DoorError> {
-        let (Some(acme), Some(tls)) = (&self.acme, &self.tls) else { return Ok(()) };
-        if acme.is_ready() {
-            return Ok(());
-        }
-        tracing::info!("a certificate is ordered");
-        tokio::select! {
-            ordered = acme.order() => Ok(ordered?),
-            () = stop.cancelled() => Err(DoorError::Stopped),
-            () = prove(&self.listeners, tls) => Err(DoorError::Stopped),
-        }
-    }
-
-    /// Takes the connections of devices and browsers, until the coordinator stops.
+    /// Takes the connections of devices and browsers, until the coordinator stops. Where an authority has yet to issue a
+    /// certificate, there is no TLS so far, and everything else is answered.
     pub(crate) async fn serve(self, app: &App) {
         let Self { listeners, tls, acme, callers } = self;
         app.tasks.spawn(callers.clone().forget(app.stop.clone()));
@@ -189,25 +169,6 @@ impl Talk {
             Ok(Ok(Opened::Proved)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "no TLS came about"),
             Err(_) => tracing::debug!("the TLS handshake took too long"),
-        }
-    }
-}
-
-/// Lets an authority see the proof that it asks for, and answers nothing else.
-async fn prove(listeners: &Listeners, tls: &Tls) {
-    let mut tasks = JoinSet::new();
-    loop {
-        tokio::select! {
-            Some(_) = tasks.join_next() => {}
-            accepted = listeners.accept(), if tasks.len() < PROOFS => match accepted {
-                Ok((stream, _)) => {
-                    let tls = tls.clone();
-                    tasks.spawn(async move {
-                        let _ = timeout(limits::TLS_TIME, tls.open(stream)).await;
-                    });
-                }
-                Err(_) => tokio::time::sleep(limits::DRAIN).await,
-            },
         }
     }
 }

@@ -95,7 +95,6 @@ impl Server {
         let names = config.names().map_err(ServeError::Dns)?;
         let hub = Hub::start(store.clone(), network, names, derp).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
-        door.certify(&stop).await?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
         Ok(Self { app, door, admin })

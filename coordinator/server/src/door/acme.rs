@@ -3,12 +3,16 @@
 //!
 //! ```text
 //!   no certificate ── ordered ──▶ shown ── two thirds of its life are over ──▶ ordered anew
-//!                                   ▲                                           │ refused: tried
-//!                                   └───────────── the old one stays ───────────┘ again later
+//!        ▲               │          ▲                                           │ refused: tried
+//!        └─ refused: ────┘          └───────────── the old one stays ───────────┘ again later
+//!           tried again later
 //! ```
+//!
+//! Meanwhile everything is answered that needs no certificate: the coordinator's life does not hang on an authority.
 
 use std::{
     fmt,
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -43,9 +47,9 @@ use crate::{clock, random};
 pub(super) const ALPN: &[u8] = b"acme-tls/1";
 /// How long an order may take, from its beginning to the certificate.
 const ORDER_TIME: Duration = Duration::from_secs(120);
-/// Wait after the first renewal that failed; doubles with each further one.
+/// Wait after the first order that failed; doubles with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(60);
-/// Longest wait after a renewal that failed.
+/// Longest wait after an order that failed.
 const RETRY_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// Longest wait until the clock is looked at again: a machine may sleep meanwhile.
 const LOOK: Duration = Duration::from_secs(60 * 60);
@@ -63,7 +67,7 @@ struct StoredAccount {
 
 /// Why there is no new certificate.
 #[derive(Debug, thiserror::Error)]
-pub enum AcmeError {
+pub(super) enum AcmeError {
     /// The authority cannot be talked to.
     #[error(
         "cannot talk to the certificate authority at {directory}: correct `directory` and `ca` under [tls.acme] in \
@@ -165,17 +169,14 @@ impl Acme {
         self.issued.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether there is a certificate to show.
-    pub(super) fn is_ready(&self) -> bool {
-        self.issued().is_some()
-    }
-
-    /// Orders the certificate anew each time that two thirds of its life are over, until `stop` is cancelled.
+    /// Orders a certificate if there is none, and anew each time that two thirds of its life are over, until `stop` is
+    /// cancelled. What an authority answers is a warning once, until it answers something else.
     pub(super) async fn renew(self: Arc<Self>, stop: CancellationToken) {
-        let mut failures = 0;
+        let (mut failures, mut said, mut rest) = (0, String::new(), Duration::ZERO);
         loop {
             let due = self.issued().map_or(Duration::ZERO, |it| until(due(it.life), clock::now()));
-            let wait = if failures == 0 { due.min(LOOK) } else { retry(failures) };
+            let wait = if failures == 0 { due.min(LOOK).max(rest) } else { retry(failures) };
+            rest = Duration::ZERO;
             if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
@@ -184,19 +185,34 @@ impl Acme {
             }
             match stop.run_until_cancelled(self.order()).await {
                 None => return,
-                Some(Ok(())) => failures = 0,
+                Some(Ok(())) => {
+                    (failures, said) = (0, String::new());
+                    rest = self.issued().map_or(LOOK, |issued| after(issued.life));
+                }
                 Some(Err(error)) => {
                     failures = failures.saturating_add(1);
-                    let ends = self.issued().map(|issued| to_rfc3339(issued.life.ends));
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(
-                        error,
-                        ends,
-                        "the certificate is not renewed; the old one stays"
-                    );
+                    self.complain(&error, &mut said);
                 }
             }
         }
+    }
+
+    /// Logs why there is no new certificate; as a warning if that is not what was `said` last.
+    fn complain(&self, error: &AcmeError, said: &mut String) {
+        let why = error.to_string();
+        let ends = self.issued().map(|issued| to_rfc3339(issued.life.ends));
+        let error = error as &dyn std::error::Error;
+        if *said == why {
+            tracing::info!(ends, "there still is no new certificate; it is ordered again later");
+        } else if ends.is_some() {
+            tracing::warn!(error, ends, "the certificate is not renewed; the old one stays");
+        } else {
+            tracing::warn!(
+                error,
+                "there is no certificate, so no HTTPS; it is ordered again later"
+            );
+        }
+        *said = why;
     }
 
     /// Orders a certificate, keeps it and shows it from then on. Meanwhile the port for everyone must answer.
@@ -209,10 +225,7 @@ impl Acme {
         let ordered = timeout(ORDER_TIME, self.try_order()).await;
         *self.proof.write().unwrap_or_else(PoisonError::into_inner) = None;
         let pem = ordered.map_err(|_| AcmeError::Slow(directory.clone()))??;
-        let path = self.folder.join(FILE);
-        durable::replace(&path, Access::SECRET, pem.as_bytes())
-            .map_err(|source| StateError::Write { path: path.clone(), source })?;
-        let issued = read(&path, &self.host, clock::now())?;
+        let issued = keep(&self.folder, &pem, &self.host, clock::now())?;
         tracing::info!(
             host = self.host,
             ends = to_rfc3339(issued.life.ends),
@@ -318,6 +331,26 @@ fn read(path: &Path, host: &str, now: Millis) -> Result<Issued, pem::FileError> 
     Ok(Issued { certified, life })
 }
 
+/// Where they lie until they have been looked at.
+const NEW_FILE: &str = "ordered.pem";
+
+/// Puts what was issued in the place of what was there, if devices will take it; else what was there stays.
+fn keep(folder: &Path, pem: &str, host: &str, now: Millis) -> Result<Issued, AcmeError> {
+    let (new, path) = (folder.join(NEW_FILE), folder.join(FILE));
+    durable::replace(&new, Access::SECRET, pem.as_bytes())
+        .map_err(|source| StateError::Write { path: new.clone(), source })?;
+    let issued = read(&new, host, now)?;
+    fs::rename(&new, &path)
+        .and_then(|()| File::open(folder)?.sync_all())
+        .map_err(|source| StateError::Write { path, source })?;
+    Ok(issued)
+}
+
+/// The shortest wait after a certificate with this life was issued: by a clock that is ahead it is due at once.
+fn after(life: Life) -> Duration {
+    LOOK.min(until(life.ends, life.begins) / 3)
+}
+
 /// When a certificate with this life is renewed: when two thirds of it are over.
 fn due(life: Life) -> Millis {
     let whole = life.ends.saturating_sub(life.begins).max(0);
@@ -379,6 +412,33 @@ mod tests {
         assert_eq!(until(due(life), 10_000), Duration::ZERO);
         let odd = Life { begins: Millis::MAX, ends: Millis::MIN };
         assert_eq!(due(odd), Millis::MAX);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_does_not_order_back_to_back() {
+        let days = |days: Millis| days * 24 * 60 * 60 * 1000;
+        let life = Life { begins: 0, ends: days(90) };
+        assert_eq!(until(due(life), days(80)), Duration::ZERO);
+        assert_eq!(after(life), LOOK);
+        assert_eq!(after(Life { begins: 0, ends: 9000 }), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn what_devices_would_not_take_does_not_replace_what_they_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |host: &str| {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+            format!("{}\n{}", key.serialize_pem(), params.self_signed(&key).unwrap().pem())
+        };
+        let (good, host) = (made("maru.example.org"), "maru.example.org");
+        let keep = |pem: &str| keep(folder.path(), pem, host, clock::now());
+        assert!(keep(&good).is_ok());
+
+        assert!(keep(&made("other.example.org")).is_err());
+        assert!(keep("not PEM").is_err());
+
+        assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), good);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use axum::http::Uri;
 use coordinator_api::{
     invitation::ServerUrl,
     settings::{Acme, Settings},
@@ -92,6 +93,9 @@ fn asked(acme: &Acme, host: &str) -> Result<Entry, String> {
             "[tls.acme] directory = {:?} does not begin with https://",
             acme.directory
         ));
+    }
+    if acme.directory.parse::<Uri>().is_err() {
+        return Err(format!("[tls.acme] directory = {:?} is no URL", acme.directory));
     }
     match &acme.contact {
         Some(contact) if !contact.starts_with("mailto:") => Err(format!(

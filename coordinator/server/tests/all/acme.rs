@@ -8,18 +8,19 @@ use std::{
     time::Duration,
 };
 
-use coordinator::{config::Config, serve::Server};
+use coordinator::config::Config;
 use coordinator_api::settings::{Acme, Settings, Tls};
+use hyper::Method;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    harness::{Coordinator, PATIENCE, configured, relay_was_here, settings},
+    device::Device,
+    harness::{Coordinator, OPEN, PATIENCE, configured, relay_was_here, settings},
     nginx::free_port,
     relay,
     tls::Authority,
@@ -31,9 +32,9 @@ const NAME: &str = "maru.example.org";
 const LIFE_S: u64 = 20;
 
 /// Ended when dropped.
-struct Pebble(Child);
+struct Program(Child);
 
-impl Drop for Pebble {
+impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -41,7 +42,7 @@ impl Drop for Pebble {
 }
 
 /// An authority at `address`, which asks `dns` for names and proves them at the port of `coordinator`.
-fn pebble(folder: &Path, address: SocketAddr, dns: SocketAddr, coordinator: SocketAddr) -> Pebble {
+fn pebble(folder: &Path, address: SocketAddr, dns: SocketAddr, coordinator: SocketAddr) -> Program {
     let config = json!({ "pebble": {
         "listenAddress": address.to_string(),
         "managementListenAddress": free_port().to_string(),
@@ -57,7 +58,7 @@ fn pebble(folder: &Path, address: SocketAddr, dns: SocketAddr, coordinator: Sock
     let mut pebble = Command::new(program);
     pebble.arg("-config").arg(file).arg("-dnsserver").arg(dns.to_string()).arg("-strict");
     pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "0");
-    Pebble(pebble.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+    Program(pebble.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
 }
 
 /// Answers that every name is at 127.0.0.1, over TCP, which Pebble wants; its address.
@@ -121,6 +122,47 @@ fn config(listen: SocketAddr, authority: SocketAddr, folder: &Path) -> Config {
     configured(Settings { listen: listen.into(), server_url, tls, ..settings() })
 }
 
+/// The coordinator as a program that logs to `log`.
+fn program(
+    root: &Path,
+    log: &Path,
+    listen: SocketAddr,
+    authority: SocketAddr,
+    folder: &Path,
+) -> Program {
+    let ca = folder.join("ca.pem");
+    let settings = format!(
+        "listen = \"{listen}\"\nserver_url = \"https://{NAME}\"\n[tls.acme]\n\
+         directory = \"https://{authority}/dir\"\nca = {ca:?}\n"
+    );
+    let settings_folder = root.join("etc/maru");
+    std::fs::create_dir_all(&settings_folder).unwrap();
+    std::fs::write(settings_folder.join("coordinator.toml"), settings).unwrap();
+    let log = std::fs::File::create(log).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_maru-coordinator"));
+    program.arg("--root").arg(root).arg("serve").stdin(Stdio::null());
+    Program(program.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+}
+
+#[tokio::test]
+async fn devices_are_served_while_there_is_no_certificate() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (folder, ours) = (tempfile::tempdir().unwrap(), Authority::new());
+    std::fs::write(folder.path().join("ca.pem"), ours.pem()).unwrap();
+    let (listen, silent) = (free_port(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let config = config(listen, silent.local_addr().unwrap(), folder.path());
+
+    let coordinator = Coordinator::with(config, None).await;
+    let asked = timeout(PATIENCE, silent.accept()).await.expect("a certificate is ordered");
+
+    coordinator.ok(Method::PUT, "/policy", json!({ "policy": OPEN })).await;
+    let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
+    let mut channel = Device::new("node").join(&coordinator, &key).await;
+    assert_eq!(channel.update(channel.map_request()).await.0, 200);
+    assert!(relay::try_tls(listen).await.is_err(), "there is nothing to show");
+    drop(asked);
+}
+
 #[tokio::test]
 #[ignore = "needs: go"]
 async fn a_certificate_is_issued_and_renewed_and_stays_where_the_authority_is_gone() {
@@ -131,18 +173,16 @@ async fn a_certificate_is_issued_and_renewed_and_stays_where_the_authority_is_go
     let [listen, authority] = [free_port(), free_port()];
     let config = config(listen, authority, folder.path());
 
-    let empty = tempfile::tempdir().unwrap();
-    relay_was_here(empty.path(), &config).await;
-    let refused = Server::start(empty.path(), config.clone(), CancellationToken::new()).await;
-    let said = refused.err().expect("nobody is there").to_string();
-    assert!(
-        said.contains("cannot talk to the certificate authority at https://127.0.0.1"),
-        "{said}"
-    );
-
     let pebble = pebble(folder.path(), authority, names().await, listen);
     listening(authority).await;
     let mut coordinator = Coordinator::with(config, None).await;
+    timeout(PATIENCE, async {
+        while relay::try_tls(listen).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("it is issued");
     let first = shown(listen).await;
 
     let second = timeout(2 * PATIENCE, async {
@@ -180,9 +220,20 @@ async fn an_authority_that_cannot_prove_the_name_is_quoted() {
     let root = tempfile::tempdir().unwrap();
     relay_was_here(root.path(), &config).await;
 
-    let refused = Server::start(root.path(), config, CancellationToken::new()).await;
+    let log = root.path().join("log");
+    let _coordinator = program(root.path(), &log, listen, authority, folder.path());
 
-    let said = refused.err().expect("it is refused").to_string();
+    let said = timeout(2 * PATIENCE, async {
+        loop {
+            let said = std::fs::read_to_string(&log).unwrap();
+            if said.contains("there is no certificate") {
+                break said;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("it says why");
     assert!(said.contains(&format!("issued no certificate for {NAME}: ")), "{said}");
     assert!(said.contains(&elsewhere.port().to_string()), "the authority's own words: {said}");
     assert!(said.contains("TCP port 443"), "{said}");
