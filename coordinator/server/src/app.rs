@@ -32,7 +32,7 @@ pub(crate) struct App {
     pub(crate) noise: Arc<MachinePrivate>,
     pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) newcomers: Newcomers,
-    pub(crate) strangers: Quota<Origin>,
+    pub(crate) strangers: Newcomers,
     pub(crate) channels: Quota<MachinePublic>,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,

@@ -18,7 +18,7 @@ use coordinator_core::{
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::door::newcomers::{Newcomers, Place};
+use crate::door::newcomers::{GivesWay, Newcomers, Place};
 
 /// Connections of whom nothing is known yet, in all.
 const NEWCOMERS: usize = 1024;
@@ -141,12 +141,12 @@ pub(crate) struct Caller {
 
 /// Makes room for connections of whom nothing is known yet.
 pub(crate) fn newcomers() -> Newcomers {
-    Newcomers::new(NEWCOMERS, NEWCOMERS_PER_ORIGIN)
+    Newcomers::new(NEWCOMERS, NEWCOMERS_PER_ORIGIN, GivesWay::Oldest)
 }
 
-/// Counts channels of machines that are no node, by where they come from.
-pub(crate) fn strangers() -> Quota<Origin> {
-    Quota::new(STRANGERS, STRANGERS_PER_ORIGIN)
+/// Makes room for channels of machines that are no node.
+pub(crate) fn strangers() -> Newcomers {
+    Newcomers::new(STRANGERS, STRANGERS_PER_ORIGIN, GivesWay::OldestOfMost)
 }
 
 /// Counts connections to the relay by where they come from.

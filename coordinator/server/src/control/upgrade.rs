@@ -52,19 +52,13 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let machine = handshake.machine();
-    let room = if app.hub.snapshot().machines.contains(&machine) {
-        None
-    } else {
-        let Ok(room) = app.strangers.take(origin) else { return crowded() };
-        Some(room)
-    };
     let tasks = app.tasks.clone();
     tasks.spawn(async move {
         let (stop, begun) = (app.stop.clone(), CancellationToken::new());
         tokio::select! {
             () = stop.cancelled() => {}
             () = gives_way(place, begun.clone()) => tracing::debug!("a handshake gives way to newer ones"),
-            () = standing::ends(app.clone(), machine, origin, room) => {}
+            () = standing::ends(app.clone(), machine, origin) => {}
             () = serve(app, upgrade, handshake, origin, begun) => {}
         }
     });
@@ -76,12 +70,6 @@ fn too_many() -> Response {
     tracing::info!("a device has too many channels");
     let text = "this device has as many connections as it may: close one first\n";
     (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, RETRY_AFTER_S)], text).into_response()
-}
-
-fn crowded() -> Response {
-    tracing::info!("too many devices that are no node have a channel");
-    let text = "too many devices wait to join: try again in a moment\n";
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_S)], text).into_response()
 }
 
 fn handshake(headers: &HeaderMap, noise: &MachinePrivate) -> Option<Handshake> {

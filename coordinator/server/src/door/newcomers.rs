@@ -1,9 +1,10 @@
-//! Connections of whom nothing is known yet.
+//! Connections of whom nothing is known yet, and channels of machines that are no node.
 //!
-//! Anybody can open one, so nobody is refused: where there are too many, the oldest gives way. Who has something to say
+//! Anybody can open one, so nobody is refused: where there are too many, an old one gives way. Who has something to say
 //! has said it before others can push it out.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,7 +18,17 @@ use crate::limits::Origin;
 pub(crate) struct Newcomers {
     total: usize,
     each: usize,
+    gives_way: GivesWay,
     queue: Arc<Mutex<Queue>>,
+}
+
+/// What gives way where there are too many in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivesWay {
+    /// The oldest.
+    Oldest,
+    /// The oldest of the origin that has most: who comes from few origins keeps nobody else out.
+    OldestOfMost,
 }
 
 /// By the number under which they came: the lowest is the oldest.
@@ -38,22 +49,22 @@ pub(crate) struct Place {
 
 impl Newcomers {
     /// At most `total`, and `each` of one origin.
-    pub(crate) fn new(total: usize, each: usize) -> Self {
-        Self { total, each, queue: Arc::default() }
+    pub(crate) fn new(total: usize, each: usize, gives_way: GivesWay) -> Self {
+        Self { total, each, gives_way, queue: Arc::default() }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one more; pushes out the oldest of the same origin if that has too many, or the oldest of all if these are
-    /// too many. The origin of what a proxy passes on is not known yet.
+    /// Takes one more; pushes out the oldest of the same origin if that has too many, or who gives way if all are too
+    /// many. The origin of what a proxy passes on is not known yet.
     pub(crate) fn enter(&self, origin: Option<Origin>) -> Place {
         let mut queue = self.queue();
         let own = origin.and_then(|origin| queue.by.get(&origin));
         let gives_way = match own {
             Some(own) if own.len() >= self.each => own.first().copied(),
-            Some(_) | None if queue.all.len() >= self.total => queue.all.keys().next().copied(),
+            Some(_) | None if queue.all.len() >= self.total => queue.oldest(self.gives_way),
             Some(_) | None => None,
         };
         if let Some(oldest) = gives_way.and_then(|number| queue.remove(number)) {
@@ -70,6 +81,19 @@ impl Newcomers {
 }
 
 impl Queue {
+    /// The one that gives way where there are too many in all.
+    fn oldest(&self, gives_way: GivesWay) -> Option<u64> {
+        let first = |own: &BTreeSet<u64>| own.first().copied();
+        let of_all = self.all.keys().next().copied();
+        match gives_way {
+            GivesWay::Oldest => of_all,
+            GivesWay::OldestOfMost => {
+                let most = self.by.values().max_by_key(|own| (own.len(), Reverse(first(own))));
+                most.and_then(first).or(of_all)
+            }
+        }
+    }
+
     fn remove(&mut self, number: u64) -> Option<CancellationToken> {
         let (origin, pushed) = self.all.remove(&number)?;
         if let Some(origin) = origin
@@ -109,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_a_crowd_gives_way_and_nobody_elses() {
-        let newcomers = Newcomers::new(4, 2);
+        let newcomers = Newcomers::new(4, 2, GivesWay::Oldest);
         let pushed = |place: &Place| place.pushed.is_cancelled();
         let other = newcomers.enter(origin(2));
 
@@ -124,5 +148,20 @@ mod tests {
         drop((crowd, other, third, behind));
         let queue = newcomers.queue();
         assert!(queue.all.is_empty() && queue.by.is_empty());
+    }
+
+    #[test]
+    fn who_comes_from_few_origins_keeps_nobody_else_out() {
+        let strangers = Newcomers::new(4, 2, GivesWay::OldestOfMost);
+        let pushed = |place: &Place| place.pushed.is_cancelled();
+        let alone = strangers.enter(origin(1));
+        let crowd: Vec<_> = (0..3).map(|number| strangers.enter(origin(2 + number / 2))).collect();
+
+        let new = strangers.enter(origin(9));
+        let other = strangers.enter(origin(10));
+
+        assert_eq!(crowd.iter().map(pushed).collect::<Vec<_>>(), [true, false, false]);
+        assert!(!pushed(&new) && !pushed(&other));
+        assert!(pushed(&alone), "nobody has more than one, and it is the oldest");
     }
 }

@@ -84,14 +84,26 @@ async fn connections_from_everywhere_keep_no_node_out() {
     assert!(matches!(oldest, Ok(0) | Err(_)), "{oldest:?}");
 }
 
-/// A channel from an address, of a machine that is nobody's; nothing if there is no room.
-async fn stranger(source: [u8; 4], coordinator: &Coordinator) -> Option<Channel> {
+/// A channel from an address, of a machine that is nobody's.
+async fn stranger(source: [u8; 4], coordinator: &Coordinator) -> Channel {
     let server = server_key(coordinator.address).await;
-    Device::new("stranger").connect_over(from(source, coordinator.address).await, server).await
+    let stream = from(source, coordinator.address).await;
+    Device::new("stranger").connect_over(stream, server).await.expect("nobody is refused")
+}
+
+/// Waits until a channel is closed.
+async fn cut(channel: &mut Channel) {
+    timeout(PATIENCE, async {
+        while channel.try_update(channel.map_request()).await.is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("it is cut");
 }
 
 #[tokio::test]
-async fn machines_that_are_no_node_share_few_channels_and_nodes_do_not() {
+async fn machines_that_are_no_node_share_few_channels_and_keep_neither_new_ones_nor_nodes_out() {
     let coordinator = Coordinator::open().await;
     let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
     let node = Device::new("node");
@@ -99,14 +111,20 @@ async fn machines_that_are_no_node_share_few_channels_and_nodes_do_not() {
     let mut strangers = Vec::new();
     for number in 0..STRANGERS {
         let byte = u8::try_from(2 + number / STRANGERS_PER_ADDRESS).unwrap();
-        strangers.push(stranger([127, 0, 2, byte], &coordinator).await.expect("there is room"));
-        if number + 1 == STRANGERS_PER_ADDRESS {
-            assert!(stranger([127, 0, 2, 2], &coordinator).await.is_none(), "of one address");
-        }
+        strangers.push(stranger([127, 0, 2, byte], &coordinator).await);
     }
 
-    assert!(stranger([127, 0, 2, 99], &coordinator).await.is_none(), "of all");
+    let mut new = stranger([127, 0, 2, 99], &coordinator).await;
+    cut(&mut strangers[0]).await;
+    for _ in 0..STRANGERS_PER_ADDRESS {
+        strangers.push(stranger([127, 0, 2, 3], &coordinator).await);
+    }
+    cut(&mut strangers[STRANGERS_PER_ADDRESS]).await;
 
+    assert!(new.try_update(new.map_request()).await.is_some(), "who is alone is not pushed out");
+    let mut second_oldest = strangers.swap_remove(1);
+    let update = second_oldest.try_update(second_oldest.map_request()).await;
+    assert!(update.is_some(), "nor is another address by a crowd of one");
     assert_eq!(first.update(first.map_request()).await.0, 200);
     let mut second = node.connect(coordinator.address).await;
     assert_eq!(second.update(second.map_request()).await.0, 200);
@@ -124,13 +142,7 @@ async fn a_machine_that_does_not_become_a_node_in_time_is_cut_and_one_that_does_
     let mut joined = Device::new("node").join(&coordinator, &key).await;
     let mut map = joined.stream().await;
 
-    timeout(PATIENCE, async {
-        while waits.try_update(waits.map_request()).await.is_some() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .expect("it is cut");
+    cut(&mut waits).await;
 
     assert_eq!(joined.update(joined.map_request()).await.0, 200);
     assert!(map.next().await.is_some());
