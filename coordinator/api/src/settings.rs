@@ -90,7 +90,8 @@ impl Default for Acme {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Proxy {
-    /// Addresses, or networks such as `10.0.0.0/8`, whose `X-Forwarded-For` is believed. Nobody else's is.
+    /// Addresses, or networks such as `10.0.0.0/8`, whose `X-Forwarded-For` and `X-Forwarded-Proto` are
+    /// believed. Nobody else's are.
     pub trusted: Vec<String>,
 }
 

@@ -71,6 +71,15 @@ pub fn sender<'a>(
     farthest.map_or(Sender::Untold, Sender::Behind)
 }
 
+/// Whether a trusted proxy that sends these `X-Forwarded-Proto` headers was called over HTTPS: none of them, and of those
+/// before it, says otherwise. One that does not say so is taken to speak HTTPS, since that is what it is there for.
+pub fn is_https<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> bool {
+    headers.all(|header| {
+        let mut parts = header.split(|byte| *byte == b',');
+        parts.all(|part| part.trim_ascii().eq_ignore_ascii_case(b"https"))
+    })
+}
+
 /// Reads an address, with or without a port.
 fn read(part: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(part).ok()?.trim();

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     door::newcomers::Newcomers,
     hub::Hub,
-    limits::{self, Origin},
+    limits::{self, Caller, Origin},
     store::Store,
     updates::Updates,
 };
@@ -97,9 +97,11 @@ impl App {
         }
     }
 
-    /// Whether devices reach the coordinator over plain HTTP, as far as the configuration says.
-    pub(crate) fn is_plain(&self) -> bool {
-        ServerUrl::parse(&self.config.settings.server_url()).map_or(true, |url| url.is_plain())
+    /// Whether somebody on the way can read or change what this caller asks for and is answered: it came over plain HTTP, or
+    /// the configuration names no other way, also to a proxy.
+    pub(crate) fn is_plain(&self, caller: &Caller) -> bool {
+        let url = ServerUrl::parse(&self.config.settings.server_url());
+        !caller.is_secure || url.map_or(true, |url| url.is_plain())
     }
 
     /// URL of the page that tells how to approve the device with this ticket.

@@ -131,7 +131,8 @@ impl Door {
             let origin = (!callers.is_proxy(address)).then(|| Origin::from(address));
             let place = Arc::new(app.newcomers.enter(origin));
             let _ = stream.set_nodelay(true);
-            let (talk, arrival) = (talk.clone(), Arrival { address, place: Arc::clone(&place) });
+            let (talk, arrival) =
+                (talk.clone(), Arrival { address, is_tls: false, place: Arc::clone(&place) });
             Some(async move {
                 tokio::select! {
                     () = place.is_pushed_out() => tracing::debug!("a connection gives way to newer ones"),
@@ -161,6 +162,7 @@ impl Talk {
         };
         match timeout(limits::TLS_TIME, tls.open(stream)).await {
             Ok(Ok(Opened::Secure(stream))) => {
+                let arrival = Arrival { is_tls: true, ..arrival };
                 http.route(*stream, self.all, arrival, stopping).await;
             }
             Ok(Ok(Opened::Plain(stream))) => {

@@ -135,6 +135,8 @@ impl Tries {
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) origin: Origin,
+    /// Whether it came over TLS, at least to the proxy.
+    pub(crate) is_secure: bool,
     /// The connection's place among those of whom nothing is known yet.
     pub(crate) place: Arc<Place>,
 }

@@ -41,6 +41,18 @@ fn the_last_that_is_no_proxy_counts() {
     assert_eq!(asked("10.0.0.1", &proxies, &["[2001:db8::1]"]), behind("2001:db8::1"));
 }
 
+#[test]
+fn a_proxy_speaks_https_unless_it_or_one_before_it_says_otherwise() {
+    let https = |headers: &[&str]| is_https(headers.iter().map(|header| header.as_bytes()));
+
+    for headers in [&[][..], &["https"], &["HTTPS"], &["https, https"], &["https", " https "]] {
+        assert!(https(headers), "{headers:?}");
+    }
+    for headers in [&["http"][..], &["https,http"], &["http", "https"], &[""], &["wss"]] {
+        assert!(!https(headers), "{headers:?}");
+    }
+}
+
 proptest! {
     /// Whatever somebody sends, what the trusted proxy adds at the end is what counts.
     #[test]

@@ -48,7 +48,7 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         return (StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n")
             .into_response();
     };
-    let Some(Caller { origin, place }) = request.extensions_mut().remove::<Caller>() else {
+    let Some(Caller { origin, place, .. }) = request.extensions_mut().remove::<Caller>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let machine = handshake.machine();

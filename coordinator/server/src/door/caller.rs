@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +30,8 @@ use crate::limits::{Caller, Origin};
 
 /// The header in which proxies say for whom they call.
 const FORWARDED_FOR: &str = "x-forwarded-for";
+/// The header in which they say how they were called.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// Requests that one origin may send at once. A household comes back together after its router restarts.
 const BURST: u32 = 256;
 /// Time after which it may send one more.
@@ -44,6 +46,8 @@ const FORGET: Duration = Duration::from_secs(60);
 pub(super) struct Arrival {
     /// Whoever called: a device, or a proxy.
     pub(super) address: IpAddr,
+    /// Whether it speaks TLS.
+    pub(super) is_tls: bool,
     /// The connection's place among those of whom nothing is known yet.
     pub(super) place: Arc<Place>,
 }
@@ -52,8 +56,7 @@ pub(super) struct Arrival {
 #[derive(Clone)]
 pub(super) struct Callers {
     trusted: Arc<[Network]>,
-    /// Requests of which a trusted proxy did not say from whom they are.
-    untold: Arc<AtomicU32>,
+    told: Arc<Told>,
     /// Requests of which somebody said so who is not trusted.
     pretended: Arc<AtomicU32>,
     rates: Arc<Rates>,
@@ -73,7 +76,7 @@ impl Callers {
             .expect("a rate");
         Self {
             trusted: trusted.into(),
-            untold: Arc::default(),
+            told: Arc::default(),
             pretended: Arc::default(),
             rates: Arc::new(rates),
         }
@@ -98,13 +101,25 @@ impl Callers {
         }
     }
 
+    /// Whether a request came over TLS: on this connection, or to a trusted proxy, as far as that says.
+    fn is_secure(&self, arrival: &Arrival, request: &Request) -> bool {
+        let headers = request.headers().get_all(FORWARDED_PROTO).iter();
+        arrival.is_tls
+            || self.is_proxy(arrival.address)
+                && forwarded::is_https(headers.map(|value| value.as_bytes()))
+    }
+
     /// Where a request comes from. What is wrong with proxies is logged once: who causes it must not fill the log.
     fn address(&self, peer: IpAddr, request: &Request) -> IpAddr {
         let headers = request.headers().get_all(FORWARDED_FOR).iter();
         match forwarded::sender(peer, &self.trusted, headers.map(|value| value.as_bytes())) {
-            Sender::Direct(address) | Sender::Behind(address) => address,
+            Sender::Direct(address) => address,
+            Sender::Behind(address) => {
+                self.told.tells();
+                address
+            }
             Sender::Untold => {
-                if self.untold.fetch_add(1, Ordering::Relaxed) == UNTOLD {
+                if self.told.is_silent() {
                     tracing::warn!(
                         %peer,
                         "the reverse proxy does not say for whom it calls, so all devices count as one: let it set \
@@ -128,12 +143,36 @@ impl Callers {
 }
 
 async fn identify(State(callers): State<Callers>, mut request: Request, next: Next) -> Response {
-    let Some(Arrival { address, place }) = request.extensions_mut().remove() else {
+    let Some(arrival) = request.extensions_mut().remove::<Arrival>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let origin = callers.address(address, &request).into();
-    request.extensions_mut().insert(Caller { origin, place });
+    let origin = callers.address(arrival.address, &request).into();
+    let is_secure = callers.is_secure(&arrival, &request);
+    request.extensions_mut().insert(Caller { origin, is_secure, place: arrival.place });
     next.run(request).await
+}
+
+/// Whether trusted proxies say for whom they call.
+#[derive(Debug, Default)]
+struct Told {
+    /// Whether one ever did.
+    ever: AtomicBool,
+    /// Requests of which one did not.
+    untold: AtomicU32,
+}
+
+impl Told {
+    /// Records that a proxy said for whom it calls.
+    fn tells(&self) {
+        if !self.ever.load(Ordering::Relaxed) {
+            self.ever.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a request of which a proxy did not say it; whether it is now plain, for the first time, that none does.
+    fn is_silent(&self) -> bool {
+        self.untold.fetch_add(1, Ordering::Relaxed) == UNTOLD && !self.ever.load(Ordering::Relaxed)
+    }
 }
 
 /// Counts requests by the origin of their [`Caller`].
@@ -159,5 +198,22 @@ fn too_often(error: GovernorError) -> Response {
         GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_silent_only_if_it_never_said_for_whom_it_calls() {
+        let warnings = |told: &Told| (0..10 * UNTOLD).filter(|_| told.is_silent()).count();
+
+        let silent = Told::default();
+        assert_eq!(warnings(&silent), 1, "once, not with every request");
+
+        let speaks = Told::default();
+        speaks.tells();
+        assert_eq!(warnings(&speaks), 0, "the agent of this machine calls without the proxy");
     }
 }

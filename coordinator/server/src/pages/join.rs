@@ -2,13 +2,13 @@
 //! reads it and shows what there is to copy.
 
 use axum::{
-    extract::State,
+    extract::{Extension, State},
     http::{HeaderMap, StatusCode},
     response::Response,
 };
 
 use super::html::{self, Page, Script, Text};
-use crate::app::App;
+use crate::{app::App, limits::Caller};
 
 const SOURCE: &str = include_str!("join.js");
 
@@ -17,7 +17,7 @@ static SCRIPT: Script = Script::new(SOURCE, || html::hash(SOURCE));
 const STEPS: Text =
     Text { english: include_str!("join.en.html"), korean: include_str!("join.ko.html") };
 
-/// Where the coordinator is reached over plain HTTP: whoever is on the way could change the page, so it reads nothing.
+/// Where the page was asked for over plain HTTP: whoever is on the way could change the page, so it reads nothing.
 const PLAIN: Text = Text {
     english: "<h1>Maru</h1>\n<p>An invitation to this network is a text that begins with <code>maru://</code>. On the \
               device that should join, install Maru and run:</p>\n<pre>sudo maru join -</pre>\n\
@@ -29,9 +29,13 @@ const PLAIN: Text = Text {
 };
 
 /// Shows how each kind of device joins.
-pub(super) async fn show(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(super) async fn show(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
     let address = app.config.settings.server_url();
-    let is_plain = app.is_plain();
+    let is_plain = app.is_plain(&caller);
     let page = Page {
         status: StatusCode::OK,
         text: if is_plain { PLAIN } else { STEPS },

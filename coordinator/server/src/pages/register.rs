@@ -69,6 +69,7 @@ const LATER: Text = Text {
 /// Shows the code of the device that waits under the ticket.
 pub(super) async fn show(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Path(ticket): Path<String>,
     headers: HeaderMap,
 ) -> Response {
@@ -77,7 +78,7 @@ pub(super) async fn show(
     if !waits {
         return page(StatusCode::NOT_FOUND, NOBODY, "").response(&headers);
     }
-    let is_plain = app.is_plain();
+    let is_plain = app.is_plain(&caller);
     let code = code::of(&ticket);
     let text = if is_plain { WAITS_PLAIN } else { WAITS };
     Page { has_form: !is_plain, ..page(StatusCode::OK, text, &code) }.response(&headers)
@@ -119,7 +120,7 @@ async fn try_redeem(
     ticket: String,
     body: Body,
 ) -> Result<Redeemed, Option<RegisterError>> {
-    if app.is_plain() {
+    if app.is_plain(caller) {
         return Err(None);
     }
     let form = read_body(body, FORM_MAX).await.map_err(|_| None)?;

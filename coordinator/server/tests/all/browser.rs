@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use coordinator_api::settings::Settings;
+use coordinator_api::settings::{Proxy, Settings};
 use hyper::Method;
 use serde_json::json;
 use tokio::{
@@ -99,14 +99,16 @@ async fn open(recorder: &Recorder, address: &str, language: &str) -> String {
 #[ignore = "needs: chromium"]
 async fn the_join_page_shows_the_key_of_its_address_and_sends_it_to_nobody() {
     let server_url = Some("https://coordinator.test".to_owned());
-    let config = configured(Settings { server_url, ..settings() });
+    let proxy = Some(Proxy { trusted: vec!["127.0.0.1".to_owned()] });
+    let config = configured(Settings { server_url, proxy, ..settings() });
     let coordinator = Coordinator::with(config, None).await;
     let made = coordinator.ok(Method::POST, "/invitations", json!({ "user": "alice" })).await;
     let fragment = made["url"].as_str().unwrap().split_once('#').unwrap().1.to_owned();
     let (_, key) = fragment.rsplit_once('.').unwrap();
     let recorder = Recorder::start(coordinator.address).await;
 
-    // No authority in this test vouches for a certificate, so the browser comes over plain HTTP to the page for HTTPS.
+    // No authority in this test vouches for a certificate, so the browser comes over plain HTTP, by what passes for a proxy that
+    // speaks HTTPS.
     let address = format!("http://coordinator.test/join#{fragment}");
     let english = open(&recorder, &address, "en-US").await;
     let cut = open(&recorder, &address[..address.len() - 1], "ko-KR").await;

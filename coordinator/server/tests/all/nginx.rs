@@ -14,7 +14,8 @@ use crate::{
     device::{Device, server_key},
     door::{BURST, ask, until_refused},
     harness::{Coordinator, PATIENCE, configured, settings},
-    tls::{Authority, NAME},
+    http::get,
+    tls::{self, Authority, NAME},
 };
 
 /// Ended when dropped.
@@ -54,6 +55,7 @@ http {{
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $connection_upgrade;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
             proxy_buffering off;
             proxy_read_timeout 5m;
         }}
@@ -94,6 +96,11 @@ async fn pitfall_11_behind_nginx_devices_join_and_each_address_counts_for_itself
     assert!(channel.register(&device.with_key(&key)).await.machine_authorized);
     let mut map = channel.stream().await;
     assert!(map.next().await.unwrap().node.is_some());
+
+    let mut page = authority.open(secure).await.unwrap();
+    assert!(tls::ask(&mut page, "/join").await.contains("<script"));
+    let (status, page) = get(plain, "/join").await;
+    assert!(status == 200 && !page.contains("<script"), "it came over plain HTTP: {page}");
 
     let lie = |at: usize| format!("203.0.113.{}", at % 250);
     let crowd = async |at| ask([127, 0, 6, 1], plain, Some(&lie(at))).await;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use control_protocol::{CAPABILITY_VERSION, register::RegisterRequest};
-use coordinator_api::settings::Settings;
+use coordinator_api::settings::{Proxy, Settings};
 use futures_util::{FutureExt as _, future::join_all};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -16,16 +16,22 @@ use tokio::{
 use crate::{
     device::{Channel, Device},
     harness::{Coordinator, PATIENCE, configured, settings},
-    http::{get, post_form, request_with_form},
+    http::{get, post_form, raw, request_with_form},
     postgres::Postgres,
 };
 
 /// How often one address may try at once.
 const TRIES: usize = 10;
 
+/// Behind a proxy that speaks HTTPS, as whom the tests call.
 fn over_https() -> coordinator::config::Config {
+    behind(Some("127.0.0.0/8"))
+}
+
+fn behind(proxy: Option<&str>) -> coordinator::config::Config {
     let server_url = Some("https://coordinator.test".to_owned());
-    configured(Settings { server_url, ..settings() })
+    let proxy = proxy.map(|trusted| Proxy { trusted: vec![trusted.to_owned()] });
+    configured(Settings { server_url, proxy, ..settings() })
 }
 
 async fn start() -> Coordinator {
@@ -231,6 +237,41 @@ async fn over_plain_http_the_page_takes_no_invitation() {
 
     assert_eq!(coordinator.devices().await[0]["state"], "pending");
     device.join(&coordinator, &key).await;
+}
+
+/// Whether the page of a device that waits has its form, and takes an invitation, when requests come with `header`.
+async fn takes(coordinator: &Coordinator, header: &str) -> bool {
+    let device = Device::new("phone");
+    let (_, path) = waiting(coordinator, &device).await;
+    let with_header = |request: &str| request.replacen('\n', &format!("\n{header}"), 1);
+    let ask = format!("GET {path} HTTP/1.1\nHost: coordinator.test\nConnection: close\n\n");
+    let (status, page) = raw(coordinator.address, &with_header(&ask)).await;
+    assert!(status == 200 && page.contains("<form") != page.contains("plain HTTP"), "{page}");
+    let join = ask.replacen(&path, "/join", 1);
+    let (_, joining) = raw(coordinator.address, &with_header(&join)).await;
+    assert_eq!(joining.contains("<script"), page.contains("<form"), "{joining}");
+    let filled = form(&invitation(coordinator, true).await);
+    let post = with_header(&request_with_form(&path, &filled));
+    let (status, _) = raw(coordinator.address, &post).await;
+    assert_eq!(status, if page.contains("<form") { 200 } else { 403 }, "{header:?}");
+    status == 200
+}
+
+#[tokio::test]
+async fn what_came_over_plain_http_takes_no_invitation_whatever_the_url_says() {
+    let trusting = start().await;
+    let elsewhere = Coordinator::with(behind(Some("192.0.2.1")), None).await;
+    let bare = Coordinator::with(behind(None), None).await;
+    for (header, by_proxy) in [
+        ("", true),
+        ("X-Forwarded-Proto: https\n", true),
+        ("X-Forwarded-Proto: http\n", false),
+        ("X-Forwarded-Proto: https\nX-Forwarded-Proto: http\n", false),
+    ] {
+        assert_eq!(takes(&trusting, header).await, by_proxy, "{header:?}");
+        assert!(!takes(&elsewhere, header).await, "who calls the port directly: {header:?}");
+    }
+    assert!(!takes(&bare, "X-Forwarded-Proto: https\n").await, "no proxy is known");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn start(authority: &Authority) -> (tempfile::TempDir, Coordinator) {
     (folder, Coordinator::with(config, None).await)
 }
 
-async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
+pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -102,7 +102,8 @@ async fn a_device_joins_over_tls() {
     let mut map = channel.stream().await;
     assert!(map.next().await.unwrap().node.is_some());
     let mut page = authority.open(coordinator.address).await.unwrap();
-    assert!(ask(&mut page, "/join").await.starts_with("HTTP/1.1 200"));
+    let page = ask(&mut page, "/join").await;
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("<script"), "{page}");
 }
 
 #[tokio::test]
