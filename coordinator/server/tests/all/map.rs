@@ -47,7 +47,7 @@ async fn the_first_response_is_whole_and_what_follows_only_what_changed() {
     assert!(held.last.derp_map.is_none(), "only the peer is new: {:?}", held.last);
     assert_eq!(held.last.peers_changed.len(), 1);
     // Stock apps of 1.100 make no route to a peer that comes without the node itself.
-    assert_eq!(held.last.node.unwrap().name, "first.maru.internal.");
+    assert_eq!(held.last.node.as_ref().unwrap().name, "first.maru.internal.");
     drop(second);
 }
 
