@@ -10,17 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use control_protocol::map::MapRequest;
+use control_protocol::{key::MachinePublic, map::MapRequest};
 use hyper::StatusCode;
 use serde_json::json;
 use tokio::{
+    net::TcpStream,
     process::Command,
     sync::{oneshot, watch},
     time::timeout,
 };
 
 use crate::{
-    device::{Channel, Device},
+    device::{Channel, Device, server_key},
     harness::{Coordinator, OPEN, PATIENCE, config},
     postgres::Postgres,
 };
@@ -45,7 +46,9 @@ struct Flood {
 }
 
 impl Flood {
-    fn start(device: Device, address: SocketAddr) -> Self {
+    /// Asks for the coordinator's key once: else the questions for it alone could be as many as one address may ask.
+    async fn start(device: Device, address: SocketAddr) -> Self {
+        let server = server_key(address).await;
         let (stop, mut stopped) = watch::channel(false);
         let (answered, connected) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let counts = (Arc::clone(&answered), Arc::clone(&connected));
@@ -58,7 +61,8 @@ impl Flood {
             runtime.block_on(async {
                 for number in 0..CONNECTIONS {
                     // Whoever is refused or cut tries no more: the others go on.
-                    tokio::spawn(flood(device.clone(), address, number, counts.clone()));
+                    let to = (address, server);
+                    tokio::spawn(flood(device.clone(), to, number, counts.clone()));
                 }
                 let _ = stopped.wait_for(|stop| *stop).await;
             });
@@ -89,11 +93,12 @@ impl Drop for Flood {
 
 async fn flood(
     device: Device,
-    address: SocketAddr,
+    (address, server): (SocketAddr, MachinePublic),
     number: u16,
     (answered, connected): (Arc<AtomicUsize>, Arc<AtomicUsize>),
 ) {
-    let Some(channel) = device.try_connect(address).await else { return };
+    let Ok(io) = TcpStream::connect(address).await else { return };
+    let Some(channel) = device.connect_over(io, server).await else { return };
     connected.fetch_add(1, Ordering::SeqCst);
     for stream in 0..REQUESTS {
         let (mut channel, answered) = (channel.clone(), Arc::clone(&answered));
@@ -149,7 +154,7 @@ async fn a_device_that_updates_as_fast_as_it_may_is_out_within_five_seconds() {
     let gone = tokio::spawn(gone_from_map(watching, "flooder", other));
     begun.await.unwrap();
     seen.await.unwrap();
-    let flood = Flood::start(device.clone(), coordinator.address);
+    let flood = Flood::start(device.clone(), coordinator.address).await;
     flood.swell().await;
 
     let start = Instant::now();
