@@ -7,7 +7,7 @@ mod files;
 mod idle;
 mod stream;
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{error::Error as StdError, io, mem, sync::Arc, time::Duration};
 
 use ai_gateway_api::chat::Delta;
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use self::{
     connection::Connection,
     files::Files,
-    idle::{Idle, Trust},
+    idle::{Idle, Made, Trust},
 };
 use crate::{
     DeltaStream, Error, Health,
@@ -75,7 +75,7 @@ pub(crate) struct Answer {
     body: Incoming,
     /// Until the end.
     connection: Option<Connection>,
-    trust: Trust,
+    made: Made,
     idle: Arc<Idle>,
 }
 
@@ -250,9 +250,11 @@ impl Link {
             *request.body_mut() = Full::new(body.into());
         }
         let mut closed = None;
-        if let Some(connection) = self.idle.take(&loaded.tls) {
+        // Looked at before connecting: whoever comes in its place meanwhile is connected to once more.
+        let made = Made { trust: loaded.tls, socket: stream::socket(&self.address) };
+        if let Some(connection) = self.idle.take(&made) {
             let sent = Instant::now();
-            match self.answer(connection, request.clone(), loaded.tls.clone()).await {
+            match self.answer(connection, request.clone(), made.clone()).await {
                 Err(error) if error.is_canceled() => {}
                 Err(error) if !error.is_parse() && sent.elapsed() < CLOSES => closed = Some(error),
                 answer => return answer.map_err(Failure::Http),
@@ -260,9 +262,9 @@ impl Link {
         }
         // A server may close a connection just when it is used again, so the request goes out once more. If nobody is
         // there any more, it was the request that ended the server, perhaps; unless it was never sent.
-        match (self.connect(loaded.tls.clone()).await, closed) {
+        match (self.connect(made.trust.clone()).await, closed) {
             (Ok(connection), _) => {
-                self.answer(connection, request, loaded.tls).await.map_err(Failure::Http)
+                self.answer(connection, request, made).await.map_err(Failure::Http)
             }
             (Err(_), Some(error)) => Err(Failure::Http(error)),
             (Err(failure), None) => Err(failure),
@@ -273,7 +275,7 @@ impl Link {
         &self,
         mut connection: Connection,
         request: Request<Full<Bytes>>,
-        trust: Trust,
+        made: Made,
     ) -> Result<Answer, hyper::Error> {
         let (head, body) = connection.send(request).await?.into_parts();
         let content_type = head.headers.get(header::CONTENT_TYPE).cloned();
@@ -282,7 +284,7 @@ impl Link {
             content_type,
             body,
             connection: Some(connection),
-            trust,
+            made,
             idle: Arc::clone(&self.idle),
         })
     }
@@ -371,7 +373,7 @@ impl Answer {
     async fn chunk(&mut self) -> Option<Result<Bytes, hyper::Error>> {
         loop {
             let Some(frame) = self.connection.as_mut()?.frame(&mut self.body).await else {
-                self.idle.keep(self.connection.take()?, self.trust.take());
+                self.idle.keep(self.connection.take()?, mem::take(&mut self.made));
                 return None;
             };
             match frame {

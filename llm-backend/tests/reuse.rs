@@ -19,7 +19,7 @@ const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason
 const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Server {
-    _directory: TempDir,
+    directory: TempDir,
     listener: UnixListener,
     client: OpenAiCompatible,
 }
@@ -29,7 +29,7 @@ fn server() -> Server {
     let socket = directory.path().join("llm.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     let client = OpenAiCompatible::new(&format!("unix://{}", socket.display())).unwrap();
-    Server { _directory: directory, listener, client }
+    Server { directory, listener, client }
 }
 
 impl Server {
@@ -157,7 +157,7 @@ async fn a_request_that_a_kept_connection_swallows_goes_out_again() {
 
 #[tokio::test]
 async fn who_ends_at_a_request_over_a_kept_connection_is_said_to_have_had_it() {
-    let Server { _directory, listener, client } = server();
+    let Server { directory: _directory, listener, client } = server();
     let ask = async || {
         let reply = client.chat(request()).await?;
         reply.try_collect::<Vec<_>>().await
@@ -173,6 +173,33 @@ async fn who_ends_at_a_request_over_a_kept_connection_is_said_to_have_had_it() {
         assert_eq!(ask().await.unwrap().len(), 2);
         let error = ask().await.unwrap_err();
         assert!(matches!(error, Error::Unreachable { arrived: true, .. }), "{error}");
+    };
+    tokio::join!(serve, ask);
+}
+
+#[tokio::test]
+async fn a_server_whose_socket_was_put_aside_gets_no_more_requests() {
+    let server = server();
+    let socket = server.directory.path().join("llm.sock");
+    let serve = async {
+        let mut leaving = server.accept().await;
+        read(&mut leaving).await.unwrap();
+        answer(&mut leaving).await;
+        assert_eq!(read(&mut leaving).await, None, "what was kept carries nothing");
+    };
+    let ask = async {
+        assert_eq!(server.ask().await.unwrap(), 2);
+        std::fs::rename(&socket, socket.with_extension("leaving")).unwrap();
+        let error = server.ask().await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { arrived: false, .. }), "{error}");
+
+        let next = UnixListener::bind(&socket).unwrap();
+        let serve = async {
+            let (mut stream, _) = next.accept().await.unwrap();
+            read(&mut stream).await.unwrap();
+            answer(&mut stream).await;
+        };
+        assert_eq!(tokio::join!(server.ask(), serve).0.unwrap(), 2);
     };
     tokio::join!(serve, ask);
 }

@@ -1,7 +1,8 @@
 //! Connections whose answer was read to its end: the next request goes over one of them.
 //!
 //! They are few and are kept for a second, because a server may hold a thread for each. Cancelling stays closing: what
-//! was not read to its end never gets here.
+//! was not read to its end never gets here. A server whose socket was put aside is leaving: it gets nothing more over
+//! what was kept, or a loop of requests would hold it for ever.
 
 use std::{
     fmt,
@@ -12,7 +13,7 @@ use std::{
 use rustls::ClientConfig;
 use tokio::time::{Instant, sleep};
 
-use super::connection::Connection;
+use super::{connection::Connection, stream::FileId};
 
 /// For how long one is kept.
 const KEPT: Duration = Duration::from_secs(1);
@@ -23,6 +24,25 @@ const MAX: usize = 4;
 
 /// How TLS is spoken on a connection, if it is: with these certificates.
 pub(super) type Trust = Option<Arc<ClientConfig>>;
+
+/// What a connection was made with; another is used only while this is still so.
+#[derive(Clone, Default)]
+pub(super) struct Made {
+    pub(super) trust: Trust,
+    /// The socket that is called, where it is a file.
+    pub(super) socket: Option<FileId>,
+}
+
+impl PartialEq for Made {
+    fn eq(&self, other: &Self) -> bool {
+        let same_trust = match (&self.trust, &other.trust) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_trust && self.socket == other.socket
+    }
+}
 
 /// The idle connections to one backend.
 #[derive(Default)]
@@ -37,7 +57,7 @@ struct State {
 
 struct Kept {
     since: Instant,
-    trust: Trust,
+    made: Made,
     connection: Connection,
 }
 
@@ -48,29 +68,24 @@ impl Kept {
 }
 
 impl Idle {
-    /// One that can carry a request, and that was made with these certificates.
-    pub(super) fn take(&self, trust: &Trust) -> Option<Connection> {
+    /// One that can carry a request, and that was made with the same.
+    pub(super) fn take(&self, made: &Made) -> Option<Connection> {
         let mut state = self.state();
         loop {
             let mut kept = state.kept.pop()?;
-            let same = match (&kept.trust, trust) {
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-                (None, None) => true,
-                (Some(_), None) | (None, Some(_)) => false,
-            };
-            if same && kept.is_fresh() && kept.connection.is_ready() {
+            if kept.made == *made && kept.is_fresh() && kept.connection.is_ready() {
                 return Some(kept.connection);
             }
         }
     }
 
     /// Keeps one, if there is room and the server goes on with it.
-    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, trust: Trust) {
+    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, made: Made) {
         let mut state = self.state();
         if state.kept.len() == MAX || !connection.is_ready() {
             return;
         }
-        state.kept.push(Kept { since: Instant::now(), trust, connection });
+        state.kept.push(Kept { since: Instant::now(), made, connection });
         if !std::mem::replace(&mut state.closing, true) {
             tokio::spawn(Arc::clone(self).close());
         }

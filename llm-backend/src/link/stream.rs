@@ -1,8 +1,9 @@
 //! One connection: a UNIX socket or TCP, with TLS or without.
 
 use std::{
-    io,
+    fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::unix::fs::MetadataExt as _,
     sync::Arc,
     time::Duration,
 };
@@ -25,6 +26,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A connection to a backend.
 pub(super) type Stream = Box<dyn Io>;
+
+/// Which file a path names at the moment: its device and number. Another file under the same name has others.
+pub(super) type FileId = (u64, u64);
+
+/// The socket that a connection to `address` would be made to; `None` for TCP, and where nothing is.
+pub(super) fn socket(address: &Address) -> Option<FileId> {
+    let Address::Unix(path) = address else { return None };
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
 
 /// Connects to `address`; speaks TLS where `tls` says how, and takes only a certificate for its name.
 pub(super) async fn connect(
