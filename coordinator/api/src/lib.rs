@@ -40,6 +40,7 @@
 //! device waits under it.
 #![forbid(unsafe_code)]
 
+mod actor;
 mod device;
 pub mod invitation;
 mod key;
@@ -50,6 +51,7 @@ mod secret;
 pub mod settings;
 mod user;
 
+pub use actor::Actor;
 pub use device::{
     Approve, Capabilities, Device, DeviceState, Extend, Record, Rename, SetRecord, SetTags,
 };

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use coordinator_api::Actor;
 use coordinator_core::{
     model::{NodeId, NodeTimes},
     time::Millis,
@@ -88,7 +89,7 @@ fn is_over(life: &NodeTimes, started: Millis, now: Millis, grace: Millis) -> boo
 }
 
 async fn remove(app: &App, nodes: &[NodeId]) -> Result<(), StoreError> {
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(Actor::System).await?;
     for &id in nodes {
         change.delete_node(id).await?;
         tracing::info!(node = id, "an ephemeral node left for good");

@@ -5,6 +5,7 @@ mod redeem;
 mod writer;
 
 use control_protocol::register::RegisterRequest;
+use coordinator_api::Actor;
 use coordinator_core::{
     model::{Node, NodeId, Owner},
     registration::Refusal,
@@ -120,7 +121,7 @@ async fn try_register(
     request: &RegisterRequest,
     now: Millis,
 ) -> Result<(Answer, Effect), RegisterError> {
-    let mut change = peer.app.store.change_by_node().await?;
+    let mut change = peer.app.store.change_by_node(Actor::Device { id: None }).await?;
     let applicant = Applicant::by_request(&mut change, peer, request).await?;
     let pending = change.pending_by_key(&request.node_key).await?;
     let (decision, writer) =

@@ -21,6 +21,7 @@ mod users;
 use std::path::PathBuf;
 
 use control_protocol::key::NodePublic;
+use coordinator_api::Actor;
 use coordinator_core::{
     key::PreAuthKey,
     model::{Node, NodeId, Pending, Record, User},
@@ -177,17 +178,17 @@ impl Store {
     }
 
     /// Begins a change by the administration, before all that wait in [`Self::change_by_node`]. Dropping it undoes it.
-    pub async fn change(&self) -> Result<Change, StoreError> {
-        self.begin(self.queue.administration().await).await
+    pub async fn change(&self, actor: Actor) -> Result<Change, StoreError> {
+        self.begin(actor, self.queue.administration().await).await
     }
 
-    /// Begins a change that a node asked for. Dropping it undoes it.
-    pub async fn change_by_node(&self) -> Result<Change, StoreError> {
-        self.begin(self.queue.node().await).await
+    /// Begins a change that a device asked for. Dropping it undoes it.
+    pub async fn change_by_node(&self, actor: Actor) -> Result<Change, StoreError> {
+        self.begin(actor, self.queue.node().await).await
     }
 
-    async fn begin(&self, permit: WritePermit) -> Result<Change, StoreError> {
-        Change::begin(self.pool.begin_with(self.begin).await?, permit).await
+    async fn begin(&self, actor: Actor, permit: WritePermit) -> Result<Change, StoreError> {
+        Change::begin(self.pool.begin_with(self.begin).await?, actor, permit).await
     }
 
     /// Reads everything that maps are made of.

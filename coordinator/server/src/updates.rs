@@ -17,6 +17,7 @@ use control_protocol::{
     map::{Hostinfo, MapRequest},
     register::RegisterRequest,
 };
+use coordinator_api::Actor;
 use coordinator_core::{
     bucket::{Bucket, Size},
     model::{Node, NodeId},
@@ -275,7 +276,7 @@ impl Updates {
 
     /// Writes an update; false if there is no such node any more.
     async fn write(&self, id: NodeId, update: &Update) -> Result<bool, HubError> {
-        let mut change = self.store.change_by_node().await?;
+        let mut change = self.store.change_by_node(Actor::Device { id: Some(id) }).await?;
         let node = change.node_by_key(&update.node_key).await?.filter(|node| node.id == id);
         let Some(node) = node else { return Ok(false) };
         let Some(node) = update.applied_to(&node) else { return Ok(true) };

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Request, State},
     http::StatusCode,
 };
 use chassis::endpoint::{Endpoint, delete, get, post, put};
-use coordinator_api::{Approve, Capabilities, Device, DeviceState, Extend, Rename, SetTags};
+use coordinator_api::{Actor, Approve, Capabilities, Device, DeviceState, Extend, Rename, SetTags};
 use coordinator_core::{
     code,
     model::{Node, NodeId, Owner, Pending},
@@ -71,13 +71,14 @@ async fn show(State(app): State<App>, Path(device): Path<String>) -> Result<Json
 
 async fn approve(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Device>, Error> {
     let wanted: Approve = read(request).await?;
     let id = waiting::find(&app.hub.snapshot(), &device)?.id;
     let now = clock::now();
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
     let said = keys::owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
     let of_machine = change.nodes_of_machine(&pending.machine).await?;
@@ -139,9 +140,13 @@ async fn write_approval(
     Ok(id)
 }
 
-async fn reject(State(app): State<App>, Path(device): Path<String>) -> Result<StatusCode, Error> {
+async fn reject(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Path(device): Path<String>,
+) -> Result<StatusCode, Error> {
     let id = waiting::find(&app.hub.snapshot(), &device)?.id;
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
     change.delete_pending(id).await?;
     change.commit().await?;
@@ -149,9 +154,13 @@ async fn reject(State(app): State<App>, Path(device): Path<String>) -> Result<St
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn expire(State(app): State<App>, Path(device): Path<String>) -> Result<Json<Device>, Error> {
+async fn expire(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Path(device): Path<String>,
+) -> Result<Json<Device>, Error> {
     let id = find(&app.hub.snapshot(), &device).ok_or(Error::NotFound("device"))?;
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     registry::end_key(&mut change, id, clock::now()).await?;
     change.commit().await?;
     app.hub.refresh().await?;
@@ -161,12 +170,13 @@ async fn expire(State(app): State<App>, Path(device): Path<String>) -> Result<Js
 /// Gives the key a new life, from now on. That of an expired one begins again, for the device that still has it.
 async fn extend(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Device>, Error> {
     let Extend { expires_in_s } = read(request).await?;
     let now = clock::now();
-    let (change, mut node) = open(&app, &device).await?;
+    let (change, mut node) = open(&app, actor, &device).await?;
     node.times.expires = match expires_in_s {
         Some(life_s) => Some(keys::end_of_life(now, life_s)),
         None => app.expiry(&node.owner, now),
@@ -175,13 +185,17 @@ async fn extend(
     write(&app, change, node).await
 }
 
-async fn remove(State(app): State<App>, Path(device): Path<String>) -> Result<StatusCode, Error> {
+async fn remove(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Path(device): Path<String>,
+) -> Result<StatusCode, Error> {
     let snapshot = app.hub.snapshot();
     let Some(id) = find(&snapshot, &device) else {
         // Removing a device that waits is rejecting it.
-        return reject(State(app), Path(device)).await;
+        return reject(State(app), Extension(actor), Path(device)).await;
     };
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     change.delete_node(id).await?;
     change.commit().await?;
     tracing::info!(node = id, "a node was removed");
@@ -191,11 +205,12 @@ async fn remove(State(app): State<App>, Path(device): Path<String>) -> Result<St
 
 async fn rename(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Device>, Error> {
     let Rename { name } = read(request).await?;
-    let (mut change, mut node) = open(&app, &device).await?;
+    let (mut change, mut node) = open(&app, actor, &device).await?;
     let taken = change.names().await?;
     name::check(&name, &node.owner, |name| taken.contains(name) && name != node.name)?;
     node.name = name;
@@ -204,6 +219,7 @@ async fn rename(
 
 async fn set_tags(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Device>, Error> {
@@ -214,7 +230,7 @@ async fn set_tags(
     for tag in &tags {
         name::check_tag(tag)?;
     }
-    let (change, mut node) = open(&app, &device).await?;
+    let (change, mut node) = open(&app, actor, &device).await?;
     node.owner = Owner::tags(tags);
     // A node that serves does not expire; one that has expired already must still come back by itself.
     if !node.is_expired(clock::now()) {
@@ -225,6 +241,7 @@ async fn set_tags(
 
 async fn set_capabilities(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Device>, Error> {
@@ -232,15 +249,15 @@ async fn set_capabilities(
     if serde_json::to_vec(&capabilities).map_or(usize::MAX, |json| json.len()) > CAPABILITIES_MAX {
         return Err(Error::Body(format!("more than {CAPABILITIES_MAX} bytes of capabilities")));
     }
-    let (change, mut node) = open(&app, &device).await?;
+    let (change, mut node) = open(&app, actor, &device).await?;
     node.capabilities = capabilities;
     write(&app, change, node).await
 }
 
 /// Begins a change of a device, found by number or name.
-pub(super) async fn open(app: &App, device: &str) -> Result<(Change, Node), Error> {
+pub(super) async fn open(app: &App, actor: Actor, device: &str) -> Result<(Change, Node), Error> {
     let id = find(&app.hub.snapshot(), device).ok_or(Error::NotFound("device"))?;
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     let node = change.node(id).await?.ok_or(Error::NotFound("device"))?;
     Ok((change, node))
 }

@@ -1,13 +1,13 @@
 //! `/invitations`.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Request, State},
     http::StatusCode,
 };
 use chassis::endpoint::{Endpoint, post};
 use coordinator_api::{
-    CreateInvitation, CreateKey, CreatedInvitation,
+    Actor, CreateInvitation, CreateKey, CreatedInvitation,
     invitation::{Invitation, ServerUrl},
 };
 use coordinator_core::{model::Owner, name, time::to_rfc3339};
@@ -25,6 +25,7 @@ pub(super) fn endpoints() -> [Endpoint<App>; 1] {
 
 async fn create(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<(StatusCode, Json<CreatedInvitation>), Error> {
     let wanted: CreateInvitation = read(request).await?;
@@ -34,7 +35,7 @@ async fn create(
     if wanted.pre_approved && server.is_plain() && !wanted.force {
         return Err(Error::PlainHttp);
     }
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     let (user, user_created) = match change.user(&wanted.user).await? {
         Some(user) => (user, false),
         None => (change.insert_user(&wanted.user, clock::now()).await?, true),

@@ -1,12 +1,12 @@
 //! `/keys`.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Request, State},
     http::StatusCode,
 };
 use chassis::endpoint::{Endpoint, delete, get, post};
-use coordinator_api::{CreateKey, CreatedKey, Key, Secret};
+use coordinator_api::{Actor, CreateKey, CreatedKey, Key, Secret};
 use coordinator_core::{
     key::{self, PreAuthKey},
     model::Owner,
@@ -45,10 +45,11 @@ async fn list(State(app): State<App>) -> Result<Json<Vec<Key>>, Error> {
 
 async fn create(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<(StatusCode, Json<CreatedKey>), Error> {
     let wanted: CreateKey = read(request).await?;
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     let owner = owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
     let owner = owner.ok_or(Error::State("a key needs a user or tags"))?;
     let (key, secret) = insert(&mut change, owner, &wanted, LIFE_S).await?;
@@ -59,17 +60,25 @@ async fn create(
     ))
 }
 
-async fn expire(State(app): State<App>, Path(id): Path<u64>) -> Result<Json<Key>, Error> {
+async fn expire(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<u64>,
+) -> Result<Json<Key>, Error> {
     let now = clock::now();
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     change.expire_key(id, now).await?;
     let key = change.key_by_id(id).await?.ok_or(Error::NotFound("key"))?;
     change.commit().await?;
     Ok(Json(shown(&key, &app.hub.snapshot(), now)))
 }
 
-async fn remove(State(app): State<App>, Path(id): Path<u64>) -> Result<StatusCode, Error> {
-    let mut change = app.store.change().await?;
+async fn remove(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<u64>,
+) -> Result<StatusCode, Error> {
+    let mut change = app.store.change(actor).await?;
     change.key_by_id(id).await?.ok_or(Error::NotFound("key"))?;
     if !change.delete_key(id).await? {
         return Err(Error::State("a device waits that used the key: approve or reject it first"));

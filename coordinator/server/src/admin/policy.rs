@@ -1,11 +1,11 @@
 //! `/policy`.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Request, State},
 };
 use chassis::endpoint::{Endpoint, get, post, put};
-use coordinator_api::{Policy, PolicyChecked};
+use coordinator_api::{Actor, Policy, PolicyChecked};
 use coordinator_core::network;
 
 use super::{Error, read};
@@ -20,10 +20,14 @@ async fn show(State(app): State<App>) -> Json<Policy> {
     Json(Policy { policy: app.hub.snapshot().loaded.policy.clone() })
 }
 
-async fn set(State(app): State<App>, request: Request) -> Result<Json<Policy>, Error> {
+async fn set(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    request: Request,
+) -> Result<Json<Policy>, Error> {
     let policy: Policy = read(request).await?;
     usable(&app, &policy.policy)?;
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     change.set_policy(&policy.policy).await?;
     change.commit().await?;
     tracing::info!("the policy was replaced");

@@ -1,12 +1,12 @@
 //! `/records`: extra DNS names.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Request, State},
     http::StatusCode,
 };
 use chassis::endpoint::{Endpoint, delete, get, put};
-use coordinator_api::{Record, SetRecord};
+use coordinator_api::{Actor, Record, SetRecord};
 use coordinator_core::{
     model,
     name::{self, NameError},
@@ -29,6 +29,7 @@ async fn list(State(app): State<App>) -> Json<Vec<Record>> {
 /// Points a name at a device. Names that are reserved from devices, such as `chat`, may be set here.
 async fn set(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Json<Record>, Error> {
@@ -36,7 +37,7 @@ async fn set(
     if !name::is_label(&name) {
         return Err(NameError::Label.into());
     }
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     change.node(device).await?.ok_or(Error::NotFound("device"))?;
     if app.hub.snapshot().loaded.nodes.iter().any(|node| node.name == name) {
         return Err(NameError::Taken.into());
@@ -47,8 +48,12 @@ async fn set(
     Ok(Json(Record { name, device }))
 }
 
-async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Error> {
-    let mut change = app.store.change().await?;
+async fn remove(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Error> {
+    let mut change = app.store.change(actor).await?;
     if !change.delete_record(&name).await? {
         return Err(Error::NotFound("record"));
     }

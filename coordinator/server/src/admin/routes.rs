@@ -1,11 +1,11 @@
 //! `/routes`: subnets and exit nodes, and the admin's decisions about them.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Request, State},
 };
 use chassis::endpoint::{Endpoint, get, post};
-use coordinator_api::{DecideRoutes, EXIT, Route, RouteState};
+use coordinator_api::{Actor, DecideRoutes, EXIT, Route, RouteState};
 use coordinator_core::{
     model::{Node, NodeId},
     route::{self, RouteError, Standing},
@@ -38,30 +38,33 @@ async fn list(State(app): State<App>) -> Json<Vec<Route>> {
 
 async fn approve(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Vec<Route>>, Error> {
-    decide(&app, &device, request, route::approve).await
+    decide(&app, actor, &device, request, route::approve).await
 }
 
 async fn reject(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Vec<Route>>, Error> {
-    decide(&app, &device, request, route::reject).await
+    decide(&app, actor, &device, request, route::reject).await
 }
 
 /// Decides about routes of a device, all or none; returns every route of it.
 async fn decide(
     app: &App,
+    actor: Actor,
     device: &str,
     request: Request,
     decide: fn(&mut Node, &[IpNet]) -> Result<(), RouteError>,
 ) -> Result<Json<Vec<Route>>, Error> {
     let DecideRoutes { routes } = read(request).await?;
     let routes = prefixes(&routes)?;
-    let (change, mut node) = open(app, device).await?;
+    let (change, mut node) = open(app, actor, device).await?;
     decide(&mut node, &routes)?;
     store(app, change, &node).await?;
     tracing::info!(node = node.id, ?routes, "routes were decided about");

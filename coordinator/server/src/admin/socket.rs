@@ -2,6 +2,7 @@
 
 use axum::Router;
 use chassis::{accept::Connections, http::Http, unix::Socket};
+use coordinator_api::Actor;
 
 use crate::{
     app::App,
@@ -17,7 +18,7 @@ pub(crate) async fn serve(socket: Socket, app: &App, router: Router) {
             tracing::warn!(uid, "someone else than root called the admin socket");
             return None;
         }
-        Some(Http::new(HEAD_TIME).route(stream, router.clone(), (), stopping))
+        Some(Http::new(HEAD_TIME).route(stream, router.clone(), Actor::Uid { uid }, stopping))
     };
     connections.serve(socket, stop, connect).await;
 }

@@ -1,12 +1,12 @@
 //! `/users`.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Request, State},
     http::StatusCode,
 };
 use chassis::endpoint::{Endpoint, delete, get, post};
-use coordinator_api::{CreateUser, RenameUser, RenamedUser, User};
+use coordinator_api::{Actor, CreateUser, RenameUser, RenamedUser, User};
 use coordinator_core::{
     model,
     name::{self, NameError},
@@ -37,11 +37,12 @@ async fn list(State(app): State<App>) -> Json<Vec<User>> {
 
 async fn create(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<(StatusCode, Json<User>), Error> {
     let CreateUser { name } = read(request).await?;
     name::check_user(&name)?;
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     if change.user(&name).await?.is_some() {
         return Err(NameError::Taken.into());
     }
@@ -55,12 +56,13 @@ async fn create(
 /// whether it names the old one or the new one is told.
 async fn rename(
     State(app): State<App>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Json<RenamedUser>, Error> {
     let RenameUser { name: new } = read(request).await?;
     name::check_user(&new)?;
-    let mut change = app.store.change().await?;
+    let mut change = app.store.change(actor).await?;
     let user = change.user(&name).await?.ok_or(Error::NotFound("user"))?;
     if new != name && change.user(&new).await?.is_some() {
         return Err(NameError::Taken.into());
@@ -78,8 +80,12 @@ async fn rename(
     }))
 }
 
-async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Error> {
-    let mut change = app.store.change().await?;
+async fn remove(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Error> {
+    let mut change = app.store.change(actor).await?;
     let user = change.user(&name).await?.ok_or(Error::NotFound("user"))?;
     if !change.delete_user(&user).await? {
         return Err(Error::State("the user has devices: remove or reject them first"));

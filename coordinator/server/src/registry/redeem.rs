@@ -1,6 +1,6 @@
 //! An invitation that a person gives to a device that waits, on the device's page.
 
-use coordinator_api::Secret;
+use coordinator_api::{Actor, Secret};
 use coordinator_core::{
     code,
     registration::{Decision, Refusal},
@@ -57,7 +57,7 @@ async fn try_redeem(
     key: &Secret,
     now: Millis,
 ) -> Result<Redeemed, RegisterError> {
-    let mut change = app.store.change_by_node().await?;
+    let mut change = app.store.change_by_node(Actor::Device { id: None }).await?;
     let pending = change.pending_by_ticket(ticket).await?.ok_or(Refusal::Key)?;
     let applicant = Applicant::by_page(&mut change, &pending, key.reveal(), origin).await?;
     let (decision, writer) = applicant.decide(app, &mut change, Some(&pending), now).await?;

@@ -1,5 +1,6 @@
 //! Writes what was decided.
 
+use coordinator_api::Actor;
 use coordinator_core::{
     model::{NodeId, Owner, Pending},
     registration::{Decision, KeyExpiry, Refusal},
@@ -30,6 +31,9 @@ impl Writer<'_> {
         decision: Decision,
         pending: Option<&Pending>,
     ) -> Result<(Answer, Effect), RegisterError> {
+        if let Some(actor) = actor(&decision) {
+            change.is_made_by(actor);
+        }
         let (answer, effect) = match decision {
             Decision::LoggedOut | Decision::Expired => {
                 return Ok((Answer::Expired, Effect::Nothing));
@@ -59,6 +63,7 @@ impl Writer<'_> {
                 let new = self.applicant.waits(key, replaces, self.ephemeral);
                 let pending = change.insert_pending(new, self.now).await?;
                 if key.is_none() {
+                    change.is_made_by(Actor::Device { id: Some(pending.id) });
                     self.app.waiting.add(self.applicant.origin, pending.id);
                 }
                 tracing::info!(device = pending.id, "a device waits for approval");
@@ -128,5 +133,22 @@ impl Writer<'_> {
         let node = change.insert_node(new, self.now).await?;
         tracing::info!(node = node.id, name = node.name, "a device became a node");
         Ok(node.owner)
+    }
+}
+
+/// Who makes the change that was decided: the key that was brought, or else the device, if it has a number already.
+fn actor(decision: &Decision) -> Option<Actor> {
+    match *decision {
+        Decision::Replace { key: Some(id), .. }
+        | Decision::Admit { key: id }
+        | Decision::Await { key: Some(id), .. } => Some(Actor::Key { id }),
+        Decision::Logout(id)
+        | Decision::Forget(id)
+        | Decision::Refresh(id)
+        | Decision::Replace { node: id, key: None, .. } => Some(Actor::Device { id: Some(id) }),
+        Decision::LoggedOut
+        | Decision::Expired
+        | Decision::StillWaiting
+        | Decision::Await { key: None, .. } => None,
     }
 }

@@ -6,6 +6,7 @@ use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
     map::CapMap,
 };
+use coordinator_api::Actor;
 use coordinator_core::{
     address,
     key::{KeyHash, PreAuthKey},
@@ -25,19 +26,32 @@ use crate::random;
 #[derive(Debug)]
 pub struct Change {
     tx: Transaction<'static, Any>,
+    actor: Actor,
     _turn: WritePermit,
 }
 
 impl Change {
     pub(super) async fn begin(
         mut tx: Transaction<'static, Any>,
+        actor: Actor,
         permit: WritePermit,
     ) -> Result<Self, StoreError> {
         // Takes the row, so that changes wait for each other on both engines.
         sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")
             .execute(&mut *tx)
             .await?;
-        Ok(Self { tx, _turn: permit })
+        Ok(Self { tx, actor, _turn: permit })
+    }
+
+    /// Who makes the change.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Says who makes the change, where that is known only from what the change has read.
+    pub fn is_made_by(&mut self, actor: Actor) {
+        self.actor = actor;
     }
 
     /// Makes the change. If the database fails now, it is not known whether the change was made.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use control_protocol::map::MapRequest;
 use coordinator::store::{Database, Store};
+use coordinator_api::Actor;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::UnixStream};
@@ -166,7 +167,7 @@ async fn a_change_that_began_is_carried_out_although_the_caller_hung_up() {
     let late = Device::new("late");
     let mut joining = late.connect(coordinator.address).await;
     let store = beside(&coordinator).await;
-    let held = store.change().await.unwrap();
+    let held = store.change(Actor::System).await.unwrap();
     let socket = coordinator.root.path().join("run/maru/coordinator/admin.sock");
     let mut admin = UnixStream::connect(socket).await.unwrap();
 

@@ -9,6 +9,7 @@ use control_protocol::{
     map::Hostinfo,
 };
 use coordinator::store::{Database, NewNode, NewPending, Store};
+use coordinator_api::Actor;
 use coordinator_core::{
     key::{self, PreAuthKey},
     model::{Node, Owner, Pending},
@@ -91,7 +92,7 @@ on_both_engines! {
 impl Tables {
     async fn open(database: &Database, url: String) -> Self {
         let store = Store::open(database, "maru.internal").await.unwrap();
-        let mut change = store.change().await.unwrap();
+        let mut change = store.change(Actor::System).await.unwrap();
         change.insert_user("alice", NOW).await.unwrap();
         change.commit().await.unwrap();
         Self { store, url }
@@ -113,14 +114,14 @@ impl Tables {
     }
 
     async fn insert_node(&self, new: NewNode, now: i64) -> Node {
-        let mut change = self.store.change().await.unwrap();
+        let mut change = self.store.change(Actor::System).await.unwrap();
         let node = change.insert_node(new, now).await.unwrap();
         change.commit().await.unwrap();
         node
     }
 
     async fn update_node(&self, node: &Node) {
-        let mut change = self.store.change().await.unwrap();
+        let mut change = self.store.change(Actor::System).await.unwrap();
         change.update_node(node).await.unwrap();
         change.commit().await.unwrap();
     }
@@ -217,7 +218,7 @@ async fn each_column_of_a_node_is_updated(tables: Tables) {
 
 async fn a_key_is_kept_in_every_column(tables: Tables) {
     let hashes = [[1; 24], [2; 24]].map(|bytes| key::hash(key::format(&bytes).reveal()).unwrap());
-    let mut change = tables.store.change().await.unwrap();
+    let mut change = tables.store.change(Actor::System).await.unwrap();
     let mut keys = Vec::new();
     for (hash, owner, flag) in
         [(&hashes[0], Owner::User(1), true), (&hashes[1], tags("tag:home"), false)]
@@ -242,14 +243,14 @@ async fn a_key_is_kept_in_every_column(tables: Tables) {
     change.commit().await.unwrap();
 
     assert_eq!(tables.store.keys().await.unwrap(), keys);
-    let mut change = tables.store.change().await.unwrap();
+    let mut change = tables.store.change(Actor::System).await.unwrap();
     assert_eq!(change.key(&hashes[1]).await.unwrap().as_ref(), Some(&keys[1]));
     drop(change);
     tables.assert_differ_in_every_column("preauth_keys").await;
 }
 
 async fn a_device_that_waits_is_kept_in_every_column(tables: Tables) {
-    let mut change = tables.store.change().await.unwrap();
+    let mut change = tables.store.change(Actor::System).await.unwrap();
     let hash = key::hash(key::format(&[1; 24]).reveal()).unwrap();
     let key = PreAuthKey {
         id: 0,

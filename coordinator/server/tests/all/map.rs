@@ -7,7 +7,7 @@ use coordinator::{
     config::Config,
     store::{Database, Store},
 };
-use coordinator_api::settings::Settings;
+use coordinator_api::{Actor, settings::Settings};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -171,7 +171,7 @@ async fn a_change_is_told_whoever_made_it() {
 
     let file = coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite");
     let store = Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap();
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     change.delete_node(id).await.unwrap();
     change.commit().await.unwrap();
 
@@ -203,7 +203,7 @@ async fn a_key_ends_when_its_time_comes_and_not_with_the_next_change() {
     let id = id_of(&coordinator, "second").await;
     let file = coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite");
     let store = Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap();
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     let mut node = change.node(id).await.unwrap().unwrap();
     let at = std::time::SystemTime::now() + Duration::from_secs(5);
     let since = at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();

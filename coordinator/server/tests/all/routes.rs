@@ -7,7 +7,10 @@ use control_protocol::{
     map::{Hostinfo, MapRequest},
 };
 use coordinator::store::{Database, NewNode, Store};
-use coordinator_api::settings::{Dns, DnsRecord, Settings};
+use coordinator_api::{
+    Actor,
+    settings::{Dns, DnsRecord, Settings},
+};
 use coordinator_core::{
     model::{Node, Owner},
     route::Decisions,
@@ -237,7 +240,7 @@ async fn a_database_without_routes_is_brought_up_to_date() {
 /// The nodes of a new database with one router.
 async fn with_one_node(file: &std::path::Path) -> Vec<Node> {
     let store = Store::open(&Database::Sqlite(file.to_owned()), "maru.internal").await.unwrap();
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     let new = NewNode {
         id: None,
         owner: Owner::tags(vec!["tag:router".to_owned()]),

@@ -5,6 +5,7 @@ use control_protocol::{
     map::Hostinfo,
 };
 use coordinator::store::{Change, Database, NewNode, NewPending, Store, StoreError, Waiting};
+use coordinator_api::Actor;
 use coordinator_core::{
     key::{self, KeyHash, PreAuthKey},
     model::{Owner, Record},
@@ -95,7 +96,7 @@ fn rand() -> [u8; 24] {
 }
 
 async fn nodes_are_read_as_written(store: Store, other: Store) {
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     let alice = change.insert_user("alice", NOW).await.unwrap();
     let hers = change.insert_node(new_node(1, Owner::User(alice.id)), NOW).await.unwrap();
     let home = change.insert_node(new_node(2, tagged()), NOW).await.unwrap();
@@ -107,7 +108,7 @@ async fn nodes_are_read_as_written(store: Store, other: Store) {
     assert_eq!((loaded.users.len(), loaded.records.len(), home.name.as_str()), (1, 1, "laptop-1"));
     assert_eq!(other.node(&hers.keys.node).await.unwrap(), Some(hers.clone()));
 
-    let mut change = other.change().await.unwrap();
+    let mut change = other.change(Actor::System).await.unwrap();
     assert!(!change.delete_user(&alice).await.unwrap(), "she has a node");
     change.delete_node(home.id).await.unwrap();
     change.commit().await.unwrap();
@@ -118,7 +119,7 @@ async fn nodes_are_read_as_written(store: Store, other: Store) {
 }
 
 async fn a_key_is_used_once(store: Store, other: Store) {
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     let (once, hash) = new_key(&mut change, false, NOW + 1).await;
     let (often, _) = new_key(&mut change, true, NOW + 1).await;
     change.commit().await.unwrap();
@@ -127,7 +128,7 @@ async fn a_key_is_used_once(store: Store, other: Store) {
     for number in 0..20 {
         let store = if number % 2 == 0 { store.clone() } else { other.clone() };
         races.push(tokio::spawn(async move {
-            let mut change = store.change().await.unwrap();
+            let mut change = store.change(Actor::System).await.unwrap();
             let (a, b) = (
                 change.consume_key(once, NOW).await.unwrap(),
                 change.consume_key(often, NOW).await.unwrap(),
@@ -143,38 +144,38 @@ async fn a_key_is_used_once(store: Store, other: Store) {
     }
     assert_eq!(used, (1, 20));
 
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     assert!(!change.consume_key(often, NOW + 1).await.unwrap(), "it has expired");
     let known = change.key(&hash).await.unwrap().unwrap();
     assert_eq!((known.id, known.uses, known.owner), (once, 1, tagged()));
 }
 
 async fn a_dropped_change_never_happened(store: Store, other: Store) {
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     change.insert_user("alice", NOW).await.unwrap();
     drop(change);
 
     assert!(other.load().await.unwrap().users.is_empty());
-    let mut change = other.change().await.unwrap();
+    let mut change = other.change(Actor::System).await.unwrap();
     change.insert_user("alice", NOW).await.unwrap();
     change.commit().await.unwrap();
 }
 
 async fn a_write_over_a_newer_revision_is_refused(store: Store, other: Store) {
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     let node = change.insert_node(new_node(1, tagged()), NOW).await.unwrap();
     change.commit().await.unwrap();
 
-    let mut change = other.change().await.unwrap();
+    let mut change = other.change(Actor::System).await.unwrap();
     change.update_node(&node).await.unwrap();
     change.commit().await.unwrap();
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
 
     assert!(matches!(change.update_node(&node).await, Err(StoreError::Conflict)));
 }
 
 async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: Store) {
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     let (key, _) = new_key(&mut change, false, NOW + 1).await;
     let new = |byte: u8, key| NewPending {
         machine: MachinePublic::from_bytes([byte; 32]),
@@ -196,7 +197,7 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
     );
     change.commit().await.unwrap();
 
-    let mut change = other.change().await.unwrap();
+    let mut change = other.change(Actor::System).await.unwrap();
     assert_eq!(change.pending(invited.id).await.unwrap().unwrap().key, Some((key, tagged())));
     let both = Waiting { keyless: [stranger.id].into(), of_machine: 1, by_key: 1 };
     assert_eq!(change.waiting(&stranger.machine, NOW).await.unwrap(), both);
@@ -209,9 +210,10 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
 }
 
 async fn changes_that_wait_keep_nobody_from_reading(store: Store, _: Store) {
-    let held = store.change().await.unwrap();
-    let mut waiting: FuturesUnordered<_> =
-        (0..20).map(|_| async { store.change().await.unwrap().commit().await.unwrap() }).collect();
+    let held = store.change(Actor::System).await.unwrap();
+    let mut waiting: FuturesUnordered<_> = (0..20)
+        .map(|_| async { store.change(Actor::System).await.unwrap().commit().await.unwrap() })
+        .collect();
     assert!(waiting.next().now_or_never().is_none(), "each asks, and none is let in");
 
     store.load().await.unwrap();
@@ -221,7 +223,7 @@ async fn changes_that_wait_keep_nobody_from_reading(store: Store, _: Store) {
 }
 
 async fn the_policy_is_replaced(store: Store, other: Store) {
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     change.set_policy("{}").await.unwrap();
     change.commit().await.unwrap();
 
@@ -230,7 +232,7 @@ async fn the_policy_is_replaced(store: Store, other: Store) {
 }
 
 async fn numbers_and_addresses_are_not_given_twice(store: Store, _: Store) {
-    let mut change = store.change().await.unwrap();
+    let mut change = store.change(Actor::System).await.unwrap();
     let first = change.insert_node(new_node(1, tagged()), NOW).await.unwrap();
     change.delete_node(first.id).await.unwrap();
     let second = change.insert_node(new_node(1, tagged()), NOW).await.unwrap();
