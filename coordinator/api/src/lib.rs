@@ -1,11 +1,13 @@
 //! The admin API's types, and the text of an invitation.
 //!
-//! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`; the coordinator lets in uid 0 only.
+//! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`, where the coordinator lets in uid 0 only; and over HTTPS at
+//! its address for everyone, with an API key (`Authorization: Bearer maru-api-…`, RFC 6750).
 //! Names on the wire are `snake_case`, times are RFC 3339 in UTC, errors are RFC 9457 problems (`common`).
 //!
 //! | method and path | body | answer |
 //! |---|---|---|
 //! | `GET /api/v1/health` | | [`Health`] |
+//! | `GET /api/v1/openapi.json` | | all of this as an `OpenAPI` document |
 //! | `GET /api/v1/network` | | [`Network`] |
 //! | `GET /api/v1/users` | | `[`[`User`]`]` |
 //! | `POST /api/v1/users` | [`CreateUser`] | 201 [`User`] |
@@ -32,6 +34,9 @@
 //! | `GET /api/v1/routes` | | `[`[`Route`]`]` |
 //! | `POST /api/v1/devices/{id}/routes/approve` | [`DecideRoutes`] | `[`[`Route`]`]`, those of the device |
 //! | `POST /api/v1/devices/{id}/routes/reject` | [`DecideRoutes`] | `[`[`Route`]`]`, those of the device |
+//! | `GET /api/v1/api-keys` | | `[`[`ApiKey`]`]` |
+//! | `POST /api/v1/api-keys` | [`CreateApiKey`] | 201 [`CreatedApiKey`] |
+//! | `DELETE /api/v1/api-keys/{id-or-name}` | | [`ApiKey`], as it last was |
 //! | `GET /api/v1/policy` | | [`Policy`] |
 //! | `PUT /api/v1/policy` | [`Policy`] | [`Policy`] |
 //! | `POST /api/v1/policy/check` | [`Policy`] | [`PolicyChecked`] |
@@ -41,6 +46,7 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod api_key;
 mod device;
 pub mod invitation;
 mod key;
@@ -52,6 +58,9 @@ pub mod settings;
 mod user;
 
 pub use actor::Actor;
+pub use api_key::{
+    API_KEY_PREFIX, API_KEY_RANDOM_LEN, Access, ApiKey, CreateApiKey, CreatedApiKey,
+};
 pub use device::{
     Approve, Capabilities, Device, DeviceState, Extend, Record, Rename, SetRecord, SetTags,
 };

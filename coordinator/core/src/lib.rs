@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod api_key;
 mod attributes;
 pub mod bucket;
 pub mod code;

@@ -51,6 +51,9 @@ pub enum NameError {
         "a user's name is 1 to 63 of a-z, 0-9, '.', '_', '-' and '@', and begins with a letter or digit"
     )]
     User,
+    /// Not a name of an API key.
+    #[error("an API key's name is 1 to 63 of a-z, 0-9 and -, beginning with a letter")]
+    ApiKey,
     /// Not a tag.
     #[error("a tag is \"tag:\" and then 1 to 63 of a-z, 0-9 and -, beginning with a letter")]
     Tag,
@@ -89,6 +92,16 @@ pub fn check(name: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> Resu
     } else {
         Ok(())
     }
+}
+
+/// Checks what an API key is to be called.
+///
+/// # Errors
+///
+/// [`NameError::ApiKey`].
+pub fn check_api_key(name: &str) -> Result<(), NameError> {
+    let begins_well = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if begins_well && is_label(name) { Ok(()) } else { Err(NameError::ApiKey) }
 }
 
 /// Makes a free name for a node of `owner` from what the device calls itself.

@@ -1,7 +1,9 @@
 //! The admin API, over a UNIX socket: see the crate `coordinator-api` for its paths.
 
+mod api_keys;
 mod devices;
 mod error;
+pub(crate) mod https;
 mod invitations;
 mod keys;
 mod network;
@@ -35,6 +37,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
     let resources = users::endpoints()
         .into_iter()
         .chain(keys::endpoints())
+        .chain(api_keys::endpoints())
         .chain(invitations::endpoints())
         .chain(devices::endpoints())
         .chain(records::endpoints())
@@ -47,7 +50,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
 /// The router of all endpoints, with the state that they share.
 pub(crate) fn router(app: App) -> Router {
     endpoint::router(endpoints())
-        .fallback(|| async { Error::NotFound("path") })
+        .fallback(|| async { Error::Path })
         .method_not_allowed_fallback(|| async { Error::Method })
         .layer(middleware::from_fn_with_state(app.clone(), carry_out))
         .with_state(app)

@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) updates: Updates,
     pub(crate) waiting: limits::Waiting,
     pub(crate) tries: limits::Tries,
+    /// API keys that do not count.
+    pub(crate) key_tries: limits::Tries,
     pub(crate) registrations: limits::RegistrationQueue,
     /// What is waited for before the coordinator ends.
     pub(crate) tasks: TaskTracker,
@@ -68,6 +70,7 @@ impl App {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             waiting: limits::Waiting::default(),
             tries: limits::Tries::default(),
+            key_tries: limits::Tries::default(),
             registrations: limits::RegistrationQueue::default(),
             tasks,
             stop,

@@ -10,7 +10,7 @@ mod tls;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
-use axum::{Router, http::StatusCode};
+use axum::{Extension, Router, http::StatusCode};
 use chassis::{
     accept::{Connections, Stopping},
     endpoint::{self, Endpoint},
@@ -28,6 +28,10 @@ use self::{
     tls::{Opened, Tls},
 };
 use crate::{
+    admin::{
+        self,
+        https::{self, Api},
+    },
     app::App,
     control,
     files::{self, FileError, Paths},
@@ -73,7 +77,7 @@ fn advice(error: &io::Error) -> &'static str {
 
 /// What the port for everyone answers.
 pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
-    control::endpoints().into_iter().chain(pages::endpoints()).collect()
+    control::endpoints().into_iter().chain(pages::endpoints()).chain(https::endpoints()).collect()
 }
 
 /// The port for everyone, open.
@@ -123,8 +127,10 @@ impl Door {
         if let Some(acme) = acme {
             app.tasks.spawn(acme.renew(app.stop.clone()));
         }
-        let all = endpoint::router(endpoints()).with_state(app.clone());
-        let talk = Talk { tls, all: callers.around(all), plain: callers.around(plain(app)) };
+        let api = Extension(Api(admin::router(app.clone())));
+        let all = endpoint::router(endpoints()).layer(api.clone()).with_state(app.clone());
+        let talk =
+            Talk { tls, all: callers.around(all), plain: callers.around(plain(app).layer(api)) };
         let connections = Connections::new("connections", limits::TOTAL).drain(limits::DRAIN);
         let connect = |stream: TcpStream, address: SocketAddr, stopping: Stopping| {
             let address = address.ip();
@@ -176,14 +182,16 @@ impl Talk {
 }
 
 /// What is answered to who speaks plain HTTP where TLS is spoken: the control protocol, which is as safe there, so that
-/// devices which joined before TLS was switched on go on, the one on this machine among them. Pages are not.
+/// devices which joined before TLS was switched on go on, the one on this machine among them. Pages are not, and the admin
+/// API says why.
 fn plain(app: &App) -> Router {
     let text = format!("this port speaks HTTPS: go to {}\n", app.config.settings.server_url());
     let advice = move || {
         let text = text.clone();
         async move { (StatusCode::UPGRADE_REQUIRED, text) }
     };
-    endpoint::router(control::endpoints()).fallback(advice).with_state(app.clone())
+    let answered = control::endpoints().into_iter().chain(https::endpoints());
+    endpoint::router(answered).fallback(advice).with_state(app.clone())
 }
 
 fn listen(listen: &Listen) -> Result<Listeners, DoorError> {

@@ -46,7 +46,8 @@ const TURNS_PER_MACHINE: usize = 4;
 pub(crate) const ADMIN_CONNECTIONS: usize = 256;
 /// Largest body of an admin's request, in bytes.
 pub(crate) const ADMIN_BODY_MAX: usize = 1024 * 1024;
-/// Invitations that one origin may try on pages: ten at once, and in the long run ten in a minute.
+/// Invitations that one origin may try on pages, and API keys that it may guess: ten at once, and in the long run ten in a
+/// minute.
 const TRIES: Size = Size { tokens: 10, period: Duration::from_secs(6) };
 /// Origins that are remembered for having tried; beyond that, strangers must wait until one of them has been quiet.
 const TRIED_MAX: usize = 16 * 1024;
@@ -109,7 +110,7 @@ impl Waiting {
     }
 }
 
-/// Invitations that were tried on pages, by origin.
+/// Invitations that were tried on pages, or API keys that do not count, by origin.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tries(Arc<Mutex<HashMap<Origin, Bucket>>>);
 

@@ -8,6 +8,7 @@
 //! dropped. What else makes a function fail is said with it.
 #![allow(clippy::missing_errors_doc, reason = "that the database may fail is said once, above")]
 
+mod api_keys;
 mod change;
 mod keys;
 mod new;
@@ -18,11 +19,12 @@ mod row;
 mod rows;
 mod users;
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 
 use control_protocol::key::NodePublic;
 use coordinator_api::Actor;
 use coordinator_core::{
+    api_key::{ApiKey, ApiKeyHash},
     key::PreAuthKey,
     model::{Node, NodeId, Pending, Record, User},
     policy,
@@ -40,16 +42,18 @@ pub use change::Change;
 pub use new::{NewNode, NewPending, Waiting};
 
 /// What brings the tables of SQLite up to date, by name; in order, each frozen.
-const SQLITE: [(&str, &str); 3] = [
+const SQLITE: [(&str, &str); 4] = [
     ("first", include_str!("../migrations/sqlite/0001_first.sql")),
     ("waiting", include_str!("../migrations/sqlite/0002_waiting.sql")),
     ("routes", include_str!("../migrations/sqlite/0003_routes.sql")),
+    ("api keys", include_str!("../migrations/sqlite/0004_api_keys.sql")),
 ];
 /// The same for PostgreSQL.
-const POSTGRES: [(&str, &str); 3] = [
+const POSTGRES: [(&str, &str); 4] = [
     ("first", include_str!("../migrations/postgres/0001_first.sql")),
     ("waiting", include_str!("../migrations/postgres/0002_waiting.sql")),
     ("routes", include_str!("../migrations/postgres/0003_routes.sql")),
+    ("api keys", include_str!("../migrations/postgres/0004_api_keys.sql")),
 ];
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;
@@ -116,6 +120,8 @@ pub struct Loaded {
     pub pending: Vec<Pending>,
     /// Extra DNS names.
     pub records: Vec<Record>,
+    /// The API keys, by their hashes.
+    pub api_keys: HashMap<ApiKeyHash, ApiKey>,
     /// The policy's text.
     pub policy: String,
     /// Counts the policies.
@@ -207,6 +213,7 @@ impl Store {
             nodes: nodes::all(&mut tx).await?,
             pending: pending::all(&mut tx).await?,
             records: nodes::records(&mut tx).await?,
+            api_keys: api_keys::all(&mut tx).await?,
             policy: row.try_get("policy")?,
             policy_revision: row.try_get("policy_revision")?,
         };

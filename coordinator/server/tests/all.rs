@@ -23,6 +23,8 @@ mod door;
 mod harness;
 #[path = "all/http.rs"]
 mod http;
+#[path = "all/https.rs"]
+mod https;
 #[path = "all/map.rs"]
 mod map;
 #[path = "all/nginx.rs"]

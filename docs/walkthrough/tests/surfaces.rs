@@ -65,13 +65,15 @@ enum For {
     Member,
     /// The same, and programs of the home machine that have the key of an app.
     App,
+    /// Whoever shows an API key that may do it, over HTTPS; behind it is the admin API.
+    ApiKey,
     /// Every user of this machine.
     User,
     /// The superuser of this machine.
     Root,
 }
 
-use For::{Anyone, App, Invited, Machine, Member, Root, Sealed, User as AnyUser};
+use For::{Anyone, ApiKey, App, Invited, Machine, Member, Root, Sealed, User as AnyUser};
 
 type Endpoints = &'static [(&'static str, For)];
 
@@ -85,6 +87,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("GET /join", Anyone),
             ("GET /register/{ticket}", Anyone),
             ("POST /register/{ticket}", Invited),
+            ("ANY /api/v1/{*rest}", ApiKey),
         ],
     ),
     (
@@ -106,6 +109,9 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("POST /api/v1/keys", Root),
             ("POST /api/v1/keys/{id}/expire", Root),
             ("DELETE /api/v1/keys/{id}", Root),
+            ("GET /api/v1/api-keys", Root),
+            ("POST /api/v1/api-keys", Root),
+            ("DELETE /api/v1/api-keys/{key}", Root),
             ("POST /api/v1/invitations", Root),
             ("GET /api/v1/devices", Root),
             ("GET /api/v1/devices/{device}", Root),
@@ -410,7 +416,11 @@ fn answers_exactly(surface: &str, ask: impl Fn(&str) -> (u16, String)) {
     let (own, all) = (of(own), ENDPOINTS.iter().flat_map(|(_, endpoints)| of(endpoints)));
     for path in all.map(|(path, _)| path).chain(["/", "/no-such-path"]) {
         let answer = asked(ask(&path.replace(['{', '}', '*'], "")));
-        match own.get(path) {
+        // What is below a path that ends with a wildcard is answered as that.
+        let is_below =
+            |own: &str| own.strip_suffix("{*rest}").is_some_and(|it| path.starts_with(it));
+        let known = own.get_key_value(path).or_else(|| own.iter().find(|(own, _)| is_below(own)));
+        match known.map(|(_, methods)| methods) {
             // Whatever the method: it is there to refuse.
             Some(methods) if methods.contains("ANY") => {
                 assert_eq!(answer.0, 403, "{surface}: {path}");

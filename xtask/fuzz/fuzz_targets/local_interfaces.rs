@@ -43,6 +43,10 @@ fn admin_bodies(bytes: &[u8]) {
     fuzz::json::<admin::User>(bytes);
     fuzz::json::<admin::Key>(bytes);
     fuzz::json::<admin::CreatedKey>(bytes);
+    fuzz::json::<admin::ApiKey>(bytes);
+    fuzz::json::<admin::CreateApiKey>(bytes);
+    fuzz::json::<admin::CreatedApiKey>(bytes);
+    fuzz::json::<admin::Actor>(bytes);
     fuzz::json::<admin::CreatedInvitation>(bytes);
     fuzz::json::<admin::Record>(bytes);
     fuzz::json::<admin::Network>(bytes);

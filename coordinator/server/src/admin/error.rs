@@ -1,5 +1,7 @@
 //! What can go wrong in a handler, and what the caller is told.
 
+use std::time::Duration;
+
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -18,6 +20,9 @@ pub(crate) enum Error {
     /// The body is not said to be JSON.
     #[error("the request's body must be application/json")]
     ContentType,
+    /// There is no such path: the caller may be of another version.
+    #[error("there is no such path")]
+    Path,
     /// The path is there, for other methods.
     #[error("this path does not take that method")]
     Method,
@@ -48,6 +53,21 @@ pub(crate) enum Error {
     /// `server_url` is not an address that an invitation can name.
     #[error("`server_url` in coordinator.toml is no address that a device could join")]
     ServerUrl,
+    /// The admin API was called over plain HTTP.
+    #[error("the admin API is served over HTTPS alone")]
+    HttpsOnly,
+    /// A website asks, by a browser.
+    #[error("requests from websites are refused")]
+    Website,
+    /// No API key was shown, or one that does not count.
+    #[error("an API key is needed that is known here and not over")]
+    ApiKey,
+    /// Too many were tried; again after so long.
+    #[error("too many wrong API keys came from this address")]
+    Tries(Duration),
+    /// The API key may not change anything.
+    #[error("this API key may only read")]
+    ReadOnly,
     /// The policy cannot be used.
     #[error("the policy cannot be used")]
     Policy(#[source] acl::Error),
@@ -71,11 +91,12 @@ impl Error {
         match self {
             Self::Body(_) => (StatusCode::BAD_REQUEST, "body"),
             Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type"),
+            Self::Path => (StatusCode::NOT_FOUND, "path"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
             Self::Name(NameError::Taken) => (StatusCode::CONFLICT, "name-taken"),
             Self::Name(NameError::Reserved) => (StatusCode::UNPROCESSABLE_ENTITY, "name-reserved"),
-            Self::Name(NameError::Label | NameError::User | NameError::Tag) => {
+            Self::Name(NameError::Label | NameError::User | NameError::Tag | NameError::ApiKey) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "name")
             }
             Self::Several => (StatusCode::CONFLICT, "several"),
@@ -84,6 +105,11 @@ impl Error {
             Self::Route(_) => (StatusCode::UNPROCESSABLE_ENTITY, "route"),
             Self::PlainHttp => (StatusCode::UNPROCESSABLE_ENTITY, "plain-http"),
             Self::ServerUrl => (StatusCode::INTERNAL_SERVER_ERROR, "server-url"),
+            Self::HttpsOnly => (StatusCode::FORBIDDEN, "https-only"),
+            Self::Website => (StatusCode::FORBIDDEN, "origin"),
+            Self::ApiKey => (StatusCode::UNAUTHORIZED, "api-key"),
+            Self::Tries(_) => (StatusCode::TOO_MANY_REQUESTS, "tries"),
+            Self::ReadOnly => (StatusCode::FORBIDDEN, "read-only"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "policy"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
             Self::Hub(_) => (StatusCode::SERVICE_UNAVAILABLE, "network"),
@@ -102,8 +128,24 @@ impl Error {
                  with `maru device approve`, or add --force"
                     .to_owned(),
             ),
+            Self::HttpsOnly => Some(
+                "set [tls], or [proxy] behind one that speaks HTTPS, with an https:// server_url in coordinator.toml, and call \
+                 that; an API key that was sent over plain HTTP may have been read on its way: remove it"
+                    .to_owned(),
+            ),
+            Self::Website => {
+                Some("open the coordinator's own page, or use a program".to_owned())
+            }
+            Self::ApiKey => {
+                Some("make one on the home machine: sudo maru api-key create NAME".to_owned())
+            }
+            Self::Tries(_) => Some("wait a minute, then try again".to_owned()),
+            Self::ReadOnly => Some(
+                "make one that may change things: sudo maru api-key create NAME --admin".to_owned(),
+            ),
             Self::Body(_)
             | Self::ContentType
+            | Self::Path
             | Self::Method
             | Self::NotFound(_)
             | Self::Several
@@ -122,10 +164,13 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, kind) = self.kind();
         let response = ErrorResponse::of(status, kind, &self);
-        match self.detail() {
+        let response = match self.detail() {
             Some(detail) => response.detail(detail),
             None => response,
+        };
+        if let Self::Tries(wait) = self {
+            return response.retry_after(wait.as_secs() + 1).into_response();
         }
-        .into_response()
+        response.into_response()
     }
 }

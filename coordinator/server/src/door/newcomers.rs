@@ -109,6 +109,11 @@ impl Queue {
 }
 
 impl Place {
+    /// From now on it does not give way: it is known who calls.
+    pub(crate) fn is_known(&self) {
+        self.newcomers.queue().remove(self.number);
+    }
+
     /// Returns when the connection has to give way.
     pub(crate) async fn is_pushed_out(&self) {
         self.pushed.cancelled().await;
@@ -148,6 +153,19 @@ mod tests {
         drop((crowd, other, third, behind));
         let queue = newcomers.queue();
         assert!(queue.all.is_empty() && queue.by.is_empty());
+    }
+
+    #[test]
+    fn who_is_known_does_not_give_way() {
+        let newcomers = Newcomers::new(4, 2, GivesWay::Oldest);
+        let known = newcomers.enter(origin(1));
+
+        known.is_known();
+
+        let crowd: Vec<_> = (0..3).map(|_| newcomers.enter(origin(1))).collect();
+        assert!(crowd[0].pushed.is_cancelled() && !known.pushed.is_cancelled());
+        drop((known, crowd));
+        assert!(newcomers.queue().all.is_empty() && newcomers.queue().by.is_empty());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! One change of the network, all of it or nothing.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::Ipv4Addr,
+};
 
 use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
@@ -9,6 +12,7 @@ use control_protocol::{
 use coordinator_api::Actor;
 use coordinator_core::{
     address,
+    api_key::{ApiKey, ApiKeyHash},
     key::{KeyHash, PreAuthKey},
     model::{Claims, Keys, Node, NodeId, NodeTimes, Owner, Pending, Record, User, UserId},
     name,
@@ -18,7 +22,8 @@ use coordinator_core::{
 use sqlx::{Any, AnyConnection, Row, Transaction};
 
 use super::{
-    NewNode, NewPending, StoreError, Waiting, keys, nodes, pending, queue::WritePermit, rows, users,
+    NewNode, NewPending, StoreError, Waiting, api_keys, keys, nodes, pending, queue::WritePermit,
+    rows, users,
 };
 use crate::random;
 
@@ -300,6 +305,27 @@ impl Change {
         }
         keys::delete(self.connection(), id).await?;
         Ok(true)
+    }
+
+    /// All API keys, by their hashes.
+    pub async fn api_keys(&mut self) -> Result<HashMap<ApiKeyHash, ApiKey>, StoreError> {
+        api_keys::all(self.connection()).await
+    }
+
+    /// Stores an API key under a new number, which is returned.
+    pub async fn insert_api_key(
+        &mut self,
+        key: ApiKey,
+        hash: &ApiKeyHash,
+    ) -> Result<ApiKey, StoreError> {
+        let key = ApiKey { id: self.next_id().await?, ..key };
+        api_keys::insert(self.connection(), &key, hash).await?;
+        Ok(key)
+    }
+
+    /// Deletes an API key.
+    pub async fn delete_api_key(&mut self, id: u64) -> Result<(), StoreError> {
+        api_keys::delete(self.connection(), id).await
     }
 
     /// Points an extra name at a node.

@@ -7,8 +7,10 @@ use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
     map::{Hostinfo, RegionId},
 };
+use coordinator_api::Access;
 use coordinator_core::{
     address::Addresses,
+    api_key::{ApiKey, ApiKeyHash},
     key::{KeyHash, PreAuthKey},
     model::{Claims, Keys, Node, NodeTimes, Owner, Pending, Record, User},
     route::Decisions,
@@ -21,6 +23,9 @@ use super::{StoreError, row::row};
 
 /// Longest hostinfo that is kept, in bytes; a longer one is cut down to what the network needs of it.
 const HOSTINFO_MAX: usize = 16 * 1024;
+/// What an API key may do, as stored.
+const READ: &str = "read";
+const ADMIN: &str = "admin";
 
 row! {
     /// A person.
@@ -44,6 +49,18 @@ row! {
         created: i64,
         expires: i64,
         uses: i64,
+    }
+}
+
+row! {
+    /// An API key, by its hash.
+    ApiKeyRow in "api_keys" {
+        id: i64,
+        name: String,
+        hash: Vec<u8>,
+        access: String,
+        created: i64,
+        expires: i64,
     }
 }
 
@@ -145,6 +162,40 @@ pub(super) fn key(row: &AnyRow) -> Result<PreAuthKey, StoreError> {
         expires: row.expires,
         uses: unsigned(row.uses, "uses")?,
     })
+}
+
+impl ApiKeyRow {
+    pub(super) fn of(key: &ApiKey, hash: &ApiKeyHash) -> Self {
+        let access = match key.access {
+            Access::Read => READ,
+            Access::Admin => ADMIN,
+        };
+        Self {
+            id: sql(key.id),
+            name: key.name.clone(),
+            hash: hash.0.to_vec(),
+            access: access.to_owned(),
+            created: key.created,
+            expires: key.expires,
+        }
+    }
+}
+
+pub(super) fn api_key(row: &AnyRow) -> Result<(ApiKeyHash, ApiKey), StoreError> {
+    let row = ApiKeyRow::read(row)?;
+    let access = match row.access.as_str() {
+        READ => Access::Read,
+        ADMIN => Access::Admin,
+        _ => return Err(StoreError::Row("access")),
+    };
+    let key = ApiKey {
+        id: unsigned(row.id, "id")?,
+        name: row.name,
+        access,
+        created: row.created,
+        expires: row.expires,
+    };
+    Ok((ApiKeyHash(bytes(row.hash, "hash")?), key))
 }
 
 impl NodeRow {

@@ -183,7 +183,7 @@ async fn what_cannot_be_done_is_said_in_one_sentence() {
     is(Method::DELETE, "/users/nobody", Value::Null, 404, "not-found").await;
     is(Method::PUT, "/records/a.b", json!({ "device": 1 }), 422, "name").await;
     is(Method::PUT, "/network", json!({}), 405, "method").await;
-    is(Method::GET, "/nothing", Value::Null, 404, "not-found").await;
+    is(Method::GET, "/nothing", Value::Null, 404, "path").await;
 }
 
 #[tokio::test]

@@ -2,15 +2,16 @@
 //!
 //! They fail if a column is added that an insert, an update or a reading forgets, or that these tests do not change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
     map::Hostinfo,
 };
 use coordinator::store::{Database, NewNode, NewPending, Store};
-use coordinator_api::Actor;
+use coordinator_api::{Access, Actor};
 use coordinator_core::{
+    api_key::{self, ApiKey},
     key::{self, PreAuthKey},
     model::{Node, Owner, Pending},
 };
@@ -86,6 +87,7 @@ on_both_engines! {
     a_node_is_kept_in_every_column => nodes_on_sqlite, nodes_on_postgres;
     each_column_of_a_node_is_updated => updates_on_sqlite, updates_on_postgres;
     a_key_is_kept_in_every_column => keys_on_sqlite, keys_on_postgres;
+    an_api_key_is_kept_in_every_column => api_keys_on_sqlite, api_keys_on_postgres;
     a_device_that_waits_is_kept_in_every_column => pending_on_sqlite, pending_on_postgres;
 }
 
@@ -247,6 +249,22 @@ async fn a_key_is_kept_in_every_column(tables: Tables) {
     assert_eq!(change.key(&hashes[1]).await.unwrap().as_ref(), Some(&keys[1]));
     drop(change);
     tables.assert_differ_in_every_column("preauth_keys").await;
+}
+
+async fn an_api_key_is_kept_in_every_column(tables: Tables) {
+    let mut change = tables.store.change(Actor::System).await.unwrap();
+    let mut keys = HashMap::new();
+    for (byte, access) in [(1, Access::Read), (2, Access::Admin)] {
+        let at = NOW + i64::from(byte);
+        let name = format!("key-{byte}");
+        let key = ApiKey { id: 0, name, access, created: at, expires: at + 5 };
+        let hash = api_key::hash(api_key::format(&[byte; 32]).reveal());
+        keys.insert(hash, change.insert_api_key(key, &hash).await.unwrap());
+    }
+    change.commit().await.unwrap();
+
+    assert_eq!(tables.store.load().await.unwrap().api_keys, keys);
+    tables.assert_differ_in_every_column("api_keys").await;
 }
 
 async fn a_device_that_waits_is_kept_in_every_column(tables: Tables) {

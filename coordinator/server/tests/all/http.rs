@@ -94,7 +94,7 @@ async fn the_pages_say_what_to_do_and_show_nothing_else() {
     let (status, _) = get(coordinator.address, "/register/0123").await;
     assert_eq!(status, 404);
     let (status, _) = get(coordinator.address, "/api/v1/devices").await;
-    assert_eq!(status, 404, "the admin API is on its socket alone");
+    assert_eq!(status, 403, "the admin API is not served over plain HTTP");
 }
 
 #[tokio::test]

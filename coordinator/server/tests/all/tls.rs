@@ -48,6 +48,14 @@ impl Authority {
 
     /// Opens TLS; an error if the certificate is another authority's.
     pub(crate) async fn open(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+        self.open_over(TcpStream::connect(address).await?).await
+    }
+
+    /// The same over a connection.
+    pub(crate) async fn open_over(
+        &self,
+        stream: TcpStream,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -57,14 +65,13 @@ impl Authority {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let stream = TcpStream::connect(address).await?;
         let name = ServerName::try_from(NAME).unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 }
 
 /// A folder with a certificate, and a coordinator that has it.
-async fn start(authority: &Authority) -> (tempfile::TempDir, Coordinator) {
+pub(crate) async fn start(authority: &Authority) -> (tempfile::TempDir, Coordinator) {
     let folder = tempfile::tempdir().unwrap();
     authority.issue(folder.path(), NAME);
     let file = |name: &str| Some(folder.path().join(name));

@@ -1,0 +1,93 @@
+//! `/api-keys`.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Request, State},
+    http::StatusCode,
+};
+use chassis::endpoint::{Endpoint, delete, get, post};
+use coordinator_api::{Actor, ApiKey, CreateApiKey, CreatedApiKey};
+use coordinator_core::{
+    api_key::{self, KEYS_MAX},
+    name::{self, NameError},
+    time::{Millis, to_rfc3339},
+};
+
+use super::{Error, keys, read};
+use crate::{app::App, clock, random};
+
+/// Life of a key for which none is given, in seconds.
+const LIFE_S: u64 = 90 * 24 * 60 * 60;
+
+/// Endpoints of this resource.
+pub(super) fn endpoints() -> [Endpoint<App>; 3] {
+    [get("/api-keys", list), post("/api-keys", create), delete("/api-keys/{key}", remove)]
+}
+
+async fn list(State(app): State<App>) -> Json<Vec<ApiKey>> {
+    let (now, snapshot) = (clock::now(), app.hub.snapshot());
+    let mut keys: Vec<_> = snapshot.loaded.api_keys.values().map(|key| shown(key, now)).collect();
+    keys.sort_by_key(|key| key.id);
+    Json(keys)
+}
+
+async fn create(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    request: Request,
+) -> Result<(StatusCode, Json<CreatedApiKey>), Error> {
+    let CreateApiKey { name, access, expires_in_s } = read(request).await?;
+    name::check_api_key(&name)?;
+    let now = clock::now();
+    let expires = keys::end_of_life(now, expires_in_s.unwrap_or(LIFE_S));
+    let secret = api_key::format(&random::bytes());
+    let mut change = app.store.change(actor).await?;
+    let known = change.api_keys().await?;
+    if known.values().any(|key| key.name == name) {
+        return Err(NameError::Taken.into());
+    }
+    if known.len() >= KEYS_MAX {
+        return Err(Error::State("there are as many API keys as there may be: remove one first"));
+    }
+    let key = api_key::ApiKey { id: 0, name, access, created: now, expires };
+    let key = change.insert_api_key(key, &api_key::hash(secret.reveal())).await?;
+    change.commit().await?;
+    tracing::info!(key = key.id, name = key.name, ?access, "an API key was made");
+    app.hub.refresh().await?;
+    let created = CreatedApiKey {
+        id: key.id,
+        name: key.name,
+        access,
+        key: secret,
+        expires: to_rfc3339(expires),
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// Removes a key, by number or name: it opens nothing from the answer on.
+async fn remove(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Path(key): Path<String>,
+) -> Result<Json<ApiKey>, Error> {
+    let mut change = app.store.change(actor).await?;
+    let known = change.api_keys().await?;
+    let is_it = |it: &&api_key::ApiKey| it.name == key || key.parse() == Ok(it.id);
+    let key = known.values().find(is_it).ok_or(Error::NotFound("API key"))?;
+    change.delete_api_key(key.id).await?;
+    change.commit().await?;
+    tracing::info!(key = key.id, name = key.name, "an API key was removed");
+    app.hub.refresh().await?;
+    Ok(Json(shown(key, clock::now())))
+}
+
+fn shown(key: &api_key::ApiKey, now: Millis) -> ApiKey {
+    ApiKey {
+        id: key.id,
+        name: key.name.clone(),
+        access: key.access,
+        expired: key.is_expired(now),
+        created: to_rfc3339(key.created),
+        expires: to_rfc3339(key.expires),
+    }
+}

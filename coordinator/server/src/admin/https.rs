@@ -1,0 +1,120 @@
+//! The admin API at the port for everyone: over HTTPS, to who shows an API key.
+//!
+//! What is refused is refused before a byte of the body is read and without the database: the keys are in memory, by their
+//! hashes. Whether a key is missing, unknown or over is told to nobody. A key that counts is never kept waiting by those
+//! who guess, not even from the same address.
+
+use std::time::Instant;
+
+use axum::{
+    Extension, Router,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, header},
+    response::{IntoResponse, Response},
+};
+use chassis::endpoint::{Endpoint, any};
+use coordinator_api::{Actor, PREFIX};
+use coordinator_core::api_key::{self, Denied};
+use tower::ServiceExt as _;
+
+use super::Error;
+use crate::{app::App, clock, limits::Caller};
+
+/// The challenge of an answer 401 (RFC 6750, section 3), the same for every cause.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"maru\"");
+
+/// What answers who was let in: the same router as on the admin socket.
+#[derive(Clone)]
+pub(crate) struct Api(pub(crate) Router);
+
+/// Endpoints of this surface; what is behind it is the admin API.
+pub(crate) fn endpoints() -> [Endpoint<App>; 1] {
+    [any(format!("{PREFIX}/{{*rest}}"), answer)]
+}
+
+async fn answer(
+    State(app): State<App>,
+    Extension(api): Extension<Api>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    let actor = match judge(&app, &caller, request.method(), request.headers()) {
+        Ok(actor) => actor,
+        Err(error) => return refused(error),
+    };
+    caller.place.is_known();
+    // Nothing of this surface goes along: a request is the same as on the socket.
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.clear();
+    parts.extensions.insert(actor);
+    match api.0.oneshot(Request::from_parts(parts, body)).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Who asks, if it is answered.
+fn judge(app: &App, caller: &Caller, method: &Method, headers: &HeaderMap) -> Result<Actor, Error> {
+    if app.is_plain(caller) {
+        return Err(Error::HttpsOnly);
+    }
+    if is_from_website(headers, &app.config.settings.server_url()) {
+        return Err(Error::Website);
+    }
+    let snapshot = app.hub.snapshot();
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    // Of two it is not known which is meant.
+    let only = shown.next().filter(|_| shown.next().is_none());
+    let hash = api_key::presented(only.map(HeaderValue::as_bytes));
+    let changes = !matches!(*method, Method::GET | Method::HEAD);
+    match api_key::admit(snapshot.loaded.api_keys.get(&hash), changes, clock::now()) {
+        Ok(key) => Ok(Actor::ApiKey { id: key.id, name: key.name.clone() }),
+        Err(Denied::ReadOnly) => Err(Error::ReadOnly),
+        Err(Denied::Key) => match app.key_tries.take(caller.origin, Instant::now()) {
+            Ok(()) => Err(Error::ApiKey),
+            Err(wait) => Err(Error::Tries(wait)),
+        },
+    }
+}
+
+/// Whether a browser asks for another site than the coordinator's own: its origin, or what it says of where the request
+/// comes from (Fetch Metadata, section 2.4).
+fn is_from_website(headers: &HeaderMap, own: &str) -> bool {
+    let is_foreign = |origin: &HeaderValue| origin.as_bytes() != own.as_bytes();
+    let is_elsewhere = |site: &HeaderValue| !matches!(site.as_bytes(), b"same-origin" | b"none");
+    headers.get_all(header::ORIGIN).iter().any(is_foreign)
+        || headers.get_all("sec-fetch-site").iter().any(is_elsewhere)
+}
+
+fn refused(error: Error) -> Response {
+    let is_challenge = matches!(error, Error::ApiKey);
+    let mut response = error.into_response();
+    if is_challenge {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_asks_for_the_coordinators_own_pages_alone() {
+        let is_from_website = |name: &'static str, value: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                header::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]);
+            is_from_website(&headers, "https://maru.example.org")
+        };
+        assert!(!is_from_website("origin", "https://maru.example.org"));
+        assert!(!is_from_website("sec-fetch-site", "same-origin"));
+        for origin in ["null", "https://maru.example.org.evil.example", "http://maru.example.org"] {
+            assert!(is_from_website("origin", origin), "{origin}");
+        }
+        assert!(is_from_website("sec-fetch-site", "cross-site"));
+        assert!(is_from_website("sec-fetch-site", "same-site"));
+        assert!(!super::is_from_website(&HeaderMap::new(), "https://maru.example.org"));
+    }
+}

@@ -1,0 +1,31 @@
+//! Queries on API keys.
+
+use std::collections::HashMap;
+
+use coordinator_core::api_key::{ApiKey, ApiKeyHash};
+use sqlx::AnyConnection;
+
+use super::{StoreError, rows};
+
+pub(super) async fn all(
+    connection: &mut AnyConnection,
+) -> Result<HashMap<ApiKeyHash, ApiKey>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM api_keys").fetch_all(connection).await?;
+    rows.iter().map(rows::api_key).collect()
+}
+
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    key: &ApiKey,
+    hash: &ApiKeyHash,
+) -> Result<(), StoreError> {
+    rows::ApiKeyRow::of(key, hash).insert(connection).await
+}
+
+pub(super) async fn delete(connection: &mut AnyConnection, id: u64) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM api_keys WHERE id = $1")
+        .bind(rows::sql(id))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
