@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    app::AppCommand, chat::args::ChatArgs, complete::CompletionsArgs, confine::ConfineArgs,
-    device::DeviceCommand, invite::InviteArgs, join::JoinArgs, key::KeyCommand,
-    model::ModelCommand, output::OutputArgs, policy::PolicyCommand, route::RouteCommand,
-    up::args::UpArgs, usage::UsageArgs, user::UserCommand,
+    api_key::ApiKeyCommand, app::AppCommand, chat::args::ChatArgs, complete::CompletionsArgs,
+    confine::ConfineArgs, coordinator::CoordinatorArgs, device::DeviceCommand, invite::InviteArgs,
+    join::JoinArgs, key::KeyCommand, model::ModelCommand, output::OutputArgs,
+    policy::PolicyCommand, route::RouteCommand, up::args::UpArgs, usage::UsageArgs,
+    user::UserCommand,
 };
 
 /// Runs, joins and uses a private AI network.
@@ -37,13 +38,23 @@ pub enum Command {
     /// Leave the network; this device's keys are destroyed
     Leave,
     /// Make an invitation with which one device of a person joins
-    Invite(InviteArgs),
+    Invite {
+        /// For whom.
+        #[command(flatten)]
+        args: InviteArgs,
+        /// Which coordinator makes it.
+        #[command(flatten)]
+        at: CoordinatorArgs,
+    },
     /// Devices of the network, and those that wait for approval
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Device {
         /// What to do.
         #[command(subcommand)]
         command: DeviceCommand,
+        /// Which coordinator is asked.
+        #[command(flatten)]
+        at: CoordinatorArgs,
     },
     /// Pre-auth keys
     #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -51,6 +62,19 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: KeyCommand,
+        /// Which coordinator is asked.
+        #[command(flatten)]
+        at: CoordinatorArgs,
+    },
+    /// API keys, with which programs and people administer over HTTPS
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    ApiKey {
+        /// What to do.
+        #[command(subcommand)]
+        command: ApiKeyCommand,
+        /// Which coordinator is asked.
+        #[command(flatten)]
+        at: CoordinatorArgs,
     },
     /// People
     #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -58,6 +82,9 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: UserCommand,
+        /// Which coordinator is asked.
+        #[command(flatten)]
+        at: CoordinatorArgs,
     },
     /// The policy: who reaches which port of whom
     #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -65,6 +92,9 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: PolicyCommand,
+        /// Which coordinator is asked.
+        #[command(flatten)]
+        at: CoordinatorArgs,
     },
     /// Routes: subnets that devices lead to, and exit nodes
     #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -72,6 +102,9 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: RouteCommand,
+        /// Which coordinator is asked.
+        #[command(flatten)]
+        at: CoordinatorArgs,
     },
     /// Programs of this machine that use the AI, each with a key
     #[command(subcommand_required = true, arg_required_else_help = true)]

@@ -1,7 +1,9 @@
 //! HTTP over the sockets of the daemons.
 
 use std::{
-    io::ErrorKind,
+    error::Error,
+    fmt,
+    io::{self, ErrorKind},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -9,10 +11,15 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use common::problem::Problem;
+use coordinator_api::{Health, PREFIX, Secret, invitation::ServerUrl};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{service, up::control};
+use crate::{output, service, up::control};
+
+/// The version of `maru` itself.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long changing both engines may take.
@@ -26,12 +33,27 @@ pub(crate) fn plain() -> reqwest::ClientBuilder {
     reqwest::Client::builder().tls_certs_only([])
 }
 
-/// A daemon behind a UNIX socket.
+/// A daemon behind a UNIX socket, or a coordinator over HTTPS.
 #[derive(Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    socket: PathBuf,
-    daemon: Daemon,
+    at: At,
+}
+
+#[derive(Debug)]
+enum At {
+    Socket(PathBuf, Daemon),
+    Server(ServerUrl),
+}
+
+/// A coordinator over HTTPS.
+pub(crate) struct Remote {
+    /// Its address.
+    pub(crate) server: ServerUrl,
+    /// What opens it.
+    pub(crate) key: Secret,
+    /// Who may have issued its certificate; `None`: whom this machine trusts.
+    pub(crate) authorities: Option<Vec<reqwest::Certificate>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +68,8 @@ impl Daemon {
     fn silent(self) -> &'static str {
         match self {
             Self::Coordinator => {
-                "the coordinator is not running here; start it with `sudo maru up`, or run this \
-                 command on the home machine"
+                "the coordinator is not running here; start it with `sudo maru up`, run this command on \
+                 the home machine, or name its address with --server URL"
             }
             Self::Agent => {
                 "the agent is not running here; start it with `sudo systemctl start maru-agent`, \
@@ -107,7 +129,24 @@ impl Client {
             .timeout(daemon.patience())
             .build()
             .context("cannot make an HTTP client")?;
-        Ok(Self { http, socket, daemon })
+        Ok(Self { http, at: At::Socket(socket, daemon) })
+    }
+
+    /// A coordinator's admin API over HTTPS, and nothing else: no redirection is followed.
+    pub(crate) fn over_https(remote: Remote) -> anyhow::Result<Self> {
+        let mut key = HeaderValue::from_str(&format!("Bearer {}", remote.key.reveal()))
+            .context("the API key cannot be sent")?;
+        key.set_sensitive(true);
+        let mut http = reqwest::Client::builder()
+            .https_only(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, key)]))
+            .timeout(TIMEOUT);
+        if let Some(authorities) = remote.authorities {
+            http = http.tls_certs_only(authorities);
+        }
+        let http = http.build().context("cannot make an HTTPS client")?;
+        Ok(Self { http, at: At::Server(remote.server) })
     }
 
     /// Gets `path`.
@@ -155,7 +194,10 @@ impl Client {
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<A> {
         let response = self.send(method, path, body).await?;
-        response.json().await.context("the answer is of another version of Maru; update both")
+        match response.json().await {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(error.without_url()).context(self.other_version().await),
+        }
     }
 
     async fn send(
@@ -164,35 +206,112 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<reqwest::Response> {
-        self.reachable()?;
-        let mut request = self.http.request(method, format!("http://localhost{path}"));
+        if let At::Socket(socket, daemon) = &self.at {
+            reachable(socket, *daemon)?;
+        }
+        let mut request = self.http.request(method, self.at.url(path));
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| {
-            anyhow!(error.without_url()).context(format!("no answer at {}", self.socket.display()))
-        })?;
+        let response = request.send().await.map_err(|error| self.at.unreached(error))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status();
-        let why = match response.json::<Problem>().await {
-            Ok(problem) => problem.to_string(),
-            Err(_) => bail!("{} answered {status}", self.socket.display()),
+        let problem = match response.json::<Problem>().await {
+            Ok(problem) => problem,
+            Err(_) => bail!("{} answered {status}; {}", self.at, self.at.advice()),
         };
+        let is_remote = matches!(self.at, At::Server(_));
+        if is_remote && (problem.is("path") || problem.is("method")) {
+            bail!(self.other_version().await);
+        }
+        let why = output::plain(&problem.to_string());
         if status.is_client_error() { Err(Refused(why).into()) } else { bail!(why) }
     }
 
-    /// Says what to do if the socket cannot be reached at all.
-    fn reachable(&self) -> anyhow::Result<()> {
-        match UnixStream::connect(&self.socket) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                bail!("only root may do this; run the same command with sudo")
+    /// What to do about an answer that is not understood.
+    async fn other_version(&self) -> String {
+        let request = self.http.get(self.at.url(&format!("{PREFIX}/health")));
+        let health = async { request.send().await.ok()?.json::<Health>().await.ok() };
+        match (&self.at, health.await) {
+            (At::Server(server), Some(health)) if health.version != VERSION => format!(
+                "the coordinator at {server} is version {}, and this is version {VERSION}: update the older one",
+                output::plain(&health.version)
+            ),
+            (At::Server(server), None) => {
+                format!("{server} does not answer as a coordinator does; {}", self.at.advice())
             }
-            Err(error) if is_silent(&error) => bail!("{}", self.daemon.silent()),
-            Err(error) => Err(error).context(format!("cannot reach {}", self.socket.display())),
+            _ => "the answer is of another version of Maru; update both".to_owned(),
         }
+    }
+}
+
+impl At {
+    fn url(&self, path: &str) -> String {
+        match self {
+            Self::Socket(..) => format!("http://localhost{path}"),
+            Self::Server(server) => format!("{server}{path}"),
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Socket(..) => "restart the daemon behind it",
+            Self::Server(_) => "look whether the address is the coordinator's",
+        }
+    }
+
+    /// Why no answer came, and what to do.
+    fn unreached(&self, error: reqwest::Error) -> anyhow::Error {
+        let error = anyhow!(error.without_url());
+        let Self::Server(server) = self else {
+            return error.context(format!("no answer at {self}"));
+        };
+        match tls_error(&error) {
+            Some(tls @ rustls::Error::InvalidCertificate(_)) => anyhow!(
+                "the certificate of {server} is not trusted ({tls}): name the authority behind it with --ca FILE"
+            ),
+            Some(tls) => anyhow!(
+                "{server} does not speak HTTPS ({tls}): set [tls] in its coordinator.toml, or call the proxy before it"
+            ),
+            None => anyhow!(
+                "cannot reach {server} ({}): look whether the address is right and the coordinator runs",
+                error.root_cause()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(socket, _) => socket.display().fmt(f),
+            Self::Server(server) => server.fmt(f),
+        }
+    }
+}
+
+/// What TLS says, if it is among the causes, or inside one of them: an I/O error shows what it holds as its own.
+fn tls_error(error: &anyhow::Error) -> Option<&rustls::Error> {
+    error.chain().find_map(|cause| {
+        let mut cause: &(dyn Error + 'static) = cause;
+        while let Some(inner) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            cause = inner;
+        }
+        cause.downcast_ref()
+    })
+}
+
+/// Says what to do if the socket cannot be reached at all.
+fn reachable(socket: &Path, daemon: Daemon) -> anyhow::Result<()> {
+    match UnixStream::connect(socket) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            bail!("only root may do this; run the same command with sudo")
+        }
+        Err(error) if is_silent(&error) => bail!("{}", daemon.silent()),
+        Err(error) => Err(error).context(format!("cannot reach {}", socket.display())),
     }
 }
 

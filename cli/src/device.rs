@@ -1,6 +1,6 @@
 //! `maru device …`.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 use coordinator_api::{Approve, Device, DeviceState, Extend, Rename, SetTags};
@@ -115,10 +115,9 @@ pub struct TagArgs {
 }
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: DeviceCommand, root: &Path) -> anyhow::Result<ExitCode> {
-    let client = Client::coordinator(root)?;
+pub(crate) async fn run(command: DeviceCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
-        DeviceCommand::List(OutputArgs { output }) => list(&client, output).await?,
+        DeviceCommand::List(OutputArgs { output }) => list(client, output).await?,
         DeviceCommand::Show(args) => {
             let device: Device = client.get(&path(&args.device.id, "")).await?;
             show(args.output.output, &device)?;

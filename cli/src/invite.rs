@@ -1,6 +1,6 @@
 //! `maru invite NAME`.
 
-use std::{io::IsTerminal as _, path::Path, process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use clap::Args;
 use coordinator_api::{CreateInvitation, CreatedInvitation, invitation::Destination};
@@ -35,15 +35,14 @@ pub struct InviteArgs {
 }
 
 /// Makes an invitation and prints it.
-pub(crate) async fn run(args: InviteArgs, root: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: InviteArgs, client: &Client) -> anyhow::Result<ExitCode> {
     let body = CreateInvitation {
         user: args.name,
         pre_approved: args.approved,
         force: args.force,
         expires_in_s: Some(args.expires.as_secs()),
     };
-    let invitation: CreatedInvitation =
-        Client::coordinator(root)?.post("/api/v1/invitations", &body).await?;
+    let invitation: CreatedInvitation = client.post("/api/v1/invitations", &body).await?;
     let format = args.output.output;
     if format != Format::Table {
         output::one(format, &invitation, &[])?;

@@ -1,6 +1,6 @@
 //! `maru key …`.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 use coordinator_api::{CreateKey, CreatedKey, Key, KeyState};
@@ -61,11 +61,10 @@ pub struct CreateKeyArgs {
 }
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: KeyCommand, root: &Path) -> anyhow::Result<ExitCode> {
-    let client = Client::coordinator(root)?;
+pub(crate) async fn run(command: KeyCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
-        KeyCommand::Create(args) => create(&client, args).await?,
-        KeyCommand::List(args) => list(&client, args).await?,
+        KeyCommand::Create(args) => create(client, args).await?,
+        KeyCommand::List(args) => list(client, args).await?,
         KeyCommand::Expire(args) => {
             let path = format!("/api/v1/keys/{}/expire", args.id);
             let key: Key = client.post(&path, &serde_json::json!({})).await?;

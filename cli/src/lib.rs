@@ -4,7 +4,7 @@
 //! numeric users of their own, gateway, messaging and inference in Podman. What runs,
 //! as whom and with which rights is one table, [`service`]; the `podman run` arguments,
 //! the systemd units and the Quadlets all come from it. The other commands talk to the
-//! coordinator's admin socket, the agent's local API, the gateway's socket for root and a
+//! coordinator (at its admin socket, or over HTTPS with an API key), the agent's local API, the gateway's socket for root and a
 //! running `maru up`.
 #![allow(clippy::disallowed_methods, reason = "a command is a shell: it reads the clock")]
 
@@ -14,12 +14,14 @@ use clap::CommandFactory as _;
 
 use crate::args::{Cli, Command};
 
+mod api_key;
 mod app;
 pub mod args;
 pub mod chat;
 mod client;
 mod complete;
 mod confine;
+pub mod coordinator;
 mod device;
 mod doctor;
 mod error;
@@ -59,14 +61,15 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args, &root).await,
         Command::Join(args) => join::join(args, &root).await,
         Command::Leave => join::leave(&root).await,
-        Command::Invite(args) => invite::run(args, &root).await,
-        Command::Device { command } => device::run(command, &root).await,
-        Command::Key { command } => key::run(command, &root).await,
-        Command::User { command } => user::run(command, &root).await,
+        Command::Invite { args, at } => invite::run(args, &at.client(&root)?).await,
+        Command::Device { command, at } => device::run(command, &at.client(&root)?).await,
+        Command::Key { command, at } => key::run(command, &at.client(&root)?).await,
+        Command::ApiKey { command, at } => api_key::run(command, &at.client(&root)?).await,
+        Command::User { command, at } => user::run(command, &at.client(&root)?).await,
         Command::App { command } => app::run(command, &root).await,
         Command::Model { command } => model::run(command, &root).await,
-        Command::Policy { command } => policy::run(command, &root).await,
-        Command::Route { command } => route::run(command, &root).await,
+        Command::Policy { command, at } => policy::run(command, &at.client(&root)?).await,
+        Command::Route { command, at } => route::run(command, &at.client(&root)?).await,
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, Cli::command()),

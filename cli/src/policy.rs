@@ -1,10 +1,6 @@
 //! `maru policy …`.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{io::Read as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
@@ -38,8 +34,7 @@ pub struct PolicyFile {
 }
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: PolicyCommand, root: &Path) -> anyhow::Result<ExitCode> {
-    let client = Client::coordinator(root)?;
+pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::Get(args) => {
             let policy: Policy = client.get("/api/v1/policy").await?;

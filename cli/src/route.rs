@@ -1,6 +1,6 @@
 //! `maru route …`.
 
-use std::{net::IpAddr, path::Path, process::ExitCode};
+use std::{net::IpAddr, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use coordinator_api::{DecideRoutes, EXIT, Route, RouteState};
@@ -50,15 +50,14 @@ fn route(text: &str) -> Result<String, String> {
 }
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: RouteCommand, root: &Path) -> anyhow::Result<ExitCode> {
-    let client = Client::coordinator(root)?;
+pub(crate) async fn run(command: RouteCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         RouteCommand::List(OutputArgs { output }) => {
             let routes: Vec<Route> = client.get("/api/v1/routes").await?;
             list(output, &routes)?;
         }
-        RouteCommand::Approve(args) => decide(&client, args, "approve").await?,
-        RouteCommand::Reject(args) => decide(&client, args, "reject").await?,
+        RouteCommand::Approve(args) => decide(client, args, "approve").await?,
+        RouteCommand::Reject(args) => decide(client, args, "reject").await?,
     }
     Ok(ExitCode::SUCCESS)
 }

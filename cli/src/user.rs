@@ -1,6 +1,6 @@
 //! `maru user …`.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use coordinator_api::{CreateUser, RenameUser, RenamedUser, User};
@@ -49,12 +49,11 @@ pub struct RenameUserArgs {
 }
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: UserCommand, root: &Path) -> anyhow::Result<ExitCode> {
-    let client = Client::coordinator(root)?;
+pub(crate) async fn run(command: UserCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         UserCommand::List(args) => {
             let headers = ["ID", "NAME", "DEVICES", "CREATED"];
-            output::list(args.output, &all(&client).await?, &headers, |user| {
+            output::list(args.output, &all(client).await?, &headers, |user| {
                 vec![
                     user.id.to_string(),
                     user.name.clone(),
@@ -87,7 +86,7 @@ pub(crate) async fn run(command: UserCommand, root: &Path) -> anyhow::Result<Exi
             }
         }
         UserCommand::Remove(args) => {
-            let users = all(&client).await?;
+            let users = all(client).await?;
             client.delete(&format!("/api/v1/users/{}", segment(&args.name))).await?;
             let user = users.iter().find(|user| user.name == args.name);
             output::done(args.output.output, &user, &format!("removed {}", args.name))?;

@@ -16,7 +16,8 @@ fn text(args: &[&str]) -> String {
 #[test]
 fn help_of_every_command() {
     insta::assert_snapshot!("maru", text(&["--help"]));
-    for command in ["up", "status", "doctor", "join", "leave", "invite", "device", "key"] {
+    for command in ["up", "status", "doctor", "join", "leave", "invite", "device", "key", "api-key"]
+    {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
     for command in ["user", "policy", "app", "model", "usage", "chat", "completions"] {
@@ -29,6 +30,7 @@ fn help_of_every_command() {
         insta::assert_snapshot!(name, text(&[args, &["--help"]].concat()));
     }
     insta::assert_snapshot!("model-pull", text(&["model", "pull", "--help"]));
+    insta::assert_snapshot!("api-key-create", text(&["api-key", "create", "--help"]));
     insta::assert_snapshot!("key-create", text(&["key", "create", "--help"]));
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::net::UnixStream,
+    path::Path,
     process::{Output, Stdio},
     sync::Arc,
     time::Duration,
@@ -30,12 +31,17 @@ impl ControlPlane {
 
     /// The same, with this address in invitations.
     pub(crate) fn reached_at(url: &str) -> Self {
+        Self::with(&format!("server_url = {url:?}\n"), |_| {})
+    }
+
+    /// The same with these settings, and with what `prepare` puts below the root before.
+    pub(crate) fn with(settings: &str, prepare: impl FnOnce(&Path)) -> Self {
         let root = tempfile::tempdir().unwrap();
         let instance =
             Instance::new(&Arc::new(Machine::new("admin").unwrap()), root.path()).unwrap();
         fs::create_dir_all(instance.root.join("etc/maru")).unwrap();
-        let config = format!("server_url = {url:?}\n");
-        fs::write(instance.root.join("etc/maru/coordinator.toml"), config).unwrap();
+        prepare(&instance.root);
+        fs::write(instance.root.join("etc/maru/coordinator.toml"), settings).unwrap();
         let [mut coordinator, relay] =
             [("serve", "coordinator.log"), ("relay", "relay.log")].map(|(what, log)| {
                 let log = fs::File::create(instance.root.join(log)).unwrap();
