@@ -25,6 +25,8 @@ mod harness;
 mod http;
 #[path = "all/https.rs"]
 mod https;
+#[path = "all/killed.rs"]
+mod killed;
 #[path = "all/map.rs"]
 mod map;
 #[path = "all/nginx.rs"]
@@ -35,6 +37,8 @@ mod page;
 mod pitfalls;
 #[path = "all/postgres.rs"]
 mod postgres;
+#[path = "all/process.rs"]
+mod process;
 #[path = "all/registration.rs"]
 mod registration;
 #[path = "all/relay.rs"]

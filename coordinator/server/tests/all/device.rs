@@ -172,6 +172,20 @@ impl Channel {
         serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
     }
 
+    /// As [`Self::register`]; nothing if no whole answer comes.
+    pub(crate) async fn try_register(
+        &mut self,
+        request: &RegisterRequest,
+    ) -> Option<RegisterResponse> {
+        let body = serde_json::to_vec(request).unwrap();
+        let request = Request::post("http://coordinator.test/machine/register");
+        let request = request.body(Full::new(body.into())).unwrap();
+        self.sender.ready().await.ok()?;
+        let response = self.sender.send_request(request).await.ok()?;
+        let body = response.into_body().collect().await.ok()?.to_bytes();
+        serde_json::from_slice(&body).ok()
+    }
+
     pub(crate) fn map_request(&self) -> MapRequest {
         MapRequest {
             version: CAPABILITY_VERSION,

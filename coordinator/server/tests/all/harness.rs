@@ -97,24 +97,7 @@ impl Coordinator {
         path: &str,
         body: Value,
     ) -> (StatusCode, Value) {
-        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v1{path}"))
-            .header("host", "maru")
-            .header("content-type", "application/json")
-            .body(Full::new(body))
-            .unwrap();
-        let socket = UnixStream::connect(self.root.path().join("run/maru/coordinator/admin.sock"))
-            .await
-            .unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
-        tokio::spawn(connection);
-        let response = timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
-        let status = response.status();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        ask_admin(self.root.path(), method, path, body).await.expect("the admin API answers")
     }
 
     /// Asks the admin API for what must succeed.
@@ -154,4 +137,32 @@ pub(crate) async fn relay_was_here(root: &Path, config: &Config) {
     let settings = Settings { relay, ..config.settings.clone() };
     let config = Config { settings, ..config.clone() };
     drop(Relay::start(root, &config, CancellationToken::new()).await.unwrap());
+}
+
+/// Asks the admin API of the coordinator in this root; nothing if there is no answer, or not all of one.
+pub(crate) async fn ask_admin(
+    root: &Path,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> Option<(StatusCode, Value)> {
+    let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1{path}"))
+        .header("host", "maru")
+        .header("content-type", "application/json")
+        .body(Full::new(body))
+        .unwrap();
+    let socket = UnixStream::connect(root.join("run/maru/coordinator/admin.sock")).await.ok()?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.ok()?;
+    tokio::spawn(connection);
+    let answer = async {
+        let response = sender.send_request(request).await.ok()?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.ok()?.to_bytes();
+        Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+    };
+    timeout(PATIENCE, answer).await.expect("an answer or the end comes in time")
 }
