@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     device::{Channel, Device, server_key},
     harness::{Coordinator, OPEN, PATIENCE, config, configured, settings},
+    process::{Process, Root},
     tls::Authority,
 };
 
@@ -199,9 +200,11 @@ fn refusal(settings: &str) -> String {
 
 #[test]
 fn what_cannot_work_is_refused_in_one_sentence_that_says_what_to_do() {
-    let folder = tempfile::tempdir().unwrap();
+    let [folder, ended] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     Authority::new().issue(folder.path(), "coordinator.test");
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    Authority::new().issue_expired(ended.path(), "coordinator.test");
+    let [old_cert, old_key] = ["cert.pem", "key.pem"].map(|name| ended.path().join(name));
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = held.local_addr().unwrap();
     let url = |host: &str| format!("server_url = \"https://{host}\"\nlisten = \"127.0.0.1:0\"\n");
@@ -216,6 +219,11 @@ fn what_cannot_work_is_refused_in_one_sentence_that_says_what_to_do() {
         (tls("coordinator.test", &folder.path().join("none"), &key), "check who may read it"),
         (tls("coordinator.test", &key, &key), "it holds no certificate"),
         (tls("other.test", &cert, &key), "it is not for other.test"),
+        (
+            tls("coordinator.test", &old_cert, &old_key),
+            "it expired at 2026-01-01T00:00:00Z: renew it",
+        ),
+        (tls("coordinator.test", &cert, &old_key), "it does not belong to the private key in"),
         (format!("{here}[tls]\ncertificate = \"a\""), "set key"),
         (format!("{here}[tls.acme]\ncontact = \"me\""), "mailto:"),
         (format!("{here}[tls.acme]\nca = \"none\""), "check who may read it"),
@@ -227,4 +235,42 @@ fn what_cannot_work_is_refused_in_one_sentence_that_says_what_to_do() {
         assert!(line.contains(said), "{line}");
     }
     drop(held);
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_listed_is_named_once_with_what_to_do() {
+    let settings =
+        "server_url = \"https://coordinator.test\"\n[proxy]\ntrusted = [\"127.0.4.1\"]\n";
+    let root = Root::new(settings, None).await;
+    let mut process = Process::start(&root);
+    let address = process.serves().await;
+
+    for _ in 0..3 {
+        assert_eq!(ask([127, 0, 5, 1], address, Some("192.0.2.1")).await, 200);
+    }
+
+    let said = process.says("is not believed").await;
+    assert!(said.contains("peer=127.0.5.1") && said.contains("add it to `trusted` under [proxy]"));
+    assert_eq!(ask([127, 0, 5, 1], address, Some("192.0.2.1")).await, 200);
+    assert_eq!(process.said("is not believed").len(), 1, "who causes it does not fill the log");
+}
+
+#[tokio::test]
+async fn an_authority_that_is_not_reached_is_named_with_what_to_do_and_devices_are_served() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let settings = format!(
+        "server_url = \"https://coordinator.test\"\n[tls.acme]\ndirectory = \"https://{nobody}/dir\"\n"
+    );
+    let root = Root::new(&settings, None).await;
+    let mut process = Process::start(&root);
+    let address = process.serves().await;
+
+    let said = process.says("there is no certificate").await;
+
+    let words =
+        format!("cannot talk to the certificate authority at https://{nobody}/dir: correct");
+    assert!(said.contains(&words) && said.contains("this machine's way to the Internet"), "{said}");
+    assert_eq!(ask([127, 0, 0, 1], address, None).await, 200);
+    let kept = root.path().join("var/lib/maru/coordinator/acme/certificate.pem");
+    assert!(!kept.exists(), "nothing is left half-done");
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use control_protocol::key_response::KeyResponse;
 use coordinator_api::settings::{Settings, Tls};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use serde_json::json;
 use tokio::{
@@ -39,8 +39,18 @@ impl Authority {
 
     /// Leaves a certificate for `name` and its key in the folder.
     pub(crate) fn issue(&self, folder: &Path, name: &str) {
+        self.write(folder, CertificateParams::new(vec![name.to_owned()]).unwrap());
+    }
+
+    /// The same, with a certificate that has expired.
+    pub(crate) fn issue_expired(&self, folder: &Path, name: &str) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(2026, 1, 1);
+        self.write(folder, params);
+    }
+
+    fn write(&self, folder: &Path, params: CertificateParams) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
         std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
