@@ -3,11 +3,13 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{Approve, Device, DeviceState, Extend, Rename, SetTags};
+use coordinator_api::{Approve, Device, DeviceState, Extend, Rename, Route, SetTags};
+use serde::Serialize;
 
 use crate::{
     client::{Client, segment},
     output::{self, Format, OutputArgs},
+    route,
 };
 
 /// Of `maru device`.
@@ -28,7 +30,7 @@ pub enum DeviceCommand {
     /// Give a device's key a new life, expired or not
     Extend(ExtendArgs),
     /// Make a device's key expire now: it has to register again
-    Expire(DeviceArgs),
+    Expire(NodeArgs),
     /// Remove a device: it is out within seconds, and its key is spent
     Remove(DeviceArgs),
 }
@@ -41,12 +43,31 @@ pub struct DeviceId {
     pub id: String,
 }
 
-/// Of `maru device show`, `reject`, `expire` and `remove`.
+/// A node by number or name.
+#[derive(Clone, Debug, Args)]
+pub struct NodeId {
+    /// Number or name of the device
+    #[arg(value_name = "DEVICE")]
+    pub id: String,
+}
+
+/// Of `maru device show`, `reject` and `remove`.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceArgs {
     /// Which.
     #[command(flatten)]
     pub device: DeviceId,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Of `maru device expire`.
+#[derive(Clone, Debug, Args)]
+pub struct NodeArgs {
+    /// Which.
+    #[command(flatten)]
+    pub device: NodeId,
     /// How it is printed.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -77,7 +98,7 @@ pub struct ApproveArgs {
 pub struct ExtendArgs {
     /// Which.
     #[command(flatten)]
-    pub device: DeviceId,
+    pub device: NodeId,
     /// How long the key lives from now on, such as 90d [default: as long as a new device's]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub expires: Option<Duration>,
@@ -91,7 +112,7 @@ pub struct ExtendArgs {
 pub struct RenameArgs {
     /// Which.
     #[command(flatten)]
-    pub device: DeviceId,
+    pub device: NodeId,
     /// New name, one DNS label
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -105,7 +126,7 @@ pub struct RenameArgs {
 pub struct TagArgs {
     /// Which.
     #[command(flatten)]
-    pub device: DeviceId,
+    pub device: NodeId,
     /// New tags, such as tag:printer
     #[arg(value_name = "TAG", required = true)]
     pub tags: Vec<String>,
@@ -120,7 +141,9 @@ pub(crate) async fn run(command: DeviceCommand, client: &Client) -> anyhow::Resu
         DeviceCommand::List(OutputArgs { output }) => list(client, output).await?,
         DeviceCommand::Show(args) => {
             let device: Device = client.get(&path(&args.device.id, "")).await?;
-            show(args.output.output, &device)?;
+            let mut routes: Vec<Route> = client.get("/api/v1/routes").await?;
+            routes.retain(|route| route.device == device.id);
+            show(args.output.output, &Shown { device, routes })?;
         }
         DeviceCommand::Approve(args) => {
             let body = Approve { user: args.user, tags: args.tags, name: args.name };
@@ -224,8 +247,18 @@ fn asked_tags(device: &Device) -> String {
     device.tags.iter().cloned().chain(asked).collect::<Vec<_>>().join(" ")
 }
 
-fn show(format: Format, device: &Device) -> anyhow::Result<()> {
-    let rows = [
+/// What is shown of one device.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    device: Device,
+    /// The routes that it offers, or that were decided before.
+    routes: Vec<Route>,
+}
+
+fn show(format: Format, shown: &Shown) -> anyhow::Result<()> {
+    let Shown { device, routes } = shown;
+    let mut rows = vec![
         ("id", device.id.to_string()),
         ("name", device.name.clone()),
         ("hostname", device.hostname.clone()),
@@ -245,7 +278,9 @@ fn show(format: Format, device: &Device) -> anyhow::Result<()> {
         ("key expires", device.key_expiry.clone().unwrap_or_else(|| "never".to_owned())),
         ("ephemeral", output::yes(device.ephemeral)),
     ];
-    output::one(format, device, &rows)
+    let names = std::iter::once("routes").chain(std::iter::repeat(""));
+    rows.extend(names.zip(routes.iter().map(route::summary)));
+    output::one(format, shown, &rows)
 }
 
 /// Says what was done to a device; for programs, the device as it was left, or last was.

@@ -7,7 +7,7 @@ use coordinator_api::{DecideRoutes, EXIT, Route, RouteState};
 
 use crate::{
     client::{Client, segment},
-    device::DeviceId,
+    device::NodeId,
     output::{self, Format, OutputArgs},
 };
 
@@ -27,7 +27,7 @@ pub enum RouteCommand {
 pub struct RouteArgs {
     /// Which.
     #[command(flatten)]
-    pub device: DeviceId,
+    pub device: NodeId,
     /// Routes, such as 192.168.1.0/24; "exit" is the way to the internet (0.0.0.0/0 and ::/0)
     #[arg(value_name = "ROUTE", required = true, value_parser = route)]
     pub routes: Vec<String>,
@@ -88,6 +88,14 @@ fn list(format: Format, routes: &[Route]) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A route of a device in a line: the prefix, where it stands, and whether it is offered and in use.
+pub(crate) fn summary(route: &Route) -> String {
+    let offered = if route.offered { "" } else { ", not offered now" };
+    let in_use = if route.in_use { ", in use" } else { "" };
+    let problem = route.problem.iter().map(|problem| format!(": {problem}")).collect::<String>();
+    format!("{} {}{offered}{in_use}{problem}", route.route, state(route.state))
 }
 
 fn state(state: RouteState) -> &'static str {
