@@ -9,6 +9,7 @@ use std::{
 };
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 use zeroize::Zeroizing;
 
 /// Longest file that is read, in bytes: a chain of certificates has some thousands.
@@ -41,6 +42,26 @@ impl FileError {
         source: impl Error + Send + Sync + 'static,
     ) -> Self {
         Self { source: Some(Box::new(source)), ..Self::new(path, reason) }
+    }
+}
+
+/// From when to when a certificate holds (RFC 5280, section 4.1.2.5), in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Its first moment.
+    pub begins: i64,
+    /// Its last.
+    pub ends: i64,
+}
+
+impl Life {
+    /// Reads it from the certificate; `None` if that is none.
+    #[must_use]
+    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        let millis = |time: x509_parser::time::ASN1Time| time.timestamp().saturating_mul(1000);
+        let validity = parsed.validity();
+        Some(Self { begins: millis(validity.not_before), ends: millis(validity.not_after) })
     }
 }
 
@@ -86,4 +107,23 @@ pub fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
         return Err(FileError::new(path, "it is longer than a key or certificates are"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn the_life_of_a_certificate_is_read() {
+        let mut params = CertificateParams::new(vec!["maru.example.org".to_owned()]).unwrap();
+        [params.not_before, params.not_after] = [5, 8].map(|month| date_time_ymd(2026, month, 1));
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+
+        // `date -d 2026-05-01T00:00Z +%s`, and of 2026-08-01.
+        let life = Life { begins: 1_777_593_600_000, ends: 1_785_542_400_000 };
+        assert_eq!(Life::of(certificate.der()), Some(life));
+        assert_eq!(Life::of(&CertificateDer::from(vec![0x30, 0])), None);
+    }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::output::{self, Format, OutputArgs};
 
+mod certificates;
 mod host;
 mod services;
 

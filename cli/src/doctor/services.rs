@@ -10,7 +10,7 @@ use node_agent_api::{STATUS, State, Status};
 
 use crate::{
     client::Client,
-    doctor::{Finding, read},
+    doctor::{Finding, certificates, read},
     reach::Lack,
     service::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links},
     up::{self, config, ports, ready, remembered::Remembered},
@@ -25,6 +25,10 @@ const RESTART: &str = "stop `maru up` and start it again";
 /// Every check of the services.
 pub(super) async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = vec![programs()];
+    // What is wrong with the file is found below.
+    if let Ok(settings) = config::coordinator(root) {
+        findings.extend(certificates::check(root, &settings));
+    }
     let running = !read(root.join("run/maru/up.pid")).is_empty();
     if running {
         let told = Remembered::load(root).unwrap_or_default();

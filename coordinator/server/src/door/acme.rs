@@ -20,7 +20,7 @@ use std::{
 
 use chassis::{
     durable::{self, Access},
-    pem,
+    pem::{self, Life},
     state::{Format, StateError},
 };
 use coordinator_api::settings;
@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::certificate::{self, Life};
+use super::certificate;
 use crate::{clock, random};
 
 /// The protocol by which the authority asks for the proof (RFC 8737, section 6.2).

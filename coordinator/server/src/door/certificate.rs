@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use chassis::pem::{self, FileError};
+use chassis::pem::{self, FileError, Life};
 use coordinator_core::time::{Millis, to_rfc3339};
 use rustls::{
     client::verify_server_name,
@@ -11,26 +11,6 @@ use rustls::{
     server::ParsedCertificate,
     sign::CertifiedKey,
 };
-use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
-
-/// From when to when a certificate holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Life {
-    /// Its first moment.
-    pub(super) begins: Millis,
-    /// Its last.
-    pub(super) ends: Millis,
-}
-
-impl Life {
-    /// Reads it from the certificate; `None` if that is none.
-    pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-        let millis = |time: x509_parser::time::ASN1Time| time.timestamp().saturating_mul(1000);
-        let validity = parsed.validity();
-        Some(Self { begins: millis(validity.not_before), ends: millis(validity.not_after) })
-    }
-}
 
 /// Reads a certificate and its key, and looks whether devices will take it as `host`'s.
 pub(super) fn read(
@@ -138,14 +118,5 @@ mod tests {
         ] {
             assert!(refused.contains(said), "{refused}");
         }
-    }
-
-    #[test]
-    fn the_life_of_a_certificate_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let [certificate, _] = made(folder.path(), "a", [5, 8]);
-        let der = &pem::certificates(&certificate).unwrap()[0];
-        assert_eq!(Life::of(der), Some(Life { begins: at("2026-05-01"), ends: at("2026-08-01") }));
-        assert_eq!(Life::of(&CertificateDer::from(vec![0x30, 0])), None);
     }
 }
