@@ -101,6 +101,7 @@ async fn survives(database: Option<Postgres>) {
         address = process.serves().await;
         work.looks(&Found::read(&root, &work).await);
         work.tries_again(address).await;
+        work.leaves_few(address).await;
         work.looks(&Found::read(&root, &work).await);
     }
     process.kill().await;

@@ -21,6 +21,9 @@ use crate::{
     harness::{PATIENCE, ask_admin},
 };
 
+/// Devices that stay, for the next rounds.
+const FEW: u64 = 5;
+
 /// Those who ask, and what they note. A clone notes it in the same place.
 #[derive(Clone)]
 pub(super) struct Work {
@@ -109,6 +112,14 @@ impl Work {
         self.change(Method::POST, "/users", json!({ "name": name })).await?.unwrap();
         self.ledger().users.insert(name);
         Some(())
+    }
+
+    /// Removes devices, so that there are never more than a household has, however many rounds there are.
+    pub(super) async fn leaves_few(&self, address: SocketAddr) {
+        let to = self.at(address).await;
+        while to.devices().await.expect("it runs").len() > usize::try_from(FEW).unwrap() {
+            to.a_device_is_removed().await.expect("it runs");
+        }
     }
 
     /// The devices that have no answer ask again, as they would, and who tries a used key besides.
@@ -209,8 +220,7 @@ impl To {
     pub(super) async fn a_device_is_removed(&self) -> Option<()> {
         let (number, devices) = (self.work.number(), self.devices().await?);
         let count = u64::try_from(devices.len()).unwrap();
-        // Some stay, for the next rounds.
-        if count < 5 {
+        if count < FEW {
             return self.nothing_yet().await;
         }
         let device = &devices[usize::try_from(number % count).unwrap()];
