@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Who carried a packet is told by the address that a server sees. Fails if the phone reaches the printer without an approved
-//! route, not at all, or through the wrong router; if the second router does not take over; if the web does not see the
-//! exit node; or if a name is not found where it should be asked for. Blind to IPv6, which the lab's sites do not have.
+//! route, not at all, or through the wrong router, by IPv4 or IPv6; if the second router does not take over; if the web does
+//! not see the exit node; or if a name is not found where it should be asked for. The way out is tried by IPv4 alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
@@ -18,7 +18,7 @@ mod answer;
 mod control;
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -37,6 +37,11 @@ use lab::{
 const LAN: &str = "192.168.1.0/24";
 const ROUTERS: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 168, 1, 2), Ipv4Addr::new(192, 168, 1, 3)];
 const PRINTER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 4);
+/// The same by IPv6.
+const LAN6: &str = "fd42:1::/64";
+const ROUTERS6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfd42, 1, 0, 0, 0, 0, 0, 2), Ipv6Addr::new(0xfd42, 1, 0, 0, 0, 0, 0, 3)];
+const PRINTER6: Ipv6Addr = Ipv6Addr::new(0xfd42, 1, 0, 0, 0, 0, 0, 4);
 /// A server on the internet, and how it sees whoever comes from two of the sites.
 const WEB: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 const PHONES_SITE: Ipv4Addr = Ipv4Addr::new(10, 78, 2, 2);
@@ -51,8 +56,9 @@ const TAKE_OVER: Duration = Duration::from_secs(5);
 const POLICY: &str = r#"{
   "tagOwners": { "tag:router": [], "tag:exit": [] },
   "autoApprovers": { "exitNode": ["tag:exit"] },
+  "hosts": { "lan6": "fd42:1::/64" },
   "acls": [{ "action": "accept", "src": ["autogroup:member"],
-             "dst": ["192.168.1.0/24:53,80", "autogroup:internet:*"] }],
+             "dst": ["192.168.1.0/24:53,80", "lan6:80", "autogroup:internet:*"] }],
 }"#;
 
 const DNS: &str = r#"
@@ -85,16 +91,19 @@ impl Network {
         control.home.ok(&["user", "create", "alice"]).unwrap();
         let mut sites = [1, 2, 3].map(|_| topology.site(Nat::Masquerade).unwrap());
 
+        let mut at6 = ROUTERS6.into_iter();
         let routers = ["router1", "router2"].map(|name| {
             let machine = sites[0].add(name).unwrap();
             leads_on(&machine);
+            add_address(&machine, at6.next().unwrap());
             let router = Stock::start(&machine).unwrap();
             let key = control.key(&["--tag", "tag:router"]);
-            let offer = format!("--advertise-routes={LAN}");
+            let offer = format!("--advertise-routes={LAN},{LAN6}");
             router.join(&control::url(), &key, &[&offer]).unwrap();
             router
         });
         let printer = sites[0].add("printer").unwrap();
+        add_address(&printer, PRINTER6);
         let phone = Stock::start(&sites[1].add("phone").unwrap()).unwrap();
         let key = control.key(&["--user", "alice"]);
         phone.join(&control::url(), &key, &["--accept-routes"]).unwrap();
@@ -122,8 +131,17 @@ fn leads_on(machine: &Machine) {
         .sh("echo 1 > /proc/sys/net/ipv4/ip_forward
             nft add table ip nat
             nft 'add chain ip nat out { type nat hook postrouting priority 100; }'
-            nft add rule ip nat out oifname eth0 masquerade")
+            nft add rule ip nat out oifname eth0 masquerade
+            echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+            nft add table ip6 nat
+            nft 'add chain ip6 nat out { type nat hook postrouting priority 100; }'
+            nft add rule ip6 nat out oifname eth0 masquerade")
         .unwrap();
+}
+
+/// Gives a machine an address in the printer's network, at once.
+fn add_address(machine: &Machine, address: Ipv6Addr) {
+    machine.sh(&format!("ip addr add {address}/64 dev eth0 nodad")).unwrap();
 }
 
 /// Tries until there is the answer.
@@ -142,7 +160,7 @@ fn becomes<T: PartialEq + std::fmt::Debug>(what: &str, answer: T, ask: impl Fn()
 /// Whether the phone is told that this router is the way to the printer.
 fn is_in_use(phone: &Stock, router: &str) -> bool {
     let peer = phone.peer(router).unwrap();
-    peer.is_some_and(|peer| peer["PrimaryRoutes"] == serde_json::json!([LAN]))
+    peer.is_some_and(|peer| peer["PrimaryRoutes"] == serde_json::json!([LAN, LAN6]))
 }
 
 #[test]
@@ -154,13 +172,22 @@ fn stock_nodes_lead_to_a_subnet_to_names_and_out() {
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!((refused.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.contains("router1 does not offer 192.168.9.0/24; it offers 192.168.1.0/24"));
-    assert_eq!(seen_as(&phone.machine, PRINTER), None, "nobody approved the route");
+    let printer = || seen_as(&phone.machine, PRINTER);
+    let printer6 = || seen_as(&phone.machine, PRINTER6);
+    assert_eq!((printer(), printer6()), (None, None), "nobody approved the routes");
 
     for router in ["router1", "router2"] {
-        control.home.ok(&["route", "approve", router, LAN]).unwrap();
+        control.home.ok(&["route", "approve", router, LAN, LAN6]).unwrap();
     }
-    let printer = || seen_as(&phone.machine, PRINTER);
     becomes("the printer, through the first", Some(IpAddr::from(ROUTERS[0])), printer);
+    becomes("the same by IPv6", Some(IpAddr::from(ROUTERS6[0])), printer6);
+    let shown = control.home.ok(&["device", "show", "router1"]).unwrap();
+    assert!(shown.contains("192.168.1.0/24 approved, in use"), "{shown}");
+    let shown = control.json(&["device", "show", "router2"]);
+    assert_eq!(
+        (&shown["routes"][0]["route"], &shown["routes"][0]["in_use"]),
+        (&LAN.into(), &false.into())
+    );
     // The record is in the map; the split domain's resolver is the printer, behind the router.
     for name in ["printer.home.arpa", "printer.corp.test", "printer"] {
         becomes(name, Some(PRINTER), || looks_up(&phone.machine, name));
@@ -171,6 +198,7 @@ fn stock_nodes_lead_to_a_subnet_to_names_and_out() {
     becomes("the second is in use", true, || is_in_use(phone, "router2"));
     assert!(started.elapsed() < TAKE_OVER, "it took {:?}", started.elapsed());
     becomes("the printer, through the second", Some(IpAddr::from(ROUTERS[1])), printer);
+    becomes("the same by IPv6", Some(IpAddr::from(ROUTERS6[1])), printer6);
 
     let web = || seen_as(&phone.machine, WEB);
     becomes("the web, directly", Some(IpAddr::from(PHONES_SITE)), web);

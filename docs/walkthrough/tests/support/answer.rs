@@ -14,11 +14,12 @@ const TRY: Duration = Duration::from_secs(2);
 
 /// Serves HTTP on port 80 until the test ends: the answer is the address that the request came from.
 pub(crate) fn serve_web(machine: &Machine) {
-    let listener = machine.in_network(|| TcpListener::bind(("0.0.0.0", 80)).unwrap());
+    // Of both families.
+    let listener = machine.in_network(|| TcpListener::bind(("::", 80)).unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let from = stream.peer_addr().unwrap().ip().to_string();
+            let from = stream.peer_addr().unwrap().ip().to_canonical().to_string();
             thread::spawn(move || {
                 let _ = stream.set_read_timeout(Some(TRY));
                 let _ = stream.read(&mut [0; 1024]);
@@ -31,8 +32,8 @@ pub(crate) fn serve_web(machine: &Machine) {
 }
 
 /// From which address a web server sees what this machine sends; nothing if it is not reached.
-pub(crate) fn seen_as(machine: &Machine, server: Ipv4Addr) -> Option<IpAddr> {
-    let to = SocketAddr::from((server, 80));
+pub(crate) fn seen_as(machine: &Machine, server: impl Into<IpAddr>) -> Option<IpAddr> {
+    let to = SocketAddr::new(server.into(), 80);
     let mut stream = machine.in_network(|| TcpStream::connect_timeout(&to, TRY)).ok()?;
     stream.set_read_timeout(Some(TRY)).ok()?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
