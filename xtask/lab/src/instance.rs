@@ -209,7 +209,18 @@ impl Instance {
     ///
     /// It ends, or does not answer within 20 seconds.
     pub fn agent(&self) -> Result<Process> {
-        self.start_agent(self.program("maru-agent"))
+        self.agent_with(&[])
+    }
+
+    /// As [`Instance::agent`], with more arguments for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::agent`].
+    pub fn agent_with(&self, args: &[&str]) -> Result<Process> {
+        let mut command = self.program("maru-agent");
+        command.args(args);
+        self.start_agent(command)
     }
 
     /// As [`Instance::agent`], on a clock that is so many seconds ahead (negative: behind).

@@ -1,6 +1,8 @@
 //! A coordinator and its relay alone, on the home machine of a topology: for tests in which nobody asks the AI.
 
-use std::{fs, os::unix::net::UnixStream, process::Stdio, time::Duration};
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::{fs, os::unix::net::UnixStream, path::Path, process::Stdio, time::Duration};
 
 use lab::{
     Instance, Process, ROOT,
@@ -23,15 +25,24 @@ pub(crate) struct Control {
 impl Control {
     /// Starts them; `settings` is added to `coordinator.toml`.
     pub(crate) fn start(topology: &Topology, settings: &str) -> Self {
+        Self::start_with(topology, |_| format!("server_url = \"{}\"\n{settings}", url()), &[])
+    }
+
+    /// Starts them, with the settings that `prepare` makes for their root, and these arguments besides.
+    pub(crate) fn start_with(
+        topology: &Topology,
+        prepare: impl FnOnce(&Path) -> String,
+        args: &[&str],
+    ) -> Self {
         let root = tempfile::tempdir().unwrap();
         let home = Instance::new(&topology.home, root.path()).unwrap();
         fs::create_dir_all(home.root.join("etc/maru")).unwrap();
-        let text = format!("server_url = \"{}\"\n{settings}", url());
+        let text = prepare(&home.root);
         fs::write(home.root.join("etc/maru/coordinator.toml"), text).unwrap();
         let [mut coordinator, relay] = ["serve", "relay"].map(|what| {
             let log = fs::File::create(home.root.join(what)).unwrap();
             let mut command = home.program("maru-coordinator");
-            command.args(["--root", ROOT, what]).stdin(Stdio::null()).stderr(log);
+            command.args(["--root", ROOT, what]).args(args).stdin(Stdio::null()).stderr(log);
             home.machine.spawn(&mut command).unwrap()
         });
         let socket = home.root.join("run/maru/coordinator/admin.sock");
