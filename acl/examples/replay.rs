@@ -1,11 +1,12 @@
 //! Replays access-policy cases: `cargo run -p acl --release --example replay -- FILE…`.
 //!
-//! Prints the id of each case that comes out otherwise than the reference, then one line of counts.
+//! Prints the id of each case that comes out otherwise than the reference, then one line of counts. A refusal must hold
+//! the reference's message, and give a line and a column; rules must mean the same, in whatever order and form.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a tool for the terminal")]
 
 use std::{collections::BTreeMap, fs, net::IpAddr, process::ExitCode};
 
-use acl::{Network, Node, Policy, Rule, User};
+use acl::{DstPort, Meaning, Network, Node, Policy, Rule, User};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -13,6 +14,7 @@ struct Case {
     id: String,
     policy: String,
     status: u16,
+    message: Option<String>,
     topology: Topology,
     rules: Option<BTreeMap<String, Option<Vec<WireRule>>>>,
 }
@@ -41,9 +43,8 @@ struct WireNode {
     approved_routes: Option<Vec<ipnet::IpNet>>,
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[derive(Default)]
 struct WireRule {
     #[serde(rename = "SrcIPs")]
     src_ips: Vec<String>,
@@ -53,7 +54,7 @@ struct WireRule {
     cap_grant: Vec<serde_json::Value>,
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Deserialize)]
 struct WirePort {
     #[serde(rename = "IP")]
     ip: String,
@@ -61,7 +62,7 @@ struct WirePort {
     ports: WirePorts,
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct WirePorts {
     first: u16,
@@ -90,22 +91,39 @@ fn main() -> ExitCode {
 fn replay(case: &Case) -> Result<(), String> {
     let (network, names) = network(&case.topology);
     let policy =
-        Policy::parse(&case.policy).and_then(|policy| policy.check(&network).map(|()| policy));
+        Policy::parse(&case.policy).and_then(|policy| policy.check(&network).map(|_| policy));
     match (policy, case.status) {
         (Err(error), 200) => Err(format!("refused: {error}")),
         (Ok(_), status) if status != 200 => Err("accepted, but should be refused".to_owned()),
-        (Err(_), _) => Ok(()),
+        (Err(error), _) => refused(&error.to_string(), case.message.as_deref()),
         (Ok(policy), _) => {
             for (index, name) in names.iter().enumerate() {
-                let ours: Vec<_> = policy.compile(&network, index).into_iter().map(wire).collect();
+                let ours = policy.compile(&network, index);
                 let rules = case.rules.as_ref().and_then(|rules| rules.get(name)?.as_ref());
-                let theirs = rules.map_or(&[][..], Vec::as_slice);
-                if ours != theirs {
+                let theirs: Vec<Rule> =
+                    rules.map_or(&[][..], Vec::as_slice).iter().map(rule).collect();
+                if Meaning::of(&ours) != Meaning::of(&theirs) {
                     return Err(format!("{name}\n  ours   {ours:?}\n  theirs {theirs:?}"));
                 }
             }
             Ok(())
         }
+    }
+}
+
+/// A refusal says what the reference's says, and where.
+fn refused(ours: &str, theirs: Option<&str>) -> Result<(), String> {
+    let numbers = |word: &str| {
+        let (_, after) = ours.split_once(word)?;
+        after.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()
+    };
+    let has_place = numbers("line ").is_some() && numbers("column ").is_some();
+    match theirs {
+        Some(theirs) if !ours.contains(theirs) => {
+            Err(format!("refused otherwise\n  ours   {ours}\n  theirs {theirs}"))
+        }
+        _ if !has_place => Err(format!("refused without a place: {ours}")),
+        _ => Ok(()),
     }
 }
 
@@ -122,24 +140,29 @@ fn network(topology: &Topology) -> (Network, Vec<String>) {
         tags: node.tags.clone().unwrap_or_default(),
         addresses: vec![node.ipv4, node.ipv6],
         routable_ips: node.routable_ips.clone().unwrap_or_default(),
-        approved_routes: node.approved_routes.clone().unwrap_or_default(),
+        approved_routes: approved(node),
     });
     let nodes = nodes.collect();
     (Network { users, nodes }, topology.nodes.keys().cloned().collect())
 }
 
-fn wire(rule: Rule) -> WireRule {
-    WireRule {
-        src_ips: rule.src_ips,
-        dst_ports: rule
-            .dst_ports
-            .into_iter()
-            .map(|dst| WirePort {
-                ip: dst.ip,
-                ports: WirePorts { first: dst.first, last: dst.last },
-            })
-            .collect(),
-        ip_proto: rule.ip_proto,
-        cap_grant: rule.cap_grant,
+/// Routes that are approved, and offered.
+fn approved(node: &WireNode) -> Vec<ipnet::IpNet> {
+    let offered = node.routable_ips.clone().unwrap_or_default();
+    let approved = node.approved_routes.iter().flatten().copied();
+    approved.filter(|route| offered.contains(route)).collect()
+}
+
+fn rule(wire: &WireRule) -> Rule {
+    let port = |port: &WirePort| DstPort {
+        ip: port.ip.clone(),
+        first: port.ports.first,
+        last: port.ports.last,
+    };
+    Rule {
+        src_ips: wire.src_ips.clone(),
+        dst_ports: wire.dst_ports.iter().map(port).collect(),
+        ip_proto: wire.ip_proto.clone(),
+        cap_grant: wire.cap_grant.clone(),
     }
 }

@@ -3,9 +3,7 @@
 use ipnet::IpNet;
 
 use crate::{
-    Error, Network, Node,
-    document::Document,
-    selector::{Selector, prefix},
+    Error, Network, Node, document::Document, problems::Problems, selector::Selector, text::Word,
 };
 
 /// The approvers of a document, understood.
@@ -18,24 +16,19 @@ pub(crate) struct Approvers {
 }
 
 impl Approvers {
-    /// Reads them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Rule`] if a route is no prefix, or an approver is no person, group or tag that the policy names.
-    pub(crate) fn parse(document: &Document) -> Result<Self, Error> {
+    /// Reads them. A route that is no prefix, and an approver that is no person, group or tag that the policy names, is a
+    /// problem, and left out.
+    pub(crate) fn parse(document: &Document, problems: &mut Problems) -> Self {
         let mut routes = Vec::new();
-        for (text, approvers) in &document.auto_approvers.routes {
-            let place = format!("autoApprovers.routes[\"{text}\"]");
-            let route = prefix(text).ok_or_else(|| Error::Rule {
-                place: place.clone(),
-                reason: "a route is a prefix, such as 192.168.1.0/24".to_owned(),
-            })?;
-            routes.push((route.trunc(), selectors(document, approvers, &place)?));
+        for (route, approvers) in &document.approved_routes {
+            let Ok(prefix) = route.text.parse::<IpNet>() else {
+                problems.add(route.wrong("a route is a prefix, such as 192.168.1.0/24"));
+                continue;
+            };
+            routes.push((prefix.trunc(), selectors(document, approvers, problems)));
         }
-        let exit_node =
-            selectors(document, &document.auto_approvers.exit_node, "autoApprovers.exitNode")?;
-        Ok(Self { routes, exit_node })
+        let exit_node = selectors(document, &document.approved_exits, problems);
+        Self { routes, exit_node }
     }
 
     /// Whether `node` may route `route` without an administrator: the route itself, or one that holds it, names the node's
@@ -57,21 +50,31 @@ impl Approvers {
     }
 }
 
-fn selectors(document: &Document, texts: &[String], place: &str) -> Result<Vec<Selector>, Error> {
-    let read = |text: &String| match Selector::parse(text, document) {
-        Ok(selector @ (Selector::User(_) | Selector::Group(_) | Selector::Tag(_))) => Ok(selector),
+fn selectors(document: &Document, words: &[Word], problems: &mut Problems) -> Vec<Selector> {
+    words.iter().filter_map(|word| problems.keep(selector(document, word))).collect()
+}
+
+fn selector(document: &Document, word: &Word) -> Result<Selector, Error> {
+    let text = &word.text;
+    match Selector::parse(text, document) {
+        Ok(
+            selector @ (Selector::User(_)
+            | Selector::Domain(_)
+            | Selector::Group(_)
+            | Selector::Tag(_)),
+        ) => Ok(selector),
         Ok(
             Selector::Any
+            | Selector::Everyone
             | Selector::Member
             | Selector::Tagged
             | Selector::SelfDevices
             | Selector::Internet
+            | Selector::NonRoot
             | Selector::Prefix(_),
-        ) => Err(format!("\"{text}\" cannot approve: name people, groups or tags")),
-        Err(reason) => Err(reason),
-    };
-    texts
-        .iter()
-        .map(|text| read(text).map_err(|reason| Error::Rule { place: place.to_owned(), reason }))
-        .collect()
+        ) => Err(word.wrong(format!(
+            "invalid auto approver format: \"{text}\" cannot approve: name people, groups or tags"
+        ))),
+        Err(reason) => Err(word.wrong(reason)),
+    }
 }

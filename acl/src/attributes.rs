@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{Error, Network, document::Document, selector::Selector};
+use crate::{
+    Error, Network,
+    document::{Document, NodeAttr},
+    selector::Selector,
+    text::Word,
+    validate::{Found, plain_name},
+};
 
 /// The attribute behind `randomizeClientPort` (tailcfg, `NodeAttrRandomizeClientPort`).
 const RANDOMIZE_CLIENT_PORT: &str = "randomize-client-port";
-/// What attributes of the coordinator's own begin with.
-const OWN: &str = "maru/";
-/// Longest name of an attribute, in bytes.
-const NAME_MAX: usize = 255;
+/// The attribute that lets a device be reached from the internet (tailcfg, `NodeAttrFunnel`).
+const FUNNEL: &str = "funnel";
 
 /// An entry whose words were understood.
 #[derive(Clone, Debug)]
@@ -20,47 +24,55 @@ pub(crate) struct Parsed {
     attributes: BTreeMap<String, Vec<Value>>,
 }
 
-/// Reads every entry.
-pub(crate) fn parse(document: &Document) -> Result<Vec<Parsed>, Error> {
+/// Reads every entry. What means nothing is a problem, and left out.
+pub(crate) fn parse(document: &Document, found: &mut Found) -> Vec<Parsed> {
     let mut parsed = Vec::new();
-    for (index, entry) in document.node_attrs.iter().enumerate() {
-        let rule =
-            |part: &str, reason| Error::Rule { place: format!("nodeAttrs[{index}]{part}"), reason };
+    for entry in &document.node_attrs {
         if entry.attr.is_empty() && entry.app.is_empty() {
-            return Err(rule("", "attr and app can not both be empty".to_owned()));
+            found.warn(&entry.spot, "it has neither attr nor app, and tells nobody anything");
         }
-        let mut targets = Vec::new();
-        for (number, text) in entry.target.iter().enumerate() {
-            let wrong = |reason| rule(&format!(".target[{number}]"), reason);
-            let target = Selector::parse(text, document).map_err(wrong)?;
-            if matches!(target, Selector::SelfDevices | Selector::Internet) {
-                return Err(wrong(format!("\"{text}\" is no node")));
-            }
-            targets.push(target);
-        }
-        let names = entry.attr.iter().map(|name| (name.clone(), Vec::new()));
-        let with_values = entry.app.iter().map(|(name, values)| (name.clone(), values.clone()));
-        let attributes: BTreeMap<_, _> = names.chain(with_values).collect();
-        for name in attributes.keys() {
-            check(name).map_err(|reason| rule("", reason))?;
-        }
-        parsed.push(Parsed { targets, attributes });
+        let read = of_entry(document, entry);
+        parsed.extend(found.problems.keep(read));
     }
-    Ok(parsed)
+    parsed
 }
 
-fn check(name: &str) -> Result<(), String> {
-    if name.starts_with(OWN) {
-        return Err(format!("attribute \"{name}\": {OWN}… is for the coordinator alone"));
+fn of_entry(document: &Document, entry: &NodeAttr) -> Result<Parsed, Error> {
+    let target = |word: &Word| {
+        let selector =
+            Selector::parse(&word.text, document).map_err(|reason| word.wrong(reason))?;
+        match selector {
+            Selector::Any
+            | Selector::Member
+            | Selector::Tagged
+            | Selector::Group(_)
+            | Selector::Tag(_)
+            | Selector::User(_)
+            | Selector::Domain(_)
+            | Selector::Prefix(_) => Ok(selector),
+            Selector::Everyone
+            | Selector::SelfDevices
+            | Selector::Internet
+            | Selector::NonRoot => Err(word.wrong(format!(
+                "nodeAttrs target does not support this autogroup: \"{}\" is no node: name autogroup:member or tagged",
+                word.text
+            ))),
+        }
+    };
+    let targets = entry.target.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+    let mut attributes: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let alone = entry.attr.iter().map(|name| (name, &[][..]));
+    let with_values = entry.app.iter().map(|(name, values)| (name, values.as_slice()));
+    for (name, values) in alone.chain(with_values) {
+        plain_name("attribute", &name.text).map_err(|reason| name.wrong(reason))?;
+        if name.text == FUNNEL {
+            return Err(name.wrong(
+                "nodeAttrs uses a feature that is not supported: \"funnel\" opens devices to the internet",
+            ));
+        }
+        attributes.insert(name.text.clone(), values.to_vec());
     }
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-    if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(is_plain) {
-        return Err(format!(
-            "attribute \"{}\": a name has 1 to {NAME_MAX} printable ASCII characters, without spaces, quotes and backslashes",
-            name.escape_default()
-        ));
-    }
-    Ok(())
+    Ok(Parsed { targets, attributes })
 }
 
 /// What `network.nodes[index]` is told. Values of one name from several entries are put together.

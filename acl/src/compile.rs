@@ -1,25 +1,38 @@
 //! From what is meant to the packet filter of one node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::mesh;
+use ipnet::IpNet;
+use serde_json::{Value, json};
 
 use crate::{
     DstPort, Network, Node, Rule,
+    addresses::{AddressSet, spans},
     document::Document,
-    internet,
+    internet::{self, INTERNET},
     selector::{Selector, owner, print},
+    service::Ports,
+    text::Spot,
 };
+
+/// Capabilities whose receivers the reference tells of it by another one, the other way (headscale, `companionCaps`).
+const COMPANIONS: [(&str, &str); 2] = [
+    ("tailscale.com/cap/drive", "tailscale.com/cap/drive-sharer"),
+    ("tailscale.com/cap/relay", "tailscale.com/cap/relay-target"),
+];
 
 /// A rule whose words were understood.
 #[derive(Clone, Debug)]
 pub(crate) struct ParsedRule {
+    /// Where the entry stands that it is of; several may be of one.
+    pub(crate) spot: Spot,
     pub(crate) src: Vec<Selector>,
     pub(crate) dst: Vec<Target>,
     pub(crate) ip_proto: Vec<u8>,
     pub(crate) via: Vec<Selector>,
     /// Application capabilities; such a rule opens no ports.
-    pub(crate) app: Option<serde_json::Value>,
+    pub(crate) app: Option<BTreeMap<String, Vec<Value>>>,
 }
 
 /// A destination.
@@ -29,14 +42,7 @@ pub(crate) struct Target {
     pub(crate) ports: Vec<Ports>,
 }
 
-/// Ports, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ports {
-    pub(crate) first: u16,
-    pub(crate) last: u16,
-}
-
-/// The filter of `network.nodes[index]`.
+/// The filter of `network.nodes[index]`: the same for rules in another order, or named twice.
 pub(crate) fn node(
     document: &Document,
     rules: &[ParsedRule],
@@ -44,124 +50,237 @@ pub(crate) fn node(
     index: usize,
 ) -> Vec<Rule> {
     let Some(node) = network.nodes.get(index) else { return Vec::new() };
-    let mut filter: Vec<Rule> = Vec::new();
-    for parsed in rules {
-        for rule in of_node(document, parsed, network, node) {
-            let merges = |known: &&mut Rule| {
-                known.src_ips == rule.src_ips
-                    && known.ip_proto == rule.ip_proto
-                    && known.cap_grant.is_empty()
-                    && rule.cap_grant.is_empty()
-            };
-            // A rule that reaches nothing here still holds the place of those that merge with it.
-            match filter.iter_mut().find(merges) {
-                Some(known) => {
-                    for port in rule.dst_ports {
-                        if !known.dst_ports.contains(&port) {
-                            known.dst_ports.push(port);
-                        }
-                    }
-                }
-                None => filter.push(rule),
-            }
+    let mut ports: BTreeMap<(Vec<u8>, Vec<String>), BTreeSet<DstPort>> = BTreeMap::new();
+    let mut grants: BTreeMap<Vec<String>, Vec<Value>> = BTreeMap::new();
+    for rule in rules.iter().flat_map(|parsed| of_node(document, parsed, network, node)) {
+        if !rule.cap_grant.is_empty() {
+            grants.entry(rule.src_ips.clone()).or_default().extend(rule.cap_grant);
+        }
+        if !rule.dst_ports.is_empty() {
+            ports.entry((rule.ip_proto, rule.src_ips)).or_default().extend(rule.dst_ports);
         }
     }
-    filter.retain(|rule| !rule.dst_ports.is_empty() || !rule.cap_grant.is_empty());
-    filter
+    let ports = ports.into_iter().map(|((ip_proto, src_ips), dst_ports)| Rule {
+        src_ips,
+        dst_ports: dst_ports.into_iter().collect(),
+        ip_proto,
+        cap_grant: Vec::new(),
+    });
+    let grants = grants.into_iter().map(|(src_ips, mut cap_grant)| {
+        cap_grant.sort_by_cached_key(ToString::to_string);
+        cap_grant.dedup();
+        Rule { src_ips, dst_ports: Vec::new(), ip_proto: Vec::new(), cap_grant }
+    });
+    ports.chain(grants).collect()
 }
 
-/// The rule with those of its sources alone that are prefixes; `None` if it names none.
+/// The rule with those of its sources alone that are prefixes, without capabilities; `None` if it names none.
 pub(crate) fn named(rule: &ParsedRule) -> Option<ParsedRule> {
     let is_prefix = |source: &&Selector| matches!(source, Selector::Prefix(_));
     let src: Vec<Selector> = rule.src.iter().filter(is_prefix).cloned().collect();
-    (!src.is_empty()).then(|| ParsedRule { src, ..rule.clone() })
+    let has_ports = rule.app.is_none();
+    (!src.is_empty() && has_ports).then(|| ParsedRule { src, ..rule.clone() })
 }
 
-fn of_node(document: &Document, parsed: &ParsedRule, network: &Network, node: &Node) -> Vec<Rule> {
-    if !parsed.via.is_empty() && !parsed.via.iter().any(|via| via.selects(node, network, document))
-    {
+/// What a rule gives one node, by its destinations.
+pub(crate) fn of_node(
+    document: &Document,
+    parsed: &ParsedRule,
+    network: &Network,
+    node: &Node,
+) -> Vec<Rule> {
+    let is_led = |via: &Selector| via.selects(node, network, document);
+    if !parsed.via.is_empty() && !parsed.via.iter().any(is_led) {
         return Vec::new();
     }
-    let mut rules = Vec::new();
     let (own, others): (Vec<_>, Vec<_>) =
         parsed.dst.iter().partition(|target| target.selector == Selector::SelfDevices);
-    let src_ips = sources(document, &parsed.src, network, |_| true, true);
-    rules.extend(rule(parsed, src_ips, &others, node, |target| {
-        addressed(document, &target.selector, network, node, !parsed.via.is_empty())
-    }));
-    if let Some(person) = owner(node, network) {
-        let same = |other: &Node| owner(other, network).is_some_and(|user| user.id == person.id);
-        let src_ips = sources(document, &parsed.src, network, same, false);
-        rules.extend(rule(parsed, src_ips, &own, node, |_| own_addresses(node)));
+    let at = At { document, parsed, network, node };
+    let mut rules = Vec::new();
+    if !others.is_empty() {
+        let src_ips = addresses(document, &parsed.src, network);
+        let addressed = |target: &Target| at.addressed(&target.selector);
+        rules.extend(at.ports(&src_ips, &others, addressed));
+        rules.extend(at.capabilities(&src_ips, &others));
     }
+    if !own.is_empty() && owner(node, network).is_some() {
+        let src_ips = at.own_sources();
+        rules.extend(at.ports(&src_ips, &own, |_| own_addresses(node)));
+        rules.extend(at.own_capabilities(&src_ips));
+    }
+    rules.retain(|rule| !rule.src_ips.is_empty());
     rules
 }
 
-fn rule(
-    parsed: &ParsedRule,
-    src_ips: Vec<String>,
-    targets: &[&Target],
-    node: &Node,
-    addresses: impl Fn(&Target) -> Vec<String>,
-) -> Option<Rule> {
-    let mut rule = Rule {
-        src_ips,
-        dst_ports: Vec::new(),
-        ip_proto: parsed.ip_proto.clone(),
-        cap_grant: Vec::new(),
-    };
-    let mut reached = false;
-    for target in targets {
-        for ip in addresses(target) {
-            reached = true;
-            for ports in &target.ports {
-                let port = DstPort { ip: ip.clone(), first: ports.first, last: ports.last };
-                if !rule.dst_ports.contains(&port) {
-                    rule.dst_ports.push(port);
+/// A rule, looked at from one node.
+struct At<'a> {
+    document: &'a Document,
+    parsed: &'a ParsedRule,
+    network: &'a Network,
+    node: &'a Node,
+}
+
+impl At<'_> {
+    fn ports(
+        &self,
+        src_ips: &[String],
+        targets: &[&Target],
+        addresses: impl Fn(&Target) -> Vec<String>,
+    ) -> Option<Rule> {
+        let mut dst_ports = BTreeSet::new();
+        for target in targets {
+            for ip in addresses(target) {
+                let port = |ports: &Ports| DstPort {
+                    ip: ip.clone(),
+                    first: ports.first,
+                    last: ports.last,
+                };
+                dst_ports.extend(target.ports.iter().map(port));
+            }
+        }
+        let rule = self.rule(src_ips);
+        (!dst_ports.is_empty()).then(|| Rule { dst_ports: dst_ports.into_iter().collect(), ..rule })
+    }
+
+    fn rule(&self, src_ips: &[String]) -> Rule {
+        Rule {
+            src_ips: src_ips.to_vec(),
+            dst_ports: Vec::new(),
+            ip_proto: self.parsed.ip_proto.clone(),
+            cap_grant: Vec::new(),
+        }
+    }
+
+    /// What of this node a destination names: its addresses, `*`, or a prefix that it routes.
+    fn addressed(&self, selector: &Selector) -> Vec<String> {
+        let Self { node, network, document, parsed } = self;
+        let via = !parsed.via.is_empty();
+        match selector {
+            Selector::Any if via => Vec::new(),
+            Selector::Any => vec!["*".to_owned()],
+            Selector::Prefix(prefix) => {
+                let own = || node.addresses.iter().any(|address| prefix.contains(address));
+                let out = || internet::is_exit(node) && internet::holds(prefix);
+                if self.is_routed(prefix) || !via && (own() || out()) {
+                    vec![print(prefix)]
+                } else {
+                    Vec::new()
+                }
+            }
+            Selector::Internet => internet::at(node),
+            Selector::SelfDevices | Selector::Everyone | Selector::NonRoot => Vec::new(),
+            Selector::Member
+            | Selector::Tagged
+            | Selector::Group(_)
+            | Selector::Tag(_)
+            | Selector::User(_)
+            | Selector::Domain(_) => {
+                if !via && selector.selects(node, network, document) {
+                    own_addresses(node)
+                } else {
+                    Vec::new()
                 }
             }
         }
     }
-    if rule.src_ips.is_empty() {
-        return None;
-    }
-    rule.dst_ports.sort_by(|a, b| a.ip.cmp(&b.ip));
-    if let (Some(app), true) = (&parsed.app, reached) {
-        let destinations: Vec<String> =
-            node.addresses.iter().map(|address| ipnet::IpNet::from(*address).to_string()).collect();
-        rule.cap_grant = vec![serde_json::json!({ "Dsts": destinations, "CapMap": app })];
-    }
-    Some(rule)
-}
 
-/// What of this node a destination names: its addresses, `*`, or a prefix that it routes.
-fn addressed(
-    document: &Document,
-    selector: &Selector,
-    network: &Network,
-    node: &Node,
-    via: bool,
-) -> Vec<String> {
-    match selector {
-        Selector::Any => vec!["*".to_owned()],
-        Selector::Prefix(prefix) => {
-            let routes = node.approved_routes.iter().filter(|route| route.prefix_len() > 0);
-            let routed =
-                routes.into_iter().any(|route| route.contains(prefix) || prefix.contains(route));
-            let own = !via && node.addresses.iter().any(|address| prefix.contains(address));
-            if routed || own { vec![print(prefix)] } else { Vec::new() }
+    /// Whether the node routes a part of a prefix.
+    fn is_routed(&self, prefix: &IpNet) -> bool {
+        self.node.subnets().any(|route| route.contains(prefix) || prefix.contains(route))
+    }
+
+    /// The addresses of its owner's devices that the rule's sources name.
+    fn own_sources(&self) -> Vec<String> {
+        let Self { document, parsed, network, node } = self;
+        let person = owner(node, network).map(|user| user.id);
+        let nodes = network.nodes.iter().filter(|other| {
+            owner(other, network).map(|user| user.id) == person
+                && parsed.src.iter().any(|source| source.selects(other, network, document))
+        });
+        nodes.flat_map(own_addresses).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The capabilities of those sources at this node, and what this node is told as one of the sources.
+    fn capabilities(&self, src_ips: &[String], targets: &[&Target]) -> Vec<Rule> {
+        let Self { document, parsed, network, .. } = self;
+        let Some(app) = &parsed.app else { return Vec::new() };
+        let here: BTreeSet<String> =
+            targets.iter().flat_map(|target| self.granted(&target.selector)).collect();
+        let there: BTreeSet<String> =
+            parsed.src.iter().flat_map(|source| self.granted(source)).collect();
+        let selectors: Vec<_> = targets.iter().map(|target| target.selector.clone()).collect();
+        let mut rules = vec![self.grant(src_ips, here, json!(app))];
+        let companions = COMPANIONS.iter().filter(|(name, _)| app.contains_key(*name));
+        for (_, companion) in companions {
+            let from = addresses(document, &selectors, network);
+            rules.push(self.grant(&from, there.clone(), json!({ *companion: null })));
         }
-        Selector::Internet => internet::at(node),
-        Selector::SelfDevices => Vec::new(),
-        Selector::Member
-        | Selector::Tagged
-        | Selector::Group(_)
-        | Selector::Tag(_)
-        | Selector::User(_) => {
-            if selector.selects(node, network, document) {
-                own_addresses(node)
-            } else {
-                Vec::new()
+        rules.into_iter().flatten().collect()
+    }
+
+    /// The same among the devices of the node's owner.
+    fn own_capabilities(&self, src_ips: &[String]) -> Vec<Rule> {
+        let Some(app) = &self.parsed.app else { return Vec::new() };
+        let own: BTreeSet<String> =
+            self.node.addresses.iter().map(|ip| IpNet::from(*ip).to_string()).collect();
+        let person = owner(self.node, self.network).map(|user| user.id);
+        let of_person = self
+            .network
+            .nodes
+            .iter()
+            .filter(|other| owner(other, self.network).map(|user| user.id) == person);
+        let all: Vec<String> = of_person.flat_map(own_addresses).collect();
+        let is_source = own_addresses(self.node).iter().any(|own| src_ips.contains(own));
+        let mut rules = vec![self.grant(src_ips, own.clone(), json!(app))];
+        for (name, companion) in COMPANIONS {
+            if app.contains_key(name) && is_source {
+                rules.push(self.grant(&all, own.clone(), json!({ companion: null })));
+            }
+        }
+        rules.into_iter().flatten().collect()
+    }
+
+    fn grant(&self, src_ips: &[String], to: BTreeSet<String>, capabilities: Value) -> Option<Rule> {
+        let grant = json!({ "Dsts": to, "CapMap": capabilities });
+        (!to.is_empty()).then(|| Rule {
+            ip_proto: Vec::new(),
+            cap_grant: vec![grant],
+            ..self.rule(src_ips)
+        })
+    }
+
+    /// The prefixes at which a grant that names `selector` counts here: this node's addresses among those that it names,
+    /// and what it names of the subnets behind it.
+    fn granted(&self, selector: &Selector) -> Vec<String> {
+        let Self { node, network, document, .. } = self;
+        let own = |addresses: &AddressSet| -> Vec<String> {
+            let held = node.addresses.iter().filter(|ip| addresses.holds(&(**ip).into()));
+            held.map(|ip| IpNet::from(*ip).to_string()).collect()
+        };
+        match selector {
+            Selector::Prefix(prefix) => {
+                let mut granted = own(&AddressSet::from_iter(spans(&prefix.to_string())));
+                if self.is_routed(prefix) {
+                    granted.push(prefix.trunc().to_string());
+                }
+                granted
+            }
+            Selector::Any => own(&overlay().flat_map(|text| spans(&text)).collect()),
+            Selector::Everyone => own(&AddressSet::from_iter(spans("*"))),
+            Selector::SelfDevices
+            | Selector::Internet
+            | Selector::NonRoot
+            | Selector::Member
+            | Selector::Tagged
+            | Selector::Group(_)
+            | Selector::Tag(_)
+            | Selector::User(_)
+            | Selector::Domain(_) => {
+                if selector.selects(node, network, document) {
+                    node.addresses.iter().map(|ip| IpNet::from(*ip).to_string()).collect()
+                } else {
+                    Vec::new()
+                }
             }
         }
     }
@@ -177,39 +296,37 @@ fn overlay() -> impl Iterator<Item = String> {
     v4.map(|(first, last)| format!("{first}-{last}")).chain([mesh::V6.to_string()])
 }
 
-/// The addresses that sources stand for, among the nodes that `eligible` lets through; `ranges`
-/// says whether `*` and prefixes may stand for more than nodes.
-fn sources(
+/// The addresses that words stand for as sources.
+pub(crate) fn addresses(
     document: &Document,
-    src: &[Selector],
+    selectors: &[Selector],
     network: &Network,
-    eligible: impl Fn(&Node) -> bool,
-    ranges: bool,
 ) -> Vec<String> {
+    if selectors.contains(&Selector::Everyone) {
+        return vec!["*".to_owned()];
+    }
     let mut ips = BTreeSet::new();
-    for selector in src {
+    for selector in selectors {
         match selector {
-            Selector::Any if ranges => {
+            Selector::Any => {
                 ips.extend(overlay());
-                let routes = network.nodes.iter().flat_map(|node| &node.approved_routes);
-                ips.extend(routes.filter(|route| route.prefix_len() > 0).map(print));
+                ips.extend(network.nodes.iter().flat_map(Node::subnets).map(print));
             }
-            Selector::Prefix(prefix) if ranges => {
+            Selector::Prefix(prefix) => {
                 ips.insert(print(prefix));
             }
-            Selector::Any
+            Selector::Internet => ips.extend(INTERNET.map(str::to_owned)),
+            Selector::Everyone
             | Selector::Member
             | Selector::Tagged
             | Selector::SelfDevices
-            | Selector::Internet
+            | Selector::NonRoot
             | Selector::Group(_)
             | Selector::Tag(_)
             | Selector::User(_)
-            | Selector::Prefix(_) => {
-                let nodes = network
-                    .nodes
-                    .iter()
-                    .filter(|node| eligible(node) && selector.selects(node, network, document));
+            | Selector::Domain(_) => {
+                let nodes = network.nodes.iter();
+                let nodes = nodes.filter(|node| selector.selects(node, network, document));
                 ips.extend(nodes.flat_map(own_addresses));
             }
         }

@@ -2,172 +2,349 @@
 
 use std::collections::BTreeMap;
 
-use jsonc_parser::{
-    CollectOptions, ParseOptions, ast, common::Ranged as _, errors::ParseError, parse_to_ast,
-    parse_to_serde_value,
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::{
+    Error, User,
+    problems::Problems,
+    selector::is_user,
+    ssh::{self, SshRule, SshTest},
+    text::{self, Fields, Item, Spot, Word},
 };
-use serde::Deserialize;
-use serde_path_to_error::{Path, Segment};
 
-use crate::{Error, User, selector::is_user};
+const SECTIONS: [&str; 11] = [
+    "acls",
+    "grants",
+    "groups",
+    "hosts",
+    "tagOwners",
+    "tests",
+    "autoApprovers",
+    "nodeAttrs",
+    "ssh",
+    "sshTests",
+    "randomizeClientPort",
+];
 
-/// A policy's keys; an unknown one is refused, for it may be a typo that opens or closes a door.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+/// A policy's sections; an unknown one is refused, for it may be a typo that opens or closes a door.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
     pub(crate) acls: Vec<Acl>,
     pub(crate) grants: Vec<Grant>,
-    pub(crate) groups: BTreeMap<String, Vec<String>>,
-    pub(crate) hosts: BTreeMap<String, String>,
-    pub(crate) tag_owners: BTreeMap<String, Vec<String>>,
+    pub(crate) groups: BTreeMap<String, Vec<Word>>,
+    pub(crate) hosts: BTreeMap<String, IpNet>,
+    /// Each with the place of its name.
+    pub(crate) tag_owners: BTreeMap<String, (Spot, Vec<Word>)>,
     pub(crate) tests: Vec<Test>,
-    pub(crate) auto_approvers: AutoApprovers,
+    pub(crate) approved_routes: Vec<(Word, Vec<Word>)>,
+    pub(crate) approved_exits: Vec<Word>,
     pub(crate) node_attrs: Vec<NodeAttr>,
-    #[serde(rename = "ssh")]
-    pub(crate) _ssh: serde_json::Value,
+    pub(crate) ssh: Vec<SshRule>,
+    pub(crate) ssh_tests: Vec<SshTest>,
     pub(crate) randomize_client_port: bool,
 }
 
-/// Whose routes need no administrator, `autoApprovers`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct AutoApprovers {
-    pub(crate) routes: BTreeMap<String, Vec<String>>,
-    pub(crate) exit_node: Vec<String>,
-}
-
 /// An `acls` rule.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct Acl {
-    pub(crate) action: String,
-    #[serde(default)]
-    pub(crate) proto: Option<Proto>,
-    pub(crate) src: Vec<String>,
-    pub(crate) dst: Vec<String>,
-}
-
-/// A protocol by name or number.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Proto {
-    Name(String),
-    Number(u8),
+    pub(crate) spot: Spot,
+    pub(crate) action: Option<Word>,
+    pub(crate) proto: Option<Word>,
+    pub(crate) src: Vec<Word>,
+    pub(crate) dst: Vec<Word>,
 }
 
 /// A `grants` rule.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct Grant {
-    pub(crate) src: Vec<String>,
-    pub(crate) dst: Vec<String>,
-    #[serde(default)]
-    pub(crate) ip: Vec<String>,
-    #[serde(default)]
-    pub(crate) app: BTreeMap<String, serde_json::Value>,
-    #[serde(default)]
-    pub(crate) via: Vec<String>,
+    pub(crate) spot: Spot,
+    pub(crate) src: Vec<Word>,
+    pub(crate) dst: Vec<Word>,
+    pub(crate) ip: Vec<Word>,
+    pub(crate) app: App,
+    pub(crate) via: Vec<Word>,
 }
 
+/// Capabilities by name, each with its values.
+pub(crate) type App = Vec<(Word, Vec<Value>)>;
+
 /// A `nodeAttrs` entry: what stock apps on these nodes are told.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct NodeAttr {
-    pub(crate) target: Vec<String>,
+    pub(crate) spot: Spot,
+    pub(crate) target: Vec<Word>,
     /// Names alone.
-    #[serde(default)]
-    pub(crate) attr: Vec<String>,
+    pub(crate) attr: Vec<Word>,
     /// Names with values.
-    #[serde(default)]
-    pub(crate) app: BTreeMap<String, Vec<serde_json::Value>>,
+    pub(crate) app: App,
 }
 
 /// One of the policy's own tests.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct Test {
-    pub(crate) src: String,
-    #[serde(default)]
-    pub(crate) proto: Option<Proto>,
-    #[serde(default)]
-    pub(crate) accept: Vec<String>,
-    #[serde(default)]
-    pub(crate) deny: Vec<String>,
+    pub(crate) spot: Spot,
+    pub(crate) src: Option<Word>,
+    pub(crate) proto: Option<Word>,
+    pub(crate) accept: Vec<Word>,
+    pub(crate) deny: Vec<Word>,
 }
 
 impl Document {
     /// Whether a person is in a group, by login name or mail address.
     pub(crate) fn in_group(&self, group: &str, user: &User) -> bool {
-        self.groups
-            .get(group)
-            .is_some_and(|members| members.iter().any(|member| is_user(member, user)))
+        let members = self.groups.get(group).into_iter().flatten();
+        members.into_iter().any(|member| is_user(&member.text, user))
     }
-}
 
-impl Document {
     /// Whether a person is named anywhere, by login name or mail address.
     pub(crate) fn names(&self, login: &str) -> bool {
         let user = User { id: 0, name: login.to_owned(), email: login.to_owned() };
-        let lists = self.groups.values().chain(self.tag_owners.values());
+        let lists = self.groups.values().chain(self.tag_owners.values().map(|(_, owners)| owners));
         let rules = self.acls.iter().flat_map(|rule| [&rule.src, &rule.dst]);
         let grants = self.grants.iter().flat_map(|grant| [&grant.src, &grant.dst]);
         let tests = self.tests.iter().flat_map(|test| [&test.accept, &test.deny]);
         let texts = lists.chain(rules).chain(grants).chain(tests).flatten();
-        texts.chain(self.tests.iter().map(|test| &test.src)).any(|text| {
-            let before_ports = text.rsplit_once(':').map_or(text.as_str(), |(name, _)| name);
+        texts.chain(self.tests.iter().filter_map(|test| test.src.as_ref())).any(|word| {
+            let text = word.text.as_str();
+            let before_ports = text.rsplit_once(':').map_or(text, |(name, _)| name);
             is_user(text, &user) || is_user(before_ports, &user)
         })
     }
 }
 
-/// Reads HuJSON; the error names line and column.
-pub(crate) fn parse(text: &str) -> Result<Document, Error> {
-    parse_without(text, &[])
-}
-
-/// The same without these keys.
-pub(crate) fn parse_without(text: &str, keys: &[&str]) -> Result<Document, Error> {
-    let options = ParseOptions::default();
-    let syntax = |error: ParseError| {
-        let (line, column) = (error.line_display(), error.column_display());
-        Error::Syntax(format!("line {line}, column {column}: {}", error.kind()))
-    };
-    let value: Option<serde_json::Value> = parse_to_serde_value(text, &options).map_err(syntax)?;
-    let mut value = value.ok_or_else(|| Error::Syntax("it is empty".to_owned()))?;
-    if let Some(object) = value.as_object_mut() {
-        object.retain(|key, _| !keys.contains(&key.as_str()));
-    }
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let at = parse_to_ast(text, &CollectOptions::default(), &options)
-            .ok()
-            .and_then(|parsed| place(&parsed.value?, error.path()));
-        let (line, column) = line_and_column(text, at.unwrap_or_default());
-        Error::Syntax(format!("line {line}, column {column}: {}", error.inner()))
+/// Reads a document; what cannot be read goes to `problems`, and is left out.
+///
+/// # Errors
+///
+/// The text is not `HuJSON`, or no object.
+pub(crate) fn read(text: &str, lenient: bool, problems: &mut Problems) -> Result<Document, Error> {
+    text::read(text, lenient, |root| {
+        let mut sections = Fields::new();
+        for (key, name, item) in root.named(&SECTIONS)? {
+            let Some(name) = name else {
+                problems.add(root.fields(&SECTIONS, false).err().unwrap_or_else(|| key.wrong("")));
+                continue;
+            };
+            if sections.insert(name, item).is_some() {
+                problems.add(key.wrong(format!(
+                    "duplicate object member name \"{}\": put the two together",
+                    key.text
+                )));
+            }
+        }
+        Ok(document(&sections, problems))
     })
 }
 
-/// Where in the text a path leads to: to a key, or to an element of a list.
-fn place(root: &ast::Value, path: &Path) -> Option<usize> {
-    let (mut value, mut at) = (root, root.start());
-    for segment in path {
-        match (segment, value) {
-            (Segment::Map { key }, ast::Value::Object(object)) => {
-                let property = object.properties.iter().rev().find(|p| p.name.as_str() == key)?;
-                (value, at) = (&property.value, property.start());
-            }
-            (Segment::Seq { index }, ast::Value::Array(array)) => {
-                value = array.elements.get(*index)?;
-                at = value.start();
-            }
-            _ => break,
-        }
+fn document(sections: &Fields<'_>, problems: &mut Problems) -> Document {
+    let mut document = Document::default();
+    groups(sections, &mut document, problems);
+    hosts(sections, &mut document, problems);
+    tag_owners(sections, &mut document, problems);
+    document.acls = each(sections, "acls", problems, acl);
+    document.grants = each(sections, "grants", problems, grant);
+    document.node_attrs = each(sections, "nodeAttrs", problems, node_attr);
+    document.tests = each(sections, "tests", problems, test);
+    document.ssh = each(sections, "ssh", problems, ssh::rule);
+    document.ssh_tests = each(sections, "sshTests", problems, ssh::test);
+    if let Some(item) = sections.get("autoApprovers") {
+        problems.keep(approvers(item, &mut document));
     }
-    Some(at)
+    if let Some(item) = sections.get("randomizeClientPort").filter(|item| !item.is_null()) {
+        document.randomize_client_port = problems.keep(item.flag()).unwrap_or_default();
+    }
+    document
 }
 
-/// A position as people count: both from 1, columns in characters.
-fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or_default();
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+/// The entries of a section that is a list.
+fn each<T>(
+    sections: &Fields<'_>,
+    name: &str,
+    problems: &mut Problems,
+    read: impl Fn(&Item<'_>) -> Result<T, Error>,
+) -> Vec<T> {
+    let items = sections.get(name).and_then(|item| problems.keep(item.list()));
+    items.unwrap_or_default().iter().filter_map(|item| problems.keep(read(item))).collect()
+}
+
+fn groups(sections: &Fields<'_>, document: &mut Document, problems: &mut Problems) {
+    let entries = sections.get("groups").and_then(|item| problems.keep(item.map()));
+    let mut entries = entries.unwrap_or_default();
+    // The reference names the last group first.
+    entries.sort_by(|(a, _), (b, _)| b.text.cmp(&a.text));
+    for (name, item) in entries {
+        if !name.text.starts_with("group:") {
+            let reason =
+                format!("group must start with 'group:', got: \"{}\": rename it", name.text);
+            problems.add(name.wrong(reason));
+            continue;
+        }
+        let not_people = |item: &Item<'_>, reason: &str| {
+            name_only(item.wrong(format!("{reason}: list the login names of its people")), &name)
+        };
+        let Ok(list) = item.list() else {
+            problems.add(not_people(&item, "group value must be an array of users"));
+            continue;
+        };
+        let mut members = Vec::new();
+        for member in list {
+            match member.word() {
+                Ok(word) => match person(&word.text) {
+                    Ok(()) => members.push(word),
+                    Err(reason) => problems.add(not_people(&member, &reason)),
+                },
+                Err(_) => problems.add(not_people(&member, "invalid group member type")),
+            }
+        }
+        document.groups.insert(name.text, members);
+    }
+}
+
+/// The error with the place of the whole entry, and the position that it has.
+fn name_only(error: Error, name: &Word) -> Error {
+    match error {
+        Error::Rule { at, reason, .. } => {
+            Error::Rule { at, place: name.spot.place.clone(), reason }
+        }
+        Error::Syntax { .. } | Error::Test(_) => error,
+    }
+}
+
+/// A member of a group is a person.
+fn person(text: &str) -> Result<(), String> {
+    if text.starts_with("group:") {
+        return Err(format!("\"{text}\": group members cannot be recursive"));
+    }
+    // A login name of this network has none of these marks; what has an @ is a login or mail address anywhere.
+    let is_name = !text.is_empty() && !text.contains([':', '/', '*', ' ']);
+    if text.contains('@') || is_name {
+        return Ok(());
+    }
+    Err(format!("username must contain @, got: \"{text}\""))
+}
+
+fn hosts(sections: &Fields<'_>, document: &mut Document, problems: &mut Problems) {
+    let entries = sections.get("hosts").and_then(|item| problems.keep(item.map()));
+    for (name, item) in entries.unwrap_or_default() {
+        let Some(address) = problems.keep(item.word()) else { continue };
+        if name.text.contains(['@', ':']) || name.text.is_empty() {
+            problems.add(name.wrong(format!(
+                "invalid hostname: \"{}\": a host's name has neither @ nor a colon",
+                name.text
+            )));
+            continue;
+        }
+        match crate::selector::prefix(&address.text) {
+            Some(prefix) => {
+                document.hosts.insert(name.text, prefix);
+            }
+            None => problems.add(address.wrong(format!(
+                "hostname contains invalid IP address: hostname \"{}\" address \"{}\": write an address or a prefix",
+                name.text, address.text
+            ))),
+        }
+    }
+}
+
+fn tag_owners(sections: &Fields<'_>, document: &mut Document, problems: &mut Problems) {
+    let entries = sections.get("tagOwners").and_then(|item| problems.keep(item.map()));
+    for (name, item) in entries.unwrap_or_default() {
+        if let Err(reason) = tag(&name.text) {
+            problems.add(name.wrong(reason));
+            continue;
+        }
+        let owners = problems.keep(item.words()).unwrap_or_default();
+        document.tag_owners.insert(name.text, (name.spot, owners));
+    }
+}
+
+/// The name of a tag.
+fn tag(text: &str) -> Result<(), String> {
+    let Some(name) = text.strip_prefix("tag:") else {
+        return Err(format!("tag must start with 'tag:', got: \"{text}\": rename it"));
+    };
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Ok(());
+    }
+    Err("tag names must start with a letter, after 'tag:': rename it".to_owned())
+}
+
+fn acl(item: &Item<'_>) -> Result<Acl, Error> {
+    let fields = item.fields(&["action", "proto", "src", "dst"], true)?;
+    Ok(Acl {
+        spot: item.spot(),
+        action: fields.get("action").map(Item::word).transpose()?,
+        proto: fields.get("proto").map(Item::word_or_number).transpose()?,
+        src: words(&fields, "src")?,
+        dst: exact_words(&fields, "dst")?,
+    })
+}
+
+fn grant(item: &Item<'_>) -> Result<Grant, Error> {
+    let fields = item.fields(&["src", "dst", "ip", "app", "via"], false)?;
+    Ok(Grant {
+        spot: item.spot(),
+        src: words(&fields, "src")?,
+        dst: words(&fields, "dst")?,
+        ip: exact_words(&fields, "ip")?,
+        app: app(&fields)?,
+        via: exact_words(&fields, "via")?,
+    })
+}
+
+fn node_attr(item: &Item<'_>) -> Result<NodeAttr, Error> {
+    let known = ["target", "attr", "app", "ipPool"];
+    let fields = item.fields(&known, false)?;
+    if let Some(pool) = fields.get("ipPool").filter(|pool| !pool.is_null()) {
+        return Err(
+            pool.wrong("nodeAttrs ipPool is not supported: the coordinator gives the addresses")
+        );
+    }
+    Ok(NodeAttr {
+        spot: item.spot(),
+        target: words(&fields, "target")?,
+        attr: exact_words(&fields, "attr")?,
+        app: app(&fields)?,
+    })
+}
+
+fn test(item: &Item<'_>) -> Result<Test, Error> {
+    let fields = item.fields(&["src", "proto", "accept", "deny"], false)?;
+    Ok(Test {
+        spot: item.spot(),
+        src: fields.get("src").map(Item::word).transpose()?,
+        proto: fields.get("proto").map(Item::word_or_number).transpose()?,
+        accept: exact_words(&fields, "accept")?,
+        deny: exact_words(&fields, "deny")?,
+    })
+}
+
+fn approvers(item: &Item<'_>, document: &mut Document) -> Result<(), Error> {
+    let fields = item.fields(&["routes", "exitNode"], false)?;
+    for (route, item) in fields.get("routes").map(Item::map).transpose()?.unwrap_or_default() {
+        document.approved_routes.push((route, item.words()?));
+    }
+    document.approved_exits = words(&fields, "exitNode")?;
+    Ok(())
+}
+
+/// A list of names, without the spaces around them; an absent one is empty.
+pub(crate) fn words(fields: &Fields<'_>, name: &str) -> Result<Vec<Word>, Error> {
+    fields.get(name).map(Item::words).transpose().map(Option::unwrap_or_default)
+}
+
+/// A list of strings as they are written; an absent one is empty.
+fn exact_words(fields: &Fields<'_>, name: &str) -> Result<Vec<Word>, Error> {
+    let list = fields.get(name).map(Item::list).transpose()?.unwrap_or_default();
+    list.iter().map(Item::word).collect()
+}
+
+fn app(fields: &Fields<'_>) -> Result<App, Error> {
+    let entries = fields.get("app").map(Item::map).transpose()?.unwrap_or_default();
+    let read = |(name, item): (Word, Item<'_>)| {
+        let values: Vec<Value> = item.list()?.iter().map(Item::json).collect();
+        Ok((name, values))
+    };
+    entries.into_iter().map(read).collect()
 }

@@ -1,6 +1,11 @@
 //! What `autogroup:internet` stands for.
 
-use crate::Node;
+use ipnet::IpNet;
+
+use crate::{
+    Node,
+    addresses::{AddressSet, spans},
+};
 
 /// The internet, in ranges with both ends included, prefixes and addresses: every address but those of private networks
 /// (RFC 1918), of this machine and this link (RFC 1122, RFC 3927), of carriers' NATs, which the mesh is in (RFC 6598), of
@@ -32,4 +37,10 @@ pub(crate) fn is_exit(node: &Node) -> bool {
         routes.any(|route| route.prefix_len() == 0 && route.addr().is_ipv4() == is_v4)
     };
     leads_out(true) && leads_out(false)
+}
+
+/// Whether the whole prefix is of the internet.
+pub(crate) fn holds(prefix: &IpNet) -> bool {
+    let internet: AddressSet = INTERNET.iter().flat_map(|text| spans(text)).collect();
+    internet.holds(&(*prefix).into())
 }

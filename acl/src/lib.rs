@@ -15,23 +15,42 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod approvers;
 mod attributes;
 mod compile;
+mod diff;
 mod document;
+mod explain;
 mod internet;
+mod meaning;
 mod policy_tests;
+mod problems;
 mod selector;
+mod service;
+mod ssh;
+mod text;
 mod validate;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 
+pub use addresses::{AddressSet, Span};
 use approvers::Approvers;
+pub use diff::{Change, Changes, EVERY_DEVICE};
 use document::Document;
+pub use explain::{Attempt, Decision, Party};
 pub use internet::INTERNET;
+pub use meaning::{Meaning, Opening};
 use selector::Selector;
+pub use service::protocol_name;
+pub use text::Position;
+use validate::Found;
 
 /// A person of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +80,13 @@ pub struct Node {
     pub approved_routes: Vec<IpNet>,
 }
 
+impl Node {
+    /// The approved routes that are no exit node's.
+    fn subnets(&self) -> impl Iterator<Item = &IpNet> {
+        self.approved_routes.iter().filter(|route| route.prefix_len() > 0)
+    }
+}
+
 /// What a policy is applied to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
@@ -71,7 +97,7 @@ pub struct Network {
 }
 
 /// One destination of a [`Rule`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DstPort {
     /// Address, prefix or `*`.
     pub ip: String,
@@ -94,23 +120,84 @@ pub struct Rule {
     pub cap_grant: Vec<serde_json::Value>,
 }
 
-/// Why a policy was refused.
+/// Why a policy was refused. Each says where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not JSON (comments and trailing commas allowed), or has a wrong or unknown key: where, and what.
-    #[error("{0}")]
-    Syntax(String),
-    /// A rule means nothing.
-    #[error("{place}: {reason}")]
+    /// It is not JSON (comments and trailing commas allowed).
+    #[error("{at}: {reason}")]
+    Syntax {
+        /// Where.
+        at: Position,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A wrong or unknown key, or a rule that means nothing.
+    #[error("{at}: {place}{}{reason}", if place.is_empty() { "" } else { ": " })]
     Rule {
-        /// Which one, such as `acls[2].dst[0]`.
+        /// Where.
+        at: Position,
+        /// Which one, such as `acls[2].dst[0]`; empty for the whole document.
         place: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A test of the policy's own fails.
+    /// Tests of the policy's own fail.
     #[error("test(s) failed: {0}")]
-    Test(String),
+    Test(Failures),
+}
+
+/// The tests that fail, each with its place and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failures(pub Vec<String>);
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+/// What a policy says and does not do, or does otherwise than one may think.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where.
+    pub at: Position,
+    /// Which part, such as `ssh[0]`.
+    pub place: String,
+    /// What there is to know.
+    pub reason: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.at, self.place, self.reason)
+    }
+}
+
+/// How one assertion of the policy's own tests came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestResult {
+    /// Where.
+    pub at: Position,
+    /// Which one, such as `tests[0].accept[1]`.
+    pub place: String,
+    /// The source, as it is written.
+    pub src: String,
+    /// The destination, as it is written; empty if the source is nobody.
+    pub dst: String,
+    /// The protocol, as it is written; empty for TCP, UDP or ICMP.
+    pub protocol: String,
+    /// Whether it is to be reached.
+    pub wanted: bool,
+    /// Whether it is as wanted.
+    pub passed: bool,
+    /// Why not; empty if it is.
+    pub reason: String,
+}
+
+impl fmt::Display for TestResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.at, self.place, self.reason)
+    }
 }
 
 /// A policy document that means something.
@@ -120,6 +207,7 @@ pub struct Policy {
     rules: Vec<compile::ParsedRule>,
     approvers: Approvers,
     attributes: Vec<attributes::Parsed>,
+    warnings: Vec<Warning>,
 }
 
 impl Policy {
@@ -129,31 +217,33 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`Error::Syntax`] and [`Error::Rule`].
+    /// [`Error::Syntax`] and [`Error::Rule`]: the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::of(document::parse(text)?)
+        let (policy, problems) = Self::read(text, false)?;
+        problems.into_iter().next().map_or(Ok(policy), Err)
     }
 
-    /// Reads a policy that is in force already, perhaps since an earlier version, which passed over `autoApprovers` and
-    /// `nodeAttrs`. If these keep it from being read they are left out, which grants less, and why is returned beside it.
+    /// Reads a policy that is in force already, perhaps since an earlier version, which took more. What cannot be read is
+    /// left out, which grants less, since every part of a policy grants; why is returned beside it.
     ///
     /// # Errors
     ///
-    /// As [`Self::parse`], for all else.
-    pub fn parse_stored(text: &str) -> Result<(Self, Option<Error>), Error> {
-        let error = match Self::parse(text) {
-            Ok(policy) => return Ok((policy, None)),
-            Err(error) => error,
-        };
-        let rest = document::parse_without(text, &["autoApprovers", "nodeAttrs"])?;
-        Ok((Self::of(rest)?, Some(error)))
+    /// [`Error::Syntax`].
+    pub fn parse_stored(text: &str) -> Result<(Self, Vec<Error>), Error> {
+        Self::read(text, true)
     }
 
-    fn of(document: Document) -> Result<Self, Error> {
-        let rules = validate::rules(&document)?;
-        let approvers = Approvers::parse(&document)?;
-        let attributes = attributes::parse(&document)?;
-        Ok(Self { document, rules, approvers, attributes })
+    fn read(text: &str, lenient: bool) -> Result<(Self, Vec<Error>), Error> {
+        let mut found = Found::default();
+        let document = document::read(text, lenient, &mut found.problems)?;
+        let rules = validate::rules(&document, &mut found);
+        ssh::check(&document, &mut found);
+        let attributes = attributes::parse(&document, &mut found);
+        validate::tag_owners(&document, &mut found.problems);
+        let approvers = Approvers::parse(&document, &mut found.problems);
+        validate::tests(&document, &mut found.problems);
+        let Found { problems, warnings } = found;
+        Ok((Self { document, rules, approvers, attributes, warnings }, problems.into_vec()))
     }
 
     /// What `nodeAttrs` and `randomizeClientPort` tell `network.nodes[node]`: attributes by name, each with its values.
@@ -181,13 +271,29 @@ impl Policy {
         rules.flat_map(|rule| rule.src_ips).collect()
     }
 
-    /// Runs the policy's own `tests` against a network.
+    /// Whether the policy fits a network: its own `tests` pass, and its plain words are hosts or people. Returns what there
+    /// is to know of it.
     ///
     /// # Errors
     ///
-    /// [`Error::Test`] names each test that fails, and why.
-    pub fn check(&self, network: &Network) -> Result<(), Error> {
-        policy_tests::run(self, network)
+    /// [`Error::Test`] names each test that fails, and why; [`Error::Rule`] a word that means nobody.
+    pub fn check(&self, network: &Network) -> Result<Vec<Warning>, Error> {
+        validate::words(&self.document, network)?;
+        let outcome = policy_tests::run(self, network);
+        outcome.failed()?;
+        Ok(self.warnings.iter().cloned().chain(outcome.warnings).collect())
+    }
+
+    /// Runs the policy's own `tests` against a network: how each assertion comes out.
+    #[must_use]
+    pub fn test(&self, network: &Network) -> Vec<TestResult> {
+        policy_tests::run(self, network).results
+    }
+
+    /// What the policy says and does not do.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Whether `autoApprovers` lets `network.nodes[node]` route `route`; `0.0.0.0/0` and `::/0` ask for an exit node.
@@ -198,17 +304,28 @@ impl Policy {
     }
 
     /// Whether `user_login` may give `tag` to a node: the tag's owners name the person, a group
-    /// that holds the person, or all members.
+    /// that holds the person, all members, or a tag that the person may give.
     #[must_use]
     pub fn may_tag(&self, user_login: &str, tag: &str) -> bool {
         let user = User { id: 0, name: user_login.to_owned(), email: user_login.to_owned() };
-        self.document.tag_owners.get(tag).is_some_and(|owners| {
-            owners.iter().any(|owner| match Selector::parse(owner, &self.document) {
-                Ok(Selector::Group(name)) => self.document.in_group(&name, &user),
+        self.owns(&user, tag, &mut BTreeSet::new())
+    }
+
+    /// `seen` has the tags that were looked at: owners may lead in a circle.
+    fn owns(&self, user: &User, tag: &str, seen: &mut BTreeSet<String>) -> bool {
+        if !seen.insert(tag.to_owned()) {
+            return false;
+        }
+        let owners = self.document.tag_owners.get(tag).map(|(_, owners)| owners.as_slice());
+        owners.unwrap_or_default().iter().any(|owner| {
+            match Selector::parse(&owner.text, &self.document) {
+                Ok(Selector::Group(name)) => self.document.in_group(&name, user),
                 Ok(Selector::Member) => true,
-                Ok(Selector::User(name)) => selector::is_user(&name, &user),
+                Ok(Selector::User(name)) => selector::is_user(&name, user),
+                Ok(Selector::Domain(domain)) => selector::has_domain(user, &domain),
+                Ok(Selector::Tag(tag)) => self.owns(user, &tag, seen),
                 _ => false,
-            })
+            }
         })
     }
 
@@ -216,7 +333,7 @@ impl Policy {
     #[must_use]
     pub fn may_tag_as(&self, owner: &str, tag: &str) -> bool {
         let owners = self.document.tag_owners.get(tag);
-        owners.is_some_and(|owners| owners.iter().any(|named| named == owner))
+        owners.is_some_and(|(_, owners)| owners.iter().any(|named| named.text == owner))
             && self.knows_tag(owner)
     }
 

@@ -11,6 +11,8 @@ use crate::{Network, Node, User, document::Document};
 pub(crate) enum Selector {
     /// `*`: every node, and every approved route.
     Any,
+    /// `autogroup:danger-all`: every address there is, of the network or not.
+    Everyone,
     /// `autogroup:member`: devices that belong to people.
     Member,
     /// `autogroup:tagged`.
@@ -19,78 +21,107 @@ pub(crate) enum Selector {
     SelfDevices,
     /// `autogroup:internet`: what exit nodes lead to.
     Internet,
+    /// `autogroup:nonroot`: login users of SSH, who are nowhere else.
+    NonRoot,
     /// `group:…`, with its prefix.
     Group(String),
     /// `tag:…`, with its prefix.
     Tag(String),
     /// A person.
     User(String),
+    /// `user:*@domain`: people by the domain of their mail address.
+    Domain(String),
     /// An address or prefix, written out or by a name under `hosts`.
     Prefix(IpNet),
 }
 
 impl Selector {
-    /// Reads one.
+    /// Reads one. Addresses come first, then what marks tell apart, then the names under `hosts`; another plain word is a
+    /// person's login name.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
     pub(crate) fn parse(text: &str, document: &Document) -> Result<Self, String> {
-        match text {
-            "*" => return Ok(Self::Any),
-            "autogroup:member" | "autogroup:members" => return Ok(Self::Member),
-            "autogroup:tagged" => return Ok(Self::Tagged),
-            "autogroup:self" => return Ok(Self::SelfDevices),
-            "autogroup:internet" => return Ok(Self::Internet),
-            "" => return Err("it is empty".to_owned()),
-            _ => {}
-        }
-        if text.starts_with("autogroup:") {
-            return Err(format!(
-                "unknown autogroup \"{text}\": member, tagged, self and internet are known"
-            ));
-        }
-        if text.starts_with("group:") {
-            return if document.groups.contains_key(text) {
-                Ok(Self::Group(text.to_owned()))
-            } else {
-                Err(format!("group not found: \"{text}\": name its members under \"groups\""))
-            };
-        }
-        if text.starts_with("tag:") {
-            return if document.tag_owners.contains_key(text) {
-                Ok(Self::Tag(text.to_owned()))
-            } else {
-                Err(format!("tag not found: \"{text}\": name its owners under \"tagOwners\""))
-            };
-        }
-        if let Some(address) = document.hosts.get(text) {
-            return prefix(address).map(Self::Prefix).ok_or_else(|| {
-                format!("host \"{text}\" is \"{address}\", which is no address or prefix")
-            });
-        }
         if let Some(prefix) = prefix(text) {
             return Ok(Self::Prefix(prefix));
         }
-        if text.contains(['/', ':', ' ']) {
-            return Err(format!("\"{text}\" is no address, prefix, host, group, tag or person"));
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        if let Some(domain) = text.strip_prefix("user:*@").filter(|domain| !domain.is_empty()) {
+            return Ok(Self::Domain(domain.to_owned()));
+        }
+        if text.contains('@') {
+            return Ok(Self::User(text.to_owned()));
+        }
+        if text.starts_with("group:") {
+            return known(document.groups.contains_key(text), Self::Group(text.to_owned()), || {
+                format!(
+                    "group not defined in policy: \"{text}\": list its members under \"groups\""
+                )
+            });
+        }
+        if text.starts_with("tag:") {
+            return known(
+                document.tag_owners.contains_key(text),
+                Self::Tag(text.to_owned()),
+                || format!("tag not found: \"{text}\": list its owners under \"tagOwners\""),
+            );
+        }
+        if text.starts_with("autogroup:") {
+            return autogroup(text);
+        }
+        if let Some(prefix) = document.hosts.get(text) {
+            return Ok(Self::Prefix(*prefix));
+        }
+        if text.is_empty() || text.contains(['/', ':', ' ']) {
+            return Err(format!(
+                "invalid alias format: \"{text}\": it is no address, prefix, host, group, tag or person"
+            ));
         }
         Ok(Self::User(text.to_owned()))
     }
 
     /// Whether a node is one of those selected, by whom it belongs to or by its address.
     pub(crate) fn selects(&self, node: &Node, network: &Network, document: &Document) -> bool {
-        let owner = owner(node, network);
+        let owner = || owner(node, network);
         match self {
-            Self::Any => true,
-            Self::Member => owner.is_some(),
+            Self::Any | Self::Everyone => true,
+            Self::Member => owner().is_some(),
             Self::Tagged => !node.tags.is_empty(),
-            Self::Group(name) => owner.is_some_and(|user| document.in_group(name, user)),
+            Self::Group(name) => owner().is_some_and(|user| {
+                let members = document.groups.get(name).into_iter().flatten();
+                members.into_iter().any(|member| means(&member.text, user, network))
+            }),
             Self::Tag(name) => node.tags.contains(name),
-            Self::User(name) => owner.is_some_and(|user| is_user(name, user)),
+            Self::User(name) => owner().is_some_and(|user| means(name, user, network)),
+            Self::Domain(domain) => owner().is_some_and(|user| has_domain(user, domain)),
             Self::Prefix(prefix) => node.addresses.iter().any(|address| prefix.contains(address)),
-            Self::SelfDevices | Self::Internet => false,
+            Self::SelfDevices | Self::Internet | Self::NonRoot => false,
         }
+    }
+}
+
+fn known(
+    is_known: bool,
+    selector: Selector,
+    reason: impl FnOnce() -> String,
+) -> Result<Selector, String> {
+    if is_known { Ok(selector) } else { Err(reason()) }
+}
+
+fn autogroup(text: &str) -> Result<Selector, String> {
+    match text {
+        "autogroup:member" | "autogroup:members" => Ok(Selector::Member),
+        "autogroup:tagged" => Ok(Selector::Tagged),
+        "autogroup:self" => Ok(Selector::SelfDevices),
+        "autogroup:internet" => Ok(Selector::Internet),
+        "autogroup:nonroot" => Ok(Selector::NonRoot),
+        "autogroup:danger-all" => Ok(Selector::Everyone),
+        _ => Err(format!(
+            "invalid autogroup: got \"{text}\": member, tagged, self, internet and danger-all are known"
+        )),
     }
 }
 
@@ -102,12 +133,21 @@ pub(crate) fn owner<'a>(node: &Node, network: &'a Network) -> Option<&'a User> {
     network.users.iter().find(|user| Some(user.id) == node.user)
 }
 
-/// Whether a policy's word for a person means this one: login name, mail address, or `name@`.
+/// Whether a policy's word means this person and nobody else: a word that fits two people means neither.
+fn means(word: &str, user: &User, network: &Network) -> bool {
+    is_user(word, user)
+        && !network.users.iter().any(|other| other.id != user.id && is_user(word, other))
+}
+
+/// Whether a policy's word for a person fits this one: login name or mail address, or either with an `@` behind it.
 pub(crate) fn is_user(word: &str, user: &User) -> bool {
-    !word.is_empty()
-        && (word == user.name
-            || word == user.email
-            || word.strip_suffix('@').is_some_and(|name| name == user.name))
+    let fits = |word: &str| !word.is_empty() && (word == user.name || word == user.email);
+    fits(word) || word.strip_suffix('@').is_some_and(fits)
+}
+
+/// Whether a person's mail address is in a domain.
+pub(crate) fn has_domain(user: &User, domain: &str) -> bool {
+    user.email.rsplit_once('@').is_some_and(|(_, of)| of.eq_ignore_ascii_case(domain))
 }
 
 /// Reads an address or a prefix.
@@ -115,11 +155,11 @@ pub(crate) fn prefix(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// Prints a prefix as filters do: a single address without its length.
+/// Prints a prefix as filters do: without bits behind its length, a single address without a length.
 pub(crate) fn print(prefix: &IpNet) -> String {
     if prefix.prefix_len() == prefix.max_prefix_len() {
         prefix.addr().to_string()
     } else {
-        prefix.to_string()
+        prefix.trunc().to_string()
     }
 }

@@ -1,249 +1,405 @@
-//! From what is written to what is meant; what means nothing is refused by place.
+//! From what is written to what is meant; what means nothing is refused by its place.
 
 use crate::{
-    Error,
-    compile::{ParsedRule, Ports, Target},
-    document::{Acl, Document, Grant, Proto},
-    selector::Selector,
+    Error, Network, Warning,
+    compile::{ParsedRule, Target},
+    document::{Acl, Document, Grant},
+    problems::Problems,
+    selector::{self, Selector},
+    service::{self, Ports, destination, have_ports, protocol, service},
+    text::{Spot, Word},
 };
 
-/// Protocol numbers by name (IANA protocol numbers).
-const PROTOCOLS: &[(&str, &[u8])] = &[
-    ("igmp", &[2]),
-    ("ipv4", &[4]),
-    ("ip-in-ip", &[4]),
-    ("tcp", &[6]),
-    ("egp", &[8]),
-    ("igp", &[9]),
-    ("udp", &[17]),
-    ("gre", &[47]),
-    ("esp", &[50]),
-    ("ah", &[51]),
-    ("sctp", &[132]),
-    ("icmp", &[1]),
-    ("ipv6-icmp", &[58]),
-];
+/// Capabilities of the reference's maker that a policy may give (headscale, `tailscaleCapAllowlist`).
+const GIVEN: [&str; 6] = ["drive", "kubernetes", "relay", "secrets", "tsidp", "webui"];
+/// What names of the coordinator's own begin with.
+pub(crate) const OWN: &str = "maru/";
+/// Longest name of a capability or an attribute, in bytes.
+const NAME_MAX: usize = 255;
 
-/// Every rule of a document.
-pub(crate) fn rules(document: &Document) -> Result<Vec<ParsedRule>, Error> {
-    let mut rules = Vec::new();
-    for (name, members) in &document.groups {
-        for member in members {
-            if !name.starts_with("group:") || member.contains([':', ' ']) || member.is_empty() {
-                return refuse(
-                    &format!("groups[\"{name}\"]"),
-                    "a group is \"group:…\" and holds people, no groups, tags or addresses".into(),
-                );
-            }
-        }
-    }
-    for name in document.tag_owners.keys() {
-        if !name.starts_with("tag:") || name.len() == 4 {
-            return refuse(&format!("tagOwners[\"{name}\"]"), "a tag is \"tag:…\"".into());
-        }
-    }
-    for (index, acl) in document.acls.iter().enumerate() {
-        rules.extend(of_acl(document, acl, &format!("acls[{index}]"))?);
-    }
-    for (index, grant) in document.grants.iter().enumerate() {
-        rules.extend(of_grant(document, grant, &format!("grants[{index}]"))?);
-    }
-    Ok(rules)
+/// What was found beside the rules.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) problems: Problems,
+    pub(crate) warnings: Vec<Warning>,
 }
 
-fn of_acl(document: &Document, acl: &Acl, place: &str) -> Result<Vec<ParsedRule>, Error> {
-    if acl.action != "accept" {
-        return refuse(place, format!("action \"{}\" is unknown: use \"accept\"", acl.action));
+impl Found {
+    pub(crate) fn warn(&mut self, spot: &Spot, reason: &str) {
+        let (at, place) = (spot.at, spot.place.clone());
+        self.warnings.push(Warning { at, place, reason: reason.to_owned() });
     }
-    let src = sources(document, &acl.src, place)?;
-    let ip_proto = match &acl.proto {
-        None => Vec::new(),
-        Some(proto) => protocol(proto).map_err(|reason| rule(place, reason))?,
-    };
+}
+
+/// Every rule of a document, `acls` first.
+pub(crate) fn rules(document: &Document, found: &mut Found) -> Vec<ParsedRule> {
+    let mut rules = Vec::new();
+    for acl in &document.acls {
+        let read = of_acl(document, acl, found);
+        rules.extend(found.problems.keep(read));
+    }
+    for grant in &document.grants {
+        let read = of_grant(document, grant, found);
+        rules.extend(found.problems.keep(read).into_iter().flatten());
+    }
+    rules
+}
+
+/// Owners of tags: people, groups, tags, and those who administer the network.
+pub(crate) fn tag_owners(document: &Document, problems: &mut Problems) {
+    let known = ["autogroup:admin", "autogroup:owner", "autogroup:member", "autogroup:members"];
+    for owner in document.tag_owners.values().flat_map(|(_, owners)| owners) {
+        let text = owner.text.as_str();
+        if known.contains(&text) {
+            continue;
+        }
+        match Selector::parse(text, document) {
+            Ok(Selector::User(_) | Selector::Domain(_) | Selector::Group(_) | Selector::Tag(_)) => {
+            }
+            Ok(_) => problems.add(owner.wrong(format!(
+                "invalid owner format: \"{text}\": name people, groups, tags or autogroup:admin"
+            ))),
+            Err(reason) => problems.add(owner.wrong(reason)),
+        }
+    }
+}
+
+fn of_acl(document: &Document, acl: &Acl, found: &mut Found) -> Result<ParsedRule, Error> {
+    match &acl.action {
+        None => found.warn(&acl.spot, "it has no action, and is read as \"accept\""),
+        Some(action) if action.text == "accept" => {}
+        Some(action) => {
+            return Err(action.wrong(format!(
+                "action=\"{}\" is not supported: invalid ACL action: only \"accept\" is, for what no rule accepts is denied",
+                action.text
+            )));
+        }
+    }
+    let numbers =
+        |word: &Word| protocol(&word.text.to_lowercase()).map_err(|reason| word.wrong(reason));
+    let ip_proto = acl.proto.as_ref().map(numbers).transpose()?.unwrap_or_default();
+    let src = sources(document, &acl.src)?;
     let mut dst = Vec::new();
-    for (index, text) in acl.dst.iter().enumerate() {
-        let place = format!("{place}.dst[{index}]");
+    for word in &acl.dst {
         let (selector, ports) =
-            destination(document, text).map_err(|reason| rule(&place, reason))?;
-        check_destination(&selector, text, &src, &place)?;
+            destination(document, &word.text).map_err(|reason| word.wrong(reason))?;
+        check_destination(&selector, word)?;
+        if !have_ports(&ip_proto) && ports.iter().any(|ports| *ports != Ports::ALL) {
+            let name = acl.proto.as_ref().map(|proto| proto.text.as_str()).unwrap_or_default();
+            return Err(word.wrong(format!(
+                "protocol does not support specific ports: \"{name}\", only \"*\" is allowed"
+            )));
+        }
+        check_self(&selector, word, &src, true)?;
         dst.push(Target { selector, ports });
     }
-    Ok(vec![ParsedRule { src, dst, ip_proto, via: Vec::new(), app: None }])
+    nobody(&acl.spot, acl.src.is_empty(), acl.dst.is_empty(), found);
+    Ok(ParsedRule { spot: acl.spot.clone(), src, dst, ip_proto, via: Vec::new(), app: None })
 }
 
-fn of_grant(document: &Document, grant: &Grant, place: &str) -> Result<Vec<ParsedRule>, Error> {
+/// A rule without sources or destinations does nothing, which is seldom meant.
+fn nobody(spot: &Spot, no_src: bool, no_dst: bool, found: &mut Found) {
+    if no_src {
+        found.warn(spot, "it has no src, and lets nobody in");
+    }
+    if no_dst {
+        found.warn(spot, "it has no dst, and opens nothing");
+    }
+}
+
+fn of_grant(
+    document: &Document,
+    grant: &Grant,
+    found: &mut Found,
+) -> Result<Vec<ParsedRule>, Error> {
     if grant.ip.is_empty() && grant.app.is_empty() {
-        return refuse(place, "ip and app can not both be empty".into());
+        return Err(grant.spot.wrong("ip and app can not both be empty: say what is opened"));
     }
-    let src = sources(document, &grant.src, place)?;
-    let via = sources(document, &grant.via, place)?;
-    let mut selectors = Vec::new();
-    for (index, text) in grant.dst.iter().enumerate() {
-        let place = format!("{place}.dst[{index}]");
-        let selector = Selector::parse(text, document).map_err(|reason| rule(&place, reason))?;
-        check_destination(&selector, text, &src, &place)?;
-        if let Selector::Prefix(prefix) = &selector
-            && prefix.prefix_len() == 0
-        {
-            let reason = format!(
-                "dst \"{text}\": to allow all IP addresses, use \"*\" or \"autogroup:internet\""
-            );
-            return refuse(&place, reason);
-        }
-        if selector == Selector::Internet && !grant.app.is_empty() {
-            return refuse(&place, "cannot use app grants with autogroup:internet".into());
-        }
-        selectors.push(selector);
+    for (name, _) in &grant.app {
+        capability(&name.text).map_err(|reason| name.wrong(reason))?;
     }
-    let mut by_protocol: Vec<(Vec<u8>, Vec<Ports>)> = Vec::new();
-    for (index, text) in grant.ip.iter().enumerate() {
-        let place = format!("{place}.ip[{index}]");
-        let (protocol, ports) = service(text).map_err(|reason| rule(&place, reason))?;
-        match by_protocol.iter_mut().find(|(known, _)| *known == protocol) {
-            Some((_, known)) => known.extend(ports),
-            None => by_protocol.push((protocol, ports)),
-        }
+    let src = sources(document, &grant.src)?;
+    let targets = grant_targets(document, grant, &src)?;
+    let via = vias(document, grant, &targets, found)?;
+    nobody(&grant.spot, grant.src.is_empty(), grant.dst.is_empty(), found);
+    let rule = |ports: &[Ports], ip_proto: Vec<u8>| ParsedRule {
+        spot: grant.spot.clone(),
+        src: src.clone(),
+        dst: targets
+            .iter()
+            .map(|selector| Target { selector: selector.clone(), ports: ports.to_vec() })
+            .collect(),
+        ip_proto,
+        via: via.clone(),
+        app: None,
+    };
+    let mut rules = Vec::new();
+    for word in &grant.ip {
+        let (ip_proto, ports) = service(&word.text).map_err(|reason| word.wrong(reason))?;
+        rules.push(rule(&ports, ip_proto));
     }
-    let mut rules: Vec<_> = by_protocol
-        .into_iter()
-        .map(|(ip_proto, ports)| ParsedRule {
-            src: src.clone(),
-            dst: selectors
-                .iter()
-                .map(|selector| Target { selector: selector.clone(), ports: ports.clone() })
-                .collect(),
-            ip_proto,
-            via: via.clone(),
-            app: None,
-        })
-        .collect();
-    if !grant.app.is_empty() {
-        for name in grant.app.keys() {
-            capability(name).map_err(|reason| rule(place, reason))?;
-        }
-        let app =
-            serde_json::to_value(&grant.app).map_err(|error| rule(place, error.to_string()))?;
-        let dst =
-            selectors.into_iter().map(|selector| Target { selector, ports: Vec::new() }).collect();
-        rules.push(ParsedRule { src, dst, ip_proto: Vec::new(), via, app: Some(app) });
+    if !grant.app.is_empty() && via.is_empty() {
+        let app = grant.app.iter().map(|(name, values)| (name.text.clone(), values.clone()));
+        rules.push(ParsedRule { app: Some(app.collect()), ..rule(&[], Vec::new()) });
     }
     Ok(rules)
 }
 
-fn capability(name: &str) -> Result<(), String> {
-    let Some((domain, path)) = name.split_once('/') else {
-        return Err("capability name must have the form {domain}/{path}".to_owned());
-    };
-    if domain.is_empty() || path.is_empty() || name.contains("://") || !domain.contains('.') {
-        return Err("capability name must have the form {domain}/{path}".to_owned());
+fn grant_targets(
+    document: &Document,
+    grant: &Grant,
+    src: &[Selector],
+) -> Result<Vec<Selector>, Error> {
+    let mut targets = Vec::new();
+    for word in &grant.dst {
+        let text = &word.text;
+        let selector = Selector::parse(text, document)
+            .map_err(|reason| word.wrong(format!("dst=\"{text}\": {reason}")))?;
+        check_destination(&selector, word)?;
+        if let Some(prefix) = selector::prefix(text).filter(|prefix| prefix.prefix_len() == 0) {
+            return Err(word.wrong(format!(
+                "dst \"{prefix}\": to allow all IP addresses, use \"*\" or \"autogroup:internet\""
+            )));
+        }
+        if selector == Selector::Internet && !grant.app.is_empty() {
+            return Err(word.wrong(
+                "cannot use app grants with autogroup:internet: make two grants, one with ip alone",
+            ));
+        }
+        check_self(&selector, word, src, false)?;
+        targets.push(selector);
     }
-    if domain == "tailscale.com" {
-        return Err("capability name must not be in the tailscale.com domain".to_owned());
+    Ok(targets)
+}
+
+fn vias(
+    document: &Document,
+    grant: &Grant,
+    targets: &[Selector],
+    found: &mut Found,
+) -> Result<Vec<Selector>, Error> {
+    let mut via = Vec::new();
+    for word in &grant.via {
+        let text = &word.text;
+        if !text.starts_with("tag:") {
+            return Err(word.wrong(format!("via can only be a tag: \"{text}\" is none")));
+        }
+        if !document.tag_owners.contains_key(text) {
+            return Err(word
+                .wrong(format!("tag \"{text}\" not found: list its owners under \"tagOwners\"")));
+        }
+        via.push(Selector::Tag(text.clone()));
+    }
+    if !via.is_empty() {
+        if !grant.app.is_empty() {
+            found.warn(&grant.spot, "its app is given to nobody: via leads packets alone");
+        }
+        let led = |target: &Selector| matches!(target, Selector::Prefix(_) | Selector::Internet);
+        for (target, word) in targets.iter().zip(&grant.dst) {
+            if !led(target) {
+                let reason = "via leads to subnets and to autogroup:internet; this is neither, and is not reached so";
+                found.warn(&word.spot, reason);
+            }
+        }
+    }
+    Ok(via)
+}
+
+/// Whether a policy may give a capability of this name.
+fn capability(name: &str) -> Result<(), String> {
+    if name.contains("://") {
+        return Err(format!(
+            "capability name must have the form {{domain}}/{{path}}: \"{name}\" is an address"
+        ));
+    }
+    if let Some(path) = name.strip_prefix("tailscale.com/") {
+        let is_given = path.strip_prefix("cap/").is_some_and(|cap| GIVEN.contains(&cap));
+        if !is_given {
+            return Err(format!(
+                "capability name must not be in the tailscale.com domain: of that, tailscale.com/cap/ with {} may be given, \
+                 not \"{name}\"",
+                GIVEN.join(", ")
+            ));
+        }
+    }
+    plain_name("capability", name)
+}
+
+/// Names that clients can read and that are not the coordinator's own.
+pub(crate) fn plain_name(what: &str, name: &str) -> Result<(), String> {
+    if name.starts_with(OWN) {
+        return Err(format!("{what} \"{name}\": {OWN}… is for the coordinator alone"));
+    }
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(is_plain) {
+        return Err(format!(
+            "{what} \"{}\": a name has 1 to {NAME_MAX} printable ASCII characters, without spaces, quotes and backslashes",
+            name.escape_default()
+        ));
     }
     Ok(())
 }
 
-fn sources(document: &Document, texts: &[String], place: &str) -> Result<Vec<Selector>, Error> {
-    texts
-        .iter()
-        .map(|text| match Selector::parse(text, document) {
-            Ok(Selector::SelfDevices) => {
-                refuse(place, "\"autogroup:self\" not valid on the src side of a rule".into())
+fn sources(document: &Document, words: &[Word]) -> Result<Vec<Selector>, Error> {
+    let read = |word: &Word| {
+        let selector = Selector::parse(&word.text, document)
+            .map_err(|reason| word.wrong(format!("src={reason}")))?;
+        let reason = match selector {
+            Selector::SelfDevices => {
+                "\"autogroup:self\" not valid on the src side of a rule: name people, groups or autogroup:member"
             }
-            Ok(Selector::Internet) => {
-                refuse(place, "\"autogroup:internet\" not valid on the src side of a rule".into())
+            Selector::Internet => {
+                "autogroup:internet can only be used in ACL destinations: use autogroup:danger-all for every address there is"
             }
-            Ok(selector) => Ok(selector),
-            Err(reason) => refuse(place, format!("src={reason}")),
-        })
-        .collect()
+            Selector::NonRoot => {
+                "autogroup not supported for ACL sources: \"autogroup:nonroot\" is for login users of SSH"
+            }
+            Selector::Any
+            | Selector::Everyone
+            | Selector::Member
+            | Selector::Tagged
+            | Selector::Group(_)
+            | Selector::Tag(_)
+            | Selector::User(_)
+            | Selector::Domain(_)
+            | Selector::Prefix(_) => return Ok(selector),
+        };
+        Err(word.wrong(reason))
+    };
+    words.iter().map(read).collect()
 }
 
-fn check_destination(
+fn check_destination(selector: &Selector, word: &Word) -> Result<(), Error> {
+    if *selector == Selector::Everyone {
+        return Err(word.wrong("cannot use autogroup:danger-all as a dst: use \"*\""));
+    }
+    if *selector == Selector::NonRoot {
+        let reason = "autogroup not supported for ACL destinations: \"autogroup:nonroot\" is for login users of SSH";
+        return Err(word.wrong(reason));
+    }
+    Ok(())
+}
+
+/// `autogroup:self` is for people's devices; in `acls`, `*` is narrowed to them.
+fn check_self(
     selector: &Selector,
-    text: &str,
+    word: &Word,
     src: &[Selector],
-    place: &str,
+    is_acl: bool,
 ) -> Result<(), Error> {
-    let people = |source: &Selector| {
-        matches!(source, Selector::Any | Selector::Member | Selector::Group(_) | Selector::User(_))
+    let people = |source: &Selector| match source {
+        Selector::Member | Selector::Group(_) | Selector::User(_) | Selector::Domain(_) => true,
+        Selector::Any => is_acl,
+        Selector::Everyone
+        | Selector::Tagged
+        | Selector::SelfDevices
+        | Selector::Internet
+        | Selector::NonRoot
+        | Selector::Tag(_)
+        | Selector::Prefix(_) => false,
     };
     if *selector == Selector::SelfDevices && !src.iter().all(people) {
-        return refuse(
-            place,
-            format!(
-                "{text}: autogroup:self can only be used with users, groups, or supported autogroups"
-            ),
-        );
+        return Err(word.wrong(
+            "autogroup:self can only be used with users, groups, or supported autogroups: autogroup:member is one, and in \
+             acls \"*\"",
+        ));
     }
     Ok(())
 }
 
-/// Reads `who:ports`; the last colon divides, so that IPv6 works.
-pub(crate) fn destination(
-    document: &Document,
-    text: &str,
-) -> Result<(Selector, Vec<Ports>), String> {
-    let (who, ports) =
-        text.rsplit_once(':').ok_or_else(|| format!("dst=\"{text}\": ports are missing"))?;
-    let selector = Selector::parse(who, document).map_err(|reason| {
-        // `tag:x` without ports reads as `tag` with port `x`: say what was meant.
-        let whole = Selector::parse(text, document).map(|_| ());
-        match whole {
-            Ok(()) => format!("dst=\"{text}\": port range \"{ports}\": invalid first integer"),
-            Err(whole) if text.matches(':').count() < 2 => format!("dst=\"{text}\": {whole}"),
-            Err(_) => format!("dst=\"{text}\": {reason}"),
+/// The shape of the policy's own tests: one connection attempt to one port of one host each.
+pub(crate) fn tests(document: &Document, problems: &mut Problems) {
+    for test in &document.tests {
+        if test.accept.is_empty() && test.deny.is_empty() {
+            let reason =
+                "test(s) failed: test entry must have at least one of \"accept\" or \"deny\"";
+            problems.add(test.spot.wrong(reason));
         }
-    })?;
-    let ports = self::ports(ports).map_err(|reason| format!("dst=\"{text}\": {reason}"))?;
-    Ok((selector, ports))
-}
-
-/// Reads a grant's `ip`: ports, or `protocol:ports`.
-fn service(text: &str) -> Result<(Vec<u8>, Vec<Ports>), String> {
-    match text.split_once(':') {
-        None => Ok((Vec::new(), ports(text)?)),
-        Some((name, list)) => Ok((protocol(&Proto::Name(name.to_owned()))?, ports(list)?)),
+        if let Some(proto) = &test.proto {
+            let numbers = protocol(&proto.text.to_lowercase());
+            if numbers.as_ref().is_ok_and(|numbers| have_ports(numbers)) {
+                // As it should be.
+            } else if let Err(reason) = numbers {
+                problems.add(proto.wrong(format!("test(s) failed: {reason}")));
+            } else {
+                problems.add(proto.wrong(format!(
+                    "test(s) failed: test protocol must be tcp, udp, sctp, or empty: \"{}\"",
+                    proto.text
+                )));
+            }
+        }
+        for word in test.accept.iter().chain(&test.deny) {
+            if let Err(reason) = test_destination(document, &word.text) {
+                problems.add(word.wrong(format!("test(s) failed: {reason}")));
+            }
+        }
     }
 }
 
-/// Reads `*`, `22`, `80-90` or a list of such.
-pub(crate) fn ports(text: &str) -> Result<Vec<Ports>, String> {
-    text.split(',')
-        .map(|part| {
-            let wrong = |which: &str| format!("port range \"{part}\": invalid {which} integer");
-            if part == "*" {
-                return Ok(Ports { first: 0, last: u16::MAX });
-            }
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let first = first.trim().parse().map_err(|_| wrong("first"))?;
-            let last = last.trim().parse().map_err(|_| wrong("last"))?;
-            if first > last {
-                return Err(format!("port range \"{part}\": it ends before it begins"));
-            }
-            Ok(Ports { first, last })
-        })
-        .collect()
-}
-
-/// Protocol numbers by name or number.
-pub(crate) fn protocol(proto: &Proto) -> Result<Vec<u8>, String> {
-    match proto {
-        Proto::Number(number) => Ok(vec![*number]),
-        Proto::Name(name) if name == "*" || name.is_empty() => Ok(Vec::new()),
-        Proto::Name(name) => PROTOCOLS
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, numbers)| numbers.to_vec())
-            .or_else(|| name.parse().ok().map(|number| vec![number]))
-            .ok_or_else(|| format!("protocol \"{name}\" is unknown")),
+fn test_destination(document: &Document, text: &str) -> Result<(), String> {
+    let (selector, ports) = service::destination(document, text)?;
+    match selector {
+        Selector::Internet => {
+            return Err(
+                "autogroup:internet not valid as a test destination: name an address".to_owned()
+            );
+        }
+        Selector::SelfDevices => {
+            return Err("autogroup:self not valid as a test destination: name a person's devices"
+                .to_owned());
+        }
+        Selector::Prefix(prefix)
+            if text.contains('/') || prefix.prefix_len() < prefix.max_prefix_len() =>
+        {
+            return Err(
+                "test destination must be a single host, not a CIDR range: name one address"
+                    .to_owned(),
+            );
+        }
+        Selector::Any
+        | Selector::Everyone
+        | Selector::Member
+        | Selector::Tagged
+        | Selector::NonRoot
+        | Selector::Group(_)
+        | Selector::Tag(_)
+        | Selector::User(_)
+        | Selector::Domain(_)
+        | Selector::Prefix(_) => {}
     }
+    if !matches!(ports[..], [Ports { first, last }] if first == last) {
+        return Err("test destination port must be a single port: make one test of each".to_owned());
+    }
+    Ok(())
 }
 
-fn rule(place: &str, reason: String) -> Error {
-    Error::Rule { place: place.to_owned(), reason }
-}
-
-fn refuse<T>(place: &str, reason: String) -> Result<T, Error> {
-    Err(rule(place, reason))
+/// Plain words in rules, tests and targets are hosts, people of the network, or members of a group.
+///
+/// # Errors
+///
+/// A word that is none of these, and so would mean nobody without anyone being told.
+pub(crate) fn words(document: &Document, network: &Network) -> Result<(), Error> {
+    let rules = document.acls.iter().flat_map(|acl| {
+        let dst = acl.dst.iter().map(|word| (word, word.text.rsplit_once(':')));
+        let dst = dst.map(|(word, divided)| (word, divided.map_or("", |(who, _)| who)));
+        acl.src.iter().map(|word| (word, word.text.as_str())).chain(dst)
+    });
+    let grants = document.grants.iter().flat_map(|grant| grant.src.iter().chain(&grant.dst));
+    let targets = document.node_attrs.iter().flat_map(|entry| &entry.target);
+    let others = grants.chain(targets).map(|word| (word, word.text.as_str()));
+    let members: Vec<&str> =
+        document.groups.values().flatten().map(|member| member.text.as_str()).collect();
+    for (word, name) in rules.chain(others) {
+        if name.contains('@') || members.contains(&name) {
+            continue;
+        }
+        let Ok(Selector::User(name)) = Selector::parse(name, document) else { continue };
+        if !network.users.iter().any(|user| selector::is_user(&name, user)) {
+            return Err(word.wrong(format!(
+                "host not defined in policy: \"{name}\": put it under \"hosts\", or write \"{name}@\" for a person who is yet \
+                 to come"
+            )));
+        }
+    }
+    Ok(())
 }

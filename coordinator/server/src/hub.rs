@@ -243,11 +243,16 @@ fn compile(
 ) -> Result<Snapshot, HubError> {
     let (policy, left_out) = acl::Policy::parse_stored(&loaded.policy).map_err(HubError::Policy)?;
     // Once, at the start: what is set now is read as a whole.
-    if let Some(error) = left_out.filter(|_| previous.is_none()) {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the policy's autoApprovers and nodeAttrs count for nothing until they are mended: `maru policy set`"
-        );
+    if previous.is_none() {
+        for error in left_out {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a part of the policy counts for nothing until it is mended: `maru policy set`"
+            );
+        }
+        for warning in policy.warnings() {
+            tracing::warn!(%warning, "the policy says what is not done");
+        }
     }
     let now = clock::now();
     let input = Input {

@@ -47,5 +47,5 @@ fn usable(app: &App, text: &str) -> Result<(), Error> {
     let snapshot = app.hub.snapshot();
     let loaded = &snapshot.loaded;
     let network = network::for_policy(&loaded.users, &loaded.nodes, &policy, clock::now());
-    policy.check(&network).map_err(Error::Policy)
+    policy.check(&network).map(drop).map_err(Error::Policy)
 }

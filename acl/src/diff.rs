@@ -1,0 +1,170 @@
+//! What a policy opens and closes in the place of another, in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    Meaning, Network, Node, Policy,
+    addresses::{AddressSet, Span, spans},
+    internet,
+    meaning::{Opening, USUAL},
+    service::protocol_name,
+};
+
+/// Whom [`Change::from`] names if it is all other devices.
+pub const EVERY_DEVICE: &str = "every other device";
+
+/// What opens or closes at one place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// The device, or `PREFIX by DEVICE` for what it routes.
+    pub to: String,
+    /// Names of devices, and addresses of others.
+    pub from: Vec<String>,
+    /// Ports, such as `22`, `tcp 443` or `all ports`, and capabilities.
+    pub what: Vec<String>,
+}
+
+/// What a policy changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What was closed and is open then.
+    pub opens: Vec<Change>,
+    /// What was open and is closed then.
+    pub closes: Vec<Change>,
+}
+
+impl Changes {
+    /// Compares two policies, each with the network as it approves routes there. Both networks have the same nodes, in the
+    /// same order.
+    #[must_use]
+    pub fn between(before: (&Policy, &Network), after: (&Policy, &Network)) -> Self {
+        let mut changes = Self::default();
+        for (index, node) in after.1.nodes.iter().enumerate() {
+            let old = before.0.compile(before.1, index);
+            let new = after.0.compile(after.1, index);
+            let old_node = before.1.nodes.get(index).unwrap_or(node);
+            let (old, new) = (served(&old, old_node), served(&new, node));
+            changes.opens.extend(words(&Meaning::beyond(&new, &old), after.1, node));
+            changes.closes.extend(words(&Meaning::beyond(&old, &new), before.1, old_node));
+        }
+        changes
+    }
+
+    /// Whether nothing opens or closes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.opens.is_empty() && self.closes.is_empty()
+    }
+}
+
+/// The rules with no other destinations than those that the node has or leads to.
+fn served(rules: &[crate::Rule], node: &Node) -> Vec<crate::Rule> {
+    let places: Vec<Span> = places(node).into_iter().map(|(_, span)| span).collect();
+    let cut = |port: &crate::DstPort| -> Vec<crate::DstPort> {
+        let here = spans(&port.ip).into_iter().flat_map(|span| {
+            places.iter().filter_map(move |place| place.common(&span)).collect::<Vec<_>>()
+        });
+        here.map(|span| crate::DstPort { ip: span.to_string(), ..port.clone() }).collect()
+    };
+    let rule = |rule: &crate::Rule| crate::Rule {
+        dst_ports: rule.dst_ports.iter().flat_map(cut).collect(),
+        ..rule.clone()
+    };
+    rules.iter().map(rule).collect()
+}
+
+/// What a node has and leads to, with names.
+fn places(node: &Node) -> Vec<(String, Span)> {
+    let own = node.addresses.iter().map(|ip| (node.name.clone(), Span::from(*ip)));
+    let routed = node.subnets().map(|net| (format!("{net} by {}", node.name), Span::from(*net)));
+    let mut places: Vec<_> = own.chain(routed).collect();
+    if internet::is_exit(node) {
+        let out = internet::INTERNET.iter().flat_map(|text| spans(text));
+        places.extend(out.map(|span| (format!("the internet by {}", node.name), span)));
+    }
+    places
+}
+
+fn words(meaning: &Meaning, network: &Network, node: &Node) -> Vec<Change> {
+    // By place and sources: what; a place with two addresses says it once.
+    let mut changes: BTreeMap<(String, Vec<String>), BTreeSet<(u16, u16, String)>> =
+        BTreeMap::new();
+    for (name, place) in places(node) {
+        for (span, openings) in &meaning.open {
+            let Some(common) = place.common(span) else { continue };
+            let is_whole = common == place || name.starts_with("the internet");
+            let name = if is_whole { name.clone() } else { format!("{common} by {}", node.name) };
+            for (first, last, from, what) in ports(openings) {
+                let from = people(&from, network, node);
+                if !from.is_empty() {
+                    changes.entry((name.clone(), from)).or_default().insert((first, last, what));
+                }
+            }
+        }
+        for ((capability, _), given) in &meaning.capabilities {
+            for (_, from) in given.iter().filter(|(to, _)| to.overlaps(&place)) {
+                let from = people(from, network, node);
+                if !from.is_empty() {
+                    let what = (u16::MAX, u16::MAX, format!("capability {capability}"));
+                    changes.entry((name.clone(), from)).or_default().insert(what);
+                }
+            }
+        }
+    }
+    let change = |((to, from), what): ((String, Vec<String>), BTreeSet<(u16, u16, String)>)| {
+        Change { to, from, what: what.into_iter().map(|(_, _, what)| what).collect() }
+    };
+    changes.into_iter().map(change).collect()
+}
+
+/// Openings with the same ports and sources in one word.
+fn ports(openings: &[Opening]) -> Vec<(u16, u16, AddressSet, String)> {
+    let mut by_ports: BTreeMap<(u16, u16, &AddressSet), Vec<u8>> = BTreeMap::new();
+    for opening in openings {
+        let key = (opening.first, opening.last, &opening.from);
+        by_ports.entry(key).or_default().push(opening.protocol);
+    }
+    let word = |((first, last, from), protocols): ((u16, u16, &AddressSet), Vec<u8>)| {
+        let ports = match (first, last) {
+            (0, u16::MAX) => "all ports".to_owned(),
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        };
+        let names: Vec<String> = protocols.iter().map(|number| protocol_name(*number)).collect();
+        let what = if protocols == USUAL { ports } else { format!("{} {ports}", names.join("/")) };
+        (first, last, from.clone(), what)
+    };
+    by_ports.into_iter().map(word).collect()
+}
+
+/// Who these addresses are, seen from a node: devices by name, the rest by address. Addresses of the mesh that nobody has
+/// are left out.
+fn people(from: &AddressSet, network: &Network, node: &Node) -> Vec<String> {
+    let others: Vec<&Node> =
+        network.nodes.iter().filter(|other| other.addresses != node.addresses).collect();
+    let mut names = Vec::new();
+    let mut whole = 0;
+    for other in &others {
+        let held: Vec<_> = other.addresses.iter().filter(|ip| from.holds(&(**ip).into())).collect();
+        if held.len() == other.addresses.len() && !held.is_empty() {
+            whole += 1;
+            names.push(other.name.clone());
+        } else {
+            names.extend(held.iter().map(|ip| format!("{} ({ip})", other.name)));
+        }
+    }
+    if whole == others.len() && whole > 1 {
+        names = vec![EVERY_DEVICE.to_owned()];
+    }
+    let mesh = [common::mesh::V4.to_string(), common::mesh::V6.to_string()];
+    let known = network.nodes.iter().flat_map(|node| &node.addresses).map(|ip| Span::from(*ip));
+    let known: AddressSet = mesh.iter().flat_map(|text| spans(text)).chain(known).collect();
+    let rest = from.without(&known);
+    let everything = AddressSet::of([&"*".to_owned()]).without(&known);
+    if rest == everything {
+        names.push("any address".to_owned());
+    } else {
+        names.extend(rest.spans().iter().map(ToString::to_string));
+    }
+    names
+}

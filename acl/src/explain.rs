@@ -1,0 +1,121 @@
+//! Why somebody reaches somebody, or does not.
+
+use std::net::IpAddr;
+
+use crate::{
+    Network, Node, Policy, Position, Rule,
+    addresses::AddressSet,
+    compile, internet,
+    meaning::USUAL,
+    selector::{Selector, prefix},
+};
+
+/// One connection attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Where it comes from.
+    pub from: IpAddr,
+    /// Where it goes to.
+    pub to: IpAddr,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// Port; of no importance for protocols that have none.
+    pub port: u16,
+}
+
+/// The rule that lets something through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Where it stands.
+    pub at: Position,
+    /// Which one, such as `acls[2]`.
+    pub place: String,
+    /// The node that lets it through: index in [`Network::nodes`].
+    pub node: usize,
+}
+
+/// Whom a word means here: each with a name and its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// Name of the device, or the address as it was written.
+    pub name: String,
+    /// Addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Policy {
+    /// The first rule by which a node of the network lets an attempt through; `None` means that it is denied.
+    #[must_use]
+    pub fn decide(&self, network: &Network, attempt: &Attempt) -> Option<Decision> {
+        for parsed in &self.rules {
+            for (node, seen) in network.nodes.iter().enumerate() {
+                if !leads_to(seen, attempt.to) {
+                    continue;
+                }
+                let rules = compile::of_node(&self.document, parsed, network, seen);
+                if rules.iter().any(|rule| rule.allows(attempt)) {
+                    let (at, place) = (parsed.spot.at, parsed.spot.place.clone());
+                    return Some(Decision { at, place, node });
+                }
+            }
+        }
+        None
+    }
+
+    /// Whom a word means: an address, a device by name, or what a rule may name.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the word.
+    pub fn parties(&self, network: &Network, word: &str) -> Result<Vec<Party>, String> {
+        let party =
+            |node: &Node| Party { name: node.name.clone(), addresses: node.addresses.clone() };
+        if let Some(node) = network.nodes.iter().find(|node| node.name == word) {
+            return Ok(vec![party(node)]);
+        }
+        let selector = match prefix(word) {
+            Some(prefix) => Selector::Prefix(prefix),
+            None => Selector::parse(word, &self.document)?,
+        };
+        let named = network.nodes.iter();
+        let named = named.filter(|node| selector.selects(node, network, &self.document));
+        let parties: Vec<Party> = named.map(party).collect();
+        match selector {
+            Selector::Prefix(prefix) if prefix.prefix_len() == prefix.max_prefix_len() => {
+                let name =
+                    parties.first().map_or_else(|| word.to_owned(), |party| party.name.clone());
+                Ok(vec![Party { name, addresses: vec![prefix.addr()] }])
+            }
+            Selector::Prefix(_) if parties.is_empty() => {
+                Err(format!("\"{word}\" is no device: name one address of it"))
+            }
+            Selector::Internet => Err(format!("name an address of the internet instead of {word}")),
+            _ if parties.is_empty() => Err(format!(
+                "\"{word}\" is no device in the network: name a device, a person with devices, a tag or an address"
+            )),
+            _ => Ok(parties),
+        }
+    }
+}
+
+/// Whether packets to an address may end at a node, or go through it.
+fn leads_to(node: &Node, to: IpAddr) -> bool {
+    let out = || internet::is_exit(node) && internet::holds(&to.into());
+    node.addresses.contains(&to) || node.subnets().any(|route| route.contains(&to)) || out()
+}
+
+impl Rule {
+    /// Whether it lets an attempt through.
+    #[must_use]
+    pub fn allows(&self, attempt: &Attempt) -> bool {
+        let protocols = if self.ip_proto.is_empty() { &USUAL[..] } else { &self.ip_proto };
+        let has_ports = !matches!(attempt.protocol, 1 | 58);
+        let to = |texts: &String| AddressSet::of([texts]).holds(&attempt.to.into());
+        protocols.contains(&attempt.protocol)
+            && AddressSet::of(&self.src_ips).holds(&attempt.from.into())
+            && self.dst_ports.iter().any(|port| {
+                let open = (port.first..=port.last).contains(&attempt.port) || !has_ports;
+                open && to(&port.ip)
+            })
+    }
+}

@@ -1,0 +1,319 @@
+//! The text of a policy: each value with the place where it stands, so that a refusal can point at it.
+
+use std::{collections::BTreeMap, fmt};
+
+use jsonc_parser::{
+    CollectOptions, ParseOptions,
+    ast::{self, ObjectProp, Value},
+    common::Ranged as _,
+    errors::ParseError,
+    parse_to_ast,
+};
+
+use crate::Error;
+
+/// A place in a text, as people count: both from 1, columns in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Character in the line.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// Where something stands: in the text, and in the document.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spot {
+    pub(crate) at: Position,
+    /// Such as `acls[2].dst[0]`; empty for the whole document.
+    pub(crate) place: String,
+}
+
+impl Spot {
+    /// A refusal of what stands here.
+    pub(crate) fn wrong(&self, reason: impl Into<String>) -> Error {
+        Error::Rule { at: self.at, place: self.place.clone(), reason: reason.into() }
+    }
+}
+
+/// A word of the policy, and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub(crate) text: String,
+    pub(crate) spot: Spot,
+}
+
+impl Word {
+    pub(crate) fn wrong(&self, reason: impl Into<String>) -> Error {
+        self.spot.wrong(reason)
+    }
+}
+
+/// Where lines begin.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        let ends = text.match_indices('\n').map(|(end, _)| end + 1);
+        Self { text, starts: std::iter::once(0).chain(ends).collect() }
+    }
+
+    fn position(&self, at: usize) -> Position {
+        let line = self.starts.partition_point(|start| *start <= at);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let before = self.text.get(start..at).unwrap_or_default();
+        Position { line: line.max(1), column: before.chars().count() + 1 }
+    }
+}
+
+/// A value of the document.
+#[derive(Clone)]
+pub(crate) struct Item<'a> {
+    lines: &'a Lines<'a>,
+    value: &'a Value<'a>,
+    start: usize,
+    place: String,
+}
+
+/// The fields of an object, by the names under which they are known.
+pub(crate) type Fields<'a> = BTreeMap<&'static str, Item<'a>>;
+
+/// Reads a text and gives its one value to `read`. `lenient` takes what JSON5 adds, as earlier versions did.
+pub(crate) fn read<T>(
+    text: &str,
+    lenient: bool,
+    read: impl FnOnce(&Item<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let options = if lenient { ParseOptions::default() } else { hujson() };
+    let lines = Lines::new(text);
+    let syntax = |error: ParseError| Error::Syntax {
+        at: Position { line: error.line_display(), column: error.column_display() },
+        reason: error.kind().to_string(),
+    };
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &options).map_err(syntax)?;
+    let value = parsed.value.ok_or_else(|| Error::Syntax {
+        at: Position { line: 1, column: 1 },
+        reason: "it is empty: write {} for a policy that allows nothing".to_owned(),
+    })?;
+    let start = value.start();
+    read(&Item { lines: &lines, value: &value, start, place: String::new() })
+}
+
+/// JSON with comments and trailing commas, nothing else.
+fn hujson() -> ParseOptions {
+    ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    }
+}
+
+/// Names of fields count as the same whatever their case, hyphens and underscores, as in the reference.
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+impl<'a> Item<'a> {
+    pub(crate) fn spot(&self) -> Spot {
+        Spot { at: self.lines.position(self.start), place: self.place.clone() }
+    }
+
+    pub(crate) fn wrong(&self, reason: impl Into<String>) -> Error {
+        self.spot().wrong(reason)
+    }
+
+    fn expected(&self, what: &str) -> Error {
+        self.wrong(format!("{what} is expected here, not {}", kind(self.value)))
+    }
+
+    /// Another value with a name, or a number, below this one.
+    fn child(&self, value: &'a Value<'a>, start: usize, place: String) -> Self {
+        Self { lines: self.lines, value, start, place }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::NullKeyword(_))
+    }
+
+    /// A string.
+    pub(crate) fn word(&self) -> Result<Word, Error> {
+        match self.value {
+            Value::StringLit(text) => {
+                Ok(Word { text: text.value.clone().into_owned(), spot: self.spot() })
+            }
+            Value::NumberLit(_)
+            | Value::BooleanLit(_)
+            | Value::Object(_)
+            | Value::Array(_)
+            | Value::NullKeyword(_) => Err(self.expected("a string")),
+        }
+    }
+
+    /// A string, or a number as it is written.
+    pub(crate) fn word_or_number(&self) -> Result<Word, Error> {
+        if let Value::NumberLit(number) = self.value {
+            return Ok(Word { text: number.value.to_owned(), spot: self.spot() });
+        }
+        self.word()
+    }
+
+    pub(crate) fn flag(&self) -> Result<bool, Error> {
+        match self.value {
+            Value::BooleanLit(flag) => Ok(flag.value),
+            Value::StringLit(_)
+            | Value::NumberLit(_)
+            | Value::Object(_)
+            | Value::Array(_)
+            | Value::NullKeyword(_) => Err(self.expected("true or false")),
+        }
+    }
+
+    /// The elements of a list; `null` is an empty one.
+    pub(crate) fn list(&self) -> Result<Vec<Self>, Error> {
+        if self.is_null() {
+            return Ok(Vec::new());
+        }
+        let Value::Array(array) = self.value else { return Err(self.expected("a list")) };
+        let items = array.elements.iter().enumerate().map(|(index, value)| {
+            self.child(value, value.start(), format!("{}[{index}]", self.place))
+        });
+        Ok(items.collect())
+    }
+
+    /// A list of strings, without the spaces around them.
+    pub(crate) fn words(&self) -> Result<Vec<Word>, Error> {
+        let trimmed = |word: Word| Word { text: word.text.trim().to_owned(), ..word };
+        self.list()?.iter().map(|item| item.word().map(trimmed)).collect()
+    }
+
+    /// What is under the names that people chose; `null` is nothing.
+    pub(crate) fn map(&self) -> Result<Vec<(Word, Self)>, Error> {
+        let mut known: BTreeMap<&str, ()> = BTreeMap::new();
+        let mut items = Vec::new();
+        for property in self.properties()? {
+            let name = property.name.as_str();
+            let key = self.key(property, format!("{}[\"{name}\"]", self.place));
+            if known.insert(name, ()).is_some() {
+                return Err(key.wrong(twice(name)));
+            }
+            let value = self.child(&property.value, property.value.start(), key.spot.place.clone());
+            items.push((key, value));
+        }
+        Ok(items)
+    }
+
+    /// The fields of an object, of which only those `known` may be there. Fields that begin with `#` are notes of an
+    /// editor where `notes` says so.
+    pub(crate) fn fields(&self, known: &[&'static str], notes: bool) -> Result<Fields<'a>, Error> {
+        let mut fields = Fields::new();
+        for (key, name, item) in self.named(known)? {
+            let Some(name) = name else {
+                if notes && key.text.starts_with('#') {
+                    continue;
+                }
+                return Err(key.wrong(unknown(&key.text, known)));
+            };
+            if fields.insert(name, item).is_some() {
+                return Err(key.wrong(twice(&key.text)));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Each field with the name under which it is known, if it is.
+    pub(crate) fn named(
+        &self,
+        known: &[&'static str],
+    ) -> Result<Vec<(Word, Option<&'static str>, Self)>, Error> {
+        let below = if self.place.is_empty() { "" } else { "." };
+        let named = self.properties()?.iter().map(|property| {
+            let written = property.name.as_str();
+            let name = known.iter().find(|name| folded(name) == folded(written)).copied();
+            let place = format!("{}{below}{}", self.place, name.unwrap_or(written));
+            let item = self.child(&property.value, property.value.start(), place);
+            (self.key(property, self.place.clone()), name, item)
+        });
+        Ok(named.collect())
+    }
+
+    fn properties(&self) -> Result<&'a [ObjectProp<'a>], Error> {
+        match self.value {
+            Value::Object(object) => Ok(&object.properties),
+            Value::NullKeyword(_) => Ok(&[]),
+            Value::StringLit(_) | Value::NumberLit(_) | Value::BooleanLit(_) | Value::Array(_) => {
+                Err(self.expected("an object"))
+            }
+        }
+    }
+
+    fn key(&self, property: &ObjectProp<'_>, place: String) -> Word {
+        let spot = Spot { at: self.lines.position(property.start()), place };
+        Word { text: property.name.as_str().to_owned(), spot }
+    }
+
+    /// The value as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        json(self.value)
+    }
+}
+
+fn twice(name: &str) -> String {
+    format!("duplicate object member name \"{name}\": put the two together")
+}
+
+fn unknown(name: &str, known: &[&str]) -> String {
+    let posture = ["posture", "postures", "srcposture", "defaultsrcposture", "srcpostureattrs"];
+    if posture.contains(&folded(name).as_str()) {
+        return format!(
+            "unknown field: \"{name}\": the state of a device is not checked here, and without that check more would be \
+             let in than this says; take it out"
+        );
+    }
+    format!("unknown field: \"{name}\": take it out, or write one of {}", known.join(", "))
+}
+
+fn kind(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::StringLit(_) => "a string",
+        Value::NumberLit(_) => "a number",
+        Value::BooleanLit(_) => "true or false",
+        Value::Object(_) => "an object",
+        Value::Array(_) => "a list",
+        Value::NullKeyword(_) => "null",
+    }
+}
+
+/// A value as JSON; how deep it goes is bounded by the parser.
+fn json(value: &Value<'_>) -> serde_json::Value {
+    match value {
+        Value::StringLit(text) => text.value.clone().into_owned().into(),
+        Value::NumberLit(number) => {
+            serde_json::from_str(number.value).unwrap_or(serde_json::Value::Null)
+        }
+        Value::BooleanLit(flag) => flag.value.into(),
+        Value::Object(object) => object
+            .properties
+            .iter()
+            .map(|property| (property.name.as_str().to_owned(), json(&property.value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Array(ast::Array { elements, .. }) => elements.iter().map(json).collect(),
+        Value::NullKeyword(_) => serde_json::Value::Null,
+    }
+}
