@@ -1,10 +1,19 @@
 //! `maru policy …`.
 
-use std::{io::Read as _, path::PathBuf, process::ExitCode};
+mod show;
+
+use std::{
+    io::{IsTerminal as _, Read as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, anyhow};
-use clap::{Args, Subcommand};
-use coordinator_api::{Policy, PolicyChecked};
+use clap::{Args, Subcommand, ValueEnum};
+use coordinator_api::{
+    ExplainPolicy, Policy, PolicyChanges, PolicyChecked, PolicyDecision, PolicyProtocol, PolicySet,
+    PolicyTested, TestPolicy,
+};
 
 use crate::{
     client::{Client, Refused},
@@ -16,10 +25,16 @@ use crate::{
 pub enum PolicyCommand {
     /// Print the policy in force
     Get(OutputArgs),
-    /// Put a policy in force, if its own tests pass
-    Set(PolicyFile),
+    /// Put a policy in force, if its own tests pass; says first what opens and closes
+    Set(SetArgs),
     /// Say whether a policy would be accepted
     Check(PolicyFile),
+    /// Say what a policy would open and close
+    Diff(PolicyFile),
+    /// Run a policy's own tests and show how each comes out
+    Test(TestArgs),
+    /// Say which rule lets a device reach another, or that none does
+    Explain(ExplainArgs),
 }
 
 /// A policy's file.
@@ -33,6 +48,56 @@ pub struct PolicyFile {
     pub output: OutputArgs,
 }
 
+/// Of `maru policy set`.
+#[derive(Clone, Debug, Args)]
+pub struct SetArgs {
+    /// Which.
+    #[command(flatten)]
+    pub file: PolicyFile,
+    /// Do not ask, on a terminal, whether it is meant
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Of `maru policy test`.
+#[derive(Clone, Debug, Args)]
+pub struct TestArgs {
+    /// File with the policy (HuJSON), or - for standard input; without it the policy in force
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Of `maru policy explain`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// Who: a device, an address, a person, a tag or a group
+    #[arg(value_name = "SRC")]
+    pub src: String,
+    /// Whom, and which port, such as server:22 or [fd7a:115c:a1e0::1]:22; for icmp without a port
+    #[arg(value_name = "DST:PORT")]
+    pub dst: String,
+    /// Protocol
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value_t = Protocol::Tcp)]
+    pub proto: Protocol,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP, which has no ports.
+    Icmp,
+}
+
 /// Runs one of the commands.
 pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
@@ -44,24 +109,96 @@ pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Resu
                 Format::Json | Format::Yaml => output::one(args.output, &policy, &[])?,
             }
         }
-        PolicyCommand::Set(args) => {
-            let body = Policy { policy: read(&args.file)? };
-            let set: anyhow::Result<Policy> = client.put("/api/v1/policy", &body).await;
-            let policy = set.map_err(|error| match error.downcast::<Refused>() {
-                Ok(Refused(why)) => {
-                    anyhow!("{why}; nothing was changed: correct the policy, then set it again")
-                }
-                Err(error) => error,
-            })?;
-            output::done(args.output.output, &policy, "in force")?;
-        }
+        PolicyCommand::Set(args) => set(client, args).await?,
         PolicyCommand::Check(args) => {
             let body = Policy { policy: read(&args.file)? };
             let checked: PolicyChecked = client.post("/api/v1/policy/check", &body).await?;
+            show::warnings(&checked.warnings);
             output::done(args.output.output, &checked, "would be accepted")?;
         }
+        PolicyCommand::Diff(args) => {
+            let body = Policy { policy: read(&args.file)? };
+            let changes: PolicyChanges = client.post("/api/v1/policy/diff", &body).await?;
+            show::changes(args.output.output, &changes)?;
+        }
+        PolicyCommand::Test(args) => {
+            let policy = args.file.as_ref().map(read).transpose()?;
+            let tested: PolicyTested =
+                client.post("/api/v1/policy/test", &TestPolicy { policy }).await?;
+            show::tests(args.output.output, &tested)?;
+            return Ok(ExitCode::from(u8::from(!tested.passed)));
+        }
+        PolicyCommand::Explain(args) => explain(client, &args).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what opens and closes, and acts. On a terminal it asks between the two.
+async fn set(client: &Client, SetArgs { file, yes }: SetArgs) -> anyhow::Result<()> {
+    let format = file.output.output;
+    let from_input = file.file.as_os_str() == "-";
+    let body = Policy { policy: read(&file.file)? };
+    let asks = !yes && !from_input && std::io::stdin().is_terminal();
+    if asks {
+        let changes: PolicyChanges =
+            client.post("/api/v1/policy/diff", &body).await.map_err(unchanged)?;
+        show::notes(&changes);
+        if !is_meant()? {
+            return Err(anyhow!("nothing was changed; --yes sets it without asking"));
+        }
+    }
+    let set: PolicySet = client.put("/api/v1/policy", &body).await.map_err(unchanged)?;
+    show::warnings(&set.warnings);
+    if !asks {
+        show::notes(&set.changes);
+    }
+    output::done(format, &set, "in force")
+}
+
+fn unchanged(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Refused>() {
+        Ok(Refused(why)) => {
+            anyhow!("{why}; nothing was changed: correct the policy, then set it again")
+        }
+        Err(error) => error,
+    }
+}
+
+fn is_meant() -> anyhow::Result<bool> {
+    output::note("Put it in force? [y/N]");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+async fn explain(client: &Client, args: &ExplainArgs) -> anyhow::Result<()> {
+    let protocol = match args.proto {
+        Protocol::Tcp => PolicyProtocol::Tcp,
+        Protocol::Udp => PolicyProtocol::Udp,
+        Protocol::Icmp => PolicyProtocol::Icmp,
+    };
+    let (dst, port) = destination(&args.dst, protocol)?;
+    let question = ExplainPolicy { src: args.src.clone(), dst, port, protocol };
+    let decisions: Vec<PolicyDecision> = client.post("/api/v1/policy/explain", &question).await?;
+    show::decisions(args.output.output, &decisions)
+}
+
+/// Divides `DST:PORT`; for ICMP a destination alone is enough.
+fn destination(text: &str, protocol: PolicyProtocol) -> anyhow::Result<(String, u16)> {
+    let bare = |who: &str| who.trim_start_matches('[').trim_end_matches(']').to_owned();
+    if let Some((who, port)) = text.rsplit_once(':')
+        && let Ok(port @ 1..) = port.parse::<u16>()
+        && !who.is_empty()
+        && (who.ends_with(']') || text.parse::<std::net::IpAddr>().is_err())
+    {
+        return Ok((bare(who), port));
+    }
+    if protocol == PolicyProtocol::Icmp && !text.is_empty() {
+        return Ok((bare(text), 0));
+    }
+    Err(anyhow!(
+        "\"{text}\" has no port: write DST:PORT, such as server:22 or [fd7a:115c:a1e0::1]:22"
+    ))
 }
 
 fn read(file: &PathBuf) -> anyhow::Result<String> {
@@ -71,4 +208,25 @@ fn read(file: &PathBuf) -> anyhow::Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_has_a_port_unless_the_protocol_has_none() {
+        let tcp = |text| destination(text, PolicyProtocol::Tcp).ok();
+        assert_eq!(tcp("server:22"), Some(("server".to_owned(), 22)));
+        assert_eq!(tcp("tag:server:22"), Some(("tag:server".to_owned(), 22)));
+        assert_eq!(tcp("[fd7a::1]:22"), Some(("fd7a::1".to_owned(), 22)));
+        for text in
+            ["", ":22", "server", "server:0", "server:x", "server:*", "fd7a::1", "100.64.0.1"]
+        {
+            assert_eq!(tcp(text), None, "{text}");
+        }
+        let icmp = |text| destination(text, PolicyProtocol::Icmp).ok();
+        assert_eq!(icmp("server"), Some(("server".to_owned(), 0)));
+        assert_eq!(icmp("fd7a::1"), Some(("fd7a::1".to_owned(), 0)));
+    }
 }

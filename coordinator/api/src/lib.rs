@@ -38,8 +38,11 @@
 //! | `POST /api/v1/api-keys` | [`CreateApiKey`] | 201 [`CreatedApiKey`] |
 //! | `DELETE /api/v1/api-keys/{id-or-name}` | | [`ApiKey`], as it last was |
 //! | `GET /api/v1/policy` | | [`Policy`] |
-//! | `PUT /api/v1/policy` | [`Policy`] | [`Policy`] |
+//! | `PUT /api/v1/policy` | [`Policy`] | [`PolicySet`] |
 //! | `POST /api/v1/policy/check` | [`Policy`] | [`PolicyChecked`] |
+//! | `POST /api/v1/policy/diff` | [`Policy`] | [`PolicyChanges`] |
+//! | `POST /api/v1/policy/test` | [`TestPolicy`] | [`PolicyTested`] |
+//! | `POST /api/v1/policy/explain` | [`ExplainPolicy`] | `[`[`PolicyDecision`]`]`, one for each pair of devices |
 //!
 //! Wherever `{id}` of a device stands, its name is taken as well; for one that waits its code, or its hostname if no other
 //! device waits under it.
@@ -69,7 +72,10 @@ pub use key::{
     CreatedKey, Key, KeyState,
 };
 pub use network::{Health, Network};
-pub use policy::{Policy, PolicyChecked};
+pub use policy::{
+    ExplainPolicy, Policy, PolicyChange, PolicyChanges, PolicyChecked, PolicyDecision, PolicyNote,
+    PolicyPlace, PolicyProtocol, PolicySet, PolicyTest, PolicyTested, TestPolicy,
+};
 pub use route::{DecideRoutes, EXIT, Route, RouteState};
 pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};

@@ -71,6 +71,9 @@ pub(crate) enum Error {
     /// The policy cannot be used.
     #[error("the policy cannot be used")]
     Policy(#[source] acl::Error),
+    /// A question about the policy that means nothing, or too much.
+    #[error("{0}")]
+    Question(String),
     /// The database failed.
     #[error("the database cannot be used now")]
     Store(#[from] StoreError),
@@ -111,6 +114,7 @@ impl Error {
             Self::Tries(_) => (StatusCode::TOO_MANY_REQUESTS, "tries"),
             Self::ReadOnly => (StatusCode::FORBIDDEN, "read-only"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "policy"),
+            Self::Question(_) => (StatusCode::UNPROCESSABLE_ENTITY, "question"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
             Self::Hub(_) => (StatusCode::SERVICE_UNAVAILABLE, "network"),
         }
@@ -154,6 +158,7 @@ impl Error {
             | Self::Route(_)
             | Self::State(_)
             | Self::ServerUrl
+            | Self::Question(_)
             | Self::Store(_)
             | Self::Hub(_) => None,
         }

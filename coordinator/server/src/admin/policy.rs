@@ -1,19 +1,36 @@
 //! `/policy`.
 
+mod explain;
+mod shown;
+
 use axum::{
     Extension, Json,
     extract::{Request, State},
 };
 use chassis::endpoint::{Endpoint, get, post, put};
-use coordinator_api::{Actor, Policy, PolicyChecked};
+use coordinator_api::{
+    Actor, ExplainPolicy, Policy, PolicyChanges, PolicyChecked, PolicyDecision, PolicySet,
+    PolicyTested, TestPolicy,
+};
 use coordinator_core::network;
 
 use super::{Error, read};
-use crate::{app::App, clock};
+use crate::{
+    app::App,
+    clock,
+    hub::{HubError, Snapshot},
+};
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 3] {
-    [get("/policy", show), put("/policy", set), post("/policy/check", check)]
+pub(super) fn endpoints() -> [Endpoint<App>; 6] {
+    [
+        get("/policy", show),
+        put("/policy", set),
+        post("/policy/check", check),
+        post("/policy/diff", diff),
+        post("/policy/test", test),
+        post("/policy/explain", explain),
+    ]
 }
 
 async fn show(State(app): State<App>) -> Json<Policy> {
@@ -24,28 +41,98 @@ async fn set(
     State(app): State<App>,
     Extension(actor): Extension<Actor>,
     request: Request,
-) -> Result<Json<Policy>, Error> {
-    let policy: Policy = read(request).await?;
-    usable(&app, &policy.policy)?;
+) -> Result<Json<PolicySet>, Error> {
+    let Policy { policy } = read(request).await?;
+    let snapshot = app.hub.snapshot();
+    let (fitting, warnings) = Fitting::checked(&snapshot, &policy)?;
+    let changes = Fitting::in_force(&snapshot)?.changes(&fitting);
     let mut change = app.store.change(actor).await?;
-    change.set_policy(&policy.policy).await?;
+    change.set_policy(&policy).await?;
     change.commit().await?;
-    tracing::info!("the policy was replaced");
+    tracing::info!(
+        opens = changes.opens.len(),
+        closes = changes.closes.len(),
+        "the policy was replaced"
+    );
+    for warning in &warnings {
+        tracing::warn!(%warning, "the policy says what is not done");
+    }
     app.hub.refresh().await?;
-    Ok(Json(policy))
+    let warnings = warnings.into_iter().map(shown::note).collect();
+    Ok(Json(PolicySet { policy, warnings, changes }))
 }
 
 async fn check(State(app): State<App>, request: Request) -> Result<Json<PolicyChecked>, Error> {
-    let policy: Policy = read(request).await?;
-    usable(&app, &policy.policy)?;
-    Ok(Json(PolicyChecked { ok: true }))
+    let Policy { policy } = read(request).await?;
+    let (_, warnings) = Fitting::checked(&app.hub.snapshot(), &policy)?;
+    let warnings = warnings.into_iter().map(shown::note).collect();
+    Ok(Json(PolicyChecked { ok: true, warnings }))
 }
 
-/// Reads the policy and runs its own tests on the network as it is.
-fn usable(app: &App, text: &str) -> Result<(), Error> {
-    let policy = acl::Policy::parse(text).map_err(Error::Policy)?;
+/// What a policy would open and close, if it were set now.
+async fn diff(State(app): State<App>, request: Request) -> Result<Json<PolicyChanges>, Error> {
+    let Policy { policy } = read(request).await?;
     let snapshot = app.hub.snapshot();
-    let loaded = &snapshot.loaded;
-    let network = network::for_policy(&loaded.users, &loaded.nodes, &policy, clock::now());
-    policy.check(&network).map(drop).map_err(Error::Policy)
+    let (fitting, _) = Fitting::checked(&snapshot, &policy)?;
+    Ok(Json(Fitting::in_force(&snapshot)?.changes(&fitting)))
+}
+
+async fn test(State(app): State<App>, request: Request) -> Result<Json<PolicyTested>, Error> {
+    let TestPolicy { policy } = read(request).await?;
+    let snapshot = app.hub.snapshot();
+    let Fitting { policy, network } = match policy {
+        Some(text) => Fitting::parsed(&snapshot, &text)?,
+        None => Fitting::in_force(&snapshot)?,
+    };
+    let tests = policy.test(&network);
+    let passed = tests.iter().all(|test| test.passed);
+    Ok(Json(PolicyTested { passed, tests: tests.into_iter().map(shown::test).collect() }))
+}
+
+async fn explain(
+    State(app): State<App>,
+    request: Request,
+) -> Result<Json<Vec<PolicyDecision>>, Error> {
+    let question: ExplainPolicy = read(request).await?;
+    let Fitting { policy, network } = Fitting::in_force(&app.hub.snapshot())?;
+    explain::answer(&policy, &network, &question).map(Json).map_err(Error::Question)
+}
+
+/// A policy, and the network as it sees it.
+struct Fitting {
+    policy: acl::Policy,
+    network: acl::Network,
+}
+
+impl Fitting {
+    fn of(snapshot: &Snapshot, policy: acl::Policy) -> Self {
+        let loaded = &snapshot.loaded;
+        let network = network::for_policy(&loaded.users, &loaded.nodes, &policy, clock::now());
+        Self { policy, network }
+    }
+
+    /// The policy in force.
+    fn in_force(snapshot: &Snapshot) -> Result<Self, Error> {
+        let stored = acl::Policy::parse_stored(&snapshot.loaded.policy);
+        let (policy, _) = stored.map_err(HubError::Policy)?;
+        Ok(Self::of(snapshot, policy))
+    }
+
+    /// A policy that can be read.
+    fn parsed(snapshot: &Snapshot, text: &str) -> Result<Self, Error> {
+        acl::Policy::parse(text).map(|policy| Self::of(snapshot, policy)).map_err(Error::Policy)
+    }
+
+    /// A policy that fits the network as it is, with what there is to know of it.
+    fn checked(snapshot: &Snapshot, text: &str) -> Result<(Self, Vec<acl::Warning>), Error> {
+        let fitting = Self::parsed(snapshot, text)?;
+        let warnings = fitting.policy.check(&fitting.network).map_err(Error::Policy)?;
+        Ok((fitting, warnings))
+    }
+
+    /// What another policy changes.
+    fn changes(&self, other: &Self) -> PolicyChanges {
+        let (before, after) = ((&self.policy, &self.network), (&other.policy, &other.network));
+        shown::changes(acl::Changes::between(before, after))
+    }
 }

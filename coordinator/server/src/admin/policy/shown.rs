@@ -1,0 +1,37 @@
+//! What the policy language says, as the API says it.
+
+use coordinator_api::{PolicyChange, PolicyChanges, PolicyNote, PolicyPlace, PolicyTest};
+
+/// A part of a policy.
+pub(super) fn place(at: acl::Position, place: String) -> PolicyPlace {
+    let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+    PolicyPlace { place, line: number(at.line), column: number(at.column) }
+}
+
+/// A warning.
+pub(super) fn note(warning: acl::Warning) -> PolicyNote {
+    PolicyNote { place: place(warning.at, warning.place), reason: warning.reason }
+}
+
+/// An assertion of the policy's own tests.
+pub(super) fn test(result: acl::TestResult) -> PolicyTest {
+    PolicyTest {
+        place: place(result.at, result.place),
+        src: result.src,
+        dst: result.dst,
+        protocol: result.protocol,
+        accept: result.wanted,
+        passed: result.passed,
+        reason: result.reason,
+    }
+}
+
+/// What opens and closes.
+pub(super) fn changes(changes: acl::Changes) -> PolicyChanges {
+    let all = |changes: Vec<acl::Change>| changes.into_iter().map(change).collect();
+    PolicyChanges { opens: all(changes.opens), closes: all(changes.closes) }
+}
+
+fn change(acl::Change { to, from, what }: acl::Change) -> PolicyChange {
+    PolicyChange { from, to, what }
+}
