@@ -113,7 +113,7 @@ pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Resu
         PolicyCommand::Check(args) => {
             let body = Policy { policy: read(&args.file)? };
             let checked: PolicyChecked = client.post("/api/v1/policy/check", &body).await?;
-            show::warnings(&checked.warnings);
+            show::warnings(args.output.output, &checked.warnings);
             output::done(args.output.output, &checked, "would be accepted")?;
         }
         PolicyCommand::Diff(args) => {
@@ -148,8 +148,8 @@ async fn set(client: &Client, SetArgs { file, yes }: SetArgs) -> anyhow::Result<
         }
     }
     let set: PolicySet = client.put("/api/v1/policy", &body).await.map_err(unchanged)?;
-    show::warnings(&set.warnings);
-    if !asks {
+    show::warnings(format, &set.warnings);
+    if !asks && format == Format::Table {
         show::notes(&set.changes);
     }
     output::done(format, &set, "in force")

@@ -145,6 +145,63 @@ fn policy(form: Form<'_>) {
 
 #[test]
 #[ignore = "needs: root"]
+fn a_policy_is_compared_tested_and_explained() {
+    let plane = ControlPlane::start();
+    plane.json(&["user", "create", "ann"]);
+    for name in ["laptop", "phone"] {
+        let id = knock(&plane, "ann", name);
+        plane.json(&["device", "approve", &id]);
+    }
+    let write = |name: &str, text: &str| {
+        fs::write(plane.instance.root.join(name), text).unwrap();
+        format!("{ROOT}/{name}")
+    };
+    let open = write(
+        "open.json",
+        "{ \"acls\": [\n  { \"action\": \"accept\", \"src\": [\"ann\"], \"dst\": [\"autogroup:self:22\"] },\n],\n\
+         \"ssh\": [{ \"action\": \"accept\", \"src\": [\"ann@\"], \"dst\": [\"autogroup:self\"], \"users\": [\"root\"] }],\n\
+         \"tests\": [{ \"src\": \"ann\", \"accept\": [\"ann:22\"], \"deny\": [\"ann:23\"] }] }",
+    );
+    let wrong = write("wrong.json", r#"{ "tests": [{ "src": "ann", "accept": ["ann:22"] }] }"#);
+
+    let opens = serde_json::json!([
+        { "from": ["phone"], "to": "laptop", "what": ["22"] },
+        { "from": ["laptop"], "to": "phone", "what": ["22"] },
+    ]);
+    assert_eq!(plane.json(&["policy", "diff", &open])["opens"], opens);
+    let checked = plane.json(&["policy", "check", &open]);
+    assert_eq!(checked["warnings"][0]["place"], "ssh[0]");
+    let set = plane.instance.run(&["policy", "set", &open]).unwrap();
+    let (done, said) =
+        (String::from_utf8(set.stdout).unwrap(), String::from_utf8(set.stderr).unwrap());
+    assert_eq!(done, "in force\n");
+    assert!(said.contains("opens: phone -> laptop: 22\n"), "{said}");
+    assert!(said.contains("warning: line 4, column 9: ssh[0]: it does nothing"), "{said}");
+    assert_eq!(
+        plane.instance.ok(&["policy", "diff", &open]).unwrap(),
+        "nothing opens, nothing closes\n"
+    );
+
+    let tested = plane.instance.ok(&["policy", "test"]).unwrap();
+    assert_eq!(tested.lines().filter(|line| line.starts_with("ok ")).count(), 2, "{tested}");
+    let failed = plane.instance.run(&["policy", "test", &wrong]).unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let shown = String::from_utf8(failed.stdout).unwrap();
+    assert!(shown.contains("line 1, column 40: tests[0].accept[0]"), "{shown}");
+    assert!(shown.contains("FAILS") && shown.contains("does not reach"), "{shown}");
+
+    let explained = plane.json(&["policy", "explain", "laptop", "phone:22"]);
+    let rule = serde_json::json!({ "place": "acls[0]", "line": 2, "column": 3 });
+    assert_eq!((&explained[0]["allowed"], &explained[0]["rule"]), (&true.into(), &rule));
+    let closed =
+        plane.instance.ok(&["policy", "explain", "ann", "phone:23", "--proto", "udp"]).unwrap();
+    assert!(closed.contains("no rule allows it"), "{closed}");
+    let icmp = plane.json(&["policy", "explain", "ann", "ann", "--proto", "icmp"]);
+    assert_eq!(icmp.as_array().unwrap().len(), 2, "each of two devices to the other: {icmp}");
+}
+
+#[test]
+#[ignore = "needs: root"]
 fn what_is_refused_says_one_sentence_and_changes_nothing() {
     let plane = ControlPlane::start();
     plane.json(&["user", "create", "ann"]);
@@ -186,12 +243,19 @@ fn what_is_refused_says_one_sentence_and_changes_nothing() {
         (&["user", "rename", "ann", "Ann Lee"], "a user's name is"),
         (&["user", "remove", "nobody"], "there is no such user"),
         (&["invite", "Ann Lee"], "a user's name is"),
-        (&["policy", "check", "ROOT/typo.json"], "line 2, column 5: unknown field `acton`"),
-        (&["policy", "set", "ROOT/typo.json"], "`dst`; nothing was changed: correct the policy"),
+        (
+            &["policy", "check", "ROOT/typo.json"],
+            "line 2, column 5: acls[0]: unknown field: \"acton\"",
+        ),
+        (&["policy", "set", "ROOT/typo.json"], "dst; nothing was changed: correct the policy"),
         (&["policy", "set", "ROOT/cut.json"], "line 2, column 1: Unterminated array"),
-        (&["policy", "set", "ROOT/group.json"], "acls[0]: src=group not found"),
+        (&["policy", "set", "ROOT/group.json"], "acls[0].src[0]: src=group not defined"),
         (&["policy", "set", "ROOT/test.json"], "tests[0]"),
         (&["policy", "set", "ROOT/none.json"], "cannot read"),
+        (&["policy", "diff", "ROOT/group.json"], "acls[0].src[0]: src=group not defined"),
+        (&["policy", "test", "ROOT/cut.json"], "line 2, column 1: Unterminated array"),
+        (&["policy", "explain", "attic", "tag:home:80"], "\"attic\" is no device in the network"),
+        (&["policy", "explain", "laptop", "tag:home"], "write DST:PORT"),
     ];
     for (args, words) in refusals {
         let args: Vec<_> = args.iter().map(|arg| arg.replace("ROOT", ROOT)).collect();

@@ -281,7 +281,8 @@ fn a_policy_with_a_typo_changes_nothing() {
 
     let said = plane.refused(&["policy", "set", &format!("{ROOT}/policy.json")], 1);
 
-    let words = ["line 2, column 39: unknown field `dts`, expected", "nothing was changed"];
+    let words =
+        ["line 2, column 39: acls[0]: unknown field: \"dts\": take it out", "nothing was changed"];
     says(&said, "the policy cannot be used: ", &words);
     assert_eq!(plane.state(), before);
 }

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::output::{self, Format};
 
-/// Prints what there is to know of a policy, beside the result.
-pub(super) fn warnings(warnings: &[PolicyNote]) {
-    for PolicyNote { place, reason } in warnings {
+/// Prints what there is to know of a policy, beside the result; for programs it is in the result.
+pub(super) fn warnings(format: Format, warnings: &[PolicyNote]) {
+    let for_people = warnings.iter().filter(|_| format == Format::Table);
+    for PolicyNote { place, reason } in for_people {
         output::note(&output::plain(&format!("warning: {}: {reason}", at(place))));
     }
 }

@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 
 use std::net::IpAddr;
 
-use acl::{Network, Node, Policy, Rule};
+use acl::{Attempt, Changes, Meaning, Network, Node, Policy, Rule};
 use fuzz::Input;
 use ipnet::IpNet;
 
@@ -49,15 +49,36 @@ fn belongs(rule: &Rule, node: &Node) {
     }
 }
 
+/// What a node lets in to itself is explained by a rule.
+fn decided(policy: &Policy, network: &Network, rules: &[Rule], node: &Node) {
+    let from = network.nodes.iter().flat_map(|other| other.addresses.first().copied());
+    for (from, to) in from.flat_map(|from| node.addresses.iter().map(move |to| (from, *to))) {
+        let attempt = Attempt { from, to, protocol: 6, port: 22 };
+        let is_open = rules.iter().any(|rule| rule.allows(&attempt));
+        assert!(!is_open || policy.decide(network, &attempt).is_some(), "{attempt:?}");
+    }
+}
+
 /// Any text is a policy that compiles for each node, the same each time, or an error.
 fn text(text: &str, shape: &[u8]) {
-    let Ok(policy) = Policy::parse(text) else { return };
+    let parsed = Policy::parse(text);
+    let stored = Policy::parse_stored(text);
+    // What is set is in force as it stands.
+    match (&parsed, stored) {
+        (Ok(_), Ok((_, left_out))) => assert_eq!(left_out, [], "set, but not in force"),
+        (Ok(_), Err(error)) => panic!("set, but not read when stored: {error}"),
+        (Err(_), _) => {}
+    }
+    let Ok(policy) = parsed else { return };
     let again = Policy::parse(text).unwrap();
     let network = network::fitting(text, &mut Input::new(shape));
     for (index, node) in network.nodes.iter().enumerate() {
         let rules = policy.compile(&network, index);
         assert_eq!(again.compile(&network, index), rules, "compiling is not repeatable");
         rules.iter().for_each(|rule| belongs(rule, node));
+        let reversed: Vec<Rule> = rules.iter().rev().chain(&rules).cloned().collect();
+        assert_eq!(Meaning::of(&reversed), Meaning::of(&rules), "order or doubles mean something");
+        decided(&policy, &network, &rules, node);
         for route in &node.routable_ips {
             let is_approved = policy.approves_route(&network, index, route);
             assert!(!is_approved || node.user.is_some() || !node.tags.is_empty(), "nobody's node");
@@ -66,6 +87,7 @@ fn text(text: &str, shape: &[u8]) {
     assert!(policy.compile(&network, network.nodes.len()).is_empty());
     assert!(policy.compile(&Network::default(), 0).is_empty());
     assert_eq!(policy.check(&network), again.check(&network));
+    assert!(Changes::between((&policy, &network), (&again, &network)).is_empty());
     for user in &network.users {
         for tag in network.nodes.iter().flat_map(|node| &node.tags) {
             assert!(!policy.may_tag(&user.name, tag) || policy.knows_tag(tag));

@@ -305,5 +305,30 @@ async fn a_policy_whose_own_tests_fail_is_refused() {
         (status, &problem["type"]),
         (StatusCode::UNPROCESSABLE_ENTITY, &json!("urn:maru:problem:policy"))
     );
-    assert!(problem["detail"].is_string());
+    let said = problem["detail"].as_str().unwrap();
+    assert!(said.contains("test(s) failed: line 2, column "), "{said}");
+}
+
+#[tokio::test]
+async fn what_a_policy_does_not_do_is_told_and_a_wrong_question_is_refused() {
+    let coordinator = Coordinator::start().await;
+    let ssh = r#"{ "ssh": [{ "action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self"], "users": ["root"] }] }"#;
+    for (method, path) in [(Method::POST, "/policy/check"), (Method::PUT, "/policy")] {
+        let answer = coordinator.ok(method, path, json!({ "policy": ssh })).await;
+        assert_eq!(answer["warnings"][0]["place"], "ssh[0]");
+        assert_eq!(answer["warnings"][0]["line"], 1);
+    }
+    let tested = coordinator.ok(Method::POST, "/policy/test", json!({})).await;
+    assert_eq!(tested, json!({ "passed": true, "tests": [] }));
+    let changes =
+        coordinator.ok(Method::POST, "/policy/diff", json!({ "policy": "{ \"acls\": [] }" })).await;
+    assert_eq!(changes, json!({ "opens": [], "closes": [] }));
+    for (path, body, kind) in [
+        ("/policy/explain", json!({ "src": "a", "dst": "b", "port": 22 }), "question"),
+        ("/policy/diff", json!({ "policy": "{ \"postures\": {} }" }), "policy"),
+        ("/policy/test", json!({ "policy": "{" }), "policy"),
+    ] {
+        let (status, said) = refused(&coordinator, Method::POST, path, body).await;
+        assert_eq!((status, said.as_str()), (422, kind), "{path}");
+    }
 }
