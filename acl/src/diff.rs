@@ -85,10 +85,12 @@ fn places(node: &Node) -> Vec<(String, Span)> {
     places
 }
 
+/// By place and sources: first port, last port, and what is open, in words.
+type Said = BTreeMap<(String, Vec<String>), BTreeSet<(u16, u16, String)>>;
+
 fn words(meaning: &Meaning, network: &Network, node: &Node) -> Vec<Change> {
-    // By place and sources: what; a place with two addresses says it once.
-    let mut changes: BTreeMap<(String, Vec<String>), BTreeSet<(u16, u16, String)>> =
-        BTreeMap::new();
+    // A place with two addresses says it once.
+    let mut changes = Said::new();
     for (name, place) in places(node) {
         for (span, openings) in &meaning.open {
             let Some(common) = place.common(span) else { continue };
@@ -111,10 +113,12 @@ fn words(meaning: &Meaning, network: &Network, node: &Node) -> Vec<Change> {
             }
         }
     }
-    let change = |((to, from), what): ((String, Vec<String>), BTreeSet<(u16, u16, String)>)| {
-        Change { to, from, what: what.into_iter().map(|(_, _, what)| what).collect() }
-    };
-    changes.into_iter().map(change).collect()
+    let changes = changes.into_iter().map(|((to, from), what)| Change {
+        to,
+        from,
+        what: what.into_iter().map(|(_, _, what)| what).collect(),
+    });
+    changes.collect()
 }
 
 /// Openings with the same ports and sources in one word.

@@ -80,21 +80,18 @@ impl Policy {
         let named = network.nodes.iter();
         let named = named.filter(|node| selector.selects(node, network, &self.document));
         let parties: Vec<Party> = named.map(party).collect();
-        match selector {
-            Selector::Prefix(prefix) if prefix.prefix_len() == prefix.max_prefix_len() => {
-                let name =
-                    parties.first().map_or_else(|| word.to_owned(), |party| party.name.clone());
-                Ok(vec![Party { name, addresses: vec![prefix.addr()] }])
-            }
-            Selector::Prefix(_) if parties.is_empty() => {
-                Err(format!("\"{word}\" is no device: name one address of it"))
-            }
-            Selector::Internet => Err(format!("name an address of the internet instead of {word}")),
-            _ if parties.is_empty() => Err(format!(
-                "\"{word}\" is no device in the network: name a device, a person with devices, a tag or an address"
-            )),
-            _ => Ok(parties),
+        if let Selector::Prefix(prefix) = selector
+            && prefix.prefix_len() == prefix.max_prefix_len()
+        {
+            let name = parties.first().map_or_else(|| word.to_owned(), |party| party.name.clone());
+            return Ok(vec![Party { name, addresses: vec![prefix.addr()] }]);
         }
+        if parties.is_empty() {
+            return Err(format!(
+                "\"{word}\" is no device in the network: name a device, a person with devices, a tag or one address"
+            ));
+        }
+        Ok(parties)
     }
 }
 

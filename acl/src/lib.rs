@@ -241,7 +241,7 @@ impl Policy {
         let attributes = attributes::parse(&document, &mut found);
         validate::tag_owners(&document, &mut found.problems);
         let approvers = Approvers::parse(&document, &mut found.problems);
-        validate::tests(&document, &mut found.problems);
+        policy_tests::check_shape(&document, &mut found.problems);
         let Found { problems, warnings } = found;
         Ok((Self { document, rules, approvers, attributes, warnings }, problems.into_vec()))
     }

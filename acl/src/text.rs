@@ -84,6 +84,9 @@ pub(crate) struct Item<'a> {
     place: String,
 }
 
+/// A field: its name as it is written, and as it is known if it is; its value.
+type Named<'a> = (Word, Option<&'static str>, Item<'a>);
+
 /// The fields of an object, by the names under which they are known.
 pub(crate) type Fields<'a> = BTreeMap<&'static str, Item<'a>>;
 
@@ -237,10 +240,7 @@ impl<'a> Item<'a> {
     }
 
     /// Each field with the name under which it is known, if it is.
-    pub(crate) fn named(
-        &self,
-        known: &[&'static str],
-    ) -> Result<Vec<(Word, Option<&'static str>, Self)>, Error> {
+    pub(crate) fn named(&self, known: &[&'static str]) -> Result<Vec<Named<'a>>, Error> {
         let below = if self.place.is_empty() { "" } else { "." };
         let named = self.properties()?.iter().map(|property| {
             let written = property.name.as_str();

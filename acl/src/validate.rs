@@ -6,7 +6,7 @@ use crate::{
     document::{Acl, Document, Grant},
     problems::Problems,
     selector::{self, Selector},
-    service::{self, Ports, destination, have_ports, protocol, service},
+    service::{Ports, destination, have_ports, protocol, service},
     text::{Spot, Word},
 };
 
@@ -303,72 +303,6 @@ fn check_self(
             "autogroup:self can only be used with users, groups, or supported autogroups: autogroup:member is one, and in \
              acls \"*\"",
         ));
-    }
-    Ok(())
-}
-
-/// The shape of the policy's own tests: one connection attempt to one port of one host each.
-pub(crate) fn tests(document: &Document, problems: &mut Problems) {
-    for test in &document.tests {
-        if test.accept.is_empty() && test.deny.is_empty() {
-            let reason =
-                "test(s) failed: test entry must have at least one of \"accept\" or \"deny\"";
-            problems.add(test.spot.wrong(reason));
-        }
-        if let Some(proto) = &test.proto {
-            let numbers = protocol(&proto.text.to_lowercase());
-            if numbers.as_ref().is_ok_and(|numbers| have_ports(numbers)) {
-                // As it should be.
-            } else if let Err(reason) = numbers {
-                problems.add(proto.wrong(format!("test(s) failed: {reason}")));
-            } else {
-                problems.add(proto.wrong(format!(
-                    "test(s) failed: test protocol must be tcp, udp, sctp, or empty: \"{}\"",
-                    proto.text
-                )));
-            }
-        }
-        for word in test.accept.iter().chain(&test.deny) {
-            if let Err(reason) = test_destination(document, &word.text) {
-                problems.add(word.wrong(format!("test(s) failed: {reason}")));
-            }
-        }
-    }
-}
-
-fn test_destination(document: &Document, text: &str) -> Result<(), String> {
-    let (selector, ports) = service::destination(document, text)?;
-    match selector {
-        Selector::Internet => {
-            return Err(
-                "autogroup:internet not valid as a test destination: name an address".to_owned()
-            );
-        }
-        Selector::SelfDevices => {
-            return Err("autogroup:self not valid as a test destination: name a person's devices"
-                .to_owned());
-        }
-        Selector::Prefix(prefix)
-            if text.contains('/') || prefix.prefix_len() < prefix.max_prefix_len() =>
-        {
-            return Err(
-                "test destination must be a single host, not a CIDR range: name one address"
-                    .to_owned(),
-            );
-        }
-        Selector::Any
-        | Selector::Everyone
-        | Selector::Member
-        | Selector::Tagged
-        | Selector::NonRoot
-        | Selector::Group(_)
-        | Selector::Tag(_)
-        | Selector::User(_)
-        | Selector::Domain(_)
-        | Selector::Prefix(_) => {}
-    }
-    if !matches!(ports[..], [Ports { first, last }] if first == last) {
-        return Err("test destination port must be a single port: make one test of each".to_owned());
     }
     Ok(())
 }

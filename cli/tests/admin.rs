@@ -200,6 +200,14 @@ fn a_policy_is_compared_tested_and_explained() {
     assert_eq!(icmp.as_array().unwrap().len(), 2, "each of two devices to the other: {icmp}");
 }
 
+/// Policies that are refused.
+const WRONG: [(&str, &str); 4] = [
+    ("typo.json", "{ \"acls\": [\n  { \"acton\": \"accept\" },\n] }"),
+    ("cut.json", "{ \"acls\": [\n"),
+    ("group.json", r#"{ "acls": [{ "action": "accept", "src": ["group:a"], "dst": ["*:*"] }] }"#),
+    ("test.json", r#"{ "tests": [{ "src": "100.64.0.9", "accept": ["100.64.0.8:22"] }] }"#),
+];
+
 #[test]
 #[ignore = "needs: root"]
 fn what_is_refused_says_one_sentence_and_changes_nothing() {
@@ -207,16 +215,7 @@ fn what_is_refused_says_one_sentence_and_changes_nothing() {
     plane.json(&["user", "create", "ann"]);
     let id = knock(&plane, "ann", "laptop");
     let before = plane.state();
-    let files = [
-        ("typo.json", "{ \"acls\": [\n  { \"acton\": \"accept\" },\n] }"),
-        ("cut.json", "{ \"acls\": [\n"),
-        (
-            "group.json",
-            r#"{ "acls": [{ "action": "accept", "src": ["group:a"], "dst": ["*:*"] }] }"#,
-        ),
-        ("test.json", r#"{ "tests": [{ "src": "100.64.0.9", "accept": ["100.64.0.8:22"] }] }"#),
-    ];
-    for (name, text) in files {
+    for (name, text) in WRONG {
         fs::write(plane.instance.root.join(name), text).unwrap();
     }
     let unknown = "there is no such device";
