@@ -29,6 +29,11 @@ fn help_of_every_command() {
     for (args, name) in [(&["route"][..], "route"), (&["route", "approve"], "route-approve")] {
         insta::assert_snapshot!(name, text(&[args, &["--help"]].concat()));
     }
+    for (command, name) in
+        [("set", "policy-set"), ("test", "policy-test"), ("explain", "policy-explain")]
+    {
+        insta::assert_snapshot!(name, text(&["policy", command, "--help"]));
+    }
     insta::assert_snapshot!("model-pull", text(&["model", "pull", "--help"]));
     insta::assert_snapshot!("api-key-create", text(&["api-key", "create", "--help"]));
     insta::assert_snapshot!("key-create", text(&["key", "create", "--help"]));

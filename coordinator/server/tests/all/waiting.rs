@@ -233,7 +233,7 @@ async fn a_renamed_person_keeps_devices_and_keys_and_the_policy_is_looked_at() {
             .admin(Method::POST, &format!("/users/{from}/rename"), json!({ "name": to }))
             .await
     };
-    let named = OPEN.replace("[\"*\"]", "[\"*\", \"alice\", \"carol\"]");
+    let named = OPEN.replace("[\"*\"]", "[\"*\", \"alice@\", \"carol@\"]");
     coordinator.ok(Method::POST, "/users", json!({ "name": "bob" })).await;
 
     let (status, renamed) = rename("alice", "anna").await;
