@@ -166,14 +166,12 @@ impl Ledger {
         }
     }
 
-    /// The keys that nobody was told to hold, each with whether one of its devices may become a node now.
-    pub(super) fn open(&self) -> Vec<(String, Key, bool)> {
+    /// The keys that nobody was told to hold, each with whether one of its devices may be a node now: unless one was, and
+    /// is not among these any more.
+    pub(super) fn open(&self, devices: &[Value]) -> Vec<(String, Key, bool)> {
+        let here: BTreeSet<_> = devices.iter().map(|device| text(device, "node_key")).collect();
         let open = self.keys.iter().filter(|(_, key)| key.holder.is_none());
-        open.map(|(tag, key)| {
-            let is_removed = key.seen.iter().any(|node| self.removals.contains_key(node));
-            (tag.clone(), key.clone(), !is_removed)
-        })
-        .collect()
+        open.map(|(tag, key)| (tag.clone(), key.clone(), key.seen.is_subset(&here))).collect()
     }
 }
 
