@@ -14,7 +14,7 @@ use crate::{
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
     keeper,
-    store::{Store, StoreError},
+    store::{Hold, HoldError, Store, StoreError},
 };
 
 /// How long what is under way may take to end.
@@ -38,6 +38,9 @@ pub enum ServeError {
     /// It was told to stop before the relay had left its certificate.
     #[error("stopped before it was ready")]
     Stopped,
+    /// The database is another coordinator's.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,18 +60,18 @@ pub struct Server {
     app: App,
     door: Door,
     admin: Socket,
+    hold: Hold,
 }
 
 /// Serves until `stop` is cancelled.
 ///
 /// # Errors
 ///
-/// Fails if it cannot start; once it runs, it does not fail.
+/// Fails if it cannot start, or if another coordinator has taken the database meanwhile.
 pub async fn serve(root: &Path, config: Config, stop: CancellationToken) -> Result<(), ServeError> {
     let server = Server::start(root, config, stop).await?;
     tracing::info!(address = %server.address(), network = server.app.config.settings.network, "coordinator is ready");
-    server.run().await;
-    Ok(())
+    server.run().await
 }
 
 impl Server {
@@ -83,21 +86,25 @@ impl Server {
         stop: CancellationToken,
     ) -> Result<Self, ServeError> {
         let paths = Paths::new(root);
-        let door = Door::open(root, &paths, &config.settings)?;
         files::make_dir(&paths.state(), 0o700)?;
+        let database = config.database(root)?;
+        database.check()?;
+        // Before the ports: who starts it twice is told that it runs, and not that a port is busy.
+        let hold = Hold::take(&database).await?;
+        let door = Door::open(root, &paths, &config.settings)?;
         let noise = files::noise_key(&paths)?;
         let derp = tokio::select! {
             () = stop.cancelled() => return Err(ServeError::Stopped),
             derp = derp_map::load(root, &paths, &config) => derp?,
         };
-        let store = Store::open(&config.database(root)?, &config.settings.network).await?;
+        let store = Store::open(&database, &config.settings.network).await?.held_by(&hold);
         let network = config.settings.network.clone();
         let names = config.names().map_err(ServeError::Dns)?;
         let hub = Hub::start(store.clone(), network, names, derp).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
-        Ok(Self { app, door, admin })
+        Ok(Self { app, door, admin, hold })
     }
 
     /// The first of the addresses that it listens on.
@@ -108,14 +115,28 @@ impl Server {
     }
 
     /// Serves until it is told to stop.
-    pub async fn run(self) {
-        let Self { app, door, admin } = self;
+    ///
+    /// # Errors
+    ///
+    /// Stops and fails if another coordinator has taken the database.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let Self { app, door, admin, mut hold } = self;
         let administration = admin::socket::serve(admin, &app, admin::router(app.clone()));
-        tokio::join!(door.serve(&app), administration);
+        let kept = async {
+            tokio::select! {
+                () = app.stop.cancelled() => Ok(()),
+                lost = hold.lost() => {
+                    app.stop.cancel();
+                    Err(lost)
+                }
+            }
+        };
+        let (_, (), kept) = tokio::join!(door.serve(&app), administration, kept);
         app.tasks.close();
         if tokio::time::timeout(STOP_TIME, app.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), app.store.close()).await;
+        Ok(kept?)
     }
 }

@@ -10,6 +10,7 @@
 
 mod api_keys;
 mod change;
+mod hold;
 mod keys;
 mod new;
 mod nodes;
@@ -19,7 +20,7 @@ mod row;
 mod rows;
 mod users;
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use control_protocol::key::NodePublic;
 use coordinator_api::Actor;
@@ -36,9 +37,11 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
+use tokio::{sync::watch, time::timeout};
 
 use self::queue::{Queue, WritePermit};
 pub use change::Change;
+pub use hold::{Hold, HoldError};
 pub use new::{NewNode, NewPending, Waiting};
 
 /// What brings the tables of SQLite up to date, by name; in order, each frozen.
@@ -57,6 +60,8 @@ const POSTGRES: [(&str, &str); 4] = [
 ];
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;
+/// How long a change waits for a database that has let go of this coordinator.
+const HOLD_TIME: Duration = Duration::from_secs(10);
 
 /// Where the data is.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,6 +70,23 @@ pub enum Database {
     Sqlite(PathBuf),
     /// A server, by URL, which may hold a password.
     Postgres(String),
+}
+
+impl Database {
+    /// Whether it is one that Maru takes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Url`] if not.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let known = ["postgres://", "postgresql://"];
+        match self {
+            Self::Postgres(url) if !known.iter().any(|scheme| url.starts_with(scheme)) => {
+                Err(StoreError::Url)
+            }
+            Self::Sqlite(_) | Self::Postgres(_) => Ok(()),
+        }
+    }
 }
 
 impl std::fmt::Debug for Database {
@@ -105,6 +127,11 @@ pub enum StoreError {
     /// No address is free.
     #[error("no address is free in 100.64.0.0/10")]
     Full,
+    /// The database was restarted, and may be another coordinator's by now.
+    #[error(
+        "the database has let go of this coordinator, which takes it again; try again in a moment"
+    )]
+    NotHeld,
 }
 
 /// Everything that maps are made of.
@@ -135,6 +162,8 @@ pub struct Store {
     begin: &'static str,
     /// Changes of this process wait here, and not on a connection that others need to read.
     queue: Queue,
+    /// Whether the database is this coordinator's.
+    held: watch::Receiver<bool>,
 }
 
 impl Store {
@@ -144,6 +173,7 @@ impl Store {
     ///
     /// Fails if it cannot be opened, is newer than this program, or belongs to a network other than `domain`.
     pub async fn open(database: &Database, domain: &str) -> Result<Self, StoreError> {
+        database.check()?;
         sqlx::any::install_default_drivers();
         let store = match database {
             Database::Sqlite(path) => {
@@ -153,19 +183,26 @@ impl Store {
                 )
                 .await?;
                 migrate(SQLITE, &pool).await?;
-                Self { pool, begin: "BEGIN IMMEDIATE", queue: Queue::default() }
+                Self::new(pool, "BEGIN IMMEDIATE")
             }
             Database::Postgres(url) => {
-                if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-                    return Err(StoreError::Url);
-                }
                 let pool = connect(url, AnyPoolOptions::new()).await?;
                 migrate(POSTGRES, &pool).await?;
-                Self { pool, begin: "BEGIN", queue: Queue::default() }
+                Self::new(pool, "BEGIN")
             }
         };
         store.begin_network(domain).await?;
         Ok(store)
+    }
+
+    fn new(pool: AnyPool, begin: &'static str) -> Self {
+        Self { pool, begin, queue: Queue::default(), held: watch::channel(true).1 }
+    }
+
+    /// The same, which changes nothing while the database is not held.
+    #[must_use]
+    pub fn held_by(self, hold: &Hold) -> Self {
+        Self { held: hold.watch(), ..self }
     }
 
     async fn begin_network(&self, domain: &str) -> Result<(), StoreError> {
@@ -194,6 +231,11 @@ impl Store {
     }
 
     async fn begin(&self, actor: Actor, permit: WritePermit) -> Result<Change, StoreError> {
+        let mut held = self.held.clone();
+        let is_held = timeout(HOLD_TIME, held.wait_for(|held| *held)).await;
+        if !is_held.is_ok_and(|held| held.is_ok()) {
+            return Err(StoreError::NotHeld);
+        }
         Change::begin(self.pool.begin_with(self.begin).await?, actor, permit).await
     }
 

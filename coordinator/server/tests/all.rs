@@ -21,6 +21,8 @@ mod device;
 mod door;
 #[path = "all/harness.rs"]
 mod harness;
+#[path = "all/hold.rs"]
+mod hold;
 #[path = "all/http.rs"]
 mod http;
 #[path = "all/https.rs"]

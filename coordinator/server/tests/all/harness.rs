@@ -127,7 +127,7 @@ async fn run(root: &Path, config: &Config) -> (SocketAddr, CancellationToken, Jo
     let stop = CancellationToken::new();
     let server = Server::start(root, config.clone(), stop.clone()).await.unwrap();
     let address = server.address();
-    (address, stop, tokio::spawn(server.run()))
+    (address, stop, tokio::spawn(async { server.run().await.unwrap() }))
 }
 
 /// Lets the relay start once, so that its certificate is there.

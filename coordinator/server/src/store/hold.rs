@@ -1,0 +1,216 @@
+//! That one coordinator alone works on a database: another one would take its nodes for nodes that have left.
+//!
+//! On SQLite it is a locked file beside the database, which the kernel lets go when the process ends, however it ends.
+//! On PostgreSQL it is an advisory lock of a connection that is used for nothing else; the server lets go when that
+//! connection ends. If it is lost while the coordinator runs (the server was restarted, another took its place), nothing
+//! is changed until the lock is taken again, and if another coordinator was faster, this one gives up.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use sqlx::{AnyConnection, Connection as _, Row as _};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use super::Database;
+
+/// How long a coordinator that starts waits for one that ends.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Time between two tries.
+const RETRY: Duration = Duration::from_millis(100);
+/// Time between two looks whether PostgreSQL still holds the lock.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long PostgreSQL may take to answer such a question.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Most characters of a holder's name: PostgreSQL keeps 63 of an `application_name`.
+const NAME_MAX: usize = 63;
+
+/// After how many seconds without a sign of life PostgreSQL takes the machine of a coordinator for dead, and when it asks.
+const KEEP_ALIVE: [&str; 3] = [
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
+];
+/// The lock of this schema: the first number is `maru` in ASCII.
+const TRY_LOCK: &str = "SELECT pg_try_advisory_lock(1835102837, hashtext(COALESCE(current_schema()::text, ''))) AS held";
+/// Whether this connection holds it.
+const IS_HELD: &str = "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory' AND granted \
+     AND pid = pg_backend_pid() AND classid::bigint = 1835102837 \
+     AND objid::bigint = (hashtext(COALESCE(current_schema()::text, ''))::bigint & 4294967295)";
+/// Who holds it.
+const HOLDER: &str = "SELECT COALESCE(a.application_name, '') AS name \
+     FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database() \
+     WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = 1835102837 \
+     AND l.objid::bigint = (hashtext(COALESCE(current_schema()::text, ''))::bigint & 4294967295) LIMIT 1";
+
+/// The database cannot be had alone.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// Another coordinator works on it.
+    #[error(
+        "another coordinator works on this database ({0}); stop that one, or give this one a database of its own"
+    )]
+    Held(String),
+    /// The file that is locked cannot be used.
+    #[error("cannot lock {}; look who owns it and its directory", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// PostgreSQL does not answer.
+    #[error(
+        "cannot open the database; look whether it runs, where `database_url_file` points, and who may write there"
+    )]
+    Database(#[source] sqlx::Error),
+}
+
+/// The database is this coordinator's alone, until it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    by: By,
+    held: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+enum By {
+    File(#[expect(dead_code, reason = "it is locked while it is open")] File),
+    Connection { url: String, name: String, connection: AnyConnection },
+}
+
+impl Hold {
+    /// Takes the database. Waits a few seconds for a coordinator that is about to end.
+    ///
+    /// # Errors
+    ///
+    /// [`HoldError::Held`] if another coordinator works on it.
+    pub async fn take(database: &Database) -> Result<Self, HoldError> {
+        let name = own_name();
+        let started = Instant::now();
+        loop {
+            let taken = match database {
+                Database::Sqlite(path) => lock_file(path, &name).map(By::File),
+                Database::Postgres(url) => lock_connection(url, &name).await,
+            };
+            match taken {
+                Ok(by) => return Ok(Self { by, held: watch::Sender::new(true) }),
+                Err(HoldError::Held(_)) if started.elapsed() < PATIENCE => sleep(RETRY).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether it is held at this moment, for who changes the database.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.held.subscribe()
+    }
+
+    /// Looks after it; returns once another coordinator has it.
+    pub async fn lost(&mut self) -> HoldError {
+        let By::Connection { url, name, connection } = &mut self.by else {
+            return std::future::pending().await;
+        };
+        loop {
+            sleep(LOOK).await;
+            if is_held(connection).await {
+                continue;
+            }
+            self.held.send_replace(false);
+            tracing::warn!("the database let go of this coordinator; taking it again");
+            match take_again(url, name).await {
+                Ok(again) => *connection = again,
+                Err(lost) => return lost,
+            }
+            self.held.send_replace(true);
+            tracing::info!("this coordinator has its database again");
+        }
+    }
+}
+
+/// Tries until the database answers. What is left of the connection before, and not yet known to be dead, goes by itself.
+async fn take_again(url: &str, name: &str) -> Result<AnyConnection, HoldError> {
+    loop {
+        match timeout(ANSWER, lock_connection(url, name)).await {
+            Ok(Ok(By::Connection { connection, .. })) => return Ok(connection),
+            Ok(Err(HoldError::Held(by))) if by != name => return Err(HoldError::Held(by)),
+            Ok(Ok(By::File(_)) | Err(_)) | Err(_) => sleep(RETRY).await,
+        }
+    }
+}
+
+async fn is_held(connection: &mut AnyConnection) -> bool {
+    let asked = timeout(ANSWER, sqlx::query(IS_HELD).fetch_one(connection)).await;
+    matches!(asked, Ok(Ok(row)) if row.try_get::<i64, _>("held").is_ok_and(|held| held > 0))
+}
+
+async fn lock_connection(url: &str, name: &str) -> Result<By, HoldError> {
+    sqlx::any::install_default_drivers();
+    let mut connection = AnyConnection::connect(url).await.map_err(HoldError::Database)?;
+    let failed = HoldError::Database;
+    for setting in KEEP_ALIVE {
+        sqlx::query(setting).execute(&mut connection).await.map_err(failed)?;
+    }
+    let named = sqlx::query("SELECT set_config('application_name', $1, false)");
+    named.bind(name.to_owned()).fetch_one(&mut connection).await.map_err(failed)?;
+    let row = sqlx::query(TRY_LOCK).fetch_one(&mut connection).await.map_err(failed)?;
+    if row.try_get("held").map_err(failed)? {
+        return Ok(By::Connection { url: url.to_owned(), name: name.to_owned(), connection });
+    }
+    let holder = sqlx::query(HOLDER).fetch_optional(&mut connection).await.map_err(failed)?;
+    let holder: Option<String> = holder.and_then(|row| row.try_get("name").ok());
+    Err(HoldError::Held(shown(&holder.unwrap_or_default())))
+}
+
+/// Locks the file beside the database and writes into it who did.
+fn lock_file(database: &Path, name: &str) -> Result<File, HoldError> {
+    let path = beside(database);
+    let failed = |source: io::Error| HoldError::File { path: path.clone(), source };
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| failed(errno.into()))?;
+    let mut file = File::from(file);
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut holder = Vec::new();
+            let len = u64::try_from(NAME_MAX).unwrap_or(u64::MAX);
+            (&file).take(len).read_to_end(&mut holder).map_err(failed)?;
+            return Err(HoldError::Held(shown(&String::from_utf8_lossy(&holder))));
+        }
+        Err(errno) => return Err(failed(errno.into())),
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(name.as_bytes())
+    };
+    write(&mut file).map_err(failed)?;
+    Ok(file)
+}
+
+/// `db.sqlite.lock` beside the file itself: who reaches it by a link meets the same lock.
+fn beside(database: &Path) -> PathBuf {
+    let mut path = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
+    path.push(".lock");
+    path.into()
+}
+
+fn own_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    shown(&format!("process {} on {host}", std::process::id()))
+}
+
+/// What somebody else left, as it may stand in a sentence.
+fn shown(name: &str) -> String {
+    let kept = name.chars().filter(|it| it.is_ascii_graphic() || *it == ' ').take(NAME_MAX);
+    let name = kept.collect::<String>().trim().to_owned();
+    if name.is_empty() { "which does not say where it runs".to_owned() } else { name }
+}
