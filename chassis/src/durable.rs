@@ -60,9 +60,34 @@ pub fn create(path: &Path, access: Access, content: &[u8]) -> io::Result<bool> {
     Ok(created)
 }
 
+/// Writes a file piece by piece. Unless `replaces`, nothing may be in its place.
+///
+/// # Errors
+///
+/// Fails if `write` does, or if the file cannot be written; what was there is then untouched.
+pub fn write<E: From<io::Error>>(
+    path: &Path,
+    access: Access,
+    replaces: bool,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
+    let (folder, new) = fill_beside(path, access, write)?;
+    let kept = if replaces { new.persist(path) } else { new.persist_noclobber(path) };
+    kept.map_err(|failed| failed.error)?;
+    Ok(folder.sync_all()?)
+}
+
 /// The path's directory, and a synced file in it that is removed when it is dropped.
 fn write_beside(path: &Path, access: Access, content: &[u8]) -> io::Result<(File, NamedTempFile)> {
-    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+    fill_beside(path, access, |file| file.write_all(content))
+}
+
+fn fill_beside<E: From<io::Error>>(
+    path: &Path,
+    access: Access,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(File, NamedTempFile), E> {
+    let name = path.file_name().ok_or(io::Error::from(ErrorKind::InvalidInput))?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
@@ -71,7 +96,7 @@ fn write_beside(path: &Path, access: Access, content: &[u8]) -> io::Result<(File
     prefix.push(name);
     prefix.push(".");
     let mut new = tempfile::Builder::new().prefix(&prefix).suffix(".new").tempfile_in(folder)?;
-    new.write_all(content)?;
+    write(new.as_file_mut())?;
     if let Some((uid, gid)) = access.owner {
         fchown(new.as_file(), Some(uid), Some(gid))?;
     }

@@ -1,6 +1,7 @@
 //! What every daemon stands on. A module enters when several of them need it; none knows a type of a domain.
 //!
 //! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
+//! * [`archive`]: archives of files that are taken whole or not at all.
 //! * [`confine`]: what a process, and all that it starts, may write.
 //! * [`durable`]: files that are whole after a power cut.
 //! * [`endpoint`]: an HTTP surface as a list, from which its router is built.
@@ -15,11 +16,13 @@
 //! * [`settings`]: a daemon's settings.
 //! * [`signal`]: the signals that ask a daemon to stop.
 //! * [`state`]: state files, with a version.
+//! * [`superuser`]: what a daemon tells root alone, such as its counters.
 //! * [`unix`]: a daemon's UNIX socket.
 //! * [`watched`]: what files say, read again when they change.
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub mod archive;
 pub mod confine;
 pub mod durable;
 pub mod endpoint;
@@ -34,5 +37,6 @@ pub mod root;
 pub mod settings;
 pub mod signal;
 pub mod state;
+pub mod superuser;
 pub mod unix;
 pub mod watched;

@@ -1,0 +1,121 @@
+//! What a daemon tells root alone, such as its counters: on a UNIX socket, and on loopback for whoever wants that.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{accept::Connections, http::Http, unix::Socket};
+
+/// The one who may read.
+const SUPERUSER: u32 = 0;
+/// Readers at once.
+const READERS: usize = 16;
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long a request may take, its answer included.
+const WHOLE: Duration = Duration::from_secs(30);
+/// Prometheus' own type of content.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counters as an answer; `text` is in OpenMetrics' format.
+#[must_use]
+pub fn counters(text: String) -> Response {
+    ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
+}
+
+/// Answers the superuser until `stop` completes. HTTP begins at the first byte.
+pub async fn serve(socket: Socket, router: Router, stop: impl Future<Output = ()>) {
+    let connect = |stream, uid, stopping| {
+        if uid != SUPERUSER {
+            tracing::warn!(uid, "this socket is root's: refused");
+            return None;
+        }
+        Some(Http::new(HEAD).one_request(WHOLE).route(stream, router.clone(), (), stopping))
+    };
+    Connections::new("connections of the superuser", READERS).serve(socket, stop, connect).await;
+}
+
+/// Listens on a loopback address.
+///
+/// # Errors
+///
+/// Fails if the address is another machine's to reach, or busy.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no loopback address"));
+    }
+    TcpListener::bind(address).await
+}
+
+/// Answers every user of this machine until `stop` completes, but no website: the name that is asked for must be the
+/// machine's own.
+pub async fn serve_loopback(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let router = router.layer(middleware::from_fn(own_name));
+    let connect = |stream: TcpStream, _: SocketAddr, stopping| {
+        Some(Http::new(HEAD).one_request(WHOLE).route(stream, router.clone(), (), stopping))
+    };
+    Connections::new("readers on loopback", READERS).serve(listener, stop, connect).await;
+}
+
+async fn own_name(request: Request<Body>, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    if host.is_some_and(is_own) && !request.headers().contains_key(header::ORIGIN) {
+        return next.run(request).await;
+    }
+    StatusCode::MISDIRECTED_REQUEST.into_response()
+}
+
+/// Whether it is `localhost` or a loopback address, with or without a port.
+fn is_own(host: &str) -> bool {
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) && (!name.contains(':') || name.ends_with(']')) => name,
+        Some(_) | None => host,
+    };
+    let name = name.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(name);
+    name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_machine_itself_is_its_own_name() {
+        for own in
+            ["localhost", "localhost:9100", "127.0.0.1:9100", "127.0.0.2", "[::1]:9100", "[::1]"]
+        {
+            assert!(is_own(own), "{own}");
+        }
+        for foreign in [
+            "",
+            "example.org",
+            "example.org:9100",
+            "127.0.0.1.example.org",
+            "10.0.0.1",
+            "[fd00::1]:80",
+        ] {
+            assert!(!is_own(foreign), "{foreign}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_of_other_machines_is_not_listened_on() {
+        for address in ["0.0.0.0:0", "[::]:0"] {
+            let refused = listen(address.parse().unwrap()).await.unwrap_err();
+            assert!(refused.to_string().contains("loopback"), "{refused}");
+        }
+    }
+}
