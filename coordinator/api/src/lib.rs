@@ -80,6 +80,9 @@ pub use route::{DecideRoutes, EXIT, Route, RouteState};
 pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
 
+/// How many migrations the database has seen: one of a newer version has seen more.
+pub const SCHEMA: usize = 4;
+
 /// Every path of this API begins with it.
 pub const PREFIX: &str = "/api/v1";
 

@@ -53,6 +53,9 @@ pub struct Settings {
     pub proxy: Option<Proxy>,
     /// Names beside those of the nodes.
     pub dns: Dns,
+    /// Loopback address on which every user of this machine reads the counters, such as `127.0.0.1:9464`. Default: none,
+    /// and root reads them on `run/maru/coordinator/metrics.sock`.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Where the coordinator's certificate comes from: two files, or an authority that is asked for it.
@@ -147,6 +150,7 @@ impl Default for Settings {
             tls: None,
             proxy: None,
             dns: Dns::default(),
+            metrics_listen: None,
         }
     }
 }

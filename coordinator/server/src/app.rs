@@ -14,6 +14,7 @@ use crate::{
     door::newcomers::Newcomers,
     hub::Hub,
     limits::{self, Caller, Origin},
+    metrics::Metrics,
     store::Store,
     updates::Updates,
 };
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) channels: Quota<MachinePublic>,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) waiting: limits::Waiting,
     pub(crate) tries: limits::Tries,
     /// API keys that do not count.
@@ -59,6 +61,7 @@ impl App {
         let (hub, tasks) = (Arc::new(hub), TaskTracker::new());
         Self {
             config: Arc::new(config),
+            metrics: Arc::new(Metrics::new(store.times())),
             updates: Updates::new(store.clone(), Arc::clone(&hub), tasks.clone(), stop.clone()),
             store,
             hub,

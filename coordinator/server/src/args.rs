@@ -2,6 +2,8 @@
 
 use std::{
     error::Error,
+    fs::File,
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -10,7 +12,7 @@ use chassis::{failure, log::LogArgs, process, signal::Termination};
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, relay, serve};
+use crate::{config::Config, relay, serve, store};
 
 /// The control plane of a Maru network, and its relay.
 #[derive(Debug, Parser)]
@@ -37,6 +39,9 @@ pub enum Command {
     Serve,
     /// Passes packets between devices that cannot reach each other, and tells them their addresses.
     Relay,
+    /// Writes a copy of the database to standard output, which must be a file: part of `maru backup`.
+    #[command(hide = true)]
+    CopyDatabase,
 }
 
 /// Runs the program to its end.
@@ -60,6 +65,11 @@ fn start(root: &Path, config: Option<&Path>, command: Command) -> Result<(), Box
             }
             Command::Relay => {
                 relay::relay(root, &config, stop).await.map_err(Box::<dyn Error>::from)
+            }
+            Command::CopyDatabase => {
+                let mut out = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+                let database = config.database(root)?;
+                store::copy(&database, &mut out).await.map_err(Box::<dyn Error>::from)
             }
         }
     });

@@ -142,6 +142,12 @@ fn check(settings: &Settings) -> Result<(), String> {
             "server_url = {url:?} is not http:// or https://, a host, perhaps a port, and nothing else"
         ));
     }
+    if let Some(address) = settings.metrics_listen.filter(|address| !address.ip().is_loopback()) {
+        return Err(format!(
+            "metrics_listen = \"{address}\" is not a loopback address: name one such as 127.0.0.1:9464, and let your \
+             collector read it on this machine"
+        ));
+    }
     Entry::of(settings)?;
     Names::parse(&settings.dns, network).map(drop)
 }
@@ -209,6 +215,15 @@ mod tests {
         ] {
             let error = parse(&format!("[dns]\n{wrong}\n")).unwrap_err();
             assert!(error.contains(word) && !error.contains("; "), "{error}");
+        }
+    }
+
+    #[test]
+    fn counters_are_told_on_loopback_alone() {
+        assert!(parse("metrics_listen = \"127.0.0.1:9464\"").is_ok());
+        for address in ["0.0.0.0:9464", "192.168.1.2:9464", "[::]:9464"] {
+            let error = parse(&format!("metrics_listen = {address:?}")).unwrap_err();
+            assert!(error.contains(address) && error.contains("127.0.0.1"), "{error}");
         }
     }
 

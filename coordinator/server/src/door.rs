@@ -10,7 +10,13 @@ mod tls;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
-use axum::{Extension, Router, http::StatusCode};
+use axum::{
+    Extension, Router,
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
 use chassis::{
     accept::{Connections, Stopping},
     endpoint::{self, Endpoint},
@@ -129,10 +135,12 @@ impl Door {
         }
         let api = Extension(Api(admin::router(app.clone())));
         let all = endpoint::router(endpoints()).layer(api.clone()).with_state(app.clone());
-        let talk =
-            Talk { tls, all: callers.around(all), plain: callers.around(plain(app).layer(api)) };
+        let counted = |router| callers.around(router).layer(from_fn_with_state(app.clone(), count));
+        let talk = Talk { tls, all: counted(all), plain: counted(plain(app).layer(api)) };
         let connections = Connections::new("connections", limits::TOTAL).drain(limits::DRAIN);
         let connect = |stream: TcpStream, address: SocketAddr, stopping: Stopping| {
+            app.metrics.connection();
+            let metrics = Arc::clone(&app.metrics);
             let address = address.ip();
             let origin = (!callers.is_proxy(address)).then(|| Origin::from(address));
             let place = Arc::new(app.newcomers.enter(origin));
@@ -141,13 +149,26 @@ impl Door {
                 (talk.clone(), Arrival { address, is_tls: false, place: Arc::clone(&place) });
             Some(async move {
                 tokio::select! {
-                    () = place.is_pushed_out() => tracing::debug!("a connection gives way to newer ones"),
+                    () = place.is_pushed_out() => {
+                        metrics.refuse("newcomers");
+                        tracing::debug!("a connection gives way to newer ones");
+                    }
                     () = talk.with(stream, arrival, stopping) => {}
                 }
             })
         };
         connections.serve(listeners, app.stop.cancelled(), connect).await;
     }
+}
+
+/// Counts an answer, and what a limit turned away.
+async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    app.metrics.answer(response.status().as_u16());
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        app.metrics.refuse("requests");
+    }
+    response
 }
 
 /// How one connection is talked with.

@@ -57,6 +57,10 @@ impl Paths {
         self.state().join("relay")
     }
 
+    pub(crate) fn metrics_socket(&self) -> PathBuf {
+        self.root.join("run/maru/coordinator/metrics.sock")
+    }
+
     pub(crate) fn admin_socket(&self) -> PathBuf {
         self.root.join("run/maru/coordinator/admin.sock")
     }

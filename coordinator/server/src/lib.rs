@@ -17,6 +17,7 @@ mod files;
 mod hub;
 mod keeper;
 mod limits;
+mod metrics;
 mod pages;
 mod random;
 mod registry;
@@ -30,13 +31,14 @@ use chassis::endpoint::list;
 pub use args::{Args, run};
 
 /// Every endpoint of each HTTP surface, as `GET /key`: the port for everyone, what is inside its Noise channel, the admin
-/// socket, the relay's port.
+/// socket, the counters, the relay's port.
 #[must_use]
-pub fn endpoints() -> [(&'static str, Vec<String>); 4] {
+pub fn endpoints() -> [(&'static str, Vec<String>); 5] {
     [
         ("coordinator", list(&door::endpoints())),
         ("noise", list(&control::machine_endpoints())),
         ("admin", list(&admin::endpoints())),
+        ("counters", list(&metrics::endpoints())),
         ("relay", derp::http::endpoints()),
     ]
 }

@@ -86,6 +86,19 @@ pub(crate) async fn register(
     peer: &Peer,
     request: &RegisterRequest,
 ) -> Result<Answer, RegisterError> {
+    let answer = register_in_turn(peer, request).await;
+    peer.app.metrics.registration(match &answer {
+        Ok(Answer::Node(_)) => "node",
+        Ok(Answer::Expired) => "expired",
+        Ok(Answer::Waiting(_)) => "waiting",
+        Err(RegisterError::Refused(_)) => "refused",
+        Err(RegisterError::Busy) => "busy",
+        Err(RegisterError::Store(_) | RegisterError::Hub(_)) => "failed",
+    });
+    answer
+}
+
+async fn register_in_turn(peer: &Peer, request: &RegisterRequest) -> Result<Answer, RegisterError> {
     let permit =
         peer.app.registrations.take(peer.origin, peer.node()).await.ok_or(RegisterError::Busy)?;
     let (of, request) = (peer.clone(), request.clone());

@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use chassis::unix::{Access, BindError, Socket};
+use chassis::{
+    endpoint, superuser,
+    unix::{Access, BindError, Socket},
+};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,7 +17,7 @@ use crate::{
     door::{Door, DoorError},
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
-    keeper,
+    keeper, metrics,
     store::{Hold, HoldError, Store, StoreError},
 };
 
@@ -53,6 +57,11 @@ pub enum ServeError {
     /// How devices come in.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// The counters cannot be told on loopback.
+    #[error(
+        "cannot listen on {0} for `metrics_listen` in coordinator.toml; stop what uses the port, or name another"
+    )]
+    Counters(SocketAddr, #[source] std::io::Error),
 }
 
 /// A coordinator that listens.
@@ -60,6 +69,7 @@ pub struct Server {
     app: App,
     door: Door,
     admin: Socket,
+    counters: (Socket, Option<TcpListener>),
     hold: Hold,
 }
 
@@ -86,12 +96,19 @@ impl Server {
         stop: CancellationToken,
     ) -> Result<Self, ServeError> {
         let paths = Paths::new(root);
-        files::make_dir(&paths.state(), 0o700)?;
         let database = config.database(root)?;
         database.check()?;
-        // Before the ports: who starts it twice is told that it runs, and not that a port is busy.
-        let hold = Hold::take(&database).await?;
+        // Who starts it twice is told that it runs, and not that a port is busy. A first start that fails leaves nothing.
+        let held = match paths.state().is_dir() {
+            true => Some(Hold::take(&database).await?),
+            false => None,
+        };
         let door = Door::open(root, &paths, &config.settings)?;
+        files::make_dir(&paths.state(), 0o700)?;
+        let hold = match held {
+            Some(hold) => hold,
+            None => Hold::take(&database).await?,
+        };
         let noise = files::noise_key(&paths)?;
         let derp = tokio::select! {
             () = stop.cancelled() => return Err(ServeError::Stopped),
@@ -102,9 +119,10 @@ impl Server {
         let names = config.names().map_err(ServeError::Dns)?;
         let hub = Hub::start(store.clone(), network, names, derp).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
+        let counters = counters(&paths, config.settings.metrics_listen).await?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
-        Ok(Self { app, door, admin, hold })
+        Ok(Self { app, door, admin, counters, hold })
     }
 
     /// The first of the addresses that it listens on.
@@ -120,7 +138,7 @@ impl Server {
     ///
     /// Stops and fails if another coordinator has taken the database.
     pub async fn run(self) -> Result<(), ServeError> {
-        let Self { app, door, admin, mut hold } = self;
+        let Self { app, door, admin, counters, mut hold } = self;
         let administration = admin::socket::serve(admin, &app, admin::router(app.clone()));
         let kept = async {
             tokio::select! {
@@ -131,7 +149,8 @@ impl Server {
                 }
             }
         };
-        let (_, (), kept) = tokio::join!(door.serve(&app), administration, kept);
+        let told = tell(&app, counters);
+        let ((), (), (), kept) = tokio::join!(door.serve(&app), administration, told, kept);
         app.tasks.close();
         if tokio::time::timeout(STOP_TIME, app.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
@@ -139,4 +158,26 @@ impl Server {
         let _ = tokio::time::timeout(Duration::from_secs(1), app.store.close()).await;
         Ok(kept?)
     }
+}
+
+/// Opens the ways to the counters.
+async fn counters(
+    paths: &Paths,
+    loopback: Option<SocketAddr>,
+) -> Result<(Socket, Option<TcpListener>), ServeError> {
+    let socket = Socket::bind(&paths.metrics_socket(), Access::Group)?;
+    let Some(address) = loopback else { return Ok((socket, None)) };
+    let listener = superuser::listen(address).await;
+    Ok((socket, Some(listener.map_err(|error| ServeError::Counters(address, error))?)))
+}
+
+/// Tells the counters until the server stops.
+async fn tell(app: &App, (socket, listener): (Socket, Option<TcpListener>)) {
+    let router = endpoint::router(metrics::endpoints()).with_state(app.clone());
+    let on_loopback = async {
+        if let Some(listener) = listener {
+            superuser::serve_loopback(listener, router.clone(), app.stop.cancelled()).await;
+        }
+    };
+    tokio::join!(superuser::serve(socket, router.clone(), app.stop.cancelled()), on_loopback);
 }

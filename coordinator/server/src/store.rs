@@ -10,6 +10,7 @@
 
 mod api_keys;
 mod change;
+mod copy;
 mod hold;
 mod keys;
 mod new;
@@ -18,12 +19,13 @@ mod pending;
 mod queue;
 mod row;
 mod rows;
+mod times;
 mod users;
 
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use control_protocol::key::NodePublic;
-use coordinator_api::Actor;
+use coordinator_api::{Actor, SCHEMA};
 use coordinator_core::{
     api_key::{ApiKey, ApiKeyHash},
     key::PreAuthKey,
@@ -37,22 +39,27 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use self::queue::{Queue, WritePermit};
 pub use change::Change;
+pub use copy::{CopyError, copy};
 pub use hold::{Hold, HoldError};
 pub use new::{NewNode, NewPending, Waiting};
+pub(crate) use times::Times;
 
 /// What brings the tables of SQLite up to date, by name; in order, each frozen.
-const SQLITE: [(&str, &str); 4] = [
+const SQLITE: [(&str, &str); SCHEMA] = [
     ("first", include_str!("../migrations/sqlite/0001_first.sql")),
     ("waiting", include_str!("../migrations/sqlite/0002_waiting.sql")),
     ("routes", include_str!("../migrations/sqlite/0003_routes.sql")),
     ("api keys", include_str!("../migrations/sqlite/0004_api_keys.sql")),
 ];
 /// The same for PostgreSQL.
-const POSTGRES: [(&str, &str); 4] = [
+const POSTGRES: [(&str, &str); SCHEMA] = [
     ("first", include_str!("../migrations/postgres/0001_first.sql")),
     ("waiting", include_str!("../migrations/postgres/0002_waiting.sql")),
     ("routes", include_str!("../migrations/postgres/0003_routes.sql")),
@@ -164,6 +171,7 @@ pub struct Store {
     queue: Queue,
     /// Whether the database is this coordinator's.
     held: watch::Receiver<bool>,
+    times: Times,
 }
 
 impl Store {
@@ -178,7 +186,7 @@ impl Store {
         let store = match database {
             Database::Sqlite(path) => {
                 let pool = connect(
-                    &sqlite_url(path)?,
+                    &file_url(path, "rwc")?,
                     AnyPoolOptions::new().after_connect(prepare_sqlite),
                 )
                 .await?;
@@ -196,7 +204,13 @@ impl Store {
     }
 
     fn new(pool: AnyPool, begin: &'static str) -> Self {
-        Self { pool, begin, queue: Queue::default(), held: watch::channel(true).1 }
+        Self {
+            pool,
+            begin,
+            queue: Queue::default(),
+            held: watch::channel(true).1,
+            times: Times::default(),
+        }
     }
 
     /// The same, which changes nothing while the database is not held.
@@ -222,21 +236,30 @@ impl Store {
 
     /// Begins a change by the administration, before all that wait in [`Self::change_by_node`]. Dropping it undoes it.
     pub async fn change(&self, actor: Actor) -> Result<Change, StoreError> {
-        self.begin(actor, self.queue.administration().await).await
+        let asked = Instant::now();
+        self.begin(actor, self.queue.administration().await, asked).await
     }
 
     /// Begins a change that a device asked for. Dropping it undoes it.
     pub async fn change_by_node(&self, actor: Actor) -> Result<Change, StoreError> {
-        self.begin(actor, self.queue.node().await).await
+        let asked = Instant::now();
+        self.begin(actor, self.queue.node().await, asked).await
     }
 
-    async fn begin(&self, actor: Actor, permit: WritePermit) -> Result<Change, StoreError> {
+    async fn begin(
+        &self,
+        actor: Actor,
+        permit: WritePermit,
+        asked: Instant,
+    ) -> Result<Change, StoreError> {
+        self.times.turn.observe(asked.elapsed().as_secs_f64());
         let mut held = self.held.clone();
         let is_held = timeout(HOLD_TIME, held.wait_for(|held| *held)).await;
         if !is_held.is_ok_and(|held| held.is_ok()) {
             return Err(StoreError::NotHeld);
         }
-        Change::begin(self.pool.begin_with(self.begin).await?, actor, permit).await
+        let tx = self.pool.begin_with(self.begin).await?;
+        Change::begin(tx, actor, permit, self.times.clone()).await
     }
 
     /// Reads everything that maps are made of.
@@ -245,6 +268,7 @@ impl Store {
     ///
     /// [`StoreError::Row`] if a row cannot be read.
     pub async fn load(&self) -> Result<Loaded, StoreError> {
+        let began = Instant::now();
         let mut tx = self.pool.begin().await?;
         let row = sqlx::query("SELECT revision, policy, policy_revision FROM network WHERE id = 1")
             .fetch_one(&mut *tx)
@@ -260,6 +284,7 @@ impl Store {
             policy_revision: row.try_get("policy_revision")?,
         };
         tx.commit().await?;
+        self.times.load.observe(began.elapsed().as_secs_f64());
         Ok(loaded)
     }
 
@@ -285,17 +310,23 @@ impl Store {
         Ok(row.try_get("revision")?)
     }
 
+    /// What is counted of the database.
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
+    }
+
     /// Closes the connections, writing out what SQLite keeps in its log.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-fn sqlite_url(path: &std::path::Path) -> Result<String, StoreError> {
+/// The URL of a file; `mode` is `rw`, or `rwc` to make it if it is not there.
+fn file_url(path: &std::path::Path, mode: &str) -> Result<String, StoreError> {
     let path = path.to_str().ok_or(StoreError::Row("path: it is not UTF-8"))?;
     // The path is the URL's opaque part; what would end it is written as an escape.
     let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    Ok(format!("sqlite://{path}?mode=rwc"))
+    Ok(format!("sqlite://{path}?mode={mode}"))
 }
 
 async fn connect(url: &str, options: AnyPoolOptions) -> Result<AnyPool, StoreError> {

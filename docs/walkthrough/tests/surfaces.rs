@@ -139,6 +139,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("GET /api/v1/health", Root),
         ],
     ),
+    ("counters", &[("GET /metrics", Root)]),
     (
         "relay",
         &[
@@ -471,6 +472,13 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     });
     answers_exactly("admin", |path| link(&service::ADMIN, 0, None, METHOD, path));
     answers_exactly("metrics", |path| link(&service::METRICS, 0, None, METHOD, path));
+    answers_exactly("counters", |path| {
+        let socket = format!("{ROOT}/run/maru/coordinator/metrics.sock");
+        let caller = Caller { pid, uid: 0, gid: 0 };
+        let answer = caller.answer(&socket, b"", (METHOD, path, "localhost"), None);
+        let answer = answer.expect("it may connect").expect("it is answered");
+        (answer.status, answer.head)
+    });
     answers_exactly("local", |path| link(&service::LOCAL_API, NOBODY, None, METHOD, path));
     // The supervisor is no service of its own; its folder lets root in alone.
     let up = |uid: u32, path: &str| {

@@ -131,6 +131,7 @@ impl MapStream {
     async fn run(self) {
         let mut network = self.app.hub.watch();
         let mut session = Session::new();
+        let mut kind = "map";
         loop {
             let snapshot = network.borrow_and_update().clone();
             let Some(view) = view(&snapshot, &self.node_key) else {
@@ -143,10 +144,12 @@ impl MapStream {
                 }
                 return;
             };
-            if let Some(response) = session.next(view, clock::now())
-                && !self.send(&response).await
-            {
-                return;
+            if let Some(response) = session.next(view, clock::now()) {
+                if !self.send(&response).await {
+                    return;
+                }
+                self.app.metrics.map_response(kind);
+                kind = "change";
             }
             if !self.wait(&mut network).await {
                 return;
@@ -171,6 +174,7 @@ impl MapStream {
                     if !self.send(&MapResponse::keep_alive()).await {
                         return false;
                     }
+                    self.app.metrics.map_response("keep_alive");
                 }
             }
         }

@@ -20,10 +20,11 @@ use coordinator_core::{
     time::Millis,
 };
 use sqlx::{Any, AnyConnection, Row, Transaction};
+use tokio::time::Instant;
 
 use super::{
-    NewNode, NewPending, StoreError, Waiting, api_keys, keys, nodes, pending, queue::WritePermit,
-    rows, users,
+    NewNode, NewPending, StoreError, Times, Waiting, api_keys, keys, nodes, pending,
+    queue::WritePermit, rows, users,
 };
 use crate::random;
 
@@ -33,6 +34,8 @@ pub struct Change {
     tx: Transaction<'static, Any>,
     actor: Actor,
     _turn: WritePermit,
+    began: Instant,
+    times: Times,
 }
 
 impl Change {
@@ -40,12 +43,14 @@ impl Change {
         mut tx: Transaction<'static, Any>,
         actor: Actor,
         permit: WritePermit,
+        times: Times,
     ) -> Result<Self, StoreError> {
+        let began = Instant::now();
         // Takes the row, so that changes wait for each other on both engines.
         sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")
             .execute(&mut *tx)
             .await?;
-        Ok(Self { tx, actor, _turn: permit })
+        Ok(Self { tx, actor, _turn: permit, began, times })
     }
 
     /// Who makes the change.
@@ -61,7 +66,10 @@ impl Change {
 
     /// Makes the change. If the database fails now, it is not known whether the change was made.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.tx.commit().await?)
+        self.tx.commit().await?;
+        self.times.changes.inc();
+        self.times.change.observe(self.began.elapsed().as_secs_f64());
+        Ok(())
     }
 
     fn connection(&mut self) -> &mut AnyConnection {

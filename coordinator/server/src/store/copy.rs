@@ -1,0 +1,56 @@
+//! A consistent copy of the database in a file, made while others use it.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use sqlx::{AnyConnection, Connection as _};
+
+use super::{Database, StoreError, file_url};
+
+/// The database cannot be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// It is a PostgreSQL server's.
+    #[error("the database is a PostgreSQL server's: copy it with `pg_dump`")]
+    Postgres,
+    /// There is none yet.
+    #[error("there is no database at {}: nothing ran here yet", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The copy cannot be written.
+    #[error("cannot write the copy; look how much space is left")]
+    Io(#[from] io::Error),
+}
+
+/// Writes the database as it is at one moment into `out`. Changes that others make meanwhile are not in it.
+///
+/// The copy is made beside the database first, in a folder that is removed at the end.
+///
+/// # Errors
+///
+/// See [`CopyError`]. What `out` holds then is of no use.
+pub async fn copy(database: &Database, out: &mut File) -> Result<(), CopyError> {
+    let Database::Sqlite(path) = database else { return Err(CopyError::Postgres) };
+    if !path.exists() {
+        return Err(CopyError::Missing(path.clone()));
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = tempfile::Builder::new().prefix(".copy-").tempdir_in(folder)?;
+    let copy = folder.path().join("db.sqlite");
+    let target = copy.to_str().ok_or(StoreError::Row("path: it is not UTF-8"))?.to_owned();
+    sqlx::any::install_default_drivers();
+    let url = file_url(path, "rw")?;
+    let mut connection = AnyConnection::connect(&url).await.map_err(StoreError::Open)?;
+    let wait = sqlx::query("PRAGMA busy_timeout = 10000").execute(&mut connection).await;
+    wait.map_err(StoreError::Query)?;
+    let copied = sqlx::query("VACUUM INTO $1").bind(target).execute(&mut connection).await;
+    copied.map_err(StoreError::Query)?;
+    connection.close().await.map_err(StoreError::Query)?;
+    io::copy(&mut File::open(&copy)?, out)?;
+    Ok(())
+}
