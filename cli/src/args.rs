@@ -5,10 +5,23 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    api_key::ApiKeyCommand, app::AppCommand, chat::args::ChatArgs, complete::CompletionsArgs,
-    confine::ConfineArgs, coordinator::CoordinatorArgs, device::DeviceCommand, invite::InviteArgs,
-    join::JoinArgs, key::KeyCommand, model::ModelCommand, output::OutputArgs,
-    policy::PolicyCommand, route::RouteCommand, up::args::UpArgs, usage::UsageArgs,
+    api_key::ApiKeyCommand,
+    app::AppCommand,
+    backup::{BackupArgs, restore::RestoreArgs},
+    chat::args::ChatArgs,
+    complete::CompletionsArgs,
+    confine::ConfineArgs,
+    coordinator::CoordinatorArgs,
+    device::DeviceCommand,
+    invite::InviteArgs,
+    join::JoinArgs,
+    key::KeyCommand,
+    model::ModelCommand,
+    output::OutputArgs,
+    policy::PolicyCommand,
+    route::RouteCommand,
+    up::args::UpArgs,
+    usage::UsageArgs,
     user::UserCommand,
 };
 
@@ -120,6 +133,10 @@ pub enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Save all that this network needs to go on on another machine, models excepted
+    Backup(BackupArgs),
+    /// Put a backup in the place of a network that is lost
+    Restore(RestoreArgs),
     /// Show how many tokens each person used on which day
     Usage(UsageArgs),
     /// Talk with the AI at home, sealed to its gateway

@@ -17,6 +17,7 @@ use crate::args::{Cli, Command};
 mod api_key;
 mod app;
 pub mod args;
+mod backup;
 pub mod chat;
 mod client;
 mod complete;
@@ -70,6 +71,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Model { command } => model::run(command, &root).await,
         Command::Policy { command, at } => policy::run(command, &at.client(&root)?).await,
         Command::Route { command, at } => route::run(command, &at.client(&root)?).await,
+        Command::Backup(args) => backup::run(&args, &root),
+        Command::Restore(args) => backup::restore::run(&args, &root),
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, Cli::command()),

@@ -62,6 +62,34 @@ pub(crate) fn is_ready(root: &Path) -> bool {
     root.join(READY).exists()
 }
 
+/// Keeps `maru up` from starting at `root` until the returned value is dropped; makes the place of its lock.
+///
+/// # Errors
+///
+/// Fails if it runs, or if something of a run that was killed still does.
+pub(crate) fn hold(root: &Path) -> anyhow::Result<impl Sized> {
+    directories::root(root)?;
+    let mut lock = Lock::take(root)?;
+    let previous = lock.previous.take();
+    if previous.is_some_and(|run| run.children.iter().any(|child| child.is_alive())) {
+        anyhow::bail!(
+            "services of a `maru up` that was killed still run here; restart this machine"
+        );
+    }
+    lock.release()?;
+    Ok(lock)
+}
+
+/// Gives the directories of the instance at `root` their owners and modes.
+pub(crate) fn lay_out_directories(root: &Path) -> anyhow::Result<()> {
+    directories::all(root)
+}
+
+/// The path to a program of Maru's that every user can run.
+pub(crate) fn program_for_everyone(name: &str, root: &Path) -> anyhow::Result<std::path::PathBuf> {
+    binaries::for_everyone(&binaries::find(name)?, root)
+}
+
 /// Runs the appliance until it is told to stop.
 pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     checks::options(&args)?;
@@ -72,6 +100,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     // Keeps keys and words of every service out of core dumps: children inherit the limit.
     chassis::process::forbid_core_files().context("cannot forbid core dumps")?;
     directories::passable(root)?;
+    crate::backup::restore::is_whole(root)?;
     let podman = Podman::at(root);
     let (lock, mut plan) = prepare(&args, root, &podman).await?;
     let mut supervisor = Supervisor::new(root, lock, args.verbose)?;

@@ -20,7 +20,9 @@ fn help_of_every_command() {
     {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
-    for command in ["user", "policy", "app", "model", "usage", "chat", "completions"] {
+    for command in
+        ["user", "policy", "app", "model", "backup", "restore", "usage", "chat", "completions"]
+    {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
     for (command, name) in [("approve", "device-approve"), ("tag", "device-tag")] {

@@ -1,0 +1,200 @@
+//! `maru backup` and `maru restore`: all that a new machine needs to go on as the old one, in one file.
+//!
+//! A backup is made while everything runs: of the database a consistent copy is taken, and every other file is replaced as
+//! a whole when it changes, so that one reading finds the old content or the new. It goes without models, containers,
+//! logs and what is true of the machine alone.
+
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, bail};
+use chassis::{
+    archive::{ArchiveError, Writer},
+    durable::{self, Access},
+};
+use clap::Args;
+use coordinator_api::{SCHEMA, settings::Settings};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    output,
+    service::{Arg, COORDINATOR_SERVICE, Service, child},
+    up,
+};
+
+mod places;
+pub(crate) mod restore;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+/// Version of what a backup holds and where.
+const VERSION: u32 = 1;
+/// Where the database lies in a backup, and below the root.
+const DATABASE: &str = "var/lib/maru/coordinator/db.sqlite";
+/// The coordinator, asked for a copy of its database. Like the coordinator itself it writes in its own folder alone.
+const COPY: Service =
+    Service { args: &[Arg::Text("copy-database")], listens: &[], ..COORDINATOR_SERVICE };
+
+/// Of `maru backup`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// File to write; it will hold every key of this network
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What a backup says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct About {
+    /// [`VERSION`] of whoever wrote it.
+    version: u32,
+    /// The program's version.
+    maru: String,
+    /// How many migrations its database has seen.
+    schema: usize,
+    /// When it was made, in UTC.
+    created: String,
+    /// The network's domain.
+    network: String,
+    /// Where the data is.
+    database: Database,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Database {
+    /// In the backup.
+    Sqlite,
+    /// On a server, which has backups of its own.
+    Postgres,
+}
+
+/// Makes a backup.
+pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    as_root("backup")?;
+    let file = std::path::absolute(&args.file)?;
+    let shown = file.display();
+    if !args.force && file.symlink_metadata().is_ok() {
+        bail!("{shown} is there already; name another file, or give --force to replace it");
+    }
+    let settings = up::config::coordinator(root)?;
+    let database = match settings.database_url_file {
+        Some(_) => Database::Postgres,
+        None => Database::Sqlite,
+    };
+    let about = About {
+        version: VERSION,
+        maru: env!("CARGO_PKG_VERSION").to_owned(),
+        schema: SCHEMA,
+        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        network: settings.network.clone(),
+        database,
+    };
+    let copy = match database {
+        Database::Sqlite => Some(copy_database(root)?),
+        Database::Postgres => None,
+    };
+    let (mut count, mut left_out) = (0, Vec::new());
+    durable::write(&file, Access::SECRET, args.force, |out| {
+        (count, left_out) = fill(out, &about, root, copy)?;
+        anyhow::Ok(())
+    })
+    .with_context(|| format!("cannot write {shown}"))?;
+    left_out.iter().for_each(|what| output::note(&format!("left out: {what}")));
+    outside(&settings).iter().for_each(|path| {
+        output::note(&format!(
+            "left out: {path}, which coordinator.toml names; keep a copy of it yourself"
+        ));
+    });
+    if database == Database::Postgres {
+        output::note(
+            "The database is on a PostgreSQL server and not in this file; copy it too: \
+             `pg_dump --format=custom --file=maru.dump DATABASE_URL`",
+        );
+    }
+    output::line(&format!(
+        "{shown}: {count} files; it holds every key of this network, so keep it as one"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses whoever is not root.
+fn as_root(command: &str) -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    bail!(
+        "`maru {command}` needs root: it reads and writes the keys of every service; run it as `sudo maru {command}`"
+    );
+}
+
+/// Files that the coordinator's settings name outside of what a backup holds.
+fn outside(settings: &Settings) -> Vec<String> {
+    let tls = settings.tls.iter();
+    let named = tls.flat_map(|tls| {
+        let ca = tls.acme.as_ref().and_then(|acme| acme.ca.as_ref());
+        [tls.certificate.as_ref(), tls.key.as_ref(), ca]
+    });
+    let own = [settings.database_url_file.as_ref(), settings.derp_map_file.as_ref()];
+    let named = named.chain(own).flatten().map(|path| path.display().to_string());
+    named.filter(|path| places::of(path.trim_start_matches('/')).is_none()).collect()
+}
+
+/// Asks the coordinator's program for a copy of the database, as the coordinator's user.
+fn copy_database(root: &Path) -> anyhow::Result<File> {
+    let program = up::program_for_everyone(COPY.binary, root)?;
+    let command = child::command(&COPY, Path::new(crate::confine::OWN_PROGRAM), &program, root);
+    let mut copy = tempfile::tempfile().context("cannot make a temporary file")?;
+    let (program, args) = command.split_first().context("a command has a program")?;
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(copy.try_clone()?).stderr(Stdio::piped());
+    let output = command.output().context("cannot start maru-coordinator")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("cannot copy the database: {}", said.trim().lines().last().unwrap_or_default());
+    }
+    copy.seek(SeekFrom::Start(0))?;
+    Ok(copy)
+}
+
+/// Writes the archive; returns how many files are in it, and what is not.
+fn fill(
+    out: &mut File,
+    about: &About,
+    root: &Path,
+    copy: Option<File>,
+) -> anyhow::Result<(usize, Vec<String>)> {
+    let mut writer = Writer::new(BufWriter::new(out), &serde_json::to_vec_pretty(about)?)?;
+    let (mut long, count, mut left_out) = {
+        let mut long = Vec::new();
+        let mut add = |name: &str, len: u64, file: File| {
+            match writer.add(name, len, BufReader::new(file)) {
+                Err(ArchiveError::Name(_)) => long.push(format!("{name}, whose name is too long")),
+                added => added?,
+            }
+            Ok(())
+        };
+        let walk = walk::below(root, &mut add)?;
+        let (count, left_out) = (walk.count, walk.left_out);
+        (long, count, left_out)
+    };
+    if count == 0 {
+        bail!("there is nothing to back up below {}: Maru never ran here", root.display());
+    }
+    let count = count - long.len() + usize::from(copy.is_some());
+    left_out.append(&mut long);
+    if let Some(copy) = copy {
+        writer.add(DATABASE, copy.metadata()?.len(), BufReader::new(copy))?;
+    }
+    writer.finish()?.flush()?;
+    Ok((count, left_out))
+}

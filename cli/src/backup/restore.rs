@@ -1,0 +1,292 @@
+//! `maru restore`: puts a backup into a root where nothing of Maru is.
+//!
+//! Everything is unpacked beside its place first and looked at to its end. Only then it takes its places, by renaming; a
+//! file says that this is under way, so that a cut short restore is not taken for a whole one.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, BufReader, ErrorKind, Read},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown, fchown},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use chassis::{
+    archive::{self, ArchiveError},
+    durable::{self, Access},
+};
+use clap::Args;
+use coordinator_api::SCHEMA;
+use tempfile::TempDir;
+
+use super::{About, Database, VERSION, as_root, places};
+use crate::{output, up};
+
+/// Says that a restore is under way, below the root.
+const UNDER_WAY: &str = "var/lib/maru/restoring";
+/// Folders beside the places, on the same file systems.
+const BESIDE: [&str; 2] = ["etc", "var/lib/maru"];
+
+/// Of `maru restore`.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// File that `maru backup` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// What went wrong while an archive is read.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("{0:#}")]
+    Other(anyhow::Error),
+}
+
+/// Refuses a root whose restore was cut short.
+pub(crate) fn is_whole(root: &Path) -> anyhow::Result<()> {
+    if root.join(UNDER_WAY).exists() {
+        bail!("a restore of this network was cut short; run `sudo maru restore FILE` again");
+    }
+    Ok(())
+}
+
+/// Puts a backup in its place.
+pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    as_root("restore")?;
+    let shown = args.file.display();
+    let file = File::open(&args.file).with_context(|| format!("cannot open {shown}"))?;
+    // Before anything is made.
+    is_unused(root)?;
+    let _lock = up::hold(root)?;
+    let again = root.join(UNDER_WAY).exists();
+    if again {
+        // Nothing but that restore wrote there.
+        clear(root)?;
+    }
+    let (about, beside) = unpack(file, root).with_context(|| format!("cannot restore {shown}"))?;
+    durable::replace(&root.join(UNDER_WAY), Access::READABLE, shown.to_string().as_bytes())
+        .context("cannot write below var/lib/maru")?;
+    for place in places::ALL {
+        put(&beside.of(place), &root.join(place))
+            .with_context(|| format!("cannot put {place} in its place"))?;
+    }
+    sync(root)?;
+    fs::remove_file(root.join(UNDER_WAY)).context("cannot remove var/lib/maru/restoring")?;
+    up::lay_out_directories(root)?;
+    tell(&about, root)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(about: &About, root: &Path) -> anyhow::Result<()> {
+    output::line(&format!(
+        "The network {} is here as it was at {}.",
+        about.network, about.created
+    ))?;
+    if about.database == Database::Postgres {
+        output::note(
+            "Its database is on a PostgreSQL server: if that is lost too, load its dump first with \
+             `pg_restore --dbname=DATABASE_URL maru.dump`",
+        );
+    }
+    let settings = up::config::coordinator(root)?;
+    output::note(&format!(
+        "Next: `sudo maru up`, with --model MODEL.gguf where the model is not at its old place. Devices look for \
+         {}: if this machine has another address, let that name lead here.",
+        settings.server_url()
+    ));
+    Ok(())
+}
+
+/// Refuses a root where something of Maru is. A restore that was cut short is nothing.
+fn is_unused(root: &Path) -> anyhow::Result<()> {
+    if root.join(UNDER_WAY).exists() {
+        return Ok(());
+    }
+    for place in places::ALL {
+        if let Some(file) = any_file(&root.join(place))? {
+            bail!(
+                "{} is in use: there is {}; restore to an empty --root, or move the old network away first",
+                root.display(),
+                file.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The first thing at or below a path that is no folder.
+fn any_file(path: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let failed = || format!("cannot look into {}", path.display());
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => return Ok(Some(path.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(failed),
+    }
+    for entry in fs::read_dir(path).with_context(failed)? {
+        if let Some(file) = any_file(&entry.with_context(failed)?.path())? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes what a restore that was cut short had put in its place.
+fn clear(root: &Path) -> anyhow::Result<()> {
+    for place in places::ALL {
+        let path = root.join(place);
+        let removed = match path.symlink_metadata() {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(_) => Ok(()),
+        };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// What is unpacked; removed when it is dropped.
+struct Beside([TempDir; 2]);
+
+impl Beside {
+    fn new(root: &Path) -> anyhow::Result<Self> {
+        let make = |folder: &str| {
+            let folder = root.join(folder);
+            let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&folder);
+            made.and_then(|()| {
+                tempfile::Builder::new().prefix(".maru-restore-").tempdir_in(&folder)
+            })
+            .with_context(|| format!("cannot make a folder in {}", folder.display()))
+        };
+        let [etc, state] = BESIDE;
+        Ok(Self([make(etc)?, make(state)?]))
+    }
+
+    /// Where a file or place of a backup is unpacked.
+    fn of(&self, name: &str) -> PathBuf {
+        let [etc, state] = &self.0;
+        match name.strip_prefix("etc/") {
+            Some(rest) => etc.path().join(rest),
+            None => state.path().join(name.strip_prefix("var/lib/maru/").unwrap_or(name)),
+        }
+    }
+}
+
+fn unpack(file: File, root: &Path) -> anyhow::Result<(About, Beside)> {
+    let beside = Beside::new(root)?;
+    let mut about = None;
+    let unpacked = archive::read(
+        BufReader::new(file),
+        |told| {
+            about = Some(judge(told).map_err(Failed::Other)?);
+            Ok(())
+        },
+        |name, content| unpack_one(&beside, name, content),
+    );
+    match unpacked {
+        Ok(()) => Ok((about.context("it does not say what it is")?, beside)),
+        Err(Failed::Archive(error)) => Err(error.into()),
+        Err(Failed::Other(error)) => Err(error),
+    }
+}
+
+/// Reads what a backup says of itself, and refuses one that this program cannot know.
+fn judge(told: &[u8]) -> anyhow::Result<About> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
+        maru: String,
+    }
+    let none = || anyhow!("it is no backup of Maru's");
+    // What a newer version adds is not looked at before its version.
+    let Version { version, maru } = serde_json::from_slice(told).map_err(|_| none())?;
+    let newer = || {
+        let maru: String = maru.chars().filter(char::is_ascii_graphic).take(40).collect();
+        let own = env!("CARGO_PKG_VERSION");
+        anyhow!("it is of Maru {maru}, which is newer than this one ({own}); update Maru first")
+    };
+    if version > VERSION {
+        return Err(newer());
+    }
+    let about: About = serde_json::from_slice(told).map_err(|_| none())?;
+    if about.schema > SCHEMA || numbers(&about.maru) > numbers(env!("CARGO_PKG_VERSION")) {
+        return Err(newer());
+    }
+    Ok(about)
+}
+
+/// A version's numbers, to compare.
+fn numbers(version: &str) -> Vec<u64> {
+    let release = version.split(['-', '+']).next().unwrap_or_default();
+    release.split('.').map(|number| number.parse().unwrap_or(u64::MAX)).collect()
+}
+
+/// Writes a file with the owner and mode that it has in Maru, whatever it had.
+fn unpack_one(beside: &Beside, name: &str, content: &mut dyn Read) -> Result<(), Failed> {
+    let odd = || ArchiveError::Odd(name.to_owned(), "no backup holds");
+    let access = places::of(name).ok_or_else(odd)?;
+    let mut write = || -> io::Result<()> {
+        let path = beside.of(name);
+        if let Some(folder) = path.parent() {
+            make_folders(beside, folder, access)?;
+        }
+        let mut options = File::options();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&path)?;
+        io::copy(content, &mut file)?;
+        if let Some((uid, gid)) = access.owner {
+            fchown(&file, Some(uid), Some(gid))?;
+        }
+        file.set_permissions(Permissions::from_mode(access.mode))?;
+        file.sync_all()
+    };
+    write().map_err(|error| Failed::Other(anyhow!(error).context(format!("cannot unpack {name}"))))
+}
+
+/// Makes the folders of a file, as its owner's.
+fn make_folders(beside: &Beside, folder: &Path, of: Access) -> io::Result<()> {
+    if folder.is_dir() || beside.0.iter().any(|top| top.path() == folder) {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        make_folders(beside, above, of)?;
+    }
+    let access = places::folder(of);
+    fs::DirBuilder::new().mode(0o700).create(folder)?;
+    if let Some((uid, gid)) = access.owner {
+        chown(folder, Some(uid), Some(gid))?;
+    }
+    fs::set_permissions(folder, Permissions::from_mode(access.mode))
+}
+
+/// Renames what was unpacked, if anything was, over what may be there: folders without a file.
+fn put(unpacked: &Path, place: &Path) -> io::Result<()> {
+    if !unpacked.exists() {
+        return Ok(());
+    }
+    remove_empty(place)?;
+    fs::rename(unpacked, place)
+}
+
+fn remove_empty(folder: &Path) -> io::Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        remove_empty(&entry?.path())?;
+    }
+    fs::remove_dir(folder)
+}
+
+/// Waits until the disk has it.
+fn sync(root: &Path) -> anyhow::Result<()> {
+    for folder in BESIDE {
+        let folder = root.join(folder);
+        let synced =
+            File::open(&folder).and_then(|opened| rustix::fs::syncfs(&opened).map_err(Into::into));
+        synced.with_context(|| format!("cannot sync {}", folder.display()))?;
+    }
+    Ok(())
+}

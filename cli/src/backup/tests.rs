@@ -1,0 +1,180 @@
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use chassis::archive::Writer;
+
+use super::{
+    About, Database, VERSION,
+    places::{self, ALL},
+    restore::{RestoreArgs, run},
+};
+use crate::{service::COORDINATOR, up};
+
+fn about() -> About {
+    About {
+        version: VERSION,
+        maru: env!("CARGO_PKG_VERSION").to_owned(),
+        schema: coordinator_api::SCHEMA,
+        created: "2026-11-23T00:00:00Z".to_owned(),
+        network: "maru.internal".to_owned(),
+        database: Database::Sqlite,
+    }
+}
+
+/// A folder with an empty root in it, and an archive of these files beside that.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    fn archive(&self, about: &About, files: &[&str]) -> Vec<u8> {
+        let mut writer = Writer::new(Vec::new(), &serde_json::to_vec(about).unwrap()).unwrap();
+        for name in files {
+            writer.add(name, 4, &b"text"[..]).unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    fn restore(&self, archive: &[u8]) -> Result<(), String> {
+        let file = self.folder.path().join("backup.tar");
+        fs::write(&file, archive).unwrap();
+        let restored = run(&RestoreArgs { file }, &self.root());
+        restored.map(drop).map_err(|error| format!("{error:#}"))
+    }
+
+    /// Everything below the root but folders and the lock.
+    fn files(&self) -> Vec<PathBuf> {
+        let (mut found, mut next) = (Vec::new(), vec![self.root()]);
+        while let Some(folder) = next.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                assert!(!path.to_string_lossy().contains(".maru-restore-"), "{path:?} is left");
+                if path.is_dir() {
+                    next.push(path);
+                } else if !path.ends_with("run/maru/up.pid") {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
+    fn is_refused(&self, archive: &[u8], words: &str) {
+        let before = self.files();
+        let said = self.restore(archive).unwrap_err();
+        assert!(said.contains(words), "{words} in: {said}");
+        assert_eq!(self.files(), before, "{said}");
+    }
+}
+
+const NOISE: &str = "var/lib/maru/coordinator/noise.key";
+
+#[test]
+#[ignore = "needs: root"]
+fn a_backup_that_cannot_be_used_is_refused_and_nothing_is_left() {
+    let place = Place::new();
+    let own = about();
+    let newer = [
+        About { version: VERSION + 1, ..own.clone() },
+        About { schema: own.schema + 1, ..own.clone() },
+        About { maru: "99.0.0".to_owned(), ..own.clone() },
+    ];
+    for about in newer {
+        place.is_refused(&place.archive(&about, &[NOISE]), "update Maru first");
+    }
+    let whole = place.archive(&own, &[NOISE, "etc/maru/coordinator.toml"]);
+    place.is_refused(&whole[..2000], "it is cut short");
+    let mut changed = whole.clone();
+    let at = changed.windows(4).position(|four| four == b"text").unwrap();
+    changed[at] = b'T';
+    place.is_refused(&changed, &format!("it is damaged at \"{NOISE}\""));
+    place.is_refused(b"not a backup", "it is no backup of Maru's");
+    for name in ["etc/passwd", "root/.ssh/authorized_keys", "var/lib/maru/models/a", "etc/marut/a"]
+    {
+        place.is_refused(&place.archive(&own, &[NOISE, name]), "which no backup holds");
+    }
+    place.is_refused(&place.archive(&own, &[NOISE, "etc/maru/a", "etc/maru/a/b"]), "cannot unpack");
+
+    place.restore(&whole).unwrap();
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_root_in_use_is_refused() {
+    let place = Place::new();
+    let archive = place.archive(&about(), &[NOISE]);
+    for used in
+        ["etc/maru/agent.toml", NOISE, "var/lib/maru/agent/state.json", "var/lib/maru/up.json"]
+    {
+        let file = place.root().join(used);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        place.is_refused(&archive, "is in use: there is ");
+        fs::remove_file(file).unwrap();
+    }
+    let held = up::hold(&place.root()).unwrap();
+    place.is_refused(&archive, "`maru up` already runs here");
+    drop(held);
+
+    // Empty folders and a model are no network.
+    fs::create_dir_all(place.root().join("var/lib/maru/gateway/config")).unwrap();
+    fs::create_dir_all(place.root().join("var/lib/maru/models")).unwrap();
+    fs::write(place.root().join("var/lib/maru/models/a.gguf"), "").unwrap();
+    place.restore(&archive).unwrap();
+    assert!(place.root().join("var/lib/maru/models/a.gguf").exists());
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn owners_and_modes_are_those_of_maru_and_a_restore_that_was_cut_short_is_done_again() {
+    let place = Place::new();
+    let files = [NOISE, "etc/maru/coordinator.toml", "etc/maru/tls/key.pem"];
+    let archive = place.archive(&about(), &files);
+    place.restore(&archive).unwrap();
+    let owner = |name: &str| {
+        let meta = fs::metadata(place.root().join(name)).unwrap();
+        (meta.uid(), meta.gid(), meta.mode() & 0o7777)
+    };
+    assert_eq!(owner(NOISE), (COORDINATOR, COORDINATOR, 0o600));
+    assert_eq!(owner("var/lib/maru/coordinator"), (COORDINATOR, COORDINATOR, 0o700));
+    assert_eq!(owner("etc/maru"), (0, 0, 0o755));
+    assert_eq!(owner("etc/maru/coordinator.toml"), (0, 0, 0o644));
+    assert_eq!(owner("etc/maru/tls/key.pem"), (0, COORDINATOR, 0o640));
+
+    // As a power cut between two renames leaves it.
+    fs::remove_file(place.root().join(NOISE)).unwrap();
+    fs::write(place.root().join("var/lib/maru/restoring"), "").unwrap();
+    let said = super::restore::is_whole(&place.root()).unwrap_err().to_string();
+    assert!(said.contains("maru restore"), "{said}");
+    place.restore(&archive).unwrap();
+    super::restore::is_whole(&place.root()).unwrap();
+    assert_eq!(fs::read(place.root().join(NOISE)).unwrap(), b"text");
+}
+
+#[test]
+fn only_what_a_backup_holds_has_a_place() {
+    for place in ALL.iter().filter(|place| !place.ends_with(".json")) {
+        assert!(places::of(place).is_none(), "{place} is a folder");
+        assert!(places::of(&format!("{place}/")).is_none());
+        assert!(places::of(&format!("{place}x/file")).is_none());
+        assert!(places::of(&format!("{place}/file")).is_some());
+    }
+    for gone in ["db.sqlite-wal", "db.sqlite-shm", "db.sqlite.lock"] {
+        assert!(places::of(&format!("var/lib/maru/coordinator/{gone}")).is_none());
+    }
+    assert!(places::of("var/lib/maru/coordinator/db.sqlite").is_some());
+    assert!(Path::new(super::DATABASE).starts_with("var/lib/maru/coordinator"));
+}
