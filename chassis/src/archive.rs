@@ -38,6 +38,9 @@ pub enum ArchiveError {
     /// It ends too early.
     #[error("it is cut short")]
     Short,
+    /// It ends too early, or a header in it is none.
+    #[error("it is cut short or damaged")]
+    Torn,
     /// Something in it is not as it was written.
     #[error("it is damaged at {0:?}")]
     Damaged(String),
@@ -226,7 +229,7 @@ fn broken(error: io::Error) -> ArchiveError {
         return ArchiveError::Short;
     }
     if [ErrorKind::Other, ErrorKind::InvalidData, ErrorKind::InvalidInput].contains(&kind) {
-        return ArchiveError::Damaged("a header".to_owned());
+        return ArchiveError::Torn;
     }
     ArchiveError::Io(error)
 }

@@ -67,7 +67,7 @@ pub(crate) fn is_ready(root: &Path) -> bool {
 /// # Errors
 ///
 /// Fails if it runs, or if something of a run that was killed still does.
-pub(crate) fn hold(root: &Path) -> anyhow::Result<impl Sized> {
+pub(crate) fn hold(root: &Path) -> anyhow::Result<impl Sized + use<>> {
     directories::root(root)?;
     let mut lock = Lock::take(root)?;
     let previous = lock.previous.take();

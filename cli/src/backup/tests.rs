@@ -96,7 +96,7 @@ fn a_backup_that_cannot_be_used_is_refused_and_nothing_is_left() {
         place.is_refused(&place.archive(&about, &[NOISE]), "update Maru first");
     }
     let whole = place.archive(&own, &[NOISE, "etc/maru/coordinator.toml"]);
-    place.is_refused(&whole[..2000], "it is cut short");
+    place.is_refused(&whole[..2000], "it is cut short or damaged");
     let mut changed = whole.clone();
     let at = changed.windows(4).position(|four| four == b"text").unwrap();
     changed[at] = b'T';
