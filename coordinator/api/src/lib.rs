@@ -43,6 +43,7 @@
 //! | `POST /api/v1/policy/diff` | [`Policy`] | [`PolicyChanges`] |
 //! | `POST /api/v1/policy/test` | [`TestPolicy`] | [`PolicyTested`] |
 //! | `POST /api/v1/policy/explain` | [`ExplainPolicy`] | `[`[`PolicyDecision`]`]`, one for each pair of devices |
+//! | `GET /api/v1/log` | [`ReadLog`] as query | [`LogPage`] |
 //!
 //! Wherever `{id}` of a device stands, its name is taken as well; for one that waits its code, or its hostname if no other
 //! device waits under it.
@@ -53,6 +54,7 @@ mod api_key;
 mod device;
 pub mod invitation;
 mod key;
+mod log;
 mod network;
 mod policy;
 mod route;
@@ -71,6 +73,7 @@ pub use key::{
     AUTH_KEY_PREFIX, AUTH_KEY_RANDOM_LEN, CreateInvitation, CreateKey, CreatedInvitation,
     CreatedKey, Key, KeyState,
 };
+pub use log::{LogEntry, LogPage, ReadLog};
 pub use network::{Health, Network};
 pub use policy::{
     ExplainPolicy, Policy, PolicyChange, PolicyChanges, PolicyChecked, PolicyDecision, PolicyNote,
@@ -81,7 +84,7 @@ pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
 
 /// How many migrations the database has seen: one of a newer version has seen more.
-pub const SCHEMA: usize = 4;
+pub const SCHEMA: usize = 5;
 
 /// Every path of this API begins with it.
 pub const PREFIX: &str = "/api/v1";

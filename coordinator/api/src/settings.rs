@@ -53,9 +53,27 @@ pub struct Settings {
     pub proxy: Option<Proxy>,
     /// Names beside those of the nodes.
     pub dns: Dns,
+    /// How much of the audit log is kept.
+    pub log: Log,
     /// Loopback address on which every user of this machine reads the counters, such as `127.0.0.1:9464`. Default: none,
     /// and root reads them on `run/maru/coordinator/metrics.sock`.
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// How much of the audit log is kept (`maru log`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Entries older than so many days are removed. Default: 365.
+    pub keep_days: u16,
+    /// So many entries of the administration are kept, and as many of what devices did. Default: 100000.
+    pub keep_entries: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { keep_days: 365, keep_entries: 100_000 }
+    }
 }
 
 /// Where the coordinator's certificate comes from: two files, or an authority that is asked for it.
@@ -150,6 +168,7 @@ impl Default for Settings {
             tls: None,
             proxy: None,
             dns: Dns::default(),
+            log: Log::default(),
             metrics_listen: None,
         }
     }

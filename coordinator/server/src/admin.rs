@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod https;
 mod invitations;
 mod keys;
+mod log;
 mod network;
 mod policy;
 mod records;
@@ -43,6 +44,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
         .chain(records::endpoints())
         .chain(routes::endpoints())
         .chain(policy::endpoints())
+        .chain(log::endpoints())
         .chain(network::endpoints());
     resources.map(|endpoint| endpoint.below(PREFIX)).collect()
 }

@@ -6,13 +6,21 @@ use std::{collections::BTreeSet, time::Duration};
 use coordinator_api::Actor;
 use coordinator_core::{
     model::{NodeId, NodeTimes},
-    time::Millis,
+    time::{DAY, Millis},
 };
 
-use crate::{app::App, clock, hub::HubError, store::StoreError};
+use crate::{
+    app::App,
+    clock,
+    hub::HubError,
+    store::{Keep, StoreError},
+};
 
 /// How often expiries and the database's revision are looked at.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How often the audit log loses what is not kept.
+const PRUNE: Duration = Duration::from_secs(60 * 60);
 
 /// Runs until the server stops.
 pub(crate) async fn keep(app: App) {
@@ -20,11 +28,13 @@ pub(crate) async fn keep(app: App) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failing = false;
+    let mut prune = tokio::time::interval(PRUNE);
     loop {
         let result = tokio::select! {
             () = app.stop.cancelled() => return,
             nodes = app.hub.moved() => came_or_went(&app, nodes).await,
             _ = tick.tick() => on_tick(&app, started).await,
+            _ = prune.tick() => prune_log(&app).await.map_err(HubError::from),
         };
         match &result {
             Ok(()) if failing => tracing::info!("the network is kept up to date again"),
@@ -88,10 +98,22 @@ fn is_over(life: &NodeTimes, started: Millis, now: Millis, grace: Millis) -> boo
     life.ephemeral && since.saturating_add(grace) <= now
 }
 
+async fn prune_log(app: &App) -> Result<(), StoreError> {
+    let settings = &app.config.settings.log;
+    let since = clock::now().saturating_sub(Millis::from(settings.keep_days) * DAY);
+    app.store.prune_log(Keep { since, rows: settings.keep_entries }).await
+}
+
 async fn remove(app: &App, nodes: &[NodeId]) -> Result<(), StoreError> {
     let mut change = app.store.change(Actor::System).await?;
     for &id in nodes {
+        let Some(node) = change.node(id).await? else { continue };
         change.delete_node(id).await?;
+        change.note(
+            "device.remove",
+            format!("{} ({id})", node.name),
+            "it was ephemeral and has left",
+        );
         tracing::info!(node = id, "an ephemeral node left for good");
     }
     change.commit().await

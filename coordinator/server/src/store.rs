@@ -9,6 +9,7 @@
 #![allow(clippy::missing_errors_doc, reason = "that the database may fail is said once, above")]
 
 mod api_keys;
+mod audit;
 mod change;
 mod copy;
 mod hold;
@@ -25,7 +26,7 @@ mod users;
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use control_protocol::key::NodePublic;
-use coordinator_api::{Actor, SCHEMA};
+use coordinator_api::{Actor, LogEntry, SCHEMA};
 use coordinator_core::{
     api_key::{ApiKey, ApiKeyHash},
     key::PreAuthKey,
@@ -45,6 +46,7 @@ use tokio::{
 };
 
 use self::queue::{Queue, WritePermit};
+pub use audit::{Keep, LogQuery};
 pub use change::Change;
 pub use copy::{CopyError, copy};
 pub use hold::{Hold, HoldError};
@@ -57,6 +59,7 @@ const SQLITE: [(&str, &str); SCHEMA] = [
     ("waiting", include_str!("../migrations/sqlite/0002_waiting.sql")),
     ("routes", include_str!("../migrations/sqlite/0003_routes.sql")),
     ("api keys", include_str!("../migrations/sqlite/0004_api_keys.sql")),
+    ("audit", include_str!("../migrations/sqlite/0005_audit.sql")),
 ];
 /// The same for PostgreSQL.
 const POSTGRES: [(&str, &str); SCHEMA] = [
@@ -64,6 +67,7 @@ const POSTGRES: [(&str, &str); SCHEMA] = [
     ("waiting", include_str!("../migrations/postgres/0002_waiting.sql")),
     ("routes", include_str!("../migrations/postgres/0003_routes.sql")),
     ("api keys", include_str!("../migrations/postgres/0004_api_keys.sql")),
+    ("audit", include_str!("../migrations/postgres/0005_audit.sql")),
 ];
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;
@@ -301,6 +305,16 @@ impl Store {
     /// Writes when a node was last connected; a node that is gone is left alone.
     pub async fn set_last_seen(&self, id: NodeId, at: Millis) -> Result<(), StoreError> {
         nodes::set_last_seen(&mut *self.pool.acquire().await?, id, at).await
+    }
+
+    /// Reads some of the audit log, oldest first.
+    pub async fn log(&self, query: &LogQuery) -> Result<Vec<LogEntry>, StoreError> {
+        audit::page(&mut *self.pool.acquire().await?, query).await
+    }
+
+    /// Removes from the audit log what is not kept.
+    pub async fn prune_log(&self, keep: Keep) -> Result<(), StoreError> {
+        audit::prune(&mut *self.pool.acquire().await?, keep).await
     }
 
     /// How many changes there were, whoever made them.

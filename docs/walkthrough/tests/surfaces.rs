@@ -135,6 +135,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("POST /api/v1/policy/diff", Root),
             ("POST /api/v1/policy/test", Root),
             ("POST /api/v1/policy/explain", Root),
+            ("GET /api/v1/log", Root),
             ("GET /api/v1/network", Root),
             ("GET /api/v1/health", Root),
         ],

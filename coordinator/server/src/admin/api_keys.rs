@@ -51,6 +51,8 @@ async fn create(
     }
     let key = api_key::ApiKey { id: 0, name, access, created: now, expires };
     let key = change.insert_api_key(key, &api_key::hash(secret.reveal())).await?;
+    let until = to_rfc3339(expires);
+    change.note("api-key.create", &key.name, &format!("{}, until {until}", access.name()));
     change.commit().await?;
     tracing::info!(key = key.id, name = key.name, ?access, "an API key was made");
     app.hub.refresh().await?;
@@ -75,6 +77,7 @@ async fn remove(
     let is_it = |it: &&api_key::ApiKey| it.name == key || key.parse() == Ok(it.id);
     let key = known.values().find(is_it).ok_or(Error::NotFound("API key"))?;
     change.delete_api_key(key.id).await?;
+    change.note("api-key.remove", &key.name, "");
     change.commit().await?;
     tracing::info!(key = key.id, name = key.name, "an API key was removed");
     app.hub.refresh().await?;

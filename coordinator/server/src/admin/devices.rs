@@ -96,6 +96,8 @@ async fn approve(
         name::check(name, &approved.owner, |name| taken.contains(name) && !own(name))?;
     }
     let node = write_approval(&app, &mut change, &pending, approved, wanted.name, now).await?;
+    let whose = wanted.user.map(|user| format!("of {user}")).unwrap_or(wanted.tags.join(" "));
+    change.note("device.approve", waiting_named(&pending), &whose);
     change.commit().await?;
     tracing::info!(node, "a device was approved");
     app.hub.refresh().await?;
@@ -147,8 +149,9 @@ async fn reject(
 ) -> Result<StatusCode, Error> {
     let id = waiting::find(&app.hub.snapshot(), &device)?.id;
     let mut change = app.store.change(actor).await?;
-    change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
+    let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
     change.delete_pending(id).await?;
+    change.note("device.reject", waiting_named(&pending), "");
     change.commit().await?;
     app.hub.refresh().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -159,12 +162,12 @@ async fn expire(
     Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
 ) -> Result<Json<Device>, Error> {
-    let id = find(&app.hub.snapshot(), &device).ok_or(Error::NotFound("device"))?;
-    let mut change = app.store.change(actor).await?;
-    registry::end_key(&mut change, id, clock::now()).await?;
+    let (mut change, node) = open(&app, actor, &device).await?;
+    registry::end_key(&mut change, node.id, clock::now()).await?;
+    change.note("device.expire", device_named(&node), "");
     change.commit().await?;
     app.hub.refresh().await?;
-    answer(&app, id)
+    answer(&app, node.id)
 }
 
 /// Gives the key a new life, from now on. That of an expired one begins again, for the device that still has it.
@@ -176,11 +179,13 @@ async fn extend(
 ) -> Result<Json<Device>, Error> {
     let Extend { expires_in_s } = read(request).await?;
     let now = clock::now();
-    let (change, mut node) = open(&app, actor, &device).await?;
+    let (mut change, mut node) = open(&app, actor, &device).await?;
     node.times.expires = match expires_in_s {
         Some(life_s) => Some(keys::end_of_life(now, life_s)),
         None => app.expiry(&node.owner, now),
     };
+    let until = node.times.expires.map_or("forever".to_owned(), to_rfc3339);
+    change.note("device.extend", device_named(&node), &format!("until {until}"));
     tracing::info!(node = node.id, "a node's key was given a new life");
     write(&app, change, node).await
 }
@@ -196,7 +201,9 @@ async fn remove(
         return reject(State(app), Extension(actor), Path(device)).await;
     };
     let mut change = app.store.change(actor).await?;
+    let node = change.node(id).await?.ok_or(Error::NotFound("device"))?;
     change.delete_node(id).await?;
+    change.note("device.remove", device_named(&node), "");
     change.commit().await?;
     tracing::info!(node = id, "a node was removed");
     app.hub.refresh().await?;
@@ -213,6 +220,7 @@ async fn rename(
     let (mut change, mut node) = open(&app, actor, &device).await?;
     let taken = change.names().await?;
     name::check(&name, &node.owner, |name| taken.contains(name) && name != node.name)?;
+    change.note("device.rename", device_named(&node), &format!("now {name}"));
     node.name = name;
     write(&app, change, node).await
 }
@@ -230,7 +238,8 @@ async fn set_tags(
     for tag in &tags {
         name::check_tag(tag)?;
     }
-    let (change, mut node) = open(&app, actor, &device).await?;
+    let (mut change, mut node) = open(&app, actor, &device).await?;
+    change.note("device.tags", device_named(&node), &tags.join(" "));
     node.owner = Owner::tags(tags);
     // A node that serves does not expire; one that has expired already must still come back by itself.
     if !node.is_expired(clock::now()) {
@@ -249,9 +258,21 @@ async fn set_capabilities(
     if serde_json::to_vec(&capabilities).map_or(usize::MAX, |json| json.len()) > CAPABILITIES_MAX {
         return Err(Error::Body(format!("more than {CAPABILITIES_MAX} bytes of capabilities")));
     }
-    let (change, mut node) = open(&app, actor, &device).await?;
+    let (mut change, mut node) = open(&app, actor, &device).await?;
+    let names: Vec<_> = capabilities.keys().map(String::as_str).collect();
+    change.note("device.capabilities", device_named(&node), &names.join(" "));
     node.capabilities = capabilities;
     write(&app, change, node).await
+}
+
+/// A node in the audit log.
+pub(super) fn device_named(node: &Node) -> String {
+    format!("{} ({})", node.name, node.id)
+}
+
+/// A device that waits, in the audit log.
+fn waiting_named(pending: &Pending) -> String {
+    format!("{} ({})", pending.hostinfo.hostname, pending.id)
 }
 
 /// Begins a change of a device, found by number or name.

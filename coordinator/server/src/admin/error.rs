@@ -17,6 +17,9 @@ pub(crate) enum Error {
     /// The body is not the JSON that is taken here.
     #[error("the request's body cannot be used: {0}")]
     Body(String),
+    /// The query is not one that is taken here.
+    #[error("the request's query cannot be used: {0}")]
+    Query(String),
     /// The body is not said to be JSON.
     #[error("the request's body must be application/json")]
     ContentType,
@@ -93,6 +96,7 @@ impl Error {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Body(_) => (StatusCode::BAD_REQUEST, "body"),
+            Self::Query(_) => (StatusCode::BAD_REQUEST, "query"),
             Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type"),
             Self::Path => (StatusCode::NOT_FOUND, "path"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
@@ -148,6 +152,7 @@ impl Error {
                 "make one that may change things: sudo maru api-key create NAME --admin".to_owned(),
             ),
             Self::Body(_)
+            | Self::Query(_)
             | Self::ContentType
             | Self::Path
             | Self::Method

@@ -46,6 +46,11 @@ async fn create(
         ..CreateKey::default()
     };
     let (key, secret) = keys::insert(&mut change, Owner::User(user.id), &key, LIFE_S).await?;
+    let is_new = if user_created { ", who is new" } else { "" };
+    let approved = if wanted.pre_approved { ", pre-approved" } else { "" };
+    let until = to_rfc3339(key.expires);
+    let details = format!("key {}{approved}, until {until}{is_new}", key.id);
+    change.note("invitation.create", &user.name, &details);
     change.commit().await?;
     app.hub.refresh().await?;
     let invitation = Invitation { server, noise_key: app.noise.public(), auth_key: secret };

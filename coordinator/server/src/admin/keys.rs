@@ -53,6 +53,7 @@ async fn create(
     let owner = owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
     let owner = owner.ok_or(Error::State("a key needs a user or tags"))?;
     let (key, secret) = insert(&mut change, owner, &wanted, LIFE_S).await?;
+    change.note("key.create", key.id, &told(&wanted, &key));
     change.commit().await?;
     Ok((
         StatusCode::CREATED,
@@ -69,6 +70,7 @@ async fn expire(
     let mut change = app.store.change(actor).await?;
     change.expire_key(id, now).await?;
     let key = change.key_by_id(id).await?.ok_or(Error::NotFound("key"))?;
+    change.note("key.expire", id, "");
     change.commit().await?;
     Ok(Json(shown(&key, &app.hub.snapshot(), now)))
 }
@@ -83,8 +85,25 @@ async fn remove(
     if !change.delete_key(id).await? {
         return Err(Error::State("a device waits that used the key: approve or reject it first"));
     }
+    change.note("key.remove", id, "");
     change.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a key is for, in the audit log.
+fn told(wanted: &CreateKey, key: &PreAuthKey) -> String {
+    let whose = match &wanted.user {
+        Some(user) if wanted.tags.is_empty() => format!("of {user}"),
+        Some(_) | None => wanted.tags.join(" "),
+    };
+    let flags = [
+        (key.reusable, "reusable"),
+        (key.ephemeral, "ephemeral"),
+        (key.pre_approved, "pre-approved"),
+    ];
+    let flags = flags.into_iter().filter(|(is, _)| *is).map(|(_, word)| word);
+    let until = format!("until {}", to_rfc3339(key.expires));
+    std::iter::once(&*whose).chain(flags).chain([&*until]).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the owner that `user` or `tags` name; `None` if neither is given. Tags win, since a tagged device belongs to

@@ -48,6 +48,7 @@ async fn set(
     let changes = Fitting::in_force(&snapshot)?.changes(&fitting);
     let mut change = app.store.change(actor).await?;
     change.set_policy(&policy).await?;
+    change.note("policy.set", "policy", &format!("{} bytes", policy.len()));
     change.commit().await?;
     tracing::info!(
         opens = changes.opens.len(),

@@ -43,6 +43,7 @@ async fn set(
         return Err(NameError::Taken.into());
     }
     change.set_record(&model::Record { name: name.clone(), node: device }).await?;
+    change.note("record.set", &name, &format!("device {device}"));
     change.commit().await?;
     app.hub.refresh().await?;
     Ok(Json(Record { name, device }))
@@ -57,6 +58,7 @@ async fn remove(
     if !change.delete_record(&name).await? {
         return Err(Error::NotFound("record"));
     }
+    change.note("record.remove", &name, "");
     change.commit().await?;
     app.hub.refresh().await?;
     Ok(StatusCode::NO_CONTENT)

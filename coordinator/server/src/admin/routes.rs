@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use super::{
     Error,
-    devices::{open, store},
+    devices::{device_named, open, store},
     read,
 };
 use crate::{app::App, hub::Snapshot};
@@ -42,7 +42,7 @@ async fn approve(
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Vec<Route>>, Error> {
-    decide(&app, actor, &device, request, route::approve).await
+    decide(&app, actor, &device, request, ("route.approve", route::approve)).await
 }
 
 async fn reject(
@@ -51,8 +51,11 @@ async fn reject(
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Json<Vec<Route>>, Error> {
-    decide(&app, actor, &device, request, route::reject).await
+    decide(&app, actor, &device, request, ("route.reject", route::reject)).await
 }
+
+/// How a decision changes a node.
+type Decide = fn(&mut Node, &[IpNet]) -> Result<(), RouteError>;
 
 /// Decides about routes of a device, all or none; returns every route of it.
 async fn decide(
@@ -60,12 +63,14 @@ async fn decide(
     actor: Actor,
     device: &str,
     request: Request,
-    decide: fn(&mut Node, &[IpNet]) -> Result<(), RouteError>,
+    (action, decide): (&'static str, Decide),
 ) -> Result<Json<Vec<Route>>, Error> {
     let DecideRoutes { routes } = read(request).await?;
     let routes = prefixes(&routes)?;
-    let (change, mut node) = open(app, actor, device).await?;
+    let (mut change, mut node) = open(app, actor, device).await?;
     decide(&mut node, &routes)?;
+    let named: Vec<_> = routes.iter().map(ToString::to_string).collect();
+    change.note(action, device_named(&node), &named.join(" "));
     store(app, change, &node).await?;
     tracing::info!(node = node.id, ?routes, "routes were decided about");
     let snapshot = app.hub.snapshot();

@@ -47,6 +47,7 @@ async fn create(
         return Err(NameError::Taken.into());
     }
     let user = change.insert_user(&name, clock::now()).await?;
+    change.note("user.create", &name, "");
     change.commit().await?;
     app.hub.refresh().await?;
     Ok((StatusCode::CREATED, Json(shown(&user, &app.hub.snapshot()))))
@@ -70,6 +71,7 @@ async fn rename(
     let stored = change.policy().await?;
     let (policy, _) = acl::Policy::parse_stored(&stored).map_err(HubError::Policy)?;
     change.rename_user(user.id, &new).await?;
+    change.note("user.rename", &name, &format!("now {new}"));
     change.commit().await?;
     app.hub.refresh().await?;
     let is_other = new != name;
@@ -90,6 +92,7 @@ async fn remove(
     if !change.delete_user(&user).await? {
         return Err(Error::State("the user has devices: remove or reject them first"));
     }
+    change.note("user.remove", &name, "");
     change.commit().await?;
     app.hub.refresh().await?;
     Ok(StatusCode::NO_CONTENT)

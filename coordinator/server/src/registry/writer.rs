@@ -40,10 +40,12 @@ impl Writer<'_> {
             }
             Decision::Logout(id) => {
                 end_key(&mut change, id, self.now).await?;
+                change.note("device.logout", id, "");
                 (Answer::Expired, Effect::Stored)
             }
             Decision::Forget(id) => {
                 change.delete_node(id).await?;
+                change.note("device.remove", id, "it was ephemeral and logged out");
                 (Answer::Expired, Effect::Stored)
             }
             Decision::Refresh(id) => {
@@ -65,6 +67,11 @@ impl Writer<'_> {
                 if key.is_none() {
                     change.is_made_by(Actor::Device { id: Some(pending.id) });
                     self.app.waiting.add(self.applicant.origin, pending.id);
+                }
+                // Strangers could fill the log with what they ask.
+                if key.is_some() {
+                    let target = format!("{} ({})", pending.hostinfo.hostname, pending.id);
+                    change.note("device.wait", target, &pending.source);
                 }
                 tracing::info!(device = pending.id, "a device waits for approval");
                 (Answer::Waiting(pending.ticket), Effect::Stored)
@@ -106,6 +113,7 @@ impl Writer<'_> {
         if let Some(pending) = change.pending_by_key(&self.applicant.node_key).await? {
             change.delete_pending(pending.id).await?;
         }
+        change.note("device.rekey", format!("{} ({})", node.name, node.id), "");
         tracing::info!(node = node.id, name = node.name, "a node goes on under another key");
         Ok(node.owner)
     }
@@ -131,6 +139,7 @@ impl Writer<'_> {
             name: None,
         };
         let node = change.insert_node(new, self.now).await?;
+        change.note("device.join", format!("{} ({})", node.name, node.id), "");
         tracing::info!(node = node.id, name = node.name, "a device became a node");
         Ok(node.owner)
     }

@@ -23,10 +23,13 @@ use sqlx::{Any, AnyConnection, Row, Transaction};
 use tokio::time::Instant;
 
 use super::{
-    NewNode, NewPending, StoreError, Times, Waiting, api_keys, keys, nodes, pending,
-    queue::WritePermit, rows, users,
+    NewNode, NewPending, StoreError, Times, Waiting, api_keys,
+    audit::{self, Noted},
+    keys, nodes, pending,
+    queue::WritePermit,
+    rows, users,
 };
-use crate::random;
+use crate::{clock, random};
 
 /// A write transaction. Nothing is changed until [`Change::commit`].
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Change {
     _turn: WritePermit,
     began: Instant,
     times: Times,
+    /// What goes into the audit log.
+    noted: Vec<Noted>,
 }
 
 impl Change {
@@ -50,7 +55,7 @@ impl Change {
         sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")
             .execute(&mut *tx)
             .await?;
-        Ok(Self { tx, actor, _turn: permit, began, times })
+        Ok(Self { tx, actor, _turn: permit, began, times, noted: Vec::new() })
     }
 
     /// Who makes the change.
@@ -64,8 +69,17 @@ impl Change {
         self.actor = actor;
     }
 
+    /// Says what the change does, for the audit log: the action, what it is done to, and what else is worth a line; no
+    /// secret. It is written if and when the change is made.
+    pub fn note(&mut self, action: &'static str, target: impl ToString, details: &str) {
+        self.noted.push(Noted::new(action, &target.to_string(), details));
+    }
+
     /// Makes the change. If the database fails now, it is not known whether the change was made.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        for noted in std::mem::take(&mut self.noted) {
+            audit::insert(&mut self.tx, &self.actor, noted, clock::now()).await?;
+        }
         self.tx.commit().await?;
         self.times.changes.inc();
         self.times.change.observe(self.began.elapsed().as_secs_f64());
