@@ -16,6 +16,7 @@ use crate::{
     invite::InviteArgs,
     join::JoinArgs,
     key::KeyCommand,
+    log::LogArgs,
     model::ModelCommand,
     output::OutputArgs,
     policy::PolicyCommand,
@@ -133,6 +134,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Show who changed what in the network, and when
+    Log(LogArgs),
     /// Save all that this network needs to go on on another machine, models excepted
     Backup(BackupArgs),
     /// Put a backup in the place of a network that is lost

@@ -20,9 +20,18 @@ fn help_of_every_command() {
     {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
-    for command in
-        ["user", "policy", "app", "model", "backup", "restore", "usage", "chat", "completions"]
-    {
+    for command in [
+        "user",
+        "policy",
+        "app",
+        "model",
+        "log",
+        "backup",
+        "restore",
+        "usage",
+        "chat",
+        "completions",
+    ] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
     for (command, name) in [("approve", "device-approve"), ("tag", "device-tag")] {

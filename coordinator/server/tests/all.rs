@@ -9,6 +9,8 @@
 mod acme;
 #[path = "all/admin.rs"]
 mod admin;
+#[path = "all/audit.rs"]
+mod audit;
 #[path = "all/bounds.rs"]
 mod bounds;
 #[path = "all/browser.rs"]

@@ -89,6 +89,7 @@ on_both_engines! {
     a_key_is_kept_in_every_column => keys_on_sqlite, keys_on_postgres;
     an_api_key_is_kept_in_every_column => api_keys_on_sqlite, api_keys_on_postgres;
     a_device_that_waits_is_kept_in_every_column => pending_on_sqlite, pending_on_postgres;
+    an_entry_of_the_log_is_kept_in_every_column => log_on_sqlite, log_on_postgres;
 }
 
 impl Tables {
@@ -302,4 +303,18 @@ async fn a_device_that_waits_is_kept_in_every_column(tables: Tables) {
 
     assert_eq!(tables.store.load().await.unwrap().pending, waiting);
     tables.assert_differ_in_every_column("pending").await;
+}
+
+async fn an_entry_of_the_log_is_kept_in_every_column(tables: Tables) {
+    for (actor, action, number) in
+        [(Actor::System, "a", 1), (Actor::Device { id: Some(1) }, "b", 2)]
+    {
+        let mut change = tables.store.change(actor).await.unwrap();
+        change.note(action, number, &format!("details {number}"));
+        // No two are of one moment.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        change.commit().await.unwrap();
+    }
+
+    tables.assert_differ_in_every_column("audit").await;
 }

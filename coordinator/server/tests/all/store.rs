@@ -4,7 +4,9 @@ use control_protocol::{
     key::{MachinePublic, NodePublic},
     map::Hostinfo,
 };
-use coordinator::store::{Change, Database, NewNode, NewPending, Store, StoreError, Waiting};
+use coordinator::store::{
+    Change, Database, Keep, LogQuery, NewNode, NewPending, Store, StoreError, Waiting,
+};
 use coordinator_api::Actor;
 use coordinator_core::{
     key::{self, KeyHash, PreAuthKey},
@@ -50,6 +52,7 @@ on_both_engines! {
     the_policy_is_replaced => policy_on_sqlite, policy_on_postgres;
     changes_that_wait_keep_nobody_from_reading => reading_on_sqlite, reading_on_postgres;
     numbers_and_addresses_are_not_given_twice => numbers_on_sqlite, numbers_on_postgres;
+    the_log_is_kept_as_far_as_wanted => log_on_sqlite, log_on_postgres;
 }
 
 async fn open(database: &Database) -> Store {
@@ -241,6 +244,39 @@ async fn numbers_and_addresses_are_not_given_twice(store: Store, _: Store) {
     assert_eq!(first.addresses.v4.to_string(), "100.64.0.1");
     assert_eq!(second.addresses.v4.to_string(), "100.64.0.2");
     assert_ne!((first.id, &first.stable_id), (second.id, &second.stable_id));
+}
+
+async fn the_log_is_kept_as_far_as_wanted(store: Store, other: Store) {
+    let all = LogQuery { limit: 100, ..LogQuery::default() };
+    let note = async |actor: Actor, target: u64| {
+        let mut change = store.change(actor).await.unwrap();
+        change.note("user.create", target, "a\nb");
+        change.commit().await.unwrap();
+    };
+    let mut dropped = store.change(Actor::System).await.unwrap();
+    dropped.note("user.create", 0, "it never happened");
+    drop(dropped);
+    for target in 0..3 {
+        note(Actor::Uid { uid: 0 }, target).await;
+    }
+    for target in 3..9 {
+        note(Actor::Device { id: Some(7) }, target).await;
+    }
+    let targets = async |query: &LogQuery| {
+        let entries = other.log(query).await.unwrap();
+        entries.into_iter().map(|entry| entry.target.parse().unwrap()).collect::<Vec<u64>>()
+    };
+    assert_eq!(targets(&all).await, (0..9).collect::<Vec<_>>());
+    let of_root = LogQuery { actor: Some("root".to_owned()), after: 1, ..all.clone() };
+    assert_eq!(targets(&of_root).await, [1, 2]);
+    assert_eq!(other.log(&all).await.unwrap()[0].details, "a b", "on one line");
+
+    store.prune_log(Keep { since: 0, rows: 4 }).await.unwrap();
+    assert_eq!(targets(&all).await, [0, 1, 2, 5, 6, 7, 8], "devices push out devices alone");
+    store.prune_log(Keep { since: i64::MAX, rows: 4 }).await.unwrap();
+    assert!(targets(&all).await.is_empty());
+    note(Actor::System, 9).await;
+    assert_eq!(other.log(&all).await.unwrap()[0].id, 10, "no number is given twice");
 }
 
 #[tokio::test]

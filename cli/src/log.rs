@@ -1,0 +1,78 @@
+//! `maru log`.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use clap::Args;
+use coordinator_api::{LogEntry, LogPage};
+
+use crate::{
+    client::{Client, segment},
+    output::{self, Format, OutputArgs},
+};
+
+/// Time between two looks for what is new.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Of `maru log`.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// How far to look back, such as 12h or 30d
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = humantime::parse_duration)]
+    pub since: Duration,
+    /// Changes by one actor alone: root, uid:1000, api-key:NAME, key:ID, device:ID or system
+    #[arg(long, value_name = "ACTOR")]
+    pub actor: Option<String>,
+    /// Go on with what is new, a line each, until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Prints who changed what.
+pub(crate) async fn run(args: LogArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    let client = Client::coordinator(root)?;
+    let (format, mut after) = (args.output.output, 0);
+    let entries = read(&client, &args, &mut after).await?;
+    if !args.follow {
+        let headers = ["TIME", "ACTOR", "ACTION", "TARGET", "DETAILS"];
+        output::list(format, &entries, &headers, |entry| {
+            [&entry.at, &entry.actor, &entry.action, &entry.target, &entry.details]
+                .map(String::clone)
+                .to_vec()
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut new = entries;
+    loop {
+        new.iter().try_for_each(|entry| one(format, entry))?;
+        tokio::time::sleep(LOOK).await;
+        new = read(&client, &args, &mut after).await?;
+    }
+}
+
+/// Everything after an entry, and the number of the last.
+async fn read(client: &Client, args: &LogArgs, after: &mut u64) -> anyhow::Result<Vec<LogEntry>> {
+    let mut entries = Vec::new();
+    loop {
+        let actor = args.actor.iter().map(|actor| format!("&actor={}", segment(actor)));
+        let actor: String = actor.collect();
+        let path = format!("/api/v1/log?last_s={}&after={after}{actor}", args.since.as_secs());
+        let page: LogPage = client.get(&path).await?;
+        *after = page.entries.last().map_or(*after, |entry| entry.id);
+        entries.extend(page.entries);
+        if page.next.is_none() {
+            return Ok(entries);
+        }
+    }
+}
+
+fn one(format: Format, entry: &LogEntry) -> anyhow::Result<()> {
+    if format != Format::Table {
+        return output::line(&serde_json::to_string(entry)?);
+    }
+    let LogEntry { at, actor, action, target, details, .. } = entry;
+    let line = format!("{at}  {actor}  {action}  {target}  {details}");
+    output::line(&output::plain(line.trim_end()))
+}

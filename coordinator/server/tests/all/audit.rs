@@ -1,0 +1,186 @@
+//! The audit log: each change leaves an entry of who made it, and no change is forgotten.
+
+use control_protocol::map::{Hostinfo, MapRequest};
+use coordinator_api::Actor;
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    device::{Channel, Device},
+    harness::{Coordinator, OPEN},
+};
+
+/// A network with one of each thing that endpoints change.
+struct House {
+    coordinator: Coordinator,
+    keys: [u64; 2],
+    laptop: u64,
+    _connected: Channel,
+}
+
+/// The action that an endpoint's entry names; `None` where nothing is changed.
+type Question = (String, Value, Option<&'static str>);
+
+impl House {
+    async fn new() -> Self {
+        let coordinator = Coordinator::start().await;
+        for user in ["alice", "bob", "carol"] {
+            coordinator.ok(Method::POST, "/users", json!({ "name": user })).await;
+        }
+        let wanted = json!({ "user": "alice", "pre_approved": true, "reusable": true });
+        let key = coordinator.key(wanted).await;
+        let mut connected = Device::new("laptop").join(&coordinator, &key).await;
+        let routable_ips = ["192.168.1.0/24"].map(|route| route.parse().unwrap()).to_vec();
+        let hostname = "laptop".to_owned();
+        let hostinfo = Hostinfo { hostname, routable_ips, ..Hostinfo::default() };
+        let update = MapRequest { hostinfo: Some(hostinfo), ..connected.map_request() };
+        assert_eq!(connected.update(update).await.0, 200);
+        Device::new("old").join(&coordinator, &key).await;
+        for name in ["phone", "tablet"] {
+            let device = Device::new(name);
+            let answer =
+                device.connect(coordinator.address).await.register(&device.request()).await;
+            assert!(!answer.auth_url.is_empty(), "it waits");
+        }
+        let mut keys = [0; 2];
+        for key in &mut keys {
+            let made = coordinator.ok(Method::POST, "/keys", json!({ "user": "alice" })).await;
+            *key = made["id"].as_u64().unwrap();
+        }
+        let device = json!(coordinator.devices().await.iter().find(|it| it["name"] == "laptop"));
+        let laptop = device["id"].as_u64().unwrap();
+        coordinator.ok(Method::PUT, "/records/files", json!({ "device": laptop })).await;
+        Self { coordinator, keys, laptop, _connected: connected }
+    }
+
+    /// How an endpoint is asked for a change, and what that is called.
+    fn question(&self, endpoint: &str) -> Question {
+        let laptop = |rest: &str| format!("/devices/{}{rest}", self.laptop);
+        let routes = json!({ "routes": ["192.168.1.0/24"] });
+        let (path, body, action) = match endpoint.replace("/api/v1", "").as_str() {
+            "POST /users" => ("/users".into(), json!({ "name": "dave" }), "user.create"),
+            "POST /users/{name}/rename" => {
+                ("/users/bob/rename".into(), json!({ "name": "robert" }), "user.rename")
+            }
+            "DELETE /users/{name}" => ("/users/carol".into(), Value::Null, "user.remove"),
+            "POST /keys" => ("/keys".into(), json!({ "user": "alice" }), "key.create"),
+            "POST /keys/{id}/expire" => {
+                (format!("/keys/{}/expire", self.keys[0]), Value::Null, "key.expire")
+            }
+            "DELETE /keys/{id}" => (format!("/keys/{}", self.keys[1]), Value::Null, "key.remove"),
+            "POST /invitations" => {
+                ("/invitations".into(), json!({ "user": "alice" }), "invitation.create")
+            }
+            "DELETE /devices/{device}" => ("/devices/old".into(), Value::Null, "device.remove"),
+            "POST /devices/{device}/approve" => {
+                ("/devices/phone/approve".into(), json!({ "user": "alice" }), "device.approve")
+            }
+            "POST /devices/{device}/reject" => {
+                ("/devices/tablet/reject".into(), Value::Null, "device.reject")
+            }
+            "POST /devices/{device}/expire" => (laptop("/expire"), Value::Null, "device.expire"),
+            "POST /devices/{device}/extend" => (laptop("/extend"), json!({}), "device.extend"),
+            "POST /devices/{device}/rename" => {
+                (laptop("/rename"), json!({ "name": "book" }), "device.rename")
+            }
+            "POST /devices/{device}/tags" => {
+                (laptop("/tags"), json!({ "tags": ["tag:router"] }), "device.tags")
+            }
+            "PUT /devices/{device}/capabilities" => (
+                laptop("/capabilities"),
+                json!({ "maru.example/cap/a": [] }),
+                "device.capabilities",
+            ),
+            "PUT /records/{name}" => {
+                ("/records/chat".into(), json!({ "device": self.laptop }), "record.set")
+            }
+            "DELETE /records/{name}" => ("/records/files".into(), Value::Null, "record.remove"),
+            "POST /devices/{device}/routes/approve" => {
+                (laptop("/routes/approve"), routes, "route.approve")
+            }
+            "POST /devices/{device}/routes/reject" => {
+                (laptop("/routes/reject"), routes, "route.reject")
+            }
+            "PUT /policy" => ("/policy".into(), json!({ "policy": OPEN }), "policy.set"),
+            "POST /policy/check" => {
+                return ("/policy/check".into(), json!({ "policy": OPEN }), None);
+            }
+            new => panic!("what does {new} leave in the audit log?"),
+        };
+        (path, body, Some(action))
+    }
+
+    async fn log(&self, after: u64) -> Vec<Value> {
+        log(&self.coordinator, &format!("after={after}")).await
+    }
+}
+
+async fn log(coordinator: &Coordinator, query: &str) -> Vec<Value> {
+    let page = coordinator.ok(Method::GET, &format!("/log?{query}"), Value::Null).await;
+    page["entries"].as_array().unwrap().clone()
+}
+
+fn actions(entries: &[Value]) -> Vec<(&str, &str)> {
+    let text = |entry: &'_ Value, key: &str| entry[key].as_str().unwrap().to_owned();
+    let leaked = |text: String| -> &str { Box::leak(text.into_boxed_str()) };
+    entries.iter().map(|it| (leaked(text(it, "actor")), leaked(text(it, "action")))).collect()
+}
+
+#[tokio::test]
+async fn every_endpoint_that_changes_something_leaves_one_entry_of_its_actor() {
+    let house = House::new().await;
+    let actor = Actor::Uid { uid: rustix::process::geteuid().as_raw() }.to_string();
+    let endpoints = coordinator::endpoints();
+    let (_, admin) = endpoints.iter().find(|(surface, _)| *surface == "admin").unwrap();
+    for endpoint in admin.iter().filter(|endpoint| !endpoint.starts_with("GET ")) {
+        let (path, body, action) = house.question(endpoint);
+        let method = endpoint.split(' ').next().unwrap().parse().unwrap();
+        let before = house.log(0).await.last().unwrap()["id"].as_u64().unwrap();
+
+        house.coordinator.ok(method, &path, body).await;
+
+        let expected: Vec<_> = action.map(|action| (actor.as_str(), action)).into_iter().collect();
+        assert_eq!(actions(&house.log(before).await), expected, "{endpoint}");
+    }
+}
+
+#[tokio::test]
+async fn devices_that_come_by_a_key_are_logged_with_it_and_strangers_cannot_fill_the_log() {
+    let coordinator = Coordinator::start().await;
+    let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
+    let stranger = Device::new("stranger");
+    let mut channel = stranger.connect(coordinator.address).await;
+    assert!(!channel.register(&stranger.request()).await.auth_url.is_empty());
+
+    Device::new("laptop").join(&coordinator, &key).await;
+
+    let entries = log(&coordinator, "").await;
+    let actions = actions(&entries);
+    assert_eq!(actions.len(), 3, "{entries:?}");
+    assert!(actions[2].0.starts_with("key:") && actions[2].1 == "device.join", "{actions:?}");
+    let text = Value::from(entries).to_string();
+    assert!(
+        text.contains("laptop") && !text.contains(&key) && !text.contains("stranger"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn the_log_is_read_in_pages_and_by_actor() {
+    let coordinator = Coordinator::start().await;
+    for user in ["a", "b", "c"] {
+        coordinator.ok(Method::POST, "/users", json!({ "name": user })).await;
+    }
+    let page = coordinator.ok(Method::GET, "/log?limit=2&last_s=3600", Value::Null).await;
+    assert_eq!(page["entries"].as_array().unwrap().len(), 2);
+    let next = page["next"].as_u64().unwrap();
+    let rest = log(&coordinator, &format!("limit=2&after={next}")).await;
+    assert_eq!((rest.len(), rest[0]["target"].as_str()), (1, Some("c")));
+
+    assert!(log(&coordinator, "actor=system").await.is_empty());
+    for wrong in ["limit=x", "later=1", "after=-1"] {
+        let (status, problem) =
+            coordinator.admin(Method::GET, &format!("/log?{wrong}"), Value::Null).await;
+        assert_eq!(status, 400, "{problem}");
+    }
+}
