@@ -135,7 +135,14 @@ pub enum Command {
         command: ModelCommand,
     },
     /// Show who changed what in the network, and when
-    Log(LogArgs),
+    Log {
+        /// Which part.
+        #[command(flatten)]
+        args: LogArgs,
+        /// Which coordinator is asked.
+        #[command(flatten)]
+        at: CoordinatorArgs,
+    },
     /// Save all that this network needs to go on on another machine, models excepted
     Backup(BackupArgs),
     /// Put a backup in the place of a network that is lost

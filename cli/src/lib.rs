@@ -74,7 +74,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Route { command, at } => route::run(command, &at.client(&root)?).await,
         Command::Backup(args) => backup::run(&args, &root),
         Command::Restore(args) => backup::restore::run(&args, &root),
-        Command::Log(args) => log::run(args, &root).await,
+        Command::Log { args, at } => log::run(args, &at.client(&root)?).await,
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, Cli::command()),

@@ -1,6 +1,6 @@
 //! `maru log`.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use coordinator_api::{LogEntry, LogPage};
@@ -31,10 +31,9 @@ pub struct LogArgs {
 }
 
 /// Prints who changed what.
-pub(crate) async fn run(args: LogArgs, root: &Path) -> anyhow::Result<ExitCode> {
-    let client = Client::coordinator(root)?;
+pub(crate) async fn run(args: LogArgs, client: &Client) -> anyhow::Result<ExitCode> {
     let (format, mut after) = (args.output.output, 0);
-    let entries = read(&client, &args, &mut after).await?;
+    let entries = read(client, &args, &mut after).await?;
     if !args.follow {
         let headers = ["TIME", "ACTOR", "ACTION", "TARGET", "DETAILS"];
         output::list(format, &entries, &headers, |entry| {
@@ -48,7 +47,7 @@ pub(crate) async fn run(args: LogArgs, root: &Path) -> anyhow::Result<ExitCode> 
     loop {
         new.iter().try_for_each(|entry| one(format, entry))?;
         tokio::time::sleep(LOOK).await;
-        new = read(&client, &args, &mut after).await?;
+        new = read(client, &args, &mut after).await?;
     }
 }
 

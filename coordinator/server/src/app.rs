@@ -1,6 +1,6 @@
 //! What handlers share: the configuration, the database, the network as it is, and the limits on everyone.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use chassis::quota::Quota;
 use control_protocol::key::{MachinePrivate, MachinePublic};
@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
     pub(crate) metrics: Arc<Metrics>,
+    /// Wrong API keys that were shown and are not in the audit log yet.
+    pub(crate) wrong_keys: Arc<AtomicU64>,
     pub(crate) waiting: limits::Waiting,
     pub(crate) tries: limits::Tries,
     /// API keys that do not count.
@@ -62,6 +64,7 @@ impl App {
         Self {
             config: Arc::new(config),
             metrics: Arc::new(Metrics::new(store.times())),
+            wrong_keys: Arc::default(),
             updates: Updates::new(store.clone(), Arc::clone(&hub), tasks.clone(), stop.clone()),
             store,
             hub,

@@ -1,7 +1,7 @@
 //! What the coordinator does without a request: it makes maps anew when nodes connect or disconnect, when keys expire
 //! and when another coordinator on the same database stored something, and removes ephemeral nodes that have left.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use coordinator_api::Actor;
 use coordinator_core::{
@@ -19,7 +19,7 @@ use crate::{
 /// How often expiries and the database's revision are looked at.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How often the audit log loses what is not kept.
+/// How often the audit log loses what is not kept, and learns how many wrong API keys were shown.
 const PRUNE: Duration = Duration::from_secs(60 * 60);
 
 /// Runs until the server stops.
@@ -34,7 +34,7 @@ pub(crate) async fn keep(app: App) {
             () = app.stop.cancelled() => return,
             nodes = app.hub.moved() => came_or_went(&app, nodes).await,
             _ = tick.tick() => on_tick(&app, started).await,
-            _ = prune.tick() => prune_log(&app).await.map_err(HubError::from),
+            _ = prune.tick() => keep_log(&app).await.map_err(HubError::from),
         };
         match &result {
             Ok(()) if failing => tracing::info!("the network is kept up to date again"),
@@ -98,7 +98,14 @@ fn is_over(life: &NodeTimes, started: Millis, now: Millis, grace: Millis) -> boo
     life.ephemeral && since.saturating_add(grace) <= now
 }
 
-async fn prune_log(app: &App) -> Result<(), StoreError> {
+/// Writes how many wrong API keys were shown, in one entry at most, and removes what is not kept.
+async fn keep_log(app: &App) -> Result<(), StoreError> {
+    let wrong = app.wrong_keys.swap(0, Ordering::Relaxed);
+    if wrong > 0 {
+        let mut change = app.store.change(Actor::System).await?;
+        change.note("api-key.refused", wrong, "so many wrong keys were shown in the last hour");
+        change.commit().await?;
+    }
     let settings = &app.config.settings.log;
     let since = clock::now().saturating_sub(Millis::from(settings.keep_days) * DAY);
     app.store.prune_log(Keep { since, rows: settings.keep_entries }).await

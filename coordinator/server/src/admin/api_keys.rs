@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
 };
 use chassis::endpoint::{Endpoint, delete, get, post};
-use coordinator_api::{Actor, ApiKey, CreateApiKey, CreatedApiKey};
+use coordinator_api::{Access, Actor, ApiKey, CreateApiKey, CreatedApiKey};
 use coordinator_core::{
     api_key::{self, KEYS_MAX},
     name::{self, NameError},
@@ -52,7 +52,11 @@ async fn create(
     let key = api_key::ApiKey { id: 0, name, access, created: now, expires };
     let key = change.insert_api_key(key, &api_key::hash(secret.reveal())).await?;
     let until = to_rfc3339(expires);
-    change.note("api-key.create", &key.name, &format!("{}, until {until}", access.name()));
+    let may = match access {
+        Access::Read => "may read",
+        Access::Admin => "administers",
+    };
+    change.note("api-key.create", &key.name, &format!("{may}, until {until}"));
     change.commit().await?;
     tracing::info!(key = key.id, name = key.name, ?access, "an API key was made");
     app.hub.refresh().await?;

@@ -4,7 +4,7 @@
 //! hashes. Whether a key is missing, unknown or over is told to nobody. A key that counts is never kept waiting by those
 //! who guess, not even from the same address.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use axum::{
     Extension, Router,
@@ -70,10 +70,14 @@ fn judge(app: &App, caller: &Caller, method: &Method, headers: &HeaderMap) -> Re
     match api_key::admit(snapshot.loaded.api_keys.get(&hash), changes, clock::now()) {
         Ok(key) => Ok(Actor::ApiKey { id: key.id, name: key.name.clone() }),
         Err(Denied::ReadOnly) => Err(Error::ReadOnly),
-        Err(Denied::Key) => match app.key_tries.take(caller.origin, Instant::now()) {
-            Ok(()) => Err(Error::ApiKey),
-            Err(wait) => Err(Error::Tries(wait)),
-        },
+        Err(Denied::Key) => {
+            app.wrong_keys.fetch_add(1, Ordering::Relaxed);
+            app.metrics.refuse("api_keys");
+            match app.key_tries.take(caller.origin, Instant::now()) {
+                Ok(()) => Err(Error::ApiKey),
+                Err(wait) => Err(Error::Tries(wait)),
+            }
+        }
     }
 }
 

@@ -47,6 +47,7 @@ impl House {
             let made = coordinator.ok(Method::POST, "/keys", json!({ "user": "alice" })).await;
             *key = made["id"].as_u64().unwrap();
         }
+        coordinator.ok(Method::POST, "/api-keys", json!({ "name": "ci" })).await;
         let device = json!(coordinator.devices().await.iter().find(|it| it["name"] == "laptop"));
         let laptop = device["id"].as_u64().unwrap();
         coordinator.ok(Method::PUT, "/records/files", json!({ "device": laptop })).await;
@@ -68,6 +69,8 @@ impl House {
                 (format!("/keys/{}/expire", self.keys[0]), Value::Null, "key.expire")
             }
             "DELETE /keys/{id}" => (format!("/keys/{}", self.keys[1]), Value::Null, "key.remove"),
+            "POST /api-keys" => ("/api-keys".into(), json!({ "name": "new" }), "api-key.create"),
+            "DELETE /api-keys/{key}" => ("/api-keys/ci".into(), Value::Null, "api-key.remove"),
             "POST /invitations" => {
                 ("/invitations".into(), json!({ "user": "alice" }), "invitation.create")
             }
@@ -121,9 +124,12 @@ async fn log(coordinator: &Coordinator, query: &str) -> Vec<Value> {
 }
 
 fn actions(entries: &[Value]) -> Vec<(&str, &str)> {
-    let text = |entry: &'_ Value, key: &str| entry[key].as_str().unwrap().to_owned();
-    let leaked = |text: String| -> &str { Box::leak(text.into_boxed_str()) };
-    entries.iter().map(|it| (leaked(text(it, "actor")), leaked(text(it, "action")))).collect()
+    let words = |it| (word(it, "actor"), word(it, "action"));
+    entries.iter().map(words).collect()
+}
+
+fn word<'a>(entry: &'a Value, key: &str) -> &'a str {
+    entry[key].as_str().unwrap()
 }
 
 #[tokio::test]
