@@ -22,7 +22,8 @@ const AGAIN: Duration = Duration::from_secs(120);
 fn devices(house: &Deployment) -> Vec<[Value; 4]> {
     let devices = house.home.ok(&["device", "list", "-o", "json"]).unwrap();
     let devices: Vec<Value> = serde_json::from_str(&devices).unwrap();
-    let known = |it: &Value| ["id", "stable_id", "node_key", "addresses"].map(|key| it[key].clone());
+    let known =
+        |it: &Value| ["id", "stable_id", "node_key", "addresses"].map(|key| it[key].clone());
     devices.iter().map(known).collect()
 }
 

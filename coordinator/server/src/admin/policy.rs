@@ -48,7 +48,8 @@ async fn set(
     let changes = Fitting::in_force(&snapshot)?.changes(&fitting);
     let mut change = app.store.change(actor).await?;
     change.set_policy(&policy).await?;
-    change.note("policy.set", "policy", &format!("{} bytes", policy.len()));
+    let (opens, closes) = (changes.opens.len(), changes.closes.len());
+    change.note("policy.set", "policy", &format!("opens {opens}, closes {closes}"));
     change.commit().await?;
     tracing::info!(
         opens = changes.opens.len(),

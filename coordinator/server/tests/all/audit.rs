@@ -108,6 +108,12 @@ impl House {
             "POST /policy/check" => {
                 return ("/policy/check".into(), json!({ "policy": OPEN }), None);
             }
+            "POST /policy/diff" => return ("/policy/diff".into(), json!({ "policy": OPEN }), None),
+            "POST /policy/test" => return ("/policy/test".into(), json!({}), None),
+            "POST /policy/explain" => {
+                let question = json!({ "src": "alice", "dst": "book", "port": 80 });
+                return ("/policy/explain".into(), question, None);
+            }
             new => panic!("what does {new} leave in the audit log?"),
         };
         (path, body, Some(action))
