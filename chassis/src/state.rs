@@ -94,6 +94,12 @@ impl<T> Format<T> {
         }
     }
 
+    /// Who may read it, in place of its owner alone.
+    #[must_use]
+    pub const fn access(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
     /// What to do about a file that cannot be read: the rest of a sentence.
     #[must_use]
     pub const fn remedy(self, remedy: &'static str) -> Self {
@@ -132,19 +138,28 @@ impl<T: DeserializeOwned> Format<T> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StateError::Read { path: path.to_owned(), source }),
         };
+        self.parse(path, &json).map(Some)
+    }
+
+    /// Reads what was read of a file already. `path` is named in errors.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is damaged, or of a version that this program does not read.
+    pub fn parse(&self, path: &Path, json: &[u8]) -> Result<T, StateError> {
         let Version { version: found } =
-            serde_json::from_slice(&json).map_err(|error| self.damaged(path, &error))?;
+            serde_json::from_slice(json).map_err(|error| self.damaged(path, &error))?;
         let (known, remedy) = (self.version, self.remedy);
         if found > u64::from(known) {
             return Err(StateError::Newer { path: path.to_owned(), found, known });
         }
         let value = if found == u64::from(known) {
-            serde_json::from_slice(&json)
+            serde_json::from_slice(json)
         } else {
             let path = path.to_owned();
-            (self.earlier)(found, &json).ok_or(StateError::Older { path, found, known, remedy })?
+            (self.earlier)(found, json).ok_or(StateError::Older { path, found, known, remedy })?
         };
-        value.map(Some).map_err(|error| self.damaged(path, &error))
+        value.map_err(|error| self.damaged(path, &error))
     }
 
     fn damaged(&self, path: &Path, error: &serde_json::Error) -> StateError {
