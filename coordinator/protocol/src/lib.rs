@@ -7,6 +7,7 @@
 //! * [`key_response`]: how a client learns the coordinator's Noise key.
 //! * [`noise`]: the handshake and the records that everything below is sealed in.
 //! * [`register`]: how a node becomes and stays registered.
+//! * [`admit`]: how relays of others ask whether somebody is a node.
 //! * [`map`]: the network map, whole and in deltas; [`frame`]: how maps follow each other in one response.
 //!
 //! JSON is decoded leniently, because three implementations write it: unknown fields are ignored, `null` lists are
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admit;
 pub mod frame;
 mod json;
 pub mod key;

@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 
 use common::mesh;
 use control_protocol::{
+    admit::AdmitRequest,
     frame,
     key_response::KeyResponse,
     map::{DerpMap, MapRequest, MapResponse},
@@ -75,5 +76,6 @@ fuzz_target!(|input: &[u8]| {
     fuzz::json::<MapRequest>(body);
     fuzz::json::<KeyResponse>(body);
     fuzz::json::<DerpMap>(body);
+    fuzz::json::<AdmitRequest>(body);
     map(body);
 });

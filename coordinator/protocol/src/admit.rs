@@ -1,0 +1,63 @@
+//! How relays of others ask whether somebody is a node (`derper -verify-client-url`; `DERPAdmitClientRequest` in
+//! `tailcfg/derpmap.go`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::key::NodePublic;
+
+/// Path below the coordinator's address, as Headscale has it.
+pub const PATH: &str = "/verify";
+
+/// Largest body of a request, in bytes.
+pub const BODY_MAX: usize = 4 * 1024;
+
+/// What a relay asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AdmitRequest {
+    /// The key that its client proved.
+    pub node_public: NodePublic,
+    /// Where the client calls from; whatever the relay says, it decides nothing here.
+    #[serde(default)]
+    pub source: String,
+}
+
+/// What it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AdmitResponse {
+    /// Whether the key is a node's.
+    pub allow: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_derper_writes_is_read() {
+        let key = NodePublic::from_bytes([0xab; 32]);
+        // As Go's encoding/json writes it; netip.Addr's zero value is an empty text.
+        for source in ["192.0.2.1", "fd00::1", ""] {
+            let text =
+                format!(r#"{{"NodePublic":"nodekey:{}","Source":"{source}"}}"#, "ab".repeat(32));
+            let request: AdmitRequest = serde_json::from_str(&text).unwrap();
+            assert_eq!(request, AdmitRequest { node_public: key, source: source.to_owned() });
+        }
+        let answer = serde_json::to_string(&AdmitResponse { allow: true }).unwrap();
+        assert_eq!(answer, r#"{"Allow":true}"#);
+    }
+
+    proptest! {
+        /// Whatever comes is a request for exactly the key that it names, or none.
+        #[test]
+        fn anything_else_is_refused_and_nothing_panics(bytes: Vec<u8>, key: [u8; 32], source: String) {
+            prop_assert!(serde_json::from_slice::<AdmitRequest>(&bytes).is_err());
+            let request = AdmitRequest { node_public: NodePublic::from_bytes(key), source };
+            let text = serde_json::to_vec(&request).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<AdmitRequest>(&text).unwrap(), request);
+        }
+    }
+}
