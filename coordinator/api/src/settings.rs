@@ -37,8 +37,11 @@ pub struct Settings {
     /// File whose first line is the URL of a PostgreSQL database. Its host is an address or a socket directory.
     /// Default: none, and data is kept in `var/lib/maru/coordinator/db.sqlite`.
     pub database_url_file: Option<PathBuf>,
-    /// File with a DERP map in JSON, served as it stands. Default: none, and the map names our own relay.
+    /// File with a DERP map in JSON, whose regions devices are told of beside our own relay. Read again when it changes.
+    /// Default: none.
     pub derp_map_file: Option<PathBuf>,
+    /// Whether the file is served as it stands, in place of our own relay. Default: false.
+    pub derp_map_only: bool,
     /// Life of a person's node key, in days; 0 is forever. Default: 180.
     ///
     /// A shorter life bounds how long a stolen laptop stays a node. Keys of tagged nodes do not expire.
@@ -126,6 +129,13 @@ pub struct Relay {
     pub stun_listen: SocketAddr,
     /// Where devices reach it: a name or an address. Default: the host of `server_url`.
     pub host: Option<String>,
+    /// Whether the coordinator relays itself, on its own HTTPS port. Default: false, and the relay is a process of its
+    /// own.
+    pub embedded: bool,
+    /// How much each node may send, in bytes per second; 0 is as much as it can. Default: 64 MiB.
+    pub bytes_per_second: u32,
+    /// How much of that it may send at once, in bytes. Default: 16 MiB.
+    pub burst_bytes: u32,
 }
 
 /// How the devices of the network resolve names that are no node's. Stock clients follow all of it; our agent follows
@@ -162,6 +172,7 @@ impl Default for Settings {
             network: mesh::DOMAIN.to_owned(),
             database_url_file: None,
             derp_map_file: None,
+            derp_map_only: false,
             node_key_life_days: 180,
             ephemeral_grace_s: 300,
             relay: Relay::default(),
@@ -180,6 +191,9 @@ impl Default for Relay {
             listen: SocketAddr::new(ANY, 8444),
             stun_listen: SocketAddr::new(ANY, 3478),
             host: None,
+            embedded: false,
+            bytes_per_second: 64 << 20,
+            burst_bytes: 16 << 20,
         }
     }
 }

@@ -60,6 +60,27 @@ pub fn endpoints() -> Vec<String> {
     ENDPOINTS.iter().map(|(method, path, _)| format!("{method} {path}")).collect()
 }
 
+/// Whether a connection that begins so is for a relay, where something else is served beside it.
+#[must_use]
+pub fn is_for_relay(first: &[u8]) -> bool {
+    let line = first.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let Ok(line) = std::str::from_utf8(line) else { return false };
+    let mut words = line.split(' ');
+    matches!((words.next(), words.next()), (Some(method), Some(target)) if purpose(method, target).is_some())
+}
+
+/// What the endpoint of this method is for, and the target of a request.
+fn purpose(method: &str, target: &str) -> Option<Purpose> {
+    let path = target.split('?').next().unwrap_or_default();
+    let path = path
+        .strip_prefix("https://")
+        .and_then(|rest| rest.find('/').map(|at| &rest[at..]))
+        .unwrap_or(path);
+    let method = if method == "HEAD" { "GET" } else { method };
+    let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.0 == method && endpoint.1 == path);
+    endpoint.map(|endpoint| endpoint.2)
+}
+
 /// The length of a head, unless more of it is to come.
 fn complete(
     status: Result<httparse::Status<usize>, httparse::Error>,
@@ -90,16 +111,8 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(Request, usize)>, HttpError
     {
         return Err(HttpError::Malformed);
     }
-    let path = request.path.unwrap_or_default();
-    let path = path.split('?').next().unwrap_or_default();
-    let path = path
-        .strip_prefix("https://")
-        .and_then(|rest| rest.find('/').map(|at| &rest[at..]))
-        .unwrap_or(path);
-    let method = request.method.map(|method| if method == "HEAD" { "GET" } else { method });
-    let endpoint =
-        ENDPOINTS.iter().find(|endpoint| Some(endpoint.0) == method && endpoint.1 == path);
-    let asked = match endpoint.map(|endpoint| endpoint.2) {
+    let asked = match purpose(request.method.unwrap_or_default(), request.path.unwrap_or_default())
+    {
         Some(Purpose::Relay)
             if header("upgrade").is_some_and(|kind| kind.eq_ignore_ascii_case("derp")) =>
         {

@@ -11,7 +11,7 @@ use common::mesh;
 use control_protocol::map;
 use coordinator_api::{
     invitation::ServerUrl,
-    settings::{FILE, Settings},
+    settings::{FILE, Relay, Settings},
 };
 use coordinator_core::{
     dns::Names,
@@ -20,6 +20,9 @@ use coordinator_core::{
 };
 
 use crate::{door::Entry, store::Database};
+
+/// The smallest bucket of a client of the relay, in bytes: more than the relay reads at once.
+const BURST_MIN: u32 = 64 * 1024;
 
 /// The coordinator's settings, and what is no key of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,14 +75,6 @@ pub enum ConfigError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
-    },
-    /// The DERP map is not one.
-    #[error("{} is not a DERP map with at least one region", .path.display())]
-    DerpMap {
-        /// The file.
-        path: PathBuf,
-        /// Why not, if it is not JSON of the right shape.
-        source: Option<serde_json::Error>,
     },
 }
 
@@ -149,7 +144,25 @@ fn check(settings: &Settings) -> Result<(), String> {
         ));
     }
     Entry::of(settings)?;
+    check_relays(settings)?;
     Names::parse(&settings.dns, network).map(drop)
+}
+
+fn check_relays(settings: &Settings) -> Result<(), String> {
+    let Relay { bytes_per_second, burst_bytes, embedded, .. } = settings.relay;
+    if settings.derp_map_only && settings.derp_map_file.is_none() {
+        return Err("derp_map_only leaves no relay: set derp_map_file, or take it out".to_owned());
+    }
+    if settings.derp_map_only && embedded {
+        return Err("derp_map_only leaves out our own relay, and embedded under [relay] switches it on: take out one"
+            .to_owned());
+    }
+    if bytes_per_second > 0 && burst_bytes < BURST_MIN {
+        return Err(format!(
+            "burst_bytes = {burst_bytes} under [relay] is less than a packet needs: set at least {BURST_MIN}"
+        ));
+    }
+    Ok(())
 }
 
 /// A path of the configuration: relative ones are below the root.
@@ -224,6 +237,26 @@ mod tests {
         for address in ["0.0.0.0:9464", "192.168.1.2:9464", "[::]:9464"] {
             let error = parse(&format!("metrics_listen = {address:?}")).unwrap_err();
             assert!(error.contains(address) && error.contains("127.0.0.1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn settings_of_relays_that_do_not_fit_are_refused_by_key() {
+        assert!(parse("derp_map_only = true\nderp_map_file = \"derp.json\"").is_ok());
+        assert!(parse("[relay]\nbytes_per_second = 0\nburst_bytes = 0").is_ok());
+        for (wrong, word) in [
+            ("derp_map_only = true", "set derp_map_file"),
+            ("[relay]\nburst_bytes = 65535", "burst_bytes = 65535"),
+            ("[relay]\nbytes_per_second = -1", "bytes_per_second"),
+            ("[relay]\nembedded = true", "needs [tls]"),
+            (
+                "derp_map_only = true\nderp_map_file = \"d\"\nserver_url = \"https://a\"\n\
+                 [tls]\ncertificate = \"c\"\nkey = \"k\"\n[relay]\nembedded = true",
+                "take out one",
+            ),
+        ] {
+            let error = parse(wrong).unwrap_err();
+            assert!(error.contains(word), "{error}");
         }
     }
 

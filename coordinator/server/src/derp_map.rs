@@ -1,45 +1,123 @@
-//! The relays that nodes are told of.
+//! The relays that nodes are told of: our own, and those of `derp_map_file`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use control_protocol::map::{DerpMap, DerpNode, DerpRegion};
+use chassis::watched::Watched;
+use control_protocol::map::{DerpMap, DerpNode, DerpRegion, RegionId};
+use coordinator_api::invitation::ServerUrl;
 
 use crate::{
-    config::{Config, ConfigError, below},
+    config::{Config, below},
     files::Paths,
     relay::certificate::{self, CertificateError},
 };
 
 /// Region of our own relay.
-const REGION: u32 = 1;
+const REGION: RegionId = 1;
+/// Largest number of a region (`tailcfg.DERPRegion`).
+const REGION_MAX: RegionId = 65_535;
 
 /// The relays are not known.
 #[derive(Debug, thiserror::Error)]
 pub enum DerpMapError {
-    /// `derp_map_file` cannot be used.
-    #[error(transparent)]
-    File(#[from] ConfigError),
+    /// `derp_map_file` cannot be read.
+    #[error("cannot read {}, which derp_map_file names in coordinator.toml", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is not JSON of the right shape.
+    #[error("{} is not a DERP map with at least one region", .path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where not.
+        source: serde_json::Error,
+    },
+    /// It has no region.
+    #[error("{} is not a DERP map with at least one region: add one, or take out derp_map_file in coordinator.toml", .0.display())]
+    Empty(PathBuf),
+    /// A region cannot be used.
+    #[error("region {region} of {} {what}", .path.display())]
+    Region {
+        /// The file.
+        path: PathBuf,
+        /// Its number, as the key of the map.
+        region: RegionId,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
     /// Our own relay's certificate is not there, or cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
 
-/// Reads the relays of `derp_map_file`, or waits for our own relay's certificate and pins it.
-pub(crate) async fn load(
-    root: &Path,
-    paths: &Paths,
-    config: &Config,
-) -> Result<DerpMap, DerpMapError> {
-    if let Some(file) = &config.settings.derp_map_file {
-        return Ok(read(below(root, file))?);
-    }
-    let pin = certificate::pin(paths, &config.settings.relay_host(), config.relay_patience).await?;
-    Ok(own(config, pin))
+/// The relays that nodes are told of.
+#[derive(Debug)]
+pub(crate) enum Relays {
+    /// Our own alone.
+    Own(Arc<DerpMap>),
+    /// Those of a file too, or alone, which is read again when it changes.
+    Told(Watched<Arc<DerpMap>, DerpMapError>),
 }
 
-/// Our own relay alone, which is believed with this certificate only.
-fn own(config: &Config, pin: String) -> DerpMap {
-    let host = config.settings.relay_host();
+impl Relays {
+    /// Waits for our own relay's certificate and pins it, and reads the relays of `derp_map_file`.
+    pub(crate) async fn load(
+        root: &Path,
+        paths: &Paths,
+        config: &Config,
+    ) -> Result<Self, DerpMapError> {
+        let settings = &config.settings;
+        let file = settings.derp_map_file.as_ref().map(|file| below(root, file));
+        if let Some(path) = &file {
+            // What is wrong with it is said at once, and not after the wait for the certificate.
+            read(path, None)?;
+        }
+        let own = match settings.derp_map_only {
+            true => None,
+            false => Some(own(paths, config).await?),
+        };
+        let Some(path) = file else {
+            return Ok(Self::Own(Arc::new(with(own))));
+        };
+        let read = {
+            let path = path.clone();
+            move || read(&path, own.as_ref()).map(Arc::new)
+        };
+        Ok(Self::Told(Watched::load("derp_map_file", vec![path], read)?))
+    }
+
+    /// The relays now.
+    pub(crate) fn current(&self) -> Arc<DerpMap> {
+        match self {
+            Self::Own(map) => Arc::clone(map),
+            Self::Told(watched) => watched.current(),
+        }
+    }
+}
+
+/// Our own relay: on the coordinator's port, believed as the coordinator is; or on its own, believed with its certificate
+/// only.
+async fn own(paths: &Paths, config: &Config) -> Result<DerpRegion, CertificateError> {
+    let settings = &config.settings;
+    let (host, port, pin) = if settings.relay.embedded {
+        let url = ServerUrl::parse(&settings.server_url());
+        // The settings were checked: there is one.
+        let (host, port) =
+            url.map_or_else(|_| Default::default(), |url| (url.host().to_owned(), url.port()));
+        (host, port, String::new())
+    } else {
+        let host = settings.relay_host();
+        let pin = certificate::pin(paths, &host, config.relay_patience).await?;
+        (host, settings.relay.listen.port(), pin)
+    };
     let is = |wanted: fn(&std::net::IpAddr) -> bool| {
         host.parse().ok().filter(wanted).map(|ip| ip.to_string())
     };
@@ -50,28 +128,68 @@ fn own(config: &Config, pin: String) -> DerpMap {
         ipv4: is(std::net::IpAddr::is_ipv4).unwrap_or_default(),
         ipv6: is(std::net::IpAddr::is_ipv6).unwrap_or_default(),
         host_name: host,
-        stun_port: i32::from(config.settings.relay.stun_listen.port()),
-        derp_port: config.settings.relay.listen.port(),
+        stun_port: i32::from(settings.relay.stun_listen.port()),
+        derp_port: port,
         ..DerpNode::default()
     };
-    let region = DerpRegion {
+    Ok(DerpRegion {
         region_id: REGION,
         region_code: "home".to_owned(),
         region_name: "Home".to_owned(),
         nodes: vec![node],
         ..DerpRegion::default()
-    };
-    DerpMap { regions: [(REGION, region)].into(), omit_default_regions: true, ..DerpMap::default() }
+    })
 }
 
-fn read(path: PathBuf) -> Result<DerpMap, ConfigError> {
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(ConfigError::Read { path, source }),
-    };
-    match serde_json::from_slice::<DerpMap>(&text) {
-        Ok(map) if !map.regions.is_empty() => Ok(map),
-        Ok(_) => Err(ConfigError::DerpMap { path, source: None }),
-        Err(error) => Err(ConfigError::DerpMap { path, source: Some(error) }),
-    }
+/// A map of our own relay, if it is wanted.
+fn with(own: Option<DerpRegion>) -> DerpMap {
+    let regions = own.into_iter().map(|region| (region.region_id, region)).collect();
+    DerpMap { regions, omit_default_regions: true, ..DerpMap::default() }
 }
+
+/// Reads a map and adds our own relay to it, if there is one; else it is served as it stands.
+fn read(path: &Path, own: Option<&DerpRegion>) -> Result<DerpMap, DerpMapError> {
+    let path = || path.to_owned();
+    let text =
+        std::fs::read(path()).map_err(|source| DerpMapError::Read { path: path(), source })?;
+    let mut map: DerpMap = serde_json::from_slice(&text)
+        .map_err(|source| DerpMapError::Json { path: path(), source })?;
+    if map.regions.is_empty() {
+        return Err(DerpMapError::Empty(path()));
+    }
+    for (&region, content) in &map.regions {
+        let wrong =
+            |what: &str| Err(DerpMapError::Region { path: path(), region, what: what.to_owned() });
+        if region == 0 || region > REGION_MAX {
+            return wrong("has no number from 1 to 65535: give it one, such as 900");
+        }
+        if content.region_id != region {
+            return wrong("has another RegionID inside: make both the same");
+        }
+        if content.nodes.is_empty() {
+            return wrong("has no relay: add one to its Nodes, or take the region out");
+        }
+        if content.nodes.iter().any(|node| node.region_id != region) {
+            return wrong("has a relay with another RegionID: make both the same");
+        }
+        if content.nodes.iter().any(|node| node.host_name.is_empty()) {
+            return wrong("has a relay without HostName: name the host");
+        }
+    }
+    let Some(own) = own else { return Ok(map) };
+    if map.regions.contains_key(&own.region_id) {
+        return Err(DerpMapError::Region {
+            path: path(),
+            region: own.region_id,
+            what: "has the number of our own relay's region: give it another, such as 900, or set derp_map_only in \
+                   coordinator.toml to leave ours out"
+                .to_owned(),
+        });
+    }
+    map.regions.insert(own.region_id, own.clone());
+    map.omit_default_regions = true;
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests;

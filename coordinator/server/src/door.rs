@@ -24,7 +24,12 @@ use chassis::{
     pem,
 };
 use coordinator_api::settings::{Listen, Settings};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::server::TlsStream;
 
 pub(crate) use self::entry::Entry;
 use self::{
@@ -43,6 +48,8 @@ use crate::{
     files::{self, FileError, Paths},
     limits::{self, Origin},
     pages,
+    relay::embedded::{Embedded, Takeover},
+    verify,
 };
 
 /// The coordinator cannot be reached as its settings want it.
@@ -83,7 +90,8 @@ fn advice(error: &io::Error) -> &'static str {
 
 /// What the port for everyone answers.
 pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
-    control::endpoints().into_iter().chain(pages::endpoints()).chain(https::endpoints()).collect()
+    let pages = pages::endpoints().into_iter().chain(https::endpoints());
+    control::endpoints().into_iter().chain(pages).chain(verify::endpoints()).collect()
 }
 
 /// The port for everyone, open.
@@ -127,7 +135,9 @@ impl Door {
 
     /// Takes the connections of devices and browsers, until the coordinator stops. Where an authority has yet to issue a
     /// certificate, there is no TLS so far, and everything else is answered.
-    pub(crate) async fn serve(self, app: &App) {
+    ///
+    /// `relay` gets the connections that ask for it.
+    pub(crate) async fn serve(self, app: &App, relay: Option<Embedded>) {
         let Self { listeners, tls, acme, callers } = self;
         app.tasks.spawn(callers.clone().forget(app.stop.clone()));
         if let Some(acme) = acme {
@@ -135,8 +145,9 @@ impl Door {
         }
         let api = Extension(Api(admin::router(app.clone())));
         let all = endpoint::router(endpoints()).layer(api.clone()).with_state(app.clone());
+        let relay = relay.map(|relay| relay.start(app.tasks.clone(), app.stop.clone()));
         let counted = |router| callers.around(router).layer(from_fn_with_state(app.clone(), count));
-        let talk = Talk { tls, all: counted(all), plain: counted(plain(app).layer(api)) };
+        let talk = Talk { tls, relay, all: counted(all), plain: counted(plain(app).layer(api)) };
         let connections = Connections::new("connections", limits::TOTAL).drain(limits::DRAIN);
         let connect = |stream: TcpStream, address: SocketAddr, stopping: Stopping| {
             app.metrics.connection();
@@ -175,6 +186,7 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
 #[derive(Clone)]
 struct Talk {
     tls: Option<Tls>,
+    relay: Option<Takeover>,
     all: Router,
     /// What is answered without TLS where there should be TLS.
     plain: Router,
@@ -190,7 +202,17 @@ impl Talk {
         match timeout(limits::TLS_TIME, tls.open(stream)).await {
             Ok(Ok(Opened::Secure(stream))) => {
                 let arrival = Arrival { is_tls: true, ..arrival };
-                http.route(*stream, self.all, arrival, stopping).await;
+                match self.relay {
+                    None => http.route(*stream, self.all, arrival, stopping).await,
+                    Some(relay) => {
+                        let mut stream = BufReader::with_capacity(limits::BUFFER, *stream);
+                        if !asks_for_relay(&mut stream).await {
+                            return http.route(stream, self.all, arrival, stopping).await;
+                        }
+                        let first = stream.buffer().to_vec();
+                        relay.take(stream.into_inner(), first, arrival.address.into()).await;
+                    }
+                }
             }
             Ok(Ok(Opened::Plain(stream))) => {
                 http.route(stream, self.plain, arrival, stopping).await;
@@ -200,6 +222,13 @@ impl Talk {
             Err(_) => tracing::debug!("the TLS handshake took too long"),
         }
     }
+}
+
+/// Whether the first request on a connection is for the relay. It is answered without hyper, because a client may want no
+/// answer before the relay's first frame; clients make a connection of its own for it.
+async fn asks_for_relay(stream: &mut BufReader<TlsStream<TcpStream>>) -> bool {
+    let first = timeout(limits::HEAD_TIME, stream.fill_buf()).await;
+    matches!(first, Ok(Ok(first)) if derp::http::is_for_relay(first))
 }
 
 /// What is answered to who speaks plain HTTP where TLS is spoken: the control protocol, which is as safe there, so that

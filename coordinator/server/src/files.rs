@@ -1,13 +1,15 @@
 //! Files below the root, and how they are written.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use chassis::durable::{self, Access};
 use control_protocol::key::MachinePrivate;
+use rustix::fs::{Mode, OFlags};
 
 use crate::random;
 
@@ -52,7 +54,12 @@ impl Paths {
         self.root.join("var/lib/maru/relay")
     }
 
-    /// Where an earlier version kept that.
+    /// What the coordinator tells the relay.
+    pub(crate) fn relay_nodes(&self) -> PathBuf {
+        self.root.join("var/lib/maru/relay-nodes")
+    }
+
+    /// Where an earlier version kept what is the relay's.
     pub(crate) fn relay_before(&self) -> PathBuf {
         self.state().join("relay")
     }
@@ -92,6 +99,20 @@ pub(crate) fn read_or_create<E: From<FileError>>(
     }
     durable::create(path, access, &make()?).map_err(failed)?;
     Ok(fs::read(path).map_err(failed)?)
+}
+
+/// Reads a file of at most `max` bytes in a directory of another user, who could have put anything there.
+pub(crate) fn read_of_another(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut content = Vec::new();
+    if file.take(max + 1).read_to_end(&mut content)? as u64 > max {
+        return Err(io::Error::other(format!("it is longer than {max} bytes")));
+    }
+    Ok(content)
 }
 
 /// Writes a file in the place of what is there, if anything is: a reader finds the one or the other, whole.

@@ -11,7 +11,11 @@ use std::{
     },
 };
 
-use control_protocol::{key::MachinePublic, map::DerpMap};
+use chassis::state::StateError;
+use control_protocol::{
+    key::{MachinePublic, NodePublic},
+    map::DerpMap,
+};
 use coordinator_core::{
     dns::Names,
     model::{Node, NodeId},
@@ -22,7 +26,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admission::List,
     clock,
+    derp_map::Relays,
     store::{Loaded, Store, StoreError},
 };
 
@@ -39,11 +45,18 @@ pub(crate) struct Snapshot {
     pub(crate) machines: HashSet<MachinePublic>,
     /// When the next node key expires.
     pub(crate) next_expiry: Option<Millis>,
+    /// The relays that nodes are told of.
+    derp: Arc<DerpMap>,
 }
 
 impl Snapshot {
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
         self.loaded.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// Whether the key is a node's, and has not expired.
+    pub(crate) fn has_node_key(&self, key: &NodePublic, now: Millis) -> bool {
+        self.loaded.nodes.iter().any(|node| node.keys.node == *key && !node.is_expired(now))
     }
 
     pub(crate) fn user_name(&self, id: u64) -> Option<&str> {
@@ -60,6 +73,9 @@ pub enum HubError {
     /// The stored policy cannot be read any more.
     #[error("the stored policy cannot be used")]
     Policy(#[source] acl::Error),
+    /// The relay cannot be told of the nodes.
+    #[error(transparent)]
+    Nodes(#[from] StateError),
 }
 
 /// Holds the network as it is now.
@@ -68,7 +84,8 @@ pub(crate) struct Hub {
     store: Store,
     domain: String,
     names: Arc<Names>,
-    derp: Arc<DerpMap>,
+    relays: Relays,
+    list: List,
     current: watch::Sender<Arc<Snapshot>>,
     /// Held while the database is read. The number of the newest call of [`Self::refresh`] whose reading is over: older
     /// calls need none of their own.
@@ -96,21 +113,24 @@ struct Streams {
 }
 
 impl Hub {
-    /// Reads the network.
+    /// Reads the network, and tells the relay of its nodes.
     pub(crate) async fn start(
         store: Store,
         domain: String,
         names: Names,
-        derp: DerpMap,
+        relays: Relays,
+        list: List,
     ) -> Result<Self, HubError> {
-        let (names, derp) = (Arc::new(names), Arc::new(derp));
+        let names = Arc::new(names);
         let loaded = Arc::new(store.load().await?);
-        let first = compile(&domain, &names, &derp, loaded, BTreeSet::new(), None)?;
+        let first = compile(&domain, &names, relays.current(), loaded, BTreeSet::new(), None)?;
+        list.follow(&first.loaded.nodes, clock::now()).await?;
         Ok(Self {
             store,
             domain,
             names,
-            derp,
+            relays,
+            list,
             current: watch::Sender::new(Arc::new(first)),
             reading: tokio::sync::Mutex::new(0),
             requests: AtomicU64::new(0),
@@ -129,7 +149,8 @@ impl Hub {
         self.current.subscribe()
     }
 
-    /// Reads the database again. When this returns, the network holds everything that was stored before the call.
+    /// Reads the database again. When this returns, the network holds everything that was stored before the call, and the
+    /// relay was told.
     ///
     /// Calls at the same time share one reading.
     pub(crate) async fn refresh(&self) -> Result<(), HubError> {
@@ -140,22 +161,38 @@ impl Hub {
         }
         let upto = self.requests.load(Ordering::SeqCst);
         let loaded = Arc::new(self.store.load().await?);
-        self.publish(loaded)?;
+        self.publish(loaded).await?;
         *served = upto;
         Ok(())
     }
 
-    /// Compiles anew what was read last: for when a key has expired, or a node connected or disconnected.
+    /// Compiles anew what was read last: for when a key has expired, or a node connected or disconnected, or
+    /// [`Self::is_behind`].
     pub(crate) async fn recompile(&self) -> Result<(), HubError> {
         let _reading = self.reading.lock().await;
         let loaded = Arc::clone(&self.snapshot().loaded);
-        self.publish(loaded)
+        self.publish(loaded).await
     }
 
-    fn publish(&self, loaded: Arc<Loaded>) -> Result<(), HubError> {
+    /// Whether nodes have not been told of the relays that there are by now, or the relay of the nodes.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.list.has_failed() || !Arc::ptr_eq(&self.relays.current(), &self.current.borrow().derp)
+    }
+
+    async fn publish(&self, loaded: Arc<Loaded>) -> Result<(), HubError> {
         let before = self.snapshot();
-        let (domain, names, derp) = (&self.domain, &self.names, &self.derp);
+        let (domain, names, derp) = (&self.domain, &self.names, self.relays.current());
         let next = compile(domain, names, derp, loaded, self.online(), Some(&before.compiled))?;
+        let had_failed = self.list.has_failed();
+        if let Err(error) = self.list.follow(&next.loaded.nodes, clock::now()).await
+            && !had_failed
+        {
+            // The change stands all the same: it is tried again, and until then the relay goes by what it knows.
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the relay cannot be told who is a node; trying again"
+            );
+        }
         self.current.send_replace(Arc::new(next));
         Ok(())
     }
@@ -236,7 +273,7 @@ impl Drop for Presence {
 fn compile(
     domain: &str,
     names: &Arc<Names>,
-    derp: &Arc<DerpMap>,
+    derp: Arc<DerpMap>,
     loaded: Arc<Loaded>,
     online: BTreeSet<NodeId>,
     previous: Option<&Compiled>,
@@ -264,12 +301,12 @@ fn compile(
         policy: &policy,
         policy_revision: loaded.policy_revision,
         online: &online,
-        derp: Arc::clone(derp),
+        derp: Arc::clone(&derp),
         now,
     };
     let compiled = Compiled::build(&input, previous);
     let next_expiry =
         loaded.nodes.iter().filter_map(|node| node.times.expires).filter(|at| *at > now).min();
     let machines = loaded.nodes.iter().map(|node| node.keys.machine).collect();
-    Ok(Snapshot { loaded, compiled, online, machines, next_expiry })
+    Ok(Snapshot { loaded, compiled, online, machines, next_expiry, derp })
 }

@@ -1,5 +1,5 @@
-//! What the coordinator does without a request: it makes maps anew when nodes connect or disconnect, when keys expire
-//! and when another coordinator on the same database stored something, and removes ephemeral nodes that have left.
+//! What the coordinator does without a request: it makes maps anew when nodes connect or disconnect, when keys expire,
+//! when `derp_map_file` changed and when another coordinator on the same database stored something, and removes ephemeral nodes that have left.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
@@ -85,7 +85,7 @@ async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {
     if app.store.revision().await? != snapshot.loaded.revision {
         return app.hub.refresh().await;
     }
-    if snapshot.next_expiry.is_some_and(|at| at <= now) {
+    if snapshot.next_expiry.is_some_and(|at| at <= now) || app.hub.is_behind() {
         return app.hub.recompile().await;
     }
     Ok(())

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 pub mod admin;
+mod admission;
 mod app;
 pub mod args;
 mod clock;
@@ -25,6 +26,7 @@ pub mod relay;
 pub mod serve;
 pub mod store;
 mod updates;
+mod verify;
 
 use chassis::endpoint::list;
 

@@ -1,35 +1,52 @@
 //! `maru-coordinator relay`: passes packets between nodes that cannot reach each other (DERP over TLS), and tells nodes
 //! the address that others see (STUN).
 //!
-//! A process of its own, so that it goes on while the coordinator is down. It keeps nothing but its certificate and
-//! keys, asks nobody, and sees only what is encrypted between the nodes. Any node key may connect; who may talk to whom is decided by the nodes.
+//! A process of its own, so that it goes on while the coordinator is down; or, for who can open one port alone, a part of
+//! the coordinator ([`embedded`]). It keeps nothing but its certificate and keys, asks nobody, and sees only what is
+//! encrypted between the nodes. Nodes of the network get in, by the list that the coordinator leaves; who of them may talk
+//! to whom is decided by the nodes.
 
 pub(crate) mod certificate;
 mod clients;
+pub(crate) mod embedded;
 mod http;
-mod session;
+mod rates;
+pub(crate) mod session;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use chassis::{accept::Connections, quota::Quota};
+use chassis::{
+    accept::{Connections, Stopping},
+    quota::Quota,
+    state::StateError,
+};
 use control_protocol::key::NodePrivate;
 use derp::stun;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UdpSocket},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use self::{certificate::CertificateError, clients::Clients};
+use self::{certificate::CertificateError, clients::Clients, rates::Rates};
 use crate::{
+    admission::Admission,
+    clock,
     config::Config,
-    files::Paths,
+    files::{FileError, Paths},
     limits::{self, Origin},
 };
 
 /// How long the kernel waits for what it sent to be acknowledged.
 const UNACKNOWLEDGED_MS: u32 = 90_000;
+/// How often clients are compared with the list of nodes.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often what nodes sent long ago is forgotten.
+const FORGET: Duration = Duration::from_secs(60);
+/// How long it may take to tell all clients that the relay stops.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Why the relay does not run.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +54,17 @@ pub enum RelayError {
     /// Its certificate or key.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The key by which clients know the coordinator's own relay.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The list of nodes.
+    #[error(transparent)]
+    Nodes(#[from] StateError),
+    /// The coordinator relays itself.
+    #[error(
+        "the coordinator relays itself: take out `embedded` under [relay] in coordinator.toml, or do not start this"
+    )]
+    Embedded,
     /// TLS does not take the certificate.
     #[error("the relay's certificate and key cannot be used; remove them from var/lib/maru/relay")]
     Tls(#[source] rustls::Error),
@@ -66,10 +94,42 @@ pub struct Relay {
 /// What every connection needs.
 struct Shared {
     key: NodePrivate,
+    admission: Admission,
     clients: Clients,
     connections: Quota<Origin>,
+    rates: Rates,
     /// Longest time between two keep-alives to a client.
     keep_alive: Duration,
+}
+
+impl Shared {
+    fn new(key: NodePrivate, config: &Config, paths: &Paths) -> Result<Arc<Self>, StateError> {
+        Ok(Arc::new(Self {
+            key,
+            admission: Admission::follow(paths)?,
+            clients: Clients::default(),
+            connections: limits::connections(),
+            rates: Rates::new(&config.settings.relay),
+            keep_alive: config.relay_keep_alive,
+        }))
+    }
+
+    /// Cuts off who is no node any more.
+    async fn keep_to_nodes(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let (keys, now) = (self.admission.keys(), clock::now());
+            self.clients.retain(|key| keys.admit(key, now));
+        }
+    }
+
+    /// Forgets what nodes sent long ago.
+    async fn forget(&self) {
+        loop {
+            tokio::time::sleep(FORGET).await;
+            self.rates.forget();
+        }
+    }
 }
 
 /// Relays until `stop` is cancelled.
@@ -99,6 +159,9 @@ impl Relay {
         config: &Config,
         stop: CancellationToken,
     ) -> Result<Self, RelayError> {
+        if config.settings.relay.embedded {
+            return Err(RelayError::Embedded);
+        }
         let failed =
             |address, setting| move |source| RelayError::Listen { address, setting, source };
         let (listen, stun_listen) =
@@ -106,8 +169,8 @@ impl Relay {
         let listener = TcpListener::bind(listen).await.map_err(failed(listen, "listen"))?;
         let stun =
             UdpSocket::bind(stun_listen).await.map_err(failed(stun_listen, "stun_listen"))?;
-        let identity =
-            certificate::load_or_create(&Paths::new(root), &config.settings.relay_host())?;
+        let paths = Paths::new(root);
+        let identity = certificate::load_or_create(&paths, &config.settings.relay_host())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -115,19 +178,8 @@ impl Relay {
             .with_no_client_auth()
             .with_single_cert(vec![identity.certificate], identity.key)
             .map_err(RelayError::Tls)?;
-        let shared = Shared {
-            key: identity.derp,
-            clients: Clients::default(),
-            connections: limits::connections(),
-            keep_alive: config.relay_keep_alive,
-        };
-        Ok(Self {
-            listener,
-            stun,
-            tls: TlsAcceptor::from(Arc::new(tls)),
-            shared: Arc::new(shared),
-            stop,
-        })
+        let shared = Shared::new(identity.derp, config, &paths)?;
+        Ok(Self { listener, stun, tls: TlsAcceptor::from(Arc::new(tls)), shared, stop })
     }
 
     /// Addresses of the relay and of STUN.
@@ -139,37 +191,74 @@ impl Relay {
         Ok((self.listener.local_addr()?, self.stun.local_addr()?))
     }
 
-    /// Relays until it is told to stop.
+    /// Relays until it is told to stop, and then tells its clients.
     pub async fn run(self) {
         let Self { listener, stun, tls, shared, stop } = self;
-        let connections = Connections::new("connections to the relay", limits::TOTAL);
-        let connect = |stream, address: SocketAddr, _| {
+        let connections =
+            Connections::new("connections to the relay", limits::TOTAL).drain(GOODBYE);
+        let connect = |stream, address: SocketAddr, stopping| {
             let permit = shared.connections.take(address.ip().into()).ok()?;
             let (tls, shared) = (tls.clone(), Arc::clone(&shared));
             Some(async move {
-                connection(tls, stream, &shared).await;
+                connection(tls, stream, &shared, stopping).await;
                 drop(permit);
             })
         };
         tokio::select! {
             () = connections.serve(listener, stop.cancelled(), connect) => {}
             () = answer_stun(stun) => {}
+            () = shared.keep_to_nodes() => {}
+            () = shared.forget() => {}
         }
     }
 }
 
-async fn connection(tls: TlsAcceptor, stream: TcpStream, shared: &Shared) {
+async fn connection(tls: TlsAcceptor, stream: TcpStream, shared: &Shared, mut stopping: Stopping) {
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED_MS);
-    let Ok(Ok(mut stream)) = timeout(limits::TLS_TIME, tls.accept(stream)).await else { return };
-    match http::serve(&mut stream, &shared.key.public()).await {
-        Ok(Some(received)) => {
-            if let Err(error) = session::run(stream, &received, shared).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "relay connection ended");
-            }
-        }
-        Ok(None) => {}
-        Err(error) => tracing::debug!(%error, "connection ended"),
+    let entering = async {
+        let mut stream = timeout(limits::TLS_TIME, tls.accept(stream)).await.ok()?.ok()?;
+        let served = http::serve(&mut stream, Vec::new(), &shared.key.public()).await;
+        enter(stream, served, shared).await
+    };
+    let entered = tokio::select! {
+        entered = entering => entered,
+        () = stopping.asked() => return,
+    };
+    if let Some(entered) = entered {
+        relay_for(entered, shared, stopping.asked()).await;
+    }
+}
+
+/// Lets in who asked to relay, if it is a node.
+async fn enter<IO>(
+    stream: IO,
+    served: io::Result<Option<Vec<u8>>>,
+    shared: &Shared,
+) -> Option<session::Entered<IO>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let received =
+        served.inspect_err(|error| tracing::debug!(%error, "connection ended")).ok()??;
+    session::enter(stream, &received, shared)
+        .await
+        .inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::debug!(error, "not let in to the relay");
+        })
+        .ok()
+}
+
+async fn relay_for<IO>(
+    entered: session::Entered<IO>,
+    shared: &Shared,
+    stopping: impl Future<Output = ()>,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    if let Err(error) = entered.run(shared, stopping).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "relay connection ended");
     }
 }
 

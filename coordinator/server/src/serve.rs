@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use chassis::{
-    endpoint, superuser,
+    endpoint,
+    state::StateError,
+    superuser,
     unix::{Access, BindError, Socket},
 };
 use tokio::net::TcpListener;
@@ -11,13 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin,
+    admission::List,
     app::App,
     config::{Config, ConfigError},
-    derp_map::{self, DerpMapError},
+    derp_map::{DerpMapError, Relays},
     door::{Door, DoorError},
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
     keeper, metrics,
+    relay::{RelayError, embedded::Embedded},
     store::{Hold, HoldError, Store, StoreError},
 };
 
@@ -45,6 +49,12 @@ pub enum ServeError {
     /// The database is another coordinator's.
     #[error(transparent)]
     Hold(#[from] HoldError),
+    /// What the relay is told.
+    #[error(transparent)]
+    Nodes(#[from] StateError),
+    /// The relay, where it is a part of the coordinator.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,6 +78,7 @@ pub enum ServeError {
 pub struct Server {
     app: App,
     door: Door,
+    relay: Option<Embedded>,
     admin: Socket,
     counters: (Socket, Option<TcpListener>),
     hold: Hold,
@@ -110,19 +121,21 @@ impl Server {
             None => Hold::take(&database).await?,
         };
         let noise = files::noise_key(&paths)?;
-        let derp = tokio::select! {
+        let relays = tokio::select! {
             () = stop.cancelled() => return Err(ServeError::Stopped),
-            derp = derp_map::load(root, &paths, &config) => derp?,
+            relays = Relays::load(root, &paths, &config) => relays?,
         };
         let store = Store::open(&database, &config.settings.network).await?.held_by(&hold);
         let network = config.settings.network.clone();
         let names = config.names().map_err(ServeError::Dns)?;
-        let hub = Hub::start(store.clone(), network, names, derp).await?;
+        let list = List::open(&paths)?;
+        let hub = Hub::start(store.clone(), network, names, relays, list).await?;
+        let relay = Embedded::open(&paths, &config).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let counters = counters(&paths, config.settings.metrics_listen).await?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(keeper::keep(app.clone()));
-        Ok(Self { app, door, admin, counters, hold })
+        Ok(Self { app, door, relay, admin, counters, hold })
     }
 
     /// The first of the addresses that it listens on.
@@ -138,7 +151,7 @@ impl Server {
     ///
     /// Stops and fails if another coordinator has taken the database.
     pub async fn run(self) -> Result<(), ServeError> {
-        let Self { app, door, admin, counters, mut hold } = self;
+        let Self { app, door, relay, admin, counters, mut hold } = self;
         let administration = admin::socket::serve(admin, &app, admin::router(app.clone()));
         let kept = async {
             tokio::select! {
@@ -150,7 +163,7 @@ impl Server {
             }
         };
         let told = tell(&app, counters);
-        let ((), (), (), kept) = tokio::join!(door.serve(&app), administration, told, kept);
+        let ((), (), (), kept) = tokio::join!(door.serve(&app, relay), administration, told, kept);
         app.tasks.close();
         if tokio::time::timeout(STOP_TIME, app.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");

@@ -9,6 +9,8 @@
 mod acme;
 #[path = "all/admin.rs"]
 mod admin;
+#[path = "all/admission.rs"]
+mod admission;
 #[path = "all/audit.rs"]
 mod audit;
 #[path = "all/bounds.rs"]
@@ -21,6 +23,8 @@ mod columns;
 mod device;
 #[path = "all/door.rs"]
 mod door;
+#[path = "all/embedded.rs"]
+mod embedded;
 #[path = "all/harness.rs"]
 mod harness;
 #[path = "all/hold.rs"]
@@ -55,6 +59,8 @@ mod routes;
 mod store;
 #[path = "all/tls.rs"]
 mod tls;
+#[path = "all/verify.rs"]
+mod verify;
 #[path = "all/versions.rs"]
 mod versions;
 #[path = "all/waiting.rs"]

@@ -60,7 +60,8 @@ fn serve_relay_map(deployment: &Deployment, pin: &str) {
     fs::write(root.join("relay-map.json"), relay_map(pin).to_string()).unwrap();
     let settings = root.join("etc/maru/coordinator.toml");
     let text = fs::read_to_string(&settings).unwrap();
-    let text = text.replacen("[relay]", "derp_map_file = \"relay-map.json\"\n\n[relay]", 1);
+    let keys = "derp_map_file = \"relay-map.json\"\nderp_map_only = true\n\n[relay]";
+    let text = text.replacen("[relay]", keys, 1);
     assert!(text.contains("derp_map_file"), "{text}");
     fs::write(settings, text).unwrap();
     deployment.crash("maru-coordinator", "serve").unwrap();

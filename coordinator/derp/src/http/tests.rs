@@ -90,3 +90,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_connection_for_the_relay_is_told_from_others_by_its_first_line() {
+    for line in [
+        "GET /derp HTTP/1.1\r\n",
+        "HEAD /derp/probe?x HTTP/1.1\r\nHost: a",
+        "GET /generate_204 HTTP",
+    ] {
+        assert!(is_for_relay(line.as_bytes()), "{line}");
+    }
+    for line in [
+        "GET /key?v=1 HTTP/1.1\r\n",
+        "GET /derpy HTTP/1.1",
+        "PUT /derp HTTP/1.1",
+        "GET",
+        "",
+        "\r\nGET /derp ",
+    ] {
+        assert!(!is_for_relay(line.as_bytes()), "{line}");
+    }
+    assert!(!is_for_relay(b"\xff\xfe /derp HTTP"));
+}

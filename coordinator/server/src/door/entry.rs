@@ -35,8 +35,20 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    /// Reads `[tls]` and `[proxy]`; the error is a sentence that names the key.
+    /// Reads `[tls]` and `[proxy]`, and whether the relay fits them; the error is a sentence that names the key.
     pub(crate) fn of(settings: &Settings) -> Result<Self, String> {
+        let entry = Self::read(settings)?;
+        match entry {
+            Self::Plain | Self::Proxied(_) if settings.relay.embedded => Err(
+                "embedded under [relay] needs [tls], as devices speak TLS with the coordinator's own relay: add [tls], or \
+                 take out embedded and leave the relay on a port of its own, also behind a reverse proxy"
+                    .to_owned(),
+            ),
+            Self::Plain | Self::Proxied(_) | Self::Files { .. } | Self::Acme { .. } => Ok(entry),
+        }
+    }
+
+    fn read(settings: &Settings) -> Result<Self, String> {
         let tls = match (&settings.tls, &settings.proxy) {
             (None, None) => return Ok(Self::Plain),
             (Some(tls), None) => tls,
@@ -161,6 +173,22 @@ mod tests {
         ] {
             let error = refused.unwrap_err();
             assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_coordinators_own_relay_needs_its_own_tls() {
+        let of = |tls: Option<Tls>, proxy: Option<Proxy>| {
+            let mut settings = Settings { tls, proxy, ..Settings::default() };
+            settings.server_url = Some("https://maru.example.org".to_owned());
+            settings.relay.embedded = true;
+            Entry::of(&settings)
+        };
+        let acme = Tls { acme: Some(Acme::default()), ..Tls::default() };
+        let proxy = Proxy { trusted: vec!["::1".to_owned()] };
+        assert!(of(Some(acme), None).is_ok());
+        for refused in [of(None, None), of(None, Some(proxy))] {
+            assert!(refused.unwrap_err().contains("embedded under [relay] needs [tls]"));
         }
     }
 

@@ -3,8 +3,7 @@
 //! The relay makes them. The coordinator reads the certificate, never a key: it runs under another user, who cannot.
 
 use std::{
-    fmt, fs,
-    io::{self, Read as _},
+    fmt, fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -12,7 +11,6 @@ use std::{
 use chassis::durable::Access;
 use control_protocol::key::NodePrivate;
 use rcgen::{CertificateParams, KeyPair};
-use rustix::fs::{Mode, OFlags};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 
@@ -126,14 +124,18 @@ pub(super) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, Cert
         make(host, &pair).map(String::into_bytes).map_err(failed)
     })?;
     let certificate = parse(&files.certificate, &pem)?;
-    let path = paths.relay().join("derp.key");
-    let content = files::read_or_create(&path, Access::SECRET, || {
+    let derp = derp_key(&paths.relay().join("derp.key"))?;
+    Ok(Identity { certificate, key, derp })
+}
+
+/// Reads the key by which clients know the relay, or makes it.
+pub(super) fn derp_key(path: &Path) -> Result<NodePrivate, FileError> {
+    let content = files::read_or_create(path, Access::SECRET, || {
         Ok::<_, FileError>(NodePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec())
     })?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);
-    let derp =
-        text.and_then(|text| text.parse().ok()).ok_or_else(|| broken(&path, "a DERP key"))?;
-    Ok(Identity { certificate, key, derp })
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| FileError::Content { path: path.to_owned(), what: "a DERP key" })
 }
 
 /// Takes apart what an earlier version kept in one file. It wins over what is there: devices were told its certificate.
@@ -180,7 +182,7 @@ pub(crate) async fn pin(
     let until = Instant::now() + patience;
     let mut waited = false;
     loop {
-        match read(&path) {
+        match files::read_of_another(&path, CERTIFICATE_MAX) {
             Ok(pem) => return Ok(pin_of(&parse(&path, &pem)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(FileError::Io { path, source }.into()),
@@ -193,18 +195,6 @@ pub(crate) async fn pin(
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-/// Reads a file in a directory of somebody else's, who could have put anything there.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut content = Vec::new();
-    file.take(CERTIFICATE_MAX).read_to_end(&mut content)?;
-    Ok(content)
 }
 
 fn parse(path: &Path, pem: &[u8]) -> Result<CertificateDer<'static>, FileError> {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use control_protocol::key::NodePublic;
 use derp::frame::{Frame, GoneReason};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// Frames that may wait for a slow client; more are lost, as in any network.
 const QUEUE: usize = 128;
@@ -41,6 +42,7 @@ struct Connection {
     queue: mpsc::Sender<Queued>,
     /// How many bytes may still wait.
     room: Arc<Semaphore>,
+    end: CancellationToken,
 }
 
 /// A frame that waits for a client, or is being written to it. It takes its room until it is dropped.
@@ -59,6 +61,8 @@ pub(super) struct Registration<'a> {
     id: u64,
     /// What is to be sent to it.
     pub(super) queue: mpsc::Receiver<Queued>,
+    /// Cancelled when the client must leave.
+    pub(super) end: CancellationToken,
 }
 
 impl Clients {
@@ -73,9 +77,17 @@ impl Clients {
         state.next += 1;
         let id = state.next;
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
-        let connection = Connection { id, queue: sender, room };
+        let end = CancellationToken::new();
+        let connection = Connection { id, queue: sender, room, end: end.clone() };
         state.by_key.entry(key).or_default().connections.push(connection);
-        Registration { clients: self, key, id, queue }
+        Registration { clients: self, key, id, queue, end }
+    }
+
+    /// Ends the connections of all clients but those whose key may stay.
+    pub(super) fn retain(&self, may_stay: impl Fn(&NodePublic) -> bool) {
+        let state = self.state();
+        let leave = state.by_key.iter().filter(|(key, _)| !may_stay(key));
+        leave.flat_map(|(_, client)| &client.connections).for_each(|it| it.end.cancel());
     }
 }
 
@@ -212,6 +224,17 @@ mod tests {
         drop(old);
         a.send(key(2), b"3");
         assert_eq!(received(&mut new).len(), 1, "the other connection goes on");
+    }
+
+    #[test]
+    fn all_connections_of_who_may_not_stay_end_and_nobody_elses() {
+        let clients = Clients::default();
+        let (a, b, again) = (clients.join(key(1)), clients.join(key(2)), clients.join(key(2)));
+
+        clients.retain(|it| *it == key(1));
+
+        let ended = [a, b, again].map(|registration| registration.end.is_cancelled());
+        assert_eq!(ended, [false, true, true]);
     }
 
     #[test]

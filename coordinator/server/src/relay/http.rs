@@ -18,12 +18,15 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 const REQUESTS_MAX: usize = 64;
 
 /// Answers requests until one begins to relay; then returns what came after that request's head, or `None` if the
-/// client left before.
-pub(super) async fn serve<IO>(io: &mut IO, key: &NodePublic) -> io::Result<Option<Vec<u8>>>
+/// client left before. `buffer` is what was read already.
+pub(super) async fn serve<IO>(
+    io: &mut IO,
+    mut buffer: Vec<u8>,
+    key: &NodePublic,
+) -> io::Result<Option<Vec<u8>>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut buffer = Vec::new();
     for _ in 0..REQUESTS_MAX {
         let head = timeout(HEAD_TIME, read_head(io, &mut buffer))
             .await
@@ -96,7 +99,10 @@ mod tests {
         let two = b"GET /derp/latency-check HTTP/1.1\r\n\r\nGET /derp HTTP/1.1\r\nUpgrade: DERP\r\n\r\nrest";
         client.write_all(two).await.unwrap();
 
-        let rest = serve(&mut server, &NodePublic::from_bytes([0xab; 32])).await.unwrap().unwrap();
+        let rest = serve(&mut server, Vec::new(), &NodePublic::from_bytes([0xab; 32]))
+            .await
+            .unwrap()
+            .unwrap();
 
         assert_eq!(rest, b"rest");
         drop(server);

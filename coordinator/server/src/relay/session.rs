@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use control_protocol::key::NodePrivate;
+use control_protocol::key::NodePublic;
 use derp::{
     HandshakeError, ServerInfo,
     frame::{Decoder, Frame, FrameError},
@@ -13,15 +13,24 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Shared, clients::Registration};
-use crate::random;
+use super::{
+    Shared,
+    clients::{Queued, Registration},
+};
+use crate::{clock, random};
 
 /// How long the handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long a client may take to read.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Bytes read at once.
-const READ_LEN: usize = 16 * 1024;
+pub(crate) const READ_LEN: usize = 16 * 1024;
+/// When a client of a relay that stops should connect again, at the earliest.
+const RECONNECT: Duration = Duration::from_millis(500);
+/// At random up to so much later, so that not all come at once.
+const RECONNECT_SPREAD: Duration = Duration::from_millis(1500);
+/// For how long it should then try before it looks for another relay.
+const TRY_FOR: Duration = Duration::from_secs(5);
 
 /// Why a connection ended before the client left.
 #[derive(Debug, thiserror::Error)]
@@ -35,39 +44,117 @@ pub(super) enum SessionError {
     /// The client did not prove its key.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+    /// It proved a key that is no node's of the network.
+    #[error("{0} is no node of this network, or is one no more")]
+    NotAdmitted(NodePublic),
 }
 
-/// Serves a client until it leaves. `received` is what came after its request.
-pub(super) async fn run<IO>(
+/// A client that proved its key, which is a node's.
+#[derive(Debug)]
+pub(super) struct Entered<IO> {
+    io: IO,
+    decoder: Decoder,
+    key: NodePublic,
+}
+
+/// Lets a client prove its key. `received` is what came after its request. A key that is no node's is refused as stock
+/// relays do it: the connection ends where the relay would prove its own (`verifyClient` in derpserver.go).
+pub(super) async fn enter<IO>(
     mut io: IO,
     received: &[u8],
     shared: &Shared,
-) -> Result<(), SessionError>
+) -> Result<Entered<IO>, SessionError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut decoder = Decoder::new();
     decoder.handle_bytes(received);
-    let client = timeout(HANDSHAKE_TIME, handshake(&mut io, &mut decoder, &shared.key)).await;
-    let client = client.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let mut registration = shared.clients.join(client);
+    let key = timeout(HANDSHAKE_TIME, handshake(&mut io, &mut decoder, shared)).await;
+    let key = key.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    Ok(Entered { io, decoder, key })
+}
+
+/// Shows the relay's key, and lets the client prove its own.
+async fn handshake<IO>(
+    io: &mut IO,
+    decoder: &mut Decoder,
+    shared: &Shared,
+) -> Result<NodePublic, SessionError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let key = &shared.key;
+    io.write_all(&server::greeting(&key.public())?).await?;
+    io.flush().await?;
+    let mut buffer = vec![0; READ_LEN];
+    loop {
+        if let Some(frame) = decoder.poll_frame()? {
+            let client =
+                server::handle_client_info(key, &frame, &ServerInfo::default(), random::bytes())?;
+            if !shared.admission.keys().admit(&client.key, clock::now()) {
+                return Err(SessionError::NotAdmitted(client.key));
+            }
+            io.write_all(&client.answer).await?;
+            io.flush().await?;
+            return Ok(client.key);
+        }
+        match io.read(&mut buffer).await? {
+            0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            len => decoder.handle_bytes(&buffer[..len]),
+        }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Entered<IO> {
+    /// Serves the client until it leaves, is a node no more, or `stopping` completes, of which it is told.
+    pub(super) async fn run(
+        self,
+        shared: &Shared,
+        stopping: impl Future<Output = ()>,
+    ) -> Result<(), SessionError> {
+        let Self { io, decoder, key } = self;
+        let registration = shared.clients.join(key);
+        let end = registration.end.clone();
+        tokio::select! {
+            // Also amid a write that the client does not take.
+            () = end.cancelled() => Err(SessionError::NotAdmitted(key)),
+            result = pass(io, decoder, key, registration, shared, stopping) => result,
+        }
+    }
+}
+
+/// Passes packets on, both ways.
+async fn pass<IO>(
+    io: IO,
+    mut decoder: Decoder,
+    key: NodePublic,
+    mut registration: Registration<'_>,
+    shared: &Shared,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), SessionError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
     let (mut reader, mut writer) = tokio::io::split(io);
+    let mut stopping = std::pin::pin!(stopping);
     let mut buffer = vec![0; READ_LEN];
     let mut keep_alive = Instant::now() + before(shared.keep_alive);
+    // What was read and not paid for yet: until then no more is read, and the client's own queue fills.
+    let mut owed: Option<(usize, Instant)> = None;
     loop {
         handle_frames(&mut decoder, &registration)?;
         tokio::select! {
-            read = reader.read(&mut buffer) => match read? {
+            () = &mut stopping => return Ok(say_goodbye(&mut writer).await?),
+            read = reader.read(&mut buffer), if owed.is_none() => match read? {
                 0 => return Ok(()),
-                len => decoder.handle_bytes(&buffer[..len]),
-            },
-            Some(frame) = registration.queue.recv() => {
-                let mut frames = vec![frame];
-                while let Ok(next) = registration.queue.try_recv() {
-                    frames.push(next);
+                len => {
+                    decoder.handle_bytes(&buffer[..len]);
+                    owed = take(shared, &key, len);
                 }
-                let bytes: Vec<&[u8]> = frames.iter().map(|frame| &*frame.bytes).collect();
-                write(&mut writer, &bytes).await?;
+            },
+            len = due(owed), if owed.is_some() => owed = take(shared, &key, len),
+            Some(frame) = registration.queue.recv() => {
+                write_all(&mut writer, frame, &mut registration).await?;
             }
             () = tokio::time::sleep_until(keep_alive) => {
                 let mut frame = Vec::new();
@@ -79,30 +166,19 @@ where
     }
 }
 
-/// Shows the relay's key, and lets the client prove its own.
-async fn handshake<IO>(
-    io: &mut IO,
-    decoder: &mut Decoder,
-    key: &NodePrivate,
-) -> Result<control_protocol::key::NodePublic, SessionError>
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-{
-    io.write_all(&server::greeting(&key.public())?).await?;
-    io.flush().await?;
-    let mut buffer = vec![0; READ_LEN];
-    loop {
-        if let Some(frame) = decoder.poll_frame()? {
-            let client =
-                server::handle_client_info(key, &frame, &ServerInfo::default(), random::bytes())?;
-            io.write_all(&client.answer).await?;
-            io.flush().await?;
-            return Ok(client.key);
+/// Takes bytes from the client's bucket; if it lacks them, how many and when to try again.
+fn take(shared: &Shared, key: &NodePublic, len: usize) -> Option<(usize, Instant)> {
+    shared.rates.take(key, len).err().map(|wait| (len, Instant::now() + wait))
+}
+
+/// Waits until what is owed can be paid; never returns if nothing is.
+async fn due(owed: Option<(usize, Instant)>) -> usize {
+    match owed {
+        Some((len, at)) => {
+            tokio::time::sleep_until(at).await;
+            len
         }
-        match io.read(&mut buffer).await? {
-            0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-            len => decoder.handle_bytes(&buffer[..len]),
-        }
+        None => std::future::pending().await,
     }
 }
 
@@ -122,6 +198,33 @@ fn handle_frames(
         }
     }
     Ok(())
+}
+
+/// Writes a frame and whatever else waits by now.
+async fn write_all<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    first: Queued,
+    registration: &mut Registration<'_>,
+) -> io::Result<()> {
+    let mut frames = vec![first];
+    while let Ok(next) = registration.queue.try_recv() {
+        frames.push(next);
+    }
+    let bytes: Vec<&[u8]> = frames.iter().map(|frame| &*frame.bytes).collect();
+    write(writer, &bytes).await
+}
+
+/// Tells the client that the relay stops, and when to come back.
+async fn say_goodbye<W: AsyncWrite + Unpin>(writer: &mut W) -> io::Result<()> {
+    let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    let frame = Frame::Restarting {
+        reconnect_in_ms: ms(RECONNECT + random::up_to(RECONNECT_SPREAD)),
+        try_for_ms: ms(TRY_FOR),
+    };
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes).map_err(io::Error::other)?;
+    write(writer, &[&bytes]).await?;
+    writer.shutdown().await
 }
 
 async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frames: &[&[u8]]) -> io::Result<()> {

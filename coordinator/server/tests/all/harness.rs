@@ -90,6 +90,12 @@ impl Coordinator {
         (self.address, self.stop, self.running) = run(self.root.path(), &self.config).await;
     }
 
+    /// Ends it. What it has written stays.
+    pub(crate) async fn stop(&mut self) {
+        self.stop.cancel();
+        timeout(PATIENCE, &mut self.running).await.expect("it stops").unwrap();
+    }
+
     /// Asks the admin API.
     pub(crate) async fn admin(
         &self,
@@ -130,8 +136,11 @@ async fn run(root: &Path, config: &Config) -> (SocketAddr, CancellationToken, Jo
     (address, stop, tokio::spawn(async { server.run().await.unwrap() }))
 }
 
-/// Lets the relay start once, so that its certificate is there.
+/// Lets the relay start once, so that its certificate is there; unless the coordinator relays itself.
 pub(crate) async fn relay_was_here(root: &Path, config: &Config) {
+    if config.settings.relay.embedded {
+        return;
+    }
     let [listen, stun_listen] = [ANY.parse().unwrap(); 2];
     let relay = settings::Relay { listen, stun_listen, ..config.settings.relay.clone() };
     let settings = Settings { relay, ..config.settings.clone() };

@@ -344,6 +344,37 @@ async fn a_derp_map_of_a_file_is_served_as_it_stands() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), presented.to_string()).unwrap();
     let derp_map_file = Some(file.path().to_owned());
+    let wanted = Settings { derp_map_file, derp_map_only: true, ..settings() };
+    let coordinator = Coordinator::with(configured(wanted), None).await;
+    let key = reusable(&coordinator).await;
+
+    let mut channel = Device::new("first").join(&coordinator, &key).await;
+    let mut stream = channel.stream().await;
+    let map = stream.next().await.unwrap().derp_map.unwrap();
+    assert_eq!(serde_json::to_value(map).unwrap(), presented);
+
+    // What cannot be used changes nothing, and what can reaches the devices.
+    std::fs::write(file.path(), "{}").unwrap();
+    let text = presented.to_string().replace("10.1.1.1", "10.1.1.2");
+    std::fs::write(file.path(), &text).unwrap();
+    let map = loop {
+        if let Some(map) = stream.next().await.unwrap().derp_map {
+            break map;
+        }
+    };
+    assert_eq!(
+        serde_json::to_value(map).unwrap().to_string(),
+        serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string()
+    );
+}
+
+#[tokio::test]
+async fn the_regions_of_a_file_stand_beside_our_own() {
+    let node = json!({ "Name": "7a", "RegionID": 7, "HostName": "derp.example.org" });
+    let regions = json!({ "7": { "RegionID": 7, "RegionCode": "lab", "RegionName": "Lab", "Nodes": [node] } });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), json!({ "Regions": regions }).to_string()).unwrap();
+    let derp_map_file = Some(file.path().to_owned());
     let config = configured(Settings { derp_map_file, ..settings() });
     let coordinator = Coordinator::with(config, None).await;
     let key = reusable(&coordinator).await;
@@ -351,5 +382,7 @@ async fn a_derp_map_of_a_file_is_served_as_it_stands() {
     let mut channel = Device::new("first").join(&coordinator, &key).await;
     let map = channel.stream().await.next().await.unwrap().derp_map.unwrap();
 
-    assert_eq!(serde_json::to_value(map).unwrap(), presented);
+    assert_eq!(map.regions.keys().copied().collect::<Vec<_>>(), [1, 7]);
+    assert!(map.regions[&1].nodes[0].certificate_pin().flatten().is_some());
+    assert_eq!(map.regions[&7].nodes[0].host_name, "derp.example.org");
 }

@@ -1,6 +1,6 @@
 //! The relay process.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use control_protocol::key::{NodePrivate, NodePublic};
 use coordinator::{config::Config, relay::Relay};
@@ -16,6 +16,7 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UdpSocket},
@@ -26,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Coordinator, PATIENCE};
 
-struct Running {
-    derp: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) derp: SocketAddr,
     stun: SocketAddr,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Drop for Running {
@@ -38,20 +39,39 @@ impl Drop for Running {
     }
 }
 
-async fn start(root: &std::path::Path) -> Running {
+pub(crate) async fn start(root: &Path) -> Running {
     start_with(root, Config::default()).await
 }
 
-async fn start_with(root: &std::path::Path, config: Config) -> Running {
+pub(crate) async fn start_with(root: &Path, config: Config) -> Running {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let host = Some("coordinator.test".to_owned());
-    let relay = settings::Relay { listen: any, stun_listen: any, host };
+    let relay =
+        settings::Relay { listen: any, stun_listen: any, host, ..config.settings.relay.clone() };
     let settings = Settings { relay, ..Settings::default() };
     let stop = CancellationToken::new();
     let relay = Relay::start(root, &Config { settings, ..config }, stop.clone()).await.unwrap();
     let (derp, stun) = relay.addresses().unwrap();
     tokio::spawn(relay.run());
     Running { derp, stun, stop }
+}
+
+/// Tells the relay who is a node and nobody else, as the coordinator does.
+pub(crate) fn admit(root: &Path, keys: &[NodePublic]) {
+    let nodes: Vec<_> =
+        keys.iter().map(|key| json!({ "node": 1, "key": key, "until": null })).collect();
+    let folder = root.join("var/lib/maru/relay-nodes");
+    fs::create_dir_all(&folder).unwrap();
+    let text = json!({ "version": 1, "nodes": nodes }).to_string();
+    fs::write(folder.join("new"), text).unwrap();
+    fs::rename(folder.join("new"), folder.join("nodes.json")).unwrap();
+}
+
+/// Keys of nodes, which the relay lets in.
+pub(crate) fn nodes<const N: usize>(root: &Path) -> [NodePrivate; N] {
+    let private = [(); N].map(|()| NodePrivate::generate().unwrap());
+    admit(root, &private.each_ref().map(NodePrivate::public));
+    private
 }
 
 /// Takes any certificate, and remembers nothing: the pin is compared by the test.
@@ -114,14 +134,23 @@ pub(crate) async fn try_tls(address: SocketAddr) -> std::io::Result<TlsStream<Tc
 }
 
 /// A client of the relay.
-struct Client {
+pub(crate) struct Client {
     io: TlsStream<TcpStream>,
     decoder: Decoder,
-    key: NodePublic,
+    pub(crate) key: NodePublic,
 }
 
 impl Client {
-    async fn connect(address: SocketAddr, private: NodePrivate, is_fast: bool) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, private: NodePrivate, is_fast: bool) -> Self {
+        Self::try_connect(address, private, is_fast).await.expect("it is let in")
+    }
+
+    /// Connects; nothing if the relay ends the connection where it would prove its own key.
+    pub(crate) async fn try_connect(
+        address: SocketAddr,
+        private: NodePrivate,
+        is_fast: bool,
+    ) -> Option<Self> {
         let mut io = tls(address).await;
         let fast = if is_fast { "Derp-Fast-Start: 1\r\n" } else { "" };
         let request = format!(
@@ -138,36 +167,75 @@ impl Client {
         let key = private.public();
         let mut client = Self { io, decoder: Decoder::new(), key };
         let mut handshake = Handshake::new(private, ClientInfo::default());
+        assert!(client.fill().await, "the relay shows its key to everyone");
         loop {
-            client.fill().await;
             let frame = client.decoder.poll_frame().unwrap().unwrap();
             match handshake.handle_frame(&frame, [7; 24]).unwrap() {
                 Step::Send(bytes) => client.io.write_all(&bytes).await.unwrap(),
                 Step::Wait => {}
-                Step::Done { .. } => return client,
+                Step::Done { .. } => return Some(client),
+            }
+            if !client.fill().await {
+                return None;
             }
         }
     }
 
-    /// Reads until a whole frame is there.
-    async fn fill(&mut self) {
+    /// Reads until a whole frame is there; whether it came before the end.
+    async fn fill(&mut self) -> bool {
         let mut header = [0; 5];
-        timeout(PATIENCE, self.io.read_exact(&mut header)).await.unwrap().unwrap();
+        if timeout(PATIENCE, self.io.read_exact(&mut header)).await.unwrap().is_err() {
+            return false;
+        }
         let len = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
         let mut body = vec![0; usize::try_from(len).unwrap()];
         self.io.read_exact(&mut body).await.unwrap();
         self.decoder.handle_bytes(&header);
         self.decoder.handle_bytes(&body);
+        true
     }
 
-    async fn send(&mut self, frame: &Frame<'_>) {
+    /// Whether the relay ends the connection in time, after what it still has to say.
+    pub(crate) async fn is_cut_within(&mut self, time: Duration) -> bool {
+        let mut rest = Vec::new();
+        timeout(time, self.io.read_to_end(&mut rest)).await.is_ok()
+    }
+
+    /// All that the relay says until it ends the connection.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        timeout(PATIENCE, self.io.read_to_end(&mut rest)).await.unwrap().unwrap();
+        rest
+    }
+
+    /// Whether the relay answers a ping, after the news that peers left.
+    pub(crate) async fn is_served_after_others_left(&mut self) -> bool {
+        self.send(&Frame::Ping { data: *b"after it" }).await;
+        loop {
+            assert!(self.fill().await, "the connection ended");
+            match self.decoder.poll_frame().unwrap().unwrap() {
+                Frame::Pong { data } => return data == *b"after it",
+                Frame::PeerGone { .. } => {}
+                other => panic!("it says {other:?}"),
+            }
+        }
+    }
+
+    /// Whether the relay answers.
+    pub(crate) async fn is_served(&mut self) -> bool {
+        self.send(&Frame::Ping { data: *b"12345678" }).await;
+        self.expect(&Frame::Pong { data: *b"12345678" }).await;
+        true
+    }
+
+    pub(crate) async fn send(&mut self, frame: &Frame<'_>) {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes).unwrap();
         self.io.write_all(&bytes).await.unwrap();
     }
 
-    async fn expect(&mut self, expected: &Frame<'_>) {
-        self.fill().await;
+    pub(crate) async fn expect(&mut self, expected: &Frame<'_>) {
+        assert!(self.fill().await, "the connection ended before {expected:?}");
         assert_eq!(self.decoder.poll_frame().unwrap().as_ref(), Some(expected));
     }
 }
@@ -176,8 +244,9 @@ impl Client {
 async fn two_clients_talk_and_each_learns_when_the_other_leaves() {
     let root = tempfile::tempdir().unwrap();
     let relay = start(root.path()).await;
-    let mut a = Client::connect(relay.derp, NodePrivate::generate().unwrap(), false).await;
-    let mut b = Client::connect(relay.derp, NodePrivate::generate().unwrap(), true).await;
+    let [first, second] = nodes(root.path());
+    let mut a = Client::connect(relay.derp, first, false).await;
+    let mut b = Client::connect(relay.derp, second, true).await;
     let (from, to) = (a.key, b.key);
 
     let packet = vec![0x5a; 1400];
@@ -202,7 +271,7 @@ async fn a_client_without_the_key_that_it_names_is_not_let_in() {
     io.write_all(b"GET /derp HTTP/1.1\r\nUpgrade: DERP\r\nDerp-Fast-Start: 1\r\n\r\n")
         .await
         .unwrap();
-    let key = NodePrivate::generate().unwrap().public();
+    let key = nodes::<1>(root.path())[0].public();
     let mut forged = Vec::new();
     Frame::ClientInfo { key, sealed: &[0; 80] }.encode(&mut forged).unwrap();
     io.write_all(&forged).await.unwrap();
@@ -218,7 +287,8 @@ async fn a_silent_client_is_kept_alive() {
     let root = tempfile::tempdir().unwrap();
     let settings = Config { relay_keep_alive: Duration::from_millis(50), ..Config::default() };
     let relay = start_with(root.path(), settings).await;
-    let mut client = Client::connect(relay.derp, NodePrivate::generate().unwrap(), false).await;
+    let [node] = nodes(root.path());
+    let mut client = Client::connect(relay.derp, node, false).await;
 
     for _ in 0..3 {
         client.expect(&Frame::KeepAlive).await;

@@ -1,0 +1,125 @@
+//! Whom the relay lets in: a file of node keys that the coordinator writes and the relay follows, so that the relay knows
+//! it also while the coordinator is down.
+//!
+//! ```text
+//! database ──▶ Hub ──▶ List::follow ──▶ nodes.json ──▶ Admission::keys ──▶ relay
+//! ```
+//!
+//! The file is written before a registration is answered, and looked at whenever a key is asked for: who was told that it
+//! is a node finds the relay open. It lies in a directory of the coordinator's that nobody but the relay may look into.
+
+mod list;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use chassis::{
+    durable::Access,
+    state::{Format, StateError},
+    watched::Watched,
+};
+use control_protocol::key::NodePublic;
+use coordinator_core::{model::NodeId, time::Millis};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::list::List;
+use crate::files::{self, Paths};
+
+/// Longest file that is read, in bytes: some ten thousand keys.
+const FILE_MAX: u64 = 4 * 1024 * 1024;
+const FORMAT: Format<Content> = Format::new(1)
+    .access(Access::READABLE)
+    .remedy("remove it, and the coordinator writes it anew when it starts");
+
+/// What the file holds beside its version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Content {
+    nodes: Vec<Entry>,
+}
+
+/// A node key that is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    /// The node that has it.
+    node: NodeId,
+    key: NodePublic,
+    /// Until when, in milliseconds since 1970; without it, until the node is removed.
+    until: Option<Millis>,
+}
+
+/// Until when each key is let in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys(Arc<HashMap<NodePublic, Option<Millis>>>);
+
+impl Keys {
+    /// Whether the key is a node's at this moment.
+    pub(crate) fn admit(&self, key: &NodePublic, now: Millis) -> bool {
+        self.0.get(key).is_some_and(|until| until.is_none_or(|until| until > now))
+    }
+}
+
+/// The file as the relay follows it.
+#[derive(Debug)]
+pub(crate) struct Admission(Watched<Keys, StateError>);
+
+impl Admission {
+    /// Begins to follow the file. While there is none yet, nobody is let in; one that cannot be read later counts for
+    /// nothing, and what was read before stays.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is one that cannot be used.
+    pub(crate) fn follow(paths: &Paths) -> Result<Self, StateError> {
+        let path = file(paths);
+        let (of, was_there) = (path.clone(), AtomicBool::new(false));
+        let read = move || match read(&of)? {
+            Some(content) => {
+                was_there.store(true, Ordering::Relaxed);
+                let keys = content.nodes.into_iter().map(|it| (it.key, it.until)).collect();
+                Ok(Keys(Arc::new(keys)))
+            }
+            None if was_there.load(Ordering::Relaxed) => {
+                Err(unreadable(&of, std::io::ErrorKind::NotFound.into()))
+            }
+            None => {
+                tracing::warn!(
+                    path = %of.display(),
+                    "there is no list of the network's nodes yet: nobody is let in until the coordinator has written it"
+                );
+                Ok(Keys::default())
+            }
+        };
+        Ok(Self(Watched::load("the relay's list of nodes", vec![path], read)?))
+    }
+
+    /// What the file says now.
+    pub(crate) fn keys(&self) -> Keys {
+        self.0.current()
+    }
+}
+
+fn file(paths: &Paths) -> PathBuf {
+    paths.relay_nodes().join("nodes.json")
+}
+
+/// Reads the file; `None` if there is none.
+fn read(path: &Path) -> Result<Option<Content>, StateError> {
+    match files::read_of_another(path, FILE_MAX) {
+        Ok(json) => FORMAT.parse(path, &json).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(unreadable(path, source)),
+    }
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> StateError {
+    StateError::Read { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The relay as a part of the coordinator, on its HTTPS port: for who can lead one TCP port alone to this machine.
+
+use std::sync::Arc;
+
+use chassis::quota::Permit;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::UdpSocket,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{RelayError, Shared, answer_stun, certificate, enter, http, relay_for};
+use crate::{
+    config::Config,
+    files::{self, Paths},
+    limits::Origin,
+};
+
+/// The coordinator's own relay, and the socket on which it answers STUN.
+pub(crate) struct Embedded {
+    shared: Arc<Shared>,
+    stun: UdpSocket,
+}
+
+/// Takes over connections of the coordinator's port. A clone relays between the same clients.
+#[derive(Clone)]
+pub(crate) struct Takeover {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Embedded {
+    /// Opens it, if the settings want it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the port of STUN is busy, or a file cannot be used.
+    pub(crate) async fn open(paths: &Paths, config: &Config) -> Result<Option<Self>, RelayError> {
+        let settings = &config.settings.relay;
+        if !settings.embedded {
+            return Ok(None);
+        }
+        let address = settings.stun_listen;
+        let failed = |source| RelayError::Listen { address, setting: "stun_listen", source };
+        let stun = UdpSocket::bind(address).await.map_err(failed)?;
+        files::make_dir(&paths.state(), 0o700)?;
+        let key = certificate::derp_key(&paths.state().join("derp.key"))?;
+        Ok(Some(Self { shared: Shared::new(key, config, paths)?, stun }))
+    }
+
+    /// Begins to relay, on `tasks`, until `stop` is cancelled.
+    pub(crate) fn start(self, tasks: TaskTracker, stop: CancellationToken) -> Takeover {
+        let Self { shared, stun } = self;
+        let (of, until) = (Arc::clone(&shared), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = until.cancelled() => {}
+                () = answer_stun(stun) => {}
+                () = of.keep_to_nodes() => {}
+                () = of.forget() => {}
+            }
+        });
+        Takeover { shared, tasks, stop }
+    }
+}
+
+impl Takeover {
+    /// Serves a connection whose first bytes ask for the relay. Returns once the client is gone, or let in: it is then
+    /// served on a task of its own, as it is no newcomer any more.
+    pub(crate) async fn take<IO>(self, mut stream: IO, first: Vec<u8>, origin: Origin)
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Ok(permit) = self.shared.connections.take(origin) else { return };
+        let served = http::serve(&mut stream, first, &self.shared.key.public()).await;
+        let Some(entered) = enter(stream, served, &self.shared).await else { return };
+        let Self { shared, tasks, stop } = self;
+        tasks.spawn(async move {
+            let _permit: Permit<Origin> = permit;
+            relay_for(entered, &shared, stop.cancelled_owned()).await;
+        });
+    }
+}
