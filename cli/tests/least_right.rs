@@ -21,8 +21,8 @@ use std::{
 };
 
 use cli::service::{
-    ADMIN, COORDINATOR, COORDINATOR_SERVICE, DIRECTORIES, RELAY, RELAY_SERVICE, RELAY_STATE,
-    Service, child, links,
+    ADMIN, COORDINATOR, COORDINATOR_SERVICE, DIRECTORIES, RELAY, RELAY_NODES, RELAY_SERVICE,
+    RELAY_STATE, Service, child, links,
 };
 use lab::{BIN, Instance, Machine, Process, ROOT, STOP};
 use rustix::{
@@ -168,6 +168,29 @@ fn the_coordinator_waits_for_the_relay_and_cannot_read_its_key() {
     let certificate = read_as(COORDINATOR, &certificates[0]).unwrap();
     assert!(!String::from_utf8(certificate).unwrap().contains("KEY"));
     assert!(is_closed_to(STRANGER, &certificates[0]));
+}
+
+/// The relay reads who is a node where the coordinator alone writes it, and nobody else looks.
+#[test]
+#[ignore = "needs: root"]
+fn the_relay_is_told_who_is_a_node_by_a_file_that_it_cannot_write() {
+    let home = Home::new();
+    let mut relay = home.start(&RELAY_SERVICE);
+    home.wait(&mut relay, |home| home.logs().contains("nobody is let in until"));
+    let mut coordinator = home.start(&COORDINATOR_SERVICE);
+    let list = home.instance.root.join(RELAY_NODES).join("nodes.json");
+    home.wait(&mut coordinator, |_| list.exists());
+    home.wait(&mut relay, |home| home.logs().contains("relay is ready"));
+
+    let text = String::from_utf8(read_as(RELAY, &list).unwrap()).unwrap();
+    assert!(text.starts_with("{\"version\":1,"), "{text}");
+    assert!(is_closed_to(STRANGER, &list));
+    let (folder, beside) = (list.parent().unwrap().to_owned(), list.clone());
+    let refused = as_user(RELAY, move || {
+        [fs::write(beside, "{}"), fs::write(folder.join("other"), "{}")]
+            .map(|it| it.unwrap_err().kind())
+    });
+    assert_eq!(refused, [ErrorKind::PermissionDenied; 2]);
 }
 
 /// Nor does it try. It runs as root here: opening what one may not is not seen from outside.

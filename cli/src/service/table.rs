@@ -22,6 +22,8 @@ pub const ENGINE: u32 = 61004;
 
 /// State of the relay, below the root. The coordinator reads the certificate there; the keys are the relay's alone.
 pub const RELAY_STATE: &str = "var/lib/maru/relay";
+/// Where the coordinator tells the relay who is a node, below the root. Nobody else looks into it.
+pub const RELAY_NODES: &str = "var/lib/maru/relay-nodes";
 /// Directory of the models, below the root.
 pub const MODELS: &str = "var/lib/maru/models";
 
@@ -85,7 +87,7 @@ pub const COORDINATOR_SERVICE: Service = Service {
     start_capabilities: &[],
     listens: &[ADMIN],
     calls: &[],
-    mounts: &[write("var/lib/maru/coordinator"), read(RELAY_STATE)],
+    mounts: &[write("var/lib/maru/coordinator"), write(RELAY_NODES), read(RELAY_STATE)],
     memory: Memory::Mib(512),
     pids: 128,
 };
@@ -105,7 +107,7 @@ pub const RELAY_SERVICE: Service = Service {
     start_capabilities: &[],
     listens: &[],
     calls: &[],
-    mounts: &[write(RELAY_STATE)],
+    mounts: &[write(RELAY_STATE), read(RELAY_NODES)],
     memory: Memory::Mib(256),
     pids: 64,
 };
@@ -247,6 +249,7 @@ pub const DIRECTORIES: &[Directory] = &[
     directory("var/lib/maru/resolver", 0, 0, 0o755),
     directory("var/lib/maru/coordinator", COORDINATOR, COORDINATOR, 0o700),
     directory(RELAY_STATE, RELAY, COORDINATOR, 0o750),
+    directory(RELAY_NODES, COORDINATOR, RELAY, 0o750),
     directory("var/lib/maru/gateway", GATEWAY, GATEWAY, 0o700),
     directory("var/lib/maru/gateway/config", 0, GATEWAY, 0o750),
     directory("var/lib/maru/gateway/workspace", GATEWAY, GATEWAY, 0o700),

@@ -198,13 +198,13 @@ pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
         .into_iter()
         .map(|number| port(Protocol::Tcp, number, "coordinator", setting))
         .collect();
+    // Where the coordinator relays itself, it does so on its own port.
+    if !coordinator.relay.embedded {
+        let number = coordinator.relay.listen.port();
+        let setting = "`listen` below [relay] in etc/maru/coordinator.toml";
+        ports.push(port(Protocol::Tcp, number, "relay", setting));
+    }
     ports.extend([
-        port(
-            Protocol::Tcp,
-            coordinator.relay.listen.port(),
-            "relay",
-            "`listen` below [relay] in etc/maru/coordinator.toml",
-        ),
         port(
             Protocol::Udp,
             coordinator.relay.stun_listen.port(),

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    service::{Kind, SERVICES, Service, podman::Model},
+    service::{Kind, RELAY_SERVICE, SERVICES, Service, podman::Model},
     up::{
         args::UpArgs,
         binaries, checks, config, directories,
@@ -32,6 +32,8 @@ pub(super) struct Plan {
     told: Remembered,
     /// Person to create.
     pub(super) user: Option<String>,
+    /// Whether the coordinator relays itself, so that there is no relay to start.
+    relays_itself: bool,
     /// The configuration.
     pub(super) config: config::Planned,
     /// An Ollama to ask once there is a mesh.
@@ -70,6 +72,7 @@ impl Plan {
             threads: after.threads.unwrap_or_else(half_of_the_processors),
             told: after.clone(),
             user: args.user.clone(),
+            relays_itself: config::coordinator(root)?.relay.embedded,
             config,
             ollama: args.ollama.filter(|at| ollama::is_mesh(*at)),
             programs,
@@ -91,7 +94,10 @@ impl Plan {
 
     /// The services that run, in the order in which they start.
     pub(super) fn services(&self) -> impl Iterator<Item = &'static Service> {
-        SERVICES.iter().filter(|service| self.told.runs(service))
+        let runs = |service: &&Service| {
+            self.told.runs(service) && !(self.relays_itself && service.name == RELAY_SERVICE.name)
+        };
+        SERVICES.iter().filter(runs)
     }
 
     /// The program of a service.

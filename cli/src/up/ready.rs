@@ -30,6 +30,10 @@ pub(crate) async fn is_ready(service: &Service, root: &Path, settings: &Settings
         (Probe::MeshHealth, Some(socket)) => healthy(&socket).await,
         // A test of the table sees to that.
         (Probe::Get(_) | Probe::MeshHealth, None) => false,
+        // The coordinator relays itself.
+        (Probe::RelayPort, _) if settings.relay.embedded => {
+            accepts(settings.listen.reachable()).await
+        }
         (Probe::RelayPort, _) => accepts(reachable(settings.relay.listen)).await,
     }
 }
