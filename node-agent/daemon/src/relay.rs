@@ -23,12 +23,15 @@ use tokio::{
 use crate::{backoff::Backoff, dns::forward::Forwarder};
 
 mod connection;
+mod restart;
 mod tls;
 
-use connection::{Connection, Outgoing};
+use connection::{Connection, End, Outgoing};
 
 /// Packets that wait for one region.
 const QUEUE: usize = 512;
+/// Between two attempts at a relay that restarts.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How long a connection to a region that is not home is kept without packets to send.
 const IDLE: Duration = Duration::from_secs(300);
 /// Attempts at a home before another one is tried.
@@ -36,6 +39,10 @@ const HOME_ATTEMPTS: u32 = 3;
 
 /// What a packet from a relay is given to.
 pub type Received = Box<dyn Fn(&[u8; 32], &[u8]) + Send + Sync>;
+
+/// Tells the authorities, in PEM, of whom one must vouch for a relay that the map does not pin; `None` is those that this
+/// machine trusts.
+pub type Authorities = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// The region that this node waits in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +64,7 @@ struct Inner {
     runtime: Handle,
     private: NodePrivate,
     forwarder: Arc<Forwarder>,
+    authorities: Authorities,
     received: Received,
     home: watch::Sender<Option<Home>>,
     /// Where each peer waits.
@@ -66,7 +74,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Regions {
-    /// Regions with a relay whose certificate is pinned.
+    /// Regions with a relay that can be told from an impostor.
     known: BTreeMap<RegionId, DerpRegion>,
     open: HashMap<RegionId, Open>,
 }
@@ -88,6 +96,7 @@ impl Relays {
         runtime: Handle,
         private: NodePrivate,
         forwarder: Arc<Forwarder>,
+        authorities: Authorities,
         home: watch::Sender<Option<Home>>,
         received: Received,
     ) -> Self {
@@ -95,6 +104,7 @@ impl Relays {
             runtime,
             private,
             forwarder,
+            authorities,
             received,
             home,
             routes: RwLock::default(),
@@ -190,25 +200,37 @@ impl Inner {
     async fn carry(self: Arc<Self>, id: RegionId, mut outgoing: mpsc::Receiver<Outgoing>) {
         let backoff = Backoff::default();
         let mut failures = 0;
+        // Until when a relay that said that it restarts may be away.
+        let mut borne: Option<Instant> = None;
         loop {
             let Some(region) = self.region(id) else { return };
             let home = self.home_region() == Some(id);
-            match Connection::open(&region, &self.private, &self.forwarder).await {
+            let ca = (self.authorities)();
+            let opened =
+                Connection::open(&region, &self.private, &self.forwarder, ca.as_deref()).await;
+            match opened {
                 Ok(connection) => {
                     tracing::info!(region = id, home, "relay connected");
                     failures = 0;
                     backoff.reset();
-                    self.set_connected(id, true);
-                    let received = |from: &NodePublic, packet: &[u8]| {
-                        (self.received)(from.as_bytes(), packet);
-                    };
-                    let idle = (!home).then_some(IDLE);
-                    let ended = connection.run(&mut outgoing, home, idle, received).await;
-                    self.set_connected(id, false);
-                    match ended {
-                        Ok(()) => return,
+                    let begun = Instant::now();
+                    match self.carry_over(connection, id, home, &mut outgoing).await {
+                        Ok(End::Idle) => return,
+                        Ok(End::Restarts(restart)) => {
+                            tracing::info!(region = id, "relay restarts");
+                            if let Some(restart) = restart.after(begun.elapsed()) {
+                                tokio::time::sleep(restart.wait).await;
+                                borne = Some(Instant::now() + restart.bear);
+                                continue;
+                            }
+                        }
                         Err(error) => tracing::info!(region = id, %error, "relay disconnected"),
                     }
+                }
+                Err(error) if borne.is_some_and(|until| Instant::now() < until) => {
+                    tracing::debug!(region = id, %error, "relay not reached yet");
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
                 }
                 Err(error) => {
                     failures += 1;
@@ -221,8 +243,27 @@ impl Inner {
                     }
                 }
             }
+            borne = None;
             backoff.wait().await;
         }
+    }
+
+    /// Carries packets over an open connection, to its end.
+    async fn carry_over(
+        &self,
+        connection: Connection,
+        id: RegionId,
+        home: bool,
+        outgoing: &mut mpsc::Receiver<Outgoing>,
+    ) -> std::io::Result<End> {
+        self.set_connected(id, true);
+        let received = |from: &NodePublic, packet: &[u8]| {
+            (self.received)(from.as_bytes(), packet);
+        };
+        let idle = (!home).then_some(IDLE);
+        let ended = connection.run(outgoing, home, idle, received).await;
+        self.set_connected(id, false);
+        ended
     }
 
     fn region(&self, id: RegionId) -> Option<DerpRegion> {
@@ -254,15 +295,14 @@ impl Inner {
 fn usable(map: &DerpMap) -> BTreeMap<RegionId, DerpRegion> {
     let mut known = BTreeMap::new();
     for (id, region) in &map.regions {
-        let pinned = |node: &control_protocol::map::DerpNode| {
-            !node.stun_only && matches!(node.certificate_pin(), Some(Some(_)))
-        };
-        if region.nodes.iter().any(pinned) {
+        let provable =
+            |node: &control_protocol::map::DerpNode| !node.stun_only && tls::proof(node).is_some();
+        if region.nodes.iter().any(provable) {
             known.insert(*id, region.clone());
         } else {
             tracing::warn!(
                 region = id,
-                "no relay of this region has a pinned certificate (CertName sha256-raw:…): not used"
+                "no relay of this region can be proved (a name, or CertName sha256-raw:…): not used"
             );
         }
     }
@@ -299,18 +339,31 @@ mod tests {
     }
 
     #[test]
-    fn only_pinned_relays_are_used_whatever_else_the_map_allows() {
+    fn only_relays_that_can_be_proved_are_used_whatever_else_the_map_allows() {
         let pin = pin();
-        let mut map = map(&[(1, "", false), (2, &pin, false), (3, "sha256-raw:short", false)]);
+        let mut map = map(&[
+            (1, "", false),
+            (2, &pin, false),
+            (3, "sha256-raw:short", false),
+            (4, "", false),
+        ]);
+        // The first has neither a pin nor a name.
         map.regions.get_mut(&1).unwrap().nodes[0].insecure_for_tests = true;
-        assert_eq!(usable(&map).into_keys().collect::<Vec<_>>(), [2]);
+        map.regions.get_mut(&4).unwrap().nodes[0].host_name = "derp.example.org".to_owned();
+        assert_eq!(usable(&map).into_keys().collect::<Vec<_>>(), [2, 4]);
     }
 
     #[tokio::test]
     async fn a_home_whose_relay_changes_is_not_connected_until_it_is_again() {
         let (home, key) = (watch::Sender::default(), NodePrivate::generate().unwrap());
-        let relays =
-            Relays::new(Handle::current(), key, Arc::default(), home.clone(), Box::new(|_, _| ()));
+        let relays = Relays::new(
+            Handle::current(),
+            key,
+            Arc::default(),
+            Box::new(|| None),
+            home.clone(),
+            Box::new(|_, _| ()),
+        );
         relays.set_map(&map(&[(1, &pin(), false)]));
         relays.inner.set_connected(1, true);
 

@@ -329,10 +329,13 @@ fn relays(agent: &Arc<Agent>, device: Weak<Device>) -> Relays {
             device.handle_relayed(from, packet);
         }
     };
+    let of = Arc::downgrade(agent);
+    let authorities = move || of.upgrade().and_then(|agent| agent.membership()?.ca);
     Relays::new(
         Handle::current(),
         agent.private_key(),
         Arc::clone(&agent.forwarder),
+        Box::new(authorities),
         agent.home.clone(),
         Box::new(received),
     )

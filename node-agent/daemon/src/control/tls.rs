@@ -81,10 +81,7 @@ pub(super) async fn connect(
     let url = || server.url.to_owned();
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
         .map_err(|source| TlsError::Host { url: url(), source })?;
-    let roots = match server.ca {
-        Some(ca) => given(ca)?,
-        None => system().await?,
-    };
+    let roots = roots(server.ca).await?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -97,6 +94,14 @@ pub(super) async fn connect(
         Some(reason) => TlsError::Untrusted { url: url(), source: reason },
         None => TlsError::Handshake { url: url(), source },
     })
+}
+
+/// The authorities of a text in PEM, or those that this machine trusts.
+pub(crate) async fn roots(ca: Option<&str>) -> Result<RootCertStore, TlsError> {
+    match ca {
+        Some(ca) => given(ca),
+        None => system().await,
+    }
 }
 
 /// The authorities of a text in PEM.

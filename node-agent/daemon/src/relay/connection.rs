@@ -25,7 +25,10 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::tls;
+use super::{
+    restart::Restart,
+    tls::{self, Proof},
+};
 use crate::dns::forward::Forwarder;
 
 /// How long connecting and the handshake may take together.
@@ -44,6 +47,15 @@ pub(super) struct Outgoing {
     pub(super) at: Instant,
 }
 
+/// How a connection ended that was not lost.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Nobody sent for long.
+    Idle,
+    /// The relay said that it restarts.
+    Restarts(Restart),
+}
+
 /// An open connection.
 pub(super) struct Connection {
     stream: TlsStream<TcpStream>,
@@ -51,18 +63,19 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first node of the region that answers.
+    /// Connects to the first node of the region that answers. `ca` is the authorities, in PEM, for relays without a pin.
     pub(super) async fn open(
         region: &DerpRegion,
         private: &NodePrivate,
         forwarder: &Forwarder,
+        ca: Option<&str>,
     ) -> io::Result<Self> {
-        let mut last = io::Error::other("the region has no relay whose certificate is pinned");
+        let mut last = io::Error::other("the region has no relay that can be proved");
         for node in region.nodes.iter().filter(|node| !node.stun_only) {
-            let Some(Some(pin)) = node.certificate_pin() else {
+            let Some(proof) = tls::proof(node) else {
                 continue;
             };
-            match timeout(CONNECT, Self::open_node(node, pin, private, forwarder)).await {
+            match timeout(CONNECT, Self::open_node(node, (proof, ca), private, forwarder)).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -73,14 +86,14 @@ impl Connection {
 
     async fn open_node(
         node: &DerpNode,
-        pin: [u8; 32],
+        (proof, ca): (Proof<'_>, Option<&str>),
         private: &NodePrivate,
         forwarder: &Forwarder,
     ) -> io::Result<Self> {
         let tcp = dial(node, forwarder).await?;
         tcp.set_nodelay(true)?;
         let host = if node.host_name.is_empty() { &node.ipv4 } else { &node.host_name };
-        let mut stream = tls::connect(tcp, host, pin).await?;
+        let mut stream = tls::connect(tcp, host, proof, ca).await?;
         let request = format!(
             "GET /derp HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n"
         );
@@ -117,20 +130,19 @@ impl Connection {
         }
     }
 
-    /// Carries packets both ways until the connection ends, or nobody sent for `idle`.
-    /// `Ok` means idle.
+    /// Carries packets both ways until the connection ends, the relay restarts, or nobody sent for `idle`.
     pub(super) async fn run(
         self,
         outgoing: &mut mpsc::Receiver<Outgoing>,
         home: bool,
         idle: Option<Duration>,
         received: impl Fn(&NodePublic, &[u8]),
-    ) -> io::Result<()> {
+    ) -> io::Result<End> {
         let (reader, writer) = tokio::io::split(self.stream);
         let (pongs, mut pings) = mpsc::channel(8);
         tokio::select! {
-            ended = read(reader, self.decoder, pongs, received, SILENCE) => ended,
-            ended = write(writer, outgoing, &mut pings, home, idle) => ended,
+            ended = read(reader, self.decoder, pongs, received, SILENCE) => ended.map(End::Restarts),
+            ended = write(writer, outgoing, &mut pings, home, idle) => ended.map(|()| End::Idle),
         }
     }
 }
@@ -167,13 +179,14 @@ async fn read_upgrade(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u
     }
 }
 
+/// Takes what the relay sends until it says that it restarts.
 async fn read(
     mut reader: impl AsyncRead + Unpin,
     mut decoder: Decoder,
     pongs: mpsc::Sender<[u8; 8]>,
     received: impl Fn(&NodePublic, &[u8]),
     silence: Duration,
-) -> io::Result<()> {
+) -> io::Result<Restart> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         while let Some(frame) = decoder.poll_frame().map_err(io::Error::other)? {
@@ -185,7 +198,9 @@ async fn read(
                 Frame::Health { problem } if !problem.is_empty() => {
                     tracing::warn!("the relay finds something wrong with this connection");
                 }
-                Frame::Restarting { .. } => return Err(io::Error::other("the relay restarts")),
+                Frame::Restarting { reconnect_in_ms, try_for_ms } => {
+                    return Ok(Restart::new(reconnect_in_ms, try_for_ms));
+                }
                 Frame::PeerGone { peer, .. } => tracing::debug!(%peer, "not at this relay"),
                 Frame::ServerKey { .. }
                 | Frame::ClientInfo { .. }

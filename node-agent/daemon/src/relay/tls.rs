@@ -1,7 +1,8 @@
-//! TLS to a relay that is known by its certificate's hash.
+//! TLS to a relay that is known by its certificate's hash, or whose certificate an authority vouches for.
 
 use std::{io, sync::Arc};
 
+use control_protocol::map::DerpNode;
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -11,6 +12,26 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::control::tls;
+
+/// How a relay proves that it is the one which the map means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof<'a> {
+    /// By the one certificate with this SHA-256.
+    Pin([u8; 32]),
+    /// By a certificate for this name, from an authority that the coordinator's own would be believed from.
+    Name(&'a str),
+}
+
+/// What the map says; `None` if it says nothing that could be proved.
+pub(super) fn proof(node: &DerpNode) -> Option<Proof<'_>> {
+    match node.certificate_pin() {
+        Some(pin) => pin.map(Proof::Pin),
+        None if !node.cert_name.is_empty() => Some(Proof::Name(&node.cert_name)),
+        None => (!node.host_name.is_empty()).then_some(Proof::Name(&node.host_name)),
+    }
+}
 
 /// Accepts the one certificate whose SHA-256 it was told, whatever else that says.
 #[derive(Debug)]
@@ -65,7 +86,7 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Opens TLS over `stream` to the relay whose certificate has the SHA-256 `pin`.
+/// Opens TLS over `stream` to the relay at `host`, which must prove itself so; `ca` is the authorities for a name, in PEM.
 ///
 /// # Errors
 ///
@@ -73,17 +94,24 @@ impl ServerCertVerifier for Pinned {
 pub(super) async fn connect(
     stream: TcpStream,
     host: &str,
-    pin: [u8; 32],
+    proof: Proof<'_>,
+    ca: Option<&str>,
 ) -> io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Arc::new(Pinned { pin, provider: Arc::clone(&provider) });
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .map_err(io::Error::other)?;
+    let (config, name) = match proof {
+        Proof::Pin(pin) => {
+            let verifier = Arc::new(Pinned { pin, provider });
+            (config.dangerous().with_custom_certificate_verifier(verifier), host)
+        }
+        Proof::Name(name) => {
+            let roots = tls::roots(ca).await.map_err(io::Error::other)?;
+            (config.with_root_certificates(roots), name)
+        }
+    };
     let name =
-        ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        ServerName::try_from(name.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+    TlsConnector::from(Arc::new(config.with_no_client_auth())).connect(name, stream).await
 }

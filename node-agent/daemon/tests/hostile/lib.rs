@@ -182,6 +182,7 @@ impl Peer {
             runtime.handle().clone(),
             node,
             Arc::default(),
+            Box::new(|| None),
             watch::Sender::default(),
             Box::new(received),
         );

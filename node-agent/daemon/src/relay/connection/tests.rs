@@ -92,8 +92,19 @@ async fn admit(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 
 /// Opens a connection to the relay, as a map with this `CertName` has it.
 async fn open(relay: &Relay, cert_name: &str, insecure_for_tests: bool) -> Result<(), String> {
+    let authority = certificate().cert.pem();
+    open_with(relay, ("127.0.0.1", cert_name), insecure_for_tests, &authority).await
+}
+
+/// The same with this name of a host, and an authority.
+async fn open_with(
+    relay: &Relay,
+    (host, cert_name): (&str, &str),
+    insecure_for_tests: bool,
+    ca: &str,
+) -> Result<(), String> {
     let node = DerpNode {
-        host_name: "127.0.0.1".to_owned(),
+        host_name: host.to_owned(),
         ipv4: "127.0.0.1".to_owned(),
         cert_name: cert_name.to_owned(),
         derp_port: relay.port,
@@ -103,7 +114,8 @@ async fn open(relay: &Relay, cert_name: &str, insecure_for_tests: bool) -> Resul
     let region = DerpRegion { nodes: vec![node], ..DerpRegion::default() };
     let private = NodePrivate::from_bytes([3; 32]);
     let forwarder = Forwarder::default();
-    let opened = timeout(PATIENCE, Connection::open(&region, &private, &forwarder)).await.unwrap();
+    let opened =
+        timeout(PATIENCE, Connection::open(&region, &private, &forwarder, Some(ca))).await.unwrap();
     opened.map(drop).map_err(|error| error.to_string())
 }
 
@@ -133,13 +145,37 @@ async fn a_relay_that_nothing_is_known_of_is_not_even_met() {
     let own = certificate();
     let relay = relay(&own, &own).await;
 
-    for cert_name in ["", "127.0.0.1", "sha256-raw:", &relay.pin[..relay.pin.len() - 1]] {
+    let cut = &relay.pin[..relay.pin.len() - 1];
+    for (host, cert_name) in [("", ""), ("127.0.0.1", "sha256-raw:"), ("127.0.0.1", cut)] {
         for insecure_for_tests in [false, true] {
-            let error = open(&relay, cert_name, insecure_for_tests).await.unwrap_err();
-            assert!(error.contains("no relay whose certificate is pinned"), "{error}");
+            let opened = open_with(&relay, (host, cert_name), insecure_for_tests, "").await;
+            let error = opened.unwrap_err();
+            assert!(error.contains("no relay that can be proved"), "{error}");
         }
     }
     assert_eq!(relay.met.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_relay_without_a_pin_is_taken_if_its_authority_vouches_for_its_name() {
+    let own = certificate();
+    let relay = relay(&own, &own).await;
+    let (authority, other) = (own.cert.pem(), certificate().cert.pem());
+
+    for cert_name in ["", "127.0.0.1"] {
+        let names = ("127.0.0.1", cert_name);
+        assert_eq!(open_with(&relay, names, false, &authority).await, Ok(()));
+    }
+    for (names, ca) in [
+        (("127.0.0.1", ""), &other),
+        (("127.0.0.1", "relay.example.org"), &authority),
+        (("relay.example.org", ""), &authority),
+    ] {
+        for insecure_for_tests in [false, true] {
+            let error = open_with(&relay, names, insecure_for_tests, ca).await.unwrap_err();
+            assert!(error.contains("invalid peer certificate"), "{error}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -171,6 +207,18 @@ async fn a_relay_that_falls_silent_is_left() {
         let error = read_from(bytes, Duration::from_millis(20)).await;
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
+}
+
+#[tokio::test]
+async fn a_relay_that_restarts_is_left_with_what_it_asks_for() {
+    let mut bytes = Vec::new();
+    push(&mut bytes, &Frame::KeepAlive);
+    push(&mut bytes, &Frame::Restarting { reconnect_in_ms: 700, try_for_ms: 5000 });
+    let (pongs, _pings) = mpsc::channel(8);
+
+    let read = read(&*bytes, Decoder::new(), pongs, |_, _| {}, PATIENCE).await;
+
+    assert_eq!(read.unwrap(), Restart::new(700, 5000));
 }
 
 #[tokio::test]
