@@ -213,11 +213,11 @@ impl Client {
         self.send(&Frame::Ping { data: *b"after it" }).await;
         loop {
             assert!(self.fill().await, "the connection ended");
-            match self.decoder.poll_frame().unwrap().unwrap() {
-                Frame::Pong { data } => return data == *b"after it",
-                Frame::PeerGone { .. } => {}
-                other => panic!("it says {other:?}"),
+            let frame = self.decoder.poll_frame().unwrap().unwrap();
+            if let Frame::Pong { data } = frame {
+                return data == *b"after it";
             }
+            assert!(matches!(frame, Frame::PeerGone { .. }), "it says {frame:?}");
         }
     }
 
