@@ -247,7 +247,6 @@ mod tests {
         for (wrong, word) in [
             ("derp_map_only = true", "set derp_map_file"),
             ("[relay]\nburst_bytes = 65535", "burst_bytes = 65535"),
-            ("[relay]\nbytes_per_second = -1", "bytes_per_second"),
             ("[relay]\nembedded = true", "needs [tls]"),
             (
                 "derp_map_only = true\nderp_map_file = \"d\"\nserver_url = \"https://a\"\n\
