@@ -87,8 +87,8 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("GET /join", Anyone),
             ("GET /register/{ticket}", Anyone),
             ("POST /register/{ticket}", Invited),
-            ("POST /verify", Anyone),
             ("ANY /api/v1/{*rest}", ApiKey),
+            ("POST /verify", Anyone),
         ],
     ),
     (
