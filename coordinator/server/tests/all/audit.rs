@@ -105,10 +105,9 @@ impl House {
                 (laptop("/routes/reject"), routes, "route.reject")
             }
             "PUT /policy" => ("/policy".into(), json!({ "policy": OPEN }), "policy.set"),
-            "POST /policy/check" => {
-                return ("/policy/check".into(), json!({ "policy": OPEN }), None);
+            path @ ("POST /policy/check" | "POST /policy/diff") => {
+                return (path["POST ".len()..].into(), json!({ "policy": OPEN }), None);
             }
-            "POST /policy/diff" => return ("/policy/diff".into(), json!({ "policy": OPEN }), None),
             "POST /policy/test" => return ("/policy/test".into(), json!({}), None),
             "POST /policy/explain" => {
                 let question = json!({ "src": "alice", "dst": "book", "port": 80 });
