@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long after a failure the same files are read again.
+/// How long after a failure the same files are read again, unless told otherwise.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Reads all of the files.
@@ -32,8 +32,10 @@ struct State<T> {
     content: T,
     /// How the files looked when they were last read, or tried to be.
     seen: Vec<Option<Stamp>>,
-    /// When they could not be used, if that is so: it may depend on more than the files, such as the clock.
-    failed: Option<Instant>,
+    /// When they were last read, or tried to be.
+    tried: Instant,
+    /// Whether they could not be used then: it may depend on more than the files, such as the clock.
+    failed: bool,
 }
 
 /// What of a file differs once it was exchanged or written.
@@ -64,8 +66,15 @@ impl<T: Clone, E: Error + 'static> Watched<T, E> {
         read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
         let seen = stamps(&paths);
-        let state = Mutex::new(State { content: read()?, seen, failed: None });
-        Ok(Self { what, paths, read: Box::new(read), again: AGAIN, state })
+        let state = State { content: read()?, seen, tried: Instant::now(), failed: false };
+        Ok(Self { what, paths, read: Box::new(read), again: AGAIN, state: Mutex::new(state) })
+    }
+
+    /// How long after a failure the same files are read again, in place of a minute. So are files that cannot be looked
+    /// at, since nothing else would show what becomes of them.
+    #[must_use]
+    pub fn again(self, again: Duration) -> Self {
+        Self { again, ..self }
     }
 
     /// What the files say now. While one of them cannot be used, what they said before: an exchange of several files
@@ -75,19 +84,24 @@ impl<T: Clone, E: Error + 'static> Watched<T, E> {
         // Looked at before they are read, so that a change in between is found the next time.
         let seen = stamps(&self.paths);
         let differ = seen != state.seen;
-        if differ || state.failed.is_some_and(|at| at.elapsed() >= self.again) {
-            state.seen = seen;
+        let is_open = state.failed || seen.contains(&None);
+        if differ || (is_open && state.tried.elapsed() >= self.again) {
+            (state.seen, state.tried) = (seen, Instant::now());
+            // Said once, however often it is tried.
+            let is_news = differ || !state.failed;
             match (self.read)() {
                 Ok(content) => {
-                    tracing::info!("{}: read again", self.what);
-                    (state.content, state.failed) = (content, None);
+                    if differ || state.failed {
+                        tracing::info!("{}: read again", self.what);
+                    }
+                    (state.content, state.failed) = (content, false);
                 }
                 Err(error) => {
-                    if differ {
+                    if is_news {
                         let error = &error as &dyn Error;
                         tracing::warn!(error, "{}: what was read before stays in use", self.what);
                     }
-                    state.failed = Some(Instant::now());
+                    state.failed = true;
                 }
             }
         }
@@ -158,12 +172,31 @@ mod tests {
                 number => Ok(number),
             }
         };
-        let mut watched = Watched::load("number", vec![path.clone()], read).unwrap();
+        let watched = Watched::load("number", vec![path.clone()], read).unwrap();
         fs::write(&path, "changed").unwrap();
         assert_eq!((watched.current(), watched.current()), (0, 0));
         assert_eq!(reads.load(SeqCst), 2, "a failure is not repeated at each use");
-        watched.again = Duration::ZERO;
+        let watched = watched.again(Duration::ZERO);
         assert_eq!((watched.current(), watched.current()), (2, 2));
         assert_eq!(reads.load(SeqCst), 3);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_looked_at_is_tried_again_after_a_while() {
+        use std::sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering::SeqCst},
+        };
+
+        let folder = tempfile::tempdir().unwrap();
+        let reads = Arc::new(AtomicU32::new(0));
+        let read = {
+            let reads = Arc::clone(&reads);
+            move || Ok::<_, io::Error>(reads.fetch_add(1, SeqCst))
+        };
+        let watched = Watched::load("number", vec![folder.path().join("none")], read).unwrap();
+        assert_eq!(watched.current(), 0, "not at each use");
+        let watched = watched.again(Duration::ZERO);
+        assert_eq!((watched.current(), watched.current()), (1, 2));
     }
 }

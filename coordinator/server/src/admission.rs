@@ -17,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use chassis::{
@@ -33,6 +34,8 @@ use crate::files::{self, Paths};
 
 /// Longest file that is read, in bytes: some ten thousand keys.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
+/// How long after a failure the file is read again: who is taken off it is to be cut within seconds.
+const AGAIN: Duration = Duration::from_secs(1);
 const FORMAT: Format<Content> = Format::new(1)
     .access(Access::READABLE)
     .remedy("remove it, and the coordinator writes it anew when it starts");
@@ -78,6 +81,7 @@ impl Admission {
     pub(crate) fn follow(paths: &Paths) -> Result<Self, StateError> {
         let path = file(paths);
         let (of, was_there) = (path.clone(), AtomicBool::new(false));
+        let was_said = AtomicBool::new(false);
         let read = move || match read(&of)? {
             Some(content) => {
                 was_there.store(true, Ordering::Relaxed);
@@ -88,14 +92,17 @@ impl Admission {
                 Err(unreadable(&of, std::io::ErrorKind::NotFound.into()))
             }
             None => {
-                tracing::warn!(
-                    path = %of.display(),
-                    "there is no list of the network's nodes yet: nobody is let in until the coordinator has written it"
-                );
+                if !was_said.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        path = %of.display(),
+                        "there is no list of the network's nodes yet: nobody is let in until the coordinator has \
+                         written it"
+                    );
+                }
                 Ok(Keys::default())
             }
         };
-        Ok(Self(Watched::load("the relay's list of nodes", vec![path], read)?))
+        Ok(Self(Watched::load("the relay's list of nodes", vec![path], read)?.again(AGAIN)))
     }
 
     /// What the file says now.

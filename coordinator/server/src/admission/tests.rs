@@ -14,9 +14,13 @@ fn paths() -> (tempfile::TempDir, Paths) {
 }
 
 fn write(paths: &Paths, keys: &[(u8, Option<Millis>)]) {
+    write_to(&paths.relay_nodes(), keys);
+}
+
+fn write_to(folder: &Path, keys: &[(u8, Option<Millis>)]) {
     let entry = |&(byte, until): &(u8, Option<Millis>)| Entry { node: 1, key: key(byte), until };
     let nodes = keys.iter().map(entry).collect();
-    FORMAT.write(&file(paths), &Content { nodes }).unwrap();
+    FORMAT.write(&folder.join("nodes.json"), &Content { nodes }).unwrap();
 }
 
 #[test]
@@ -46,6 +50,28 @@ fn a_list_that_is_lost_or_damaged_takes_nobody_away_and_a_new_one_counts() {
     assert!(admission.keys().admit(&key(1), 0));
     write(&paths, &[(2, None)]);
     assert_eq!([1, 2].map(|byte| admission.keys().admit(&key(byte), 0)), [false, true]);
+}
+
+#[test]
+fn a_list_that_could_not_be_read_for_a_moment_counts_soon_after() {
+    let (dir, paths) = paths();
+    write(&paths, &[(1, None)]);
+    let admission = Admission::follow(&paths).unwrap();
+    // The next list lies behind a link, which is not followed, and then lies there itself, unchanged.
+    let (folder, [behind, aside]) =
+        (paths.relay_nodes(), ["behind", "aside"].map(|name| dir.path().join(name)));
+    fs::rename(&folder, &behind).unwrap();
+    write_to(&behind, &[(2, None)]);
+    fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink(behind.join("nodes.json"), file(&paths)).unwrap();
+    let admits = || [1, 2].map(|byte| admission.keys().admit(&key(byte), 0));
+    assert_eq!(admits(), [true, false]);
+    fs::rename(&folder, &aside).unwrap();
+    fs::rename(&behind, &folder).unwrap();
+    assert_eq!(admits(), [true, false], "it is not tried at each use");
+
+    std::thread::sleep(AGAIN);
+    assert_eq!(admits(), [false, true]);
 }
 
 #[test]
