@@ -84,10 +84,12 @@ async fn a_node_is_let_in_as_soon_as_it_registered_and_cut_once_it_is_none() {
 
 #[tokio::test]
 async fn who_sends_too_much_waits_and_is_not_cut_and_nobody_else_waits() {
-    const RATE: u32 = 256 * 1024;
+    const RATE: u32 = 8 * 1024;
     const BURST: u32 = 64 * 1024;
     const PACKET: usize = 16 * 1024;
-    const PACKETS: usize = 24;
+    /// As many as are read before the first of them is waited for.
+    const AT_ONCE: usize = 4;
+    const PACKETS: usize = 6;
     let root = tempfile::tempdir().unwrap();
     let relay = Relay { bytes_per_second: RATE, burst_bytes: BURST, ..Relay::default() };
     let settings = Settings { relay, ..Settings::default() };
@@ -96,7 +98,10 @@ async fn who_sends_too_much_waits_and_is_not_cut_and_nobody_else_waits() {
     let mut flood = Client::connect(relay.derp, flooding, false).await;
     let mut sink = Client::connect(relay.derp, drain, false).await;
     let mut other = Client::connect(relay.derp, other, false).await;
-    let (from, to) = (flood.key, sink.key);
+    let (from, to, itself) = (flood.key, sink.key, other.key);
+    // What was read last is passed on before it is paid for.
+    let paid = PACKETS * PACKET - usize::try_from(BURST).unwrap() - PACKET;
+    let least = Duration::from_secs_f64(paid as f64 / f64::from(RATE));
 
     let begun = Instant::now();
     let sending = tokio::spawn(async move {
@@ -105,16 +110,20 @@ async fn who_sends_too_much_waits_and_is_not_cut_and_nobody_else_waits() {
         }
         flood
     });
-    for _ in 0..50 {
-        assert!(other.is_served().await);
+    for _ in 0..AT_ONCE {
+        sink.expect(&Frame::RecvPacket { from, packet: &[7; PACKET] }).await;
     }
-    for _ in 0..PACKETS {
+    // Much more than the other's bucket gives away in that time, and less than the own one holds.
+    for _ in 0..50 {
+        other.send(&Frame::SendPacket { to: itself, packet: &[9; 1024] }).await;
+        other.expect(&Frame::RecvPacket { from: itself, packet: &[9; 1024] }).await;
+    }
+    let served = begun.elapsed();
+    assert!(served < least, "after {served:?}, when the flood is held back no longer");
+    for _ in AT_ONCE..PACKETS {
         sink.expect(&Frame::RecvPacket { from, packet: &[7; PACKET] }).await;
     }
 
-    // What was read last is passed on before it is paid for.
-    let paid = PACKETS * PACKET - usize::try_from(BURST).unwrap() - PACKET;
-    let least = Duration::from_secs_f64(paid as f64 / f64::from(RATE));
     assert!(begun.elapsed() >= least, "{:?} is less than {least:?}", begun.elapsed());
     assert!(sending.await.unwrap().is_served().await, "it is not cut");
 }
