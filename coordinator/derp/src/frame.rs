@@ -19,14 +19,14 @@ pub const KEEP_ALIVE_S: u64 = 60;
 pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Largest box in a handshake that is taken, in bytes. Real ones have a few hundred.
-const MAX_BOX_LEN: usize = 16 * 1024;
+const MAX_BOX_LEN: usize = 4 * 1024;
 /// Largest body of the other frames, in bytes.
 const MAX_OTHER_LEN: usize = 64 * 1024;
 
 const MAGIC: [u8; 8] = *b"DERP\xf0\x9f\x94\x91";
 
 const SERVER_KEY: u8 = 0x01;
-const CLIENT_INFO: u8 = 0x02;
+pub(crate) const CLIENT_INFO: u8 = 0x02;
 const SERVER_INFO: u8 = 0x03;
 const SEND_PACKET: u8 = 0x04;
 const RECV_PACKET: u8 = 0x05;
@@ -329,6 +329,12 @@ impl Decoder {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Returns the type of the next frame, as soon as it has begun.
+    #[must_use]
+    pub fn next_kind(&self) -> Option<u8> {
+        self.buffer.get(self.taken).copied()
     }
 
     /// Returns the next whole frame, if it has come.

@@ -3,7 +3,7 @@
 use control_protocol::key::{NodePrivate, NodePublic};
 
 use crate::{
-    frame::{Frame, FrameError, PROTOCOL_VERSION},
+    frame::{CLIENT_INFO, Decoder, Frame, FrameError, PROTOCOL_VERSION},
     handshake::{self, ClientInfo, HandshakeError, NONCE_LEN, ServerInfo},
 };
 
@@ -27,6 +27,19 @@ pub fn greeting(server: &NodePublic) -> Result<Vec<u8>, FrameError> {
     let mut out = Vec::new();
     Frame::ServerKey { key: *server }.encode(&mut out)?;
     Ok(out)
+}
+
+/// Refuses a client whose first frame begins as another than `ClientInfo`, before more of it is kept: the others may be
+/// longer, and come from who has proved nothing.
+///
+/// # Errors
+///
+/// [`HandshakeError::Unexpected`].
+pub fn check_first(decoder: &Decoder) -> Result<(), HandshakeError> {
+    match decoder.next_kind() {
+        None | Some(CLIENT_INFO) => Ok(()),
+        Some(kind) => Err(HandshakeError::Unexpected { kind }),
+    }
 }
 
 /// Takes the first frame of a client, as the relay whose key is `private`. `nonce` is fresh randomness.

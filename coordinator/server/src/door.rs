@@ -27,7 +27,7 @@ use coordinator_api::settings::{Listen, Settings};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -199,6 +199,7 @@ impl Talk {
         let Some(tls) = self.tls else {
             return http.route(stream, self.all, arrival, stopping).await;
         };
+        let begun = Instant::now();
         match timeout(limits::TLS_TIME, tls.open(stream)).await {
             Ok(Ok(Opened::Secure(stream))) => {
                 let arrival = Arrival { is_tls: true, ..arrival };
@@ -210,7 +211,8 @@ impl Talk {
                             return http.route(stream, self.all, arrival, stopping).await;
                         }
                         let first = stream.buffer().to_vec();
-                        relay.take(stream.into_inner(), first, arrival.address.into()).await;
+                        let origin = arrival.address.into();
+                        relay.take(stream.into_inner(), first, begun, origin).await;
                     }
                 }
             }

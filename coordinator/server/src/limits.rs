@@ -55,6 +55,8 @@ const TRIED_MAX: usize = 16 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take.
 pub(crate) const TLS_TIME: Duration = Duration::from_secs(10);
+/// How long who asks to relay may take from the beginning of TLS until it has proved its key.
+pub(crate) const RELAY_ENTRY_TIME: Duration = Duration::from_secs(30);
 /// How long the head of a request may take.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a request may take, its answer included.

@@ -25,7 +25,7 @@ use derp::stun;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UdpSocket},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ use crate::{
     admission::Admission,
     clock,
     config::Config,
+    door::newcomers::Place,
     files::{FileError, Paths},
     limits::{self, Origin},
 };
@@ -196,11 +197,14 @@ impl Relay {
         let Self { listener, stun, tls, shared, stop } = self;
         let connections =
             Connections::new("connections to the relay", limits::TOTAL).drain(GOODBYE);
+        let newcomers = limits::newcomers();
         let connect = |stream, address: SocketAddr, stopping| {
-            let permit = shared.connections.take(address.ip().into()).ok()?;
+            let origin = Origin::from(address.ip());
+            let place = newcomers.enter(Some(origin));
+            let permit = shared.connections.take(origin).ok()?;
             let (tls, shared) = (tls.clone(), Arc::clone(&shared));
             Some(async move {
-                connection(tls, stream, &shared, stopping).await;
+                connection(tls, stream, &shared, &place, stopping).await;
                 drop(permit);
             })
         };
@@ -213,35 +217,53 @@ impl Relay {
     }
 }
 
-async fn connection(tls: TlsAcceptor, stream: TcpStream, shared: &Shared, mut stopping: Stopping) {
+async fn connection(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    shared: &Shared,
+    place: &Place,
+    mut stopping: Stopping,
+) {
+    let until = Instant::now() + limits::RELAY_ENTRY_TIME;
     let _ = stream.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED_MS);
+    notice_silence(&stream);
     let entering = async {
         let mut stream = timeout(limits::TLS_TIME, tls.accept(stream)).await.ok()?.ok()?;
-        let served = http::serve(&mut stream, Vec::new(), &shared.key.public()).await;
+        let served = http::serve(&mut stream, Vec::new(), until, &shared.key.public()).await;
         enter(stream, served, shared).await
     };
     let entered = tokio::select! {
         entered = entering => entered,
+        () = place.is_pushed_out() => {
+            tracing::debug!("a connection gives way to newer ones");
+            return;
+        }
         () = stopping.asked() => return,
     };
     if let Some(entered) = entered {
+        place.is_known();
         relay_for(entered, shared, stopping.asked()).await;
     }
+}
+
+/// Lets the kernel end a connection whose other end is gone without a word.
+fn notice_silence(stream: &TcpStream) {
+    // Without it the connection is kept longer, and is no worse.
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MS);
 }
 
 /// Lets in who asked to relay, if it is a node.
 async fn enter<IO>(
     stream: IO,
-    served: io::Result<Option<Vec<u8>>>,
+    served: io::Result<Option<(Vec<u8>, Instant)>>,
     shared: &Shared,
 ) -> Option<session::Entered<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let received =
+    let (received, until) =
         served.inspect_err(|error| tracing::debug!(%error, "connection ended")).ok()??;
-    session::enter(stream, &received, shared)
+    session::enter(stream, &received, until, shared)
         .await
         .inspect_err(|error| {
             let error = error as &dyn std::error::Error;

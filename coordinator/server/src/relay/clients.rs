@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 const QUEUE: usize = 128;
 /// Bytes of frames that may wait for it, those included that are being written.
 const QUEUE_BYTES: usize = 256 * 1024;
+/// Connections of one node key: one, and for a while those that its node lost without the relay's knowing. Each has a
+/// queue, and who has the key may fill all of them by sending to itself.
+const PER_KEY: usize = 4;
 /// Peers of a client that are told when it leaves.
 const SENDERS_MAX: usize = 1024;
 
@@ -70,7 +73,8 @@ impl Clients {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection of a client that proved its key.
+    /// Adds a connection of a client that proved its key. If it has too many, that ends which has neither come nor sent for
+    /// longest.
     pub(super) fn join(&self, key: NodePublic) -> Registration<'_> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let mut state = self.state();
@@ -79,7 +83,11 @@ impl Clients {
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
         let end = CancellationToken::new();
         let connection = Connection { id, queue: sender, room, end: end.clone() };
-        state.by_key.entry(key).or_default().connections.push(connection);
+        let connections = &mut state.by_key.entry(key).or_default().connections;
+        if connections.len() >= PER_KEY {
+            connections.remove(0).end.cancel();
+        }
+        connections.push(connection);
         Registration { clients: self, key, id, queue, end }
     }
 
@@ -235,6 +243,30 @@ mod tests {
 
         let ended = [a, b, again].map(|registration| registration.end.is_cancelled());
         assert_eq!(ended, [false, true, true]);
+    }
+
+    #[test]
+    fn a_key_has_few_connections_and_the_one_that_was_idle_for_longest_ends() {
+        let clients = Clients::default();
+        let other = clients.join(key(2));
+        let mut all: Vec<_> = (0..PER_KEY).map(|_| clients.join(key(1))).collect();
+        let ended = |all: &[Registration<'_>]| -> Vec<bool> {
+            all.iter().map(|it| it.end.is_cancelled()).collect()
+        };
+        assert_eq!(ended(&all), [false; PER_KEY]);
+
+        all[0].send(key(9), b"it is in use");
+        all.push(clients.join(key(1)));
+        assert_eq!(ended(&all), [false, true, false, false, false]);
+        all.push(clients.join(key(1)));
+        assert_eq!(ended(&all), [false, true, true, false, false, false]);
+        assert!(!other.end.is_cancelled());
+
+        // What ended takes nothing of the others with it, and its end makes no room twice.
+        all.drain(1..3);
+        assert_eq!(clients.state().by_key[&key(1)].connections.len(), PER_KEY);
+        all.clear();
+        assert_eq!(clients.state().by_key.len(), 1);
     }
 
     #[test]

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use chassis::quota::Permit;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::UdpSocket,
+    net::{TcpStream, UdpSocket},
+    time::Instant,
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{RelayError, Shared, answer_stun, certificate, enter, http, relay_for};
+use super::{RelayError, Shared, answer_stun, certificate, enter, http, notice_silence, relay_for};
 use crate::{
     config::Config,
     files::{self, Paths},
-    limits::Origin,
+    limits::{self, Origin},
 };
 
 /// The coordinator's own relay, and the socket on which it answers STUN.
@@ -67,13 +68,18 @@ impl Embedded {
 
 impl Takeover {
     /// Serves a connection whose first bytes ask for the relay. Returns once the client is gone, or let in: it is then
-    /// served on a task of its own, as it is no newcomer any more.
-    pub(crate) async fn take<IO>(self, mut stream: IO, first: Vec<u8>, origin: Origin)
-    where
-        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    /// served on a task of its own, as it is no newcomer any more. It came at `begun`.
+    pub(crate) async fn take(
+        self,
+        mut stream: TlsStream<TcpStream>,
+        first: Vec<u8>,
+        begun: Instant,
+        origin: Origin,
+    ) {
+        let until = begun + limits::RELAY_ENTRY_TIME;
+        notice_silence(stream.get_ref().0);
         let Ok(permit) = self.shared.connections.take(origin) else { return };
-        let served = http::serve(&mut stream, first, &self.shared.key.public()).await;
+        let served = http::serve(&mut stream, first, until, &self.shared.key.public()).await;
         let Some(entered) = enter(stream, served, &self.shared).await else { return };
         let Self { shared, tasks, stop } = self;
         tasks.spawn(async move {

@@ -3,61 +3,80 @@
 //! Not hyper's, because a client that says `Derp-Fast-Start` gets no answer at all: the relay's first frame follows its
 //! request at once.
 
-use std::{io, time::Duration};
+use std::io;
 
 use control_protocol::key::NodePublic;
 use derp::http::{Request, parse_request};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
-/// How long a head may take, and a connection be idle.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+use crate::limits;
+
 /// Requests on one connection.
 const REQUESTS_MAX: usize = 64;
 
 /// Answers requests until one begins to relay; then returns what came after that request's head, or `None` if the
 /// client left before. `buffer` is what was read already.
+///
+/// The request has to come until `until`, or as long after the last measurement as it may take after the connection began;
+/// what is returned with it is the time until which the client has to prove its key.
 pub(super) async fn serve<IO>(
     io: &mut IO,
     mut buffer: Vec<u8>,
+    mut until: Instant,
     key: &NodePublic,
-) -> io::Result<Option<Vec<u8>>>
+) -> io::Result<Option<(Vec<u8>, Instant)>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     for _ in 0..REQUESTS_MAX {
-        let head = timeout(HEAD_TIME, read_head(io, &mut buffer))
-            .await
-            .map_err(|_| io::ErrorKind::TimedOut)??;
-        let Some((asked, len)) = head else { return Ok(None) };
-        buffer.drain(..len);
-        match asked {
-            Request::Derp { is_fast } => {
-                if !is_fast {
-                    io.write_all(switching(key).as_bytes()).await?;
-                    io.flush().await?;
-                }
-                return Ok(Some(buffer));
-            }
-            Request::Probe => {
-                answer(
-                    io,
-                    "200 OK",
-                    "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n",
-                )
-                .await?;
-            }
-            Request::Generate204 { challenge } => {
-                let extra =
-                    challenge.map(|text| format!("X-Tailscale-Response: response {text}\r\n"));
-                answer(io, "204 No Content", &extra.unwrap_or_default()).await?;
-            }
-            Request::Other => answer(io, "404 Not Found", "").await?,
+        let answered = timeout_at(until, serve_one(io, &mut buffer, key));
+        match answered.await.map_err(|_| io::ErrorKind::TimedOut)?? {
+            Served::Left => return Ok(None),
+            Served::Begins => return Ok(Some((buffer, until))),
+            Served::Measured => until = Instant::now() + limits::RELAY_ENTRY_TIME,
         }
     }
     Ok(None)
+}
+
+/// What came of one request.
+enum Served {
+    /// The client left in place of it.
+    Left,
+    /// From now on frames are spoken.
+    Begins,
+    /// It was answered, and another may follow.
+    Measured,
+}
+
+async fn serve_one<IO>(io: &mut IO, buffer: &mut Vec<u8>, key: &NodePublic) -> io::Result<Served>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some((asked, len)) = read_head(io, buffer).await? else { return Ok(Served::Left) };
+    buffer.drain(..len);
+    match asked {
+        Request::Derp { is_fast } => {
+            if !is_fast {
+                io.write_all(switching(key).as_bytes()).await?;
+                io.flush().await?;
+            }
+            return Ok(Served::Begins);
+        }
+        Request::Probe => {
+            let extra = "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n";
+            answer(io, "200 OK", extra).await?;
+        }
+        Request::Generate204 { challenge } => {
+            let extra = challenge.map(|text| format!("X-Tailscale-Response: response {text}\r\n"));
+            answer(io, "204 No Content", &extra.unwrap_or_default()).await?;
+        }
+        Request::Other => answer(io, "404 Not Found", "").await?,
+    }
+    Ok(Served::Measured)
 }
 
 async fn answer<IO: AsyncWrite + Unpin>(io: &mut IO, status: &str, extra: &str) -> io::Result<()> {
@@ -91,7 +110,25 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_asks_to_relay_has_one_time_for_that_and_for_the_proof() {
+        let (mut client, mut server) = tokio::io::duplex(4096);
+        let until = Instant::now() + Duration::from_secs(5);
+        let key = NodePublic::from_bytes([0xab; 32]);
+        client.write_all(b"GET /derp HTTP/1.1\r\nUpgrade: DERP\r\n\r\n").await.unwrap();
+
+        let served = serve(&mut server, Vec::new(), until, &key).await.unwrap();
+        assert_eq!(served, Some((Vec::new(), until)));
+
+        let soon = Instant::now() + Duration::from_millis(10);
+        client.write_all(b"GET /derp HTTP/1.1\r\n").await.unwrap();
+        let late = serve(&mut server, Vec::new(), soon, &key).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+    }
 
     #[tokio::test]
     async fn two_measurements_go_over_one_connection() {
@@ -99,10 +136,11 @@ mod tests {
         let two = b"GET /derp/latency-check HTTP/1.1\r\n\r\nGET /derp HTTP/1.1\r\nUpgrade: DERP\r\n\r\nrest";
         client.write_all(two).await.unwrap();
 
-        let rest = serve(&mut server, Vec::new(), &NodePublic::from_bytes([0xab; 32]))
-            .await
-            .unwrap()
-            .unwrap();
+        let soon = Instant::now() + Duration::from_secs(1);
+        let key = NodePublic::from_bytes([0xab; 32]);
+        let (rest, until) = serve(&mut server, Vec::new(), soon, &key).await.unwrap().unwrap();
+
+        assert!(until > soon, "the time begins anew with a measurement");
 
         assert_eq!(rest, b"rest");
         drop(server);

@@ -10,7 +10,7 @@ use derp::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -19,8 +19,6 @@ use super::{
 };
 use crate::{clock, random};
 
-/// How long the handshake may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long a client may take to read.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Bytes read at once.
@@ -47,6 +45,9 @@ pub(super) enum SessionError {
     /// It proved a key that is no node's of the network.
     #[error("{0} is no node of this network, or is one no more")]
     NotAdmitted(NodePublic),
+    /// It was let in, and has to leave.
+    #[error("{0} is a node no more, or has newer connections in the place of this one")]
+    Ended(NodePublic),
 }
 
 /// A client that proved its key, which is a node's.
@@ -57,11 +58,12 @@ pub(super) struct Entered<IO> {
     key: NodePublic,
 }
 
-/// Lets a client prove its key. `received` is what came after its request. A key that is no node's is refused as stock
+/// Lets a client prove its key, at the latest at `until`. `received` is what came after its request. A key that is no node's is refused as stock
 /// relays do it: the connection ends where the relay would prove its own (`verifyClient` in derpserver.go).
 pub(super) async fn enter<IO>(
     mut io: IO,
     received: &[u8],
+    until: Instant,
     shared: &Shared,
 ) -> Result<Entered<IO>, SessionError>
 where
@@ -69,7 +71,7 @@ where
 {
     let mut decoder = Decoder::new();
     decoder.handle_bytes(received);
-    let key = timeout(HANDSHAKE_TIME, handshake(&mut io, &mut decoder, shared)).await;
+    let key = timeout_at(until, handshake(&mut io, &mut decoder, shared)).await;
     let key = key.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     Ok(Entered { io, decoder, key })
 }
@@ -88,6 +90,7 @@ where
     io.flush().await?;
     let mut buffer = vec![0; READ_LEN];
     loop {
+        server::check_first(decoder)?;
         if let Some(frame) = decoder.poll_frame()? {
             let client =
                 server::handle_client_info(key, &frame, &ServerInfo::default(), random::bytes())?;
@@ -117,7 +120,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Entered<IO> {
         let end = registration.end.clone();
         tokio::select! {
             // Also amid a write that the client does not take.
-            () = end.cancelled() => Err(SessionError::NotAdmitted(key)),
+            () = end.cancelled() => Err(SessionError::Ended(key)),
             result = pass(io, decoder, key, registration, shared, stopping) => result,
         }
     }
@@ -240,4 +243,47 @@ async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frames: &[&[u8]]) -> io::R
 /// That time or up to a tenth less, so that not all clients wake at once.
 fn before(time: Duration) -> Duration {
     time - random::up_to(time / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use control_protocol::key::NodePrivate;
+
+    use super::*;
+    use crate::{config::Config, files::Paths};
+
+    /// What comes of a client that sends this and then neither leaves nor says more.
+    async fn refused(sent: &[u8], time: Duration) -> SessionError {
+        let dir = tempfile::tempdir().unwrap();
+        let key = NodePrivate::generate().unwrap();
+        let shared = Shared::new(key, &Config::default(), &Paths::new(dir.path())).unwrap();
+        let (mut client, server) = tokio::io::duplex(256 * 1024);
+        client.write_all(sent).await.unwrap();
+        let entering = enter(server, &[], Instant::now() + time, &shared);
+        let entered = timeout(Duration::from_secs(20), entering).await;
+        let refused = entered.expect("it is decided").unwrap_err();
+        drop(client);
+        refused
+    }
+
+    #[tokio::test]
+    async fn a_client_proves_its_key_in_time() {
+        let refused = refused(&[], Duration::from_millis(10)).await;
+        let SessionError::Io(error) = refused else { panic!("{refused}") };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn before_a_client_has_proved_its_key_nothing_else_of_it_is_kept() {
+        let long = Duration::from_secs(60);
+        // The beginnings alone of a packet, and of a proof that is longer than any.
+        let refused_packet = refused(&[0x04, 0, 1, 0, 0], long).await;
+        let unexpected = HandshakeError::Unexpected { kind: 0x04 };
+        assert!(matches!(refused_packet, SessionError::Handshake(error) if error == unexpected));
+        let refused_proof = refused(&[0x02, 0, 0, 0x20, 0], long).await;
+        assert!(matches!(
+            refused_proof,
+            SessionError::Frame(FrameError::TooLong { kind: 0x02, len: 0x2000 })
+        ));
+    }
 }

@@ -1,10 +1,14 @@
 //! The relay as a part of the coordinator, on its HTTPS port.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 
 use control_protocol::key::NodePrivate;
 use coordinator_api::settings::{Relay, Settings, Tls};
 use derp::{frame::Frame, stun};
+use rustix::{
+    net::{getpeername, sockopt::tcp_user_timeout},
+    process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
+};
 use serde_json::json;
 use tokio::{net::UdpSocket, time::timeout};
 
@@ -18,6 +22,18 @@ use crate::{
 /// A port for STUN that is free at this moment.
 async fn free_port() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// How long the socket of this process whose other end is `peer` waits for what it sent to be acknowledged.
+fn unacknowledged_ms(peer: SocketAddr) -> Option<u32> {
+    let own = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let sockets = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let number = entry.unwrap().file_name().to_str()?.parse().ok()?;
+        let socket = pidfd_getfd(&own, number, PidfdGetfdFlags::empty()).ok()?;
+        let other = SocketAddr::try_from(getpeername(&socket).ok()??).ok()?;
+        (other == peer).then_some(socket)
+    });
+    sockets.map(|socket| tcp_user_timeout(&socket).unwrap()).next()
 }
 
 #[tokio::test]
@@ -58,6 +74,7 @@ async fn nodes_relay_over_the_coordinators_own_port() {
     let mut a = Client::connect(coordinator.address, one.node, false).await;
     let mut b = Client::connect(coordinator.address, other.node, true).await;
     let (from, to) = (a.key, b.key);
+    assert_eq!(unacknowledged_ms(a.own_address()), Some(90_000), "who is gone is not kept");
     a.send(&Frame::SendPacket { to, packet: &[5; 1400] }).await;
     b.expect(&Frame::RecvPacket { from, packet: &[5; 1400] }).await;
 

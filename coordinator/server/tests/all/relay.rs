@@ -181,6 +181,11 @@ impl Client {
         }
     }
 
+    /// The address that the relay sees.
+    pub(crate) fn own_address(&self) -> SocketAddr {
+        self.io.get_ref().0.local_addr().unwrap()
+    }
+
     /// Reads until a whole frame is there; whether it came before the end.
     async fn fill(&mut self) -> bool {
         let mut header = [0; 5];
@@ -280,6 +285,41 @@ async fn a_client_without_the_key_that_it_names_is_not_let_in() {
     let _ = timeout(PATIENCE, io.read_to_end(&mut rest)).await.unwrap();
 
     assert_eq!(rest.len(), 5 + 8 + 32, "the relay's key, and then the end");
+}
+
+#[tokio::test]
+async fn strangers_who_say_nothing_give_way_and_nodes_do_not() {
+    let root = tempfile::tempdir().unwrap();
+    let relay = start(root.path()).await;
+    let [first, second] = nodes(root.path());
+    let mut known = Client::connect(relay.derp, first, false).await;
+
+    // As many as one address may have in all.
+    let mut silent = Vec::new();
+    for _ in 0..256 {
+        silent.push(TcpStream::connect(relay.derp).await.unwrap());
+    }
+
+    let end = timeout(PATIENCE, silent[0].read(&mut [0])).await.expect("the oldest gives way");
+    assert!(matches!(end, Ok(0) | Err(_)));
+    let mut new = Client::connect(relay.derp, second, true).await;
+    assert!(new.is_served().await && known.is_served().await);
+}
+
+#[tokio::test]
+async fn of_many_connections_with_one_key_the_oldest_ends() {
+    let root = tempfile::tempdir().unwrap();
+    let relay = start(root.path()).await;
+    let [node] = nodes::<1>(root.path());
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        all.push(Client::connect(relay.derp, node.clone(), true).await);
+    }
+
+    assert!(all[0].is_cut_within(PATIENCE).await);
+    for _ in 0..2 {
+        assert!(all[4].is_served().await);
+    }
 }
 
 #[tokio::test]
