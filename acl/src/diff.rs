@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use crate::{
     Meaning, Network, Node, Policy,
     addresses::{AddressSet, Span, spans},
@@ -18,13 +20,16 @@ pub const EVERY_DEVICE: &str = "every other device";
 pub struct Change {
     /// The device, or `PREFIX by DEVICE` for what it routes.
     pub to: String,
-    /// Names of devices, and addresses of others.
+    /// Names of devices, and addresses of others; empty for attributes, which have no source.
     pub from: Vec<String>,
-    /// Ports, such as `22`, `tcp 443` or `all ports`, and capabilities.
+    /// Ports, such as `22`, `tcp 443` or `all ports`, capabilities, and attributes.
     pub what: Vec<String>,
 }
 
-/// What a policy changes.
+/// Attributes by name, with their values.
+type Attributes = BTreeMap<String, Vec<Value>>;
+
+/// What a policy changes: packets, capabilities, and the attributes of nodes. Who may give a tag is not compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// What was closed and is open then.
@@ -46,6 +51,10 @@ impl Changes {
             let (old, new) = (served(&old, old_node), served(&new, node));
             changes.opens.extend(words(&Meaning::beyond(&new, &old), after.1, node));
             changes.closes.extend(words(&Meaning::beyond(&old, &new), before.1, old_node));
+            let old = before.0.attributes(before.1, index);
+            let new = after.0.attributes(after.1, index);
+            changes.opens.extend(told(&new, &old, node));
+            changes.closes.extend(told(&old, &new, old_node));
         }
         changes
     }
@@ -55,6 +64,14 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.opens.is_empty() && self.closes.is_empty()
     }
+}
+
+/// What a node is told that it is not told otherwise. An attribute with other values is another one.
+fn told(these: &Attributes, others: &Attributes, node: &Node) -> Option<Change> {
+    let is_new = |(name, values): &(&String, &Vec<Value>)| others.get(*name) != Some(*values);
+    let what: Vec<_> =
+        these.iter().filter(is_new).map(|(name, _)| format!("attribute {name}")).collect();
+    (!what.is_empty()).then(|| Change { to: node.name.clone(), from: Vec::new(), what })
 }
 
 /// The rules with no other destinations than those that the node has or leads to.

@@ -207,6 +207,30 @@ fn a_difference_names_devices_and_ports() {
 }
 
 #[test]
+fn a_difference_names_what_goes_round_the_filter() {
+    let network = network();
+    let before = policy(&json!({ "nodeAttrs": [
+        { "target": ["tag:server"], "attr": ["old"] },
+        { "target": ["tag:server"], "app": { "kept": [1], "other": [1] } },
+    ] }));
+    let after = policy(&json!({ "nodeAttrs": [
+        { "target": ["tag:server"], "attr": ["https://tailscale.com/cap/file-sharing"] },
+        { "target": ["tag:server"], "app": { "kept": [1], "other": [2] } },
+    ] }));
+    let change = |what: &[&str]| acl::Change {
+        to: "server".to_owned(),
+        from: Vec::new(),
+        what: what.iter().map(|what| (*what).to_owned()).collect(),
+    };
+
+    let changes = Changes::between((&before, &network), (&after, &network));
+
+    let sharing = "attribute https://tailscale.com/cap/file-sharing";
+    assert_eq!(changes.opens, [change(&[sharing, "attribute other"])]);
+    assert_eq!(changes.closes, [change(&["attribute old", "attribute other"])]);
+}
+
+#[test]
 fn a_decision_names_its_rule() {
     let text = r#"{ "tagOwners": { "tag:server": [] },
       "acls": [{ "action": "accept", "src": ["noa"], "dst": ["tag:server:22"] },
