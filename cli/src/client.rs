@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow, bail};
 use common::problem::Problem;
 use coordinator_api::{Health, PREFIX, Secret, invitation::ServerUrl};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{output, service, up::control};
@@ -218,6 +218,7 @@ impl Client {
             return Ok(response);
         }
         let status = response.status();
+        let wait = wait(&response);
         let problem = match response.json::<Problem>().await {
             Ok(problem) => problem,
             Err(_) => bail!("{} answered {status}; {}", self.at, self.at.advice()),
@@ -226,7 +227,11 @@ impl Client {
         if is_remote && (problem.is("path") || problem.is("method")) {
             bail!(self.other_version().await);
         }
-        let why = output::plain(&problem.to_string());
+        let why = match wait {
+            Some(seconds) => format!("{}; try again in {seconds} s", problem.title),
+            None => problem.to_string(),
+        };
+        let why = output::plain(&why);
         if status.is_client_error() { Err(Refused(why).into()) } else { bail!(why) }
     }
 
@@ -292,6 +297,13 @@ impl fmt::Display for At {
     }
 }
 
+/// How many seconds somebody is told to wait who asks too often.
+fn wait(response: &reqwest::Response) -> Option<u64> {
+    let is_limit = response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS;
+    let after = response.headers().get(RETRY_AFTER).filter(|_| is_limit)?;
+    after.to_str().ok()?.parse().ok()
+}
+
 /// What TLS says, if it is among the causes, or inside one of them: an I/O error shows what it holds as its own.
 fn tls_error(error: &anyhow::Error) -> Option<&rustls::Error> {
     error.chain().find_map(|cause| {
@@ -329,7 +341,9 @@ pub(crate) fn segment(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Client, segment};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::{Client, Daemon, segment};
 
     #[test]
     fn a_name_stays_within_its_segment() {
@@ -337,6 +351,36 @@ mod tests {
         assert_eq!(segment("a/../b?c"), "a%2F..%2Fb%3Fc");
         assert_eq!(segment(".."), "%2E%2E");
         assert_eq!(segment("집"), "%EC%A7%91");
+    }
+
+    #[tokio::test]
+    async fn who_asks_too_often_is_told_how_long_to_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let problem = r#"{"type":"urn:maru:problem:limit","title":"too many","detail":"wait"}"#;
+        let answer = format!(
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nConnection: close\r\n\
+             Content-Type: application/problem+json\r\nContent-Length: {}\r\n\r\n{problem}",
+            problem.len()
+        );
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut head = [0; 1024];
+                    if stream.read(&mut head).await.is_ok_and(|count| count > 0) {
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        let client = Client::new(socket, Daemon::Coordinator).unwrap();
+
+        let error = client.get::<serde_json::Value>("/api/v1/users").await.unwrap_err();
+
+        assert_eq!(error.to_string(), "too many; try again in 7 s");
     }
 
     #[tokio::test]

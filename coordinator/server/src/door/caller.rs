@@ -12,10 +12,11 @@ use std::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
+use chassis::problem::ErrorResponse;
 use coordinator_core::forwarded::{self, Network, Sender};
 use governor::middleware::NoOpMiddleware;
 use tokio_util::sync::CancellationToken;
@@ -191,9 +192,12 @@ impl KeyExtractor for ByOrigin {
 fn too_often(error: GovernorError) -> Response {
     match error {
         GovernorError::TooManyRequests { wait_time, .. } => {
-            let text = "too many requests from this address: wait and try again\n";
-            let headers = [(header::RETRY_AFTER, wait_time.max(1))];
-            (StatusCode::TOO_MANY_REQUESTS, headers, text).into_response()
+            let wait_s = wait_time.max(1);
+            let what = "too many requests from this address";
+            ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS, "limit", what)
+                .detail("wait, then try again")
+                .retry_after(wait_s)
+                .into_response()
         }
         GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
