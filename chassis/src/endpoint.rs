@@ -17,6 +17,7 @@ pub struct Endpoint<S = ()> {
     method: &'static str,
     path: String,
     handler: MethodRouter<S>,
+    reads: bool,
 }
 
 macro_rules! methods {
@@ -28,7 +29,12 @@ macro_rules! methods {
             H: Handler<T, S>,
             T: 'static,
         {
-            Endpoint { method: $name, path: path.into(), handler: routing::$method(handler) }
+            Endpoint {
+                method: $name,
+                path: path.into(),
+                handler: routing::$method(handler),
+                reads: $name == "GET",
+            }
         }
     )*};
 }
@@ -46,6 +52,17 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
     /// The same below a prefix.
     pub fn below(self, prefix: &str) -> Self {
         Self { path: format!("{prefix}{}", self.path), ..self }
+    }
+
+    /// Marks one that changes nothing although its method might: it asks with a body.
+    pub fn reads(self) -> Self {
+        Self { reads: true, ..self }
+    }
+
+    /// Whether a request for exactly this method and path changes nothing: GET, and what is marked so.
+    #[must_use]
+    pub fn is_read(&self, method: &str, path: &str) -> bool {
+        self.reads && self.method == method && self.path == path
     }
 
     /// The same with a change to what answers, such as a layer around it.

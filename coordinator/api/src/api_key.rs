@@ -14,7 +14,7 @@ pub const API_KEY_RANDOM_LEN: usize = 32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
-    /// Read alone: GET.
+    /// Read alone: GET, and questions about the policy.
     #[default]
     Read,
     /// Everything, API keys among it.

@@ -39,10 +39,7 @@ use self::{
     tls::{Opened, Tls},
 };
 use crate::{
-    admin::{
-        self,
-        https::{self, Api},
-    },
+    admin::https::{self, Api},
     app::App,
     control,
     files::{self, FileError, Paths},
@@ -143,7 +140,7 @@ impl Door {
         if let Some(acme) = acme {
             app.tasks.spawn(acme.renew(app.stop.clone()));
         }
-        let api = Extension(Api(admin::router(app.clone())));
+        let api = Extension(Api::new(app.clone()));
         let all = endpoint::router(endpoints()).layer(api.clone()).with_state(app.clone());
         let relay = relay.map(|relay| relay.start(app.tasks.clone(), app.stop.clone()));
         let counted = |router| callers.around(router).layer(from_fn_with_state(app.clone(), count));

@@ -28,7 +28,7 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 use control_protocol::key::NodePublic;
 use coordinator_api::{Actor, LogEntry, SCHEMA};
 use coordinator_core::{
-    api_key::{ApiKey, ApiKeyHash},
+    api_key::{ApiKey, ApiKeyHash, Denied},
     key::PreAuthKey,
     model::{Node, NodeId, Pending, Record, User},
     policy,
@@ -132,6 +132,9 @@ pub enum StoreError {
     /// Somebody else changed the row between reading and writing: read again.
     #[error("changed by somebody else meanwhile")]
     Conflict,
+    /// The API key that asked for the change may not make it, or not any more.
+    #[error("the API key may not make the change")]
+    Denied(Denied),
     /// The network in the database has another name.
     #[error("this database belongs to the network {0}, and a network's name never changes")]
     OtherNetwork(String),
@@ -239,6 +242,10 @@ impl Store {
     }
 
     /// Begins a change by the administration, before all that wait in [`Self::change_by_node`]. Dropping it undoes it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Denied`] if the actor is an API key that was removed, is over, or may read alone.
     pub async fn change(&self, actor: Actor) -> Result<Change, StoreError> {
         let asked = Instant::now();
         self.begin(actor, self.queue.administration().await, asked).await

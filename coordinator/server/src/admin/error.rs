@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::problem::ErrorResponse;
-use coordinator_core::{name::NameError, route::RouteError, tagging::NotAllowed};
+use coordinator_core::{api_key::Denied, name::NameError, route::RouteError, tagging::NotAllowed};
 
 use crate::{hub::HubError, store::StoreError};
 
@@ -71,6 +71,9 @@ pub(crate) enum Error {
     /// The API key may not change anything.
     #[error("this API key may only read")]
     ReadOnly,
+    /// The policy in force is not the one that was to be replaced.
+    #[error("somebody else replaced the policy meanwhile")]
+    Replaced,
     /// The policy cannot be used.
     #[error("the policy cannot be used")]
     Policy(#[source] acl::Error),
@@ -79,10 +82,25 @@ pub(crate) enum Error {
     Question(String),
     /// The database failed.
     #[error("the database cannot be used now")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
     /// The network could not be read again.
     #[error("the network cannot be read now")]
     Hub(#[from] HubError),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        if let StoreError::Denied(denied) = error { denied.into() } else { Self::Store(error) }
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Key => Self::ApiKey,
+            Denied::ReadOnly => Self::ReadOnly,
+        }
+    }
 }
 
 impl From<NotAllowed> for Error {
@@ -117,6 +135,7 @@ impl Error {
             Self::ApiKey => (StatusCode::UNAUTHORIZED, "api-key"),
             Self::Tries(_) => (StatusCode::TOO_MANY_REQUESTS, "tries"),
             Self::ReadOnly => (StatusCode::FORBIDDEN, "read-only"),
+            Self::Replaced => (StatusCode::CONFLICT, "policy-replaced"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "policy"),
             Self::Question(_) => (StatusCode::UNPROCESSABLE_ENTITY, "question"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
@@ -141,6 +160,9 @@ impl Error {
                  that; an API key that was sent over plain HTTP may have been read on its way: remove it"
                     .to_owned(),
             ),
+            Self::Replaced => {
+                Some("look at what yours opens and closes now, then set it again".to_owned())
+            }
             Self::Website => {
                 Some("open the coordinator's own page, or use a program".to_owned())
             }

@@ -1,15 +1,19 @@
 //! The admin API at the port for everyone: over HTTPS, to who shows an API key.
 //!
 //! What is refused is refused before a byte of the body is read and without the database: the keys are in memory, by their
-//! hashes. Whether a key is missing, unknown or over is told to nobody. A key that counts is never kept waiting by those
-//! who guess, not even from the same address.
+//! hashes. Whether a key is missing, unknown or over is told to nobody. A key that counts is answered although others at the
+//! same address guess; it shares with them the requests that the door lets each address send ([`crate::door`]). Whether a
+//! key is still there is looked at again in the transaction of what it changes ([`crate::store::Store::change`]).
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use axum::{
     Extension, Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chassis::endpoint::{Endpoint, any};
@@ -25,7 +29,23 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"maru\"")
 
 /// What answers who was let in: the same router as on the admin socket.
 #[derive(Clone)]
-pub(crate) struct Api(pub(crate) Router);
+pub(crate) struct Api {
+    router: Router,
+    /// The endpoints, for what they say of themselves.
+    endpoints: Arc<[Endpoint<App>]>,
+}
+
+impl Api {
+    pub(crate) fn new(app: App) -> Self {
+        Self { router: super::router(app), endpoints: super::endpoints().into() }
+    }
+
+    /// Whether a request may change something: no path that is not known is taken for a question.
+    fn changes(&self, method: &Method, path: &str) -> bool {
+        let asks = |endpoint: &Endpoint<App>| endpoint.is_read(method.as_str(), path);
+        !matches!(*method, Method::GET | Method::HEAD) && !self.endpoints.iter().any(asks)
+    }
+}
 
 /// Endpoints of this surface; what is behind it is the admin API.
 pub(crate) fn endpoints() -> [Endpoint<App>; 1] {
@@ -38,23 +58,24 @@ async fn answer(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let actor = match judge(&app, &caller, request.method(), request.headers()) {
+    let changes = api.changes(request.method(), request.uri().path());
+    let actor = match judge(&app, &caller, changes, request.headers()) {
         Ok(actor) => actor,
-        Err(error) => return refused(error),
+        Err(error) => return challenged(error.into_response()),
     };
     caller.place.is_known();
     // Nothing of this surface goes along: a request is the same as on the socket.
     let (mut parts, body) = request.into_parts();
     parts.extensions.clear();
     parts.extensions.insert(actor);
-    match api.0.oneshot(Request::from_parts(parts, body)).await {
-        Ok(response) => response,
+    match api.router.oneshot(Request::from_parts(parts, body)).await {
+        Ok(response) => challenged(response),
         Err(never) => match never {},
     }
 }
 
 /// Who asks, if it is answered.
-fn judge(app: &App, caller: &Caller, method: &Method, headers: &HeaderMap) -> Result<Actor, Error> {
+fn judge(app: &App, caller: &Caller, changes: bool, headers: &HeaderMap) -> Result<Actor, Error> {
     if app.is_plain(caller) {
         return Err(Error::HttpsOnly);
     }
@@ -66,7 +87,6 @@ fn judge(app: &App, caller: &Caller, method: &Method, headers: &HeaderMap) -> Re
     // Of two it is not known which is meant.
     let only = shown.next().filter(|_| shown.next().is_none());
     let hash = api_key::presented(only.map(HeaderValue::as_bytes));
-    let changes = !matches!(*method, Method::GET | Method::HEAD);
     match api_key::admit(snapshot.loaded.api_keys.get(&hash), changes, clock::now()) {
         Ok(key) => Ok(Actor::ApiKey { id: key.id, name: key.name.clone() }),
         Err(Denied::ReadOnly) => Err(Error::ReadOnly),
@@ -90,10 +110,9 @@ fn is_from_website(headers: &HeaderMap, own: &str) -> bool {
         || headers.get_all("sec-fetch-site").iter().any(is_elsewhere)
 }
 
-fn refused(error: Error) -> Response {
-    let is_challenge = matches!(error, Error::ApiKey);
-    let mut response = error.into_response();
-    if is_challenge {
+/// Adds the challenge to an answer 401.
+fn challenged(mut response: Response) -> Response {
+    if response.status() == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     response

@@ -26,10 +26,10 @@ pub(super) fn endpoints() -> [Endpoint<App>; 6] {
     [
         get("/policy", show),
         put("/policy", set),
-        post("/policy/check", check),
-        post("/policy/diff", diff),
-        post("/policy/test", test),
-        post("/policy/explain", explain),
+        post("/policy/check", check).reads(),
+        post("/policy/diff", diff).reads(),
+        post("/policy/test", test).reads(),
+        post("/policy/explain", explain).reads(),
     ]
 }
 

@@ -14,6 +14,17 @@ pub(super) async fn all(
     rows.iter().map(rows::api_key).collect()
 }
 
+pub(super) async fn by_id(
+    connection: &mut AnyConnection,
+    id: u64,
+) -> Result<Option<ApiKey>, StoreError> {
+    let row = sqlx::query("SELECT * FROM api_keys WHERE id = $1")
+        .bind(rows::sql(id))
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| rows::api_key(&row).map(|(_, key)| key)).transpose()
+}
+
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     key: &ApiKey,

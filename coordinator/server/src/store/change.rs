@@ -12,7 +12,7 @@ use control_protocol::{
 use coordinator_api::Actor;
 use coordinator_core::{
     address,
-    api_key::{ApiKey, ApiKeyHash},
+    api_key::{self, ApiKey, ApiKeyHash},
     key::{KeyHash, PreAuthKey},
     model::{Claims, Keys, Node, NodeId, NodeTimes, Owner, Pending, Record, User, UserId},
     name,
@@ -55,6 +55,11 @@ impl Change {
         sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")
             .execute(&mut *tx)
             .await?;
+        // It may have been removed while its request was on the way, or waited for its turn.
+        if let Actor::ApiKey { id, .. } = actor {
+            let key = api_keys::by_id(&mut tx, id).await?;
+            api_key::admit(key.as_ref(), true, clock::now()).map_err(StoreError::Denied)?;
+        }
         Ok(Self { tx, actor, _turn: permit, began, times, noted: Vec::new() })
     }
 
@@ -366,6 +371,14 @@ impl Change {
             .fetch_one(self.connection())
             .await?;
         Ok(row.try_get("policy")?)
+    }
+
+    /// Which policy it is: their number goes up by one with each.
+    pub async fn policy_revision(&mut self) -> Result<i64, StoreError> {
+        let row = sqlx::query("SELECT policy_revision FROM network WHERE id = 1")
+            .fetch_one(self.connection())
+            .await?;
+        Ok(row.try_get("policy_revision")?)
     }
 
     /// Replaces the policy.

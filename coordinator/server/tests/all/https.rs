@@ -1,6 +1,6 @@
 //! The admin API at the port for everyone: who is answered, and what the others are told.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use coordinator_api::settings::{Proxy, Settings};
 use hyper::Method;
@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    door::BURST,
     harness::{Coordinator, PATIENCE, configured, settings},
     tls::{self, Authority},
 };
@@ -196,7 +197,21 @@ async fn a_read_key_reads_and_changes_nothing() {
     assert_eq!(setup.ask("GET /policy", &[&key], "").await.status, 200);
     assert_eq!(setup.ask("HEAD /policy", &[&key], "").await.status, 200);
     for (line, body) in [
+        ("POST /policy/check", r#"{"policy":"{}"}"#),
+        ("POST /policy/diff", r#"{"policy":"{}"}"#),
+        ("POST /policy/test", ""),
+    ] {
+        assert_eq!(setup.ask(line, &[&key, JSON], body).await.status, 200, "{line}");
+    }
+    let explain = r#"{"src":"100.64.0.1","dst":"100.64.0.2","port":22}"#;
+    let answer = setup.ask("POST /policy/explain", &[&key, JSON], explain).await;
+    assert!(answer.status == 200 || answer.problem() == "question", "{answer:?}");
+    for (line, body) in [
         ("POST /users", r#"{"name":"alice"}"#),
+        ("PUT /policy/check", r#"{"policy":"{}"}"#),
+        ("POST /policy", r#"{"policy":"{}"}"#),
+        ("POST /policy/check/", r#"{"policy":"{}"}"#),
+        ("POST /policy/%63heck", r#"{"policy":"{}"}"#),
         ("POST /api-keys", r#"{"name":"more","access":"admin"}"#),
         ("DELETE /api-keys/monitor", ""),
         ("PUT /policy", r#"{"policy":"{}"}"#),
@@ -229,6 +244,46 @@ async fn who_guesses_is_sent_away_and_who_has_a_key_is_not() {
     assert_eq!(other.status, 401, "another address is not kept out");
     let good = setup.ask_from(guesser, "GET /users", &[&key]).await;
     assert_eq!(good.status, 200, "nor is who has a key at the same address");
+}
+
+#[tokio::test]
+async fn a_key_that_is_removed_while_its_request_is_on_the_way_changes_nothing() {
+    let setup = Setup::new().await;
+    let key = setup.key("laptop", "admin").await;
+    let body = r#"{"name":"mallory"}"#;
+    let late = request("POST /users", &[&key, JSON], body).replace('\n', "\r\n");
+    let head = late.strip_suffix(body).unwrap();
+    let mut stream = setup.authority.open(setup.coordinator.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    // The head is judged, and the body waited for.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    setup.coordinator.ok(Method::DELETE, "/api-keys/laptop", Value::Null).await;
+    let answer = send(stream, body).await;
+
+    let unknown = setup.ask("GET /users", &[&key], "").await;
+    let challenge = answer.header("www-authenticate");
+    assert_eq!((answer.status, challenge), (401, unknown.header("www-authenticate")));
+    assert_eq!(answer.body, unknown.body, "as if the key had never been there");
+    let users = setup.coordinator.ok(Method::GET, "/users", Value::Null).await;
+    assert_eq!(users, json!([]));
+}
+
+#[tokio::test]
+async fn an_address_that_asks_too_often_is_told_how_long_to_wait() {
+    let setup = Setup::new().await;
+    let source = [127, 0, 7, 9];
+    let mut answer = setup.ask_from(source, "GET /users", &[]).await;
+    for _ in 0..3 * BURST {
+        if answer.status == 429 && answer.problem() == "limit" {
+            break;
+        }
+        answer = setup.ask_from(source, "GET /users", &[]).await;
+    }
+
+    assert_eq!((answer.status, answer.problem().as_str()), (429, "limit"));
+    assert!(answer.header("retry-after").is_some_and(|after| after.parse::<u64>().unwrap() > 0));
 }
 
 #[tokio::test]
