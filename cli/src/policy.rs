@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use coordinator_api::{
-    ExplainPolicy, Policy, PolicyChanges, PolicyChecked, PolicyDecision, PolicyProtocol, PolicySet,
+    ExplainPolicy, Policy, PolicyChecked, PolicyDecision, PolicyDiff, PolicyProtocol, PolicySet,
     PolicyTested, TestPolicy,
 };
 
@@ -29,7 +29,7 @@ pub enum PolicyCommand {
     Set(SetArgs),
     /// Say whether a policy would be accepted
     Check(PolicyFile),
-    /// Say what a policy would open and close
+    /// Say what a policy would open and close: packets, capabilities and attributes
     Diff(PolicyFile),
     /// Run a policy's own tests and show how each comes out
     Test(TestArgs),
@@ -111,15 +111,15 @@ pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Resu
         }
         PolicyCommand::Set(args) => set(client, args).await?,
         PolicyCommand::Check(args) => {
-            let body = Policy { policy: read(&args.file)? };
+            let body = text(&args.file)?;
             let checked: PolicyChecked = client.post("/api/v1/policy/check", &body).await?;
             show::warnings(args.output.output, &checked.warnings);
             output::done(args.output.output, &checked, "would be accepted")?;
         }
         PolicyCommand::Diff(args) => {
-            let body = Policy { policy: read(&args.file)? };
-            let changes: PolicyChanges = client.post("/api/v1/policy/diff", &body).await?;
-            show::changes(args.output.output, &changes)?;
+            let body = text(&args.file)?;
+            let diff: PolicyDiff = client.post("/api/v1/policy/diff", &body).await?;
+            show::changes(args.output.output, &diff)?;
         }
         PolicyCommand::Test(args) => {
             let policy = args.file.as_ref().map(read).transpose()?;
@@ -133,33 +133,28 @@ pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows what opens and closes, and acts. On a terminal it asks between the two.
+/// Shows what opens and closes, and acts, if no other policy was put in force meanwhile. On a terminal it asks between the two.
 async fn set(client: &Client, SetArgs { file, yes }: SetArgs) -> anyhow::Result<()> {
     let format = file.output.output;
     let from_input = file.file.as_os_str() == "-";
-    let body = Policy { policy: read(&file.file)? };
+    let body = text(&file.file)?;
+    let correct = unchanged("nothing was changed: correct the policy, then set it again");
+    let diff: PolicyDiff = client.post("/api/v1/policy/diff", &body).await.map_err(correct)?;
+    show::notes(&diff.changes);
     let asks = !yes && !from_input && std::io::stdin().is_terminal();
-    if asks {
-        let changes: PolicyChanges =
-            client.post("/api/v1/policy/diff", &body).await.map_err(unchanged)?;
-        show::notes(&changes);
-        if !is_meant()? {
-            return Err(anyhow!("nothing was changed; --yes sets it without asking"));
-        }
+    if asks && !is_meant()? {
+        return Err(anyhow!("nothing was changed; --yes sets it without asking"));
     }
-    let set: PolicySet = client.put("/api/v1/policy", &body).await.map_err(unchanged)?;
+    let body = Policy { revision: Some(diff.revision), ..body };
+    let set = client.put("/api/v1/policy", &body).await;
+    let set: PolicySet = set.map_err(unchanged("nothing was changed"))?;
     show::warnings(format, &set.warnings);
-    if !asks && format == Format::Table {
-        show::notes(&set.changes);
-    }
     output::done(format, &set, "in force")
 }
 
-fn unchanged(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast::<Refused>() {
-        Ok(Refused(why)) => {
-            anyhow!("{why}; nothing was changed: correct the policy, then set it again")
-        }
+fn unchanged(advice: &str) -> impl Fn(anyhow::Error) -> anyhow::Error {
+    move |error| match error.downcast::<Refused>() {
+        Ok(Refused(why)) => anyhow!("{why}; {advice}"),
         Err(error) => error,
     }
 }
@@ -199,6 +194,10 @@ fn destination(text: &str, protocol: PolicyProtocol) -> anyhow::Result<(String, 
     Err(anyhow!(
         "\"{text}\" has no port: write DST:PORT, such as server:22 or [fd7a:115c:a1e0::1]:22"
     ))
+}
+
+fn text(file: &PathBuf) -> anyhow::Result<Policy> {
+    Ok(Policy { policy: read(file)?, revision: None })
 }
 
 fn read(file: &PathBuf) -> anyhow::Result<String> {

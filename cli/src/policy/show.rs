@@ -1,11 +1,14 @@
 //! How a policy's changes, tests and decisions are printed.
 
 use coordinator_api::{
-    PolicyChange, PolicyChanges, PolicyDecision, PolicyNote, PolicyPlace, PolicyTested,
+    PolicyChange, PolicyChanges, PolicyDecision, PolicyDiff, PolicyNote, PolicyPlace, PolicyTested,
 };
 use serde::Serialize;
 
 use crate::output::{self, Format};
+
+/// What is said of a policy that lets the same packets pass, and tells the same capabilities and attributes.
+const NOTHING: &str = "nothing opens, nothing closes";
 
 /// Prints what there is to know of a policy, beside the result; for programs it is in the result.
 pub(super) fn warnings(format: Format, warnings: &[PolicyNote]) {
@@ -18,24 +21,26 @@ pub(super) fn warnings(format: Format, warnings: &[PolicyNote]) {
 /// Prints what opens and closes, beside the result.
 pub(super) fn notes(changes: &PolicyChanges) {
     if is_empty(changes) {
-        output::note("nothing opens, nothing closes");
+        output::note(NOTHING);
     }
     for (verb, change) in rows(changes) {
+        let arrow = if change.from.is_empty() { "" } else { " -> " };
         let (from, what) = (change.from.join(", "), change.what.join(", "));
-        output::note(&output::plain(&format!("{verb}: {from} -> {}: {what}", change.to)));
+        output::note(&output::plain(&format!("{verb}: {from}{arrow}{}: {what}", change.to)));
     }
 }
 
 /// Prints what opens and closes as the result.
-pub(super) fn changes(format: Format, changes: &PolicyChanges) -> anyhow::Result<()> {
+pub(super) fn changes(format: Format, diff: &PolicyDiff) -> anyhow::Result<()> {
     if format != Format::Table {
-        return output::one(format, changes, &[]);
+        return output::one(format, diff, &[]);
     }
+    let changes = &diff.changes;
     if is_empty(changes) {
-        return output::line("nothing opens, nothing closes");
+        return output::line(NOTHING);
     }
     let rows: Vec<Row<'_>> = rows(changes).map(|(verb, change)| Row { verb, change }).collect();
-    output::list(format, &rows, &["", "FROM", "TO", "PORTS"], |row| {
+    output::list(format, &rows, &["", "FROM", "TO", "WHAT"], |row| {
         vec![
             row.verb.to_owned(),
             row.change.from.join(", "),

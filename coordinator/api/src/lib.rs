@@ -40,7 +40,7 @@
 //! | `GET /api/v1/policy` | | [`Policy`] |
 //! | `PUT /api/v1/policy` | [`Policy`] | [`PolicySet`] |
 //! | `POST /api/v1/policy/check` | [`Policy`] | [`PolicyChecked`] |
-//! | `POST /api/v1/policy/diff` | [`Policy`] | [`PolicyChanges`] |
+//! | `POST /api/v1/policy/diff` | [`Policy`] | [`PolicyDiff`] |
 //! | `POST /api/v1/policy/test` | [`TestPolicy`] | [`PolicyTested`] |
 //! | `POST /api/v1/policy/explain` | [`ExplainPolicy`] | `[`[`PolicyDecision`]`]`, one for each pair of devices |
 //! | `GET /api/v1/log` | [`ReadLog`] as query | [`LogPage`] |
@@ -76,8 +76,8 @@ pub use key::{
 pub use log::{LogEntry, LogPage, ReadLog};
 pub use network::{Health, Network};
 pub use policy::{
-    ExplainPolicy, Policy, PolicyChange, PolicyChanges, PolicyChecked, PolicyDecision, PolicyNote,
-    PolicyPlace, PolicyProtocol, PolicySet, PolicyTest, PolicyTested, TestPolicy,
+    ExplainPolicy, Policy, PolicyChange, PolicyChanges, PolicyChecked, PolicyDecision, PolicyDiff,
+    PolicyNote, PolicyPlace, PolicyProtocol, PolicySet, PolicyTest, PolicyTested, TestPolicy,
 };
 pub use route::{DecideRoutes, EXIT, Route, RouteState};
 pub use secret::Secret;

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct Policy {
     /// `HuJSON`.
     pub policy: String,
+    /// Which policy it is; in a request, the policy that it is to replace, and no other: without it whichever is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
 }
 
 /// A policy that would be accepted.
@@ -24,6 +27,8 @@ pub struct PolicyChecked {
 pub struct PolicySet {
     /// `HuJSON`.
     pub policy: String,
+    /// Which policy it is.
+    pub revision: i64,
     /// What it says and does not do.
     pub warnings: Vec<PolicyNote>,
     /// What it changed.
@@ -52,7 +57,17 @@ pub struct PolicyPlace {
     pub column: u32,
 }
 
-/// What a policy changes for the devices that are there.
+/// What a policy would change, in the place of which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyDiff {
+    /// The policy in force, with which it was compared.
+    pub revision: i64,
+    /// What it would change.
+    #[serde(flatten)]
+    pub changes: PolicyChanges,
+}
+
+/// What a policy changes for the devices that are there: packets, capabilities and attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyChanges {
     /// What was closed and is open then.
@@ -64,11 +79,11 @@ pub struct PolicyChanges {
 /// What opens or closes at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyChange {
-    /// Names of devices, and addresses of others.
+    /// Names of devices, and addresses of others; empty for attributes, which have no source.
     pub from: Vec<String>,
     /// The device, or `PREFIX by DEVICE` for a part of what it routes.
     pub to: String,
-    /// Ports, such as `22`, `tcp 443` or `all ports`, and capabilities.
+    /// Ports, such as `22`, `tcp 443` or `all ports`, capabilities, and attributes (`nodeAttrs`).
     pub what: Vec<String>,
 }
 

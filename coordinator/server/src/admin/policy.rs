@@ -9,8 +9,8 @@ use axum::{
 };
 use chassis::endpoint::{Endpoint, get, post, put};
 use coordinator_api::{
-    Actor, ExplainPolicy, Policy, PolicyChanges, PolicyChecked, PolicyDecision, PolicySet,
-    PolicyTested, TestPolicy,
+    Actor, ExplainPolicy, Policy, PolicyChanges, PolicyChecked, PolicyDecision, PolicyDiff,
+    PolicySet, PolicyTested, TestPolicy,
 };
 use coordinator_core::network;
 
@@ -34,7 +34,9 @@ pub(super) fn endpoints() -> [Endpoint<App>; 6] {
 }
 
 async fn show(State(app): State<App>) -> Json<Policy> {
-    Json(Policy { policy: app.hub.snapshot().loaded.policy.clone() })
+    let snapshot = app.hub.snapshot();
+    let revision = Some(snapshot.loaded.policy_revision);
+    Json(Policy { policy: snapshot.loaded.policy.clone(), revision })
 }
 
 async fn set(
@@ -42,12 +44,18 @@ async fn set(
     Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<Json<PolicySet>, Error> {
-    let Policy { policy } = read(request).await?;
+    let Policy { policy, revision } = read(request).await?;
     let snapshot = app.hub.snapshot();
     let (fitting, warnings) = Fitting::checked(&snapshot, &policy)?;
-    let changes = Fitting::in_force(&snapshot)?.changes(&fitting);
     let mut change = app.store.change(actor).await?;
+    let before = change.policy_revision().await?;
+    if revision.is_some_and(|revision| revision != before) {
+        return Err(Error::Replaced);
+    }
+    let replaced = Fitting::stored(&snapshot, &change.policy().await?)?;
+    let changes = replaced.changes(&fitting);
     change.set_policy(&policy).await?;
+    let revision = change.policy_revision().await?;
     let (opens, closes) = (changes.opens.len(), changes.closes.len());
     change.note("policy.set", "policy", &format!("opens {opens}, closes {closes}"));
     change.commit().await?;
@@ -61,22 +69,23 @@ async fn set(
     }
     app.hub.refresh().await?;
     let warnings = warnings.into_iter().map(shown::note).collect();
-    Ok(Json(PolicySet { policy, warnings, changes }))
+    Ok(Json(PolicySet { policy, revision, warnings, changes }))
 }
 
 async fn check(State(app): State<App>, request: Request) -> Result<Json<PolicyChecked>, Error> {
-    let Policy { policy } = read(request).await?;
+    let Policy { policy, .. } = read(request).await?;
     let (_, warnings) = Fitting::checked(&app.hub.snapshot(), &policy)?;
     let warnings = warnings.into_iter().map(shown::note).collect();
     Ok(Json(PolicyChecked { ok: true, warnings }))
 }
 
 /// What a policy would open and close, if it were set now.
-async fn diff(State(app): State<App>, request: Request) -> Result<Json<PolicyChanges>, Error> {
-    let Policy { policy } = read(request).await?;
+async fn diff(State(app): State<App>, request: Request) -> Result<Json<PolicyDiff>, Error> {
+    let Policy { policy, .. } = read(request).await?;
     let snapshot = app.hub.snapshot();
     let (fitting, _) = Fitting::checked(&snapshot, &policy)?;
-    Ok(Json(Fitting::in_force(&snapshot)?.changes(&fitting)))
+    let changes = Fitting::in_force(&snapshot)?.changes(&fitting);
+    Ok(Json(PolicyDiff { revision: snapshot.loaded.policy_revision, changes }))
 }
 
 async fn test(State(app): State<App>, request: Request) -> Result<Json<PolicyTested>, Error> {
@@ -115,8 +124,12 @@ impl Fitting {
 
     /// The policy in force.
     fn in_force(snapshot: &Snapshot) -> Result<Self, Error> {
-        let stored = acl::Policy::parse_stored(&snapshot.loaded.policy);
-        let (policy, _) = stored.map_err(HubError::Policy)?;
+        Self::stored(snapshot, &snapshot.loaded.policy)
+    }
+
+    /// A policy that was put in force.
+    fn stored(snapshot: &Snapshot, text: &str) -> Result<Self, Error> {
+        let (policy, _) = acl::Policy::parse_stored(text).map_err(HubError::Policy)?;
         Ok(Self::of(snapshot, policy))
     }
 

@@ -310,6 +310,30 @@ async fn a_policy_whose_own_tests_fail_is_refused() {
 }
 
 #[tokio::test]
+async fn a_policy_replaces_the_one_that_it_was_compared_with_or_none() {
+    let coordinator = Coordinator::start().await;
+    let shown = coordinator.ok(Method::GET, "/policy", Value::Null).await;
+    let mine = json!({ "policy": "{}" });
+    let compared = coordinator.ok(Method::POST, "/policy/diff", mine.clone()).await;
+    assert_eq!(compared["revision"], shown["revision"]);
+    let theirs = "/* another's */ { \"acls\": [] }";
+    coordinator.ok(Method::PUT, "/policy", json!({ "policy": theirs })).await;
+
+    let late = json!({ "policy": "{}", "revision": compared["revision"] });
+    let (status, kind) = refused(&coordinator, Method::PUT, "/policy", late).await;
+
+    assert_eq!((status, kind.as_str()), (409, "policy-replaced"));
+    let in_force = coordinator.ok(Method::GET, "/policy", Value::Null).await;
+    assert_eq!(in_force["policy"], theirs);
+    let compared = coordinator.ok(Method::POST, "/policy/diff", mine).await;
+    let now = json!({ "policy": "{}", "revision": compared["revision"] });
+    let set = coordinator.ok(Method::PUT, "/policy", now).await;
+    assert_eq!(set["revision"], compared["revision"].as_i64().unwrap() + 1);
+    let in_force = coordinator.ok(Method::GET, "/policy", Value::Null).await;
+    assert_eq!(in_force, json!({ "policy": "{}", "revision": set["revision"] }));
+}
+
+#[tokio::test]
 async fn what_a_policy_does_not_do_is_told_and_a_wrong_question_is_refused() {
     let coordinator = Coordinator::start().await;
     let ssh = r#"{ "ssh": [{ "action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self"], "users": ["root"] }] }"#;
@@ -322,7 +346,7 @@ async fn what_a_policy_does_not_do_is_told_and_a_wrong_question_is_refused() {
     assert_eq!(tested, json!({ "passed": true, "tests": [] }));
     let changes =
         coordinator.ok(Method::POST, "/policy/diff", json!({ "policy": "{ \"acls\": [] }" })).await;
-    assert_eq!(changes, json!({ "opens": [], "closes": [] }));
+    assert_eq!((&changes["opens"], &changes["closes"]), (&json!([]), &json!([])));
     for (path, body, kind) in [
         ("/policy/explain", json!({ "src": "a", "dst": "b", "port": 22 }), "question"),
         ("/policy/diff", json!({ "policy": "{ \"postures\": {} }" }), "policy"),
