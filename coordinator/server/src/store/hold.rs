@@ -2,8 +2,9 @@
 //!
 //! On SQLite it is a locked file beside the database, which the kernel lets go when the process ends, however it ends.
 //! On PostgreSQL it is an advisory lock of a connection that is used for nothing else; the server lets go when that
-//! connection ends. If it is lost while the coordinator runs (the server was restarted, another took its place), nothing
-//! is changed until the lock is taken again, and if another coordinator was faster, this one gives up.
+//! connection ends. If it is lost while the coordinator runs (the server was restarted, another took its place), or
+//! cannot be asked for, the coordinator notices within seven seconds. From then on nothing is changed until the lock is
+//! taken again, and if another coordinator was faster, this one gives up.
 
 use std::{
     fs::File,
@@ -83,7 +84,12 @@ pub struct Hold {
 #[derive(Debug)]
 enum By {
     File(#[expect(dead_code, reason = "it is locked while it is open")] File),
-    Connection { url: String, name: String, connection: AnyConnection },
+    Connection {
+        url: String,
+        name: String,
+        /// `None` while the lock is taken again.
+        connection: Option<AnyConnection>,
+    },
 }
 
 impl Hold {
@@ -98,7 +104,10 @@ impl Hold {
         loop {
             let taken = match database {
                 Database::Sqlite(path) => lock_file(path, &name).map(By::File),
-                Database::Postgres(url) => lock_connection(url, &name).await,
+                Database::Postgres(url) => lock_connection(url, &name).await.map(|connection| {
+                    let (url, name) = (url.clone(), name.clone());
+                    By::Connection { url, name, connection: Some(connection) }
+                }),
             };
             match taken {
                 Ok(by) => return Ok(Self { by, held: watch::Sender::new(true) }),
@@ -121,13 +130,17 @@ impl Hold {
         };
         loop {
             sleep(LOOK).await;
-            if is_held(connection).await {
+            if let Some(connection) = connection
+                && is_held(connection).await
+            {
                 continue;
             }
             self.held.send_replace(false);
             tracing::warn!("the database let go of this coordinator; taking it again");
+            // Closed first: a server that was only slow would let it keep the lock from the next one.
+            drop(connection.take());
             match take_again(url, name).await {
-                Ok(again) => *connection = again,
+                Ok(again) => *connection = Some(again),
                 Err(lost) => return lost,
             }
             self.held.send_replace(true);
@@ -136,13 +149,13 @@ impl Hold {
     }
 }
 
-/// Tries until the database answers. What is left of the connection before, and not yet known to be dead, goes by itself.
+/// Tries until the database answers. The connection before is closed; until the server sees that, it has the lock.
 async fn take_again(url: &str, name: &str) -> Result<AnyConnection, HoldError> {
     loop {
         match timeout(ANSWER, lock_connection(url, name)).await {
-            Ok(Ok(By::Connection { connection, .. })) => return Ok(connection),
+            Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(HoldError::Held(by))) if by != name => return Err(HoldError::Held(by)),
-            Ok(Ok(By::File(_)) | Err(_)) | Err(_) => sleep(RETRY).await,
+            Ok(Err(_)) | Err(_) => sleep(RETRY).await,
         }
     }
 }
@@ -152,7 +165,7 @@ async fn is_held(connection: &mut AnyConnection) -> bool {
     matches!(asked, Ok(Ok(row)) if row.try_get::<i64, _>("held").is_ok_and(|held| held > 0))
 }
 
-async fn lock_connection(url: &str, name: &str) -> Result<By, HoldError> {
+async fn lock_connection(url: &str, name: &str) -> Result<AnyConnection, HoldError> {
     sqlx::any::install_default_drivers();
     let mut connection = AnyConnection::connect(url).await.map_err(HoldError::Database)?;
     let failed = HoldError::Database;
@@ -163,7 +176,7 @@ async fn lock_connection(url: &str, name: &str) -> Result<By, HoldError> {
     named.bind(name.to_owned()).fetch_one(&mut connection).await.map_err(failed)?;
     let row = sqlx::query(TRY_LOCK).fetch_one(&mut connection).await.map_err(failed)?;
     if row.try_get("held").map_err(failed)? {
-        return Ok(By::Connection { url: url.to_owned(), name: name.to_owned(), connection });
+        return Ok(connection);
     }
     let holder = sqlx::query(HOLDER).fetch_optional(&mut connection).await.map_err(failed)?;
     let holder: Option<String> = holder.and_then(|row| row.try_get("name").ok());

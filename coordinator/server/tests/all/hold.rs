@@ -161,6 +161,48 @@ async fn who_finds_another_coordinator_in_its_place_gives_up() {
     store.close().await;
 }
 
+/// As on a machine that sleeps, or whose disk is slow, for longer than the coordinator waits for an answer.
+#[tokio::test]
+#[ignore = "needs: postgres"]
+async fn a_hold_whose_connection_stalled_is_taken_again() {
+    let server = Postgres::start();
+    let database = Database::Postgres(server.url());
+    let mut hold = Hold::take(&database).await.unwrap();
+    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold);
+    let mut held = hold.watch();
+    let holder = holder(&server.url()).await;
+
+    signal(holder, "STOP");
+    let stalled = async {
+        held.wait_for(|held| !held).await.unwrap();
+        assert!(matches!(store.change(Actor::System).await, Err(StoreError::NotHeld)));
+        // Some tries while it still has the lock.
+        sleep(Duration::from_millis(500)).await;
+        signal(holder, "CONT");
+        held.wait_for(|held| *held).await.unwrap();
+    };
+    tokio::select! {
+        lost = hold.lost() => panic!("{lost}"),
+        back = timeout(PATIENCE, stalled) => back.expect("it has its database again"),
+    }
+
+    is_refused_by_name(&database).await;
+    store.change(Actor::System).await.unwrap().commit().await.unwrap();
+    store.close().await;
+}
+
+/// The process of the server that has the lock.
+async fn holder(url: &str) -> i32 {
+    let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
+    let asked = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'";
+    sqlx::query_scalar(asked).fetch_one(&mut connection).await.unwrap()
+}
+
+fn signal(process: i32, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(sent.unwrap().success(), "{name}");
+}
+
 /// Ends them as the server's end would.
 async fn end_connections_of_holders(url: &str) {
     let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
