@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     output,
-    service::{Arg, COORDINATOR_SERVICE, Service, child},
+    service::{Arg, COORDINATOR_SERVICE, Mount, Service, child},
     up,
 };
 
@@ -37,9 +37,14 @@ mod walk;
 const VERSION: u32 = 1;
 /// Where the database lies in a backup, and below the root.
 const DATABASE: &str = "var/lib/maru/coordinator/db.sqlite";
-/// The coordinator, asked for a copy of its database. Like the coordinator itself it writes in its own folder alone.
-const COPY: Service =
-    Service { args: &[Arg::Text("copy-database")], listens: &[], ..COORDINATOR_SERVICE };
+/// The coordinator, asked for a copy of its database. It writes in the coordinator's own folder alone, and asks for no
+/// other: one that an update brings is there after the next `maru up`, and backups are made before that too.
+const COPY: Service = Service {
+    args: &[Arg::Text("copy-database")],
+    listens: &[],
+    mounts: &[Mount { path: "var/lib/maru/coordinator", writable: true }],
+    ..COORDINATOR_SERVICE
+};
 
 /// Of `maru backup`.
 #[derive(Clone, Debug, Args)]

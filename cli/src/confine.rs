@@ -22,6 +22,9 @@ pub struct ConfineArgs {
     /// File or folder to write in
     #[arg(long, value_name = "PATH")]
     pub write: Vec<PathBuf>,
+    /// Folder for the program's temporary files; it is one of those to write in, or below one
+    #[arg(long, value_name = "PATH")]
+    pub temporary: Option<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
@@ -43,7 +46,7 @@ fn confine(args: &ConfineArgs) -> anyhow::Result<Command> {
     chassis::confine::write_only(&places).context("cannot confine what the program writes")?;
     let mut command = Command::new(program);
     command.args(rest);
-    if let Some(folder) = args.write.last() {
+    if let Some(folder) = &args.temporary {
         // A database that sorts more than fits into memory puts it there.
         command.env("TMPDIR", folder);
     }

@@ -8,9 +8,15 @@ use std::{
 
 use chassis::confine::{Enforcement, enforcement};
 
+/// It also writes in a folder that is not its own, as the coordinator does.
 fn confined(own: &Path, script: &str) -> Output {
+    let also = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
-    command.arg("confine").arg(format!("--write={}", own.display()));
+    command.arg("confine");
+    for place in [own, also.path()] {
+        command.arg(format!("--write={}", place.display()));
+    }
+    command.arg(format!("--temporary={}", own.display()));
     command.args(["--", "sh", "-c", script]).output().unwrap()
 }
 

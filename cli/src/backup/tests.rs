@@ -7,7 +7,7 @@ use std::{
 use chassis::archive::Writer;
 
 use super::{
-    About, Database, VERSION,
+    About, COPY, Database, VERSION,
     places::{self, ALL},
     restore::{RestoreArgs, run},
 };
@@ -162,6 +162,12 @@ fn owners_and_modes_are_those_of_maru_and_a_restore_that_was_cut_short_is_done_a
     place.restore(&archive).unwrap();
     super::restore::is_whole(&place.root()).unwrap();
     assert_eq!(fs::read(place.root().join(NOISE)).unwrap(), b"text");
+}
+
+#[test]
+fn a_copy_of_the_database_asks_for_no_folder_but_the_coordinators() {
+    assert_eq!(COPY.writable(), ["var/lib/maru/coordinator"]);
+    assert_eq!(COPY.state(), Some("var/lib/maru/coordinator"));
 }
 
 #[test]

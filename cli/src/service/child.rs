@@ -21,6 +21,9 @@ pub fn command(service: &Service, confine: &Path, binary: &Path, root: &Path) ->
         for path in service.writable() {
             command.push(format!("--write={}", root.join(path).display()));
         }
+        if let Some(state) = service.state() {
+            command.push(format!("--temporary={}", root.join(state).display()));
+        }
         command.push("--".to_owned());
     }
     let mut bounding = "-all".to_owned();

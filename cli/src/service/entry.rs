@@ -180,7 +180,7 @@ pub struct Service {
     pub listens: &'static [Link],
     /// Links that it calls.
     pub calls: &'static [Link],
-    /// What it sees of the disk beside its links.
+    /// What it sees of the disk beside its links; the first where it may write is its own folder.
     pub mounts: &'static [Mount],
     /// Most memory.
     pub memory: Memory,
@@ -207,6 +207,12 @@ impl Service {
         let links = self.listens.iter().map(Link::directory);
         let mounts = self.mounts.iter().filter(|mount| mount.writable);
         links.chain(mounts.map(|mount| mount.path.to_owned())).collect()
+    }
+
+    /// Its own folder, below the root: the first of its mounts where it may write.
+    #[must_use]
+    pub fn state(&self) -> Option<&'static str> {
+        self.mounts.iter().find(|mount| mount.writable).map(|mount| mount.path)
     }
 
     /// The name of its unit, and of its container in the instance at `/`.
