@@ -103,6 +103,12 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     crate::backup::restore::is_whole(root)?;
     let podman = Podman::at(root);
     let (lock, mut plan) = prepare(&args, root, &podman).await?;
+    for folder in crate::backup::restore::left_behind(root) {
+        crate::output::note(&format!(
+            "{0} is left of a restore that was killed and holds keys; remove it: `sudo rm -r {0}`",
+            folder.display()
+        ));
+    }
     let mut supervisor = Supervisor::new(root, lock, args.verbose)?;
     let mut stop = Stop::watch()?;
     let started = tokio::select! {

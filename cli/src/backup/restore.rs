@@ -18,13 +18,19 @@ use chassis::{
 };
 use clap::Args;
 use coordinator_api::SCHEMA;
+use rustix::{
+    fs::{FlockOperation, OFlags, flock},
+    io::Errno,
+};
 use tempfile::TempDir;
 
 use super::{About, Database, VERSION, as_root, places};
-use crate::{output, up};
+use crate::{output, service::RESTORING, up};
 
-/// Says that a restore is under way, below the root.
-const UNDER_WAY: &str = "var/lib/maru/restoring";
+/// What the coordinator keeps locked while it works on its database, below the root.
+const IN_USE: &str = "var/lib/maru/coordinator/db.sqlite.lock";
+/// What the names of folders with unpacked files begin with.
+const UNPACKED: &str = ".maru-restore-";
 /// Folders beside the places, on the same file systems.
 const BESIDE: [&str; 2] = ["etc", "var/lib/maru"];
 
@@ -47,7 +53,7 @@ enum Failed {
 
 /// Refuses a root whose restore was cut short.
 pub(crate) fn is_whole(root: &Path) -> anyhow::Result<()> {
-    if root.join(UNDER_WAY).exists() {
+    if root.join(RESTORING).exists() {
         bail!("a restore of this network was cut short; run `sudo maru restore FILE` again");
     }
     Ok(())
@@ -61,20 +67,25 @@ pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
     // Before anything is made.
     is_unused(root)?;
     let _lock = up::hold(root)?;
-    let again = root.join(UNDER_WAY).exists();
+    for folder in left_behind(root) {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    let again = root.join(RESTORING).exists();
     if again {
-        // Nothing but that restore wrote there.
+        // Nothing but that restore wrote there, unless somebody started on what it left.
+        database_is_free(root)?;
         clear(root)?;
     }
     let (about, beside) = unpack(file, root).with_context(|| format!("cannot restore {shown}"))?;
-    durable::replace(&root.join(UNDER_WAY), Access::READABLE, shown.to_string().as_bytes())
+    durable::replace(&root.join(RESTORING), Access::READABLE, shown.to_string().as_bytes())
         .context("cannot write below var/lib/maru")?;
     for place in places::ALL {
         put(&beside.of(place), &root.join(place))
             .with_context(|| format!("cannot put {place} in its place"))?;
     }
     sync(root)?;
-    fs::remove_file(root.join(UNDER_WAY)).context("cannot remove var/lib/maru/restoring")?;
+    fs::remove_file(root.join(RESTORING)).context("cannot remove var/lib/maru/restoring")?;
     up::lay_out_directories(root)?;
     tell(&about, root)?;
     Ok(ExitCode::SUCCESS)
@@ -91,6 +102,10 @@ fn tell(about: &About, root: &Path) -> anyhow::Result<()> {
              `pg_restore --dbname=DATABASE_URL maru.dump`",
         );
     }
+    output::note(
+        "What was taken away after the backup is back: removed devices, used or removed keys, removed API keys. Before \
+         you let people in, look at `maru device list`, `maru key list` and `maru api-key list`.",
+    );
     // What is wrong with them, `maru up` says.
     let Ok(settings) = up::config::coordinator(root) else { return Ok(()) };
     output::note(&format!(
@@ -103,7 +118,7 @@ fn tell(about: &About, root: &Path) -> anyhow::Result<()> {
 
 /// Refuses a root where something of Maru is. A restore that was cut short is nothing.
 fn is_unused(root: &Path) -> anyhow::Result<()> {
-    if root.join(UNDER_WAY).exists() {
+    if root.join(RESTORING).exists() {
         return Ok(());
     }
     for place in places::ALL {
@@ -116,6 +131,39 @@ fn is_unused(root: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses while a coordinator works on the database, also one that `maru up` did not start.
+fn database_is_free(root: &Path) -> anyhow::Result<()> {
+    let path = root.join(IN_USE);
+    let mut options = File::options();
+    let opened = options.read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(&path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot open {}", path.display()));
+        }
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => bail!(
+            "a coordinator runs on {}; stop it first, such as with `sudo systemctl stop 'maru-*'`",
+            root.display()
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Folders with unpacked files, keys among them, of a restore that was killed. While [`up::hold`] is held nobody works
+/// in them.
+pub(crate) fn left_behind(root: &Path) -> Vec<PathBuf> {
+    let entries = BESIDE.iter().filter_map(|folder| fs::read_dir(root.join(folder)).ok());
+    let entries = entries.flatten().flatten().filter(|entry| {
+        entry.file_name().to_string_lossy().starts_with(UNPACKED)
+            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    });
+    entries.map(|entry| entry.path()).collect()
 }
 
 /// The first thing at or below a path that is no folder.
@@ -157,10 +205,8 @@ impl Beside {
         let make = |folder: &str| {
             let folder = root.join(folder);
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&folder);
-            made.and_then(|()| {
-                tempfile::Builder::new().prefix(".maru-restore-").tempdir_in(&folder)
-            })
-            .with_context(|| format!("cannot make a folder in {}", folder.display()))
+            made.and_then(|()| tempfile::Builder::new().prefix(UNPACKED).tempdir_in(&folder))
+                .with_context(|| format!("cannot make a folder in {}", folder.display()))
         };
         let [etc, state] = BESIDE;
         Ok(Self([make(etc)?, make(state)?]))

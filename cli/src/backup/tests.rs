@@ -159,6 +159,21 @@ fn owners_and_modes_are_those_of_maru_and_a_restore_that_was_cut_short_is_done_a
     fs::write(place.root().join("var/lib/maru/restoring"), "").unwrap();
     let said = super::restore::is_whole(&place.root()).unwrap_err().to_string();
     assert!(said.contains("maru restore"), "{said}");
+    let left = [".maru-restore-1", "../../../etc/.maru-restore-2"]
+        .map(|name| place.root().join("var/lib/maru").join(name));
+    for left in &left {
+        fs::create_dir_all(left.join("coordinator")).unwrap();
+        fs::write(left.join("coordinator/noise.key"), "").unwrap();
+    }
+    assert_eq!(super::restore::left_behind(&place.root()).len(), left.len());
+    // As a systemd unit holds it that started on what there is.
+    let lock = place.root().join("var/lib/maru/coordinator/db.sqlite.lock");
+    let held = fs::File::create(&lock).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let said = place.restore(&archive).unwrap_err();
+    assert!(said.contains("a coordinator runs on ") && lock.exists(), "{said}");
+    assert_eq!(super::restore::left_behind(&place.root()), [""; 0].map(PathBuf::from));
+    drop(held);
     place.restore(&archive).unwrap();
     super::restore::is_whole(&place.root()).unwrap();
     assert_eq!(fs::read(place.root().join(NOISE)).unwrap(), b"text");

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use crate::service::{
-    Kind, SERVICES, Service,
+    Kind, RESTORING, SERVICES, Service,
     podman::{self, Limits, Settings},
 };
 
@@ -39,7 +39,7 @@ fn quadlet(service: &Service) -> String {
     };
     let mut out = format!(
         "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
-         [Unit]\nDescription={}\n\n[Container]\nContainerName={}\nImage={}\n",
+         [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\n[Container]\nContainerName={}\nImage={}\n",
         service.description,
         service.unit(),
         settings.image,

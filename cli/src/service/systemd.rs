@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::service::{Arg, DIRECTORIES, Kind, Memory, SERVICES, Service, links};
+use crate::service::{Arg, DIRECTORIES, Kind, Memory, RESTORING, SERVICES, Service, links};
 
 /// What every unit gives up. Sources: `systemd.exec(5)`, `systemd-analyze security`.
 const HARDENING: &str = "\
@@ -52,7 +52,8 @@ fn unit(service: &Service) -> String {
     }
     let mut out = format!(
         "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
-         [Unit]\nDescription={}\nWants=network-online.target\nAfter=network-online.target\n\n\
+         [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\
+         Wants=network-online.target\nAfter=network-online.target\n\n\
          [Service]\nExecStart={command}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
          TimeoutStopSec=10\n",
         service.description,

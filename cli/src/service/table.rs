@@ -24,6 +24,8 @@ pub const ENGINE: u32 = 61004;
 pub const RELAY_STATE: &str = "var/lib/maru/relay";
 /// Where the coordinator tells the relay who is a node, below the root. Nobody else looks into it.
 pub const RELAY_NODES: &str = "var/lib/maru/relay-nodes";
+/// A file that is there, below the root, while a restore is under way: nothing starts on half of a network.
+pub const RESTORING: &str = "var/lib/maru/restoring";
 /// Directory of the models, below the root.
 pub const MODELS: &str = "var/lib/maru/models";
 
