@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, Seek as _, SeekFrom, Write as _},
+    io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::SystemTime,
@@ -179,27 +179,58 @@ fn fill(
     copy: Option<File>,
 ) -> anyhow::Result<(usize, Vec<String>)> {
     let mut writer = Writer::new(BufWriter::new(out), &serde_json::to_vec_pretty(about)?)?;
-    let (mut long, count, mut left_out) = {
-        let mut long = Vec::new();
-        let mut add = |name: &str, len: u64, file: File| {
-            match writer.add(name, len, BufReader::new(file)) {
-                Err(ArchiveError::Name(_)) => long.push(format!("{name}, whose name is too long")),
-                added => added?,
-            }
-            Ok(())
-        };
-        let walk = walk::below(root, &mut add)?;
-        let (count, left_out) = (walk.count, walk.left_out);
-        (long, count, left_out)
+    let (mut long, mut shrunk) = (Vec::new(), Vec::new());
+    let mut add = |name: &str, len: u64, file: File| {
+        match self::add(&mut writer, name, len, file) {
+            Err(ArchiveError::Name(_)) => long.push(format!("{name}, whose name is too long")),
+            Ok(false) => shrunk.push(format!("the end of {name}, which shrank while it was read")),
+            added => _ = added?,
+        }
+        Ok(())
     };
+    let walk = walk::below(root, walk::WORKSPACE_MAX, &mut add)?;
+    let (count, mut left_out) = (walk.count, walk.left_out);
     if count == 0 {
         bail!("there is nothing to back up below {}: Maru never ran here", root.display());
     }
     let count = count - long.len() + usize::from(copy.is_some());
     left_out.append(&mut long);
+    left_out.append(&mut shrunk);
     if let Some(copy) = copy {
         writer.add(DATABASE, copy.metadata()?.len(), BufReader::new(copy))?;
     }
     writer.finish()?.flush()?;
     Ok((count, left_out))
+}
+
+/// Adds a file; returns whether it was as long as it should be. Where an agent may shrink one at any time, zeros stand
+/// for what is missing, and elsewhere it is an error.
+fn add<W: Write>(
+    writer: &mut Writer<W>,
+    name: &str,
+    len: u64,
+    file: File,
+) -> Result<bool, ArchiveError> {
+    let mut missing = len;
+    let counted = Counted { from: BufReader::new(file), missing: &mut missing };
+    if walk::is_in_workspace(name) {
+        writer.add(name, len, counted.chain(io::repeat(0)))?;
+    } else {
+        writer.add(name, len, counted)?;
+    }
+    Ok(missing == 0)
+}
+
+/// Counts down what is read.
+struct Counted<'a, R> {
+    from: R,
+    missing: &'a mut u64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.from.read(buffer)?;
+        *self.missing = self.missing.saturating_sub(len as u64);
+        Ok(len)
+    }
 }

@@ -4,12 +4,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chassis::archive::Writer;
+use chassis::archive::{ArchiveError, Writer};
 
 use super::{
     About, COPY, Database, VERSION,
     places::{self, ALL},
     restore::{RestoreArgs, run},
+    walk,
 };
 use crate::{service::COORDINATOR, up};
 
@@ -177,6 +178,70 @@ fn owners_and_modes_are_those_of_maru_and_a_restore_that_was_cut_short_is_done_a
     place.restore(&archive).unwrap();
     super::restore::is_whole(&place.root()).unwrap();
     assert_eq!(fs::read(place.root().join(NOISE)).unwrap(), b"text");
+}
+
+/// What a walk below `root` finds, and what it leaves out.
+fn found(root: &Path, room: usize) -> (Vec<String>, Vec<String>) {
+    let mut found = Vec::new();
+    let mut take = |name: &str, _: u64, _: fs::File| {
+        found.push(name.to_owned());
+        Ok(())
+    };
+    let left_out = walk::below(root, room, &mut take).unwrap().left_out;
+    (found, left_out)
+}
+
+#[test]
+fn a_workspace_that_is_full_is_saved_in_part_and_all_else_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str| {
+        let file = dir.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "text").unwrap();
+    };
+    let kept = ["var/lib/maru/gateway/identity.key", "var/lib/maru/telmeet/state.json"];
+    kept.iter().for_each(|name| write(name));
+    for at in 0..5 {
+        write(&format!("var/lib/maru/gateway/workspace/{at}"));
+        write(&format!("var/lib/maru/gateway/workspace/a/{at}"));
+    }
+
+    let (all, left_out) = found(dir.path(), 11);
+    assert_eq!((all.len(), left_out), (12, Vec::new()));
+    for room in 0..11 {
+        let (part, left_out) = found(dir.path(), room);
+        assert!(kept.iter().all(|name| part.iter().any(|found| found == name)), "{part:?}");
+        assert!(part.len() <= kept.len() + room, "{part:?}");
+        assert_eq!(left_out.len(), 1, "{left_out:?}");
+        assert!(left_out[0].contains("the rest of var/lib/maru/gateway/workspace"), "{left_out:?}");
+    }
+}
+
+/// A process of the agent's may do so at any time.
+#[test]
+fn a_file_of_the_workspace_that_shrinks_is_noted_and_the_rest_is_saved() {
+    let reads = |len: u64, content: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, content).unwrap();
+        let mut writer = Writer::new(Vec::new(), b"{}").unwrap();
+        let file = fs::File::open(&file).unwrap();
+        let whole = super::add(&mut writer, "var/lib/maru/gateway/workspace/a", len, file);
+        (whole, writer.finish().unwrap())
+    };
+
+    let (whole, archive) = reads(6, "text");
+
+    assert!(!whole.unwrap());
+    let mut content = Vec::new();
+    let read = chassis::archive::read(
+        &archive[..],
+        |_| Ok(()),
+        |_, file| std::io::copy(file, &mut content).map(drop).map_err(ArchiveError::Io),
+    );
+    read.unwrap();
+    assert_eq!(content, b"text\0\0");
+    assert!(reads(4, "text").0.unwrap());
 }
 
 #[test]

@@ -17,8 +17,12 @@ use super::{DATABASE, places};
 
 /// Deepest folder.
 const DEPTH_MAX: usize = 32;
-/// Most files.
+/// Most files outside of the agent's workspace.
 const FILES_MAX: usize = 50_000;
+/// Where an agent does as it likes, below the root: nothing that it makes there keeps the rest from being saved.
+const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
+/// Most files and folders in it.
+pub(super) const WORKSPACE_MAX: usize = 40_000;
 
 /// What is done with each file: its path below the root, its length in bytes, and itself.
 type Take<'a> = &'a mut dyn FnMut(&str, u64, File) -> anyhow::Result<()>;
@@ -30,11 +34,18 @@ pub(super) struct Walk<'a> {
     pub(super) count: usize,
     /// What is no file, for people.
     pub(super) left_out: Vec<String>,
+    /// How many files there were outside of the workspace.
+    kept: usize,
+    /// How much of the workspace is still taken.
+    room: usize,
+    is_full: bool,
 }
 
-/// Passes every file of a backup below the root to `take`, the database excepted.
-pub(super) fn below<'a>(root: &Path, take: Take<'a>) -> anyhow::Result<Walk<'a>> {
-    let mut walk = Walk { take, count: 0, left_out: Vec::new() };
+/// Passes every file of a backup below the root to `take`, the database excepted. Of the workspace it looks at no more
+/// than `room` files and folders.
+pub(super) fn below<'a>(root: &Path, room: usize, take: Take<'a>) -> anyhow::Result<Walk<'a>> {
+    let left_out = Vec::new();
+    let mut walk = Walk { take, count: 0, left_out, kept: 0, room, is_full: false };
     for place in places::ALL {
         let path = root.join(place);
         match openat(CWD, &path, flags(), Mode::empty()) {
@@ -45,6 +56,11 @@ pub(super) fn below<'a>(root: &Path, take: Take<'a>) -> anyhow::Result<Walk<'a>>
         }
     }
     Ok(walk)
+}
+
+/// Whether a file or folder is in the workspace.
+pub(super) fn is_in_workspace(name: &str) -> bool {
+    name.strip_prefix(WORKSPACE).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn flags() -> OFlags {
@@ -66,7 +82,8 @@ impl Walk<'_> {
             return Ok(());
         }
         self.count += 1;
-        if self.count > FILES_MAX {
+        self.kept += usize::from(!is_in_workspace(name));
+        if self.kept > FILES_MAX {
             bail!("there are more than {FILES_MAX} files to back up; look what fills {name}");
         }
         (self.take)(name, meta.len(), file)
@@ -77,17 +94,11 @@ impl Walk<'_> {
             self.left_out.push(format!("{name}, which is too deep"));
             return Ok(());
         }
-        let mut names = Vec::new();
-        for entry in Dir::read_from(folder).with_context(|| format!("cannot list {name}"))? {
-            match entry?.file_name().to_str() {
-                Ok("." | "..") => {}
-                Ok(entry) => names.push(entry.to_owned()),
-                Err(_) => self.left_out.push(format!("a file in {name} whose name is no text")),
-            }
-        }
-        names.sort();
-        for entry in names {
+        for entry in self.names(folder, name)? {
             let below = format!("{name}/{entry}");
+            if !self.has_room(&below) {
+                return Ok(());
+            }
             match openat(folder, &entry, flags(), Mode::empty()) {
                 Ok(opened) => self.enter(opened, &below, depth + 1)?,
                 // It has gone meanwhile.
@@ -95,10 +106,54 @@ impl Walk<'_> {
                 Err(Errno::LOOP | Errno::NXIO) => {
                     self.left_out.push(format!("{below}, which is no file of its own"));
                 }
+                // Leased to somebody, for example.
+                Err(error) if is_in_workspace(&below) => {
+                    self.left_out.push(format!("{below}, which cannot be opened: {error}"));
+                }
                 Err(error) => return Err(error).context(format!("cannot open {below}")),
             }
         }
         Ok(())
+    }
+
+    /// What is in a folder, in order. Of the workspace no more than fits, and one too many to notice it.
+    fn names(&mut self, folder: &File, name: &str) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        let entries = match Dir::read_from(folder) {
+            Ok(entries) => entries,
+            // It has gone meanwhile.
+            Err(Errno::NOENT) => return Ok(names),
+            Err(error) => return Err(error).context(format!("cannot list {name}")),
+        };
+        for entry in entries {
+            match entry.with_context(|| format!("cannot list {name}"))?.file_name().to_str() {
+                Ok("." | "..") => {}
+                Ok(entry) => names.push(entry.to_owned()),
+                Err(_) if self.has_room(&format!("{name}/")) => {
+                    self.left_out.push(format!("a file in {name} whose name is no text"));
+                }
+                Err(_) => {}
+            }
+            if names.len() > self.room && is_in_workspace(&format!("{name}/")) {
+                break;
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether a file or folder is still taken.
+    fn has_room(&mut self, name: &str) -> bool {
+        if !is_in_workspace(name) {
+            return true;
+        }
+        let has_room = self.room > 0;
+        self.room = self.room.saturating_sub(1);
+        if !has_room && !self.is_full {
+            self.is_full = true;
+            self.left_out.push(format!("the rest of {WORKSPACE}, where there are too many files"));
+        }
+        has_room
     }
 }
 
