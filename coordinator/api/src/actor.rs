@@ -3,11 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Who makes a change: whom the kernel names, whose key was shown, or the coordinator itself.
 ///
 /// Displayed in one word, such as `root`, `api-key:ci` or `key:5`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Actor {
     /// A user of the coordinator's machine, over the admin socket.

@@ -1,6 +1,7 @@
 //! API keys: what lets a program or a person administer over HTTPS.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Secret;
 
@@ -11,7 +12,7 @@ pub const API_KEY_PREFIX: &str = "maru-api-";
 pub const API_KEY_RANDOM_LEN: usize = 32;
 
 /// What a key may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Read alone: GET, and questions about the policy.
@@ -22,7 +23,7 @@ pub enum Access {
 }
 
 /// Creates an API key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
     /// What it is called: 1 to 63 of `a-z`, `0-9` and `-`, beginning with a letter.
@@ -36,7 +37,7 @@ pub struct CreateApiKey {
 }
 
 /// A new API key; the only time that it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedApiKey {
     /// Number of the key.
     pub id: u64,
@@ -51,7 +52,7 @@ pub struct CreatedApiKey {
 }
 
 /// An API key as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKey {
     /// Number of the key.
     pub id: u64,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
     /// Its number; stays the same when it is approved, and is never used again.
     pub id: u64,
@@ -47,11 +48,12 @@ pub struct Device {
     /// Whether it is removed soon after it disconnects.
     pub ephemeral: bool,
     /// What the coordinator says of it to all its peers.
+    #[schema(value_type = BTreeMap<String, Vec<serde_json::Value>>)]
     pub capabilities: Capabilities,
 }
 
 /// Where a device stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceState {
     /// Waits for the admin.
@@ -66,7 +68,7 @@ pub enum DeviceState {
 pub type Capabilities = BTreeMap<String, Vec<serde_json::Value>>;
 
 /// Approves a device that waits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Approve {
     /// Whose it is. Needed if it joined without a key, and no tags are given.
@@ -78,7 +80,7 @@ pub struct Approve {
 }
 
 /// Gives a device's node key a new life, expired or not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Extend {
     /// Seconds from now until it expires. Default: as long as that of a new device.
@@ -86,7 +88,7 @@ pub struct Extend {
 }
 
 /// Renames a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// New DNS label.
@@ -94,7 +96,7 @@ pub struct Rename {
 }
 
 /// Replaces a device's tags.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetTags {
     /// New tags, each `tag:…`; at least one.
@@ -102,7 +104,7 @@ pub struct SetTags {
 }
 
 /// Points an extra DNS name at a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetRecord {
     /// Number of the device.
@@ -110,7 +112,7 @@ pub struct SetRecord {
 }
 
 /// An extra DNS name: `<name>.<network>` has the addresses of the device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Record {
     /// DNS label.
     pub name: String,

@@ -1,6 +1,7 @@
 //! Pre-auth keys and invitations.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Secret;
 
@@ -13,7 +14,7 @@ pub const AUTH_KEY_RANDOM_LEN: usize = 24;
 /// Creates a pre-auth key.
 ///
 /// A key belongs to a user or carries tags; with tags, `user` is not needed and not kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateKey {
     /// Owner of the devices that join with it; must exist.
@@ -31,7 +32,7 @@ pub struct CreateKey {
 }
 
 /// A new key; the only time that it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedKey {
     /// Number of the key.
     pub id: u64,
@@ -42,7 +43,7 @@ pub struct CreatedKey {
 }
 
 /// A key as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Key {
     /// Number of the key.
     pub id: u64,
@@ -67,7 +68,7 @@ pub struct Key {
 }
 
 /// Whether a key can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
     /// It can be used.
@@ -79,7 +80,7 @@ pub enum KeyState {
 }
 
 /// Makes an invitation with which one device of a user joins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateInvitation {
     /// Whose device it will be; created if missing.
@@ -96,7 +97,7 @@ pub struct CreateInvitation {
 }
 
 /// An invitation for one device; the only time that it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedInvitation {
     /// The text that [`crate::invitation`] describes.
     pub url: Secret,

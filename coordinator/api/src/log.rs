@@ -1,9 +1,10 @@
 //! The audit log: who changed what, and when.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogEntry {
     /// Counts up; none is given twice.
     pub id: u64,
@@ -34,7 +35,7 @@ pub struct ReadLog {
 }
 
 /// A page of the log, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogPage {
     /// The entries.
     pub entries: Vec<LogEntry>,

@@ -1,9 +1,10 @@
 //! The network as a whole.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The network and its coordinator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Network {
     /// DNS domain of the network, such as `maru.internal`.
     pub network: String,
@@ -16,7 +17,7 @@ pub struct Network {
 }
 
 /// That the coordinator and its database answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// Always `ok`; what is not is a problem with status 503.
     pub status: String,

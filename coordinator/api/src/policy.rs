@@ -1,9 +1,10 @@
 //! The policy.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The policy as text, comments included.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// `HuJSON`.
@@ -14,7 +15,7 @@ pub struct Policy {
 }
 
 /// A policy that would be accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyChecked {
     /// Always true; a policy that would be refused is a problem with status 422.
     pub ok: bool,
@@ -23,7 +24,7 @@ pub struct PolicyChecked {
 }
 
 /// A policy that was put in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicySet {
     /// `HuJSON`.
     pub policy: String,
@@ -37,7 +38,7 @@ pub struct PolicySet {
 }
 
 /// Something to know of a part of a policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyNote {
     /// Where.
     #[serde(flatten)]
@@ -47,7 +48,7 @@ pub struct PolicyNote {
 }
 
 /// A part of a policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyPlace {
     /// Which part, such as `acls[2].dst[0]`.
     pub place: String,
@@ -58,7 +59,7 @@ pub struct PolicyPlace {
 }
 
 /// What a policy would change, in the place of which.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyDiff {
     /// The policy in force, with which it was compared.
     pub revision: i64,
@@ -68,7 +69,7 @@ pub struct PolicyDiff {
 }
 
 /// What a policy changes for the devices that are there: packets, capabilities and attributes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyChanges {
     /// What was closed and is open then.
     pub opens: Vec<PolicyChange>,
@@ -77,7 +78,7 @@ pub struct PolicyChanges {
 }
 
 /// What opens or closes at one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyChange {
     /// Names of devices, and addresses of others; empty for attributes, which have no source.
     pub from: Vec<String>,
@@ -88,7 +89,7 @@ pub struct PolicyChange {
 }
 
 /// Which policy's own tests to run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestPolicy {
     /// `HuJSON`; absent for the policy in force.
@@ -97,7 +98,7 @@ pub struct TestPolicy {
 }
 
 /// How the policy's own tests came out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyTested {
     /// Whether all of them pass; true if there are none.
     pub passed: bool,
@@ -106,7 +107,7 @@ pub struct PolicyTested {
 }
 
 /// One assertion of the policy's own tests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyTest {
     /// Where.
     #[serde(flatten)]
@@ -126,7 +127,7 @@ pub struct PolicyTest {
 }
 
 /// A protocol of a connection attempt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyProtocol {
     /// TCP.
@@ -139,7 +140,7 @@ pub enum PolicyProtocol {
 }
 
 /// Who may reach whom?
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainPolicy {
     /// A device, an address, or what a rule may name: a person, a tag, a group.
@@ -154,7 +155,7 @@ pub struct ExplainPolicy {
 }
 
 /// Why a source reaches a destination, or that it does not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyDecision {
     /// The source: a device, or an address.
     pub from: String,

@@ -1,9 +1,10 @@
 //! Routes: subnets that devices lead to, and the ways out through exit nodes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A route that a device offers, or that was approved or rejected before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Route {
     /// Number of the device.
     pub device: u64,
@@ -22,7 +23,7 @@ pub struct Route {
 }
 
 /// Where a route stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteState {
     /// Waits for the admin.
@@ -38,7 +39,7 @@ pub enum RouteState {
 }
 
 /// Approves or rejects routes of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecideRoutes {
     /// Prefixes; `exit` stands for those of an exit node.

@@ -1,9 +1,10 @@
 //! Text that is shown once and never logged.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A secret in a request or answer; `Debug` prints `[redacted]`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Secret(String);
 

@@ -1,9 +1,10 @@
 //! People.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A person of the network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
     /// Its number; never used again after the user is deleted.
     pub id: u64,
@@ -16,7 +17,7 @@ pub struct User {
 }
 
 /// Creates a user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateUser {
     /// Login name: 1 to 63 of `a-z`, `0-9`, `.`, `_`, `-`, `@`, beginning with a letter or digit.
@@ -24,7 +25,7 @@ pub struct CreateUser {
 }
 
 /// Gives a user another login name. Its devices and keys stay its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenameUser {
     /// New login name, as in [`CreateUser`].
@@ -32,7 +33,7 @@ pub struct RenameUser {
 }
 
 /// A user that was renamed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RenamedUser {
     /// The user.
     #[serde(flatten)]

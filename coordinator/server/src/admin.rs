@@ -8,6 +8,7 @@ mod invitations;
 mod keys;
 mod log;
 mod network;
+pub(crate) mod openapi;
 mod policy;
 mod records;
 mod routes;
@@ -45,7 +46,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
         .chain(routes::endpoints())
         .chain(policy::endpoints())
         .chain(log::endpoints())
-        .chain(network::endpoints());
+        .chain(network::endpoints())
+        .chain(openapi::endpoints());
     resources.map(|endpoint| endpoint.below(PREFIX)).collect()
 }
 

@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fs::File,
+    io::Write as _,
     os::fd::AsFd as _,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -12,7 +13,7 @@ use chassis::{failure, log::LogArgs, process, signal::Termination};
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, relay, serve, store};
+use crate::{admin::openapi, config::Config, relay, serve, store};
 
 /// The control plane of a Maru network, and its relay.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ pub struct Args {
 pub enum Command {
     /// Registers devices and tells them of each other.
     Serve,
+    /// Prints what the admin API takes and answers, as an `OpenAPI` document.
+    Openapi,
     /// Passes packets between devices that cannot reach each other, and tells them their addresses.
     Relay,
     /// Writes a copy of the database to standard output, which must be a file: part of `maru backup`.
@@ -47,6 +50,10 @@ pub enum Command {
 /// Runs the program to its end.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
+    if matches!(args.command, Command::Openapi) {
+        let written = std::io::stdout().write_all(openapi::text().as_bytes());
+        return failure::exit("maru-coordinator", written);
+    }
     args.log.start(&[]);
     process::raise_file_limit();
     failure::exit("maru-coordinator", start(&args.root, args.config.as_deref(), args.command))
@@ -63,6 +70,8 @@ fn start(root: &Path, config: Option<&Path>, command: Command) -> Result<(), Box
             Command::Serve => {
                 serve::serve(root, config, stop).await.map_err(Box::<dyn Error>::from)
             }
+            // It needs no configuration, and has been done.
+            Command::Openapi => Ok(()),
             Command::Relay => {
                 relay::relay(root, &config, stop).await.map_err(Box::<dyn Error>::from)
             }

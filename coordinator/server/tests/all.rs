@@ -39,6 +39,8 @@ mod killed;
 mod map;
 #[path = "all/nginx.rs"]
 mod nginx;
+#[path = "all/openapi.rs"]
+mod openapi;
 #[path = "all/page.rs"]
 mod page;
 #[path = "all/pitfalls.rs"]

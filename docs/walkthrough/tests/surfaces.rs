@@ -139,6 +139,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("GET /api/v1/log", Root),
             ("GET /api/v1/network", Root),
             ("GET /api/v1/health", Root),
+            ("GET /api/v1/openapi.json", Root),
         ],
     ),
     ("counters", &[("GET /metrics", Root)]),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::{net::UnixStream, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::postgres::Postgres;
+use crate::{openapi, postgres::Postgres};
 
 /// Longer than anything here takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -103,7 +103,11 @@ impl Coordinator {
         path: &str,
         body: Value,
     ) -> (StatusCode, Value) {
-        ask_admin(self.root.path(), method, path, body).await.expect("the admin API answers")
+        let (status, answer) = ask_admin(self.root.path(), method.clone(), path, body)
+            .await
+            .expect("the admin API answers");
+        openapi::check(&method, path, status, &answer);
+        (status, answer)
     }
 
     /// Asks the admin API for what must succeed.
