@@ -67,6 +67,8 @@ struct Shape {
 struct Operation {
     method: HttpMethod,
     path: &'static str,
+    /// What may stand behind a question mark, and its type.
+    asks: &'static [(&'static str, Type)],
     summary: &'static str,
     takes: Option<Shape>,
     status: &'static str,
@@ -95,7 +97,7 @@ fn capabilities() -> Shape {
 }
 
 fn operation(method: HttpMethod, path: &'static str, summary: &'static str) -> Operation {
-    Operation { method, path, summary, takes: None, status: "204", gives: None }
+    Operation { method, path, asks: &[], summary, takes: None, status: "204", gives: None }
 }
 
 fn reads(path: &'static str, summary: &'static str, gives: Shape) -> Operation {
@@ -121,6 +123,10 @@ impl Operation {
 
     fn gives(self, shape: Shape) -> Self {
         Self { status: "200", gives: Some(shape), ..self }
+    }
+
+    fn asks(self, asks: &'static [(&'static str, Type)]) -> Self {
+        Self { asks, ..self }
     }
 
     fn creates(self, shape: Shape) -> Self {
@@ -179,11 +185,12 @@ fn operations() -> Vec<Operation> {
         posts("/policy/explain", "Says which rule lets a source reach a destination.")
             .takes(one::<ExplainPolicy>())
             .gives(list::<PolicyDecision>()),
-        reads(
-            "/log",
-            "Shows who changed what, in pages: `after`, `last_s`, `actor`, `limit`.",
-            one::<LogPage>(),
-        ),
+        reads("/log", "Shows who changed what, in pages.", one::<LogPage>()).asks(&[
+            ("after", Type::Integer),
+            ("last_s", Type::Integer),
+            ("actor", Type::String),
+            ("limit", Type::Integer),
+        ]),
         reads("/network", "Describes the network.", one::<Network>()),
         reads("/health", "Says whether coordinator and database answer.", one::<Health>()),
         reads("/openapi.json", "This document.", object(ObjectBuilder::new())),
@@ -275,6 +282,13 @@ fn described(operation: Operation) -> OperationBuilder {
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+        described = described.parameter(parameter);
+    }
+    for (name, kind) in operation.asks {
+        let parameter = ParameterBuilder::new()
+            .name(*name)
+            .parameter_in(ParameterIn::Query)
+            .schema(Some(ObjectBuilder::new().schema_type(kind.clone())));
         described = described.parameter(parameter);
     }
     let body = operation.takes.map(|shape| {
