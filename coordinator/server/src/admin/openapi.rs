@@ -13,7 +13,7 @@ use chassis::endpoint::{Endpoint, get};
 use coordinator_api::{
     ApiKey, Approve, CreateApiKey, CreateInvitation, CreateKey, CreateUser, CreatedApiKey,
     CreatedInvitation, CreatedKey, DecideRoutes, Device, ExplainPolicy, Extend, Health, Key,
-    LogPage, Network, PREFIX, Policy, PolicyChanges, PolicyChecked, PolicyDecision, PolicySet,
+    LogPage, Network, PREFIX, Policy, PolicyChecked, PolicyDecision, PolicyDiff, PolicySet,
     PolicyTested, Record, Rename, RenameUser, RenamedUser, Route, SetRecord, SetTags, TestPolicy,
     User,
 };
@@ -178,7 +178,7 @@ fn operations() -> Vec<Operation> {
             .gives(one::<PolicyChecked>()),
         posts("/policy/diff", "Says what a policy would open and close.")
             .takes(one::<Policy>())
-            .gives(one::<PolicyChanges>()),
+            .gives(one::<PolicyDiff>()),
         posts("/policy/test", "Runs a policy's own tests.")
             .takes(one::<TestPolicy>())
             .gives(one::<PolicyTested>()),
