@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 /// A range of addresses of one family, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,21 @@ impl Span {
     /// One range out of this and one that it meets.
     pub(crate) fn with(self, next: Self) -> Self {
         Self { last: next.last.max(self.last), ..self }
+    }
+}
+
+impl Span {
+    /// The fewest prefixes that it is made of.
+    pub(crate) fn prefixes(&self) -> Vec<Self> {
+        match (address(self.v6, self.first), address(self.v6, self.last)) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                Ipv4Subnets::new(first, last, 0).map(|net| IpNet::from(net).into()).collect()
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => {
+                Ipv6Subnets::new(first, last, 0).map(|net| IpNet::from(net).into()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -163,7 +178,13 @@ impl AddressSet {
     /// Whether it has any of these addresses.
     #[must_use]
     pub fn overlaps(&self, span: &Span) -> bool {
-        self.0.iter().any(|own| own.overlaps(span))
+        self.common(span).is_some()
+    }
+
+    /// The first of these addresses that it has.
+    pub(crate) fn common(&self, span: &Span) -> Option<Span> {
+        let index = self.0.partition_point(|own| (own.v6, own.last) < (span.v6, span.first));
+        self.0.get(index).and_then(|own| own.common(span))
     }
 
     /// The addresses that it has and the other has not.

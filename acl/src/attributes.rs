@@ -1,6 +1,6 @@
 //! What a policy tells nodes besides what they let in: `nodeAttrs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
@@ -87,15 +87,13 @@ pub(crate) fn node(
     if document.randomize_client_port {
         attributes.insert(RANDOMIZE_CLIENT_PORT.to_owned(), Vec::new());
     }
+    let mut seen: BTreeMap<&str, HashSet<&Value>> = BTreeMap::new();
     for entry in parsed {
         if entry.targets.iter().any(|target| target.selects(node, network, document)) {
             for (name, values) in &entry.attributes {
                 let known = attributes.entry(name.clone()).or_default();
-                for value in values {
-                    if !known.contains(value) {
-                        known.push(value.clone());
-                    }
-                }
+                let seen = seen.entry(name).or_default();
+                known.extend(values.iter().filter(|value| seen.insert(*value)).cloned());
             }
         }
     }

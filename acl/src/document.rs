@@ -1,6 +1,6 @@
 //! The document as it is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -34,6 +34,8 @@ pub(crate) struct Document {
     pub(crate) grants: Vec<Grant>,
     pub(crate) groups: BTreeMap<String, Vec<Word>>,
     pub(crate) hosts: BTreeMap<String, IpNet>,
+    /// Names of hosts whose addresses cannot be read: they are nobody's, and no person is meant by them.
+    pub(crate) lost_hosts: BTreeSet<String>,
     /// Each with the place of its name.
     pub(crate) tag_owners: BTreeMap<String, (Spot, Vec<Word>)>,
     pub(crate) tests: Vec<Test>,
@@ -97,6 +99,12 @@ impl Document {
         members.into_iter().any(|member| is_user(&member.text, user))
     }
 
+    /// Those whose routes and exit nodes need no administrator.
+    pub(crate) fn approvers(&self) -> impl Iterator<Item = &Word> {
+        let routes = self.approved_routes.iter().flat_map(|(_, approvers)| approvers);
+        routes.chain(&self.approved_exits)
+    }
+
     /// Whether a person is named anywhere, by login name or mail address.
     pub(crate) fn names(&self, login: &str) -> bool {
         let user = User { id: 0, name: login.to_owned(), email: login.to_owned() };
@@ -104,8 +112,12 @@ impl Document {
         let rules = self.acls.iter().flat_map(|rule| [&rule.src, &rule.dst]);
         let grants = self.grants.iter().flat_map(|grant| [&grant.src, &grant.dst]);
         let tests = self.tests.iter().flat_map(|test| [&test.accept, &test.deny]);
-        let texts = lists.chain(rules).chain(grants).chain(tests).flatten();
-        texts.chain(self.tests.iter().filter_map(|test| test.src.as_ref())).any(|word| {
+        let targets = self.node_attrs.iter().map(|entry| &entry.target);
+        let texts = lists.chain(rules).chain(grants).chain(tests).chain(targets).flatten();
+        let sources = self.tests.iter().filter_map(|test| test.src.as_ref());
+        let ssh = self.ssh.iter().flat_map(SshRule::words);
+        let ssh = ssh.chain(self.ssh_tests.iter().flat_map(SshTest::words));
+        texts.chain(sources).chain(self.approvers()).chain(ssh).any(|word| {
             let text = word.text.as_str();
             let before_ports = text.rsplit_once(':').map_or(text, |(name, _)| name);
             is_user(text, &user) || is_user(before_ports, &user)
@@ -123,7 +135,7 @@ pub(crate) fn read(text: &str, lenient: bool, problems: &mut Problems) -> Result
         let mut sections = Fields::new();
         for (key, name, item) in root.named(&SECTIONS)? {
             let Some(name) = name else {
-                problems.add(root.fields(&SECTIONS, false).err().unwrap_or_else(|| key.wrong("")));
+                problems.add(key.wrong(text::unknown(&key.text, &SECTIONS)));
                 continue;
             };
             if sections.insert(name, item).is_some() {
@@ -149,7 +161,8 @@ fn document(sections: &Fields<'_>, problems: &mut Problems) -> Document {
     document.ssh = each(sections, "ssh", problems, ssh::rule);
     document.ssh_tests = each(sections, "sshTests", problems, ssh::test);
     if let Some(item) = sections.get("autoApprovers") {
-        problems.keep(approvers(item, &mut document));
+        let read = approvers(item, &mut document, problems);
+        problems.keep(read);
     }
     if let Some(item) = sections.get("randomizeClientPort").filter(|item| !item.is_null()) {
         document.randomize_client_port = problems.keep(item.flag()).unwrap_or_default();
@@ -168,9 +181,15 @@ fn each<T>(
     items.unwrap_or_default().iter().filter_map(|item| problems.keep(read(item))).collect()
 }
 
+/// The entries of a section that has names which people chose.
+fn named<'a>(sections: &Fields<'a>, name: &str, problems: &mut Problems) -> Vec<(Word, Item<'a>)> {
+    let Some(item) = sections.get(name) else { return Vec::new() };
+    let entries = item.map_or_last(problems);
+    problems.keep(entries).unwrap_or_default()
+}
+
 fn groups(sections: &Fields<'_>, document: &mut Document, problems: &mut Problems) {
-    let entries = sections.get("groups").and_then(|item| problems.keep(item.map()));
-    let mut entries = entries.unwrap_or_default();
+    let mut entries = named(sections, "groups", problems);
     // The reference names the last group first.
     entries.sort_by(|(a, _), (b, _)| b.text.cmp(&a.text));
     for (name, item) in entries {
@@ -225,9 +244,11 @@ fn person(text: &str) -> Result<(), String> {
 }
 
 fn hosts(sections: &Fields<'_>, document: &mut Document, problems: &mut Problems) {
-    let entries = sections.get("hosts").and_then(|item| problems.keep(item.map()));
-    for (name, item) in entries.unwrap_or_default() {
-        let Some(address) = problems.keep(item.word()) else { continue };
+    for (name, item) in named(sections, "hosts", problems) {
+        let Some(address) = problems.keep(item.word()) else {
+            document.lost_hosts.insert(name.text);
+            continue;
+        };
         if name.text.contains(['@', ':']) || name.text.is_empty() {
             problems.add(name.wrong(format!(
                 "invalid hostname: \"{}\": a host's name has neither @ nor a colon",
@@ -239,17 +260,19 @@ fn hosts(sections: &Fields<'_>, document: &mut Document, problems: &mut Problems
             Some(prefix) => {
                 document.hosts.insert(name.text, prefix);
             }
-            None => problems.add(address.wrong(format!(
-                "hostname contains invalid IP address: hostname \"{}\" address \"{}\": write an address or a prefix",
-                name.text, address.text
-            ))),
+            None => {
+                problems.add(address.wrong(format!(
+                    "hostname contains invalid IP address: hostname \"{}\" address \"{}\": write an address or a prefix",
+                    name.text, address.text
+                )));
+                document.lost_hosts.insert(name.text);
+            }
         }
     }
 }
 
 fn tag_owners(sections: &Fields<'_>, document: &mut Document, problems: &mut Problems) {
-    let entries = sections.get("tagOwners").and_then(|item| problems.keep(item.map()));
-    for (name, item) in entries.unwrap_or_default() {
+    for (name, item) in named(sections, "tagOwners", problems) {
         if let Err(reason) = tag(&name.text) {
             problems.add(name.wrong(reason));
             continue;
@@ -320,9 +343,13 @@ fn test(item: &Item<'_>) -> Result<Test, Error> {
     })
 }
 
-fn approvers(item: &Item<'_>, document: &mut Document) -> Result<(), Error> {
+fn approvers(
+    item: &Item<'_>,
+    document: &mut Document,
+    problems: &mut Problems,
+) -> Result<(), Error> {
     let fields = item.fields(&["routes", "exitNode"], false)?;
-    for (route, item) in fields.get("routes").map(Item::map).transpose()?.unwrap_or_default() {
+    for (route, item) in named(&fields, "routes", problems) {
         document.approved_routes.push((route, item.words()?));
     }
     document.approved_exits = words(&fields, "exitNode")?;

@@ -235,13 +235,14 @@ impl Policy {
 
     fn read(text: &str, lenient: bool) -> Result<(Self, Vec<Error>), Error> {
         let mut found = Found::default();
-        let document = document::read(text, lenient, &mut found.problems)?;
+        let mut document = document::read(text, lenient, &mut found.problems)?;
         let rules = validate::rules(&document, &mut found);
         ssh::check(&document, &mut found);
         let attributes = attributes::parse(&document, &mut found);
         validate::tag_owners(&document, &mut found.problems);
         let approvers = Approvers::parse(&document, &mut found.problems);
         policy_tests::check_shape(&document, &mut found.problems);
+        policy_tests::bound(&mut document, &mut found.problems);
         let Found { problems, warnings } = found;
         Ok((Self { document, rules, approvers, attributes, warnings }, problems.into_vec()))
     }
@@ -308,25 +309,31 @@ impl Policy {
     #[must_use]
     pub fn may_tag(&self, user_login: &str, tag: &str) -> bool {
         let user = User { id: 0, name: user_login.to_owned(), email: user_login.to_owned() };
-        self.owns(&user, tag, &mut BTreeSet::new())
-    }
-
-    /// `seen` has the tags that were looked at: owners may lead in a circle.
-    fn owns(&self, user: &User, tag: &str, seen: &mut BTreeSet<String>) -> bool {
-        if !seen.insert(tag.to_owned()) {
-            return false;
-        }
-        let owners = self.document.tag_owners.get(tag).map(|(_, owners)| owners.as_slice());
-        owners.unwrap_or_default().iter().any(|owner| {
-            match Selector::parse(&owner.text, &self.document) {
-                Ok(Selector::Group(name)) => self.document.in_group(&name, user),
-                Ok(Selector::Member) => true,
-                Ok(Selector::User(name)) => selector::is_user(&name, user),
-                Ok(Selector::Domain(domain)) => selector::has_domain(user, &domain),
-                Ok(Selector::Tag(tag)) => self.owns(user, &tag, seen),
-                _ => false,
+        // Owners may lead in a circle, and far.
+        let (mut seen, mut next) = (BTreeSet::new(), vec![tag]);
+        while let Some(tag) = next.pop() {
+            if !seen.insert(tag) {
+                continue;
             }
-        })
+            let owners = self.document.tag_owners.get(tag).map(|(_, owners)| owners.as_slice());
+            for owner in owners.unwrap_or_default() {
+                let is_owner = match Selector::parse(&owner.text, &self.document) {
+                    Ok(Selector::Group(name)) => self.document.in_group(&name, &user),
+                    Ok(Selector::Member) => true,
+                    Ok(Selector::User(name)) => selector::is_user(&name, &user),
+                    Ok(Selector::Domain(domain)) => selector::has_domain(&user, &domain),
+                    Ok(Selector::Tag(_)) => {
+                        next.push(&owner.text);
+                        false
+                    }
+                    _ => false,
+                };
+                if is_owner {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Whether a node that has the tag `owner` may give `tag`: the tag's owners name it.

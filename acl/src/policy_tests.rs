@@ -1,9 +1,11 @@
 //! The policy's own tests: what a source must and must not reach.
 
+use std::{collections::HashMap, rc::Rc};
+
 use crate::{
-    Error, Failures, Network, Policy, Position, TestResult, Warning,
+    Error, Failures, Network, Node, Policy, Position, TestResult, User, Warning,
     addresses::{AddressSet, Span},
-    compile::{ParsedRule, addresses},
+    compile::{ParsedRule, Target, addresses},
     document::{Document, Test},
     meaning::USUAL,
     problems::Problems,
@@ -11,6 +13,9 @@ use crate::{
     service::{Ports, destination, have_ports, protocol},
     text::Word,
 };
+
+/// Most destinations that the tests of a policy have in all.
+const ASSERTIONS_MAX: usize = 2000;
 
 /// What came out of a run.
 #[derive(Debug, Default)]
@@ -33,8 +38,13 @@ impl Outcome {
 
 /// Runs every test.
 pub(crate) fn run(policy: &Policy, network: &Network) -> Outcome {
-    let rules: Vec<Sets> =
-        policy.rules.iter().flat_map(|rule| Sets::of(policy, network, rule)).collect();
+    let mut known = HashMap::new();
+    let rules: Vec<Sets> = policy
+        .rules
+        .iter()
+        .filter(|rule| rule.app.is_none())
+        .map(|rule| Sets::of(policy, network, rule, &mut known))
+        .collect();
     let mut outcome = Outcome::default();
     for test in &policy.document.tests {
         one(policy, network, &rules, test, &mut outcome);
@@ -42,70 +52,104 @@ pub(crate) fn run(policy: &Policy, network: &Network) -> Outcome {
     outcome
 }
 
-/// A rule as sets, for any network that has the nodes.
-struct Sets {
+/// A rule as sets, for any network that has the nodes: what it lets through, whether or not a node that is there now leads
+/// to it.
+struct Sets<'a> {
+    protocols: &'a [u8],
     from: AddressSet,
-    /// Nobody's in particular, or the addresses of one person's devices.
-    to: AddressSet,
-    ports: Vec<Ports>,
-    protocols: Vec<u8>,
+    to: Vec<(Rc<AddressSet>, &'a [Ports])>,
+    /// For each person, the devices that the rule's sources name, and all.
+    own: Vec<(AddressSet, AddressSet)>,
+    own_ports: Vec<&'a [Ports]>,
 }
 
-impl Sets {
-    /// What a rule lets through, whether or not a node that is there now leads to it.
-    fn of(policy: &Policy, network: &Network, rule: &ParsedRule) -> Vec<Self> {
-        if rule.app.is_some() {
-            return Vec::new();
-        }
+impl<'a> Sets<'a> {
+    fn of(
+        policy: &Policy,
+        network: &Network,
+        rule: &'a ParsedRule,
+        known: &mut HashMap<&'a Selector, Rc<AddressSet>>,
+    ) -> Self {
         let document = &policy.document;
-        let from = AddressSet::of(&addresses(document, &rule.src, network));
-        let mut sets = Vec::new();
-        for target in &rule.dst {
-            let set = |from: &AddressSet, to: AddressSet| Self {
-                from: from.clone(),
-                to,
-                ports: target.ports.clone(),
-                protocols: rule.ip_proto.clone(),
-            };
-            if target.selector == Selector::SelfDevices {
-                let of_people = network.users.iter().map(|user| {
-                    let devices = network.nodes.iter().filter(|node| {
-                        owner(node, network).is_some_and(|owner| owner.id == user.id)
-                    });
-                    let (mut all, mut named) = (Vec::new(), Vec::new());
-                    for device in devices {
-                        let own = device.addresses.iter().copied().map(Span::from);
-                        if rule.src.iter().any(|src| src.selects(device, network, document)) {
-                            named.extend(own.clone());
-                        }
-                        all.extend(own);
-                    }
-                    set(&named.into_iter().collect(), all.into_iter().collect())
-                });
-                sets.extend(of_people);
-            } else if target.selector == Selector::Any {
-                sets.push(set(&from, AddressSet::of([&"*".to_owned()])));
+        let is_own = |target: &&Target| target.selector == Selector::SelfDevices;
+        let (own, others): (Vec<_>, Vec<_>) = rule.dst.iter().partition(is_own);
+        let mut to = Vec::new();
+        for target in others {
+            let all = known.entry(&target.selector).or_insert_with(|| {
+                let of = if target.selector == Selector::Any {
+                    vec!["*".to_owned()]
+                } else {
+                    addresses(document, std::slice::from_ref(&target.selector), network)
+                };
+                Rc::new(AddressSet::of(&of))
+            });
+            let all = if rule.via.is_empty() {
+                Rc::clone(all)
+            } else if matches!(target.selector, Selector::Prefix(_) | Selector::Internet) {
+                Rc::new(all.without(&devices(network)))
             } else {
-                let to = addresses(document, std::slice::from_ref(&target.selector), network);
-                sets.push(set(&from, AddressSet::of(&to)));
-            }
+                continue;
+            };
+            to.push((all, target.ports.as_slice()));
         }
-        sets
+        let is_empty = own.is_empty() || !rule.via.is_empty();
+        Self {
+            protocols: &rule.ip_proto,
+            from: AddressSet::of(&addresses(document, &rule.src, network)),
+            to,
+            own: if is_empty { Vec::new() } else { of_people(policy, network, rule) },
+            own_ports: own.iter().map(|target| target.ports.as_slice()).collect(),
+        }
     }
 
-    /// Whether it lets this source open one of the ports at one of the destinations, by one of the protocols.
-    fn allows(&self, from: &Span, to: &[Span], ports: Ports, protocols: &[u8]) -> bool {
+    /// Who may open one of the ports at one of the destinations, by one of the protocols.
+    fn open(&self, to: &[Span], ports: Ports, protocols: &[u8], open: &mut Vec<Span>) {
         let has_protocol =
             |protocol: &u8| self.protocols.is_empty() || self.protocols.contains(protocol);
-        let has_port = |open: &Ports| open.first <= ports.first && ports.last <= open.last;
-        protocols.iter().any(has_protocol)
-            && self.ports.iter().any(has_port)
-            && self.from.holds(from)
-            && to.iter().any(|to| self.to.overlaps(to))
+        if !protocols.iter().any(has_protocol) {
+            return;
+        }
+        let has_port = |all: &[Ports]| {
+            all.iter().any(|open| open.first <= ports.first && ports.last <= open.last)
+        };
+        let is_there = |set: &AddressSet| to.iter().any(|to| set.overlaps(to));
+        if self.to.iter().any(|(set, ports)| has_port(ports) && is_there(set)) {
+            open.extend(self.from.spans());
+        }
+        if self.own_ports.iter().any(|ports| has_port(ports)) {
+            let own = self.own.iter().filter(|(_, all)| is_there(all));
+            open.extend(own.flat_map(|(from, _)| from.spans()));
+        }
     }
 }
 
-fn one(policy: &Policy, network: &Network, rules: &[Sets], test: &Test, outcome: &mut Outcome) {
+/// The devices of each person: those that a rule's sources name, and all.
+fn of_people(
+    policy: &Policy,
+    network: &Network,
+    rule: &ParsedRule,
+) -> Vec<(AddressSet, AddressSet)> {
+    let of_person = |user: &User| {
+        let is_theirs = |node: &&Node| owner(node, network).is_some_and(|of| of.id == user.id);
+        let (mut all, mut named) = (Vec::new(), Vec::new());
+        for device in network.nodes.iter().filter(is_theirs) {
+            let own = device.addresses.iter().copied().map(Span::from);
+            if rule.src.iter().any(|src| src.selects(device, network, &policy.document)) {
+                named.extend(own.clone());
+            }
+            all.extend(own);
+        }
+        (named.into_iter().collect(), all.into_iter().collect())
+    };
+    network.users.iter().map(of_person).collect()
+}
+
+/// The addresses that are devices' own, to which no router leads.
+fn devices(network: &Network) -> AddressSet {
+    network.nodes.iter().flat_map(|node| &node.addresses).map(|ip| Span::from(*ip)).collect()
+}
+
+fn one(policy: &Policy, network: &Network, rules: &[Sets<'_>], test: &Test, outcome: &mut Outcome) {
     let result =
         |at: Position, src: &str, place: &str, dst: &str, wanted, reason: Option<String>| {
             TestResult {
@@ -137,28 +181,20 @@ fn one(policy: &Policy, network: &Network, rules: &[Sets], test: &Test, outcome:
     for (words, wanted) in [(&test.accept, true), (&test.deny, false)] {
         for word in words {
             let (at, place) = (word.spot.at, word.spot.place.as_str());
-            let reason = match reached(policy, network, rules, &from, word, &protocols) {
+            let reason = match who(policy, network, rules, word, &protocols) {
                 Err(reason) => Some(reason),
-                Ok(reached) => {
-                    let all = reached.iter().all(|(_, reached)| *reached);
-                    let some = reached.iter().find(|(_, reached)| *reached == all || *reached);
-                    if let Some((from, true)) = some.filter(|_| !wanted && !all) {
-                        outcome.warnings.push(Warning {
-                            at,
-                            place: place.to_owned(),
-                            reason: format!(
-                                "not all of \"{src}\" reach \"{}\", so the test holds; but {from} does",
-                                word.text
-                            ),
-                        });
-                    }
+                Ok(open) => {
+                    let (reason, part) = judge(&from, &open, wanted);
+                    outcome.warnings.extend(part.map(|part| Warning {
+                        at,
+                        place: place.to_owned(),
+                        reason: format!(
+                            "not all of \"{src}\" reach \"{}\", so the test holds; but {part} does",
+                            word.text
+                        ),
+                    }));
                     let verb = if wanted { "does not reach" } else { "reaches" };
-                    let not = reached
-                        .iter()
-                        .find(|(_, reached)| *reached != wanted)
-                        .map(|(from, _)| *from);
-                    let from = not.map(|from| format!(" ({from})")).unwrap_or_default();
-                    (all != wanted).then(|| format!("\"{src}\"{from} {verb} \"{}\"", word.text))
+                    reason.map(|part| format!("\"{src}\" ({part}) {verb} \"{}\"", word.text))
                 }
             };
             outcome.results.push(result(at, src, place, &word.text, wanted, reason));
@@ -171,7 +207,7 @@ fn source<'a>(
     policy: &Policy,
     network: &Network,
     test: &'a Test,
-) -> Result<Vec<Span>, (Option<&'a Word>, String)> {
+) -> Result<AddressSet, (Option<&'a Word>, String)> {
     let nobody = || (None, "it has no src: say who is meant".to_owned());
     let word = test.src.as_ref().filter(|src| !src.text.is_empty()).ok_or_else(nobody)?;
     let wrong = |reason: String| (Some(word), reason);
@@ -180,7 +216,7 @@ fn source<'a>(
         return Err(wrong(format!("src \"{}\" is nobody in particular", word.text)));
     }
     let from = addresses(&policy.document, std::slice::from_ref(&selector), network);
-    let from = from.iter().flat_map(|text| crate::addresses::spans(text)).collect::<Vec<_>>();
+    let from = AddressSet::of(&from);
     if from.is_empty() {
         let nobody = "it has no device in the network, or there is no such person";
         return Err(wrong(format!("src \"{}\" is nobody: {nobody}", word.text)));
@@ -188,25 +224,58 @@ fn source<'a>(
     Ok(from)
 }
 
-/// For each source, whether it reaches any address of a destination.
-fn reached<'a>(
+/// How an assertion comes out for a source, if `open` reach the destination: the part of the source by which it fails, if it
+/// does, and the part that gets in although nothing fails.
+///
+/// A source reaches a destination if all of it does; as in the reference, it must not if every prefix of it does in part.
+fn judge(from: &AddressSet, open: &AddressSet, wanted: bool) -> (Option<Span>, Option<Span>) {
+    let reaching = from.spans().iter().find_map(|span| open.common(span));
+    if wanted {
+        return (from.without(open).spans().first().copied(), None);
+    }
+    let prefixes = from.spans().iter().flat_map(Span::prefixes);
+    let all = prefixes.into_iter().all(|prefix| open.overlaps(&prefix));
+    if all { (reaching, None) } else { (None, reaching) }
+}
+
+/// Who reaches any address of a destination.
+fn who(
     policy: &Policy,
     network: &Network,
-    rules: &[Sets],
-    from: &'a [Span],
+    rules: &[Sets<'_>],
     word: &Word,
     protocols: &[u8],
-) -> Result<Vec<(&'a Span, bool)>, String> {
+) -> Result<AddressSet, String> {
     let (selector, ports) = destination(&policy.document, &word.text)?;
     let to = addresses(&policy.document, std::slice::from_ref(&selector), network);
     let to: Vec<Span> = to.iter().flat_map(|text| crate::addresses::spans(text)).collect();
     if to.is_empty() {
         return Err(format!("\"{}\" is no device in the network", word.text));
     }
-    let open = |from: &Span| {
-        ports.iter().any(|ports| rules.iter().any(|rule| rule.allows(from, &to, *ports, protocols)))
+    let mut open = Vec::new();
+    for ports in ports {
+        for rule in rules {
+            rule.open(&to, ports, protocols, &mut open);
+        }
+    }
+    Ok(open.into_iter().collect())
+}
+
+/// Leaves out the tests beyond what a policy may have.
+pub(crate) fn bound(document: &mut Document, problems: &mut Problems) {
+    let mut count = 0;
+    let fits = |test: &Test| {
+        count += test.accept.len() + test.deny.len();
+        count <= ASSERTIONS_MAX
     };
-    Ok(from.iter().map(|from| (from, open(from))).collect())
+    let first = document.tests.iter().map(fits).position(|fits| !fits);
+    if let Some(test) = first.and_then(|index| document.tests.get(index)) {
+        problems.add(test.spot.wrong(format!(
+            "test(s) failed: with this one there are more than {ASSERTIONS_MAX} destinations under \"accept\" and \"deny\": \
+             take some out"
+        )));
+    }
+    document.tests.truncate(first.unwrap_or(document.tests.len()));
 }
 
 /// The shape of the policy's own tests: one connection attempt to one port of one host each.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::{Network, Node, User, document::Document};
 
 /// A source, or a destination without its ports.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Selector {
     /// `*`: every node, and every approved route.
     Any,
@@ -74,6 +74,9 @@ impl Selector {
         }
         if let Some(prefix) = document.hosts.get(text) {
             return Ok(Self::Prefix(*prefix));
+        }
+        if document.lost_hosts.contains(text) {
+            return Err(format!("\"{text}\" is a host whose address cannot be read: mend it"));
         }
         if text.is_empty() || text.contains(['/', ':', ' ']) {
             return Err(format!(

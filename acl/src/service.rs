@@ -24,6 +24,9 @@ const PROTOCOLS: &[(&str, u8)] = &[
 /// The protocols that have ports: TCP, UDP and SCTP.
 const WITH_PORTS: [u8; 3] = [6, 17, 132];
 
+/// Most ports and ranges of one list.
+const RANGES_MAX: usize = 256;
+
 /// Ports, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ports {
@@ -94,6 +97,11 @@ pub(crate) fn service(text: &str) -> Result<(Vec<u8>, Vec<Ports>), String> {
 pub(crate) fn ports(text: &str) -> Result<Vec<Ports>, String> {
     if text == "*" {
         return Ok(vec![Ports::ALL]);
+    }
+    if text.split(',').nth(RANGES_MAX).is_some() {
+        return Err(format!(
+            "a list of ports has at most {RANGES_MAX} of them: write ranges, such as 80-90"
+        ));
     }
     let range = |part: &str| {
         if !part.contains('-') {

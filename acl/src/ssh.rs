@@ -11,6 +11,9 @@ use crate::{
 /// Longest `checkPeriod` (Tailscale's documentation of `checkPeriod`), in seconds.
 const CHECK_MAX_S: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
+/// Most pairs of a source and a destination in a rule.
+const PAIRS_MAX: usize = 1_000_000;
+
 /// An `ssh` rule.
 #[derive(Clone, Debug)]
 pub(crate) struct SshRule {
@@ -29,6 +32,20 @@ pub(crate) struct SshTest {
     pub(crate) spot: Spot,
     src: Option<Word>,
     dst: Vec<Word>,
+}
+
+impl SshRule {
+    /// Whom it names.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &Word> {
+        self.src.iter().chain(&self.dst)
+    }
+}
+
+impl SshTest {
+    /// Whom it names.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &Word> {
+        self.src.iter().chain(&self.dst)
+    }
 }
 
 /// Reads a rule.
@@ -94,6 +111,11 @@ fn check_rule(document: &Document, rule: &SshRule) -> Result<(), Error> {
     }
     if let Some(env) = rule.accept_env.iter().find(|env| env.text.is_empty()) {
         return Err(env.wrong("acceptEnv values cannot be empty: take it out"));
+    }
+    if rule.src.len().saturating_mul(rule.dst.len()) > PAIRS_MAX {
+        return Err(rule
+            .spot
+            .wrong("src and dst have more than a million pairs: name groups and tags"));
     }
     let src = rule.src.iter().map(|word| source(document, word)).collect::<Result<Vec<_>, _>>()?;
     for word in &rule.dst {

@@ -1,6 +1,6 @@
 //! The text of a policy: each value with the place where it stands, so that a refusal can point at it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use jsonc_parser::{
     CollectOptions, ParseOptions,
@@ -10,7 +10,12 @@ use jsonc_parser::{
     parse_to_ast,
 };
 
-use crate::Error;
+use crate::{Error, problems::Problems};
+
+/// Bytes between the places whose column is remembered.
+const STEP: usize = 256;
+/// Most characters of a name that people chose in the place of a refusal: what stands below it repeats it.
+const SHOWN_MAX: usize = 64;
 
 /// A place in a text, as people count: both from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,24 +60,46 @@ impl Word {
     }
 }
 
-/// Where lines begin.
+/// Where lines begin, and how many characters are before every [`STEP`] bytes: a place in a long line is found without
+/// counting the line.
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    counts: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Self {
         let ends = text.match_indices('\n').map(|(end, _)| end + 1);
-        Self { text, starts: std::iter::once(0).chain(ends).collect() }
+        let starts = std::iter::once(0).chain(ends).collect();
+        let mut before = 0;
+        let counts = text.as_bytes().chunks(STEP).map(|chunk| {
+            let count = before;
+            before += characters(chunk);
+            count
+        });
+        let counts = counts.collect();
+        Self { text, starts, counts }
+    }
+
+    /// Characters before a byte.
+    fn characters(&self, at: usize) -> usize {
+        let step = (at / STEP).min(self.counts.len().saturating_sub(1));
+        let rest = self.text.as_bytes().get(step * STEP..at).unwrap_or_default();
+        self.counts.get(step).copied().unwrap_or_default() + characters(rest)
     }
 
     fn position(&self, at: usize) -> Position {
         let line = self.starts.partition_point(|start| *start <= at);
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
-        let before = self.text.get(start..at).unwrap_or_default();
-        Position { line: line.max(1), column: before.chars().count() + 1 }
+        let column = self.characters(at).saturating_sub(self.characters(start)) + 1;
+        Position { line: line.max(1), column }
     }
+}
+
+/// Characters that begin in these bytes of UTF-8.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0b1100_0000 != 0b1000_0000).count()
 }
 
 /// A value of the document.
@@ -207,15 +234,25 @@ impl<'a> Item<'a> {
 
     /// What is under the names that people chose; `null` is nothing.
     pub(crate) fn map(&self) -> Result<Vec<(Word, Self)>, Error> {
-        let mut known: BTreeMap<&str, ()> = BTreeMap::new();
+        let mut problems = Problems::default();
+        let items = self.map_or_last(&mut problems)?;
+        problems.into_vec().into_iter().next().map_or(Ok(items), Err)
+    }
+
+    /// The same. A name that is there twice is a problem, and means what stands there last, as it did before it was one.
+    pub(crate) fn map_or_last(&self, problems: &mut Problems) -> Result<Vec<(Word, Self)>, Error> {
+        let mut known: BTreeMap<&str, usize> = BTreeMap::new();
         let mut items = Vec::new();
         for property in self.properties()? {
             let name = property.name.as_str();
-            let key = self.key(property, format!("{}[\"{name}\"]", self.place));
-            if known.insert(name, ()).is_some() {
-                return Err(key.wrong(twice(name)));
-            }
+            let key = self.key(property, format!("{}[\"{}\"]", self.place, shown(name)));
             let value = self.child(&property.value, property.value.start(), key.spot.place.clone());
+            if let Some(before) = known.get(name).and_then(|index| items.get_mut(*index)) {
+                problems.add(key.wrong(twice(name)));
+                *before = (key, value);
+                continue;
+            }
+            known.insert(name, items.len());
             items.push((key, value));
         }
         Ok(items)
@@ -245,7 +282,7 @@ impl<'a> Item<'a> {
         let named = self.properties()?.iter().map(|property| {
             let written = property.name.as_str();
             let name = known.iter().find(|name| folded(name) == folded(written)).copied();
-            let place = format!("{}{below}{}", self.place, name.unwrap_or(written));
+            let place = format!("{}{below}{}", self.place, shown(name.unwrap_or(written)));
             let item = self.child(&property.value, property.value.start(), place);
             (self.key(property, self.place.clone()), name, item)
         });
@@ -273,11 +310,20 @@ impl<'a> Item<'a> {
     }
 }
 
+/// The beginning of a name.
+fn shown(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()).into(),
+        None => name.into(),
+    }
+}
+
 fn twice(name: &str) -> String {
     format!("duplicate object member name \"{name}\": put the two together")
 }
 
-fn unknown(name: &str, known: &[&str]) -> String {
+/// Why a field that is none of those `known` is refused.
+pub(crate) fn unknown(name: &str, known: &[&str]) -> String {
     let posture = ["posture", "postures", "srcposture", "defaultsrcposture", "srcpostureattrs"];
     if posture.contains(&folded(name).as_str()) {
         return format!(

@@ -1,5 +1,7 @@
 //! From what is written to what is meant; what means nothing is refused by its place.
 
+use std::collections::HashSet;
+
 use crate::{
     Error, Network, Warning,
     compile::{ParsedRule, Target},
@@ -14,6 +16,8 @@ use crate::{
 const GIVEN: [&str; 6] = ["drive", "kubernetes", "relay", "secrets", "tsidp", "webui"];
 /// What names of the coordinator's own begin with.
 pub(crate) const OWN: &str = "maru/";
+/// Most sources and destinations of all rules together, each counted for every range of ports.
+const PARTS_MAX: usize = 50_000;
 /// Longest name of a capability or an attribute, in bytes.
 const NAME_MAX: usize = 255;
 
@@ -34,15 +38,33 @@ impl Found {
 /// Every rule of a document, `acls` first.
 pub(crate) fn rules(document: &Document, found: &mut Found) -> Vec<ParsedRule> {
     let mut rules = Vec::new();
+    let mut parts = 0;
     for acl in &document.acls {
-        let read = of_acl(document, acl, found);
+        let read = of_acl(document, acl, found).and_then(|rule| {
+            let ranges: usize = rule.dst.iter().map(|target| target.ports.len()).sum();
+            bound(&acl.spot, rule.src.len() + ranges, &mut parts)?;
+            Ok(rule)
+        });
         rules.extend(found.problems.keep(read));
     }
     for grant in &document.grants {
-        let read = of_grant(document, grant, found);
+        let read = of_grant(document, grant, &mut parts, found);
         rules.extend(found.problems.keep(read).into_iter().flatten());
     }
     rules
+}
+
+/// Counts what one more rule is made of, and refuses it if with it there is too much to compile for every device.
+fn bound(spot: &Spot, more: usize, parts: &mut usize) -> Result<(), Error> {
+    let sum = parts.saturating_add(more);
+    if sum > PARTS_MAX {
+        return Err(spot.wrong(format!(
+            "with this rule the policy has more than {PARTS_MAX} sources and destinations, each counted for every range of \
+             ports: put devices together in tags, groups and prefixes, and ports in ranges"
+        )));
+    }
+    *parts = sum;
+    Ok(())
 }
 
 /// Owners of tags: people, groups, tags, and those who administer the network.
@@ -79,6 +101,7 @@ fn of_acl(document: &Document, acl: &Acl, found: &mut Found) -> Result<ParsedRul
         |word: &Word| protocol(&word.text.to_lowercase()).map_err(|reason| word.wrong(reason));
     let ip_proto = acl.proto.as_ref().map(numbers).transpose()?.unwrap_or_default();
     let src = sources(document, &acl.src)?;
+    let are_people = src.iter().all(|source| is_of_people(source, true));
     let mut dst = Vec::new();
     for word in &acl.dst {
         let (selector, ports) =
@@ -90,7 +113,7 @@ fn of_acl(document: &Document, acl: &Acl, found: &mut Found) -> Result<ParsedRul
                 "protocol does not support specific ports: \"{name}\", only \"*\" is allowed"
             )));
         }
-        check_self(&selector, word, &src, true)?;
+        check_self(&selector, word, are_people)?;
         dst.push(Target { selector, ports });
     }
     nobody(&acl.spot, acl.src.is_empty(), acl.dst.is_empty(), found);
@@ -110,6 +133,7 @@ fn nobody(spot: &Spot, no_src: bool, no_dst: bool, found: &mut Found) {
 fn of_grant(
     document: &Document,
     grant: &Grant,
+    parts: &mut usize,
     found: &mut Found,
 ) -> Result<Vec<ParsedRule>, Error> {
     if grant.ip.is_empty() && grant.app.is_empty() {
@@ -136,9 +160,12 @@ fn of_grant(
     let mut rules = Vec::new();
     for word in &grant.ip {
         let (ip_proto, ports) = service(&word.text).map_err(|reason| word.wrong(reason))?;
+        let ranges = targets.len().saturating_mul(ports.len());
+        bound(&grant.spot, src.len() + via.len() + ranges, parts)?;
         rules.push(rule(&ports, ip_proto));
     }
     if !grant.app.is_empty() && via.is_empty() {
+        bound(&grant.spot, src.len() + targets.len(), parts)?;
         let app = grant.app.iter().map(|(name, values)| (name.text.clone(), values.clone()));
         rules.push(ParsedRule { app: Some(app.collect()), ..rule(&[], Vec::new()) });
     }
@@ -150,6 +177,7 @@ fn grant_targets(
     grant: &Grant,
     src: &[Selector],
 ) -> Result<Vec<Selector>, Error> {
+    let are_people = src.iter().all(|source| is_of_people(source, false));
     let mut targets = Vec::new();
     for word in &grant.dst {
         let text = &word.text;
@@ -166,7 +194,7 @@ fn grant_targets(
                 "cannot use app grants with autogroup:internet: make two grants, one with ip alone",
             ));
         }
-        check_self(&selector, word, src, false)?;
+        check_self(&selector, word, are_people)?;
         targets.push(selector);
     }
     Ok(targets)
@@ -280,14 +308,9 @@ fn check_destination(selector: &Selector, word: &Word) -> Result<(), Error> {
     Ok(())
 }
 
-/// `autogroup:self` is for people's devices; in `acls`, `*` is narrowed to them.
-fn check_self(
-    selector: &Selector,
-    word: &Word,
-    src: &[Selector],
-    is_acl: bool,
-) -> Result<(), Error> {
-    let people = |source: &Selector| match source {
+/// Whether a source is people's devices alone; in `acls`, `autogroup:self` narrows `*` to them.
+fn is_of_people(source: &Selector, is_acl: bool) -> bool {
+    match source {
         Selector::Member | Selector::Group(_) | Selector::User(_) | Selector::Domain(_) => true,
         Selector::Any => is_acl,
         Selector::Everyone
@@ -297,8 +320,12 @@ fn check_self(
         | Selector::NonRoot
         | Selector::Tag(_)
         | Selector::Prefix(_) => false,
-    };
-    if *selector == Selector::SelfDevices && !src.iter().all(people) {
+    }
+}
+
+/// `autogroup:self` is for people's devices.
+fn check_self(selector: &Selector, word: &Word, are_people: bool) -> Result<(), Error> {
+    if *selector == Selector::SelfDevices && !are_people {
         return Err(word.wrong(
             "autogroup:self can only be used with users, groups, or supported autogroups: autogroup:member is one, and in \
              acls \"*\"",
@@ -307,7 +334,8 @@ fn check_self(
     Ok(())
 }
 
-/// Plain words in rules, tests and targets are hosts, people of the network, or members of a group.
+/// Plain words in rules and targets are hosts, people of the network, or members of a group; those of owners and
+/// approvers are people.
 ///
 /// # Errors
 ///
@@ -321,17 +349,28 @@ pub(crate) fn words(document: &Document, network: &Network) -> Result<(), Error>
     let grants = document.grants.iter().flat_map(|grant| grant.src.iter().chain(&grant.dst));
     let targets = document.node_attrs.iter().flat_map(|entry| &entry.target);
     let others = grants.chain(targets).map(|word| (word, word.text.as_str()));
-    let members: Vec<&str> =
+    let members: HashSet<&str> =
         document.groups.values().flatten().map(|member| member.text.as_str()).collect();
+    let is_nobody = |name: &str| {
+        let known = name.contains('@') || members.contains(name);
+        let is_person = || matches!(Selector::parse(name, document), Ok(Selector::User(_)));
+        !known && is_person() && !network.users.iter().any(|user| selector::is_user(name, user))
+    };
     for (word, name) in rules.chain(others) {
-        if name.contains('@') || members.contains(&name) {
-            continue;
-        }
-        let Ok(Selector::User(name)) = Selector::parse(name, document) else { continue };
-        if !network.users.iter().any(|user| selector::is_user(&name, user)) {
+        if is_nobody(name) {
             return Err(word.wrong(format!(
                 "host not defined in policy: \"{name}\": put it under \"hosts\", or write \"{name}@\" for a person who is yet \
                  to come"
+            )));
+        }
+    }
+    let owners = document.tag_owners.values().flat_map(|(_, owners)| owners);
+    for word in owners.chain(document.approvers()) {
+        let name = &word.text;
+        if is_nobody(name) {
+            return Err(word.wrong(format!(
+                "\"{name}\" is nobody: write the name of a person, a group or a tag, or \"{name}@\" for a person who is yet to \
+                 come"
             )));
         }
     }

@@ -398,6 +398,10 @@ fn who_is_named_anywhere_is_found() {
         r#"{ "acls": [{ "action": "accept", "src": ["*"], "dst": ["user1@:22"] }] }"#,
         r#"{ "grants": [{ "src": ["*"], "dst": ["user1@"], "ip": ["*"] }] }"#,
         r#"{ "tests": [{ "src": "user1", "accept": ["user1:22"] }] }"#,
+        r#"{ "autoApprovers": { "routes": { "10.0.0.0/8": ["user1@"] } } }"#,
+        r#"{ "autoApprovers": { "exitNode": ["user1"] } }"#,
+        r#"{ "nodeAttrs": [{ "target": ["user1"], "attr": ["a"] }] }"#,
+        r#"{ "ssh": [{ "action": "accept", "src": ["user1"], "dst": ["autogroup:self"], "users": ["root"] }] }"#,
     ] {
         assert!(names(text), "{text}");
     }
@@ -613,4 +617,167 @@ fn of_a_policy_in_force_what_cannot_be_read_grants_nothing() {
     }
     let good = format!(r#"{{ "acls": [{rules}] }}"#);
     assert!(Policy::parse_stored(&good).unwrap().1.is_empty());
+}
+
+/// Policies of about `bytes` on one line, of shapes that took time with the square of their length.
+fn shapes(bytes: usize) -> Vec<(&'static str, String)> {
+    let many = |item: &str| vec![item; bytes / (item.len() + 1)].join(",");
+    let half = |item: &str| vec![item; bytes / 2 / (item.len() + 1)].join(",");
+    let odd: Vec<String> = (0..bytes / 6).map(|n| (n % 32_000 * 2 + 1).to_string()).collect();
+    let chain: Vec<String> =
+        (0..bytes / 24).map(|n| format!(r#""tag:a{n}":["tag:a{}"]"#, n + 1)).collect();
+    let name = "a".repeat(bytes / 2);
+    vec![
+        ("words", format!(r#"{{"acls":[{{"action":"accept","src":[{}]}}]}}"#, many(r#""*""#))),
+        ("rules", format!(r#"{{"acls":[{}]}}"#, many("{}"))),
+        ("notes", format!(r#"{{{}}}"#, many(r#""a":1"#))),
+        ("members", format!(r#"{{"groups":{{"group:{name}":[{}]}}}}"#, half(r#""*""#))),
+        ("grants", {
+            let (src, ip) = (half(r#""*""#), half(r#""1""#));
+            format!(r#"{{"grants":[{{"src":[{src}],"dst":["*"],"ip":[{ip}]}}]}}"#)
+        }),
+        ("own", {
+            let (src, dst) = (half(r#""a""#), half(r#""autogroup:self:1""#));
+            format!(r#"{{"acls":[{{"action":"accept","src":[{src}],"dst":[{dst}]}}]}}"#)
+        }),
+        ("ports", {
+            let dst = format!("*:{}", odd.join(","));
+            format!(r#"{{"acls":[{{"action":"accept","src":["*"],"dst":["{dst}"]}}]}}"#)
+        }),
+        ("values", {
+            let values: Vec<String> = (0..bytes / 7).map(|n| n.to_string()).collect();
+            let app = values.join(",");
+            format!(r#"{{"nodeAttrs":[{{"target":["*"],"app":{{"a.b/c":[{app}]}}}}]}}"#)
+        }),
+        ("tests", format!(r#"{{"tests":[{{"src":"*","deny":[{}]}}]}}"#, many(r#""*:1""#))),
+        ("owners", format!(r#"{{"tagOwners":{{{},"tag:a{}":[]}}}}"#, chain.join(","), chain.len())),
+        ("ssh", {
+            let same = half(r#""a""#);
+            let (action, users) = (r#""action":"accept""#, r#""users":["root"]"#);
+            format!(r#"{{"ssh":[{{{action},{users},"src":[{same}],"dst":[{same}]}}]}}"#)
+        }),
+    ]
+}
+
+/// All that is done with a policy, parsed as one that is in force; how long it took.
+fn work(text: &str) -> std::time::Duration {
+    #[expect(clippy::disallowed_methods, reason = "two times are compared")]
+    let begun = std::time::Instant::now();
+    let (policy, _) = Policy::parse_stored(text).unwrap();
+    let network = network();
+    let rules = policy.compile(&network, 0);
+    drop((acl::Meaning::of(&rules), policy.attributes(&network, 0), policy.test(&network)));
+    drop(policy.check(&network));
+    assert!(!policy.may_tag("nobody", "tag:a0"));
+    begun.elapsed()
+}
+
+#[test]
+fn a_policy_on_one_line_takes_no_time_with_the_square_of_its_length() {
+    for ((shape, small), (_, large)) in shapes(1 << 13).into_iter().zip(shapes(1 << 18)) {
+        // 32 times as long: with the square of the length it would take 1024 times as long.
+        let small = (0..3).map(|_| work(&small)).min().unwrap_or_default();
+        let least = small.max(std::time::Duration::from_millis(4));
+        let large = work(&large);
+        assert!(large < least * 250, "{shape}: {small:?}, then {large:?}");
+    }
+}
+
+#[test]
+fn a_policy_has_bounds_and_says_them() {
+    let said = |text: String| Policy::parse(&text).unwrap_err().to_string();
+    let shape = |wanted: &str| {
+        shapes(1 << 20).into_iter().find(|(shape, _)| *shape == wanted).map(|(_, text)| text)
+    };
+    for (wanted, reason) in [
+        ("words", "line 1, column 10: acls[0]: with this rule the policy has more than 50000"),
+        ("grants", "grants[0]: with this rule the policy has more than 50000"),
+        ("ports", "a list of ports has at most 256 of them"),
+        ("tests", "with this one there are more than 2000 destinations"),
+        ("ssh", "more than a million pairs"),
+    ] {
+        let said = said(shape(wanted).unwrap());
+        assert!(said.contains(reason), "{wanted}: {}", &said[said.len().saturating_sub(300)..]);
+    }
+    // Far to the right, and behind letters of several bytes.
+    let word = r#""마루","#.repeat(3000);
+    let said = said(format!(r#"{{"acls":[{{"action":"accept","src":[{word}"tag:a"]}}]}}"#));
+    assert!(said.starts_with("line 1, column 15036: acls[0].src[3000]: "), "{said}");
+}
+
+#[test]
+fn owners_and_approvers_are_somebody() {
+    for (part, place) in [
+        (r#""tagOwners": { "tag:a": ["usre1"] }"#, "tagOwners[\"tag:a\"][0]"),
+        (r#""autoApprovers": { "exitNode": ["usre1"] }"#, "autoApprovers.exitNode[0]"),
+        (
+            r#""autoApprovers": { "routes": { "10.0.0.0/8": ["usre1"] } }"#,
+            "autoApprovers.routes[\"10.0.0.0/8\"][0]",
+        ),
+    ] {
+        let check = |part: &str| Policy::parse(&format!("{{ {part} }}")).unwrap().check(&network());
+        let Err(Error::Rule { place: at, reason, .. }) = check(part) else { panic!("{part}") };
+        assert!(at == place && reason.contains("\"usre1\" is nobody"), "{at}: {reason}");
+        for good in ["user1", "later@"] {
+            assert_eq!(check(&part.replace("usre1", good)), Ok(vec![]), "{part}");
+        }
+    }
+}
+
+#[test]
+fn of_a_policy_in_force_the_last_of_two_entries_counts_and_a_lost_host_is_no_person() {
+    let mut network = network();
+    let mina = User { id: 3, name: "mina".to_owned(), email: String::new() };
+    network.users.push(mina);
+    network.nodes[2].user = Some(3);
+    let sources = |hosts: &str| {
+        let acl = r#"{ "action": "accept", "src": ["mina", "group:a"], "dst": ["tag:home:22"] }"#;
+        let text = format!(
+            r#"{{ "tagOwners": {{ "tag:home": [], "tag:home": ["user1"] }}, "hosts": {{ {hosts} }},
+                 "groups": {{ "group:a": ["stranger"], "group:a": ["user1"] }}, "acls": [{acl}] }}"#
+        );
+        let (policy, problems) = Policy::parse_stored(&text).unwrap();
+        assert!(policy.may_tag("user1", "tag:home"));
+        let rules = policy.compile(&network, 0);
+        (rules.into_iter().flat_map(|rule| rule.src_ips).collect::<Vec<_>>(), problems.len())
+    };
+    let last = sources(r#""mina": "10.0.0.1", "other": "10.0.0.3", "mina": "10.0.0.2""#);
+    assert_eq!(last, (vec!["10.0.0.2".to_owned(), "100.64.0.7".to_owned()], 3));
+    assert_eq!(sources(r#""mina": "no address""#), (vec![], 4), "and not the person's devices");
+    assert_eq!(sources(r#""mina": 7"#).0, Vec::<String>::new());
+}
+
+/// The outcomes of tests over rules, and the warnings.
+fn tested(rules: &str, tests: &str) -> (Vec<bool>, Vec<String>) {
+    let text = format!(
+        r#"{{ "tagOwners": {{ "tag:home": [], "tag:way": [] }}, "groups": {{ "group:a": ["user1"] }}, {rules}, "tests": [{tests}] }}"#
+    );
+    let policy = Policy::parse(&text).unwrap();
+    let passed = policy.test(&network()).iter().map(|test| test.passed).collect();
+    let warnings = policy.check(&network()).unwrap_or_default();
+    (passed, warnings.iter().map(|warning| warning.reason.clone()).collect())
+}
+
+#[test]
+fn a_source_that_gets_in_in_part_is_told() {
+    let group = r#""acls": [{ "action": "accept", "src": ["group:a"], "dst": ["tag:home:5432"] }]"#;
+    let (passed, warnings) = tested(group, r#"{ "src": "*", "deny": ["tag:home:5432"] }"#);
+    assert_eq!(passed, [true]);
+    let said = "not all of \"*\" reach \"tag:home:5432\", so the test holds; but 100.64.0.7 does";
+    assert_eq!(warnings, [said]);
+    assert_eq!(tested(group, r#"{ "src": "*", "accept": ["tag:home:5432"] }"#).0, [false]);
+
+    let halves = r#""acls": [{ "action": "accept", "src": ["10.0.0.0/9"], "dst": ["tag:home:22"] },
+                             { "action": "accept", "src": ["10.128.0.0/9"], "dst": ["*:22"] }]"#;
+    let whole = r#"{ "src": "10.0.0.0/8", "accept": ["tag:home:22"], "deny": ["tag:home:22"] }"#;
+    assert_eq!(tested(halves, whole).0, [true, false], "two rules let all of it in");
+    let wider = r#"{ "src": "10.0.0.0/7", "accept": ["tag:home:22"], "deny": ["tag:home:22"] }"#;
+    assert_eq!(tested(halves, wider).0, [false, false], "a part of one prefix gets in");
+}
+
+#[test]
+fn tests_see_via_as_it_is_enforced() {
+    let grants = r#""grants": [{ "src": ["user1"], "dst": ["tag:home", "100.64.0.8", "10.1.0.0/16"], "ip": ["*"], "via": ["tag:way"] }]"#;
+    let test = r#"{ "src": "user1", "accept": ["tag:home:22", "100.64.0.8:22", "10.1.0.7:22"] }"#;
+    assert_eq!(tested(grants, test).0, [false, false, true], "via leads to subnets alone");
 }
