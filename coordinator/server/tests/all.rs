@@ -19,6 +19,8 @@ mod bounds;
 mod browser;
 #[path = "all/columns.rs"]
 mod columns;
+#[path = "all/copy.rs"]
+mod copy;
 #[path = "all/device.rs"]
 mod device;
 #[path = "all/door.rs"]

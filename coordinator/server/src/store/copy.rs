@@ -1,7 +1,7 @@
 //! A consistent copy of the database in a file, made while others use it.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
@@ -9,6 +9,9 @@ use std::{
 use sqlx::{AnyConnection, Connection as _};
 
 use super::{Database, StoreError, file_url};
+
+/// How the folder begins in which a copy is made.
+const PREFIX: &str = ".copy-";
 
 /// The database cannot be copied.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,8 @@ pub enum CopyError {
 
 /// Writes the database as it is at one moment into `out`. Changes that others make meanwhile are not in it.
 ///
-/// The copy is made beside the database first, in a folder that is removed at the end.
+/// The copy is made beside the database first, in a folder that is removed at the end. Who is killed meanwhile leaves that
+/// folder behind; the next one removes it.
 ///
 /// # Errors
 ///
@@ -39,8 +43,9 @@ pub async fn copy(database: &Database, out: &mut File) -> Result<(), CopyError> 
     if !path.exists() {
         return Err(CopyError::Missing(path.clone()));
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let folder = tempfile::Builder::new().prefix(".copy-").tempdir_in(folder)?;
+    let beside = path.parent().unwrap_or(Path::new("."));
+    let _copying = begin(beside)?;
+    let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(beside)?;
     let copy = folder.path().join("db.sqlite");
     let target = copy.to_str().ok_or(StoreError::Row("path: it is not UTF-8"))?.to_owned();
     sqlx::any::install_default_drivers();
@@ -52,5 +57,27 @@ pub async fn copy(database: &Database, out: &mut File) -> Result<(), CopyError> 
     copied.map_err(StoreError::Query)?;
     connection.close().await.map_err(StoreError::Query)?;
     io::copy(&mut File::open(&copy)?, out)?;
+    Ok(())
+}
+
+/// Removes what killed ones left, unless somebody copies right now. While the returned lock is held, nobody else does that.
+fn begin(folder: &Path) -> io::Result<File> {
+    let lock = File::open(folder)?;
+    if lock.try_lock().is_ok() {
+        remove_left(folder)?;
+    }
+    lock.lock_shared()?;
+    Ok(lock)
+}
+
+fn remove_left(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if is_one && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+            tracing::info!(folder = %entry.path().display(), "removed a copy that was not finished");
+        }
+    }
     Ok(())
 }
