@@ -31,7 +31,14 @@ pub(crate) async fn keep(app: App) {
     let mut prune = tokio::time::interval(PRUNE);
     loop {
         let result = tokio::select! {
-            () = app.stop.cancelled() => return,
+            () = app.stop.cancelled() => {
+                // What was counted is in memory alone.
+                if let Err(error) = note_wrong_keys(&app).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the audit log lacks the last wrong API keys");
+                }
+                return;
+            }
             nodes = app.hub.moved() => came_or_went(&app, nodes).await,
             _ = tick.tick() => on_tick(&app, started).await,
             _ = prune.tick() => keep_log(&app).await.map_err(HubError::from),
@@ -98,17 +105,23 @@ fn is_over(life: &NodeTimes, started: Millis, now: Millis, grace: Millis) -> boo
     life.ephemeral && since.saturating_add(grace) <= now
 }
 
-/// Writes how many wrong API keys were shown, in one entry at most, and removes what is not kept.
+/// Writes how many wrong API keys were shown, and removes what is not kept.
 async fn keep_log(app: &App) -> Result<(), StoreError> {
+    note_wrong_keys(app).await?;
+    let settings = &app.config.settings.log;
+    let since = clock::now().saturating_sub(Millis::from(settings.keep_days) * DAY);
+    app.store.prune_log(Keep { since, rows: settings.keep_entries }).await
+}
+
+/// Writes how many wrong API keys were shown, in one entry at most.
+async fn note_wrong_keys(app: &App) -> Result<(), StoreError> {
     let wrong = app.wrong_keys.swap(0, Ordering::Relaxed);
     if wrong > 0 {
         let mut change = app.store.change(Actor::System).await?;
         change.note("api-key.refused", wrong, "so many wrong keys were shown in the last hour");
         change.commit().await?;
     }
-    let settings = &app.config.settings.log;
-    let since = clock::now().saturating_sub(Millis::from(settings.keep_days) * DAY);
-    app.store.prune_log(Keep { since, rows: settings.keep_entries }).await
+    Ok(())
 }
 
 async fn remove(app: &App, nodes: &[NodeId]) -> Result<(), StoreError> {

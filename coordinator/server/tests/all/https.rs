@@ -287,6 +287,39 @@ async fn an_address_that_asks_too_often_is_told_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn wrong_keys_are_counted_in_the_audit_log_and_a_flood_is_an_entry_or_two() {
+    let mut setup = Setup::new().await;
+    let entries = async |setup: &Setup| {
+        let page = setup.coordinator.ok(Method::GET, "/log?actor=system", Value::Null).await;
+        let entries = page["entries"].as_array().unwrap().clone();
+        let words = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
+        let all = entries.iter().map(|it| (words(it, "action"), words(it, "target")));
+        all.collect::<Vec<_>>()
+    };
+    let guess = format!("Authorization: Bearer maru-api-{:064x}", 7);
+    let flood = 3 * TRIES;
+    for _ in 0..flood {
+        let answer = setup.ask_from([127, 0, 7, 3], "GET /users", &[&guess]).await;
+        assert!([401, 429].contains(&answer.status), "{answer:?}");
+    }
+
+    // It is written when the coordinator begins, each hour, and when it ends.
+    setup.coordinator.restart().await;
+    let written = entries(&setup).await;
+    assert!(written.iter().all(|(action, _)| action == "api-key.refused"), "{written:?}");
+    let counts = written.iter().map(|(_, count)| count.parse::<usize>().unwrap());
+    assert_eq!(counts.sum::<usize>(), flood, "{written:?}");
+    assert!(written.len() <= 2, "strangers fill the log: {written:?}");
+
+    setup.coordinator.restart().await;
+    assert_eq!(entries(&setup).await, written, "nothing came since");
+    assert_eq!(setup.ask_from([127, 0, 7, 3], "GET /users", &[&guess]).await.status, 401);
+    setup.coordinator.restart().await;
+    let one = ("api-key.refused".to_owned(), "1".to_owned());
+    assert_eq!(entries(&setup).await, [written, vec![one]].concat());
+}
+
+#[tokio::test]
 async fn over_plain_http_nobody_is_answered() {
     let key = async |coordinator: &Coordinator| {
         let wanted = json!({ "name": "laptop", "access": "admin" });
