@@ -39,6 +39,8 @@ mod https;
 mod killed;
 #[path = "all/map.rs"]
 mod map;
+#[path = "all/metrics.rs"]
+mod metrics;
 #[path = "all/nginx.rs"]
 mod nginx;
 #[path = "all/openapi.rs"]

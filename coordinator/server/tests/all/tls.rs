@@ -82,12 +82,20 @@ impl Authority {
 
 /// A folder with a certificate, and a coordinator that has it.
 pub(crate) async fn start(authority: &Authority) -> (tempfile::TempDir, Coordinator) {
+    start_with(authority, settings()).await
+}
+
+/// The same with these settings besides.
+pub(crate) async fn start_with(
+    authority: &Authority,
+    settings: Settings,
+) -> (tempfile::TempDir, Coordinator) {
     let folder = tempfile::tempdir().unwrap();
     authority.issue(folder.path(), NAME);
     let file = |name: &str| Some(folder.path().join(name));
     let tls = Tls { certificate: file("cert.pem"), key: file("key.pem"), ..Tls::default() };
     let server_url = Some(format!("https://{NAME}:8443"));
-    let config = configured(Settings { server_url, tls: Some(tls), ..settings() });
+    let config = configured(Settings { server_url, tls: Some(tls), ..settings });
     (folder, Coordinator::with(config, None).await)
 }
 
