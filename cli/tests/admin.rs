@@ -8,10 +8,17 @@
 #[path = "support/control_plane.rs"]
 mod control_plane;
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
+    process::Stdio,
+    time::Duration,
+};
 
 use control_plane::ControlPlane;
 use lab::{ROOT, STOP};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// One form of printing.
@@ -291,4 +298,28 @@ fn over_https_an_invitation_is_a_link_and_a_qr_code_beside_it() {
     assert!(!said.contains('\u{1b}'), "no colours where no terminal is: {said}");
     let json = plane.instance.run(&["invite", "ann", "-o", "json"]).unwrap();
     assert_eq!(json.stderr, b"");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn the_audit_log_is_followed_until_ctrl_c() {
+    let plane = ControlPlane::start();
+    plane.json(&["user", "create", "before"]);
+    let mut command = plane.instance.maru(&["log", "--follow", "-o", "json"]);
+    command.stdout(Stdio::piped());
+    let mut following = plane.instance.machine.spawn(&mut command).unwrap();
+    let mut lines = BufReader::new(following.child().stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    while next()["target"] != "before" {}
+
+    plane.json(&["user", "create", "after"]);
+
+    let entry = next();
+    assert_eq!((&entry["action"], &entry["target"]), (&"user.create".into(), &"after".into()));
+    assert_eq!(following.wait_for(Duration::ZERO).unwrap(), None, "it goes on");
+    following.signal(Signal::INT);
+    let ended = following.wait_for(STOP).unwrap().expect("Ctrl-C ends it");
+    let by_signal = ended.signal() == Some(Signal::INT.as_raw());
+    assert!(by_signal || [Some(0), Some(130)].contains(&ended.code()), "{ended:?}");
+    assert!(lines.next().is_none(), "it says no more");
 }
