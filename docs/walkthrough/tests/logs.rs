@@ -1,4 +1,5 @@
-//! What coordinator, relay and agent log when they are told to log everything: none of the secrets that they hold or are told.
+//! What coordinator, relay and agent log when they are told to log everything, and what the audit log keeps: none of the
+//! secrets that they hold or are told.
 //!
 //! A laptop joins with an invitation, a stock node with a key, and another by pasting an invitation into its page; then
 //! somebody administers with an API key. Fails if a log then holds a key that anybody was given, or a private key of theirs:
@@ -155,6 +156,12 @@ impl Network {
         ];
         files.map(|(who, path)| (who, fs::read(path).unwrap())).into()
     }
+
+    /// The audit log, for programs and for people.
+    fn audit(&self) -> [(&'static str, String); 2] {
+        let table = self.control.home.ok(&["log"]).unwrap();
+        [("json", self.control.json(&["log"]).to_string()), ("table", table)]
+    }
 }
 
 /// Pastes an invitation into the page of a device that waits, as a person with a browser would.
@@ -224,12 +231,31 @@ fn nobody_logs_a_secret_however_much_is_logged() {
         assert_eq!(secrets.found_in(&log), Vec::<&String>::new(), "in the log of {who}");
         finds_what_is_there(&secrets, &log);
     }
+    for (form, log) in network.audit() {
+        is_of_these_steps(form, &log);
+        assert_eq!(secrets.found_in(log.as_bytes()), Vec::<&String>::new(), "in the audit log");
+        finds_what_is_there(&secrets, log.as_bytes());
+    }
 }
 
 /// The log is of the laptop that was approved, and of the two that brought keys.
 fn was_there(log: &str) {
     for (words, count) in [("a device was approved", 1), ("a device became a node", 2)] {
         assert_eq!(log.matches(words).count(), count, "{words}");
+    }
+}
+
+/// The audit log is of each step: two invitations, a key, a device approved, two that brought keys, and an API key.
+fn is_of_these_steps(form: &str, log: &str) {
+    for (action, count) in [
+        ("invitation.create", 2),
+        ("key.create", 1),
+        ("device.approve", 1),
+        ("device.join", 2),
+        ("api-key.create", 1),
+    ] {
+        let words = log.split(|it: char| it.is_whitespace() || it == '"');
+        assert_eq!(words.filter(|word| *word == action).count(), count, "{action}, {form}: {log}");
     }
 }
 
