@@ -76,8 +76,11 @@ pub struct ExplainArgs {
     /// Who: a device, an address, a person, a tag or a group
     #[arg(value_name = "SRC")]
     pub src: String,
-    /// Whom, and which port, such as server:22 or [fd7a:115c:a1e0::1]:22; for icmp without a port
-    #[arg(value_name = "DST:PORT")]
+    /// Whom, and which port.
+    #[arg(
+        value_name = "DST:PORT",
+        help = "Whom, and which port, such as server:22 or [fd7a:115c:a1e0::1]:22; for icmp without a port"
+    )]
     pub dst: String,
     /// Protocol
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value_t = Protocol::Tcp)]
