@@ -140,7 +140,8 @@ fn sanitize(hostname: &str) -> String {
     if label.is_empty() { NAMELESS.to_owned() } else { label.to_owned() }
 }
 
-/// Checks a login name.
+/// Checks a login name: a plain word or a mail address. With an `@` at its end it would be what the policy calls the person
+/// without it.
 ///
 /// # Errors
 ///
@@ -150,7 +151,9 @@ pub fn check_user(name: &str) -> Result<(), NameError> {
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-@".contains(&byte);
     let first =
         name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    if first && name.len() <= LABEL_MAX && name.bytes().all(good) {
+    let is_address =
+        name.split_once('@').is_none_or(|(_, host)| !host.is_empty() && !host.contains('@'));
+    if first && is_address && name.len() <= LABEL_MAX && name.bytes().all(good) {
         Ok(())
     } else {
         Err(NameError::User)

@@ -39,6 +39,9 @@ fn only_the_home_node_is_called_home() {
 #[test]
 fn users_tags_and_domains_are_checked() {
     assert!(check_user("alice@example.com").is_ok() && check_user("user1").is_ok());
+    assert!(
+        check_user("alice@").is_err() && check_user("a@b@c").is_err() && check_user("a@@").is_err()
+    );
     assert!(check_user("").is_err() && check_user("@a").is_err() && check_user("a b").is_err());
     assert!(check_tag("tag:home").is_ok());
     assert!(
