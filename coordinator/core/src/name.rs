@@ -48,7 +48,7 @@ pub enum NameError {
     Taken,
     /// Not a login name.
     #[error(
-        "a user's name is 1 to 63 of a-z, 0-9, '.', '_', '-' and '@', and begins with a letter or digit"
+        "a user's name is 1 to 63 of a-z, 0-9, '.', '_', '-' and, inside, one '@', and begins with a letter or digit"
     )]
     User,
     /// Not a name of an API key.
