@@ -3,8 +3,10 @@
 //! * [`gguf`]: what a model file tells of itself.
 //! * [`mesh`]: the address ranges of the mesh.
 //! * [`problem`]: the body of an HTTP error (RFC 9457).
+//! * [`wire`]: versions that are refused by name, and binary as base64url, in JSON.
 #![forbid(unsafe_code)]
 
 pub mod gguf;
 pub mod mesh;
 pub mod problem;
+pub mod wire;

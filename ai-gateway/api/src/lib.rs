@@ -14,4 +14,5 @@ pub mod plugin;
 pub mod sealed;
 pub mod settings;
 pub mod usage;
-pub mod wire;
+
+pub use common::wire;

@@ -7,7 +7,7 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
 };
 
-/// The version of every format in this crate but those whose [`Version`] says another.
+/// The version of every format but those whose [`Version`] says another.
 pub const VERSION: u32 = 1;
 
 /// Why bytes are not what they should be.
@@ -36,10 +36,11 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 }
 
 /// Decodes a format whose version is `known`.
-pub(crate) fn decode_version<T: DeserializeOwned>(
-    bytes: &[u8],
-    known: u32,
-) -> Result<T, DecodeError> {
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_version<T: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<T, DecodeError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u64,
