@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("node-agent-api", 0),
     ("mesh-identity", 0),
     ("ai-gateway-api", 0),
+    ("confidential-api", 0),
     ("coordinator-core", 1),
     ("node-agent-core", 1),
     ("hpke-envelope", 1),

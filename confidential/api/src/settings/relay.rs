@@ -1,0 +1,42 @@
+//! The relay's settings file.
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+use super::{ServerTls, Upstream};
+use crate::names::REQUEST_MAX;
+
+/// Where the file is, below the root, unless another is named.
+pub const FILE: &str = "etc/maru/confidential-relay.toml";
+
+/// The relay's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens, with TLS. Default: `0.0.0.0:3100`.
+    pub listen: SocketAddr,
+    /// Its certificate. Default: `etc/maru/confidential/relay.crt` and `relay.key`.
+    pub tls: ServerTls,
+    /// The gateway that it passes everything on to.
+    pub gateway: Upstream,
+    /// Connections at a time. Default: 1,024.
+    pub connections: usize,
+    /// Longest request, in bytes. Default: 2 MiB.
+    pub max_request_bytes: usize,
+    /// Longest time between two pieces of an answer, in seconds. Default: 120.
+    pub idle_s: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: ([0, 0, 0, 0], 3100).into(),
+            tls: ServerTls::named("relay"),
+            gateway: Upstream::default(),
+            connections: 1024,
+            max_request_bytes: REQUEST_MAX,
+            idle_s: 120,
+        }
+    }
+}

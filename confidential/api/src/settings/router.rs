@@ -1,0 +1,62 @@
+//! The router's settings file.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+
+use super::{CA, ServerTls};
+use crate::names::REQUEST_MAX;
+
+/// Where the file is, below the root, unless another is named.
+pub const FILE: &str = "etc/maru/confidential-router.toml";
+
+/// The router's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens, with TLS. Default: `0.0.0.0:3600`.
+    pub listen: SocketAddr,
+    /// Its certificate. Default: `etc/maru/confidential/router.crt` and `router.key`.
+    pub tls: ServerTls,
+    /// The nodes.
+    pub nodes: Nodes,
+    /// Connections at a time. Default: 1,024.
+    pub connections: usize,
+    /// Longest request, in bytes. Default: 2 MiB.
+    pub max_request_bytes: usize,
+    /// Longest time between two pieces of an answer, in seconds. Default: 120.
+    pub idle_s: u64,
+}
+
+/// The nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nodes {
+    /// The authority that their certificates are of, as servers and as clients, PEM. Default: [`CA`].
+    pub ca: PathBuf,
+    /// Most of them. Default: 500.
+    pub max: usize,
+    /// How long one that says nothing stays, in seconds. Default: 8.
+    pub silent_s: u64,
+    /// Time between two looks at whether one lives, in seconds. Default: 2.
+    pub check_every_s: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: ([0, 0, 0, 0], 3600).into(),
+            tls: ServerTls::named("router"),
+            nodes: Nodes::default(),
+            connections: 1024,
+            max_request_bytes: REQUEST_MAX,
+            idle_s: 120,
+        }
+    }
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self { ca: CA.into(), max: 500, silent_s: 8, check_every_s: 2 }
+    }
+}
