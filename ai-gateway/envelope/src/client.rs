@@ -4,6 +4,7 @@ use ai_gateway_api::{
     sealed::{Ed25519Public, KeyDocument, Request},
     wire::{Bytes, Fixed, Version},
 };
+use confidential_envelope::random::SystemRandom;
 use ed25519_dalek::{Signer, SigningKey};
 use hpke::rand_core::CryptoRng;
 use uuid::Uuid;
@@ -11,7 +12,6 @@ use uuid::Uuid;
 use crate::{
     KeyConfig, SKEW, Suite, TooLong, document, ms,
     padding::{self, pad},
-    random::SystemRandom,
     transcript::{aad, info, signed_request},
 };
 

@@ -5,6 +5,7 @@ use ai_gateway_api::{
     sealed::{Ed25519Public, KeyDocument, KeyId, PublishedKey, Request},
     wire::Fixed,
 };
+use confidential_envelope::random;
 use ed25519_dalek::SigningKey;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -12,8 +13,8 @@ use zeroize::Zeroizing;
 use crate::{
     ID_LIFE, SKEW, Suite,
     device::{check_signature, check_time},
-    document, ms, padding, random,
-    reply::{ReplyKeys, ReplySealer},
+    document, ms, padding,
+    reply::{ReplySealer, reply_keys},
     transcript::{aad, info, signed_request},
 };
 
@@ -269,14 +270,14 @@ impl KeyRing {
         let plaintext =
             padding::unpad(unsealed.plaintext, padding::REQUEST).ok_or(Reason::Unopenable)?;
         let response_nonce = *random::bytes::<32>().map_err(NoRandom::from)?;
-        let keys =
-            ReplyKeys::derive(&unsealed.secret, &request.encapsulated_key.0, &response_nonce)
-                .ok_or(Reason::Unopenable)?;
+        let reply = reply_keys(&unsealed.secret, &request.encapsulated_key.0, &response_nonce)
+            .and_then(|keys| ReplySealer::new(keys, response_nonce))
+            .ok_or(Reason::Unopenable)?;
 
         self.replay.insert(entry, now);
         Ok(Opened {
             plaintext: Secret(plaintext),
-            reply: ReplySealer::new(keys, response_nonce),
+            reply,
             device: request.device_pubkey,
             request_id: request.request_id,
         })

@@ -19,7 +19,6 @@ pub mod device;
 mod document;
 pub mod gateway;
 mod padding;
-mod random;
 pub mod reply;
 mod suite;
 mod transcript;

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use crate::{
     KeyConfig, Suite, client, device, document,
     fixture::NOW,
-    reply::{ReplyKeys, ReplySealer},
+    reply::{ReplySealer, reply_keys},
     suite::PrivateKey,
     transcript,
 };
@@ -134,7 +134,7 @@ fn make_case(suite: Suite) -> Value {
     let opened =
         private.open(&request.encapsulated_key.0, &info, &aad, &request.ciphertext.0).unwrap();
     let nonce = [0x66; 32];
-    let keys = ReplyKeys::derive(&opened.secret, &request.encapsulated_key.0, &nonce).unwrap();
+    let keys = reply_keys(&opened.secret, &request.encapsulated_key.0, &nonce).unwrap();
     json!({
         "suite": suite.to_string(),
         "private_key": hex::encode(private_bytes(&private)),
@@ -145,7 +145,7 @@ fn make_case(suite: Suite) -> Value {
         "signed": hex::encode(transcript::signed_request(&request)),
         "request": request,
         "exported_secret": hex::encode(*opened.secret),
-        "reply": make_reply(ReplySealer::new(keys, nonce)),
+        "reply": make_reply(ReplySealer::new(keys, nonce).unwrap()),
     })
 }
 

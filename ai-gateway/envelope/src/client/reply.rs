@@ -7,9 +7,13 @@
 //! ```
 
 use ai_gateway_api::{sealed::ReplyPart, wire::Bytes};
+use confidential_envelope::{
+    aead::{Opener, Position},
+    response,
+};
 use zeroize::Zeroizing;
 
-use crate::reply::ReplyKeys;
+use crate::reply::{open_chunk, reply_keys};
 
 /// Why a reply is not whole. The text that arrived before is genuine, but not all there was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,8 +33,12 @@ pub struct Reply {
 }
 
 enum State {
-    Waiting { secret: Zeroizing<[u8; 32]>, encapsulated_key: Vec<u8> },
-    Open(ReplyKeys),
+    Waiting {
+        secret: Zeroizing<[u8; 32]>,
+        encapsulated_key: Vec<u8>,
+    },
+    /// With the number of chunks so far.
+    Open(Opener, u64),
     Done,
     Broken,
 }
@@ -39,7 +47,7 @@ impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Waiting { .. } => "Waiting",
-            Self::Open(_) => "Open",
+            Self::Open(..) => "Open",
             Self::Done => "Done",
             Self::Broken => "Broken",
         })
@@ -59,17 +67,18 @@ impl Reply {
     pub fn handle(&mut self, part: &ReplyPart) -> Result<Option<Zeroizing<Vec<u8>>>, ReplyError> {
         let (next, plaintext) = match (std::mem::replace(&mut self.state, State::Broken), part) {
             (State::Waiting { secret, encapsulated_key }, ReplyPart::Start(start)) => {
-                let keys = ReplyKeys::derive(&secret, &encapsulated_key, &start.response_nonce.0);
-                (State::Open(keys.ok_or(ReplyError::Broken)?), None)
+                let opener = reply_keys(&secret, &encapsulated_key, &start.response_nonce.0)
+                    .and_then(response::Keys::opener);
+                (State::Open(opener.ok_or(ReplyError::Broken)?, 0), None)
             }
-            (State::Open(mut keys), ReplyPart::Chunk(chunk)) if chunk.seq == keys.count() => {
-                let plaintext = open(&mut keys, &chunk.data, false)?;
-                (State::Open(keys), Some(plaintext))
+            (State::Open(mut opener, count), ReplyPart::Chunk(chunk)) if chunk.seq == count => {
+                let plaintext = open(&mut opener, &chunk.data, Position::Middle)?;
+                (State::Open(opener, count + 1), Some(plaintext))
             }
-            (State::Open(mut keys), ReplyPart::Final(last)) => {
-                (State::Done, Some(open(&mut keys, &last.data, true)?))
+            (State::Open(mut opener, _), ReplyPart::Final(last)) => {
+                (State::Done, Some(open(&mut opener, &last.data, Position::Last)?))
             }
-            (State::Waiting { .. } | State::Open(_) | State::Done | State::Broken, _) => {
+            (State::Waiting { .. } | State::Open(..) | State::Done | State::Broken, _) => {
                 return Err(ReplyError::Broken);
             }
         };
@@ -91,14 +100,18 @@ impl Reply {
     pub fn end(self) -> Result<(), ReplyError> {
         match self.state {
             State::Done => Ok(()),
-            State::Waiting { .. } | State::Open(_) => Err(ReplyError::Cut),
+            State::Waiting { .. } | State::Open(..) => Err(ReplyError::Cut),
             State::Broken => Err(ReplyError::Broken),
         }
     }
 }
 
-fn open(keys: &mut ReplyKeys, data: &Bytes, last: bool) -> Result<Zeroizing<Vec<u8>>, ReplyError> {
-    keys.open(data, last).ok_or(ReplyError::Broken)
+fn open(
+    opener: &mut Opener,
+    data: &Bytes,
+    position: Position,
+) -> Result<Zeroizing<Vec<u8>>, ReplyError> {
+    open_chunk(opener, data, position).ok_or(ReplyError::Broken)
 }
 
 #[cfg(test)]

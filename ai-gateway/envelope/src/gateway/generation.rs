@@ -1,9 +1,10 @@
 //! One generation of keys: one key per suite, with the time that they hold.
 
 use ai_gateway_api::sealed::KeyId;
+use confidential_envelope::random;
 
 use super::{NoRandom, SUITES, Settings};
-use crate::{KeyConfig, random, suite::PrivateKey};
+use crate::{KeyConfig, suite::PrivateKey};
 
 /// A key of the gateway.
 #[derive(Debug)]

@@ -6,7 +6,11 @@ use hpke::rand_core::{TryCryptoRng, TryRng};
 use zeroize::Zeroizing;
 
 /// Random bytes for a key or a nonce.
-pub(crate) fn bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
+///
+/// # Errors
+///
+/// The system gives none.
+pub fn bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(&mut *bytes)?;
     Ok(bytes)
@@ -15,13 +19,14 @@ pub(crate) fn bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::E
 /// The generator that HPKE asks for. HPKE's interface knows no failure: it is kept, and what was made must then be
 /// thrown away.
 #[derive(Debug, Default)]
-pub(crate) struct SystemRandom {
+pub struct SystemRandom {
     failed: bool,
 }
 
 impl SystemRandom {
     /// Whether some of the bytes given out were not random.
-    pub(crate) const fn failed(&self) -> bool {
+    #[must_use]
+    pub const fn failed(&self) -> bool {
         self.failed
     }
 }

@@ -1,0 +1,171 @@
+//! The node's side: opens a question with the key that was sealed to it.
+
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::{
+    Aead, Decapsulate, DecapsulateError, Kem, Limits, Plaintext, ResponseSealer, Unopenable,
+    aead::{NONCE, Opener, TAG},
+    chunks::ChunkOpener,
+    inner::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, REQUEST},
+    schedule::{self, HEADER, header, info},
+};
+
+/// Why a question was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is not for this node, or was changed: 400, and no reason.
+    #[error(transparent)]
+    Unopenable(#[from] Unopenable),
+    /// The holder of the key did not answer: 503.
+    #[error("the node's key did not answer")]
+    Holder(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<DecapsulateError> for OpenError {
+    fn from(error: DecapsulateError) -> Self {
+        match error {
+            DecapsulateError::Invalid => Unopenable.into(),
+            DecapsulateError::Holder(source) => Self::Holder(source),
+        }
+    }
+}
+
+/// An opened question.
+#[derive(Debug)]
+pub struct Opened {
+    /// What was asked, Binary HTTP.
+    pub plaintext: Plaintext,
+    /// Seals the answer.
+    pub response: ResponseSealer,
+}
+
+/// The parts of a request's sealed key.
+struct Parts<'a> {
+    header: [u8; HEADER],
+    encapsulated_key: &'a [u8],
+    sealed: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Takes it apart; each part has the one length that a node of this KEM is sent, and the header is that KEM's.
+    fn read(sealed_key: &'a [u8], kem: Kem) -> Result<Self, Unopenable> {
+        let (&named, rest) = sealed_key.split_first_chunk::<HEADER>().ok_or(Unopenable)?;
+        let (encapsulated_key, sealed) =
+            rest.split_at_checked(kem.encapsulated_len()).ok_or(Unopenable)?;
+        if named != header(KEY_ID, kem, Aead::Aes128Gcm) || sealed.len() != DEK + TAG {
+            return Err(Unopenable);
+        }
+        Ok(Self { header: named, encapsulated_key, sealed })
+    }
+
+    /// Opens the request's key.
+    fn open(
+        &self,
+        key: &impl Decapsulate,
+        label: &str,
+    ) -> Result<(Zeroizing<Vec<u8>>, ResponseSealer), OpenError> {
+        let secret = key.decapsulate(self.encapsulated_key)?;
+        let aead = Aead::Aes128Gcm;
+        let mut opener = schedule::receiver(key.kem(), aead, &secret, &info(label, &self.header));
+        let mut dek = Zeroizing::new(self.sealed.to_vec());
+        opener.0.open(&mut dek, DEK_AAD).map_err(|_| Unopenable)?;
+        let response = ResponseSealer::new(&LAYER, aead, self.encapsulated_key.to_vec(), &opener)?;
+        Ok((dek, response))
+    }
+}
+
+/// Names a request for the set of those that this key has seen: the SHA-256 of its encapsulated key. A request played
+/// again has the same; a changed one does not open.
+///
+/// # Errors
+///
+/// [`Unopenable`] if `sealed_key` is none of this KEM.
+pub fn replay_id(sealed_key: &[u8], kem: Kem) -> Result<[u8; 32], Unopenable> {
+    Ok(Sha256::digest(Parts::read(sealed_key, kem)?.encapsulated_key).into())
+}
+
+/// Opens a question that has no chunks. `sealed_key` is the router's `X-Encapsulated-Key`, decoded; the caller has looked
+/// for its [`replay_id`] before, and keeps it if this succeeds.
+///
+/// # Errors
+///
+/// See [`OpenError`].
+pub fn open(sealed_key: &[u8], body: &[u8], key: &impl Decapsulate) -> Result<Opened, OpenError> {
+    let parts = Parts::read(sealed_key, key.kem())?;
+    let (nonce, ciphertext) = body.split_first_chunk::<NONCE>().ok_or(Unopenable)?;
+    let (dek, response) = parts.open(key, REQUEST)?;
+    let opener = Opener::new(Aead::Aes256Gcm, &dek, nonce).ok_or(Unopenable)?;
+    Ok(Opened { plaintext: opener.open_whole(ciphertext)?, response })
+}
+
+/// Opens a question in chunks: [`Self::push`] whatever arrived, however it was cut; [`Self::finish`] at its end.
+pub struct RequestStream {
+    limits: Limits,
+    response: ResponseSealer,
+    state: State,
+}
+
+enum State {
+    /// The nonce is arriving.
+    Nonce(Zeroizing<Vec<u8>>, Vec<u8>),
+    Chunks(ChunkOpener),
+    Failed,
+}
+
+impl RequestStream {
+    /// Opens the request's key; as [`open`] otherwise.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn new(
+        sealed_key: &[u8],
+        key: &impl Decapsulate,
+        limits: Limits,
+    ) -> Result<Self, OpenError> {
+        let (dek, response) = Parts::read(sealed_key, key.kem())?.open(key, CHUNKED_REQUEST)?;
+        Ok(Self { limits, response, state: State::Nonce(dek, Vec::new()) })
+    }
+
+    /// Takes what arrived; appends what could be opened. Nothing may be done with it before [`Self::finish`] said that
+    /// it was all.
+    ///
+    /// # Errors
+    ///
+    /// [`Unopenable`], from then on always.
+    pub fn push(&mut self, mut bytes: &[u8], into: &mut Plaintext) -> Result<(), Unopenable> {
+        if let State::Nonce(dek, nonce) = &mut self.state {
+            let (now, later) = bytes.split_at(bytes.len().min(NONCE - nonce.len()));
+            nonce.extend_from_slice(now);
+            let Some(nonce) = nonce.first_chunk::<NONCE>() else { return Ok(()) };
+            bytes = later;
+            let opener = Opener::new(Aead::Aes256Gcm, dek, nonce);
+            self.state = opener.map_or(State::Failed, |opener| {
+                State::Chunks(ChunkOpener::new(opener, self.limits))
+            });
+        }
+        match &mut self.state {
+            State::Chunks(chunks) => chunks.push(bytes, into),
+            State::Nonce(..) | State::Failed => Err(Unopenable),
+        }
+    }
+
+    /// Ends with the question; appends what the last chunk holds and gives what seals the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Unopenable`].
+    pub fn finish(self, into: &mut Plaintext) -> Result<ResponseSealer, Unopenable> {
+        match self.state {
+            State::Chunks(chunks) => chunks.finish(into).map(|()| self.response),
+            State::Nonce(..) | State::Failed => Err(Unopenable),
+        }
+    }
+}
+
+impl std::fmt::Debug for RequestStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

@@ -1,0 +1,72 @@
+//! The wire of the confidential chain: *client*, *gateway* and *node*, without sockets, clocks or files.
+//!
+//! Roles are those of RFC 9458. In this chain the household's `ai-gateway` is the client; relay and gateway are
+//! `maru-confidential`; the node behind the gateway's target, the router, is `maru-compute`.
+//! `docs/protocols/confidential-wire.md` is the specification.
+//!
+//! ```text
+//! client                              gateway                        node
+//! bhttp (the question, padded)
+//! inner::seal ───────────────────────────────────────────────────▶ inner::open
+//! bhttp (what the router reads)
+//! ohttp::Request::seal ────────────▶ ohttp::open
+//! ResponseOpener ◀────────────────── ResponseSealer
+//! ResponseOpener ◀──────────────────────────────────────────────── ResponseSealer
+//! ```
+//!
+//! What is used once is taken by value. Secrets are zeroized on drop and print as `[redacted]`. Whatever fails to open
+//! is the one error [`Unopenable`]; only a key that the gateway does not have is told apart ([`ohttp::OpenError`]).
+#![forbid(unsafe_code)]
+
+pub mod aead;
+pub mod bhttp;
+pub mod chunks;
+pub mod exchange;
+pub mod inner;
+pub mod kem;
+pub mod ohttp;
+pub mod plaintext;
+pub mod random;
+pub mod response;
+mod schedule;
+mod varint;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod vectors;
+
+pub use aead::Aead;
+pub use chunks::{ChunkSealer, Limits};
+pub use exchange::{ResponseOpener, ResponseSealer, ResponseStream};
+pub use kem::{Decapsulate, DecapsulateError, Kem, PrivateKey, PublicKey, SharedSecret};
+pub use plaintext::Plaintext;
+
+/// Something that was sealed does not open: changed, cut, of another key or suite, or never sealed. Nobody outside is
+/// told which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("it cannot be opened")]
+pub struct Unopenable;
+
+/// Why something was not sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum SealError {
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+    /// The public key takes no encapsulation.
+    #[error("the public key cannot be sealed to")]
+    Key,
+    /// A request to no node, to more than [`inner::MAX_CANDIDATES`], or to one of them twice.
+    #[error("a request is sealed to 1 to {} nodes, each once", inner::MAX_CANDIDATES)]
+    Candidates,
+    /// More than one key can seal.
+    #[error("too much was sealed with one key")]
+    Exhausted,
+}
+
+impl From<getrandom::Error> for SealError {
+    fn from(_: getrandom::Error) -> Self {
+        Self::Random
+    }
+}

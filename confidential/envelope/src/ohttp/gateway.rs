@@ -1,0 +1,195 @@
+//! The gateway's side: opens requests with whichever of its keys they name.
+
+use std::sync::Arc;
+
+use crate::{
+    Aead, Limits, Plaintext, PrivateKey, ResponseSealer, Unopenable,
+    aead::Opener,
+    chunks::ChunkOpener,
+    kem::Decapsulate as _,
+    ohttp::{KeyConfig, LAYER},
+    schedule::{self, HEADER, header, info},
+};
+
+/// A private key of the gateway, with the configuration that clients have.
+#[derive(Clone, Debug)]
+pub struct GatewayKey {
+    private: PrivateKey,
+    config: KeyConfig,
+}
+
+/// Why a request was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum OpenError {
+    /// It names a key that is not among those given: [`KEY_PROBLEM`](super::KEY_PROBLEM), so that the client fetches the
+    /// keys once more.
+    #[error("unknown key")]
+    UnknownKey,
+    /// Anything else: 400, and no reason.
+    #[error(transparent)]
+    Unopenable(#[from] Unopenable),
+}
+
+/// An opened request.
+#[derive(Debug)]
+pub struct Opened {
+    /// What was asked, Binary HTTP.
+    pub plaintext: Plaintext,
+    /// Seals the answer.
+    pub response: ResponseSealer,
+}
+
+impl GatewayKey {
+    /// Puts a private key and its ciphers (the preferred one first) under an id; `None` without a cipher.
+    #[must_use]
+    pub fn new(key_id: u8, private: PrivateKey, aeads: Vec<Aead>) -> Option<Self> {
+        let config = KeyConfig::new(key_id, private.public(), aeads)?;
+        Some(Self { private, config })
+    }
+
+    /// What clients are told of it.
+    #[must_use]
+    pub const fn config(&self) -> &KeyConfig {
+        &self.config
+    }
+
+    /// The ciphers' one that a header names, if the header is one of this key.
+    fn aead(&self, named: &[u8; HEADER]) -> Option<Aead> {
+        let known = |aead: &Aead| header(self.config.key_id(), self.private.kem(), *aead) == *named;
+        self.config.aeads().iter().copied().find(known)
+    }
+
+    /// Decapsulates and begins to open.
+    fn begin(
+        &self,
+        named: &[u8; HEADER],
+        encapsulated_key: &[u8],
+        label: &str,
+    ) -> Result<(Opener, ResponseSealer), Unopenable> {
+        let aead = self.aead(named).ok_or(Unopenable)?;
+        let secret = self.private.decapsulate(encapsulated_key).map_err(|_| Unopenable)?;
+        let opener = schedule::receiver(self.private.kem(), aead, &secret, &info(label, named));
+        let response = ResponseSealer::new(&LAYER, aead, encapsulated_key.to_vec(), &opener)?;
+        Ok((opener, response))
+    }
+}
+
+/// The key that a header names.
+fn find<'a>(
+    keys: &'a [Arc<GatewayKey>],
+    named: &[u8; HEADER],
+) -> Result<&'a Arc<GatewayKey>, OpenError> {
+    keys.iter().find(|key| key.config.key_id() == named[0]).ok_or(OpenError::UnknownKey)
+}
+
+/// Opens a request that has no chunks with one of these keys, which are those that are active now.
+///
+/// # Errors
+///
+/// See [`OpenError`].
+pub fn open(keys: &[Arc<GatewayKey>], request: &[u8]) -> Result<Opened, OpenError> {
+    let (named, rest) = request.split_first_chunk::<HEADER>().ok_or(Unopenable)?;
+    let key = find(keys, named)?;
+    let (encapsulated_key, sealed) =
+        rest.split_at_checked(key.private.kem().encapsulated_len()).ok_or(Unopenable)?;
+    let (opener, response) = key.begin(named, encapsulated_key, LAYER.request)?;
+    Ok(Opened { plaintext: opener.open_whole(sealed)?, response })
+}
+
+/// Opens a request in chunks: [`Self::push`] whatever arrived, however it was cut; [`Self::finish`] at its end.
+pub struct RequestStream {
+    keys: Vec<Arc<GatewayKey>>,
+    limits: Limits,
+    state: State,
+}
+
+enum State {
+    /// The header is arriving.
+    Header(Vec<u8>),
+    /// The encapsulated key is arriving.
+    Key([u8; HEADER], Arc<GatewayKey>, Vec<u8>),
+    Chunks(ChunkOpener, ResponseSealer),
+    Failed(OpenError),
+}
+
+impl RequestStream {
+    /// Begins, with the keys that are active now.
+    #[must_use]
+    pub const fn new(keys: Vec<Arc<GatewayKey>>, limits: Limits) -> Self {
+        Self { keys, limits, state: State::Header(Vec::new()) }
+    }
+
+    /// Takes what arrived; appends what could be opened. Nothing may be done with it before [`Self::finish`] said that
+    /// it was all.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; from then on always the same.
+    pub fn push(&mut self, mut bytes: &[u8], into: &mut Plaintext) -> Result<(), OpenError> {
+        loop {
+            let step = match &mut self.state {
+                State::Header(header) => match collect(header, HEADER, &mut bytes) {
+                    false => return Ok(()),
+                    true => self.header(),
+                },
+                State::Key(_, key, encapsulated) => {
+                    match collect(encapsulated, key.private.kem().encapsulated_len(), &mut bytes) {
+                        false => return Ok(()),
+                        true => self.begin(),
+                    }
+                }
+                State::Chunks(chunks, _) => match chunks.push(bytes, into) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => Err(error.into()),
+                },
+                State::Failed(error) => return Err(*error),
+            };
+            self.state = step.unwrap_or_else(State::Failed);
+        }
+    }
+
+    /// Ends with the request; appends what the last chunk holds and gives what seals the answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn finish(self, into: &mut Plaintext) -> Result<ResponseSealer, OpenError> {
+        match self.state {
+            State::Chunks(chunks, response) => {
+                chunks.finish(into)?;
+                Ok(response)
+            }
+            State::Failed(error) => Err(error),
+            State::Header(_) | State::Key(..) => Err(Unopenable.into()),
+        }
+    }
+
+    fn header(&self) -> Result<State, OpenError> {
+        let State::Header(header) = &self.state else { return Err(Unopenable.into()) };
+        let named = <[u8; HEADER]>::try_from(&header[..]).map_err(|_| Unopenable)?;
+        let key = Arc::clone(find(&self.keys, &named)?);
+        Ok(State::Key(named, key, Vec::new()))
+    }
+
+    fn begin(&self) -> Result<State, OpenError> {
+        let State::Key(named, key, encapsulated) = &self.state else {
+            return Err(Unopenable.into());
+        };
+        let (opener, response) = key.begin(named, encapsulated, LAYER.chunked_request)?;
+        Ok(State::Chunks(ChunkOpener::new(opener, self.limits), response))
+    }
+}
+
+impl std::fmt::Debug for RequestStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Moves bytes until there are so many; says whether there are.
+fn collect(into: &mut Vec<u8>, wanted: usize, bytes: &mut &[u8]) -> bool {
+    let (now, later) = bytes.split_at(bytes.len().min(wanted.saturating_sub(into.len())));
+    into.extend_from_slice(now);
+    *bytes = later;
+    into.len() == wanted
+}
