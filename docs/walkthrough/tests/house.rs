@@ -24,6 +24,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("node-agent-core", 1),
     ("hpke-envelope", 1),
     ("derp", 1),
+    ("attestation", 1),
     ("chassis", 2),
     ("control-stream", 2),
     ("mesh-listener", 2),
@@ -36,6 +37,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("maru-llm", 3),
     ("cli", 4),
     ("xtask", 4),
+    ("attester", 4),
     ("lab", 4),
     ("walkthrough", 4),
 ];

@@ -1,6 +1,5 @@
 //! Signed documents, seeds and settings.
 
-use common::wire::{Bytes, Fixed, Version};
 use ::confidential_api::{
     bundle::{Bundle, BundleKey},
     certificate::{Certificate, Use},
@@ -9,6 +8,7 @@ use ::confidential_api::{
     seeds,
     signed::{Document, PublicKey, Signed, SignedError},
 };
+use common::wire::{Bytes, Fixed, Version};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 

@@ -1,0 +1,47 @@
+//! Judges evidence of confidential nodes: the *verifier* of RFC 9334's roles.
+//!
+//! `docs/protocols/confidential.md` is the specification. Nothing here reads a clock, opens a socket or stores a file:
+//! `now` is an argument, in Unix milliseconds.
+//!
+//! ```text
+//! node ── EvidenceList ─┐
+//! client's own Nonce ───┤
+//! Effective policy ─────┼──▶ verify ──▶ FitToSeal, or Refused with a code
+//! now ──────────────────┘    report ──▶ each check: passed, failed or not checked
+//! ```
+//!
+//! Both take one way through the same checks. [`FitToSeal`] is what sealing takes, and nothing else makes one.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+mod anchor;
+mod cbor;
+mod code;
+mod evidence;
+mod nitro;
+mod nonce;
+mod policy;
+mod rek;
+mod report;
+mod verify;
+
+pub use anchor::{AWS_NITRO_ROOT, Class, Fingerprint};
+pub use code::{Code, Refused};
+pub use evidence::{MAX_DOCUMENT, MAX_EVIDENCE};
+pub use nonce::{MAX_NONCES, Nonce, bound_nonce};
+pub use policy::{Effective, Pin, PinnedAnchor, Seen};
+pub use rek::Rek;
+pub use report::{Check, Outcome, Report};
+pub use verify::{Asked, FitToSeal, Known, Summary, report, verify};
+
+/// How old a document may be. That it is fresh, the nonce proves; this bounds how far the two clocks differ.
+pub const MAX_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// How far in the future a document may be, because clocks differ.
+pub const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// A duration in the unit of all times here.
+pub(crate) const fn ms(duration: Duration) -> u64 {
+    duration.as_secs() * 1000
+}

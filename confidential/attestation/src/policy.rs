@@ -1,0 +1,243 @@
+//! Which evidence counts: what the home pinned, narrowed by what its deployment publishes.
+
+use std::collections::BTreeMap;
+
+use common::wire::{self, Fixed};
+use confidential_api::{
+    policy::{Anchor, EvidenceKind, Image, Policy},
+    signed::{Document as _, PublicKey, Signed},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{AWS_NITRO_ROOT, Check, Class, Code, Fingerprint, Refused, Report, nitro};
+
+/// What a home itself takes of a deployment, whatever the deployment publishes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// The deployment's identity, which signs its policies.
+    pub identity: PublicKey,
+    /// Roots beside AWS's.
+    #[serde(default)]
+    pub anchors: Vec<PinnedAnchor>,
+    /// Images; without them any image of the published policy counts.
+    #[serde(default)]
+    pub images: Option<Vec<Image>>,
+    /// Policies below this epoch are refused.
+    #[serde(default)]
+    pub min_epoch: u64,
+}
+
+/// A root of a home's pin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedAnchor {
+    /// Which.
+    #[serde(flatten)]
+    pub anchor: Anchor,
+    /// Whether it is a TPM that its vendor stands behind. Evidence that ends in any other is SIMULATED.
+    #[serde(default)]
+    pub vendor: bool,
+}
+
+/// The newest policy that a home saw of a deployment; kept over restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its epoch.
+    pub epoch: u64,
+    /// SHA-256 of its text: there is one for each epoch.
+    pub digest: Fixed<32>,
+}
+
+/// A published policy that the pinned identity signed, and the pin.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    pin: Pin,
+    signed: Signed<Policy>,
+    policy: Policy,
+}
+
+impl Effective {
+    /// Takes a published policy; `seen` is the newest one before it.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::PolicyMalformed`], [`Code::PolicySignature`], [`Code::PolicyRolledBack`] or [`Code::PolicyExpired`]. The
+    /// policy that was in use stays in use until its own time is over.
+    pub fn new(
+        pin: Pin,
+        signed: Signed<Policy>,
+        seen: Option<&Seen>,
+        now: u64,
+    ) -> Result<Self, Refused> {
+        let policy = read(&signed)?;
+        let rules = Rules { signed: &signed, policy: &policy, pin: Some(&pin), seen };
+        let mut report = Report::new(Check::POLICY);
+        rules.check(&mut report, now);
+        report.verdict()?;
+        Ok(Self { pin, signed, policy })
+    }
+
+    /// What must be kept: no older policy, and no other of this epoch, is taken after it.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen::of(&self.signed, &self.policy)
+    }
+
+    /// What is published. The pin narrows it.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Names of published images and anchors that the home's pin does not have, for its log.
+    #[must_use]
+    pub fn wider_than_pin(&self) -> Vec<&str> {
+        let rules = self.rules();
+        let images = self.policy.images.iter().filter(|image| !rules.pins_image(image));
+        let anchors = self.policy.anchors.iter().filter(|anchor| {
+            let fingerprint = fingerprint(anchor);
+            fingerprint != Some(AWS_NITRO_ROOT) && rules.pinned(anchor.kind, fingerprint).is_none()
+        });
+        let images = images.map(|image| image.name.as_str());
+        images.chain(anchors.map(|anchor| anchor.name.as_str())).collect()
+    }
+
+    pub(crate) fn rules(&self) -> Rules<'_> {
+        Rules { signed: &self.signed, policy: &self.policy, pin: Some(&self.pin), seen: None }
+    }
+}
+
+impl Seen {
+    fn of(signed: &Signed<Policy>, policy: &Policy) -> Self {
+        let digest = Fixed(Sha256::digest(&signed.payload).into());
+        Self { epoch: policy.epoch, digest }
+    }
+
+    /// Whether a policy may follow this one.
+    fn allows(&self, next: &Self) -> bool {
+        next.epoch > self.epoch || next == self
+    }
+}
+
+/// What a policy says, whoever signed it.
+pub(crate) fn read(signed: &Signed<Policy>) -> Result<Policy, Code> {
+    let policy: Policy =
+        wire::decode(signed.payload.as_bytes()).map_err(|_| Code::PolicyMalformed)?;
+    policy.check().map_err(|_| Code::PolicyMalformed)?;
+    Ok(policy)
+}
+
+/// SHA-256 of an anchor's certificate or key; `None` if it has neither.
+fn fingerprint(anchor: &Anchor) -> Option<Fingerprint> {
+    let bytes = anchor.certificate.as_ref().or(anchor.key.as_ref())?;
+    Some(Fingerprint::of(&bytes.0))
+}
+
+/// What evidence is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) signed: &'a Signed<Policy>,
+    pub(crate) policy: &'a Policy,
+    /// `None` where nothing is pinned: what depends on it cannot be checked.
+    pub(crate) pin: Option<&'a Pin>,
+    pub(crate) seen: Option<&'a Seen>,
+}
+
+impl<'a> Rules<'a> {
+    /// Checks the policy itself.
+    pub(crate) fn check(&self, report: &mut Report, now: u64) {
+        if let Some(pin) = self.pin {
+            report.note(Check::PolicySignature, self.check_signature(pin, now));
+            report.note(Check::PolicyEpoch, self.check_epoch(pin));
+        }
+        let is_over = now >= self.policy.not_after;
+        report.note(Check::PolicyTime, if is_over { Err(Code::PolicyExpired) } else { Ok(()) });
+    }
+
+    fn check_signature(&self, pin: &Pin, now: u64) -> Result<(), Code> {
+        match self.signed.verify(&pin.identity, now) {
+            Ok(verified) if verified == *self.policy => Ok(()),
+            Ok(_) | Err(_) => Err(Code::PolicySignature),
+        }
+    }
+
+    fn check_epoch(&self, pin: &Pin) -> Result<(), Code> {
+        let is_followed =
+            self.seen.is_none_or(|seen| seen.allows(&Seen::of(self.signed, self.policy)));
+        let is_new = is_followed && self.policy.epoch >= pin.min_epoch;
+        if is_new { Ok(()) } else { Err(Code::PolicyRolledBack) }
+    }
+
+    /// The class of evidence of this kind that ends in this anchor.
+    pub(crate) fn class(&self, kind: EvidenceKind, anchor: Fingerprint) -> Result<Class, Code> {
+        if kind == EvidenceKind::Nitro && anchor == AWS_NITRO_ROOT {
+            return Ok(Class::Nitro);
+        }
+        let mut published = self.policy.anchors.iter().filter(|known| known.kind == kind);
+        if !published.any(|known| fingerprint(known) == Some(anchor)) {
+            return Err(Code::UnknownRoot);
+        }
+        let pinned = self.pinned(kind, Some(anchor));
+        if self.pin.is_some() && pinned.is_none() {
+            return Err(Code::PolicyWiderThanPin);
+        }
+        let is_vendor = kind == EvidenceKind::Tpm && pinned.is_some_and(|pinned| pinned.vendor);
+        Ok(if is_vendor { Class::Tpm } else { Class::Simulated })
+    }
+
+    fn pinned(&self, kind: EvidenceKind, anchor: Option<Fingerprint>) -> Option<&'a PinnedAnchor> {
+        let mut pinned = self.pin?.anchors.iter().filter(|pinned| pinned.anchor.kind == kind);
+        pinned.find(|pinned| fingerprint(&pinned.anchor) == anchor)
+    }
+
+    /// Whether the home takes this image. It does if it names none itself.
+    fn pins_image(&self, image: &Image) -> bool {
+        let pinned = self.pin.and_then(|pin| pin.images.as_ref());
+        pinned.is_none_or(|images| {
+            images.iter().any(|pinned| {
+                (pinned.kind, &pinned.pcrs, pinned.rek) == (image.kind, &image.pcrs, image.rek)
+                    && image.models.iter().all(|model| pinned.models.contains(model))
+            })
+        })
+    }
+
+    /// The image whose every register these are: of several, one that serves the model.
+    pub(crate) fn image(
+        &self,
+        kind: EvidenceKind,
+        registers: &BTreeMap<u8, Vec<u8>>,
+        model: Option<&str>,
+    ) -> Result<&'a Image, Code> {
+        let images = &self.policy.images;
+        let known = || images.iter().filter(|image| image.kind == kind && lists_code(image));
+        let whole: Vec<&Image> = known().filter(|image| is_whole(image, registers)).collect();
+        let taken = || whole.iter().copied().filter(|image| self.pins_image(image));
+        let serves =
+            |image: &&Image| model.is_none_or(|model| image.models.iter().any(|it| it == model));
+        if let Some(image) = taken().find(serves).or_else(|| taken().next()) {
+            return Ok(image);
+        }
+        if !whole.is_empty() {
+            return Err(Code::PolicyWiderThanPin);
+        }
+        let is_of_some = |index: &u8| {
+            let mut images = known().filter_map(|image| image.pcrs.0.get(index));
+            images.any(|value| registers.get(index) == Some(value))
+        };
+        let mut indexes = known().flat_map(|image| image.pcrs.0.keys());
+        let is_mixed = known().next().is_some() && indexes.all(is_of_some);
+        Err(if is_mixed { Code::ImageMixed } else { Code::ImageUnknown })
+    }
+}
+
+/// Whether the image says what its code is; an enclave's image that does not is nobody's.
+fn lists_code(image: &Image) -> bool {
+    image.kind != EvidenceKind::Nitro
+        || nitro::REGISTERS_OF_CODE.iter().all(|index| image.pcrs.0.contains_key(index))
+}
+
+/// Whether these are the registers of this image: every one that it lists.
+fn is_whole(image: &Image, registers: &BTreeMap<u8, Vec<u8>>) -> bool {
+    image.pcrs.0.iter().all(|(index, value)| registers.get(index) == Some(value))
+}
