@@ -31,7 +31,6 @@ pub use code::{Code, Refused};
 pub use evidence::{MAX_DOCUMENT, MAX_EVIDENCE};
 pub use nonce::{MAX_NONCES, Nonce, bound_nonce};
 pub use policy::{Effective, Pin, PinnedAnchor, Seen};
-pub use rek::Rek;
 pub use report::{Check, Outcome, Report};
 pub use verify::{Asked, FitToSeal, Known, Summary, report, verify};
 

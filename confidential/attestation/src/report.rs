@@ -38,7 +38,7 @@ pub enum Check {
     Model,
     /// It answers this question.
     Nonce,
-    /// The key is the node's own.
+    /// The key is well-formed, and the node's own.
     Key,
     /// The key is of the kind that the image has.
     KeyKind,

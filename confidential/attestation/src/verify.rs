@@ -8,13 +8,15 @@ use confidential_api::{
     policy::{EvidenceKind, Image, Policy},
     signed::Signed,
 };
+use confidential_envelope::inner::{Candidate, Rek};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Check, Class, Code, Effective, Fingerprint, MAX_AGE, MAX_NONCES, Nonce, Pin, Refused, Rek,
-    Report, SKEW, bound_nonce, evidence, ms, nitro,
+    Check, Class, Code, Effective, Fingerprint, MAX_AGE, MAX_NONCES, Nonce, Pin, Refused, Report,
+    SKEW, bound_nonce, evidence, ms, nitro,
     policy::{self, Rules},
+    rek,
 };
 
 /// A question to a node.
@@ -74,18 +76,6 @@ pub struct Summary {
 }
 
 impl FitToSeal {
-    /// The node.
-    #[must_use]
-    pub const fn node(&self) -> NodeId {
-        self.node
-    }
-
-    /// The key that is sealed to.
-    #[must_use]
-    pub const fn rek(&self) -> &Rek {
-        &self.rek
-    }
-
     /// What stood behind the node.
     #[must_use]
     pub const fn summary(&self) -> &Summary {
@@ -105,6 +95,19 @@ impl FitToSeal {
         let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
         // A clock that was set back makes nothing fresh.
         now >= verified && now - verified < life && now < self.policy_ends
+    }
+}
+
+/// The one implementation outside of tests: nobody seals to a key that did not come this way.
+impl Candidate for FitToSeal {
+    type Id = NodeId;
+
+    fn id(&self) -> NodeId {
+        self.node
+    }
+
+    fn rek(&self) -> &Rek {
+        &self.rek
     }
 }
 
@@ -200,7 +203,7 @@ fn judge_nitro<'a>(
     found: &mut Found<'a>,
 ) {
     report.note(Check::Set, set.key_config.map(drop).ok_or(Code::PieceMissing));
-    let Some((signed, document, rek)) = report.note(Check::Form, read(set)) else { return };
+    let Some((signed, document)) = report.note(Check::Form, read(set)) else { return };
     report.note(Check::Kind, document.check_kind());
     if report.note(Check::Algorithm, signed.check_algorithm()).is_some() {
         report.note(Check::Signature, nitro::check_signature(&document, &signed));
@@ -216,12 +219,9 @@ fn judge_nitro<'a>(
     let image = rules.image(EvidenceKind::Nitro, &document.pcrs, known.model);
     let image = report.note(Check::Image, image);
     note_nonce(&document, set, known, report);
-    if let Some(rek) = &rek {
-        let is_bound = document.user_data.as_deref() == Some(&Sha256::digest(rek.config())[..]);
-        report.note(Check::Key, ok_or(is_bound, Code::KeyNotBound));
-    }
+    let rek = set.key_config.and_then(|key| report.note(Check::Key, read_key(key, &document)));
     if let (Some(image), Some(rek)) = (image, &rek) {
-        report.note(Check::KeyKind, ok_or(image.rek == rek.kind(), Code::RekKind));
+        report.note(Check::KeyKind, ok_or(rek::is_of(rek, image.rek), Code::RekKind));
     }
     if let (Some(image), Some(model)) = (image, known.model) {
         let serves = image.models.iter().any(|known| known == model);
@@ -231,14 +231,18 @@ fn judge_nitro<'a>(
     *found = Found { class: class.map(|class| (class, root)), image, rek, made };
 }
 
-/// The pieces, read: the document around what is signed, what it says, and the key.
-fn read(
-    set: &evidence::NitroSet<'_>,
-) -> Result<(nitro::Signed, nitro::Document, Option<Rek>), Code> {
+/// The document: what is signed, and what it says.
+fn read(set: &evidence::NitroSet<'_>) -> Result<(nitro::Signed, nitro::Document), Code> {
     let signed = nitro::Signed::read(set.document)?;
     let document = signed.document()?;
-    let rek = set.key_config.map(Rek::read).transpose()?;
-    Ok((signed, document, rek))
+    Ok((signed, document))
+}
+
+/// The node's key, if the document names its configuration.
+fn read_key(config: &[u8], document: &nitro::Document) -> Result<Rek, Code> {
+    let is_bound = document.user_data.as_deref() == Some(&Sha256::digest(config)[..]);
+    ok_or(is_bound, Code::KeyNotBound)?;
+    rek::read(config)
 }
 
 fn check_age(timestamp: u64, now: u64) -> Result<(), Code> {

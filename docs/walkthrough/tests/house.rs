@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("coordinator-core", 1),
     ("node-agent-core", 1),
     ("hpke-envelope", 1),
+    ("confidential-envelope", 1),
     ("derp", 1),
     ("attestation", 1),
     ("chassis", 2),
@@ -218,6 +219,32 @@ fn sources_that_say_or_decide_read_no_clock_and_open_no_socket() {
         assert!(found.is_empty(), "{name} is of layer {:?}:\n{}", layer(name), found.join("\n"));
     }
     assert_eq!(seen, LAYERS.iter().filter(|(_, layer)| *layer <= 1).count());
+}
+
+/// Whoever implements `Candidate` is sealed to: in what is shipped, that is who proved itself to the verifier.
+#[test]
+fn only_what_the_verifier_found_fit_is_sealed_to() {
+    let metadata = metadata(&["--no-deps"]);
+    let mut found = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let files: Vec<(PathBuf, String)> = sources(&manifest.with_file_name("src"))
+            .into_iter()
+            .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+            .collect();
+        let mut tests = Vec::new();
+        let read: Vec<_> =
+            files.iter().map(|(path, text)| (path, shipped(text, &mut tests))).collect();
+        for (path, lines) in read {
+            let is_test = tests.iter().any(|name| path.file_stem().unwrap() == *name);
+            let implements = lines.iter().any(|(_, line)| line.contains("Candidate for "));
+            if implements && !is_test {
+                found.push(path.clone());
+            }
+        }
+    }
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].ends_with("confidential/attestation/src/verify.rs"), "{found:?}");
 }
 
 #[test]

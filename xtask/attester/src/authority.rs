@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, date_time_ymd,
 };
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use crate::Signer;
 
@@ -35,7 +37,19 @@ impl Lifetime {
 
 /// A root of somebody's own. Its key is no secret of anybody else's.
 pub struct Authority {
-    root: CertifiedIssuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// What can be wrong in a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The certificate that signs the leaf may sign nothing.
+    IntermediateIsNoAuthority,
+    /// The leaf was made for TLS servers.
+    LeafIsForTls,
 }
 
 /// Certificates down to the key that signs documents.
@@ -55,13 +69,10 @@ impl Authority {
     ///
     /// Fails if no key can be made.
     pub fn generate() -> Result<Self> {
-        Self::from_key(KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?)
-    }
-
-    fn from_key(key: KeyPair) -> Result<Self> {
-        let mut params = authority("maru test root");
-        [params.not_before, params.not_after] = [2020, 2050].map(|year| date_time_ymd(year, 1, 1));
-        Ok(Self { root: CertifiedIssuer::self_signed(params, key)? })
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?;
+        let params = root();
+        let certificate = params.self_signed(&key)?.der().clone();
+        Ok(Self { certificate, issuer: Issuer::new(params, key) })
     }
 
     /// The one whose key and certificate were written before.
@@ -69,27 +80,32 @@ impl Authority {
     /// # Errors
     ///
     /// Fails if they are none.
-    pub fn from_pem(key: &str) -> Result<Self> {
+    pub fn from_pem(key: &str, certificate: &str) -> Result<Self> {
         let key = KeyPair::from_pem(key).context("the root's key cannot be read")?;
-        Self::from_key(key)
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
+        let certificate = certificate.context("the root's certificate cannot be read")?;
+        Ok(Self { certificate, issuer: Issuer::new(root(), key) })
     }
 
     /// The root's certificate: DER.
     #[must_use]
     pub fn certificate(&self) -> &[u8] {
-        self.root.der()
+        &self.certificate
     }
 
-    /// The root's certificate: PEM.
+    /// The root's certificate: PEM (RFC 7468).
     #[must_use]
     pub fn certificate_pem(&self) -> String {
-        self.root.pem()
+        let text = STANDARD.encode(&self.certificate);
+        let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+        let body: String = lines.map(|line| format!("{line}\n")).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
     }
 
     /// The root's key: PEM.
     #[must_use]
     pub fn key_pem(&self) -> String {
-        self.root.key().serialize_pem()
+        self.issuer.key().serialize_pem()
     }
 
     /// A chain of root, one intermediate and a leaf for this module.
@@ -98,32 +114,31 @@ impl Authority {
     ///
     /// Fails if a key or certificate cannot be made.
     pub fn chain(&self, module_id: &str, leaf: Lifetime) -> Result<Chain> {
-        self.chain_of(module_id, leaf, true)
+        self.faulty_chain(module_id, leaf, Fault::None)
     }
 
-    /// The same, by an intermediate that is no authority.
+    /// The same, with something wrong in it.
     ///
     /// # Errors
     ///
     /// As [`Self::chain`].
-    pub fn chain_without_authority(&self, module_id: &str, leaf: Lifetime) -> Result<Chain> {
-        self.chain_of(module_id, leaf, false)
-    }
-
-    fn chain_of(&self, module_id: &str, lifetime: Lifetime, is_authority: bool) -> Result<Chain> {
+    pub fn faulty_chain(&self, module_id: &str, lifetime: Lifetime, fault: Fault) -> Result<Chain> {
         let mut params = authority("maru test intermediate");
         [params.not_before, params.not_after] = [2020, 2050].map(|year| date_time_ymd(year, 1, 1));
-        if !is_authority {
+        if fault == Fault::IntermediateIsNoAuthority {
             params.is_ca = IsCa::ExplicitNoCa;
         }
         let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?;
-        let intermediate = params.signed_by(&key, &self.root)?;
+        let intermediate = params.signed_by(&key, &self.issuer)?;
         let issuer = Issuer::new(params, key);
 
         let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?;
         let mut params = named(&format!("{module_id}.lab"));
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        if fault == Fault::LeafIsForTls {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        }
         lifetime.set(&mut params);
         let leaf = params.signed_by(&key, &issuer)?;
         Ok(Chain {
@@ -138,6 +153,12 @@ fn named(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+fn root() -> CertificateParams {
+    let mut params = authority("maru test root");
+    [params.not_before, params.not_after] = [2020, 2050].map(|year| date_time_ymd(year, 1, 1));
     params
 }
 

@@ -17,5 +17,5 @@ mod document;
 pub mod nsm;
 pub mod serve;
 
-pub use authority::{Authority, Chain, Lifetime};
+pub use authority::{Authority, Chain, Fault, Lifetime};
 pub use document::{Claims, ES384, Signer, sign};

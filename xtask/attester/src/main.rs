@@ -1,6 +1,10 @@
 //! `maru-attester`: stands in for `/dev/nsm`, for tests and demonstrations.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use attester::{Authority, nsm::Module, serve};
@@ -18,7 +22,7 @@ struct Args {
     /// Folder of the root: its key and certificate, made if they are not there
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
-    /// A register's value, 48 bytes; others are zero
+    /// A register's value, 48 bytes, which is locked; others are zero
     #[arg(long, value_name = "N=HEX", value_parser = register)]
     pcr: Vec<(u16, Vec<u8>)>,
     /// How the module calls itself
@@ -41,14 +45,20 @@ fn main() -> Result<()> {
 }
 
 /// The root of an earlier start, or a new one.
-fn authority(folder: &std::path::Path) -> Result<Authority> {
+fn authority(folder: &Path) -> Result<Authority> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let (key, certificate) = (folder.join("root.key"), folder.join("root.pem"));
-    let authority = match fs::read_to_string(&key) {
-        Ok(text) => Authority::from_pem(&text)?,
-        Err(_) => Authority::generate()?,
+    if key.exists() {
+        let read = |path: &Path| {
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        return Authority::from_pem(&read(&key)?, &read(&certificate)?);
+    }
+    let authority = Authority::generate()?;
+    let write = |path: &Path, text: String| {
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
-    fs::write(&key, authority.key_pem()).with_context(|| key.display().to_string())?;
-    fs::write(&certificate, authority.certificate_pem())?;
+    write(&certificate, authority.certificate_pem())?;
+    write(&key, authority.key_pem())?;
     Ok(authority)
 }

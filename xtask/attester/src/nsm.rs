@@ -68,7 +68,8 @@ pub struct Module {
 }
 
 impl Module {
-    /// A module with these registers; others are zero. The first 16 are locked, as the hypervisor leaves them.
+    /// A module with these registers; others are zero. These and the first 16 are locked, as the hypervisor leaves
+    /// them: a document holds the locked ones.
     ///
     /// # Errors
     ///
@@ -80,7 +81,7 @@ impl Module {
             let register = registers.get_mut(usize::from(*index));
             let register = register.ok_or_else(|| anyhow!("there is no register {index}"))?;
             ensure!(value.len() == REGISTER_LEN, "register {index} has 48 bytes: 96 hex digits");
-            register.value.clone_from(value);
+            *register = Register { value: value.clone(), is_locked: true };
         }
         Ok(Self { id, authority, registers, chain: None })
     }

@@ -1,11 +1,17 @@
 //! Documents of an enclave.
 
 use attestation::{Class, Code, MAX_AGE, MAX_NONCES, SKEW, bound_nonce};
-use attester::{Chain, Lifetime};
+use attester::{Authority, Chain, Fault, Lifetime, nsm::Module};
 use ciborium::Value;
 use confidential_api::evidence::EvidenceType;
+use confidential_envelope::inner::Candidate as _;
 
-use crate::bench::{Case, LAB, MODULE, NONCE, NOW, image, key_config, lifetime, sha256, try_all};
+use crate::bench::{
+    Case, LAB, MODULE, NONCE, NOW, image, key_config, lifetime, node, sha256, try_all,
+};
+
+/// P-256's base point, uncompressed.
+const POINT: &str = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
 
 /// Signs by this chain from now on.
 fn use_chain(case: &mut Case, chain: Chain) {
@@ -17,6 +23,10 @@ fn use_chain(case: &mut Case, chain: Chain) {
 
 fn leaf_of(case: &mut Case, not_before: u64, not_after: u64) {
     use_chain(case, LAB.authority.chain(MODULE, Lifetime { not_before, not_after }).unwrap());
+}
+
+fn faulty_chain(case: &mut Case, fault: Fault) {
+    use_chain(case, LAB.authority.faulty_chain(MODULE, lifetime(), fault).unwrap());
 }
 
 /// Changes the parts of the document after it was signed.
@@ -50,9 +60,33 @@ fn valid_evidence_is_fit_and_says_what_stood_behind_it() {
     let summary = fit.summary();
     assert_eq!((summary.class, summary.image.as_str()), (Class::Simulated, "first"));
     assert_eq!((summary.attested_at, summary.policy_epoch), (NOW, 3));
-    assert_eq!(fit.rek().config(), key_config(1));
-    assert_eq!(fit.rek().public_key(), [1; 1216]);
+    assert_eq!((fit.id(), fit.rek().public().to_bytes()), (node(), key_config(1)[6..].to_vec()));
     assert!(fit.serves("smollm2") && !fit.serves("other"));
+}
+
+#[test]
+fn what_the_stand_in_module_signs_is_fit() {
+    let mut case = Case::valid();
+    let [key, certificate] = [LAB.authority.key_pem(), LAB.authority.certificate_pem()];
+    let authority = Authority::from_pem(&key, &certificate).unwrap();
+    let mut module = Module::new(MODULE.to_owned(), authority, &case.claims.pcrs).unwrap();
+    let data = |bytes: &Option<Vec<u8>>| Value::Bytes(bytes.clone().unwrap());
+    let fields = [
+        ("user_data", data(&case.claims.user_data)),
+        ("nonce", data(&case.claims.nonce)),
+        ("public_key", Value::Null),
+    ];
+    let fields = fields.map(|(name, value)| (Value::from(name), value)).to_vec();
+    let request = Value::Map(vec![("Attestation".into(), Value::Map(fields))]);
+    let mut bytes = Vec::new();
+    ciborium::ser::into_writer(&request, &mut bytes).unwrap();
+
+    let answer = module.handle(&bytes, NOW);
+
+    let answer: Value = ciborium::de::from_reader(answer.as_slice()).unwrap();
+    let document = answer.as_map().unwrap()[0].1.as_map().unwrap()[0].1.as_bytes().unwrap().clone();
+    case.set = Some(Box::new(|evidence| evidence.0[0].data = document));
+    case.verdict().unwrap();
 }
 
 #[test]
@@ -142,7 +176,10 @@ fn chains_are_refused() {
             case.claims.cabundle[0] = LAB.authority.certificate().to_vec();
         }),
         ("an intermediate that is no authority", Code::IntermediateNotCa, |case| {
-            use_chain(case, LAB.authority.chain_without_authority(MODULE, lifetime()).unwrap());
+            faulty_chain(case, Fault::IntermediateIsNoAuthority);
+        }),
+        ("a leaf that was made for something else", Code::Chain, |case| {
+            faulty_chain(case, Fault::LeafIsForTls);
         }),
         ("no intermediate", Code::Chain, |case| case.claims.cabundle.truncate(1)),
         ("the root as its own leaf", Code::Chain, |case| {
@@ -241,7 +278,15 @@ fn keys_are_refused() {
             case.claims.user_data.as_mut().unwrap().push(0);
         }),
         ("of another kind than the image's", Code::RekKind, |case| {
+            case.key_config = [&[0, 0x10, 0, 1, 0, 1][..], &hex::decode(POINT).unwrap()].concat();
+            case.claims.user_data = Some(sha256(&case.key_config));
+        }),
+        ("no point of its curve", Code::Malformed, |case| {
             case.key_config = [&[0, 0x10, 0, 1, 0, 1][..], &[4; 65]].concat();
+            case.claims.user_data = Some(sha256(&case.key_config));
+        }),
+        ("of a KEM that no node has", Code::Malformed, |case| {
+            case.key_config = [&[0, 0x20, 0, 1, 0, 1][..], &[9; 32]].concat();
             case.claims.user_data = Some(sha256(&case.key_config));
         }),
         ("of another suite", Code::Malformed, |case| {

@@ -53,7 +53,7 @@ fn pieces_under_another_label_are_refused() {
                 it.0[2].kind = EvidenceType::NITRO_DOCUMENT;
             });
         }),
-        ("nonces and key exchanged", Code::Malformed, |case| {
+        ("nonces and key exchanged", Code::NonceOther, |case| {
             set(case, |it| {
                 it.0[1].kind = EvidenceType::KEY_CONFIG;
                 it.0[2].kind = EvidenceType::NONCE_SET;
