@@ -10,6 +10,7 @@ use crate::{
     backup::{BackupArgs, restore::RestoreArgs},
     chat::args::ChatArgs,
     complete::CompletionsArgs,
+    confidential::ConfidentialCommand,
     confine::ConfineArgs,
     coordinator::CoordinatorArgs,
     device::DeviceCommand,
@@ -151,6 +152,13 @@ pub enum Command {
     Usage(UsageArgs),
     /// Talk with the AI at home, sealed to its gateway
     Chat(ChatArgs),
+    /// Confidential nodes: models on machines of others that prove what they run
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Confidential {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfidentialCommand,
+    },
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Run a program that may write in some places alone, as `maru up` does

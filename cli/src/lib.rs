@@ -21,6 +21,7 @@ mod backup;
 pub mod chat;
 mod client;
 mod complete;
+mod confidential;
 mod confine;
 pub mod coordinator;
 mod device;
@@ -77,6 +78,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Log { args, at } => log::run(args, &at.client(&root)?).await,
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
+        Command::Confidential { command } => confidential::run(command),
         Command::Completions(args) => complete::run(&args, Cli::command()),
         Command::Confine(args) => Err(confine::run(&args)),
     }

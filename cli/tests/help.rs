@@ -29,6 +29,7 @@ fn help_of_every_command() {
         "backup",
         "restore",
         "usage",
+        "confidential",
         "chat",
         "completions",
     ] {
@@ -45,6 +46,8 @@ fn help_of_every_command() {
     {
         insta::assert_snapshot!(name, text(&["policy", command, "--help"]));
     }
+    let verify = text(&["confidential", "verify", "--help"]);
+    insta::assert_snapshot!("confidential-verify", verify);
     insta::assert_snapshot!("model-pull", text(&["model", "pull", "--help"]));
     insta::assert_snapshot!("api-key-create", text(&["api-key", "create", "--help"]));
     insta::assert_snapshot!("key-create", text(&["key", "create", "--help"]));
