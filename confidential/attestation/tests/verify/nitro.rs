@@ -120,7 +120,10 @@ fn time_is_refused() {
         ("from the future", Code::FromTheFuture, |case| {
             case.claims.timestamp = NOW + SKEW.as_millis() as u64 + 1;
         }),
-        ("leaf expired", Code::LeafExpired, |case| leaf_of(case, NOW / 1000 - 9, NOW / 1000 - 1)),
+        ("leaf expired since the document was made", Code::LeafExpired, |case| {
+            leaf_of(case, NOW / 1000 - 9, NOW / 1000 - 1);
+            case.claims.timestamp = NOW - 2000;
+        }),
         ("leaf not yet valid", Code::NotYetValid, |case| {
             leaf_of(case, NOW / 1000 + 1, NOW / 1000 + 9);
         }),
