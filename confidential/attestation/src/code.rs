@@ -120,19 +120,3 @@ impl From<Code> for Refused {
         Self { code }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::Code;
-
-    #[test]
-    fn every_code_has_one_kebab_case_word() {
-        let words: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-        assert_eq!(words.len(), Code::ALL.len());
-        for word in words {
-            assert!(word.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{word}");
-        }
-    }
-}

@@ -60,6 +60,8 @@ pub struct Chain {
     pub certificate: Vec<u8>,
     /// The leaf's key.
     pub key: Signer,
+    /// The same: PKCS #8, DER.
+    pub key_pkcs8: Vec<u8>,
 }
 
 impl Authority {
@@ -144,7 +146,8 @@ impl Authority {
         Ok(Chain {
             bundle: vec![self.certificate().to_vec(), intermediate.der().to_vec()],
             certificate: leaf.der().to_vec(),
-            key: Signer::from_pkcs8(&key.serialize_der())?,
+            key: Signer::from_pkcs8(key.serialized_der())?,
+            key_pkcs8: key.serialize_der(),
         })
     }
 }

@@ -1,8 +1,9 @@
 //! What is refused, with which code: one table a family. Each row changes one thing of what is valid, and signs again
 //! what an attacker could sign.
-#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
 
 mod bench;
+mod codes;
 mod nitro;
 mod policy;
 mod real;
