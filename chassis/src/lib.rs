@@ -3,6 +3,7 @@
 //! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
 //! * [`archive`]: archives of files that are taken whole or not at all.
 //! * [`confine`]: what a process, and all that it starts, may write.
+//! * [`dial`]: connecting over TCP, with TLS or without.
 //! * [`durable`]: files that are whole after a power cut.
 //! * [`endpoint`]: an HTTP surface as a list, from which its router is built.
 //! * [`failure`]: why a daemon gave up, for whoever started it.
@@ -17,6 +18,7 @@
 //! * [`signal`]: the signals that ask a daemon to stop.
 //! * [`state`]: state files, with a version.
 //! * [`superuser`]: what a daemon tells root alone, such as its counters.
+//! * [`tls`]: how TLS is spoken with the certificates of files.
 //! * [`unix`]: a daemon's UNIX socket.
 //! * [`watched`]: what files say, read again when they change.
 #![forbid(unsafe_code)]
@@ -24,6 +26,7 @@
 pub mod accept;
 pub mod archive;
 pub mod confine;
+pub mod dial;
 pub mod durable;
 pub mod endpoint;
 pub mod failure;
@@ -38,5 +41,6 @@ pub mod settings;
 pub mod signal;
 pub mod state;
 pub mod superuser;
+pub mod tls;
 pub mod unix;
 pub mod watched;

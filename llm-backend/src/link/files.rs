@@ -11,7 +11,7 @@ use chassis::{
     watched::Watched,
 };
 use http::HeaderValue;
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::ClientConfig;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -119,30 +119,14 @@ fn bearer(key: &ApiKey) -> Result<HeaderValue, Error> {
 
 /// How TLS is spoken: to servers with a certificate of this CA alone, with our own certificate if there is one.
 fn config(ca: &Path, tls: &Tls) -> Result<Arc<ClientConfig>, Error> {
-    let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(ca)? {
-        roots
-            .add(certificate)
-            .map_err(|error| FileError::caused(ca, "a certificate in it is broken", error))?;
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| FileError::caused(ca, "TLS is not available", error))?
-        .with_root_certificates(roots);
-    let mut config = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => {
-            let chain = pem::certificates(cert)?;
-            builder.with_client_auth_cert(chain, pem::private_key(key)?).map_err(|error| {
-                FileError::caused(cert, "it does not belong to the private key", error)
-            })?
-        }
-        (None, None) => builder.with_no_client_auth(),
+    let own = match (&tls.cert, &tls.key) {
+        (Some(cert), Some(key)) => Some((cert.as_path(), key.as_path())),
+        (None, None) => None,
         (Some(path), None) | (None, Some(path)) => {
             return Err(FileError::new(path, ALONE).into());
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Arc::new(chassis::tls::client(ca, own, rustls::DEFAULT_VERSIONS)?))
 }
 
 #[cfg(test)]
