@@ -8,7 +8,7 @@
 //! * [`badge`]: who may ask, inside the encryption (protobuf).
 //! * [`signed`]: a document, its signature and the certificate of the key that made it.
 //! * [`certificate`], [`policy`], [`bundle`], [`config`]: what is signed.
-//! * [`seeds`]: `OHTTP_SEEDS_JSON`.
+//! * [`seeds`]: what `OHTTP_SEEDS_JSON` holds.
 //! * [`settings`]: one file for each daemon.
 #![forbid(unsafe_code)]
 

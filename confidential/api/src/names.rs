@@ -95,7 +95,7 @@ pub const MANIFESTS_MAX: usize = 500;
 /// Longest JSON document, in bytes.
 pub const DOCUMENT_MAX: usize = 1 << 20;
 /// Most candidates of one request.
-pub const CANDIDATES_MAX: usize = 64;
+pub const CANDIDATES_MAX: usize = 16;
 /// Longest tag, in bytes (OpenPCC `tags/tags.go`).
 pub const TAG_MAX: usize = 512;
 /// Most tags of one node or one question.

@@ -74,6 +74,19 @@ impl ComputeManifestList {
         let items = self.0.iter().map(ComputeManifest::write).collect();
         protobuf::Manifests { items }.encode_to_vec()
     }
+
+    /// Appends a manifest that was written before to a list that is being written: one more item, whose number is 1.
+    pub fn append(list: &mut Vec<u8>, manifest: &[u8]) {
+        list.push(0x0a);
+        let mut len = manifest.len();
+        while len >= 0x80 {
+            // The low seven bits, and that more follow.
+            list.push(u8::try_from(len & 0x7f).unwrap_or_default() | 0x80);
+            len >>= 7;
+        }
+        list.push(u8::try_from(len).unwrap_or_default());
+        list.extend_from_slice(manifest);
+    }
 }
 
 /// Which nodes a client wants to hear of.
@@ -131,7 +144,7 @@ impl ComputeRequestInfo {
     /// [`Malformed`] if there are none or too many, or one is there twice or has no key.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let info: protobuf::RequestInfo = decode(bytes, "no routing information")?;
-        bounded(&info.candidates, CANDIDATES_MAX, "there are at most 64 candidates")?;
+        bounded(&info.candidates, CANDIDATES_MAX, "there are at most 16 candidates")?;
         let mut candidates: Vec<ComputeCandidate> = Vec::with_capacity(info.candidates.len());
         for it in info.candidates {
             let id = it.id.parse()?;

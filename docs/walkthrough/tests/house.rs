@@ -34,6 +34,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("coordinator", 3),
     ("node-agent", 3),
     ("ai-gateway", 3),
+    ("confidential-server", 3),
     ("telmeet", 3),
     ("maru-llm", 3),
     ("cli", 4),

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use super::{ServerTls, Upstream};
-use crate::config::KeySource;
+use crate::{config::KeySource, signed::PublicKey};
 
 /// Where the file is, below the root, unless another is named.
 pub const FILE: &str = "etc/maru/confidential-auth.toml";
@@ -18,6 +18,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Its certificate. Default: `etc/maru/confidential/auth.crt` and `auth.key`.
     pub tls: ServerTls,
+    /// The deployment's identity, base64url; what is served is checked against it first. Default: none; it must be named.
+    pub identity: Option<PublicKey>,
     /// The relays, in the order in which clients try them. Default: none; at least one must be named.
     pub relay_urls: Vec<String>,
     /// The router, as it is published. Default: none; it must be named.
@@ -50,6 +52,7 @@ impl Default for Settings {
         Self {
             listen: ([0, 0, 0, 0], 8080).into(),
             tls: ServerTls::named("auth"),
+            identity: None,
             relay_urls: Vec::new(),
             router_url: String::new(),
             gateway: Upstream::default(),

@@ -61,6 +61,9 @@ proptest! {
         let manifest = ComputeManifest { id: node, tags: tags.clone(), evidence: evidence.clone() };
         let list = ComputeManifestList(vec![manifest]);
         prop_assert_eq!(&ComputeManifestList::decode(&list.encode()).unwrap(), &list);
+        let mut appended = Vec::new();
+        list.0.iter().for_each(|it| ComputeManifestList::append(&mut appended, &it.encode()));
+        prop_assert_eq!(appended, list.encode());
         let (url, healthcheck_url) = ("https://node:8081/".to_owned(), "https://node/_health".to_owned());
         let alive = NodeNews::Alive(Box::new(RoutingInfo { url, healthcheck_url, tags, evidence }));
         for what in [alive, NodeNews::Shutdown] {

@@ -1,0 +1,186 @@
+//! The configuration as a document: what is in it, its epoch, its signature.
+
+use std::path::{Path, PathBuf};
+
+use axum::http::HeaderValue;
+use chassis::{
+    durable::Access,
+    pem::{self, FileError},
+    state::Format,
+};
+use common::wire::Fixed;
+use confidential_api::{
+    bundle::{Bundle, BundleKey},
+    certificate::{Certificate, Use},
+    config::{Attestation, Config, ConfigVersion, Features, Period},
+    policy::Policy,
+    settings::auth::Settings,
+    signed::{Document as _, PublicKey, Signed, SignedError},
+};
+use confidential_envelope::ohttp::KeyConfig;
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::Served;
+use crate::{Error, gateway::ring::Timed, http::upstream, signing};
+
+/// The state file, below the state folder.
+const FILE: &str = "config.json";
+const FORMAT: Format<Kept> = Format::new(1).access(Access::SECRET);
+
+/// What outlives the process, so that an epoch never goes back and is never used for two documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    epoch: u64,
+    /// SHA-256 of the document of that epoch, but for the epoch.
+    digest: Fixed<32>,
+    /// The highest of the gateway's bundles.
+    bundle_epoch: u64,
+}
+
+/// Makes documents.
+pub(super) struct Documents {
+    path: PathBuf,
+    kept: Option<Kept>,
+    identity: PublicKey,
+    key: SigningKey,
+    certificate: Signed<Certificate>,
+    /// Without keys and epoch.
+    template: Config,
+    seeds: Vec<Timed>,
+    /// The digest that is served.
+    served: Option<Fixed<32>>,
+}
+
+impl Documents {
+    pub(super) fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
+        let identity = settings.identity.ok_or(Error::Setting(
+            "`identity` is the deployment's, as `deployment init` printed it",
+        ))?;
+        let usable = |url: &String| url.starts_with("https://") && upstream::check(url).is_some();
+        if settings.relay_urls.is_empty() || !settings.relay_urls.iter().all(usable) {
+            return Err(Error::Setting("`relay_urls` has the https:// URL of at least one relay"));
+        }
+        if upstream::check(&settings.router_url).is_none() {
+            return Err(Error::Setting("`router_url` is the https:// URL of the router"));
+        }
+        let folder = root.join(&settings.state);
+        crate::state_folder(&folder)?;
+        let path = folder.join(FILE);
+        let kept = FORMAT.read(&path)?;
+        let key = signing::read(&root.join(&settings.config_key))?;
+        let place = root.join(&settings.config_certificate);
+        let certificate = signing::certificate(&place, &key)?;
+        if certificate.verify(&identity, 0)?.usage != Use::Config {
+            return Err(FileError::new(&place, "it is not for `config`").into());
+        }
+        let place = root.join(&settings.policy);
+        let policy = Signed::<Policy>::parse(&pem::contents(&place)?)?;
+        let policy_id = policy.verify(&identity, 0)?.policy_id;
+        let template = Config {
+            version: ConfigVersion,
+            features: Features { ohttp: true, real_attestation: true },
+            relay_urls: settings.relay_urls.clone(),
+            gateway_url: settings.gateway.url.clone(),
+            router_url: settings.router_url.clone(),
+            ohttp_key_configs_bundle: Vec::new(),
+            ohttp_key_rotation_periods: Vec::new(),
+            attestation: Attestation {
+                policy_id,
+                allowed_images: policy,
+                verifier_hints: settings.verifier_hints.clone(),
+            },
+            epoch: 0,
+            key_source: settings.key_source,
+            bundle: None,
+        };
+        let (seeds, served) = (Vec::new(), None);
+        Ok(Self { path, kept, identity, key, certificate, template, seeds, served })
+    }
+
+    /// The keys that are derived here, where they are.
+    pub(super) fn derive_from(&mut self, seeds: Vec<Timed>) {
+        self.seeds = seeds;
+    }
+
+    /// The configuration with these keys; none if it is the one that is served.
+    pub(super) fn make(
+        &mut self,
+        bundle: Option<Signed<Bundle>>,
+        now_ms: u64,
+    ) -> Result<Option<Served>, Error> {
+        let (keys, bundle_epoch) = match &bundle {
+            Some(bundle) => {
+                let inside = bundle.verify(&self.identity, now_ms)?;
+                (inside.keys, inside.epoch)
+            }
+            None => (self.seeds.iter().map(Timed::published).collect(), 0),
+        };
+        if self.kept.is_some_and(|kept| bundle_epoch < kept.bundle_epoch && bundle.is_some()) {
+            return Err(Error::BundleBack);
+        }
+        let keys: Vec<_> = keys.into_iter().filter(|key| now_ms < key.active_until).collect();
+        let mut config = Config {
+            ohttp_key_configs_bundle: list(&keys)?,
+            ohttp_key_rotation_periods: keys.iter().map(period).collect(),
+            bundle,
+            ..self.template.clone()
+        };
+        let digest = digest(&config)?;
+        if self.served == Some(digest) {
+            return Ok(None);
+        }
+        config.epoch = self.epoch(digest, bundle_epoch)?;
+        let certificate = Some(self.certificate.clone());
+        let signed = Signed::sign(&config, &self.key, certificate)?;
+        // As a client would.
+        signed.verify(&self.identity, now_ms)?;
+        tracing::info!(epoch = config.epoch, "another configuration is served");
+        self.served = Some(digest);
+        Ok(Some(Served {
+            signature: value(&signed.signature.to_string()),
+            certificate: value(&self.certificate.to_header()),
+            body: signed.payload.into(),
+        }))
+    }
+
+    /// The epoch of the document with this digest: the last one if that is it, or one more.
+    fn epoch(&mut self, digest: Fixed<32>, bundle_epoch: u64) -> Result<u64, Error> {
+        let kept = match self.kept {
+            Some(kept) if kept.digest == digest => kept,
+            Some(Kept { epoch, bundle_epoch: before, .. }) => {
+                Kept { epoch: epoch + 1, digest, bundle_epoch: bundle_epoch.max(before) }
+            }
+            None => Kept { epoch: 1, digest, bundle_epoch },
+        };
+        if self.kept != Some(kept) {
+            FORMAT.write(&self.path, &kept)?;
+            self.kept = Some(kept);
+        }
+        Ok(kept.epoch)
+    }
+}
+
+fn list(keys: &[BundleKey]) -> Result<Vec<u8>, Error> {
+    let decoded: Result<Vec<_>, _> =
+        keys.iter().map(|key| KeyConfig::decode(&key.config.0)).collect();
+    Ok(KeyConfig::encode_list(&decoded.map_err(|_| Error::BundleKeys)?))
+}
+
+fn period(key: &BundleKey) -> Period {
+    Period { key_id: key.key_id, active_from: key.active_from, active_until: key.active_until }
+}
+
+fn digest(config: &Config) -> Result<Fixed<32>, Error> {
+    let text = serde_json::to_vec(config).map_err(|error| SignedError::Malformed {
+        kind: Config::KIND,
+        source: common::wire::DecodeError::Json(error),
+    })?;
+    Ok(Fixed(Sha256::digest(text).into()))
+}
+
+/// A header's value made of base64url, which always is one.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

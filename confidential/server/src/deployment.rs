@@ -1,0 +1,228 @@
+//! What whoever is responsible for a deployment does, on no server: its identity, certificates, policy.
+//!
+//! The folder holds `identity.key`, which signs policies and certificates, and `ca.crt` and `ca.key`, the authority of the
+//! machines' TLS certificates. It belongs on no server; who has it can replace every key of the deployment.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use chassis::{
+    durable::{self, Access},
+    pem::{self, FileError},
+};
+use clap::{Args, Subcommand, ValueEnum};
+use common::wire::Version;
+use confidential_api::{
+    certificate::{Certificate, Use},
+    names::NODE_CERTIFICATE,
+    policy::Policy,
+    signed::{PublicKey, Signed},
+};
+use jiff::{Timestamp, tz::TimeZone};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, date_time_ymd,
+};
+
+use crate::{Error, clock, signing};
+
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+/// Certificates are valid from so long ago, for machines whose clock is behind.
+const EARLY_MS: u64 = 3_600_000;
+
+/// Makes and signs what a deployment is of. To be run where no server is.
+#[derive(Debug, Args)]
+pub struct Deployment {
+    /// Folder with the identity and the authority
+    #[arg(long, value_name = "DIR", default_value = "deployment")]
+    folder: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes the folder with a new identity and authority; prints the identity, which homes pin
+    Init,
+    /// Makes a signing key for a server in a new file; prints its public half, to be certified
+    Key {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Certifies a server's signing key; prints the certificate
+    Certify {
+        /// What the key may sign
+        #[arg(long = "for", value_enum, value_name = "KIND")]
+        usage: Purpose,
+        /// The public key, as `key` printed it
+        #[arg(long)]
+        key: PublicKey,
+        /// How long it is valid
+        #[arg(long, default_value_t = 365)]
+        days: u16,
+    },
+    /// Signs a policy; prints the signed document
+    SignPolicy {
+        /// The policy, JSON
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Makes a machine's TLS certificate and private key: NAME.crt and NAME.key, beside ca.crt
+    Machine {
+        /// What the files are called, such as gateway
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Names and addresses that others reach it by
+        #[arg(value_name = "HOST", required = true)]
+        hosts: Vec<String>,
+        /// It is a node: its certificate lets it tell the router that it lives
+        #[arg(long)]
+        node: bool,
+        /// Folder for the two files and a copy of ca.crt [default: the deployment's]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// How long it is valid
+        #[arg(long, default_value_t = 365)]
+        days: u16,
+    },
+}
+
+/// What a certified key may sign.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Purpose {
+    /// The gateway's bundle of keys
+    Bundle,
+    /// The configuration, for auth
+    Config,
+}
+
+impl Deployment {
+    /// Does it; returns what is printed.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be used. A file that is there is never replaced.
+    pub fn run(&self) -> Result<String, Error> {
+        match &self.command {
+            Command::Init => self.init(),
+            Command::Key { file } => Ok(signing::public(&signing::create(file)?).to_string()),
+            Command::Certify { usage, key, days } => self.certify(*usage, *key, *days),
+            Command::SignPolicy { file } => self.sign_policy(file),
+            Command::Machine { name, hosts, node, out, days } => {
+                let out = out.as_deref().unwrap_or(&self.folder);
+                self.machine(name, hosts, *node, out, *days)
+            }
+        }
+    }
+
+    fn init(&self) -> Result<String, Error> {
+        crate::state_folder(&self.folder)?;
+        let identity = signing::create(&self.folder.join("identity.key"))?;
+        let key = KeyPair::generate().map_err(Error::Certificate)?;
+        let mut params = authority();
+        set_validity(&mut params, 3650)?;
+        let certificate = params.self_signed(&key).map_err(Error::Certificate)?;
+        create(&self.folder.join("ca.key"), Access::SECRET, &key.serialize_pem())?;
+        create(&self.folder.join("ca.crt"), Access::READABLE, &certificate.pem())?;
+        Ok(signing::public(&identity).to_string())
+    }
+
+    fn certify(&self, usage: Purpose, key: PublicKey, days: u16) -> Result<String, Error> {
+        let identity = signing::read(&self.folder.join("identity.key"))?;
+        let usage = match usage {
+            Purpose::Bundle => Use::Bundle,
+            Purpose::Config => Use::Config,
+        };
+        let now = clock::now_ms();
+        let (not_before, not_after) =
+            (now.saturating_sub(EARLY_MS), now + u64::from(days) * DAY_MS);
+        let certificate = Certificate { version: Version, usage, key, not_before, not_after };
+        Ok(Signed::sign(&certificate, &identity, None)?.to_json())
+    }
+
+    fn sign_policy(&self, file: &Path) -> Result<String, Error> {
+        let identity = signing::read(&self.folder.join("identity.key"))?;
+        let text = pem::contents(file)?;
+        let policy: Policy = serde_json::from_slice(&text)
+            .map_err(|error| FileError::caused(file, "it is no policy", error))?;
+        Ok(Signed::sign(&policy, &identity, None)?.to_json())
+    }
+
+    fn machine(
+        &self,
+        name: &str,
+        hosts: &[String],
+        node: bool,
+        out: &Path,
+        days: u16,
+    ) -> Result<String, Error> {
+        let (ca, ca_key) = (self.folder.join("ca.crt"), self.folder.join("ca.key"));
+        let text = |path: &Path| -> Result<_, Error> {
+            let bytes = pem::contents(path)?;
+            let text = String::from_utf8(bytes.to_vec());
+            Ok(zeroize::Zeroizing::new(text.map_err(|_| FileError::new(path, "it is not PEM"))?))
+        };
+        let ca = text(&ca)?;
+        let signer = KeyPair::from_pem(&text(&ca_key)?).map_err(Error::Certificate)?;
+        let issuer = Issuer::new(authority(), signer);
+        let mut params = CertificateParams::default();
+        let hosts = hosts.iter().map(String::as_str).chain(node.then_some(NODE_CERTIFICATE));
+        for host in hosts {
+            params.subject_alt_names.push(match host.parse::<IpAddr>() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName(host.try_into().map_err(Error::Certificate)?),
+            });
+        }
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        set_validity(&mut params, days)?;
+        let key = KeyPair::generate().map_err(Error::Certificate)?;
+        let certificate = params.signed_by(&key, &issuer).map_err(Error::Certificate)?;
+        crate::state_folder(out)?;
+        create(&out.join(format!("{name}.key")), Access::SECRET, &key.serialize_pem())?;
+        create(&out.join(format!("{name}.crt")), Access::READABLE, &certificate.pem())?;
+        if !out.join("ca.crt").exists() {
+            create(&out.join("ca.crt"), Access::READABLE, &ca)?;
+        }
+        Ok(out.join(format!("{name}.crt")).display().to_string())
+    }
+}
+
+/// What every authority's certificate says that `init` makes, but for its key and its time.
+fn authority() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Maru confidential deployment");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+/// From yesterday to so many days ahead.
+fn set_validity(params: &mut CertificateParams, days: u16) -> Result<(), Error> {
+    let day = |ms: u64| {
+        let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let date = time.ok_or(Error::Clock)?.to_zoned(TimeZone::UTC).date();
+        let [month, day] = [date.month(), date.day()].map(i8::unsigned_abs);
+        Ok::<_, Error>(date_time_ymd(date.year().into(), month, day))
+    };
+    let now = clock::now_ms();
+    params.not_before = day(now.saturating_sub(DAY_MS))?;
+    params.not_after = day(now + u64::from(days) * DAY_MS)?;
+    Ok(())
+}
+
+/// Makes a file that is not there yet.
+fn create(path: &Path, access: Access, text: &str) -> Result<(), Error> {
+    let created = durable::create(path, access, text.as_bytes())
+        .map_err(|error| FileError::caused(path, "it cannot be written", error))?;
+    if created {
+        Ok(())
+    } else {
+        Err(FileError::new(path, "it is there already: it is never replaced").into())
+    }
+}

@@ -1,0 +1,275 @@
+//! The gateway (RFC 9458): it opens requests, and cannot tell who sent them.
+//!
+//! What it finds inside, Binary HTTP, goes to one router and no further than a few paths. The answer is sealed as it
+//! comes. A key that is unknown or not active is RFC 9458's `ohttp-key` problem; every other failure to open looks alike.
+
+mod answer;
+mod keys;
+pub(crate) mod ring;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chassis::{
+    endpoint::{self, Endpoint, get, post},
+    problem::ErrorResponse,
+};
+use common::problem::Problem;
+use confidential_api::{
+    names::{OHTTP_KEY_PROBLEM, header as names, host, media, path},
+    settings::gateway::Settings,
+};
+use confidential_envelope::{
+    Limits, Plaintext, ResponseSealer,
+    bhttp::{self, RequestHead},
+    ohttp::{self, OpenError},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{answer::Answer, keys::GatewayKeys};
+use crate::{
+    Error,
+    http::{
+        self,
+        body::Bodies,
+        kind,
+        listen::{Doors, Listening},
+        upstream::{self, Upstream},
+    },
+};
+
+/// What is asked of the router, and nothing else.
+const ALLOWED: [(Method, &str); 4] = [
+    (Method::GET, path::PING),
+    (Method::POST, path::COMPUTE_MANIFESTS),
+    (Method::POST, path::ATTEST),
+    (Method::POST, path::ROOT),
+];
+/// What of a request's head the router is told.
+const ONWARD: [HeaderName; 2] =
+    [header::CONTENT_TYPE, HeaderName::from_static(names::ROUTING_INFO)];
+/// What of the answer's head the client is told.
+const BACK: [HeaderName; 3] =
+    [header::CONTENT_TYPE, header::RETRY_AFTER, HeaderName::from_static(names::NODE_ID)];
+
+/// A gateway that listens.
+pub struct Gateway {
+    doors: Doors,
+    router: Router,
+    opening: Arc<Opening>,
+}
+
+#[derive(Debug)]
+struct Opening {
+    keys: GatewayKeys,
+    names: Vec<String>,
+    bodies: Bodies,
+    limits: Limits,
+    router: Upstream,
+    idle: Duration,
+}
+
+impl Gateway {
+    /// Begins to listen; paths are below the root.
+    ///
+    /// # Errors
+    ///
+    /// A setting, file or port cannot be used.
+    pub async fn start(root: &Path, settings: &Settings) -> Result<Self, Error> {
+        if settings.names.is_empty() {
+            return Err(Error::Setting("`names` says by which names relays call this gateway"));
+        }
+        let doors = Doors::open(Listening {
+            root,
+            listen: settings.listen,
+            plain: settings.listen_plain,
+            tls: &settings.tls,
+            clients: None,
+            connections: settings.connections,
+        });
+        let max = settings.max_request_bytes;
+        let opening = Arc::new(Opening {
+            keys: GatewayKeys::open(root, settings)?,
+            names: settings.names.clone(),
+            bodies: Bodies::new(max),
+            limits: Limits { total: max as u64, ..ohttp::REQUEST_LIMITS },
+            router: Upstream::new(root, &settings.router)?,
+            idle: Duration::from_secs(settings.idle_s),
+        });
+        let router = endpoint::router(endpoints()).fallback(http::not_found);
+        Ok(Self { doors: doors.await?, router: router.with_state(Arc::clone(&opening)), opening })
+    }
+
+    /// Where it listens with TLS, and without.
+    #[must_use]
+    pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        self.doors.addresses()
+    }
+
+    /// Serves until `stop` is cancelled.
+    pub async fn serve(self, stop: CancellationToken) {
+        let serving = self.doors.serve("the gateway's connections", self.router, stop.clone());
+        tokio::join!(serving, self.opening.keys.rotate(stop));
+    }
+}
+
+fn endpoints() -> [Endpoint<Arc<Opening>>; 2] {
+    [post(path::ROOT, open), get(path::BUNDLE, bundle)]
+}
+
+/// Every endpoint, as `GET /bundle`.
+#[must_use]
+pub fn list() -> Vec<String> {
+    endpoint::list(&endpoints())
+}
+
+/// The signed bundle of keys.
+async fn bundle(State(opening): State<Arc<Opening>>) -> Result<Response, ErrorResponse> {
+    match opening.keys.bundle() {
+        Some(bundle) => {
+            let json = [(header::CONTENT_TYPE, "application/json")];
+            Ok((json, bundle.to_string()).into_response())
+        }
+        None => Err(http::not_found().await),
+    }
+}
+
+/// Opens a request, asks the router, and seals the answer.
+async fn open(State(opening): State<Arc<Opening>>, request: Request) -> Response {
+    opening.answer(request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Why nothing sealed is answered.
+enum Refused {
+    /// Before anything was opened.
+    Outside(ErrorResponse),
+    /// RFC 9458, section 5.3.
+    Key,
+    /// Everything else.
+    Unopenable,
+}
+
+impl From<OpenError> for Refused {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::UnknownKey => Self::Key,
+            OpenError::Unopenable(_) => Self::Unopenable,
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Outside(error) => error.into_response(),
+            Self::Unopenable => StatusCode::BAD_REQUEST.into_response(),
+            Self::Key => {
+                let problem = Problem {
+                    kind: OHTTP_KEY_PROBLEM.to_owned(),
+                    title: "the key is unknown or not active: fetch the keys once more".to_owned(),
+                    status: StatusCode::BAD_REQUEST.as_u16(),
+                    detail: None,
+                };
+                let media = [(header::CONTENT_TYPE, media::PROBLEM)];
+                (StatusCode::BAD_REQUEST, media, Json(problem)).into_response()
+            }
+        }
+    }
+}
+
+impl Opening {
+    async fn answer(&self, request: Request) -> Result<Response, Refused> {
+        self.check_name(request.headers()).map_err(Refused::Outside)?;
+        let chunked = match () {
+            () if http::is_of(request.headers(), media::OHTTP_REQUEST) => false,
+            () if http::is_of(request.headers(), media::OHTTP_CHUNKED_REQUEST) => true,
+            () => {
+                return Err(Refused::Outside(ErrorResponse::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    kind::MEDIA_TYPE,
+                    "only encapsulated requests are opened",
+                )));
+            }
+        };
+        let held = self.bodies.read(request.into_body()).await.map_err(Refused::Outside)?;
+        let (message, sealer) = self.unseal(chunked, &held.bytes)?;
+        drop(held);
+        let (head, content) = bhttp::decode::<RequestHead>(&message, self.limits.total)
+            .map_err(|_| Refused::Unopenable)?;
+        // From here on everything that is answered is sealed.
+        let answer = self.ask(head, content).await;
+        answer.seal(sealer, self.idle).await.map_err(|_| Refused::Unopenable)
+    }
+
+    fn unseal(
+        &self,
+        chunked: bool,
+        bytes: &[u8],
+    ) -> Result<(Plaintext, ResponseSealer), OpenError> {
+        let keys = self.keys.accepted();
+        if !chunked {
+            let opened = ohttp::open(&keys, bytes)?;
+            return Ok((opened.plaintext, opened.response));
+        }
+        let mut stream = ohttp::RequestStream::new(keys, self.limits);
+        let mut message = Plaintext::default();
+        stream.push(bytes, &mut message)?;
+        let sealer = stream.finish(&mut message)?;
+        Ok((message, sealer))
+    }
+
+    /// Asks the router, if it may be asked for this.
+    async fn ask(&self, head: RequestHead, content: Plaintext) -> Answer {
+        let allowed = head.authority == host::ROUTER
+            && ALLOWED.iter().any(|(method, path)| {
+                head.method == *method && head.path.path() == *path && head.path.query().is_none()
+            });
+        if !allowed {
+            let refused = ErrorResponse::new(
+                StatusCode::FORBIDDEN,
+                kind::FORBIDDEN,
+                "nothing but the router is asked for anybody",
+            );
+            return Answer::Own(refused);
+        }
+        let headers = upstream::copy(&head.headers, &ONWARD);
+        let body = Body::from(content.to_vec());
+        let path = head.path.path();
+        match self.router.send(head.method, path, headers, body, self.idle).await {
+            Ok(answer) => {
+                let (mut head, body) = answer.into_parts();
+                head.headers = upstream::copy(&head.headers, &BACK);
+                Answer::Router(head.status, head.headers, body)
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the router cannot be asked");
+                Answer::Own(http::unreachable())
+            }
+        }
+    }
+
+    /// A request is for this gateway, by one of the names that relays were told.
+    fn check_name(&self, headers: &HeaderMap) -> Result<(), ErrorResponse> {
+        let host =
+            headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            Some(_) | None => host,
+        };
+        if self.names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Ok(());
+        }
+        Err(ErrorResponse::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            kind::MISDIRECTED,
+            "this gateway has another name: the operator lists names in `names`",
+        ))
+    }
+}

@@ -1,0 +1,120 @@
+//! The answer: Binary HTTP, sealed whole or as it comes.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use chassis::problem::ErrorResponse;
+use confidential_api::names::media;
+use confidential_envelope::{
+    ChunkSealer, ResponseSealer, SealError,
+    bhttp::{self, Encoder, ResponseHead},
+};
+use futures_util::stream;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+
+use crate::http::{stream::Timed, unreachable};
+
+/// Longest answer of known length that is sealed whole, in bytes; others are sealed as they come.
+const WHOLE: u64 = 64 << 10;
+
+/// What is answered to an opened request.
+pub(super) enum Answer {
+    /// The router's.
+    Router(StatusCode, HeaderMap, Incoming),
+    /// The gateway's own.
+    Own(ErrorResponse),
+}
+
+impl Answer {
+    /// Seals it. What is not known whole is sealed piece by piece, and a piece that does not come leaves it without its
+    /// end, which the client notices.
+    pub(super) async fn seal(
+        self,
+        sealer: ResponseSealer,
+        idle: Duration,
+    ) -> Result<Response, SealError> {
+        let (head, body) = match self {
+            Self::Own(error) => return own(error, sealer).await,
+            Self::Router(status, headers, body) => {
+                (ResponseHead { status, headers }, Timed::new(body, idle))
+            }
+        };
+        if body.size_hint().exact().is_none_or(|len| len > WHOLE) {
+            return chunked(&head, body, sealer);
+        }
+        match body.collect().await {
+            Ok(body) => whole(&head, &body.to_bytes(), sealer),
+            Err(_) => own(unreachable(), sealer).await,
+        }
+    }
+}
+
+async fn own(error: ErrorResponse, sealer: ResponseSealer) -> Result<Response, SealError> {
+    let (head, body) = error.into_response().into_parts();
+    // It is in memory already.
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    whole(&ResponseHead { status: head.status, headers: head.headers }, &body, sealer)
+}
+
+fn whole(head: &ResponseHead, body: &[u8], sealer: ResponseSealer) -> Result<Response, SealError> {
+    let sealed = sealer.seal(&bhttp::encode(head, body, 1))?;
+    Ok(([(header::CONTENT_TYPE, media::OHTTP_RESPONSE)], sealed).into_response())
+}
+
+/// What is left to be sealed.
+enum Left {
+    Head(Vec<u8>),
+    Content,
+}
+
+fn chunked(
+    head: &ResponseHead,
+    body: Timed<Incoming>,
+    sealer: ResponseSealer,
+) -> Result<Response, SealError> {
+    let mut sealer = sealer.chunked()?;
+    let (encoder, first) = Encoder::new(head, 1);
+    let first = sealer.write(&first)?;
+    let state = Some((Left::Head(first), encoder, sealer, body));
+    let pieces = stream::unfold(state, async |state: Option<State>| {
+        let (left, mut encoder, mut sealer, mut body) = state?;
+        if let Left::Head(first) = left {
+            return Some((Ok(Bytes::from(first)), Some((Left::Content, encoder, sealer, body))));
+        }
+        loop {
+            let sealed = match body.frame().await {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => sealer.write(&encoder.content(&data)),
+                    // Trailers: credits, which nobody here has.
+                    Ok(_) | Err(_) => continue,
+                },
+                None => {
+                    return Some((
+                        sealer
+                            .finish(&encoder.finish())
+                            .map(Bytes::from)
+                            .map_err(std::io::Error::other),
+                        None,
+                    ));
+                }
+                Some(Err(error)) => return Some((Err(error), None)),
+            };
+            return Some(match sealed {
+                Ok(sealed) => {
+                    (Ok(Bytes::from(sealed)), Some((Left::Content, encoder, sealer, body)))
+                }
+                Err(error) => (Err(std::io::Error::other(error)), None),
+            });
+        }
+    });
+    Ok(([(header::CONTENT_TYPE, media::OHTTP_CHUNKED_RESPONSE)], Body::from_stream(pieces))
+        .into_response())
+}
+
+type State = (Left, Encoder, ChunkSealer, Timed<Incoming>);

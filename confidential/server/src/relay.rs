@@ -1,0 +1,136 @@
+//! The relay (RFC 9458): it knows who asks, and nothing of what.
+//!
+//! It passes sealed requests on to one gateway and sealed answers back. Of the headers only the content type goes
+//! through: nothing names the client, nothing names the relay's connection. It keeps no state, and logs no address.
+
+use std::{error::Error as StdError, path::Path, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+use chassis::{
+    endpoint::{self, Endpoint, post},
+    problem::ErrorResponse,
+};
+use confidential_api::{
+    names::{media, path},
+    settings::relay::Settings,
+};
+use http_body_util::{LengthLimitError, Limited};
+use hyper::body::Body as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error,
+    http::{
+        self,
+        body::too_large,
+        kind,
+        listen::{Doors, Listening},
+        stream::Timed,
+        upstream::{self, Upstream, UpstreamError},
+    },
+};
+
+/// A relay that listens.
+pub struct Relay {
+    doors: Doors,
+    router: Router,
+}
+
+#[derive(Debug)]
+struct Passing {
+    gateway: Upstream,
+    max: usize,
+    idle: Duration,
+}
+
+impl Relay {
+    /// Begins to listen; paths are below the root.
+    ///
+    /// # Errors
+    ///
+    /// A setting, file or port cannot be used.
+    pub async fn start(root: &Path, settings: &Settings) -> Result<Self, Error> {
+        let doors = Doors::open(Listening {
+            root,
+            listen: settings.listen,
+            plain: None,
+            tls: &settings.tls,
+            clients: None,
+            connections: settings.connections,
+        });
+        let passing = Passing {
+            gateway: Upstream::new(root, &settings.gateway)?,
+            max: settings.max_request_bytes,
+            idle: Duration::from_secs(settings.idle_s),
+        };
+        let router = endpoint::router(endpoints()).fallback(http::not_found);
+        Ok(Self { doors: doors.await?, router: router.with_state(Arc::new(passing)) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        self.doors.addresses().0
+    }
+
+    /// Serves until `stop` is cancelled.
+    pub async fn serve(self, stop: CancellationToken) {
+        self.doors.serve("the relay's connections", self.router, stop).await;
+    }
+}
+
+fn endpoints() -> [Endpoint<Arc<Passing>>; 1] {
+    [post(path::ROOT, pass)]
+}
+
+/// Every endpoint, as `POST /`.
+#[must_use]
+pub fn list() -> Vec<String> {
+    endpoint::list(&endpoints())
+}
+
+/// Passes a sealed request on, and the sealed answer back as it comes.
+async fn pass(
+    State(passing): State<Arc<Passing>>,
+    request: Request,
+) -> Result<Response, ErrorResponse> {
+    let taken = [media::OHTTP_REQUEST, media::OHTTP_CHUNKED_REQUEST];
+    let Some(media) = taken.into_iter().find(|media| http::is_of(request.headers(), media)) else {
+        return Err(ErrorResponse::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            kind::MEDIA_TYPE,
+            "only encapsulated requests are passed on",
+        ));
+    };
+    let body = request.into_body();
+    if body.size_hint().lower() > passing.max as u64 {
+        return Err(too_large());
+    }
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media))].into_iter().collect();
+    let body = Body::new(Limited::new(body, passing.max));
+    let answer = passing.gateway.send(Method::POST, path::ROOT, headers, body, passing.idle);
+    let (head, body) = answer.await.map_err(|error| failed(&error))?.into_parts();
+    let mut response = Response::new(Body::new(Timed::new(body, passing.idle)));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = upstream::copy(&head.headers, &[header::CONTENT_TYPE]);
+    Ok(response)
+}
+
+/// Tells a body that was too long from a gateway that failed.
+fn failed(error: &UpstreamError) -> ErrorResponse {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<LengthLimitError>() {
+            return too_large();
+        }
+        cause = inner.source();
+    }
+    tracing::warn!(error = error as &dyn StdError, "the gateway cannot be asked");
+    http::unreachable()
+}

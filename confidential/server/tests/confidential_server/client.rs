@@ -1,0 +1,208 @@
+//! A client: HTTP over TLS, and the envelope's half of OHTTP.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use chassis::{dial, tls};
+use confidential_api::{
+    bundle::Bundle,
+    names::{host, media, path},
+    signed::{PublicKey, Signed},
+};
+use confidential_envelope::{
+    Plaintext, ResponseOpener,
+    bhttp::{self, Event, RequestHead, ResponseHead, Scheme},
+    ohttp::{self, KeyConfig},
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::Incoming,
+    client::conn::http1,
+    header::{CONTENT_TYPE, HOST},
+};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, version::TLS13};
+
+/// Speaks HTTP over TLS.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<ClientConfig>);
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What was opened of an answer.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) content: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn new(ca: &Path, own: Option<(&Path, &Path)>) -> Self {
+        Self(Arc::new(tls::client(ca, own, &[&TLS13]).unwrap()))
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn send(
+        &self,
+        address: SocketAddr,
+        mut request: Request<Full<Bytes>>,
+    ) -> Response<Incoming> {
+        let name = address.ip().into();
+        let stream = dial::tcp(&address.ip().to_string(), address.port()).await.unwrap();
+        let stream = dial::secure(stream, Some((Arc::clone(&self.0), name))).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        if !request.headers().contains_key(HOST) {
+            request.headers_mut().insert(HOST, address.to_string().parse().unwrap());
+        }
+        sender.send_request(request).await.unwrap()
+    }
+
+    pub(crate) async fn whole(&self, address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
+        let (head, body) = self.send(address, request).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    pub(crate) async fn get(&self, address: SocketAddr, path: &str) -> Answer {
+        self.whole(address, Request::get(path).body(Full::default()).unwrap()).await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        media: &str,
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let request = Request::post(path).header(CONTENT_TYPE, media);
+        self.whole(address, request.body(Full::new(body.into())).unwrap()).await
+    }
+
+    /// The gateway's keys, verified.
+    pub(crate) async fn bundle(&self, gateway: SocketAddr, identity: &PublicKey) -> Bundle {
+        let answer = self.get(gateway, path::BUNDLE).await;
+        assert_eq!(answer.status, 200);
+        Signed::<Bundle>::parse(&answer.body).unwrap().verify(identity, now()).unwrap()
+    }
+
+    /// Asks the router through the chain, whose first one is at `address`.
+    pub(crate) async fn ask(
+        &self,
+        address: SocketAddr,
+        config: &KeyConfig,
+        request: &(RequestHead, Vec<u8>),
+    ) -> Opened {
+        let (sealed, opener) = seal(config, request);
+        let answer = self.post(address, "/", media::OHTTP_REQUEST, sealed).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        open(opener, &answer)
+    }
+}
+
+/// The key that a bundle says to use.
+pub(crate) fn active(bundle: &Bundle) -> KeyConfig {
+    KeyConfig::decode(&bundle.active(now()).unwrap().config.0).unwrap()
+}
+
+/// What the router is asked.
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    content: &[u8],
+) -> (RequestHead, Vec<u8>) {
+    let headers =
+        headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let head = RequestHead {
+        method,
+        scheme: Scheme::Https,
+        authority: host::ROUTER.to_owned(),
+        path: path.parse().unwrap(),
+        headers: headers.collect(),
+    };
+    (head, content.to_vec())
+}
+
+pub(crate) fn seal(
+    config: &KeyConfig,
+    (head, content): &(RequestHead, Vec<u8>),
+) -> (Vec<u8>, ResponseOpener) {
+    ohttp::Request::new(config).unwrap().seal(&bhttp::encode(head, content, 514)).unwrap()
+}
+
+pub(crate) fn open(opener: ResponseOpener, answer: &Answer) -> Opened {
+    let message = match answer.headers[CONTENT_TYPE].to_str().unwrap() {
+        media::OHTTP_RESPONSE => opener.open(&answer.body).unwrap(),
+        media::OHTTP_CHUNKED_RESPONSE => {
+            let (mut stream, mut message) =
+                (opener.chunked(ohttp::RESPONSE_LIMITS), Plaintext::default());
+            stream.push(&answer.body, &mut message).unwrap();
+            stream.finish(&mut message).unwrap();
+            message
+        }
+        other => panic!("{other}"),
+    };
+    let (head, content) = bhttp::decode::<ResponseHead>(&message, 64 << 20).unwrap();
+    Opened { status: head.status, headers: head.headers, content: content.to_vec() }
+}
+
+/// Opens an answer piece by piece, as it comes.
+pub(crate) struct Arriving {
+    body: Incoming,
+    stream: confidential_envelope::ResponseStream,
+    decoder: bhttp::Decoder<ResponseHead>,
+    pub(crate) head: Option<ResponseHead>,
+}
+
+impl Arriving {
+    pub(crate) fn new(opener: ResponseOpener, answer: Response<Incoming>) -> Self {
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()[CONTENT_TYPE], media::OHTTP_CHUNKED_RESPONSE);
+        let stream = opener.chunked(ohttp::RESPONSE_LIMITS);
+        let decoder = bhttp::Decoder::new(64 << 20);
+        Self { body: answer.into_body(), stream, decoder, head: None }
+    }
+
+    /// The next content; none at the end. An error says that it was cut.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, &'static str> {
+        loop {
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            let data = frame.map_err(|_| "the connection ended")?.into_data().unwrap();
+            let mut message = Plaintext::default();
+            self.stream.push(&data, &mut message).map_err(|_| "it does not open")?;
+            let mut events = Vec::new();
+            self.decoder.push(&message, &mut events).map_err(|_| "it is no message")?;
+            let mut content = Vec::new();
+            for event in events {
+                match event {
+                    Event::Head(head) => self.head = Some(head),
+                    Event::Content(bytes) => content.extend_from_slice(&bytes),
+                    _ => {}
+                }
+            }
+            if !content.is_empty() {
+                return Ok(Some(content));
+            }
+        }
+    }
+
+    /// Whether it ended as whole.
+    pub(crate) fn finish(self) -> bool {
+        self.stream.finish(&mut Plaintext::default()).is_ok()
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the roles read the clock as well")]
+pub(crate) fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_millis().try_into().unwrap()
+}

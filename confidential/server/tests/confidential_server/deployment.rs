@@ -1,0 +1,136 @@
+//! The command for whoever is responsible for a deployment, and the settings that are shipped as examples.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use confidential_api::{
+    certificate::{Certificate, Use},
+    settings,
+    signed::{PublicKey, Signed},
+};
+
+use super::{
+    client::now,
+    world::{World, run},
+};
+
+#[test]
+fn secrets_are_their_owners_and_nothing_is_replaced() {
+    let world = World::new();
+    for secret in [
+        world.own().join("identity.key"),
+        world.own().join("ca.key"),
+        world.file("gateway.key"),
+        world.file("bundle.key"),
+    ] {
+        let mode = std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", secret.display());
+        let before = std::fs::read(&secret).unwrap();
+        let etc = world.file("");
+        for words in [
+            &["init"][..],
+            &["key", secret.to_str().unwrap()],
+            &["machine", "gateway", "gateway", "--out", etc.to_str().unwrap()],
+        ] {
+            assert!(run(&world.own(), words).unwrap_err().contains("never replaced"), "{words:?}");
+        }
+        assert_eq!(std::fs::read(&secret).unwrap(), before);
+    }
+    assert_eq!(std::fs::metadata(world.own()).unwrap().permissions().mode() & 0o777, 0o700);
+
+    let identity = world.own().join("identity.key");
+    std::fs::set_permissions(&identity, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let policy = world.root.path().join("policy.json");
+    let refused = run(&world.own(), &["sign-policy", policy.to_str().unwrap()]).unwrap_err();
+    assert!(refused.contains("chmod 600"), "{refused}");
+}
+
+#[test]
+fn a_certificate_is_for_one_key_one_use_and_a_time() {
+    let world = World::new();
+    let text = std::fs::read(world.file("bundle.json")).unwrap();
+    let signed = Signed::<Certificate>::parse(&text).unwrap();
+    let certificate = signed.verify(&world.identity, now()).unwrap();
+    assert_eq!(certificate.usage, Use::Bundle);
+    assert!((certificate.not_before..certificate.not_after).contains(&now()));
+    let other: PublicKey =
+        run(&world.root.path().join("other"), &["init"]).unwrap().parse().unwrap();
+    assert!(signed.verify(&other, now()).is_err());
+
+    let policy = world.root.path().join("broken.json");
+    std::fs::write(&policy, r#"{"version":1}"#).unwrap();
+    assert!(run(&world.own(), &["sign-policy", policy.to_str().unwrap()]).is_err());
+}
+
+#[tokio::test]
+async fn a_role_says_in_one_sentence_which_setting_is_wrong() {
+    use confidential_server::{auth::Auth, gateway::Gateway, relay::Relay};
+
+    let world = World::new();
+    let root = world.root.path();
+    let at = ([127, 0, 0, 1], 9).into();
+    let mut said = Vec::new();
+    let settings =
+        settings::relay::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+    said.push(("no URL", Relay::start(root, &settings).await.err().map(|error| error.to_string())));
+    let mut settings = world.gateway_settings(at);
+    settings.names.clear();
+    said.push((
+        "`names`",
+        Gateway::start(root, &settings).await.err().map(|error| error.to_string()),
+    ));
+    let mut settings = world.gateway_settings(at);
+    settings.listen_plain = Some(([0, 0, 0, 0], 0).into());
+    said.push((
+        "no loopback",
+        Gateway::start(root, &settings).await.err().map(|error| error.to_string()),
+    ));
+    let mut settings = world.auth_settings(at);
+    settings.identity = None;
+    said.push((
+        "`identity`",
+        Auth::start(root, &settings).await.err().map(|error| error.to_string()),
+    ));
+    let mut settings = world.auth_settings(at);
+    settings.identity = Some(run(&root.join("other"), &["init"]).unwrap().parse().unwrap());
+    said.push((
+        "not signed by whom",
+        Auth::start(root, &settings).await.err().map(|error| error.to_string()),
+    ));
+    for (expected, error) in said {
+        let error = error.unwrap_or_default();
+        assert!(error.contains(expected) && !error.contains('\n'), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn the_examples_are_settings() {
+    let relay: settings::relay::Settings =
+        toml::from_str(include_str!("../../relay.example.toml")).unwrap();
+    let gateway: settings::gateway::Settings =
+        toml::from_str(include_str!("../../gateway.example.toml")).unwrap();
+    let router: settings::router::Settings =
+        toml::from_str(include_str!("../../router.example.toml")).unwrap();
+    let auth: settings::auth::Settings =
+        toml::from_str(include_str!("../../auth.example.toml")).unwrap();
+
+    // What has to be named is named, and what is shown as the default is the default.
+    let default =
+        settings::relay::Settings { gateway: relay.gateway.clone(), ..Default::default() };
+    assert_eq!(relay, default);
+    let default = settings::gateway::Settings {
+        router: gateway.router.clone(),
+        names: gateway.names.clone(),
+        ..Default::default()
+    };
+    assert_eq!(gateway, default);
+    assert_eq!(router, settings::router::Settings::default());
+    let default = settings::auth::Settings {
+        identity: auth.identity,
+        relay_urls: auth.relay_urls.clone(),
+        router_url: auth.router_url.clone(),
+        gateway: auth.gateway.clone(),
+        verifier_hints: auth.verifier_hints.clone(),
+        ..Default::default()
+    };
+    assert_eq!(auth, default);
+}

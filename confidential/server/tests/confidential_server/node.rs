@@ -1,0 +1,147 @@
+//! A node that does as a script says.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use chassis::{accept::Connections, http::Http, tls};
+use confidential_api::{
+    NodeId,
+    evidence::{EvidenceList, EvidencePiece, EvidenceType},
+    names::{media, path},
+    node::{NodeEvent, NodeNews, RoutingInfo},
+    routing::AttestRequest,
+};
+use rustls::version::TLS13;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    client::{Answer, now},
+    world::World,
+};
+
+/// A node and what it received.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) address: SocketAddr,
+    pub(crate) seen: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+    /// Pieces that the next answer is made of; dropping it ends the answer.
+    pub(crate) say: Arc<Mutex<Option<mpsc::Receiver<Bytes>>>>,
+    stop: CancellationToken,
+    _stops: DropGuard,
+}
+
+pub(crate) fn id(number: u8) -> NodeId {
+    let uuid = uuid::Builder::from_bytes([number; 16]).with_version(uuid::Version::SortRand);
+    NodeId::new(uuid.into_uuid()).unwrap()
+}
+
+pub(crate) fn evidence(nonce: &[u8]) -> EvidenceList {
+    let kind = EvidenceType(1234);
+    EvidenceList(vec![EvidencePiece { kind, data: nonce.to_vec(), signature: vec![] }])
+}
+
+impl Node {
+    /// A node that answers to everything.
+    pub(crate) async fn start(world: &World, number: u8) -> Self {
+        let files = [world.file("node.crt"), world.file("node.key")];
+        let [certificate, key] = files;
+        let tls = tls::server(certificate, key, None, &[&TLS13]).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let node = Self {
+            id: id(number),
+            address,
+            seen: Arc::default(),
+            say: Arc::default(),
+            _stops: stop.clone().drop_guard(),
+            stop: stop.clone(),
+        };
+        let router = node.router();
+        tokio::spawn(async move {
+            let http = Http::new(Duration::from_secs(30));
+            let connections = Connections::new("a node's connections", 64);
+            let serving = connections.serve(listener, stop.cancelled(), |stream, _, stopping| {
+                let (acceptor, router) = (acceptor.clone(), router.clone());
+                Some(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        http.route(stream, router, (), stopping).await;
+                    }
+                })
+            });
+            serving.await;
+        });
+        node
+    }
+
+    fn router(&self) -> Router {
+        let (seen, say) = (Arc::clone(&self.seen), Arc::clone(&self.say));
+        let id = self.id;
+        let answer = async move |request: Request| -> Response {
+            let (head, body) = request.into_parts();
+            let body = to_bytes(body, usize::MAX).await.unwrap();
+            seen.lock().unwrap().push((head.headers, body));
+            let media = [("content-type", media::CHUNKED_RESPONSE), ("x-more", "1")];
+            let Some(pieces) = say.lock().unwrap().take() else {
+                return (media, format!("answer of {id}")).into_response();
+            };
+            let pieces = futures_util::stream::unfold(pieces, async |mut pieces| {
+                Some((Ok::<_, std::io::Error>(pieces.recv().await?), pieces))
+            });
+            (media, Body::from_stream(pieces)).into_response()
+        };
+        let attest = async |body: Bytes| match AttestRequest::decode(&body) {
+            Ok(asked) => {
+                let media = [("content-type", media::BINARY)];
+                (media, evidence(&asked.nonce).encode()).into_response()
+            }
+            Err(_) => StatusCode::BAD_REQUEST.into_response(),
+        };
+        Router::new()
+            .route(path::ROOT, post(answer))
+            .route(path::ATTEST, post(attest))
+            .route(path::HEALTH, get(async || "ok"))
+    }
+
+    /// What it tells the router.
+    pub(crate) fn event(&self, index: u64) -> NodeEvent {
+        let info = RoutingInfo {
+            url: format!("https://{}/", self.address),
+            healthcheck_url: format!("https://{}/_health", self.address),
+            tags: vec!["model=smollm2".to_owned()],
+            evidence: evidence(b"cached"),
+        };
+        NodeEvent {
+            node: self.id,
+            index,
+            at_ms: now().try_into().unwrap(),
+            what: NodeNews::Alive(Box::new(info)),
+        }
+    }
+
+    /// Tells the router that it lives.
+    pub(crate) async fn tell(&self, world: &World, router: SocketAddr, index: u64) -> Answer {
+        let event = self.event(index).encode();
+        world.client_as("node").post(router, path::NODE_EVENTS, media::BINARY, event).await
+    }
+
+    /// Is gone from one moment to the next.
+    pub(crate) fn die(&self) {
+        self.stop.cancel();
+    }
+}
