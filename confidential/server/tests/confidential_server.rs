@@ -8,7 +8,9 @@ mod confidential_server {
     mod client;
     mod deployment;
     mod gateway;
+    mod logs;
     mod node;
+    mod program;
     mod relay;
     mod router;
     mod world;

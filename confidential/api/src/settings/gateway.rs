@@ -34,7 +34,7 @@ pub struct Settings {
     pub connections: usize,
     /// Longest request, in bytes. Default: 2 MiB.
     pub max_request_bytes: usize,
-    /// Longest time between two pieces of an answer, in seconds. Default: 120.
+    /// Longest time between two pieces of an answer, in seconds. Default: 600, as long as a node may work.
     pub idle_s: u64,
 }
 
@@ -78,7 +78,7 @@ impl Default for Settings {
             state: "var/lib/maru/confidential-gateway".into(),
             connections: 1024,
             max_request_bytes: REQUEST_MAX,
-            idle_s: 120,
+            idle_s: 600,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Passing on to nodes: sealed requests to one of their candidates, questions for evidence to the node that they name.
 
-use std::{error::Error as StdError, sync::Arc, time::Instant};
+use std::{
+    error::Error as StdError,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -29,6 +33,8 @@ use crate::{
     random,
 };
 
+/// Longest time until a node shows its evidence.
+const EVIDENCE: Duration = Duration::from_secs(30);
 /// What a stock node wants to see of a credit: some number above zero. There are no credits here.
 const CREDIT: HeaderValue = HeaderValue::from_static("1000");
 
@@ -54,7 +60,8 @@ pub(super) async fn request(
     for candidate in candidates {
         let Some(place) = routing.registry().live(candidate.id, Instant::now()) else { continue };
         let headers = headers(media, &candidate)?;
-        let sent = routing.post(&place, path::ROOT, headers, held.bytes.clone()).await;
+        let sent =
+            routing.post(&place, path::ROOT, headers, held.bytes.clone(), routing.idle).await;
         match sent {
             Ok(answer) => return Ok(passed(answer, candidate.id, &routing)),
             Err(UpstreamError::Connect(_)) => {
@@ -77,11 +84,11 @@ pub(super) async fn attest(
     let place = routing.registry().live(asked.node, Instant::now()).ok_or_else(no_node)?;
     let binary = HeaderValue::from_static(media::BINARY);
     let headers = [(header::CONTENT_TYPE, binary)].into_iter().collect();
-    let answer = routing.post(&place, path::ATTEST, headers, held.bytes.clone()).await;
+    let answer = routing.post(&place, path::ATTEST, headers, held.bytes.clone(), EVIDENCE).await;
     let answer = answer.map_err(|error| failed(asked.node, &error))?;
     let (head, body) = answer.into_parts();
     // Protobuf around the evidence, and no more.
-    let body = Limited::new(Timed::new(body, routing.idle), names::EVIDENCE_MAX + 4096);
+    let body = Limited::new(Timed::new(body, EVIDENCE), names::EVIDENCE_MAX + 4096);
     let body = body.collect().await.map_err(|_| http::unreachable())?.to_bytes();
     let mut response = (head.status, body).into_response();
     let told = [header::CONTENT_TYPE, header::RETRY_AFTER];
@@ -96,13 +103,14 @@ impl Routing {
         path: &str,
         headers: HeaderMap,
         body: Bytes,
+        limit: Duration,
     ) -> Result<Response<Incoming>, UpstreamError> {
         let uri = format!("{}{path}", place.url).parse::<Uri>();
         let mut request = Request::new(Body::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.map_err(|error| UpstreamError::Connect(error.into()))?;
         *request.headers_mut() = headers;
-        self.nodes.send(request, self.idle).await
+        self.nodes.send(request, limit).await
     }
 }
 

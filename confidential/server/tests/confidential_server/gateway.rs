@@ -283,6 +283,22 @@ async fn keys_of_seeds_are_accepted_while_they_are_active() {
     }
 }
 
+#[tokio::test]
+async fn a_relay_on_the_same_machine_may_come_without_tls() {
+    let world = World::new();
+    let router = world.router().await;
+    let plain = Some(([127, 0, 0, 1], 0).into());
+    let settings = Settings { listen_plain: plain, ..world.gateway_settings(router) };
+    let (secure, plain) = world.gateway_both(settings).await;
+    let client = world.client();
+    let key = active(&client.bundle(secure, &world.identity).await);
+    let relay = world.relay_to(&format!("http://{plain}")).await;
+
+    let opened = client.ask(relay, &key, &request(Method::GET, path::PING, &[], b"")).await;
+
+    assert_eq!(opened.content, b"pong");
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -151,12 +151,24 @@ impl World {
         address
     }
 
+    /// Where it listens with TLS, and without.
+    pub(crate) async fn gateway_both(
+        &self,
+        settings: settings::gateway::Settings,
+    ) -> (SocketAddr, SocketAddr) {
+        let role = Gateway::start(self.root.path(), &settings).await.unwrap();
+        let (secure, plain) = role.addresses();
+        tokio::spawn(role.serve(self.stop.clone()));
+        (secure.unwrap(), plain.unwrap())
+    }
+
     pub(crate) async fn relay(&self, gateway: SocketAddr) -> SocketAddr {
-        let settings = settings::relay::Settings {
-            listen: local(),
-            gateway: at(gateway),
-            ..Default::default()
-        };
+        self.relay_to(&at(gateway).url).await
+    }
+
+    pub(crate) async fn relay_to(&self, gateway: &str) -> SocketAddr {
+        let gateway = Upstream { url: gateway.to_owned(), ..Upstream::default() };
+        let settings = settings::relay::Settings { listen: local(), gateway, ..Default::default() };
         let role = Relay::start(self.root.path(), &settings).await.unwrap();
         let address = role.address().unwrap();
         tokio::spawn(role.serve(self.stop.clone()));
