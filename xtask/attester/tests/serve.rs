@@ -1,5 +1,5 @@
 //! `maru-attester` on its socket.
-#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
 
 use std::{
     fs,
@@ -88,4 +88,17 @@ fn the_root_stays_the_same() {
         fs::read_to_string(folder.path().join("root/root.pem")).unwrap()
     };
     assert_eq!(certificate(), certificate());
+}
+
+/// By `aws-nitro-enclaves-nsm-api`, in `nitro-peers` of `interop/`.
+#[test]
+#[ignore = "needs: stock"]
+fn awss_own_crate_asks_and_understands_the_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let _running = start(folder.path());
+    drop(connect(folder.path()));
+    let stock = std::env::var("MARU_STOCK_CLIENT").expect("`cargo xtask test` sets it");
+    let mut peer = Command::new(Path::new(&stock).with_file_name("nitro-peers"));
+    let output = peer.arg("nsm").arg(folder.path().join("nsm.sock")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }

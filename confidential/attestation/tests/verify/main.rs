@@ -5,6 +5,7 @@
 mod bench;
 mod codes;
 mod nitro;
+mod peers;
 mod policy;
 mod real;
 mod sets;
