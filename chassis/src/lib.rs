@@ -18,7 +18,7 @@
 //! * [`signal`]: the signals that ask a daemon to stop.
 //! * [`state`]: state files, with a version.
 //! * [`superuser`]: what a daemon tells root alone, such as its counters.
-//! * [`tls`]: how TLS is spoken with the certificates of files.
+//! * [`tls`]: TLS between machines, from files.
 //! * [`unix`]: a daemon's UNIX socket.
 //! * [`watched`]: what files say, read again when they change.
 #![forbid(unsafe_code)]

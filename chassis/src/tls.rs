@@ -1,4 +1,5 @@
-//! How TLS is spoken with the certificates of files: HTTP/1.1 inside, one authority on each side.
+//! TLS between machines, from PEM files: a client trusts the authority that its settings name and no other, the
+//! system's neither.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,10 +9,9 @@ use std::{
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     client::verify_server_name,
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, ServerName},
-    server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier},
-    sign::CertifiedKey,
+    server::{ParsedCertificate, WebPkiClientVerifier},
 };
 
 use crate::{
@@ -21,69 +21,94 @@ use crate::{
 
 /// The one protocol inside.
 const ALPN: &[u8] = b"http/1.1";
-const NO_TLS: &str = "TLS is not available";
-const BROKEN: &str = "a certificate in it is broken";
 
-/// A client: it speaks to servers with a certificate of this authority alone, and shows its own certificate if it has one
-/// (certificate and private key).
+/// A certificate and its private key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The certificate, with its chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// How TLS is spoken as a client: with servers whose certificate comes from an authority of `ca`, with our own
+/// certificate if there is one, in these versions.
 ///
 /// # Errors
 ///
 /// A file cannot be used.
 pub fn client(
     ca: &Path,
-    own: Option<(&Path, &Path)>,
+    own: Option<&Own>,
     versions: &[&'static SupportedProtocolVersion],
-) -> Result<ClientConfig, FileError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+) -> Result<Arc<ClientConfig>, FileError> {
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
-        .map_err(|error| FileError::caused(ca, NO_TLS, error))?
+        .map_err(|error| FileError::caused(ca, "TLS is not available", error))?
         .with_root_certificates(roots(ca)?);
     let mut config = match own {
-        Some((certificate, key)) => {
+        Some(Own { certificate, key }) => {
             let chain = pem::certificates(certificate)?;
-            builder.with_client_auth_cert(chain, pem::private_key(key)?).map_err(|error| {
-                FileError::caused(certificate, "it does not belong to the private key", error)
-            })?
+            let built = builder.with_client_auth_cert(chain, pem::private_key(key)?);
+            built.map_err(|error| foreign_key(certificate, error))?
         }
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(config)
+    Ok(Arc::new(config))
 }
 
-/// A server with the certificate of two files, which are read again when they change. Where an authority for `clients` is
-/// named, they may show a certificate of it, and none of another; whether one was shown is for each request to ask.
+/// How TLS is spoken as a server, in version 1.3. Who calls may show a certificate; where there is `clients`, one that
+/// does not come from an authority of it is refused, and [`rustls::CommonState::peer_certificates`] tells which it was.
 ///
 /// # Errors
 ///
 /// A file cannot be used.
-pub fn server(
-    certificate: PathBuf,
-    key: PathBuf,
-    clients: Option<&Path>,
-    versions: &[&'static SupportedProtocolVersion],
-) -> Result<ServerConfig, FileError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+pub fn server(own: &Own, clients: Option<&Path>) -> Result<Arc<ServerConfig>, FileError> {
+    let Own { certificate, key } = own;
+    let provider = provider();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(versions)
-        .map_err(|error| FileError::caused(&certificate, NO_TLS, error))?;
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| FileError::caused(certificate, "TLS is not available", error))?;
     let builder = match clients {
         Some(ca) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots(ca)?.into(), provider)
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| FileError::caused(ca, BROKEN, error))?;
-            builder.with_client_cert_verifier(verifier)
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider)
+                    .allow_unauthenticated()
+                    .build();
+            let failed = |error| FileError::caused(ca, "it holds no authority", error);
+            builder.with_client_cert_verifier(verifier.map_err(failed)?)
         }
         None => builder.with_no_client_auth(),
     };
-    let paths = vec![certificate.clone(), key.clone()];
-    let read = move || certified(&certificate, &key);
-    let watched = Watched::load("the certificate of this server", paths, read)?;
-    let mut config = builder.with_cert_resolver(Arc::new(Files(watched)));
+    let chain = pem::certificates(certificate)?;
+    let built = builder.with_single_cert(chain, pem::private_key(key)?);
+    let mut config = built.map_err(|error| foreign_key(certificate, error))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(config)
+    Ok(Arc::new(config))
+}
+
+/// The same, read again when a file changes.
+#[derive(Debug)]
+pub struct Server(Watched<Arc<ServerConfig>, FileError>);
+
+impl Server {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be used.
+    pub fn load(own: Own, clients: Option<PathBuf>) -> Result<Self, FileError> {
+        let paths = [&own.certificate, &own.key].into_iter().chain(&clients).cloned().collect();
+        let read = move || server(&own, clients.as_deref());
+        Watched::load("this server's certificate", paths, read).map(Self)
+    }
+
+    /// What the files say now; while one of them cannot be used, what they said before.
+    #[must_use]
+    pub fn current(&self) -> Arc<ServerConfig> {
+        self.0.current()
+    }
 }
 
 /// Whether a certificate is for this name.
@@ -94,29 +119,20 @@ pub fn is_for(certificate: &CertificateDer<'_>, name: &str) -> bool {
         .is_ok_and(|parsed| verify_server_name(&parsed, &name).is_ok())
 }
 
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
 fn roots(ca: &Path) -> Result<RootCertStore, FileError> {
     let mut roots = RootCertStore::empty();
     for certificate in pem::certificates(ca)? {
-        roots.add(certificate).map_err(|error| FileError::caused(ca, BROKEN, error))?;
+        roots
+            .add(certificate)
+            .map_err(|error| FileError::caused(ca, "a certificate in it is broken", error))?;
     }
     Ok(roots)
 }
 
-fn certified(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, FileError> {
-    let (chain, private) = (pem::certificates(certificate)?, pem::private_key(key)?);
-    let certified = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider());
-    certified.map(Arc::new).map_err(|error| {
-        let reason = format!("it does not belong to the private key in {}", key.display());
-        FileError::caused(certificate, reason, error)
-    })
-}
-
-/// The certificate of two files.
-#[derive(Debug)]
-struct Files(Watched<Arc<CertifiedKey>, FileError>);
-
-impl ResolvesServerCert for Files {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.current())
-    }
+fn foreign_key(certificate: &Path, error: rustls::Error) -> FileError {
+    FileError::caused(certificate, "it does not belong to the private key", error)
 }

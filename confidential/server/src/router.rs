@@ -86,7 +86,7 @@ impl Router {
         });
         let routing = Arc::new(Routing {
             registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),
-            nodes: Asking::new(&root.join(&nodes.ca), None, None)?,
+            nodes: Asking::new(&root.join(&nodes.ca), None)?,
             bodies: Bodies::new(settings.max_request_bytes),
             events: Bodies::new(EVIDENCE_MAX + (64 << 10)),
             idle: Duration::from_secs(settings.idle_s),

@@ -8,6 +8,7 @@ use std::{
 
 use chassis::{
     pem::{self, FileError},
+    tls::{self, Own},
     watched::Watched,
 };
 use http::HeaderValue;
@@ -120,13 +121,15 @@ fn bearer(key: &ApiKey) -> Result<HeaderValue, Error> {
 /// How TLS is spoken: to servers with a certificate of this CA alone, with our own certificate if there is one.
 fn config(ca: &Path, tls: &Tls) -> Result<Arc<ClientConfig>, Error> {
     let own = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => Some((cert.as_path(), key.as_path())),
+        (Some(certificate), Some(key)) => {
+            Some(Own { certificate: certificate.clone(), key: key.clone() })
+        }
         (None, None) => None,
         (Some(path), None) | (None, Some(path)) => {
             return Err(FileError::new(path, ALONE).into());
         }
     };
-    Ok(Arc::new(chassis::tls::client(ca, own, rustls::DEFAULT_VERSIONS)?))
+    Ok(tls::client(ca, own.as_ref(), rustls::DEFAULT_VERSIONS)?)
 }
 
 #[cfg(test)]

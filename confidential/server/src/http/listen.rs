@@ -4,14 +4,12 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use axum::Router;
 use chassis::{accept::Connections, http::Http, pem::FileError, tls};
 use confidential_api::{names::NODE_CERTIFICATE, settings::ServerTls};
-use rustls::version::TLS13;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -51,7 +49,7 @@ pub(crate) struct Caller {
 
 /// Sockets that are bound, and how TLS is spoken on them.
 pub(crate) struct Doors {
-    secure: (TcpListener, TlsAcceptor),
+    secure: (TcpListener, tls::Server),
     plain: Option<TcpListener>,
     connections: usize,
 }
@@ -69,11 +67,11 @@ pub(crate) struct Listening<'a> {
 
 impl Doors {
     pub(crate) async fn open(wanted: Listening<'_>) -> Result<Self, ListenError> {
-        let Listening { root, listen, plain, tls, clients, connections } = wanted;
+        let Listening { root, listen, plain, tls: certified, clients, connections } = wanted;
         let file = |path: &Path| root.join(path);
         let clients = clients.map(|ca| file(&ca));
-        let (certificate, key) = (file(&tls.certificate), file(&tls.key));
-        let config = tls::server(certificate, key, clients.as_deref(), &[&TLS13])?;
+        let own = tls::Own { certificate: file(&certified.certificate), key: file(&certified.key) };
+        let server = tls::Server::load(own, clients)?;
         if let Some(address) = plain.filter(|address| !address.ip().is_loopback()) {
             return Err(ListenError::NotLoopback(address));
         }
@@ -81,7 +79,7 @@ impl Doors {
             Some(address) => Some(bind(address, "listen_plain").await?),
             None => None,
         };
-        let secure = (bind(listen, "listen").await?, TlsAcceptor::from(Arc::new(config)));
+        let secure = (bind(listen, "listen").await?, server);
         Ok(Self { secure, plain, connections })
     }
 
@@ -93,13 +91,14 @@ impl Doors {
 
     /// Answers requests until `stop` is cancelled.
     pub(crate) async fn serve(self, what: &'static str, router: Router, stop: CancellationToken) {
-        let (listener, acceptor) = self.secure;
+        let (listener, server) = self.secure;
         let connections = || Connections::new(what, self.connections).drain(DRAIN);
         let http = Http::new(HEAD).buffer(BUFFER);
         let secure = {
             let router = router.clone();
             connections().serve(listener, stop.cancelled(), move |stream, _, stopping| {
-                let (acceptor, router) = (acceptor.clone(), router.clone());
+                let acceptor = TlsAcceptor::from(server.current());
+                let router = router.clone();
                 Some(async move {
                     let Some((stream, caller)) = accept(acceptor, stream).await else { return };
                     http.route(stream, router, caller, stopping).await;

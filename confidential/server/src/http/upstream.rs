@@ -87,16 +87,12 @@ pub enum UpstreamSettingsError {
 
 impl Asking {
     /// Trusts servers with a certificate of this authority for the host of their URL, or for `name` where that is given.
-    pub(crate) fn new(
-        ca: &Path,
-        own: Option<(&Path, &Path)>,
-        name: Option<&str>,
-    ) -> Result<Self, UpstreamSettingsError> {
+    pub(crate) fn new(ca: &Path, name: Option<&str>) -> Result<Self, UpstreamSettingsError> {
         let name = name.map(|name| {
             ServerName::try_from(name.to_owned())
                 .map_err(|_| UpstreamSettingsError::Name(name.to_owned()))
         });
-        Ok(Self::with(Some(Arc::new(tls::client(ca, own, &[&TLS13])?)), name.transpose()?))
+        Ok(Self::with(Some(tls::client(ca, None, &[&TLS13])?), name.transpose()?))
     }
 
     fn with(tls: Option<Arc<ClientConfig>>, name: Option<ServerName<'static>>) -> Self {
@@ -134,7 +130,7 @@ impl Upstream {
         let name = settings.server_name.as_deref();
         // Nothing of TLS is needed for a server on this machine.
         let asking = match base.starts_with("https:") {
-            true => Asking::new(&root.join(&settings.ca), None, name)?,
+            true => Asking::new(&root.join(&settings.ca), name)?,
             false => Asking::with(None, None),
         };
         Ok(Self { asking, base })

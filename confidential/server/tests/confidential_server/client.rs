@@ -45,8 +45,8 @@ pub(crate) struct Opened {
 }
 
 impl Client {
-    pub(crate) fn new(ca: &Path, own: Option<(&Path, &Path)>) -> Self {
-        Self(Arc::new(tls::client(ca, own, &[&TLS13]).unwrap()))
+    pub(crate) fn new(ca: &Path, own: Option<&tls::Own>) -> Self {
+        Self(tls::client(ca, own, &[&TLS13]).unwrap())
     }
 
     /// Sends a request as it is.

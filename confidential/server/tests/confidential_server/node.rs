@@ -23,7 +23,6 @@ use confidential_api::{
     node::{NodeEvent, NodeNews, RoutingInfo},
     routing::AttestRequest,
 };
-use rustls::version::TLS13;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -57,10 +56,8 @@ pub(crate) fn evidence(nonce: &[u8]) -> EvidenceList {
 impl Node {
     /// A node that answers to everything.
     pub(crate) async fn start(world: &World, number: u8) -> Self {
-        let files = [world.file("node.crt"), world.file("node.key")];
-        let [certificate, key] = files;
-        let tls = tls::server(certificate, key, None, &[&TLS13]).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let own = tls::Own { certificate: world.file("node.crt"), key: world.file("node.key") };
+        let acceptor = TlsAcceptor::from(tls::server(&own, None).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

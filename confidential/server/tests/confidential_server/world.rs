@@ -107,8 +107,9 @@ impl World {
 
     /// The same with a machine's certificate.
     pub(crate) fn client_as(&self, machine: &str) -> Client {
-        let own = [self.file(&format!("{machine}.crt")), self.file(&format!("{machine}.key"))];
-        Client::new(&self.file("ca.crt"), Some((&own[0], &own[1])))
+        let file = |kind| self.file(&format!("{machine}.{kind}"));
+        let own = chassis::tls::Own { certificate: file("crt"), key: file("key") };
+        Client::new(&self.file("ca.crt"), Some(&own))
     }
 
     pub(crate) async fn router(&self) -> SocketAddr {
