@@ -91,6 +91,7 @@ impl Auth {
             tls: &settings.tls,
             clients: None,
             connections: settings.connections,
+            each: settings.connections_per_address,
         });
         let gateway = Upstream::new(root, &settings.gateway)?;
         let mut documents = Documents::open(root, settings)?;

@@ -92,6 +92,8 @@ impl Gateway {
             tls: &settings.tls,
             clients: None,
             connections: settings.connections,
+            // Few others come, and with everyone's requests.
+            each: settings.connections,
         });
         let max = settings.max_request_bytes;
         let opening = Arc::new(Opening {

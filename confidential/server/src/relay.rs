@@ -63,6 +63,7 @@ impl Relay {
             tls: &settings.tls,
             clients: None,
             connections: settings.connections,
+            each: settings.connections_per_address,
         });
         let passing = Passing {
             gateway: Upstream::new(root, &settings.gateway)?,

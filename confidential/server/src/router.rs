@@ -83,6 +83,8 @@ impl Router {
             tls: &settings.tls,
             clients: Some(PathBuf::from(&nodes.ca)),
             connections: settings.connections,
+            // Few others come, and with everyone's requests.
+            each: settings.connections,
         });
         let routing = Arc::new(Routing {
             registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),

@@ -45,6 +45,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// Connections at a time. Default: 1,024.
     pub connections: usize,
+    /// Connections at a time from one address, or one /64 of IPv6. Default: 64.
+    pub connections_per_address: usize,
 }
 
 impl Default for Settings {
@@ -65,6 +67,7 @@ impl Default for Settings {
             config_certificate: "etc/maru/confidential/config.json".into(),
             state: "var/lib/maru/confidential-auth".into(),
             connections: 1024,
+            connections_per_address: 64,
         }
     }
 }

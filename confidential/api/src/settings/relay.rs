@@ -22,6 +22,8 @@ pub struct Settings {
     pub gateway: Upstream,
     /// Connections at a time. Default: 1,024.
     pub connections: usize,
+    /// Connections at a time from one address, or one /64 of IPv6. Default: 64.
+    pub connections_per_address: usize,
     /// Longest request, in bytes. Default: 2 MiB.
     pub max_request_bytes: usize,
     /// Longest time between two pieces of an answer, in seconds. Default: 600, as long as a node may work.
@@ -35,6 +37,7 @@ impl Default for Settings {
             tls: ServerTls::named("relay"),
             gateway: Upstream::default(),
             connections: 1024,
+            connections_per_address: 64,
             max_request_bytes: REQUEST_MAX,
             idle_s: 600,
         }

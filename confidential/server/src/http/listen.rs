@@ -2,13 +2,13 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use axum::Router;
-use chassis::{accept::Connections, http::Http, pem::FileError, tls};
+use chassis::{accept::Connections, http::Http, pem::FileError, quota::Quota, tls};
 use confidential_api::{names::NODE_CERTIFICATE, settings::ServerTls};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -52,6 +52,7 @@ pub(crate) struct Doors {
     secure: (TcpListener, tls::Server),
     plain: Option<TcpListener>,
     connections: usize,
+    each: usize,
 }
 
 /// Where and how to listen.
@@ -63,11 +64,13 @@ pub(crate) struct Listening<'a> {
     /// The authority of certificates that clients may show.
     pub(crate) clients: Option<PathBuf>,
     pub(crate) connections: usize,
+    /// Connections at a time from one address.
+    pub(crate) each: usize,
 }
 
 impl Doors {
     pub(crate) async fn open(wanted: Listening<'_>) -> Result<Self, ListenError> {
-        let Listening { root, listen, plain, tls: certified, clients, connections } = wanted;
+        let Listening { root, listen, plain, tls: certified, clients, connections, each } = wanted;
         let file = |path: &Path| root.join(path);
         let clients = clients.map(|ca| file(&ca));
         let own = tls::Own { certificate: file(&certified.certificate), key: file(&certified.key) };
@@ -80,7 +83,7 @@ impl Doors {
             None => None,
         };
         let secure = (bind(listen, "listen").await?, server);
-        Ok(Self { secure, plain, connections })
+        Ok(Self { secure, plain, connections, each })
     }
 
     /// Where it listens with TLS, and without.
@@ -96,12 +99,15 @@ impl Doors {
         let http = Http::new(HEAD).buffer(BUFFER);
         let secure = {
             let router = router.clone();
-            connections().serve(listener, stop.cancelled(), move |stream, _, stopping| {
+            let quota = Quota::new(self.connections, self.each);
+            connections().serve(listener, stop.cancelled(), move |stream, peer, stopping| {
+                let permit = quota.take(holder(peer.ip())).ok()?;
                 let acceptor = TlsAcceptor::from(server.current());
                 let router = router.clone();
                 Some(async move {
                     let Some((stream, caller)) = accept(acceptor, stream).await else { return };
                     http.route(stream, router, caller, stopping).await;
+                    drop(permit);
                 })
             })
         };
@@ -118,6 +124,16 @@ impl Doors {
             None => Box::pin(async {}),
         };
         tokio::join!(secure, plain);
+    }
+}
+
+/// Who holds a connection: an address, or the network of 64 bits that one customer has in IPv6.
+fn holder(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -87,6 +87,19 @@ impl Client {
         self.whole(address, request.body(Full::new(body.into())).unwrap()).await
     }
 
+    /// The answer's status, if the connection is taken.
+    pub(crate) async fn try_post(&self, address: SocketAddr, media: &str) -> Option<StatusCode> {
+        let stream = dial::tcp(&address.ip().to_string(), address.port()).await.ok()?;
+        let trust = (Arc::clone(&self.0), address.ip().into());
+        let stream = dial::secure(stream, Some(trust)).await.ok()?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        let request = Request::post("/").header(CONTENT_TYPE, media);
+        let request =
+            request.header(HOST, address.to_string()).body(Full::<Bytes>::default()).ok()?;
+        Some(sender.send_request(request).await.ok()?.status())
+    }
+
     /// The gateway's keys, verified.
     pub(crate) async fn bundle(&self, gateway: SocketAddr, identity: &PublicKey) -> Bundle {
         let answer = self.get(gateway, path::BUNDLE).await;

@@ -4,6 +4,8 @@ use confidential_api::names::media;
 use http_body_util::Full;
 use hyper::Request;
 
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
+
 use super::{node::Node, world::World};
 
 #[tokio::test]
@@ -46,4 +48,27 @@ async fn only_sealed_requests_pass_and_nothing_of_their_head_but_the_content_typ
     assert_eq!(answer.status, 502);
     let said = String::from_utf8(answer.body.to_vec()).unwrap();
     assert!(!said.contains("127.0.0.1"), "{said}");
+}
+
+#[tokio::test]
+async fn one_address_holds_a_part_of_the_connections() {
+    let world = World::new();
+    let gateway = Node::start(&world, 1).await;
+    let settings = confidential_api::settings::relay::Settings {
+        connections_per_address: 2,
+        ..world.relay_settings(&format!("https://{}", gateway.address))
+    };
+    let relay = world.relay_with(settings).await;
+    let client = world.client();
+    let held = [TcpStream::connect(relay).await.unwrap(), TcpStream::connect(relay).await.unwrap()];
+
+    // A third one is turned away: it ends before a byte was said.
+    let mut third = TcpStream::connect(relay).await.unwrap();
+    assert_eq!(third.read(&mut [0]).await.unwrap_or_default(), 0);
+
+    drop((held, third));
+    // Until their end was noticed.
+    while client.try_post(relay, media::OHTTP_REQUEST).await.is_none() {
+        tokio::task::yield_now().await;
+    }
 }

@@ -168,8 +168,15 @@ impl World {
     }
 
     pub(crate) async fn relay_to(&self, gateway: &str) -> SocketAddr {
+        self.relay_with(self.relay_settings(gateway)).await
+    }
+
+    pub(crate) fn relay_settings(&self, gateway: &str) -> settings::relay::Settings {
         let gateway = Upstream { url: gateway.to_owned(), ..Upstream::default() };
-        let settings = settings::relay::Settings { listen: local(), gateway, ..Default::default() };
+        settings::relay::Settings { listen: local(), gateway, ..Default::default() }
+    }
+
+    pub(crate) async fn relay_with(&self, settings: settings::relay::Settings) -> SocketAddr {
         let role = Relay::start(self.root.path(), &settings).await.unwrap();
         let address = role.address().unwrap();
         tokio::spawn(role.serve(self.stop.clone()));
