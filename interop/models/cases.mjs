@@ -8,6 +8,8 @@ export const scripted = "scripted/all";
 export const scriptedOllama = "home/all";
 // A word on which the scripted model says words until whoever asked is gone.
 export const forever = "forever";
+// A word on which it says nothing for longer than the gateway waits before it begins to answer.
+export const slowly = "slowly";
 // A picture of one dot.
 export const png = Buffer.from(
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==",

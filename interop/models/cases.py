@@ -14,6 +14,8 @@ SCRIPTED = "scripted/all"
 SCRIPTED_OLLAMA = "home/all"
 # A word on which the scripted model says words until whoever asked is gone.
 FOREVER = "forever"
+# A word on which it says nothing for longer than the gateway waits before it begins to answer.
+SLOWLY = "slowly"
 
 found = []
 

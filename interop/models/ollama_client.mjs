@@ -2,7 +2,7 @@
 
 import { Ollama } from "ollama";
 
-import { expect, forever, main, png, real, refused, same, scripted, scriptedOllama, url } from "./cases.mjs";
+import { expect, forever, main, png, real, refused, same, scripted, scriptedOllama, slowly, url } from "./cases.mjs";
 
 const client = new Ollama({ host: url });
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
@@ -94,6 +94,13 @@ await main({
       for await (const part of stream) if (part.message.content) break;
       stream.abort();
     });
+  },
+
+  async waits() {
+    let text = "";
+    const asked = { model: scripted, messages: question(slowly), stream: true };
+    for await (const part of await client.chat(asked)) text += part.message.content;
+    same(text, "one two three");
   },
 
   async any_key() {

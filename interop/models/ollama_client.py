@@ -3,7 +3,7 @@
 import ollama
 from pydantic import BaseModel
 
-from cases import FOREVER, REAL, SCRIPTED, SCRIPTED_OLLAMA, URL, case, expect, main, png, refused
+from cases import FOREVER, REAL, SCRIPTED, SCRIPTED_OLLAMA, SLOWLY, URL, case, expect, main, png, refused
 
 client = ollama.Client(host=URL)
 
@@ -119,6 +119,13 @@ def cancel():
         stream = client.chat(model, question(FOREVER), stream=True)
         next(part for part in stream if part.message.content)
         stream.close()
+
+
+@case
+def waits():
+    # What comes before the first token is a line that says nothing.
+    parts = [part.message.content for part in client.chat(SCRIPTED, question(SLOWLY), stream=True)]
+    expect(parts[0] == "" and "".join(parts) == "one two three", parts)
 
 
 @case

@@ -2,7 +2,7 @@
 
 import OpenAI from "openai";
 
-import { expect, forever, main, png, real, refused, same, scripted, url } from "./cases.mjs";
+import { expect, forever, main, png, real, refused, same, scripted, slowly, url } from "./cases.mjs";
 
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "mesh", maxRetries: 0 });
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
@@ -83,6 +83,14 @@ await main({
     const stream = await ask(forever, scripted, { stream: true });
     for await (const chunk of stream) if (chunk.choices[0].delta.content) break;
     stream.controller.abort();
+  },
+
+  async waits() {
+    let text = "";
+    for await (const chunk of await ask(slowly, scripted, { stream: true })) {
+      text += chunk.choices[0]?.delta.content ?? "";
+    }
+    same(text, "one two three");
   },
 
   async any_key() {

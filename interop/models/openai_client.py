@@ -6,7 +6,7 @@ import json
 import openai
 from pydantic import BaseModel
 
-from cases import FOREVER, REAL, SCRIPTED, URL, case, expect, main, png, refused
+from cases import FOREVER, REAL, SCRIPTED, SLOWLY, URL, case, expect, main, png, refused
 
 client = openai.OpenAI(base_url=f"{URL}/v1", api_key="mesh", max_retries=0)
 TOOL = {
@@ -122,6 +122,17 @@ def cancel():
     stream = ask(FOREVER, SCRIPTED, stream=True)
     next(chunk for chunk in stream if chunk.choices[0].delta.content)
     stream.close()
+
+
+@case
+def waits():
+    # What comes before the first token is a comment, which the SDK leaves out.
+    body = {"model": SCRIPTED, "messages": [{"role": "user", "content": SLOWLY}], "stream": True}
+    with client.chat.completions.with_streaming_response.create(**body) as response:
+        lines = list(response.iter_lines())
+    expect(lines[0] == ":" and "data: [DONE]" in lines, lines)
+    texts = [chunk.choices[0].delta.content for chunk in ask(SLOWLY, SCRIPTED, stream=True) if chunk.choices]
+    expect("".join(text or "" for text in texts) == "one two three", texts)
 
 
 @case

@@ -20,6 +20,10 @@ PAUSE = 0.05
 # Words of it at most, should nobody leave: ten minutes.
 WORDS = 12_000
 
+# A word on which nothing is said for so long, in seconds: as if the prompt were long.
+SLOWLY = "slowly"
+READING = 3
+
 # Characters of a conversation that the models hold.
 CONTEXT = 20_000
 
@@ -50,7 +54,14 @@ def reply(messages, tools, shaped):
         return [f"{len(images)} image of {len(images[0])} bytes"], None
     if FOREVER in text:
         return (f"word{number} " for number in range(WORDS)), None
+    if SLOWLY in text:
+        return read_first(["one ", "two ", "three"]), None
     return ["one ", "two ", "three"], None
+
+
+def read_first(texts):
+    time.sleep(READING)
+    yield from texts
 
 
 def vector(text):

@@ -35,39 +35,35 @@ pub(super) struct Client {
 const EVERY: &[&str] = &["chat", "stream", "tools", "structured", "image", "unknown_model"];
 /// Cases of those that are libraries.
 const LIBRARY: &[&str] = &["embeddings", "cancel"];
+/// Cases of OpenAI's own libraries.
+const OPENAI: &[&str] = &["models", "any_key", "completion", "unsupported", "waits"];
+/// Cases of Ollama's own libraries.
+const OLLAMA: &[&str] = &["models", "any_key", "generate", "changes_nothing", "waits"];
 
 /// Every client but the command `ollama`.
 const CLIENTS: [Client; 7] = [
     Client {
         name: "openai 3.54.0 (Python)",
         runs: Runs::Python("openai_client.py"),
-        cases: &[
-            EVERY,
-            LIBRARY,
-            &["models", "any_key", "completion", "tools_streamed", "unsupported"],
-        ],
+        cases: &[EVERY, LIBRARY, OPENAI, &["tools_streamed"]],
         left: 1,
     },
     Client {
         name: "openai 7.57.0 (Node)",
         runs: Runs::Node("openai_client.mjs"),
-        cases: &[EVERY, LIBRARY, &["models", "any_key", "completion", "unsupported"]],
+        cases: &[EVERY, LIBRARY, OPENAI],
         left: 1,
     },
     Client {
         name: "ollama 0.6.3 (Python)",
         runs: Runs::Python("ollama_client.py"),
-        cases: &[
-            EVERY,
-            LIBRARY,
-            &["models", "any_key", "generate", "unsupported", "changes_nothing"],
-        ],
+        cases: &[EVERY, LIBRARY, OLLAMA, &["unsupported"]],
         left: 2,
     },
     Client {
         name: "ollama 0.6.4 (Node)",
         runs: Runs::Node("ollama_client.mjs"),
-        cases: &[EVERY, LIBRARY, &["models", "any_key", "generate", "changes_nothing"]],
+        cases: &[EVERY, LIBRARY, OLLAMA],
         left: 2,
     },
     Client {
