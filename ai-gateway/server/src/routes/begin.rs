@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ai_gateway_api::chat::DecodeError;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::{Body, whole};
 use crate::{
@@ -11,7 +11,12 @@ use crate::{
     chat::{Listener, Step},
 };
 
-/// Decodes a body: a large one, with images say, on a thread where it holds up nobody else's tokens.
+/// Large bodies that are decoded at a time: with more threads than that, little would be left for those that pass on tokens.
+const DECODED_AT_A_TIME: usize = 2;
+static DECODING: Semaphore = Semaphore::const_new(DECODED_AT_A_TIME);
+
+/// Decodes a body: a large one, with images say, on a thread where it holds up nobody else's tokens, after those that came
+/// before it.
 pub(super) async fn decoded<T: Send + 'static>(
     body: Body,
     decode: fn(&[u8]) -> Result<T, DecodeError>,
@@ -20,8 +25,13 @@ pub(super) async fn decoded<T: Send + 'static>(
     if body.len() <= bodies::SMALL {
         return Ok(decode(&body)?);
     }
-    // It ends early only if the runtime does.
-    let decoded = spawn_blocking(move || decode(&body)).await.map_err(|_| Error::Busy)?;
+    // Nobody closes it, and a thread ends early only if the runtime does. The turn is the thread's: whoever asked may leave.
+    let turn = DECODING.acquire().await.map_err(|_| Error::Busy)?;
+    let decoded = spawn_blocking(move || {
+        let _turn = turn;
+        decode(&body)
+    });
+    let decoded = decoded.await.map_err(|_| Error::Busy)?;
     Ok(decoded?)
 }
 
@@ -48,7 +58,12 @@ pub(super) async fn model(
 
 #[cfg(test)]
 mod tests {
-    use std::thread::{self, ThreadId};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread::{self, ThreadId},
+    };
+
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -59,5 +74,23 @@ mod tests {
         let here = thread::current().id();
         assert_eq!(on(bodies::SMALL).await, here);
         assert_ne!(on(bodies::SMALL + 1).await, here);
+    }
+
+    #[tokio::test]
+    async fn few_large_bodies_are_decoded_at_a_time_and_all_of_them_in_the_end() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        static MOST: AtomicUsize = AtomicUsize::new(0);
+        let decode: fn(&[u8]) -> Result<(), DecodeError> = |_| {
+            let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+            MOST.fetch_max(running, Ordering::SeqCst);
+            // Long enough for all others to begin.
+            thread::sleep(Duration::from_millis(20));
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        };
+        let large = || Ok(vec![b' '; bodies::SMALL + 1].into());
+        let decoded = join_all((0..8).map(|_| decoded(large(), decode))).await;
+        assert!(decoded.iter().all(Result::is_ok));
+        assert!(MOST.load(Ordering::SeqCst) <= DECODED_AT_A_TIME);
     }
 }
