@@ -12,6 +12,7 @@ use crate::output::{self, Format, OutputArgs};
 
 mod certificates;
 mod host;
+mod providers;
 mod services;
 
 /// How bad a finding is.

@@ -11,6 +11,7 @@ pub mod kind;
 pub mod memory;
 pub mod ollama;
 pub mod plugin;
+pub mod providers;
 pub mod sealed;
 pub mod settings;
 pub mod usage;

@@ -291,6 +291,11 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
             kind::BODY,
             "Shorten it, start a new conversation, or choose a model with a longer context.",
         ),
+        Failure::Unusable(_) => (
+            StatusCode::BAD_GATEWAY,
+            kind::MODEL,
+            "The admin can see with `maru doctor` at home which file it is.",
+        ),
         Failure::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
         Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
         Failure::Overlong => (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask for a shorter one."),

@@ -6,6 +6,7 @@
 
 mod describe;
 mod embed;
+mod examine;
 mod node;
 pub mod nodes;
 mod provider;
@@ -26,7 +27,11 @@ use futures_util::{StreamExt as _, future::join_all, stream};
 use llm_backend::{DeltaStream, Error, Health};
 use mesh_identity::Person;
 
-use self::{node::Found, nodes::Conversation, provider::Missed};
+use self::{
+    node::Found,
+    nodes::Conversation,
+    provider::{Absence, Missed},
+};
 use crate::openclaw::{Model, ModelRef, OpenClaw};
 
 pub use describe::Description;
@@ -105,6 +110,9 @@ pub enum Failure {
     /// None of the candidates answers.
     #[error("no model answers (tried {}): try again in a moment", .0.join(", "))]
     Down(Vec<String>),
+    /// None of the candidates can be asked: files that the settings name cannot be used.
+    #[error("no model can be asked (tried {}): a key or certificate file of each is missing or wrong", .0.join(", "))]
+    Unusable(Vec<String>),
     /// None of the candidates has room, but one lives at least.
     #[error("every model is busy (tried {})", .0.join(", "))]
     Busy(Vec<String>),
@@ -341,12 +349,12 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`Failure::Down`] or [`Failure::Busy`] if none does, [`Failure::Unsupported`], [`Failure::TooLong`] or
+    /// [`Failure::Down`], [`Failure::Busy`] or [`Failure::Unusable`] if none does, [`Failure::Unsupported`], [`Failure::TooLong`] or
     /// [`Failure::Refused`] if one refuses the request itself.
     pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
         let conversation = self.conversation(&request);
-        let mut busy = false;
         let candidates = self.answering(&request);
+        let mut absence = if candidates.is_empty() { Absence::Down } else { Absence::Unusable };
         for (index, Candidate { name, model, provider }) in candidates.iter().enumerate() {
             if let Some(capability) = lacking(provider, model, &request) {
                 let words = format!("{name} does not support {}", capability.as_str());
@@ -364,12 +372,11 @@ impl Chain {
             match provider.ask(name, conversation, request, |node, it| node.begin(it)).await {
                 Ok(deltas) => return Ok(Reply { model: name.clone(), asked, deltas }),
                 Err(Missed::Refused(failure)) => return Err(failure),
-                Err(Missed::Busy) => busy = true,
-                Err(Missed::Down) => {}
+                Err(Missed::Absent(why)) => absence = absence.max(why),
             }
         }
         let tried = candidates.iter().map(|it| it.name.to_string()).collect();
-        Err(if busy { Failure::Busy(tried) } else { Failure::Down(tried) })
+        Err(absence.of_all(tried))
     }
 
     /// What the request is known by where there is a choice of nodes.
@@ -429,10 +436,10 @@ impl From<Error> for Failure {
             Error::Cut { .. } => Self::Cut,
             Error::Overlong { .. } => Self::Overlong,
             Error::Busy { .. } => Self::Busy(Vec::new()),
-            Error::Unreachable { .. }
-            | Error::Address { .. }
-            | Error::File { .. }
-            | Error::Key(_) => Self::Down(Vec::new()),
+            Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
+                Self::Unusable(Vec::new())
+            }
+            Error::Unreachable { .. } => Self::Down(Vec::new()),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | `/v1/…`, `/`, `/api/…` | yes | with an app's key | no |
 //! | `/healthz`, `/readyz` | yes | yes | yes |
 //!
-//! `/metrics` and `/maru/v1/apps` are behind neither: [`metrics`] serves them to the superuser.
+//! `/metrics`, `/maru/v1/apps` and `/maru/v1/providers` are behind neither: [`metrics`] serves them to the superuser.
 
 mod apps;
 mod begin;
@@ -18,6 +18,7 @@ mod health;
 pub mod metrics;
 mod ollama;
 mod openai;
+mod providers;
 mod sealed;
 mod sse;
 

@@ -10,7 +10,7 @@ use node_agent_api::{STATUS, State, Status};
 
 use crate::{
     client::Client,
-    doctor::{Finding, certificates, read},
+    doctor::{Finding, certificates, providers, read},
     reach::Lack,
     service::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links},
     up::{self, config, ports, ready, remembered::Remembered},
@@ -35,6 +35,9 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         let runs = |link: &&Link| service_of(link).is_none_or(|service| told.runs(service));
         findings.extend(links().filter(runs).map(|link| socket(root, link)));
         findings.extend(readiness(root).await);
+        if rustix::process::geteuid().is_root() && up::is_ready(root) {
+            findings.extend(providers::check(root).await);
+        }
         findings.push(coordinator(root).await);
         findings.extend(reach(root));
         findings.push(agent(root).await);

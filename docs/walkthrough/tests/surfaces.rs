@@ -205,6 +205,7 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("GET /maru/v1/apps", Root),
             ("POST /maru/v1/apps", Root),
             ("DELETE /maru/v1/apps/{name}", Root),
+            ("GET /maru/v1/providers", Root),
         ],
     ),
     (

@@ -10,7 +10,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`Failure::Down`] or [`Failure::Busy`] if no node of it answers, [`Failure::Unsupported`], [`Failure::TooLong`] or
+    /// [`Failure::Down`], [`Failure::Busy`] or [`Failure::Unusable`] if no node of it answers, [`Failure::Unsupported`], [`Failure::TooLong`] or
     /// [`Failure::Refused`] if it refuses the request.
     pub async fn embed(
         &self,
@@ -29,8 +29,7 @@ impl Chain {
         match made {
             Ok(made) => Ok((name.clone(), made)),
             Err(Missed::Refused(failure)) => Err(failure),
-            Err(Missed::Busy) => Err(Failure::Busy(vec![name.to_string()])),
-            Err(Missed::Down) => Err(Failure::Down(vec![name.to_string()])),
+            Err(Missed::Absent(absence)) => Err(absence.of_all(vec![name.to_string()])),
         }
     }
 }

@@ -171,7 +171,7 @@ impl Node {
 
     /// How it stands; one that is spared is asked last.
     fn standing(&self, spared: bool) -> Standing {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.is_drained() {
             return Standing::Draining;
         }
         match self.last().found {
@@ -184,8 +184,7 @@ impl Node {
 
     /// Whether it was not well when it was last asked.
     pub(super) fn is_unwell(&self) -> bool {
-        !self.draining.load(Ordering::Relaxed)
-            && (self.breaker.is_open() || self.standing(false) != Standing::Well)
+        !self.is_drained() && (self.breaker.is_open() || self.standing(false) != Standing::Well)
     }
 
     /// Asks for a reply and waits for its first delta.
@@ -227,12 +226,7 @@ impl Node {
     async fn attended<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let done = tokio::select! {
             done = work => done,
-            () = self.hung() => Err(Error::Unreachable {
-                backend: self.name.clone(),
-                reason: HUNG,
-                arrived: true,
-                source: None,
-            }),
+            () = self.hung() => Err(self.silent()),
         };
         done.inspect_err(|error| self.judge(error))
     }
@@ -257,19 +251,18 @@ impl Node {
         if last.at.is_some_and(|at| at.elapsed() < fresh) {
             return last.found;
         }
-        let found = match timeout(self.health, self.backend.health()).await {
-            Ok(Ok(health)) => Found::Is(health),
-            Ok(Err(Error::Refused { .. } | Error::Busy { .. } | Error::Overlong { .. })) => {
+        let found = match self.ask_health().await {
+            Ok(health) => Found::Is(health),
+            Err(Error::Refused { .. } | Error::Busy { .. } | Error::Overlong { .. }) => {
                 Found::Alive
             }
-            Ok(Err(
+            Err(
                 Error::Unreachable { .. }
                 | Error::Cut { .. }
                 | Error::Address { .. }
                 | Error::File { .. }
                 | Error::Key(_),
-            ))
-            | Err(_) => Found::Nothing,
+            ) => Found::Nothing,
         };
         if found != last.found {
             tracing::debug!(node = self.name, ?found, "a node's health changed");
@@ -277,6 +270,27 @@ impl Node {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
             Last { at: Some(Instant::now()), found };
         found
+    }
+
+    /// What it says of its health, in time.
+    pub(super) async fn ask_health(&self) -> Result<Health, Error> {
+        timeout(self.health, self.backend.health()).await.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    /// Whether it lists its models, in time.
+    pub(super) async fn ask_models(&self) -> Result<(), Error> {
+        let asked = timeout(self.health, self.backend.models()).await;
+        asked.unwrap_or_else(|_| Err(self.silent())).map(drop)
+    }
+
+    /// It does not answer.
+    fn silent(&self) -> Error {
+        Error::Unreachable { backend: self.name.clone(), reason: HUNG, arrived: true, source: None }
+    }
+
+    /// Whether the settings give it no new requests.
+    pub(super) fn is_drained(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Asks it how it is, and lets it be asked again if it is well.

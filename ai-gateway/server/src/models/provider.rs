@@ -39,10 +39,42 @@ pub struct Provider {
 pub(super) enum Missed {
     /// One refused the request itself.
     Refused(Failure),
+    /// None took it.
+    Absent(Absence),
+}
+
+/// Why nobody takes a request. Of several reasons the last in this order is told: it leaves most hope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Absence {
+    /// A file that the settings name cannot be used.
+    Unusable,
+    /// Nobody lives.
+    Down,
     /// One lives at least, and has no room.
     Busy,
-    /// None lives.
-    Down,
+}
+
+impl Absence {
+    /// Why this error's backend did not take a request that another may.
+    const fn of(error: &Error) -> Self {
+        match error {
+            Error::File { .. } | Error::Key(_) | Error::Address { .. } => Self::Unusable,
+            Error::Busy { .. } => Self::Busy,
+            Error::Unreachable { .. }
+            | Error::Refused { .. }
+            | Error::Cut { .. }
+            | Error::Overlong { .. } => Self::Down,
+        }
+    }
+
+    /// What whoever asked is told: none of those that were tried takes the request.
+    pub(super) fn of_all(self, tried: Vec<String>) -> Failure {
+        match self {
+            Self::Unusable => Failure::Unusable(tried),
+            Self::Down => Failure::Down(tried),
+            Self::Busy => Failure::Busy(tried),
+        }
+    }
 }
 
 impl Provider {
@@ -89,12 +121,14 @@ impl Provider {
         F: Future<Output = Result<T, Error>>,
     {
         let order = self.order(conversation);
-        let mut missed = if order.is_empty() { Missed::Busy } else { Missed::Down };
+        // Where none is asked, all of them drain.
+        let mut absence = if order.is_empty() { Absence::Busy } else { Absence::Unusable };
         let (mut left, mut troubled) = (order.len(), 0);
         for node in order {
             left -= 1;
             if !node.breaker().allow(Instant::now()) {
                 tracing::debug!(%model, node = node.state().name, "skipped, its breaker is open");
+                absence = absence.max(Absence::Down);
                 continue;
             }
             // The last one is given the request itself: with images it may be large.
@@ -109,15 +143,13 @@ impl Provider {
                     troubled += u32::from(error.may_be_poison());
                     if troubled == TROUBLED {
                         tracing::warn!(%model, "a request failed at {TROUBLED} nodes and goes to no other");
-                        return Err(Missed::Down);
+                        return Err(Missed::Absent(Absence::Down));
                     }
-                    if matches!(error, Error::Busy { .. }) {
-                        missed = Missed::Busy;
-                    }
+                    absence = absence.max(Absence::of(&error));
                 }
             }
         }
-        Err(missed)
+        Err(Missed::Absent(absence))
     }
 
     /// Asks nodes what the settings do not say: how many replies each makes at a time, and what their models are; `again`

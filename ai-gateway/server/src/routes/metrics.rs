@@ -1,5 +1,5 @@
 //! The superuser's socket: `/metrics`, counters for Prometheus, `/maru/v1/usage`, counts by person and day, and what the
-//! admin asks ([`super::apps`]).
+//! admin asks ([`super::apps`], [`super::providers`]).
 //!
 //! Counters and counts hold nothing that people wrote. But who reads them before and after a sealed request sees how many tokens it
 //! and its reply took, which the padding hides: so no listener of the mesh has them, nor telmeet's.
@@ -19,7 +19,7 @@ use crate::{App, Error};
 /// Endpoints of this socket.
 pub(super) fn endpoints() -> Vec<Endpoint<Arc<App>>> {
     let own = [get("/metrics", metrics), get(usage::PATH, usage)];
-    own.into_iter().chain(super::apps::endpoints()).collect()
+    own.into_iter().chain(super::apps::endpoints()).chain(super::providers::endpoints()).collect()
 }
 
 /// Serves the superuser until `stop` completes. It is no mesh service: HTTP begins at the first byte.

@@ -4,7 +4,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -56,6 +56,8 @@ struct Shared {
     releases: Semaphore,
     /// How many slots it says that it has; it does not tell if 0.
     slots: AtomicUsize,
+    /// Whether it tells its models only to who has a key.
+    wants_a_key: AtomicBool,
 }
 
 /// A running backend.
@@ -89,6 +91,7 @@ impl Backend {
             open: AtomicUsize::new(0),
             releases: Semaphore::new(0),
             slots: AtomicUsize::new(0),
+            wants_a_key: AtomicBool::new(false),
         });
         // What was killed left its socket behind.
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
@@ -97,6 +100,7 @@ impl Backend {
         let app = Router::new()
             .route("/health", get(async || Json(json!({"status": "ok"}))))
             .route("/slots", get(slots))
+            .route("/v1/models", get(models))
             .route("/v1/chat/completions", post(chat))
             .route("/v1/completions", post(completions))
             .route("/v1/embeddings", post(embeddings))
@@ -113,6 +117,11 @@ impl Backend {
     /// Says from now on that it has so many slots.
     pub(super) fn slots(&self, count: usize) {
         self.shared.slots.store(count, Ordering::SeqCst);
+    }
+
+    /// Tells its models to nobody from now on who has no key.
+    pub(super) fn wants_a_key(&self) {
+        self.shared.wants_a_key.store(true, Ordering::SeqCst);
     }
 
     /// Takes the process away: its socket stays behind and answers nobody.
@@ -165,6 +174,13 @@ async fn slots(State(shared): State<Arc<Shared>>) -> Response {
     match (0..count).map(slot).collect::<Vec<_>>() {
         none if none.is_empty() => StatusCode::NOT_FOUND.into_response(),
         all => Json(all).into_response(),
+    }
+}
+
+async fn models(State(shared): State<Arc<Shared>>) -> StatusCode {
+    match shared.wants_a_key.load(Ordering::SeqCst) {
+        true => StatusCode::UNAUTHORIZED,
+        false => StatusCode::NOT_FOUND,
     }
 }
 

@@ -2,9 +2,14 @@
 
 use std::fs;
 
+use ai_gateway_api::providers::Condition;
 use serde_json::json;
 
-use super::{House, ada, backend::Script, house_with_models, member};
+use super::{
+    House, ada,
+    backend::{Backend, Script},
+    house_with_models, member,
+};
 
 /// A provider with both backends, the first of which has these keys besides.
 fn settings(keys: &str) -> String {
@@ -23,6 +28,12 @@ impl House {
         fs::write(&next, text).unwrap();
         fs::rename(next, path).unwrap();
         self.app.follow_settings();
+    }
+
+    /// How each server is, and what is wrong with it.
+    async fn conditions(&self) -> Vec<(Condition, Option<String>)> {
+        let nodes = self.app.models.examine().await;
+        nodes.into_iter().map(|node| (node.condition, node.trouble)).collect()
     }
 
     /// Asks different questions, each at home somewhere; how many each backend was asked.
@@ -83,7 +94,9 @@ async fn a_provider_whose_file_is_missing_keeps_no_other_from_answering() {
         r#"{models: {providers: {
             p: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [{id: "m"}]},
             q: {baseUrl: "unix:///run/maru/inference-2/llm.sock", models: [{id: "m"}],
-                apiKey: {source: "file", path: "/q.key"}}}},
+                apiKey: {source: "file", path: "/q.key"}},
+            r: {baseUrl: "unix:///run/maru/inference-2/llm.sock", models: [{id: "m"}],
+                apiKey: {source: "file", path: "/r.key"}}}},
             agents: {defaults: {model: {primary: "q/m", fallbacks: ["p/m"]}}}}"#,
     );
     let ask = async |model: &str| {
@@ -93,7 +106,36 @@ async fn a_provider_whose_file_is_missing_keeps_no_other_from_answering() {
     };
     assert_eq!(ask("p/m").await, (200, Some("p/m".to_owned())));
     assert_eq!(ask("maru").await, (200, Some("p/m".to_owned())), "the fallback");
+    let body = json!({"model": "r/m", "messages": [{"role": "user", "content": "hi"}]});
+    for path in ["/v1/chat/completions", "/api/chat"] {
+        let answer = house.post(&ada(), path, &body).await;
+        assert_eq!((answer.status.as_u16(), answer.headers.get("retry-after")), (502, None));
+        let said = answer.text().await;
+        assert!(said.contains("key or certificate file") && said.contains("maru doctor"), "{said}");
+        assert!(!said.contains("r.key"), "where the file is concerns nobody else: {said}");
+    }
     assert_eq!(house.two.requests().len(), 0, "nothing is sent without the key");
+    let found = house.conditions().await;
+    assert_eq!(found[0], (Condition::Ready, None));
+    let why = found[1].1.as_deref().unwrap();
+    assert!(found[1].0 == Condition::Unusable && why.contains("/q.key"), "{why}");
     fs::write(house.root.path().join("q.key"), "k\n").unwrap();
     assert_eq!(ask("maru").await, (200, Some("q/m".to_owned())), "as soon as it is there");
+    assert_eq!(house.conditions().await[1], (Condition::Ready, None));
+}
+
+#[tokio::test]
+async fn the_admin_is_told_how_each_server_is() {
+    let mut house = house_with_models(&settings(", draining: true"));
+    let found = house.conditions().await;
+    assert_eq!(found, [(Condition::Draining, None), (Condition::Ready, None)]);
+    house.two.kill().await;
+    let found = house.conditions().await;
+    let why = found[1].1.as_deref().unwrap();
+    assert!(found[1].0 == Condition::Silent && why.contains("is not there"), "{why}");
+    house.two = Backend::start(&house.root.path().join("run/maru/inference-2/llm.sock"));
+    house.two.wants_a_key();
+    let found = house.conditions().await;
+    let why = found[1].1.as_deref().unwrap();
+    assert!(found[1].0 == Condition::Refusing && why.contains("401"), "{why}");
 }

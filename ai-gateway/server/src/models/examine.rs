@@ -1,0 +1,54 @@
+//! What the admin is told of the servers behind the models.
+
+use ai_gateway_api::providers::{Condition, ProviderNode};
+use chassis::failure::Failure;
+use futures_util::{StreamExt as _, stream};
+use llm_backend::{Error, Health};
+
+use super::{CHECKS, Models, Node};
+
+impl Models {
+    /// Asks each node now how it is, and what models it has if it is well: so that a key that it does not take is noticed.
+    /// In the order of the settings.
+    pub async fn examine(&self) -> Vec<ProviderNode> {
+        let nodes = self.providers.iter().flat_map(|(name, provider)| {
+            provider.nodes.iter().map(move |node| async move {
+                let (condition, trouble) = examine(node).await;
+                let (provider, node) = (name.clone(), node.name().to_owned());
+                ProviderNode { provider, node, condition, trouble }
+            })
+        });
+        // Collected first: a stream over borrowed closures is not general enough for a handler.
+        stream::iter(nodes.collect::<Vec<_>>()).buffered(CHECKS).collect().await
+    }
+}
+
+async fn examine(node: &Node) -> (Condition, Option<String>) {
+    let asked = match node.ask_health().await {
+        // Health is told without a key; what a server says of its models often is not.
+        Ok(Health::Ready) => match node.ask_models().await {
+            Err(error @ Error::Refused { status: 401 | 403 | 407, .. }) => Err(error),
+            Ok(()) | Err(_) => Ok(Health::Ready),
+        },
+        asked => asked,
+    };
+    match asked {
+        // It takes no new requests, whatever it says itself.
+        Ok(_) if node.is_drained() => (Condition::Draining, None),
+        Ok(Health::Ready) => (Condition::Ready, None),
+        Ok(Health::Loading) => (Condition::Loading, None),
+        Ok(Health::Draining) => (Condition::Draining, None),
+        Err(error) => (condition(&error), Some(Failure::of(&error).failure)),
+    }
+}
+
+fn condition(error: &Error) -> Condition {
+    match error {
+        Error::File { .. } | Error::Key(_) | Error::Address { .. } => Condition::Unusable,
+        Error::Refused { .. } => Condition::Refusing,
+        Error::Unreachable { .. }
+        | Error::Cut { .. }
+        | Error::Busy { .. }
+        | Error::Overlong { .. } => Condition::Silent,
+    }
+}
