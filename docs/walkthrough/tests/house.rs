@@ -25,7 +25,6 @@ const LAYERS: &[(&str, u8)] = &[
     ("hpke-envelope", 1),
     ("confidential-envelope", 1),
     ("derp", 1),
-    ("confidential-envelope", 1),
     ("attestation", 1),
     ("chassis", 2),
     ("control-stream", 2),
