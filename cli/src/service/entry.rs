@@ -221,3 +221,50 @@ impl Service {
         format!("maru-{}", self.name)
     }
 }
+
+/// One server of a confidential deployment: a unit on whichever machine its operator runs it. No household needs it,
+/// and `maru up` does not start it, so that it has no [`Stage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its name: that of its unit after `maru-`.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub description: &'static str,
+    /// Its program.
+    pub binary: &'static str,
+    /// Arguments beside `--root`.
+    pub args: &'static [&'static str],
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Links on which it listens.
+    pub listens: &'static [Link],
+    /// Links that it calls.
+    pub calls: &'static [Link],
+    /// Where it may write beside its links, below the root.
+    pub writes: &'static [&'static str],
+    /// The device that it alone uses.
+    pub device: Option<&'static str>,
+    /// Whether it has a network.
+    pub network: bool,
+    /// Most memory in MiB; none for an engine, which takes what its model takes.
+    pub memory_mib: Option<u64>,
+    /// Most processes and threads.
+    pub pids: u32,
+}
+
+impl Server {
+    /// Where it may write, below the root.
+    #[must_use]
+    pub fn writable(&self) -> Vec<String> {
+        let links = self.listens.iter().map(Link::directory);
+        links.chain(self.writes.iter().map(|&path| path.to_owned())).collect()
+    }
+
+    /// The name of its unit.
+    #[must_use]
+    pub fn unit(&self) -> String {
+        format!("maru-{}", self.name)
+    }
+}

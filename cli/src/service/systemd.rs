@@ -2,7 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::service::{Arg, DIRECTORIES, Kind, Memory, RESTORING, SERVICES, Service, links};
+use crate::service::{
+    Arg, DIRECTORIES, Directory, Kind, Link, Memory, RESTORING, SERVER_DIRECTORIES, SERVERS,
+    SERVICES, Server, Service, links, server_links,
+};
+
+const NO_DEVICES: &str = "PrivateDevices=yes\nProtectKernelTunables=yes\n";
+const NETWORK: &str = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n";
+const NO_NETWORK: &str = "PrivateNetwork=yes\nRestrictAddressFamilies=AF_UNIX\n";
 
 /// What every unit gives up. Sources: `systemd.exec(5)`, `systemd-analyze security`.
 const HARDENING: &str = "\
@@ -31,62 +38,110 @@ SystemCallFilter=landlock_add_rule landlock_create_ruleset landlock_restrict_sel
 UMask=0077
 ";
 
-/// Name and text of every unit.
+/// Name and text of every unit: of what `maru up` would start beside it, and of a deployment's servers.
 #[must_use]
 pub fn files() -> Vec<(String, String)> {
-    let mut files: Vec<_> = SERVICES
-        .iter()
-        .filter(|service| service.kind == Kind::Child)
-        .map(|service| (format!("{}.service", service.unit()), unit(service)))
+    let children = SERVICES.iter().filter(|service| service.kind == Kind::Child);
+    let services = children.map(|service| (service.unit(), Unit::of(service)));
+    let servers = SERVERS.iter().map(|server| (server.unit(), Unit::of_server(server)));
+    let mut files: Vec<_> = services
+        .chain(servers)
+        .map(|(name, unit)| (format!("{name}.service"), unit.text()))
         .collect();
-    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles()));
+    let devices = SERVERS.iter().filter_map(|server| Some((server.device?, server.gid)));
+    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(DIRECTORIES, links(), [])));
+    files.push((
+        "maru-confidential.tmpfiles.conf".to_owned(),
+        tmpfiles(SERVER_DIRECTORIES, server_links(), devices),
+    ));
     files
 }
 
-fn unit(service: &Service) -> String {
-    let mut command = format!("/usr/bin/{}", service.binary);
-    for arg in service.args {
-        if let Arg::Text(text) = arg {
-            let _ = write!(command, " {text}");
+/// What differs between units.
+struct Unit {
+    description: &'static str,
+    /// Program and arguments.
+    command: String,
+    uid: u32,
+    gid: u32,
+    /// Lines about devices, capabilities and the network.
+    rights: String,
+    /// Most memory in MiB, if that does not depend on a model.
+    memory_mib: Option<u64>,
+    pids: u32,
+    writable: Vec<String>,
+}
+
+impl Unit {
+    fn of(service: &Service) -> Self {
+        let mut command = format!("/usr/bin/{}", service.binary);
+        for arg in service.args {
+            if let Arg::Text(text) = arg {
+                let _ = write!(command, " {text}");
+            }
+        }
+        Self {
+            description: service.description,
+            command,
+            uid: if service.starts_as_root() { 0 } else { service.uid },
+            gid: service.gid,
+            rights: rights(service),
+            memory_mib: match service.memory {
+                Memory::Mib(mib) => Some(mib),
+                Memory::Model(_) => None,
+            },
+            pids: service.pids,
+            writable: service.writable(),
         }
     }
-    let mut out = format!(
-        "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
-         [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\
-         Wants=network-online.target\nAfter=network-online.target\n\n\
-         [Service]\nExecStart={command}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
-         TimeoutStopSec=10\n",
-        service.description,
-        if service.starts_as_root() { 0 } else { service.uid },
-        service.gid,
-    );
-    rights(&mut out, service);
-    out.push_str(HARDENING);
-    if let Memory::Mib(mib) = service.memory {
-        let _ = writeln!(out, "MemoryMax={mib}M");
+
+    fn of_server(server: &Server) -> Self {
+        let (uid, gid) = (server.uid, server.gid);
+        Self {
+            description: server.description,
+            command: format!("/usr/bin/{} {}", server.binary, server.args.join(" ")),
+            uid,
+            gid,
+            rights: server_rights(server),
+            memory_mib: server.memory_mib,
+            pids: server.pids,
+            writable: server.writable(),
+        }
     }
-    let _ = writeln!(out, "TasksMax={}", service.pids);
-    for path in service.writable() {
-        let _ = writeln!(out, "ReadWritePaths=/{path}");
+
+    fn text(&self) -> String {
+        let mut out = format!(
+            "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
+             [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\
+             Wants=network-online.target\nAfter=network-online.target\n\n\
+             [Service]\nExecStart={}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
+             TimeoutStopSec=10\n{}{HARDENING}",
+            self.description, self.command, self.uid, self.gid, self.rights,
+        );
+        if let Some(mib) = self.memory_mib {
+            let _ = writeln!(out, "MemoryMax={mib}M");
+        }
+        let _ = writeln!(out, "TasksMax={}", self.pids);
+        for path in &self.writable {
+            let _ = writeln!(out, "ReadWritePaths=/{path}");
+        }
+        out.push_str("\n[Install]\nWantedBy=multi-user.target\n");
+        out
     }
-    out.push_str("\n[Install]\nWantedBy=multi-user.target\n");
-    out
 }
 
 /// What differs between a service that shapes the network and one that only uses it.
-fn rights(out: &mut String, service: &Service) {
+fn rights(service: &Service) -> String {
     let capabilities: Vec<_> = service
         .capabilities
         .iter()
         .chain(service.start_capabilities)
         .map(|name| format!("CAP_{name}"))
         .collect();
-    let _ = writeln!(out, "CapabilityBoundingSet={}", capabilities.join(" "));
+    let mut out = format!("CapabilityBoundingSet={}\n", capabilities.join(" "));
     if capabilities.is_empty() {
-        out.push_str(
-            "PrivateDevices=yes\nProtectKernelTunables=yes\n\
-             RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n",
-        );
+        out.push_str(NO_DEVICES);
+        out.push_str(NETWORK);
     } else {
         // It becomes its user by itself; a helper of it that stays root writes the resolver's file, and restores it
         // after it was told to stop.
@@ -96,21 +151,39 @@ fn rights(out: &mut String, service: &Service) {
              RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n",
         );
     }
+    out
 }
 
-fn tmpfiles() -> String {
+/// A server has no capability; one has a device, and who only answers others on its machine has no network.
+fn server_rights(server: &Server) -> String {
+    let devices = match server.device {
+        Some(device) => {
+            format!("DeviceAllow={device} rw\nDevicePolicy=closed\nProtectKernelTunables=yes\n")
+        }
+        None => NO_DEVICES.to_owned(),
+    };
+    let network = if server.network { NETWORK } else { NO_NETWORK };
+    format!("CapabilityBoundingSet=\n{devices}{network}")
+}
+
+/// `tmpfiles.d(5)`: these directories and links, and devices that are there, for these groups.
+fn tmpfiles<'a>(
+    directories: &[Directory],
+    links: impl IntoIterator<Item = &'a Link>,
+    devices: impl IntoIterator<Item = (&'static str, u32)>,
+) -> String {
     let mut out = String::from(
         "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
          # Type Path Mode User Group Age Argument\n",
     );
-    for directory in DIRECTORIES {
+    for directory in directories {
         let _ = writeln!(
             out,
             "d /{} {:04o} {} {} -",
             directory.path, directory.mode, directory.uid, directory.gid
         );
     }
-    for link in links() {
+    for link in links {
         let _ = writeln!(
             out,
             "d /{} {:04o} {} {} -",
@@ -119,6 +192,9 @@ fn tmpfiles() -> String {
             link.owner,
             link.group
         );
+    }
+    for (device, gid) in devices {
+        let _ = writeln!(out, "z {device} 0660 0 {gid} -");
     }
     out
 }

@@ -5,9 +5,9 @@ use std::{
 
 use super::{
     AGENT_SERVICE, COORDINATOR_SERVICE, DIRECTORIES, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind,
-    LOCAL_API, Probe, SERVICES, Stage, child, links,
+    LOCAL_API, Link, Probe, SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, links,
     podman::{Limits, Model, Settings, run},
-    quadlet, stages, systemd,
+    quadlet, server_links, stages, systemd,
 };
 
 fn settings() -> Settings {
@@ -144,5 +144,55 @@ fn a_service_finds_its_folders_and_they_are_its_own() {
             let owners = [Some(service.uid), service.starts_as_root().then_some(0)];
             assert!(owner.is_some() && owners.contains(&owner), "{}: {owner:?}", mount.path);
         }
+    }
+}
+
+/// So that a machine that is a home as well as a server lets neither read what is the other's.
+#[test]
+fn no_server_shares_a_user_with_anyone() {
+    let homes = SERVICES.iter().map(|service| service.uid);
+    // Two engines of a home are one user.
+    let mut users: BTreeSet<u32> = homes.collect();
+    for server in SERVERS {
+        assert!(server.uid != 0 && server.uid == server.gid, "{}", server.name);
+        assert!(users.insert(server.uid), "{} runs as another's user", server.name);
+        assert!(SERVICES.iter().all(|service| service.name != server.name), "{}", server.name);
+    }
+    let links: BTreeSet<_> = links().chain(server_links()).map(|link| link.name).collect();
+    assert_eq!(links.len(), crate::service::links().count() + server_links().count());
+}
+
+#[test]
+fn a_node_shows_its_device_to_one_process_and_the_network_to_another() {
+    let on_a_node: Vec<_> =
+        SERVERS.iter().filter(|server| server.name.starts_with("compute-")).collect();
+    let named = |holds: &dyn Fn(&super::Server) -> bool| -> Vec<&str> {
+        on_a_node.iter().filter(|server| holds(server)).map(|server| server.name).collect()
+    };
+
+    assert_eq!(named(&|server| server.device.is_some()), ["compute-boot"]);
+    assert_eq!(named(&|server| server.network), ["compute-router-com"]);
+    let units = systemd::files();
+    for (name, text) in units.iter().filter(|(name, _)| name.starts_with("maru-compute-")) {
+        let network = name == "maru-compute-router-com.service";
+        assert_eq!(!network, text.contains("PrivateNetwork=yes\n"), "{name}");
+        assert_eq!(text.matches("/dev/").count(), usize::from(name.contains("boot")), "{name}");
+        assert!(text.contains("CapabilityBoundingSet=\n"), "{name}");
+    }
+}
+
+#[test]
+fn a_server_finds_its_folders_and_calls_whom_its_group_lets_it_call() {
+    for server in SERVERS {
+        for &path in server.writes {
+            let found = SERVER_DIRECTORIES.iter().find(|directory| directory.path == path);
+            assert_eq!(found.map(|found| found.uid), Some(server.uid), "{path}");
+        }
+        let own = |link: &Link| link.owner == server.uid;
+        assert!(server.listens.iter().all(own), "{} listens on another's link", server.name);
+        let enters = |link: &Link| {
+            link.group == server.gid && server_links().any(|listened| listened == link)
+        };
+        assert!(server.calls.iter().all(enters), "{} calls in vain", server.name);
     }
 }
