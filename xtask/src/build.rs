@@ -18,8 +18,16 @@ pub(crate) fn everything() -> Result<PathBuf> {
 }
 
 /// The programs that are shipped.
-const PROGRAMS: [&str; 6] =
-    ["maru", "maru-agent", "maru-coordinator", "maru-gateway", "maru-llm", "maru-telmeet"];
+const PROGRAMS: [&str; 8] = [
+    "maru",
+    "maru-agent",
+    "maru-compute",
+    "maru-confidential",
+    "maru-coordinator",
+    "maru-gateway",
+    "maru-llm",
+    "maru-telmeet",
+];
 
 /// Builds the programs as they are shipped, and nothing else: release, static.
 ///
@@ -32,6 +40,15 @@ pub(crate) fn programs() -> Result<()> {
     let step = Step::new("building Maru (the first time takes many minutes)");
     cargo(&workspace::root(), &what, &workspace::target()?, &step)?;
     step.done("Maru's programs are built");
+    Ok(())
+}
+
+/// Builds the stand-in for a node's security module, which is not shipped.
+pub(crate) fn attester() -> Result<()> {
+    let step = Step::new("building the stand-in for security modules");
+    let what = ["--workspace", "--bin", "maru-attester"];
+    cargo(&workspace::root(), &what, &workspace::target()?, &step)?;
+    step.done("the stand-in for security modules is built");
     Ok(())
 }
 
@@ -165,8 +182,9 @@ mod tests {
             .unwrap();
         let metadata: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
         // Those of the automation are not shipped.
-        let ours =
-            |package: &&serde_json::Value| package["name"] != "xtask" && package["name"] != "lab";
+        let ours = |package: &&serde_json::Value| {
+            ["attester", "lab", "xtask"].iter().all(|name| package["name"] != *name)
+        };
         let packages = metadata["packages"].as_array().unwrap().iter().filter(ours);
         let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
         let programs = targets.filter(|target| target["kind"][0] == "bin");
