@@ -1,6 +1,6 @@
 //! Taking connections: how many at once, what an error costs, and how it ends.
 
-use std::{io, pin::pin, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -8,6 +8,8 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+
+use crate::workers::Workers;
 
 /// Wait after an accept that failed. What is wanted then, such as file descriptors, comes free when others end.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -50,19 +52,27 @@ pub struct Connections {
     what: &'static str,
     max: usize,
     drain: Duration,
+    workers: Option<Arc<Workers>>,
 }
 
 impl Connections {
     /// At most `max` at once; who comes then is turned away. `what` names them in the log.
     #[must_use]
     pub fn new(what: &'static str, max: usize) -> Self {
-        Self { what, max, drain: Duration::ZERO }
+        Self { what, max, drain: Duration::ZERO, workers: None }
     }
 
     /// How long requests under way may take to end once connections are no longer taken. By default they are cut.
     #[must_use]
     pub fn drain(self, drain: Duration) -> Self {
         Self { drain, ..self }
+    }
+
+    /// On which threads they are served; by default on the runtime that they are taken on. A socket belongs to the runtime
+    /// that took it until the connection moves it: see [`crate::unix::adopt`].
+    #[must_use]
+    pub fn on(self, workers: &Arc<Workers>) -> Self {
+        Self { workers: Some(Arc::clone(workers)), ..self }
     }
 
     /// Takes connections until `stop` completes, and then drops the listener. When it returns, no connection is left;
@@ -107,7 +117,16 @@ impl Connections {
                     (failing, full) = (false, false);
                     if let Some(connection) = connect(stream, peer, Stopping(stopping.subscribe()))
                     {
-                        tasks.spawn(connection);
+                        match self.workers.as_ref().and_then(|workers| workers.choose()) {
+                            Some((runtime, place)) => tasks.spawn_on(
+                                async move {
+                                    let _place = place;
+                                    connection.await;
+                                },
+                                runtime,
+                            ),
+                            None => tasks.spawn(connection),
+                        };
                     }
                 }
                 Err(error) => {

@@ -21,6 +21,7 @@
 //! * [`tls`]: TLS between machines, from files.
 //! * [`unix`]: a daemon's UNIX socket.
 //! * [`watched`]: what files say, read again when they change.
+//! * [`workers`]: threads that serve connections, each with a runtime of its own.
 #![forbid(unsafe_code)]
 
 pub mod accept;
@@ -44,3 +45,4 @@ pub mod superuser;
 pub mod tls;
 pub mod unix;
 pub mod watched;
+pub mod workers;

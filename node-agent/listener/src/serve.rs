@@ -21,7 +21,8 @@ use chassis::{
     http::Http,
     problem::ErrorResponse,
     quota::Quota,
-    unix::Socket,
+    unix::{Socket, adopt},
+    workers::Workers,
 };
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::{
@@ -102,15 +103,47 @@ impl Server {
     ///
     /// Requests of the mesh carry a [`mesh_identity::Header`] in their extensions.
     pub async fn serve(self, socket: Socket, router: Router, shutdown: impl Future<Output = ()>) {
+        self.serve_by(None, socket, router, shutdown).await;
+    }
+
+    /// The same, each connection on one of these threads.
+    pub async fn serve_on(
+        self,
+        workers: &Arc<Workers>,
+        socket: Socket,
+        router: Router,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        self.serve_by(Some(workers), socket, router, shutdown).await;
+    }
+
+    async fn serve_by(
+        self,
+        workers: Option<&Arc<Workers>>,
+        socket: Socket,
+        router: Router,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let nodes = Quota::new(self.limits.connections, self.limits.per_node);
         let connections = Connections::new("connections", self.limits.connections).drain(DRAIN);
+        let connections = match workers {
+            Some(workers) => connections.on(workers),
+            None => connections,
+        };
+        let moves = workers.is_some();
         let shared = Arc::new(Shared { server: self, router, nodes });
         let connect = |io, uid, stopping| {
             if uid != shared.server.caller_uid && uid != SUPERUSER {
                 tracing::warn!(uid, "connection from another process refused");
                 return None;
             }
-            Some(Arc::clone(&shared).run(io, uid, stopping))
+            let shared = Arc::clone(&shared);
+            Some(async move {
+                match if moves { adopt(io) } else { Ok(io) } {
+                    Ok(io) => shared.run(io, uid, stopping).await,
+                    Err(error) => tracing::warn!(%error, "a connection cannot be moved"),
+                }
+            })
         };
         connections.serve(socket, shutdown, connect).await;
     }
@@ -147,7 +180,8 @@ impl Shared {
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
             let deadline = Box::pin(sleep(self.server.limits.body));
             let request = request.map(|body| Body::new(Timed { body, deadline }));
-            self.answer(request, &preface, &connection)
+            // What answers a request is some kilobytes, which an idle connection, or one with a stream, need not hold.
+            Box::pin(self.answer(request, &preface, &connection))
         });
         tokio::select! {
             () = Http::new(self.server.limits.head).serve(io, service, stopping) => {}
