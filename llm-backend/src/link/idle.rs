@@ -1,12 +1,13 @@
 //! Connections whose answer was read to its end: the next request goes over one of them.
 //!
-//! They are few and are kept for a second, because a server may hold a thread for each. Cancelling stays closing: what
-//! was not read to its end never gets here. A server whose socket was put aside is leaving: it gets nothing more over
-//! what was kept, or a loop of requests would hold it for ever.
+//! They are few and are kept for a second, because a server may hold a thread for each: never more than were under way
+//! together. Cancelling stays closing: what was not read to its end never gets here. A server whose socket was put aside is
+//! leaving: it gets nothing more over what was kept, or a loop of requests would hold it for ever.
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -19,8 +20,8 @@ use super::{connection::Connection, stream::FileId};
 const KEPT: Duration = Duration::from_secs(1);
 /// How often it is looked for those that were kept for so long.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many are kept.
-const MAX: usize = 4;
+/// How many each thread keeps: what goes over one is waited for on the thread that made it.
+const MAX: usize = 16;
 
 /// How TLS is spoken on a connection, if it is: with these certificates.
 pub(super) type Trust = Option<Arc<ClientConfig>>;
@@ -58,6 +59,8 @@ struct State {
 struct Kept {
     since: Instant,
     made: Made,
+    /// On which it was made, and where its bytes are waited for.
+    thread: ThreadId,
     connection: Connection,
 }
 
@@ -68,11 +71,13 @@ impl Kept {
 }
 
 impl Idle {
-    /// One that can carry a request, and that was made with the same.
+    /// One of this thread's that can carry a request, and that was made with the same.
     pub(super) fn take(&self, made: &Made) -> Option<Connection> {
+        let thread = thread::current().id();
         let mut state = self.state();
         loop {
-            let mut kept = state.kept.pop()?;
+            let last = state.kept.iter().rposition(|kept| kept.thread == thread)?;
+            let mut kept = state.kept.remove(last);
             if kept.made == *made && kept.is_fresh() && kept.connection.is_ready() {
                 return Some(kept.connection);
             }
@@ -81,11 +86,13 @@ impl Idle {
 
     /// Keeps one, if there is room and the server goes on with it.
     pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, made: Made) {
+        let thread = thread::current().id();
         let mut state = self.state();
-        if state.kept.len() == MAX || !connection.is_ready() {
+        let own = state.kept.iter().filter(|kept| kept.thread == thread).count();
+        if own == MAX || !connection.is_ready() {
             return;
         }
-        state.kept.push(Kept { since: Instant::now(), made, connection });
+        state.kept.push(Kept { since: Instant::now(), made, thread, connection });
         if !std::mem::replace(&mut state.closing, true) {
             tokio::spawn(Arc::clone(self).close());
         }

@@ -92,8 +92,8 @@ impl Reply {
             let reason = format!("the backend reported an error: {}", shorten(&message(error)));
             return self.cut(&reason);
         }
-        let choice = chunk.choices.into_iter().find(|choice| choice.index == 0);
-        let Some(mut delta) = choice.map_or(Some(Delta::default()), Choice::into_delta) else {
+        let Some(mut delta) = chunk.choice.map_or(Some(Delta::default()), Choice::into_delta)
+        else {
             return self.cut("it holds more tool calls than are taken");
         };
         delta.usage = chunk.usage;

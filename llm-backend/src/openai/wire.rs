@@ -1,9 +1,14 @@
 //! What goes over the wire besides the chat vocabulary itself.
 
+use std::fmt;
+
 use ai_gateway_api::chat::{
     ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, ToolCallDelta, Usage,
 };
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::Value;
 
 /// Most calls of one reply.
@@ -19,8 +24,8 @@ pub(super) fn streaming(mut request: ChatRequest) -> ChatRequest {
 /// One `chat.completion.chunk`, or an error in its place.
 #[derive(Deserialize)]
 pub(super) struct Chunk {
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) choices: Vec<Choice>,
+    #[serde(default, rename = "choices", deserialize_with = "first")]
+    pub(super) choice: Option<Choice>,
     #[serde(default)]
     pub(super) usage: Option<Usage>,
     #[serde(default)]
@@ -31,7 +36,7 @@ pub(super) struct Chunk {
 #[derive(Deserialize)]
 pub(super) struct Choice {
     #[serde(default)]
-    pub(super) index: u32,
+    index: u32,
     #[serde(default, deserialize_with = "or_default")]
     delta: Text,
     /// What `/v1/completions` has in place of a delta.
@@ -168,6 +173,34 @@ pub struct Slot {
     /// Tokens generated for the present reply, or for the last one.
     #[serde(default)]
     pub n_decoded: u32,
+}
+
+/// Reads the alternative number 0 of a list, if there is a list and it is in it. It is read for each token: a list of one is
+/// not worth a list's memory.
+fn first<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Choice>, D::Error> {
+    struct First;
+    impl<'de> Visitor<'de> for First {
+        type Value = Option<Choice>;
+
+        fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            to.write_str("a list of choices")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut first = None;
+            while let Some(choice) = list.next_element::<Choice>()? {
+                if choice.index == 0 && first.is_none() {
+                    first = Some(choice);
+                }
+            }
+            Ok(first)
+        }
+    }
+    from.deserialize_any(First)
 }
 
 /// Reads null as the default.
