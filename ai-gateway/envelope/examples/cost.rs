@@ -1,13 +1,23 @@
 //! What sealing costs: prints, as JSON, the median microseconds of each step for both suites.
 //!
 //! Everything runs on one thread, with the system's randomness, as client and gateway do it: sealing includes the
-//! device's signature, opening its verification and the replay check.
+//! device's signature, opening its verification and the replay check. How many requests are opened in a second is
+//! measured on one thread and on two, which is the most that a gateway with two processors could answer.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 #![allow(clippy::print_stdout, reason = "the result is what it prints")]
 
-use std::{error::Error, hint::black_box, time::Instant};
+use std::{
+    error::Error,
+    hint::black_box,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
 
-use ai_gateway_api::{memory::OwnMemory, sealed::ReplyPart};
+use ai_gateway_api::{
+    memory::OwnMemory,
+    sealed::{ReplyPart, Request},
+};
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{
     Suite,
@@ -60,13 +70,57 @@ fn measure(suite: Suite) -> Result<serde_json::Value, Box<dyn Error>> {
     for number in 0..REQUESTS {
         size = exchange(&mut ring, &keys, suite, number, &mut samples)?;
     }
+    let rates = [1, 2].map(|threads| opened_in_a_second(&mut ring, &keys, suite, threads));
+    let [one, two] = rates;
     Ok(serde_json::json!({
+        "opened_per_s": [one?, two?],
         "seal_request_us": median(samples.seal),
         "open_request_us": median(samples.open),
         "seal_chunk_us": median(samples.seal_chunk),
         "open_chunk_us": median(samples.open_chunk),
         "request_bytes": size,
     }))
+}
+
+/// How many requests so many threads open in a second, as a gateway's do.
+fn opened_in_a_second(
+    ring: &mut KeyRing,
+    keys: &Keys,
+    suite: Suite,
+    threads: u32,
+) -> Result<f64, Box<dyn Error>> {
+    let device = SigningKey::from_bytes(&[3; 32]);
+    let key = keys.select(suite, NOW).ok_or("the gateway has no key of this suite")?;
+    let first = REQUESTS * (threads + 1);
+    let requests: Vec<Request> = (first..first + REQUESTS)
+        .map(|number| {
+            let sealed = client::seal(&device, key, request_id(number), &[b'?'; QUESTION], NOW)?;
+            Ok(sealed.0)
+        })
+        .collect::<Result<_, hpke_envelope::client::SealError>>()?;
+    let ring = Mutex::new(ring);
+    let open = |requests: &[Request]| {
+        requests.iter().all(|request| {
+            let ring = || ring.lock().unwrap_or_else(PoisonError::into_inner);
+            let Ok(prepared) = ring().prepare(request, NOW) else { return false };
+            let Ok((opened, entry)) = prepared.open(request, OwnMemory) else { return false };
+            black_box(opened);
+            ring().remember(entry, NOW).is_ok()
+        })
+    };
+    let share = requests.len().div_ceil(usize::try_from(threads)?);
+    let start = Instant::now();
+    let all = thread::scope(|scope| {
+        let open = &open;
+        let parts: Vec<_> =
+            requests.chunks(share).map(|part| scope.spawn(move || open(part))).collect();
+        parts.into_iter().all(|part| part.join().unwrap_or(false))
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    if !all {
+        return Err("a request was not opened".into());
+    }
+    Ok((f64::from(REQUESTS) / seconds).round())
 }
 
 /// One question and its reply; returns the bytes of the request as it is sent.

@@ -1,4 +1,14 @@
 //! The gateway: holds the keys, opens requests, forgets what is old.
+//!
+//! ```text
+//!  KeyRing::prepare ──▶ Prepared::open ──▶ KeyRing::remember
+//!  which key, whether   signature and      whether it is still
+//!  it came before       secrets: slow      new; remembered
+//! ```
+//!
+//! Only the slow step needs no [`KeyRing`], so several requests can be in it at once.
+
+use std::sync::Arc;
 
 use ai_gateway_api::{
     memory::Memory,
@@ -23,7 +33,7 @@ mod replay;
 
 use generation::{Generation, KeyPair};
 use replay::ReplayCache;
-pub use replay::{Busy, Limits};
+pub use replay::{Busy, Entry, Limits};
 
 /// How long keys hold, and how much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,15 +262,66 @@ impl KeyRing {
         &mut self,
         request: &Request,
         now: u64,
-        _into: impl Memory,
+        into: impl Memory,
     ) -> Result<Opened, OpenError> {
+        let (opened, entry) = self.prepare(request, now)?.open(request, into)?;
+        self.remember(entry, now)?;
+        Ok(opened)
+    }
+
+    /// Finds the key for a request that is of this time and did not come before. Nothing is remembered yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn prepare(&mut self, request: &Request, now: u64) -> Result<Prepared, OpenError> {
         self.tick(now)?;
         check_time(request.timestamp, now)?;
         check_request_id(request.request_id, now)?;
         let key = self.find(request.key_id, now).ok_or(Reason::UnknownKey)?;
-        check_signature(request.device_pubkey, &signed_request(request), request.signature.0)?;
-        let entry = self.replay.check(request)?;
+        let key = Arc::clone(key);
+        Ok(Prepared { key, entry: self.replay.check(request)? })
+    }
 
+    /// Remembers a request that was opened. Until it returns, what was opened must have no effect.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Replayed`] if the same request was remembered since it was prepared, [`Busy`] if the cache became full.
+    pub fn remember(&mut self, entry: Entry, now: u64) -> Result<(), OpenError> {
+        self.replay.insert(entry, now)
+    }
+
+    /// The key of this id, if it holds at `now`.
+    fn find(&self, id: KeyId, now: u64) -> Option<&Arc<KeyPair>> {
+        [Some(&self.current), self.previous.as_ref(), Some(&self.next)]
+            .into_iter()
+            .flatten()
+            .filter(|generation| {
+                generation.since <= now.saturating_add(ms(SKEW)) && now <= generation.not_after
+            })
+            .flat_map(|generation| &generation.keys)
+            .find(|key| key.id == id)
+    }
+}
+
+/// A request whose key is known, and that did not come before.
+#[derive(Debug)]
+pub struct Prepared {
+    key: Arc<KeyPair>,
+    entry: Entry,
+}
+
+impl Prepared {
+    /// Opens the request that was prepared into this memory. What comes of it has no effect before the entry is given to
+    /// [`KeyRing::remember`]: the same request may be opened elsewhere at the same time.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open(self, request: &Request, _into: impl Memory) -> Result<(Opened, Entry), OpenError> {
+        let Self { key, entry } = self;
+        check_signature(request.device_pubkey, &signed_request(request), request.signature.0)?;
         let info = info(key.config.suite(), request.key_id);
         let aad = aad(request.request_id, request.timestamp, request.device_pubkey);
         let unsealed = key
@@ -274,25 +335,13 @@ impl KeyRing {
             .and_then(|keys| ReplySealer::new(keys, response_nonce))
             .ok_or(Reason::Unopenable)?;
 
-        self.replay.insert(entry, now);
-        Ok(Opened {
+        let opened = Opened {
             plaintext: Secret(plaintext),
             reply,
             device: request.device_pubkey,
             request_id: request.request_id,
-        })
-    }
-
-    /// The key of this id, if it holds at `now`.
-    fn find(&self, id: KeyId, now: u64) -> Option<&KeyPair> {
-        [Some(&self.current), self.previous.as_ref(), Some(&self.next)]
-            .into_iter()
-            .flatten()
-            .filter(|generation| {
-                generation.since <= now.saturating_add(ms(SKEW)) && now <= generation.not_after
-            })
-            .flat_map(|generation| &generation.keys)
-            .find(|key| key.id == id)
+        };
+        Ok((opened, entry))
     }
 }
 

@@ -18,6 +18,10 @@ use zeroize::Zeroizing;
 
 use crate::transcript::EXPORTER;
 
+mod expanded;
+
+use expanded::{Expanded, ExpandedKey};
+
 /// HPKE's identifier of HKDF-SHA256.
 const KDF: u16 = 0x0001;
 
@@ -205,7 +209,7 @@ pub(crate) struct Unsealed {
 
 /// A private key of the gateway.
 pub(crate) enum PrivateKey {
-    XWing(Box<<XWing as Kem>::PrivateKey>),
+    XWing(Box<ExpandedKey>),
     X25519(<X25519HkdfSha256 as Kem>::PrivateKey),
 }
 
@@ -220,7 +224,7 @@ impl PrivateKey {
     pub(crate) fn derive(suite: Suite, ikm: &Zeroizing<[u8; 32]>) -> (Self, KeyConfig) {
         let (private, public) = match suite {
             Suite::XWing => {
-                let (private, public) = XWing::derive_keypair(&**ikm);
+                let (private, public) = Expanded::derive_keypair(&**ikm);
                 (Self::XWing(Box::new(private)), public.to_bytes().to_vec())
             }
             Suite::X25519 => {
@@ -240,7 +244,9 @@ impl PrivateKey {
         ciphertext: &[u8],
     ) -> Result<Unsealed, HpkeError> {
         match self {
-            Self::XWing(private) => open::<XWing>(private, encapsulated_key, info, aad, ciphertext),
+            Self::XWing(private) => {
+                open::<Expanded>(private, encapsulated_key, info, aad, ciphertext)
+            }
             Self::X25519(private) => {
                 open::<X25519HkdfSha256>(private, encapsulated_key, info, aad, ciphertext)
             }

@@ -34,6 +34,11 @@ pub(super) fn run() -> Result<Report> {
         let cost = |suite: &str| results["suites"][suite][key].to_string();
         table.push(row([what, &cost(SUITES[0]), &cost(SUITES[1])]));
     }
+    for (at, threads) in ["one thread", "two threads"].iter().enumerate() {
+        let rate = |suite: &str| results["suites"][suite]["opened_per_s"][at].to_string();
+        let what = format!("opened in a second, {threads}");
+        table.push(row([&what, &rate(SUITES[0]), &rate(SUITES[1])]));
+    }
     let size = |suite: &str| results["suites"][suite]["request_bytes"].to_string();
     table.push(row(["bytes of a request as sent", &size(SUITES[0]), &size(SUITES[1])]));
     let notes = vec![format!(

@@ -1,5 +1,7 @@
 //! One generation of keys: one key per suite, with the time that they hold.
 
+use std::sync::Arc;
+
 use ai_gateway_api::sealed::KeyId;
 use confidential_envelope::random;
 
@@ -17,7 +19,7 @@ pub(super) struct KeyPair {
 /// Keys that become current, and are destroyed, together.
 #[derive(Debug)]
 pub(super) struct Generation {
-    pub(super) keys: Vec<KeyPair>,
+    pub(super) keys: Vec<Arc<KeyPair>>,
     /// From when it is current.
     pub(super) since: u64,
     /// When the next becomes current.
@@ -32,7 +34,7 @@ impl Generation {
         let mut keys = Vec::with_capacity(SUITES.len());
         for suite in SUITES {
             let (private, config) = PrivateKey::derive(suite, &random::bytes()?);
-            keys.push(KeyPair { id: config.id(), config, private });
+            keys.push(Arc::new(KeyPair { id: config.id(), config, private }));
         }
         let until = since.saturating_add(settings.lifetime_ms);
         Ok(Self { keys, since, until, not_after: until.saturating_add(settings.overlap_ms) })

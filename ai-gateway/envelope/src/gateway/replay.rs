@@ -33,7 +33,7 @@ type Mark = [u8; 16];
 
 /// What is remembered of one request.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub struct Entry {
     marks: [Mark; 2],
     device: Ed25519Public,
 }
@@ -60,24 +60,32 @@ impl ReplayCache {
             mark(&[b"key", &request.encapsulated_key.0]),
             mark(&[b"id", &device.0, request.request_id.as_bytes()]),
         ];
-        if marks.iter().any(|mark| self.marks.contains(mark)) {
+        let entry = Entry { marks, device };
+        self.admit(&entry)?;
+        Ok(entry)
+    }
+
+    fn admit(&self, entry: &Entry) -> Result<(), super::OpenError> {
+        if entry.marks.iter().any(|mark| self.marks.contains(mark)) {
             return Err(Reason::Replayed.into());
         }
-        let of_device = self.devices.get(&device).copied().unwrap_or_default();
+        let of_device = self.devices.get(&entry.device).copied().unwrap_or_default();
         if self.entries.len() >= self.limits.total || of_device >= self.limits.per_device {
             return Err(Busy.into());
         }
-        Ok(Entry { marks, device })
+        Ok(())
     }
 
-    /// Remembers what [`Self::check`] passed.
-    pub(super) fn insert(&mut self, entry: Entry, now: u64) {
+    /// Remembers what [`Self::check`] passed, if it still would.
+    pub(super) fn insert(&mut self, entry: Entry, now: u64) -> Result<(), super::OpenError> {
+        self.admit(&entry)?;
         let due = now.saturating_add(ms(ID_LIFE) + 2 * ms(SKEW));
         // A clock that was set back a little must not put a short-lived entry behind a long-lived one.
         let due = self.entries.back().map_or(due, |(last, _)| due.max(*last));
         self.marks.extend(entry.marks);
         *self.devices.entry(entry.device).or_default() += 1;
         self.entries.push_back((due, entry));
+        Ok(())
     }
 
     /// Forgets what could no longer be replayed.

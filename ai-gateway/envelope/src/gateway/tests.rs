@@ -74,6 +74,33 @@ fn a_request_is_opened_once() {
 }
 
 #[test]
+fn of_two_that_open_the_same_at_once_one_may_use_it() {
+    let mut ring = ring();
+    let (request, _) = seal(&mut ring, Suite::XWing, 1, b"hello", NOW);
+    let [one, other] = [(); 2].map(|()| ring.prepare(&request, NOW).unwrap());
+    let (_, one) = one.open(&request, OwnMemory).unwrap();
+    let (_, other) = other.open(&request, OwnMemory).unwrap();
+
+    ring.remember(one, NOW).unwrap();
+
+    let refused = ring.remember(other, NOW).unwrap_err();
+    assert_eq!(refused, Reason::Replayed.into());
+    assert_eq!(ring.replay.len(), 1);
+}
+
+#[test]
+fn a_key_that_is_destroyed_opens_only_what_it_was_found_for() {
+    let mut ring = ring();
+    let (request, _) = seal(&mut ring, Suite::XWing, 1, b"hello", NOW);
+    let prepared = ring.prepare(&request, NOW).unwrap();
+
+    ring.tick(NOW + 30 * 24 * HOUR).unwrap();
+
+    assert_eq!(reason(ring.open(&request, NOW, OwnMemory)), Reason::UnknownKey);
+    assert!(prepared.open(&request, OwnMemory).is_ok());
+}
+
+#[test]
 fn a_question_sealed_again_runs_once() {
     let mut ring = ring();
     let (first, _) = seal(&mut ring, Suite::XWing, 1, b"hello", NOW);
