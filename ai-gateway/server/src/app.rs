@@ -26,6 +26,7 @@ use crate::{
     models::Models,
     openclaw::{Follow, OpenClaw, OpenClawError},
     sessions::Sessions,
+    starts::Starts,
     usage::{self, Ledger},
     workspace::Workspace,
 };
@@ -54,6 +55,8 @@ pub struct App {
     pub limiter: Limiter,
     /// Room for large requests.
     pub bodies: Bodies,
+    /// How requests begin that come together.
+    pub starts: Arc<Starts>,
     /// How replies wait for their models.
     pub lines: Lines,
     /// How much each person uses.
@@ -131,6 +134,7 @@ impl App {
             workspace,
             limiter: Limiter::new(&config.limits),
             bodies: Bodies::new(&config.limits),
+            starts: Arc::default(),
             lines: Lines::new(&config.line, &models, Arc::clone(&metrics)),
             models,
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
@@ -172,7 +176,14 @@ impl App {
     /// See [`OpenError`].
     pub fn open(&self, request: &Request) -> Result<Opened, OpenError> {
         self.rotate()?;
-        arena::locked(|inside| self.keys().open(request, now_ms(), inside))
+        let now = now_ms();
+        // Other threads open theirs meanwhile.
+        arena::locked(|inside| {
+            let prepared = self.keys().prepare(request, now)?;
+            let (opened, entry) = prepared.open(request, inside)?;
+            self.keys().remember(entry, now)?;
+            Ok(opened)
+        })
     }
 
     /// Rotates keys that are due, and keeps a new epoch before anyone sees it.

@@ -1,8 +1,8 @@
 //! One turn of a chat, whichever surface it came in by: prompt, model, reply.
 //!
 //! ```text
-//! routes ──compose──▶ Run::start ──▶ a task: line ▶ chain ▶ deltas ──▶ Listener of an HTTP response
-//!                                                               └───▶ further listeners: Run::listen
+//! routes ──compose──▶ Run::start ──▶ Listener of an HTTP response ──▶ line ▶ chain ▶ deltas
+//!                        └─Run::listen─▶ a task: the same for several listeners
 //! ```
 
 mod compose;

@@ -30,11 +30,13 @@ pub mod models;
 pub mod openclaw;
 pub mod routes;
 pub mod sessions;
+pub mod starts;
 pub mod usage;
 pub mod workspace;
 
 use std::{
     io,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -43,6 +45,7 @@ use ai_gateway_api::{plugin, sealed::path, settings::gateway::Settings};
 use chassis::{
     signal::Termination,
     unix::{Access, BindError, Socket},
+    workers::Workers,
 };
 use mesh_listener::{Guard, Server};
 
@@ -70,12 +73,16 @@ pub enum RunError {
     /// The system does not let it hide its memory.
     #[error("core dumps cannot be forbidden")]
     Dumps(#[source] io::Error),
+    /// Its threads cannot be started.
+    #[error("cannot start the threads that serve: set threads in gateway.toml to 1")]
+    Threads(#[source] io::Error),
     /// Signals cannot be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
 }
 
-/// Runs the gateway below `root` until it is asked to stop.
+/// Runs the gateway below `root` until it is asked to stop, on the runtime that this is called on and the threads that the
+/// settings say.
 ///
 /// # Errors
 ///
@@ -97,6 +104,8 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     let socket = bind(&config.socket)?;
     let plugin_socket = bind(&config.plugin_socket)?;
     let metrics_socket = bind(&config.metrics_socket)?;
+    let threads = NonZeroUsize::new(config.threads.into()).unwrap_or_else(Workers::usual);
+    let workers = Arc::new(Workers::start(threads).map_err(RunError::Threads)?);
     let mut termination = Termination::watch().map_err(RunError::Signals)?;
     tracing::info!(identity = %app.identity(), primary = %openclaw.primary, "the gateway is ready");
 
@@ -108,8 +117,8 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     let (agent, plugin) = (agent_server(&config), plugin_server(&config));
     let served = async {
         tokio::join!(
-            agent.serve(socket, routes::agent_listener(&app), stopping()),
-            plugin.serve(plugin_socket, routes::plugin_listener(&app), stopping()),
+            agent.serve_on(&workers, socket, routes::agent_listener(&app), stopping()),
+            plugin.serve_on(&workers, plugin_socket, routes::plugin_listener(&app), stopping()),
             routes::metrics::serve(metrics_socket, &app, stopping()),
         )
     };

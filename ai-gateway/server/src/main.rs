@@ -23,7 +23,8 @@ struct Args {
     log: LogArgs,
 }
 
-#[tokio::main]
+// One of the threads that serve: `run` starts the others.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
     args.log.start(&[]);

@@ -255,27 +255,45 @@ impl Models {
     }
 
     fn find(&self, asked: &str) -> Result<ModelRef, Failure> {
-        let list = self.list();
         let other = match asked.strip_suffix(LATEST) {
             Some(bare) => bare.to_owned(),
             None => format!("{asked}{LATEST}"),
         };
-        for name in [asked, &other] {
-            if let Some((exact, _)) = list.iter().find(|(model, _)| model.to_string() == name) {
-                return Ok(exact.clone());
+        [asked, &other].into_iter().find_map(|name| self.find_exactly(name)).ok_or_else(|| {
+            Failure::Unknown {
+                asked: asked.chars().take(NAME_MAX).collect(),
+                known: self.list().iter().map(|(model, _)| model.to_string()).collect(),
             }
-            let mut bare = list.iter().filter(|(model, _)| model.model == name);
-            match (bare.next(), bare.next()) {
-                (Some((found, _)), None) => return Ok(found.clone()),
-                // The same id at several providers: the primary, if it is among them.
-                (Some((found, _)), Some(_)) if *found == self.primary => return Ok(found.clone()),
-                _ => {}
-            }
-        }
-        Err(Failure::Unknown {
-            asked: asked.chars().take(NAME_MAX).collect(),
-            known: list.iter().map(|(model, _)| model.to_string()).collect(),
         })
+    }
+
+    /// The model of this name, with its provider's or without; of several, the primary.
+    fn find_exactly(&self, name: &str) -> Option<ModelRef> {
+        let owned = |(provider, model): (&str, &str)| ModelRef {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+        };
+        let all = || {
+            self.providers.iter().flat_map(|(provider, it)| {
+                it.models.iter().map(|model| (provider.as_str(), model.id.as_str()))
+            })
+        };
+        let primary = (self.primary.provider.as_str(), self.primary.model.as_str());
+        let primary = Some(primary).filter(|_| self.get(&self.primary).is_some());
+        let is_whole = |(provider, model): &(&str, &str)| {
+            let rest = name.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+            rest == Some(model)
+        };
+        if let Some(found) = primary.into_iter().chain(all()).find(is_whole) {
+            return Some(owned(found));
+        }
+        let mut bare = all().filter(|(_, model)| *model == name);
+        match (bare.next(), bare.next()) {
+            (Some(found), None) => Some(owned(found)),
+            // The same id at several providers: the primary, if it is among them.
+            (Some(_), Some(_)) => primary.filter(|(_, model)| *model == name).map(owned),
+            _ => None,
+        }
     }
 
     fn get(&self, model: &ModelRef) -> Option<(&Arc<Provider>, &Model)> {

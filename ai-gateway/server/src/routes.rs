@@ -109,15 +109,15 @@ pub fn plugin_listener(app: &Arc<App>) -> Router {
 }
 
 fn listener(listener: Listener, app: &Arc<App>) -> Router {
-    let counted = || from_fn_with_state(Arc::clone(app), limit);
+    // What is done before a handler is one layer: each costs every request a boxed future and a clone of what is below.
     let own = endpoint::router(listener.endpoints());
-    let own = own.layer(DefaultBodyLimit::max(app.limits.max_body_bytes)).layer(counted());
+    let own = own
+        .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
+        .layer(from_fn_with_state(Arc::clone(app), admit_own));
     let plain = endpoint::router(listener.plain_endpoints());
     let plain = plain
         .layer(DefaultBodyLimit::max(app.limits.max_plain_body_bytes))
-        .layer(from_fn_with_state(Arc::clone(app), find_room))
-        .layer(counted())
-        .layer(from_fn_with_state(Arc::clone(app), caller::identify));
+        .layer(from_fn_with_state(Arc::clone(app), admit_plain));
     let counting = Arc::clone(app);
     let answered = from_fn(move |request: Request, next: Next| {
         count_answer(listener, Arc::clone(&counting), request, next)
@@ -129,15 +129,14 @@ fn listener(listener: Listener, app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(async move |uri: Uri| {
             listener.surface(uri.path()).answer(Error::Method)
         })
-        .layer(from_fn(cors::share_plain))
         .layer(answered)
         .with_state(Arc::clone(app))
 }
 
-/// Counts an answer by its status.
+/// Counts an answer by its status, and says which pages may read it.
 async fn count_answer(listener: Listener, app: Arc<App>, request: Request, next: Next) -> Response {
     let surface = listener.surface(request.uri().path());
-    let response = next.run(request).await;
+    let response = cors::share_plain(request, next).await;
     app.metrics.answer(surface.name(), response.status().as_u16());
     response
 }
@@ -186,13 +185,53 @@ pub fn refused(path: &str, refusal: Refusal) -> Response {
     Surface::of(path).answer(refusal.into())
 }
 
-/// Counts a request against its caller's rate, or against what telmeet may claim.
-async fn limit(
+/// Lets a request of our own formats in.
+async fn admit_own(
     State(app): State<Arc<App>>,
     Extension(listener): Extension<Listener>,
     request: Request,
     next: Next,
 ) -> Response {
+    app.starts.turn().await;
+    match limit(&app, listener, &request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => refuse(&app, listener.surface(request.uri().path()), error),
+    }
+}
+
+/// Lets a request of other programs' formats in, once it is known who asks and there is room for its body.
+async fn admit_plain(
+    State(app): State<Arc<App>>,
+    Extension(listener): Extension<Listener>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    app.starts.turn().await;
+    let surface = Surface::of(request.uri().path());
+    if let Err(error) = caller::identify(&app, &mut request) {
+        return caller::asking_for_a_key(refuse(&app, surface, error));
+    }
+    if let Err(error) = limit(&app, listener, &request) {
+        return refuse(&app, surface, error);
+    }
+    // It is kept until the answer begins.
+    let room = match body_to_come(&request) {
+        Some((person, length)) => app.bodies.room(&person, length).await,
+        None => Ok(None),
+    };
+    match room {
+        Ok(_room) => next.run(request).await,
+        Err(bodies::NoRoom) => refuse(&app, surface, Error::Busy),
+    }
+}
+
+fn refuse(app: &App, surface: Surface, error: Error) -> Response {
+    app.metrics.refuse(error.name());
+    surface.answer(error)
+}
+
+/// Counts a request against its caller's rate, or against what telmeet may claim.
+fn limit(app: &App, listener: Listener, request: &Request) -> Result<(), Error> {
     let kind = if is_read(request.method()) { Kind::Read } else { Kind::Write };
     let counted = match (request.extensions().get::<Header>(), listener) {
         (Some(caller), Listener::Agent) => app.limiter.count(caller, kind),
@@ -203,39 +242,15 @@ async fn limit(
             None => Ok(()),
         },
     };
-    match counted {
-        Ok(()) => next.run(request).await,
-        Err(exceeded) => {
-            let error = Error::Exceeded(exceeded);
-            app.metrics.refuse(error.name());
-            listener.surface(request.uri().path()).answer(error)
-        }
-    }
+    counted.map_err(Error::Exceeded)
 }
 
-/// Finds room for a large body before it is read.
-async fn find_room(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let room = match request.extensions().get::<Person>() {
-        // Nothing that only reads has a body.
-        Some(person) if !is_read(request.method()) => {
-            let length = request.headers().get(header::CONTENT_LENGTH);
-            let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-            app.bodies.room(person, length).await
-        }
-        Some(_) | None => Ok(None),
-    };
-    match room {
-        Ok(room) => {
-            let response = next.run(request).await;
-            drop(room);
-            response
-        }
-        Err(bodies::NoRoom) => {
-            let error = Error::Busy;
-            app.metrics.refuse(error.name());
-            Surface::of(request.uri().path()).answer(error)
-        }
-    }
+/// Whose body is about to be read, and how long it is, if its head says so.
+fn body_to_come(request: &Request) -> Option<(Person, Option<usize>)> {
+    // Nothing that only reads has a body.
+    let person = request.extensions().get::<Person>().filter(|_| !is_read(request.method()))?;
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    Some((person.clone(), length.and_then(|length| length.to_str().ok()?.parse().ok())))
 }
 
 fn is_read(method: &Method) -> bool {

@@ -41,6 +41,8 @@ pub struct Settings {
     pub agent_uid: u32,
     /// telmeet's user id. Default: 61003.
     pub telmeet_uid: u32,
+    /// Threads that serve connections; 0 is as many as there are processors. Default: 0.
+    pub threads: u16,
     /// The keys that requests are sealed to.
     pub keys: Keys,
     /// What callers may use.
@@ -162,6 +164,7 @@ impl Default for Settings {
             metrics_socket: "run/maru/metrics/http.sock".into(),
             agent_uid: mesh_identity::AGENT_UID,
             telmeet_uid: plugin::TELMEET_UID,
+            threads: 0,
             keys: Keys::default(),
             limits: Limits::default(),
             line: Line::default(),

@@ -1,11 +1,8 @@
 //! Who asks on `/v1` and `/api`: a member, whom the agent names, or a program of this machine, which its key names.
 
-use std::sync::Arc;
-
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    middleware::Next,
     response::Response,
 };
 use mesh_identity::{Header, Person};
@@ -28,30 +25,26 @@ pub fn is_for_apps(path: &str) -> bool {
     }
 }
 
-/// Puts the [`Person`] who asks into the request, or refuses it. A member needs no key, and one is not looked at.
-pub(super) async fn identify(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Puts the [`Person`] who asks into the request. A member needs no key, and one is not looked at.
+///
+/// # Errors
+///
+/// [`Error::Key`] or [`Error::Exceeded`] for a program of this machine whose key is none, or that tried too many.
+pub(super) fn identify(app: &App, request: &mut Request) -> Result<(), Error> {
     let person = match request.extensions().get::<Header>() {
-        Some(header) => Ok(header.identity.person()),
-        None => by_key(&app, &request),
+        Some(header) => header.identity.person(),
+        None => by_key(app, request)?,
     };
-    match person {
-        Ok(person) => {
-            request.extensions_mut().insert(person);
-            next.run(request).await
-        }
-        Err(error) => {
-            app.metrics.refuse(error.name());
-            let mut response = Surface::of(request.uri().path()).answer(error);
-            if response.status() == StatusCode::UNAUTHORIZED {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, ASKS);
-            }
-            response
-        }
+    request.extensions_mut().insert(person);
+    Ok(())
+}
+
+/// Says in an answer that refuses for want of a key what kind of key is asked for.
+pub(super) fn asking_for_a_key(mut response: Response) -> Response {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, ASKS);
     }
+    response
 }
 
 fn by_key(app: &App, request: &Request) -> Result<Person, Error> {

@@ -5,9 +5,13 @@ use std::{
     time::Duration,
 };
 
+use ai_gateway_api::chat::Delta;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::*;
+use super::{
+    audience::{BUFFER, LISTENERS_MAX},
+    *,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -50,7 +54,7 @@ fn run_patiently(
     let (alive, ended) = oneshot::channel();
     let said = Arc::<AtomicUsize>::default();
     let turn = Scripted { steps, ends, said: Arc::clone(&said), _alive: alive };
-    let (run, listener) = Run::spawn(turn, held_up_max);
+    let (run, listener) = Run::begin(turn, held_up_max);
     (run, listener, said, ended)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ai_gateway_api::chat;
-use axum::{Extension, Json, extract::State, response::IntoResponse as _, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use mesh_identity::Person;
 
 use super::{
@@ -47,5 +47,5 @@ pub(super) async fn answer(
     if streamed {
         return Ok(reply.stream(with_usage));
     }
-    Ok(Json(reply.whole().await?).into_response())
+    Ok(reply.whole().await?)
 }

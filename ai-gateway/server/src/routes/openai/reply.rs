@@ -3,9 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ai_gateway_api::chat::{
-    ChatRequest, Delta, FinishReason, Json, ToolCall, ToolCallDelta, Usage,
+    ChatRequest, Delta, FinishReason, Json as Raw, ToolCall, ToolCallDelta, Usage,
 };
-use axum::{body::Bytes, response::Response};
+use axum::{
+    Json,
+    body::Bytes,
+    response::{IntoResponse as _, Response},
+};
 use futures_util::{FutureExt as _, stream};
 use mesh_identity::Person;
 use serde::Serialize;
@@ -115,28 +119,22 @@ impl Reply {
     }
 
     /// The whole reply as one object.
-    pub(super) async fn whole(mut self) -> Result<Value, Error> {
+    pub(super) async fn whole(mut self) -> Result<Response, Error> {
         let mut whole = Whole::default();
         while let Some(delta) = self.next().await? {
             whole.take(delta);
         }
-        let choice = match self.kind {
-            Kind::Chat => json!({
-                "index": 0,
-                "logprobs": whole.logprobs(),
-                "message": whole.message(),
-                "finish_reason": self.finish_reason(),
-            }),
-            Kind::Text => json!({
-                "index": 0,
-                "logprobs": null,
-                "text": whole.content,
-                "finish_reason": self.finish_reason(),
-            }),
-        };
-        let mut object = self.object(self.kind.whole(), vec![choice]);
-        object["usage"] = usage(self.ending.usage.unwrap_or_default());
-        Ok(object)
+        let finish_reason = Some(self.finish_reason());
+        Ok(match self.kind {
+            Kind::Chat => {
+                let (logprobs, message) = (whole.logprobs(), whole.message());
+                self.object(WholeChoice { index: 0, logprobs, message, finish_reason })
+            }
+            Kind::Text => {
+                let text = &whole.content;
+                self.object(TextChoice { index: 0, text, logprobs: None, finish_reason })
+            }
+        })
     }
 
     /// The reply as it comes, as server-sent events.
@@ -153,14 +151,10 @@ impl Reply {
         if calls { FinishReason::ToolCalls.as_str() } else { reason.as_str() }
     }
 
-    fn object(&self, kind: &str, choices: Vec<Value>) -> Value {
-        json!({
-            "id": self.id,
-            "object": kind,
-            "created": self.created,
-            "model": self.model,
-            "choices": choices,
-        })
+    fn object(&self, choice: impl Serialize) -> Response {
+        let usage = Some(self.ending.usage.unwrap_or_default().into());
+        let object = self.kind.whole();
+        Json(Chunk { object, usage, ..self.chunk([choice]) }).into_response()
     }
 
     /// An object of a stream.
@@ -193,7 +187,7 @@ impl Reply {
     }
 }
 
-/// An object of a stream, in the order in which OpenAI writes it.
+/// An object, whole or of a stream, in the order in which OpenAI writes it.
 #[derive(Serialize)]
 struct Chunk<'a, C> {
     id: &'a str,
@@ -202,7 +196,26 @@ struct Chunk<'a, C> {
     model: &'a str,
     choices: C,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Value>,
+    usage: Option<Counted>,
+}
+
+#[derive(Serialize)]
+struct WholeChoice<'a> {
+    index: u32,
+    logprobs: Option<Logprobs<'a>>,
+    message: Spoken<'a>,
+    finish_reason: Option<&'static str>,
+}
+
+/// What a whole reply says.
+#[derive(Serialize)]
+struct Spoken<'a> {
+    role: &'static str,
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reasoning_content: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<&'a ToolCall>,
 }
 
 #[derive(Serialize)]
@@ -224,16 +237,23 @@ struct TextChoice<'a> {
 /// Likelihoods as OpenAI has them.
 #[derive(Serialize)]
 struct Logprobs<'a> {
-    content: &'a [Json],
+    content: &'a [Raw],
     refusal: Option<()>,
 }
 
-fn usage(usage: Usage) -> Value {
-    json!({
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens(),
-    })
+/// Tokens counted, as OpenAI has them.
+#[derive(Serialize)]
+struct Counted {
+    prompt_tokens: u32,
+    completion_tokens: u32,
+    total_tokens: u32,
+}
+
+impl From<Usage> for Counted {
+    fn from(usage: Usage) -> Self {
+        let Usage { prompt_tokens, completion_tokens } = usage;
+        Self { prompt_tokens, completion_tokens, total_tokens: usage.total_tokens() }
+    }
 }
 
 /// What a chunk adds.
@@ -248,7 +268,7 @@ struct Said<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Value>,
     #[serde(skip)]
-    logprobs: &'a [Json],
+    logprobs: &'a [Raw],
 }
 
 impl<'a> From<&'a Delta> for Said<'a> {
@@ -281,7 +301,7 @@ struct Whole {
     content: String,
     thinking: String,
     calls: BTreeMap<u32, ToolCall>,
-    logprobs: Vec<Json>,
+    logprobs: Vec<Raw>,
 }
 
 impl Whole {
@@ -300,17 +320,14 @@ impl Whole {
         }
     }
 
-    fn message(&self) -> Value {
+    fn message(&self) -> Spoken<'_> {
         let silent = self.content.is_empty() && !self.calls.is_empty();
-        let content = if silent { Value::Null } else { self.content.as_str().into() };
-        let mut message = json!({"role": "assistant", "content": content});
-        if !self.thinking.is_empty() {
-            message["reasoning_content"] = self.thinking.as_str().into();
+        Spoken {
+            role: "assistant",
+            content: (!silent).then_some(self.content.as_str()),
+            reasoning_content: &self.thinking,
+            tool_calls: self.calls.values().collect(),
         }
-        if !self.calls.is_empty() {
-            message["tool_calls"] = json!(self.calls.values().collect::<Vec<_>>());
-        }
-        message
     }
 
     fn logprobs(&self) -> Option<Logprobs<'_>> {
@@ -392,8 +409,8 @@ impl Stream {
             Next::Says => self.says(events).await,
             Next::Usage => {
                 self.next = Next::Done;
-                let usage = usage(self.reply.ending.usage.unwrap_or_default());
-                let chunk = Chunk { usage: Some(usage), ..self.reply.chunk([(); 0]) };
+                let usage = Some(self.reply.ending.usage.unwrap_or_default().into());
+                let chunk = Chunk { usage, ..self.reply.chunk([(); 0]) };
                 sse::push(events, &chunk);
             }
             Next::Done => {

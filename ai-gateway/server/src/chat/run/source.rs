@@ -1,0 +1,193 @@
+//! A turn as the models answer it.
+
+use std::{future::Future, sync::Arc};
+
+use ai_gateway_api::chat::{ChatRequest, Delta, Message};
+use futures_util::{StreamExt as _, future::BoxFuture};
+use llm_backend::DeltaStream;
+use mesh_identity::Person;
+
+use super::super::{Record, Step, size::size};
+use crate::{
+    App, Error, arena,
+    limits::Exceeded,
+    line::Ticket,
+    metrics::Watch,
+    models::{Chain, Failure, Reply, report},
+    openclaw::ModelRef,
+    usage::Bill,
+};
+
+/// Longest reply, in bytes: more than any model's context, and little enough to be kept.
+const REPLY_MAX: usize = 16 << 20;
+
+/// What is told, step by step.
+pub(super) trait Turn: Send + 'static {
+    /// The next step; `None` after the last. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Step>> + Send;
+}
+
+/// A question on its way to a model, and the model's reply.
+pub(super) struct Source {
+    app: Arc<App>,
+    chain: Chain,
+    record: Option<Record>,
+    state: State,
+    /// Bytes of the request.
+    bytes: usize,
+    /// Bytes of the reply so far.
+    said: usize,
+    person: Person,
+    /// Once a model is asked.
+    bill: Option<Bill>,
+    watch: Watch,
+    /// The last: the backend's connection is closed before another gets the slot.
+    ticket: Ticket,
+}
+
+enum State {
+    /// It waits for its turn.
+    Waiting(Box<ChatRequest>),
+    /// A model is asked.
+    Opening(OpeningReply),
+    /// A model answers.
+    Replying { model: ModelRef, deltas: DeltaStream, text: String },
+    /// Nothing follows.
+    Ended,
+}
+
+/// The chain on its way to a first delta.
+type OpeningReply = BoxFuture<'static, Result<Reply, Failure>>;
+
+impl Source {
+    /// Takes a place in a line for a request of `person`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] if the model is unknown, [`Error::Exceeded`] if the line before it is full.
+    pub(super) fn enter(
+        app: &Arc<App>,
+        surface: &'static str,
+        person: &Person,
+        mut request: ChatRequest,
+        record: Option<Record>,
+    ) -> Result<Self, Error> {
+        let chain = app.models.choose(request.model.as_deref())?.of(person);
+        let bytes = size(&request);
+        let entered = app.lines.enter(chain.providers(&request), person, bytes);
+        let (at, ticket) = entered.map_err(Error::Exceeded)?;
+        let chain = chain.without(at);
+        let wanted = request.options.max_tokens.or(chain.max_tokens);
+        let wanted = wanted.unwrap_or(app.limits.default_tokens);
+        request.options.max_tokens = Some(wanted.min(app.limits.max_tokens));
+        Ok(Self {
+            app: Arc::clone(app),
+            chain,
+            record,
+            state: State::Waiting(Box::new(request)),
+            bytes,
+            said: 0,
+            person: person.clone(),
+            bill: None,
+            watch: Watch::start(Arc::clone(&app.metrics), surface),
+            ticket,
+        })
+    }
+}
+
+impl Turn for Source {
+    async fn next(&mut self) -> Option<Step> {
+        if let State::Waiting(request) = &mut self.state {
+            if let Err(exceeded) = self.ticket.turn().await {
+                // Where a fallback has a slot free, it answers; the place that nothing came of is given up.
+                let others = self.chain.providers(request).skip(1);
+                match self.app.lines.take_free(others, &self.person, self.bytes) {
+                    Some((at, ticket)) => {
+                        self.chain = self.chain.clone().without(at + 1);
+                        self.ticket = ticket;
+                    }
+                    None => return Some(self.refuse(exceeded)),
+                }
+            }
+            self.bill = Some(Bill::open(Arc::clone(&self.app.usage), self.person.clone()));
+            let (chain, request) = (self.chain.clone(), std::mem::take(request.as_mut()));
+            self.state = State::Opening(Box::pin(async move { chain.open(request).await }));
+        }
+        match &mut self.state {
+            State::Waiting(_) | State::Ended => None,
+            State::Opening(reply) => match reply.await {
+                Ok(Reply { model, asked, deltas }) => {
+                    self.watch.answered(&model.provider, asked);
+                    self.watch.first_delta();
+                    let step = Step::Model(model.clone());
+                    self.state = State::Replying { model, deltas, text: String::new() };
+                    Some(step)
+                }
+                Err(failure) => Some(self.fail(failure)),
+            },
+            State::Replying { model, deltas, .. } => match deltas.next().await {
+                Some(Ok(delta)) => Some(self.take(delta)),
+                Some(Err(error)) => {
+                    report(model, &error);
+                    Some(self.fail(error.into()))
+                }
+                None => {
+                    self.finish();
+                    None
+                }
+            },
+        }
+    }
+}
+
+impl Source {
+    fn take(&mut self, delta: Delta) -> Step {
+        let calls = delta.tool_calls.iter().map(|call| call.arguments.len());
+        self.said += delta.content.len() + delta.thinking.len() + calls.sum::<usize>();
+        if self.said > REPLY_MAX {
+            return self.fail(Failure::Cut);
+        }
+        if let (Some(_), State::Replying { text, .. }) = (&self.record, &mut self.state) {
+            arena::locked(|_| text.push_str(&delta.content));
+        }
+        if let Some(usage) = delta.usage {
+            self.watch.count_tokens(usage);
+        }
+        if let Some(bill) = &mut self.bill {
+            if delta.says() {
+                bill.piece();
+            }
+            if let Some(usage) = delta.usage {
+                bill.tell(usage);
+            }
+        }
+        Step::Delta(delta)
+    }
+
+    fn fail(&mut self, failure: Failure) -> Step {
+        self.state = State::Ended;
+        self.watch.end(false);
+        Step::Failed(failure)
+    }
+
+    fn refuse(&mut self, exceeded: Exceeded) -> Step {
+        if matches!(exceeded, Exceeded::Late { .. }) {
+            self.app.metrics.refuse_line("late");
+        }
+        self.state = State::Ended;
+        self.watch.end(false);
+        Step::Refused(exceeded)
+    }
+
+    /// Keeps the turn. One that was cut is not kept: a half answer would be taken for a whole one later.
+    fn finish(&mut self) {
+        self.watch.end(true);
+        let State::Replying { text, .. } = std::mem::replace(&mut self.state, State::Ended) else {
+            return;
+        };
+        if let Some(record) = self.record.take() {
+            let turn = [Message::user(record.question), Message::assistant(text)];
+            self.app.sessions.append(&record.person, &record.session, turn);
+        }
+    }
+}
