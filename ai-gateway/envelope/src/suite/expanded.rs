@@ -127,7 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::random::SystemRandom;
+    use confidential_envelope::random::SystemRandom;
 
     proptest! {
         /// The library's own X-Wing finds the same secret, also in an encapsulated key that nobody made.
