@@ -150,10 +150,7 @@ impl ChunkOpener {
                     }
                 }
                 State::Chunk(length) => {
-                    let (now, later) = bytes.split_at(bytes.len().min(length - self.buffer.len()));
-                    self.buffer.extend_from_slice(now);
-                    bytes = later;
-                    if self.buffer.len() == length {
+                    if collect(&mut self.buffer, length, &mut bytes) {
                         self.open(Position::Middle, into)?;
                         self.state = State::Length;
                     }
@@ -198,6 +195,14 @@ impl ChunkOpener {
         self.buffer.zeroize();
         Ok(())
     }
+}
+
+/// Moves bytes until there are so many; says whether there are.
+pub(crate) fn collect(into: &mut Vec<u8>, wanted: usize, bytes: &mut &[u8]) -> bool {
+    let (now, later) = bytes.split_at(bytes.len().min(wanted.saturating_sub(into.len())));
+    into.extend_from_slice(now);
+    *bytes = later;
+    into.len() == wanted
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::{
     Aead, ChunkSealer, Limits, Plaintext, SealError, Unopenable,
     aead::{Opener, Position, Sealer},
-    chunks::ChunkOpener,
+    chunks::{ChunkOpener, collect},
     random,
     response::Keys,
 };
@@ -119,13 +119,9 @@ impl ResponseStream {
     /// [`Unopenable`], from then on always. What was opened before is appended all the same.
     pub fn push(&mut self, mut bytes: &[u8], into: &mut Plaintext) -> Result<(), Unopenable> {
         if let State::Nonce(nonce, secrets) = &mut self.state {
-            let missing = secrets.nonce_len() - nonce.len();
-            let (now, later) = bytes.split_at(bytes.len().min(missing));
-            nonce.extend_from_slice(now);
-            if now.len() < missing {
+            if !collect(nonce, secrets.nonce_len(), &mut bytes) {
                 return Ok(());
             }
-            bytes = later;
             let opener = secrets.keys(&secrets.chunked, nonce).and_then(Keys::opener);
             self.state = opener.map_or(State::Failed, |opener| {
                 State::Chunks(ChunkOpener::new(opener, self.limits))

@@ -280,6 +280,22 @@ impl PrivateKey {
         })
     }
 
+    /// [`Self::derive`] from a seed that was written down: of exactly 32 bytes for X-Wing, of at least 32 otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`BadKey`] for another length.
+    pub fn from_seed(kem: Kem, seed: &[u8]) -> Result<Self, BadKey> {
+        if seed.len() < 32 {
+            return Err(BadKey);
+        }
+        match kem {
+            Kem::XWing => Self::from_bytes(kem, seed),
+            Kem::X25519 => Ok(Self(Private::X25519(X25519HkdfSha256::derive_keypair(seed).0))),
+            Kem::P256 => Ok(Self(Private::P256(DhP256HkdfSha256::derive_keypair(seed).0))),
+        }
+    }
+
     /// Reads a serialized key, 32 bytes for every KEM here.
     ///
     /// # Errors

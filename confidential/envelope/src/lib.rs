@@ -33,8 +33,6 @@ mod varint;
 
 #[cfg(test)]
 mod fixture;
-#[cfg(test)]
-mod vectors;
 
 pub use aead::Aead;
 pub use chunks::{ChunkSealer, Limits};

@@ -50,8 +50,13 @@ impl<I: Clone + PartialEq> Recipient<I> {
         candidate: &C,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, SealError> {
-        let encapsulation = candidate.rek().public().encapsulate(rng)?;
-        Ok(Self { id: candidate.id(), encapsulation })
+        Ok(Self { id: candidate.id(), encapsulation: candidate.rek().public().encapsulate(rng)? })
+    }
+
+    /// A candidate with a secret that was encapsulated before.
+    #[cfg(test)]
+    pub(crate) const fn given(id: I, encapsulation: Encapsulation) -> Self {
+        Self { id, encapsulation }
     }
 
     /// Which node it is.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use crate::{
     Aead, Decapsulate, DecapsulateError, Kem, Limits, Plaintext, ResponseSealer, Unopenable,
     aead::{NONCE, Opener, TAG},
-    chunks::ChunkOpener,
+    chunks::{ChunkOpener, collect},
     inner::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, REQUEST},
     schedule::{self, HEADER, header, info},
 };
@@ -136,10 +136,10 @@ impl RequestStream {
     /// [`Unopenable`], from then on always.
     pub fn push(&mut self, mut bytes: &[u8], into: &mut Plaintext) -> Result<(), Unopenable> {
         if let State::Nonce(dek, nonce) = &mut self.state {
-            let (now, later) = bytes.split_at(bytes.len().min(NONCE - nonce.len()));
-            nonce.extend_from_slice(now);
-            let Some(nonce) = nonce.first_chunk::<NONCE>() else { return Ok(()) };
-            bytes = later;
+            if !collect(nonce, NONCE, &mut bytes) {
+                return Ok(());
+            }
+            let nonce = nonce.first_chunk().ok_or(Unopenable)?;
             let opener = Opener::new(Aead::Aes256Gcm, dek, nonce);
             self.state = opener.map_or(State::Failed, |opener| {
                 State::Chunks(ChunkOpener::new(opener, self.limits))

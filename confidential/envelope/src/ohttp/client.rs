@@ -35,9 +35,13 @@ impl Request {
         config: &KeyConfig,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, SealError> {
-        let &aead = config.aeads().first().ok_or(SealError::Key)?;
-        let encapsulation = config.public().encapsulate(rng)?;
-        Ok(Self { header: header(config.key_id(), encapsulation.kem, aead), aead, encapsulation })
+        Ok(Self::given(config, config.public().encapsulate(rng)?))
+    }
+
+    /// A request with a secret that was encapsulated already.
+    pub(crate) fn given(config: &KeyConfig, encapsulation: Encapsulation) -> Self {
+        let aead = config.preferred();
+        Self { header: header(config.key_id(), encapsulation.kem, aead), aead, encapsulation }
     }
 
     /// Seals a request that has no chunks.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Aead, Limits, Plaintext, PrivateKey, ResponseSealer, Unopenable,
     aead::Opener,
-    chunks::ChunkOpener,
+    chunks::{ChunkOpener, collect},
     kem::Decapsulate as _,
     ohttp::{KeyConfig, LAYER},
     schedule::{self, HEADER, header, info},
@@ -184,12 +184,4 @@ impl std::fmt::Debug for RequestStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
-}
-
-/// Moves bytes until there are so many; says whether there are.
-fn collect(into: &mut Vec<u8>, wanted: usize, bytes: &mut &[u8]) -> bool {
-    let (now, later) = bytes.split_at(bytes.len().min(wanted.saturating_sub(into.len())));
-    into.extend_from_slice(now);
-    *bytes = later;
-    into.len() == wanted
 }

@@ -13,7 +13,9 @@ const PAIR: usize = 4;
 pub struct KeyConfig {
     key_id: u8,
     public: PublicKey,
-    /// Never empty; the gateway's preference first.
+    /// The gateway's preference.
+    preferred: Aead,
+    /// All of them, the preferred one first.
     aeads: Vec<Aead>,
 }
 
@@ -32,11 +34,12 @@ pub enum BadKeyConfig {
 }
 
 impl KeyConfig {
-    /// Makes a configuration; `None` without a cipher.
+    /// Makes a configuration; `None` without a cipher, or with one that no suite names.
     #[must_use]
     pub fn new(key_id: u8, public: PublicKey, aeads: Vec<Aead>) -> Option<Self> {
-        let fits = !aeads.is_empty() && aeads.iter().all(|aead| Aead::from_id(aead.id()).is_some());
-        fits.then_some(Self { key_id, public, aeads })
+        let &preferred = aeads.first()?;
+        let known = aeads.iter().all(|aead| Aead::from_id(aead.id()).is_some());
+        known.then_some(Self { key_id, public, preferred, aeads })
     }
 
     /// The id by which a request names the key.
@@ -49,6 +52,12 @@ impl KeyConfig {
     #[must_use]
     pub const fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// The cipher that the gateway prefers.
+    #[must_use]
+    pub const fn preferred(&self) -> Aead {
+        self.preferred
     }
 
     /// The ciphers, the gateway's preference first.
