@@ -7,6 +7,7 @@
 //! * [`durable`]: files that are whole after a power cut.
 //! * [`endpoint`]: an HTTP surface as a list, from which its router is built.
 //! * [`failure`]: why a daemon gave up, for whoever started it.
+//! * [`hang_up`]: whether the other end of a UNIX socket is gone.
 //! * [`http`]: HTTP/1.1 on one connection.
 //! * [`log`]: what is logged, and where to.
 //! * [`pem`]: certificates and private keys in files.
@@ -31,6 +32,7 @@ pub mod dial;
 pub mod durable;
 pub mod endpoint;
 pub mod failure;
+pub mod hang_up;
 pub mod http;
 pub mod log;
 pub mod pem;

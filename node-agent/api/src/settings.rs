@@ -72,9 +72,14 @@ pub struct Dial {
     pub socket: PathBuf,
     /// The user id that may connect; its group, which enters the folder, has the same number.
     pub uid: u32,
-    /// Where it leads: a loopback address of this machine, or the mesh address of another node, with a port.
+    /// Where it leads: a loopback address of this machine, or the mesh address of another node, with a port; with
+    /// `outside`, one written-out address that is neither.
     #[serde(deserialize_with = "address")]
     pub to: SocketAddr,
+    /// Whether `to` lies outside this machine and the mesh. Said apart, so that no mistyped address lets anybody out.
+    /// Default: false.
+    #[serde(default)]
+    pub outside: bool,
 }
 
 /// Reads an address; what is none is told from a name, which nobody looks up here.

@@ -226,6 +226,7 @@ mod tests {
             format!("[[dial]]\nname = \"a\"\nsocket = \"run/maru/dial/a/b\"\nuid = 1\n{rest}\n")
         };
         assert!(parse(&dial("to = \"127.0.0.1:1\"")).is_ok());
+        assert!(parse(&dial("to = \"203.0.113.5:443\"\noutside = true")).is_ok());
         for text in [
             "interface = \"a/b\"".to_owned(),
             "interface = \"sixteen-letters-\"".to_owned(),
@@ -243,6 +244,7 @@ mod tests {
             service(80) + "local = [\"127.0.0.1:80\", \"127.0.0.1:80\"]",
             dial("to = \"192.168.1.10:11434\""),
             dial("to = \"localhost:11434\""),
+            dial("to = \"relay.example:443\"\noutside = true"),
             dial("to = \"127.0.0.1\""),
             dial(""),
             dial("to = \"127.0.0.1:1\"\nport = 1"),

@@ -1,4 +1,4 @@
-//! Dials: UNIX sockets through which one user of this machine reaches one loopback or mesh address.
+//! Dials: UNIX sockets through which one user of this machine reaches one loopback or mesh address, or one outside.
 //!
 //! So a gateway without a network asks Ollama on this machine, or on another node. Where a dial leads is written in the
 //! settings, and nothing that the caller says changes it.
@@ -6,6 +6,7 @@
 //! * Who calls is told by the kernel; another user than the dial's is turned away.
 //! * A mesh address is reached from this node's own mesh address, through the tunnel's interface and no other, while a
 //!   peer of the map has it; when that peer leaves the map, its connections are cut.
+//! * An address outside is reached by this machine's routes; its settings say that it lies there.
 //! * When the caller closes, so does the connection to the target, at once: that is how a reply that nobody waits for
 //!   is stopped. Half a close goes on as half a close, both ways.
 //!
@@ -24,6 +25,7 @@ use std::{
 
 use chassis::{
     accept::Connections,
+    hang_up::HangUp,
     unix::{Access, Socket},
 };
 use node_agent_api::settings;
@@ -42,10 +44,8 @@ use crate::{
     pass::{keep_alive, pass_on},
 };
 
-mod hang_up;
 mod target;
 
-use hang_up::HangUp;
 use target::{DialError, Peer, Target};
 
 /// Connections of one dial at once. Each is a reply under way, of which a gateway asks for far fewer.
@@ -90,7 +90,8 @@ pub async fn run(agent: Arc<Agent>, interface: String) {
                 continue;
             }
         };
-        tracing::info!(dial = dial.name, to = %dial.to, uid = dial.uid, "dial offered");
+        let (to, outside) = (dial.to, dial.outside);
+        tracing::info!(dial = dial.name, %to, outside, uid = dial.uid, "dial offered");
         let dial = Dial::new(dial, &interface, agent.netmap.subscribe());
         tasks.spawn(dial.listen(socket));
     }
@@ -99,7 +100,8 @@ pub async fn run(agent: Arc<Agent>, interface: String) {
 
 impl Dial {
     fn new(dial: &settings::Dial, interface: &str, netmap: watch::Receiver<Arc<Netmap>>) -> Self {
-        let target = Target { address: dial.to, interface: interface.to_owned() };
+        let target =
+            Target { address: dial.to, outside: dial.outside, interface: interface.to_owned() };
         Self {
             name: dial.name.as_str().into(),
             uid: dial.uid,

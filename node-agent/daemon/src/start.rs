@@ -173,7 +173,7 @@ mod tests {
         folders::make(&paths).unwrap();
         let socket = PathBuf::from("run/maru/dial/ollama/http.sock");
         let to = "127.0.0.1:11434".parse().unwrap();
-        let dials = [Dial { name: "ollama".to_owned(), socket, uid: 61_002, to }];
+        let dials = [Dial { name: "ollama".to_owned(), socket, uid: 61_002, to, outside: false }];
         folders::make_dials(&paths, &dials).unwrap();
         let of_dial = paths.dials_dir().join("ollama");
         fs::create_dir(paths.resolver_dir()).unwrap();

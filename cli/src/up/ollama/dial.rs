@@ -19,7 +19,7 @@ pub(super) fn socket() -> String {
 }
 
 fn wanted(to: SocketAddr) -> Dial {
-    Dial { name: NAME.to_owned(), socket: socket().into(), uid: GATEWAY, to }
+    Dial { name: NAME.to_owned(), socket: socket().into(), uid: GATEWAY, to, outside: false }
 }
 
 /// The dial as it is written.

@@ -1,6 +1,9 @@
 //! What a `[[dial]]` may say.
 
-use std::path::{Component, Path};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Component, Path},
+};
 
 use common::mesh;
 use node_agent_api::settings::{DIALS, Dial};
@@ -39,16 +42,45 @@ pub(super) fn check(dials: &[Dial]) -> Result<(), String> {
                 folder.display()
             ));
         }
-        if to.port() == 0 || !(to.ip().is_loopback() || mesh::contains(to.ip())) {
-            return Err(format!(
-                "dial {name:?}: {to} is neither a loopback address nor one of the mesh's ({} and {}), \
-                 with a port; nothing else is dialled",
-                mesh::V4,
-                mesh::V6
-            ));
-        }
+        leads(dial)?;
     }
     Ok(())
+}
+
+/// Says what is wrong with where a dial leads.
+fn leads(Dial { name, to, outside, .. }: &Dial) -> Result<(), String> {
+    let inside = to.ip().is_loopback() || mesh::contains(to.ip());
+    let (v4, v6) = (mesh::V4, mesh::V6);
+    match (outside, inside) {
+        _ if to.port() == 0 => Err(format!("dial {name:?}: {to} needs a port from 1 to 65535")),
+        (false, false) => Err(format!(
+            "dial {name:?}: {to} is neither a loopback address nor one of the mesh's ({v4} and {v6}), \
+             with a port; if it is to lead outside, say so with outside = true"
+        )),
+        (true, true) => Err(format!(
+            "dial {name:?}: {to} is this machine's or the mesh's ({v4} and {v6}); take outside = true out of it"
+        )),
+        (true, false) if !is_one_host(to.ip()) => Err(format!(
+            "dial {name:?}: {to} is no address of one machine elsewhere; write its own, such as 203.0.113.5:443"
+        )),
+        (true, false) | (false, true) => Ok(()),
+    }
+}
+
+/// Whether it can be the address of one machine elsewhere: none that stands for all, for many, or for this link, where
+/// clouds answer with a machine's own credentials (169.254.169.254), and no IPv4 address in IPv6's clothes.
+fn is_one_host(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let this_network = ip.octets()[0] == 0;
+            let reserved = ip >= Ipv4Addr::new(240, 0, 0, 0);
+            !(this_network || reserved || ip.is_link_local() || ip.is_multicast())
+        }
+        IpAddr::V6(ip) => {
+            let embeds_v4 = ip.to_ipv4().is_some() || ip.segments()[..2] == [0x64, 0xff9b];
+            !(ip.is_unspecified() || ip.is_unicast_link_local() || ip.is_multicast() || embeds_v4)
+        }
+    }
 }
 
 /// The folder of a dial's socket, if it is one of its own directly below [`DIALS`].

@@ -41,8 +41,10 @@ pub(super) enum DialError {
 /// One address.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    /// Loopback or mesh.
+    /// Loopback or mesh; outside of both if it is said.
     pub(super) address: SocketAddr,
+    /// Whether it lies outside.
+    pub(super) outside: bool,
     /// The tunnel's interface.
     pub(super) interface: String,
 }
@@ -63,14 +65,14 @@ impl Peer {
 }
 
 impl Target {
-    /// Which peer of the map is dialled; none for a loopback address.
+    /// Which peer of the map is dialled; none for a loopback address, and none outside.
     ///
     /// # Errors
     ///
     /// [`DialError::NoPeer`] and [`DialError::NoAddress`].
     pub(super) fn peer(&self, netmap: &Netmap) -> Result<Option<Peer>, DialError> {
         let to = self.address.ip();
-        if to.is_loopback() {
+        if to.is_loopback() || self.outside {
             return Ok(None);
         }
         let peer = netmap.peer_at(to).ok_or(DialError::NoPeer)?;

@@ -54,7 +54,7 @@ fn netmap() -> Netmap {
 fn settings(to: SocketAddr) -> settings::Dial {
     let uid = rustix::process::getuid().as_raw();
     let socket = "run/maru/dial/ollama/http.sock".into();
-    settings::Dial { name: "ollama".to_owned(), socket, uid, to }
+    settings::Dial { name: "ollama".to_owned(), socket, uid, to, outside: false }
 }
 
 fn dial(to: SocketAddr) -> (Dial, watch::Sender<Arc<Netmap>>) {
@@ -213,7 +213,7 @@ async fn calls_beyond_the_most_are_turned_away() {
 }
 
 fn target(to: &str) -> Target {
-    Target { address: to.parse().unwrap(), interface: "lo".to_owned() }
+    Target { address: to.parse().unwrap(), outside: false, interface: "lo".to_owned() }
 }
 
 #[test]
@@ -230,6 +230,8 @@ fn only_a_peer_of_the_map_is_dialled_in_the_mesh() {
     assert_eq!(peer("100.64.0.2:80", &none), Err(DialError::NoPeer));
     assert_eq!(peer("[fd7a:115c:a1e0::2]:80", &map), Err(DialError::NoAddress));
     assert_eq!(peer("127.0.0.1:80", &none), Ok(None), "this machine needs no map");
+    let outside = Target { outside: true, ..target("203.0.113.5:443") };
+    assert_eq!(outside.peer(&none), Ok(None), "nor does an address outside");
 }
 
 #[tokio::test]
@@ -238,7 +240,7 @@ async fn a_mesh_address_is_dialled_through_the_tunnels_interface_or_not_at_all()
     let to = listener.local_addr().unwrap();
     let peer = |from: &str| Ok(Some(Peer::new("n2", from.parse().unwrap())));
     let through = async |interface: &str, from| {
-        let target = Target { address: to, interface: interface.to_owned() };
+        let target = Target { address: to, outside: false, interface: interface.to_owned() };
         target.connect(&peer(from), CONNECT_WAIT).await
     };
 

@@ -258,7 +258,7 @@ mod tests {
     fn dial(name: &str, uid: u32) -> Dial {
         let socket = Path::new(node_agent_api::settings::DIALS).join(name).join("http.sock");
         let to = "127.0.0.1:11434".parse().unwrap();
-        Dial { name: name.to_owned(), socket, uid, to }
+        Dial { name: name.to_owned(), socket, uid, to, outside: false }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn dial(name: &str, socket: &str, to: SocketAddr) -> Dial {
-    Dial { name: name.to_owned(), socket: socket.into(), uid: 61_002, to }
+    Dial { name: name.to_owned(), socket: socket.into(), uid: 61_002, to, outside: false }
 }
 
 fn to(text: &str) -> SocketAddr {
@@ -59,6 +59,38 @@ fn any_other_address_is_refused_by_name() {
     }
 }
 
+fn outside(address: &str) -> Result<(), String> {
+    check(&[Dial { outside: true, ..dial("relay", SOCKET, to(address)) }])
+}
+
+#[test]
+fn one_address_outside_is_dialled_where_the_dial_says_so() {
+    for address in ["203.0.113.5:443", "192.168.1.10:3100", "[2001:db8::1]:3100"] {
+        assert_eq!(outside(address), Ok(()), "{address}");
+        assert!(one(SOCKET, address).unwrap_err().contains("outside = true"), "{address}");
+    }
+    for address in ["127.0.0.1:443", "[::1]:443", "100.64.0.5:443", "[fd7a:115c:a1e0::5]:443"] {
+        assert!(outside(address).unwrap_err().contains("take outside = true out"), "{address}");
+    }
+    for address in [
+        "0.0.0.0:443",
+        "0.0.0.1:443",
+        "169.254.169.254:80",
+        "224.0.0.1:80",
+        "255.255.255.255:80",
+        "[::]:443",
+        "[fe80::1]:443",
+        "[ff02::1]:443",
+        "[::ffff:127.0.0.1]:443",
+        "[::ffff:169.254.169.254]:80",
+        "[64:ff9b::a9fe:a9fe]:80",
+        "203.0.113.5:0",
+    ] {
+        let said = outside(address).unwrap_err();
+        assert!(said.contains("\"relay\"") && said.contains(&to(address).to_string()), "{said}");
+    }
+}
+
 #[test]
 fn a_socket_lies_in_a_folder_of_its_own_below_the_folder_of_dials() {
     for socket in [
@@ -97,18 +129,20 @@ fn a_dial_has_a_name_and_there_are_not_too_many() {
 }
 
 proptest! {
-    /// Whatever is written there, nothing but this machine and the mesh is dialled, and no folder but the dials' own is
-    /// used.
+    /// Whatever is written there, nothing but this machine and the mesh is dialled unless the dial leads outside, and
+    /// then neither of them; no folder but the dials' own is used.
     #[test]
     fn nothing_else_is_ever_dialled(
         v4 in any::<u32>(),
         v6 in any::<u128>(),
         port in any::<u16>(),
+        outside in any::<bool>(),
         socket in "(run/maru/dial/)?[a-z./]{0,12}",
     ) {
         for ip in [IpAddr::V4(v4.into()), IpAddr::V6(v6.into())] {
-            if check(&[dial("d", &socket, SocketAddr::new(ip, port))]).is_ok() {
-                prop_assert!(ip.is_loopback() || mesh::contains(ip), "{ip}");
+            let dial = Dial { outside, ..dial("d", &socket, SocketAddr::new(ip, port)) };
+            if check(&[dial]).is_ok() {
+                prop_assert_eq!(ip.is_loopback() || mesh::contains(ip), !outside, "{}", ip);
                 prop_assert!(port != 0);
                 let parts: Vec<_> = socket.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
                 prop_assert!(matches!(parts[..], ["run", "maru", "dial", _, _]), "{socket}");

@@ -13,7 +13,7 @@ use tokio::{io::Interest, net::UnixStream};
 
 /// Watches the other end of a socket, by a descriptor of its own whose readiness nobody else waits for.
 #[derive(Debug)]
-pub(super) struct HangUp(UnixStream);
+pub struct HangUp(UnixStream);
 
 impl HangUp {
     /// Watches the other end of `stream`.
@@ -21,13 +21,13 @@ impl HangUp {
     /// # Errors
     ///
     /// There are no descriptors left.
-    pub(super) fn of(stream: &UnixStream) -> io::Result<Self> {
+    pub fn of(stream: &UnixStream) -> io::Result<Self> {
         let own = net::UnixStream::from(stream.as_fd().try_clone_to_owned()?);
         UnixStream::from_std(own).map(Self)
     }
 
     /// Returns when the other end has closed, or both ends have closed their halves.
-    pub(super) async fn wait(&self) {
+    pub async fn wait(&self) {
         // An error means that the runtime ends. That it may write is forgotten, so that the kernel tells the next change.
         let forget = || Err::<(), _>(ErrorKind::WouldBlock.into());
         while let Ok(ready) = self.0.ready(Interest::WRITABLE).await {
