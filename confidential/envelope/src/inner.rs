@@ -7,7 +7,7 @@ pub mod client;
 pub mod node;
 
 pub use client::{Answers, Candidate, Recipient, Sealed, SealedKey, seal, seal_chunked};
-pub use node::{OpenError, Opened, RequestStream, open, replay_id};
+pub use node::{OpenError, Opened, RequestStream, open, open_key, replay_id};
 
 use crate::{
     Limits,

@@ -33,6 +33,8 @@ pub struct Settings {
     pub nsm: PathBuf,
     /// The socket between `boot` and `router-com`. Default: `run/maru/confidential-boot/boot.sock`.
     pub boot_socket: PathBuf,
+    /// The user id of `router-com`, the only one that `boot` answers. Default: that of `boot`.
+    pub router_com_uid: Option<u32>,
     /// The key that badges are signed by, base64url; without it no badge is asked for. Default: none.
     pub badge_key: Option<PublicKey>,
     /// Workers at a time. Default: 8.
@@ -59,6 +61,7 @@ impl Default for Settings {
             engine: "run/maru/inference/llm.sock".to_owned(),
             nsm: "/dev/nsm".into(),
             boot_socket: "run/maru/confidential-boot/boot.sock".into(),
+            router_com_uid: None,
             badge_key: None,
             workers: 8,
             worker_memory_mib: 256,

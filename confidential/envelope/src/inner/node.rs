@@ -4,7 +4,8 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::{
-    Aead, Decapsulate, DecapsulateError, Kem, Limits, Plaintext, ResponseSealer, Unopenable,
+    Aead, Decapsulate, DecapsulateError, Kem, Limits, Plaintext, ResponseSealer, SharedSecret,
+    Unopenable,
     aead::{NONCE, Opener, TAG},
     chunks::{ChunkOpener, collect},
     inner::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, REQUEST},
@@ -66,8 +67,17 @@ impl<'a> Parts<'a> {
         label: &str,
     ) -> Result<(Zeroizing<Vec<u8>>, ResponseSealer), OpenError> {
         let secret = key.decapsulate(self.encapsulated_key)?;
+        Ok(self.open_with(key.kem(), &secret, label)?)
+    }
+
+    fn open_with(
+        &self,
+        kem: Kem,
+        secret: &SharedSecret,
+        label: &str,
+    ) -> Result<(Zeroizing<Vec<u8>>, ResponseSealer), Unopenable> {
         let aead = Aead::Aes128Gcm;
-        let mut opener = schedule::receiver(key.kem(), aead, &secret, &info(label, &self.header));
+        let mut opener = schedule::receiver(kem, aead, secret, &info(label, &self.header));
         let mut dek = Zeroizing::new(self.sealed.to_vec());
         opener.0.open(&mut dek, DEK_AAD).map_err(|_| Unopenable)?;
         let response = ResponseSealer::new(&LAYER, aead, self.encapsulated_key.to_vec(), &opener)?;
@@ -83,6 +93,24 @@ impl<'a> Parts<'a> {
 /// [`Unopenable`] if `sealed_key` is none of this KEM.
 pub fn replay_id(sealed_key: &[u8], kem: Kem) -> Result<[u8; 32], Unopenable> {
     Ok(Sha256::digest(Parts::read(sealed_key, kem)?.encapsulated_key).into())
+}
+
+/// Opens a request's key alone and gives the secret that it was sealed with: for a process that holds the private key and
+/// lets another one open this one request. `chunked` says how the request comes.
+///
+/// # Errors
+///
+/// See [`OpenError`]. What does not open gives no secret.
+pub fn open_key(
+    sealed_key: &[u8],
+    chunked: bool,
+    key: &impl Decapsulate,
+) -> Result<SharedSecret, OpenError> {
+    let parts = Parts::read(sealed_key, key.kem())?;
+    let secret = key.decapsulate(parts.encapsulated_key)?;
+    let label = if chunked { CHUNKED_REQUEST } else { REQUEST };
+    parts.open_with(key.kem(), &secret, label)?;
+    Ok(secret)
 }
 
 /// Opens a question that has no chunks. `sealed_key` is the router's `X-Encapsulated-Key`, decoded; the caller has looked

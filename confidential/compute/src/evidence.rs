@@ -1,0 +1,193 @@
+//! Evidence for whoever asks, with their own nonce: those who wait while the security module is busy share one document.
+//!
+//! ```text
+//! nonces ──▶ line of 64 ──▶ all that wait: one call of the attester ──▶ the same evidence to each
+//! ```
+//!
+//! Each sees its nonce among those of `NONCE_SET`, whose hash the document holds.
+
+use std::{fmt, sync::Arc};
+
+use confidential_api::{
+    evidence::{EvidenceList, EvidencePiece, EvidenceType},
+    names::NONCE_LEN,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
+};
+
+use crate::{
+    frame::Refusal,
+    nsm::{Nsm, NsmError},
+    rek::Reks,
+};
+
+/// Nonces that may wait, and that share one document.
+pub const WAITING_MAX: usize = 64;
+
+/// What one document is for, in front of its nonces.
+const NONCES: &[u8] = b"maru-confidential/1 nonces\0";
+
+/// What proves where this program runs. A TPM will be another.
+pub trait Attester: fmt::Debug + Send + Sync {
+    /// Makes the pieces of evidence for this key and these nonces, joined; it may take a while.
+    ///
+    /// # Errors
+    ///
+    /// The module gave none.
+    fn attest(&self, key_config: &[u8], nonces: &[u8]) -> Result<Vec<EvidencePiece>, NsmError>;
+}
+
+impl Attester for Nsm {
+    fn attest(&self, key_config: &[u8], nonces: &[u8]) -> Result<Vec<EvidencePiece>, NsmError> {
+        let bound = Sha256::new_with_prefix(NONCES).chain_update(nonces).finalize();
+        let document = Self::attest(self, &Sha256::digest(key_config), &bound)?;
+        let piece = |kind, data| EvidencePiece { kind, data, signature: Vec::new() };
+        Ok(vec![
+            piece(EvidenceType::NITRO_DOCUMENT, document),
+            piece(EvidenceType::NONCE_SET, nonces.to_vec()),
+            piece(EvidenceType::KEY_CONFIG, key_config.to_vec()),
+        ])
+    }
+}
+
+/// One who waits.
+struct Waiting {
+    nonce: [u8; NONCE_LEN],
+    answer: oneshot::Sender<Result<Arc<[u8]>, Refusal>>,
+}
+
+/// The line of those who wait for evidence.
+#[derive(Clone, Debug)]
+pub struct Line(mpsc::Sender<Waiting>);
+
+impl Line {
+    /// Makes the line, and what serves it: a future that ends with the last of its handles.
+    pub fn new(
+        attester: Arc<dyn Attester>,
+        reks: Arc<Reks>,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (sender, waiting) = mpsc::channel(WAITING_MAX);
+        (Self(sender), serve(attester, reks, waiting))
+    }
+
+    /// The evidence for a nonce, as `SignedEvidenceList`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Busy`] if as many wait as may, [`Refusal::Failed`] if the attester gives none.
+    pub async fn ask(&self, nonce: [u8; NONCE_LEN]) -> Result<Arc<[u8]>, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send(Waiting { nonce, answer }).map_err(|_| Refusal::Busy)?;
+        answered.await.unwrap_or(Err(Refusal::Failed))
+    }
+}
+
+async fn serve(attester: Arc<dyn Attester>, reks: Arc<Reks>, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut all = Vec::with_capacity(WAITING_MAX);
+    while waiting.recv_many(&mut all, WAITING_MAX).await > 0 {
+        // Whoever left meanwhile is asked for no more.
+        all.retain(|it| !it.answer.is_closed());
+        if all.is_empty() {
+            continue;
+        }
+        let nonces = all.iter().map(|it| it.nonce).collect::<Vec<_>>().concat();
+        let (attester, key_config) = (Arc::clone(&attester), reks.key_config());
+        let asked = spawn_blocking(move || attester.attest(&key_config, &nonces));
+        let answer = match asked.await {
+            Ok(Ok(pieces)) => Ok(Arc::from(EvidenceList(pieces).encode())),
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "no evidence");
+                Err(Refusal::Failed)
+            }
+            Err(_) => Err(Refusal::Failed),
+        };
+        for it in all.drain(..) {
+            let _ = it.answer.send(answer.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        mpsc::{Receiver, Sender, channel},
+    };
+
+    use super::*;
+
+    /// Answers when it is let, and tells what it was asked.
+    #[derive(Debug)]
+    struct Slow {
+        asked: Mutex<Sender<Vec<u8>>>,
+        go: Mutex<Receiver<()>>,
+    }
+
+    impl Attester for Slow {
+        fn attest(&self, _: &[u8], nonces: &[u8]) -> Result<Vec<EvidencePiece>, NsmError> {
+            self.asked.lock().unwrap().send(nonces.to_vec()).unwrap();
+            self.go.lock().unwrap().recv().map_err(|_| NsmError::Malformed)?;
+            let kind = EvidenceType::NONCE_SET;
+            Ok(vec![EvidencePiece { kind, data: nonces.to_vec(), signature: Vec::new() }])
+        }
+    }
+
+    fn line() -> (Line, Receiver<Vec<u8>>, Sender<()>) {
+        let ((asked, questions), (go, let_go)) = (channel(), channel());
+        let slow = Slow { asked: Mutex::new(asked), go: Mutex::new(let_go) };
+        let (line, served) = Line::new(Arc::new(slow), Arc::new(Reks::generate().unwrap()));
+        tokio::spawn(served);
+        (line, questions, go)
+    }
+
+    async fn question(questions: Receiver<Vec<u8>>) -> (Vec<u8>, Receiver<Vec<u8>>) {
+        spawn_blocking(move || (questions.recv().unwrap(), questions)).await.unwrap()
+    }
+
+    fn set(evidence: &[u8]) -> Vec<u8> {
+        EvidenceList::decode(evidence).unwrap().0.remove(0).data
+    }
+
+    #[tokio::test]
+    async fn nonces_that_wait_share_a_document_each_contained_and_a_full_line_is_busy() {
+        let (line, questions, go) = line();
+        let ask = |nonce: u8| {
+            let line = line.clone();
+            tokio::spawn(async move { line.ask([nonce; NONCE_LEN]).await })
+        };
+        let first = ask(0);
+        let (asked, questions) = question(questions).await;
+        assert_eq!(asked, [0; NONCE_LEN]);
+
+        // While the module is busy with the first, as many wait as may.
+        let waiting: Vec<_> = (1..=u8::try_from(WAITING_MAX).unwrap()).map(ask).collect();
+        while line.0.capacity() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(line.ask([99; NONCE_LEN]).await.unwrap_err(), Refusal::Busy);
+
+        go.send(()).unwrap();
+        assert_eq!(set(&first.await.unwrap().unwrap()), [0; NONCE_LEN]);
+        let (asked, _questions) = question(questions).await;
+        assert_eq!(asked.len(), WAITING_MAX * NONCE_LEN, "one document for all of them");
+        go.send(()).unwrap();
+        for (nonce, told) in (1..).zip(waiting) {
+            let set = set(&told.await.unwrap().unwrap());
+            assert!(set.chunks(NONCE_LEN).any(|it| it == [nonce; NONCE_LEN]), "{nonce}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attester_that_fails_is_told_and_asked_again_the_next_time() {
+        let (line, questions, go) = line();
+        drop(go);
+        for _ in 0..2 {
+            assert_eq!(line.ask([1; NONCE_LEN]).await.unwrap_err(), Refusal::Failed);
+        }
+        assert_eq!(questions.try_iter().count(), 2);
+    }
+}

@@ -1,0 +1,129 @@
+//! What is said of one request: by `router-com` to `boot`, and by `boot` to the worker.
+
+use std::fmt;
+
+use confidential_api::names::media;
+use confidential_envelope::SharedSecret;
+use zeroize::Zeroizing;
+
+/// Bytes of the secret that a request's key holds.
+const SECRET: usize = 32;
+
+/// Longest job, in bytes.
+pub const JOB_MAX: usize = 1 + SECRET + KEY_MAX;
+/// Longest encapsulated key, in bytes: X-Wing's, with the header before it and the sealed key behind it, has 1,175.
+pub const KEY_MAX: usize = 2048;
+
+/// Whether a message is in chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Media {
+    /// It is not.
+    Whole = 0,
+    /// It is.
+    Chunked = 1,
+}
+
+impl Media {
+    /// Reads the media type of a request.
+    #[must_use]
+    pub fn of_request(content_type: &str) -> Option<Self> {
+        match content_type {
+            media::REQUEST => Some(Self::Whole),
+            media::CHUNKED_REQUEST => Some(Self::Chunked),
+            _ => None,
+        }
+    }
+
+    /// The media type of a response.
+    #[must_use]
+    pub fn of_response(self) -> &'static str {
+        match self {
+            Self::Whole => media::RESPONSE,
+            Self::Chunked => media::CHUNKED_RESPONSE,
+        }
+    }
+
+    /// Reads the byte that stands for it.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Whole),
+            1 => Some(Self::Chunked),
+            _ => None,
+        }
+    }
+
+    /// Reads a `Work`: the media type, then the encapsulated key.
+    #[must_use]
+    pub fn read(work: &[u8]) -> Option<(Self, &[u8])> {
+        let (&byte, key) = work.split_first()?;
+        let fits = (1..=KEY_MAX).contains(&key.len());
+        Self::from_byte(byte).filter(|_| fits).map(|media| (media, key))
+    }
+}
+
+/// What a worker needs to open one request.
+pub struct Job {
+    /// How the request comes.
+    pub media: Media,
+    /// The key that it was sealed with, as it was sealed to this node.
+    pub encapsulated_key: Vec<u8>,
+    /// What this node's private key makes of it.
+    pub secret: SharedSecret,
+}
+
+/// `Debug` never shows the secret.
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("media", &self.media).finish_non_exhaustive()
+    }
+}
+
+impl Job {
+    /// Writes it.
+    #[must_use]
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(JOB_MAX));
+        bytes.push(self.media as u8);
+        bytes.extend_from_slice(&**self.secret.as_bytes());
+        bytes.extend_from_slice(&self.encapsulated_key);
+        bytes
+    }
+
+    /// Reads it; `None` if it is none.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&media, rest) = bytes.split_first()?;
+        let (secret, key) = rest.split_first_chunk::<SECRET>()?;
+        let fits = (1..=KEY_MAX).contains(&key.len());
+        let secret = SharedSecret::from_bytes(Zeroizing::new(*secret));
+        let media = Media::from_byte(media).filter(|_| fits)?;
+        Some(Self { media, encapsulated_key: key.to_vec(), secret })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(key in prop::collection::vec(any::<u8>(), 1..=KEY_MAX), secret: [u8; 32]) {
+            let secret = SharedSecret::from_bytes(Zeroizing::new(secret));
+            let job = Job { media: Media::Chunked, encapsulated_key: key, secret };
+            let read = Job::decode(&job.encode()).unwrap();
+            prop_assert_eq!(read.encode(), job.encode());
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            if let Some(job) = Job::decode(&bytes) {
+                prop_assert_eq!(&job.encode()[..], &bytes[..]);
+            }
+            let _ = Media::read(&bytes);
+        }
+    }
+}

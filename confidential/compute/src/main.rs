@@ -1,0 +1,68 @@
+//! `maru-compute`: see the library.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use chassis::{failure, log::LogArgs};
+use clap::{Parser, Subcommand};
+use maru_compute::{Error, Root, boot, load, router_com, worker};
+
+/// A node of the confidential chain: shows what it runs, and answers sealed requests.
+#[derive(Debug, Parser)]
+#[command(name = "maru-compute", version)]
+struct Args {
+    /// Directory that all of Maru's paths lie below.
+    #[arg(long, global = true, default_value = "/")]
+    root: PathBuf,
+    /// Settings [default: etc/maru/confidential-compute.toml below the root].
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(subcommand)]
+    process: Process,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+enum Process {
+    /// Holds the private key, shows evidence of it, and starts a worker for each request.
+    Boot,
+    /// Faces the router.
+    RouterCom,
+    /// Answers one request; boot starts it.
+    #[command(hide = true)]
+    Worker,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    args.log.clone().start(&[]);
+    failure::exit("maru-compute", run(&args))
+}
+
+fn run(args: &Args) -> Result<(), Error> {
+    let root = std::path::absolute(&args.root).unwrap_or_else(|_| args.root.clone());
+    let settings = load(&root, args.config.as_deref())?;
+    let at = Root::new(&root);
+    match args.process {
+        Process::Boot => wait(boot::run(&at, &settings, program(args, &root))),
+        Process::RouterCom => wait(router_com::run(&at, &settings)),
+        Process::Worker => worker::run(&at, &settings),
+    }
+}
+
+fn wait(serve: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Error::Job)?.block_on(serve)
+}
+
+/// This program again, as a worker.
+fn program(args: &Args, root: &std::path::Path) -> boot::Program {
+    let mut arguments: Vec<OsString> = vec!["--root".into(), root.into()];
+    if let Some(config) = &args.config {
+        let config = std::path::absolute(config).unwrap_or_else(|_| config.clone());
+        arguments.extend(["--config".into(), config.into()]);
+    }
+    arguments.push("worker".into());
+    // The file that runs, also where another has come into its place.
+    boot::Program { path: "/proc/self/exe".into(), arguments }
+}

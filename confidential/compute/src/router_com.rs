@@ -1,0 +1,249 @@
+//! `maru-compute router-com`: faces the router, and sees nothing but what is sealed.
+//!
+//! ```text
+//! POST /        ──▶ boot: WORK, BODY ──▶ what the worker seals, as it comes
+//! POST /attest  ──▶ boot: EVIDENCE
+//! GET  /_health ──▶ whether boot answers
+//! ```
+//!
+//! It tells the router every few seconds that it lives, and when it is asked to stop that it takes no more; then it lets
+//! requests under way end.
+
+mod register;
+mod upstream;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header as http_header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chassis::{
+    accept::{Connections, Stopping},
+    http::Http,
+    process,
+    signal::Termination,
+    tls,
+};
+use confidential_api::{
+    NodeId,
+    names::{NONCE_LEN, header, media, path},
+    routing::AttestRequest,
+    settings::compute::Settings,
+};
+use futures_util::stream;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::json;
+use tokio::{
+    net::{TcpListener, TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    Error, Root,
+    frame::{self, Kind, Refusal},
+    job::{KEY_MAX, Media},
+};
+
+use register::Register;
+
+/// How long a caller may take for its handshake, and for the head of a request.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a whole request may take to come.
+const REQUEST: Duration = Duration::from_secs(60);
+/// Longest question for evidence, in bytes.
+const ATTEST_MAX: usize = 1024;
+/// What sealing adds to a request, at most: a nonce, and 19 bytes to each chunk of 514.
+const SEALING: usize = 128 << 10;
+
+/// What the endpoints need.
+#[derive(Debug)]
+struct App {
+    boot: PathBuf,
+    node: NodeId,
+    max_request: usize,
+}
+
+/// Runs it below `root` until it is asked to stop.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
+    process::forbid_dumps().map_err(|errno| Error::Confine(errno.into()))?;
+    process::raise_file_limit();
+    let own = tls::Own {
+        certificate: root.path(&settings.tls.certificate),
+        key: root.path(&settings.tls.key),
+    };
+    let acceptor = Arc::new(tls::Server::load(own.clone(), None)?);
+    let failed = |source| Error::Listen { at: settings.listen, source };
+    let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
+    let mut termination = Termination::watch().map_err(Error::Signals)?;
+    let node = NodeId::new(uuid::Uuid::now_v7()).ok_or(Error::NodeId)?;
+    let boot = root.path(&settings.boot_socket);
+    let max_request = settings.max_request_bytes.saturating_add(SEALING).min(frame::MAX);
+    let register = Register::new(root, settings, own, node, boot.clone())?;
+    let router = router(Arc::new(App { boot, node, max_request }));
+    tracing::info!(%node, at = %settings.listen, "ready");
+
+    let stop = async {
+        tokio::select! {
+            () = termination.asked() => {}
+            () = register.run() => {}
+        }
+        register.leave().await;
+    };
+    let connect = |stream, _, stopping| {
+        let (acceptor, router) = (TlsAcceptor::from(acceptor.current()), router.clone());
+        Some(serve(stream, acceptor, router, stopping))
+    };
+    Connections::new("connections of routers", settings.connections)
+        .drain(Duration::from_secs(settings.worker_s))
+        .serve(listener, stop, connect)
+        .await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve(stream: TcpStream, acceptor: TlsAcceptor, router: Router, stopping: Stopping) {
+    let _ = stream.set_nodelay(true);
+    match timeout(PATIENCE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            Http::new(PATIENCE).buffer(64 << 10).route(stream, router, (), stopping).await
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "no handshake"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+}
+
+fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route(path::ROOT, post(ask))
+        .route(path::ATTEST, post(attest))
+        .route(path::HEALTH, get(health))
+        .with_state(app)
+}
+
+/// An answer without a body: what went wrong inside is nobody's to know.
+fn bare(status: StatusCode) -> Response {
+    let mut response = status.into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(http_header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn refused(refusal: Refusal) -> Response {
+    bare(match refusal {
+        Refusal::Sealed => StatusCode::BAD_REQUEST,
+        Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+    })
+}
+
+/// Has a worker answer a sealed request; the answer comes as it is sealed. When the caller leaves, so does the worker.
+async fn ask(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
+    let Some(work) = work(&headers) else { return bare(StatusCode::BAD_REQUEST) };
+    let sealed = match whole(body, app.max_request).await {
+        Ok(sealed) => sealed,
+        Err(response) => return response,
+    };
+    let Ok(mut boot) = UnixStream::connect(&app.boot).await else {
+        return refused(Refusal::Failed);
+    };
+    // Where boot refuses at once it reads no more; what it said is read all the same.
+    let _ = frame::write(&mut boot, Kind::Work, &work).await;
+    let _ = frame::write(&mut boot, Kind::Body, &sealed).await;
+    match frame::read(&mut boot).await {
+        Ok((Kind::Head, head)) => match head.first().copied().and_then(Media::from_byte) {
+            Some(media) => reply(media, boot),
+            None => refused(Refusal::Failed),
+        },
+        Ok((Kind::Refused, payload)) => refused(Refusal::read(&payload)),
+        Ok(_) | Err(_) => refused(Refusal::Failed),
+    }
+}
+
+/// What is wanted of boot: the media type and the encapsulated key of the headers. OpenPCC's amount of credit is ignored.
+fn work(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let media = Media::of_request(text("content-type")?)?;
+    let key = text(header::ENCAPSULATED_KEY).filter(|key| key.len() <= KEY_MAX.div_ceil(3) * 4)?;
+    let key = STANDARD.decode(key).ok().filter(|key| (1..=KEY_MAX).contains(&key.len()))?;
+    Some([&[media as u8], key.as_slice()].concat())
+}
+
+async fn whole(body: Body, max: usize) -> Result<Bytes, Response> {
+    match timeout(REQUEST, Limited::new(body, max).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(bare(StatusCode::PAYLOAD_TOO_LARGE))
+        }
+        Ok(Err(_)) => Err(bare(StatusCode::BAD_REQUEST)),
+        Err(_) => Err(bare(StatusCode::REQUEST_TIMEOUT)),
+    }
+}
+
+/// The worker's answer; one without its end is cut.
+fn reply(media: Media, boot: UnixStream) -> Response {
+    let frames = stream::try_unfold(boot, async |mut boot| match frame::read(&mut boot).await? {
+        (Kind::Body, sealed) => Ok(Some((Bytes::from(sealed), boot))),
+        (Kind::End, _) => Ok(None),
+        _ => Err(io::Error::from(io::ErrorKind::InvalidData)),
+    });
+    let mut response = Response::new(Body::from_stream(frames));
+    let kind = HeaderValue::from_static(media.of_response());
+    response.headers_mut().insert(http_header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Shows evidence for the caller's nonce.
+async fn attest(State(app): State<Arc<App>>, body: Body) -> Response {
+    let body = match whole(body, ATTEST_MAX).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let Ok(AttestRequest { node, nonce }) = AttestRequest::decode(&body) else {
+        return bare(StatusCode::BAD_REQUEST);
+    };
+    if node != app.node {
+        return bare(StatusCode::NOT_FOUND);
+    }
+    match evidence(&app.boot, nonce).await {
+        Ok(evidence) => {
+            let kind = HeaderValue::from_static(media::BINARY);
+            ([(http_header::CONTENT_TYPE, kind)], evidence).into_response()
+        }
+        Err(refusal) => refused(refusal),
+    }
+}
+
+/// The evidence for a nonce, as boot shows it.
+async fn evidence(boot: &PathBuf, nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, Refusal> {
+    let asked = async {
+        let mut boot = UnixStream::connect(boot).await?;
+        frame::write(&mut boot, Kind::Evidence, &nonce).await?;
+        frame::read(&mut boot).await
+    };
+    match asked.await {
+        Ok((Kind::Document, evidence)) => Ok(evidence),
+        Ok((Kind::Refused, payload)) => Err(Refusal::read(&payload)),
+        Ok(_) | Err(_) => Err(Refusal::Failed),
+    }
+}
+
+/// Whether requests can be answered, in OpenPCC's words.
+async fn health(State(app): State<Arc<App>>) -> Response {
+    let (status, state) = match UnixStream::connect(&app.boot).await {
+        Ok(_) => (StatusCode::OK, "Healthy"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy"),
+    };
+    (status, Json(json!({ "ApplicationHealthState": state }))).into_response()
+}

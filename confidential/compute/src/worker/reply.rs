@@ -1,0 +1,80 @@
+//! An answer on its way out, sealed chunk by chunk.
+
+use std::io;
+
+use confidential_envelope::{
+    ChunkSealer, ResponseSealer, SealError,
+    bhttp::{Encoder, ResponseHead},
+    inner::PADDING,
+};
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+use serde_json::json;
+use tokio::{io::AsyncWriteExt as _, net::UnixStream};
+
+use super::request::Refused;
+use crate::{
+    frame::{self, Kind},
+    job::Media,
+};
+
+/// An answer that has begun. Without [`Self::finish`] whoever asked sees it cut.
+pub(super) struct Reply {
+    connection: UnixStream,
+    sealer: ChunkSealer,
+    encoder: Encoder,
+}
+
+impl Reply {
+    /// Seals how it begins.
+    pub(super) async fn begin(
+        mut connection: UnixStream,
+        sealer: ResponseSealer,
+        head: &ResponseHead,
+    ) -> io::Result<Self> {
+        let mut sealer = sealer.chunked().map_err(failed)?;
+        let (encoder, head) = Encoder::new(head, PADDING);
+        let sealed = sealer.write(&head).map_err(failed)?;
+        let begin = [
+            frame::encode(Kind::Head, &[Media::Chunked as u8]),
+            frame::encode(Kind::Body, &sealed),
+        ];
+        connection.write_all(&begin.concat()).await?;
+        Ok(Self { connection, sealer, encoder })
+    }
+
+    /// Seals what comes next.
+    pub(super) async fn write(&mut self, content: &[u8]) -> io::Result<()> {
+        if content.is_empty() {
+            return Ok(());
+        }
+        let sealed = self.sealer.write(&self.encoder.content(content)).map_err(failed)?;
+        frame::write(&mut self.connection, Kind::Body, &sealed).await
+    }
+
+    /// Seals the end.
+    pub(super) async fn finish(mut self) -> io::Result<()> {
+        let sealed = self.sealer.finish(&self.encoder.finish()).map_err(failed)?;
+        let end = [frame::encode(Kind::Body, &sealed), frame::encode(Kind::End, &[])];
+        self.connection.write_all(&end.concat()).await
+    }
+
+    /// Says under the seal why there is none.
+    pub(super) async fn refuse(
+        connection: UnixStream,
+        sealer: ResponseSealer,
+        refused: &Refused,
+    ) -> io::Result<()> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let head = ResponseHead { status: refused.status, headers };
+        let body =
+            json!({ "error": { "message": refused.message, "code": refused.status.as_u16() } });
+        let mut reply = Self::begin(connection, sealer, &head).await?;
+        reply.write(body.to_string().as_bytes()).await?;
+        reply.finish().await
+    }
+}
+
+fn failed(error: SealError) -> io::Error {
+    io::Error::other(error)
+}

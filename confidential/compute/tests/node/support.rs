@@ -1,0 +1,329 @@
+//! A node's processes and what is around them.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use attester::{Authority, nsm::Module};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    response::Response,
+    routing::post,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use confidential_api::{
+    NodeId,
+    evidence::{EvidenceList, EvidenceType},
+    names::{header, host, media},
+    node::NodeEvent,
+    routing::AttestRequest,
+};
+use confidential_envelope::{
+    Kem, Plaintext, ResponseOpener,
+    bhttp::{self, RequestHead, ResponseHead, Scheme},
+    inner::{self, Candidate, RESPONSE_LIMITS, Recipient, Rek},
+};
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, Method, Request, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::mpsc,
+};
+use tokio_rustls::TlsConnector;
+
+/// How long anything may take that is waited for.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A node that runs. Dropping it ends its processes.
+pub(crate) struct Node {
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) id: NodeId,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) events: mpsc::UnboundedReceiver<NodeEvent>,
+    at: std::net::SocketAddr,
+    tls: TlsConnector,
+    boot: Child,
+    router_com: Child,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for child in [&mut self.router_com, &mut self.boot] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// An engine that says what it was scripted to.
+#[derive(Debug, Default)]
+pub(crate) struct Engine {
+    pub(crate) asked: Mutex<Vec<String>>,
+    holds: AtomicBool,
+    under_way: AtomicUsize,
+}
+
+impl Engine {
+    /// Whether it keeps its reply to itself after the first event.
+    pub(crate) fn hold(&self, holds: bool) {
+        self.holds.store(holds, Ordering::Relaxed);
+    }
+
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
+    }
+}
+
+/// A reply under way.
+struct UnderWay(Arc<Engine>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a node answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) kind: Option<String>,
+    body: Incoming,
+}
+
+impl Answer {
+    pub(crate) async fn whole(self) -> Bytes {
+        self.body.collect().await.unwrap().to_bytes()
+    }
+
+    /// Status and content under the seal.
+    pub(crate) async fn open(self, opener: ResponseOpener) -> Option<(u16, String)> {
+        let sealed = self.whole().await;
+        let mut stream = opener.chunked(RESPONSE_LIMITS);
+        let mut opened = Plaintext::default();
+        stream.push(&sealed, &mut opened).ok()?;
+        stream.finish(&mut opened).ok()?;
+        let (head, content) = bhttp::decode::<ResponseHead>(&opened, 1 << 20).ok()?;
+        Some((head.status.as_u16(), String::from_utf8(content.to_vec()).ok()?))
+    }
+}
+
+/// The node as a client would know it once it has proved itself.
+struct Proved(Rek);
+
+impl Candidate for Proved {
+    type Id = u8;
+
+    fn id(&self) -> u8 {
+        1
+    }
+
+    fn rek(&self) -> &Rek {
+        &self.0
+    }
+}
+
+impl Node {
+    pub(crate) async fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let connector = certificates(root.path());
+        module(root.path());
+        let engine = engine(root.path());
+        let (router, mut events) = router().await;
+        // A port that was free a moment ago.
+        let at = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let settings = format!(
+            "listen = \"{at}\"\nurl = \"https://{at}\"\nheartbeat_s = 1\nmodels = [\"smollm2\"]\n\
+             engine = \"run/engine.sock\"\nnsm = {:?}\n\
+             [router]\nurl = \"http://{router}\"\n",
+            root.path().join("run/nsm.sock")
+        );
+        fs::write(root.path().join("etc/maru/confidential-compute.toml"), settings).unwrap();
+        let boot = process(root.path(), "boot");
+        let socket = root.path().join("run/maru/confidential-boot/boot.sock");
+        wait_for("boot", || socket.exists().then_some(()));
+        let router_com = process(root.path(), "router-com");
+        let first = tokio::time::timeout(SOON, events.recv()).await.expect("it is told").unwrap();
+        Self { root, id: first.node, engine, events, at, tls: connector, boot, router_com }
+    }
+
+    /// Asks `router-com` to stop.
+    pub(crate) fn stop(&self) {
+        let pid = i32::try_from(self.router_com.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Processes that boot started.
+    pub(crate) fn workers(&self) -> usize {
+        let boot = self.boot.id();
+        let children = fs::read_to_string(format!("/proc/{boot}/task/{boot}/children"));
+        let mut count = children.map_or(0, |text| text.split_whitespace().count());
+        // Those that other threads of it started.
+        for task in fs::read_dir(format!("/proc/{boot}/task")).unwrap().flatten() {
+            if task.file_name().to_string_lossy() != boot.to_string() {
+                let children = fs::read_to_string(task.path().join("children"));
+                count += children.map_or(0, |text| text.split_whitespace().count());
+            }
+        }
+        count
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let stream = TcpStream::connect(self.at).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = self.tls.connect(name, stream).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
+        Answer { status: head.status.as_u16(), kind, body }
+    }
+
+    /// Sends a sealed request as the router does.
+    pub(crate) async fn ask(&self, key: &[u8], sealed: &[u8]) -> Answer {
+        let request = Request::post("/")
+            .header("host", "node")
+            .header(CONTENT_TYPE, media::REQUEST)
+            .header(header::ENCAPSULATED_KEY, STANDARD.encode(key))
+            .body(Full::new(Bytes::copy_from_slice(sealed)));
+        self.send(request.unwrap()).await
+    }
+
+    pub(crate) async fn attest(&self, nonce: [u8; 32]) -> EvidenceList {
+        let body = AttestRequest { node: self.id, nonce }.encode();
+        let request = Request::post("/attest").header("host", "node").body(Full::new(body.into()));
+        let answer = self.send(request.unwrap()).await;
+        assert_eq!(answer.status, 200);
+        EvidenceList::decode(&answer.whole().await).unwrap()
+    }
+
+    /// Seals a question to the key that its evidence names: body, encapsulated key, and what opens the answer.
+    pub(crate) async fn seal(&self, question: &Plaintext) -> (Vec<u8>, Vec<u8>, ResponseOpener) {
+        let evidence = self.attest([1; 32]).await;
+        let named = evidence.0.iter().find(|it| it.kind == EvidenceType::KEY_CONFIG).unwrap();
+        let node = Proved(Rek::from_bytes(Kem::XWing, &named.data[6..]).unwrap());
+        let sealed = inner::seal(vec![Recipient::new(&node).unwrap()], question).unwrap();
+        let key = sealed.keys[0].bytes.clone();
+        (sealed.body, key, sealed.answers.of(&1).unwrap())
+    }
+}
+
+/// A question as a client writes it.
+pub(crate) fn question(path: &str, model: &str) -> Plaintext {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let head = RequestHead {
+        method: Method::POST,
+        scheme: Scheme::Https,
+        authority: host::WORKER.to_owned(),
+        path: path.parse().unwrap(),
+        headers,
+    };
+    let body = format!("{{\"model\":\"{model}\",\"messages\":[]}}");
+    bhttp::encode(&head, body.as_bytes(), 514)
+}
+
+/// Says something to a socket, and returns what it says until it closes.
+pub(crate) async fn say(socket: &Path, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut said = Vec::new();
+    let read = stream.read_to_end(&mut said);
+    // A socket that is closed with something unread says so.
+    let _ = tokio::time::timeout(SOON, read).await.expect("it closes");
+    said
+}
+
+pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(begun.elapsed() < SOON, "{what} in time");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn process(root: &Path, process: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maru-compute"));
+    command.arg("--root").arg(root).arg(process).stdin(Stdio::null()).spawn().unwrap()
+}
+
+/// A certificate for the node, and a client that trusts its authority alone.
+fn certificates(root: &Path) -> TlsConnector {
+    let folder = root.join("etc/maru/confidential");
+    fs::create_dir_all(&folder).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    fs::write(folder.join("node.crt"), made.cert.pem()).unwrap();
+    fs::write(folder.join("node.key"), made.signing_key.serialize_pem()).unwrap();
+    fs::write(folder.join("ca.crt"), made.cert.pem()).unwrap();
+    let versions = &[&rustls::version::TLS13];
+    TlsConnector::from(chassis::tls::client(&folder.join("ca.crt"), None, versions).unwrap())
+}
+
+/// The security module's stand-in.
+fn module(root: &Path) {
+    let pcrs: BTreeMap<u16, Vec<u8>> = (0..3).map(|index| (index, vec![1; 48])).collect();
+    let module = Module::new("test".to_owned(), Authority::generate().unwrap(), &pcrs).unwrap();
+    fs::create_dir_all(root.join("run")).unwrap();
+    let socket: PathBuf = root.join("run/nsm.sock");
+    let listener = attester::serve::listen(&socket).unwrap();
+    thread::spawn(move || attester::serve::serve(&listener, module));
+}
+
+fn engine(root: &Path) -> Arc<Engine> {
+    let engine = Arc::new(Engine::default());
+    let shared = Arc::clone(&engine);
+    let answer = async move |body: Bytes| {
+        let engine = Arc::clone(&shared);
+        engine.asked.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
+        engine.under_way.fetch_add(1, Ordering::Relaxed);
+        let holds = engine.holds.load(Ordering::Relaxed);
+        let events = stream::unfold((0, UnderWay(engine)), move |(step, engine)| async move {
+            let event = match step {
+                0 => "data: {\"canary\":1}\n\n",
+                1 if holds => std::future::pending().await,
+                1 => "data: [DONE]\n\n",
+                _ => return None,
+            };
+            Some((Ok::<_, Infallible>(Bytes::from_static(event.as_bytes())), (step + 1, engine)))
+        });
+        let mut response = Response::new(Body::from_stream(events));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        response
+    };
+    let router = Router::new().route("/v1/chat/completions", post(answer));
+    let listener = UnixListener::bind(root.join("run/engine.sock")).unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    engine
+}
+
+/// A router that hears what nodes say.
+async fn router() -> (std::net::SocketAddr, mpsc::UnboundedReceiver<NodeEvent>) {
+    let (heard, events) = mpsc::unbounded_channel();
+    let hear = async move |body: Bytes| {
+        let _ = heard.send(NodeEvent::decode(&body).unwrap());
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let router = Router::new().route("/node-events", post(hear));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (at, events)
+}
