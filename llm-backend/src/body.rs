@@ -21,6 +21,9 @@ pub(crate) enum Broken {
     /// The connection failed.
     #[error("the connection broke")]
     Transport(#[source] hyper::Error),
+    /// What was sealed does not open, or its end is missing.
+    #[error("what came under the seal is not whole")]
+    Sealed,
     /// No delta came for too long.
     #[error("it did not begin within {0:?}")]
     Late(Duration),
@@ -37,7 +40,7 @@ impl Broken {
     pub(crate) fn into_error(self, backend: &str, began: bool) -> Error {
         match self {
             Self::Budget(budget) => Error::Overlong { backend: backend.to_owned(), budget },
-            Self::Transport(_) | Self::Late(_) | Self::Silent(_) => {
+            Self::Transport(_) | Self::Sealed | Self::Late(_) | Self::Silent(_) => {
                 Error::cut(backend, began, self.to_string(), Some(self.into()))
             }
         }
@@ -49,7 +52,7 @@ pub(crate) type Pieces = BoxStream<'static, Result<Bytes, Broken>>;
 
 /// Decodes the answer to a request that went out at `sent`.
 pub(crate) fn timed<S>(
-    body: BoxStream<'static, Result<Bytes, hyper::Error>>,
+    body: Pieces,
     sent: Instant,
     timeouts: Timeouts,
     decode: impl FnOnce(Pieces) -> S,
@@ -91,7 +94,7 @@ struct Clock {
 }
 
 impl Clock {
-    fn limit(self, body: BoxStream<'static, Result<Bytes, hyper::Error>>) -> Pieces {
+    fn limit(self, body: Pieces) -> Pieces {
         let timer = Box::pin(sleep_until(self.next(self.sent).0));
         stream::unfold((body, self, timer), |(mut body, clock, mut timer)| async move {
             let since = Instant::now();
@@ -103,7 +106,7 @@ impl Clock {
                 }
                 tokio::select! {
                     biased;
-                    item = body.next() => break item?.map_err(Broken::Transport),
+                    item = body.next() => break item?,
                     () = timer.as_mut() => {}
                 }
                 if until <= Instant::now() {

@@ -50,6 +50,16 @@ pub enum Error {
         /// What it said, and what to do.
         reason: &'static str,
     },
+    /// It has not proved what it is: nothing was sealed to it, or what came back is not what it sealed.
+    #[error("backend {backend} has not proved itself ({code}): {reason}")]
+    Untrusted {
+        /// Its name.
+        backend: String,
+        /// Which check failed: a stable word in kebab-case.
+        code: &'static str,
+        /// The same in a sentence.
+        reason: &'static str,
+    },
     /// It refused this request.
     #[error("backend {backend} refused the request ({status}): {message}")]
     Refused {
@@ -108,6 +118,7 @@ impl Error {
             | Self::File { .. }
             | Self::Key(_)
             | Self::Unreachable { .. }
+            | Self::Untrusted { .. }
             | Self::Busy { .. } => true,
             // A redirect, a wrong key, an unknown path or model is this backend's trouble.
             Self::Refused { status, .. } => matches!(status, 300..=399 | 401 | 403..=405 | 407),
@@ -137,6 +148,7 @@ impl Error {
             | Self::File { .. }
             | Self::Key(_)
             | Self::Busy { .. }
+            | Self::Untrusted { .. }
             | Self::Refused { .. }
             | Self::Overlong { .. } => false,
         }
@@ -151,6 +163,7 @@ impl Error {
             | Self::File { .. }
             | Self::Key(_)
             | Self::Busy { .. }
+            | Self::Untrusted { .. }
             | Self::Refused { .. }
             | Self::Overlong { .. } => false,
         }

@@ -1,7 +1,8 @@
-//! Backends that answer chats: OpenAI-compatible servers and Ollama, over a UNIX socket, TCP or TLS.
+//! Backends that answer chats: OpenAI-compatible servers, Ollama and the confidential chain, over a UNIX socket, TCP or TLS.
 //!
 //! A [`Backend`] turns a [`ChatRequest`] into a stream of [`Delta`]s. [`OpenAiCompatible`] speaks to `maru-llm`,
-//! llama-server, vLLM and whatever else serves `/v1/chat/completions`, [`Ollama`] to Ollama. A connection carries one
+//! llama-server, vLLM and whatever else serves `/v1/chat/completions`, [`Ollama`] to Ollama, [`confidential`] to machines
+//! of strangers that proved what they run. A connection carries one
 //! request at a time, so dropping a stream closes it, and a server that watches its clients stops generating.
 //!
 //! What people write appears in no error and no log of this crate, except that a refusing backend's own short message
@@ -9,6 +10,7 @@
 
 mod address;
 mod body;
+pub mod confidential;
 mod embeddings;
 mod error;
 mod link;

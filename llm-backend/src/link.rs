@@ -11,8 +11,8 @@ use std::{error::Error as StdError, io, mem, sync::Arc, time::Duration};
 
 use ai_gateway_api::chat::Delta;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream::BoxStream};
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use rustls::pki_types::ServerName;
@@ -27,7 +27,7 @@ use self::{
 use crate::{
     DeltaStream, Error, Health,
     address::Address,
-    body::{self, Pieces},
+    body::{self, Broken, Pieces},
     settings::{Settings, Timeouts},
 };
 
@@ -71,13 +71,16 @@ pub(crate) struct Link {
 /// What a backend answered. Dropping it before its end closes the connection.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    content_type: Option<HeaderValue>,
+    pub(crate) headers: HeaderMap,
     body: Incoming,
     /// Until the end.
     connection: Option<Connection>,
     made: Made,
     idle: Arc<Idle>,
 }
+
+/// What is sent: its content type, and its bytes.
+type Content = (&'static str, Vec<u8>);
 
 /// Why there is no answer.
 enum Failure {
@@ -153,7 +156,8 @@ impl Link {
             return Err(self.unreachable(NO_STREAM, true, None));
         }
         let decode = |pieces| decode(pieces, self.name.clone());
-        Ok(body::timed(answer.into_stream(), sent, self.timeouts, decode))
+        let pieces = answer.into_stream().map_err(Broken::Transport).boxed();
+        Ok(body::timed(pieces, sent, self.timeouts, decode))
     }
 
     /// What an answer says about whether it can answer chats.
@@ -199,18 +203,29 @@ impl Link {
         Error::Refused { backend: self.name.clone(), status: status.as_u16(), message }
     }
 
+    /// Sends something and takes the answer whatever its status, once its head has come.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Content>,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        match timeout(limit, self.exchange(method, path, body)).await {
+            Err(_) => Err(self.unreachable(SILENT, true, None)),
+            Ok(Err(failure)) => Err(self.fault(failure)),
+            Ok(Ok(answer)) => Ok(answer),
+        }
+    }
+
     async fn send(
         &self,
         method: Method,
         path: &str,
-        body: Option<Vec<u8>>,
+        body: Option<Content>,
         limit: Duration,
     ) -> Result<Answer, Error> {
-        let answer = match timeout(limit, self.exchange(method, path, body)).await {
-            Err(_) => return Err(self.unreachable(SILENT, true, None)),
-            Ok(Err(failure)) => return Err(self.fault(failure)),
-            Ok(Ok(answer)) => answer,
-        };
+        let answer = self.ask(method, path, body, limit).await?;
         let status = answer.status;
         if status.is_success() {
             return Ok(answer);
@@ -227,7 +242,7 @@ impl Link {
         &self,
         method: Method,
         path: &str,
-        body: Option<Vec<u8>>,
+        body: Option<Content>,
     ) -> Result<Answer, Failure> {
         let loaded = self.files.current().map_err(Failure::Files)?;
         let mut request = Request::new(Full::new(Bytes::new()));
@@ -245,8 +260,8 @@ impl Link {
         if let Some(authorization) = loaded.authorization {
             headers.insert(header::AUTHORIZATION, authorization);
         }
-        if let Some(body) = body {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some((kind, body)) = body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
             *request.body_mut() = Full::new(body.into());
         }
         let mut closed = None;
@@ -278,10 +293,9 @@ impl Link {
         made: Made,
     ) -> Result<Answer, hyper::Error> {
         let (head, body) = connection.send(request).await?.into_parts();
-        let content_type = head.headers.get(header::CONTENT_TYPE).cloned();
         Ok(Answer {
             status: head.status,
-            content_type,
+            headers: head.headers,
             body,
             connection: Some(connection),
             made,
@@ -299,7 +313,7 @@ impl Link {
     }
 
     /// Reads a whole body, up to `max` bytes.
-    async fn whole(&self, mut answer: Answer, max: usize) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn whole(&self, mut answer: Answer, max: usize) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         loop {
             match timeout(self.timeouts.idle, answer.chunk()).await {
@@ -343,6 +357,26 @@ impl Link {
         self.unreachable(reason, arrived, Some(source))
     }
 
+    /// Its base URL.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// It did not answer in time.
+    pub(crate) fn silent(&self) -> Error {
+        self.unreachable(SILENT, true, None)
+    }
+
+    /// It said that it failed.
+    pub(crate) fn failed(&self) -> Error {
+        self.unreachable(FAILED, true, None)
+    }
+
+    /// It said that it has no room.
+    pub(crate) fn full(&self) -> Error {
+        self.busy(BUSY)
+    }
+
     fn busy(&self, reason: &'static str) -> Error {
         Error::Busy { backend: self.name.clone(), reason }
     }
@@ -360,7 +394,7 @@ impl Link {
 impl Answer {
     /// Whether the body is of this content type.
     pub(crate) fn is(&self, essence: &str) -> bool {
-        let kind = self.content_type.as_ref().and_then(|value| value.to_str().ok());
+        let kind = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         kind.is_some_and(|kind| kind.split(';').next().unwrap_or_default().trim() == essence)
     }
 
@@ -389,8 +423,8 @@ impl Answer {
 }
 
 /// A body. Maps with string keys and numbers: JSON can say it all.
-fn json(body: &impl Serialize) -> Option<Vec<u8>> {
-    Some(serde_json::to_vec(body).unwrap_or_default())
+fn json(body: &impl Serialize) -> Option<Content> {
+    Some(("application/json", serde_json::to_vec(body).unwrap_or_default()))
 }
 
 /// Whether TLS is what failed.

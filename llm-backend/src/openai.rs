@@ -17,6 +17,9 @@ use crate::{
     link::{EMBEDDINGS_MAX, Link},
 };
 
+pub(crate) use reply::deltas;
+pub(crate) use wire::streaming;
+
 pub use embeddings::decode_embeddings;
 pub use reply::decode;
 pub use wire::{Slot, decode_models, decode_props, decode_slots};

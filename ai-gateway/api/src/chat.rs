@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use completion::{Completion, decode_completion};
 pub use decode::DecodeError;
-pub use delta::{Delta, FinishReason, ToolCallDelta, Usage};
+pub use delta::{Delta, Evidence, FinishReason, ToolCallDelta, Usage};
 pub use embedding::{EmbedRequest, EmbeddingRequest, base64};
 pub use format::ResponseFormat;
 pub use image::{Detail, Image, ImageError};

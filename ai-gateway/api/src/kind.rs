@@ -33,5 +33,7 @@ pub const RATE: &str = "rate";
 pub const UNREACHABLE: &str = "unreachable";
 /// 503: a limit of this process is reached; the same request may succeed later.
 pub const BUSY: &str = "busy";
+/// 502 or, inside a sealed reply, an error event: no node of the confidential chain proved itself, so nothing was sealed.
+pub const ATTESTATION: &str = "attestation-failed";
 /// 502 or, inside a sealed reply, an error event: no model answers.
 pub const MODEL: &str = "model";

@@ -23,7 +23,7 @@ use crate::{
     limits::Limiter,
     line::Lines,
     metrics::Metrics,
-    models::Models,
+    models::{Models, Pinned},
     openclaw::{Follow, OpenClaw, OpenClawError},
     sessions::Sessions,
     starts::Starts,
@@ -126,7 +126,8 @@ impl App {
             tracing::warn!(%error, "the workspace's templates cannot be written");
         }
         let metrics = Arc::<Metrics>::default();
-        let models = Models::new(openclaw, config.breaker, root)?;
+        let pinned = Pinned { deployments: &config.confidential, state: &state };
+        let models = Models::new(openclaw, config.breaker, &pinned, root)?;
         Ok(Self {
             devices: Devices::load(state.join("devices.json"))?,
             apps: Apps::load(state.join("apps.json"))?,

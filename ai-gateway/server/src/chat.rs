@@ -10,8 +10,10 @@ mod embed;
 mod run;
 mod size;
 
+use std::sync::Arc;
+
 use ai_gateway_api::{
-    chat::{Delta, FinishReason, Usage},
+    chat::{Delta, Evidence, FinishReason, Usage},
     sealed::SessionName,
 };
 use mesh_identity::Person;
@@ -26,13 +28,28 @@ pub use run::{Listener, Run};
 #[derive(Clone, Debug)]
 pub enum Step {
     /// This model answers.
-    Model(ModelRef),
+    Model(Answering),
     /// What it says next.
     Delta(Delta),
     /// It failed; nothing follows.
     Failed(Failure),
     /// No model was asked, because too much else is; nothing follows.
     Refused(Exceeded),
+}
+
+/// Which model answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answering {
+    /// Its name.
+    pub model: ModelRef,
+    /// What proved itself before it was asked, where it is one of the confidential chain.
+    pub evidence: Option<Arc<Evidence>>,
+}
+
+impl From<ModelRef> for Answering {
+    fn from(model: ModelRef) -> Self {
+        Self { model, evidence: None }
+    }
 }
 
 /// Where a turn's question and answer are kept.

@@ -297,6 +297,11 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
             "The admin can see with `maru doctor` at home which file it is.",
         ),
         Failure::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
+        Failure::Untrusted { .. } => (
+            StatusCode::BAD_GATEWAY,
+            kind::ATTESTATION,
+            "Nothing was sent; the admin can see with `maru doctor` at home what is wrong.",
+        ),
         Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
         Failure::Overlong => (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask for a shorter one."),
         Failure::Behind => (StatusCode::BAD_GATEWAY, kind::MODEL, RETRY),

@@ -4,6 +4,7 @@
 //! name ─▶ Chain: candidates, in order ─▶ each one's Provider ─▶ its Nodes, in the order of `nodes`
 //! ```
 
+mod confidential;
 mod describe;
 mod embed;
 mod examine;
@@ -20,7 +21,7 @@ use std::{
 };
 
 use ai_gateway_api::{
-    chat::{Capability, ChatRequest, Completion, Effort},
+    chat::{Capability, ChatRequest, Completion, Effort, Evidence},
     settings::gateway,
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
@@ -34,6 +35,7 @@ use self::{
 };
 use crate::openclaw::{Model, ModelRef, OpenClaw};
 
+pub use confidential::Pinned;
 pub use describe::Description;
 pub use node::{Node, State};
 pub use provider::Provider;
@@ -86,6 +88,8 @@ pub struct Reply {
     pub model: ModelRef,
     /// When its provider was asked.
     pub asked: Instant,
+    /// What proved itself before it was asked, where it is one of the confidential chain.
+    pub evidence: Option<Arc<Evidence>>,
     /// What it says, from the first delta on.
     pub deltas: DeltaStream,
 }
@@ -116,6 +120,14 @@ pub enum Failure {
     /// None of the candidates has room, but one lives at least.
     #[error("every model is busy (tried {})", .0.join(", "))]
     Busy(Vec<String>),
+    /// No node of the confidential chain has proved itself; nothing was sealed.
+    #[error("no node has proved itself ({code}): {reason}")]
+    Untrusted {
+        /// Which check failed first.
+        code: &'static str,
+        /// The same in a sentence.
+        reason: &'static str,
+    },
     /// The backend refused the request.
     #[error("the model refused the request: {0}")]
     Refused(String),
@@ -146,11 +158,16 @@ impl Models {
     ///
     /// [`Error::Address`] if a provider's `baseUrl` cannot be used, [`Error::Key`] if the settings hold a key that is none,
     /// [`Error::File`] if they name a certificate without its key. A file that cannot be used makes its provider unavailable,
-    /// until it can; the log says which.
-    pub fn new(config: &OpenClaw, breaker: gateway::Breaker, root: &Path) -> Result<Self, Error> {
+    /// until it can; the log says which. Of a deployment of the confidential chain `gateway.toml` must name the identity.
+    pub fn new(
+        config: &OpenClaw,
+        breaker: gateway::Breaker,
+        pinned: &Pinned<'_>,
+        root: &Path,
+    ) -> Result<Self, Error> {
         let mut providers = BTreeMap::new();
         for (name, provider) in &config.providers {
-            providers.insert(name.clone(), Provider::open(provider, breaker, root)?);
+            providers.insert(name.clone(), Provider::open(name, provider, breaker, pinned, root)?);
         }
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
     }
@@ -259,7 +276,8 @@ impl Models {
             Some(bare) => bare.to_owned(),
             None => format!("{asked}{LATEST}"),
         };
-        [asked, &other].into_iter().find_map(|name| self.find_exactly(name)).ok_or_else(|| {
+        let exact = [asked, &other].into_iter().find_map(|name| self.find_exactly(name));
+        exact.or_else(|| self.find_confidential(asked)).ok_or_else(|| {
             Failure::Unknown {
                 asked: asked.chars().take(NAME_MAX).collect(),
                 known: self.list().iter().map(|(model, _)| model.to_string()).collect(),
@@ -287,7 +305,7 @@ impl Models {
         if let Some(found) = primary.into_iter().chain(all()).find(is_whole) {
             return Some(owned(found));
         }
-        let mut bare = all().filter(|(_, model)| *model == name);
+        let mut bare = all().filter(|(of, model)| *model == name && self.is_ours(of));
         match (bare.next(), bare.next()) {
             (Some(found), None) => Some(owned(found)),
             // The same id at several providers: the primary, if it is among them.
@@ -371,6 +389,7 @@ impl Chain {
     /// [`Failure::Refused`] if one refuses the request itself.
     pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
         let conversation = self.conversation(&request);
+        let mut untrusted = None;
         let candidates = self.answering(&request);
         let mut absence = if candidates.is_empty() { Absence::Down } else { Absence::Unusable };
         for (index, Candidate { name, model, provider }) in candidates.iter().enumerate() {
@@ -388,10 +407,17 @@ impl Chain {
             request.model = Some(model.id.clone());
             let asked = Instant::now();
             match provider.ask(name, conversation, request, |node, it| node.begin(it)).await {
-                Ok(deltas) => return Ok(Reply { model: name.clone(), asked, deltas }),
+                Ok(deltas) => {
+                    let (evidence, deltas) = confidential::evidence(deltas).await;
+                    return Ok(Reply { model: name.clone(), asked, evidence, deltas });
+                }
                 Err(Missed::Refused(failure)) => return Err(failure),
                 Err(Missed::Absent(why)) => absence = absence.max(why),
+                Err(Missed::Untrusted(failure)) => untrusted = untrusted.or(Some(failure)),
             }
+        }
+        if let Some(untrusted) = untrusted {
+            return Err(untrusted);
         }
         let tried = candidates.iter().map(|it| it.name.to_string()).collect();
         Err(absence.of_all(tried))
@@ -435,6 +461,9 @@ pub(crate) fn report(model: &ModelRef, error: &Error) {
         Error::Unreachable { .. } | Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
             tracing::warn!(%model, error = error as &dyn std::error::Error, "model does not answer");
         }
+        Error::Untrusted { code, .. } => {
+            tracing::warn!(%model, code, %error, "nothing was sealed to the model");
+        }
         Error::Busy { .. } => tracing::debug!(%model, %error, "model is busy"),
         Error::Overlong { .. } => tracing::info!(%model, %error, "reply cut"),
         Error::Refused { status, .. } => tracing::warn!(%model, status, "model refused a request"),
@@ -454,6 +483,7 @@ impl From<Error> for Failure {
             Error::Cut { .. } => Self::Cut,
             Error::Overlong { .. } => Self::Overlong,
             Error::Busy { .. } => Self::Busy(Vec::new()),
+            Error::Untrusted { code, reason, .. } => Self::Untrusted { code, reason },
             Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
                 Self::Unusable(Vec::new())
             }

@@ -35,6 +35,8 @@ pub enum Api {
     OpenAi,
     /// Ollama's own.
     Ollama,
+    /// The confidential chain, Maru's own.
+    Confidential,
 }
 
 impl Api {
@@ -43,6 +45,7 @@ impl Api {
         match word {
             "openai-completions" => Some(Self::OpenAi),
             "ollama" => Some(Self::Ollama),
+            "maru-confidential" => Some(Self::Confidential),
             _ => None,
         }
     }
@@ -83,6 +86,8 @@ pub struct Provider {
     pub api: Api,
     /// The servers that answer for it, each with all of its models; one at least.
     pub nodes: Vec<Node>,
+    /// The relays of the confidential chain, whose only node is where its configuration is; else none.
+    pub relays: Vec<Node>,
     /// How long to wait for each.
     pub timeouts: Timeouts,
     /// Its models.
@@ -219,6 +224,7 @@ struct RawProvider {
     api_key: Option<Value>,
     request: Option<access::Request>,
     nodes: Vec<nodes::RawNode>,
+    relays: Vec<nodes::RawNode>,
     timeouts: nodes::RawTimeouts,
     models: Vec<Model>,
 }
@@ -333,19 +339,22 @@ fn usable(
         Some(api) => api,
         None if keys::APIS.contains(&word) => {
             let why = format!(
-                "{at} is left out: this version speaks openai-completions and ollama, not {word}"
+                "{at} is left out: this version speaks openai-completions, ollama and maru-confidential, not {word}"
             );
             return Ok(Err(why));
         }
         None => {
-            let reason = format!("{word:?} is unknown; use \"openai-completions\" or \"ollama\"");
+            let reason = format!(
+                "{word:?} is unknown; use \"openai-completions\", \"ollama\" or \"maru-confidential\""
+            );
             return Err(wrong(format!("{at}.api"), reason));
         }
     };
     let shared = Access::read(raw.api_key, raw.request, &at)?;
     let nodes = nodes::read(raw.base_url, &shared, raw.nodes, &at)?;
+    let relays = nodes::relays(api, &nodes, &shared, raw.relays, &at)?;
     let timeouts = raw.timeouts.read(reply, &format!("{at}.timeouts"))?;
-    Ok(Ok(Provider { api, nodes, timeouts, models: raw.models }))
+    Ok(Ok(Provider { api, nodes, relays, timeouts, models: raw.models }))
 }
 
 /// Takes out the models that an Ollama forwards to its cloud; returns a warning for each.
@@ -406,7 +415,9 @@ fn choose(
             Ok((find(&primary)?, fallbacks.iter().map(find).collect::<Result<_, _>>()?))
         }
         None => {
-            let first = providers.iter().find_map(|(name, provider)| {
+            // A model on a stranger's machine answers who named it, and is nobody's usual one unless the file says so.
+            let usual = |(_, provider): &(&String, &Provider)| provider.api != Api::Confidential;
+            let first = providers.iter().filter(usual).find_map(|(name, provider)| {
                 let model = provider.models.first()?.id.clone();
                 Some(ModelRef { provider: name.clone(), model })
             });

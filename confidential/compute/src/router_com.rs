@@ -52,6 +52,7 @@ use crate::{
 };
 
 use register::Register;
+use upstream::Own;
 
 /// How long a caller may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -78,11 +79,13 @@ struct App {
 pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     process::forbid_dumps().map_err(|errno| Error::Confine(errno.into()))?;
     process::raise_file_limit();
-    let own = tls::Own {
+    let own = Own {
         certificate: root.path(&settings.tls.certificate),
         key: root.path(&settings.tls.key),
     };
-    let acceptor = Arc::new(tls::Server::load(own.clone(), None)?);
+    let versions = &[&rustls::version::TLS13];
+    let config = tls::server(own.certificate.clone(), own.key.clone(), None, versions)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
     let failed = |source| Error::Listen { at: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
@@ -101,8 +104,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         register.leave().await;
     };
     let connect = |stream, _, stopping| {
-        let (acceptor, router) = (TlsAcceptor::from(acceptor.current()), router.clone());
-        Some(serve(stream, acceptor, router, stopping))
+        Some(serve(stream, acceptor.clone(), router.clone(), stopping))
     };
     Connections::new("connections of routers", settings.connections)
         .drain(Duration::from_secs(settings.worker_s))

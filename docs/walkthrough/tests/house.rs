@@ -24,7 +24,6 @@ const LAYERS: &[(&str, u8)] = &[
     ("node-agent-core", 1),
     ("confidential-envelope", 1),
     ("hpke-envelope", 1),
-    ("confidential-envelope", 1),
     ("derp", 1),
     ("attestation", 1),
     ("chassis", 2),

@@ -19,7 +19,7 @@ use crate::{
 const DONE: &str = "[DONE]";
 
 /// Turns a body into deltas. Ends after `[DONE]`, or after an error.
-pub(super) fn deltas(
+pub(crate) fn deltas(
     bytes: Pieces,
     backend: String,
 ) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {

@@ -15,7 +15,7 @@ use serde_json::Value;
 const CALLS_MAX: u32 = 128;
 
 /// The request as it is sent: always streamed, with tokens counted at the end.
-pub(super) fn streaming(mut request: ChatRequest) -> ChatRequest {
+pub(crate) fn streaming(mut request: ChatRequest) -> ChatRequest {
     request.stream = true;
     request.stream_options = Some(StreamOptions { include_usage: true });
     request
@@ -107,6 +107,7 @@ impl Choice {
             logprobs: self.logprobs.content,
             finish_reason: self.finish_reason,
             usage: None,
+            evidence: None,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Steps of a reply.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,22 @@ pub struct Delta {
     pub finish_reason: Option<FinishReason>,
     /// Tokens counted, once, at the end.
     pub usage: Option<Usage>,
+    /// What proved itself before it was asked, in the first step of a reply of the confidential chain.
+    pub evidence: Option<Arc<Evidence>>,
+}
+
+/// What stood behind a reply of the confidential chain: the node that answered had proved this to this home before
+/// anything was sealed to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// `NITRO`, `TPM` or `SIMULATED`, by what the evidence ends in. SIMULATED proves nothing to anybody but who made it.
+    pub class: String,
+    /// The image's name in the deployment's policy.
+    pub image: String,
+    /// The node.
+    pub node: String,
+    /// When it was verified, in Unix milliseconds.
+    pub verified_at: u64,
 }
 
 /// A piece of a call.

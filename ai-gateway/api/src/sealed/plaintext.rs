@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    chat::{FinishReason, Message, Options, Usage},
+    chat::{Evidence, FinishReason, Message, Options, Usage},
     memory::Memory,
     sealed::SessionName,
     wire::{DecodeError, Version, decode},
@@ -153,6 +153,8 @@ impl Operation {
 pub enum Event {
     /// Which model answers, as `provider/model`; before its first delta, and again if another takes over.
     Model(String),
+    /// What proved itself before it was asked; after `model`, in replies of the confidential chain.
+    Evidence(Evidence),
     /// Text to append to the reply.
     Delta(String),
     /// A message of the session, oldest first, in answer to `history`.
@@ -174,6 +176,7 @@ impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model(model) => f.debug_tuple("Model").field(model).finish(),
+            Self::Evidence(evidence) => f.debug_tuple("Evidence").field(evidence).finish(),
             Self::Delta(_) => f.write_str("Delta([redacted])"),
             Self::Message(_) => f.write_str("Message([redacted])"),
             Self::Usage(usage) => f.debug_tuple("Usage").field(usage).finish(),

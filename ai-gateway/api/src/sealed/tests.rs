@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    chat::{FinishReason, Message, Options, Usage},
+    chat::{Evidence, FinishReason, Message, Options, Usage},
     memory::OwnMemory,
 };
 
@@ -90,6 +90,12 @@ fn a_proof_of_the_first_version_is_refused_by_name() {
 fn events_have_the_documented_shape() {
     let events = [
         Event::Model("llamacpp/smollm2".to_owned()),
+        Event::Evidence(Evidence {
+            class: "SIMULATED".to_owned(),
+            image: "lab".to_owned(),
+            node: "n".to_owned(),
+            verified_at: 1,
+        }),
         Event::Delta("안녕".to_owned()),
         Event::Message(Message::user("hi")),
         Event::Usage(Usage { prompt_tokens: 3, completion_tokens: 1 }),
@@ -102,7 +108,9 @@ fn events_have_the_documented_shape() {
     assert_eq!(
         String::from_utf8(json.clone()).unwrap(),
         concat!(
-            r#"[{"model":"llamacpp/smollm2"},{"delta":"안녕"},{"message":{"role":"user","content":"hi"}},"#,
+            r#"[{"model":"llamacpp/smollm2"},"#,
+            r#"{"evidence":{"class":"SIMULATED","image":"lab","node":"n","verified_at":1}},"#,
+            r#"{"delta":"안녕"},{"message":{"role":"user","content":"hi"}},"#,
             r#"{"usage":{"prompt_tokens":3,"completion_tokens":1}},{"finish":"length"},"#,
             r#"{"error":{"kind":"model","message":"no model answers"}}]"#
         )

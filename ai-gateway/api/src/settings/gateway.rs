@@ -6,7 +6,8 @@ use std::{
     path::PathBuf,
 };
 
-use common::mesh;
+use common::{mesh, wire::Fixed};
+use confidential_api::policy::{Anchor, Image};
 use serde::Deserialize;
 
 use crate::{plugin, sealed::MAX_BODY, settings::origin::Origin};
@@ -53,6 +54,50 @@ pub struct Settings {
     pub breaker: Breaker,
     /// What is kept of how much people use.
     pub usage: Usage,
+    /// What this home pinned of deployments of the confidential chain, by the names that `openclaw.json` has for their
+    /// providers. Default: none.
+    pub confidential: BTreeMap<String, Deployment>,
+}
+
+/// What this home pinned of a deployment of the confidential chain; `docs/protocols/confidential.md`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    /// The deployment's identity, base64url: who signs its policies and certificates.
+    pub identity: Fixed<32>,
+    /// Whether simulated evidence is taken, which proves nothing to anybody but who made it. Default: false.
+    #[serde(default)]
+    pub simulated: bool,
+    /// Whether keys are taken that the deployment's auth could have made (option A). Default: false.
+    #[serde(default)]
+    pub shared_seeds: bool,
+    /// Images that are taken, of those that the deployment publishes. Default: all of those.
+    #[serde(default)]
+    pub images: Option<Vec<Image>>,
+    /// Roots that are taken beside AWS's, of those that the deployment publishes. Default: none.
+    #[serde(default)]
+    pub anchors: Vec<PinnedAnchor>,
+    /// Policies below this epoch are refused. Default: 0.
+    #[serde(default)]
+    pub min_epoch: u64,
+    /// How long a node's proof holds, in seconds. Default: 60.
+    #[serde(default = "minute")]
+    pub verified_for_s: NonZeroU32,
+}
+
+/// A root that this home takes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PinnedAnchor {
+    /// Which.
+    #[serde(flatten)]
+    pub anchor: Anchor,
+    /// Whether it is a TPM that its vendor stands behind. Evidence that ends in any other is SIMULATED. Default: false.
+    #[serde(default)]
+    pub vendor: bool,
+}
+
+const fn minute() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(59)
 }
 
 /// Life of the keys that requests are sealed to.
@@ -170,6 +215,7 @@ impl Default for Settings {
             line: Line::default(),
             breaker: Breaker::default(),
             usage: Usage::default(),
+            confidential: BTreeMap::new(),
         }
     }
 }

@@ -32,8 +32,8 @@ use futures_util::{
 use mesh_identity::Person;
 use tokio::{sync::mpsc, task::AbortHandle, time::sleep};
 
-use super::{Record, Step};
-use crate::{App, Error, models::Failure, openclaw::ModelRef};
+use super::{Answering, Record, Step};
+use crate::{App, Error, models::Failure};
 use audience::{Audience, Joining, Told, buffer};
 use source::{Source, Turn};
 
@@ -88,7 +88,7 @@ enum State {
 struct Alone {
     steps: BoxStream<'static, Step>,
     /// Which model answers, for those who join later.
-    model: Option<ModelRef>,
+    model: Option<Answering>,
     /// Since when the listener could ask for a step and does not.
     unread: Option<Instant>,
     /// For how long that was so before.

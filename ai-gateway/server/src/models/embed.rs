@@ -30,6 +30,7 @@ impl Chain {
             Ok(made) => Ok((name.clone(), made)),
             Err(Missed::Refused(failure)) => Err(failure),
             Err(Missed::Absent(absence)) => Err(absence.of_all(vec![name.to_string()])),
+            Err(Missed::Untrusted(failure)) => Err(failure),
         }
     }
 }

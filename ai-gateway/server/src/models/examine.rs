@@ -49,6 +49,7 @@ fn condition(error: &Error) -> Condition {
         Error::Unreachable { .. }
         | Error::Cut { .. }
         | Error::Busy { .. }
+        | Error::Untrusted { .. }
         | Error::Overlong { .. } => Condition::Silent,
     }
 }

@@ -253,9 +253,12 @@ impl Node {
         }
         let found = match self.ask_health().await {
             Ok(health) => Found::Is(health),
-            Err(Error::Refused { .. } | Error::Busy { .. } | Error::Overlong { .. }) => {
-                Found::Alive
-            }
+            Err(
+                Error::Refused { .. }
+                | Error::Busy { .. }
+                | Error::Untrusted { .. }
+                | Error::Overlong { .. },
+            ) => Found::Alive,
             Err(
                 Error::Unreachable { .. }
                 | Error::Cut { .. }

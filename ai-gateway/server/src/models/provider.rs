@@ -12,6 +12,7 @@ use llm_backend::{ApiKey, Backend, Error, Ollama, OpenAiCompatible, Settings, Ti
 
 use super::{
     Failure, LATEST,
+    confidential::{self, Pinned},
     node::Node,
     nodes::{self, Conversation},
     report,
@@ -30,6 +31,8 @@ const TROUBLED: u32 = 2;
 pub struct Provider {
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) models: Vec<Model>,
+    /// Whether it is a deployment of the confidential chain: it answers only who named it.
+    pub(super) confidential: bool,
     /// What a node last said of its models, once one has.
     learned: Mutex<Option<Arc<[ModelInfo]>>>,
 }
@@ -41,6 +44,8 @@ pub(super) enum Missed {
     Refused(Failure),
     /// None took it.
     Absent(Absence),
+    /// None has proved itself.
+    Untrusted(Failure),
 }
 
 /// Why nobody takes a request. Of several reasons the last in this order is told: it leaves most hope.
@@ -61,6 +66,7 @@ impl Absence {
             Error::File { .. } | Error::Key(_) | Error::Address { .. } => Self::Unusable,
             Error::Busy { .. } => Self::Busy,
             Error::Unreachable { .. }
+            | Error::Untrusted { .. }
             | Error::Refused { .. }
             | Error::Cut { .. }
             | Error::Overlong { .. } => Self::Down,
@@ -82,15 +88,20 @@ impl Provider {
     #[must_use]
     pub fn new(nodes: Vec<Node>, models: Vec<Model>) -> Self {
         let nodes = nodes.into_iter().map(Arc::new).collect();
-        Self { nodes, models, learned: Mutex::default() }
+        Self { nodes, models, confidential: false, learned: Mutex::default() }
     }
 
     /// The provider that `openclaw.json` describes, each node behind such a breaker; UNIX sockets and files are below `root`.
     pub(super) fn open(
+        name: &str,
         provider: &openclaw::Provider,
         breaker: gateway::Breaker,
+        pinned: &Pinned<'_>,
         root: &Path,
     ) -> Result<Self, Error> {
+        if provider.api == Api::Confidential {
+            return confidential::open(name, provider, breaker, pinned, root);
+        }
         let node = |node: &openclaw::Node| {
             let settings = settings(root, node, provider.timeouts);
             let health = provider.timeouts.health;
@@ -123,7 +134,7 @@ impl Provider {
         let order = self.order(conversation);
         // Where none is asked, all of them drain.
         let mut absence = if order.is_empty() { Absence::Busy } else { Absence::Unusable };
-        let (mut left, mut troubled) = (order.len(), 0);
+        let (mut left, mut troubled, mut untrusted) = (order.len(), 0, None);
         for node in order {
             left -= 1;
             if !node.breaker().allow(Instant::now()) {
@@ -146,10 +157,13 @@ impl Provider {
                         return Err(Missed::Absent(Absence::Down));
                     }
                     absence = absence.max(Absence::of(&error));
+                    if matches!(error, Error::Untrusted { .. }) {
+                        untrusted = Some(Failure::from(error));
+                    }
                 }
             }
         }
-        Err(Missed::Absent(absence))
+        Err(untrusted.map_or(Missed::Absent(absence), Missed::Untrusted))
     }
 
     /// Asks nodes what the settings do not say: how many replies each makes at a time, and what their models are; `again`
@@ -218,6 +232,11 @@ fn backend(settings: Settings, provider: &openclaw::Provider) -> Result<Arc<dyn 
             let context = |model: &Model| Some((model.id.clone(), model.context_window?));
             let contexts = provider.models.iter().filter_map(context).collect();
             Arc::new(Ollama::new(settings, contexts)?)
+        }
+        // It is made of more than one way.
+        Api::Confidential => {
+            let reason = "the confidential chain is opened as a whole";
+            return Err(Error::Address { url: settings.base_url, reason });
         }
     })
 }

@@ -1,3 +1,4 @@
+mod confidential;
 mod several;
 
 use std::sync::{
@@ -34,6 +35,10 @@ enum Script {
     Refuse(u16, &'static str),
     /// Has no room.
     Full,
+    /// Has not proved itself.
+    Untrusted(&'static str),
+    /// Says what stood behind it.
+    Proved,
     /// Reads the prompt for so long.
     Read(Duration),
     /// Says something and goes on for ever.
@@ -71,6 +76,19 @@ impl Backend for Scripted {
                 Some(Script::CutLater) => vec![hello, Err(cut(true))],
                 Some(Script::Full) => {
                     return Err(Error::Busy { backend: "b".to_owned(), reason: "is full" });
+                }
+                Some(Script::Untrusted(code)) => {
+                    let (backend, reason) = ("b".to_owned(), "why");
+                    return Err(Error::Untrusted { backend, code, reason });
+                }
+                Some(Script::Proved) => {
+                    let evidence = Evidence {
+                        class: "NITRO".to_owned(),
+                        image: "i".to_owned(),
+                        node: "n".to_owned(),
+                        verified_at: 1,
+                    };
+                    vec![Ok(Delta { evidence: Some(Arc::new(evidence)), ..Delta::text("m") })]
                 }
                 Some(Script::Read(time)) => {
                     tokio::time::sleep(time).await;

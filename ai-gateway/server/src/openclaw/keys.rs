@@ -72,9 +72,9 @@ const TOP: Keys = Keys {
 const MODELS: Keys =
     Keys { used: &["mode", "providers"], other: &["bedrockDiscovery", "pricing", "proxy"] };
 
-/// `nodes` and `timeouts` are Maru's own.
+/// `nodes`, `relays` and `timeouts` are Maru's own.
 const PROVIDER: Keys = Keys {
-    used: &["api", "apiKey", "baseUrl", "models", "nodes", "request", "timeouts"],
+    used: &["api", "apiKey", "baseUrl", "models", "nodes", "relays", "request", "timeouts"],
     other: &[
         "auth",
         "authHeader",
@@ -245,11 +245,13 @@ impl Walk {
 
     /// A provider's nodes, and how long to wait for them.
     fn nodes(&mut self, provider: &Map<String, Value>, at: &str) -> Result<(), OpenClawError> {
-        let list = provider.get("nodes").and_then(Value::as_array).into_iter().flatten();
-        for (index, node) in list.enumerate() {
-            let at = format!("{at}.nodes[{index}]");
-            if let Some(node) = self.object(node, &at, &NODE)? {
-                self.access(node, &at)?;
+        for kind in ["nodes", "relays"] {
+            let list = provider.get(kind).and_then(Value::as_array).into_iter().flatten();
+            for (index, node) in list.enumerate() {
+                let at = format!("{at}.{kind}[{index}]");
+                if let Some(node) = self.object(node, &at, &NODE)? {
+                    self.access(node, &at)?;
+                }
             }
         }
         if let Some(timeouts) = provider.get("timeouts") {

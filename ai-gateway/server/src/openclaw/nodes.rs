@@ -6,10 +6,12 @@ use llm_backend::{ApiKey, Timeouts, Tls};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{OpenClawError, access, wrong};
+use super::{Api, OpenClawError, access, wrong};
 
 /// Most nodes of one provider: each is asked how it is every few seconds.
 const NODES_MAX: usize = 64;
+/// Most relays of one provider.
+const RELAYS_MAX: usize = 16;
 /// Most replies that one node makes at a time.
 const SLOTS_MAX: u32 = 4096;
 /// Longest that a reply is waited for, in seconds.
@@ -108,6 +110,32 @@ pub(super) fn read(
         nodes.insert(0, own.read(shared, at)?);
     }
     Ok(nodes)
+}
+
+/// The relays of a provider of the confidential chain, one at least; others have none.
+pub(super) fn relays(
+    api: Api,
+    nodes: &[Node],
+    shared: &Access,
+    listed: Vec<RawNode>,
+    at: &str,
+) -> Result<Vec<Node>, OpenClawError> {
+    if api != Api::Confidential {
+        if listed.is_empty() {
+            return Ok(Vec::new());
+        }
+        return Err(wrong(format!("{at}.relays"), "they are for \"maru-confidential\" alone"));
+    }
+    if nodes.len() > 1 {
+        let reason = "write the configuration's address as baseUrl: its nodes come from there";
+        return Err(wrong(format!("{at}.nodes"), reason));
+    }
+    if listed.is_empty() || listed.len() > RELAYS_MAX {
+        let reason = format!("write 1 to {RELAYS_MAX}, each with its baseUrl");
+        return Err(wrong(format!("{at}.relays"), reason));
+    }
+    let relays = listed.into_iter().enumerate();
+    relays.map(|(index, relay)| relay.read(shared, &format!("{at}.relays[{index}]"))).collect()
 }
 
 /// How long to wait, in seconds, as the file writes it.

@@ -288,3 +288,32 @@ proptest! {
         let _ = OpenClaw::parse(&pieces.concat());
     }
 }
+
+#[test]
+fn a_deployment_has_relays_and_is_nobodys_usual_model() {
+    let lab = "lab: {api: 'maru-confidential', baseUrl: 'unix:///auth', relays: [{baseUrl: 'unix:///relay', \
+               request: {tls: {ca: '/ca', serverName: 'r'}}}], models: [{id: 'm'}]}";
+    let ours = "z: {baseUrl: 'unix:///s', models: [{id: 'm'}]}";
+    let file = |providers: &str| format!("{{models: {{providers: {{{providers}}}}}}}");
+
+    let loaded = OpenClaw::parse(&file(&format!("{lab}, {ours}"))).unwrap();
+    assert_eq!(loaded.primary.to_string(), "z/m", "though lab comes first");
+    let provider = &loaded.providers["lab"];
+    assert_eq!(provider.api, Api::Confidential);
+    assert_eq!(provider.relays[0].base_url, "unix:///relay");
+    assert_eq!(provider.relays[0].access.tls.server_name.as_deref(), Some("r"));
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+
+    assert!(failure(&file(lab)).contains("no model is configured"), "unless the file says so");
+    let said =
+        format!("{{models: {{providers: {{{lab}}}}}, agents: {{defaults: {{model: 'lab/m'}}}}}}");
+    assert_eq!(OpenClaw::parse(&said).unwrap().primary.to_string(), "lab/m");
+
+    let without = "lab: {api: 'maru-confidential', baseUrl: 'unix:///auth', models: [{id: 'm'}]}";
+    assert!(failure(&file(without)).contains("lab.relays"));
+    let foreign =
+        "z: {baseUrl: 'unix:///s', relays: [{baseUrl: 'unix:///r'}], models: [{id: 'm'}]}";
+    assert!(failure(&file(foreign)).contains("z.relays"));
+    let nodes = lab.replace("relays:", "nodes: [{baseUrl: 'unix:///n'}], relays:");
+    assert!(failure(&file(&nodes)).contains("lab.nodes"));
+}

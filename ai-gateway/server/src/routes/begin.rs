@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use ai_gateway_api::chat::DecodeError;
+use axum::{
+    http::{HeaderName, HeaderValue},
+    response::Response,
+};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::{Body, whole};
 use crate::{
     Error, bodies,
-    chat::{Listener, Step},
+    chat::{Answering, Listener, Step},
 };
 
 /// Large bodies that are decoded at a time: with more threads than that, little would be left for those that pass on tokens.
@@ -35,12 +39,45 @@ pub(super) async fn decoded<T: Send + 'static>(
     Ok(decoded?)
 }
 
-/// The name of the model that answers; `None` if it did not within `patience`. What went wrong until then is an error,
+/// The header that says what stood behind a reply of the confidential chain, as JSON.
+pub(super) const EVIDENCE: HeaderName = HeaderName::from_static("maru-evidence");
+
+/// Which model answers.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    /// Its name.
+    pub(super) model: String,
+    /// What is said of its evidence.
+    pub(super) evidence: Option<HeaderValue>,
+}
+
+impl From<Answering> for Begun {
+    fn from(Answering { model, evidence }: Answering) -> Self {
+        let evidence = evidence.and_then(|evidence| {
+            let json = serde_json::to_string(&*evidence).ok()?;
+            // An image's name may be in any script; a header is ASCII.
+            let ascii =
+                json.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect::<String>();
+            HeaderValue::try_from(ascii).ok()
+        });
+        Self { model: model.to_string(), evidence }
+    }
+}
+
+/// Says in a response what stood behind it, as far as that is known when its headers are sent.
+pub(super) fn with_evidence(mut response: Response, evidence: Option<HeaderValue>) -> Response {
+    if let Some(evidence) = evidence {
+        response.headers_mut().insert(EVIDENCE, evidence);
+    }
+    response
+}
+
+/// The model that answers; `None` if it did not within `patience`. What went wrong until then is an error,
 /// which may still be a status.
 pub(super) async fn model(
     listener: &mut Listener,
     patience: Option<Duration>,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<Begun>, Error> {
     let step = match patience {
         None => listener.next().await,
         Some(patience) => match timeout(patience, listener.next()).await {
@@ -49,10 +86,10 @@ pub(super) async fn model(
         },
     };
     match step {
-        Some(Step::Model(model)) => Ok(Some(model.to_string())),
+        Some(Step::Model(model)) => Ok(Some(model.into())),
         Some(Step::Failed(failure)) => Err(failure.into()),
         Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
-        Some(Step::Delta(_)) | None => Ok(Some(String::new())),
+        Some(Step::Delta(_)) | None => Ok(Some(Begun::default())),
     }
 }
 

@@ -18,7 +18,7 @@ use mesh_identity::{Header, Person};
 use super::{Body, Listener, sse, whole};
 use crate::{
     App, Error, arena,
-    chat::{Ending, Listener as Reply, Record, Run, Step, compose, compose_session},
+    chat::{Answering, Ending, Listener as Reply, Record, Run, Step, compose, compose_session},
 };
 
 /// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
@@ -172,7 +172,10 @@ impl Sealing {
                     Some(Step::Refused(exceeded)) => {
                         return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
                     }
-                    Some(Step::Model(model)) => vec![Event::Model(model.to_string())],
+                    Some(Step::Model(Answering { model, evidence })) => {
+                        let evidence = evidence.map(|it| Event::Evidence((*it).clone()));
+                        [Event::Model(model.to_string())].into_iter().chain(evidence).collect()
+                    }
                     Some(Step::Delta(delta)) => {
                         self.ending.take(&delta);
                         if delta.content.is_empty() {
@@ -208,7 +211,7 @@ fn first_part(events: &mut Vec<Event>) -> Vec<Event> {
         size += match event {
             Event::Message(message) => message.size(),
             Event::Model(text) | Event::Delta(text) => text.len(),
-            Event::Usage(_) | Event::Finish(_) | Event::Error { .. } => 0,
+            Event::Evidence(_) | Event::Usage(_) | Event::Finish(_) | Event::Error { .. } => 0,
         };
         size <= HISTORY_CHUNK
     });

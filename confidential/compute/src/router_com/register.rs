@@ -6,7 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use chassis::tls::Own;
 use confidential_api::{
     NodeId,
     evidence::EvidenceList,
@@ -16,7 +15,10 @@ use confidential_api::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{evidence, upstream::Router};
+use super::{
+    evidence,
+    upstream::{Own, Router},
+};
 use crate::{Error, Root};
 
 /// How long evidence is told that nobody asked for: clients ask for their own.

@@ -275,7 +275,8 @@ fn certificates(root: &Path) -> TlsConnector {
     fs::write(folder.join("node.key"), made.signing_key.serialize_pem()).unwrap();
     fs::write(folder.join("ca.crt"), made.cert.pem()).unwrap();
     let versions = &[&rustls::version::TLS13];
-    TlsConnector::from(chassis::tls::client(&folder.join("ca.crt"), None, versions).unwrap())
+    let config = chassis::tls::client(&folder.join("ca.crt"), None, versions).unwrap();
+    TlsConnector::from(Arc::new(config))
 }
 
 /// The security module's stand-in.

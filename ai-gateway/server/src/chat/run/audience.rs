@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{Step, is_end};
-use crate::openclaw::ModelRef;
+use crate::chat::Answering;
 
 /// Steps that one listener may be behind.
 pub(super) const BUFFER: usize = 64;
@@ -35,7 +35,7 @@ pub(super) struct Audience {
     joiners: Option<mpsc::Receiver<mpsc::Sender<Told>>>,
     listeners: Vec<Ear>,
     /// Which model answers, for those who join later.
-    model: Option<ModelRef>,
+    model: Option<Answering>,
     /// For how long they may still hold up the model.
     patience: Duration,
 }
@@ -76,7 +76,7 @@ impl Audience {
     /// A first listener, and how others come; they may hold up the model for so long in all.
     pub(super) fn new(
         first: mpsc::Sender<Told>,
-        model: Option<ModelRef>,
+        model: Option<Answering>,
         patience: Duration,
     ) -> (Self, Joining) {
         let (joining, joiners) = mpsc::channel(JOINING);

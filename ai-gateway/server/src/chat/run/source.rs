@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, future::BoxFuture};
 use llm_backend::DeltaStream;
 use mesh_identity::Person;
 
-use super::super::{Record, Step, size::size};
+use super::super::{Answering, Record, Step, size::size};
 use crate::{
     App, Error, arena,
     limits::Exceeded,
@@ -116,10 +116,10 @@ impl Turn for Source {
         match &mut self.state {
             State::Waiting(_) | State::Ended => None,
             State::Opening(reply) => match reply.await {
-                Ok(Reply { model, asked, deltas }) => {
+                Ok(Reply { model, asked, evidence, deltas }) => {
                     self.watch.answered(&model.provider, asked);
                     self.watch.first_delta();
-                    let step = Step::Model(model.clone());
+                    let step = Step::Model(Answering { model: model.clone(), evidence });
                     self.state = State::Replying { model, deltas, text: String::new() };
                     Some(step)
                 }

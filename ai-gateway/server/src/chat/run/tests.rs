@@ -29,7 +29,7 @@ impl Turn for Scripted {
         if said < self.steps {
             self.said.fetch_add(1, Ordering::SeqCst);
             return Some(match said {
-                0 => Step::Model("a/b".parse().unwrap()),
+                0 => Step::Model("a/b".parse::<ModelRef>().unwrap().into()),
                 number => Step::Delta(Delta::text(number.to_string())),
             });
         }

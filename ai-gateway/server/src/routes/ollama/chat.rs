@@ -82,5 +82,5 @@ async fn ask(
     if streamed {
         return Ok(reply.stream());
     }
-    Ok(Json(reply.whole().await?).into_response())
+    Ok(reply.whole().await?)
 }

@@ -10,7 +10,7 @@ use std::{
 use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Json, ToolCallDelta};
 use axum::{
     body::{Body, Bytes},
-    http::header,
+    http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
@@ -19,7 +19,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{begin, sse},
+    super::{
+        begin::{self, Begun, with_evidence},
+        sse,
+    },
     models::time,
 };
 use crate::{
@@ -143,6 +146,8 @@ pub(super) struct Reply {
     listener: Listener,
     kind: Kind,
     model: String,
+    /// What its headers say of its evidence.
+    evidence: Option<HeaderValue>,
     begun: Instant,
     /// When the model began to answer; none while a streamed reply has begun without one.
     answered: Option<Instant>,
@@ -165,15 +170,15 @@ impl Reply {
         let model = begin::model(&mut listener, patience).await?;
         let answered = model.as_ref().map(|_| Instant::now());
         let (ending, pieces) = (Ending::default(), Pieces::default());
-        let model = model.unwrap_or(asked);
-        Ok(Self { listener, kind, model, begun, answered, ending, pieces })
+        let Begun { model, evidence } = model.unwrap_or(Begun { model: asked, evidence: None });
+        Ok(Self { listener, kind, model, evidence, begun, answered, ending, pieces })
     }
 
     /// Waits until a model answers, [`sse::PING`] at most; whether one does.
     async fn wait(&mut self) -> Result<bool, Error> {
         let model = begin::model(&mut self.listener, Some(sse::PING)).await?;
         let Some(model) = model else { return Ok(false) };
-        self.model = model;
+        self.model = model.model;
         self.answered = Some(Instant::now());
         Ok(true)
     }
@@ -182,7 +187,7 @@ impl Reply {
     async fn next(&mut self) -> Result<Option<Said>, Error> {
         loop {
             match self.listener.next().await {
-                Some(Step::Model(model)) => self.model = model.to_string(),
+                Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => return Ok(Some(self.take(delta))),
                 Some(Step::Failed(failure)) => return Err(failure.into()),
                 Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
@@ -199,7 +204,13 @@ impl Reply {
     }
 
     /// The whole reply as one object.
-    pub(super) async fn whole(mut self) -> Result<Value, Error> {
+    pub(super) async fn whole(mut self) -> Result<Response, Error> {
+        let evidence = self.evidence.take();
+        let whole = axum::Json(self.all().await?).into_response();
+        Ok(with_evidence(whole, evidence))
+    }
+
+    async fn all(mut self) -> Result<Value, Error> {
         let mut whole = Said::default();
         while let Some(said) = self.next().await? {
             whole.content.push_str(&said.content);
@@ -211,7 +222,8 @@ impl Reply {
     }
 
     /// The reply as it comes, a line for each step.
-    pub(super) fn stream(self) -> Response {
+    pub(super) fn stream(mut self) -> Response {
+        let evidence = self.evidence.take();
         let mut lines = Lines { reply: self, ready: VecDeque::new(), over: false };
         if lines.reply.answered.is_none() {
             lines.push_nothing();
@@ -219,7 +231,7 @@ impl Reply {
         let headers =
             [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
         let body = stream::unfold(lines, Lines::step);
-        (headers, Body::from_stream(body)).into_response()
+        with_evidence((headers, Body::from_stream(body)).into_response(), evidence)
     }
 
     /// The last object.

@@ -8,6 +8,7 @@ use ai_gateway_api::chat::{
 use axum::{
     Json,
     body::Bytes,
+    http::HeaderValue,
     response::{IntoResponse as _, Response},
 };
 use futures_util::{FutureExt as _, stream};
@@ -16,7 +17,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::{begin, sse};
+use super::super::{
+    begin::{self, Begun, with_evidence},
+    sse,
+};
 use crate::{
     App, Error,
     chat::{Ending, Listener, Run, Step},
@@ -72,6 +76,8 @@ pub(super) struct Reply {
     model: String,
     /// Whether a streamed reply has begun before a model answered.
     waits: bool,
+    /// What its headers say of its evidence.
+    evidence: Option<HeaderValue>,
     ending: Ending,
     /// Whether the model called a tool.
     called: bool,
@@ -87,14 +93,16 @@ impl Reply {
     ) -> Result<Self, Error> {
         let patience = request.stream.then(|| app.patience());
         let (_, mut listener) = Run::start(app, "openai", person, request, None)?;
-        let model = begin::model(&mut listener, patience).await?;
-        let waits = model.is_none();
+        let begun = begin::model(&mut listener, patience).await?;
+        let waits = begun.is_none();
+        let Begun { model, evidence } = begun.unwrap_or_default();
         Ok(Self {
             listener,
             kind,
             id: format!("{}-{}", kind.prefix(), Uuid::new_v4().simple()),
             created: now_ms() / 1000,
-            model: model.unwrap_or_default(),
+            model,
+            evidence,
             waits,
             ending: Ending::default(),
             called: false,
@@ -105,7 +113,7 @@ impl Reply {
     async fn next(&mut self) -> Result<Option<Delta>, Error> {
         loop {
             match self.listener.next().await {
-                Some(Step::Model(model)) => self.model = model.to_string(),
+                Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => {
                     self.ending.take(&delta);
                     self.called |= !delta.tool_calls.is_empty();
@@ -120,12 +128,13 @@ impl Reply {
 
     /// The whole reply as one object.
     pub(super) async fn whole(mut self) -> Result<Response, Error> {
+        let evidence = self.evidence.take();
         let mut whole = Whole::default();
         while let Some(delta) = self.next().await? {
             whole.take(delta);
         }
         let finish_reason = Some(self.finish_reason());
-        Ok(match self.kind {
+        let response = match self.kind {
             Kind::Chat => {
                 let (logprobs, message) = (whole.logprobs(), whole.message());
                 self.object(WholeChoice { index: 0, logprobs, message, finish_reason })
@@ -134,14 +143,16 @@ impl Reply {
                 let text = &whole.content;
                 self.object(TextChoice { index: 0, text, logprobs: None, finish_reason })
             }
-        })
+        };
+        Ok(with_evidence(response, evidence))
     }
 
     /// The reply as it comes, as server-sent events.
-    pub(super) fn stream(self, with_usage: bool) -> Response {
+    pub(super) fn stream(mut self, with_usage: bool) -> Response {
+        let evidence = self.evidence.take();
         let next = if self.waits { Next::Silence } else { Next::first(self.kind) };
         let stream = Stream { reply: self, with_usage, next };
-        sse::response(stream::unfold(stream, Stream::step))
+        with_evidence(sse::response(stream::unfold(stream, Stream::step)), evidence)
     }
 
     /// Why it ended. Some servers say `stop` after a call of a tool, too; clients wait for `tool_calls`.
@@ -392,7 +403,7 @@ impl Stream {
             }
             Next::Model => match begin::model(&mut self.reply.listener, None).await {
                 Ok(model) => {
-                    self.reply.model = model.unwrap_or_default();
+                    self.reply.model = model.unwrap_or_default().model;
                     self.next = Next::first(self.reply.kind);
                     events.extend_from_slice(sse::COMMENT);
                 }

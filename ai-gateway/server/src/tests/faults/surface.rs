@@ -104,6 +104,7 @@ fn sealed(events: &[Event]) -> String {
     let error = events.iter().find_map(|event| match event {
         Event::Error { kind, .. } => Some(kind.as_str()),
         Event::Model(_)
+        | Event::Evidence(_)
         | Event::Delta(_)
         | Event::Message(_)
         | Event::Usage(_)

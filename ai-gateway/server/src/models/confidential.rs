@@ -1,0 +1,167 @@
+//! Deployments of the confidential chain: what this home pinned of each, and what it saw of it.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ai_gateway_api::{
+    chat::Evidence,
+    settings::gateway::{Breaker as BreakerSettings, Deployment},
+};
+use attestation::Pin;
+use chassis::state::Format;
+use futures_util::{StreamExt as _, stream};
+use llm_backend::{
+    DeltaStream, Error,
+    confidential::{Confidential, Memory, Seen, Settings},
+};
+
+use super::{Models, Provider, node::Node, provider};
+use crate::{
+    breaker::Breaker,
+    openclaw::{self, ModelRef},
+};
+
+/// Replies that a deployment makes at a time for one home, unless `openclaw.json` says otherwise: its router shares them
+/// out.
+const SLOTS: u32 = 16;
+/// What names a deployment's only model, or a model by its bare name.
+const PREFIX: &str = "confidential/";
+
+const SEEN: Format<Seen> = Format::new(1).remedy(
+    "restore it from a backup, or move it away: then an older policy than was seen may be taken once",
+);
+
+/// What the settings and the state say of deployments.
+#[derive(Clone, Copy, Debug)]
+pub struct Pinned<'a> {
+    /// By the provider's name.
+    pub deployments: &'a BTreeMap<String, Deployment>,
+    /// The gateway's state.
+    pub state: &'a Path,
+}
+
+/// The provider that `openclaw.json` and `gateway.toml` describe together.
+pub(super) fn open(
+    name: &str,
+    provider: &openclaw::Provider,
+    breaker: BreakerSettings,
+    pinned: &Pinned<'_>,
+    root: &Path,
+) -> Result<Provider, Error> {
+    let (Some(auth), Some(deployment)) = (provider.nodes.first(), pinned.deployments.get(name))
+    else {
+        return Err(Error::Address {
+            url: format!("confidential.{name}"),
+            reason: "gateway.toml must name the deployment's identity there; `maru confidential add` writes both",
+        });
+    };
+    let settings = |node| provider::settings(root, node, provider.timeouts);
+    let backend = Confidential::new(Settings {
+        name: name.to_owned(),
+        auth: settings(auth),
+        relays: provider.relays.iter().map(settings).collect(),
+        pin: pin(deployment),
+        simulated: deployment.simulated,
+        shared_seeds: deployment.shared_seeds,
+        verified_for: Duration::from_secs(deployment.verified_for_s.get().into()),
+        timeouts: provider.timeouts,
+        memory: Arc::new(Kept::load(pinned.state, name)?),
+    })?;
+    if deployment.simulated {
+        tracing::warn!(
+            provider = name,
+            "SIMULATED evidence is taken: it proves nothing to anybody but who made it"
+        );
+    }
+    let node = Node::new(&auth.base_url, Arc::new(backend));
+    let slots = auth.slots.or(Some(SLOTS));
+    let node = node.with(slots, auth.draining, provider.timeouts.health);
+    let node = node.spared_by(Breaker::new(breaker));
+    let mut provider = Provider::new(vec![node], provider.models.clone());
+    provider.confidential = true;
+    Ok(provider)
+}
+
+fn pin(deployment: &Deployment) -> Pin {
+    let anchor = |it: &ai_gateway_api::settings::gateway::PinnedAnchor| attestation::PinnedAnchor {
+        anchor: it.anchor.clone(),
+        vendor: it.vendor,
+    };
+    Pin {
+        identity: deployment.identity,
+        anchors: deployment.anchors.iter().map(anchor).collect(),
+        images: deployment.images.clone(),
+        min_epoch: deployment.min_epoch,
+    }
+}
+
+/// Keeps what was seen of a deployment in a file of its own.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    seen: Mutex<Seen>,
+}
+
+impl Kept {
+    fn load(state: &Path, name: &str) -> Result<Self, Error> {
+        // A provider's name holds no slash.
+        let path = state.join(format!("confidential-{name}.json"));
+        let failed = |source| Error::File {
+            path: path.clone(),
+            reason: "what was seen of the deployment cannot be read".into(),
+            source: Some(Box::new(source)),
+        };
+        let seen = SEEN.read(&path).map_err(failed)?.unwrap_or_default();
+        Ok(Self { path, seen: Mutex::new(seen) })
+    }
+}
+
+impl Memory for Kept {
+    fn seen(&self) -> Seen {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, seen: Seen) -> io::Result<()> {
+        let mut kept = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        SEEN.write(&self.path, &seen).map_err(io::Error::other)?;
+        *kept = seen;
+        Ok(())
+    }
+}
+
+/// What stands behind a reply, which its first delta says, and the whole reply.
+pub(super) async fn evidence(mut deltas: DeltaStream) -> (Option<Arc<Evidence>>, DeltaStream) {
+    // It is there: a reply begins with its first delta.
+    let first = deltas.next().await;
+    let evidence = first.as_ref().and_then(|delta| delta.as_ref().ok()?.evidence.clone());
+    (evidence, stream::iter(first).chain(deltas).boxed())
+}
+
+impl Models {
+    /// Whether a bare name may mean a model of this provider: one on strangers' machines is named in full.
+    pub(super) fn is_ours(&self, provider: &str) -> bool {
+        self.providers.get(provider).is_none_or(|provider| !provider.confidential)
+    }
+
+    /// The model that `confidential/NAME` means: of the deployment of that name the first, or the only one of that id.
+    pub(super) fn find_confidential(&self, asked: &str) -> Option<ModelRef> {
+        let name = asked.strip_prefix(PREFIX)?;
+        let confidential = || self.providers.iter().filter(|(_, provider)| provider.confidential);
+        let model = |provider: &str, model: &str| ModelRef {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+        };
+        if let Some((provider, it)) = confidential().find(|(provider, _)| *provider == name) {
+            return Some(model(provider, &it.models.first()?.id));
+        }
+        let mut named = confidential().flat_map(|(provider, it)| {
+            it.models.iter().filter(|it| it.id == name).map(move |it| model(provider, &it.id))
+        });
+        named.next().filter(|_| named.next().is_none())
+    }
+}

@@ -1,0 +1,130 @@
+//! One exchange under the gateway's key, through whichever relay takes it.
+
+use std::time::Duration;
+
+use confidential_api::names::{OHTTP_KEY_PROBLEM, media, path};
+use confidential_envelope::{
+    bhttp::{self, RequestHead},
+    ohttp::{self, KeyConfig, RESPONSE_LIMITS},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use http::{Method, StatusCode};
+
+use super::{layer::Answer, untrusted};
+use crate::{Error, body::Broken, link::Link};
+
+/// Bytes to a multiple of which requests are padded: the length of a small one tells less.
+const PADDING: usize = 256;
+/// Longest problem document, in bytes.
+const PROBLEM_MAX: usize = 16 << 10;
+
+/// The ways to the gateway.
+pub(crate) struct Outer {
+    name: String,
+    relays: Vec<Link>,
+}
+
+/// There is no answer.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The gateway does not have the key (RFC 9458, section 5.3).
+    Key,
+    /// Anything else.
+    Error(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Outer {
+    pub(crate) fn new(name: String, relays: Vec<Link>) -> Self {
+        Self { name, relays }
+    }
+
+    /// Seals a request, sends it by the first relay that passes it on, and opens the answer up to its content.
+    pub(crate) async fn exchange(
+        &self,
+        key: &KeyConfig,
+        head: &RequestHead,
+        content: &[u8],
+        chunked: bool,
+        limit: Duration,
+    ) -> Result<Answer, Failed> {
+        let mut last = None;
+        for relay in &self.relays {
+            match self.by(relay, key, head, content, chunked, limit).await {
+                // It did not reach the gateway, as far as is known. A node answers a request once, whatever became of it.
+                Err(Failed::Error(error @ (Error::Unreachable { .. } | Error::Busy { .. }))) => {
+                    tracing::debug!(relay = relay.name(), %error, "the next relay is asked");
+                    last = Some(error);
+                }
+                done => return done,
+            }
+        }
+        let none = Error::Address { url: self.name.clone(), reason: "name one relay at least" };
+        Err(Failed::Error(last.unwrap_or(none)))
+    }
+
+    async fn by(
+        &self,
+        relay: &Link,
+        key: &KeyConfig,
+        head: &RequestHead,
+        content: &[u8],
+        chunked: bool,
+        limit: Duration,
+    ) -> Result<Answer, Failed> {
+        let refused = |code, reason| Failed::Error(untrusted(&self.name, code, reason));
+        let unsealable = || refused("no-active-key", "the gateway's key takes no request");
+        let message = bhttp::encode(head, content, PADDING);
+        let request = ohttp::Request::new(key).map_err(|_| unsealable())?;
+        let (kind, sealed, opener) = if chunked {
+            let (sealer, opener) = request.chunked().map_err(|_| unsealable())?;
+            let sealed = sealer.finish(&message).map_err(|_| unsealable())?;
+            (media::OHTTP_CHUNKED_REQUEST, sealed, opener)
+        } else {
+            let (sealed, opener) = request.seal(&message).map_err(|_| unsealable())?;
+            (media::OHTTP_REQUEST, sealed, opener)
+        };
+        let answer = relay.ask(Method::POST, path::ROOT, Some((kind, sealed)), limit).await?;
+        if !answer.status.is_success() {
+            return Err(self.refusal(relay, answer).await);
+        }
+        let chunked = answer.is(media::OHTTP_CHUNKED_RESPONSE);
+        if !chunked && !answer.is(media::OHTTP_RESPONSE) {
+            return Err(refused("reply-unsealed", "an answer of the chain came without its seal"));
+        }
+        let sealed = answer.into_stream().map_err(Broken::Transport).boxed();
+        match tokio::time::timeout(limit, Answer::open(sealed, opener, chunked, RESPONSE_LIMITS))
+            .await
+        {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(Broken::Sealed)) => {
+                Err(refused("reply-unsealed", "an answer of the chain does not open"))
+            }
+            Ok(Err(broken)) => Err(broken.into_error(&self.name, false).into()),
+            Err(_) => Err(Failed::Error(relay.silent())),
+        }
+    }
+
+    /// What a relay or the gateway said outside of the seal: it is believed as far as it names the key.
+    async fn refusal(&self, relay: &Link, answer: crate::link::Answer) -> Failed {
+        let status = answer.status;
+        let problem = answer.is(media::PROBLEM);
+        if status == StatusCode::BAD_REQUEST && problem {
+            let body = relay.whole(answer, PROBLEM_MAX).await.unwrap_or_default();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            if body.get("type").and_then(serde_json::Value::as_str) == Some(OHTTP_KEY_PROBLEM) {
+                return Failed::Key;
+            }
+        }
+        Failed::Error(match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => relay.full(),
+            status if status.is_server_error() => relay.failed(),
+            status => relay.refused(status, "the chain refused the request"),
+        })
+    }
+}

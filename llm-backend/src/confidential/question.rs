@@ -1,0 +1,259 @@
+//! One question: sealed to nodes that proved themselves, and the reply of the one that answers.
+
+use std::{sync::Arc, time::Duration};
+
+use ai_gateway_api::chat::{ChatRequest, Evidence};
+use attestation::FitToSeal;
+use bytes::Bytes;
+use confidential_api::{
+    NodeId,
+    names::{header, host, media, path},
+    routing::{ComputeCandidate, ComputeRequestInfo},
+};
+use confidential_envelope::{
+    Plaintext,
+    bhttp::{self, RequestHead, Scheme},
+    inner::{self, Candidate as _, PADDING, RESPONSE_LIMITS, Recipient},
+};
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use super::{Chain, head, layer::Answer};
+use crate::{
+    DeltaStream, Error,
+    body::{self, Broken},
+    openai,
+};
+
+/// The one path that a node's worker answers.
+const COMPLETIONS: &str = "/v1/chat/completions";
+/// Longest refusal of a node, in bytes.
+const REFUSAL_MAX: usize = 64 << 10;
+
+/// What became of an attempt that brought no reply.
+enum Failed {
+    /// The nodes do not take what was sealed to them, or are gone: their evidence is asked for anew.
+    Stale(Error),
+    /// Anything else.
+    Error(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Asks for a reply. Where the nodes do not take what was sealed to them, they are verified and asked once more.
+pub(super) async fn ask(chain: Arc<Chain>, request: ChatRequest) -> Result<DeltaStream, Error> {
+    let model = request.model.clone().unwrap_or_default();
+    if let Some(completion) = &request.completion {
+        let words = format!("{model} does not support {}", completion.as_str());
+        return Err(chain.refused(StatusCode::BAD_REQUEST, words));
+    }
+    let body = serde_json::to_vec(&openai::streaming(request)).unwrap_or_default();
+    let question = bhttp::encode(&inner_head(), &body, PADDING);
+    drop(Plaintext::from(body));
+    for again in [false, true] {
+        let nodes = chain.candidates(&model).await?;
+        match once(&chain, &nodes, &question).await {
+            Ok(reply) => return Ok(reply),
+            Err(Failed::Error(error)) => return Err(error),
+            Err(Failed::Stale(error)) => {
+                chain.nodes.forget(&model);
+                if again {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Err(chain.unreachable(REFUSED))
+}
+
+const REFUSED: &str = "has nodes that do not open what was sealed to them: try again in a moment";
+
+/// What a worker reads.
+fn inner_head() -> RequestHead {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    RequestHead {
+        method: Method::POST,
+        scheme: Scheme::Https,
+        authority: host::WORKER.to_owned(),
+        path: PathAndQuery::from_static(COMPLETIONS),
+        headers,
+    }
+}
+
+async fn once(
+    chain: &Chain,
+    nodes: &[Arc<FitToSeal>],
+    question: &Plaintext,
+) -> Result<DeltaStream, Failed> {
+    let sent = Instant::now();
+    let unsealable = |_| chain.unreachable("has nodes whose keys take no request");
+    let recipients = nodes.iter().map(|node| Recipient::new(node.as_ref()));
+    let recipients = recipients.collect::<Result<_, _>>().map_err(unsealable)?;
+    let sealed = inner::seal(recipients, question).map_err(unsealable)?;
+    let candidates = sealed.keys.into_iter();
+    let candidates =
+        candidates.map(|key| ComputeCandidate { id: key.id, encapsulated_key: key.bytes });
+    let routing = ComputeRequestInfo { candidates: candidates.collect() };
+
+    let mut head = head(Method::POST, path::ROOT);
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::REQUEST));
+    if let Ok(routing) = HeaderValue::try_from(routing.encode_text()) {
+        head.headers.insert(header::ROUTING_INFO, routing);
+    }
+    let outer = chain.exchange(&head, &sealed.body, true, chain.timeouts.first).await?;
+    let status = outer.head.status;
+    if !status.is_success() {
+        return Err(refusal(chain, status));
+    }
+    let text = |name: &str| outer.head.headers.get(name).and_then(|value| value.to_str().ok());
+    let answers = text(header::NODE_ID).and_then(|id| id.parse::<NodeId>().ok());
+    let not_offered =
+        || chain.untrusted("node-not-offered", "a node answered to which nothing was sealed");
+    let node = answers.ok_or_else(not_offered)?;
+    let opener = sealed.answers.of(&node).map_err(|_| not_offered())?;
+    let proved = nodes.iter().find(|it| it.id() == node).ok_or_else(not_offered)?;
+    let unsealed = || chain.untrusted("reply-unsealed", "a node's answer came without its seal");
+    let chunked = match text(CONTENT_TYPE.as_str()) {
+        Some(media::CHUNKED_RESPONSE) => true,
+        Some(media::RESPONSE) => false,
+        Some(_) | None => return Err(unsealed().into()),
+    };
+    let evidence = evidence(node, proved);
+    let answer = Answer::open(outer.content, opener, chunked, RESPONSE_LIMITS).await;
+    let answer = answer.map_err(|broken| {
+        if matches!(broken, Broken::Sealed) {
+            return unsealed();
+        }
+        broken.into_error(&chain.name, false)
+    })?;
+    Ok(reply(chain, answer, sent, evidence).await?)
+}
+
+/// What stood behind a reply.
+fn evidence(node: NodeId, proved: &FitToSeal) -> Evidence {
+    let summary = proved.summary();
+    Evidence {
+        class: summary.class.as_str().to_owned(),
+        image: summary.image.clone(),
+        node: node.to_string(),
+        verified_at: summary.verified_at,
+    }
+}
+
+/// What the chain said outside of the node's seal. A node says 400 to what it does not open, and 404 is said where none
+/// of the nodes lives: either may be so because they are others by now.
+fn refusal(chain: &Chain, status: StatusCode) -> Failed {
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
+            Failed::Stale(chain.unreachable(REFUSED))
+        }
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            Failed::Error(chain.busy("is busy with other requests: try again in a moment"))
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let words = "the request is longer than the chain takes: send less text";
+            Failed::Error(chain.refused(status, words))
+        }
+        _ => Failed::Error(chain.unreachable("failed inside: its operator must look at it")),
+    }
+}
+
+/// The reply under the node's seal, or what its worker says in its place.
+async fn reply(
+    chain: &Chain,
+    answer: Answer,
+    sent: Instant,
+    evidence: Evidence,
+) -> Result<DeltaStream, Error> {
+    let status = answer.head.status;
+    if !status.is_success() {
+        let (_, body) = answer.whole(REFUSAL_MAX).await.unwrap_or_else(|()| {
+            (bhttp::ResponseHead { status, headers: HeaderMap::new() }, Vec::new())
+        });
+        let message = crate::decode_error(&body).unwrap_or_else(|| "without saying why".to_owned());
+        return Err(match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                chain.busy("is busy with other requests: try again in a moment")
+            }
+            status if status.is_server_error() => chain.unreachable("has an engine that failed"),
+            status => chain.refused(status, message),
+        });
+    }
+    let kind = answer.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind.and_then(|kind| kind.split(';').next()) != Some("text/event-stream") {
+        return Err(chain.unreachable("has an engine that does not stream"));
+    }
+    let name = chain.name.clone();
+    let decode = |pieces: body::Pieces| openai::deltas(pieces, name);
+    let content = Arc::new(Mutex::new(Content { pieces: answer.content.fuse(), broken: false }));
+    let pieces = stream::unfold(Arc::clone(&content), async |content| {
+        let piece = content.lock().await.next().await?;
+        Some((piece, content))
+    });
+    let deltas = body::timed(pieces.boxed(), sent, chain.timeouts, decode);
+    let end = End { content, name: chain.name.clone(), idle: chain.timeouts.idle };
+    // With the first delta goes what stands behind all of them.
+    let state = (deltas, Some(Arc::new(evidence)), Some(end));
+    let deltas = stream::unfold(state, async |(mut deltas, mut evidence, mut end)| {
+        match deltas.next().await {
+            Some(Ok(mut delta)) => {
+                delta.evidence = evidence.take();
+                Some((Ok(delta), (deltas, evidence, end)))
+            }
+            Some(Err(error)) => Some((Err(error), (deltas, evidence, None))),
+            None => {
+                // What it was reading is let go of, so that the rest can be.
+                drop(deltas);
+                let cut = end.take()?.missing().await?;
+                Some((Err(cut), (stream::empty().boxed(), evidence, None)))
+            }
+        }
+    });
+    Ok(deltas.boxed())
+}
+
+/// A reply's bytes, and whether they broke off: nobody may be told of that by the bytes themselves, once the last event came.
+struct Content {
+    pieces: stream::Fuse<body::Pieces>,
+    broken: bool,
+}
+
+impl Content {
+    async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
+        let piece = self.pieces.next().await?;
+        self.broken |= piece.is_err();
+        Some(piece)
+    }
+}
+
+/// What comes after the last event of a reply: the end of its seal, without which it is not whole.
+struct End {
+    content: Arc<Mutex<Content>>,
+    name: String,
+    idle: Duration,
+}
+
+impl End {
+    /// Why the reply is not whole; none if it is.
+    async fn missing(self) -> Option<Error> {
+        let ended = async {
+            let mut content = self.content.lock().await;
+            while content.next().await.is_some() {}
+            content.broken
+        };
+        match timeout(self.idle, ended).await {
+            Ok(false) => None,
+            Ok(true) => Some(Broken::Sealed.into_error(&self.name, true)),
+            Err(_) => Some(Broken::Silent(self.idle).into_error(&self.name, true)),
+        }
+    }
+}

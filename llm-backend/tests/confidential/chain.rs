@@ -1,0 +1,454 @@
+//! A deployment in one process: configuration, gateway, router and node, with the envelope's own halves. Each test changes
+//! what one of them does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use attestation::{Pin, PinnedAnchor, bound_nonce};
+use attester::{Authority, Chain, Claims, Lifetime};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use common::wire::{Bytes as WireBytes, Fixed, Version};
+use confidential_api::{
+    NodeId,
+    bundle::{Bundle, BundleKey},
+    certificate::{Certificate, Use},
+    config::{Attestation, Config, ConfigVersion, Features, KeySource},
+    evidence::{EvidenceList, EvidencePiece, EvidenceType},
+    names::{OHTTP_KEY_PROBLEM, header, media},
+    policy::{Anchor, EvidenceKind, Image, Policy, Registers, RekKind},
+    routing::{AttestRequest, ComputeManifest, ComputeManifestList, ComputeRequestInfo},
+    signed::Signed,
+};
+use confidential_envelope::{
+    Aead, Kem, Plaintext, PrivateKey, ResponseSealer,
+    bhttp::{self, Encoder, RequestHead, ResponseHead},
+    inner,
+    ohttp::{self, GatewayKey},
+};
+use ed25519_dalek::SigningKey;
+use llm_backend::{
+    Timeouts,
+    confidential::{Confidential, Memory, Settings, Volatile},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+pub(crate) const MODEL: &str = "smollm2";
+const HOUR_MS: u64 = 3_600_000;
+const MODULE: &str = "i-0-enc0";
+
+/// What takes long to make.
+struct Lab {
+    authority: Authority,
+    chain: Chain,
+}
+
+static LAB: LazyLock<Lab> = LazyLock::new(|| {
+    let authority = Authority::generate().unwrap();
+    let chain = authority.chain(MODULE, Lifetime::of_a_leaf(now_ms() / 1000)).unwrap();
+    Lab { authority, chain }
+});
+
+/// When all documents were made: the same script makes the same bytes.
+static NOW: LazyLock<u64> = LazyLock::new(now_ms);
+
+/// What each of them does; by default as it should.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) features: Features,
+    pub(crate) epoch: u64,
+    pub(crate) bundle_epoch: u64,
+    pub(crate) policy_epoch: u64,
+    pub(crate) key_source: KeySource,
+    /// Who signs the configuration.
+    pub(crate) signer: u8,
+    /// Whose certificate it shows.
+    pub(crate) certified_for: Use,
+    pub(crate) policy_simulated: bool,
+    /// The gateway forgets its key once, so many times.
+    pub(crate) key_problems: u32,
+    /// Nodes have no `/attest`.
+    pub(crate) no_attest: bool,
+    /// The evidence is for another nonce.
+    pub(crate) other_nonce: bool,
+    /// What runs on the nodes.
+    pub(crate) registers: u8,
+    /// Another key is sealed to than the evidence is of.
+    pub(crate) other_key: bool,
+    /// Another node answers than was offered.
+    pub(crate) not_offered: bool,
+    /// The answer comes without its seals.
+    pub(crate) unsealed: Option<&'static str>,
+    /// So many bytes of the inner answer's end are missing.
+    pub(crate) cut: usize,
+    /// The node refuses what is sealed to it, so many times.
+    pub(crate) refuses: u32,
+    /// What the node says under its seal.
+    pub(crate) status: u16,
+    /// Requests that are sealed to nodes.
+    pub(crate) questions: u32,
+    /// Requests for evidence.
+    pub(crate) attested: u32,
+    /// Fetches of the configuration.
+    pub(crate) fetched: u32,
+    /// What was opened.
+    pub(crate) heard: Vec<String>,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            features: Features { ohttp: true, real_attestation: true },
+            epoch: 5,
+            bundle_epoch: 5,
+            policy_epoch: 5,
+            key_source: KeySource::Gateway,
+            signer: 2,
+            certified_for: Use::Config,
+            policy_simulated: true,
+            key_problems: 0,
+            no_attest: false,
+            other_nonce: false,
+            registers: 10,
+            other_key: false,
+            not_offered: false,
+            unsealed: None,
+            cut: 0,
+            refuses: 0,
+            status: 200,
+            questions: 0,
+            attested: 0,
+            fetched: 0,
+            heard: Vec::new(),
+        }
+    }
+}
+
+/// The deployment.
+#[derive(Clone)]
+pub(crate) struct Deployment {
+    pub(crate) script: Arc<Mutex<Script>>,
+    gateway: Arc<GatewayKey>,
+    rek: Arc<PrivateKey>,
+    node: NodeId,
+    at: std::net::SocketAddr,
+}
+
+pub(crate) fn identity() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
+}
+
+fn key(of: u8) -> SigningKey {
+    SigningKey::from_bytes(&[of; 32])
+}
+
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+fn certificate(of: u8, usage: Use) -> Signed<Certificate> {
+    let certificate = Certificate {
+        version: Version,
+        usage,
+        key: Fixed(key(of).verifying_key().to_bytes()),
+        not_before: *NOW - HOUR_MS,
+        not_after: *NOW + HOUR_MS,
+    };
+    Signed::sign(&certificate, &identity(), None).unwrap()
+}
+
+fn anchor() -> Anchor {
+    Anchor {
+        name: "lab".to_owned(),
+        kind: EvidenceKind::Nitro,
+        certificate: Some(WireBytes(LAB.authority.certificate().to_vec())),
+        key: None,
+    }
+}
+
+/// What the home pins.
+pub(crate) fn pin() -> Pin {
+    Pin {
+        identity: Fixed(identity().verifying_key().to_bytes()),
+        anchors: vec![PinnedAnchor { anchor: anchor(), vendor: false }],
+        images: None,
+        min_epoch: 0,
+    }
+}
+
+impl Deployment {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let private = PrivateKey::generate(Kem::XWing).unwrap();
+        let deployment = Self {
+            script: Arc::default(),
+            gateway: Arc::new(GatewayKey::new(7, private, vec![Aead::Aes128Gcm]).unwrap()),
+            rek: Arc::new(PrivateKey::generate(Kem::XWing).unwrap()),
+            node: NodeId::new(Uuid::now_v7()).unwrap(),
+            at: listener.local_addr().unwrap(),
+        };
+        let router = Router::new()
+            .route("/api/config", get(config))
+            .route("/", post(relay))
+            .with_state(deployment.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        deployment
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.script.lock().unwrap());
+    }
+
+    pub(crate) fn seen(&self) -> Script {
+        self.script.lock().unwrap().clone()
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let url = format!("http://{}", self.at);
+        Settings {
+            name: "lab".to_owned(),
+            auth: llm_backend::Settings::new(url.clone()),
+            relays: vec![llm_backend::Settings::new(url)],
+            pin: pin(),
+            simulated: true,
+            shared_seeds: false,
+            verified_for: Duration::from_secs(60),
+            timeouts: Timeouts::default(),
+            memory: Arc::new(Volatile::default()),
+        }
+    }
+
+    pub(crate) fn client(&self) -> Confidential {
+        Confidential::new(self.settings()).unwrap()
+    }
+
+    pub(crate) fn client_with(&self, memory: Arc<dyn Memory>) -> Confidential {
+        Confidential::new(Settings { memory, ..self.settings() }).unwrap()
+    }
+
+    fn config(&self, script: &Script) -> Config {
+        let policy = Policy {
+            version: Version,
+            policy_id: "2026-11".to_owned(),
+            epoch: script.policy_epoch,
+            not_after: *NOW + HOUR_MS,
+            simulated: script.policy_simulated,
+            anchors: vec![anchor()],
+            images: vec![Image {
+                name: "maru-compute test".to_owned(),
+                kind: EvidenceKind::Nitro,
+                models: vec![MODEL.to_owned()],
+                pcrs: Registers(
+                    registers(10)
+                        .into_iter()
+                        .map(|(at, it)| (u8::try_from(at).unwrap(), it))
+                        .collect(),
+                ),
+                rek: RekKind::XWing,
+            }],
+        };
+        let (active_from, active_until) = (*NOW - HOUR_MS, *NOW + HOUR_MS);
+        let config = WireBytes(self.gateway.config().encode());
+        let keys = vec![BundleKey { key_id: 7, config, active_from, active_until }];
+        let bundle = Bundle { version: Version, epoch: script.bundle_epoch, keys };
+        let bundle = Signed::sign(&bundle, &key(3), Some(certificate(3, Use::Bundle))).unwrap();
+        let period = confidential_api::config::Period { key_id: 7, active_from, active_until };
+        Config {
+            version: ConfigVersion,
+            features: script.features,
+            relay_urls: vec!["https://relay.invalid".to_owned()],
+            gateway_url: "https://gateway.invalid".to_owned(),
+            router_url: "https://router.invalid".to_owned(),
+            ohttp_key_configs_bundle: ohttp::KeyConfig::encode_list(&[self
+                .gateway
+                .config()
+                .clone()]),
+            ohttp_key_rotation_periods: vec![period],
+            attestation: Attestation {
+                policy_id: "2026-11".to_owned(),
+                allowed_images: Signed::sign(&policy, &identity(), None).unwrap(),
+                verifier_hints: Vec::new(),
+            },
+            epoch: script.epoch,
+            key_source: script.key_source,
+            bundle: (script.key_source == KeySource::Gateway).then_some(bundle),
+        }
+    }
+
+    fn key_config(&self) -> Vec<u8> {
+        [&[0x64, 0x7a, 0, 1, 0, 1][..], &self.rek.public().to_bytes()].concat()
+    }
+
+    fn evidence(&self, script: &Script, nonce: [u8; 32]) -> EvidenceList {
+        let set = if script.other_nonce { vec![9; 32] } else { nonce.to_vec() };
+        let key_config = self.key_config();
+        let bound = if script.other_key { vec![0; 3] } else { key_config.clone() };
+        let claims = Claims {
+            module_id: MODULE.to_owned(),
+            timestamp: now_ms(),
+            pcrs: registers(script.registers),
+            certificate: LAB.chain.certificate.clone(),
+            cabundle: LAB.chain.bundle.clone(),
+            public_key: None,
+            user_data: Some(Sha256::digest(bound).to_vec()),
+            nonce: Some(bound_nonce(&set).to_vec()),
+        };
+        let document = claims.sign(&LAB.chain.key).unwrap();
+        let piece = |kind, data| EvidencePiece { kind, data, signature: Vec::new() };
+        EvidenceList(vec![
+            piece(EvidenceType::NITRO_DOCUMENT, document),
+            piece(EvidenceType::NONCE_SET, set),
+            piece(EvidenceType::KEY_CONFIG, key_config),
+        ])
+    }
+
+    /// What the router says: status, fields, content.
+    fn route(&self, head: &RequestHead, content: &[u8]) -> (u16, HeaderMap, Vec<u8>) {
+        let mut script = self.script.lock().unwrap();
+        let none = HeaderMap::new;
+        match head.path.as_str() {
+            "/ping" => (200, none(), b"pong".to_vec()),
+            "/compute-manifests" => {
+                let tags = vec![format!("model={MODEL}")];
+                let manifest =
+                    ComputeManifest { id: self.node, tags, evidence: EvidenceList::default() };
+                (200, none(), ComputeManifestList(vec![manifest]).encode())
+            }
+            "/attest" if script.no_attest => (404, none(), Vec::new()),
+            "/attest" => {
+                script.attested += 1;
+                let AttestRequest { node, nonce } = AttestRequest::decode(content).unwrap();
+                assert_eq!(node, self.node);
+                (200, none(), self.evidence(&script, nonce).encode())
+            }
+            "/" => self.answer(&mut script, &head.headers, content),
+            _ => (404, none(), Vec::new()),
+        }
+    }
+
+    /// What the node says.
+    fn answer(
+        &self,
+        script: &mut Script,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> (u16, HeaderMap, Vec<u8>) {
+        script.questions += 1;
+        if script.refuses > 0 {
+            script.refuses -= 1;
+            return (400, HeaderMap::new(), Vec::new());
+        }
+        let info =
+            ComputeRequestInfo::decode_text(headers[header::ROUTING_INFO].as_bytes()).unwrap();
+        let opened = inner::open(&info.candidates[0].encapsulated_key, body, &*self.rek).unwrap();
+        let (_, question) = bhttp::decode::<RequestHead>(&opened.plaintext, 1 << 20).unwrap();
+        script.heard.push(String::from_utf8(question.to_vec()).unwrap());
+        let mut fields = HeaderMap::new();
+        let node =
+            if script.not_offered { NodeId::new(Uuid::now_v7()).unwrap() } else { self.node };
+        fields.insert(header::NODE_ID, node.to_string().parse().unwrap());
+        if script.unsealed == Some("inner") {
+            fields.insert(CONTENT_TYPE, "text/event-stream".parse().unwrap());
+            return (200, fields, EVENTS.as_bytes().to_vec());
+        }
+        fields.insert(CONTENT_TYPE, media::CHUNKED_RESPONSE.parse().unwrap());
+        let mut sealed = sealed(opened.response, script.status);
+        sealed.truncate(sealed.len().checked_sub(script.cut).unwrap());
+        (200, fields, sealed)
+    }
+}
+
+const EVENTS: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n\
+                      data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+                      data: [DONE]\n\n";
+
+/// A reply of the engine, sealed chunk by chunk.
+fn sealed(sealer: ResponseSealer, status: u16) -> Vec<u8> {
+    let mut sealer = sealer.chunked().unwrap();
+    let mut headers = HeaderMap::new();
+    let (kind, content) = match status {
+        200 => ("text/event-stream", EVENTS),
+        _ => ("application/json", "{\"error\":{\"message\":\"no\"}}"),
+    };
+    headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+    let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers };
+    let (mut encoder, head) = Encoder::new(&head, inner::PADDING);
+    let mut bytes = sealer.write(&head).unwrap();
+    bytes.extend(sealer.write(&encoder.content(content.as_bytes())).unwrap());
+    bytes.extend(sealer.finish(&encoder.finish()).unwrap());
+    bytes
+}
+
+fn registers(of: u8) -> BTreeMap<u16, Vec<u8>> {
+    (0..3).map(|index| (index, vec![of + u8::try_from(index).unwrap(); 48])).collect()
+}
+
+async fn config(State(deployment): State<Deployment>) -> Response {
+    let script = {
+        let mut script = deployment.script.lock().unwrap();
+        script.fetched += 1;
+        script.clone()
+    };
+    let certificate = certificate(2, script.certified_for);
+    let signed = Signed::sign(&deployment.config(&script), &key(script.signer), Some(certificate));
+    let signed = signed.unwrap();
+    let headers = [
+        (header::SIGNATURE, signed.signature.to_string()),
+        (header::CERTIFICATE, signed.certificate.unwrap().to_header()),
+    ];
+    (headers, signed.payload).into_response()
+}
+
+/// Relay and gateway.
+async fn relay(State(deployment): State<Deployment>, headers: HeaderMap, body: Bytes) -> Response {
+    {
+        let mut script = deployment.script.lock().unwrap();
+        if script.key_problems > 0 {
+            script.key_problems -= 1;
+            let problem = format!("{{\"type\":\"{OHTTP_KEY_PROBLEM}\"}}");
+            return (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, media::PROBLEM)], problem)
+                .into_response();
+        }
+        if script.unsealed == Some("outer") {
+            return "hello".into_response();
+        }
+    }
+    let keys = [Arc::clone(&deployment.gateway)];
+    let chunked = headers[CONTENT_TYPE] == media::OHTTP_CHUNKED_REQUEST;
+    let (question, sealer) = if chunked {
+        let mut stream = ohttp::RequestStream::new(keys.to_vec(), ohttp::REQUEST_LIMITS);
+        let mut question = Plaintext::default();
+        stream.push(&body, &mut question).unwrap();
+        let sealer = stream.finish(&mut question).unwrap();
+        (question, sealer)
+    } else {
+        let opened = ohttp::open(&keys, &body).unwrap();
+        (opened.plaintext, opened.response)
+    };
+    let (head, content) = bhttp::decode::<RequestHead>(&question, 4 << 20).unwrap();
+    let (status, headers, content) = deployment.route(&head, &content);
+    let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers };
+    let (kind, sealed) = if chunked {
+        let mut sealer = sealer.chunked().unwrap();
+        let (mut encoder, head) = Encoder::new(&head, 1);
+        let mut sealed = sealer.write(&head).unwrap();
+        sealed.extend(sealer.write(&encoder.content(&content)).unwrap());
+        sealed.extend(sealer.finish(&encoder.finish()).unwrap());
+        (media::OHTTP_CHUNKED_RESPONSE, sealed)
+    } else {
+        (media::OHTTP_RESPONSE, sealer.seal(&bhttp::encode(&head, &content, 1)).unwrap())
+    };
+    ([(CONTENT_TYPE, kind)], Body::from(sealed)).into_response()
+}
