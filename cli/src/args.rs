@@ -135,6 +135,13 @@ pub enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Models on machines of strangers that proved what they run
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Confidential {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfidentialCommand,
+    },
     /// Show who changed what in the network, and when
     Log {
         /// Which part.
@@ -152,13 +159,6 @@ pub enum Command {
     Usage(UsageArgs),
     /// Talk with the AI at home, sealed to its gateway
     Chat(ChatArgs),
-    /// Confidential nodes: models on machines of others that prove what they run
-    #[command(subcommand_required = true, arg_required_else_help = true)]
-    Confidential {
-        /// What to do.
-        #[command(subcommand)]
-        command: ConfidentialCommand,
-    },
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Run a program that may write in some places alone, as `maru up` does

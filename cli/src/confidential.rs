@@ -1,169 +1,347 @@
-//! `maru confidential …`.
+//! `maru confidential …`: models on machines of strangers that proved what they run.
+//!
+//! A deployment is in three files: dials in `agent.toml`, the provider in `openclaw.json`, and what this home pinned in
+//! `gateway.toml`. What an admin wrote there stays, comments included. All three are worked out before any is written; one
+//! that cannot be changed without a doubt leaves all as they are.
 
 use std::{
-    fs::File,
-    io::Read as _,
+    fs,
+    net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::SystemTime,
+    str::FromStr,
 };
 
-use anyhow::{Context as _, anyhow, ensure};
-use attestation::{Check, Known, MAX_EVIDENCE, Nonce, Outcome, Pin, Report};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use clap::{Args, Subcommand};
-use confidential_api::{
-    evidence::{EvidenceList, EvidencePiece, EvidenceType},
-    policy::Policy,
-    signed::Signed,
+use ai_gateway_api::settings::gateway;
+use anyhow::{Context as _, bail, ensure};
+use chassis::{
+    durable::{self, Access},
+    pem, settings,
 };
+use clap::{Args, Subcommand};
+use common::{mesh, wire::Fixed};
+use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
-use crate::output::{self, Format, OutputArgs};
+use crate::output::{self, OutputArgs};
 
-/// Longest file that is read: evidence as base64, and its line breaks.
-const MAX_FILE: usize = 2 * MAX_EVIDENCE;
+mod files;
+mod verify;
+
+use verify::VerifyArgs;
+
+/// Longest name of a deployment.
+const NAME_MAX: usize = 40;
 
 /// Of `maru confidential`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfidentialCommand {
+    /// Let people of this network ask models of a deployment; it is asked only by who names it
+    Add(AddArgs),
+    /// List the deployments, and what of each is pinned
+    List(OutputArgs),
+    /// Forget a deployment
+    Remove(RemoveArgs),
     /// Check evidence of a confidential node, and say of each check whether it passed
     Verify(VerifyArgs),
 }
 
-/// Of `maru confidential verify`.
+/// A deployment.
 #[derive(Clone, Debug, Args)]
-pub struct VerifyArgs {
-    /// File with the evidence, as the node gave it, or with a Nitro document alone; base64 of either
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// File with the deployment's signed policy (JSON)
+pub struct AddArgs {
+    /// What it is called here: people ask the model confidential/NAME
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Its identity, base64url: who answers for what it runs; ask them for it, not its servers
+    #[arg(long, value_name = "KEY")]
+    identity: Fixed<32>,
+    /// Where its configuration is, as IP:PORT or NAME@IP:PORT if its certificate is for a name
+    #[arg(long, value_name = "ADDRESS")]
+    auth: Place,
+    /// A relay, written likewise; may be given again, and should be another operator's than the deployment
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    relay: Vec<Place>,
+    /// Certificates of the authority that those servers' certificates come from, PEM; no other is trusted
     #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
-    /// File with what the home pinned of the deployment (JSON); without it the policy's signature is not checked
+    ca: PathBuf,
+    /// A model of its; may be given again [default: NAME]
+    #[arg(long, value_name = "MODEL")]
+    model: Vec<String>,
+    /// Root of evidence that is taken beside AWS's, PEM or DER; may be given again
     #[arg(long, value_name = "FILE")]
-    pub pin: Option<PathBuf>,
-    /// What the node was asked with: 64 hexadecimal digits
-    #[arg(long, value_name = "HEX", value_parser = nonce)]
-    pub nonce: Option<[u8; Nonce::LEN]>,
-    /// The model that the node shall serve
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-    /// Take simulated evidence, if the policy does
+    anchor: Vec<PathBuf>,
+    /// Take SIMULATED evidence, which proves nothing to anybody but who made it
     #[arg(long)]
-    pub simulated: bool,
-    /// Judge as of this time, such as 2026-11-23T08:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
-    pub at: Option<SystemTime>,
-    /// How it is printed.
-    #[command(flatten)]
-    pub output: OutputArgs,
+    simulated: bool,
 }
 
-fn nonce(text: &str) -> Result<[u8; Nonce::LEN], String> {
-    let mut bytes = [0; Nonce::LEN];
-    hex::decode_to_slice(text, &mut bytes).map_err(|_| "it has 64 hexadecimal digits")?;
-    Ok(bytes)
+/// A deployment by name.
+#[derive(Clone, Debug, Args)]
+pub struct RemoveArgs {
+    /// What it is called here
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// Where a server is, and the name that its certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    at: SocketAddr,
+    name: String,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, at) = match text.rsplit_once('@') {
+            Some((name, at)) => (Some(name), at),
+            None => (None, text),
+        };
+        let at: SocketAddr = at.parse().map_err(|_| {
+            "write IP:PORT, or NAME@IP:PORT if the certificate is for a name; no name is looked up"
+                .to_owned()
+        })?;
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+        match name {
+            None => Ok(Self { name: at.ip().to_string(), at }),
+            Some(name) if !name.is_empty() && name.len() < 254 && name.bytes().all(known) => {
+                Ok(Self { name: name.to_owned(), at })
+            }
+            Some(_) => Err("the part before @ is no DNS name".to_owned()),
+        }
+    }
+}
+
+impl Place {
+    /// Whether it is neither on this machine nor in the mesh.
+    fn is_outside(&self) -> bool {
+        !(self.at.ip().is_loopback() || mesh::contains(self.at.ip()))
+    }
+}
+
+/// Everything that the files say of a deployment.
+#[derive(Clone, Debug)]
+struct Deployment {
+    name: String,
+    identity: Fixed<32>,
+    auth: Place,
+    relays: Vec<Place>,
+    /// The authority's certificates, as the gateway finds them.
+    ca: PathBuf,
+    models: Vec<String>,
+    /// Name and DER of each root.
+    anchors: Vec<(String, Vec<u8>)>,
+    simulated: bool,
+}
+
+/// A deployment as it is listed.
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    identity: Fixed<32>,
+    simulated: bool,
+    /// Where its dials lead, the configuration's first.
+    leads_to: Vec<SocketAddr>,
 }
 
 /// Runs one of the commands.
-pub(crate) fn run(command: ConfidentialCommand) -> anyhow::Result<ExitCode> {
-    let ConfidentialCommand::Verify(args) = command;
-    let evidence = evidence(&args.file)?;
-    let policy: Signed<Policy> = Signed::parse(&read(&args.policy)?)?;
-    let pin = args.pin.as_deref().map(pin).transpose()?;
-    let known = Known {
-        model: args.model.as_deref(),
-        nonce: args.nonce.map(Nonce::from_bytes),
-        simulated: Some(args.simulated),
-    };
-    let at = args.at.unwrap_or_else(SystemTime::now);
-    let at = at.duration_since(SystemTime::UNIX_EPOCH).context("the time is before 1970")?;
-    let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-    let report = attestation::report(&evidence, &known, &policy, pin.as_ref(), at)?;
-    show(args.output.output, &report)
-}
-
-/// The whole file, if it is not larger than evidence can be.
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let name = path.display();
-    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(MAX_FILE).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
-    ensure!(
-        bytes.len() <= MAX_FILE,
-        "{name} is larger than 2 MiB: it is neither evidence nor a policy"
-    );
-    Ok(bytes)
-}
-
-fn pin(path: &Path) -> anyhow::Result<Pin> {
-    let name = path.display();
-    serde_json::from_slice(&read(path)?).with_context(|| format!("{name} is no pin"))
-}
-
-fn evidence(path: &Path) -> anyhow::Result<EvidenceList> {
-    let bytes = read(path)?;
-    decode(&bytes).or_else(|| decode(&base64(&bytes)?)).ok_or_else(|| {
-        let name = path.display();
-        anyhow!("{name} is neither evidence of a node nor a Nitro document, nor base64 of one")
-    })
-}
-
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    STANDARD.decode(text).ok()
-}
-
-/// A document is an array of four in CBOR; a list of pieces begins with the first piece's field.
-fn decode(bytes: &[u8]) -> Option<EvidenceList> {
-    match bytes.first()? {
-        0x84 => {
-            let kind = EvidenceType::NITRO_DOCUMENT;
-            let piece = EvidencePiece { kind, data: bytes.to_vec(), signature: Vec::new() };
-            Some(EvidenceList(vec![piece]))
+pub(crate) fn run(command: ConfidentialCommand, root: &Path) -> anyhow::Result<ExitCode> {
+    match command {
+        ConfidentialCommand::Add(args) => add(args, root)?,
+        ConfidentialCommand::List(args) => {
+            let header = ["NAME", "EVIDENCE", "LEADS TO", "IDENTITY"];
+            output::list(args.output, &list(root)?, &header, |it| {
+                let evidence = if it.simulated { "SIMULATED too" } else { "real" };
+                let leads: Vec<_> = it.leads_to.iter().map(ToString::to_string).collect();
+                vec![
+                    it.name.clone(),
+                    evidence.to_owned(),
+                    leads.join(", "),
+                    it.identity.to_string(),
+                ]
+            })?;
         }
-        _ => EvidenceList::decode(bytes).ok().filter(|list| !list.0.is_empty()),
+        ConfidentialCommand::Remove(args) => remove(&args.name, root)?,
+        ConfidentialCommand::Verify(args) => return verify::run(&args),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// One check, as it is printed.
-#[derive(Serialize)]
-struct Row {
-    check: Check,
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    says: &'static str,
-}
-
-fn show(format: Format, report: &Report) -> anyhow::Result<ExitCode> {
-    let row = |(check, outcome): (Check, Outcome)| {
-        let (code, says) = match outcome {
-            Outcome::Failed(code) => (Some(code.as_str()), code.sentence()),
-            Outcome::Passed | Outcome::NotChecked => (None, check.sentence()),
-        };
-        Row { check, outcome, code, says }
+fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
+    let AddArgs { name, identity, auth, relay, ca, model, anchor, simulated } = args;
+    check_name(&name)?;
+    pem::certificates(&ca)?;
+    let settings = gateway_settings(root)?;
+    let folder = settings.openclaw.parent().unwrap_or(Path::new("")).to_owned();
+    let kept = folder.join(format!("confidential-{name}-ca.pem"));
+    let anchors = anchor.iter().map(|path| anchor_of(path)).collect::<Result<_, _>>()?;
+    let models = if model.is_empty() { vec![name.clone()] } else { model };
+    let ca_text = pem::contents(&ca)?;
+    let deployment = Deployment {
+        name,
+        identity,
+        auth,
+        relays: relay,
+        ca: Path::new("/").join(&kept),
+        models,
+        anchors,
+        simulated,
     };
-    let rows: Vec<Row> = report.iter().map(row).collect();
-    output::list(format, &rows, &["CHECK", "RESULT", "CODE", ""], |row| {
-        let [check, outcome] = [word(&row.check), word(&row.outcome)];
-        vec![check, outcome, row.code.unwrap_or("").to_owned(), row.says.to_owned()]
-    })?;
-    let failed = rows.iter().filter(|row| row.code.is_some()).count();
-    if format == Format::Table {
-        output::note(&match (failed, report.is_fit()) {
-            (0, true) => "every check passed".to_owned(),
-            (0, false) => "no check failed, and not every one could be made".to_owned(),
-            (_, _) => format!("refused: {failed} of {} checks failed", rows.len()),
-        });
-    }
-    Ok(ExitCode::from(u8::from(failed > 0)))
+    let mut changes = Changes::default();
+    let agent = Path::new(node_agent_api::settings::FILE);
+    changes.plan(root, agent, "", |text| files::dials(text, &deployment))?;
+    changes.plan(root, Path::new(gateway::FILE), "", |text| files::pins(text, &deployment))?;
+    changes.plan(root, &settings.openclaw, "{}\n", |text| files::provider(text, &deployment))?;
+    let path = root.join(&kept);
+    let owner = fs::metadata(root.join(&folder)).map(|it| (it.uid(), it.gid())).ok();
+    let access = Access { mode: 0o644, owner };
+    durable::replace(&path, access, &ca_text)
+        .with_context(|| format!("cannot write {}; nothing else is changed", path.display()))?;
+    output::note(&format!(
+        "  {} is the authority that its servers' certificates come from",
+        kept.display()
+    ));
+    changes.write()?;
+    say(&deployment);
+    Ok(())
 }
 
-/// The word that stands in JSON.
-fn word(value: &impl Serialize) -> String {
-    let value = serde_json::to_value(value).ok();
-    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+fn say(deployment: &Deployment) {
+    let Deployment { name, models, simulated, auth, relays, .. } = deployment;
+    for place in [auth].into_iter().chain(relays).filter(|place| place.is_outside()) {
+        output::note(&format!("  the gateway may now reach {}, outside of this network", place.at));
+    }
+    if *simulated {
+        output::note("  SIMULATED evidence is taken: it proves nothing to anybody but who made it");
+    }
+    let models: Vec<_> = models.iter().map(|model| format!("{name}/{model}")).collect();
+    output::note(&format!(
+        "start `maru up` again; then confidential/{name} answers who names it ({}), and where \
+         agents.defaults.model.fallbacks lists it",
+        models.join(", ")
+    ));
 }
+
+fn list(root: &Path) -> anyhow::Result<Vec<Listed>> {
+    let agent: Agent = settings::load(None, &root.join(node_agent_api::settings::FILE), Ok)?;
+    let gateway = gateway_settings(root)?;
+    let listed = gateway.confidential.into_iter().map(|(name, pinned)| {
+        let dials = agent.dial.iter().filter(|dial| files::is_of(&dial.name, &name));
+        Listed {
+            leads_to: dials.map(|dial| dial.to).collect(),
+            name,
+            identity: pinned.identity,
+            simulated: pinned.simulated,
+        }
+    });
+    Ok(listed.collect())
+}
+
+fn remove(name: &str, root: &Path) -> anyhow::Result<()> {
+    check_name(name)?;
+    let settings = gateway_settings(root)?;
+    ensure!(
+        settings.confidential.contains_key(name),
+        "there is no deployment {name:?}; `maru confidential list` shows those that there are"
+    );
+    let mut changes = Changes::default();
+    let agent = Path::new(node_agent_api::settings::FILE);
+    changes.plan(root, agent, "", |text| files::without_dials(text, name))?;
+    changes.plan(root, Path::new(gateway::FILE), "", |text| files::without_pins(text, name))?;
+    changes.plan(root, &settings.openclaw, "{}\n", |text| files::without_provider(text, name))?;
+    changes.write()?;
+    output::note("start `maru up` again, so that the gateway forgets it, too");
+    Ok(())
+}
+
+fn gateway_settings(root: &Path) -> anyhow::Result<gateway::Settings> {
+    Ok(settings::load(None, &root.join(gateway::FILE), Ok)?)
+}
+
+fn check_name(name: &str) -> anyhow::Result<()> {
+    let known =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let fits = (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(known);
+    ensure!(
+        fits && name.starts_with(|c: char| c.is_ascii_alphanumeric()),
+        "{name:?} is no name of 1 to {NAME_MAX} small letters, digits, dots and hyphens"
+    );
+    Ok(())
+}
+
+/// The name and the DER of a root.
+fn anchor_of(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+    let bytes = pem::contents(path)?;
+    let der = if bytes.starts_with(b"-----") {
+        let mut all = pem::certificates(path)?;
+        ensure!(all.len() == 1, "{} holds several certificates: give one root", path.display());
+        all.remove(0).to_vec()
+    } else {
+        bytes.to_vec()
+    };
+    if pem::Life::of(&der.clone().into()).is_none() {
+        bail!("{} is no certificate, neither PEM nor DER", path.display());
+    }
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+    Ok((name.unwrap_or_default(), der))
+}
+
+/// Files that get another text, once all of them are known.
+#[derive(Debug, Default)]
+struct Changes(Vec<(PathBuf, PathBuf, String, Access)>);
+
+impl Changes {
+    /// Works out a file's new text; `empty` is what one that is not there says.
+    fn plan(
+        &mut self,
+        root: &Path,
+        path: &Path,
+        empty: &str,
+        edit: impl FnOnce(&str) -> Option<String>,
+    ) -> anyhow::Result<()> {
+        let place = root.join(path);
+        let (text, access) = match fs::symlink_metadata(&place) {
+            Ok(found) if found.is_file() => {
+                let text = fs::read_to_string(&place).with_context(|| {
+                    format!("cannot read {}; nothing is changed", place.display())
+                })?;
+                let (mode, owner) = (found.mode() & 0o7777, Some((found.uid(), found.gid())));
+                (text, Access { mode, owner })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                (empty.to_owned(), Access::READABLE)
+            }
+            Ok(_) | Err(_) => {
+                bail!(
+                    "{} is no plain file, so nothing is changed: look what it is",
+                    place.display()
+                )
+            }
+        };
+        let Some(new) = edit(&text) else {
+            bail!(
+                "{} cannot be changed without a doubt, so nothing is: correct it, or write the deployment by hand \
+                 (docs/configuration.md)",
+                path.display()
+            );
+        };
+        if new != text {
+            self.0.push((path.to_owned(), place, new, access));
+        }
+        Ok(())
+    }
+
+    fn write(self) -> anyhow::Result<()> {
+        for (path, place, text, access) in self.0 {
+            durable::replace(&place, access, text.as_bytes())
+                .with_context(|| format!("cannot write {}", place.display()))?;
+            output::note(&format!("  {} is changed", path.display()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

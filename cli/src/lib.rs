@@ -71,6 +71,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User { command, at } => user::run(command, &at.client(&root)?).await,
         Command::App { command } => app::run(command, &root).await,
         Command::Model { command } => model::run(command, &root).await,
+        Command::Confidential { command } => confidential::run(command, &root),
         Command::Policy { command, at } => policy::run(command, &at.client(&root)?).await,
         Command::Route { command, at } => route::run(command, &at.client(&root)?).await,
         Command::Backup(args) => backup::run(&args, &root),
@@ -78,7 +79,6 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Log { args, at } => log::run(args, &at.client(&root)?).await,
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
-        Command::Confidential { command } => confidential::run(command),
         Command::Completions(args) => complete::run(&args, Cli::command()),
         Command::Confine(args) => Err(confine::run(&args)),
     }

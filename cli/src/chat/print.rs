@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use ai_gateway_api::{
-    chat::{FinishReason, Role},
+    chat::{Evidence, FinishReason, Role},
     sealed::Event,
 };
 
@@ -57,6 +57,12 @@ impl<W: Write> Printer<W> {
             Event::Finish(FinishReason::Length) => {
                 self.end()?;
                 output::note("maru: the reply stops here because it reached its token limit");
+                Ok(())
+            }
+            Event::Evidence(Evidence { class, image, .. }) => {
+                self.end()?;
+                let (class, image) = (self.safe(class), self.safe(image));
+                output::note(&format!("maru: {class} evidence stands behind this reply ({image})"));
                 Ok(())
             }
             Event::Finish(_) | Event::Model(_) | Event::Usage(_) | Event::Error { .. } => Ok(()),

@@ -1,0 +1,217 @@
+//! What the three files say of a deployment. In the TOML ones it stands between two comments, so that it is found again.
+
+use std::path::Path;
+
+use ai_gateway_api::settings::gateway;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::settings;
+use jsonc_parser::{
+    ParseOptions,
+    cst::{CstInputValue, CstRootNode},
+    parse_to_serde_value,
+};
+use node_agent_api::settings::{FILE as AGENT, Settings as Agent};
+use serde_json::{Map, Value, json};
+
+use super::{Deployment, Place};
+use crate::service::{DIALS, GATEWAY};
+
+/// What the provider speaks.
+const API: &str = "maru-confidential";
+
+/// The name of the dial to the configuration, or to a relay, counted from 1.
+fn dial(name: &str, relay: Option<usize>) -> String {
+    relay.map_or_else(|| format!("{name}-auth"), |number| format!("{name}-relay-{number}"))
+}
+
+/// Whether a dial is one of this deployment's.
+pub(super) fn is_of(dial: &str, name: &str) -> bool {
+    dial.strip_prefix(name).is_some_and(|rest| {
+        let number = rest.strip_prefix("-relay-").map(str::parse::<u32>);
+        rest == "-auth" || matches!(number, Some(Ok(_)))
+    })
+}
+
+fn socket(dial: &str) -> String {
+    format!("{DIALS}/{dial}/http.sock")
+}
+
+/// Each place with its dial, the configuration's first.
+fn places(deployment: &Deployment) -> impl Iterator<Item = (String, &Place)> {
+    let Deployment { name, auth, relays, .. } = deployment;
+    let relays = (1..).zip(relays).map(move |(number, place)| (dial(name, Some(number)), place));
+    [(dial(name, None), auth)].into_iter().chain(relays)
+}
+
+/// Adds the dials to the text of `agent.toml`, or exchanges them; nothing if that cannot be done without a doubt.
+pub(super) fn dials(text: &str, deployment: &Deployment) -> Option<String> {
+    let block: String = places(deployment)
+        .map(|(dial, place)| {
+            let (socket, to, outside) = (socket(&dial), place.at, place.is_outside());
+            let outside = if outside { "outside = true\n" } else { "" };
+            format!(
+                "[[dial]]\nname = {dial:?}\nsocket = {socket:?}\nuid = {GATEWAY}\nto = \"{to}\"\n{outside}"
+            )
+        })
+        .collect();
+    let name = &deployment.name;
+    let new = with_block(&without_block(text, name)?, name, &block);
+    let (before, after) = (agent(text)?, agent(&new)?);
+    let others = |settings: &Agent| {
+        let mut settings = settings.clone();
+        settings.dial.retain(|it| !is_of(&it.name, name));
+        settings
+    };
+    let own = after.dial.iter().filter(|it| is_of(&it.name, name)).count();
+    (own == 1 + deployment.relays.len() && others(&before) == others(&after)).then_some(new)
+}
+
+/// Takes the dials out of the text of `agent.toml`.
+pub(super) fn without_dials(text: &str, name: &str) -> Option<String> {
+    let new = without_block(text, name)?;
+    let after = agent(&new)?;
+    after.dial.iter().all(|it| !is_of(&it.name, name)).then_some(new)
+}
+
+/// Adds what is pinned to the text of `gateway.toml`, or exchanges it.
+pub(super) fn pins(text: &str, deployment: &Deployment) -> Option<String> {
+    let Deployment { name, identity, simulated, anchors, .. } = deployment;
+    let mut block = format!("[confidential.{name:?}]\nidentity = \"{identity}\"\n");
+    if *simulated {
+        block.push_str("simulated = true\n");
+    }
+    for (anchor, der) in anchors {
+        let der = URL_SAFE_NO_PAD.encode(der);
+        block.push_str(&format!(
+            "[[confidential.{name:?}.anchors]]\nname = {anchor:?}\nkind = \"nitro\"\ncertificate = \"{der}\"\n"
+        ));
+    }
+    let new = with_block(&without_block(text, name)?, name, &block);
+    let (mut before, mut after) = (gateway(text)?, gateway(&new)?);
+    before.confidential.remove(name);
+    let pinned = after.confidential.remove(name)?;
+    let as_wanted = pinned.identity == *identity
+        && pinned.simulated == *simulated
+        && pinned.anchors.len() == anchors.len();
+    (as_wanted && before == after).then_some(new)
+}
+
+/// Takes what is pinned out of the text of `gateway.toml`.
+pub(super) fn without_pins(text: &str, name: &str) -> Option<String> {
+    let new = without_block(text, name)?;
+    (!gateway(&new)?.confidential.contains_key(name)).then_some(new)
+}
+
+/// Adds the provider to the text of `openclaw.json`, or exchanges it.
+pub(super) fn provider(text: &str, deployment: &Deployment) -> Option<String> {
+    let tls = |place: &Place| json!({ "tls": { "ca": deployment.ca, "serverName": place.name } });
+    let base_url = |dial: &str| format!("unix:///{}", socket(dial));
+    let relays: Vec<_> = places(deployment)
+        .skip(1)
+        .map(|(dial, place)| json!({ "baseUrl": base_url(&dial), "request": tls(place) }))
+        .collect();
+    let models: Vec<_> = deployment.models.iter().map(|model| json!({ "id": model })).collect();
+    let name = &deployment.name;
+    let value = json!({
+        "api": API,
+        "baseUrl": base_url(&dial(name, None)),
+        "request": tls(&deployment.auth),
+        "relays": relays,
+        "models": models,
+    });
+    change(text, name, Some(&value))
+}
+
+/// Takes the provider out of the text of `openclaw.json`.
+pub(super) fn without_provider(text: &str, name: &str) -> Option<String> {
+    change(text, name, None)
+}
+
+fn change(text: &str, name: &str, value: Option<&Value>) -> Option<String> {
+    let mut expected = read(text)?;
+    let models = object(expected.as_object_mut()?, "models")?;
+    let known = object(models, "providers")?;
+    // Another's provider of that name is not ours to change.
+    if known.get(name).is_some_and(|it| it["api"] != json!(API)) {
+        return None;
+    }
+    match value {
+        Some(value) => drop(known.insert(name.to_owned(), value.clone())),
+        None => drop(known.remove(name)),
+    }
+    let root = CstRootNode::parse(text, &options()).ok()?;
+    let providers = root
+        .object_value()?
+        .object_value_or_create("models")?
+        .object_value_or_create("providers")?;
+    match (providers.get(name), value) {
+        (Some(there), Some(value)) => there.set_value(input(value)),
+        (Some(there), None) => there.remove(),
+        (None, Some(value)) => drop(providers.append(name, input(value))),
+        (None, None) => {}
+    }
+    let text = root.to_string();
+    // Whatever the file looks like: it says what it said, and this.
+    (read(&text)? == expected).then_some(text)
+}
+
+/// The object at `key`, made if it is missing; nothing if something else is there.
+fn object<'a>(within: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
+    within.entry(key).or_insert_with(|| json!({})).as_object_mut()
+}
+
+fn begin(name: &str) -> String {
+    format!("# maru confidential {name}: begin; `maru confidential remove {name}` takes it out")
+}
+
+fn end(name: &str) -> String {
+    format!("# maru confidential {name}: end")
+}
+
+/// The text with a block at its end.
+fn with_block(text: &str, name: &str, block: &str) -> String {
+    let space = if text.trim().is_empty() { "" } else { "\n\n" };
+    format!("{}{space}{}\n{block}{}\n", text.trim_end(), begin(name), end(name))
+}
+
+/// The text without the block, if there is one; nothing if its end is missing.
+fn without_block(text: &str, name: &str) -> Option<String> {
+    let (begin, end) = (begin(name), end(name));
+    let Some(from) = text.find(&begin) else { return Some(text.to_owned()) };
+    let to = from + text[from..].find(&end)? + end.len();
+    let (before, after) = (text[..from].trim_end(), text[to..].trim_start());
+    let space = if before.is_empty() || after.is_empty() { "" } else { "\n\n" };
+    let last = if before.is_empty() && after.is_empty() { "" } else { "\n" };
+    Some(format!("{before}{space}{}{last}", after.trim_end()))
+}
+
+fn agent(text: &str) -> Option<Agent> {
+    settings::parse(Path::new(AGENT), text).ok()
+}
+
+fn gateway(text: &str) -> Option<gateway::Settings> {
+    settings::parse(Path::new(gateway::FILE), text).ok()
+}
+
+/// As the gateway reads the file.
+fn options() -> ParseOptions {
+    ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
+}
+
+fn read(text: &str) -> Option<Value> {
+    parse_to_serde_value(text, &options()).ok()
+}
+
+fn input(value: &Value) -> CstInputValue {
+    match value {
+        Value::Null => CstInputValue::Null,
+        Value::Bool(is) => CstInputValue::Bool(*is),
+        Value::Number(number) => CstInputValue::Number(number.to_string()),
+        Value::String(text) => CstInputValue::String(text.clone()),
+        Value::Array(values) => CstInputValue::Array(values.iter().map(input).collect()),
+        Value::Object(members) => {
+            let members = members.iter().map(|(key, value)| (key.clone(), input(value)));
+            CstInputValue::Object(members.collect())
+        }
+    }
+}

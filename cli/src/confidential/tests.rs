@@ -1,0 +1,141 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::service::GATEWAY;
+
+const AGENT: &str = "# mine\nlisten_port = 41000 # the router forwards it\n\n[[dial]]\nname = \"ollama\"\n\
+                     socket = \"run/maru/dial/ollama/http.sock\"\nuid = 61002\nto = \"127.0.0.1:11434\"\n";
+const OPENCLAW: &str = "{\n  // ours\n  models: { providers: { llamacpp: { baseUrl: \"unix:///run/llm.sock\" } } },\n}\n";
+
+/// A home with files that an admin wrote.
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        (node_agent_api::settings::FILE, AGENT),
+        (gateway::FILE, "# gateway\nnetwork = \"kim.internal\"\n"),
+        ("var/lib/maru/gateway/config/openclaw.json", OPENCLAW),
+    ] {
+        let path = home.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let authority = rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap();
+    fs::write(home.path().join("ca.pem"), authority.cert.pem()).unwrap();
+    home
+}
+
+fn args(home: &Path, relays: &[&str]) -> AddArgs {
+    AddArgs {
+        name: "lab".to_owned(),
+        identity: Fixed([7; 32]),
+        auth: "auth.example@203.0.113.5:8080".parse().unwrap(),
+        relay: relays.iter().map(|relay| relay.parse().unwrap()).collect(),
+        ca: home.join("ca.pem"),
+        model: vec!["smollm2".to_owned()],
+        anchor: vec![home.join("ca.pem")],
+        simulated: true,
+    }
+}
+
+fn text(home: &Path, path: impl AsRef<Path>) -> String {
+    fs::read_to_string(home.join(path)).unwrap()
+}
+
+fn all(home: &Path) -> [String; 3] {
+    let openclaw = "var/lib/maru/gateway/config/openclaw.json";
+    [node_agent_api::settings::FILE, gateway::FILE, openclaw].map(|path| text(home, path))
+}
+
+#[test]
+fn a_deployment_is_written_into_three_files_and_taken_out_again() {
+    let home = home();
+    let before = all(home.path());
+    fs::set_permissions(home.path().join(gateway::FILE), fs::Permissions::from_mode(0o640))
+        .unwrap();
+
+    add(args(home.path(), &["203.0.113.6:3100", "127.0.0.1:3100"]), home.path()).unwrap();
+
+    let [agent, gateway, openclaw] = all(home.path());
+    assert!(agent.starts_with(AGENT.trim_end()), "comments stay: {agent}");
+    let settings: Agent = settings::parse(Path::new("agent.toml"), &agent).unwrap();
+    let seen: Vec<_> =
+        settings.dial.iter().map(|it| (it.name.as_str(), it.outside, it.uid)).collect();
+    assert_eq!(
+        seen[1..],
+        [
+            ("lab-auth", true, GATEWAY),
+            ("lab-relay-1", true, GATEWAY),
+            ("lab-relay-2", false, GATEWAY)
+        ]
+    );
+    let settings: gateway::Settings = settings::parse(Path::new("gateway.toml"), &gateway).unwrap();
+    assert_eq!(settings.network, "kim.internal");
+    let pinned = &settings.confidential["lab"];
+    assert_eq!(
+        (pinned.identity, pinned.simulated, pinned.shared_seeds),
+        (Fixed([7; 32]), true, false)
+    );
+    assert_eq!(pinned.anchors.len(), 1);
+    assert!(openclaw.contains("// ours") && openclaw.contains("\"auth.example\""), "{openclaw}");
+    assert!(openclaw.contains("unix:///run/maru/dial/lab-relay-2/http.sock"), "{openclaw}");
+    let ca = home.path().join("var/lib/maru/gateway/config/confidential-lab-ca.pem");
+    assert!(ca.is_file());
+    let mode = fs::metadata(home.path().join(gateway::FILE)).unwrap().mode() & 0o777;
+    assert_eq!(mode, 0o640, "a file keeps its mode");
+    assert_eq!(list(home.path()).unwrap()[0].leads_to.len(), 3);
+
+    // Again, with fewer relays: nothing of the first time stays.
+    add(args(home.path(), &["203.0.113.6:3100"]), home.path()).unwrap();
+    assert_eq!(list(home.path()).unwrap()[0].leads_to.len(), 2);
+    let once = all(home.path());
+    add(args(home.path(), &["203.0.113.6:3100"]), home.path()).unwrap();
+    assert_eq!(all(home.path()), once, "repeating it changes nothing");
+
+    remove("lab", home.path()).unwrap();
+    let after = all(home.path());
+    assert_eq!([&after[0], &after[1]], [&before[0], &before[1]]);
+    assert!(!after[2].contains("lab") && after[2].contains("// ours"), "{}", after[2]);
+    assert!(remove("lab", home.path()).is_err(), "there is none any more");
+}
+
+#[test]
+fn what_cannot_be_changed_without_a_doubt_leaves_all_as_it_is() {
+    for (path, broken) in [
+        (node_agent_api::settings::FILE, "listen_port = "),
+        (
+            node_agent_api::settings::FILE,
+            "[[dial]]\nname = \"lab-auth\"\nsocket = \"run/maru/dial/lab-auth/http.sock\"\nuid = 1\nto = \"127.0.0.1:1\"\n",
+        ),
+        (
+            gateway::FILE,
+            "[confidential.lab]\nidentity = \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n",
+        ),
+        (
+            "var/lib/maru/gateway/config/openclaw.json",
+            "{ models: { providers: { lab: { api: \"ollama\" } } } }",
+        ),
+        ("var/lib/maru/gateway/config/openclaw.json", "["),
+    ] {
+        let home = home();
+        fs::write(home.path().join(path), broken).unwrap();
+        let before = all(home.path());
+        let said =
+            add(args(home.path(), &["203.0.113.6:3100"]), home.path()).map_err(|it| it.to_string());
+        assert!(said.is_err(), "{path}: {broken}");
+        assert_eq!(all(home.path()), before);
+    }
+}
+
+#[test]
+fn a_place_is_a_written_out_address() {
+    let place = |text: &str| text.parse::<Place>();
+    assert_eq!(place("203.0.113.5:1").unwrap().name, "203.0.113.5");
+    assert_eq!(place("a.example@[2001:db8::1]:1").unwrap().name, "a.example");
+    for wrong in ["a.example:1", "203.0.113.5", "@203.0.113.5:1", "a b@203.0.113.5:1", ""] {
+        assert!(place(wrong).is_err(), "{wrong}");
+    }
+    for wrong in ["", "-lab", "Lab", "a/b", "a b", "\u{d55c}", &"a".repeat(41)] {
+        assert!(check_name(wrong).is_err(), "{wrong}");
+    }
+    assert!(check_name("lab-2.example").is_ok());
+}

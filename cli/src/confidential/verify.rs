@@ -1,0 +1,161 @@
+//! `maru confidential verify`: evidence of a node, check by check.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, anyhow, ensure};
+use attestation::{Check, Known, MAX_EVIDENCE, Nonce, Outcome, Pin, Report};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::Args;
+use confidential_api::{
+    evidence::{EvidenceList, EvidencePiece, EvidenceType},
+    policy::Policy,
+    signed::Signed,
+};
+use serde::Serialize;
+
+use crate::output::{self, Format, OutputArgs};
+
+/// Longest file that is read: evidence as base64, and its line breaks.
+const MAX_FILE: usize = 2 * MAX_EVIDENCE;
+
+/// Of `maru confidential verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// File with the evidence, as the node gave it, or with a Nitro document alone; base64 of either
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// File with the deployment's signed policy (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// File with what the home pinned of the deployment (JSON); without it the policy's signature is not checked
+    #[arg(long, value_name = "FILE")]
+    pub pin: Option<PathBuf>,
+    /// What the node was asked with: 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = nonce)]
+    pub nonce: Option<[u8; Nonce::LEN]>,
+    /// The model that the node shall serve
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Take simulated evidence, if the policy does
+    #[arg(long)]
+    pub simulated: bool,
+    /// Judge as of this time, such as 2026-11-23T08:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    pub at: Option<SystemTime>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+fn nonce(text: &str) -> Result<[u8; Nonce::LEN], String> {
+    let mut bytes = [0; Nonce::LEN];
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| "it has 64 hexadecimal digits")?;
+    Ok(bytes)
+}
+
+/// Says of each check what became of it.
+pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let evidence = evidence(&args.file)?;
+    let policy: Signed<Policy> = Signed::parse(&read(&args.policy)?)?;
+    let pin = args.pin.as_deref().map(pin).transpose()?;
+    let known = Known {
+        model: args.model.as_deref(),
+        nonce: args.nonce.map(Nonce::from_bytes),
+        simulated: Some(args.simulated),
+    };
+    let at = args.at.unwrap_or_else(SystemTime::now);
+    let at = at.duration_since(SystemTime::UNIX_EPOCH).context("the time is before 1970")?;
+    let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+    let report = attestation::report(&evidence, &known, &policy, pin.as_ref(), at)?;
+    show(args.output.output, &report)
+}
+
+/// The whole file, if it is not larger than evidence can be.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let name = path.display();
+    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_FILE).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    ensure!(
+        bytes.len() <= MAX_FILE,
+        "{name} is larger than 2 MiB: it is neither evidence nor a policy"
+    );
+    Ok(bytes)
+}
+
+fn pin(path: &Path) -> anyhow::Result<Pin> {
+    let name = path.display();
+    serde_json::from_slice(&read(path)?).with_context(|| format!("{name} is no pin"))
+}
+
+fn evidence(path: &Path) -> anyhow::Result<EvidenceList> {
+    let bytes = read(path)?;
+    decode(&bytes).or_else(|| decode(&base64(&bytes)?)).ok_or_else(|| {
+        let name = path.display();
+        anyhow!("{name} is neither evidence of a node nor a Nitro document, nor base64 of one")
+    })
+}
+
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    let text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(text).ok()
+}
+
+/// A document is an array of four in CBOR; a list of pieces begins with the first piece's field.
+fn decode(bytes: &[u8]) -> Option<EvidenceList> {
+    match bytes.first()? {
+        0x84 => {
+            let kind = EvidenceType::NITRO_DOCUMENT;
+            let piece = EvidencePiece { kind, data: bytes.to_vec(), signature: Vec::new() };
+            Some(EvidenceList(vec![piece]))
+        }
+        _ => EvidenceList::decode(bytes).ok().filter(|list| !list.0.is_empty()),
+    }
+}
+
+/// One check, as it is printed.
+#[derive(Serialize)]
+struct Row {
+    check: Check,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    says: &'static str,
+}
+
+fn show(format: Format, report: &Report) -> anyhow::Result<ExitCode> {
+    let row = |(check, outcome): (Check, Outcome)| {
+        let (code, says) = match outcome {
+            Outcome::Failed(code) => (Some(code.as_str()), code.sentence()),
+            Outcome::Passed | Outcome::NotChecked => (None, check.sentence()),
+        };
+        Row { check, outcome, code, says }
+    };
+    let rows: Vec<Row> = report.iter().map(row).collect();
+    output::list(format, &rows, &["CHECK", "RESULT", "CODE", ""], |row| {
+        let [check, outcome] = [word(&row.check), word(&row.outcome)];
+        vec![check, outcome, row.code.unwrap_or("").to_owned(), row.says.to_owned()]
+    })?;
+    let failed = rows.iter().filter(|row| row.code.is_some()).count();
+    if format == Format::Table {
+        output::note(&match (failed, report.is_fit()) {
+            (0, true) => "every check passed".to_owned(),
+            (0, false) => "no check failed, and not every one could be made".to_owned(),
+            (_, _) => format!("refused: {failed} of {} checks failed", rows.len()),
+        });
+    }
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// The word that stands in JSON.
+fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).ok();
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
