@@ -103,9 +103,8 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         }
         register.leave().await;
     };
-    let connect = |stream, _, stopping| {
-        Some(serve(stream, acceptor.clone(), router.clone(), stopping))
-    };
+    let connect =
+        |stream, _, stopping| Some(serve(stream, acceptor.clone(), router.clone(), stopping));
     Connections::new("connections of routers", settings.connections)
         .drain(Duration::from_secs(settings.worker_s))
         .serve(listener, stop, connect)
