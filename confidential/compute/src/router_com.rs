@@ -52,7 +52,6 @@ use crate::{
 };
 
 use register::Register;
-use upstream::Own;
 
 /// How long a caller may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -79,13 +78,11 @@ struct App {
 pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     process::forbid_dumps().map_err(|errno| Error::Confine(errno.into()))?;
     process::raise_file_limit();
-    let own = Own {
+    let own = tls::Own {
         certificate: root.path(&settings.tls.certificate),
         key: root.path(&settings.tls.key),
     };
-    let versions = &[&rustls::version::TLS13];
-    let config = tls::server(own.certificate.clone(), own.key.clone(), None, versions)?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let server = tls::Server::load(own.clone(), None)?;
     let failed = |source| Error::Listen { at: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
@@ -103,8 +100,9 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         }
         register.leave().await;
     };
-    let connect =
-        |stream, _, stopping| Some(serve(stream, acceptor.clone(), router.clone(), stopping));
+    let connect = |stream, _, stopping| {
+        Some(serve(stream, TlsAcceptor::from(server.current()), router.clone(), stopping))
+    };
     Connections::new("connections of routers", settings.connections)
         .drain(Duration::from_secs(settings.worker_s))
         .serve(listener, stop, connect)

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use chassis::tls::Own;
 use confidential_api::{
     NodeId,
     evidence::EvidenceList,
@@ -15,10 +16,7 @@ use confidential_api::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{
-    evidence,
-    upstream::{Own, Router},
-};
+use super::{evidence, upstream::Router};
 use crate::{Error, Root};
 
 /// How long evidence is told that nobody asked for: clients ask for their own.

@@ -1,9 +1,9 @@
 //! The way to the router: one request on a connection of its own.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use chassis::tls;
+use chassis::tls::{self, Own};
 use confidential_api::{names::media, settings::Upstream};
 use http_body_util::Full;
 use hyper::{
@@ -24,13 +24,6 @@ use crate::{Error, Root};
 
 /// How long the router may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// This node's certificate, which it shows the router, and its private key.
-#[derive(Clone, Debug)]
-pub(super) struct Own {
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
-}
 
 /// The router.
 #[derive(Debug)]
@@ -91,10 +84,8 @@ impl Router {
             match &self.secure {
                 Some(Secure { ca, own, name }) => {
                     // Read each time: an exchanged file is used at once.
-                    let own = Some((own.certificate.as_path(), own.key.as_path()));
-                    let config = tls::client(ca, own, &[&rustls::version::TLS13]);
-                    let config = config.map_err(io::Error::other)?;
-                    let connector = TlsConnector::from(Arc::new(config));
+                    let config = tls::client(ca, Some(own), &[&rustls::version::TLS13]);
+                    let connector = TlsConnector::from(config.map_err(io::Error::other)?);
                     self.send(connector.connect(name.clone(), stream).await?, path, body).await
                 }
                 None => self.send(stream, path, body).await,

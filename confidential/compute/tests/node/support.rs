@@ -276,7 +276,7 @@ fn certificates(root: &Path) -> TlsConnector {
     fs::write(folder.join("ca.crt"), made.cert.pem()).unwrap();
     let versions = &[&rustls::version::TLS13];
     let config = chassis::tls::client(&folder.join("ca.crt"), None, versions).unwrap();
-    TlsConnector::from(Arc::new(config))
+    TlsConnector::from(config)
 }
 
 /// The security module's stand-in.
