@@ -277,11 +277,9 @@ impl Models {
             None => format!("{asked}{LATEST}"),
         };
         let exact = [asked, &other].into_iter().find_map(|name| self.find_exactly(name));
-        exact.or_else(|| self.find_confidential(asked)).ok_or_else(|| {
-            Failure::Unknown {
-                asked: asked.chars().take(NAME_MAX).collect(),
-                known: self.list().iter().map(|(model, _)| model.to_string()).collect(),
-            }
+        exact.or_else(|| self.find_confidential(asked)).ok_or_else(|| Failure::Unknown {
+            asked: asked.chars().take(NAME_MAX).collect(),
+            known: self.list().iter().map(|(model, _)| model.to_string()).collect(),
         })
     }
 
