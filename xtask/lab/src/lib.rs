@@ -17,6 +17,7 @@
 //! ```
 
 pub mod clean;
+pub mod confidential;
 mod deployment;
 pub mod http;
 pub mod inside;

@@ -4,11 +4,12 @@
 //!  home 10.77.1.2 ── 10.77.1.1 router 10.77.2.1 ── 10.77.2.2 laptop
 //!                               (masquerades)  3.1 ── 3.2   second laptop …
 //!                                    10.78.1.1 ── 10.78.1.2 router of a site 192.168.1.1 ── .2, .3 … its machines
+//!                                    10.79.1.1 ── 10.79.1.2 a server somewhere
 //! ```
 //!
 //! The router masquerades laptops, and never what comes from the routers of sites ([`crate::site`]). Only the product's own binaries run on the machines. A laptop has one route, to the home machine.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use anyhow::{Context as _, Result};
 
@@ -29,6 +30,7 @@ pub struct Topology {
     /// Everybody else.
     pub laptops: Vec<Arc<Machine>>,
     sites: u8,
+    servers: u8,
 }
 
 impl Topology {
@@ -46,8 +48,8 @@ impl Topology {
             nft add table ip nat
             nft 'add chain ip nat out { type nat hook postrouting priority 100; }'
             nft add rule ip nat out oifname home0 ip saddr != 10.78.0.0/16 masquerade")?;
-        let mut topology =
-            Self { home: Arc::new(home), router: Arc::new(router), laptops: Vec::new(), sites: 0 };
+        let (home, router) = (Arc::new(home), Arc::new(router));
+        let mut topology = Self { home, router, laptops: Vec::new(), sites: 0, servers: 0 };
         for name in laptops {
             topology.add(name)?;
         }
@@ -70,6 +72,22 @@ impl Topology {
         let laptop = Arc::new(laptop);
         self.laptops.push(Arc::clone(&laptop));
         Ok(laptop)
+    }
+
+    /// Adds a server that everybody's packets reach by its address, which is returned with it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
+    pub fn server(&mut self, name: &str) -> Result<(Arc<Machine>, Ipv4Addr)> {
+        self.servers += 1;
+        let (server, net) = (Machine::new(name)?, self.servers);
+        link(
+            (&server, "eth0", &format!("10.79.{net}.2/24")),
+            (&self.router, &format!("server{net}"), &format!("10.79.{net}.1/24")),
+        )?;
+        server.sh(&format!("ip route add default via 10.79.{net}.1"))?;
+        Ok((Arc::new(server), Ipv4Addr::new(10, 79, net, 2)))
     }
 
     /// Adds a place with a router of its own, and nobody in it yet.

@@ -1,0 +1,195 @@
+//! A deployment of the confidential chain on machines of its own (`docs/protocols/confidential.md`).
+//!
+//! ```text
+//! home ── relay 3100 ── gateway 3200, router 3600 ── node 1, 2, 3: 8081
+//!   └──── auth 8080 ──────┘
+//! ```
+//!
+//! All are servers in [`crate::topology`]'s terms, and all hops are TLS under an authority that is made here. The
+//! deployment's identity stays on the host of the lab, as it stays on no server elsewhere. The evidence is SIMULATED:
+//! `maru-attester` stands in for the security modules. Nodes with a TPM are not among them yet.
+
+mod deployment;
+mod host;
+mod image;
+mod measure;
+mod node;
+pub mod users;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use self::{
+    deployment::Responsible,
+    image::Image,
+    users::{AUTH, GATEWAY, RELAY, ROUTER},
+};
+use crate::{Instance, Process, ROOT, STOP, topology::Topology};
+
+pub use self::{host::Host, image::Shows, node::Node};
+
+/// The model that the nodes answer as, and what a home calls the deployment.
+pub const MODEL: &str = "smollm2";
+
+/// The deployment, running; dropping it ends every process of it.
+#[derive(Debug)]
+pub struct Chain {
+    /// The relay's machine.
+    pub relay: Host,
+    /// The machine of gateway and router.
+    pub gateway: Host,
+    /// The configuration's machine.
+    pub auth: Host,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// Relay, gateway, router, auth.
+    pub servers: [Process; 4],
+    responsible: Responsible,
+    /// The root that the stand-ins' evidence ends in.
+    anchor: PathBuf,
+}
+
+impl Chain {
+    /// Starts it: a node for each of `shows`, with this model; everything it keeps is below `state`.
+    ///
+    /// # Errors
+    ///
+    /// A machine cannot be made, or a server does not start; the error holds what it said.
+    pub fn start(
+        topology: &mut Topology,
+        state: &Path,
+        model: &Path,
+        shows: &[Shows],
+    ) -> Result<Self> {
+        let state = state.join("confidential");
+        fs::create_dir_all(&state)?;
+        let responsible = Responsible::new(&state.join("deployment"))?;
+        let mut host = |name: &str| Host::new(topology, &state, name);
+        let [relay, gateway, auth] = [host("relay")?, host("gateway")?, host("auth")?];
+        let image = Image::measure(&state, model)?;
+        let (anchor, mut attested) = (state.join("anchor"), Vec::new());
+        for (at, shows) in shows.iter().enumerate() {
+            let host = host(&format!("node{}", at + 1))?;
+            let attester = node::attester(&host, &image, *shows, &anchor)?;
+            attested.push((host, attester));
+        }
+        let root = anchor.join("root.pem");
+        responsible.policy(&image, &root, &auth)?;
+        let servers = serve(&responsible, &relay, &gateway, &auth)?;
+        let router = format!("https://{}:3600", gateway.address);
+        let nodes = attested
+            .into_iter()
+            .map(|(host, attester)| node::start(host, attester, &responsible, &router, model));
+        let nodes = nodes.collect::<Result<_>>()?;
+        let mut chain = Self { relay, gateway, auth, nodes, servers, responsible, anchor: root };
+        chain.wait()?;
+        Ok(chain)
+    }
+
+    /// Waits until every server listens and the router knows every node.
+    fn wait(&mut self) -> Result<()> {
+        let [relay, gateway, _, auth] = &mut self.servers;
+        self.relay.wait_for_port(3100, "relay", relay)?;
+        self.gateway.wait_for_port(3200, "gateway", gateway)?;
+        self.auth.wait_for_port(8080, "auth", auth)?;
+        for node in &mut self.nodes {
+            node.wait()?;
+        }
+        self.wait_until_told(self.nodes.len())
+    }
+
+    /// Waits until the router was told so many times that a node lives.
+    fn wait_until_told(&mut self, times: usize) -> Result<()> {
+        let [_, _, router, _] = &mut self.servers;
+        let gateway = &self.gateway;
+        let told = || gateway.log("router").matches("told that it lives").count();
+        gateway.wait("router", router, || told() >= times)
+    }
+
+    /// Stops what faces the router on a node, which takes its leave there.
+    ///
+    /// # Errors
+    ///
+    /// There is no such node, or it does not end in order.
+    pub fn leave(&mut self, node: usize) -> Result<()> {
+        let node = self.nodes.get_mut(node).context("no such node")?;
+        let status = node.router_com.stop(STOP)?;
+        ensure!(
+            status.success(),
+            "router-com ended with {status}: {}",
+            node.host.log("router-com")
+        );
+        Ok(())
+    }
+
+    /// Starts again what [`Chain::leave`] stopped, and waits until the router knows the node.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn come_back(&mut self, node: usize) -> Result<()> {
+        let told = self.gateway.log("router").matches("told that it lives").count();
+        self.nodes.get_mut(node).context("no such node")?.come_back()?;
+        self.wait_until_told(told + 1)
+    }
+
+    /// Has a home ask this deployment, simulated as it is: `maru confidential add`.
+    ///
+    /// # Errors
+    ///
+    /// `maru` cannot be run.
+    pub fn add(&self, home: &Instance) -> Result<Output> {
+        for (from, to) in [(&self.responsible.authority, "ca.pem"), (&self.anchor, "lab.pem")] {
+            fs::copy(from, home.root.join(to))?;
+        }
+        home.run(&[
+            "confidential",
+            "add",
+            MODEL,
+            "--identity",
+            &self.responsible.identity,
+            "--auth",
+            &format!("{}:8080", self.auth.address),
+            "--relay",
+            &format!("{}:3100", self.relay.address),
+            "--ca",
+            &format!("{ROOT}/ca.pem"),
+            "--anchor",
+            &format!("{ROOT}/lab.pem"),
+            "--simulated",
+        ])
+    }
+}
+
+/// Certifies and starts relay, gateway, router and auth.
+fn serve(
+    responsible: &Responsible,
+    relay: &Host,
+    gateway: &Host,
+    auth: &Host,
+) -> Result<[Process; 4]> {
+    let all = [
+        (relay, "relay", RELAY),
+        (gateway, "gateway", GATEWAY),
+        (gateway, "router", ROUTER),
+        (auth, "auth", AUTH),
+    ];
+    for (host, name, uid) in all {
+        responsible.machine(host, name, uid, &[])?;
+    }
+    for (host, kind, name, uid) in
+        [(gateway, "bundle", "gateway", GATEWAY), (auth, "config", "auth", AUTH)]
+    {
+        responsible.certify(host, kind, uid)?;
+        host.directory(&format!("var/lib/maru/confidential-{name}"), uid, uid, 0o700)?;
+    }
+    deployment::settings(&responsible.identity, relay, gateway, auth)?;
+    let [relay, gateway, router, auth] =
+        all.map(|(host, name, uid)| host.daemon(name, uid, "maru-confidential", name));
+    Ok([relay?, gateway?, router?, auth?])
+}
