@@ -118,7 +118,7 @@ impl Kem for Expanded {
             return Err(HpkeError::EncapError);
         }
         let (secret, encapsulated) = XWing::encap_with_rng(public, None, rng)?;
-        Ok((SharedSecret(secret.0.clone()), encapsulated))
+        Ok((SharedSecret(secret.0), encapsulated))
     }
 }
 
