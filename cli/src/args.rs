@@ -48,6 +48,8 @@ pub enum Command {
     Status(OutputArgs),
     /// Look for what is wrong on this machine, and say how to fix it
     Doctor(OutputArgs),
+    /// List every way on which what people say may leave the containers, and who can read it there
+    Audit(OutputArgs),
     /// Join a network by an invitation, or by its coordinator's address
     Join(JoinArgs),
     /// Leave the network; this device's keys are destroyed

@@ -146,6 +146,11 @@ struct Listed {
     leads_to: Vec<SocketAddr>,
 }
 
+/// Whether a dial is one of this deployment's.
+pub(crate) fn is_dial_of(dial: &str, name: &str) -> bool {
+    files::is_of(dial, name)
+}
+
 /// Runs one of the commands.
 pub(crate) fn run(command: ConfidentialCommand, root: &Path) -> anyhow::Result<ExitCode> {
     match command {

@@ -17,6 +17,7 @@ use crate::args::{Cli, Command};
 mod api_key;
 mod app;
 pub mod args;
+mod audit;
 mod backup;
 pub mod chat;
 mod client;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(args, &root).await,
         Command::Status(args) => status::run(args, &root).await,
         Command::Doctor(args) => doctor::run(args, &root).await,
+        Command::Audit(args) => audit::run(args, &root),
         Command::Join(args) => join::join(args, &root).await,
         Command::Leave => join::leave(&root).await,
         Command::Invite { args, at } => invite::run(args, &at.client(&root)?).await,

@@ -225,7 +225,9 @@ impl Shared {
         let (audience, joining) = Audience::new(sender, alone.model, left);
         tokio::spawn(audience.run(alone.steps));
         *state = State::Together { joining: joining.clone(), first: Some(told) };
-        alone.waker.map(Waker::wake);
+        if let Some(waker) = alone.waker {
+            waker.wake();
+        }
         Some(joining)
     }
 
@@ -254,7 +256,9 @@ impl Shared {
         drop(state);
         if let State::Alone(mut alone) = ended {
             // It is told so once it looks.
-            alone.waker.take().map(Waker::wake);
+            if let Some(waker) = alone.waker.take() {
+                waker.wake();
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     audience::{BUFFER, LISTENERS_MAX},
     *,
 };
+use crate::openclaw::ModelRef;
 
 const SECOND: Duration = Duration::from_secs(1);
 
