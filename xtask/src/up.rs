@@ -1,5 +1,7 @@
 //! `cargo xtask up`: the whole of Maru on one machine, with a second device that chats.
 
+mod confidential;
+
 use std::{
     fs,
     io::{Read, Write as _},
@@ -27,6 +29,10 @@ pub(crate) struct Args {
     /// What the laptop asks
     #[arg(long, value_name = "TEXT", default_value = "In one sentence: what is a home?")]
     ask: String,
+    /// Add a confidential chain: relay, gateway, router, auth and three nodes whose enclaves are simulated (nodes with a
+    /// TPM are not there yet); the laptop asks a model there as well
+    #[arg(long)]
+    confidential: bool,
     /// Use a fresh root, stop after the reply and remove everything
     #[arg(long)]
     once: bool,
@@ -46,6 +52,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "there is no /dev/net/tun: load the module (`modprobe tun`) or give it to this container"
     );
     let model = build::everything()?;
+    if args.confidential {
+        build::attester()?;
+    }
     stop::check()?;
     let fresh = if args.once { Some(tempfile::tempdir()?) } else { None };
     let root = match (&fresh, &args.root) {
@@ -83,17 +92,22 @@ fn lock(root: &Path) -> Result<fs::File> {
 
 fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
     let step = Step::new("making home, router and laptop");
-    let topology = Topology::new(&["laptop"])?;
+    let mut topology = Topology::new(&["laptop"])?;
     let home = Instance::new(&topology.home, &root.join("home"))?;
     let laptop = Instance::new(&topology.laptops[0], &root.join("laptop"))?;
     step.done("home (10.77.1.2), router and laptop (10.77.2.2) are cabled");
 
-    let step = Step::new("home: maru up");
-    let model = home.lend(model)?;
-    let (mut up, lines) = home.up(&["--model", &model], |line| step.line(line), stop::check)?;
-    step.done("home: the appliance runs");
-    // What it says later is news: a part that ended and was started again, say.
-    thread::spawn(move || lines.into_iter().for_each(|line| eprintln!("home: {line}")));
+    let inside = home.lend(model)?;
+    let mut up = start(&home, &inside)?;
+    let chain = match args.confidential {
+        true => Some(confidential::start(&mut topology, &home, model)?),
+        false => None,
+    };
+    if chain.is_some() {
+        // The agent dials, and the gateway asks, what their settings said when they started.
+        up.stop(STOP)?;
+        up = start(&home, &inside)?;
+    }
 
     let result = second_device(args, &home, &laptop, &mut up);
     let step = Step::new("stopping");
@@ -104,15 +118,29 @@ fn demonstrate(args: &Args, root: &Path, model: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Starts the appliance at home.
+fn start(home: &Instance, model: &str) -> Result<Process> {
+    let step = Step::new("home: maru up");
+    let (up, lines) = home.up(&["--model", model], |line| step.line(line), stop::check)?;
+    step.done("home: the appliance runs");
+    // What it says later is news: a part that ended and was started again, say.
+    thread::spawn(move || lines.into_iter().for_each(|line| eprintln!("home: {line}")));
+    Ok(up)
+}
+
 fn second_device(args: &Args, home: &Instance, laptop: &Instance, up: &mut Process) -> Result<()> {
     stop::check()?;
     let mut agent = laptop.agent()?;
     join(home, laptop)?;
     stop::check()?;
     println!("\nlaptop$ maru chat '{}'", args.ask);
-    chat(laptop, &args.ask)?;
+    chat(laptop, &["--ask", &args.ask])?;
+    if args.confidential {
+        println!("\nlaptop$ maru chat --model {} '{}'", confidential::MODEL, args.ask);
+        chat(laptop, &["--model", confidential::MODEL, "--ask", &args.ask])?;
+    }
     if !args.once {
-        next(up);
+        next(up, args.confidential);
     }
     let _ = agent.stop(STOP)?;
     Ok(())
@@ -151,9 +179,9 @@ fn join(home: &Instance, laptop: &Instance) -> Result<()> {
 }
 
 /// Sends the question and prints the reply as it comes.
-fn chat(laptop: &Instance, ask: &str) -> Result<()> {
-    let mut command = laptop.maru(&["chat", "--max-tokens", "200", "--ask", ask]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+fn chat(laptop: &Instance, ask: &[&str]) -> Result<()> {
+    let mut command = laptop.maru(&["chat", "--max-tokens", "200"]);
+    command.args(ask).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = laptop.machine.spawn(&mut command)?;
     let stdout = process.child().stdout.take().context("no pipe")?;
     let printed = thread::spawn(move || print(stdout));
@@ -185,7 +213,15 @@ fn print(mut from: impl Read) -> std::io::Result<usize> {
 }
 
 /// Says where to go next, and stays until Ctrl-C or until `maru up` ends by itself.
-fn next(up: &mut Process) {
+fn next(up: &mut Process, confidential: bool) {
+    if confidential {
+        println!(
+            "\nThe confidential chain runs on the machines relay, gateway, auth, node1, node2 and node3:\n  \
+             cargo xtask lab exec laptop maru chat --model {} 'hello'\n  \
+             cargo xtask lab exec home maru audit",
+            confidential::MODEL
+        );
+    }
     println!(
         "\nMaru is up. In another terminal:\n  \
          cargo xtask lab exec laptop maru chat 'hello'\n  \

@@ -8,18 +8,19 @@
 
 #[path = "support/recording.rs"]
 mod recording;
+#[path = "support/search.rs"]
+mod search;
 
 use std::{
     fs,
     net::{SocketAddr, TcpStream, UdpSocket},
-    path::Path,
     time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use lab::{Deployment, Machine, http, topology::HOME};
-use memchr::memmem;
 use recording::{Recording, packets, tunnel};
+use search::{holds, searchable};
 
 const SEALED: &str = "kumquat-4417-sealed";
 const PLAIN: &str = "kumquat-5528-plain";
@@ -39,34 +40,6 @@ fn foreign(router: &Machine, file: &str) -> Vec<String> {
         format!("{} or {}", end("src"), end("dst"))
     });
     packets(router, file, &format!("(tcp or udp) and not ({})", listed.join(" or ")))
-}
-
-/// A text in the forms in which it would still be no secret: itself, hex, and base64 in both
-/// alphabets wherever in a longer text it begins.
-fn forms(text: &str) -> Vec<Vec<u8>> {
-    let mut forms = vec![text.into(), hex::encode(text).into(), hex::encode_upper(text).into()];
-    for before in 0..3 {
-        let encoded = STANDARD_NO_PAD.encode([&vec![0; before], text.as_bytes()].concat());
-        // What depends on the bytes before and after is left out.
-        let whole = (before + text.len()) * 4 / 3;
-        let encoded = &encoded[(before * 4).div_ceil(3)..whole];
-        forms.push(encoded.into());
-        forms.push(encoded.replace('+', "-").replace('/', "_").into());
-    }
-    forms
-}
-
-fn holds(file: &Path, text: &str) -> bool {
-    let bytes = fs::read(file).unwrap();
-    forms(text).iter().any(|form| memmem::find(&bytes, form).is_some())
-}
-
-/// The longest piece of a text that stands the same in JSON.
-fn searchable(text: &str) -> &str {
-    let pieces = text.split(|c: char| !c.is_ascii() || c.is_ascii_control() || "\"\\".contains(c));
-    let piece = pieces.max_by_key(|piece| piece.len()).unwrap();
-    assert!(piece.len() > 8, "too short to search for: {text:?}");
-    piece
 }
 
 #[test]

@@ -1,0 +1,36 @@
+//! Looks for a text in what was recorded.
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::{fs, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use memchr::memmem;
+
+/// A text in the forms in which it would still be no secret: itself, hex, and base64 in both
+/// alphabets wherever in a longer text it begins.
+fn forms(text: &str) -> Vec<Vec<u8>> {
+    let mut forms = vec![text.into(), hex::encode(text).into(), hex::encode_upper(text).into()];
+    for before in 0..3 {
+        let encoded = STANDARD_NO_PAD.encode([&vec![0; before], text.as_bytes()].concat());
+        // What depends on the bytes before and after is left out.
+        let whole = (before + text.len()) * 4 / 3;
+        let encoded = &encoded[(before * 4).div_ceil(3)..whole];
+        forms.push(encoded.into());
+        forms.push(encoded.replace('+', "-").replace('/', "_").into());
+    }
+    forms
+}
+
+/// Whether a file holds a text in one of these forms.
+pub(crate) fn holds(file: &Path, text: &str) -> bool {
+    let bytes = fs::read(file).unwrap();
+    forms(text).iter().any(|form| memmem::find(&bytes, form).is_some())
+}
+
+/// The longest piece of a text that stands the same in JSON.
+pub(crate) fn searchable(text: &str) -> &str {
+    let pieces = text.split(|c: char| !c.is_ascii() || c.is_ascii_control() || "\"\\".contains(c));
+    let piece = pieces.max_by_key(|piece| piece.len()).unwrap();
+    assert!(piece.len() > 8, "too short to search for: {text:?}");
+    piece
+}
