@@ -50,8 +50,8 @@ pub struct Chain {
     /// Relay, gateway, router, auth.
     pub servers: [Process; 4],
     responsible: Responsible,
-    /// The root that the stand-ins' evidence ends in.
-    anchor: PathBuf,
+    /// The roots that the stand-ins' evidence ends in.
+    anchors: Vec<PathBuf>,
 }
 
 impl Chain {
@@ -72,21 +72,23 @@ impl Chain {
         let mut host = |name: &str| Host::new(topology, &state, name);
         let [relay, gateway, auth] = [host("relay")?, host("gateway")?, host("auth")?];
         let image = Image::measure(&state, model)?;
-        let (anchor, mut attested) = (state.join("anchor"), Vec::new());
+        let (mut anchors, mut attested) = (Vec::new(), Vec::new());
         for (at, shows) in shows.iter().enumerate() {
             let host = host(&format!("node{}", at + 1))?;
+            // Each stand-in has a root of its own.
+            let anchor = state.join(format!("anchor{}", at + 1));
             let attester = node::attester(&host, &image, *shows, &anchor)?;
+            anchors.push(anchor.join("root.pem"));
             attested.push((host, attester));
         }
-        let root = anchor.join("root.pem");
-        responsible.policy(&image, &root, &auth)?;
+        responsible.policy(&image, &anchors, &auth)?;
         let servers = serve(&responsible, &relay, &gateway, &auth)?;
         let router = format!("https://{}:3600", gateway.address);
         let nodes = attested
             .into_iter()
             .map(|(host, attester)| node::start(host, attester, &responsible, &router, model));
         let nodes = nodes.collect::<Result<_>>()?;
-        let mut chain = Self { relay, gateway, auth, nodes, servers, responsible, anchor: root };
+        let mut chain = Self { relay, gateway, auth, nodes, servers, responsible, anchors };
         chain.wait()?;
         Ok(chain)
     }
@@ -144,10 +146,15 @@ impl Chain {
     ///
     /// `maru` cannot be run.
     pub fn add(&self, home: &Instance) -> Result<Output> {
-        for (from, to) in [(&self.responsible.authority, "ca.pem"), (&self.anchor, "lab.pem")] {
-            fs::copy(from, home.root.join(to))?;
+        fs::copy(&self.responsible.authority, home.root.join("ca.pem"))?;
+        let mut anchors = Vec::new();
+        for (at, anchor) in self.anchors.iter().enumerate() {
+            let name = format!("lab{}.pem", at + 1);
+            fs::copy(anchor, home.root.join(&name))?;
+            anchors.extend(["--anchor".to_owned(), format!("{ROOT}/{name}")]);
         }
-        home.run(&[
+        let anchors: Vec<_> = anchors.iter().map(String::as_str).collect();
+        let more = &[
             "confidential",
             "add",
             MODEL,
@@ -159,10 +166,9 @@ impl Chain {
             &format!("{}:3100", self.relay.address),
             "--ca",
             &format!("{ROOT}/ca.pem"),
-            "--anchor",
-            &format!("{ROOT}/lab.pem"),
             "--simulated",
-        ])
+        ];
+        home.run(&[&more[..], &anchors].concat())
     }
 }
 

@@ -61,15 +61,20 @@ impl Responsible {
         host.file(&format!("{KEYS}/{kind}.json"), &certificate)
     }
 
-    /// Signs a policy for what was measured, with the stand-ins' root as its anchor, and leaves it with auth.
-    pub(super) fn policy(&self, image: &Image, anchor: &Path, auth: &Host) -> Result<()> {
+    /// Signs a policy for what was measured, with the stand-ins' roots as its anchors, and leaves it with auth.
+    pub(super) fn policy(&self, image: &Image, anchors: &[PathBuf], auth: &Host) -> Result<()> {
         let registers = image.registers(Shows::TheImage);
         let pcrs = registers.into_iter().enumerate().map(|(at, value)| (at.to_string(), value));
         let not_after = now().checked_add(LIFE).context("no such time")?.as_millis();
+        let anchors = anchors.iter().enumerate().map(|(at, anchor)| {
+            let name = format!("lab{}", at + 1);
+            Ok(json!({ "name": name, "kind": "nitro", "certificate": der(anchor)? }))
+        });
+        let anchors = anchors.collect::<Result<Vec<_>>>()?;
         let policy = json!({
             "version": 1, "policy_id": "lab", "epoch": 1, "simulated": true,
             "not_after": u64::try_from(not_after)?,
-            "anchors": [{ "name": "lab", "kind": "nitro", "certificate": der(anchor)? }],
+            "anchors": anchors,
             "images": [{
                 "name": "maru-compute of the lab", "kind": "nitro", "models": [MODEL], "rek": "x-wing",
                 "pcrs": pcrs.map(|(at, value)| (at, Value::from(value))).collect::<serde_json::Map<_, _>>(),
