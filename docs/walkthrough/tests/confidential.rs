@@ -186,7 +186,8 @@ fn the_answer_comes_back_and_nobody_on_the_way_reads_it(house: &House) {
         let answer = house.ask(MODEL, CANARY);
         assert_eq!(answer.status, 200, "{}", answer.body);
         let evidence = answer.evidence.expect("the reply says what stood behind it");
-        assert!(evidence.contains("SIMULATED"), "{evidence}");
+        // The lab reads heads in small letters.
+        assert!(evidence.contains("simulated"), "{evidence}");
         assert!(evidence.contains("maru-compute of the lab"), "{evidence}");
         let body: Value = serde_json::from_str(&answer.body).unwrap();
         replies.push(body["choices"][0]["message"]["content"].as_str().unwrap().to_owned());
