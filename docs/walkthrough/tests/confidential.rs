@@ -36,8 +36,6 @@ use serde_json::Value;
 const MODEL: &str = "confidential/smollm2";
 /// Where the OpenAI-compatible interface is.
 const HOST: &str = "chat.maru.internal:18789";
-/// What the gateway asks, and in which order.
-const OPENCLAW: &str = "var/lib/maru/gateway/config/openclaw.json";
 /// In every prompt of the chain.
 const CANARY: &str = "persimmon-7741-canary";
 /// Bytes of a prompt that cannot hide among questions for evidence, which take a few kilobytes.
@@ -101,20 +99,15 @@ impl House {
 
     /// Asks a model from the laptop, in the clear inside the tunnel.
     fn ask(&self, model: &str, prompt: &str) -> Answer {
-        self.try_to_ask(model, prompt).unwrap()
-    }
-
-    /// As [`House::ask`]; fails while the gateway is not there.
-    fn try_to_ask(&self, model: &str, prompt: &str) -> anyhow::Result<Answer> {
         let body = serde_json::json!({
             "model": model, "max_tokens": 16, "messages": [{ "role": "user", "content": prompt }],
         });
-        let connection = self.laptop.instance.dial(18789)?;
+        let connection = self.laptop.instance.dial(18789).unwrap();
         let (body, path) = (body.to_string(), "/v1/chat/completions");
-        let answer = http::request(connection, "POST", path, HOST, &[], Some(&body))?;
+        let answer = http::request(connection, "POST", path, HOST, &[], Some(&body)).unwrap();
         let evidence = answer.head.lines().find_map(|line| line.strip_prefix("maru-evidence: "));
         let evidence = evidence.map(|value| value.trim().to_owned());
-        Ok(Answer { status: answer.status, evidence, body: answer.body()? })
+        Answer { status: answer.status, evidence, body: answer.body().unwrap() }
     }
 
     /// Records the cable of a machine of the chain.
@@ -225,8 +218,8 @@ fn the_reply_streams_and_ends_with_who_asked(house: &House) {
     }
 }
 
-/// Who names no model of the chain is answered at home or not at all, unless the admin listed it.
-fn it_answers_who_named_it_or_as_the_admin_listed(house: &House) {
+/// Who names no model of the chain is answered at home or not at all.
+fn it_answers_who_named_it_alone(house: &House) {
     let usual = house.ask("default", CANARY);
     assert_eq!((usual.status, usual.evidence), (200, None), "{}", usual.body);
     let root = &house.deployment.home.root;
@@ -235,22 +228,6 @@ fn it_answers_who_named_it_or_as_the_admin_listed(house: &House) {
     let unanswered = house.ask("default", CANARY);
     assert!(unanswered.status >= 500, "{}: {}", unanswered.status, unanswered.body);
 
-    let settings = root.join(OPENCLAW);
-    let text = fs::read_to_string(&settings).unwrap();
-    let listed = text.replace("\"spare/default\"", &format!("\"{MODEL}\""));
-    assert_ne!(text, listed, "no such fallback: {text}");
-    fs::write(&settings, listed).unwrap();
-    house.deployment.crash("maru-gateway", "").unwrap();
-    house
-        .laptop
-        .instance
-        .wait_until(&["status", "-o", "json"], STOP, |_| {
-            let answer = house.try_to_ask("default", CANARY);
-            answer
-                .is_ok_and(|answer| answer.status == 200 && answer.evidence.is_some())
-                .then_some(())
-        })
-        .unwrap();
     fs::rename(&engine[1], &engine[0]).unwrap();
 }
 
@@ -278,5 +255,5 @@ fn a_prompt_reaches_proved_nodes_alone_and_is_read_by_nobody_on_the_way() {
     the_answer_comes_back_and_nobody_on_the_way_reads_it(&house);
     the_reply_streams_and_ends_with_who_asked(&house);
     the_gateway_has_no_network_and_the_audit_names_both_dials(&house);
-    it_answers_who_named_it_or_as_the_admin_listed(&house);
+    it_answers_who_named_it_alone(&house);
 }

@@ -46,7 +46,9 @@ fuzz_target!(|bytes: &[u8]| {
             fuzz::edit(&mut text, input.rest());
             let Ok(text) = String::from_utf8(text) else { return };
             let (signed, pin) = sign(&text);
-            let Ok(effective) = Effective::new(pin.clone(), signed.clone(), None, 0) else { return };
+            let Ok(effective) = Effective::new(pin.clone(), signed.clone(), None, 0) else {
+                return;
+            };
             let seen = effective.seen();
             let _ = effective.wider_than_pin();
             assert!(Effective::new(pin, signed, Some(&seen), 0).is_ok(), "it follows itself");
