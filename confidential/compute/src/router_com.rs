@@ -20,11 +20,11 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header as http_header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chassis::{
     accept::{Connections, Stopping},
+    endpoint::{self, Endpoint, get, post},
     http::Http,
     process,
     signal::Termination,
@@ -123,11 +123,12 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, router: Router, stoppin
 }
 
 fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route(path::ROOT, post(ask))
-        .route(path::ATTEST, post(attest))
-        .route(path::HEALTH, get(health))
-        .with_state(app)
+    endpoint::router(endpoints()).with_state(app)
+}
+
+/// Everything that answers.
+fn endpoints() -> Vec<Endpoint<Arc<App>>> {
+    vec![post(path::ROOT, ask), post(path::ATTEST, attest), get(path::HEALTH, health)]
 }
 
 /// An answer without a body: what went wrong inside is nobody's to know.
