@@ -20,7 +20,7 @@ use std::{
     future::poll_fn,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -89,13 +89,23 @@ struct Alone {
     steps: BoxStream<'static, Step>,
     /// Which model answers, for those who join later.
     model: Option<Answering>,
-    /// Since when the listener could ask for a step and does not.
-    unread: Option<Instant>,
-    /// For how long that was so before.
+    /// What wakes the listener.
+    call: Arc<Call>,
+    /// The same, as what makes the steps knows it.
+    waker: Waker,
+    /// For how long the listener has held the reply up so far.
     held_up: Duration,
     held_up_max: Duration,
-    /// Wakes the listener.
-    waker: Option<Waker>,
+}
+
+/// Wakes a listener, and remembers since when it could ask for a step and does not.
+#[derive(Debug)]
+struct Call(Mutex<Called>);
+
+#[derive(Debug)]
+struct Called {
+    unread: Option<Instant>,
+    listener: Waker,
 }
 
 impl std::fmt::Debug for State {
@@ -130,13 +140,14 @@ impl Run {
             let step = turn.next().await?;
             Some((step, turn))
         });
+        let call = Arc::new(Call::new());
         let alone = Alone {
             steps: steps.boxed(),
             model: None,
-            unread: Some(Instant::now()),
+            waker: Waker::from(Arc::clone(&call)),
+            call,
             held_up: Duration::ZERO,
             held_up_max,
-            waker: None,
         };
         let shared = Arc::new(Shared(Mutex::new(State::Alone(alone))));
         let guard = tokio::spawn(Shared::end_unread(Arc::downgrade(&shared), held_up_max));
@@ -217,6 +228,9 @@ impl Shared {
         if let State::Together { joining, .. } = &*state {
             return Some(joining.clone());
         }
+        if !matches!(&*state, State::Alone(_)) {
+            return None;
+        }
         let State::Alone(alone) = mem::replace(&mut *state, State::Over { behind: false }) else {
             return None;
         };
@@ -225,9 +239,8 @@ impl Shared {
         let (audience, joining) = Audience::new(sender, alone.model, left);
         tokio::spawn(audience.run(alone.steps));
         *state = State::Together { joining: joining.clone(), first: Some(told) };
-        if let Some(waker) = alone.waker {
-            waker.wake();
-        }
+        drop(state);
+        alone.call.wake_by_ref();
         Some(joining)
     }
 
@@ -254,11 +267,9 @@ impl Shared {
         }
         let ended = mem::replace(&mut *state, State::Over { behind });
         drop(state);
-        if let State::Alone(mut alone) = ended {
+        if let State::Alone(alone) = ended {
             // It is told so once it looks.
-            if let Some(waker) = alone.waker.take() {
-                waker.wake();
-            }
+            alone.call.wake_by_ref();
         }
     }
 
@@ -269,28 +280,61 @@ impl Shared {
 
 impl Alone {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
-        self.held_up = self.held_up();
-        self.unread = None;
-        let step = self.steps.poll_next_unpin(context);
-        match &step {
-            Poll::Ready(Some(step)) => {
-                self.unread = Some(Instant::now());
-                if let Step::Model(model) = step {
-                    self.model = Some(model.clone());
-                }
+        self.held_up += self.call.looked(context.waker());
+        let step = self.steps.poll_next_unpin(&mut Context::from_waker(&self.waker));
+        if let Poll::Ready(Some(step)) = &step {
+            self.call.waits();
+            if let Step::Model(model) = step {
+                self.model = Some(model.clone());
             }
-            Poll::Ready(None) => {}
-            Poll::Pending => match &mut self.waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => self.waker = Some(context.waker().clone()),
-            },
         }
         step
     }
 
     /// For how long its listener has held it up.
     fn held_up(&self) -> Duration {
-        self.held_up + self.unread.map_or(Duration::ZERO, |since| since.elapsed())
+        self.held_up + self.call.unread()
+    }
+}
+
+impl Call {
+    fn new() -> Self {
+        let called = Called { unread: Some(Instant::now()), listener: Waker::noop().clone() };
+        Self(Mutex::new(called))
+    }
+
+    /// The listener looks; returns how long it could have done so before.
+    fn looked(&self, listener: &Waker) -> Duration {
+        let mut called = self.called();
+        called.listener.clone_from(listener);
+        called.unread.take().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// There is, or may be, a step from now on.
+    fn waits(&self) {
+        self.called().unread.get_or_insert_with(Instant::now);
+    }
+
+    /// For how long there was, or may have been, a step that the listener did not ask for.
+    fn unread(&self) -> Duration {
+        self.called().unread.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn called(&self) -> MutexGuard<'_, Called> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.waits();
+        // A lock that is held while others are woken may be asked for again by them.
+        let listener = self.called().listener.clone();
+        listener.wake();
     }
 }
 

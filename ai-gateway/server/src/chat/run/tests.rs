@@ -6,6 +6,7 @@ use std::{
 };
 
 use ai_gateway_api::chat::Delta;
+use futures_util::FutureExt as _;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
@@ -123,6 +124,33 @@ async fn a_reply_that_nobody_reads_on_ends_and_one_that_is_read_slowly_does_not(
         tokio::task::yield_now().await;
     }
     assert_eq!((heard, said.load(Ordering::SeqCst)), (1000, 1000));
+}
+
+/// As a connection does that looked, found nothing yet, and is then full: it is woken, and does not look again.
+#[tokio::test]
+async fn a_reply_whose_listener_looked_too_early_and_never_again_ends_too() {
+    struct Late {
+        awaited: oneshot::Receiver<()>,
+        _alive: oneshot::Sender<()>,
+    }
+    impl Turn for Late {
+        async fn next(&mut self) -> Option<Step> {
+            let _ = (&mut self.awaited).await;
+            Some(Step::Delta(Delta::text("late".to_owned())))
+        }
+    }
+    let (come, awaited) = oneshot::channel();
+    let (alive, ended) = oneshot::channel();
+    let (_run, mut listener) =
+        Run::begin(Late { awaited, _alive: alive }, Duration::from_millis(20));
+    assert!(listener.next().now_or_never().is_none());
+
+    // As long as there is nothing to read, it holds nothing up.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    come.send(()).expect("the turn goes on");
+
+    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
+    assert!(matches!(listener.next().await, Some(Step::Failed(Failure::Behind))), "it is told so");
 }
 
 #[tokio::test]
