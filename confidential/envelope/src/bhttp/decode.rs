@@ -211,8 +211,11 @@ impl<H: Head> Decoder<H> {
         let now = usize::try_from(left).map_or(bytes.len(), |left| bytes.len().min(left));
         let (content, later) = bytes.split_at(now);
         *bytes = later;
-        if !content.is_empty() {
-            events.push(Event::Content(content.to_vec().into()));
+        match events.last_mut() {
+            // However small the chunks are that somebody makes, an event costs as much as many bytes.
+            Some(Event::Content(before)) => before.append(content),
+            _ if content.is_empty() => {}
+            _ => events.push(Event::Content(content.to_vec().into())),
         }
         let left = left - now as u64;
         self.step = match (left, self.framing) {
