@@ -104,9 +104,11 @@ impl Home {
             let processes = inside::processes(machine.pid()).unwrap();
             processes.into_iter().filter(|process| ours(&process.1)).collect::<Vec<_>>()
         };
-        // The keeper of a container ends a moment after it.
+        let mounts =
+            || machine.sh("grep -c ' /run/maru-lab/root/' /proc/self/mounts || true").unwrap();
+        // The keeper of a container ends a moment after it, and podman unmounts what it had after that.
         for _ in 0..200 {
-            if left().is_empty() {
+            if left().is_empty() && mounts().trim() == "0" {
                 break;
             }
             thread::sleep(Duration::from_millis(50));
@@ -114,9 +116,7 @@ impl Home {
         assert_eq!(left(), []);
         assert_eq!(machine.sh("ip -o link | wc -l").unwrap().trim(), "1", "more than lo");
         assert_eq!(machine.sh("nft list tables").unwrap(), "");
-        let mounts =
-            machine.sh("grep -c ' /run/maru-lab/root/' /proc/self/mounts || true").unwrap();
-        assert_eq!(mounts.trim(), "0");
+        assert_eq!(mounts().trim(), "0");
         let containers = machine.sh(&format!(
             "cd {ROOT}/run/maru/containers 2>/dev/null || exit 0
             CONTAINERS_CONF=$PWD/containers.conf CONTAINERS_STORAGE_CONF=$PWD/storage.conf \\
