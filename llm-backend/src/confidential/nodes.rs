@@ -78,6 +78,10 @@ impl Chain {
             let (chain, model) = (Arc::clone(self), model.to_owned());
             tokio::spawn(async move {
                 if let Err(error) = chain.verified(&model, chain.nodes.life / 2).await {
+                    // What proved itself before does so no more, or the policy has changed.
+                    if matches!(error, Error::Untrusted { .. }) {
+                        chain.nodes.forget(&model);
+                    }
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(deployment = chain.name, error, "nodes are not verified anew");
                 }

@@ -53,16 +53,25 @@ impl Outer {
         chunked: bool,
         limit: Duration,
     ) -> Result<Answer, Failed> {
-        let mut last = None;
+        let (mut last, mut no_key) = (None, false);
         for relay in &self.relays {
             match self.by(relay, key, head, content, chunked, limit).await {
-                // It did not reach the gateway, as far as is known. A node answers a request once, whatever became of it.
-                Err(Failed::Error(error @ (Error::Unreachable { .. } | Error::Busy { .. }))) => {
+                // A relay may be down, or lie: the next one is asked. A node answers a request once, whatever became of it.
+                Err(Failed::Key) => no_key = true,
+                Err(Failed::Error(
+                    error @ (Error::Unreachable { .. }
+                    | Error::Busy { .. }
+                    | Error::Refused { .. }
+                    | Error::Untrusted { .. }),
+                )) => {
                     tracing::debug!(relay = relay.name(), %error, "the next relay is asked");
                     last = Some(error);
                 }
                 done => return done,
             }
+        }
+        if no_key {
+            return Err(Failed::Key);
         }
         let none = Error::Address { url: self.name.clone(), reason: "name one relay at least" };
         Err(Failed::Error(last.unwrap_or(none)))

@@ -80,7 +80,7 @@ pub struct Deployment {
     /// Policies below this epoch are refused. Default: 0.
     #[serde(default)]
     pub min_epoch: u64,
-    /// How long a node's proof holds, in seconds. Default: 60.
+    /// How long a node's proof holds, in seconds, at most 300. Default: 60.
     #[serde(default = "minute")]
     pub verified_for_s: NonZeroU32,
 }

@@ -31,6 +31,8 @@ use crate::{
 const SLOTS: u32 = 16;
 /// What names a deployment's only model, or a model by its bare name.
 const PREFIX: &str = "confidential/";
+/// Longest time that a node's proof holds: a policy that no longer names its image is to be felt.
+const VERIFIED_MAX: Duration = Duration::from_secs(5 * 60);
 
 const SEEN: Format<Seen> = Format::new(1).remedy(
     "restore it from a backup, or move it away: then an older policy than was seen may be taken once",
@@ -68,7 +70,7 @@ pub(super) fn open(
         pin: pin(deployment),
         simulated: deployment.simulated,
         shared_seeds: deployment.shared_seeds,
-        verified_for: Duration::from_secs(deployment.verified_for_s.get().into()),
+        verified_for: Duration::from_secs(deployment.verified_for_s.get().into()).min(VERIFIED_MAX),
         timeouts: provider.timeouts,
         memory: Arc::new(Kept::load(pinned.state, name)?),
     })?;
