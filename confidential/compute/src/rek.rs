@@ -103,7 +103,7 @@ impl Reks {
 impl Rek {
     fn generate() -> io::Result<Self> {
         let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *seed).map_err(io::Error::other)?;
+        getrandom::fill(&mut *seed).map_err(|error| io::Error::other(error.to_string()))?;
         let public = PrivateKey::derive(Kem::XWing, &seed).public().to_bytes();
         let key_config = [&SUITE[..], &public].concat().into();
         Ok(Self { private: Locked::new(&seed)?, key_config })
