@@ -54,7 +54,7 @@ pub struct AddArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// Its identity, base64url: who answers for what it runs; ask them for it, not its servers
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     identity: Fixed<32>,
     /// Where its configuration is, as IP:PORT or NAME@IP:PORT if its certificate is for a name
     #[arg(long, value_name = "ADDRESS")]

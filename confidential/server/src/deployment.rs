@@ -59,7 +59,7 @@ enum Command {
         #[arg(long = "for", value_enum, value_name = "KIND")]
         usage: Purpose,
         /// The public key, as `key` printed it
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         key: PublicKey,
         /// How long it is valid
         #[arg(long, default_value_t = 365)]
