@@ -9,12 +9,17 @@ use std::{
     num::NonZeroUsize,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
+    time::sleep,
 };
+
+/// How often a runtime looks at its clock, whatever else it does.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The threads. Dropping this ends all but the first, and with them whatever is left of their connections.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ impl Thread {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let run = move || {
+            runtime.spawn(tick());
             // Who stops it says nothing, but goes away.
             let _ = runtime.block_on(stopped);
             // What it does besides, on threads for what blocks, is not waited for.
@@ -91,6 +97,14 @@ impl Thread {
         };
         let thread = thread::Builder::new().name("worker".to_owned()).spawn(run)?;
         Ok((Self { stop: Some(stop), handle: Some(thread) }, handle))
+    }
+}
+
+/// Wakes its runtime each second, so that a time limit of a second or more is never the first thing that is due there.
+/// Tokio would wake itself for each that is, by a write and a read: several times for each request.
+async fn tick() {
+    loop {
+        sleep(TICK).await;
     }
 }
 

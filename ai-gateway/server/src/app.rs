@@ -56,7 +56,7 @@ pub struct App {
     /// Room for large requests.
     pub bodies: Bodies,
     /// How requests begin that come together.
-    pub starts: Arc<Starts>,
+    pub starts: Starts,
     /// How replies wait for their models.
     pub lines: Lines,
     /// How much each person uses.
@@ -135,7 +135,7 @@ impl App {
             workspace,
             limiter: Limiter::new(&config.limits),
             bodies: Bodies::new(&config.limits),
-            starts: Arc::default(),
+            starts: Starts::default(),
             lines: Lines::new(&config.line, &models, Arc::clone(&metrics)),
             models,
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),

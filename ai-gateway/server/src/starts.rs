@@ -2,11 +2,16 @@
 //!
 //! Beginning a request costs as much as passing on some ten tokens. Where a thousand come at once, each token of a reply
 //! under way would wait for all of them. So only a few begin before the sockets are looked at again; the others wait, in the
-//! order in which they came. Nobody waits while there is nothing else to do.
+//! order in which they came. Nobody waits while there is nothing else to do. Each thread that serves counts its own, so that
+//! none wakes another for it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, ThreadId},
 };
 
 use tokio::{sync::Semaphore, task::yield_now};
@@ -15,22 +20,37 @@ use tokio::{sync::Semaphore, task::yield_now};
 const AT_ONCE: usize = 8;
 
 /// Lets requests begin.
+#[derive(Debug, Default)]
+pub struct Starts(Mutex<HashMap<ThreadId, Arc<Gate>>>);
+
+/// Lets the requests of one thread begin.
 #[derive(Debug)]
-pub struct Starts {
+struct Gate {
     left: Semaphore,
     /// Whether somebody is about to let further ones begin.
     armed: AtomicBool,
 }
 
-impl Default for Starts {
+impl Starts {
+    /// Waits until a request may begin on this thread.
+    pub async fn turn(&self) {
+        self.gate().turn().await;
+    }
+
+    fn gate(&self) -> Arc<Gate> {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(thread::current().id()).or_default())
+    }
+}
+
+impl Default for Gate {
     fn default() -> Self {
         Self { left: Semaphore::new(AT_ONCE), armed: AtomicBool::new(false) }
     }
 }
 
-impl Starts {
-    /// Waits until a request may begin.
-    pub async fn turn(self: &Arc<Self>) {
+impl Gate {
+    async fn turn(self: &Arc<Self>) {
         // It is never closed.
         if let Ok(one) = self.left.acquire().await {
             one.forget();

@@ -57,7 +57,9 @@ impl Caller {
         let mut outcome =
             Outcome { total_us: 0, first_us: 0, ways_us: Vec::new(), is_whole: false };
         self.io.write_all(request).await?;
-        let mut is_whole = false;
+        let mut is_whole = end.is_empty();
+        // What may be the beginning of the end, which may come in two pieces.
+        let mut tail = Vec::new();
         let status = self
             .incoming
             .response(&mut self.io, |piece| {
@@ -65,7 +67,11 @@ impl Caller {
                     outcome.first_us = micros(begun);
                 }
                 outcome.ways_us.extend(ways(piece));
-                is_whole |= end.is_empty() || contains(piece, end.as_bytes());
+                if !is_whole {
+                    tail.extend_from_slice(piece);
+                    is_whole = contains(&tail, end.as_bytes());
+                    tail.drain(..tail.len().saturating_sub(end.len()));
+                }
             })
             .await?;
         outcome.total_us = micros(begun);
