@@ -16,8 +16,8 @@ use std::{
 
 use tokio::{sync::Semaphore, task::yield_now};
 
-/// Requests that begin before the sockets are looked at again: about a millisecond's.
-const AT_ONCE: usize = 8;
+/// Requests that begin before the sockets are looked at again: about half a millisecond's.
+const AT_ONCE: usize = 4;
 
 /// Lets requests begin.
 #[derive(Debug, Default)]

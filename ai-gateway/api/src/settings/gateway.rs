@@ -148,7 +148,7 @@ pub struct Limits {
     /// Text kept in all, in bytes; of whoever holds most, the session not used for longest is forgotten first.
     /// Default: 2,097,152.
     pub sessions_bytes: usize,
-    /// Locked memory for keys and what people write, in bytes; less if the system allows less. Default: 6,291,456.
+    /// Locked memory for keys and what people write, in bytes; less if the system allows less. Default: 7,340,032.
     pub locked_bytes: usize,
     /// Connections at a time on each socket. Default: 512.
     pub connections: usize,
@@ -241,7 +241,7 @@ impl Default for Limits {
             sessions_per_person: 32,
             session_bytes: 65_536,
             sessions_bytes: 2 << 20,
-            locked_bytes: 6 << 20,
+            locked_bytes: 7 << 20,
             connections: 512,
             connections_per_node: 64,
         }
