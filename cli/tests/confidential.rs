@@ -8,7 +8,10 @@ use std::{
     process::{Command, Output},
 };
 
-use attester::{Authority, Claims, Lifetime};
+use attester::{
+    Authority, Claims, Lifetime,
+    tpm::{self, AttestationKey},
+};
 use common::wire::{Bytes, Version};
 use confidential_api::{
     evidence::{EvidenceList, EvidencePiece, EvidenceType},
@@ -24,6 +27,8 @@ const NOW: u64 = 1_790_000_000_000;
 const AT: &str = "2026-09-21T14:13:20Z";
 const NONCE: [u8; 32] = [7; 32];
 const MODULE: &str = "i-0123456789abcdef0-enc0123456789abcdef";
+/// P-256's base point: `x || y`.
+const POINT: &str = "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
 
 /// Files `evidence`, `document`, `policy.json` and `pin.json`.
 fn write(folder: &Path) {
@@ -48,12 +53,30 @@ fn write(folder: &Path) {
         piece(EvidenceType::NONCE_SET, NONCE.to_vec()),
         piece(EvidenceType::KEY_CONFIG, key_config),
     ]);
-    let anchor = Anchor {
-        name: "lab".to_owned(),
-        kind: EvidenceKind::Nitro,
-        certificate: Some(Bytes(authority.certificate().to_vec())),
-        key: None,
-    };
+    let certificate = Some(Bytes(authority.certificate().to_vec()));
+    let kind = EvidenceKind::Nitro;
+    let anchor = Anchor { name: "lab".to_owned(), kind, certificate, key: None };
+    fs::write(folder.join("evidence"), evidence.encode()).unwrap();
+    fs::write(folder.join("document"), document).unwrap();
+    write_policy(folder, &anchor, registers, RekKind::XWing);
+}
+
+/// Files `evidence`, of a TPM, `policy.json` and `pin.json`.
+fn write_tpm(folder: &Path) {
+    let key = AttestationKey::generate().unwrap();
+    let registers: BTreeMap<u8, Vec<u8>> = [8, 12].map(|index| (index, vec![1; 32])).into();
+    let point = hex::decode(POINT).unwrap().try_into().unwrap();
+    let bound = attestation::bound_nonce(&NONCE);
+    let claims = tpm::Claims::new(key.public(), &point, registers.clone(), &NONCE, &bound);
+    let ak = Some(Bytes(claims.ak.write()));
+    let kind = EvidenceKind::Tpm;
+    let anchor = Anchor { name: "lab".to_owned(), kind, certificate: None, key: ak };
+    fs::write(folder.join("evidence"), claims.sign(&key).unwrap().encode()).unwrap();
+    write_policy(folder, &anchor, registers, RekKind::P256);
+}
+
+/// Files `policy.json` and `pin.json`, which take one image.
+fn write_policy(folder: &Path, anchor: &Anchor, registers: BTreeMap<u8, Vec<u8>>, rek: RekKind) {
     let policy = Policy {
         version: Version,
         policy_id: "2026-09".to_owned(),
@@ -63,18 +86,16 @@ fn write(folder: &Path) {
         anchors: vec![anchor.clone()],
         images: vec![Image {
             name: "image".to_owned(),
-            kind: EvidenceKind::Nitro,
+            kind: anchor.kind,
             models: vec!["smollm2".to_owned()],
             pcrs: Registers(registers),
-            rek: RekKind::XWing,
+            rek,
         }],
     };
     let identity = SigningKey::from_bytes(&[5; 32]);
     let signed = Signed::sign(&policy, &identity, None).unwrap();
     let public = Bytes(identity.verifying_key().to_bytes().to_vec());
     let pin = serde_json::json!({ "identity": public, "anchors": [anchor] });
-    fs::write(folder.join("evidence"), evidence.encode()).unwrap();
-    fs::write(folder.join("document"), document).unwrap();
     fs::write(folder.join("policy.json"), signed.to_json()).unwrap();
     fs::write(folder.join("pin.json"), pin.to_string()).unwrap();
 }
@@ -116,6 +137,32 @@ fn each_check_is_told() {
     assert_eq!(later.status.code(), Some(1));
     assert_eq!(outcome(&later, "chain"), is("failed", "leaf-expired"));
     assert_eq!(outcome(&later, "signature"), is("passed", ""));
+}
+
+#[test]
+fn each_check_of_a_tpm_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_tpm(folder);
+    let nonce = hex::encode(NONCE);
+    let all = ["--pin", "pin.json", "--model", "smollm2", "--simulated", "--at", AT, "evidence"];
+
+    let output = verify(folder, &[&all[..], &["--nonce", &nonce]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for check in
+        ["anchor", "attestation-key", "signature", "nonce", "registers", "key-policy", "key-kind"]
+    {
+        assert_eq!(outcome(&output, check), is("passed", ""), "{check}");
+    }
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(rows.iter().all(|row| row["check"] != "chain" && row["check"] != "age"), "{rows:?}");
+
+    let output = verify(folder, &[&all[..], &["--nonce", &hex::encode([8; 32])]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(outcome(&output, "nonce"), is("failed", "nonce-other"));
+    assert_eq!(outcome(&output, "signature"), is("passed", ""));
+    let output = verify(folder, &all);
+    assert_eq!((output.status.code(), outcome(&output, "nonce")), (Some(0), is("not checked", "")));
 }
 
 #[test]

@@ -18,13 +18,13 @@ impl EvidenceType {
     pub const CERTIFY_REK_CREATION: Self = Self(1);
     /// The REK's public area (OpenPCC).
     pub const TPMT_PUBLIC: Self = Self(3);
-    /// A quote, with the registers that it is of (OpenPCC).
+    /// A quote, with the registers that it is of (OpenPCC): [`TpmQuote`](crate::quote::TpmQuote).
     pub const TPM_QUOTE: Self = Self(11);
     /// The attestation key's public area (OpenPCC).
     pub const AK_TPMT_PUBLIC: Self = Self(17);
     /// The `COSE_Sign1` of a Nitro Security Module.
     pub const NITRO_DOCUMENT: Self = Self(1000);
-    /// Nonces of 32 bytes, joined, which the document is for.
+    /// Nonces of 32 bytes, joined, which the evidence is for.
     pub const NONCE_SET: Self = Self(1001);
     /// `kem u16 || kdf u16 || aead u16 || public key`: the REK of an enclave.
     pub const KEY_CONFIG: Self = Self(1002);

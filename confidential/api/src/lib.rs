@@ -4,7 +4,7 @@
 //! `confidential-envelope`'s, evidence is judged by `attestation`. The protocol is in `docs/protocols/confidential.md`.
 //!
 //! * [`names`]: headers, media types, hosts, paths and bounds.
-//! * [`evidence`], [`node`], [`routing`]: OpenPCC's messages, and ours beside them (protobuf).
+//! * [`evidence`], [`quote`], [`node`], [`routing`]: OpenPCC's messages, and ours beside them (protobuf).
 //! * [`badge`]: who may ask, inside the encryption (protobuf).
 //! * [`signed`]: a document, its signature and the certificate of the key that made it.
 //! * [`certificate`], [`policy`], [`bundle`], [`config`]: what is signed.
@@ -20,6 +20,7 @@ pub mod evidence;
 pub mod names;
 pub mod node;
 pub mod policy;
+pub mod quote;
 pub mod routing;
 pub mod seeds;
 pub mod settings;

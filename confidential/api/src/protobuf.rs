@@ -39,6 +39,30 @@ pub(crate) struct Pieces {
     pub(crate) items: Vec<Piece>,
 }
 
+/// `TPMQuoteAttestation`.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Quote {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) attest: Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) registers: Option<RegisterMap>,
+}
+
+/// `PCRValues`: a map, whose entries are messages of their own here, so that their order and doubles are seen.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct RegisterMap {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) values: Vec<Register>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Register {
+    #[prost(uint32, optional, tag = "1")]
+    pub(crate) index: Option<u32>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub(crate) value: Option<Vec<u8>>,
+}
+
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Manifest {
     #[prost(string, tag = "1")]

@@ -53,16 +53,22 @@ codes! {
     PieceDoubled "piece-doubled" "a piece of the evidence is there twice",
     /// A piece that is of no set, or of another one.
     PieceForeign "piece-foreign" "a piece of the evidence does not belong into this set",
-    /// A document that is not the strict form that its maker writes.
+    /// A piece that is not the strict form that its maker writes.
     Malformed "malformed" "the evidence is not well-formed",
-    /// Nobody signed the document.
-    Unsigned "unsigned" "nobody signed the document",
-    /// A signature algorithm other than ES384.
-    Algorithm "algorithm" "the document is signed with another algorithm than ES384",
+    /// A TPM's key under another key's name.
+    KeyName "key-name" "a key of the TPM does not have the name that stands beside it",
+    /// What is signed does not begin with TPM_GENERATED_VALUE, which a TPM signs under no other structure.
+    NotGenerated "not-generated" "what is signed was not made inside a TPM",
+    /// Nobody signed the evidence.
+    Unsigned "unsigned" "nobody signed the evidence",
+    /// A signature algorithm other than ES384, or of a TPM RSASSA of 2,048 bits with SHA-256.
+    Algorithm "algorithm" "the evidence is signed with another algorithm than its kind has",
     /// A document of something that is no enclave.
     WrongKind "wrong-kind" "the document is not one of an enclave",
-    /// The chain begins at no known root.
-    UnknownRoot "unknown-root" "neither AWS nor an anchor that policy and home name stands behind the document",
+    /// What a TPM signed is no quote, or no creation, where there must be one.
+    AttestType "attest-type" "what the TPM signed is not a quote and a creation of a key",
+    /// The chain begins at no known root, or the TPM's attestation key is unknown.
+    UnknownRoot "unknown-root" "neither AWS nor an anchor that policy and home name stands behind the evidence",
     /// A certificate of the chain's time is over.
     LeafExpired "leaf-expired" "a certificate of the document has expired; is this machine's clock right?",
     /// A certificate of the chain's time has not begun.
@@ -71,14 +77,22 @@ codes! {
     IntermediateNotCa "intermediate-not-ca" "a certificate that may not do so signed another one",
     /// The certificates are no chain to the root.
     Chain "chain" "the document's certificates do not lead to their root",
-    /// The document's signature is not its leaf's.
-    Signature "signature" "the document's signature is wrong",
+    /// A signature is not the leaf's, or not the attestation key's.
+    Signature "signature" "a signature of the evidence is wrong",
+    /// The attestation key may leave its TPM, or sign what the TPM did not make.
+    AkAttributes "ak-attributes" "the TPM's attestation key may sign other things than its TPM's own, or may leave it",
     /// The document is older than [`crate::MAX_AGE`].
     TooOld "too-old" "the document is too old; is this machine's clock right?",
     /// The document is further in the future than [`crate::SKEW`].
     FromTheFuture "from-the-future" "the document is from the future; is this machine's clock right?",
+    /// Quote and creation are of different times between two resets.
+    CountsDiffer "counts-differ" "the TPM was reset between the pieces of its evidence",
+    /// The registers beside a quote are not the ones that were quoted: others, more, fewer, or of another bank.
+    RegistersOther "registers-other" "the registers beside the quote are not the ones that it is of",
     /// Registers 0 to 2 are zero.
     DebugEnclave "debug-enclave" "the enclave runs in debug mode, or nothing was measured",
+    /// Register 8 or 12 of a TPM is as it was before anything was measured.
+    NotMeasured "not-measured" "the program or its model was not measured",
     /// The registers are of no image.
     ImageUnknown "image-unknown" "what runs there is no image that policy and home name",
     /// Each register is of some image, and they are of no one image.
@@ -89,8 +103,12 @@ codes! {
     NonceAbsent "nonce-absent" "the evidence was not made for anybody's question: it has no nonce",
     /// The nonce is not the one that was asked with.
     NonceOther "nonce-other" "the evidence was made for another question: its nonce is not ours",
-    /// The node's key is not the one that the document names.
+    /// The node's key is not the one that the evidence names.
     KeyNotBound "key-not-bound" "the node's key is not the one that its evidence names",
+    /// The TPM would let the node's key be used otherwise, or leave.
+    RekAttributes "rek-attributes" "the TPM does not keep the node's key to itself and to decrypting",
+    /// The TPM lets the node's key be used under other registers.
+    RekPolicy "rek-policy" "the node's key can be used while other programs run",
     /// The node's key is not of the kind that its image has.
     RekKind "rek-kind" "the node's key is not of the kind that its image has",
     /// The published policy takes no simulated evidence.

@@ -24,17 +24,19 @@ mod nonce;
 mod policy;
 mod rek;
 mod report;
+mod tpm;
 mod verify;
 
 pub use anchor::{AWS_NITRO_ROOT, Class, Fingerprint};
 pub use code::{Code, Refused};
-pub use evidence::{MAX_DOCUMENT, MAX_EVIDENCE};
+pub use evidence::{MAX_DOCUMENT, MAX_EVIDENCE, MAX_TPM_PIECE};
 pub use nonce::{MAX_NONCES, Nonce, bound_nonce};
 pub use policy::{Effective, Pin, PinnedAnchor, Seen};
 pub use report::{Check, Outcome, Report};
 pub use verify::{Asked, FitToSeal, Known, Summary, report, verify};
 
-/// How old a document may be. That it is fresh, the nonce proves; this bounds how far the two clocks differ.
+/// How old a document may be. That it is fresh, the nonce proves; this bounds how far the two clocks differ. A TPM has no
+/// clock of the wall, so the nonce alone proves it there.
 pub const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// How far in the future a document may be, because clocks differ.

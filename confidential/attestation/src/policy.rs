@@ -10,7 +10,7 @@ use confidential_api::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{AWS_NITRO_ROOT, Check, Class, Code, Fingerprint, Refused, Report, nitro};
+use crate::{AWS_NITRO_ROOT, Check, Class, Code, Fingerprint, Refused, Report, nitro, tpm};
 
 /// What a home itself takes of a deployment, whatever the deployment publishes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,10 +231,13 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Whether the image says what its code is; an enclave's image that does not is nobody's.
+/// Whether the image says what its code is; one that does not is nobody's.
 fn lists_code(image: &Image) -> bool {
-    image.kind != EvidenceKind::Nitro
-        || nitro::REGISTERS_OF_CODE.iter().all(|index| image.pcrs.0.contains_key(index))
+    let registers = match image.kind {
+        EvidenceKind::Nitro => &nitro::REGISTERS_OF_CODE[..],
+        EvidenceKind::Tpm => &tpm::REGISTERS_OF_CODE,
+    };
+    registers.iter().all(|index| image.pcrs.0.contains_key(index))
 }
 
 /// Whether these are the registers of this image: every one that it lists.

@@ -1,10 +1,11 @@
 //! What became of each check.
 
+use confidential_api::policy::EvidenceKind;
 use serde::{Serialize, Serializer};
 
 use crate::{Code, Refused};
 
-/// A check, in the order in which the first that fails is told.
+/// A check. A [`Report`] has those of one kind of node, in the order in which the first that fails is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
@@ -20,16 +21,22 @@ pub enum Check {
     Form,
     /// Signed, with the one algorithm.
     Algorithm,
-    /// An enclave made it.
+    /// An enclave made it; or what a TPM signed is a quote and a creation.
     Kind,
     /// Policy and home know what it ends in.
     Anchor,
     /// The certificates lead there, and their time is now.
     Chain,
-    /// The document is signed by its leaf.
+    /// The document is signed by its leaf, what a TPM made by its attestation key.
     Signature,
+    /// The TPM keeps its attestation key to what attests.
+    AttestationKey,
     /// Made now.
     Age,
+    /// The TPM was not reset between quote and creation.
+    Boot,
+    /// The registers are the quoted ones.
+    Registers,
     /// Something was measured, and nobody can look inside.
     Measured,
     /// What was measured is one image, whole, that policy and home name.
@@ -40,6 +47,10 @@ pub enum Check {
     Nonce,
     /// The key is well-formed, and the node's own.
     Key,
+    /// The TPM keeps the key, and to decrypting.
+    KeyAttributes,
+    /// The TPM lets it be used under these registers alone.
+    KeyPolicy,
     /// The key is of the kind that the image has.
     KeyKind,
     /// Simulated evidence is taken by policy and home.
@@ -73,6 +84,39 @@ impl Check {
         Self::Consent,
     ];
 
+    /// Those of a TPM's evidence. That it is fresh comes before what it says: a TPM has no other age.
+    pub(crate) const TPM: &[Self] = &[
+        Self::PolicySignature,
+        Self::PolicyEpoch,
+        Self::PolicyTime,
+        Self::Set,
+        Self::Form,
+        Self::Algorithm,
+        Self::Kind,
+        Self::Anchor,
+        Self::AttestationKey,
+        Self::Signature,
+        Self::Nonce,
+        Self::Boot,
+        Self::Registers,
+        Self::Measured,
+        Self::Image,
+        Self::Model,
+        Self::Key,
+        Self::KeyAttributes,
+        Self::KeyPolicy,
+        Self::KeyKind,
+        Self::Consent,
+    ];
+
+    /// Those of evidence of this kind.
+    pub(crate) const fn of(kind: EvidenceKind) -> &'static [Self] {
+        match kind {
+            EvidenceKind::Nitro => Self::NITRO,
+            EvidenceKind::Tpm => Self::TPM,
+        }
+    }
+
     /// One sentence for people: what holds if it passed.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
@@ -82,17 +126,22 @@ impl Check {
             Self::PolicyTime => "the policy's time is now",
             Self::Set => "all pieces are there, each once",
             Self::Form => "each piece is well-formed",
-            Self::Algorithm => "the document is signed with ES384",
-            Self::Kind => "an enclave made it",
+            Self::Algorithm => "it is signed with the algorithm of its kind",
+            Self::Kind => "it is an enclave's document, or a TPM's quote and creation",
             Self::Anchor => "policy and home know its root",
             Self::Chain => "its certificates lead to the root, and their time is now",
             Self::Signature => "the signature is right",
+            Self::AttestationKey => "the TPM keeps its attestation key to attesting",
             Self::Age => "it was made now",
+            Self::Boot => "the TPM was not reset between its pieces",
+            Self::Registers => "the registers are the quoted ones",
             Self::Measured => "the program was measured, and not in debug mode",
             Self::Image => "the registers are of one image, whole",
             Self::Model => "the image serves the model",
             Self::Nonce => "it answers this question",
             Self::Key => "the node's key is bound to it",
+            Self::KeyAttributes => "the TPM keeps the node's key, and to decrypting",
+            Self::KeyPolicy => "the node's key works under these registers alone",
             Self::KeyKind => "the key is of the kind that the image has",
             Self::Consent => "evidence of this class is taken",
         }
@@ -120,7 +169,7 @@ impl Serialize for Outcome {
     }
 }
 
-/// What became of each check, in their order.
+/// What became of each check of one kind of evidence, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     outcomes: Vec<(Check, Outcome)>,

@@ -1,5 +1,8 @@
 //! One way through all checks, and what only it makes: [`FitToSeal`].
 
+mod nitro;
+mod tpm;
+
 use std::time::Duration;
 
 use confidential_api::{
@@ -10,11 +13,10 @@ use confidential_api::{
 };
 use confidential_envelope::inner::{Candidate, Rek};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Check, Class, Code, Effective, Fingerprint, MAX_AGE, MAX_NONCES, Nonce, Pin, Refused, Report,
-    SKEW, bound_nonce, evidence, ms, nitro,
+    Check, Class, Code, Effective, Fingerprint, MAX_NONCES, Nonce, Pin, Refused, Report,
+    bound_nonce, evidence,
     policy::{self, Rules},
     rek,
 };
@@ -61,7 +63,7 @@ pub struct Summary {
     pub class: Class,
     /// The image's name in the policy.
     pub image: String,
-    /// How the node's module calls itself.
+    /// How the node's module calls itself; of a TPM, the name of its attestation key.
     pub module: String,
     /// The trust anchor: SHA-256, hexadecimal.
     pub anchor: String,
@@ -69,8 +71,9 @@ pub struct Summary {
     pub policy_id: String,
     /// The policy's epoch.
     pub policy_epoch: u64,
-    /// When the evidence was made, by its maker's clock, in Unix milliseconds.
-    pub attested_at: u64,
+    /// When the evidence was made, by its maker's clock, in Unix milliseconds. A TPM has no such clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attested_at: Option<u64>,
     /// When it was verified, in Unix milliseconds.
     pub verified_at: u64,
 }
@@ -152,22 +155,22 @@ struct Found<'a> {
     class: Option<(Class, Fingerprint)>,
     image: Option<&'a Image>,
     rek: Option<Rek>,
-    /// Name of the module, and when it made the document.
-    made: Option<(String, u64)>,
+    module: Option<String>,
+    /// When the document was made, where its maker has a clock.
+    attested_at: Option<u64>,
 }
 
 impl Found<'_> {
     fn fit(self, node: NodeId, policy: &Policy, now: u64) -> Option<FitToSeal> {
         let ((class, anchor), image) = (self.class?, self.image?);
-        let (module, attested_at) = self.made?;
         let summary = Summary {
             class,
             image: image.name.clone(),
-            module,
+            module: self.module?,
             anchor: anchor.to_string(),
             policy_id: policy.policy_id.clone(),
             policy_epoch: policy.epoch,
-            attested_at,
+            attested_at: self.attested_at,
             verified_at: now,
         };
         let (rek, models) = (self.rek?, image.models.clone());
@@ -182,90 +185,21 @@ fn judge<'a>(
     rules: Rules<'a>,
     now: u64,
 ) -> (Report, Found<'a>) {
-    let mut report = Report::new(Check::NITRO);
-    let mut found = Found::default();
+    let kind = evidence::kind(evidence);
+    let mut report = Report::new(Check::of(kind));
     rules.check(&mut report, now);
-    // Without its pieces, or with a piece that cannot be read, nothing else can be said.
-    if let Ok(set) = evidence::nitro_set(evidence).inspect_err(|code| {
-        report.note(Check::Set, Err::<(), _>(*code));
-    }) {
-        judge_nitro(&set, known, rules, now, &mut report, &mut found);
-    }
-    (report, found)
-}
-
-fn judge_nitro<'a>(
-    set: &evidence::NitroSet<'_>,
-    known: &Known<'_>,
-    rules: Rules<'a>,
-    now: u64,
-    report: &mut Report,
-    found: &mut Found<'a>,
-) {
-    report.note(Check::Set, set.key_config.map(drop).ok_or(Code::PieceMissing));
-    let Some((signed, document)) = report.note(Check::Form, read(set)) else { return };
-    report.note(Check::Kind, document.check_kind());
-    if report.note(Check::Algorithm, signed.check_algorithm()).is_some() {
-        report.note(Check::Signature, nitro::check_signature(&document, &signed));
-    }
-    let root = document.root();
-    let class = report.note(Check::Anchor, rules.class(EvidenceKind::Nitro, root));
-    if let Some(class) = class {
-        report.note(Check::Chain, nitro::check_chain(&document, now));
-        note_consent(class, known, rules, report);
-    }
-    report.note(Check::Age, check_age(document.timestamp, now));
-    report.note(Check::Measured, document.check_measured());
-    let image = rules.image(EvidenceKind::Nitro, &document.pcrs, known.model);
-    let image = report.note(Check::Image, image);
-    note_nonce(&document, set, known, report);
-    let rek = set.key_config.and_then(|key| report.note(Check::Key, read_key(key, &document)));
-    if let (Some(image), Some(rek)) = (image, &rek) {
-        report.note(Check::KeyKind, ok_or(rek::is_of(rek, image.rek), Code::RekKind));
-    }
-    if let (Some(image), Some(model)) = (image, known.model) {
-        let serves = image.models.iter().any(|known| known == model);
-        report.note(Check::Model, ok_or(serves, Code::ModelNotServed));
-    }
-    let made = Some((document.module_id, document.timestamp));
-    *found = Found { class: class.map(|class| (class, root)), image, rek, made };
-}
-
-/// The document: what is signed, and what it says.
-fn read(set: &evidence::NitroSet<'_>) -> Result<(nitro::Signed, nitro::Document), Code> {
-    let signed = nitro::Signed::read(set.document)?;
-    let document = signed.document()?;
-    Ok((signed, document))
-}
-
-/// The node's key, if the document names its configuration.
-fn read_key(config: &[u8], document: &nitro::Document) -> Result<Rek, Code> {
-    let is_bound = document.user_data.as_deref() == Some(&Sha256::digest(config)[..]);
-    ok_or(is_bound, Code::KeyNotBound)?;
-    rek::read(config)
-}
-
-fn check_age(timestamp: u64, now: u64) -> Result<(), Code> {
-    if timestamp > now.saturating_add(ms(SKEW)) {
-        return Err(Code::FromTheFuture);
-    }
-    if now > timestamp.saturating_add(ms(MAX_AGE)) {
-        return Err(Code::TooOld);
-    }
-    Ok(())
-}
-
-/// The document names a set of nonces, and ours is in it.
-fn note_nonce(
-    document: &nitro::Document,
-    set: &evidence::NitroSet<'_>,
-    known: &Known<'_>,
-    report: &mut Report,
-) {
-    let bound = match (&document.nonce, set.nonces) {
-        (None, _) | (_, None) => Err(Code::NonceAbsent),
-        (Some(bound), Some(set)) => check_nonce_set(set, bound).map(|()| set),
+    let found = match kind {
+        EvidenceKind::Nitro => nitro::judge(evidence, known, rules, now, &mut report),
+        EvidenceKind::Tpm => tpm::judge(evidence, known, rules, &mut report),
     };
+    // Without its pieces, or with a piece that cannot be read, nothing else can be said.
+    (report, found.unwrap_or_default())
+}
+
+/// The evidence names a set of nonces, everywhere where it names one, and ours is in it.
+fn note_nonce(bound: &[&[u8]], set: Option<&[u8]>, known: &Known<'_>, report: &mut Report) {
+    let set = set.filter(|_| bound.iter().all(|bound| !bound.is_empty())).ok_or(Code::NonceAbsent);
+    let bound = set.and_then(|set| check_nonce_set(set, bound).map(|()| set));
     match (bound, &known.nonce) {
         (Err(code), _) => drop(report.note(Check::Nonce, Err::<(), _>(code))),
         (Ok(set), Some(nonce)) => {
@@ -276,12 +210,24 @@ fn note_nonce(
     }
 }
 
-fn check_nonce_set(set: &[u8], bound: &[u8]) -> Result<(), Code> {
+fn check_nonce_set(set: &[u8], bound: &[&[u8]]) -> Result<(), Code> {
     if set.is_empty() {
         return Err(Code::NonceAbsent);
     }
     let is_set = set.len().is_multiple_of(Nonce::LEN) && set.len() <= MAX_NONCES * Nonce::LEN;
-    ok_or(is_set && bound_nonce(set) == bound, Code::NonceOther)
+    let expected = bound_nonce(set);
+    ok_or(is_set && bound.iter().all(|bound| *bound == expected), Code::NonceOther)
+}
+
+/// The image serves the model, and its key is of this kind.
+fn note_served(image: Option<&Image>, rek: Option<&Rek>, known: &Known<'_>, report: &mut Report) {
+    if let (Some(image), Some(rek)) = (image, rek) {
+        report.note(Check::KeyKind, ok_or(rek::is_of(rek, image.rek), Code::RekKind));
+    }
+    if let (Some(image), Some(model)) = (image, known.model) {
+        let serves = image.models.iter().any(|known| known == model);
+        report.note(Check::Model, ok_or(serves, Code::ModelNotServed));
+    }
 }
 
 /// Simulated evidence needs the policy's and the home's consent.

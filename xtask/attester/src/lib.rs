@@ -1,4 +1,5 @@
-//! Stands in for the Nitro Security Module where there is none: documents like its own, under a test root.
+//! Stands in for the Nitro Security Module where there is none: documents like its own, under a test root; and in tests for a
+//! TPM ([`tpm`]).
 //!
 //! `maru-attester` answers NSM's calls on a UNIX socket, in place of `/dev/nsm`; tests make documents of their own. Who
 //! trusts its root trusts whoever runs it: the evidence is SIMULATED.
@@ -16,6 +17,7 @@ mod authority;
 mod document;
 pub mod nsm;
 pub mod serve;
+pub mod tpm;
 
 pub use authority::{Authority, Chain, Fault, Lifetime};
 pub use document::{Claims, ES384, Signer, sign};

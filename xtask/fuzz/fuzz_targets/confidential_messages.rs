@@ -6,6 +6,7 @@ use confidential_api::{
     evidence::{EvidenceList, PIECES_MAX},
     names::{CANDIDATES_MAX, EVIDENCE_MAX, MANIFESTS_MAX, TAG_MAX},
     node::{NodeEvent, NodeNews},
+    quote::TpmQuote,
     routing::{AttestRequest, ComputeManifestList, ComputeManifestRequest, ComputeRequestInfo},
 };
 use libfuzzer_sys::fuzz_target;
@@ -52,6 +53,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert!((1..=CANDIDATES_MAX).contains(&info.candidates.len()));
         let text = info.encode_text();
         assert_eq!(ComputeRequestInfo::decode_text(text.as_bytes()).as_ref(), Ok(&info));
+    }
+    if let Ok(quote) = TpmQuote::decode(bytes) {
+        assert!(quote.registers.0.iter().all(|(index, value)| *index < 32 && value.len() == 32));
+        assert_eq!(TpmQuote::decode(&quote.encode()).as_ref(), Ok(&quote));
     }
     if let Ok(request) = AttestRequest::decode(bytes) {
         assert_eq!(AttestRequest::decode(&request.encode()).as_ref(), Ok(&request));

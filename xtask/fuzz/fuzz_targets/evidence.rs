@@ -1,15 +1,19 @@
-//! Evidence of a node: bytes from anywhere, and a genuine set that was changed on its way.
+//! Evidence of a node, of an enclave or with a TPM: bytes from anywhere, and a genuine set that was changed on its way.
 #![no_main]
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use attestation::{Asked, Effective, Known, Nonce, Pin, PinnedAnchor, bound_nonce, report, verify};
-use attester::{Authority, Claims, Lifetime};
+use attester::{
+    Authority, Claims, Lifetime,
+    tpm::{self, AttestationKey},
+};
 use common::wire::{Bytes, Fixed, Version};
 use confidential_api::{
     NodeId,
     evidence::{EvidenceList, EvidencePiece, EvidenceType},
     policy::{Anchor, EvidenceKind, Image, Policy, Registers, RekKind},
+    quote::TpmQuote,
     signed::Signed,
 };
 use ed25519_dalek::SigningKey;
@@ -22,6 +26,12 @@ const NOW: u64 = 1_790_000_000_000;
 const NONCE: [u8; 32] = [7; 32];
 const MODULE: &str = "i-0123456789abcdef0-enc0123456789abcdef";
 
+/// P-256's base point: `x`, and `y`.
+const POINT: [[u8; 32]; 2] = [
+    *b"\x6b\x17\xd1\xf2\xe1\x2c\x42\x47\xf8\xbc\xe6\xe5\x63\xa4\x40\xf2\x77\x03\x7d\x81\x2d\xeb\x33\xa0\xf4\xa1\x39\x45\xd8\x98\xc2\x96",
+    *b"\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\x16\x2b\xce\x33\x57\x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5",
+];
+
 struct Genuine {
     evidence: EvidenceList,
     signed: Signed<Policy>,
@@ -29,7 +39,7 @@ struct Genuine {
     effective: Effective,
 }
 
-static GENUINE: LazyLock<Genuine> = LazyLock::new(|| {
+static ENCLAVE: LazyLock<Genuine> = LazyLock::new(|| {
     let authority = Authority::generate().unwrap();
     let chain = authority.chain(MODULE, Lifetime::of_a_leaf(NOW / 1000)).unwrap();
     let key_config = [&[0x64, 0x7a, 0, 1, 0, 1][..], &[1; 1216]].concat();
@@ -50,18 +60,37 @@ static GENUINE: LazyLock<Genuine> = LazyLock::new(|| {
         piece(EvidenceType::NONCE_SET, NONCE.to_vec()),
         piece(EvidenceType::KEY_CONFIG, key_config),
     ]);
-    let anchor = Anchor {
-        name: "lab".to_owned(),
-        kind: EvidenceKind::Nitro,
-        certificate: Some(Bytes(authority.certificate().to_vec())),
-        key: None,
-    };
+    let certificate = Some(Bytes(authority.certificate().to_vec()));
+    genuine(evidence, EvidenceKind::Nitro, certificate, None, registers, RekKind::XWing)
+});
+
+static TPM: LazyLock<Genuine> = LazyLock::new(|| {
+    let key = AttestationKey::generate().unwrap();
+    let registers: BTreeMap<u8, Vec<u8>> = [8, 12].map(|index| (index, vec![1; 32])).into();
+    let point = POINT.concat().try_into().unwrap();
+    let bound = bound_nonce(&NONCE);
+    let claims = tpm::Claims::new(key.public(), &point, registers.clone(), &NONCE, &bound);
+    let ak = Some(Bytes(claims.ak.write()));
+    let evidence = claims.sign(&key).unwrap();
+    genuine(evidence, EvidenceKind::Tpm, None, ak, registers, RekKind::P256)
+});
+
+/// This evidence, and a policy that takes it.
+fn genuine(
+    evidence: EvidenceList,
+    kind: EvidenceKind,
+    certificate: Option<Bytes>,
+    key: Option<Bytes>,
+    registers: BTreeMap<u8, Vec<u8>>,
+    rek: RekKind,
+) -> Genuine {
+    let anchor = Anchor { name: "lab".to_owned(), kind, certificate, key };
     let image = Image {
         name: "image".to_owned(),
-        kind: EvidenceKind::Nitro,
+        kind,
         models: vec!["model".to_owned()],
         pcrs: Registers(registers),
-        rek: RekKind::XWing,
+        rek,
     };
     let policy = Policy {
         version: Version,
@@ -82,7 +111,7 @@ static GENUINE: LazyLock<Genuine> = LazyLock::new(|| {
     };
     let effective = Effective::new(pin.clone(), signed.clone(), None, NOW).unwrap();
     Genuine { evidence, signed, pin, effective }
-});
+}
 
 /// Fit or not; the report says the same.
 fn is_fit(genuine: &Genuine, evidence: &EvidenceList) -> bool {
@@ -99,20 +128,39 @@ fn is_fit(genuine: &Genuine, evidence: &EvidenceList) -> bool {
     verdict.is_ok()
 }
 
+/// The same pieces, of which a TPM's quote may have its registers in any order.
+fn is_same(evidence: &EvidenceList, genuine: &EvidenceList) -> bool {
+    let is_same_piece = |(one, other): (&EvidencePiece, &EvidencePiece)| {
+        let quotes = [one, other].map(|piece| TpmQuote::decode(&piece.data).ok());
+        let is_same_data =
+            one.data == other.data || (quotes[0].is_some() && quotes[0] == quotes[1]);
+        (one.kind, &one.signature) == (other.kind, &other.signature) && is_same_data
+    };
+    let mut pieces = [evidence.0.clone(), genuine.0.clone()];
+    // Pieces may come in any order.
+    pieces.iter_mut().for_each(|pieces| pieces.sort_by_key(|piece| piece.kind));
+    pieces[0].len() == pieces[1].len() && pieces[0].iter().zip(&pieces[1]).all(is_same_piece)
+}
+
 fuzz_target!(|bytes: &[u8]| {
-    let genuine = &*GENUINE;
     let mut input = Input::new(bytes);
+    let what = input.byte() % 6;
+    let genuine = if what < 3 { &*ENCLAVE } else { &*TPM };
     let mut evidence = genuine.evidence.clone();
-    match input.byte() % 3 {
-        0 => evidence.0[0].data = input.rest().to_vec(),
-        1 => {
-            let at = input.below(3);
-            fuzz::edit(&mut evidence.0[at].data, input.rest());
+    let at = if what % 3 == 1 || what == 3 { input.below(evidence.0.len()) } else { 0 };
+    match what {
+        0 | 3 => evidence.0[at].data = input.rest().to_vec(),
+        1 => fuzz::edit(&mut evidence.0[at].data, input.rest()),
+        4 => {
+            let is_data = input.byte().is_multiple_of(2);
+            let piece = &mut evidence.0[at];
+            let part = if is_data { &mut piece.data } else { &mut piece.signature };
+            fuzz::edit(part, input.rest());
         }
         _ => {
             let Ok(list) = EvidenceList::decode(input.rest()) else { return };
             evidence = list;
         }
     }
-    assert_eq!(is_fit(genuine, &evidence), evidence == genuine.evidence, "{evidence:?}");
+    assert_eq!(is_fit(genuine, &evidence), is_same(&evidence, &genuine.evidence), "{evidence:?}");
 });

@@ -6,6 +6,8 @@ use ::confidential_api::{
     evidence::{EvidenceList, EvidencePiece, EvidenceType, PIECES_MAX},
     names::{CANDIDATES_MAX, EVIDENCE_MAX, MANIFESTS_MAX, TAG_MAX},
     node::{NodeEvent, NodeNews, RoutingInfo},
+    policy::Registers,
+    quote::{QUOTE_MAX, TpmQuote},
     routing::{
         AttestRequest, ComputeCandidate, ComputeManifest, ComputeManifestList,
         ComputeManifestRequest, ComputeRequestInfo,
@@ -87,6 +89,9 @@ proptest! {
         if let Ok(it) = ComputeRequestInfo::decode(&bytes) {
             prop_assert_eq!(ComputeRequestInfo::decode(&it.encode()).unwrap(), it);
         }
+        if let Ok(it) = TpmQuote::decode(&bytes) {
+            prop_assert_eq!(TpmQuote::decode(&it.encode()).unwrap(), it);
+        }
         let _ = (ComputeManifestList::decode(&bytes), AttestRequest::decode(&bytes), Badge::decode_text(&bytes));
     }
 }
@@ -106,6 +111,71 @@ fn bytes_of_the_stock_encoding_are_read() {
     assert_eq!(info.candidates[0].id.to_string(), id);
     assert_eq!(info.candidates[0].encapsulated_key, [7, 8, 9]);
     assert_eq!(info.encode(), list);
+}
+
+fn quote() -> impl Strategy<Value = TpmQuote> {
+    let attest = prop::collection::vec(any::<u8>(), 0..200);
+    let values = prop::collection::vec(any::<u8>(), 32);
+    let registers = prop::collection::btree_map(0..32_u8, values, 0..32);
+    (attest, registers)
+        .prop_map(|(attest, registers)| TpmQuote { attest, registers: Registers(registers) })
+}
+
+proptest! {
+    /// A quote has one form but for the order of its registers: with any other byte it says something else, or nothing.
+    #[test]
+    fn a_quote_is_read_as_it_was_written(
+        quote in quote(),
+        at in any::<prop::sample::Index>(),
+        with in any::<u8>(),
+    ) {
+        let bytes = quote.encode();
+        prop_assert_eq!(&TpmQuote::decode(&bytes).unwrap(), &quote);
+        let mut longer = bytes.clone();
+        longer.insert(at.index(bytes.len() + 1), with);
+        if let Ok(other) = TpmQuote::decode(&longer) {
+            prop_assert_eq!(other.encode().len(), longer.len());
+        }
+        let mut changed = bytes.clone();
+        let at = at.index(bytes.len());
+        changed[at] ^= with.max(1);
+        prop_assert!(TpmQuote::decode(&changed) != Ok(quote));
+    }
+}
+
+/// As google.golang.org/protobuf writes it: a map's entries in any order, each with key and value, also zeros.
+#[test]
+fn a_quote_of_the_stock_encoding_is_read() {
+    let entry = |index, value: u8| [&[0x0a, 36, 0x08, index, 0x12, 32][..], &[value; 32]].concat();
+    let stock = |entries: &[Vec<u8>]| {
+        let entries = entries.concat();
+        let len = u8::try_from(entries.len()).unwrap();
+        [&[0x0a, 2, 0xff, 0x54, 0x12, len][..], &entries].concat()
+    };
+
+    let quote = TpmQuote::decode(&stock(&[entry(12, 7), entry(0, 0)])).unwrap();
+
+    assert_eq!(quote.attest, [0xff, 0x54]);
+    assert_eq!(quote.registers.0, [(0, vec![0; 32]), (12, vec![7; 32])].into());
+    assert_eq!(quote.encode(), stock(&[entry(0, 0), entry(12, 7)]));
+    let whole = stock(&[entry(8, 1)]);
+    for (what, bytes) in [
+        ("a register twice", stock(&[entry(8, 1), entry(8, 2)])),
+        ("a register without a number", stock(&[vec![0x0a, 2, 0x12, 0]])),
+        ("a register without a value", stock(&[vec![0x0a, 2, 0x08, 8]])),
+        ("a register that there is not", stock(&[entry(32, 1)])),
+        ("a short register", stock(&[vec![0x0a, 5, 0x08, 8, 0x12, 1, 7]])),
+        ("a field that nobody knows", [&whole[..], &[0x18, 1]].concat()),
+        ("what is signed twice", [&whole[..4], &whole].concat()),
+        ("a longer integer", [&[0x0a, 0x82, 0], &whole[2..]].concat()),
+        ("no registers", whole[..4].to_vec()),
+        ("nothing", Vec::new()),
+    ] {
+        assert!(TpmQuote::decode(&bytes).is_err(), "{what}");
+    }
+    let attest = vec![0; QUOTE_MAX];
+    let long = TpmQuote { attest, registers: Registers::default() }.encode();
+    assert!(TpmQuote::decode(&long).unwrap_err().to_string().contains("4 KiB"));
 }
 
 #[test]

@@ -9,3 +9,4 @@ mod peers;
 mod policy;
 mod real;
 mod sets;
+mod tpm;

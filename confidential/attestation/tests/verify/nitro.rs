@@ -59,7 +59,7 @@ fn valid_evidence_is_fit_and_says_what_stood_behind_it() {
 
     let summary = fit.summary();
     assert_eq!((summary.class, summary.image.as_str()), (Class::Simulated, "first"));
-    assert_eq!((summary.attested_at, summary.policy_epoch), (NOW, 3));
+    assert_eq!((summary.attested_at, summary.policy_epoch), (Some(NOW), 3));
     assert_eq!((fit.id(), fit.rek().public().to_bytes()), (node(), key_config(1)[6..].to_vec()));
     assert!(fit.serves("smollm2") && !fit.serves("other"));
 }

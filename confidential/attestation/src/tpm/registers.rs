@@ -1,0 +1,68 @@
+//! Registers (PCRs) of the SHA-256 bank, as they stand beside a quote.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+use tpm2_protocol::data::{TpmAlgId, TpmCc, TpmsQuoteInfo};
+
+use crate::Code;
+
+/// The registers that hold the program that was measured, and its model.
+pub(crate) const REGISTERS_OF_CODE: [u8; 2] = [8, 12];
+/// Bytes of a selection: a TPM of a computer has 24 registers (PC Client Platform TPM Profile, 4.6).
+const SELECT: usize = 3;
+
+/// Indexes and values.
+#[derive(Debug)]
+pub(crate) struct Registers(pub(crate) BTreeMap<u8, Vec<u8>>);
+
+impl Registers {
+    /// Whether this quote is of these, all of them and no other.
+    pub(crate) fn check_quoted(&self, quote: &TpmsQuoteInfo) -> Result<(), Code> {
+        let [selection] = &*quote.pcr_select else { return Err(Code::RegistersOther) };
+        let is_quoted = selection.hash == TpmAlgId::Sha256
+            && self.select().is_some_and(|select| *selection.pcr_select == select)
+            && *quote.pcr_digest == self.digest();
+        if is_quoted { Ok(()) } else { Err(Code::RegistersOther) }
+    }
+
+    /// Whether something was measured into those that hold code: they begin as zeros, or as ones.
+    pub(crate) fn check_measured(&self) -> Result<(), Code> {
+        let is_measured = |index| {
+            let value = self.0.get(index);
+            value.is_some_and(|value| {
+                [0, 0xff].iter().all(|unset| value.iter().any(|byte| byte != unset))
+            })
+        };
+        if REGISTERS_OF_CODE.iter().all(is_measured) { Ok(()) } else { Err(Code::NotMeasured) }
+    }
+
+    /// A bit for each register, the first in the lowest bit of the first byte.
+    fn select(&self) -> Option<[u8; SELECT]> {
+        let mut select = [0; SELECT];
+        for index in self.0.keys() {
+            *select.get_mut(usize::from(index / 8))? |= 1 << (index % 8);
+        }
+        Some(select)
+    }
+
+    /// SHA-256 of the values, by index.
+    fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        self.0.values().for_each(|value| digest.update(value));
+        digest.finalize().into()
+    }
+
+    /// The policy that `TPM2_PolicyPCR` alone makes of these (Part 3, 23.7); `None` if no TPM has one of them.
+    pub(crate) fn policy(&self) -> Option<[u8; 32]> {
+        let policy = Sha256::new_with_prefix([0; 32])
+            .chain_update(TpmCc::PolicyPcr.value().to_be_bytes())
+            // TPML_PCR_SELECTION: one, of SHA-256, three bytes long.
+            .chain_update(1_u32.to_be_bytes())
+            .chain_update(TpmAlgId::Sha256.value().to_be_bytes())
+            .chain_update([3])
+            .chain_update(self.select()?)
+            .chain_update(self.digest());
+        Some(policy.finalize().into())
+    }
+}

@@ -1,0 +1,71 @@
+//! An enclave's set.
+
+use confidential_api::{evidence::EvidenceList, policy::EvidenceKind};
+use confidential_envelope::inner::Rek;
+use sha2::{Digest as _, Sha256};
+
+use super::{Found, Known, note_consent, note_nonce, note_served, ok_or};
+use crate::{
+    Check, Code, MAX_AGE, Report, SKEW,
+    evidence::{self, NitroSet},
+    ms, nitro,
+    policy::Rules,
+    rek,
+};
+
+/// Makes every check that can be made; `None` if there is no document to check.
+pub(super) fn judge<'a>(
+    evidence: &EvidenceList,
+    known: &Known<'_>,
+    rules: Rules<'a>,
+    now: u64,
+    report: &mut Report,
+) -> Option<Found<'a>> {
+    let set = report.note(Check::Set, evidence::nitro_set(evidence))?;
+    report.note(Check::Set, set.key_config.ok_or(Code::PieceMissing));
+    let (signed, document) = report.note(Check::Form, read(&set))?;
+    report.note(Check::Kind, document.check_kind());
+    if report.note(Check::Algorithm, signed.check_algorithm()).is_some() {
+        report.note(Check::Signature, nitro::check_signature(&document, &signed));
+    }
+    let root = document.root();
+    let class = report.note(Check::Anchor, rules.class(EvidenceKind::Nitro, root));
+    if let Some(class) = class {
+        report.note(Check::Chain, nitro::check_chain(&document, now));
+        note_consent(class, known, rules, report);
+    }
+    report.note(Check::Age, check_age(document.timestamp, now));
+    report.note(Check::Measured, document.check_measured());
+    let image = rules.image(EvidenceKind::Nitro, &document.pcrs, known.model);
+    let image = report.note(Check::Image, image);
+    note_nonce(&[document.nonce.as_deref().unwrap_or_default()], set.nonces, known, report);
+    let rek = set.key_config.and_then(|key| report.note(Check::Key, read_key(key, &document)));
+    note_served(image, rek.as_ref(), known, report);
+    let class = class.map(|class| (class, root));
+    let attested_at = Some(document.timestamp);
+    Some(Found { class, image, rek, module: Some(document.module_id), attested_at })
+}
+
+/// The document: what is signed, and what it says.
+fn read(set: &NitroSet<'_>) -> Result<(nitro::Signed, nitro::Document), Code> {
+    let signed = nitro::Signed::read(set.document)?;
+    let document = signed.document()?;
+    Ok((signed, document))
+}
+
+/// The node's key, if the document names its configuration.
+fn read_key(config: &[u8], document: &nitro::Document) -> Result<Rek, Code> {
+    let is_bound = document.user_data.as_deref() == Some(&Sha256::digest(config)[..]);
+    ok_or(is_bound, Code::KeyNotBound)?;
+    rek::read(config)
+}
+
+fn check_age(timestamp: u64, now: u64) -> Result<(), Code> {
+    if timestamp > now.saturating_add(ms(SKEW)) {
+        return Err(Code::FromTheFuture);
+    }
+    if now > timestamp.saturating_add(ms(MAX_AGE)) {
+        return Err(Code::TooOld);
+    }
+    Ok(())
+}
