@@ -20,7 +20,11 @@ use chassis::{
     pem, settings,
 };
 use clap::{Args, Subcommand};
-use common::{mesh, wire::Fixed};
+use common::{
+    mesh,
+    wire::{Bytes, Fixed},
+};
+use confidential_api::policy::{Anchor, EvidenceKind};
 use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
@@ -68,7 +72,8 @@ pub struct AddArgs {
     /// A model of its; may be given again [default: NAME]
     #[arg(long, value_name = "MODEL")]
     model: Vec<String>,
-    /// Root of evidence that is taken beside AWS's, PEM or DER; may be given again
+    /// What evidence may end in beside AWS's root: another root, PEM or DER, or a TPM's key as `maru-compute ak` prints it;
+    /// may be given again
     #[arg(long, value_name = "FILE")]
     anchor: Vec<PathBuf>,
     /// Take SIMULATED evidence, which proves nothing to anybody but who made it
@@ -131,8 +136,7 @@ struct Deployment {
     /// The authority's certificates, as the gateway finds them.
     ca: PathBuf,
     models: Vec<String>,
-    /// Name and DER of each root.
-    anchors: Vec<(String, Vec<u8>)>,
+    anchors: Vec<Anchor>,
     simulated: bool,
 }
 
@@ -276,9 +280,16 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The name and the DER of a root.
-fn anchor_of(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+/// A root, or the attestation key of a TPM.
+fn anchor_of(path: &Path) -> anyhow::Result<Anchor> {
     let bytes = pem::contents(path)?;
+    if bytes.starts_with(b"{") {
+        let anchor: Anchor =
+            serde_json::from_slice(&bytes).ok().filter(is_tpm).with_context(|| {
+                format!("{} is no line that `maru-compute ak` printed", path.display())
+            })?;
+        return Ok(anchor);
+    }
     let der = if bytes.starts_with(b"-----") {
         let mut all = pem::certificates(path)?;
         ensure!(all.len() == 1, "{} holds several certificates: give one root", path.display());
@@ -287,10 +298,19 @@ fn anchor_of(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
         bytes.to_vec()
     };
     if pem::Life::of(&der.clone().into()).is_none() {
-        bail!("{} is no certificate, neither PEM nor DER", path.display());
+        bail!("{} is neither a certificate, PEM or DER, nor a TPM's key", path.display());
     }
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
-    Ok((name.unwrap_or_default(), der))
+    Ok(Anchor {
+        name: name.unwrap_or_default(),
+        kind: EvidenceKind::Nitro,
+        certificate: Some(Bytes(der)),
+        key: None,
+    })
+}
+
+fn is_tpm(anchor: &Anchor) -> bool {
+    anchor.kind == EvidenceKind::Tpm && anchor.key.is_some() && anchor.certificate.is_none()
 }
 
 /// Files that get another text, once all of them are known.

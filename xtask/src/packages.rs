@@ -32,6 +32,7 @@ const RUN: &[Package] = &[
     ("nftables", "/usr/sbin/nft", "to keep strangers from posing as members"),
     ("podman", "/usr/bin/podman", "to hold gateway, messenger and engine in containers"),
     ("runc", "/usr/sbin/runc", "to run containers where crun cannot"),
+    ("swtpm", "/usr/bin/swtpm", "to stand in for a machine's TPM"),
     ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
 ];
 
@@ -43,6 +44,7 @@ const TEST: &[Package] = &[
     ("postgresql", "/usr/lib/postgresql/15/bin/initdb", "to test the store on PostgreSQL"),
     ("systemd", "/usr/bin/systemd-analyze", "to look for mistakes in the units"),
     ("tcpdump", "/usr/bin/tcpdump", "to look at what is on the wire"),
+    ("tpm2-tools", "/usr/bin/tpm2_checkquote", "to check a TPM's quotes by another program"),
 ];
 
 /// What our gateway is compared with.

@@ -29,8 +29,8 @@ pub(crate) struct Args {
     /// What the laptop asks
     #[arg(long, value_name = "TEXT", default_value = "In one sentence: what is a home?")]
     ask: String,
-    /// Add a confidential chain: relay, gateway, router, auth and three nodes whose enclaves are simulated (nodes with a
-    /// TPM are not there yet); the laptop asks a model there as well
+    /// Add a confidential chain: relay, gateway, router, auth and three nodes, whose enclave and TPMs are simulated; the
+    /// laptop asks a model there as well
     #[arg(long)]
     confidential: bool,
     /// Use a fresh root, stop after the reply and remove everything

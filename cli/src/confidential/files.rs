@@ -5,6 +5,7 @@ use std::path::Path;
 use ai_gateway_api::settings::gateway;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::settings;
+use confidential_api::policy::Anchor;
 use jsonc_parser::{
     ParseOptions,
     cst::{CstInputValue, CstRootNode},
@@ -80,10 +81,15 @@ pub(super) fn pins(text: &str, deployment: &Deployment) -> Option<String> {
     if *simulated {
         block.push_str("simulated = true\n");
     }
-    for (anchor, der) in anchors {
-        let der = URL_SAFE_NO_PAD.encode(der);
+    for Anchor { name: anchor, certificate, key, .. } in anchors {
+        let (kind, what, bytes) = match (certificate, key) {
+            (Some(der), None) => ("nitro", "certificate", der),
+            (None, Some(area)) => ("tpm", "key", area),
+            _ => return None,
+        };
+        let bytes = URL_SAFE_NO_PAD.encode(&bytes.0);
         block.push_str(&format!(
-            "[[confidential.{name:?}.anchors]]\nname = {anchor:?}\nkind = \"nitro\"\ncertificate = \"{der}\"\n"
+            "[[confidential.{name:?}.anchors]]\nname = {anchor:?}\nkind = \"{kind}\"\n{what} = \"{bytes}\"\n"
         ));
     }
     let new = with_block(&without_block(text, name)?, name, &block);
@@ -92,7 +98,7 @@ pub(super) fn pins(text: &str, deployment: &Deployment) -> Option<String> {
     let pinned = after.confidential.remove(name)?;
     let as_wanted = pinned.identity == *identity
         && pinned.simulated == *simulated
-        && pinned.anchors.len() == anchors.len();
+        && pinned.anchors.iter().map(|it| &it.anchor).eq(anchors);
     (as_wanted && before == after).then_some(new)
 }
 

@@ -244,8 +244,8 @@ pub struct Server {
     pub calls: &'static [Link],
     /// Where it may write beside its links, below the root.
     pub writes: &'static [&'static str],
-    /// The device that it alone uses.
-    pub device: Option<&'static str>,
+    /// The devices that it alone uses, where they are there.
+    pub devices: &'static [&'static str],
     /// Whether it has a network.
     pub network: bool,
     /// Most memory in MiB; none for an engine, which takes what its model takes.

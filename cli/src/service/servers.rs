@@ -1,6 +1,6 @@
 //! The servers of a confidential deployment, each with a user, a configuration file and a unit of its own.
 //!
-//! They stand on machines of several operators (`docs/protocols/confidential.md`). On a node, `boot` alone reaches the security module,
+//! They stand on machines of several operators (`docs/protocols/confidential.md`). On a node, `boot` alone reaches the security module or the TPM,
 //! `router-com` alone the network; the workers are `boot`'s, and the engine is asked by nobody else.
 
 use crate::service::entry::{Directory, Link, Server};
@@ -40,7 +40,7 @@ const SERVER: Server = Server {
     listens: &[],
     calls: &[],
     writes: &[],
-    device: None,
+    devices: &[],
     network: true,
     memory_mib: Some(256),
     pids: 128,
@@ -91,7 +91,7 @@ pub const SERVERS: &[Server] = &[
         gid: BOOT,
         listens: &[BOOT_LINK],
         calls: &[ENGINE_LINK],
-        device: Some("/dev/nsm"),
+        devices: &["/dev/nsm", "/dev/tpmrm0"],
         network: false,
         // Eight workers at a time, each with up to 256 MiB.
         memory_mib: Some(2304),

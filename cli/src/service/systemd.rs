@@ -48,7 +48,8 @@ pub fn files() -> Vec<(String, String)> {
         .chain(servers)
         .map(|(name, unit)| (format!("{name}.service"), unit.text()))
         .collect();
-    let devices = SERVERS.iter().filter_map(|server| Some((server.device?, server.gid)));
+    let devices =
+        SERVERS.iter().flat_map(|server| server.devices.iter().map(|device| (*device, server.gid)));
     files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(DIRECTORIES, links(), [])));
     files.push((
         "maru-confidential.tmpfiles.conf".to_owned(),
@@ -154,13 +155,15 @@ fn rights(service: &Service) -> String {
     out
 }
 
-/// A server has no capability; one has a device, and who only answers others on its machine has no network.
+/// A server has no capability; one has devices, and who only answers others on its machine has no network.
 fn server_rights(server: &Server) -> String {
-    let devices = match server.device {
-        Some(device) => {
-            format!("DeviceAllow={device} rw\nDevicePolicy=closed\nProtectKernelTunables=yes\n")
+    let devices = match server.devices {
+        [] => NO_DEVICES.to_owned(),
+        devices => {
+            let allow = |device| format!("DeviceAllow={device} rw\n");
+            let allowed: String = devices.iter().map(allow).collect();
+            format!("{allowed}DevicePolicy=closed\nProtectKernelTunables=yes\n")
         }
-        None => NO_DEVICES.to_owned(),
     };
     let network = if server.network { NETWORK } else { NO_NETWORK };
     format!("CapabilityBoundingSet=\n{devices}{network}")

@@ -1,7 +1,7 @@
 //! `maru-compute boot`: holds the key that requests are sealed to, shows evidence of it, and starts the workers.
 //!
 //! ```text
-//! EVIDENCE nonce ──▶ Line ──▶ attester
+//! EVIDENCE nonce ──▶ Line ──▶ Reks ──▶ security module, or TPM
 //! WORK key ──▶ Reks: opens, not seen before ──▶ Workers: a process of its own, with the secret of this one request
 //! ```
 //!
@@ -10,7 +10,11 @@
 
 mod workers;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use chassis::{
     accept::{Connections, Stopping},
@@ -18,17 +22,23 @@ use chassis::{
     signal::Termination,
     unix::{Access, Socket},
 };
-use confidential_api::{names::NONCE_LEN, settings::compute::Settings};
-use tokio::{net::UnixStream, time::timeout};
+use confidential_api::{
+    names::NONCE_LEN,
+    policy::Anchor,
+    settings::compute::{NSM, Settings},
+};
+use tokio::{net::UnixStream, sync::OwnedSemaphorePermit, task::spawn_blocking, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::{
     Error, Root,
     evidence::Line,
     frame::{self, Kind, Refusal},
-    job::{Job, Media},
+    holder::Holder,
+    job::Media,
     nsm::Nsm,
     rek::Reks,
+    tpm::Tpm,
 };
 
 pub use workers::{Program, Workers};
@@ -52,9 +62,10 @@ struct Boot {
 /// See [`Error`].
 pub async fn run(root: &Root, settings: &Settings, program: Program) -> Result<(), Error> {
     process::forbid_dumps().map_err(|errno| Error::Confine(errno.into()))?;
-    let reks = Arc::new(Reks::generate().map_err(Error::Key)?);
-    let nsm = Nsm::at(&settings.nsm);
-    let (line, served) = Line::new(Arc::new(nsm), Arc::clone(&reks));
+    let (holder, at) = holder(settings)?;
+    let reks = spawn_blocking(move || Reks::new(holder)).await;
+    let reks = Arc::new(reks.map_err(|error| Error::Job(error.into()))?.map_err(Error::Key)?);
+    let (line, served) = Line::new(Arc::clone(&reks));
     let life = Duration::from_secs(settings.worker_s);
     let workers = Workers::new(program, settings.workers, life);
     workers.prepare();
@@ -62,7 +73,7 @@ pub async fn run(root: &Root, settings: &Settings, program: Program) -> Result<(
     let boot = Arc::new(Boot { reks, line, workers, uid: settings.router_com_uid.unwrap_or(own) });
     let socket = Socket::bind(&root.path(&settings.boot_socket), Access::Group)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
-    tracing::info!(socket = %settings.boot_socket.display(), nsm = %settings.nsm.display(), "ready");
+    tracing::info!(socket = %settings.boot_socket.display(), holder = %at.display(), "ready");
     let connect = |stream, uid, stopping| {
         let boot = Arc::clone(&boot);
         let admitted = uid == boot.uid;
@@ -86,7 +97,7 @@ impl Boot {
         };
         let refused = match kind {
             Kind::Evidence => self.show(&mut stream, &payload).await,
-            Kind::Work => match self.open(&payload) {
+            Kind::Work => match self.open(payload).await {
                 Ok((job, _place)) => {
                     if let Err(error) = self.workers.work(&job, stream).await {
                         tracing::error!(%error, "no worker can be started");
@@ -112,16 +123,44 @@ impl Boot {
     }
 
     /// Opens what a request was sealed with; the place is held until its worker is gone.
-    fn open(
+    async fn open(
         &self,
-        work: &[u8],
-    ) -> Result<(Zeroizing<Vec<u8>>, tokio::sync::OwnedSemaphorePermit), Refusal> {
+        work: Vec<u8>,
+    ) -> Result<(Zeroizing<Vec<u8>>, OwnedSemaphorePermit), Refusal> {
         let place = self.workers.place()?;
-        let (media, encapsulated_key) = Media::read(work).ok_or(Refusal::Sealed)?;
-        let secret = self.reks.open(media, encapsulated_key)?;
-        let job = Job { media, encapsulated_key: encapsulated_key.to_vec(), secret };
-        Ok((job.encode(), place))
+        let reks = Arc::clone(&self.reks);
+        let opened = spawn_blocking(move || {
+            let (media, sealed_key) = Media::read(&work).ok_or(Refusal::Sealed)?;
+            Ok((reks.open(media, sealed_key)?.encode(), place))
+        });
+        opened.await.unwrap_or(Err(Refusal::Failed))
     }
+}
+
+/// What holds the key, and where it is.
+fn holder(settings: &Settings) -> Result<(Box<dyn Holder>, PathBuf), Error> {
+    match (&settings.nsm, &settings.tpm) {
+        (Some(_), Some(_)) => Err(Error::TwoHolders),
+        (None, Some(at)) => Ok((Box::new(tpm(settings, at)?), at.clone())),
+        (nsm, None) => {
+            let at = nsm.as_deref().unwrap_or(Path::new(NSM));
+            Ok((Box::new(Nsm::at(at)), at.to_owned()))
+        }
+    }
+}
+
+/// Makes the attestation key where there is none, and gives it as an anchor of a policy: `maru-compute ak`.
+///
+/// # Errors
+///
+/// [`Error::NoTpm`] if the settings name none, [`Error::Key`] if there is no key.
+pub fn provision(settings: &Settings, name: &str) -> Result<Anchor, Error> {
+    let at = settings.tpm.as_ref().ok_or(Error::NoTpm)?;
+    tpm(settings, at)?.provision(name).map_err(|error| Error::Key(error.into()))
+}
+
+fn tpm(settings: &Settings, at: &Path) -> Result<Tpm, Error> {
+    Tpm::new(at, settings.ak, &settings.pcrs).map_err(|error| Error::Key(error.into()))
 }
 
 impl Nsm {

@@ -6,23 +6,16 @@
 //!
 //! Each sees its nonce among those of `NONCE_SET`, whose hash the document holds.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use confidential_api::{
-    evidence::{EvidenceList, EvidencePiece, EvidenceType},
-    names::NONCE_LEN,
-};
+use confidential_api::{evidence::EvidenceList, names::NONCE_LEN};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::{mpsc, oneshot},
     task::spawn_blocking,
 };
 
-use crate::{
-    frame::Refusal,
-    nsm::{Nsm, NsmError},
-    rek::Reks,
-};
+use crate::{frame::Refusal, rek::Reks};
 
 /// Nonces that may wait, and that share one document.
 pub const WAITING_MAX: usize = 64;
@@ -30,27 +23,9 @@ pub const WAITING_MAX: usize = 64;
 /// What one document is for, in front of its nonces.
 const NONCES: &[u8] = b"maru-confidential/1 nonces\0";
 
-/// What proves where this program runs. A TPM will be another.
-pub trait Attester: fmt::Debug + Send + Sync {
-    /// Makes the pieces of evidence for this key and these nonces, joined; it may take a while.
-    ///
-    /// # Errors
-    ///
-    /// The module gave none.
-    fn attest(&self, key_config: &[u8], nonces: &[u8]) -> Result<Vec<EvidencePiece>, NsmError>;
-}
-
-impl Attester for Nsm {
-    fn attest(&self, key_config: &[u8], nonces: &[u8]) -> Result<Vec<EvidencePiece>, NsmError> {
-        let bound = Sha256::new_with_prefix(NONCES).chain_update(nonces).finalize();
-        let document = Self::attest(self, &Sha256::digest(key_config), &bound)?;
-        let piece = |kind, data| EvidencePiece { kind, data, signature: Vec::new() };
-        Ok(vec![
-            piece(EvidenceType::NITRO_DOCUMENT, document),
-            piece(EvidenceType::NONCE_SET, nonces.to_vec()),
-            piece(EvidenceType::KEY_CONFIG, key_config.to_vec()),
-        ])
-    }
+/// What a document holds for these nonces, joined.
+pub(crate) fn bound(nonces: &[u8]) -> [u8; 32] {
+    Sha256::new_with_prefix(NONCES).chain_update(nonces).finalize().into()
 }
 
 /// One who waits.
@@ -65,12 +40,9 @@ pub struct Line(mpsc::Sender<Waiting>);
 
 impl Line {
     /// Makes the line, and what serves it: a future that ends with the last of its handles.
-    pub fn new(
-        attester: Arc<dyn Attester>,
-        reks: Arc<Reks>,
-    ) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn new(reks: Arc<Reks>) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
-        (Self(sender), serve(attester, reks, waiting))
+        (Self(sender), serve(reks, waiting))
     }
 
     /// The evidence for a nonce, as `SignedEvidenceList`.
@@ -85,7 +57,7 @@ impl Line {
     }
 }
 
-async fn serve(attester: Arc<dyn Attester>, reks: Arc<Reks>, mut waiting: mpsc::Receiver<Waiting>) {
+async fn serve(reks: Arc<Reks>, mut waiting: mpsc::Receiver<Waiting>) {
     let mut all = Vec::with_capacity(WAITING_MAX);
     while waiting.recv_many(&mut all, WAITING_MAX).await > 0 {
         // Whoever left meanwhile is asked for no more.
@@ -94,8 +66,8 @@ async fn serve(attester: Arc<dyn Attester>, reks: Arc<Reks>, mut waiting: mpsc::
             continue;
         }
         let nonces = all.iter().map(|it| it.nonce).collect::<Vec<_>>().concat();
-        let (attester, key_config) = (Arc::clone(&attester), reks.key_config());
-        let asked = spawn_blocking(move || attester.attest(&key_config, &nonces));
+        let reks = Arc::clone(&reks);
+        let asked = spawn_blocking(move || reks.present()?.attest(&nonces));
         let answer = match asked.await {
             Ok(Ok(pieces)) => Ok(Arc::from(EvidenceList(pieces).encode())),
             Ok(Err(error)) => {
@@ -118,17 +90,37 @@ mod tests {
         mpsc::{Receiver, Sender, channel},
     };
 
+    use confidential_api::evidence::{EvidencePiece, EvidenceType};
+    use confidential_envelope::{
+        Decapsulate, DecapsulateError, Kem, PrivateKey, PublicKey, SharedSecret,
+    };
+
     use super::*;
+    use crate::{
+        holder::{Holder, HolderError, Rek},
+        nsm::NsmError,
+    };
 
     /// Answers when it is let, and tells what it was asked.
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     struct Slow {
-        asked: Mutex<Sender<Vec<u8>>>,
-        go: Mutex<Receiver<()>>,
+        asked: Arc<Mutex<Sender<Vec<u8>>>>,
+        go: Arc<Mutex<Receiver<()>>>,
+        public: PublicKey,
     }
 
-    impl Attester for Slow {
-        fn attest(&self, _: &[u8], nonces: &[u8]) -> Result<Vec<EvidencePiece>, NsmError> {
+    impl Holder for Slow {
+        fn generate(&self) -> Result<Arc<dyn Rek>, HolderError> {
+            Ok(Arc::new(self.clone()))
+        }
+    }
+
+    impl Rek for Slow {
+        fn public(&self) -> &PublicKey {
+            &self.public
+        }
+
+        fn attest(&self, nonces: &[u8]) -> Result<Vec<EvidencePiece>, HolderError> {
             self.asked.lock().unwrap().send(nonces.to_vec()).unwrap();
             self.go.lock().unwrap().recv().map_err(|_| NsmError::Malformed)?;
             let kind = EvidenceType::NONCE_SET;
@@ -136,10 +128,22 @@ mod tests {
         }
     }
 
+    impl Decapsulate for Slow {
+        fn kem(&self) -> Kem {
+            Kem::P256
+        }
+
+        fn decapsulate(&self, _: &[u8]) -> Result<SharedSecret, DecapsulateError> {
+            Err(DecapsulateError::Invalid)
+        }
+    }
+
     fn line() -> (Line, Receiver<Vec<u8>>, Sender<()>) {
         let ((asked, questions), (go, let_go)) = (channel(), channel());
-        let slow = Slow { asked: Mutex::new(asked), go: Mutex::new(let_go) };
-        let (line, served) = Line::new(Arc::new(slow), Arc::new(Reks::generate().unwrap()));
+        let (asked, go_when) = (Arc::new(Mutex::new(asked)), Arc::new(Mutex::new(let_go)));
+        let public = PrivateKey::generate(Kem::P256).unwrap().public();
+        let slow = Slow { asked, go: go_when, public };
+        let (line, served) = Line::new(Arc::new(Reks::new(Box::new(slow)).unwrap()));
         tokio::spawn(served);
         (line, questions, go)
     }

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use confidential_api::names::media;
-use confidential_envelope::SharedSecret;
+use confidential_envelope::{Kem, SharedSecret};
 use zeroize::Zeroizing;
 
 /// Bytes of the secret that a request's key holds.
 const SECRET: usize = 32;
 
 /// Longest job, in bytes.
-pub const JOB_MAX: usize = 1 + SECRET + KEY_MAX;
+pub const JOB_MAX: usize = 1 + 2 + SECRET + KEY_MAX;
 /// Longest encapsulated key, in bytes: X-Wing's, with the header before it and the sealed key behind it, has 1,175.
 pub const KEY_MAX: usize = 2048;
 
@@ -67,6 +67,8 @@ impl Media {
 pub struct Job {
     /// How the request comes.
     pub media: Media,
+    /// What kind of key this node has.
+    pub kem: Kem,
     /// The key that it was sealed with, as it was sealed to this node.
     pub encapsulated_key: Vec<u8>,
     /// What this node's private key makes of it.
@@ -86,6 +88,7 @@ impl Job {
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(JOB_MAX));
         bytes.push(self.media as u8);
+        bytes.extend_from_slice(&self.kem.id().to_be_bytes());
         bytes.extend_from_slice(&**self.secret.as_bytes());
         bytes.extend_from_slice(&self.encapsulated_key);
         bytes
@@ -95,11 +98,13 @@ impl Job {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (&media, rest) = bytes.split_first()?;
+        let (kem, rest) = rest.split_first_chunk()?;
+        let kem = Kem::from_id(u16::from_be_bytes(*kem))?;
         let (secret, key) = rest.split_first_chunk::<SECRET>()?;
         let fits = (1..=KEY_MAX).contains(&key.len());
         let secret = SharedSecret::from_bytes(Zeroizing::new(*secret));
         let media = Media::from_byte(media).filter(|_| fits)?;
-        Some(Self { media, encapsulated_key: key.to_vec(), secret })
+        Some(Self { media, kem, encapsulated_key: key.to_vec(), secret })
     }
 }
 
@@ -111,11 +116,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(key in prop::collection::vec(any::<u8>(), 1..=KEY_MAX), secret: [u8; 32]) {
+        fn what_is_written_is_read(
+            key in prop::collection::vec(any::<u8>(), 1..=KEY_MAX),
+            secret: [u8; 32],
+            kem in prop::sample::select(vec![Kem::XWing, Kem::P256]),
+        ) {
             let secret = SharedSecret::from_bytes(Zeroizing::new(secret));
-            let job = Job { media: Media::Chunked, encapsulated_key: key, secret };
+            let job = Job { media: Media::Chunked, kem, encapsulated_key: key, secret };
             let read = Job::decode(&job.encode()).unwrap();
-            prop_assert_eq!(read.encode(), job.encode());
+            prop_assert_eq!((read.kem, read.encode()), (kem, job.encode()));
         }
 
         #[test]

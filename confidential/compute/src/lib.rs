@@ -6,7 +6,7 @@
 //!                   sealed bytes alone      private key, evidence    question and answer
 //! ```
 //!
-//! * [`boot`] holds the private key and has the security module sign evidence of it.
+//! * [`boot`] holds the private key, or has a TPM hold it, and shows signed evidence of it.
 //! * [`router_com`] faces the network, and sees nothing but what is sealed.
 //! * [`worker`] opens one request, asks the engine, seals its answer, and is gone.
 //!
@@ -23,8 +23,10 @@ use chassis::{pem::FileError, settings::SettingsError, unix::BindError};
 use confidential_api::settings::compute::{FILE, Settings};
 
 pub mod boot;
+mod enclave;
 pub mod evidence;
 pub mod frame;
+pub mod holder;
 pub mod job;
 mod locked;
 pub mod nsm;
@@ -32,6 +34,7 @@ pub mod rek;
 pub mod router_com;
 #[cfg(test)]
 mod test_support;
+pub mod tpm;
 pub mod worker;
 
 /// Why one of the processes ended.
@@ -76,9 +79,19 @@ pub enum Error {
     /// The process could not give up its rights.
     #[error("cannot confine this process")]
     Confine(#[source] io::Error),
+    /// Two places for the key are named.
+    #[error(
+        "nsm and tpm are both in confidential-compute.toml: name the one that this machine has"
+    )]
+    TwoHolders,
+    /// No TPM is named.
+    #[error(
+        "confidential-compute.toml names no tpm, so there is no attestation key to make: write tpm = \"/dev/tpmrm0\""
+    )]
+    NoTpm,
     /// There is no key.
     #[error("no key can be made")]
-    Key(#[source] io::Error),
+    Key(#[source] holder::HolderError),
     /// The node has no name.
     #[error("no name can be made for this node")]
     NodeId,

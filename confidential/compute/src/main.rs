@@ -22,12 +22,18 @@ struct Args {
     process: Process,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 enum Process {
     /// Holds the private key, shows evidence of it, and starts a worker for each request.
     Boot,
     /// Faces the router.
     RouterCom,
+    /// Makes the TPM's attestation key where there is none, and prints it as an anchor for the policy; once for each machine.
+    Ak {
+        /// What the policy calls the machine.
+        #[arg(long, default_value = "node")]
+        name: String,
+    },
     /// Answers one request; boot starts it.
     #[command(hide = true)]
     Worker,
@@ -43,9 +49,13 @@ fn run(args: &Args) -> Result<(), Error> {
     let root = std::path::absolute(&args.root).unwrap_or_else(|_| args.root.clone());
     let settings = load(&root, args.config.as_deref())?;
     let at = Root::new(&root);
-    match args.process {
+    match &args.process {
         Process::Boot => wait(boot::run(&at, &settings, program(args, &root))),
         Process::RouterCom => wait(router_com::run(&at, &settings)),
+        Process::Ak { name } => {
+            println!("{}", serde_json::json!(boot::provision(&settings, name)?));
+            Ok(())
+        }
         Process::Worker => worker::run(&at, &settings),
     }
 }

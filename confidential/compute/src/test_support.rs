@@ -1,17 +1,16 @@
 //! What the tests of this crate share: a client's half of one request.
 
-use confidential_envelope::{
-    Kem,
-    inner::{Candidate, Rek},
-};
+use confidential_envelope::inner::{self, Candidate};
+
+use crate::holder::Rek;
 
 /// A node as a client would know it once it has proved itself; here it has proved nothing.
-pub(crate) struct Node(Rek);
+pub(crate) struct Node(inner::Rek);
 
 impl Node {
-    /// The node with this key, as evidence names it.
-    pub(crate) fn of(key_config: &[u8]) -> Self {
-        Self(Rek::from_bytes(Kem::XWing, &key_config[6..]).unwrap())
+    /// The node with this key.
+    pub(crate) fn of(rek: &dyn Rek) -> Self {
+        Self(inner::Rek::from_bytes(rek.kem(), &rek.public().to_bytes()).unwrap())
     }
 }
 
@@ -22,7 +21,7 @@ impl Candidate for Node {
         1
     }
 
-    fn rek(&self) -> &Rek {
+    fn rek(&self) -> &inner::Rek {
         &self.0
     }
 }

@@ -125,8 +125,8 @@ async fn serve(
 }
 
 fn open(job: Job, sealed: &[u8]) -> Result<(Plaintext, ResponseSealer), Unopenable> {
-    let Job { media, encapsulated_key, secret } = job;
-    let key = Known(secret);
+    let Job { media, kem, encapsulated_key, secret } = job;
+    let key = Known(kem, secret);
     match media {
         Media::Whole => {
             let opened = inner::open(&encapsulated_key, sealed, &key).map_err(|_| Unopenable)?;

@@ -7,9 +7,10 @@
 //!
 //! All are servers in [`crate::topology`]'s terms, and all hops are TLS under an authority that is made here. The
 //! deployment's identity stays on the host of the lab, as it stays on no server elsewhere. The evidence is SIMULATED:
-//! `maru-attester` stands in for the security modules. Nodes with a TPM are not among them yet.
+//! `maru-attester` stands in for security modules, `swtpm` for TPMs.
 
 mod deployment;
+mod holder;
 mod host;
 mod image;
 mod measure;
@@ -31,7 +32,11 @@ use self::{
 };
 use crate::{Instance, Process, ROOT, STOP, topology::Topology};
 
-pub use self::{host::Host, image::Shows, node::Node};
+pub use self::{
+    host::Host,
+    image::{Holder, Shows},
+    node::Node,
+};
 
 /// The model that the nodes answer as, and what a home calls the deployment.
 pub const MODEL: &str = "smollm2";
@@ -50,12 +55,12 @@ pub struct Chain {
     /// Relay, gateway, router, auth.
     pub servers: [Process; 4],
     responsible: Responsible,
-    /// The roots that the stand-ins' evidence ends in.
+    /// What the nodes' evidence ends in: a root, or an attestation key.
     anchors: Vec<PathBuf>,
 }
 
 impl Chain {
-    /// Starts it: a node for each of `shows`, with this model; everything it keeps is below `state`.
+    /// Starts it: a node for each of `nodes`, with this model; everything it keeps is below `state`.
     ///
     /// # Errors
     ///
@@ -64,7 +69,7 @@ impl Chain {
         topology: &mut Topology,
         state: &Path,
         model: &Path,
-        shows: &[Shows],
+        nodes: &[(Holder, Shows)],
     ) -> Result<Self> {
         let state = state.join("confidential");
         fs::create_dir_all(&state)?;
@@ -72,21 +77,18 @@ impl Chain {
         let mut host = |name: &str| Host::new(topology, &state, name);
         let [relay, gateway, auth] = [host("relay")?, host("gateway")?, host("auth")?];
         let image = Image::measure(&state, model)?;
-        let (mut anchors, mut attested) = (Vec::new(), Vec::new());
-        for (at, shows) in shows.iter().enumerate() {
-            let host = host(&format!("node{}", at + 1))?;
-            // Each stand-in has a root of its own.
-            let anchor = state.join(format!("anchor{}", at + 1));
-            let attester = node::attester(&host, &image, *shows, &anchor)?;
-            anchors.push(anchor.join("root.pem"));
-            attested.push((host, attester));
+        let router = format!("https://{}:3600", gateway.address);
+        let mut measured = Vec::new();
+        for (at, node) in (1..).zip(nodes) {
+            let host = host(&format!("node{at}"))?;
+            // Each has an anchor of its own.
+            let folder = state.join(format!("lab{at}"));
+            measured.push(node::measured(host, *node, &image, &router, &folder)?);
         }
+        let anchors: Vec<_> = measured.iter().map(|node| node.anchor.clone()).collect();
         responsible.policy(&image, &anchors, &auth)?;
         let servers = serve(&responsible, &relay, &gateway, &auth)?;
-        let router = format!("https://{}:3600", gateway.address);
-        let nodes = attested
-            .into_iter()
-            .map(|(host, attester)| node::start(host, attester, &responsible, &router, model));
+        let nodes = measured.into_iter().map(|node| node::start(node, &responsible, model));
         let nodes = nodes.collect::<Result<_>>()?;
         let mut chain = Self { relay, gateway, auth, nodes, servers, responsible, anchors };
         chain.wait()?;
@@ -149,7 +151,8 @@ impl Chain {
         fs::copy(&self.responsible.authority, home.root.join("ca.pem"))?;
         let mut anchors = Vec::new();
         for (at, anchor) in self.anchors.iter().enumerate() {
-            let name = format!("lab{}.pem", at + 1);
+            let kind = anchor.extension().and_then(|it| it.to_str()).unwrap_or_default();
+            let name = format!("lab{}.{kind}", at + 1);
             fs::copy(anchor, home.root.join(&name))?;
             anchors.extend(["--anchor".to_owned(), format!("{ROOT}/{name}")]);
         }

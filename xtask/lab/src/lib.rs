@@ -26,6 +26,7 @@ mod machine;
 mod process;
 pub mod site;
 pub mod stock;
+pub mod swtpm;
 pub mod topology;
 
 use std::path::PathBuf;

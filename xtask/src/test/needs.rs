@@ -79,6 +79,8 @@ fn met(need: &str, root: &Path) -> bool {
         "postgres" => Path::new("/usr/lib/postgresql").is_dir(),
         "systemd" => Path::new("/usr/bin/systemd-analyze").exists(),
         "nginx" => Path::new("/usr/sbin/nginx").exists(),
+        "swtpm" => Path::new("/usr/bin/swtpm").exists(),
+        "tpm2-tools" => Path::new("/usr/bin/tpm2_checkquote").exists(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),
         // What is fetched where it is missing, Go included.
         "model" | "stock" | "tools" | "go" => true,

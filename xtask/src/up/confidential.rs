@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use lab::{
     Instance,
-    confidential::{self as chain, Chain, Shows},
+    confidential::{self as chain, Chain, Holder, Shows},
     topology::Topology,
 };
 use tempfile::TempDir;
@@ -14,6 +14,13 @@ use crate::{progress::Step, stop};
 
 /// What the laptop asks for.
 pub(super) const MODEL: &str = "confidential/smollm2";
+
+/// Two with a TPM, one in an enclave.
+const NODES: [(Holder, Shows); 3] = [
+    (Holder::Tpm, Shows::TheImage),
+    (Holder::Tpm, Shows::TheImage),
+    (Holder::Enclave, Shows::TheImage),
+];
 
 /// A deployment that runs; dropping it ends and removes it.
 pub(super) struct Deployment {
@@ -26,7 +33,7 @@ pub(super) struct Deployment {
 pub(super) fn start(topology: &mut Topology, home: &Instance, model: &Path) -> Result<Deployment> {
     let step = Step::new("starting relay, gateway, router, auth and three nodes");
     let state = tempfile::tempdir()?;
-    let chain = Chain::start(topology, state.path(), model, &[Shows::TheImage; 3])?;
+    let chain = Chain::start(topology, state.path(), model, &NODES)?;
     stop::check()?;
     step.done("the confidential chain runs; its evidence is SIMULATED");
     println!("home$ maru confidential add {} …", chain::MODEL);

@@ -10,6 +10,9 @@ use crate::{names::REQUEST_MAX, signed::PublicKey};
 /// Where the file is, below the root, unless another is named.
 pub const FILE: &str = "etc/maru/confidential-compute.toml";
 
+/// Where the security module is unless another place, or a TPM, is named.
+pub const NSM: &str = "/dev/nsm";
+
 /// A node's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,8 +32,17 @@ pub struct Settings {
     pub models: Vec<String>,
     /// Where the engine answers: a socket's path, or `http://` on loopback. Default: `run/maru/inference/llm.sock`.
     pub engine: String,
-    /// What makes the evidence: `/dev/nsm`, or the socket of its stand-in. Default: `/dev/nsm`; not below the root.
-    pub nsm: PathBuf,
+    /// What makes an enclave's evidence: `/dev/nsm`, or the socket of its stand-in. Default: [`NSM`] where there is no `tpm`;
+    /// not below the root.
+    pub nsm: Option<PathBuf>,
+    /// The TPM that holds the key, in place of `nsm`: `/dev/tpmrm0`, or the socket of a stand-in that takes the same bytes.
+    /// Default: none; not below the root.
+    pub tpm: Option<PathBuf>,
+    /// The handle of the TPM's attestation key. Default: `0x8101_0002`.
+    pub ak: u32,
+    /// The registers (PCRs) of the TPM that evidence shows, and that the key is bound to. Default: 8, the program, and 12, the
+    /// model.
+    pub pcrs: Vec<u8>,
     /// The socket between `boot` and `router-com`. Default: `run/maru/confidential-boot/boot.sock`.
     pub boot_socket: PathBuf,
     /// The user id of `router-com`, the only one that `boot` answers. Default: that of `boot`.
@@ -59,7 +71,10 @@ impl Default for Settings {
             heartbeat_s: 2,
             models: Vec::new(),
             engine: "run/maru/inference/llm.sock".to_owned(),
-            nsm: "/dev/nsm".into(),
+            nsm: None,
+            tpm: None,
+            ak: 0x8101_0002,
+            pcrs: vec![8, 12],
             boot_socket: "run/maru/confidential-boot/boot.sock".into(),
             router_com_uid: None,
             badge_key: None,

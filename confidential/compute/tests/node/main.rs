@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
 mod support;
+mod tpm;
 
 use std::{fs, time::Duration};
 

@@ -39,6 +39,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use lab::swtpm::Swtpm;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -46,6 +47,9 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_rustls::TlsConnector;
+
+/// The registers of a TPM that hold what was measured.
+const MEASURED: [u8; 2] = [8, 12];
 
 /// How long anything may take that is waited for.
 const SOON: Duration = Duration::from_secs(30);
@@ -60,6 +64,8 @@ pub(crate) struct Node {
     tls: TlsConnector,
     boot: Child,
     router_com: Child,
+    /// The machine's TPM, if it has one.
+    pub(crate) tpm: Option<Swtpm>,
 }
 
 impl Drop for Node {
@@ -139,27 +145,46 @@ impl Candidate for Proved {
 }
 
 impl Node {
+    /// One whose key is in its memory, beside a stand-in of the security module.
     pub(crate) async fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let connector = certificates(root.path());
         module(root.path());
+        let holder = format!("nsm = {:?}", root.path().join("run/nsm.sock"));
+        Self::start_with(root, &holder, None).await
+    }
+
+    /// One whose key is in a TPM, in which a program and a model were measured.
+    pub(crate) async fn start_with_tpm() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let tpm = Swtpm::start(&root.path().join("run")).unwrap();
+        for register in MEASURED {
+            lab::swtpm::extend(tpm.socket(), register, [register; 32]).unwrap();
+        }
+        let holder = format!("tpm = {:?}", tpm.socket());
+        Self::start_with(root, &holder, Some(tpm)).await
+    }
+
+    async fn start_with(root: tempfile::TempDir, holder: &str, tpm: Option<Swtpm>) -> Self {
+        let connector = certificates(root.path());
         let engine = engine(root.path());
         let (router, mut events) = router().await;
         // A port that was free a moment ago.
         let at = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let settings = format!(
             "listen = \"{at}\"\nurl = \"https://{at}\"\nheartbeat_s = 1\nmodels = [\"smollm2\"]\n\
-             engine = \"run/engine.sock\"\nnsm = {:?}\n\
-             [router]\nurl = \"http://{router}\"\n",
-            root.path().join("run/nsm.sock")
+             engine = \"run/engine.sock\"\n{holder}\n\
+             [router]\nurl = \"http://{router}\"\n"
         );
         fs::write(root.path().join("etc/maru/confidential-compute.toml"), settings).unwrap();
+        if tpm.is_some() {
+            provision(root.path());
+        }
         let boot = process(root.path(), "boot");
         let socket = root.path().join("run/maru/confidential-boot/boot.sock");
         wait_for("boot", || socket.exists().then_some(()));
         let router_com = process(root.path(), "router-com");
         let first = tokio::time::timeout(SOON, events.recv()).await.expect("it is told").unwrap();
-        Self { root, id: first.node, engine, events, at, tls: connector, boot, router_com }
+        Self { root, id: first.node, engine, events, at, tls: connector, boot, router_com, tpm }
     }
 
     /// Asks `router-com` to stop.
@@ -216,12 +241,31 @@ impl Node {
     /// Seals a question to the key that its evidence names: body, encapsulated key, and what opens the answer.
     pub(crate) async fn seal(&self, question: &Plaintext) -> (Vec<u8>, Vec<u8>, ResponseOpener) {
         let evidence = self.attest([1; 32]).await;
-        let named = evidence.0.iter().find(|it| it.kind == EvidenceType::KEY_CONFIG).unwrap();
-        let node = Proved(Rek::from_bytes(Kem::XWing, &named.data[6..]).unwrap());
+        let node = Proved(rek(&evidence));
         let sealed = inner::seal(vec![Recipient::new(&node).unwrap()], question).unwrap();
         let key = sealed.keys[0].bytes.clone();
         (sealed.body, key, sealed.answers.of(&1).unwrap())
     }
+}
+
+/// The key that evidence names, of either kind.
+fn rek(evidence: &EvidenceList) -> Rek {
+    let of = |kind| evidence.0.iter().find(|it| it.kind == kind).map(|it| it.data.as_slice());
+    if let Some(config) = of(EvidenceType::KEY_CONFIG) {
+        return Rek::from_bytes(Kem::XWing, &config[6..]).unwrap();
+    }
+    // A public area of P-256 ends with both coordinates, each with its length before it.
+    let area = of(EvidenceType::TPMT_PUBLIC).unwrap();
+    let (x, y) = (&area[area.len() - 66..][..32], &area[area.len() - 32..]);
+    Rek::from_bytes(Kem::P256, &[&[4], x, y].concat()).unwrap()
+}
+
+/// Has the node's program make the TPM's attestation key.
+fn provision(root: &Path) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maru-compute"));
+    let out = command.arg("--root").arg(root).arg("ak").output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    fs::write(root.join("anchor.json"), out.stdout).unwrap();
 }
 
 /// A question as a client writes it.
@@ -262,8 +306,9 @@ pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T
 }
 
 fn process(root: &Path, process: &str) -> Child {
+    let log = fs::File::create(root.join(format!("{process}.log"))).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_maru-compute"));
-    command.arg("--root").arg(root).arg(process).stdin(Stdio::null()).spawn().unwrap()
+    command.arg("--root").arg(root).arg(process).stdin(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
 /// A certificate for the node, and a client that trusts its authority alone.

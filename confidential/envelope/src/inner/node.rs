@@ -104,7 +104,7 @@ pub fn replay_id(sealed_key: &[u8], kem: Kem) -> Result<[u8; 32], Unopenable> {
 pub fn open_key(
     sealed_key: &[u8],
     chunked: bool,
-    key: &impl Decapsulate,
+    key: &(impl Decapsulate + ?Sized),
 ) -> Result<SharedSecret, OpenError> {
     let parts = Parts::read(sealed_key, key.kem())?;
     let secret = key.decapsulate(parts.encapsulated_key)?;

@@ -12,9 +12,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    MODEL,
+    MODEL, holder,
     host::Host,
-    image::{Image, Shows},
+    image::{Holder, Image, Shows},
 };
 use crate::binary;
 
@@ -61,24 +61,28 @@ impl Responsible {
         host.file(&format!("{KEYS}/{kind}.json"), &certificate)
     }
 
-    /// Signs a policy for what was measured, with the stand-ins' roots as its anchors, and leaves it with auth.
+    /// Signs a policy for what was measured, with the files of these anchors, and leaves it with auth.
     pub(super) fn policy(&self, image: &Image, anchors: &[PathBuf], auth: &Host) -> Result<()> {
-        let registers = image.registers(Shows::TheImage);
-        let pcrs = registers.into_iter().enumerate().map(|(at, value)| (at.to_string(), value));
+        let pcrs = |holder| {
+            let registers = image.registers(holder, Shows::TheImage).into_iter();
+            Value::Object(registers.map(|(at, value)| (at.to_string(), value.into())).collect())
+        };
         let not_after = now().checked_add(LIFE).context("no such time")?.as_millis();
-        let anchors = anchors.iter().enumerate().map(|(at, anchor)| {
-            let name = format!("lab{}", at + 1);
-            Ok(json!({ "name": name, "kind": "nitro", "certificate": der(anchor)? }))
-        });
+        let anchors = anchors
+            .iter()
+            .enumerate()
+            .map(|(at, anchor)| holder::in_policy(anchor, &format!("lab{}", at + 1)));
         let anchors = anchors.collect::<Result<Vec<_>>>()?;
         let policy = json!({
             "version": 1, "policy_id": "lab", "epoch": 1, "simulated": true,
             "not_after": u64::try_from(not_after)?,
             "anchors": anchors,
-            "images": [{
-                "name": "maru-compute of the lab", "kind": "nitro", "models": [MODEL], "rek": "x-wing",
-                "pcrs": pcrs.map(|(at, value)| (at, Value::from(value))).collect::<serde_json::Map<_, _>>(),
-            }],
+            "images": [
+                { "name": "maru-compute of the lab", "kind": "nitro", "models": [MODEL],
+                  "rek": "x-wing", "pcrs": pcrs(Holder::Enclave) },
+                { "name": "maru-compute of the lab, with a TPM", "kind": "tpm", "models": [MODEL],
+                  "rek": "p-256", "pcrs": pcrs(Holder::Tpm) },
+            ],
         });
         let file = self.folder.join("policy.json");
         fs::write(&file, policy.to_string())?;
@@ -115,14 +119,6 @@ pub(super) fn settings(identity: &str, relay: &Host, gateway: &Host, auth: &Host
             url(relay.address, 3100)
         ),
     )
-}
-
-/// The bytes of a certificate as they stand in a policy: base64url without padding.
-fn der(pem: &Path) -> Result<String> {
-    let text = fs::read_to_string(pem).with_context(|| pem.display().to_string())?;
-    let lines = text.lines().filter(|line| !line.starts_with("-----"));
-    let standard: String = lines.collect();
-    Ok(standard.trim_end_matches('=').replace('+', "-").replace('/', "_"))
 }
 
 #[allow(clippy::disallowed_methods, reason = "tests and demonstrations run on the real clock")]

@@ -3,8 +3,9 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
+use sha2::{Sha256, Sha384};
 
-use super::measure::register;
+use super::measure::{Hashes, register};
 use crate::binary;
 
 /// What a node's evidence shows.
@@ -14,17 +15,27 @@ pub enum Shows {
     TheImage,
     /// A `maru-compute` of which one byte is another.
     OneChangedByte,
-    /// Nothing: all registers are zero, as in an enclave under a debugger.
+    /// Nothing: all registers are zero, as in an enclave under a debugger, or where a TPM was told nothing.
     Zeros,
 }
 
-/// The registers of what the nodes run: PCR0 of `maru-compute`, PCR1 of the engine, PCR2 of the model.
+/// What holds a node's key, and shows what the node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// An enclave's memory and its security module, for which `maru-attester` stands in.
+    Enclave,
+    /// A TPM, for which `swtpm` stands in.
+    Tpm,
+}
+
+/// What the nodes run: an enclave has PCR0 of `maru-compute`, PCR1 of the engine, PCR2 of the model; a TPM has PCR8 of both
+/// programs and PCR12 of the model.
 #[derive(Clone, Debug)]
 pub(super) struct Image {
-    compute: String,
-    changed: String,
-    engine: String,
-    model: String,
+    compute: Hashes,
+    changed: Hashes,
+    engine: Hashes,
+    model: Hashes,
 }
 
 impl Image {
@@ -36,19 +47,46 @@ impl Image {
         let middle = bytes.len() / 2;
         *bytes.get_mut(middle).context("maru-compute is empty")? ^= 1;
         fs::write(&copy, bytes)?;
-        let changed = register(&copy)?;
+        let changed = Hashes::of(&copy)?;
         fs::remove_file(copy)?;
-        let (compute, engine) = (register(&compute)?, register(&binary("maru-llm")?)?);
-        Ok(Self { compute, changed, engine, model: register(model)? })
+        let (compute, engine) = (Hashes::of(&compute)?, Hashes::of(&binary("maru-llm")?)?);
+        Ok(Self { compute, changed, engine, model: Hashes::of(model)? })
     }
 
-    /// PCR0 to PCR2 of a node that shows this.
-    pub(super) fn registers(&self, shows: Shows) -> Vec<&str> {
-        let rest = [self.engine.as_str(), &self.model];
+    /// The registers of a node that shows this.
+    pub(super) fn registers(&self, holder: Holder, shows: Shows) -> Vec<(u8, String)> {
+        let measured = self.measured(shows);
+        match holder {
+            Holder::Enclave => {
+                let register = |hashes: &Hashes| register::<Sha384>(&[&hashes.sha384]);
+                (0..).zip(measured.into_iter().flatten().map(register)).collect()
+            }
+            Holder::Tpm => {
+                let of = |register: u8| {
+                    let told = self.told(shows).into_iter();
+                    told.filter(move |(at, _)| *at == register).map(|(_, hash)| hash)
+                };
+                let value = |at: u8| {
+                    let hashes: Vec<_> = of(at).collect();
+                    let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash[..]).collect();
+                    (at, register::<Sha256>(&hashes))
+                };
+                vec![value(8), value(12)]
+            }
+        }
+    }
+
+    /// What a TPM is told while such a node starts: registers and hashes, in their order.
+    pub(super) fn told(&self, shows: Shows) -> Vec<(u8, [u8; 32])> {
+        let Some([compute, engine, model]) = self.measured(shows) else { return Vec::new() };
+        vec![(8, compute.sha256), (8, engine.sha256), (12, model.sha256)]
+    }
+
+    fn measured(&self, shows: Shows) -> Option<[&Hashes; 3]> {
         match shows {
-            Shows::TheImage => [&[self.compute.as_str()][..], &rest].concat(),
-            Shows::OneChangedByte => [&[self.changed.as_str()][..], &rest].concat(),
-            Shows::Zeros => Vec::new(),
+            Shows::TheImage => Some([&self.compute, &self.engine, &self.model]),
+            Shows::OneChangedByte => Some([&self.changed, &self.engine, &self.model]),
+            Shows::Zeros => None,
         }
     }
 }

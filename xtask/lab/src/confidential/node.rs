@@ -1,9 +1,8 @@
-//! A node: the stand-in for its security module, `maru-compute`, and its engine.
+//! A node: what holds its key, `maru-compute`, and its engine.
 
 use std::{
-    fs,
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::Path,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
@@ -11,14 +10,12 @@ use anyhow::{Context as _, Result};
 use super::{
     MODEL,
     deployment::Responsible,
+    holder::{self, Held},
     host::Host,
-    image::{Image, Shows},
+    image::{Holder, Image, Shows},
     users::{BOOT, ENGINE, ROUTER_COM},
 };
 use crate::{Process, ROOT, http};
-
-/// Where the stand-in for `/dev/nsm` listens, below the root.
-const NSM: &str = "run/nsm/nsm.sock";
 
 /// Where the engine listens, below the root.
 const ENGINE_SOCKET: &str = "run/maru/confidential-engine/llm.sock";
@@ -28,54 +25,54 @@ const ENGINE_SOCKET: &str = "run/maru/confidential-engine/llm.sock";
 pub struct Node {
     /// Where.
     pub host: Host,
-    /// Signs what it is told to be measured.
-    pub attester: Process,
+    /// The stand-in for its security module, or its TPM.
+    pub holder: Process,
     /// Answers prompts.
     pub engine: Process,
-    /// Holds the key, and starts the workers.
+    /// Has the key, or the TPM use it, and starts the workers.
     pub boot: Process,
     /// Faces the router; to stop it takes the node away.
     pub router_com: Process,
 }
 
-/// Starts the stand-in, which makes the root in `anchor` if it is not there.
-pub(super) fn attester(host: &Host, image: &Image, shows: Shows, anchor: &Path) -> Result<Process> {
-    host.directory("run/nsm", 0, 0, 0o755)?;
-    let mut registers = Vec::new();
-    for (at, register) in image.registers(shows).into_iter().enumerate() {
-        registers.push("--pcr".to_owned());
-        registers.push(format!("{at}={register}"));
-    }
-    // As root, like the kernel's driver.
-    let mut command = host.instance.program("maru-attester");
-    command.args(["--listen", &format!("{ROOT}/{NSM}"), "--root"]).arg(anchor).args(registers);
-    let mut process = host.spawn("attester", command)?;
-    let socket = host.path(NSM);
-    host.wait("attester", &mut process, || socket.exists() && anchor.join("root.pem").exists())?;
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
-    Ok(process)
+/// A node that was measured, and does not run yet.
+#[derive(Debug)]
+pub(super) struct Measured {
+    host: Host,
+    holder: Process,
+    /// What its evidence ends in.
+    pub(super) anchor: PathBuf,
 }
 
-/// Starts the rest; nothing is waited for.
-pub(super) fn start(
+/// Starts what holds its key, and writes its settings. What is kept of it beside its machine is in `folder`.
+pub(super) fn measured(
     host: Host,
-    attester: Process,
-    responsible: &Responsible,
+    (holder, shows): (Holder, Shows),
+    image: &Image,
     router: &str,
-    model: &Path,
-) -> Result<Node> {
+    folder: &Path,
+) -> Result<Measured> {
+    let Held { process, setting } = holder::start(&host, holder, image, shows, folder)?;
     let address = host.address;
-    responsible.machine(&host, "node", ROUTER_COM, &["--node"])?;
-    host.directory("run/maru/confidential-boot", BOOT, ROUTER_COM, 0o2750)?;
-    host.directory("run/maru/confidential-engine", ENGINE, BOOT, 0o2750)?;
     host.file(
         "etc/maru/confidential-compute.toml",
         &format!(
             "url = \"https://{address}:8081\"\nmodels = [\"{MODEL}\"]\n\
-             engine = \"{ENGINE_SOCKET}\"\nnsm = \"{ROOT}/{NSM}\"\n\
+             engine = \"{ENGINE_SOCKET}\"\n{setting}\n\
              router_com_uid = {ROUTER_COM}\n\n[router]\nurl = \"{router}\"\n"
         ),
     )?;
+    let name = folder.file_name().and_then(|name| name.to_str()).context("a folder has a name")?;
+    let anchor = holder::anchor(&host, holder, name, folder)?;
+    Ok(Measured { host, holder: process, anchor })
+}
+
+/// Starts the rest; nothing is waited for.
+pub(super) fn start(measured: Measured, responsible: &Responsible, model: &Path) -> Result<Node> {
+    let Measured { host, holder, .. } = measured;
+    responsible.machine(&host, "node", ROUTER_COM, &["--node"])?;
+    host.directory("run/maru/confidential-boot", BOOT, ROUTER_COM, 0o2750)?;
+    host.directory("run/maru/confidential-engine", ENGINE, BOOT, 0o2750)?;
     let model = host.instance.lend(model)?;
     let engine = [
         "--socket",
@@ -90,7 +87,7 @@ pub(super) fn start(
     let engine = host.start("engine", ENGINE, "maru-llm", &engine)?;
     let boot = host.daemon("boot", BOOT, "maru-compute", "boot")?;
     let router_com = router_com(&host)?;
-    Ok(Node { host, attester, engine, boot, router_com })
+    Ok(Node { host, holder, engine, boot, router_com })
 }
 
 fn router_com(host: &Host) -> Result<Process> {

@@ -1,0 +1,119 @@
+//! The key that requests are sealed to, in a TPM.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use confidential_api::{
+    evidence::{EvidencePiece, EvidenceType},
+    quote::TpmQuote,
+};
+use confidential_envelope::{
+    Decapsulate, DecapsulateError, Kem, PublicKey, SharedSecret, kem::check_p256,
+};
+use tpm2_protocol::data::{Tpm2bAttest, TpmRh};
+use zeroize::Zeroizing;
+
+use super::{Tpm, TpmError, command::Created, public};
+use crate::{
+    evidence::bound,
+    holder::{HolderError, Rek},
+};
+
+/// A key of P-256. Dropping it takes it out of the TPM.
+#[derive(Debug)]
+pub(super) struct TpmRek {
+    tpm: Tpm,
+    created: Created,
+    public: PublicKey,
+    /// The attestation key's public area.
+    ak: Vec<u8>,
+    /// Whether the log says that a register changed.
+    told: AtomicBool,
+}
+
+impl TpmRek {
+    /// Makes a key that is of use while the registers hold what they hold now. It belongs to no owner of the machine (the
+    /// null hierarchy), so that no restart brings it back.
+    pub(super) fn generate(tpm: Tpm) -> Result<Self, TpmError> {
+        let mut unique = [0; 32];
+        getrandom::fill(&mut unique).map_err(|_| TpmError::Random)?;
+        let mut commands = tpm.commands();
+        let ak = tpm.ak(&mut commands)?;
+        let policy = public::policy(&tpm.registers(&mut commands)?)?;
+        let created = commands.create(TpmRh::Null, public::rek(policy, unique)?)?;
+        drop(commands);
+        let point = public::point(&created.public);
+        let public = point.and_then(|point| PublicKey::from_bytes(Kem::P256, &point).ok());
+        let Some(public) = public else { return Err(TpmError::Malformed("CreatePrimary")) };
+        Ok(Self { tpm, created, public, ak, told: AtomicBool::new(false) })
+    }
+
+    /// The five pieces of `docs/protocols/confidential.md`.
+    fn pieces(&self, nonces: &[u8]) -> Result<Vec<EvidencePiece>, TpmError> {
+        let data = bound(nonces);
+        let mut commands = self.tpm.commands();
+        let registers = self.tpm.registers(&mut commands)?;
+        let quoted = commands.quote(self.tpm.0.ak, &data, &registers)?;
+        let certified = commands.certify(self.tpm.0.ak, &data, &self.created)?;
+        drop(commands);
+        let quote = TpmQuote { attest: public::bytes(&quoted.attest)?, registers };
+        let piece = |kind, data, signature| EvidencePiece { kind, data, signature };
+        let area = |kind, area: &[u8]| piece(kind, area.to_vec(), public::name(area));
+        Ok(vec![
+            area(EvidenceType::AK_TPMT_PUBLIC, &self.ak),
+            piece(
+                EvidenceType::CERTIFY_REK_CREATION,
+                public::bytes(&Tpm2bAttest { inner: certified.attest })?,
+                public::bytes(&certified.signature)?,
+            ),
+            piece(EvidenceType::TPM_QUOTE, quote.encode(), public::bytes(&quoted.signature)?),
+            area(EvidenceType::TPMT_PUBLIC, &self.created.bytes),
+            piece(EvidenceType::NONCE_SET, nonces.to_vec(), Vec::new()),
+        ])
+    }
+
+    /// The x coordinate of a point times the private key.
+    fn multiply(&self, point: &[u8; 65]) -> Result<Zeroizing<[u8; 32]>, TpmError> {
+        self.tpm.commands().multiply(self.created.key, &self.tpm.0.registers, point)
+    }
+}
+
+impl Rek for TpmRek {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn attest(&self, nonces: &[u8]) -> Result<Vec<EvidencePiece>, HolderError> {
+        Ok(self.pieces(nonces)?)
+    }
+
+    fn is_lost(&self) -> bool {
+        !self.tpm.commands().has(self.created.key)
+    }
+}
+
+impl Decapsulate for TpmRek {
+    fn kem(&self) -> Kem {
+        Kem::P256
+    }
+
+    fn decapsulate(&self, encapsulated_key: &[u8]) -> Result<SharedSecret, DecapsulateError> {
+        // The TPM is never given what is no point.
+        check_p256(encapsulated_key).map_err(|_| DecapsulateError::Invalid)?;
+        let point = encapsulated_key.try_into().map_err(|_| DecapsulateError::Invalid)?;
+        let product = self.multiply(point).map_err(|error| {
+            if !matches!(error, TpmError::Changed) || !self.told.swap(true, Ordering::Relaxed) {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a request was not opened");
+            }
+            DecapsulateError::Holder(error.into())
+        })?;
+        SharedSecret::from_p256_dh(&product, encapsulated_key, &self.public)
+            .map_err(|_| DecapsulateError::Invalid)
+    }
+}
+
+impl Drop for TpmRek {
+    fn drop(&mut self) {
+        self.tpm.commands().flush(self.created.key);
+    }
+}
