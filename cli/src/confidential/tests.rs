@@ -139,3 +139,29 @@ fn a_place_is_a_written_out_address() {
     }
     assert!(check_name("lab-2.example").is_ok());
 }
+
+#[test]
+fn a_tpms_key_is_pinned_as_it_was_printed() {
+    let home = home();
+    let file = home.path().join("ak.json");
+    let printed = r#"{"certificate":null,"key":"AAEACw","kind":"tpm","name":"node-1"}"#;
+    fs::write(&file, printed).unwrap();
+    let with = |anchor: &[&Path]| AddArgs {
+        anchor: anchor.iter().map(|path| path.to_path_buf()).collect(),
+        ..args(home.path(), &["203.0.113.6:3100"])
+    };
+
+    add(with(&[&home.path().join("ca.pem"), &file]), home.path()).unwrap();
+
+    let text = text(home.path(), gateway::FILE);
+    let settings: gateway::Settings = settings::parse(Path::new("gateway.toml"), &text).unwrap();
+    let anchors = &settings.confidential["lab"].anchors;
+    let expected: Anchor = serde_json::from_str(printed).unwrap();
+    assert_eq!((anchors.len(), &anchors[1].anchor, anchors[1].vendor), (2, &expected, false));
+
+    for other in ["{}", r#"{"name":"x","kind":"nitro","certificate":"AA","key":null}"#, "{"] {
+        fs::write(&file, other).unwrap();
+        let said = add(with(&[&file]), home.path()).unwrap_err().to_string();
+        assert!(said.contains("ak.json") && said.contains("maru-compute ak"), "{said}");
+    }
+}
