@@ -283,12 +283,18 @@ impl KeyRing {
         Ok(Prepared { key, entry: self.replay.check(request)? })
     }
 
-    /// Remembers a request that was opened. Until it returns, what was opened must have no effect.
+    /// Remembers a request that was opened; `now` is read anew, for the machine may have slept since it was prepared.
+    /// Until it returns, what was opened must have no effect.
     ///
     /// # Errors
     ///
-    /// [`Reason::Replayed`] if the same request was remembered since it was prepared, [`Busy`] if the cache became full.
+    /// [`Reason::Replayed`] if the same request was remembered since it was prepared; [`Reason::Stale`],
+    /// [`Reason::RequestId`] or [`Reason::UnknownKey`] if its time is over by now, or the clock was set back, so that it may
+    /// have come before and been forgotten; [`Busy`] if the cache became full.
     pub fn remember(&mut self, entry: Entry, now: u64) -> Result<(), OpenError> {
+        check_time(entry.timestamp, now)?;
+        check_request_id(entry.request_id, now)?;
+        self.find(entry.key_id, now).ok_or(Reason::UnknownKey)?;
         self.replay.insert(entry, now)
     }
 

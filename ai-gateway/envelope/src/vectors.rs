@@ -3,7 +3,7 @@
 use std::{convert::Infallible, path::PathBuf};
 
 use ai_gateway_api::{
-    chat::{FinishReason, Options, Usage},
+    chat::{Evidence, FinishReason, Options, Usage},
     sealed::{
         BindDevice, Chat, Ed25519Public, Event, Input, KeyDocument, Operation, Request,
         encode_events,
@@ -155,8 +155,14 @@ fn public(config: &KeyConfig) -> Vec<u8> {
 
 fn make_reply(mut sealer: ReplySealer) -> Vec<Value> {
     let delta = |text: &str| encode_events(&[Event::Delta(text.to_owned())]);
+    let evidence = Evidence {
+        class: "NITRO".to_owned(),
+        image: "maru-compute 0.1.0 smollm2".to_owned(),
+        node: uuid::Builder::from_unix_timestamp_millis(NOW, &[0x77; 10]).into_uuid().to_string(),
+        verified_at: NOW + 12_000,
+    };
     let middle = [
-        encode_events(&[Event::Model("llamacpp/smollm2".to_owned())]),
+        encode_events(&[Event::Model("lab/smollm2".to_owned()), Event::Evidence(evidence)]),
         delta("안녕"),
         delta(&"하세요! ".repeat(12)),
     ];

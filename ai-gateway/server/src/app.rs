@@ -12,6 +12,7 @@ use ai_gateway_api::{
     settings::gateway::{Limits, Settings},
 };
 use hpke_envelope::gateway::{KeyRing, NoRandom, OpenError, Opened};
+use tokio::task::spawn_blocking;
 
 use crate::{
     apps::Apps,
@@ -182,7 +183,8 @@ impl App {
         arena::locked(|inside| {
             let prepared = self.keys().prepare(request, now)?;
             let (opened, entry) = prepared.open(request, inside)?;
-            self.keys().remember(entry, now)?;
+            // The machine may have slept meanwhile, and what came before been forgotten.
+            self.keys().remember(entry, now_ms())?;
             Ok(opened)
         })
     }
@@ -203,12 +205,12 @@ impl App {
     }
 
     /// Looks after keys, limits and backends, for as long as it is polled.
-    pub async fn run_maintenance(&self) {
+    pub async fn run_maintenance(self: &Arc<Self>) {
         // A backend that does not answer must not hold up the rest.
         tokio::join!(self.look_after_keys(), self.look_after_backends());
     }
 
-    async fn look_after_keys(&self) {
+    async fn look_after_keys(self: &Arc<Self>) {
         for tick in 1_u32.. {
             tokio::time::sleep(TICK).await;
             if self.rotate().is_err() {
@@ -216,8 +218,13 @@ impl App {
             }
             if tick.is_multiple_of(SLOW) {
                 self.limiter.forget();
-                self.apps.keep();
-                self.usage.keep(SystemTime::now());
+                let app = Arc::clone(self);
+                // The disk may take its time.
+                let kept = spawn_blocking(move || {
+                    app.apps.keep();
+                    app.usage.keep(SystemTime::now());
+                });
+                drop(kept.await);
             }
         }
     }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::limits::Exceeded;
+use crate::{changes::Changes, limits::Exceeded};
 
 /// Most apps: more than one machine runs.
 pub const MAX: usize = 64;
@@ -106,6 +106,13 @@ struct Held {
     changed: bool,
 }
 
+impl Held {
+    /// What of all is kept.
+    fn stored(&self) -> Vec<Stored> {
+        self.apps.iter().map(|entry| entry.stored.clone()).collect()
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     stored: Stored,
@@ -122,7 +129,7 @@ impl Entry {
 /// All apps. What the admin changes is on disk before it is answered, the day of last use within a minute or so.
 #[derive(Debug)]
 pub struct Apps {
-    path: PathBuf,
+    changes: Changes,
     held: Mutex<Held>,
     wrong: DefaultDirectRateLimiter,
 }
@@ -137,7 +144,7 @@ impl Apps {
         let stored = FORMAT.read(&path)?.map_or_else(Vec::new, |file| file.apps);
         let apps = stored.into_iter().map(Entry::new).collect();
         Ok(Self {
-            path,
+            changes: Changes::new(path),
             held: Mutex::new(Held { apps, changed: false }),
             wrong: RateLimiter::direct(Quota::per_minute(WRONG_PER_MINUTE)),
         })
@@ -159,19 +166,20 @@ impl Apps {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| AppError::Random)?;
         let key = AppKey::new(random);
-        let mut held = self.lock();
-        if held.apps.iter().any(|entry| entry.stored.name == name) {
+        let change = self.changes.begin();
+        let mut next = self.lock().stored();
+        if next.iter().any(|stored| stored.name == name) {
             return Err(AppError::Taken(name));
         }
-        if held.apps.len() >= MAX {
+        if next.len() >= MAX {
             return Err(AppError::TooMany);
         }
         let (key_sha256, created_s) = (digest(&key), now_ms / 1000);
         let stored = Stored { name, key_sha256, created_s, used_day: None };
-        self.store(held.apps.iter().map(|entry| &entry.stored).chain([&stored]))?;
-        held.changed = false;
+        next.push(stored.clone());
+        change.write(&FORMAT, &File { apps: next })?;
         let app = stored.told();
-        held.apps.push(Entry::new(stored));
+        self.lock().apps.push(Entry::new(stored));
         Ok(AddedApp { app, key })
     }
 
@@ -181,13 +189,14 @@ impl Apps {
     ///
     /// See [`AppError`].
     pub fn remove(&self, name: &str) -> Result<App, AppError> {
-        let mut held = self.lock();
-        let at = held.apps.iter().position(|entry| entry.stored.name.as_str() == name);
+        let change = self.changes.begin();
+        let mut next = self.lock().stored();
+        // Only changes move them, and this is the only one.
+        let at = next.iter().position(|stored| stored.name.as_str() == name);
         let at = at.ok_or(AppError::Unknown)?;
-        let others = held.apps.iter().enumerate().filter(|(other, _)| *other != at);
-        self.store(others.map(|(_, entry)| &entry.stored))?;
-        held.changed = false;
-        let entry = held.apps.remove(at);
+        next.remove(at);
+        change.write(&FORMAT, &File { apps: next })?;
+        let entry = self.lock().apps.remove(at);
         entry.connections.iter().for_each(Connection::close);
         Ok(entry.stored.told())
     }
@@ -234,21 +243,19 @@ impl Apps {
 
     /// Keeps the days of last use. Call it each minute.
     pub fn keep(&self) {
-        let mut held = self.lock();
-        if !held.changed {
-            return;
-        }
-        match self.store(held.apps.iter().map(|entry| &entry.stored)) {
-            Ok(()) => held.changed = false,
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "when apps were last used is not kept");
+        let change = self.changes.begin();
+        let next = {
+            let mut held = self.lock();
+            if !std::mem::take(&mut held.changed) {
+                return;
             }
+            held.stored()
+        };
+        if let Err(error) = change.write(&FORMAT, &File { apps: next }) {
+            self.lock().changed = true;
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "when apps were last used is not kept");
         }
-    }
-
-    fn store<'a>(&self, apps: impl Iterator<Item = &'a Stored>) -> Result<(), StateError> {
-        FORMAT.write(&self.path, &File { apps: apps.cloned().collect() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {

@@ -16,6 +16,8 @@ use chassis::state::{Format, StateError};
 use mesh_identity::{Identity, Person};
 use serde::{Deserialize, Serialize};
 
+use crate::changes::{Change, Changes};
+
 /// Most keys of one node: more than anyone's browsers and terminals.
 pub const MAX_PER_NODE: usize = 16;
 /// Most keys in all.
@@ -79,7 +81,7 @@ impl Bound {
 /// The bound keys; each change is on disk before it is answered.
 #[derive(Debug)]
 pub struct Devices {
-    path: PathBuf,
+    changes: Changes,
     bound: Mutex<HashMap<Ed25519Public, Bound>>,
 }
 
@@ -101,7 +103,7 @@ impl Devices {
             let keys = all - bound.len();
             tracing::info!(keys, "device keys without a person count as unbound: apps bind anew");
         }
-        Ok(Self { path, bound: Mutex::new(bound) })
+        Ok(Self { changes: Changes::new(path), bound: Mutex::new(bound) })
     }
 
     /// Whether the key is bound to this node and this person.
@@ -127,22 +129,22 @@ impl Devices {
     ///
     /// See [`BindError`]; nothing changes then.
     pub fn bind(&self, caller: &Identity, device: Device) -> Result<Device, BindError> {
-        let mut bound = self.lock();
-        match bound.get(&device.device_pubkey) {
+        let change = self.changes.begin();
+        let mut next = self.lock().clone();
+        match next.get(&device.device_pubkey) {
             Some(known) if known.node != caller.node => return Err(BindError::OtherNode),
             Some(known) if known.is_of(caller) => return Ok(known.device.clone()),
             Some(_) | None => {}
         }
-        let stays = |bound: &&Bound| !bound.is_left_behind(caller);
-        let own = bound.values().filter(|bound| bound.is_of(caller)).count();
-        if own >= MAX_PER_NODE || bound.values().filter(stays).count() >= MAX_TOTAL {
+        let own = next.values().filter(|bound| bound.is_of(caller)).count();
+        next.retain(|_, bound| !bound.is_left_behind(caller));
+        if own >= MAX_PER_NODE || next.len() >= MAX_TOTAL {
             return Err(BindError::TooMany);
         }
         let entry =
             Bound { node: caller.node.clone(), person: caller.person(), device: device.clone() };
-        self.store(bound.values().filter(stays).chain([&entry]))?;
-        bound.retain(|_, bound| stays(&&*bound));
-        bound.insert(device.device_pubkey, entry);
+        next.insert(device.device_pubkey, entry);
+        self.store(&change, next)?;
         Ok(device)
     }
 
@@ -152,19 +154,27 @@ impl Devices {
     ///
     /// Fails if the change cannot be stored; nothing changes then.
     pub fn revoke(&self, caller: &Identity, key: Ed25519Public) -> Result<bool, StateError> {
-        let mut bound = self.lock();
-        if bound.get(&key).is_none_or(|bound| !bound.is_of(caller)) {
+        let change = self.changes.begin();
+        let mut next = self.lock().clone();
+        if next.get(&key).is_none_or(|bound| !bound.is_of(caller)) {
             return Ok(false);
         }
-        self.store(bound.values().filter(|bound| bound.device.device_pubkey != key))?;
-        bound.remove(&key);
+        next.remove(&key);
+        self.store(&change, next)?;
         Ok(true)
     }
 
-    fn store<'a>(&self, bound: impl Iterator<Item = &'a Bound>) -> Result<(), StateError> {
-        let mut devices: Vec<Bound> = bound.cloned().collect();
+    /// Keeps what is bound from now on, on disk and then in memory.
+    fn store(
+        &self,
+        change: &Change<'_>,
+        bound: HashMap<Ed25519Public, Bound>,
+    ) -> Result<(), StateError> {
+        let mut devices: Vec<Bound> = bound.values().cloned().collect();
         devices.sort_by_key(|bound| (bound.device.bound_at, bound.device.device_pubkey.0));
-        format().write(&self.path, &File { devices })
+        change.write(&format(), &File { devices })?;
+        *self.lock() = bound;
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ed25519Public, Bound>> {

@@ -18,6 +18,7 @@ pub mod apps;
 pub mod arena;
 pub mod bodies;
 pub mod breaker;
+mod changes;
 pub mod chat;
 pub mod config;
 pub mod devices;

@@ -17,6 +17,8 @@ use ai_gateway_api::{
 use chassis::state::{Format, StateError};
 use mesh_identity::Person;
 
+use crate::changes::Changes;
+
 /// Name of the file in the gateway's state.
 pub(crate) const FILE: &str = "usage.json";
 /// Most people who are counted each in one day; all further ones are counted together.
@@ -31,7 +33,7 @@ const FORMAT: Format<Report> =
 /// What everybody used, for as many days as are kept.
 #[derive(Debug)]
 pub struct Ledger {
-    path: PathBuf,
+    changes: Changes,
     /// Days that are kept, today included.
     days: u16,
     state: Mutex<State>,
@@ -52,7 +54,8 @@ impl Ledger {
     /// Fails if the file cannot be used; it is left as it is then.
     pub fn load(path: PathBuf, days: u16) -> Result<Self, StateError> {
         let report = FORMAT.read(&path)?.unwrap_or_default();
-        Ok(Self { path, days, state: Mutex::new(State { report, changed: false }) })
+        let changes = Changes::new(path);
+        Ok(Self { changes, days, state: Mutex::new(State { report, changed: false }) })
     }
 
     /// Adds what a person used.
@@ -80,6 +83,7 @@ impl Ledger {
 
     /// Writes the file if something changed. Call it each minute, and before the end.
     pub fn keep(&self, now: SystemTime) {
+        let change = self.changes.begin();
         let report = {
             let mut state = self.lock();
             self.forget(&mut state, now);
@@ -88,7 +92,7 @@ impl Ledger {
             }
             state.report.clone()
         };
-        if let Err(error) = FORMAT.write(&self.path, &report) {
+        if let Err(error) = change.write(&FORMAT, &report) {
             self.lock().changed = true;
             tracing::error!(error = &error as &dyn std::error::Error, "usage is not kept");
         }

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use ai_gateway_api::sealed::{Ed25519Public, Request};
+use ai_gateway_api::sealed::{Ed25519Public, KeyId, Request};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::Reason;
 use crate::{ID_LIFE, SKEW, ms};
 
-/// Bounds of the replay cache. An entry takes about 150 bytes and stays for 11 minutes.
+/// Bounds of the replay cache. An entry takes about 180 bytes and stays for 11 minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most requests remembered.
@@ -36,6 +37,9 @@ type Mark = [u8; 16];
 pub struct Entry {
     marks: [Mark; 2],
     device: Ed25519Public,
+    pub(super) key_id: KeyId,
+    pub(super) timestamp: u64,
+    pub(super) request_id: Uuid,
 }
 
 /// Remembers encapsulated keys and request ids.
@@ -60,7 +64,8 @@ impl ReplayCache {
             mark(&[b"key", &request.encapsulated_key.0]),
             mark(&[b"id", &device.0, request.request_id.as_bytes()]),
         ];
-        let entry = Entry { marks, device };
+        let Request { key_id, timestamp, request_id, .. } = *request;
+        let entry = Entry { marks, device, key_id, timestamp, request_id };
         self.admit(&entry)?;
         Ok(entry)
     }

@@ -88,6 +88,25 @@ fn of_two_that_open_the_same_at_once_one_may_use_it() {
     assert_eq!(ring.replay.len(), 1);
 }
 
+/// A machine that sleeps between the two, or whose clock is set back: what was remembered before is gone by then.
+#[test]
+fn what_is_forgotten_before_it_is_remembered_again_is_refused() {
+    for (later, expected) in [(11 * 60_000 + 30_001, Reason::Stale), (-45_000, Reason::UnknownKey)]
+    {
+        let mut ring = ring();
+        let (request, _) = seal(&mut ring, Suite::XWing, 1, b"hello", NOW - 45_000);
+        let [one, other] = [(); 2].map(|()| ring.prepare(&request, NOW).unwrap());
+        let (_, one) = one.open(&request, OwnMemory).unwrap();
+        let (_, other) = other.open(&request, OwnMemory).unwrap();
+        ring.remember(one, NOW).unwrap();
+
+        let later = NOW.saturating_add_signed(later);
+        ring.tick(later).unwrap();
+        assert_eq!(ring.replay.len(), 0, "it is forgotten");
+        assert_eq!(ring.remember(other, later).unwrap_err(), expected.into());
+    }
+}
+
 #[test]
 fn a_key_that_is_destroyed_opens_only_what_it_was_found_for() {
     let mut ring = ring();

@@ -128,3 +128,30 @@ fn what_cannot_be_stored_is_not_bound() {
     assert!(matches!(devices.bind(&laptop(), device(1)), Err(BindError::Store(_))));
     assert!(!devices.is_bound(Fixed([1; 32]), &laptop()));
 }
+
+/// A disk that takes its time holds up those who bind, and nobody who chats.
+#[test]
+fn a_key_is_looked_up_while_another_is_being_stored() {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    let (_dir, devices) = empty();
+    devices.bind(&laptop(), device(1)).unwrap();
+    let (disk, slow) = mpsc::channel();
+    let devices = &devices;
+    *devices.changes.disk.lock().unwrap() = Some(slow);
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        scope.spawn(|| devices.bind(&phone(), device(2)).unwrap());
+        scope.spawn(move || {
+            while devices.changes.disk.try_lock().is_ok() {
+                thread::yield_now();
+            }
+            let seen = [1, 2].map(|byte| devices.is_bound(Fixed([byte; 32]), &laptop()));
+            tell.send(seen).unwrap();
+        });
+        let seen = told.recv_timeout(Duration::from_secs(10));
+        disk.send(()).unwrap();
+        assert_eq!(seen, Ok([true, false]), "the disk is not waited for");
+    });
+    assert!(devices.is_bound(Fixed([2; 32]), &phone()), "nor is anything lost");
+}
