@@ -265,6 +265,14 @@ fn remove(name: &str, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Names of the deployments of which this home takes SIMULATED evidence; none where its settings cannot be read, as on
+/// another machine than the home's.
+pub(crate) fn simulated(root: &Path) -> Vec<String> {
+    let Ok(settings) = gateway_settings(root) else { return Vec::new() };
+    let taken = settings.confidential.into_iter().filter(|(_, pinned)| pinned.simulated);
+    taken.map(|(name, _)| name).collect()
+}
+
 fn gateway_settings(root: &Path) -> anyhow::Result<gateway::Settings> {
     Ok(settings::load(None, &root.join(gateway::FILE), Ok)?)
 }

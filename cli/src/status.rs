@@ -3,9 +3,11 @@
 use std::{path::Path, process::ExitCode};
 
 use node_agent_api::{STATUS, State, Status};
+use serde::Serialize;
 
 use crate::{
     client::Client,
+    confidential,
     fingerprint::Fingerprint,
     output::{self, Format, OutputArgs},
 };
@@ -13,7 +15,8 @@ use crate::{
 /// Prints where this device stands; exit status 1 unless it is a running node.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let status: Status = Client::agent(root)?.get(STATUS).await?;
-    output::one(args.output, &status, &rows(&status))?;
+    let shown = Shown { status: &status, simulated: confidential::simulated(root) };
+    output::one(args.output, &shown, &shown.rows())?;
     if args.output == Format::Table && !status.peers.is_empty() {
         output::line("")?;
         let headers = ["PEER", "USER", "TAGS", "ADDRESS", "ONLINE", "PATH"];
@@ -33,6 +36,26 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
         output::note(next(status.state));
     }
     Ok(if running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the agent says, and what of the settings at home everybody should know.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    /// Deployments of which this home takes evidence that proves nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    simulated: Vec<String>,
+}
+
+impl Shown<'_> {
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = rows(self.status);
+        let says =
+            |name: &String| format!("{name} proves nothing: SIMULATED evidence is taken of it");
+        rows.extend(self.simulated.iter().map(|name| ("confidential", says(name))));
+        rows
+    }
 }
 
 fn rows(status: &Status) -> Vec<(&'static str, String)> {
@@ -88,5 +111,28 @@ fn next(state: State) -> &'static str {
         }
         State::Expired => "The key's life is over: ask for an invitation, then sudo maru join -",
         State::Running => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn simulated_evidence_is_shown_and_nothing_where_there_is_none() {
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "state": "running", "version": "0", "interface": "maru0",
+        }))
+        .unwrap();
+        let shown = |simulated| Shown { status: &status, simulated };
+        let with = shown(vec!["lab".to_owned()]);
+        assert!(with.rows().contains(&(
+            "confidential",
+            "lab proves nothing: SIMULATED evidence is taken of it".to_owned()
+        )));
+        assert_eq!(serde_json::to_value(&with).unwrap()["simulated"], serde_json::json!(["lab"]));
+        let without = shown(Vec::new());
+        assert!(without.rows().iter().all(|(name, _)| *name != "confidential"));
+        assert!(serde_json::to_value(&without).unwrap().get("simulated").is_none());
     }
 }

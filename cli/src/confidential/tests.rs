@@ -55,6 +55,8 @@ fn a_deployment_is_written_into_three_files_and_taken_out_again() {
 
     add(args(home.path(), &["203.0.113.6:3100", "127.0.0.1:3100"]), home.path()).unwrap();
 
+    assert_eq!(simulated(home.path()), ["lab"]);
+    assert!(simulated(&home.path().join("elsewhere")).is_empty());
     let [agent, gateway, openclaw] = all(home.path());
     assert!(agent.starts_with(AGENT.trim_end()), "comments stay: {agent}");
     let settings: Agent = settings::parse(Path::new("agent.toml"), &agent).unwrap();

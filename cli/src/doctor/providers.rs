@@ -7,6 +7,7 @@ use ai_gateway_api::providers::{Condition, PATH, ProviderNode};
 use super::Finding;
 use crate::{
     client::Client,
+    confidential,
     service::{INFERENCE, INFERENCE_2},
 };
 
@@ -14,14 +15,30 @@ const ID: &str = "providers";
 
 /// What the gateway finds when it asks each of them now; only root may ask the gateway that.
 pub(super) async fn check(root: &Path) -> Vec<Finding> {
+    let mut findings = simulated(&confidential::simulated(root));
     let asked = async { Client::gateway(root)?.get::<Vec<ProviderNode>>(PATH).await };
     match asked.await {
-        Ok(nodes) => judge(&nodes),
+        Ok(nodes) => findings.extend(judge(&nodes)),
         Err(error) => {
             let fix = "see what is said of the gateway";
-            vec![Finding::error(ID, format!("cannot be asked: {error:#}"), fix)]
+            findings.push(Finding::error(ID, format!("cannot be asked: {error:#}"), fix));
         }
     }
+    findings
+}
+
+/// A deployment of the confidential chain whose evidence may prove nothing.
+fn simulated(deployments: &[String]) -> Vec<Finding> {
+    let warn = |name: &String| {
+        let text = format!(
+            "SIMULATED evidence is taken of {name}: it proves nothing; take it that its operator reads all"
+        );
+        let fix = format!(
+            "once its nodes show other evidence take simulated out of [confidential.{name}] in gateway.toml"
+        );
+        Finding::warning(ID, text, fix)
+    };
+    deployments.iter().map(warn).collect()
 }
 
 /// One finding for each server. One that fails is an error where its provider has no other.
@@ -95,6 +112,14 @@ mod tests {
         );
         assert!(found[2].text.contains("/k cannot be used: it is missing"), "{found:?}");
         assert!(found.iter().all(|it| it.fix.is_empty() == (it.severity == Severity::Ok)));
+    }
+
+    #[test]
+    fn simulated_evidence_is_a_warning() {
+        let [found] = &simulated(&["lab".to_owned()])[..] else { panic!("one for each") };
+        assert_eq!(found.severity, Severity::Warning);
+        assert!(found.text.contains("SIMULATED") && found.fix.contains("[confidential.lab]"));
+        assert!(simulated(&[]).is_empty());
     }
 
     #[test]
