@@ -11,6 +11,14 @@ pub struct Embeddings {
     pub prompt_tokens: Option<u32>,
 }
 
+impl Embeddings {
+    /// How many numbers all vectors have together.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        self.vectors.iter().map(Vec::len).sum()
+    }
+}
+
 impl fmt::Debug for Embeddings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Texts can be guessed from their vectors.

@@ -17,7 +17,11 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use rustls::pki_types::ServerName;
 use serde::Serialize;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 
 use self::{
     connection::Connection,
@@ -35,6 +39,10 @@ use crate::{
 const BODY_MAX: usize = 1 << 20;
 /// Longest answer with embeddings, in bytes: a thousand texts of 1,024 numbers have 12 MB.
 pub(crate) const EMBEDDINGS_MAX: usize = 16 << 20;
+/// What is decoded where it came, in bytes.
+const SMALL: usize = 64 << 10;
+/// Longer answers that are decoded at a time.
+static DECODING: Semaphore = Semaphore::const_new(2);
 /// A server that closes a kept connection does so this soon; later it was busy with the request.
 const CLOSES: Duration = Duration::from_secs(1);
 /// Longest message of a refusing backend that is passed on, in characters.
@@ -45,6 +53,7 @@ const SILENT: &str = "did not begin to answer in time: it may be overloaded; wai
 const HUNG_UP: &str =
     "closed the connection without an answer: look at its log, it may have crashed";
 const UNTRUSTED: &str = "and this gateway do not trust each other: compare ca, cert, key and serverName in the settings";
+const OUT_OF_TIME: &str = "and this gateway do not trust each other: a certificate has expired or is not valid yet; is this machine's clock right?";
 const LOADING: &str = "is still loading its model: try again in a moment";
 /// It says so of one request, or of all new ones.
 const BUSY: &str = "is busy with other requests: try again in a moment";
@@ -173,7 +182,7 @@ impl Link {
     }
 
     /// The whole answer of `GET path`.
-    pub(crate) async fn read<T>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         path: &str,
         decode: fn(&[u8]) -> Option<T>,
@@ -182,17 +191,29 @@ impl Link {
         self.decode(path, answer, BODY_MAX, decode).await
     }
 
-    /// Reads a whole answer of at most `max` bytes.
-    pub(crate) async fn decode<T>(
+    /// Reads a whole answer of at most `max` bytes. A large one is decoded on a thread where it holds up nobody else's
+    /// tokens, after those that came before it.
+    pub(crate) async fn decode<T: Send + 'static>(
         &self,
         path: &str,
         answer: Answer,
         max: usize,
-        decode: impl FnOnce(&[u8]) -> Option<T>,
+        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
     ) -> Result<T, Error> {
         let status = answer.status;
         let body = self.whole(answer, max).await?;
-        decode(&body).ok_or_else(|| {
+        let decoded = if body.len() <= SMALL {
+            decode(&body)
+        } else {
+            // It is never closed. The turn is the thread's: whoever asked may leave.
+            let turn = DECODING.acquire().await;
+            let decoded = spawn_blocking(move || {
+                let _turn = turn;
+                decode(&body)
+            });
+            decoded.await.ok().flatten()
+        };
+        decoded.ok_or_else(|| {
             self.refused(status, format!("its answer to {path} is of an unknown shape"))
         })
     }
@@ -351,8 +372,9 @@ impl Link {
             Failure::Connect(error) => (ABSENT, false, error.into()),
             Failure::Http(error) => (HUNG_UP, true, error.into()),
         };
-        if is_tls(source.as_ref()) {
-            return self.unreachable(UNTRUSTED, false, Some(source));
+        if let Some(error) = of_tls(source.as_ref()) {
+            let reason = if is_of_time(error) { OUT_OF_TIME } else { UNTRUSTED };
+            return self.unreachable(reason, false, Some(source));
         }
         self.unreachable(reason, arrived, Some(source))
     }
@@ -427,17 +449,33 @@ fn json(body: &impl Serialize) -> Option<Content> {
     Some(("application/json", serde_json::to_vec(body).unwrap_or_default()))
 }
 
-/// Whether TLS is what failed.
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+/// What failed in TLS, if that is what failed.
+fn of_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
+        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(found) = error.downcast_ref::<rustls::Error>().or(inner) {
+            return Some(found);
         }
         next = error.source();
     }
-    false
+    None
+}
+
+/// Whether it is that a certificate's time is not now, by our clock or by the server's.
+fn is_of_time(error: &rustls::Error) -> bool {
+    use rustls::{AlertDescription, CertificateError};
+    match error {
+        rustls::Error::InvalidCertificate(error) => matches!(
+            error,
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        ),
+        error => *error == rustls::Error::AlertReceived(AlertDescription::CertificateExpired),
+    }
 }
 
 /// The message inside `{"error": …}`, in any of the shapes that servers use.

@@ -74,7 +74,7 @@ impl Ollama {
         let body = embeddings::body(&request, self.contexts.get(&request.model).copied());
         let answer = self.link.post(path, &body).await?;
         let count = request.input.len();
-        let decode = |body: &[u8]| embeddings::decode(body, count);
+        let decode = move |body: &[u8]| embeddings::decode(body, count);
         self.link.decode(path, answer, EMBEDDINGS_MAX, decode).await
     }
 

@@ -134,7 +134,7 @@ impl OpenAiCompatible {
             answer => answer?,
         };
         let count = request.input.len();
-        let decode = |body: &[u8]| decode_embeddings(body, count);
+        let decode = move |body: &[u8]| decode_embeddings(body, count);
         self.link.decode(path, answer, EMBEDDINGS_MAX, decode).await
     }
 }

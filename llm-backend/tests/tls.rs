@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use llm_backend::{
     ApiKey, Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Settings, Tls,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
@@ -43,8 +43,15 @@ impl Authority {
     }
 
     fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        self.issue_from(name, 1975, 4096)
+    }
+
+    /// One that is valid between the beginnings of these years.
+    fn issue_from(&self, name: &str, from: i32, until: i32) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
@@ -61,12 +68,15 @@ impl Authority {
 
     /// A server of this authority, which lets in clients of this authority.
     fn server(&self, name: &str) -> TlsAcceptor {
+        self.server_with(self.issue(name))
+    }
+
+    fn server_with(&self, (cert, key): (rcgen::Certificate, KeyPair)) -> TlsAcceptor {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         let clients =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-        let (cert, key) = self.issue(name);
         let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -247,6 +257,21 @@ async fn without_trust_nothing_is_sent() {
 
     assert!(server.shared.requests.lock().unwrap().is_empty());
     assert_eq!(client(&url, ours).health().await.unwrap(), Health::Ready);
+}
+
+/// A certificate whose time is not now is more often a wrong clock than a wrong certificate.
+#[tokio::test]
+async fn a_certificate_of_another_time_makes_one_think_of_the_clock() {
+    let authority = Authority::new();
+    let (server, url) = Server::tcp(&authority, "127.0.0.1").await;
+    let (_folder, tls) = equipped(&authority);
+    for (from, until) in [(1980, 1981), (4000, 4001)] {
+        let issued = authority.issue_from("127.0.0.1", from, until);
+        *server.shared.acceptor.lock().unwrap() = authority.server_with(issued);
+        let error = client(&url, tls.clone()).health().await.unwrap_err();
+        assert!(error.to_string().contains("clock"), "{error}");
+        assert!(error.may_try_another() && error.is_backend_fault());
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use super::{connection::Connection, stream::FileId};
 const KEPT: Duration = Duration::from_secs(1);
 /// How often it is looked for those that were kept for so long.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many each thread keeps: what goes over one is waited for on the thread that made it.
+/// How many are kept in all.
 const MAX: usize = 16;
 
 /// How TLS is spoken on a connection, if it is: with these certificates.
@@ -84,13 +84,15 @@ impl Idle {
         }
     }
 
-    /// Keeps one, if there is room and the server goes on with it.
+    /// Keeps one, if the server goes on with it; if there is no room, in the place of the oldest.
     pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, made: Made) {
         let thread = thread::current().id();
         let mut state = self.state();
-        let own = state.kept.iter().filter(|kept| kept.thread == thread).count();
-        if own == MAX || !connection.is_ready() {
+        if !connection.is_ready() {
             return;
+        }
+        if state.kept.len() == MAX {
+            state.kept.remove(0);
         }
         state.kept.push(Kept { since: Instant::now(), made, thread, connection });
         if !std::mem::replace(&mut state.closing, true) {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use ai_gateway_api::chat::DecodeError;
 use axum::{
-    http::{HeaderName, HeaderValue},
-    response::Response,
+    Json,
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse as _, Response},
 };
+use serde_json::Value;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::{Body, whole};
@@ -37,6 +39,26 @@ pub(super) async fn decoded<T: Send + 'static>(
     });
     let decoded = decoded.await.map_err(|_| Error::Busy)?;
     Ok(decoded?)
+}
+
+/// Numbers of an answer that is encoded where it is made.
+const FEW: usize = 8 << 10;
+
+/// Answers with vectors of so many numbers in all: large ones are encoded as large bodies are decoded.
+pub(super) async fn encoded(
+    numbers: usize,
+    answer: impl FnOnce() -> Value + Send + 'static,
+) -> Result<Response, Error> {
+    if numbers <= FEW {
+        return Ok(Json(answer()).into_response());
+    }
+    let turn = DECODING.acquire().await.map_err(|_| Error::Busy)?;
+    let encoded = spawn_blocking(move || {
+        let _turn = turn;
+        answer().to_string()
+    });
+    let encoded = encoded.await.map_err(|_| Error::Busy)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], encoded).into_response())
 }
 
 /// The header that says what stood behind a reply of the confidential chain, as JSON.
@@ -111,6 +133,23 @@ mod tests {
         let here = thread::current().id();
         assert_eq!(on(bodies::SMALL).await, here);
         assert_ne!(on(bodies::SMALL + 1).await, here);
+    }
+
+    #[tokio::test]
+    async fn many_numbers_are_encoded_on_another_thread_and_few_here() {
+        let on = async |numbers| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let answer = move || {
+                tell.send(thread::current().id()).unwrap();
+                Value::Null
+            };
+            let answer = encoded(numbers, answer).await.unwrap();
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
+            told.recv().unwrap()
+        };
+        let here = thread::current().id();
+        assert_eq!(on(FEW).await, here);
+        assert_ne!(on(FEW + 1).await, here);
     }
 
     #[tokio::test]

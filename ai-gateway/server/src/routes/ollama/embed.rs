@@ -3,13 +3,16 @@
 use std::{sync::Arc, time::Instant};
 
 use ai_gateway_api::{chat::EmbedRequest, ollama};
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json, extract::State, response::Response};
 use llm_backend::Embeddings;
 use mesh_identity::Person;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Body, begin::decoded},
+    super::{
+        Body,
+        begin::{decoded, encoded},
+    },
     reply::nanoseconds,
 };
 use crate::{App, Error, chat, error::OllamaError, openclaw::ModelRef};
@@ -24,20 +27,24 @@ pub(super) async fn embed(
     State(app): State<Arc<App>>,
     Extension(person): Extension<Person>,
     body: Body,
-) -> Result<Json<Value>, OllamaError> {
+) -> Result<Response, OllamaError> {
     let request = decoded(body, ollama::decode_embed).await?;
     let begun = Instant::now();
     let asked = request.model.clone();
     let made = make(&app, &person, request).await?;
     let (model, made) = made.map_or((asked, None), |(model, made)| (model.to_string(), Some(made)));
     let tokens = made.as_ref().and_then(|made| made.prompt_tokens).unwrap_or_default();
-    Ok(Json(json!({
-        "model": model,
-        "embeddings": made.map(|made| made.vectors).unwrap_or_default(),
-        "total_duration": nanoseconds(begun.elapsed()),
-        "load_duration": 0,
-        "prompt_eval_count": tokens,
-    })))
+    let numbers = made.as_ref().map_or(0, Embeddings::numbers);
+    let answer = move || {
+        json!({
+            "model": model,
+            "embeddings": made.map(|made| made.vectors).unwrap_or_default(),
+            "total_duration": nanoseconds(begun.elapsed()),
+            "load_duration": 0,
+            "prompt_eval_count": tokens,
+        })
+    };
+    Ok(encoded(numbers, answer).await?)
 }
 
 /// Makes the vector of one text.

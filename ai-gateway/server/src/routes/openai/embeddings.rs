@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use ai_gateway_api::chat::{EmbeddingRequest, base64};
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, extract::State, response::Response};
 use mesh_identity::Person;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::super::{Body, begin::decoded};
+use super::super::{
+    Body,
+    begin::{decoded, encoded},
+};
 use crate::{App, Error, chat::embed, error::OpenAiError};
 
 /// Makes a vector of each text.
@@ -20,21 +23,25 @@ pub(super) async fn embeddings(
     State(app): State<Arc<App>>,
     Extension(person): Extension<Person>,
     body: Body,
-) -> Result<Json<Value>, OpenAiError> {
+) -> Result<Response, OpenAiError> {
     let request = decoded(body, EmbeddingRequest::decode).await?;
     let chain = app.models.choose(request.model.as_deref()).map_err(Error::Model)?;
     let (input, dimensions) = (request.input, request.dimensions);
     let (model, made) = embed(&app, "openai", &person, &chain, input, dimensions).await?;
-    let data = made.vectors.iter().enumerate().map(|(index, vector)| {
-        let vector = if request.as_base64 { json!(base64(vector)) } else { json!(vector) };
-        json!({"object": "embedding", "index": index, "embedding": vector})
-    });
-    let data: Vec<_> = data.collect();
-    let tokens = made.prompt_tokens.unwrap_or_default();
-    Ok(Json(json!({
-        "object": "list",
-        "model": model.to_string(),
-        "data": data,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    })))
+    let (numbers, as_base64) = (made.numbers(), request.as_base64);
+    let answer = move || {
+        let data = made.vectors.iter().enumerate().map(|(index, vector)| {
+            let vector = if as_base64 { json!(base64(vector)) } else { json!(vector) };
+            json!({"object": "embedding", "index": index, "embedding": vector})
+        });
+        let data: Vec<_> = data.collect();
+        let tokens = made.prompt_tokens.unwrap_or_default();
+        json!({
+            "object": "list",
+            "model": model.to_string(),
+            "data": data,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        })
+    };
+    Ok(encoded(numbers, answer).await?)
 }
