@@ -13,6 +13,7 @@ mod config;
 mod layer;
 mod memory;
 mod nodes;
+mod once;
 mod outer;
 mod question;
 
@@ -31,7 +32,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri
 
 use crate::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts, link::Link};
 
-use config::Configuration;
+use config::{Configuration, Known, Times};
 use nodes::Nodes;
 use outer::Outer;
 
@@ -73,7 +74,7 @@ pub struct Confidential {
 pub(crate) struct Chain {
     name: String,
     timeouts: Timeouts,
-    configuration: Configuration,
+    configuration: Arc<Configuration>,
     outer: Outer,
     nodes: Nodes,
 }
@@ -91,6 +92,15 @@ impl Confidential {
     ///
     /// [`Error::Address`] if a URL cannot be used, or there is no relay.
     pub fn new(settings: Settings) -> Result<Self, Error> {
+        Self::refreshed_after(config::FRESH, settings)
+    }
+
+    /// The same, whose configuration is fetched again after so long: ten minutes, but in tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn refreshed_after(fresh: Duration, settings: Settings) -> Result<Self, Error> {
         let Settings { name, auth, relays, timeouts, verified_for, simulated, .. } = settings;
         if relays.is_empty() {
             let reason = "name one relay at least: without it the deployment would know who asks";
@@ -103,7 +113,9 @@ impl Confidential {
             settings.pin,
             settings.shared_seeds,
             settings.memory,
+            Times { fresh, patience: timeouts.health.saturating_mul(2) },
         );
+        let configuration = Arc::new(configuration);
         let outer = Outer::new(name.clone(), relays);
         let nodes = Nodes::new(name.clone(), simulated, verified_for);
         let chain = Chain { name, timeouts, configuration, outer, nodes };
@@ -151,7 +163,7 @@ impl Chain {
     ) -> Result<(confidential_envelope::bhttp::ResponseHead, Vec<u8>), Error> {
         let limit = self.timeouts.health.saturating_mul(2);
         let answer = tokio::time::timeout(limit, async {
-            let answer = self.exchange(&head, &content, false, self.timeouts.health).await?;
+            let answer = self.exchange(&head, &content).await?;
             answer.whole(MANIFESTS_MAX).await.map_err(|()| {
                 self.untrusted(
                     "reply-unsealed",
@@ -162,35 +174,31 @@ impl Chain {
         answer.await.unwrap_or_else(|_| Err(self.unreachable(SILENT)))
     }
 
-    /// An exchange with the router, under the key that the configuration names.
-    pub(crate) async fn exchange(
-        &self,
-        head: &RequestHead,
-        content: &[u8],
-        chunked: bool,
-        limit: Duration,
-    ) -> Result<layer::Answer, Error> {
-        let known = self.configuration.current().await?;
-        let key = known.key(now_ms()).ok_or_else(|| self.no_key())?;
-        match self.outer.exchange(key, head, content, chunked, limit).await {
-            Err(outer::Failed::Key) => {}
-            Err(outer::Failed::Error(error)) => return Err(error),
-            Ok(answer) => return Ok(answer),
+    async fn exchange(&self, head: &RequestHead, content: &[u8]) -> Result<layer::Answer, Error> {
+        let limit = self.timeouts.health;
+        let mut known = self.configuration.current().await?;
+        for again in [false, true] {
+            let key = known.key(now_ms()).ok_or_else(|| self.no_key())?;
+            match self.outer.exchange(key, head, content, false, limit).await {
+                Err(outer::Failed::Key) if !again => known = self.other_key(&known).await?,
+                Err(outer::Failed::Key) => break,
+                Err(outer::Failed::Error(error)) => return Err(error),
+                Ok(answer) => return Ok(answer),
+            }
         }
+        Err(self.unreachable(OTHER_KEYS))
+    }
+
+    /// The configuration of a gateway that does not take the key of `known`.
+    pub(crate) async fn other_key(&self, known: &Known) -> Result<Arc<Known>, Error> {
         tracing::info!(
             deployment = self.name,
             "the gateway has other keys: its configuration is fetched"
         );
-        let known = self.configuration.fetch_after(&known).await?;
-        let key = known.key(now_ms()).ok_or_else(|| self.no_key())?;
-        match self.outer.exchange(key, head, content, chunked, limit).await {
-            Err(outer::Failed::Key) => Err(self.unreachable(OTHER_KEYS)),
-            Err(outer::Failed::Error(error)) => Err(error),
-            Ok(answer) => Ok(answer),
-        }
+        self.configuration.fetch_after(known).await
     }
 
-    fn no_key(&self) -> Error {
+    pub(crate) fn no_key(&self) -> Error {
         self.untrusted(
             "no-active-key",
             "no key of the gateway is active by this machine's clock; is it right?",
@@ -216,10 +224,12 @@ impl Chain {
 const MANIFESTS_MAX: usize = confidential_api::routing::ComputeManifestList::LEN_MAX;
 
 pub(crate) const SILENT: &str = "did not begin to answer in time: its machines may be overloaded";
-const OTHER_KEYS: &str = "does not take the key that it publishes: its operator must look at it";
+pub(crate) const OTHER_KEYS: &str =
+    "does not take the key that it publishes: its operator must look at it";
 
+/// A check failed before anything that people wrote was sent.
 fn untrusted(backend: &str, code: &'static str, reason: &'static str) -> Error {
-    Error::Untrusted { backend: backend.to_owned(), code, reason }
+    Error::Untrusted { backend: backend.to_owned(), code, reason, sent: false }
 }
 
 /// A request to the router.

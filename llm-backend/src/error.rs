@@ -50,8 +50,8 @@ pub enum Error {
         /// What it said, and what to do.
         reason: &'static str,
     },
-    /// It has not proved what it is: nothing was sealed to it, or what came back is not what it sealed.
-    #[error("backend {backend} has not proved itself ({code}): {reason}")]
+    /// It has not proved what it is and nothing was sealed to it; or what came back is not what a node sealed that had.
+    #[error("backend {backend} {} ({code}): {reason}", not_trusted(*.sent))]
     Untrusted {
         /// Its name.
         backend: String,
@@ -59,6 +59,8 @@ pub enum Error {
         code: &'static str,
         /// The same in a sentence.
         reason: &'static str,
+        /// Whether the request had been sent before, sealed to nodes that had proved themselves.
+        sent: bool,
     },
     /// It refused this request.
     #[error("backend {backend} refused the request ({status}): {message}")]
@@ -107,6 +109,38 @@ impl Error {
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         Self::Cut { backend: backend.to_owned(), reason: reason.into(), began, source }
+    }
+
+    /// The same for one more who waited for it, without its cause.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Address { url, reason } => Self::Address { url: url.clone(), reason },
+            Self::File { path, reason, source: _ } => {
+                Self::File { path: path.clone(), reason: reason.clone(), source: None }
+            }
+            Self::Key(path) => Self::Key(path.clone()),
+            Self::Unreachable { backend, reason, arrived, source: _ } => Self::Unreachable {
+                backend: backend.clone(),
+                reason,
+                arrived: *arrived,
+                source: None,
+            },
+            Self::Busy { backend, reason } => Self::Busy { backend: backend.clone(), reason },
+            Self::Untrusted { backend, code, reason, sent } => {
+                Self::Untrusted { backend: backend.clone(), code, reason, sent: *sent }
+            }
+            Self::Refused { backend, status, message } => Self::Refused {
+                backend: backend.clone(),
+                status: *status,
+                message: message.clone(),
+            },
+            Self::Cut { backend, reason, began, source: _ } => {
+                Self::cut(backend, *began, reason.clone(), None)
+            }
+            Self::Overlong { backend, budget } => {
+                Self::Overlong { backend: backend.clone(), budget: *budget }
+            }
+        }
     }
 
     /// Whether the same request may be sent to another backend: this one has delivered no text, and the fault is
@@ -168,6 +202,11 @@ impl Error {
             | Self::Overlong { .. } => false,
         }
     }
+}
+
+/// What is said of a backend whose answer, or which itself, is not trusted.
+const fn not_trusted(sent: bool) -> &'static str {
+    if sent { "sent an answer that is not taken" } else { "has not proved itself" }
 }
 
 fn in_file(path: Option<&PathBuf>) -> String {

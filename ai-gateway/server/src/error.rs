@@ -297,10 +297,15 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
             "The admin can see with `maru doctor` at home which file it is.",
         ),
         Failure::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
-        Failure::Untrusted { .. } => (
+        Failure::Untrusted { sent: false, .. } => (
             StatusCode::BAD_GATEWAY,
             kind::ATTESTATION,
             "Nothing was sent; the admin can see with `maru doctor` at home what is wrong.",
+        ),
+        Failure::Untrusted { sent: true, .. } => (
+            StatusCode::BAD_GATEWAY,
+            kind::ATTESTATION,
+            "What you asked was sent, sealed to nodes that had proved themselves; only they can read it.",
         ),
         Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
         Failure::Overlong => (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask for a shorter one."),
@@ -322,5 +327,30 @@ impl IntoResponse for Error {
             response = response.retry_after(seconds);
         }
         response.into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_surface_says_whether_what_was_asked_had_been_sent() {
+        for (sent, expected, other) in
+            [(false, "Nothing was sent", "was sent, sealed"), (true, "was sent, sealed", "Nothing")]
+        {
+            let error = || {
+                let (code, reason) = ("reply-unsealed", "why");
+                Error::Model(Failure::Untrusted { code, reason, sent })
+            };
+            let openai = OpenAiError(error()).body()["error"]["message"].to_string();
+            let ollama = OllamaError(error()).body()["error"].to_string();
+            let sealed = error().message();
+            let problem = error().kind().2.to_owned();
+            for text in [openai, ollama, sealed, problem] {
+                assert!(text.contains(expected) && !text.contains(other), "{text}");
+            }
+            assert_eq!(error().name(), kind::ATTESTATION);
+        }
     }
 }

@@ -120,13 +120,15 @@ pub enum Failure {
     /// None of the candidates has room, but one lives at least.
     #[error("every model is busy (tried {})", .0.join(", "))]
     Busy(Vec<String>),
-    /// No node of the confidential chain has proved itself; nothing was sealed.
-    #[error("no node has proved itself ({code}): {reason}")]
+    /// No node of the confidential chain has proved itself, or the answer is not one of a node that had.
+    #[error("{} ({code}): {reason}", not_trusted(*.sent))]
     Untrusted {
         /// Which check failed first.
         code: &'static str,
         /// The same in a sentence.
         reason: &'static str,
+        /// Whether the question had been sent before, sealed to nodes that had proved themselves.
+        sent: bool,
     },
     /// The backend refused the request.
     #[error("the model refused the request: {0}")]
@@ -148,6 +150,11 @@ pub enum Failure {
     Behind,
 }
 
+/// What is said of a deployment, or of its answer.
+const fn not_trusted(sent: bool) -> &'static str {
+    if sent { "an answer came that is not taken" } else { "no node has proved itself" }
+}
+
 /// Longest part of an unknown model's name that is repeated to the caller.
 const NAME_MAX: usize = 100;
 
@@ -165,9 +172,10 @@ impl Models {
         pinned: &Pinned<'_>,
         root: &Path,
     ) -> Result<Self, Error> {
-        let mut providers = BTreeMap::new();
+        let (mut providers, mut memories) = (BTreeMap::new(), confidential::Memories::default());
         for (name, provider) in &config.providers {
-            providers.insert(name.clone(), Provider::open(name, provider, breaker, pinned, root)?);
+            let opened = Provider::open(name, provider, breaker, pinned, &mut memories, root)?;
+            providers.insert(name.clone(), opened);
         }
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
     }
@@ -459,8 +467,11 @@ pub(crate) fn report(model: &ModelRef, error: &Error) {
         Error::Unreachable { .. } | Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
             tracing::warn!(%model, error = error as &dyn std::error::Error, "model does not answer");
         }
-        Error::Untrusted { code, .. } => {
+        Error::Untrusted { code, sent: false, .. } => {
             tracing::warn!(%model, code, %error, "nothing was sealed to the model");
+        }
+        Error::Untrusted { code, sent: true, .. } => {
+            tracing::warn!(%model, code, %error, "what was asked was sent sealed; the answer is not taken");
         }
         Error::Busy { .. } => tracing::debug!(%model, %error, "model is busy"),
         Error::Overlong { .. } => tracing::info!(%model, %error, "reply cut"),
@@ -481,7 +492,7 @@ impl From<Error> for Failure {
             Error::Cut { .. } => Self::Cut,
             Error::Overlong { .. } => Self::Overlong,
             Error::Busy { .. } => Self::Busy(Vec::new()),
-            Error::Untrusted { code, reason, .. } => Self::Untrusted { code, reason },
+            Error::Untrusted { code, reason, sent, .. } => Self::Untrusted { code, reason, sent },
             Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
                 Self::Unusable(Vec::new())
             }

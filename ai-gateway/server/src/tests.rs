@@ -5,6 +5,7 @@ mod backend;
 mod begin;
 mod bodies;
 mod client;
+mod confidential;
 mod faults;
 mod line;
 mod listeners;

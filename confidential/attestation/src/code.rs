@@ -40,7 +40,7 @@ codes! {
     /// The deployment's pinned identity did not sign the policy.
     PolicySignature "policy-signature" "the policy is not signed by the identity that this home pinned",
     /// The policy's time is over.
-    PolicyExpired "policy-expired" "the policy's time is over: its deployment must publish a new one",
+    PolicyExpired "policy-expired" "the policy's time is over: is this machine's clock right? Else its deployment must publish a new one",
     /// An older policy than was seen, or than the pin names, or another one of the same epoch.
     PolicyRolledBack "policy-rolled-back" "an older policy than the one that was seen already is published again",
     /// The image or the anchor is in the published policy and not in the home's own pin.

@@ -1,6 +1,9 @@
 //! A deployment's configuration: fetched from auth, and used only as far as the pinned identity stands behind it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use attestation::{Effective, Pin, Seen as Mark};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,13 +18,16 @@ use confidential_api::{
 use confidential_envelope::ohttp::KeyConfig;
 use http::Method;
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 
-use super::{memory::Memory, now_ms, untrusted};
+use super::{memory::Memory, now_ms, once::Once, untrusted};
 use crate::{Error, link::Link};
 
 /// How long a configuration is used before it is fetched again.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+pub(crate) const FRESH: Duration = Duration::from_secs(10 * 60);
 /// How long after a fetch that failed the next one is tried, while there is an older configuration.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -41,6 +47,11 @@ struct Key {
 }
 
 impl Known {
+    /// Whether it can be asked with at `now`: a key is active, and the policy's time is not over.
+    fn is_usable(&self, now: u64) -> bool {
+        self.key(now).is_some() && now < self.policy.policy().not_after
+    }
+
     /// The key to seal with at `now`: of those that are active the newest.
     pub(crate) fn key(&self, now: u64) -> Option<&KeyConfig> {
         let active = |key: &&Key| (key.active_from..key.active_until).contains(&now);
@@ -55,8 +66,18 @@ pub(crate) struct Configuration {
     pin: Pin,
     shared_seeds: bool,
     memory: Arc<dyn Memory>,
-    /// Held while it is fetched, so that it is fetched once.
+    times: Times,
     last: Mutex<Option<Last>>,
+    fetching: Once<Arc<Known>>,
+}
+
+/// When it is fetched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// How long one is used before it is fetched again.
+    pub(crate) fresh: Duration,
+    /// How long a fetch may take.
+    pub(crate) patience: Duration,
 }
 
 struct Last {
@@ -75,56 +96,95 @@ impl Configuration {
         pin: Pin,
         shared_seeds: bool,
         memory: Arc<dyn Memory>,
+        times: Times,
     ) -> Self {
-        Self { name, auth, pin, shared_seeds, memory, last: Mutex::default() }
+        let (last, fetching) = (Mutex::default(), Once::default());
+        Self { name, auth, pin, shared_seeds, memory, times, last, fetching }
     }
 
-    /// What holds now. While a new one cannot be had, the one before goes on for as long as its keys are active.
-    pub(crate) async fn current(&self) -> Result<Arc<Known>, Error> {
-        let mut last = self.last.lock().await;
-        let Some(Last { known, due }) = last.as_mut() else {
-            return self.fetch(&mut last).await;
+    /// What holds now. It is fetched anew in the background, and the one before goes on while a new one cannot be had:
+    /// only where none is usable does a question wait for it.
+    pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Known>, Error> {
+        let usable = {
+            let last = self.lock();
+            let usable = last.as_ref().filter(|last| last.known.is_usable(now_ms()));
+            usable.map(|last| (Arc::clone(&last.known), last.due <= Instant::now()))
         };
-        let known = Arc::clone(known);
-        let works = known.key(now_ms()).is_some();
-        if works && Instant::now() < *due {
-            return Ok(known);
+        let Some((known, due)) = usable else { return self.fetched().await };
+        if due {
+            self.fetching.begin(|| Arc::clone(self).fetch());
         }
-        match self.fetch(&mut last).await {
-            Err(error) if works => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the configuration before stays in use");
-                *last = Some(Last { known: Arc::clone(&known), due: Instant::now() + AGAIN });
-                Ok(known)
+        Ok(known)
+    }
+
+    /// One with another key than the one of `known`, which the gateway does not take; or what is published, if that has
+    /// the same.
+    pub(crate) async fn fetch_after(self: &Arc<Self>, known: &Known) -> Result<Arc<Known>, Error> {
+        // What is under way may have been asked for before the keys changed.
+        self.fetching.idle().await;
+        let (now, last) = (now_ms(), self.lock().as_ref().map(|last| Arc::clone(&last.known)));
+        match last.filter(|last| last.is_usable(now) && last.key(now) != known.key(now)) {
+            Some(newer) => Ok(newer),
+            None => self.fetched().await,
+        }
+    }
+
+    /// What is fetched now, for all who wait.
+    async fn fetched(self: &Arc<Self>) -> Result<Arc<Known>, Error> {
+        self.fetching.outcome(|| Arc::clone(self).fetch(), || self.auth.silent()).await
+    }
+
+    async fn fetch(self: Arc<Self>) -> Result<Arc<Known>, Error> {
+        let signed = timeout(self.times.patience, self.ask()).await;
+        let known = match signed.unwrap_or_else(|_| Err(self.auth.silent())) {
+            Ok(signed) => Arc::clone(&self).take(signed).await,
+            Err(error) => Err(error),
+        };
+        let mut last = self.lock();
+        match &known {
+            Ok(known) => {
+                *last =
+                    Some(Last { known: Arc::clone(known), due: Instant::now() + self.times.fresh });
             }
-            fetched => fetched,
+            Err(error) => {
+                if let Some(last) = last.as_mut() {
+                    last.due = Instant::now() + AGAIN;
+                }
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(deployment = self.name, error, "its configuration is not renewed");
+            }
         }
+        known
     }
 
-    /// A newer one than `known`, which does not serve.
-    pub(crate) async fn fetch_after(&self, known: &Arc<Known>) -> Result<Arc<Known>, Error> {
-        let mut last = self.last.lock().await;
-        match &*last {
-            // Somebody else fetched it meanwhile.
-            Some(newer) if !Arc::ptr_eq(&newer.known, known) => Ok(Arc::clone(&newer.known)),
-            Some(_) | None => self.fetch(&mut last).await,
-        }
-    }
-
-    async fn fetch(&self, last: &mut Option<Last>) -> Result<Arc<Known>, Error> {
-        let refused = |(code, reason)| untrusted(&self.name, code, reason);
-        let limit = Duration::from_secs(10);
-        let answer = self.auth.ask(Method::GET, path::CONFIG, None, limit).await?;
+    /// What auth says.
+    async fn ask(&self) -> Result<Signed<Config>, Error> {
+        let answer = self.auth.ask(Method::GET, path::CONFIG, None, self.times.patience).await?;
         if !answer.status.is_success() {
             return Err(self.auth.refused(answer.status, "it has no configuration"));
         }
         let text = |name: &str| answer.headers.get(name)?.to_str().ok().map(str::to_owned);
         let (signature, certificate) = (text(header::SIGNATURE), text(header::CERTIFICATE));
         let body = self.auth.whole(answer, DOCUMENT_MAX).await?;
-        let signed = signed(body, signature, certificate).map_err(refused)?;
-        let known = Arc::new(self.read(&signed, now_ms()).map_err(refused)?);
-        *last = Some(Last { known: Arc::clone(&known), due: Instant::now() + FRESH });
-        Ok(known)
+        signed(body, signature, certificate).map_err(|(code, reason)| self.refused(code, reason))
+    }
+
+    /// Verifies what auth says and keeps what was seen, where neither holds up anybody.
+    async fn take(self: Arc<Self>, signed: Signed<Config>) -> Result<Arc<Known>, Error> {
+        let this = Arc::clone(&self);
+        match spawn_blocking(move || this.read(&signed, now_ms())).await {
+            Ok(Ok(known)) => Ok(Arc::new(known)),
+            Ok(Err((code, reason))) => Err(self.refused(code, reason)),
+            Err(_) => Err(self.auth.silent()),
+        }
+    }
+
+    fn refused(&self, code: &'static str, reason: &'static str) -> Error {
+        untrusted(&self.name, code, reason)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Last>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Verifies a configuration and what is in it, and keeps what was seen.

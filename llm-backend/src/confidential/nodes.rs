@@ -20,12 +20,17 @@ use confidential_api::{
 };
 use futures_util::{StreamExt as _, stream};
 use http::{Method, StatusCode};
+use tokio::time::{Instant, timeout_at};
 
-use super::{CANDIDATES, Chain, head, now_ms, untrusted};
+use super::{CANDIDATES, Chain, SILENT, head, now_ms, once::Once, untrusted};
 use crate::Error;
 
 /// Nodes of a shortlist that are asked for evidence, until enough proved themselves.
 const SHORTLIST: usize = 12;
+/// For how long others are waited for once a node proved itself.
+const OTHERS: Duration = Duration::from_secs(1);
+/// After a renewal that failed the next one waits for this part of the time that a verification holds.
+const PAUSE: u32 = 8;
 
 /// Those that are known.
 pub(crate) struct Nodes {
@@ -33,73 +38,103 @@ pub(crate) struct Nodes {
     simulated: bool,
     /// How long a verification holds.
     life: Duration,
-    known: Mutex<BTreeMap<String, Vec<Arc<FitToSeal>>>>,
-    /// Held while nodes are verified, so that they are verified once.
-    verifying: tokio::sync::Mutex<()>,
+    /// By the model, of which there are as many as the settings name.
+    of: Mutex<BTreeMap<String, Arc<OfModel>>>,
+}
+
+/// Those that have one model.
+#[derive(Default)]
+struct OfModel {
+    known: Mutex<Known>,
+    verifying: Once<()>,
+}
+
+#[derive(Default)]
+struct Known {
+    proved: Vec<Arc<FitToSeal>>,
+    /// Until when a renewal that failed is not tried again.
+    pause: Option<Instant>,
 }
 
 impl Nodes {
     pub(crate) fn new(name: String, simulated: bool, life: Duration) -> Self {
-        let (known, verifying) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { name, simulated, life, known, verifying }
+        Self { name, simulated, life, of: Mutex::default() }
     }
 
-    /// Those that hold for `life` from their verification on.
-    fn holding(&self, model: &str, life: Duration) -> Vec<Arc<FitToSeal>> {
-        let now = now_ms();
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let nodes = known.get(model).into_iter().flatten();
-        nodes.filter(|node| node.holds(life, now)).take(CANDIDATES).cloned().collect()
-    }
-
-    fn keep(&self, model: &str, nodes: Vec<Arc<FitToSeal>>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(model.to_owned(), nodes);
+    fn of(&self, model: &str) -> Arc<OfModel> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(of.entry(model.to_owned()).or_default())
     }
 
     /// Forgets what is known of a model's nodes: they did not answer as they should.
     pub(crate) fn forget(&self, model: &str) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(model);
+        self.of(model).change(|known| known.proved.clear());
+    }
+}
+
+impl OfModel {
+    fn change<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+        change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Those that proved themselves under the policy of this epoch, and hold for `life` from then on.
+    fn holding(&self, life: Duration, epoch: u64) -> Vec<Arc<FitToSeal>> {
+        let now = now_ms();
+        let holds =
+            |node: &&Arc<FitToSeal>| node.holds(life, now) && node.summary().policy_epoch == epoch;
+        self.change(|known| known.proved.iter().filter(holds).cloned().collect())
+    }
+
+    /// Whether they may be renewed now.
+    fn may_renew(&self) -> bool {
+        self.change(|known| known.pause.is_none_or(|until| until <= Instant::now()))
     }
 }
 
 impl Chain {
-    /// Up to three nodes for a model, each of which proved itself within the time that a verification holds.
+    /// Up to three nodes for a model, each of which proved itself within the time that a verification holds, under the
+    /// policy that holds now.
     pub(crate) async fn candidates(
         self: &Arc<Self>,
         model: &str,
     ) -> Result<Vec<Arc<FitToSeal>>, Error> {
-        let nodes = &self.nodes;
-        let holding = nodes.holding(model, nodes.life);
-        if holding.is_empty() {
-            return self.verified(model, nodes.life).await;
-        }
-        if nodes.holding(model, nodes.life / 2).is_empty() {
-            let (chain, model) = (Arc::clone(self), model.to_owned());
-            tokio::spawn(async move {
-                if let Err(error) = chain.verified(&model, chain.nodes.life / 2).await {
-                    // What proved itself before does so no more, or the policy has changed.
-                    if matches!(error, Error::Untrusted { .. }) {
-                        chain.nodes.forget(&model);
-                    }
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(deployment = chain.name, error, "nodes are not verified anew");
+        let (of, life) = (self.nodes.of(model), self.nodes.life);
+        let verify = || Arc::clone(self).verify_anew(model.to_owned());
+        // A verification that was under way may have begun under the policy before.
+        for _ in 0..3 {
+            let epoch = self.configuration.current().await?.policy.policy().epoch;
+            let holding = of.holding(life, epoch);
+            if !holding.is_empty() {
+                if of.holding(life / 2, epoch).is_empty() && of.may_renew() {
+                    of.verifying.begin(verify);
                 }
-            });
+                return Ok(holding);
+            }
+            of.verifying.outcome(verify, || self.unreachable(SILENT)).await?;
         }
-        Ok(holding)
+        Err(self.busy("changes its policy: try again in a moment"))
     }
 
-    /// Verifies nodes, unless somebody else just did.
-    async fn verified(&self, model: &str, life: Duration) -> Result<Vec<Arc<FitToSeal>>, Error> {
-        let _one = self.nodes.verifying.lock().await;
-        let holding = self.nodes.holding(model, life);
-        if !holding.is_empty() {
-            return Ok(holding);
-        }
-        let fresh = self.verify(model).await?;
-        self.nodes.keep(model, fresh.clone());
-        Ok(fresh)
+    /// Verifies nodes, and remembers those that proved themselves.
+    async fn verify_anew(self: Arc<Self>, model: String) -> Result<(), Error> {
+        let verified = self.verify(&model).await;
+        let life = self.nodes.life;
+        self.nodes.of(&model).change(|known| match verified {
+            Ok(proved) => {
+                *known = Known { proved, pause: None };
+                Ok(())
+            }
+            Err(error) => {
+                // What proved itself before does so no more, or the policy has changed.
+                if matches!(error, Error::Untrusted { .. }) {
+                    known.proved.clear();
+                }
+                known.pause = Some(Instant::now() + life / PAUSE);
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(deployment = self.name, error = cause, "no node is verified");
+                Err(error)
+            }
+        })
     }
 
     async fn verify(&self, model: &str) -> Result<Vec<Arc<FitToSeal>>, Error> {
@@ -109,11 +144,16 @@ impl Chain {
         }
         let mut first = None;
         let mut proved = Vec::new();
-        let mut asked =
-            stream::iter(shortlist).map(|node| self.prove(node, model)).buffered(CANDIDATES);
-        while let Some(answer) = asked.next().await {
+        // As long as each of two small exchanges may take: nodes that do not answer hold up nothing for longer.
+        let mut until = Instant::now() + self.timeouts.health.saturating_mul(4);
+        let asked = stream::iter(shortlist).map(|node| self.prove(node, model));
+        let mut asked = asked.buffer_unordered(CANDIDATES);
+        while let Ok(Some(answer)) = timeout_at(until, asked.next()).await {
             match answer {
-                Ok(node) => proved.push(Arc::new(node)),
+                Ok(node) => {
+                    until = until.min(Instant::now() + OTHERS);
+                    proved.push(Arc::new(node));
+                }
                 Err(error) => {
                     tracing::warn!(deployment = self.name, %error, "a node is passed over");
                     // What it was refused for says more than that another one was not reached.
@@ -129,10 +169,10 @@ impl Chain {
                 break;
             }
         }
-        match first {
-            Some(error) if proved.is_empty() => Err(error),
-            Some(_) | None => Ok(proved),
+        if proved.is_empty() {
+            return Err(first.unwrap_or_else(|| self.unreachable(SILENT)));
         }
+        Ok(proved)
     }
 
     /// The nodes that are worth asking, as the router says. It chooses at random among those that it is shown, and so

@@ -1,6 +1,9 @@
 //! One exchange under the gateway's key, through whichever relay takes it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use confidential_api::names::{OHTTP_KEY_PROBLEM, media, path};
 use confidential_envelope::{
@@ -9,6 +12,7 @@ use confidential_envelope::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::{Method, StatusCode};
+use tokio::time::{Instant, timeout_at};
 
 use super::{layer::Answer, untrusted};
 use crate::{Error, body::Broken, link::Link};
@@ -22,6 +26,8 @@ const PROBLEM_MAX: usize = 16 << 10;
 pub(crate) struct Outer {
     name: String,
     relays: Vec<Link>,
+    /// Place of the one that passed something on last.
+    first: AtomicUsize,
 }
 
 /// There is no answer.
@@ -41,10 +47,12 @@ impl From<Error> for Failed {
 
 impl Outer {
     pub(crate) fn new(name: String, relays: Vec<Link>) -> Self {
-        Self { name, relays }
+        Self { name, relays, first: AtomicUsize::new(0) }
     }
 
-    /// Seals a request, sends it by the first relay that passes it on, and opens the answer up to its content.
+    /// Seals a request, sends it by the first relay that passes it on, and opens the answer up to its content. A question
+    /// goes out in chunks: until its answer begins a node may read the prompt for `limit`. For anything else all relays
+    /// together have that long.
     pub(crate) async fn exchange(
         &self,
         key: &KeyConfig,
@@ -54,8 +62,12 @@ impl Outer {
         limit: Duration,
     ) -> Result<Answer, Failed> {
         let (mut last, mut no_key) = (None, false);
-        for relay in &self.relays {
-            match self.by(relay, key, head, content, chunked, limit).await {
+        let (count, first) = (self.relays.len(), self.first.load(Ordering::Relaxed));
+        let share = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        let each = if chunked { limit } else { limit / share };
+        for at in (0..count).map(|turn| (first + turn) % count) {
+            let Some(relay) = self.relays.get(at) else { continue };
+            match self.by(relay, key, head, content, chunked, each).await {
                 // A relay may be down, or lie: the next one is asked. A node answers a request once, whatever became of it.
                 Err(Failed::Key) => no_key = true,
                 Err(Failed::Error(
@@ -67,7 +79,10 @@ impl Outer {
                     tracing::debug!(relay = relay.name(), %error, "the next relay is asked");
                     last = Some(error);
                 }
-                done => return done,
+                done => {
+                    self.first.store(at, Ordering::Relaxed);
+                    return done;
+                }
             }
         }
         if no_key {
@@ -88,6 +103,12 @@ impl Outer {
     ) -> Result<Answer, Failed> {
         let refused = |code, reason| Failed::Error(untrusted(&self.name, code, reason));
         let unsealable = || refused("no-active-key", "the gateway's key takes no request");
+        let unsealed = |reason| {
+            let (backend, code) = (self.name.clone(), "reply-unsealed");
+            // Nothing else holds what people wrote.
+            Failed::Error(Error::Untrusted { backend, code, reason, sent: chunked })
+        };
+        let until = Instant::now() + limit;
         let message = bhttp::encode(head, content, PADDING);
         let request = ohttp::Request::new(key).map_err(|_| unsealable())?;
         let (kind, sealed, opener) = if chunked {
@@ -102,18 +123,14 @@ impl Outer {
         if !answer.status.is_success() {
             return Err(self.refusal(relay, answer).await);
         }
-        let chunked = answer.is(media::OHTTP_CHUNKED_RESPONSE);
-        if !chunked && !answer.is(media::OHTTP_RESPONSE) {
-            return Err(refused("reply-unsealed", "an answer of the chain came without its seal"));
+        let in_chunks = answer.is(media::OHTTP_CHUNKED_RESPONSE);
+        if !in_chunks && !answer.is(media::OHTTP_RESPONSE) {
+            return Err(unsealed("an answer of the chain came without its seal"));
         }
         let sealed = answer.into_stream().map_err(Broken::Transport).boxed();
-        match tokio::time::timeout(limit, Answer::open(sealed, opener, chunked, RESPONSE_LIMITS))
-            .await
-        {
+        match timeout_at(until, Answer::open(sealed, opener, in_chunks, RESPONSE_LIMITS)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(Broken::Sealed)) => {
-                Err(refused("reply-unsealed", "an answer of the chain does not open"))
-            }
+            Ok(Err(Broken::Sealed)) => Err(unsealed("an answer of the chain does not open")),
             Ok(Err(broken)) => Err(broken.into_error(&self.name, false).into()),
             Err(_) => Err(Failed::Error(relay.silent())),
         }

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Chain, head, layer::Answer};
+use super::{Chain, OTHER_KEYS, SILENT, head, layer::Answer, now_ms, outer};
 use crate::{
     DeltaStream, Error,
     body::{self, Broken},
@@ -38,6 +38,8 @@ const REFUSAL_MAX: usize = 64 << 10;
 enum Failed {
     /// The nodes do not take what was sealed to them, or are gone: their evidence is asked for anew.
     Stale(Error),
+    /// The gateway has other keys, which were fetched; with them the policy may have changed, so it is sealed anew.
+    OtherKeys,
     /// Anything else.
     Error(Error),
 }
@@ -48,8 +50,18 @@ impl From<Error> for Failed {
     }
 }
 
-/// Asks for a reply. Where the nodes do not take what was sealed to them, they are verified and asked once more.
+/// Asks for a reply. Where the nodes do not take what was sealed to them, they are verified and asked once more. Like any
+/// backend it has begun to answer in time, or not at all: whoever sends the head of an answer and then nothing holds nobody up.
 pub(super) async fn ask(chain: Arc<Chain>, request: ChatRequest) -> Result<DeltaStream, Error> {
+    let asked = begin(&chain, request, Instant::now());
+    timeout(chain.timeouts.first, asked).await.unwrap_or_else(|_| Err(chain.unreachable(SILENT)))
+}
+
+async fn begin(
+    chain: &Arc<Chain>,
+    request: ChatRequest,
+    sent: Instant,
+) -> Result<DeltaStream, Error> {
     let model = request.model.clone().unwrap_or_default();
     if let Some(completion) = &request.completion {
         let words = format!("{model} does not support {}", completion.as_str());
@@ -60,9 +72,11 @@ pub(super) async fn ask(chain: Arc<Chain>, request: ChatRequest) -> Result<Delta
     drop(Plaintext::from(body));
     for again in [false, true] {
         let nodes = chain.candidates(&model).await?;
-        match once(&chain, &nodes, &question).await {
+        match once(chain, &nodes, &question, sent).await {
             Ok(reply) => return Ok(reply),
             Err(Failed::Error(error)) => return Err(error),
+            Err(Failed::OtherKeys) if again => return Err(chain.unreachable(OTHER_KEYS)),
+            Err(Failed::OtherKeys) => {}
             Err(Failed::Stale(error)) => {
                 chain.nodes.forget(&model);
                 if again {
@@ -93,8 +107,8 @@ async fn once(
     chain: &Chain,
     nodes: &[Arc<FitToSeal>],
     question: &Plaintext,
+    sent: Instant,
 ) -> Result<DeltaStream, Failed> {
-    let sent = Instant::now();
     let unsealable = |_| chain.unreachable("has nodes whose keys take no request");
     let recipients = nodes.iter().map(|node| Recipient::new(node.as_ref()));
     let recipients = recipients.collect::<Result<_, _>>().map_err(unsealable)?;
@@ -109,19 +123,31 @@ async fn once(
     if let Ok(routing) = HeaderValue::try_from(routing.encode_text()) {
         head.headers.insert(header::ROUTING_INFO, routing);
     }
-    let outer = chain.exchange(&head, &sealed.body, true, chain.timeouts.first).await?;
+    let known = chain.configuration.current().await?;
+    let key = known.key(now_ms()).ok_or_else(|| chain.no_key())?;
+    let limit = chain.timeouts.first;
+    let outer = match chain.outer.exchange(key, &head, &sealed.body, true, limit).await {
+        Ok(outer) => outer,
+        Err(outer::Failed::Error(error)) => return Err(error.into()),
+        Err(outer::Failed::Key) => {
+            chain.other_key(&known).await?;
+            return Err(Failed::OtherKeys);
+        }
+    };
     let status = outer.head.status;
     if !status.is_success() {
         return Err(refusal(chain, status));
     }
     let text = |name: &str| outer.head.headers.get(name).and_then(|value| value.to_str().ok());
     let answers = text(header::NODE_ID).and_then(|id| id.parse::<NodeId>().ok());
+    let not_taken =
+        |code, reason| Error::Untrusted { backend: chain.name.clone(), code, reason, sent: true };
     let not_offered =
-        || chain.untrusted("node-not-offered", "a node answered to which nothing was sealed");
+        || not_taken("node-not-offered", "a node answered to which nothing was sealed");
     let node = answers.ok_or_else(not_offered)?;
     let opener = sealed.answers.of(&node).map_err(|_| not_offered())?;
     let proved = nodes.iter().find(|it| it.id() == node).ok_or_else(not_offered)?;
-    let unsealed = || chain.untrusted("reply-unsealed", "a node's answer came without its seal");
+    let unsealed = || not_taken("reply-unsealed", "a node's answer came without its seal");
     let chunked = match text(CONTENT_TYPE.as_str()) {
         Some(media::CHUNKED_RESPONSE) => true,
         Some(media::RESPONSE) => false,

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{Arc, LazyLock, Mutex},
     time::{Duration, SystemTime},
 };
@@ -36,6 +37,7 @@ use confidential_envelope::{
     ohttp::{self, GatewayKey},
 };
 use ed25519_dalek::SigningKey;
+use futures_util::{StreamExt as _, stream};
 use llm_backend::{
     Timeouts,
     confidential::{Confidential, Memory, Settings, Volatile},
@@ -104,6 +106,31 @@ pub(crate) struct Script {
     pub(crate) fetched: u32,
     /// What was opened.
     pub(crate) heard: Vec<String>,
+    /// Auth takes requests and answers none.
+    pub(crate) auth_hangs: bool,
+    /// Requests that auth has taken and not answered, whose caller still waits.
+    pub(crate) hanging: u32,
+    /// The router has no room for questions for evidence.
+    pub(crate) attest_is_full: bool,
+    /// Where an answer to a question stops coming: after the `gateway`'s head, or after the `node`'s.
+    pub(crate) stops: Option<&'static str>,
+    /// What the policy says of the nodes' code.
+    pub(crate) policy_registers: u8,
+    /// What was made at another time than the present.
+    pub(crate) old: Old,
+}
+
+/// Documents that were made at another time than the present: by so many hours earlier.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Old {
+    pub(crate) policy: i64,
+    pub(crate) certificate: i64,
+    pub(crate) leaf: i64,
+}
+
+/// The present, so many hours ago.
+fn ago(hours: i64) -> u64 {
+    NOW.saturating_add_signed(-hours * i64::try_from(HOUR_MS).unwrap())
 }
 
 impl Default for Script {
@@ -131,6 +158,12 @@ impl Default for Script {
             attested: 0,
             fetched: 0,
             heard: Vec::new(),
+            auth_hangs: false,
+            hanging: 0,
+            attest_is_full: false,
+            stops: None,
+            policy_registers: 10,
+            old: Old::default(),
         }
     }
 }
@@ -158,13 +191,13 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap()
 }
 
-fn certificate(of: u8, usage: Use) -> Signed<Certificate> {
+fn certificate(of: u8, usage: Use, hours_ago: i64) -> Signed<Certificate> {
     let certificate = Certificate {
         version: Version,
         usage,
         key: Fixed(key(of).verifying_key().to_bytes()),
-        not_before: *NOW - HOUR_MS,
-        not_after: *NOW + HOUR_MS,
+        not_before: ago(hours_ago) - HOUR_MS,
+        not_after: ago(hours_ago) + HOUR_MS,
     };
     Signed::sign(&certificate, &identity(), None).unwrap()
 }
@@ -243,7 +276,7 @@ impl Deployment {
             version: Version,
             policy_id: "2026-11".to_owned(),
             epoch: script.policy_epoch,
-            not_after: *NOW + HOUR_MS,
+            not_after: ago(script.old.policy) + HOUR_MS,
             simulated: script.policy_simulated,
             anchors: vec![anchor()],
             images: vec![Image {
@@ -251,7 +284,7 @@ impl Deployment {
                 kind: EvidenceKind::Nitro,
                 models: vec![MODEL.to_owned()],
                 pcrs: Registers(
-                    registers(10)
+                    registers(script.policy_registers)
                         .into_iter()
                         .map(|(at, it)| (u8::try_from(at).unwrap(), it))
                         .collect(),
@@ -263,7 +296,7 @@ impl Deployment {
         let config = WireBytes(self.gateway.config().encode());
         let keys = vec![BundleKey { key_id: 7, config, active_from, active_until }];
         let bundle = Bundle { version: Version, epoch: script.bundle_epoch, keys };
-        let bundle = Signed::sign(&bundle, &key(3), Some(certificate(3, Use::Bundle))).unwrap();
+        let bundle = Signed::sign(&bundle, &key(3), Some(certificate(3, Use::Bundle, 0))).unwrap();
         let period = confidential_api::config::Period { key_id: 7, active_from, active_until };
         Config {
             version: ConfigVersion,
@@ -294,18 +327,26 @@ impl Deployment {
     fn evidence(&self, script: &Script, nonce: [u8; 32]) -> EvidenceList {
         let set = if script.other_nonce { vec![9; 32] } else { nonce.to_vec() };
         let key_config = self.key_config();
+        let old_chain;
+        let chain = if script.old.leaf == 0 {
+            &LAB.chain
+        } else {
+            let made = Lifetime::of_a_leaf(ago(script.old.leaf) / 1000);
+            old_chain = LAB.authority.chain(MODULE, made).unwrap();
+            &old_chain
+        };
         let bound = if script.other_key { vec![0; 3] } else { key_config.clone() };
         let claims = Claims {
             module_id: MODULE.to_owned(),
             timestamp: now_ms(),
             pcrs: registers(script.registers),
-            certificate: LAB.chain.certificate.clone(),
-            cabundle: LAB.chain.bundle.clone(),
+            certificate: chain.certificate.clone(),
+            cabundle: chain.bundle.clone(),
             public_key: None,
             user_data: Some(Sha256::digest(bound).to_vec()),
             nonce: Some(bound_nonce(&set).to_vec()),
         };
-        let document = claims.sign(&LAB.chain.key).unwrap();
+        let document = claims.sign(&chain.key).unwrap();
         let piece = |kind, data| EvidencePiece { kind, data, signature: Vec::new() };
         EvidenceList(vec![
             piece(EvidenceType::NITRO_DOCUMENT, document),
@@ -329,6 +370,9 @@ impl Deployment {
             "/attest" if script.no_attest => (404, none(), Vec::new()),
             "/attest" => {
                 script.attested += 1;
+                if script.attest_is_full {
+                    return (503, none(), Vec::new());
+                }
                 let AttestRequest { node, nonce } = AttestRequest::decode(content).unwrap();
                 assert_eq!(node, self.node);
                 (200, none(), self.evidence(&script, nonce).encode())
@@ -395,13 +439,33 @@ fn registers(of: u8) -> BTreeMap<u16, Vec<u8>> {
     (0..3).map(|index| (index, vec![of + u8::try_from(index).unwrap(); 48])).collect()
 }
 
+/// Counts a request that waits, until its caller leaves.
+struct Hanging(Deployment);
+
+impl Hanging {
+    fn new(deployment: &Deployment) -> Self {
+        deployment.change(|script| script.hanging += 1);
+        Self(deployment.clone())
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.0.change(|script| script.hanging -= 1);
+    }
+}
+
 async fn config(State(deployment): State<Deployment>) -> Response {
     let script = {
         let mut script = deployment.script.lock().unwrap();
         script.fetched += 1;
         script.clone()
     };
-    let certificate = certificate(2, script.certified_for);
+    if script.auth_hangs {
+        let _hanging = Hanging::new(&deployment);
+        std::future::pending::<()>().await;
+    }
+    let certificate = certificate(2, script.certified_for, script.old.certificate);
     let signed = Signed::sign(&deployment.config(&script), &key(script.signer), Some(certificate));
     let signed = signed.unwrap();
     let headers = [
@@ -438,12 +502,22 @@ async fn relay(State(deployment): State<Deployment>, headers: HeaderMap, body: B
         (opened.plaintext, opened.response)
     };
     let (head, content) = bhttp::decode::<RequestHead>(&question, 4 << 20).unwrap();
+    let is_question = head.path.as_str() == "/";
     let (status, headers, content) = deployment.route(&head, &content);
+    let stops = deployment.seen().stops.filter(|_| is_question);
     let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers };
     let (kind, sealed) = if chunked {
         let mut sealer = sealer.chunked().unwrap();
         let (mut encoder, head) = Encoder::new(&head, 1);
         let mut sealed = sealer.write(&head).unwrap();
+        if let Some(after) = stops {
+            // A node's nonce, and a little of the chunk with its head.
+            let node = if after == "node" { &content[..40] } else { &[] };
+            sealed.extend(sealer.write(&encoder.content(node)).unwrap());
+            let silence = stream::once(async { Ok::<_, Infallible>(Bytes::from(sealed)) });
+            let body = Body::from_stream(silence.chain(stream::pending()));
+            return ([(CONTENT_TYPE, media::OHTTP_CHUNKED_RESPONSE)], body).into_response();
+        }
         sealed.extend(sealer.write(&encoder.content(&content)).unwrap());
         sealed.extend(sealer.finish(&encoder.finish()).unwrap());
         (media::OHTTP_CHUNKED_RESPONSE, sealed)

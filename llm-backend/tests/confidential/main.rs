@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
 mod chain;
+mod faults;
 
 use std::sync::Arc;
 
@@ -80,6 +81,7 @@ async fn where_a_check_fails_no_prompt_is_sealed() {
         deployment.change(change);
         let error = talk(&deployment.client()).await.unwrap_err();
         assert_eq!(code(&error), expected);
+        assert!(matches!(error, Error::Untrusted { sent: false, .. }), "{error:?}");
         assert!(error.may_try_another() && !error.is_backend_fault() && !error.may_be_poison());
         assert_eq!(deployment.seen().questions, 0, "{expected}: nothing was sealed");
     }
@@ -158,6 +160,7 @@ async fn an_answer_that_is_not_a_candidates_own_is_no_reply() {
         deployment.change(change);
         let error = talk(&deployment.client()).await.unwrap_err();
         assert_eq!(code(&error), expected);
+        assert!(matches!(error, Error::Untrusted { sent: true, .. }), "{error:?}");
         assert_eq!(deployment.seen().questions, 1, "and it is not asked again");
     }
 }

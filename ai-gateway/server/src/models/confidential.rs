@@ -11,6 +11,7 @@ use std::{
 use ai_gateway_api::{
     chat::Evidence,
     settings::gateway::{Breaker as BreakerSettings, Deployment},
+    wire::Fixed,
 };
 use attestation::Pin;
 use chassis::state::Format;
@@ -53,6 +54,7 @@ pub(super) fn open(
     provider: &openclaw::Provider,
     breaker: BreakerSettings,
     pinned: &Pinned<'_>,
+    memories: &mut Memories,
     root: &Path,
 ) -> Result<Provider, Error> {
     let (Some(auth), Some(deployment)) = (provider.nodes.first(), pinned.deployments.get(name))
@@ -72,7 +74,7 @@ pub(super) fn open(
         shared_seeds: deployment.shared_seeds,
         verified_for: Duration::from_secs(deployment.verified_for_s.get().into()).min(VERIFIED_MAX),
         timeouts: provider.timeouts,
-        memory: Arc::new(Kept::load(pinned.state, name)?),
+        memory: memories.of(pinned.state, &deployment.identity)?,
     })?;
     if deployment.simulated {
         tracing::warn!(
@@ -102,6 +104,22 @@ fn pin(deployment: &Deployment) -> Pin {
     }
 }
 
+/// What was seen of each deployment, by its identity: several providers of one share it, and another one under the same
+/// provider's name begins anew.
+#[derive(Debug, Default)]
+pub(super) struct Memories(BTreeMap<[u8; 32], Arc<Kept>>);
+
+impl Memories {
+    fn of(&mut self, state: &Path, identity: &Fixed<32>) -> Result<Arc<Kept>, Error> {
+        if let Some(known) = self.0.get(&identity.0) {
+            return Ok(Arc::clone(known));
+        }
+        let kept = Arc::new(Kept::load(state, identity)?);
+        self.0.insert(identity.0, Arc::clone(&kept));
+        Ok(kept)
+    }
+}
+
 /// Keeps what was seen of a deployment in a file of its own.
 #[derive(Debug)]
 struct Kept {
@@ -110,9 +128,8 @@ struct Kept {
 }
 
 impl Kept {
-    fn load(state: &Path, name: &str) -> Result<Self, Error> {
-        // A provider's name holds no slash.
-        let path = state.join(format!("confidential-{name}.json"));
+    fn load(state: &Path, identity: &Fixed<32>) -> Result<Self, Error> {
+        let path = state.join(format!("confidential-{identity}.json"));
         let failed = |source| Error::File {
             path: path.clone(),
             reason: "what was seen of the deployment cannot be read".into(),
@@ -165,5 +182,29 @@ impl Models {
             it.models.iter().filter(|it| it.id == name).map(move |it| model(provider, &it.id))
         });
         named.next().filter(|_| named.next().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(epoch: u64) -> Option<attestation::Seen> {
+        Some(attestation::Seen { epoch, digest: Fixed([1; 32]) })
+    }
+
+    #[test]
+    fn what_was_seen_is_of_a_deployment_and_not_of_a_name() {
+        let state = tempfile::tempdir().unwrap();
+        let (one, other) = (Fixed([7; 32]), Fixed([8; 32]));
+        let mut memories = Memories::default();
+        let seen = Seen { config: mark(40), bundle: mark(41), policy: mark(42) };
+        memories.of(state.path(), &one).unwrap().keep(seen).unwrap();
+
+        assert_eq!(memories.of(state.path(), &one).unwrap().seen(), seen, "another provider of it");
+        assert_eq!(memories.of(state.path(), &other).unwrap().seen(), Seen::default());
+        let mut after = Memories::default();
+        assert_eq!(after.of(state.path(), &other).unwrap().seen(), Seen::default());
+        assert_eq!(after.of(state.path(), &one).unwrap().seen(), seen, "also over a restart");
     }
 }

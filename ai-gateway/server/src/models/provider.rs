@@ -12,7 +12,7 @@ use llm_backend::{ApiKey, Backend, Error, Ollama, OpenAiCompatible, Settings, Ti
 
 use super::{
     Failure, LATEST,
-    confidential::{self, Pinned},
+    confidential::{self, Memories, Pinned},
     node::Node,
     nodes::{self, Conversation},
     report,
@@ -97,10 +97,11 @@ impl Provider {
         provider: &openclaw::Provider,
         breaker: gateway::Breaker,
         pinned: &Pinned<'_>,
+        memories: &mut Memories,
         root: &Path,
     ) -> Result<Self, Error> {
         if provider.api == Api::Confidential {
-            return confidential::open(name, provider, breaker, pinned, root);
+            return confidential::open(name, provider, breaker, pinned, memories, root);
         }
         let node = |node: &openclaw::Node| {
             let settings = settings(root, node, provider.timeouts);

@@ -79,7 +79,7 @@ impl Backend for Scripted {
                 }
                 Some(Script::Untrusted(code)) => {
                     let (backend, reason) = ("b".to_owned(), "why");
-                    return Err(Error::Untrusted { backend, code, reason });
+                    return Err(Error::Untrusted { backend, code, reason, sent: false });
                 }
                 Some(Script::Proved) => {
                     let evidence = Evidence {

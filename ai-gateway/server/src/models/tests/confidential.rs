@@ -52,7 +52,7 @@ async fn it_stands_in_where_it_is_listed_and_others_stand_in_for_it_where_they_a
     ours.down.store(false, Ordering::Relaxed);
     lab.replies.lock().unwrap().push(Script::Untrusted("image-unknown"));
     let failure = ask(&models, Some("lab/m")).await.unwrap_err();
-    assert_eq!(failure, Failure::Untrusted { code: "image-unknown", reason: "why" });
+    assert_eq!(failure, Failure::Untrusted { code: "image-unknown", reason: "why", sent: false });
     assert_eq!(ours.asked.load(Ordering::Relaxed), 1, "only the first time");
 }
 

@@ -1,0 +1,85 @@
+//! Work that is done once for all who wait for it (*single flight*).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{FutureExt as _, future::Shared};
+use tokio::{sync::oneshot, task::AbortHandle};
+
+use crate::Error;
+
+/// What comes of it; nothing if the process ends meanwhile.
+type Outcome<T> = Shared<oneshot::Receiver<Result<T, Arc<Error>>>>;
+
+/// Work of which there is one at a time. It goes on, in a task of its own, when whoever waits for it leaves.
+pub(crate) struct Once<T>(Mutex<Option<Begun<T>>>);
+
+/// The last work, and how it can be seen whether it has ended.
+type Begun<T> = (Outcome<T>, AbortHandle);
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Once<T> {
+    /// Begins the work, unless it is under way, and waits for nothing.
+    pub(crate) fn begin<F>(&self, work: impl FnOnce() -> F)
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        drop(self.begun(work));
+    }
+
+    /// What comes of the work, which is begun unless it is under way.
+    ///
+    /// # Errors
+    ///
+    /// The work's own; `none` if it was ended.
+    pub(crate) async fn outcome<F>(
+        &self,
+        work: impl FnOnce() -> F,
+        none: impl FnOnce() -> Error,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        match self.begun(work).await {
+            Ok(outcome) => outcome.map_err(|error| error.again()),
+            Err(_) => Err(none()),
+        }
+    }
+
+    /// Waits for what is under way, if anything is.
+    pub(crate) async fn idle(&self) {
+        let last = self.lock().clone();
+        if let Some((outcome, _)) = last {
+            drop(outcome.await);
+        }
+    }
+
+    fn begun<F>(&self, work: impl FnOnce() -> F) -> Outcome<T>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let mut last = self.lock();
+        if let Some((outcome, task)) = &*last
+            && !task.is_finished()
+        {
+            return outcome.clone();
+        }
+        let (tell, told) = oneshot::channel();
+        let work = work();
+        let task = tokio::spawn(async move {
+            // Nobody may be left who waits for it.
+            drop(tell.send(work.await.map_err(Arc::new)));
+        });
+        let told = told.shared();
+        *last = Some((told.clone(), task.abort_handle()));
+        told
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Begun<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

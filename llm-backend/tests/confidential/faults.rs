@@ -1,0 +1,191 @@
+//! Servers that hang, and documents of another time.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use llm_backend::{
+    Error, Timeouts,
+    confidential::{Confidential, Memory as _, Settings, Volatile},
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::{
+    chain::{Deployment, Old, Script},
+    code, talk,
+};
+
+/// Long enough for anything here; where it is over, something waits for ever.
+const EVER: Duration = Duration::from_secs(30);
+/// After so long a configuration is fetched anew here.
+const FRESH: Duration = Duration::from_millis(200);
+
+/// Waits until the deployment has seen this.
+async fn until(deployment: &Deployment, what: &str, seen: impl Fn(&Script) -> bool) {
+    let waited = timeout(EVER, async {
+        while !seen(&deployment.seen()) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{what}: {:?}", deployment.seen());
+}
+
+#[tokio::test]
+async fn a_question_does_not_wait_for_a_configuration_while_there_is_one() {
+    let deployment = Deployment::start().await;
+    let mut settings = deployment.settings();
+    // So long that no fetch is given up here.
+    settings.timeouts.health = EVER;
+    let client = Confidential::refreshed_after(FRESH, settings).unwrap();
+    talk(&client).await.unwrap();
+    sleep(FRESH).await;
+    deployment.change(|script| script.auth_hangs = true);
+    let before = deployment.seen().fetched;
+
+    for _ in 0..3 {
+        talk(&client).await.unwrap();
+        // Whoever waited for auth would have its reply once it has given up.
+        until(&deployment, "auth still holds the request", |seen| seen.hanging == 1).await;
+    }
+    assert_eq!(deployment.seen().fetched, before + 1, "it is fetched once at a time");
+}
+
+#[tokio::test]
+async fn without_a_configuration_all_wait_for_one_fetch_which_ends() {
+    let deployment = Deployment::start().await;
+    deployment.change(|script| script.auth_hangs = true);
+    let mut settings = deployment.settings();
+    settings.timeouts.health = Duration::from_secs(1);
+    let client = Confidential::new(settings).unwrap();
+    let all = tokio::spawn({
+        let client = client.clone();
+        async move { join_all((0..5).map(|_| talk(&client))).await }
+    });
+    let all = timeout(EVER, all).await.expect("nobody waits for ever").unwrap();
+    for outcome in all {
+        assert!(matches!(outcome, Err(Error::Unreachable { .. })), "{outcome:?}");
+    }
+    assert_eq!(deployment.seen().fetched, 1);
+    deployment.change(|script| script.auth_hangs = false);
+    assert!(talk(&client).await.is_ok(), "the next one asks again");
+}
+
+#[tokio::test]
+async fn an_answer_of_which_nothing_but_the_head_comes_is_given_up() {
+    for stops in ["gateway", "node"] {
+        let deployment = Deployment::start().await;
+        deployment.change(|script| script.stops = Some(stops));
+        let first = Duration::from_millis(1500);
+        let timeouts = Timeouts { first, ..Timeouts::default() };
+        let client = Confidential::new(Settings { timeouts, ..deployment.settings() }).unwrap();
+        let outcome = timeout(EVER, talk(&client)).await.expect("it is given up");
+        let error = outcome.unwrap_err();
+        assert!(error.may_try_another() && error.is_backend_fault(), "{stops}: {error:?}");
+        assert_eq!(deployment.seen().questions, 1, "{stops}: it had been sent");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_ends_with_the_policy_that_it_was_made_under() {
+    let deployment = Deployment::start().await;
+    let memory = Arc::new(Volatile::default());
+    let settings = Settings { memory: memory.clone(), ..deployment.settings() };
+    let client = Confidential::refreshed_after(FRESH, settings).unwrap();
+    talk(&client).await.unwrap();
+    deployment.change(|script| {
+        (script.epoch, script.policy_epoch, script.policy_registers) = (6, 6, 50);
+    });
+    sleep(FRESH).await;
+    // This one begins the fetch.
+    drop(talk(&client).await);
+    let taken = async {
+        while memory.seen().policy.unwrap().epoch < 6 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        sleep(Duration::from_millis(100)).await;
+    };
+    timeout(EVER, taken).await.expect("the new policy is taken");
+
+    let questions = deployment.seen().questions;
+    assert_eq!(code(&talk(&client).await.unwrap_err()), "image-unknown");
+    assert_eq!(deployment.seen().questions, questions, "nothing was sealed to it any more");
+}
+
+/// The gateway has other keys; with them comes a policy that no longer takes the nodes that were sealed to.
+#[tokio::test]
+async fn what_was_sealed_under_the_policy_before_is_not_sent_with_the_keys_after() {
+    let deployment = Deployment::start().await;
+    let client = deployment.client();
+    talk(&client).await.unwrap();
+    deployment.change(|script| (script.epoch, script.policy_epoch) = (6, 6));
+    deployment.change(|script| (script.policy_registers, script.key_problems) = (50, 1));
+
+    assert_eq!(code(&talk(&client).await.unwrap_err()), "image-unknown");
+    assert_eq!(deployment.seen().questions, 1);
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_is_tried_again_after_a_pause_and_not_with_each_question() {
+    let deployment = Deployment::start().await;
+    let verified_for = Duration::from_secs(6);
+    let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
+    talk(&client).await.unwrap();
+    let proved = Instant::now();
+    deployment.change(|script| script.attest_is_full = true);
+    sleep_until(proved + verified_for * 60 / 100).await;
+    let before = deployment.seen().attested;
+
+    // In a quarter of the time that a proof holds there are two pauses.
+    let mut questions = 0;
+    while proved.elapsed() < verified_for * 85 / 100 && questions < 50 {
+        talk(&client).await.expect("the proof still holds");
+        questions += 1;
+    }
+    until(&deployment, "it is renewed", |seen| seen.attested > before).await;
+    let asked = deployment.seen().attested - before;
+    assert!(asked <= 4, "{asked} renewals for {questions} questions");
+}
+
+#[tokio::test]
+async fn a_relay_that_hangs_is_passed_over_and_the_other_is_asked_first_from_then_on() {
+    let deployment = Deployment::start().await;
+    let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = deployment.settings();
+    settings.timeouts.health = Duration::from_secs(2);
+    let url = format!("http://{}", hangs.local_addr().unwrap());
+    settings.relays.insert(0, llm_backend::Settings::new(url));
+    let client = Confidential::new(settings).unwrap();
+    assert!(timeout(EVER, talk(&client)).await.expect("it ends").is_ok());
+
+    drop(hangs.accept().await.unwrap());
+    for _ in 0..3 {
+        talk(&client).await.unwrap();
+    }
+    let again = timeout(Duration::from_millis(50), hangs.accept()).await;
+    assert!(again.is_err(), "it is not asked while the other answers");
+}
+
+/// A home whose clock is a day off, ahead or behind, takes everything for expired or not valid yet; whoever reads the
+/// refusal shall think of the clock.
+#[tokio::test]
+async fn a_clock_that_is_a_day_off_is_named() {
+    let day = |change: fn(&mut Old, i64), hours| {
+        let mut old = Old::default();
+        change(&mut old, hours);
+        old
+    };
+    let rows = [
+        ("certificate-time", day(|old, hours| old.certificate = hours, 24)),
+        ("certificate-time", day(|old, hours| old.certificate = hours, -24)),
+        ("policy-expired", day(|old, hours| old.policy = hours, 24)),
+        ("leaf-expired", day(|old, hours| old.leaf = hours, 24)),
+        ("not-yet-valid", day(|old, hours| old.leaf = hours, -24)),
+    ];
+    for (expected, old) in rows {
+        let deployment = Deployment::start().await;
+        deployment.change(|script| script.old = old);
+        let error = talk(&deployment.client()).await.unwrap_err();
+        assert_eq!(code(&error), expected, "{old:?}");
+        assert!(error.to_string().contains("clock"), "{error}");
+        assert_eq!(deployment.seen().questions, 0);
+    }
+}
