@@ -33,6 +33,8 @@ mod varint;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod vectors;
 
 pub use aead::Aead;
 pub use chunks::{ChunkSealer, Limits};

@@ -10,3 +10,4 @@ mod policy;
 mod real;
 mod sets;
 mod tpm;
+mod vectors;

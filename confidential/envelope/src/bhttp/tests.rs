@@ -174,6 +174,35 @@ fn padding_is_zeros_and_lengths_are_bounded() {
     assert!(Decoder::<RequestHead>::new(MOST).push(b"\0\x40\x41", &mut Vec::new()).is_err());
 }
 
+/// A request of 2 MiB may hold a million chunks of one byte each.
+#[test]
+fn chunks_of_content_that_arrive_together_are_one_event() {
+    const CHUNKS: usize = 9_000;
+    let (mut encoder, start) = Encoder::new(&request(), 1);
+    let mut message = start.to_vec();
+    for _ in 0..CHUNKS {
+        message.extend_from_slice(&encoder.content(b"a"));
+    }
+    message.extend_from_slice(&encoder.finish());
+    let (mut decoder, mut events) = (Decoder::<RequestHead>::new(MOST), Vec::new());
+
+    decoder.push(&message, &mut events).unwrap();
+
+    let [Event::Head(head), Event::Content(content)] = &events[..] else {
+        panic!("{} events", events.len())
+    };
+    assert_eq!((head, &content[..]), (&request(), &[b'a'; CHUNKS][..]));
+    // What was taken away is not appended to.
+    let (mut encoder, start) = Encoder::new(&request(), 1);
+    let (mut decoder, mut events) = (Decoder::<RequestHead>::new(MOST), Vec::new());
+    decoder.push(&start, &mut events).unwrap();
+    for piece in [b"one", b"two"] {
+        events.clear();
+        decoder.push(&encoder.content(piece), &mut events).unwrap();
+        assert_eq!(events, [Event::Content(piece.to_vec().into())]);
+    }
+}
+
 #[test]
 fn fields_of_a_connection_are_not_written_and_nothing_is_shown() {
     let mut head = request();
