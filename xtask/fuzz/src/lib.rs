@@ -6,6 +6,8 @@ use std::{io, task::Poll};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+pub mod sealed;
+
 /// An input that is read from its front; at its end it is zeros.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a>(&'a [u8]);

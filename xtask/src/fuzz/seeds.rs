@@ -8,6 +8,8 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+mod confidential;
+
 /// Bytes that shape the network to which a case's policy is applied.
 const SHAPE: usize = 48;
 
@@ -20,6 +22,7 @@ pub(super) fn write(root: &Path, into: &Path) -> Result<()> {
     let protocols = root.join("docs/protocols");
     sealed_chat(&seeds, &json(&protocols.join("vectors/sealed-chat.json"))?)?;
     plugin(&seeds, &json(&protocols.join("vectors/plugin.json"))?)?;
+    confidential::write(&seeds, &json(&protocols.join("vectors/confidential.json"))?)?;
     for (document, target) in
         [("local-api.md", "local_interfaces"), ("sealed-chat.md", "sealed_chat")]
     {
@@ -144,6 +147,8 @@ mod tests {
         assert!(count("sealed_chat") > 16);
         assert!(count("mesh_identity") > 2 && count("relay_frames") > 4);
         assert!(count("local_interfaces") > 1);
+        assert!(count("binary_http") > 12 && count("ohttp_keys") == 4);
+        assert!(count("confidential_documents") > 4);
         let preface = fs::read(folder.path().join("mesh_identity/preface")).unwrap();
         assert!(preface.starts_with(b"\0\r\n\r\n\0\r\nQUIT\n"));
     }
