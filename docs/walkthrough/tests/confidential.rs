@@ -4,10 +4,12 @@
 //! Fails if: a prompt leaves home although no node has proved itself; a changed `maru-compute` or one of which nothing was
 //! measured is asked, in an enclave or with a TPM; one request is not for nodes of both kinds; a deployment answers who did not name it; prompt or reply can be read on any link of the chain; the
 //! home's address goes beyond relay and auth; the gateway at home gets a network. Blind to what the model says, and to
-//! processes' memory. The nodes' evidence is SIMULATED, which every reply says.
+//! processes' memory, which `confidential_secrecy.rs` looks into. The nodes' evidence is SIMULATED, which every reply says.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
+#[path = "support/chain_house.rs"]
+mod chain_house;
 #[path = "support/recording.rs"]
 mod recording;
 #[path = "support/search.rs"]
@@ -21,10 +23,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chain_house::House;
 use cli::service::{INFERENCE, SERVERS};
 use lab::{
-    Deployment, Machine, Member, STOP,
-    confidential::{Chain, Holder, Host, Shows, users},
+    Machine, STOP,
+    confidential::{Holder, Host, Shows, users},
     http,
     topology::HOME,
 };
@@ -73,14 +76,6 @@ fn refused() -> impl Iterator<Item = (usize, &'static str)> {
     NODES.iter().enumerate().filter_map(|(at, (.., code))| Some((at, (*code)?)))
 }
 
-/// A house that asks a deployment of six nodes, of which two show what they should.
-struct House {
-    laptop: Member,
-    chain: Chain,
-    // Last: it takes the state of all away.
-    deployment: Deployment,
-}
-
 /// What `/v1` answered.
 struct Answer {
     status: u16,
@@ -91,24 +86,12 @@ struct Answer {
 
 impl House {
     /// Where no node is there yet.
-    fn new() -> Self {
-        let mut deployment = Deployment::start_with(&["--engines", "1"]).unwrap();
-        let state = deployment.state().to_owned();
-        let model = PathBuf::from(std::env::var_os("MARU_TEST_MODEL").expect("a model"));
-        let nodes = NODES.map(|(holder, shows, _)| (holder, shows));
-        let mut chain = Chain::start(&mut deployment.topology, &state, &model, &nodes).unwrap();
-        for at in 0..NODES.len() {
-            chain.leave(at).unwrap();
-        }
-        let added = chain.add(&deployment.home).unwrap();
-        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-        // Agent and gateway read their settings when they start.
-        assert!(deployment.up.stop(STOP).unwrap().success());
-        let model = format!("/run/maru-lab/{}", model.file_name().unwrap().display());
-        let args = ["--engines", "1", "--model", &model];
-        (deployment.up, _) = deployment.home.up(&args, |_| {}, || Ok(())).unwrap();
-        let laptop = deployment.member("laptop", "alice").unwrap();
-        Self { laptop, chain, deployment }
+    fn empty() -> Self {
+        Self::new(&NODES.map(|(holder, shows, _)| (holder, shows)), |chain| {
+            for at in 0..NODES.len() {
+                chain.leave(at).unwrap();
+            }
+        })
     }
 
     /// Asks a model from the laptop, in the clear inside the tunnel.
@@ -298,7 +281,7 @@ fn the_gateway_has_no_network_and_the_audit_names_both_dials(house: &House) {
 #[test]
 #[ignore = "needs: root, podman, model, swtpm"]
 fn a_prompt_reaches_proved_nodes_alone_and_is_read_by_nobody_on_the_way() {
-    let mut house = House::new();
+    let mut house = House::empty();
     nobody_is_asked_who_did_not_prove_itself(&mut house);
     nodes_of_both_kinds_answer_one_request(&house);
     the_answer_comes_back_and_nobody_on_the_way_reads_it(&house);

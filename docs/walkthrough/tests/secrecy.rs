@@ -7,78 +7,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
+#[path = "support/memory.rs"]
+mod memory;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{ErrorKind, Read as _},
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, SystemTime},
 };
 
 use lab::{Deployment, Member, inside::processes};
-use memchr::memmem;
+use memory::{holds, memory_holds};
 use rustix::process::Signal;
-
-/// How much memory is read at once.
-const PIECE: usize = 1 << 20;
-/// Kernel pages that no process writes to, and that cannot be read from outside.
-const KERNELS_OWN: [&str; 3] = ["[vvar]", "[vvar_vclock]", "[vsyscall]"];
-
-/// With a crate's search, which is compiled to be fast: it reads gigabytes.
-fn holds(bytes: &[u8], text: &[u8]) -> bool {
-    memmem::find(bytes, text).is_some()
-}
-
-/// Whether the memory of a process holds one of the texts; `None` if the process has gone.
-///
-/// # Panics
-///
-/// When a part of its memory cannot be read.
-fn memory_holds(pid: u32, texts: &[Vec<u8>]) -> Option<bool> {
-    let mut unreadable = String::new();
-    // A mapping may go between the list and the look at it.
-    for _ in 0..20 {
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-        if maps.is_empty() {
-            return None;
-        }
-        let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
-        match search(&maps, &memory, texts) {
-            Ok(found) => return Some(found),
-            Err(mapping) => unreadable = mapping,
-        }
-    }
-    Path::new(&format!("/proc/{pid}")).exists().then(|| panic!("cannot read {unreadable} of {pid}"))
-}
-
-/// `Err` names the mapping that could not be read.
-fn search(maps: &str, memory: &File, texts: &[Vec<u8>]) -> Result<bool, String> {
-    let overlap = texts.iter().map(Vec::len).max().unwrap();
-    let mut bytes = vec![0; PIECE];
-    for line in maps.lines() {
-        let mut fields = line.split_whitespace();
-        let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
-        let readable = rights.starts_with('r');
-        if !readable || KERNELS_OWN.iter().any(|name| line.ends_with(name)) {
-            continue;
-        }
-        let (start, end) = range.split_once('-').unwrap();
-        let [mut start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
-        while start < end {
-            let len = PIECE.min(usize::try_from(end - start).unwrap());
-            let piece = &mut bytes[..len];
-            memory.read_exact_at(piece, start).map_err(|_| line.to_owned())?;
-            if texts.iter().any(|text| holds(piece, text)) {
-                return Ok(true);
-            }
-            let step = if len == PIECE { PIECE - overlap } else { PIECE };
-            start += u64::try_from(step).unwrap();
-        }
-    }
-    Ok(false)
-}
 
 /// The processes that pass a sealed prompt on or serve those who do, and what each of them must know.
 fn must_be_searched(deployment: &Deployment, laptop: &Member) -> Vec<(u32, Vec<Vec<u8>>)> {
