@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fs::File,
     io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -91,17 +92,41 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
         .map_err(|error| FileError::caused(path, "it holds no private key in PEM", error))
 }
 
+/// Reads a secret of at most 1 MiB, from a file that nobody but its owner may read or write.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read, is longer, or others may read it.
+pub fn secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    read(
+        path,
+        |mode| {
+            if mode & 0o077 == 0 { Ok(()) } else { Err("others may read it: chmod 600".into()) }
+        },
+    )
+}
+
 /// Reads a file that may be secret, of at most 1 MiB.
 ///
 /// # Errors
 ///
 /// Fails if the file cannot be read, or is longer.
 pub fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    read(path, |_| Ok(()))
+}
+
+/// Reads a file whose mode is as `check` wants it.
+fn read(
+    path: &Path,
+    check: impl FnOnce(u32) -> Result<(), Cow<'static, str>>,
+) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let mut bytes = Zeroizing::new(Vec::new());
     let cannot = |error: io::Error| {
         FileError::caused(path, "it cannot be read: check who may read it", error)
     };
     let file = File::open(path).map_err(cannot)?;
+    let mode = file.metadata().map_err(cannot)?.permissions().mode();
+    check(mode).map_err(|reason| FileError::new(path, reason))?;
     file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
         return Err(FileError::new(path, "it is longer than a key or certificates are"));
@@ -114,6 +139,18 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
+
+    #[test]
+    fn a_secret_is_its_owners_alone() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        for (mode, taken) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(secret(path).is_ok(), taken, "{mode:o}");
+            assert!(contents(path).is_ok());
+        }
+        assert!(secret(path).unwrap_err().to_string().contains("chmod 600"));
+    }
 
     #[test]
     fn the_life_of_a_certificate_is_read() {

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,6 +24,17 @@ struct Held<K> {
     by: HashMap<K, usize>,
 }
 
+/// What an address is counted as: itself, or the network of 64 bits that one customer has in IPv6.
+#[must_use]
+pub fn origin(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// One more is too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
@@ -34,12 +46,13 @@ pub enum Exceeded {
     Each,
 }
 
-/// The right to hold one; given back when dropped.
+/// The right to hold one or more; given back when dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit<K: Eq + Hash> {
     quota: Quota<K>,
     holder: K,
+    count: usize,
 }
 
 impl<K> Clone for Quota<K> {
@@ -64,7 +77,7 @@ impl<K: Eq + Hash> Quota<K> {
     /// Whether `holder` may not hold one more.
     #[must_use]
     pub fn is_full(&self, holder: &K) -> bool {
-        self.check(&self.lock(), holder).is_err()
+        self.check(&self.lock(), holder, 1).is_err()
     }
 
     /// How many hold any.
@@ -73,11 +86,11 @@ impl<K: Eq + Hash> Quota<K> {
         self.lock().by.len()
     }
 
-    fn check(&self, held: &Held<K>, holder: &K) -> Result<(), Exceeded> {
-        if held.all >= self.total {
+    fn check(&self, held: &Held<K>, holder: &K, more: usize) -> Result<(), Exceeded> {
+        if held.all.saturating_add(more) > self.total {
             return Err(Exceeded::Total);
         }
-        if held.by.get(holder).copied().unwrap_or(0) >= self.each {
+        if held.by.get(holder).copied().unwrap_or(0).saturating_add(more) > self.each {
             return Err(Exceeded::Each);
         }
         Ok(())
@@ -91,20 +104,40 @@ impl<K: Clone + Eq + Hash> Quota<K> {
     ///
     /// [`Exceeded`]; then nothing is counted.
     pub fn take(&self, holder: K) -> Result<Permit<K>, Exceeded> {
-        let mut held = self.lock();
-        self.check(&held, &holder)?;
-        held.all += 1;
-        *held.by.entry(holder.clone()).or_default() += 1;
-        Ok(Permit { quota: self.clone(), holder })
+        let mut permit = Permit { quota: self.clone(), holder, count: 0 };
+        permit.add(1)?;
+        Ok(permit)
+    }
+}
+
+impl<K: Clone + Eq + Hash> Permit<K> {
+    /// Counts so many more of the same holder.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`]; then what was held before is held still.
+    pub fn add(&mut self, more: usize) -> Result<(), Exceeded> {
+        let mut held = self.quota.lock();
+        self.quota.check(&held, &self.holder, more)?;
+        held.all += more;
+        *held.by.entry(self.holder.clone()).or_default() += more;
+        self.count += more;
+        Ok(())
+    }
+
+    /// How many are held.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
     }
 }
 
 impl<K: Eq + Hash> Drop for Permit<K> {
     fn drop(&mut self) {
         let mut held = self.quota.lock();
-        held.all = held.all.saturating_sub(1);
+        held.all = held.all.saturating_sub(self.count);
         if let Some(own) = held.by.get_mut(&self.holder) {
-            *own = own.saturating_sub(1);
+            *own = own.saturating_sub(self.count);
             if *own == 0 {
                 held.by.remove(&self.holder);
             }
@@ -132,5 +165,21 @@ mod tests {
         assert_eq!(quota.holders(), 0, "who holds nothing is forgotten");
         let taken = [(); 3].map(|()| quota.take("d"));
         assert_eq!(taken.each_ref().map(Result::is_ok), [true, true, false]);
+    }
+
+    #[test]
+    fn what_grows_stays_within_both_bounds() {
+        let quota = Quota::new(10, 6);
+        let (mut a, mut b) = (quota.take("a").unwrap(), quota.take("b").unwrap());
+        assert_eq!(a.add(6), Err(Exceeded::Each));
+        assert_eq!((a.add(5), a.count()), (Ok(()), 6));
+        assert_eq!(b.add(4), Err(Exceeded::Total));
+        assert_eq!(b.add(usize::MAX), Err(Exceeded::Total));
+        assert_eq!((b.add(3), b.count()), (Ok(()), 4), "what failed counted nothing");
+        drop(a);
+        assert_eq!(b.add(2), Ok(()));
+        drop(b);
+        assert_eq!(quota.holders(), 0);
+        assert!(quota.take("c").unwrap().add(5).is_ok(), "all was given back");
     }
 }

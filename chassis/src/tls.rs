@@ -13,6 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName},
     server::{ParsedCertificate, WebPkiClientVerifier},
 };
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     pem::{self, FileError},
@@ -58,8 +59,32 @@ pub fn client(
     Ok(Arc::new(config))
 }
 
-/// How TLS is spoken as a server, in version 1.3. Who calls may show a certificate; where there is `clients`, one that
-/// does not come from an authority of it is refused, and [`rustls::CommonState::peer_certificates`] tells which it was.
+/// The same in version 1.3, read again when a file changes.
+#[derive(Debug)]
+pub struct Client(Watched<Arc<ClientConfig>, FileError>);
+
+impl Client {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be used.
+    pub fn load(ca: PathBuf, own: Option<Own>) -> Result<Self, FileError> {
+        let files = own.iter().flat_map(|own| [&own.certificate, &own.key]);
+        let paths = files.chain([&ca]).cloned().collect();
+        let read = move || client(&ca, own.as_ref(), &[&rustls::version::TLS13]);
+        Watched::load("what this client trusts and shows", paths, read).map(Self)
+    }
+
+    /// What the files say now; while one of them cannot be used, what they said before.
+    #[must_use]
+    pub fn current(&self) -> Arc<ClientConfig> {
+        self.0.current()
+    }
+}
+
+/// How TLS is spoken as a server, in version 1.3. Where there is `clients`, whoever calls must show a certificate of an
+/// authority of it, and [`rustls::CommonState::peer_certificates`] tells which it was.
 ///
 /// # Errors
 ///
@@ -73,9 +98,7 @@ pub fn server(own: &Own, clients: Option<&Path>) -> Result<Arc<ServerConfig>, Fi
     let builder = match clients {
         Some(ca) => {
             let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider)
-                    .allow_unauthenticated()
-                    .build();
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider).build();
             let failed = |error| FileError::caused(ca, "it holds no authority", error);
             builder.with_client_cert_verifier(verifier.map_err(failed)?)
         }
@@ -111,7 +134,16 @@ impl Server {
     }
 }
 
-/// Whether a certificate is for this name.
+/// What tells one holder of a certificate from every other: SHA-256 of the public key (`SubjectPublicKeyInfo`, RFC 5280),
+/// which a renewed certificate may keep; `None` if it is no certificate.
+#[must_use]
+pub fn key_of(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let key = parsed.subject_public_key_info();
+    Some(Sha256::digest(&key).into())
+}
+
+/// Whether a certificate is for this name or address.
 #[must_use]
 pub fn is_for(certificate: &CertificateDer<'_>, name: &str) -> bool {
     let Ok(name) = ServerName::try_from(name) else { return false };

@@ -3,13 +3,13 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use chassis::quota::{Permit, Quota};
+use chassis::quota::{self, Permit, Quota};
 use control_protocol::key::MachinePublic;
 use coordinator_core::{
     bucket::{Bucket, Size},
@@ -73,10 +73,7 @@ pub(crate) struct Origin(IpAddr);
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-            v4 @ IpAddr::V4(_) => v4,
-        })
+        Self(quota::origin(address))
     }
 }
 
