@@ -62,4 +62,8 @@ impl Document for Bundle {
         }
         Ok(())
     }
+
+    fn epoch(&self) -> Option<u64> {
+        Some(self.epoch)
+    }
 }

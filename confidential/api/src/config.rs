@@ -104,6 +104,10 @@ impl Document for Config {
         }
         Ok(())
     }
+
+    fn epoch(&self) -> Option<u64> {
+        Some(self.epoch)
+    }
 }
 
 /// The field `version` of the configuration: always [`VERSION`].

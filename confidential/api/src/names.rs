@@ -83,8 +83,16 @@ pub mod path {
     pub const HEALTHZ: &str = "/healthz";
 }
 
-/// The DNS name in a client certificate whose holder may tell the router of nodes.
-pub const NODE_CERTIFICATE: &str = "maru-node.invalid";
+/// DNS names in a machine's certificate that say what its holder is, to whomever it calls; `.invalid` is never resolved
+/// (RFC 2606).
+pub mod role {
+    /// It asks the router.
+    pub const GATEWAY: &str = "maru-gateway.invalid";
+    /// It asks nodes.
+    pub const ROUTER: &str = "maru-router.invalid";
+    /// It tells the router of itself.
+    pub const NODE: &str = "maru-node.invalid";
+}
 
 /// Longest request, in bytes.
 pub const REQUEST_MAX: usize = 2 << 20;

@@ -32,6 +32,11 @@ pub trait Document: Serialize + DeserializeOwned {
     ///
     /// One sentence that says what is not.
     fn check(&self) -> Result<(), &'static str>;
+
+    /// The epoch that a certified key gave it; `None` if the identity signs documents of this kind itself.
+    fn epoch(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Why a signed document is not taken.
@@ -62,7 +67,7 @@ pub enum SignedError {
     /// It has no certificate, or one that it must not have.
     #[error("the {0} does not come with the certificate that it needs")]
     Certificate(&'static str),
-    /// The certificate is for another kind of document.
+    /// The certificate is for another kind of document, or for other epochs.
     #[error("the {0} is signed by a key that was certified for something else")]
     CertifiedForElse(&'static str),
     /// The certificate is valid later, or was valid before.
@@ -146,18 +151,18 @@ impl<T: Document> Signed<T> {
     /// Why it is not taken.
     pub fn verify(&self, identity: &PublicKey, now_ms: u64) -> Result<T, SignedError> {
         let kind = T::KIND;
-        let key = match (T::SIGNED_BY, &self.certificate) {
-            (None, None) => *identity,
+        let (key, epochs) = match (T::SIGNED_BY, &self.certificate) {
+            (None, None) => (*identity, None),
             (Some(wanted), Some(certificate)) => {
                 let certificate = certificate.verify(identity, now_ms)?;
                 if certificate.usage != wanted {
                     return Err(SignedError::CertifiedForElse(kind));
                 }
-                let Certificate { not_before, not_after, .. } = certificate;
+                let Certificate { not_before, not_after, key, .. } = certificate;
                 if !(not_before..not_after).contains(&now_ms) {
                     return Err(SignedError::CertificateTime { kind, not_before, not_after });
                 }
-                certificate.key
+                (key, Some(certificate.epochs()))
             }
             (None, Some(_)) | (Some(_), None) => return Err(SignedError::Certificate(kind)),
         };
@@ -171,6 +176,11 @@ impl<T: Document> Signed<T> {
         let document: T = wire::decode(self.payload.as_bytes())
             .map_err(|source| SignedError::Malformed { kind, source })?;
         document.check().map_err(|reason| SignedError::Impossible { kind, reason })?;
+        if let (Some(epochs), Some(epoch)) = (epochs, document.epoch())
+            && !epochs.contains(&epoch)
+        {
+            return Err(SignedError::CertifiedForElse(kind));
+        }
         Ok(document)
     }
 

@@ -198,6 +198,7 @@ fn certificate(of: u8, usage: Use, hours_ago: i64) -> Signed<Certificate> {
         key: Fixed(key(of).verifying_key().to_bytes()),
         not_before: ago(hours_ago) - HOUR_MS,
         not_after: ago(hours_ago) + HOUR_MS,
+        first_epoch: 0,
     };
     Signed::sign(&certificate, &identity(), None).unwrap()
 }

@@ -20,11 +20,11 @@ pub struct Settings {
     /// Where it listens, with TLS. Default: `0.0.0.0:8081`.
     pub listen: SocketAddr,
     /// Its certificate. Default: `etc/maru/confidential/node.crt` and `node.key`; as a client it shows the same one, so it
-    /// is for [`crate::names::NODE_CERTIFICATE`] beside its own name.
+    /// is for [`crate::names::role::NODE`] beside its own name.
     pub tls: ServerTls,
     /// Its own URL, where the router reaches it. Default: none; it must be named.
     pub url: String,
-    /// The router, which it tells that it lives.
+    /// The router, which it tells that it lives; the router's certificate as a client is of the same authority.
     pub router: Upstream,
     /// Time between two heartbeats, in seconds. Default: 2.
     pub heartbeat_s: u64,
@@ -57,6 +57,8 @@ pub struct Settings {
     pub worker_s: u64,
     /// Connections at a time. Default: 256.
     pub connections: usize,
+    /// Connections at a time from one address, or one /64 of IPv6, that is not the router's. Default: 64.
+    pub connections_per_address: usize,
     /// Longest request, in bytes. Default: 2 MiB.
     pub max_request_bytes: usize,
 }
@@ -82,6 +84,7 @@ impl Default for Settings {
             worker_memory_mib: 256,
             worker_s: 600,
             connections: 256,
+            connections_per_address: 64,
             max_request_bytes: REQUEST_MAX,
         }
     }

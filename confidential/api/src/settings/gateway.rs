@@ -20,7 +20,8 @@ pub struct Settings {
     pub listen_plain: Option<SocketAddr>,
     /// The names that relays call it by (`Host`), without port. Default: none; at least one must be named.
     pub names: Vec<String>,
-    /// Its certificate. Default: `etc/maru/confidential/gateway.crt` and `gateway.key`.
+    /// Its certificate. Default: `etc/maru/confidential/gateway.crt` and `gateway.key`; it shows the same one to the router,
+    /// so it is for [`crate::names::role::GATEWAY`] beside its own name.
     pub tls: ServerTls,
     /// The router, the only one that it passes anything on to.
     pub router: Upstream,
@@ -32,8 +33,12 @@ pub struct Settings {
     pub state: PathBuf,
     /// Connections at a time. Default: 1,024.
     pub connections: usize,
+    /// Connections at a time from one address, or one /64 of IPv6: a relay's. Default: 512.
+    pub connections_per_address: usize,
     /// Longest request, in bytes. Default: 2 MiB.
     pub max_request_bytes: usize,
+    /// Longest time until the router begins to answer, in seconds. Default: 330, a little more than the router waits.
+    pub answer_s: u64,
     /// Longest time between two pieces of an answer, in seconds. Default: 600, as long as a node may work.
     pub idle_s: u64,
 }
@@ -77,7 +82,9 @@ impl Default for Settings {
             bundle: BundleKey::default(),
             state: "var/lib/maru/confidential-gateway".into(),
             connections: 1024,
+            connections_per_address: 512,
             max_request_bytes: REQUEST_MAX,
+            answer_s: 330,
             idle_s: 600,
         }
     }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub connections_per_address: usize,
     /// Longest request, in bytes. Default: 2 MiB.
     pub max_request_bytes: usize,
+    /// Longest time until the gateway begins to answer, in seconds. Default: 360, a little more than the gateway waits.
+    pub answer_s: u64,
     /// Longest time between two pieces of an answer, in seconds. Default: 600, as long as a node may work.
     pub idle_s: u64,
 }
@@ -39,6 +41,7 @@ impl Default for Settings {
             connections: 1024,
             connections_per_address: 64,
             max_request_bytes: REQUEST_MAX,
+            answer_s: 360,
             idle_s: 600,
         }
     }

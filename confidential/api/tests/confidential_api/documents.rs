@@ -2,7 +2,7 @@
 
 use ::confidential_api::{
     bundle::{Bundle, BundleKey},
-    certificate::{Certificate, Use},
+    certificate::{Certificate, EPOCHS, Use},
     config::{Attestation, Config, ConfigVersion, Features, KeySource, Period},
     policy::{EvidenceKind, Image, Policy, Registers, RekKind},
     seeds,
@@ -13,6 +13,8 @@ use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 
 const NOW: u64 = 1_795_000_000_000;
+/// The first epoch of every certified key here.
+const FIRST: u64 = 3;
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -28,8 +30,9 @@ fn identity() -> SigningKey {
 
 fn certified(usage: Use, of: &SigningKey) -> Signed<Certificate> {
     let (not_before, not_after) = (NOW - 1000, NOW + 1000);
+    let (version, key) = (Version, public(of));
     let certificate =
-        Certificate { version: Version, usage, key: public(of), not_before, not_after };
+        Certificate { version, usage, key, not_before, not_after, first_epoch: FIRST };
     Signed::sign(&certificate, &identity(), None).unwrap()
 }
 
@@ -152,6 +155,42 @@ fn whoever_else_signs_is_refused() {
     let other =
         Signed::<Certificate>::from_parts(as_certificate.payload, as_certificate.signature, None);
     assert!(matches!(other.verify(&known, NOW), Err(SignedError::Signature("certificate"))));
+}
+
+/// A key that somebody took may use up its own epochs, and none of the key that follows it.
+#[test]
+fn a_certified_key_has_epochs_of_its_own() {
+    let (known, bundle_key) = (public(&identity()), key(2));
+    let certificate = certified(Use::Bundle, &bundle_key);
+    let taken = |epoch| {
+        let bundle = Bundle { epoch, ..bundle() };
+        let signed = Signed::sign(&bundle, &bundle_key, Some(certificate.clone())).unwrap();
+        match signed.verify(&known, NOW) {
+            Ok(_) => true,
+            Err(SignedError::CertifiedForElse("bundle")) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    for (epoch, is_taken) in [
+        (0, false),
+        (FIRST - 1, false),
+        (FIRST, true),
+        (FIRST + EPOCHS - 1, true),
+        (FIRST + EPOCHS, false),
+        (u64::MAX, false),
+    ] {
+        assert_eq!(taken(epoch), is_taken, "{epoch}");
+    }
+    let first = Certificate::first_epoch_at;
+    assert!(first(NOW + 1000) >= first(NOW) + EPOCHS, "made a second later, none is in both");
+    assert!(first(NOW * 4) < 1 << 53, "JSON has a form for it");
+    // One of before there were epochs in certificates.
+    let mut text =
+        serde_json::to_value(&serde_json::from_str::<Certificate>(&certificate.payload).unwrap())
+            .unwrap();
+    text.as_object_mut().unwrap().remove("first_epoch");
+    let old: Certificate = serde_json::from_value(text).unwrap();
+    assert_eq!(old.epochs(), 0..EPOCHS);
 }
 
 #[test]
