@@ -42,7 +42,7 @@ impl Certificate {
     /// The first epoch of a certificate that is made at `now_ms`, milliseconds since 1970: beyond those of every one that
     /// was made a second before or earlier, and a number that JSON has a form for everywhere (RFC 8259, section 6).
     #[must_use]
-    pub fn first_epoch_at(now_ms: u64) -> u64 {
+    pub const fn first_epoch_at(now_ms: u64) -> u64 {
         now_ms.saturating_mul(EPOCHS / 1000)
     }
 

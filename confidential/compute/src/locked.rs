@@ -33,14 +33,19 @@ impl Locked {
             return Err(io::ErrorKind::OutOfMemory.into());
         };
         let locked = Self(place);
+        // Each does its part also where another is not to be had.
         // SAFETY: the page is mapped, has this length and is used through `locked` alone.
         let kept = unsafe {
-            mlock(page, PAGE)
-                .and_then(|()| madvise(page, PAGE, Advice::LinuxDontDump))
-                .and_then(|()| madvise(page, PAGE, Advice::LinuxWipeOnFork))
+            [
+                ("not locked: raise the memlock limit", mlock(page, PAGE)),
+                ("in core dumps", madvise(page, PAGE, Advice::LinuxDontDump)),
+                ("seen by child processes", madvise(page, PAGE, Advice::LinuxWipeOnFork)),
+            ]
         };
-        if let Err(error) = kept {
-            tracing::warn!(%error, "the key's memory is not locked: raise the memlock limit");
+        for (what, kept) in kept {
+            if let Err(error) = kept {
+                tracing::warn!(%error, "the key's memory is {what}");
+            }
         }
         // SAFETY: the page is mapped, writable, aligned for bytes and longer than the secret.
         unsafe { place.as_ptr().write(**secret) };
@@ -72,7 +77,32 @@ impl fmt::Debug for Locked {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     use super::*;
+
+    /// The kernel's flags of the page (proc_pid_smaps(5)).
+    fn flags(locked: &Locked) -> String {
+        let start = format!("{:x}-", locked.0.as_ptr().addr());
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let (_, of_it) = maps.split_once(&start).unwrap();
+        of_it.lines().find(|line| line.starts_with("VmFlags")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_locked_is_in_no_dump_all_the_same() {
+        let secret = Zeroizing::new([7; LEN]);
+        let has = |locked: &Locked, flag: &str| flags(locked).split(' ').any(|it| it == flag);
+        let locked = Locked::new(&secret).unwrap();
+        assert!(has(&locked, "dd") && has(&locked, "wf"), "{}", flags(&locked));
+
+        // Whoever has CAP_IPC_LOCK may lock all the same.
+        let before = getrlimit(Resource::Memlock);
+        setrlimit(Resource::Memlock, Rlimit { current: Some(0), ..before }).unwrap();
+        let not_locked = Locked::new(&secret).unwrap();
+        setrlimit(Resource::Memlock, before).unwrap();
+        assert!(has(&not_locked, "dd") && has(&not_locked, "wf"), "{}", flags(&not_locked));
+    }
 
     #[test]
     fn a_secret_is_kept_and_not_shown() {

@@ -1,4 +1,4 @@
-//! `maru-compute router-com`: faces the router, and sees nothing but what is sealed.
+//! `maru-compute router-com`: faces the router, answers it alone, and sees nothing but what is sealed.
 //!
 //! ```text
 //! POST /        ──▶ boot: WORK, BODY ──▶ what the worker seals, as it comes
@@ -12,7 +12,13 @@
 mod register;
 mod upstream;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -27,12 +33,13 @@ use chassis::{
     endpoint::{self, Endpoint, get, post},
     http::Http,
     process,
+    quota::{self, Permit, Quota},
     signal::Termination,
     tls,
 };
 use confidential_api::{
     NodeId,
-    names::{NONCE_LEN, header, media, path},
+    names::{NONCE_LEN, header, media, path, role},
     routing::AttestRequest,
     settings::compute::Settings,
 };
@@ -40,6 +47,7 @@ use futures_util::stream;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UnixStream},
     time::timeout,
 };
@@ -55,6 +63,10 @@ use register::Register;
 
 /// How long a caller may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long boot may take to show that it lives, less than the router waits for that.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long boot may take to show evidence, less than the router waits for that.
+const EVIDENCE: Duration = Duration::from_secs(20);
 /// How long a whole request may take to come.
 const REQUEST: Duration = Duration::from_secs(60);
 /// Longest question for evidence, in bytes.
@@ -68,6 +80,8 @@ struct App {
     boot: PathBuf,
     node: NodeId,
     max_request: usize,
+    /// Longest life of a worker, and so the longest time between two things that it says.
+    life: Duration,
 }
 
 /// Runs it below `root` until it is asked to stop.
@@ -82,7 +96,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         certificate: root.path(&settings.tls.certificate),
         key: root.path(&settings.tls.key),
     };
-    let server = tls::Server::load(own.clone(), None)?;
+    let server = tls::Server::load(own.clone(), Some(root.path(&settings.router.ca)))?;
     let failed = |source| Error::Listen { at: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
@@ -90,7 +104,9 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     let boot = root.path(&settings.boot_socket);
     let max_request = settings.max_request_bytes.saturating_add(SEALING).min(frame::MAX);
     let register = Register::new(root, settings, own, node, boot.clone())?;
-    let router = router(Arc::new(App { boot, node, max_request }));
+    let life = Duration::from_secs(settings.worker_s);
+    let router = router(Arc::new(App { boot, node, max_request, life }));
+    let quota = Quota::new(settings.connections, settings.connections_per_address);
     tracing::info!(%node, at = %settings.listen, "ready");
 
     let stop = async {
@@ -100,22 +116,36 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         }
         register.leave().await;
     };
-    let connect = |stream, _, stopping| {
-        Some(serve(stream, TlsAcceptor::from(server.current()), router.clone(), stopping))
+    let connect = |stream, peer: SocketAddr, stopping| {
+        let permit = quota.take(quota::origin(peer.ip())).ok()?;
+        let acceptor = TlsAcceptor::from(server.current());
+        Some(serve(stream, acceptor, router.clone(), permit, stopping))
     };
     Connections::new("connections of routers", settings.connections)
-        .drain(Duration::from_secs(settings.worker_s))
+        .drain(life)
         .serve(listener, stop, connect)
         .await;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, router: Router, stopping: Stopping) {
+async fn serve(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    router: Router,
+    permit: Permit<IpAddr>,
+    stopping: Stopping,
+) {
     let _ = stream.set_nodelay(true);
     match timeout(PATIENCE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
-            Http::new(PATIENCE).buffer(64 << 10).route(stream, router, (), stopping).await
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let is_router = shown.is_some_and(|shown| tls::is_for(shown, role::ROUTER));
+            // The router brings everybody's requests: they are not counted as of one.
+            let permit = (!is_router).then_some(permit);
+            let router = if is_router { router } else { Router::new().fallback(strangers) };
+            Http::new(PATIENCE).buffer(64 << 10).route(stream, router, (), stopping).await;
+            drop(permit);
         }
         Ok(Err(error)) => tracing::debug!(%error, "no handshake"),
         Err(_) => tracing::debug!("a handshake took too long"),
@@ -124,6 +154,11 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, router: Router, stoppin
 
 fn router(app: Arc<App>) -> Router {
     endpoint::router(endpoints()).with_state(app)
+}
+
+/// What another machine of the deployment is answered than the router.
+async fn strangers() -> StatusCode {
+    StatusCode::FORBIDDEN
 }
 
 /// Everything that answers.
@@ -161,9 +196,9 @@ async fn ask(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Res
     // Where boot refuses at once it reads no more; what it said is read all the same.
     let _ = frame::write(&mut boot, Kind::Work, &work).await;
     let _ = frame::write(&mut boot, Kind::Body, &sealed).await;
-    match frame::read(&mut boot).await {
+    match next(&mut boot, app.life).await {
         Ok((Kind::Head, head)) => match head.first().copied().and_then(Media::from_byte) {
-            Some(media) => reply(media, boot),
+            Some(media) => reply(media, boot, app.life),
             None => refused(Refusal::Failed),
         },
         Ok((Kind::Refused, payload)) => refused(Refusal::read(&payload)),
@@ -191,12 +226,19 @@ async fn whole(body: Body, max: usize) -> Result<Bytes, Response> {
     }
 }
 
+/// What boot or its worker says next, within so long.
+async fn next(boot: &mut UnixStream, limit: Duration) -> io::Result<(Kind, Vec<u8>)> {
+    timeout(limit, frame::read(boot)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
 /// The worker's answer; one without its end is cut.
-fn reply(media: Media, boot: UnixStream) -> Response {
-    let frames = stream::try_unfold(boot, async |mut boot| match frame::read(&mut boot).await? {
-        (Kind::Body, sealed) => Ok(Some((Bytes::from(sealed), boot))),
-        (Kind::End, _) => Ok(None),
-        _ => Err(io::Error::from(io::ErrorKind::InvalidData)),
+fn reply(media: Media, boot: UnixStream, life: Duration) -> Response {
+    let frames = stream::try_unfold((boot, life), async |(mut boot, life)| {
+        match next(&mut boot, life).await? {
+            (Kind::Body, sealed) => Ok(Some((Bytes::from(sealed), (boot, life)))),
+            (Kind::End, _) => Ok(None),
+            _ => Err(io::Error::from(io::ErrorKind::InvalidData)),
+        }
     });
     let mut response = Response::new(Body::from_stream(frames));
     let kind = HeaderValue::from_static(media.of_response());
@@ -230,7 +272,7 @@ async fn evidence(boot: &PathBuf, nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, Ref
     let asked = async {
         let mut boot = UnixStream::connect(boot).await?;
         frame::write(&mut boot, Kind::Evidence, &nonce).await?;
-        frame::read(&mut boot).await
+        next(&mut boot, EVIDENCE).await
     };
     match asked.await {
         Ok((Kind::Document, evidence)) => Ok(evidence),
@@ -241,9 +283,16 @@ async fn evidence(boot: &PathBuf, nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, Ref
 
 /// Whether requests can be answered, in OpenPCC's words.
 async fn health(State(app): State<Arc<App>>) -> Response {
-    let (status, state) = match UnixStream::connect(&app.boot).await {
-        Ok(_) => (StatusCode::OK, "Healthy"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy"),
+    let (status, state) = match timeout(LOOK, lives(&app.boot)).await {
+        Ok(Ok(())) => (StatusCode::OK, "Healthy"),
+        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy"),
     };
     (status, Json(json!({ "ApplicationHealthState": state }))).into_response()
+}
+
+/// Returns once boot has closed a connection on which nothing is asked: one that hangs would still be connected to.
+async fn lives(boot: &Path) -> io::Result<()> {
+    let mut boot = UnixStream::connect(boot).await?;
+    boot.shutdown().await?;
+    boot.read(&mut [0]).await.map(drop)
 }

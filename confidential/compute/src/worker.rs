@@ -27,7 +27,7 @@ use confidential_envelope::{
 };
 use rustix::{
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
-    process::{Resource, Rlimit, setrlimit},
+    process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit},
 };
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
@@ -60,9 +60,10 @@ pub fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     })
 }
 
-/// Bounds its memory, and gives up what it does not need.
+/// Bounds its memory, gives up what it does not need, and ends with boot, which bounds its time.
 fn confined(settings: &Settings) -> io::Result<()> {
     process::forbid_dumps()?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     let bytes = settings.worker_memory_mib.saturating_mul(1 << 20);
     setrlimit(Resource::As, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
     confine::write_only::<File>(&[])?;

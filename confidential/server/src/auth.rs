@@ -93,7 +93,7 @@ impl Auth {
             connections: settings.connections,
             each: settings.connections_per_address,
         });
-        let gateway = Upstream::new(root, &settings.gateway)?;
+        let gateway = Upstream::new(root, &settings.gateway, None)?;
         let mut documents = Documents::open(root, settings)?;
         let serving = Arc::new(Serving::default());
         let source = match settings.key_source {

@@ -16,7 +16,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use common::wire::Version;
 use confidential_api::{
     certificate::{Certificate, Use},
-    names::NODE_CERTIFICATE,
+    names::role,
     policy::Policy,
     signed::{PublicKey, Signed},
 };
@@ -79,9 +79,9 @@ enum Command {
         /// Names and addresses that others reach it by
         #[arg(value_name = "HOST", required = true)]
         hosts: Vec<String>,
-        /// It is a node: its certificate lets it tell the router that it lives
-        #[arg(long)]
-        node: bool,
+        /// What it is to those that it calls: the router hears the gateway and nodes alone, nodes the router
+        #[arg(long, value_enum)]
+        role: Option<Role>,
         /// Folder for the two files and a copy of ca.crt [default: the deployment's]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
@@ -89,6 +89,28 @@ enum Command {
         #[arg(long, default_value_t = 365)]
         days: u16,
     },
+}
+
+/// What the holder of a machine's certificate is to those that it calls.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    /// It asks the router
+    Gateway,
+    /// It asks nodes
+    Router,
+    /// It tells the router of itself
+    Node,
+}
+
+impl Role {
+    /// How the certificate says it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => role::GATEWAY,
+            Self::Router => role::ROUTER,
+            Self::Node => role::NODE,
+        }
+    }
 }
 
 /// What a certified key may sign.
@@ -112,9 +134,9 @@ impl Deployment {
             Command::Key { file } => Ok(signing::public(&signing::create(file)?).to_string()),
             Command::Certify { usage, key, days } => self.certify(*usage, *key, *days),
             Command::SignPolicy { file } => self.sign_policy(file),
-            Command::Machine { name, hosts, node, out, days } => {
+            Command::Machine { name, hosts, role, out, days } => {
                 let out = out.as_deref().unwrap_or(&self.folder);
-                self.machine(name, hosts, *node, out, *days)
+                self.machine(name, hosts, *role, out, *days)
             }
         }
     }
@@ -140,7 +162,9 @@ impl Deployment {
         let now = clock::now_ms();
         let (not_before, not_after) =
             (now.saturating_sub(EARLY_MS), now + u64::from(days) * DAY_MS);
-        let certificate = Certificate { version: Version, usage, key, not_before, not_after };
+        let first_epoch = Certificate::first_epoch_at(now);
+        let version = Version;
+        let certificate = Certificate { version, usage, key, not_before, not_after, first_epoch };
         Ok(Signed::sign(&certificate, &identity, None)?.to_json())
     }
 
@@ -156,7 +180,7 @@ impl Deployment {
         &self,
         name: &str,
         hosts: &[String],
-        node: bool,
+        role: Option<Role>,
         out: &Path,
         days: u16,
     ) -> Result<String, Error> {
@@ -170,7 +194,7 @@ impl Deployment {
         let signer = KeyPair::from_pem(&text(&ca_key)?).map_err(Error::Certificate)?;
         let issuer = Issuer::new(authority(), signer);
         let mut params = CertificateParams::default();
-        let hosts = hosts.iter().map(String::as_str).chain(node.then_some(NODE_CERTIFICATE));
+        let hosts = hosts.iter().map(String::as_str).chain(role.map(Role::name));
         for host in hosts {
             params.subject_alt_names.push(match host.parse::<IpAddr>() {
                 Ok(address) => SanType::IpAddress(address),

@@ -52,6 +52,11 @@ pub enum Error {
     /// The gateway's bundle has a key that is none.
     #[error("the gateway's bundle has a key that cannot be read")]
     BundleKeys,
+    /// What a key signs has an epoch, and those that it was certified for are used up.
+    #[error(
+        "the signing key's certificate is for no epoch after the last: certify the key once more"
+    )]
+    Epochs,
     /// The gateway's bundle is older than one before.
     #[error("the gateway's bundle is older than one that was served: restore the gateway's state")]
     BundleBack,

@@ -10,8 +10,7 @@ pub(crate) mod ring;
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
-    body::Body,
+    Extension, Json, Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -37,9 +36,9 @@ use crate::{
     Error,
     http::{
         self,
-        body::Bodies,
+        body::{self, Bodies, Held},
         kind,
-        listen::{Doors, Listening},
+        listen::{Caller, Doors, Listening, own},
         upstream::{self, Upstream},
     },
 };
@@ -58,6 +57,9 @@ const ONWARD: [HeaderName; 2] =
 const BACK: [HeaderName; 3] =
     [header::CONTENT_TYPE, header::RETRY_AFTER, HeaderName::from_static(names::NODE_ID)];
 
+/// Longest time until the router answers what no model has to work for; a node's evidence takes it 30 seconds at most.
+const QUICK: Duration = Duration::from_secs(40);
+
 /// A gateway that listens.
 pub struct Gateway {
     doors: Doors,
@@ -72,6 +74,7 @@ struct Opening {
     bodies: Bodies,
     limits: Limits,
     router: Upstream,
+    answer: Duration,
     idle: Duration,
 }
 
@@ -92,16 +95,17 @@ impl Gateway {
             tls: &settings.tls,
             clients: None,
             connections: settings.connections,
-            // Few others come, and with everyone's requests.
-            each: settings.connections,
+            each: settings.connections_per_address,
         });
         let max = settings.max_request_bytes;
         let opening = Arc::new(Opening {
             keys: GatewayKeys::open(root, settings)?,
             names: settings.names.clone(),
-            bodies: Bodies::new(max),
+            // A relay brings everybody's, and yet leaves some for another one.
+            bodies: Bodies::new(max, body::ALL / 2),
             limits: Limits { total: max as u64, ..ohttp::REQUEST_LIMITS },
-            router: Upstream::new(root, &settings.router)?,
+            router: Upstream::new(root, &settings.router, Some(own(root, &settings.tls)))?,
+            answer: Duration::from_secs(settings.answer_s),
             idle: Duration::from_secs(settings.idle_s),
         });
         let router = endpoint::router(endpoints()).fallback(http::not_found);
@@ -143,8 +147,12 @@ async fn bundle(State(opening): State<Arc<Opening>>) -> Result<Response, ErrorRe
 }
 
 /// Opens a request, asks the router, and seals the answer.
-async fn open(State(opening): State<Arc<Opening>>, request: Request) -> Response {
-    opening.answer(request).await.unwrap_or_else(IntoResponse::into_response)
+async fn open(
+    State(opening): State<Arc<Opening>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    opening.answer(request, &caller).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Why nothing sealed is answered.
@@ -186,7 +194,7 @@ impl IntoResponse for Refused {
 }
 
 impl Opening {
-    async fn answer(&self, request: Request) -> Result<Response, Refused> {
+    async fn answer(&self, request: Request, caller: &Caller) -> Result<Response, Refused> {
         self.check_name(request.headers()).map_err(Refused::Outside)?;
         let chunked = match () {
             () if http::is_of(request.headers(), media::OHTTP_REQUEST) => false,
@@ -199,13 +207,16 @@ impl Opening {
                 )));
             }
         };
-        let held = self.bodies.read(request.into_body()).await.map_err(Refused::Outside)?;
+        let held = self.bodies.read(request.into_body(), caller.address).await;
+        let held = held.map_err(Refused::Outside)?;
         let (message, sealer) = self.unseal(chunked, &held.bytes)?;
-        drop(held);
         let (head, content) = bhttp::decode::<RequestHead>(&message, self.limits.total)
             .map_err(|_| Refused::Unopenable)?;
+        drop(message);
+        let held = held.with(content.to_vec().into());
+        drop(content);
         // From here on everything that is answered is sealed.
-        let answer = self.ask(head, content).await;
+        let answer = self.ask(head, held).await;
         answer.seal(sealer, self.idle).await.map_err(|_| Refused::Unopenable)
     }
 
@@ -227,7 +238,7 @@ impl Opening {
     }
 
     /// Asks the router, if it may be asked for this.
-    async fn ask(&self, head: RequestHead, content: Plaintext) -> Answer {
+    async fn ask(&self, head: RequestHead, content: Held) -> Answer {
         let allowed = head.authority == host::ROUTER
             && ALLOWED.iter().any(|(method, path)| {
                 head.method == *method && head.path.path() == *path && head.path.query().is_none()
@@ -241,9 +252,10 @@ impl Opening {
             return Answer::Own(refused);
         }
         let headers = upstream::copy(&head.headers, &ONWARD);
-        let body = Body::from(content.to_vec());
-        let path = head.path.path();
-        match self.router.send(head.method, path, headers, body, self.idle).await {
+        let body = content.into_body();
+        let place = head.path.path();
+        let limit = if place == path::ROOT { self.answer } else { self.answer.min(QUICK) };
+        match self.router.send(head.method, place, headers, body, limit).await {
             Ok(answer) => {
                 let (mut head, body) = answer.into_parts();
                 head.headers = upstream::copy(&head.headers, &BACK);

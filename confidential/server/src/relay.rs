@@ -1,12 +1,13 @@
 //! The relay (RFC 9458): it knows who asks, and nothing of what.
 //!
-//! It passes sealed requests on to one gateway and sealed answers back. Of the headers only the content type goes
+//! It passes sealed requests on to one gateway and sealed answers back. A request is passed on once it is whole, so that
+//! whoever sends slowly takes room here, where one address has a share of it, and none behind. Of the headers only the content type goes
 //! through: nothing names the client, nothing names the relay's connection. It keeps no state, and logs no address.
 
 use std::{error::Error as StdError, path::Path, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
@@ -20,19 +21,17 @@ use confidential_api::{
     names::{media, path},
     settings::relay::Settings,
 };
-use http_body_util::{LengthLimitError, Limited};
-use hyper::body::Body as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
     http::{
         self,
-        body::too_large,
+        body::{self, Bodies},
         kind,
-        listen::{Doors, Listening},
+        listen::{Caller, Doors, Listening},
         stream::Timed,
-        upstream::{self, Upstream, UpstreamError},
+        upstream::{self, Upstream},
     },
 };
 
@@ -45,7 +44,8 @@ pub struct Relay {
 #[derive(Debug)]
 struct Passing {
     gateway: Upstream,
-    max: usize,
+    bodies: Bodies,
+    answer: Duration,
     idle: Duration,
 }
 
@@ -66,8 +66,9 @@ impl Relay {
             each: settings.connections_per_address,
         });
         let passing = Passing {
-            gateway: Upstream::new(root, &settings.gateway)?,
-            max: settings.max_request_bytes,
+            gateway: Upstream::new(root, &settings.gateway, None)?,
+            bodies: Bodies::new(settings.max_request_bytes, body::ALL / 4),
+            answer: Duration::from_secs(settings.answer_s),
             idle: Duration::from_secs(settings.idle_s),
         };
         let router = endpoint::router(endpoints()).fallback(http::not_found);
@@ -99,6 +100,7 @@ pub fn list() -> Vec<String> {
 /// Passes a sealed request on, and the sealed answer back as it comes.
 async fn pass(
     State(passing): State<Arc<Passing>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     let taken = [media::OHTTP_REQUEST, media::OHTTP_CHUNKED_REQUEST];
@@ -109,29 +111,17 @@ async fn pass(
             "only encapsulated requests are passed on",
         ));
     };
-    let body = request.into_body();
-    if body.size_hint().lower() > passing.max as u64 {
-        return Err(too_large());
-    }
+    let held = passing.bodies.read(request.into_body(), caller.address).await?;
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media))].into_iter().collect();
-    let body = Body::new(Limited::new(body, passing.max));
-    let answer = passing.gateway.send(Method::POST, path::ROOT, headers, body, passing.idle);
-    let (head, body) = answer.await.map_err(|error| failed(&error))?.into_parts();
+    let (gateway, body) = (&passing.gateway, held.into_body());
+    let answer = gateway.send(Method::POST, path::ROOT, headers, body, passing.answer);
+    let answer = answer.await.map_err(|error| {
+        tracing::warn!(error = &error as &dyn StdError, "the gateway cannot be asked");
+        http::unreachable()
+    })?;
+    let (head, body) = answer.into_parts();
     let mut response = Response::new(Body::new(Timed::new(body, passing.idle)));
     *response.status_mut() = head.status;
     *response.headers_mut() = upstream::copy(&head.headers, &[header::CONTENT_TYPE]);
     Ok(response)
-}
-
-/// Tells a body that was too long from a gateway that failed.
-fn failed(error: &UpstreamError) -> ErrorResponse {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if inner.is::<LengthLimitError>() {
-            return too_large();
-        }
-        cause = inner.source();
-    }
-    tracing::warn!(error = error as &dyn StdError, "the gateway cannot be asked");
-    http::unreachable()
 }

@@ -1,14 +1,16 @@
 //! The router: it knows the nodes, shows what they show, and passes sealed requests to one that lives.
 //!
-//! It learns which nodes a request was sealed for, and neither who asks nor what. Who tells it of a node shows a client
-//! certificate of the deployment's authority for `maru-node.invalid`; everything else anybody may ask.
+//! It learns which nodes a request was sealed for, and neither who asks nor what. Whoever calls shows a certificate of the
+//! deployment's authority: a node's tells of nodes, the gateway's asks, any other learns that the router lives.
 
 mod pass;
+mod place;
 mod registry;
 
 use std::{
+    io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,32 +22,41 @@ use axum::{
     http::{Request as HttpRequest, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use bytes::Bytes;
 use chassis::{
     endpoint::{self, Endpoint, get, post},
     problem::ErrorResponse,
+    quota::Quota,
 };
 use confidential_api::{
     Malformed, NodeId,
-    names::{EVIDENCE_MAX, media, path},
+    names::{EVIDENCE_MAX, media, path, role},
     node::NodeEvent,
     routing::ComputeManifestRequest,
     settings::router::Settings,
 };
-use tokio::time::{MissedTickBehavior, interval};
+use futures_util::stream;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::registry::{Place, Refused, Registry};
+use self::{
+    place::Place,
+    registry::{Refused, Registry},
+};
 use crate::{
     Error,
     http::{
         self,
-        body::Bodies,
+        body::{self, Bodies},
         kind,
-        listen::{Caller, Doors, Listening},
+        listen::{Caller, Clients, Doors, Listening, own},
         upstream::Asking,
     },
     random,
 };
+
+/// Longest list of manifests that is sent as one piece, in bytes.
+const WHOLE: usize = 64 << 10;
 
 /// A router that listens.
 pub struct Router {
@@ -60,6 +71,9 @@ struct Routing {
     bodies: Bodies,
     /// Events carry evidence beside what a request may be.
     events: Bodies,
+    /// Requests that each node has.
+    turns: Quota<NodeId>,
+    answer: Duration,
     idle: Duration,
     every: Duration,
     looks: TaskTracker,
@@ -73,7 +87,9 @@ impl Router {
     /// A setting, file or port cannot be used.
     pub async fn start(root: &Path, settings: &Settings) -> Result<Self, Error> {
         let nodes = &settings.nodes;
-        if nodes.check_every_s == 0 || nodes.silent_s == 0 || nodes.max == 0 {
+        if [nodes.check_every_s, nodes.silent_s].contains(&0)
+            || [nodes.max, nodes.requests].contains(&0)
+        {
             return Err(Error::Setting("`nodes` has no zero in it"));
         }
         let doors = Doors::open(Listening {
@@ -81,16 +97,18 @@ impl Router {
             listen: settings.listen,
             plain: None,
             tls: &settings.tls,
-            clients: Some(PathBuf::from(&nodes.ca)),
+            clients: Some(Clients { ca: &nodes.ca, carrier: role::GATEWAY }),
             connections: settings.connections,
-            // Few others come, and with everyone's requests.
-            each: settings.connections,
+            each: settings.connections_per_address,
         });
         let routing = Arc::new(Routing {
             registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),
-            nodes: Asking::new(&root.join(&nodes.ca), None)?,
-            bodies: Bodies::new(settings.max_request_bytes),
-            events: Bodies::new(EVIDENCE_MAX + (64 << 10)),
+            nodes: Asking::new(root.join(&nodes.ca), Some(own(root, &settings.tls)), None)?,
+            // All of them come from the gateway.
+            bodies: Bodies::new(settings.max_request_bytes, body::ALL),
+            events: Bodies::new(EVIDENCE_MAX + (64 << 10), body::ALL / 4),
+            turns: Quota::new(settings.connections, nodes.requests),
+            answer: Duration::from_secs(settings.answer_s),
             idle: Duration::from_secs(settings.idle_s),
             every: Duration::from_secs(nodes.check_every_s),
             looks: TaskTracker::new(),
@@ -141,17 +159,13 @@ async fn node_events(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
-    if !caller.is_node {
-        return Err(ErrorResponse::new(
-            StatusCode::FORBIDDEN,
-            kind::FORBIDDEN,
-            "only a node's certificate may tell of nodes",
-        ));
-    }
-    let held = routing.events.read(body_of(request)?).await?;
+    only(&caller, role::NODE)?;
+    let key = caller.key().ok_or_else(forbidden)?;
+    let held = routing.events.read(body_of(request)?, caller.address).await?;
     let event = NodeEvent::decode(&held.bytes).map_err(malformed)?;
     let node = event.node;
-    let heard = routing.registry().hear(event, Instant::now());
+    let is_for = |host: &str| caller.is_for(host);
+    let heard = routing.registry().hear(event, key, is_for, Instant::now());
     match heard {
         Ok(true) => {
             tracing::info!(%node, "a node told that it lives");
@@ -165,7 +179,10 @@ async fn node_events(
         Err(error @ Refused::Url) => {
             return Err(ErrorResponse::of(StatusCode::BAD_REQUEST, kind::BAD_REQUEST, &error));
         }
-        Err(error @ Refused::Full) => {
+        Err(error @ Refused::Other) => {
+            return Err(ErrorResponse::of(StatusCode::FORBIDDEN, kind::FORBIDDEN, &error));
+        }
+        Err(error @ (Refused::Full | Refused::OfOne)) => {
             return Err(ErrorResponse::of(StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, &error));
         }
     }
@@ -175,13 +192,30 @@ async fn node_events(
 /// Shows the nodes that live and have these tags.
 async fn compute_manifests(
     State(routing): State<Arc<Routing>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
-    let held = routing.bodies.read(body_of(request)?).await?;
+    only(&caller, role::GATEWAY)?;
+    let held = routing.bodies.read(body_of(request)?, caller.address).await?;
     let request = ComputeManifestRequest::decode(&held.bytes).map_err(malformed)?;
     let now = Instant::now();
     let list = routing.registry().manifests(&request, now, |found| random::shuffle(found));
-    Ok(http::binary(list))
+    let len: usize = list.iter().map(Bytes::len).sum();
+    if len <= WHOLE {
+        return Ok(http::binary(list.concat()));
+    }
+    // Shared with the registry, however many ask.
+    Ok(http::binary(Body::from_stream(stream::iter(list.into_iter().map(Ok::<_, io::Error>)))))
+}
+
+/// Whether the caller's certificate is for this role.
+fn only(caller: &Caller, role: &str) -> Result<(), ErrorResponse> {
+    if caller.is_for(role) { Ok(()) } else { Err(forbidden()) }
+}
+
+fn forbidden() -> ErrorResponse {
+    let reason = "the caller's certificate is for another role: see `deployment machine --role`";
+    ErrorResponse::new(StatusCode::FORBIDDEN, kind::FORBIDDEN, reason)
 }
 
 /// The body of a request in protobuf.
@@ -203,6 +237,13 @@ fn malformed(error: Malformed) -> ErrorResponse {
 impl Routing {
     fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once looks at a node fail, which ends the wait for its answer.
+    async fn fails(&self, node: NodeId, place: &Place) {
+        while !self.registry().fails(node, place) {
+            sleep(self.every / 2).await;
+        }
     }
 
     /// Looks at every node, again and again.

@@ -48,7 +48,7 @@ pub(crate) fn load(
     let (text, place) = match file {
         Some(file) => {
             let path = root.join(file);
-            let bytes = pem::contents(&path)?;
+            let bytes = pem::secret(&path)?;
             let text =
                 std::str::from_utf8(&bytes).map_err(|_| FileError::new(&path, "it is not text"))?;
             (Zeroizing::new(text.to_owned()), path.display().to_string())

@@ -7,9 +7,12 @@ mod confidential_server {
     mod chain;
     mod client;
     mod deployment;
+    mod faults;
+    mod flood;
     mod gateway;
     mod logs;
     mod node;
+    mod process;
     mod program;
     mod relay;
     mod router;

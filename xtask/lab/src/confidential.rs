@@ -189,7 +189,11 @@ fn serve(
         (auth, "auth", AUTH),
     ];
     for (host, name, uid) in all {
-        responsible.machine(host, name, uid, &[])?;
+        let role: &[&str] = match name {
+            "gateway" | "router" => &["--role", name],
+            _ => &[],
+        };
+        responsible.machine(host, name, uid, role)?;
     }
     for (host, kind, name, uid) in
         [(gateway, "bundle", "gateway", GATEWAY), (auth, "config", "auth", AUTH)]

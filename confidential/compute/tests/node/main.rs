@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
+mod faults;
 mod support;
 mod tpm;
 
@@ -31,7 +32,7 @@ async fn a_sealed_question_is_answered_once_by_a_process_that_is_gone_afterwards
     assert_eq!((status, content.as_str()), (200, "data: {\"canary\":1}\n\ndata: [DONE]\n\n"));
     assert!(node.engine.asked.lock().unwrap()[0].contains("\"smollm2\""));
     // The one that waits for the next request is left.
-    wait_for("the worker's end", || (node.workers() <= 1).then_some(()));
+    wait_for("the worker's end", || (node.workers().len() <= 1).then_some(()));
 
     let again = node.ask(&key, &sealed).await;
     let (other, changed, _) = node.seal(&question("/v1/chat/completions", "smollm2")).await;

@@ -22,10 +22,11 @@ use axum::{
     routing::post,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chassis::tls::{self, Own};
 use confidential_api::{
     NodeId,
     evidence::{EvidenceList, EvidenceType},
-    names::{header, host, media},
+    names::{header, host, media, role},
     node::NodeEvent,
     routing::AttestRequest,
 };
@@ -40,6 +41,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use lab::swtpm::Swtpm;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustix::process::Signal;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -85,6 +88,12 @@ pub(crate) struct Engine {
     under_way: AtomicUsize,
 }
 
+/// Sends a signal to a process.
+pub(crate) fn signal(id: u32, what: Signal) {
+    let id = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+    rustix::process::kill_process(id, what).unwrap();
+}
+
 impl Engine {
     /// Whether it keeps its reply to itself after the first event.
     pub(crate) fn hold(&self, holds: bool) {
@@ -117,6 +126,14 @@ impl Answer {
         self.body.collect().await.unwrap().to_bytes()
     }
 
+    /// The next piece; none at the end. An error says that it was cut.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, ()> {
+        match self.body.frame().await {
+            None => Ok(None),
+            Some(frame) => frame.map_err(drop)?.into_data().map(Some).map_err(drop),
+        }
+    }
+
     /// Status and content under the seal.
     pub(crate) async fn open(self, opener: ResponseOpener) -> Option<(u16, String)> {
         let sealed = self.whole().await;
@@ -147,10 +164,15 @@ impl Candidate for Proved {
 impl Node {
     /// One whose key is in its memory, beside a stand-in of the security module.
     pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more settings.
+    pub(crate) async fn start_with(more: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         module(root.path());
         let holder = format!("nsm = {:?}", root.path().join("run/nsm.sock"));
-        Self::start_with(root, &holder, None).await
+        Self::start_of(root, &format!("{holder}\n{more}"), None).await
     }
 
     /// One whose key is in a TPM, in which a program and a model were measured.
@@ -161,10 +183,10 @@ impl Node {
             lab::swtpm::extend(tpm.socket(), register, [register; 32]).unwrap();
         }
         let holder = format!("tpm = {:?}", tpm.socket());
-        Self::start_with(root, &holder, Some(tpm)).await
+        Self::start_of(root, &holder, Some(tpm)).await
     }
 
-    async fn start_with(root: tempfile::TempDir, holder: &str, tpm: Option<Swtpm>) -> Self {
+    async fn start_of(root: tempfile::TempDir, settings: &str, tpm: Option<Swtpm>) -> Self {
         let connector = certificates(root.path());
         let engine = engine(root.path());
         let (router, mut events) = router().await;
@@ -172,7 +194,7 @@ impl Node {
         let at = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let settings = format!(
             "listen = \"{at}\"\nurl = \"https://{at}\"\nheartbeat_s = 1\nmodels = [\"smollm2\"]\n\
-             engine = \"run/engine.sock\"\n{holder}\n\
+             engine = \"run/engine.sock\"\n{settings}\n\
              [router]\nurl = \"http://{router}\"\n"
         );
         fs::write(root.path().join("etc/maru/confidential-compute.toml"), settings).unwrap();
@@ -189,35 +211,49 @@ impl Node {
 
     /// Asks `router-com` to stop.
     pub(crate) fn stop(&self) {
-        let pid = i32::try_from(self.router_com.id()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        signal(self.router_com.id(), Signal::TERM);
     }
 
-    /// Processes that boot started.
-    pub(crate) fn workers(&self) -> usize {
-        let boot = self.boot.id();
-        let children = fs::read_to_string(format!("/proc/{boot}/task/{boot}/children"));
-        let mut count = children.map_or(0, |text| text.split_whitespace().count());
-        // Those that other threads of it started.
-        for task in fs::read_dir(format!("/proc/{boot}/task")).unwrap().flatten() {
-            if task.file_name().to_string_lossy() != boot.to_string() {
-                let children = fs::read_to_string(task.path().join("children"));
-                count += children.map_or(0, |text| text.split_whitespace().count());
-            }
+    /// Sends a signal to boot.
+    pub(crate) fn signal_boot(&self, what: Signal) {
+        signal(self.boot.id(), what);
+    }
+
+    /// Processes that boot started, by their ids.
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        let mut found = Vec::new();
+        // Each thread has those that it started.
+        for task in fs::read_dir(format!("/proc/{}/task", self.boot.id())).unwrap().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            found.extend(children.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
         }
-        count
+        found
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        self.send_as(&self.tls, request).await.unwrap()
+    }
+
+    /// Sends a request with other trust, and perhaps another certificate, than the router's.
+    pub(crate) async fn send_as(
+        &self,
+        tls: &TlsConnector,
+        request: Request<Full<Bytes>>,
+    ) -> Option<Answer> {
         let stream = TcpStream::connect(self.at).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream = self.tls.connect(name, stream).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let stream = tls.connect(name, stream).await.ok()?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
         tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        let (head, body) = sender.send_request(request).await.ok()?.into_parts();
         let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
-        Answer { status: head.status.as_u16(), kind, body }
+        Some(Answer { status: head.status.as_u16(), kind, body })
+    }
+
+    /// What it answers to a look at its health.
+    pub(crate) async fn health(&self) -> u16 {
+        let request = Request::get("/_health").header("host", "node").body(Full::default());
+        self.send(request.unwrap()).await.status
     }
 
     /// Sends a sealed request as the router does.
@@ -311,17 +347,36 @@ fn process(root: &Path, process: &str) -> Child {
     command.arg("--root").arg(root).arg(process).stdin(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
-/// A certificate for the node, and a client that trusts its authority alone.
+/// An authority and certificates of it, and the router as a client.
 fn certificates(root: &Path) -> TlsConnector {
     let folder = root.join("etc/maru/confidential");
     fs::create_dir_all(&folder).unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    fs::write(folder.join("node.crt"), made.cert.pem()).unwrap();
-    fs::write(folder.join("node.key"), made.signing_key.serialize_pem()).unwrap();
-    fs::write(folder.join("ca.crt"), made.cert.pem()).unwrap();
-    let versions = &[&rustls::version::TLS13];
-    let config = chassis::tls::client(&folder.join("ca.crt"), None, versions).unwrap();
-    TlsConnector::from(config)
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    fs::write(folder.join("ca.crt"), authority.self_signed(&key).unwrap().pem()).unwrap();
+    let issuer = Issuer::new(authority, key);
+    for (name, role) in [("node", role::NODE), ("router", role::ROUTER), ("other", "other.invalid")]
+    {
+        let (own, key) = (folder.join(name), KeyPair::generate().unwrap());
+        let names = vec!["127.0.0.1".to_owned(), role.to_owned()];
+        let made = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+        fs::write(own.with_extension("crt"), made.pem()).unwrap();
+        fs::write(own.with_extension("key"), key.serialize_pem()).unwrap();
+    }
+    client(root, Some(&own(root, "router")))
+}
+
+/// A machine's certificate.
+pub(crate) fn own(root: &Path, name: &str) -> Own {
+    let file = |kind| root.join(format!("etc/maru/confidential/{name}.{kind}"));
+    Own { certificate: file("crt"), key: file("key") }
+}
+
+/// A client that trusts the node, and shows this certificate if there is one.
+pub(crate) fn client(root: &Path, own: Option<&Own>) -> TlsConnector {
+    let ca = root.join("etc/maru/confidential/ca.crt");
+    TlsConnector::from(tls::client(&ca, own, &[&rustls::version::TLS13]).unwrap())
 }
 
 /// The security module's stand-in.

@@ -18,6 +18,8 @@ use crate::ohttp::KeyConfig;
 const NOW: u64 = 1_795_392_000_000;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
+/// The first epoch of both certified keys.
+const FIRST: u64 = Certificate::first_epoch_at(NOW - DAY);
 
 fn signer(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -30,6 +32,7 @@ fn certificate(usage: Use, of: &SigningKey, identity: &SigningKey) -> Signed<Cer
         key: Fixed(of.verifying_key().to_bytes()),
         not_before: NOW - DAY,
         not_after: NOW + 30 * DAY,
+        first_epoch: FIRST,
     };
     Signed::sign(&certificate, identity, None).unwrap()
 }
@@ -66,7 +69,7 @@ fn bundle(configs: &[KeyConfig], key: &SigningKey, identity: &SigningKey) -> Sig
         active_from: NOW,
         active_until: NOW + DAY,
     });
-    let bundle = Bundle { version: Version, epoch: 5, keys: keys.collect() };
+    let bundle = Bundle { version: Version, epoch: FIRST + 5, keys: keys.collect() };
     Signed::sign(&bundle, key, Some(certificate(Use::Bundle, key, identity))).unwrap()
 }
 
@@ -89,7 +92,7 @@ fn config(configs: &[KeyConfig], policy: Signed<Policy>, bundle: Signed<Bundle>)
             allowed_images: policy,
             verifier_hints: vec!["aws-nitro".to_owned()],
         },
-        epoch: 12,
+        epoch: FIRST + 12,
         key_source: KeySource::Gateway,
         bundle: Some(bundle),
     }

@@ -1,6 +1,9 @@
 //! The configuration as a document: what is in it, its epoch, its signature.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use axum::http::HeaderValue;
 use chassis::{
@@ -46,6 +49,8 @@ pub(super) struct Documents {
     identity: PublicKey,
     key: SigningKey,
     certificate: Signed<Certificate>,
+    /// Those that the certificate is for.
+    epochs: Range<u64>,
     /// Without keys and epoch.
     template: Config,
     seeds: Vec<Timed>,
@@ -71,10 +76,12 @@ impl Documents {
         let kept = FORMAT.read(&path)?;
         let key = signing::read(&root.join(&settings.config_key))?;
         let place = root.join(&settings.config_certificate);
-        let certificate = signing::certificate(&place, &key)?;
-        if certificate.verify(&identity, 0)?.usage != Use::Config {
+        let (certificate, inside) = signing::certificate(&place, &key)?;
+        certificate.verify(&identity, 0)?;
+        if inside.usage != Use::Config {
             return Err(FileError::new(&place, "it is not for `config`").into());
         }
+        let epochs = inside.epochs();
         let place = root.join(&settings.policy);
         let policy = Signed::<Policy>::parse(&pem::contents(&place)?)?;
         let policy_id = policy.verify(&identity, 0)?.policy_id;
@@ -96,7 +103,7 @@ impl Documents {
             bundle: None,
         };
         let (seeds, served) = (Vec::new(), None);
-        Ok(Self { path, kept, identity, key, certificate, template, seeds, served })
+        Ok(Self { path, kept, identity, key, certificate, epochs, template, seeds, served })
     }
 
     /// The keys that are derived here, where they are.
@@ -147,12 +154,14 @@ impl Documents {
 
     /// The epoch of the document with this digest: the last one if that is it, or one more.
     fn epoch(&mut self, digest: Fixed<32>, bundle_epoch: u64) -> Result<u64, Error> {
+        let is_same = |kept: &Kept| kept.digest == digest && self.epochs.contains(&kept.epoch);
         let kept = match self.kept {
-            Some(kept) if kept.digest == digest => kept,
-            Some(Kept { epoch, bundle_epoch: before, .. }) => {
-                Kept { epoch: epoch + 1, digest, bundle_epoch: bundle_epoch.max(before) }
+            Some(kept) if is_same(&kept) => kept,
+            before => {
+                let (last, bundles) = before.map_or((0, 0), |it| (it.epoch, it.bundle_epoch));
+                let epoch = signing::next_epoch(last, &self.epochs)?;
+                Kept { epoch, digest, bundle_epoch: bundle_epoch.max(bundles) }
             }
-            None => Kept { epoch: 1, digest, bundle_epoch },
         };
         if self.kept != Some(kept) {
             FORMAT.write(&self.path, &kept)?;

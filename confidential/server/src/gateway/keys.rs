@@ -1,22 +1,20 @@
 //! The gateway's keys at work: which are accepted now, and the signed bundle that says so.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use chassis::{
-    durable::Access,
-    state::{Format, StateError},
-};
+use chassis::{durable::Access, state::Format};
 use confidential_api::{
     certificate::Certificate, config::KeySource, settings::gateway::Settings, signed::Signed,
 };
 use confidential_envelope::{Kem, PrivateKey, ohttp::GatewayKey};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::ring::{self, Plan, Ring};
@@ -41,7 +39,7 @@ struct Kept {
 #[derive(Debug)]
 pub(crate) enum GatewayKeys {
     /// Made here.
-    Made(Box<Made>),
+    Made(Arc<Made>),
     /// Derived from seeds; auth publishes them.
     Seeds(Vec<ring::Timed>),
 }
@@ -51,6 +49,8 @@ pub(crate) struct Made {
     path: PathBuf,
     signer: SigningKey,
     certificate: Signed<Certificate>,
+    /// Those that the certificate is for.
+    epochs: Range<u64>,
     state: Mutex<State>,
 }
 
@@ -76,7 +76,7 @@ impl GatewayKeys {
                 let keys = seeds::load(root, file, "keys.seeds_file", seeds::variable())?;
                 Ok(Self::Seeds(keys))
             }
-            KeySource::Gateway => Made::open(root, settings).map(|made| Self::Made(Box::new(made))),
+            KeySource::Gateway => Made::open(root, settings).map(|made| Self::Made(Arc::new(made))),
         }
     }
 
@@ -102,14 +102,19 @@ impl GatewayKeys {
         let Self::Made(made) = self else { return };
         let mut failing = false;
         while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
-            match made.step() {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
+            let this = Arc::clone(made);
+            // It waits for the disk.
+            match spawn_blocking(move || this.step(clock::now_ms())).await {
+                Ok(Ok(())) if failing => {
+                    tracing::info!("the keys are renewed again");
+                    failing = false;
+                }
+                Ok(Err(error)) if !failing => {
                     failing = true;
                     let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "no new key can be made: the keys that there are end");
+                    tracing::error!(error, "no new key: the present ones serve until they end");
                 }
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
     }
@@ -123,46 +128,110 @@ impl Made {
         let path = folder.join(FILE);
         let kept = FORMAT.read(&path)?.unwrap_or_default();
         let signer = signing::read(&root.join(&settings.bundle.key))?;
-        let certificate = signing::certificate(&root.join(&settings.bundle.certificate), &signer)?;
+        let place = root.join(&settings.bundle.certificate);
+        let (certificate, inside) = signing::certificate(&place, &signer)?;
         let state = State { kept, ring: Ring::new(plan), bundle: Arc::from("") };
-        let made = Self { path, signer, certificate, state: Mutex::new(state) };
-        made.step()?;
+        let (epochs, state) = (inside.epochs(), Mutex::new(state));
+        let made = Self { path, signer, certificate, epochs, state };
+        made.step(clock::now_ms())?;
         Ok(made)
     }
 
-    /// Makes the keys that are due, and signs the bundle anew if anything changed.
-    fn step(&self) -> Result<(), Error> {
-        let now = clock::now_ms();
-        let mut state = self.state();
-        let mut changed = state.ring.forget(now);
-        while let Some(due) = state.ring.due(now) {
-            let id = state.ring.next_id(state.kept.key_id);
-            // Kept before it is used: an id is never used for another key while a client may know the first.
-            let kept = Kept { key_id: id, ..state.kept };
-            self.keep(&mut state, kept)?;
+    /// Makes the keys that are due, and signs the bundle anew if anything changed: all of it or, where it fails, nothing, so
+    /// that the next step does it. Whoever asks for keys meanwhile does not wait.
+    fn step(&self, now: u64) -> Result<(), Error> {
+        let (mut kept, mut ring) = {
+            let state = self.state();
+            (state.kept, state.ring.clone())
+        };
+        let mut changed = ring.forget(now);
+        while let Some(due) = ring.due(now) {
+            kept.key_id = ring.next_id(kept.key_id);
             let private = PrivateKey::generate(Kem::XWing).map_err(|_| Error::Random)?;
-            let key = GatewayKey::new(id, private, seeds::ciphers()).ok_or(Error::Random)?;
-            state.ring.add(key, due);
-            tracing::info!(key_id = id, "a new key is published");
+            let key = GatewayKey::new(kept.key_id, private, seeds::ciphers());
+            ring.add(key.ok_or(Error::Random)?, due);
             changed = true;
         }
-        if changed {
-            let kept = Kept { epoch: state.kept.epoch + 1, ..state.kept };
-            self.keep(&mut state, kept)?;
-            let bundle = state.ring.bundle(state.kept.epoch);
-            let signed = Signed::sign(&bundle, &self.signer, Some(self.certificate.clone()))?;
-            state.bundle = signed.to_json().into();
+        if !changed {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn keep(&self, state: &mut State, kept: Kept) -> Result<(), StateError> {
+        kept.epoch = signing::next_epoch(kept.epoch, &self.epochs)?;
+        let bundle = ring.bundle(kept.epoch);
+        let signed = Signed::sign(&bundle, &self.signer, Some(self.certificate.clone()))?;
+        // Kept before it is used: no id is used for another key, and no epoch for another bundle, that somebody may know.
         FORMAT.write(&self.path, &kept)?;
-        state.kept = kept;
+        tracing::info!(key_id = kept.key_id, epoch = kept.epoch, "a new bundle is published");
+        *self.state() = State { kept, ring, bundle: signed.to_json().into() };
         Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use common::wire::Version;
+    use confidential_api::{bundle::Bundle, certificate::Use, settings::gateway::Keys};
+
+    use super::*;
+
+    const NOW: u64 = 1_795_000_000_000;
+    const DAY: u64 = 86_400_000;
+
+    fn made(folder: &Path) -> Made {
+        let signer = signing::create(&folder.join("bundle.key")).unwrap();
+        let certificate = Certificate {
+            version: Version,
+            usage: Use::Bundle,
+            key: signing::public(&signer),
+            not_before: 0,
+            not_after: 2 * NOW,
+            first_epoch: 500,
+        };
+        let plan = Plan::new(&Keys::default()).unwrap();
+        let state = State { kept: Kept::default(), ring: Ring::new(plan), bundle: Arc::from("") };
+        Made {
+            path: folder.join(FILE),
+            certificate: Signed::sign(&certificate, &signer, None).unwrap(),
+            epochs: certificate.epochs(),
+            signer,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn published(made: &Made) -> Bundle {
+        let signed = Signed::<Bundle>::parse(made.state().bundle.as_bytes()).unwrap();
+        serde_json::from_str(&signed.payload).unwrap()
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_the_keys_serve_on_and_a_new_one_follows_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = made(folder.path());
+        made.step(NOW).unwrap();
+        let first = published(&made);
+        assert_eq!((first.epoch, first.keys.len()), (500, 1));
+
+        // Something stands in the file's place.
+        fs::remove_file(&made.path).unwrap();
+        fs::create_dir(&made.path).unwrap();
+        let due = NOW + DAY - 2 * 3_600_000;
+        for later in 0..3 {
+            assert!(made.step(due + later).is_err());
+            assert_eq!(published(&made), first, "what is served stays");
+            assert_eq!(ring::accepted(made.state().ring.keys(), due).len(), 1);
+        }
+
+        fs::remove_dir(&made.path).unwrap();
+        made.step(due + 3).unwrap();
+        let second = published(&made);
+        assert_eq!((second.epoch, second.keys.len()), (501, 2));
+        assert_eq!(second.keys[0], first.keys[0]);
+        let kept = FORMAT.read(&made.path).unwrap().unwrap();
+        assert_eq!((kept.epoch, kept.key_id), (501, second.keys[1].key_id));
     }
 }

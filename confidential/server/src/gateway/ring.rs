@@ -71,7 +71,7 @@ pub(crate) fn accepted(keys: &[Timed], now: u64) -> Vec<Arc<GatewayKey>> {
 }
 
 /// The keys, oldest first. The caller owns the clock and makes the keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ring {
     plan: Plan,
     keys: Vec<Timed>,

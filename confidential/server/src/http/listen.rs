@@ -1,15 +1,26 @@
 //! Listening: TLS 1.3 for other machines, plain HTTP on loopback where the settings ask for it.
+//!
+//! How many connections one address holds is bounded, but for those of the one who brings everybody's requests and shows it
+//! by a certificate.
 
 use std::{
     future::Future,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use axum::Router;
-use chassis::{accept::Connections, http::Http, pem::FileError, quota::Quota, tls};
-use confidential_api::{names::NODE_CERTIFICATE, settings::ServerTls};
+use chassis::{
+    accept::Connections,
+    http::Http,
+    pem::FileError,
+    quota::{self, Quota},
+    tls,
+};
+use confidential_api::settings::ServerTls;
+use rustls::pki_types::CertificateDer;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -40,11 +51,25 @@ pub enum ListenError {
     File(#[from] FileError),
 }
 
-/// Who sent a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who sent a request. No log shows it: it has no `Debug`.
+#[derive(Clone)]
 pub(crate) struct Caller {
-    /// Whether its certificate says that it is a node.
-    pub(crate) is_node: bool,
+    /// Its address, or the network that counts as one; to count by alone.
+    pub(crate) address: IpAddr,
+    /// The certificate that it showed, where certificates are asked for.
+    shown: Option<Arc<CertificateDer<'static>>>,
+}
+
+impl Caller {
+    /// Whether its certificate is for this name: of a role, or of a host.
+    pub(crate) fn is_for(&self, name: &str) -> bool {
+        self.shown.as_ref().is_some_and(|shown| tls::is_for(shown, name))
+    }
+
+    /// What tells it from every other holder of a certificate.
+    pub(crate) fn key(&self) -> Option<[u8; 32]> {
+        self.shown.as_ref().and_then(|shown| tls::key_of(shown))
+    }
 }
 
 /// Sockets that are bound, and how TLS is spoken on them.
@@ -53,6 +78,15 @@ pub(crate) struct Doors {
     plain: Option<TcpListener>,
     connections: usize,
     each: usize,
+    carrier: Option<&'static str>,
+}
+
+/// Whose certificates are asked for; nobody without one is heard.
+pub(crate) struct Clients<'a> {
+    /// The authority that they are of.
+    pub(crate) ca: &'a Path,
+    /// The role that brings everybody's requests: the connections of one address are not counted if it has this one.
+    pub(crate) carrier: &'static str,
 }
 
 /// Where and how to listen.
@@ -61,8 +95,7 @@ pub(crate) struct Listening<'a> {
     pub(crate) listen: SocketAddr,
     pub(crate) plain: Option<SocketAddr>,
     pub(crate) tls: &'a ServerTls,
-    /// The authority of certificates that clients may show.
-    pub(crate) clients: Option<PathBuf>,
+    pub(crate) clients: Option<Clients<'a>>,
     pub(crate) connections: usize,
     /// Connections at a time from one address.
     pub(crate) each: usize,
@@ -72,9 +105,8 @@ impl Doors {
     pub(crate) async fn open(wanted: Listening<'_>) -> Result<Self, ListenError> {
         let Listening { root, listen, plain, tls: certified, clients, connections, each } = wanted;
         let file = |path: &Path| root.join(path);
-        let clients = clients.map(|ca| file(&ca));
-        let own = tls::Own { certificate: file(&certified.certificate), key: file(&certified.key) };
-        let server = tls::Server::load(own, clients)?;
+        let carrier = clients.as_ref().map(|clients| clients.carrier);
+        let server = tls::Server::load(own(root, certified), clients.map(|it| file(it.ca)))?;
         if let Some(address) = plain.filter(|address| !address.ip().is_loopback()) {
             return Err(ListenError::NotLoopback(address));
         }
@@ -83,7 +115,7 @@ impl Doors {
             None => None,
         };
         let secure = (bind(listen, "listen").await?, server);
-        Ok(Self { secure, plain, connections, each })
+        Ok(Self { secure, plain, connections, each, carrier })
     }
 
     /// Where it listens with TLS, and without.
@@ -99,15 +131,19 @@ impl Doors {
         let http = Http::new(HEAD).buffer(BUFFER);
         let secure = {
             let router = router.clone();
-            let quota = Quota::new(self.connections, self.each);
+            let (quota, carrier) = (Quota::new(self.connections, self.each), self.carrier);
             connections().serve(listener, stop.cancelled(), move |stream, peer, stopping| {
-                let permit = quota.take(holder(peer.ip())).ok()?;
+                let address = quota::origin(peer.ip());
+                let permit = quota.take(address).ok()?;
                 let acceptor = TlsAcceptor::from(server.current());
                 let router = router.clone();
                 Some(async move {
-                    let Some((stream, caller)) = accept(acceptor, stream).await else { return };
+                    let Some((stream, shown)) = accept(acceptor, stream).await else { return };
+                    let caller = Caller { address, shown };
+                    let carries = carrier.is_some_and(|role| caller.is_for(role));
+                    let counted = (!carries).then_some(permit);
                     http.route(stream, router, caller, stopping).await;
-                    drop(permit);
+                    drop(counted);
                 })
             })
         };
@@ -115,10 +151,11 @@ impl Doors {
             Some(listener) => Box::pin(connections().serve(
                 listener,
                 stop.cancelled(),
-                move |stream: TcpStream, _, stopping| {
+                move |stream: TcpStream, peer, stopping| {
                     let router = router.clone();
                     let _ = stream.set_nodelay(true);
-                    Some(http.route(stream, router, Caller { is_node: false }, stopping))
+                    let caller = Caller { address: quota::origin(peer.ip()), shown: None };
+                    Some(http.route(stream, router, caller, stopping))
                 },
             )),
             None => Box::pin(async {}),
@@ -127,27 +164,22 @@ impl Doors {
     }
 }
 
-/// Who holds a connection: an address, or the network of 64 bits that one customer has in IPv6.
-fn holder(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        address @ IpAddr::V4(_) => address,
-    }
+/// A certificate below the root.
+pub(crate) fn own(root: &Path, tls: &ServerTls) -> tls::Own {
+    tls::Own { certificate: root.join(&tls.certificate), key: root.join(&tls.key) }
 }
 
 async fn accept(
     acceptor: TlsAcceptor,
     stream: TcpStream,
-) -> Option<(tokio_rustls::server::TlsStream<TcpStream>, Caller)> {
+) -> Option<(tokio_rustls::server::TlsStream<TcpStream>, Option<Arc<CertificateDer<'static>>>)> {
     let _ = stream.set_nodelay(true);
     // The address is told to nobody: no log names it.
     match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let is_node = shown.is_some_and(|shown| tls::is_for(shown, NODE_CERTIFICATE));
-            Some((stream, Caller { is_node }))
+            let shown = shown.map(|shown| Arc::new(shown.clone().into_owned()));
+            Some((stream, shown))
         }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");

@@ -1,5 +1,5 @@
 //! Asking the next one in the chain: connections are kept for further requests, over TLS with a certificate of one
-//! authority. Dropping an answer before its end closes its connection, so that leaving is cancelling.
+//! authority, to which our own is shown where it is asked for. Dropping an answer before its end closes its connection, so that leaving is cancelling.
 
 use std::{
     error::Error as StdError,
@@ -32,8 +32,11 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use rustls::{ClientConfig, pki_types::ServerName, version::TLS13};
-use std::{net::IpAddr, path::Path};
+use rustls::pki_types::ServerName;
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 use tokio::time::timeout;
 
 /// Longest time to connect.
@@ -55,6 +58,9 @@ pub(crate) enum UpstreamError {
     /// It did not begin to answer.
     #[error("it did not answer in time")]
     Time,
+    /// It does not answer when it is looked at.
+    #[error("it does not answer when it is looked at")]
+    Fails,
 }
 
 /// Asks servers that are trusted alike.
@@ -86,16 +92,21 @@ pub enum UpstreamSettingsError {
 }
 
 impl Asking {
-    /// Trusts servers with a certificate of this authority for the host of their URL, or for `name` where that is given.
-    pub(crate) fn new(ca: &Path, name: Option<&str>) -> Result<Self, UpstreamSettingsError> {
+    /// Trusts servers with a certificate of this authority for the host of their URL, or for `name` where that is given;
+    /// shows them our own.
+    pub(crate) fn new(
+        ca: PathBuf,
+        own: Option<tls::Own>,
+        name: Option<&str>,
+    ) -> Result<Self, UpstreamSettingsError> {
         let name = name.map(|name| {
             ServerName::try_from(name.to_owned())
                 .map_err(|_| UpstreamSettingsError::Name(name.to_owned()))
         });
-        Ok(Self::with(Some(tls::client(ca, None, &[&TLS13])?), name.transpose()?))
+        Ok(Self::with(Some(tls::Client::load(ca, own)?.into()), name.transpose()?))
     }
 
-    fn with(tls: Option<Arc<ClientConfig>>, name: Option<ServerName<'static>>) -> Self {
+    fn with(tls: Option<Arc<tls::Client>>, name: Option<ServerName<'static>>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT)
@@ -120,17 +131,18 @@ impl Asking {
 }
 
 impl Upstream {
-    /// The one that the settings name; paths are below the root.
+    /// The one that the settings name; paths are below the root. Our `own` certificate is shown to it.
     pub(crate) fn new(
         root: &Path,
         settings: &settings::Upstream,
+        own: Option<tls::Own>,
     ) -> Result<Self, UpstreamSettingsError> {
         let base =
             check(&settings.url).ok_or_else(|| UpstreamSettingsError::Url(settings.url.clone()))?;
         let name = settings.server_name.as_deref();
         // Nothing of TLS is needed for a server on this machine.
         let asking = match base.starts_with("https:") {
-            true => Asking::new(&root.join(&settings.ca), name)?,
+            true => Asking::new(root.join(&settings.ca), own, name)?,
             false => Asking::with(None, None),
         };
         Ok(Self { asking, base })
@@ -166,6 +178,12 @@ pub(crate) fn copy(from: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
     to
 }
 
+/// The host of a URL, an address without brackets.
+pub(crate) fn host(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    uri.host().map(|host| bare(host).to_owned())
+}
+
 /// A usable base URL without the slash at its end: over TLS, or on this machine.
 pub(crate) fn check(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
@@ -189,7 +207,7 @@ fn bare(host: &str) -> &str {
 /// Makes connections.
 #[derive(Clone, Debug)]
 struct Connector {
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Arc<tls::Client>>,
     name: Option<ServerName<'static>>,
 }
 
@@ -220,7 +238,7 @@ impl Connector {
             (false, _) => None,
             (true, Some(tls)) => {
                 let named = || ServerName::try_from(host.to_owned()).map_err(io::Error::other);
-                Some((tls, self.name.map_or_else(named, Ok)?))
+                Some((tls.current(), self.name.map_or_else(named, Ok)?))
             }
             (true, None) => return Err(io::Error::other("no authority is known")),
         };

@@ -7,6 +7,7 @@ use std::{
 };
 
 use axum::{
+    Extension,
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
@@ -14,20 +15,21 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use chassis::problem::ErrorResponse;
+use chassis::{problem::ErrorResponse, quota::Permit};
 use confidential_api::{
     NodeId,
-    names::{self, header as wire, media, path},
+    names::{self, header as wire, media, path, role},
     routing::{AttestRequest, ComputeCandidate, ComputeRequestInfo},
 };
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
-use super::{Routing, body_of, malformed, registry::Place};
+use super::{Routing, body_of, malformed, only, place::Place};
 use crate::{
     http::{
         self, kind,
-        stream::Timed,
+        listen::Caller,
+        stream::{Holding, Timed},
         upstream::{self, UpstreamError},
     },
     random,
@@ -35,15 +37,21 @@ use crate::{
 
 /// Longest time until a node shows its evidence.
 const EVIDENCE: Duration = Duration::from_secs(30);
+/// What a node answers that is full, or whose processes failed.
+const UNABLE: [StatusCode; 2] =
+    [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
 /// What a stock node wants to see of a credit: some number above zero. There are no credits here.
 const CREDIT: HeaderValue = HeaderValue::from_static("1000");
 
 /// Passes a sealed request to a live candidate, any of them with equal chance, and the sealed answer back as it comes.
-/// Where nobody can be connected to, the next one is asked.
+/// Until a node begins to answer, another one is asked where it cannot be connected to, ends the connection, says that it
+/// is full or failed, or fails when it is looked at. One that is slow is waited for.
 pub(super) async fn request(
     State(routing): State<Arc<Routing>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
+    only(&caller, role::GATEWAY)?;
     let taken = [media::REQUEST, media::CHUNKED_REQUEST];
     let Some(media) = taken.into_iter().find(|media| http::is_of(request.headers(), media)) else {
         return Err(ErrorResponse::new(
@@ -54,39 +62,60 @@ pub(super) async fn request(
     };
     let info = request.headers().get(wire::ROUTING_INFO).map(HeaderValue::as_bytes);
     let info = ComputeRequestInfo::decode_text(info.unwrap_or_default()).map_err(malformed)?;
-    let held = routing.bodies.read(request.into_body()).await?;
+    let held = routing.bodies.read(request.into_body(), caller.address).await?;
     let mut candidates = info.candidates;
     random::shuffle(&mut candidates);
+    let mut refused = no_node().into_response();
     for candidate in candidates {
-        let Some(place) = routing.registry().live(candidate.id, Instant::now()) else { continue };
+        let node = candidate.id;
+        let Some(place) = routing.registry().live(node, Instant::now()) else { continue };
+        let Ok(turn) = routing.turns.take(node) else {
+            refused = http::busy().into_response();
+            continue;
+        };
         let headers = headers(media, &candidate)?;
-        let sent =
-            routing.post(&place, path::ROOT, headers, held.bytes.clone(), routing.idle).await;
-        match sent {
-            Ok(answer) => return Ok(passed(answer, candidate.id, &routing)),
-            Err(UpstreamError::Connect(_)) => {
-                tracing::warn!(node = %candidate.id, "a node cannot be connected to");
-                routing.registry().unreachable(candidate.id, &place);
+        let body = held.bytes.clone();
+        match routing.ask(node, &place, path::ROOT, headers, body, routing.answer).await {
+            Ok(answer) => {
+                let is_unable = UNABLE.contains(&answer.status());
+                let answer = passed(answer, node, turn, &routing);
+                if !is_unable {
+                    return Ok(answer);
+                }
+                refused = answer;
             }
-            Err(error) => return Err(failed(candidate.id, &error)),
+            Err(UpstreamError::Connect(_)) => {
+                tracing::warn!(%node, "a node cannot be connected to");
+                routing.registry().unreachable(node, &place);
+            }
+            Err(error) => {
+                let is_slow = matches!(error, UpstreamError::Time);
+                refused = failed(node, &error).into_response();
+                if is_slow {
+                    break;
+                }
+            }
         }
     }
-    Err(no_node())
+    Ok(refused)
 }
 
 /// Asks a node for evidence with a client's nonce.
 pub(super) async fn attest(
     State(routing): State<Arc<Routing>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
-    let held = routing.bodies.read(body_of(request)?).await?;
+    only(&caller, role::GATEWAY)?;
+    let held = routing.bodies.read(body_of(request)?, caller.address).await?;
     let asked = AttestRequest::decode(&held.bytes).map_err(malformed)?;
-    let place = routing.registry().live(asked.node, Instant::now()).ok_or_else(no_node)?;
+    let node = asked.node;
+    let place = routing.registry().live(node, Instant::now()).ok_or_else(no_node)?;
     let binary = HeaderValue::from_static(media::BINARY);
     let headers = [(header::CONTENT_TYPE, binary)].into_iter().collect();
-    let answer = routing.post(&place, path::ATTEST, headers, held.bytes.clone(), EVIDENCE).await;
-    let answer = answer.map_err(|error| failed(asked.node, &error))?;
-    let (head, body) = answer.into_parts();
+    let body = held.bytes.clone();
+    let answer = routing.ask(node, &place, path::ATTEST, headers, body, EVIDENCE).await;
+    let (head, body) = answer.map_err(|error| failed(node, &error))?.into_parts();
     // Protobuf around the evidence, and no more.
     let body = Limited::new(Timed::new(body, EVIDENCE), names::EVIDENCE_MAX + 4096);
     let body = body.collect().await.map_err(|_| http::unreachable())?.to_bytes();
@@ -97,8 +126,10 @@ pub(super) async fn attest(
 }
 
 impl Routing {
-    async fn post(
+    /// Asks a node, and waits for the head of its answer at most for `limit` and while looks at it do not fail.
+    async fn ask(
         &self,
+        node: NodeId,
         place: &Place,
         path: &str,
         headers: HeaderMap,
@@ -110,7 +141,10 @@ impl Routing {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.map_err(|error| UpstreamError::Connect(error.into()))?;
         *request.headers_mut() = headers;
-        self.nodes.send(request, limit).await
+        tokio::select! {
+            answer = self.nodes.send(request, limit) => answer,
+            () = self.fails(node, place) => Err(UpstreamError::Fails),
+        }
     }
 }
 
@@ -125,9 +159,15 @@ fn headers(media: &'static str, candidate: &ComputeCandidate) -> Result<HeaderMa
 }
 
 /// The node's answer as it comes, with the node's name.
-fn passed(answer: Response<Incoming>, node: NodeId, routing: &Routing) -> Response {
+fn passed(
+    answer: Response<Incoming>,
+    node: NodeId,
+    turn: Permit<NodeId>,
+    routing: &Routing,
+) -> Response {
     let (head, body) = answer.into_parts();
-    let mut response = Response::new(Body::new(Timed::new(body, routing.idle)));
+    let body = Holding::new(Timed::new(body, routing.idle), turn);
+    let mut response = Response::new(Body::new(body));
     *response.status_mut() = head.status;
     let headers = response.headers_mut();
     *headers = upstream::copy(&head.headers, &[header::CONTENT_TYPE, header::RETRY_AFTER]);

@@ -1,6 +1,7 @@
 //! The nodes that the router knows, and which of them live.
 //!
-//! A node lives while it is heard of and answers when it is looked at. The caller owns the clock and the sockets.
+//! A node lives while it is heard of and answers when it is looked at. Its name belongs to the certificate's key that told
+//! of it first, for as long as it is known here. The caller owns the clock and the sockets.
 
 use std::{
     collections::HashMap,
@@ -14,24 +15,24 @@ use confidential_api::{
     routing::{ComputeManifest, ComputeManifestList, ComputeManifestRequest},
 };
 
+use super::place::Place;
+
 /// Looks that fail one after another until a node is taken for dead.
 const FAILURES: u32 = 2;
 
-/// Where a node is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Without a slash at its end.
-    pub(crate) url: String,
-    /// What is looked at.
-    pub(crate) health: String,
-}
+/// What all nodes together may show, in bytes.
+const SHOWN: usize = 64 << 20;
+/// Nodes of one certificate's key: one that was killed and started anew is known twice for a while.
+const OF_ONE: usize = 4;
 
 #[derive(Debug)]
 struct Node {
+    /// Of the certificate that tells of it.
+    key: [u8; 32],
     place: Place,
     tags: Vec<String>,
-    /// As it is sent.
-    manifest: Bytes,
+    /// Its manifest as an item of a list.
+    item: Bytes,
     /// Of its last event.
     index: u64,
     heard: Instant,
@@ -44,6 +45,8 @@ enum Health {
     Unknown,
     /// It answered; so many looks have failed since.
     Good(u32),
+    /// Nobody could be connected to; no look has failed since.
+    Unreachable,
     Bad,
 }
 
@@ -53,9 +56,17 @@ pub(crate) enum Refused {
     /// There are as many nodes as may be.
     #[error("there are as many nodes as may be")]
     Full,
+    /// As many of one certificate.
+    #[error("there are as many nodes of this certificate as may be")]
+    OfOne,
     /// It names a URL that is not asked.
-    #[error("a node is at https://host:port, and nowhere else")]
+    #[error(
+        "a node is at https://host:port, its health at the same, and its certificate is for this host"
+    )]
     Url,
+    /// Another certificate told of this node.
+    #[error("the node's name belongs to another certificate")]
+    Other,
     /// It came before.
     #[error("the event is older than another of this node")]
     Old,
@@ -75,10 +86,20 @@ impl Registry {
         Self { nodes: HashMap::new(), max, silent }
     }
 
-    /// Takes what a node tells; says whether it is a new one, which should be looked at.
-    pub(crate) fn hear(&mut self, event: NodeEvent, now: Instant) -> Result<bool, Refused> {
+    /// Takes what a node tells; says whether it is a new one, which should be looked at. Whoever tells it has the
+    /// certificate with this `key`, which `is_for` some hosts.
+    pub(crate) fn hear(
+        &mut self,
+        event: NodeEvent,
+        key: [u8; 32],
+        is_for: impl Fn(&str) -> bool,
+        now: Instant,
+    ) -> Result<bool, Refused> {
         self.forget(now);
         let known = self.nodes.get(&event.node);
+        if known.is_some_and(|known| known.key != key) {
+            return Err(Refused::Other);
+        }
         if known.is_some_and(|known| event.index <= known.index) {
             return Err(Refused::Old);
         }
@@ -89,30 +110,38 @@ impl Registry {
             }
             NodeNews::Alive(info) => *info,
         };
-        if known.is_none() && self.nodes.len() >= self.max {
-            return Err(Refused::Full);
-        }
-        let is_secure = |url: &str| url.starts_with("https://");
-        let place = match (crate::http::upstream::check(&info.url), &info.healthcheck_url) {
-            (Some(url), health) if is_secure(&url) && is_secure(health) => {
-                Place { url, health: health.clone() }
-            }
-            _ => return Err(Refused::Url),
-        };
+        let place = Place::of(&info).filter(|place| is_for(&place.host())).ok_or(Refused::Url)?;
         // What it was found like holds only where it was looked at.
         let health = known.filter(|known| known.place == place).map(|known| known.health);
-        let manifest =
-            ComputeManifest { id: event.node, tags: info.tags.clone(), evidence: info.evidence };
+        let tags = info.tags.clone();
+        let manifest = ComputeManifest { id: event.node, tags: info.tags, evidence: info.evidence };
+        let mut item = Vec::new();
+        ComputeManifestList::append(&mut item, &manifest.encode());
+        self.admit(event.node, key, item.len())?;
         let node = Node {
+            key,
             place,
-            tags: info.tags,
-            manifest: manifest.encode().into(),
+            tags,
+            item: item.into(),
             index: event.index,
             heard: now,
             health: health.unwrap_or(Health::Unknown),
         };
         self.nodes.insert(event.node, node);
         Ok(health.is_none())
+    }
+
+    /// Whether there is room for a node and so many bytes that it shows.
+    fn admit(&self, id: NodeId, key: [u8; 32], shows: usize) -> Result<(), Refused> {
+        let others = || self.nodes.iter().filter(|(other, _)| **other != id).map(|(_, node)| node);
+        let shown: usize = others().map(|node| node.item.len()).sum();
+        if others().count() >= self.max || shown.saturating_add(shows) > SHOWN {
+            return Err(Refused::Full);
+        }
+        if others().filter(|node| node.key == key).count() >= OF_ONE {
+            return Err(Refused::OfOne);
+        }
+        Ok(())
     }
 
     /// Notes how a look at a node ended.
@@ -125,15 +154,23 @@ impl Registry {
             (Health::Good(failures), false) if failures + 1 < FAILURES => {
                 Health::Good(failures + 1)
             }
-            (Health::Good(_) | Health::Unknown | Health::Bad, false) => Health::Bad,
+            (_, false) => Health::Bad,
         };
     }
 
     /// Notes that nobody could be connected to there, which is enough to give others precedence.
     pub(crate) fn unreachable(&mut self, node: NodeId, place: &Place) {
         if let Some(known) = self.nodes.get_mut(&node).filter(|known| known.place == *place) {
-            known.health = Health::Bad;
+            known.health = Health::Unreachable;
         }
+    }
+
+    /// Whether looks at a node have failed. One that takes its leave, or that somebody could not connect to, may still
+    /// answer what it has.
+    pub(crate) fn fails(&self, node: NodeId, place: &Place) -> bool {
+        self.nodes
+            .get(&node)
+            .is_some_and(|known| known.place == *place && known.health == Health::Bad)
     }
 
     /// Whom to look at: all that are heard of.
@@ -148,29 +185,27 @@ impl Registry {
         Some(node.place.clone())
     }
 
-    /// The manifests of live nodes with these tags, in an order that `shuffle` makes.
+    /// The manifests of live nodes with these tags, in an order that `shuffle` makes: parts of a list, which are shared and
+    /// not copied.
     pub(crate) fn manifests(
         &self,
         request: &ComputeManifestRequest,
         now: Instant,
-        shuffle: impl FnOnce(&mut Vec<&Bytes>),
-    ) -> Vec<u8> {
+        shuffle: impl FnOnce(&mut Vec<Bytes>),
+    ) -> Vec<Bytes> {
         let fits = |node: &&Node| {
             self.is_live(node, now) && request.tags.iter().all(|tag| node.tags.contains(tag))
         };
-        let mut found: Vec<&Bytes> =
-            self.nodes.values().filter(fits).map(|node| &node.manifest).collect();
+        let mut found: Vec<Bytes> =
+            self.nodes.values().filter(fits).map(|node| node.item.clone()).collect();
         shuffle(&mut found);
-        let mut list = Vec::new();
-        for manifest in found.into_iter().take(request.limit) {
-            let before = list.len();
-            ComputeManifestList::append(&mut list, manifest);
-            if list.len() > ComputeManifestList::LEN_MAX {
-                list.truncate(before);
-                break;
-            }
-        }
-        list
+        found.truncate(request.limit);
+        let mut len = 0_usize;
+        let within = |item: &Bytes| {
+            len += item.len();
+            len <= ComputeManifestList::LEN_MAX
+        };
+        found.into_iter().take_while(within).collect()
     }
 
     fn is_live(&self, node: &Node, now: Instant) -> bool {

@@ -33,6 +33,11 @@ impl Chain {
     pub(crate) async fn start() -> Self {
         let world = World::new();
         let router = world.router().await;
+        Self::with(world, router).await
+    }
+
+    /// Around a router that listens.
+    pub(crate) async fn with(world: World, router: SocketAddr) -> Self {
         let gateway = world.gateway(world.gateway_settings(router)).await;
         let relay = world.relay(gateway).await;
         let key = active(&world.client().bundle(gateway, &world.identity).await);

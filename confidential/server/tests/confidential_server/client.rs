@@ -53,17 +53,42 @@ impl Client {
     pub(crate) async fn send(
         &self,
         address: SocketAddr,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
     ) -> Response<Incoming> {
-        let name = address.ip().into();
-        let stream = dial::tcp(&address.ip().to_string(), address.port()).await.unwrap();
-        let stream = dial::secure(stream, Some((Arc::clone(&self.0), name))).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
+        self.try_send(address, request).await.unwrap()
+    }
+
+    /// The same, if an answer begins.
+    pub(crate) async fn try_send(
+        &self,
+        address: SocketAddr,
+        mut request: Request<Full<Bytes>>,
+    ) -> Option<Response<Incoming>> {
         if !request.headers().contains_key(HOST) {
             request.headers_mut().insert(HOST, address.to_string().parse().unwrap());
         }
-        sender.send_request(request).await.unwrap()
+        self.connect(address).await?.send_request(request).await.ok()
+    }
+
+    /// A connection that is kept, if it is taken: an answer came over it.
+    pub(crate) async fn hold(
+        &self,
+        address: SocketAddr,
+    ) -> Option<http1::SendRequest<Full<Bytes>>> {
+        let mut sender = self.connect(address).await?;
+        let request = Request::get(path::PING).header(HOST, address.to_string());
+        let answer = sender.send_request(request.body(Full::default()).ok()?).await.ok()?;
+        answer.into_body().collect().await.ok()?;
+        Some(sender)
+    }
+
+    async fn connect(&self, address: SocketAddr) -> Option<http1::SendRequest<Full<Bytes>>> {
+        let stream = dial::tcp(&address.ip().to_string(), address.port()).await.ok()?;
+        let trust = (Arc::clone(&self.0), address.ip().into());
+        let stream = dial::secure(stream, Some(trust)).await.ok()?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        Some(sender)
     }
 
     pub(crate) async fn whole(&self, address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
@@ -89,15 +114,8 @@ impl Client {
 
     /// The answer's status, if the connection is taken.
     pub(crate) async fn try_post(&self, address: SocketAddr, media: &str) -> Option<StatusCode> {
-        let stream = dial::tcp(&address.ip().to_string(), address.port()).await.ok()?;
-        let trust = (Arc::clone(&self.0), address.ip().into());
-        let stream = dial::secure(stream, Some(trust)).await.ok()?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        tokio::spawn(connection);
-        let request = Request::post("/").header(CONTENT_TYPE, media);
-        let request =
-            request.header(HOST, address.to_string()).body(Full::<Bytes>::default()).ok()?;
-        Some(sender.send_request(request).await.ok()?.status())
+        let request = Request::post("/").header(CONTENT_TYPE, media).body(Full::default()).ok()?;
+        Some(self.try_send(address, request).await?.status())
     }
 
     /// The gateway's keys, verified.

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use confidential_api::{
     certificate::{Certificate, Use},
+    config::KeySource,
     settings,
     signed::{PublicKey, Signed},
 };
@@ -52,6 +53,8 @@ fn a_certificate_is_for_one_key_one_use_and_a_time() {
     let certificate = signed.verify(&world.identity, now()).unwrap();
     assert_eq!(certificate.usage, Use::Bundle);
     assert!((certificate.not_before..certificate.not_after).contains(&now()));
+    assert!(certificate.first_epoch <= Certificate::first_epoch_at(now()));
+    assert!(certificate.first_epoch >= Certificate::first_epoch_at(certificate.not_before));
     let other: PublicKey =
         run(&world.root.path().join("other"), &["init"]).unwrap().parse().unwrap();
     assert!(signed.verify(&other, now()).is_err());
@@ -82,6 +85,16 @@ async fn a_role_says_in_one_sentence_which_setting_is_wrong() {
     settings.listen_plain = Some(([0, 0, 0, 0], 0).into());
     said.push((
         "no loopback",
+        Gateway::start(root, &settings).await.err().map(|error| error.to_string()),
+    ));
+    world.secret("seeds.json", "[]");
+    let seeds = world.file("seeds.json");
+    std::fs::set_permissions(&seeds, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let mut settings = world.gateway_settings(at);
+    settings.keys.source = KeySource::Seeds;
+    settings.keys.seeds_file = Some("etc/maru/confidential/seeds.json".into());
+    said.push((
+        "chmod 600",
         Gateway::start(root, &settings).await.err().map(|error| error.to_string()),
     ));
     let mut settings = world.auth_settings(at);

@@ -257,8 +257,7 @@ async fn keys_of_seeds_are_accepted_while_they_are_active() {
         let seed = hex(&[*id; 32]);
         format!(r#"{{"key_id":"{id}","seed_hex":"{seed}","active_from":"{from}","active_until":"{until}"}}"#)
     }).collect();
-    std::fs::write(world.file("seeds.json"), format!(r#"{{"OHTTP_KEYS":[{}]}}"#, seeds.join(",")))
-        .unwrap();
+    world.secret("seeds.json", &format!(r#"{{"OHTTP_KEYS":[{}]}}"#, seeds.join(",")));
     let keys = Keys {
         source: KeySource::Seeds,
         seeds_file: Some("etc/maru/confidential/seeds.json".into()),

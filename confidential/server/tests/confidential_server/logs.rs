@@ -66,7 +66,8 @@ async fn neither_who_asks_nor_what_is_in_any_line() {
     client.post(chain.relay, &format!("/{CANARY}"), CANARY, CANARY).await;
     let (cut, _) = seal(&chain.key, &asked);
     client.post(chain.relay, "/", media::OHTTP_REQUEST, cut[..cut.len() - 1].to_vec()).await;
-    client.post(chain.router, path::ATTEST, media::BINARY, CANARY).await;
+    let gateway = chain.world.client_as("gateway");
+    gateway.post(chain.router, path::ATTEST, media::BINARY, CANARY).await;
     let named = Request::post("/").header("host", CANARY).header("x-forwarded-for", "192.0.2.7");
     client.whole(chain.relay, named.body(Full::default()).unwrap()).await;
     drop(tokio::net::TcpStream::connect(chain.relay).await);
@@ -74,7 +75,7 @@ async fn neither_who_asks_nor_what_is_in_any_line() {
     assert_eq!(client.ask(chain.relay, &chain.key, &asked).await.status, 404);
 
     let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    for there in ["a new key is published", "cannot be connected to", &node.id.to_string()] {
+    for there in ["a new bundle is published", "cannot be connected to", &node.id.to_string()] {
         assert!(said.contains(there), "{there}: {said}");
     }
     for absent in [CANARY, "192.0.2.7", "127.0.0.1", &routing] {

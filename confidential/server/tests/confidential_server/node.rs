@@ -19,7 +19,7 @@ use chassis::{accept::Connections, http::Http, tls};
 use confidential_api::{
     NodeId,
     evidence::{EvidenceList, EvidencePiece, EvidenceType},
-    names::{media, path},
+    names::{media, path, role},
     node::{NodeEvent, NodeNews, RoutingInfo},
     routing::AttestRequest,
 };
@@ -32,10 +32,29 @@ use super::{
     world::World,
 };
 
+/// How a node takes a sealed request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// It answers.
+    #[default]
+    Well,
+    /// It says nothing, and lives.
+    Silent,
+    /// It says nothing, to a look at its health neither.
+    Hung,
+    /// It ends the connection.
+    Cut,
+    /// It has no place for it.
+    Full,
+}
+
 /// A node and what it received.
 pub(crate) struct Node {
+    pub(crate) takes: Arc<Mutex<Takes>>,
     pub(crate) id: NodeId,
     pub(crate) address: SocketAddr,
+    /// How much its evidence holds beside the nonce, in bytes.
+    pub(crate) shows: Arc<Mutex<usize>>,
     pub(crate) seen: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
     /// Pieces that the next answer is made of; dropping it ends the answer.
     pub(crate) say: Arc<Mutex<Option<mpsc::Receiver<Bytes>>>>,
@@ -54,16 +73,28 @@ pub(crate) fn evidence(nonce: &[u8]) -> EvidenceList {
 }
 
 impl Node {
-    /// A node that answers to everything.
+    /// A node that answers to everything that the router asks.
     pub(crate) async fn start(world: &World, number: u8) -> Self {
+        Self::answer(world, number, Some(role::ROUTER)).await
+    }
+
+    /// What stands behind a relay: whoever calls shows nothing.
+    pub(crate) async fn start_as_gateway(world: &World) -> Self {
+        Self::answer(world, 1, None).await
+    }
+
+    async fn answer(world: &World, number: u8, to: Option<&'static str>) -> Self {
         let own = tls::Own { certificate: world.file("node.crt"), key: world.file("node.key") };
-        let acceptor = TlsAcceptor::from(tls::server(&own, None).unwrap());
+        let ca = world.file("ca.crt");
+        let acceptor = TlsAcceptor::from(tls::server(&own, to.map(|_| ca.as_path())).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let node = Self {
             id: id(number),
             address,
+            takes: Arc::default(),
+            shows: Arc::default(),
             seen: Arc::default(),
             say: Arc::default(),
             _stops: stop.clone().drop_guard(),
@@ -76,7 +107,9 @@ impl Node {
             let serving = connections.serve(listener, stop.cancelled(), |stream, _, stopping| {
                 let (acceptor, router) = (acceptor.clone(), router.clone());
                 Some(async move {
-                    if let Ok(stream) = acceptor.accept(stream).await {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                    if to.is_none_or(|role| tls::is_for(shown.unwrap(), role)) {
                         http.route(stream, router, (), stopping).await;
                     }
                 })
@@ -88,11 +121,19 @@ impl Node {
 
     fn router(&self) -> Router {
         let (seen, say) = (Arc::clone(&self.seen), Arc::clone(&self.say));
-        let id = self.id;
+        let (id, takes) = (self.id, Arc::clone(&self.takes));
         let answer = async move |request: Request| -> Response {
             let (head, body) = request.into_parts();
             let body = to_bytes(body, usize::MAX).await.unwrap();
             seen.lock().unwrap().push((head.headers, body));
+            let how = *takes.lock().unwrap();
+            match how {
+                Takes::Well => {}
+                Takes::Silent | Takes::Hung => std::future::pending().await,
+                // What unwinds takes the connection with it.
+                Takes::Cut => std::panic::resume_unwind(Box::new(())),
+                Takes::Full => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            }
             let media = [("content-type", media::CHUNKED_RESPONSE), ("x-more", "1")];
             let Some(pieces) = say.lock().unwrap().take() else {
                 return (media, format!("answer of {id}")).into_response();
@@ -102,17 +143,28 @@ impl Node {
             });
             (media, Body::from_stream(pieces)).into_response()
         };
-        let attest = async |body: Bytes| match AttestRequest::decode(&body) {
+        let shows = Arc::clone(&self.shows);
+        let attest = async move |body: Bytes| match AttestRequest::decode(&body) {
             Ok(asked) => {
                 let media = [("content-type", media::BINARY)];
-                (media, evidence(&asked.nonce).encode()).into_response()
+                let mut shown = evidence(&asked.nonce);
+                shown.0[0].signature = vec![0; *shows.lock().unwrap()];
+                (media, shown.encode()).into_response()
             }
             Err(_) => StatusCode::BAD_REQUEST.into_response(),
+        };
+        let takes = Arc::clone(&self.takes);
+        let health = async move || {
+            let how = *takes.lock().unwrap();
+            if how == Takes::Hung {
+                std::future::pending::<()>().await;
+            }
+            "ok"
         };
         Router::new()
             .route(path::ROOT, post(answer))
             .route(path::ATTEST, post(attest))
-            .route(path::HEALTH, get(async || "ok"))
+            .route(path::HEALTH, get(health))
     }
 
     /// What it tells the router.

@@ -23,7 +23,8 @@ async fn ask(chain: &Chain, routing: &str) -> Answer {
     let sent = Request::post("/")
         .header("content-type", media::REQUEST)
         .header(header::ROUTING_INFO, routing);
-    chain.world.client().whole(chain.router, sent.body(Full::new("sealed".into())).unwrap()).await
+    let client = chain.world.client_as("gateway");
+    client.whole(chain.router, sent.body(Full::new("sealed".into())).unwrap()).await
 }
 
 #[tokio::test]
@@ -36,8 +37,9 @@ async fn only_a_nodes_certificate_tells_of_nodes() {
         client.post(router, path::NODE_EVENTS, media::BINARY, body).await.status
     };
 
-    assert_eq!(post(world.client(), event()).await, 403, "nobody's");
-    assert_eq!(post(world.client_as("gateway"), event()).await, 403, "another machine's");
+    assert_eq!(world.client().try_post(router, media::BINARY).await, None, "nobody's");
+    assert_eq!(post(world.client_as("auth"), event()).await, 403, "another machine's");
+    assert_eq!(post(world.client_as("gateway"), event()).await, 403, "the gateway's");
     assert_eq!(post(world.client_as("node"), event()).await, 200);
     assert_eq!(post(world.client_as("node"), event()).await, 200, "the same once more");
 
@@ -46,6 +48,11 @@ async fn only_a_nodes_certificate_tells_of_nodes() {
     let NodeNews::Alive(info) = &mut inside.what else { unreachable!() };
     info.url = "http://127.0.0.1:22/".to_owned();
     assert_eq!(post(world.client_as("node"), inside.encode()).await, 400, "a URL without TLS");
+    let mut elsewhere = node.event(1);
+    info_of(&mut elsewhere).url = "https://127.0.0.2:3600/".to_owned();
+    info_of(&mut elsewhere).healthcheck_url = "https://127.0.0.2:3600/_health".to_owned();
+    let answer = post(world.client_as("node"), elsewhere.encode()).await;
+    assert_eq!(answer, 400, "a host that its certificate is not for");
     let mut long = node.event(1);
     let NodeNews::Alive(info) = &mut long.what else { unreachable!() };
     let piece =
@@ -58,6 +65,38 @@ async fn only_a_nodes_certificate_tells_of_nodes() {
     );
     info_of(&mut long).evidence = EvidenceList(vec![piece(2 * EVIDENCE_MAX)]);
     assert_eq!(post(world.client_as("node"), long.encode()).await, 413);
+}
+
+#[tokio::test]
+async fn only_the_gateways_certificate_asks_and_no_other_node_speaks_for_a_node() {
+    let chain = Chain::start().await;
+    let node = Node::start(&chain.world, 1).await;
+    node.tell(&chain.world, chain.router, 0).await;
+    chain.until(1).await;
+    let out = chain.world.file("").to_str().unwrap().to_owned();
+    let words = ["machine", "other", "127.0.0.1", "--role", "node", "--out", &out];
+    super::world::run(&chain.world.own(), &words).unwrap();
+    let routing = candidates(&[&node]);
+
+    for machine in ["auth", "router", "node"] {
+        let client = chain.world.client_as(machine);
+        for path in [path::COMPUTE_MANIFESTS, path::ATTEST] {
+            assert_eq!(client.post(chain.router, path, media::BINARY, "").await.status, 403);
+        }
+        let sent = Request::post("/").header("content-type", media::REQUEST);
+        let sent = sent.header(header::ROUTING_INFO, &routing).body(Full::default()).unwrap();
+        assert_eq!(client.whole(chain.router, sent).await.status, 403, "{machine}");
+        assert_eq!(client.get(chain.router, path::PING).await.body, "pong");
+    }
+    assert!(node.seen.lock().unwrap().is_empty());
+
+    let other = chain.world.client_as("other");
+    let gone = NodeEvent { node: node.id, index: 9, at_ms: 0, what: NodeNews::Shutdown };
+    for event in [gone, node.event(9)] {
+        let sent = other.post(chain.router, path::NODE_EVENTS, media::BINARY, event.encode());
+        assert_eq!(sent.await.status, 403);
+    }
+    assert_eq!(chain.nodes().await, [node.id]);
 }
 
 fn info_of(event: &mut NodeEvent) -> &mut confidential_api::node::RoutingInfo {
@@ -145,7 +184,7 @@ async fn a_dead_node_leaves_within_ten_seconds() {
 #[tokio::test]
 async fn what_is_malformed_or_too_much_is_refused() {
     let chain = Chain::start().await;
-    let client = chain.world.client();
+    let client = chain.world.client_as("gateway");
     let post = async |path: &str, body: Vec<u8>| {
         client.post(chain.router, path, media::BINARY, body).await.status.as_u16()
     };

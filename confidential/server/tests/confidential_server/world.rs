@@ -1,6 +1,9 @@
 //! A deployment in a folder of its own, and its roles in this process.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    fs::OpenOptions, io::Write as _, net::SocketAddr, os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+};
 
 use clap::Parser as _;
 use confidential_api::{
@@ -50,10 +53,12 @@ impl World {
         let identity = run(&own, &["init"]).unwrap().parse().unwrap();
         let etc = root.path().join("etc/maru/confidential");
         let out = etc.to_str().unwrap().to_owned();
-        for machine in ["relay", "gateway", "router", "auth"] {
+        for machine in ["relay", "auth"] {
             run(&own, &["machine", machine, "127.0.0.1", "--out", &out]).unwrap();
         }
-        run(&own, &["machine", "node", "127.0.0.1", "--node", "--out", &out]).unwrap();
+        for role in ["gateway", "router", "node"] {
+            run(&own, &["machine", role, "127.0.0.1", "--role", role, "--out", &out]).unwrap();
+        }
         for usage in ["bundle", "config"] {
             let file = etc.join(format!("{usage}.key"));
             let key = run(&own, &["key", file.to_str().unwrap()]).unwrap();
@@ -74,6 +79,12 @@ impl World {
 
     pub(crate) fn own(&self) -> PathBuf {
         self.root.path().join("own")
+    }
+
+    /// Writes a file that its owner alone may read.
+    pub(crate) fn secret(&self, name: &str, text: &str) {
+        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
+        options.open(self.file(name)).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Puts a policy in place.

@@ -70,7 +70,7 @@ pub(super) fn measured(
 /// Starts the rest; nothing is waited for.
 pub(super) fn start(measured: Measured, responsible: &Responsible, model: &Path) -> Result<Node> {
     let Measured { host, holder, .. } = measured;
-    responsible.machine(&host, "node", ROUTER_COM, &["--node"])?;
+    responsible.machine(&host, "node", ROUTER_COM, &["--role", "node"])?;
     host.directory("run/maru/confidential-boot", BOOT, ROUTER_COM, 0o2750)?;
     host.directory("run/maru/confidential-engine", ENGINE, BOOT, 0o2750)?;
     let model = host.instance.lend(model)?;

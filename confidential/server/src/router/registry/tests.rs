@@ -1,6 +1,10 @@
 //! Tests of which nodes are known and which live.
 
-use confidential_api::{evidence::EvidenceList, node::RoutingInfo};
+use confidential_api::{
+    evidence::{EvidenceList, EvidencePiece, EvidenceType},
+    names::EVIDENCE_MAX,
+    node::RoutingInfo,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -27,22 +31,37 @@ fn place(node: u8) -> Place {
     Place { health: format!("{url}/_health"), url }
 }
 
+/// What the certificate of a node's own has for a key.
+fn key(node: u8) -> [u8; 32] {
+    [node; 32]
+}
+
+/// The node tells it itself.
+fn hear(registry: &mut Registry, event: NodeEvent, now: Instant) -> Result<bool, Refused> {
+    let by = event.node.uuid().as_bytes()[0];
+    registry.hear(event, key(by), |_| true, now)
+}
+
+fn gone(node: u8, index: u64) -> NodeEvent {
+    NodeEvent { node: id(node), index, at_ms: 0, what: NodeNews::Shutdown }
+}
+
 fn listed(registry: &Registry, tags: &[&str], limit: usize, now: Instant) -> Vec<NodeId> {
     let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
     let list = registry.manifests(&ComputeManifestRequest { tags, limit }, now, |_| {});
-    let list = ComputeManifestList::decode(&list).unwrap();
+    let list = ComputeManifestList::decode(&list.concat()).unwrap();
     list.0.iter().map(|manifest| manifest.id).collect()
 }
 
 #[test]
 fn a_node_lives_once_it_was_looked_at_and_while_it_is_heard_of() {
     let (mut registry, start) = (Registry::new(4, SILENT), Instant::now());
-    assert_eq!(registry.hear(alive(1, 0, "a"), start), Ok(true));
+    assert_eq!(hear(&mut registry, alive(1, 0, "a"), start), Ok(true));
     assert_eq!(registry.live(id(1), start), None, "nobody has looked");
 
     registry.looked(id(1), &place(1), true);
     assert_eq!(registry.live(id(1), start), Some(place(1)));
-    assert_eq!(registry.hear(alive(1, 1, "a"), start + SILENT / 2), Ok(false));
+    assert_eq!(hear(&mut registry, alive(1, 1, "a"), start + SILENT / 2), Ok(false));
     assert!(registry.live(id(1), start + SILENT).is_some());
     assert_eq!(registry.live(id(1), start + SILENT * 3 / 2), None, "it said nothing");
 
@@ -52,7 +71,7 @@ fn a_node_lives_once_it_was_looked_at_and_while_it_is_heard_of() {
 #[test]
 fn two_looks_that_fail_or_one_connection_end_it_and_a_good_one_brings_it_back() {
     let (mut registry, now) = (Registry::new(4, SILENT), Instant::now());
-    registry.hear(alive(1, 0, "a"), now).unwrap();
+    hear(&mut registry, alive(1, 0, "a"), now).unwrap();
     let mut looked = |answered: bool| {
         registry.looked(id(1), &place(1), answered);
         registry.live(id(1), now).is_some()
@@ -68,31 +87,91 @@ fn two_looks_that_fail_or_one_connection_end_it_and_a_good_one_brings_it_back() 
 }
 
 #[test]
-fn old_events_too_many_nodes_and_other_urls_are_refused() {
+fn old_events_and_too_many_nodes_are_refused() {
     let (mut registry, now) = (Registry::new(2, SILENT), Instant::now());
-    registry.hear(alive(1, 5, "a"), now).unwrap();
-    assert_eq!(registry.hear(alive(1, 5, "a"), now), Err(Refused::Old));
-    let gone = |index| NodeEvent { node: id(1), index, at_ms: 0, what: NodeNews::Shutdown };
-    assert_eq!(registry.hear(gone(4), now), Err(Refused::Old));
-    registry.hear(alive(2, 0, "a"), now).unwrap();
-    assert_eq!(registry.hear(alive(3, 0, "a"), now), Err(Refused::Full));
-    assert_eq!(registry.hear(gone(6), now), Ok(false));
+    hear(&mut registry, alive(1, 5, "a"), now).unwrap();
+    assert_eq!(hear(&mut registry, alive(1, 5, "a"), now), Err(Refused::Old));
+    assert_eq!(hear(&mut registry, gone(1, 4), now), Err(Refused::Old));
+    hear(&mut registry, alive(2, 0, "a"), now).unwrap();
+    assert_eq!(hear(&mut registry, alive(3, 0, "a"), now), Err(Refused::Full));
+    assert_eq!(hear(&mut registry, gone(1, 6), now), Ok(false));
     assert_eq!(registry.places(now).len(), 1);
+}
 
-    for url in ["http://127.0.0.1:22/", "http://node:8081", "file:///etc/passwd", "https://me@node"]
-    {
-        let mut event = alive(3, 0, "a");
-        let NodeNews::Alive(info) = &mut event.what else { unreachable!() };
-        info.url = url.to_owned();
-        assert_eq!(registry.hear(event, now), Err(Refused::Url), "{url}");
+#[test]
+fn a_node_is_where_its_certificate_is_for() {
+    let (mut registry, now) = (Registry::new(9, SILENT), Instant::now());
+    let is_for = |host: &str| host == "node-1";
+    assert_eq!(registry.hear(alive(1, 0, "a"), key(1), is_for, now), Ok(true));
+    assert_eq!(registry.hear(alive(2, 0, "a"), key(2), is_for, now), Err(Refused::Url));
+    let mut elsewhere = alive(3, 0, "a");
+    let NodeNews::Alive(info) = &mut elsewhere.what else { unreachable!() };
+    info.url = "http://127.0.0.1:22/".to_owned();
+    assert_eq!(hear(&mut registry, elsewhere, now), Err(Refused::Url));
+    assert_eq!(registry.places(now).len(), 1);
+}
+
+#[test]
+fn a_nodes_name_belongs_to_the_key_that_told_of_it_first_while_it_is_known() {
+    let (mut registry, now) = (Registry::new(9, SILENT), Instant::now());
+    hear(&mut registry, alive(1, 0, "a"), now).unwrap();
+    let other = |registry: &mut Registry, event, at| registry.hear(event, key(9), |_| true, at);
+
+    assert_eq!(other(&mut registry, gone(1, 5), now), Err(Refused::Other));
+    assert_eq!(other(&mut registry, alive(1, 5, "b"), now), Err(Refused::Other));
+    assert_eq!(registry.places(now).len(), 1);
+    assert_eq!(hear(&mut registry, alive(1, 1, "a"), now), Ok(false), "its own still counts");
+
+    // It said nothing for as long as it may.
+    assert_eq!(other(&mut registry, alive(1, 0, "b"), now + SILENT), Ok(true));
+}
+
+#[test]
+fn one_certificate_tells_of_few_nodes() {
+    let (mut registry, now) = (Registry::new(500, SILENT), Instant::now());
+    let tell =
+        |registry: &mut Registry, node| registry.hear(alive(node, 0, "a"), key(1), |_| true, now);
+    for node in 1..=4 {
+        assert_eq!(tell(&mut registry, node), Ok(true));
     }
+    assert_eq!(tell(&mut registry, 5), Err(Refused::OfOne));
+    assert_eq!(hear(&mut registry, alive(5, 0, "a"), now), Ok(true), "another one does");
+}
+
+#[test]
+fn what_all_nodes_show_is_bounded_and_a_list_shares_it() {
+    let (mut registry, now) = (Registry::new(500, SILENT), Instant::now());
+    let large = |node, index| {
+        let mut event = alive(node, index, "a");
+        let NodeNews::Alive(info) = &mut event.what else { unreachable!() };
+        let (kind, data) = (EvidenceType(1), vec![0; EVIDENCE_MAX - 64]);
+        info.evidence = EvidenceList(vec![EvidencePiece { kind, data, signature: vec![] }]);
+        event
+    };
+    let mut told = 0;
+    while hear(&mut registry, large(told + 1, 0), now) == Ok(true) {
+        told += 1;
+        registry.looked(id(told), &place(told), true);
+    }
+    assert_eq!(told, 63, "64 MiB, and a little around each");
+    assert_eq!(hear(&mut registry, large(1, 1), now), Ok(false), "in place of what it showed");
+    assert_eq!(hear(&mut registry, alive(99, 0, "a"), now), Ok(true), "a usual one has room");
+
+    let all = ComputeManifestRequest { tags: vec![], limit: 500 };
+    let list = registry.manifests(&all, now, |_| {});
+    let len: usize = list.iter().map(Bytes::len).sum();
+    assert!(len <= ComputeManifestList::LEN_MAX && list.len() == 15, "{len} {}", list.len());
+    let kept = registry.nodes.values().map(|node| node.item.as_ptr());
+    let kept: std::collections::HashSet<_> = kept.collect();
+    assert!(list.iter().all(|item| kept.contains(&item.as_ptr())), "nothing is copied");
 }
 
 #[test]
 fn manifests_are_of_live_nodes_with_the_tags() {
     let (mut registry, now) = (Registry::new(9, SILENT), Instant::now());
     for node in 1..=5 {
-        registry.hear(alive(node, 0, if node % 2 == 0 { "even" } else { "odd" }), now).unwrap();
+        hear(&mut registry, alive(node, 0, if node % 2 == 0 { "even" } else { "odd" }), now)
+            .unwrap();
         registry.looked(id(node), &place(node), node != 5);
     }
     let of = |tags: &[&str], limit| {
@@ -116,7 +195,7 @@ proptest! {
         for (node, index, shutdown, seconds) in events {
             now += Duration::from_secs(seconds);
             let what = if shutdown { NodeNews::Shutdown } else { alive(node, index, "a").what };
-            let heard = registry.hear(NodeEvent { node: id(node), index, at_ms: 0, what }, now);
+            let heard = hear(&mut registry, NodeEvent { node: id(node), index, at_ms: 0, what }, now);
             if shutdown && heard.is_ok() {
                 prop_assert!(!registry.places(now).iter().any(|(known, _)| *known == id(node)));
             }

@@ -1,0 +1,145 @@
+//! The rows of a node in the table "Faults" of `docs/protocols/confidential.md`: its processes and its engine, killed and
+//! hung, before a reply and amid one; and what bounds a worker.
+
+use std::{fs, time::Duration};
+
+use chassis::tls::Own;
+use http_body_util::Full;
+use hyper::Request;
+use rustix::process::Signal;
+use tokio::time::timeout;
+
+use crate::support::{Answer, Node, client, own, question, signal, wait_for};
+
+/// Longer than every limit of the nodes here.
+const ALL: Duration = Duration::from_secs(60);
+const PATH: &str = "/v1/chat/completions";
+
+/// A reply that has begun, and whose engine says no more. The worker's id is among `before` no more.
+async fn begun(node: &Node) -> (Answer, u32) {
+    node.engine.hold(true);
+    let waiting = node.workers();
+    let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
+    let mut answer = node.ask(&key, &sealed).await;
+    assert_eq!(answer.status, 200);
+    assert!(matches!(answer.piece().await, Ok(Some(_))));
+    // The one that waited has the job now.
+    (answer, waiting[0])
+}
+
+/// Whether what is left of a reply ends, and not as a whole one.
+async fn is_cut(mut answer: Answer) -> bool {
+    let rest = async {
+        loop {
+            match answer.piece().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(()) => return true,
+            }
+        }
+    };
+    timeout(ALL, rest).await.expect("it ends")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_boot_that_is_gone_or_hangs_is_seen_by_the_router() {
+    for fault in [Signal::STOP, Signal::KILL] {
+        let node = Node::start().await;
+        let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
+        assert_eq!(node.health().await, 200);
+
+        node.signal_boot(fault);
+
+        wait_for("the node is not well", || {
+            let status = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(node.health())
+            });
+            (status == 503).then_some(())
+        });
+        if fault == Signal::KILL {
+            let answer = node.ask(&key, &sealed).await;
+            assert_eq!((answer.status, answer.kind), (500, None));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_amid_which_its_worker_or_boot_is_killed_is_cut() {
+    let node = Node::start().await;
+    let (answer, worker) = begun(&node).await;
+    signal(worker, Signal::KILL);
+    assert!(is_cut(answer).await, "its worker");
+
+    let (answer, _) = begun(&node).await;
+    node.signal_boot(Signal::KILL);
+    assert!(is_cut(answer).await, "boot, whose workers end with it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_hangs_or_whose_engine_does_is_ended_when_its_time_is_up() {
+    let node = Node::start_with("worker_s = 2\n").await;
+    let (answer, worker) = begun(&node).await;
+    assert!(is_cut(answer).await, "the engine says no more");
+    wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
+
+    let (answer, worker) = begun(&node).await;
+    signal(worker, Signal::STOP);
+    assert!(is_cut(answer).await, "the worker says no more");
+    wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_gone_is_told_under_the_seal() {
+    let node = Node::start().await;
+    fs::remove_file(node.root.path().join("run/engine.sock")).unwrap();
+    let (sealed, key, opener) = node.seal(&question(PATH, "smollm2")).await;
+
+    let answer = node.ask(&key, &sealed).await;
+
+    assert_eq!(answer.status, 200, "outside of the seal nothing is told");
+    assert_eq!(answer.open(opener).await.unwrap().0, 502);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workers_memory_is_bounded_and_so_is_how_many_there_are() {
+    let node = Node::start_with("workers = 1\n").await;
+    let (_answer, worker) = begun(&node).await;
+    let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[3..5], ["268435456", "268435456"], "{line}");
+
+    let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
+    assert_eq!(node.ask(&key, &sealed).await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_router_alone_is_answered() {
+    let node = Node::start().await;
+    let root = node.root.path();
+    let health = || Request::get("/_health").header("host", "node").body(Full::default()).unwrap();
+    let as_who = async |own: Option<Own>| {
+        let answer = node.send_as(&client(root, own.as_ref()), health()).await;
+        answer.map(|answer| answer.status)
+    };
+
+    assert_eq!(as_who(None).await, None, "nobody");
+    assert_eq!(as_who(Some(own(root, "other"))).await, Some(403), "another machine");
+    assert_eq!(as_who(Some(own(root, "node"))).await, Some(403), "another node");
+    assert_eq!(as_who(Some(own(root, "router"))).await, Some(200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_long_or_malformed_is_refused() {
+    let node = Node::start().await;
+    let long = vec![0; (2 << 20) + (128 << 10) + 1];
+    assert_eq!(node.ask(&[1; 1120], &long).await.status, 413);
+    assert_eq!(node.ask(&[1; 1120], b"sealed").await.status, 400);
+    assert_eq!(node.ask(&[], b"sealed").await.status, 400, "no key");
+    assert_eq!(node.ask(&[1; 5000], b"sealed").await.status, 400, "a key of no suite");
+    for (body, status) in [(vec![0xff; 40], 400), (vec![0; 1025], 413)] {
+        let request = Request::post("/attest").header("host", "node").body(Full::new(body.into()));
+        let tls = client(node.root.path(), Some(&own(node.root.path(), "router")));
+        assert_eq!(node.send_as(&tls, request.unwrap()).await.unwrap().status, status);
+    }
+}

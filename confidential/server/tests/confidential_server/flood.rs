@@ -1,0 +1,149 @@
+//! Whoever sends much, or announces it, or only connects: others are answered all the same.
+
+use std::net::SocketAddr;
+
+use confidential_api::{
+    names::{REQUEST_MAX, header, media, path},
+    routing::AttestRequest,
+    settings,
+};
+use http_body_util::Full;
+use hyper::{Method, Request};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+};
+
+use super::{
+    chain::{Chain, candidates},
+    client::{active, request},
+    node::Node,
+    world::World,
+};
+
+/// A connection from another address of this machine.
+async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Whether a connection is turned away before a word is said.
+async fn is_turned_away(mut stream: TcpStream) -> bool {
+    matches!(stream.read(&mut [0]).await, Ok(0) | Err(_))
+}
+
+#[tokio::test]
+async fn announced_bodies_that_do_not_come_take_no_room_from_others() {
+    let world = World::new();
+    let router = world.router().await;
+    let plain = Some(([127, 0, 0, 1], 0).into());
+    let settings =
+        settings::gateway::Settings { listen_plain: plain, ..world.gateway_settings(router) };
+    let (secure, plain) = world.gateway_both(settings).await;
+    let client = world.client();
+    let key = active(&client.bundle(secure, &world.identity).await);
+    let ping = request(Method::GET, path::PING, &[], b"");
+
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(plain).await.unwrap();
+        let (media, len) = (media::OHTTP_REQUEST, REQUEST_MAX);
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {media}\r\ncontent-length: {len}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        silent.push(stream);
+    }
+    // Each of them was read: an answer to something else comes behind it.
+    assert_eq!(client.ask(secure, &key, &ping).await.content, b"pong");
+
+    let whole = vec![0; REQUEST_MAX];
+    let answer = client.post(secure, "/", media::OHTTP_REQUEST, whole).await;
+    assert_eq!(answer.status, 400, "read as a whole, and no request");
+    let long = vec![0; REQUEST_MAX + 1];
+    assert_eq!(client.post(secure, "/", media::OHTTP_REQUEST, long).await.status, 413);
+}
+
+#[tokio::test]
+async fn one_address_holds_a_part_of_the_gateways_and_the_routers_connections() {
+    let world = World::new();
+    let settings = settings::router::Settings {
+        connections_per_address: 2,
+        ..settings::router::Settings::default()
+    };
+    let router = world.router_with(settings).await;
+    let settings = settings::gateway::Settings {
+        connections_per_address: 2,
+        ..world.gateway_settings(router)
+    };
+    let gateway = world.gateway(settings).await;
+    for server in [gateway, router] {
+        let _held = [connect_from(2, server).await, connect_from(2, server).await];
+        assert!(is_turned_away(connect_from(2, server).await).await);
+        // From another one.
+        let (client, path) = (world.client_as("gateway"), path::PING);
+        let status = client.get(server, path).await.status.as_u16();
+        assert!([200, 404].contains(&status), "{status}");
+    }
+
+    // Those of the gateway itself are not counted, since it brings everybody's.
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(world.client_as("gateway").hold(router).await.unwrap());
+    }
+    let nodes = async || world.client_as("node").hold(router).await;
+    let few = [nodes().await, nodes().await];
+    assert!(few.iter().all(Option::is_some) && nodes().await.is_none(), "a node's are");
+}
+
+#[tokio::test]
+async fn a_node_is_asked_so_much_at_a_time_and_the_rest_goes_to_others() {
+    let world = World::new();
+    let nodes = settings::router::Nodes { check_every_s: 1, requests: 1, ..Default::default() };
+    let router =
+        world.router_with(settings::router::Settings { nodes, ..Default::default() }).await;
+    let chain = Chain::with(world, router).await;
+    let nodes = [Node::start(&chain.world, 1).await, Node::start(&chain.world, 2).await];
+    for node in &nodes {
+        node.tell(&chain.world, chain.router, 0).await;
+    }
+    chain.until(2).await;
+    let client = chain.world.client_as("gateway");
+    let routing = candidates(&[&nodes[0], &nodes[1]]);
+    let sent = || {
+        let sent = Request::post("/").header("content-type", media::REQUEST);
+        sent.header(header::ROUTING_INFO, &routing).body(Full::new("sealed".into())).unwrap()
+    };
+    // Replies that do not end.
+    let (says, pieces): (Vec<_>, Vec<_>) = (0..2).map(|_| tokio::sync::mpsc::channel(1)).unzip();
+    for (node, pieces) in nodes.iter().zip(pieces) {
+        *node.say.lock().unwrap() = Some(pieces);
+    }
+    let first = client.send(chain.router, sent()).await;
+    let second = client.send(chain.router, sent()).await;
+    assert_ne!(first.headers()[header::NODE_ID], second.headers()[header::NODE_ID]);
+    assert_eq!(client.send(chain.router, sent()).await.status(), 503, "both are asked already");
+
+    drop((first, says));
+    // Until its end was noticed.
+    while client.send(chain.router, sent()).await.status() != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn evidence_of_more_than_a_mebibyte_is_passed_on_to_nobody() {
+    let chain = Chain::start().await;
+    let node = Node::start(&chain.world, 1).await;
+    node.tell(&chain.world, chain.router, 0).await;
+    chain.until(1).await;
+    let asked = AttestRequest { node: node.id, nonce: [7; 32] }.encode();
+    let asked = request(Method::POST, path::ATTEST, &[("content-type", media::BINARY)], &asked);
+    let client = chain.world.client();
+    assert_eq!(client.ask(chain.relay, &chain.key, &asked).await.status, 200);
+
+    *node.shows.lock().unwrap() = (1 << 20) + (8 << 10);
+
+    assert_eq!(client.ask(chain.relay, &chain.key, &asked).await.status, 502);
+}
