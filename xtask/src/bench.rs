@@ -3,8 +3,10 @@
 //! A measurement asserts nothing about time: it prints what it saw, and how busy the machine was.
 
 mod chat;
+mod confidential;
 mod gateway;
 mod memory;
+mod process;
 mod sealed;
 mod tunnel;
 
@@ -39,6 +41,8 @@ pub(crate) struct Args {
 enum What {
     /// The whole chain against the same model asked directly
     Chat,
+    /// The confidential chain
+    Confidential,
     /// Sealing and opening, for both suites
     Sealed,
     /// Throughput of the mesh beside a plain veth pair
@@ -68,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         args.peers.is_empty() || matches!(args.what, What::Gateway),
         "--peers is for `cargo xtask bench gateway`"
     );
-    let alone = matches!(args.what, What::Sealed);
+    let alone = matches!(args.what, What::Sealed | What::Confidential);
     ensure!(alone || rustix::process::geteuid().is_root(), "the lab's machines need root");
     if matches!(args.what, What::Tunnel) {
         packages::for_testing()?;
@@ -80,12 +84,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         match args.what {
             What::Sealed => build::example(sealed::EXAMPLE)?,
             What::Gateway => build::example(gateway::EXAMPLE)?,
+            What::Confidential => {
+                build::attester()?;
+                build::example(confidential::EXAMPLE)?;
+            }
             What::Chat | What::Memory | What::Tunnel => {}
         }
     }
     let before = load()?;
     let report = match args.what {
         What::Chat => chat::run()?,
+        What::Confidential => confidential::run()?,
         What::Gateway => gateway::run(&args.peers)?,
         What::Memory => memory::run()?,
         What::Sealed => sealed::run()?,

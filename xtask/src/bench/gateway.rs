@@ -5,7 +5,6 @@
 
 mod load;
 mod peer;
-mod process;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};

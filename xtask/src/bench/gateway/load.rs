@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::{
     EXAMPLE,
     peer::{Kind, Peer, Place},
-    process::Running,
 };
+use crate::bench::process::Running;
 
 /// TCP port of the model server, for peers that know no UNIX socket.
 pub(super) const PORT: u16 = 18_990;

@@ -11,11 +11,11 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::{
-    load::{Load, PORT},
-    process::Running,
+use super::load::{Load, PORT};
+use crate::{
+    bench::{process::Running, round},
+    packages, workspace,
 };
-use crate::{bench::round, packages, workspace};
 
 /// Name that the gateway answers to.
 const HOST: &str = "chat.maru.internal:18789";

@@ -40,15 +40,24 @@ impl Running {
 
     /// Memory of it and its descendants, by this name of `/proc/PID/status`, in KiB.
     pub(super) fn memory_kib(&self, name: &str) -> Result<u64> {
-        let mut all = 0;
-        for entry in self.family()? {
+        Ok(self.each_memory_kib(name)?.iter().sum())
+    }
+
+    /// The same of each: first its own, then those of its descendants.
+    pub(super) fn each_memory_kib(&self, name: &str) -> Result<Vec<u64>> {
+        let memory = |entry: &Entry| {
             let status = fs::read_to_string(format!("/proc/{}/status", entry.pid))?;
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             let value =
                 line.and_then(|line| line.trim().strip_suffix("kB")).context("no such line")?;
-            all += value.trim().parse::<u64>()?;
-        }
-        Ok(all)
+            Ok(value.trim().parse()?)
+        };
+        self.family()?.iter().map(memory).collect()
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_alive(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_none())
     }
 
     /// It and its descendants.

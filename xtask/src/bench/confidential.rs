@@ -1,0 +1,124 @@
+//! The confidential chain, on loopback, beside the stock one of OpenPCC where that is asked for.
+//!
+//! A model server whose reply is fixed is asked directly and through each chain, in turn; caller, servers and nodes share
+//! the machine's processors.
+
+mod chain;
+mod node;
+mod ours;
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Map, Value, json};
+
+use super::{Report, round, row};
+use crate::{progress::Step, stop};
+use chain::Chain;
+
+/// The example of `llm-backend` that answers and asks.
+pub(super) const EXAMPLE: &str = "confidential_load";
+
+/// Requests one after the other, directly and through the chain in turn.
+const SEQUENTIAL: usize = 200;
+/// Requests at a time, and how many in all.
+const PARALLEL: usize = 8;
+const REQUESTS: usize = 800;
+/// Pieces of a long reply, and how many are asked for.
+const CHUNKS: u32 = 4000;
+const LONG: usize = 5;
+
+/// A figure: how the table calls it, where it is among the results, the unit that it is divided by, and what is aimed at.
+type Row = (&'static str, &'static str, f64, &'static str);
+
+const ROWS: [Row; 9] = [
+    ("first token, added p50 ms", "/first_added_us/p50", 1e3, "x-wing 3, p-256 5"),
+    ("first token, added p99 ms", "/first_added_us/p99", 1e3, ""),
+    ("requests a second, 8 at once", "/per_second", 1.0, "200"),
+    ("not answered, one by one", "/failed", 1.0, "0"),
+    ("not answered, 8 at once", "/failed_parallel", 1.0, "0"),
+    ("a piece of a reply, each process µs", "/chunk_and_hop_us", 1.0, "10"),
+    ("evidence verified, p50 ms", "/verify_us/p50", 1e3, "x-wing 5, p-256 1"),
+    ("evidence verified, p99 ms", "/verify_us/p99", 1e3, ""),
+    ("a verification that holds, µs", "/cached_us", 1.0, "100"),
+];
+
+/// Measures.
+pub(super) fn run() -> Result<Report> {
+    let step = Step::new("the chain starts");
+    let chain = Chain::start()?;
+    step.done("the chain runs");
+    let mut columns: Vec<(&str, Value)> = Vec::new();
+    for model in chain.models() {
+        stop::check()?;
+        let step = Step::new(&format!("{model}: asked"));
+        columns.push((model, example("measure", &chain.measure(model))?));
+        step.done(&format!("{model}: asked"));
+    }
+    let verified = example("verify", &chain.verify())?;
+    for (model, figures) in &mut columns {
+        figures["verify_us"] = verified[*model].clone();
+        figures["cached_us"] = verified[format!("{model}_cached")].clone();
+    }
+    let memory = chain.memory()?;
+    Ok(report(&columns, &memory))
+}
+
+/// Runs the example with what it reads.
+fn example(what: &str, wanted: &Value) -> Result<Value> {
+    let program = lab::binary(&format!("examples/{EXAMPLE}"))?;
+    let mut command = Command::new(&program);
+    command.arg(what).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+    child.stdin.take().context("no pipe")?.write_all(wanted.to_string().as_bytes())?;
+    let out = child.wait_with_output()?;
+    ensure!(out.status.success(), "{} {what} failed ({})", program.display(), out.status);
+    serde_json::from_slice(&out.stdout).context("the example's output")
+}
+
+fn report(columns: &[(&str, Value)], memory: &[(String, u64)]) -> Report {
+    let names = columns.iter().map(|(name, _)| (*name).to_owned());
+    let mut table: Vec<Vec<String>> =
+        vec![[String::new()].into_iter().chain(names).chain(["goal".to_owned()]).collect()];
+    for (what, pointer, unit, goal) in ROWS {
+        let cell = |(_, figures): &(&str, Value)| {
+            let value = figures.pointer(pointer).and_then(Value::as_f64);
+            value.map_or("-".to_owned(), |value| round(value / unit, 3).to_string())
+        };
+        let cells = columns.iter().map(cell);
+        table.push([what.to_owned()].into_iter().chain(cells).chain([goal.to_owned()]).collect());
+    }
+    for (name, kib) in memory {
+        let cell = round(f64::from(u32::try_from(*kib).unwrap_or(u32::MAX)) / 1024.0, 1);
+        let mut line = row([&format!("resident MiB: {name}"), &cell.to_string()]);
+        line.resize(columns.len() + 1, String::new());
+        line.push("15".to_owned());
+        table.push(line);
+    }
+    let memory: Map<String, Value> =
+        memory.iter().map(|(name, kib)| (name.clone(), (*kib).into())).collect();
+    let chains: Vec<Value> = columns
+        .iter()
+        .map(|(name, figures)| json!({ "chain": name, "figures": figures }))
+        .collect();
+    let notes = vec![
+        format!(
+            "added: {SEQUENTIAL} requests each way in turn, each less the one before it that asked the model server \
+             itself; three candidates that were verified before; at once: {REQUESTS} requests"
+        ),
+        format!(
+            "a piece: what a reply of {CHUNKS} pieces, which the model server writes one by one, takes longer than \
+             directly, for each piece and each of the five processes that it passes; median of {LONG}"
+        ),
+        "resident: after all that, the largest of each kind".to_owned(),
+    ];
+    Report {
+        unit: "as named",
+        results: json!({ "chains": chains, "resident_kib": memory }),
+        table,
+        notes,
+    }
+}
