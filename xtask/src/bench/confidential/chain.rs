@@ -45,7 +45,12 @@ impl Chain {
         let own = Own::new(dir.path().join("own"))?;
         let root = dir.path().join("servers");
         for name in SERVERS {
-            own.machine(&root, name, &[])?;
+            // What its certificate lets it do as a client of others.
+            let role: &[&str] = match name {
+                "gateway" | "router" => &["--role", name],
+                _ => &[],
+            };
+            own.machine(&root, name, role)?;
         }
         let mut prepared = Vec::new();
         for holder in Holder::ALL {

@@ -149,7 +149,7 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn start(own: &Own, prepared: Prepared) -> Result<Self> {
         let Prepared { root, listen, stand_in, .. } = prepared;
-        own.machine(&root, "node", &["--node"])?;
+        own.machine(&root, "node", &["--role", "node"])?;
         let mut boot = ours::daemon(&root, "maru-compute", "boot")?;
         let socket = root.join("run/maru/confidential-boot/boot.sock");
         ours::wait(&mut boot, &root.join("boot.log"), || socket.exists())?;
