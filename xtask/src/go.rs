@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use sha2::{Digest as _, Sha256};
 
 use crate::{progress::Step, stop, workspace};
 
@@ -42,6 +43,53 @@ pub(crate) fn pebble() -> Result<()> {
 /// The program that [`pebble`] builds.
 pub(crate) fn pebble_path() -> Result<PathBuf> {
     Ok(folder("pebble", PEBBLE)?.join("pebble"))
+}
+
+/// OpenPCC's programs and packages, by the version that `interop/openpcc/go.mod` names.
+const OPENPCC: &str = "0.0.80";
+/// Where that file and our own program lie.
+const OPENPCC_MODULE: &str = "interop/openpcc";
+/// Programs of OpenPCC's, below `cmd`. Its gateway's key has ended: `openpcc-peer gateway` runs the same with another.
+const OPENPCC_PROGRAMS: [&str; 6] =
+    ["mem-auth", "mem-bank", "mem-compute", "mem-credithole", "mem-router", "ohttp-relay"];
+
+/// Builds OpenPCC's programs, and `openpcc-peer` with its packages, when they are not there; returns their folder.
+///
+/// As they are linked with packages that we choose, the modules' hashes are in the repository, not asked of the checksum
+/// database. The simulator of a TPM in `mem-compute` is of C.
+pub(crate) fn openpcc() -> Result<PathBuf> {
+    let dir = openpcc_path()?;
+    if dir.exists() {
+        return Ok(dir);
+    }
+    let step = Step::new(&format!("building OpenPCC {OPENPCC} with Go (minutes)"));
+    let partial = dir.with_extension("partial");
+    let mut go = Command::new(go()?);
+    go.arg("build").arg("-o").arg(&partial);
+    // Evidence without a TPM: what the stock node shows.
+    go.args(["-ldflags=-s -w", "-tags=include_fake_attestation", "./openpcc-peer"]);
+    go.args(OPENPCC_PROGRAMS.map(|name| format!("github.com/openpcc/openpcc/cmd/{name}")));
+    go.current_dir(workspace::root().join(OPENPCC_MODULE)).env("GOTOOLCHAIN", "local");
+    fs::create_dir_all(&partial)?;
+    finish(&mut go, &format!("go build of OpenPCC {OPENPCC}"))?;
+    fs::rename(&partial, &dir)?;
+    step.done(&format!("OpenPCC {OPENPCC} is built"));
+    Ok(dir)
+}
+
+/// The folder in which [`openpcc`] puts them: another one for other sources of ours.
+pub(crate) fn openpcc_path() -> Result<PathBuf> {
+    let module = workspace::root().join(OPENPCC_MODULE);
+    let mut files = vec![module.join("go.mod"), module.join("go.sum")];
+    for entry in fs::read_dir(module.join("openpcc-peer"))? {
+        files.push(entry?.path());
+    }
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(fs::read(&file).with_context(|| format!("no {}", file.display()))?);
+    }
+    folder("openpcc", &format!("{OPENPCC}-{}", &hex::encode(hash.finalize())[..16]))
 }
 
 fn folder(name: &str, version: &str) -> Result<PathBuf> {
@@ -135,5 +183,12 @@ mod tests {
         assert_eq!(parse("go version go1.27rc1 linux/amd64"), None);
         assert_eq!(parse("go: command not found"), None);
         assert!(parse("go version go1.19.8 linux/amd64") < Some(OLDEST));
+    }
+
+    #[test]
+    fn the_version_of_openpcc_is_the_modules() {
+        let module = workspace::root().join(OPENPCC_MODULE).join("go.mod");
+        let text = fs::read_to_string(module).unwrap();
+        assert!(text.contains(&format!("github.com/openpcc/openpcc v{OPENPCC}\n")));
     }
 }

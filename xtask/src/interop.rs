@@ -5,13 +5,17 @@ mod compare;
 mod foreign;
 mod house;
 mod install;
+mod openpcc;
 mod tailscale;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{build, model, traces::Traces};
+use crate::{build, model, nextest, traces::Traces};
 use clients::Client;
 use house::House;
 use install::Installed;
@@ -23,6 +27,8 @@ pub(crate) enum Command {
     Models(Models),
     /// Stock Tailscale nodes join a house: its tests, and no others
     Tailscale(tailscale::Args),
+    /// OpenPCC's client, relay, router and node with our confidential chain: its tests, and no others
+    Openpcc(openpcc::Args),
 }
 
 /// Of `cargo xtask interop models`.
@@ -56,8 +62,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     let args = match command {
         Command::Models(args) => args,
         Command::Tailscale(args) => return tailscale::run(args),
+        Command::Openpcc(args) => return openpcc::run(args),
     };
-    ensure!(is_possible(), "the lab's machines need root, Podman and /dev/net/tun: run it as root");
+    ensure_possible()?;
     let model = if args.no_build { model::get()? } else { build::everything()? };
     if !args.no_build {
         build::stock_client()?;
@@ -69,6 +76,27 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
     println!("{} passed, {} failed", outcome.passed, outcome.failed.len());
     ensure!(outcome.failed.is_empty(), "clients failed:\n{}", outcome.failed.join("\n"));
+    Ok(())
+}
+
+/// Builds the workspace and runs the tests that `filter` chooses, and of these only those whose name holds `only`.
+fn tests(filter: &str, only: Option<&str>) -> Result<()> {
+    build::all()?;
+    let programs = nextest::workspace_runner(&model::get()?)?.programs()?;
+    let mut command = programs.run();
+    command.args(["--filterset", filter]);
+    if let Some(name) = only {
+        command.arg("--").arg(name);
+    }
+    let status = command.stdin(Stdio::null()).status().context("the tests do not start")?;
+    ensure!(status.code() != Some(nextest::NO_TESTS), "there is no such test");
+    ensure!(status.success(), "tests with these peers failed");
+    Ok(())
+}
+
+/// Fails where machines cannot be made.
+fn ensure_possible() -> Result<()> {
+    ensure!(is_possible(), "the lab's machines need root, Podman and /dev/net/tun: run it as root");
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod confidential_server {
     mod gateway;
     mod logs;
     mod node;
+    mod openpcc;
     mod process;
     mod program;
     mod relay;

@@ -206,8 +206,12 @@ impl Chain {
         let (answer, body) = self.small(head(Method::POST, path::ATTEST), request.encode()).await?;
         match answer.status {
             status if status.is_success() => {}
-            // A router without it, or a node: no evidence for a nonce of ours.
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::FORBIDDEN => {
+            // A router without it, or a node: no evidence for a nonce of ours. OpenPCC's node takes every path for that of
+            // a sealed request, and finds none.
+            StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::FORBIDDEN => {
                 let absent = attestation::Code::NonceAbsent;
                 return Err(self.untrusted(absent.as_str(), absent.sentence()));
             }

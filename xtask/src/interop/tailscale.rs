@@ -3,12 +3,10 @@
 //! What they are asked is in tests of the walkthrough, in programs whose names begin with `tailscale`; this builds both
 //! sides and runs those alone. `cargo xtask test` runs them among all others.
 
-use std::process::Stdio;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 
 use super::foreign;
-use crate::{build, go, model, nextest, packages};
+use crate::{build, go, model, packages};
 
 /// The tests that need stock nodes.
 const TESTS: &str = "package(walkthrough) & binary(/^tailscale/)";
@@ -26,26 +24,12 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<()> {
-    ensure!(
-        super::is_possible(),
-        "the lab's machines need root, Podman and /dev/net/tun: run it as root"
-    );
+    super::ensure_possible()?;
     packages::for_testing()?;
-    let model = model::get()?;
     let tailscale = go::tailscale()?;
     if args.foreign_hosts {
         build::programs()?;
-        return foreign::run(&model, tailscale);
+        return foreign::run(&model::get()?, tailscale);
     }
-    build::all()?;
-    let programs = nextest::workspace_runner(&model)?.programs()?;
-    let mut command = programs.run();
-    command.args(["--filterset", TESTS]);
-    if let Some(name) = &args.only {
-        command.arg("--").arg(name);
-    }
-    let status = command.stdin(Stdio::null()).status().context("the tests do not start")?;
-    ensure!(status.code() != Some(nextest::NO_TESTS), "there is no such test");
-    ensure!(status.success(), "tests with stock nodes failed");
-    Ok(())
+    super::tests(TESTS, args.only.as_deref())
 }

@@ -83,7 +83,7 @@ fn met(need: &str, root: &Path) -> bool {
         "tpm2-tools" => Path::new("/usr/bin/tpm2_checkquote").exists(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),
         // What is fetched where it is missing, Go included.
-        "model" | "stock" | "tools" | "go" => true,
+        "model" | "stock" | "tools" | "go" | "openpcc" => true,
         _ => false,
     }
 }
