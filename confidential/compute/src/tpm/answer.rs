@@ -59,6 +59,14 @@ pub fn length(start: [u8; 6]) -> Result<usize, Bad> {
     if (HEADER..=ANSWER_MAX).contains(&length) { Ok(length) } else { Err(Bad::Malformed) }
 }
 
+/// Whether the TPM was not ready, and wants the same command once more: it tests itself, or writes down that it was started.
+#[must_use]
+pub fn is_not_yet(answer: &[u8]) -> bool {
+    let code = answer.get(6..HEADER).and_then(|code| code.first_chunk());
+    let base = code.and_then(|code| Code(u32::from_be_bytes(*code)).base());
+    matches!(base, Some(TpmRcBase::Retry | TpmRcBase::Testing | TpmRcBase::Yielded))
+}
+
 /// Reads an answer of this kind; `authorized` says whether the command was.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -41,6 +42,8 @@ const MADE: [u32; 2] = [0x0200_0000, 0x8000_0000];
 const HANDLES: u32 = 64;
 /// How long a TPM that did not answer is left alone, so that those who wait for it need not each find out.
 const REST: Duration = Duration::from_secs(1);
+/// Pauses before a command is sent again that the TPM was not ready for, in milliseconds. Linux's driver does the same.
+const PAUSES_MS: [u64; 7] = [1, 10, 20, 40, 80, 160, 320];
 /// Bytes of a session's nonce: at least half of its hash.
 const NONCE: usize = 32;
 
@@ -363,10 +366,23 @@ impl Commands {
         let mut writer = TpmWriter::new(&mut bytes);
         tpm_marshal_command(command, tag, authorization.as_slice(), &mut writer)
             .map_err(|_| TpmError::TooLong)?;
+        let mut pauses = PAUSES_MS.into_iter();
+        loop {
+            let answer = self.exchange(writer.as_bytes())?;
+            match pauses.next() {
+                Some(pause) if answer::is_not_yet(&answer) => {
+                    thread::sleep(Duration::from_millis(pause));
+                }
+                Some(_) | None => return Ok(answer),
+            }
+        }
+    }
+
+    fn exchange(&mut self, command: &[u8]) -> Result<Answer, TpmError> {
         if self.silent.is_some_and(|since| since.elapsed() < REST) {
             return Err(TpmError::Silent);
         }
-        self.stream.exchange(writer.as_bytes()).map_err(|source| {
+        self.stream.exchange(command).map_err(|source| {
             self.new_era();
             self.silent = Some(Instant::now());
             TpmError::Io { at: self.at().to_owned(), source }

@@ -72,7 +72,7 @@ impl TpmRek {
     }
 
     /// The x coordinate of a point times the private key.
-    fn multiply(&self, point: &[u8; 65]) -> Result<Zeroizing<[u8; 32]>, TpmError> {
+    pub(super) fn multiply(&self, point: &[u8; 65]) -> Result<Zeroizing<[u8; 32]>, TpmError> {
         self.tpm.commands().multiply(self.created.key, &self.tpm.0.registers, point)
     }
 }

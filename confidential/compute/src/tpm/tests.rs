@@ -188,6 +188,8 @@ fn a_tpm_that_was_started_anew_gets_a_new_key() {
 
     assert!(!Arc::ptr_eq(&reks.present().unwrap(), &before));
     assert!(reks.open(Media::Whole, &sealed(&reks)).is_ok());
+    // A TPM asks for the first use of a key after a start once more.
+    reks.present().unwrap().attest(&[1; 32]).unwrap();
     drop(swtpm);
 }
 

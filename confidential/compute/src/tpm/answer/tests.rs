@@ -45,6 +45,8 @@ fn a_refusal_has_its_code_in_the_specifications_words() {
     let Err(Bad::Refused(code)) = product(&refused(0x99d)) else { panic!("it is refused") };
     assert_eq!(code.base(), Some(TpmRcBase::PolicyFail));
     assert!(code.to_string().contains("TPM_RC_POLICY_FAIL"), "{code}");
+    assert!(is_not_yet(&refused(0x922)) && is_not_yet(&refused(0x90a)));
+    assert!(!is_not_yet(&refused(0x99d)) && !is_not_yet(&refused(0)) && !is_not_yet(&[]));
     let unknown = Code(0xfff0_0000);
     assert_eq!((unknown.base(), unknown.to_string()), (None, "code 0xfff00000".to_owned()));
     let longer = [refused(0x99d), vec![0]].concat();
