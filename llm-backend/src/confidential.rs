@@ -15,6 +15,7 @@ mod memory;
 mod nodes;
 mod once;
 mod outer;
+mod prepared;
 mod question;
 
 use std::{
@@ -35,6 +36,7 @@ use crate::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeo
 use config::{Configuration, Known, Times};
 use nodes::Nodes;
 use outer::Outer;
+use prepared::Prepared;
 
 pub use memory::{Memory, Seen, Volatile};
 
@@ -77,6 +79,7 @@ pub(crate) struct Chain {
     configuration: Arc<Configuration>,
     outer: Outer,
     nodes: Nodes,
+    prepared: Arc<Prepared>,
 }
 
 impl fmt::Debug for Confidential {
@@ -116,9 +119,10 @@ impl Confidential {
             Times { fresh, patience: timeouts.health.saturating_mul(2) },
         );
         let configuration = Arc::new(configuration);
-        let outer = Outer::new(name.clone(), relays);
+        let prepared = Arc::new(Prepared::default());
+        let outer = Outer::new(name.clone(), relays, Arc::clone(&prepared));
         let nodes = Nodes::new(name.clone(), simulated, verified_for);
-        let chain = Chain { name, timeouts, configuration, outer, nodes };
+        let chain = Chain { name, timeouts, configuration, outer, nodes, prepared };
         Ok(Self { chain: Arc::new(chain) })
     }
 

@@ -1,20 +1,23 @@
 //! One exchange under the gateway's key, through whichever relay takes it.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use confidential_api::names::{OHTTP_KEY_PROBLEM, media, path};
 use confidential_envelope::{
     bhttp::{self, RequestHead},
-    ohttp::{self, KeyConfig, RESPONSE_LIMITS},
+    ohttp::{KeyConfig, RESPONSE_LIMITS},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::{Method, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::{layer::Answer, untrusted};
+use super::{layer::Answer, prepared::Prepared, untrusted};
 use crate::{Error, body::Broken, link::Link};
 
 /// Bytes to a multiple of which requests are padded: the length of a small one tells less.
@@ -28,6 +31,7 @@ pub(crate) struct Outer {
     relays: Vec<Link>,
     /// Place of the one that passed something on last.
     first: AtomicUsize,
+    prepared: Arc<Prepared>,
 }
 
 /// There is no answer.
@@ -46,8 +50,8 @@ impl From<Error> for Failed {
 }
 
 impl Outer {
-    pub(crate) fn new(name: String, relays: Vec<Link>) -> Self {
-        Self { name, relays, first: AtomicUsize::new(0) }
+    pub(crate) fn new(name: String, relays: Vec<Link>, prepared: Arc<Prepared>) -> Self {
+        Self { name, relays, first: AtomicUsize::new(0), prepared }
     }
 
     /// Seals a request, sends it by the first relay that passes it on, and opens the answer up to its content. A question
@@ -110,7 +114,7 @@ impl Outer {
         };
         let until = Instant::now() + limit;
         let message = bhttp::encode(head, content, PADDING);
-        let request = ohttp::Request::new(key).map_err(|_| unsealable())?;
+        let request = self.prepared.request(key).map_err(|_| unsealable())?;
         let (kind, sealed, opener) = if chunked {
             let (sealer, opener) = request.chunked().map_err(|_| unsealable())?;
             let sealed = sealer.finish(&message).map_err(|_| unsealable())?;

@@ -13,7 +13,7 @@ use confidential_api::{
 use confidential_envelope::{
     Plaintext,
     bhttp::{self, RequestHead, Scheme},
-    inner::{self, Candidate as _, PADDING, RESPONSE_LIMITS, Recipient},
+    inner::{self, Candidate as _, PADDING, RESPONSE_LIMITS},
 };
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
@@ -104,14 +104,13 @@ fn inner_head() -> RequestHead {
 }
 
 async fn once(
-    chain: &Chain,
+    chain: &Arc<Chain>,
     nodes: &[Arc<FitToSeal>],
     question: &Plaintext,
     sent: Instant,
 ) -> Result<DeltaStream, Failed> {
     let unsealable = |_| chain.unreachable("has nodes whose keys take no request");
-    let recipients = nodes.iter().map(|node| Recipient::new(node.as_ref()));
-    let recipients = recipients.collect::<Result<_, _>>().map_err(unsealable)?;
+    let recipients = chain.prepared.recipients(nodes).map_err(unsealable)?;
     let sealed = inner::seal(recipients, question).map_err(unsealable)?;
     let candidates = sealed.keys.into_iter();
     let candidates =
@@ -161,7 +160,14 @@ async fn once(
         }
         broken.into_error(&chain.name, false)
     })?;
-    Ok(reply(chain, answer, sent, evidence).await?)
+    let reply = reply(chain, answer, sent, evidence).await?;
+    let (prepared, nodes) = (Arc::clone(&chain.prepared), nodes.to_vec());
+    tokio::task::spawn_blocking(move || {
+        if let Some(key) = known.key(now_ms()) {
+            prepared.prepare(&nodes, key);
+        }
+    });
+    Ok(reply)
 }
 
 /// What stood behind a reply.

@@ -106,6 +106,8 @@ pub(crate) struct Script {
     pub(crate) fetched: u32,
     /// What was opened.
     pub(crate) heard: Vec<String>,
+    /// What they were sealed with.
+    pub(crate) sealed_keys: Vec<Vec<u8>>,
     /// Auth takes requests and answers none.
     pub(crate) auth_hangs: bool,
     /// Requests that auth has taken and not answered, whose caller still waits.
@@ -158,6 +160,7 @@ impl Default for Script {
             attested: 0,
             fetched: 0,
             heard: Vec::new(),
+            sealed_keys: Vec::new(),
             auth_hangs: false,
             hanging: 0,
             attest_is_full: false,
@@ -400,6 +403,7 @@ impl Deployment {
         let opened = inner::open(&info.candidates[0].encapsulated_key, body, &*self.rek).unwrap();
         let (_, question) = bhttp::decode::<RequestHead>(&opened.plaintext, 1 << 20).unwrap();
         script.heard.push(String::from_utf8(question.to_vec()).unwrap());
+        script.sealed_keys.push(info.candidates[0].encapsulated_key.clone());
         let mut fields = HeaderMap::new();
         let node =
             if script.not_offered { NodeId::new(Uuid::now_v7()).unwrap() } else { self.node };

@@ -59,6 +59,21 @@ async fn a_reply_comes_from_a_node_that_proved_itself_and_says_so() {
     }
 }
 
+#[tokio::test]
+async fn each_question_has_a_secret_of_its_own_also_where_it_was_prepared() {
+    let deployment = Deployment::start().await;
+    let client = deployment.client();
+    for _ in 0..3 {
+        let both = tokio::join!(talk(&client), talk(&client));
+        assert!(both.0.is_ok() && both.1.is_ok());
+    }
+    let mut keys = deployment.seen().sealed_keys;
+    assert_eq!(keys.len(), 6);
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 6, "a node answers a repeated one no more");
+}
+
 /// One thing is changed; nothing is sealed, and the code is the check's.
 #[tokio::test]
 async fn where_a_check_fails_no_prompt_is_sealed() {
