@@ -129,7 +129,7 @@ impl fmt::Display for Code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .code.sentence())]
 pub struct Refused {
-    /// The first check that failed, in the order of [`crate::Check`].
+    /// The first check that failed, in the order of the [`crate::Report`].
     pub code: Code,
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn piece(kind: EvidenceType, data: Vec<u8>) -> EvidencePiece {
     EvidencePiece { kind, data, signature: Vec::new() }
 }
 
-type Edit<T> = Box<dyn FnOnce(&mut T)>;
+pub(crate) type Edit<T> = Box<dyn FnOnce(&mut T)>;
 
 /// One judgement: all that goes into it.
 pub(crate) struct Case {

@@ -10,7 +10,7 @@ use confidential_api::{
     policy::{Anchor, EvidenceKind, Image, Registers, RekKind},
 };
 
-use crate::bench::{Case, MODEL, NONCE};
+use crate::bench::{Case, Edit, MODEL, NONCE};
 
 /// Where the pieces of a set stand.
 pub(crate) const AK: usize = 0;
@@ -59,7 +59,7 @@ pub(crate) struct TpmCase {
     /// Signs quote and creation.
     pub(crate) key: &'static AttestationKey,
     /// Changes the set at last.
-    pub(crate) set: Option<Box<dyn FnOnce(&mut EvidenceList)>>,
+    pub(crate) set: Option<Edit<EvidenceList>>,
     /// What it is judged by.
     pub(crate) by: Case,
 }
