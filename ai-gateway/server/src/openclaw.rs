@@ -407,6 +407,11 @@ fn choose(
         if known {
             return Ok(found);
         }
+        let deployments = providers.iter().filter(|(_, it)| it.api == Api::Confidential);
+        let deployments = deployments.map(|(name, it)| (name.as_str(), it.models.as_slice()));
+        if let Some(found) = find_confidential(text, deployments) {
+            return Ok(found);
+        }
         Err(wrong(at, format!("{text:?} is not among models.providers; add it there")))
     };
     match choice {
@@ -427,6 +432,29 @@ fn choose(
             Ok((first, Vec::new()))
         }
     }
+}
+
+/// What names a deployment's only model, or a model by its bare name.
+const CONFIDENTIAL: &str = "confidential/";
+
+/// The model that `confidential/NAME` means among deployments and their models: of the deployment of that name the first, or
+/// the only one of that id.
+pub(crate) fn find_confidential<'a>(
+    asked: &str,
+    deployments: impl Iterator<Item = (&'a str, &'a [Model])> + Clone,
+) -> Option<ModelRef> {
+    let name = asked.strip_prefix(CONFIDENTIAL)?;
+    let named = |provider: &str, model: &Model| ModelRef {
+        provider: provider.to_owned(),
+        model: model.id.clone(),
+    };
+    if let Some((provider, models)) = deployments.clone().find(|(provider, _)| *provider == name) {
+        return Some(named(provider, models.first()?));
+    }
+    let mut all = deployments.flat_map(|(provider, models)| {
+        models.iter().filter(|model| model.id == name).map(move |model| named(provider, model))
+    });
+    all.next().filter(|_| all.next().is_none())
 }
 
 #[cfg(test)]

@@ -30,8 +30,6 @@ use crate::{
 /// Replies that a deployment makes at a time for one home, unless `openclaw.json` says otherwise: its router shares them
 /// out.
 const SLOTS: u32 = 16;
-/// What names a deployment's only model, or a model by its bare name.
-const PREFIX: &str = "confidential/";
 /// Longest time that a node's proof holds: a policy that no longer names its image is to be felt.
 const VERIFIED_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -169,19 +167,9 @@ impl Models {
 
     /// The model that `confidential/NAME` means: of the deployment of that name the first, or the only one of that id.
     pub(super) fn find_confidential(&self, asked: &str) -> Option<ModelRef> {
-        let name = asked.strip_prefix(PREFIX)?;
-        let confidential = || self.providers.iter().filter(|(_, provider)| provider.confidential);
-        let model = |provider: &str, model: &str| ModelRef {
-            provider: provider.to_owned(),
-            model: model.to_owned(),
-        };
-        if let Some((provider, it)) = confidential().find(|(provider, _)| *provider == name) {
-            return Some(model(provider, &it.models.first()?.id));
-        }
-        let mut named = confidential().flat_map(|(provider, it)| {
-            it.models.iter().filter(|it| it.id == name).map(move |it| model(provider, &it.id))
-        });
-        named.next().filter(|_| named.next().is_none())
+        let deployments = self.providers.iter().filter(|(_, provider)| provider.confidential);
+        let deployments = deployments.map(|(name, it)| (name.as_str(), it.models.as_slice()));
+        openclaw::find_confidential(asked, deployments)
     }
 }
 

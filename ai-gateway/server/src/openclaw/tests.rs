@@ -317,3 +317,33 @@ fn a_deployment_has_relays_and_is_nobodys_usual_model() {
     let nodes = lab.replace("relays:", "nodes: [{baseUrl: 'unix:///n'}], relays:");
     assert!(failure(&file(&nodes)).contains("lab.nodes"));
 }
+
+/// As people name it when they ask: else the gateway would not start with what an admin writes.
+#[test]
+fn a_deployment_is_listed_by_the_names_that_people_ask_it_by() {
+    let lab = |name: &str| {
+        format!(
+            "{name}: {{api: 'maru-confidential', baseUrl: 'unix:///{name}', relays: [{{baseUrl: 'unix:///r'}}], \
+             models: [{{id: 'm'}}, {{id: 'of-{name}'}}]}}"
+        )
+    };
+    let file = |listed: &str| {
+        format!(
+            "{{models: {{providers: {{z: {{baseUrl: 'unix:///s', models: [{{id: 'own'}}]}}, {}, {}}}}}, \
+             agents: {{defaults: {{model: {{primary: 'z/own', fallbacks: ['{listed}']}}}}}}}}",
+            lab("one"),
+            lab("two")
+        )
+    };
+    for (listed, meant) in [
+        ("one/of-one", "one/of-one"),
+        ("confidential/two", "two/m"),
+        ("confidential/of-two", "two/of-two"),
+    ] {
+        let loaded = OpenClaw::parse(&file(listed)).unwrap();
+        assert_eq!(loaded.fallbacks, [meant.parse().unwrap()], "{listed}");
+    }
+    for none in ["confidential/m", "confidential/own", "confidential/z"] {
+        assert!(failure(&file(none)).contains("not among models.providers"), "{none}");
+    }
+}
