@@ -466,16 +466,16 @@ fn of_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> 
 /// Whether it is that a certificate's time is not now, by our clock or by the server's.
 fn is_of_time(error: &rustls::Error) -> bool {
     use rustls::{AlertDescription, CertificateError};
-    match error {
-        rustls::Error::InvalidCertificate(error) => matches!(
-            error,
-            CertificateError::Expired
-                | CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidYet
-                | CertificateError::NotValidYetContext { .. }
-        ),
-        error => *error == rustls::Error::AlertReceived(AlertDescription::CertificateExpired),
-    }
+    matches!(
+        error,
+        rustls::Error::AlertReceived(AlertDescription::CertificateExpired)
+            | rustls::Error::InvalidCertificate(
+                CertificateError::Expired
+                    | CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYet
+                    | CertificateError::NotValidYetContext { .. }
+            )
+    )
 }
 
 /// The message inside `{"error": …}`, in any of the shapes that servers use.
