@@ -186,7 +186,7 @@ fn a_certified_key_has_epochs_of_its_own() {
     assert!(first(NOW * 4) < 1 << 53, "JSON has a form for it");
     // One of before there were epochs in certificates.
     let mut text =
-        serde_json::to_value(&serde_json::from_str::<Certificate>(&certificate.payload).unwrap())
+        serde_json::to_value(serde_json::from_str::<Certificate>(&certificate.payload).unwrap())
             .unwrap();
     text.as_object_mut().unwrap().remove("first_epoch");
     let old: Certificate = serde_json::from_value(text).unwrap();
