@@ -63,11 +63,16 @@ pub(crate) fn openpcc() -> Result<PathBuf> {
         return Ok(dir);
     }
     let step = Step::new(&format!("building OpenPCC {OPENPCC} with Go (minutes)"));
-    let partial = dir.with_extension("partial");
+    let partial = dir.with_file_name("openpcc.partial");
     let mut go = Command::new(go()?);
     go.arg("build").arg("-o").arg(&partial);
     // Evidence without a TPM: what the stock node shows.
-    go.args(["-ldflags=-s -w", "-tags=include_fake_attestation", "./openpcc-peer"]);
+    go.args([
+        "-buildvcs=false",
+        "-ldflags=-s -w",
+        "-tags=include_fake_attestation",
+        "./openpcc-peer",
+    ]);
     go.args(OPENPCC_PROGRAMS.map(|name| format!("github.com/openpcc/openpcc/cmd/{name}")));
     go.current_dir(workspace::root().join(OPENPCC_MODULE)).env("GOTOOLCHAIN", "local");
     fs::create_dir_all(&partial)?;
