@@ -8,10 +8,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
+
+use crate::instance::now;
 
 /// How long it may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,9 +63,9 @@ impl Swtpm {
         let mut command = Command::new("swtpm");
         command.args(arguments(folder, &socket)).stdin(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().context("cannot start swtpm")?;
-        let begun = Instant::now();
+        let deadline = now() + PATIENCE;
         while UnixStream::connect(&socket).is_err() {
-            ensure!(begun.elapsed() < PATIENCE, "swtpm does not listen");
+            ensure!(now() < deadline, "swtpm does not listen");
             thread::sleep(Duration::from_millis(10));
         }
         Ok(Self { socket, process })

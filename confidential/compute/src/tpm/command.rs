@@ -201,12 +201,10 @@ impl Commands {
             pcr_select: selection(registers.0.keys().copied())?,
         };
         let said: TpmQuoteResponse = self.run("Quote", &command, Some(password()))?;
-        match said.quoted.inner.attested {
-            TpmuAttest::Quote(_) => {
-                Ok(Signed { attest: said.quoted.inner, signature: said.signature })
-            }
-            _ => Err(TpmError::Malformed("Quote")),
+        if !matches!(said.quoted.inner.attested, TpmuAttest::Quote(_)) {
+            return Err(TpmError::Malformed("Quote"));
         }
+        Ok(Signed { attest: said.quoted.inner, signature: said.signature })
     }
 
     /// Has the attestation key sign that the TPM made a key, and how, with `data`.
@@ -225,12 +223,10 @@ impl Commands {
         };
         let said: TpmCertifyCreationResponse =
             self.run("CertifyCreation", &command, Some(password()))?;
-        match said.certify_info.inner.attested {
-            TpmuAttest::Creation(_) => {
-                Ok(Signed { attest: said.certify_info.inner, signature: said.signature })
-            }
-            _ => Err(TpmError::Malformed("CertifyCreation")),
+        if !matches!(said.certify_info.inner.attested, TpmuAttest::Creation(_)) {
+            return Err(TpmError::Malformed("CertifyCreation"));
         }
+        Ok(Signed { attest: said.certify_info.inner, signature: said.signature })
     }
 
     /// Multiplies a point of P-256, uncompressed, with a private key that these registers allow: the x coordinate.
