@@ -50,12 +50,8 @@ async fn a_boot_that_is_gone_or_hangs_is_seen_by_the_router() {
 
         node.signal_boot(fault);
 
-        wait_for("the node is not well", || {
-            let status = tokio::task::block_in_place(|| {
-                tokio::runtime::Handle::current().block_on(node.health())
-            });
-            (status == 503).then_some(())
-        });
+        wait_for("what the signal does", || node.boot_is_still().then_some(()));
+        assert_eq!(node.health().await, 503, "{fault:?}, at the first look");
         if fault == Signal::KILL {
             let answer = node.ask(&key, &sealed).await;
             assert_eq!((answer.status, answer.kind), (500, None));

@@ -219,6 +219,13 @@ impl Node {
         signal(self.boot.id(), what);
     }
 
+    /// Whether boot is stopped or dead (proc_pid_stat(5)).
+    pub(crate) fn boot_is_still(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.boot.id())).unwrap();
+        let (_, state) = stat.rsplit_once(") ").unwrap();
+        state.starts_with(['T', 'Z'])
+    }
+
     /// Processes that boot started, by their ids.
     pub(crate) fn workers(&self) -> Vec<u32> {
         let mut found = Vec::new();
