@@ -27,7 +27,7 @@ use chain_house::House;
 use cli::service::{INFERENCE, SERVERS};
 use lab::{
     Machine, STOP,
-    confidential::{Holder, Host, Shows, users},
+    confidential::{Chain, Holder, Host, Shows, users},
     http,
     topology::HOME,
 };
@@ -87,11 +87,8 @@ struct Answer {
 impl House {
     /// Where no node is there yet.
     fn empty() -> Self {
-        Self::new(&NODES.map(|(holder, shows, _)| (holder, shows)), |chain| {
-            for at in 0..NODES.len() {
-                chain.leave(at).unwrap();
-            }
-        })
+        let leave = |chain: &mut Chain| (0..NODES.len()).for_each(|at| chain.leave(at).unwrap());
+        Self::new(&NODES.map(|(holder, shows, _)| (holder, shows)), leave, |text| text)
     }
 
     /// Asks a model from the laptop, in the clear inside the tunnel.

@@ -172,7 +172,7 @@ fn after_it_answered(house: &House) {
 #[test]
 #[ignore = "needs: root, podman, model, swtpm"]
 fn nobody_on_the_chain_knows_both_who_asks_and_what() {
-    let house = House::new(&NODES, |_| {});
+    let house = House::new(&NODES, |_| {}, |text| text);
     while_it_answers(&house);
     after_it_answered(&house);
 }

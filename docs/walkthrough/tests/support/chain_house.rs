@@ -1,6 +1,6 @@
 //! A house that asks a deployment of the confidential chain.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use lab::{
     Deployment, Member, STOP,
@@ -16,8 +16,13 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// With these nodes; `before` is done with them before home knows the deployment.
-    pub(crate) fn new(nodes: &[(Holder, Shows)], before: impl FnOnce(&mut Chain)) -> Self {
+    /// With these nodes; `before` is done with them before home knows the deployment, `edit` with the text of
+    /// `openclaw.json` after it.
+    pub(crate) fn new(
+        nodes: &[(Holder, Shows)],
+        before: impl FnOnce(&mut Chain),
+        edit: impl FnOnce(String) -> String,
+    ) -> Self {
         let mut deployment = Deployment::start_with(&["--engines", "1"]).unwrap();
         let state = deployment.state().to_owned();
         let model = PathBuf::from(std::env::var_os("MARU_TEST_MODEL").expect("a model"));
@@ -25,6 +30,9 @@ impl House {
         before(&mut chain);
         let added = chain.add(&deployment.home).unwrap();
         assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        let models = deployment.home.root.join("var/lib/maru/gateway/config/openclaw.json");
+        let text = fs::read_to_string(&models).unwrap();
+        fs::write(&models, edit(text)).unwrap();
         // Agent and gateway read their settings when they start.
         assert!(deployment.up.stop(STOP).unwrap().success());
         let model = format!("/run/maru-lab/{}", model.file_name().unwrap().display());
