@@ -93,6 +93,8 @@ codes! {
     DebugEnclave "debug-enclave" "the enclave runs in debug mode, or nothing was measured",
     /// Register 8 or 12 of a TPM is as it was before anything was measured.
     NotMeasured "not-measured" "the program or its model was not measured",
+    /// Register 4 or 7 of a vendor's TPM is as it was before the machine booted, or the image does not list it.
+    BootNotMeasured "boot-not-measured" "what the machine booted was not measured, or the image does not list it: registers 4 and 7",
     /// The registers are of no image.
     ImageUnknown "image-unknown" "what runs there is no image that policy and home name",
     /// Each register is of some image, and they are of no one image.

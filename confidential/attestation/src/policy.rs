@@ -202,10 +202,12 @@ impl<'a> Rules<'a> {
         })
     }
 
-    /// The image whose every register these are: of several, one that serves the model.
+    /// The image whose every register these are: of several, one that serves the model. Where a vendor stands behind the TPM,
+    /// it lists what boots, too.
     pub(crate) fn image(
         &self,
         kind: EvidenceKind,
+        class: Option<Class>,
         registers: &BTreeMap<u8, Vec<u8>>,
         model: Option<&str>,
     ) -> Result<&'a Image, Code> {
@@ -215,8 +217,12 @@ impl<'a> Rules<'a> {
         let taken = || whole.iter().copied().filter(|image| self.pins_image(image));
         let serves =
             |image: &&Image| model.is_none_or(|model| image.models.iter().any(|it| it == model));
-        if let Some(image) = taken().find(serves).or_else(|| taken().next()) {
+        let booted = || taken().filter(|image| class != Some(Class::Tpm) || lists_boot(image));
+        if let Some(image) = booted().find(serves).or_else(|| booted().next()) {
             return Ok(image);
+        }
+        if taken().next().is_some() {
+            return Err(Code::BootNotMeasured);
         }
         if !whole.is_empty() {
             return Err(Code::PolicyWiderThanPin);
@@ -238,6 +244,11 @@ fn lists_code(image: &Image) -> bool {
         EvidenceKind::Tpm => &tpm::REGISTERS_OF_CODE,
     };
     registers.iter().all(|index| image.pcrs.0.contains_key(index))
+}
+
+/// Whether a TPM's image says what boots, without which nothing says who measured its code.
+fn lists_boot(image: &Image) -> bool {
+    tpm::REGISTERS_OF_BOOT.iter().all(|index| image.pcrs.0.contains_key(index))
 }
 
 /// Whether these are the registers of this image: every one that it lists.

@@ -135,7 +135,9 @@ impl Check {
             Self::Age => "it was made now",
             Self::Boot => "the TPM was not reset between its pieces",
             Self::Registers => "the registers are the quoted ones",
-            Self::Measured => "the program was measured, and not in debug mode",
+            Self::Measured => {
+                "the program was measured, and not in debug mode; of a TPM it is worth what the listed boot registers make it"
+            }
             Self::Image => "the registers are of one image, whole",
             Self::Model => "the image serves the model",
             Self::Nonce => "it answers this question",

@@ -14,7 +14,7 @@ use tpm2_protocol::data::{TpmsCreationInfo, TpmsQuoteInfo};
 use crate::{Code, evidence::TpmSet};
 use attest::Attest;
 pub(crate) use key::{AttestationKey, NodeKey};
-pub(crate) use registers::{REGISTERS_OF_CODE, Registers};
+pub(crate) use registers::{REGISTERS_OF_BOOT, REGISTERS_OF_CODE, Registers};
 
 /// All pieces of a set; nothing of them is checked but their form.
 #[derive(Debug)]

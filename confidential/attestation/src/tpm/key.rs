@@ -116,7 +116,7 @@ impl<'a> AttestationKey<'a> {
             && rsa.symmetric.algorithm == TpmAlgId::Null
             && (rsa.scheme.scheme, rsa.scheme.details) == (TpmAlgId::Rsassa, SHA256)
             && rsa.key_bits.value() == AK_BITS
-            && (exponent == 0 || exponent.to_be_bytes()[1..] == EXPONENT)
+            && matches!(exponent, 0 | 65_537)
             && modulus.len() == usize::from(AK_BITS / 8);
         if is_it { Ok(modulus) } else { Err(Code::Algorithm) }
     }

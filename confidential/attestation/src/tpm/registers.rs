@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 use tpm2_protocol::data::{TpmAlgId, TpmCc, TpmsQuoteInfo};
 
-use crate::Code;
+use crate::{Class, Code};
 
 /// The registers that hold the program that was measured, and its model.
 pub(crate) const REGISTERS_OF_CODE: [u8; 2] = [8, 12];
+/// The registers into which a machine's firmware measures what it boots, and Secure Boot's state and keys (PC Client Platform
+/// Firmware Profile, 3.3.4). Any program that booted can extend those of the code, which say no more than these let them.
+pub(crate) const REGISTERS_OF_BOOT: [u8; 2] = [4, 7];
 /// Bytes of a selection: a TPM of a computer has 24 registers (PC Client Platform TPM Profile, 4.6).
 const SELECT: usize = 3;
 
@@ -26,15 +29,20 @@ impl Registers {
         if is_quoted { Ok(()) } else { Err(Code::RegistersOther) }
     }
 
-    /// Whether something was measured into those that hold code: they begin as zeros, or as ones.
-    pub(crate) fn check_measured(&self) -> Result<(), Code> {
+    /// Whether something was measured into those that hold code, and where a vendor stands behind the TPM into those that
+    /// hold what booted: they begin as zeros, or as ones.
+    pub(crate) fn check_measured(&self, class: Option<Class>) -> Result<(), Code> {
         let is_measured = |index| {
             let value = self.0.get(index);
             value.is_some_and(|value| {
                 [0, 0xff].iter().all(|unset| value.iter().any(|byte| byte != unset))
             })
         };
-        if REGISTERS_OF_CODE.iter().all(is_measured) { Ok(()) } else { Err(Code::NotMeasured) }
+        if !REGISTERS_OF_CODE.iter().all(is_measured) {
+            return Err(Code::NotMeasured);
+        }
+        let is_booted = class != Some(Class::Tpm) || REGISTERS_OF_BOOT.iter().all(is_measured);
+        if is_booted { Ok(()) } else { Err(Code::BootNotMeasured) }
     }
 
     /// A bit for each register, the first in the lowest bit of the first byte.

@@ -36,7 +36,7 @@ pub(super) fn judge<'a>(
     }
     report.note(Check::Age, check_age(document.timestamp, now));
     report.note(Check::Measured, document.check_measured());
-    let image = rules.image(EvidenceKind::Nitro, &document.pcrs, known.model);
+    let image = rules.image(EvidenceKind::Nitro, class, &document.pcrs, known.model);
     let image = report.note(Check::Image, image);
     note_nonce(&[document.nonce.as_deref().unwrap_or_default()], set.nonces, known, report);
     let rek = set.key_config.and_then(|key| report.note(Check::Key, read_key(key, &document)));

@@ -26,8 +26,8 @@ pub(super) fn judge<'a>(
     note_nonce(&evidence.nonces(), set.nonces, known, report);
     report.note(Check::Boot, evidence.check_counts());
     let registers = &evidence.registers;
-    report.note(Check::Measured, registers.check_measured());
-    let image = rules.image(EvidenceKind::Tpm, &registers.0, known.model);
+    report.note(Check::Measured, registers.check_measured(class));
+    let image = rules.image(EvidenceKind::Tpm, class, &registers.0, known.model);
     let image = report.note(Check::Image, image);
     let rek = report.note(Check::Kind, evidence.attested()).and_then(|(quote, creation)| {
         report.note(Check::Registers, registers.check_quoted(quote));

@@ -81,6 +81,20 @@ impl TpmCase {
         self.by.pin.anchors = vec![PinnedAnchor { anchor, vendor: false }];
     }
 
+    /// The first image lists what boots, and the node booted it.
+    pub(crate) fn boots(&mut self) {
+        self.claims.registers.insert(7, vec![17; 32]);
+        self.by.policy.images[0].pcrs = Registers(self.claims.registers.clone());
+        self.quote_again();
+    }
+
+    /// The home's pin says that a vendor stands behind the TPM, so that nothing needs a consent.
+    pub(crate) fn of_a_vendor(&mut self) {
+        self.by.pin.anchors[0].vendor = true;
+        self.by.policy.simulated = false;
+        self.by.simulated = false;
+    }
+
     /// The quote is of the registers as they are now, and the node's key bound to them.
     pub(crate) fn quote_again(&mut self) {
         let (registers, quote) = (&self.claims.registers, &self.claims.quote);

@@ -111,6 +111,10 @@ fn attestation_keys_of_other_algorithms_are_refused() {
             let words = [tpm::NULL, tpm::RSASSA, tpm::SHA256, 2048];
             ak(case, |ak| ak.parameters = ak_parameters(&words, 3));
         }),
+        ("with an exponent of four bytes that ends as the usual one", Code::Algorithm, |case| {
+            let words = [tpm::NULL, tpm::RSASSA, tpm::SHA256, 2048];
+            ak(case, |ak| ak.parameters = ak_parameters(&words, 0x0101_0001));
+        }),
         ("RSAPSS", Code::Algorithm, |case| {
             let words = [tpm::NULL, RSAPSS, tpm::SHA256, 2048];
             ak(case, |ak| ak.parameters = ak_parameters(&words, 0));
@@ -311,6 +315,7 @@ fn only_a_pin_that_says_so_makes_a_tpm_more_than_simulated() {
             vec![PinnedAnchor { anchor: anchor(&case.claims.ak), vendor: pinned }];
         case.by.policy.simulated = !pinned;
         case.by.simulated = !pinned;
+        case.boots();
         assert_eq!(case.verdict().unwrap().summary().class, published);
     }
 }

@@ -292,3 +292,57 @@ fn signatures_are_refused() {
         }),
     ]);
 }
+
+/// Any program that runs on the machine can extend registers 8 and 12.
+#[test]
+fn a_vendors_tpm_without_what_booted_is_refused() {
+    let vendors = |change: fn(&mut TpmCase)| {
+        let mut case = TpmCase::valid();
+        case.boots();
+        case.of_a_vendor();
+        change(&mut case);
+        case.quote_again();
+        case.verdict().map(|fit| fit.summary().class)
+    };
+    let of_code_alone = |case: &mut TpmCase| {
+        case.by.policy.images[0].pcrs.0.retain(|index, _| [8, 12].contains(index));
+    };
+    assert_eq!(vendors(|_| {}), Ok(Class::Tpm));
+    for (what, change) in [
+        ("an image of program and model alone", of_code_alone as fn(&mut TpmCase)),
+        ("an image without the boot loader", |case| {
+            case.by.policy.images[0].pcrs.0.remove(&4);
+        }),
+        ("an image without Secure Boot's keys", |case| {
+            case.by.policy.images[0].pcrs.0.remove(&7);
+        }),
+        ("a quote without Secure Boot's keys", |case| {
+            case.claims.registers.remove(&7);
+            case.by.policy.images[0].pcrs.0.remove(&7);
+        }),
+        ("no boot loader was measured", |case| {
+            case.claims.registers.insert(4, vec![0; 32]);
+            case.by.policy.images[0].pcrs.0.insert(4, vec![0; 32]);
+        }),
+        ("Secure Boot's keys are as they begin", |case| {
+            case.claims.registers.insert(7, vec![0xff; 32]);
+            case.by.policy.images[0].pcrs.0.insert(7, vec![0xff; 32]);
+        }),
+    ] {
+        assert_eq!(vendors(change), Err(Code::BootNotMeasured), "{what}");
+    }
+    let said = vendors(|case| {
+        let whole = case.by.policy.images[0].clone();
+        case.by.policy.images[0].pcrs.0.remove(&4);
+        case.by
+            .policy
+            .images
+            .push(confidential_api::policy::Image { name: "whole".to_owned(), ..whole });
+    });
+    assert_eq!(said, Ok(Class::Tpm), "another image is whole");
+
+    // In a lab, where it says nothing anyway.
+    let mut case = TpmCase::valid();
+    of_code_alone(&mut case);
+    case.verdict().unwrap();
+}
