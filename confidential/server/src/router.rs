@@ -57,6 +57,8 @@ use crate::{
 
 /// Longest list of manifests that is sent as one piece, in bytes.
 const WHOLE: usize = 64 << 10;
+/// Longest question for manifests or evidence, in bytes: 64 tags of 512.
+const QUESTION: usize = 64 << 10;
 
 /// A router that listens.
 pub struct Router {
@@ -77,6 +79,10 @@ struct Routing {
     idle: Duration,
     every: Duration,
     looks: TaskTracker,
+    /// Questions for manifests and evidence, which wait for no room of requests.
+    questions: Bodies,
+    /// Bytes of requests that each node has or is asked.
+    shares: Quota<NodeId>,
 }
 
 impl Router {
@@ -112,6 +118,8 @@ impl Router {
             idle: Duration::from_secs(settings.idle_s),
             every: Duration::from_secs(nodes.check_every_s),
             looks: TaskTracker::new(),
+            questions: Bodies::new(QUESTION, body::ALL / 16),
+            shares: Quota::new(usize::MAX, (body::ALL / 8).max(settings.max_request_bytes + 1)),
         });
         let routes = endpoint::router(endpoints()).fallback(http::not_found);
         Ok(Self { doors: doors.await?, routes: routes.with_state(Arc::clone(&routing)), routing })
@@ -196,7 +204,7 @@ async fn compute_manifests(
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     only(&caller, role::GATEWAY)?;
-    let held = routing.bodies.read(body_of(request)?, caller.address).await?;
+    let held = routing.questions.read(body_of(request)?, caller.address).await?;
     let request = ComputeManifestRequest::decode(&held.bytes).map_err(malformed)?;
     let now = Instant::now();
     let list = routing.registry().manifests(&request, now, |found| random::shuffle(found));

@@ -2,7 +2,7 @@
 //!
 //! Room is taken for what has arrived, never for what was announced: who announces much and sends nothing takes nothing.
 
-use std::{net::IpAddr, time::Duration};
+use std::{hash::Hash, net::IpAddr, time::Duration};
 
 use axum::{body::Body, http::StatusCode};
 use bytes::Bytes;
@@ -25,17 +25,42 @@ const UNIT: usize = 4096;
 
 /// Reads bodies.
 #[derive(Clone, Debug)]
-pub(crate) struct Bodies {
+pub(crate) struct Bodies<K = IpAddr> {
     max: usize,
     /// In bytes.
-    room: Quota<IpAddr>,
+    room: Quota<K>,
 }
 
 /// A body that is held, and its share of the room.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Held<K: Eq + Hash = IpAddr> {
     pub(crate) bytes: Bytes,
-    room: Permit<IpAddr>,
+    room: Permit<K>,
+}
+
+/// Bytes whose share of a bound is given back when the last reference to them is gone.
+pub(crate) fn counted<H: Send + 'static>(bytes: Bytes, held: H) -> Bytes {
+    struct Counted<H>(Bytes, H);
+
+    impl<H> AsRef<[u8]> for Counted<H> {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    Bytes::from_owner(Counted(bytes, held))
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static> Held<K> {
+    /// The room that it takes, in bytes.
+    pub(crate) fn room(&self) -> usize {
+        self.room.count()
+    }
+
+    /// The bytes, which take that room as long as anything of them is held.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        counted(self.bytes, self.room)
+    }
 }
 
 impl Held {
@@ -70,8 +95,15 @@ impl Bodies {
             ))
         })
     }
+}
 
-    async fn collect(&self, mut body: Body, from: IpAddr) -> Result<Held, ErrorResponse> {
+impl<K: Clone + Eq + Hash> Bodies<K> {
+    /// Reads a body to its end, however long it takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bodies::read`].
+    pub(crate) async fn collect(&self, mut body: Body, from: K) -> Result<Held<K>, ErrorResponse> {
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if announced > self.max {
             return Err(too_large());

@@ -15,7 +15,10 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use chassis::{problem::ErrorResponse, quota::Permit};
+use chassis::{
+    problem::ErrorResponse,
+    quota::{Exceeded, Permit},
+};
 use confidential_api::{
     NodeId,
     names::{self, header as wire, media, path, role},
@@ -27,7 +30,7 @@ use hyper::body::Incoming;
 use super::{Routing, body_of, malformed, only, place::Place};
 use crate::{
     http::{
-        self, kind,
+        self, body, kind,
         listen::Caller,
         stream::{Holding, Timed},
         upstream::{self, UpstreamError},
@@ -63,18 +66,20 @@ pub(super) async fn request(
     let info = request.headers().get(wire::ROUTING_INFO).map(HeaderValue::as_bytes);
     let info = ComputeRequestInfo::decode_text(info.unwrap_or_default()).map_err(malformed)?;
     let held = routing.bodies.read(request.into_body(), caller.address).await?;
+    let room = held.room();
+    let body = held.into_bytes();
     let mut candidates = info.candidates;
     random::shuffle(&mut candidates);
     let mut refused = no_node().into_response();
     for candidate in candidates {
         let node = candidate.id;
         let Some(place) = routing.registry().live(node, Instant::now()) else { continue };
-        let Ok(turn) = routing.turns.take(node) else {
+        let (Ok(turn), Ok(share)) = (routing.turns.take(node), routing.share(node, room)) else {
             refused = http::busy().into_response();
             continue;
         };
         let headers = headers(media, &candidate)?;
-        let body = held.bytes.clone();
+        let body = body::counted(body.clone(), share);
         match routing.ask(node, &place, path::ROOT, headers, body, routing.answer).await {
             Ok(answer) => {
                 let is_unable = UNABLE.contains(&answer.status());
@@ -107,7 +112,7 @@ pub(super) async fn attest(
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     only(&caller, role::GATEWAY)?;
-    let held = routing.bodies.read(body_of(request)?, caller.address).await?;
+    let held = routing.questions.read(body_of(request)?, caller.address).await?;
     let asked = AttestRequest::decode(&held.bytes).map_err(malformed)?;
     let node = asked.node;
     let place = routing.registry().live(node, Instant::now()).ok_or_else(no_node)?;
@@ -126,6 +131,14 @@ pub(super) async fn attest(
 }
 
 impl Routing {
+    /// Room for so many bytes that a node is sent: one that says nothing holds what it has of them, and leaves the rest
+    /// to others.
+    fn share(&self, node: NodeId, room: usize) -> Result<Permit<NodeId>, Exceeded> {
+        let mut share = self.shares.take(node)?;
+        share.add(room)?;
+        Ok(share)
+    }
+
     /// Asks a node, and waits for the head of its answer at most for `limit` and while looks at it do not fail.
     async fn ask(
         &self,

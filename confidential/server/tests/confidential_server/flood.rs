@@ -1,6 +1,6 @@
 //! Whoever sends much, or announces it, or only connects: others are answered all the same.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use confidential_api::{
     names::{REQUEST_MAX, header, media, path},
@@ -12,12 +12,13 @@ use hyper::{Method, Request};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
+    time::timeout,
 };
 
 use super::{
     chain::{Chain, candidates},
     client::{active, request},
-    node::Node,
+    node::{Node, Takes},
     world::World,
 };
 
@@ -130,6 +131,46 @@ async fn a_node_is_asked_so_much_at_a_time_and_the_rest_goes_to_others() {
     while client.send(chain.router, sent()).await.status() != 200 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_node_that_says_nothing_holds_a_part_of_the_room_for_requests() {
+    let chain = Chain::start().await;
+    let nodes = [Node::start(&chain.world, 1).await, Node::start(&chain.world, 2).await];
+    for node in &nodes {
+        node.tell(&chain.world, chain.router, 0).await;
+    }
+    chain.until(2).await;
+    *nodes[0].takes.lock().unwrap() = Takes::Silent;
+    let client = chain.world.client_as("gateway");
+    // Over one MiB, it takes room for two.
+    let body = bytes::Bytes::from(vec![0; (1 << 20) + 1]);
+    let sent = |node: &Node| {
+        let sent = Request::post("/").header("content-type", media::REQUEST);
+        let sent = sent.header(header::ROUTING_INFO, candidates(&[node]));
+        sent.body(Full::new(body.clone())).unwrap()
+    };
+
+    let mut asked = tokio::task::JoinSet::new();
+    let (mut refused, mut told) = (0, 0);
+    for _ in 0..40 {
+        let (client, router, sent) = (client.clone(), chain.router, sent(&nodes[0]));
+        asked.spawn(async move { client.try_send(router, sent).await.unwrap().status() });
+    }
+    // Until each of them is with the node or was refused.
+    while nodes[0].seen.lock().unwrap().len() + refused < 40 {
+        if let Ok(answer) = timeout(Duration::from_millis(50), asked.join_next()).await {
+            assert_eq!(answer.unwrap().unwrap(), 503);
+            refused += 1;
+        }
+        told += 1;
+        for node in &nodes {
+            node.tell(&chain.world, chain.router, told).await;
+        }
+    }
+
+    assert_eq!(client.send(chain.router, sent(&nodes[1])).await.status(), 200);
+    assert_eq!(chain.nodes().await.len(), 2, "and what is asked of the router itself");
 }
 
 #[tokio::test]
