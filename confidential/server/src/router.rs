@@ -177,10 +177,7 @@ async fn node_events(
     match heard {
         Ok(true) => {
             tracing::info!(%node, "a node told that it lives");
-            let place = routing.registry().places(Instant::now());
-            if let Some((_, place)) = place.into_iter().find(|(known, _)| *known == node) {
-                routing.looks.spawn(Arc::clone(&routing).look_at(node, place));
-            }
+            routing.spawn_look(node);
         }
         // A repeated event is no fault of a node that did not hear the answer.
         Ok(false) | Err(Refused::Old) => {}
@@ -261,10 +258,20 @@ impl Routing {
         loop {
             ticks.tick().await;
             let nodes = self.registry().places(Instant::now());
-            for (node, place) in nodes {
-                self.looks.spawn(Arc::clone(&self).look_at(node, place));
+            for (node, _) in nodes {
+                self.spawn_look(node);
             }
         }
+    }
+
+    /// Looks at a node, unless looks enough are under way at those of its certificate.
+    fn spawn_look(self: &Arc<Self>, node: NodeId) {
+        let Some((place, turn)) = self.registry().look(node) else { return };
+        let look = Arc::clone(self).look_at(node, place);
+        self.looks.spawn(async move {
+            look.await;
+            drop(turn);
+        });
     }
 
     /// Looks whether a node answers; in three quarters of the time until the next look.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chassis::quota::{Permit, Quota};
 use confidential_api::{
     NodeId,
     node::{NodeEvent, NodeNews},
@@ -16,6 +17,7 @@ use confidential_api::{
 };
 
 use super::place::Place;
+use crate::http::body::counted;
 
 /// Looks that fail one after another until a node is taken for dead.
 const FAILURES: u32 = 2;
@@ -72,18 +74,27 @@ pub(crate) enum Refused {
     Old,
 }
 
+/// What those of one certificate's key show and have shown, as long as somebody reads it, in bytes.
+const OF_ONE_SHOWN: usize = 12 << 20;
+
 /// The nodes.
 #[derive(Debug)]
 pub(crate) struct Registry {
     nodes: HashMap<NodeId, Node>,
     max: usize,
     silent: Duration,
+    /// Bytes of manifests by the certificate's key, the former ones that somebody still reads among them.
+    room: Quota<[u8; 32]>,
+    /// Looks under way by the certificate's key.
+    looks: Quota<[u8; 32]>,
 }
 
 impl Registry {
     /// At most `max` nodes; one that says nothing for `silent` is forgotten.
     pub(crate) fn new(max: usize, silent: Duration) -> Self {
-        Self { nodes: HashMap::new(), max, silent }
+        let room = Quota::new(SHOWN + SHOWN / 2, OF_ONE_SHOWN);
+        let looks = Quota::new(max.saturating_mul(2), OF_ONE);
+        Self { nodes: HashMap::new(), max, silent, room, looks }
     }
 
     /// Takes what a node tells; says whether it is a new one, which should be looked at. Whoever tells it has the
@@ -118,11 +129,16 @@ impl Registry {
         let mut item = Vec::new();
         ComputeManifestList::append(&mut item, &manifest.encode());
         self.admit(event.node, key, item.len())?;
+        let item = match known.filter(|known| known.item == item) {
+            // The same as before: whoever reads that slowly holds nothing more.
+            Some(known) => known.item.clone(),
+            None => self.count(key, item)?,
+        };
         let node = Node {
             key,
             place,
             tags,
-            item: item.into(),
+            item,
             index: event.index,
             heard: now,
             health: health.unwrap_or(Health::Unknown),
@@ -142,6 +158,20 @@ impl Registry {
             return Err(Refused::OfOne);
         }
         Ok(())
+    }
+
+    /// Bytes that are counted until nobody reads them.
+    fn count(&self, key: [u8; 32], item: Vec<u8>) -> Result<Bytes, Refused> {
+        let mut room = self.room.take(key).map_err(|_| Refused::Full)?;
+        room.add(item.len()).map_err(|_| Refused::Full)?;
+        Ok(counted(item.into(), room))
+    }
+
+    /// Where to look at a node, and the right to: there are so many looks at a time at the nodes of one certificate,
+    /// however often they tell of another place.
+    pub(crate) fn look(&self, node: NodeId) -> Option<(Place, Permit<[u8; 32]>)> {
+        let known = self.nodes.get(&node)?;
+        Some((known.place.clone(), self.looks.take(known.key).ok()?))
     }
 
     /// Notes how a look at a node ended.

@@ -26,6 +26,15 @@ fn alive(node: u8, index: u64, model: &str) -> NodeEvent {
     NodeEvent { node: id(node), index, at_ms: 0, what: NodeNews::Alive(Box::new(info)) }
 }
 
+/// Shows so many bytes.
+fn showing(node: u8, index: u64, len: usize) -> NodeEvent {
+    let mut event = alive(node, index, "a");
+    let NodeNews::Alive(info) = &mut event.what else { unreachable!() };
+    let (kind, data) = (EvidenceType(1), vec![0; len]);
+    info.evidence = EvidenceList(vec![EvidencePiece { kind, data, signature: vec![] }]);
+    event
+}
+
 fn place(node: u8) -> Place {
     let url = format!("https://node-{node}:8081");
     Place { health: format!("{url}/_health"), url }
@@ -141,13 +150,7 @@ fn one_certificate_tells_of_few_nodes() {
 #[test]
 fn what_all_nodes_show_is_bounded_and_a_list_shares_it() {
     let (mut registry, now) = (Registry::new(500, SILENT), Instant::now());
-    let large = |node, index| {
-        let mut event = alive(node, index, "a");
-        let NodeNews::Alive(info) = &mut event.what else { unreachable!() };
-        let (kind, data) = (EvidenceType(1), vec![0; EVIDENCE_MAX - 64]);
-        info.evidence = EvidenceList(vec![EvidencePiece { kind, data, signature: vec![] }]);
-        event
-    };
+    let large = |node, index| showing(node, index, EVIDENCE_MAX - 64);
     let mut told = 0;
     while hear(&mut registry, large(told + 1, 0), now) == Ok(true) {
         told += 1;
@@ -202,4 +205,60 @@ proptest! {
             prop_assert!(registry.places(now).len() <= 6);
         }
     }
+}
+
+#[test]
+fn a_manifest_that_is_told_again_is_not_held_twice() {
+    let (mut registry, now) = (Registry::new(4, SILENT), Instant::now());
+    let read = |registry: &Registry| {
+        registry.manifests(&ComputeManifestRequest { tags: vec![], limit: 9 }, now, |_| {})
+    };
+    hear(&mut registry, showing(1, 0, 1000), now).unwrap();
+    registry.looked(id(1), &place(1), true);
+    let first = read(&registry);
+    hear(&mut registry, showing(1, 1, 1000), now).unwrap();
+
+    assert_eq!(read(&registry)[0].as_ptr(), first[0].as_ptr(), "the same bytes");
+}
+
+#[test]
+fn former_manifests_that_are_still_read_are_bounded() {
+    let (mut registry, now) = (Registry::new(4, SILENT), Instant::now());
+    let ask = ComputeManifestRequest { tags: vec![], limit: 9 };
+    let mut reading = Vec::new();
+    let mut heard = 0;
+    // Each time another one, while somebody reads all before.
+    for index in 0..40 {
+        heard += usize::from(
+            hear(&mut registry, showing(1, index, EVIDENCE_MAX - 64 - index as usize), now).is_ok(),
+        );
+        registry.looked(id(1), &place(1), true);
+        reading.push(registry.manifests(&ask, now, |_| {}));
+    }
+    assert!((8..=12).contains(&heard), "{heard}");
+    assert!(hear(&mut registry, showing(2, 0, EVIDENCE_MAX / 2), now).is_ok(), "of another one");
+
+    drop(reading);
+    assert!(hear(&mut registry, showing(1, 40, EVIDENCE_MAX / 2), now).is_ok());
+}
+
+#[test]
+fn looks_at_the_nodes_of_one_certificate_are_bounded() {
+    let (mut registry, now) = (Registry::new(4, SILENT), Instant::now());
+    let mut looks = Vec::new();
+    for index in 0..100 {
+        let mut event = alive(1, index, "a");
+        let NodeNews::Alive(info) = &mut event.what else { unreachable!() };
+        let port = 8000 + index % 2;
+        info.url = format!("https://node-1:{port}/");
+        info.healthcheck_url = format!("https://node-1:{port}/_health");
+        assert_eq!(hear(&mut registry, event, now), Ok(true), "another place");
+        looks.extend(registry.look(id(1)));
+    }
+    assert_eq!(looks.len(), OF_ONE);
+    hear(&mut registry, alive(2, 0, "a"), now).unwrap();
+    assert!(registry.look(id(2)).is_some(), "of another one");
+
+    drop(looks);
+    assert!(registry.look(id(1)).is_some());
 }
