@@ -79,8 +79,9 @@ pub(super) async fn request(
             continue;
         };
         let headers = headers(media, &candidate)?;
+        // Its share is held until it answers, and for as long as anything of the body is still to be sent.
         let body = body::counted(body.clone(), share);
-        match routing.ask(node, &place, path::ROOT, headers, body, routing.answer).await {
+        match routing.ask(node, &place, path::ROOT, headers, body.clone(), routing.answer).await {
             Ok(answer) => {
                 let is_unable = UNABLE.contains(&answer.status());
                 let answer = passed(answer, node, turn, &routing);
