@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{FutureExt as _, future::Shared};
-use tokio::{sync::oneshot, task::AbortHandle};
+use tokio::sync::oneshot;
 
 use crate::Error;
 
@@ -11,10 +11,7 @@ use crate::Error;
 type Outcome<T> = Shared<oneshot::Receiver<Result<T, Arc<Error>>>>;
 
 /// Work of which there is one at a time. It goes on, in a task of its own, when whoever waits for it leaves.
-pub(crate) struct Once<T>(Mutex<Option<Begun<T>>>);
-
-/// The last work, and how it can be seen whether it has ended.
-type Begun<T> = (Outcome<T>, AbortHandle);
+pub(crate) struct Once<T>(Mutex<Option<Outcome<T>>>);
 
 impl<T> Default for Once<T> {
     fn default() -> Self {
@@ -53,7 +50,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
     /// Waits for what is under way, if anything is.
     pub(crate) async fn idle(&self) {
         let last = self.lock().clone();
-        if let Some((outcome, _)) = last {
+        if let Some(outcome) = last {
             drop(outcome.await);
         }
     }
@@ -63,23 +60,42 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let mut last = self.lock();
-        if let Some((outcome, task)) = &*last
-            && !task.is_finished()
+        // Its task may not have ended yet although what came of it was told: that is over for whoever asks now.
+        if let Some(outcome) = &*last
+            && outcome.clone().now_or_never().is_none()
         {
             return outcome.clone();
         }
         let (tell, told) = oneshot::channel();
         let work = work();
-        let task = tokio::spawn(async move {
+        tokio::spawn(async move {
             // Nobody may be left who waits for it.
             drop(tell.send(work.await.map_err(Arc::new)));
         });
         let told = told.shared();
-        *last = Some((told.clone(), task.abort_handle()));
+        *last = Some(told.clone());
         told
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Begun<T>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Outcome<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_asks_after_an_outcome_was_told_gets_another() {
+        let (once, begun) = (Once::default(), AtomicU32::new(0));
+        for turn in 1..=10_000 {
+            let number = || begun.fetch_add(1, Ordering::Relaxed) + 1;
+            let work = || std::future::ready(Ok(number()));
+            let outcome = once.outcome(work, || unreachable!("the work ends")).await;
+            assert_eq!(outcome.unwrap(), turn);
+        }
     }
 }
