@@ -19,12 +19,28 @@ pub struct Seen {
     pub policy: Option<attestation::Seen>,
 }
 
+impl Seen {
+    /// The newer of what both name, document by document: where both are of one epoch, that of `self`.
+    #[must_use]
+    pub fn or_newer(self, other: Self) -> Self {
+        let newer = |one: Option<attestation::Seen>, other: Option<attestation::Seen>| {
+            let epoch = |mark: &attestation::Seen| mark.epoch;
+            if other.as_ref().map(epoch) > one.as_ref().map(epoch) { other } else { one }
+        };
+        Self {
+            config: newer(self.config, other.config),
+            bundle: newer(self.bundle, other.bundle),
+            policy: newer(self.policy, other.policy),
+        }
+    }
+}
+
 /// Keeps what was seen.
 pub trait Memory: fmt::Debug + Send + Sync {
     /// What was kept last.
     fn seen(&self) -> Seen;
 
-    /// Keeps it, before anything that it names is used.
+    /// Keeps it, before anything that it names is used; where something newer was kept meanwhile, that stays.
     ///
     /// # Errors
     ///
@@ -42,7 +58,8 @@ impl Memory for Volatile {
     }
 
     fn keep(&self, seen: Seen) -> io::Result<()> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = kept.or_newer(seen);
         Ok(())
     }
 }

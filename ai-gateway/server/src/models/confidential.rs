@@ -145,6 +145,8 @@ impl Memory for Kept {
 
     fn keep(&self, seen: Seen) -> io::Result<()> {
         let mut kept = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another provider of the deployment may have kept something newer since this one looked.
+        let seen = kept.or_newer(seen);
         SEEN.write(&self.path, &seen).map_err(io::Error::other)?;
         *kept = seen;
         Ok(())
@@ -176,6 +178,27 @@ impl Models {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_provider_saw_is_not_lost_to_another_that_saw_less() {
+        let state = tempfile::tempdir().unwrap();
+        let kept = Memories::default().of(state.path(), &Fixed([7; 32])).unwrap();
+        let seen = Seen { config: mark(40), bundle: mark(41), policy: mark(42) };
+        kept.keep(seen).unwrap();
+        for (late, then) in [
+            (Seen { config: mark(39), ..seen }, seen),
+            (Seen { bundle: None, ..seen }, seen),
+            (
+                Seen { policy: mark(41), config: mark(43), ..seen },
+                Seen { config: mark(43), ..seen },
+            ),
+        ] {
+            kept.keep(late).unwrap();
+            assert_eq!(kept.seen(), then, "{late:?}");
+            let stored = Memories::default().of(state.path(), &Fixed([7; 32])).unwrap();
+            assert_eq!(stored.seen(), then, "also over a restart");
+        }
+    }
 
     fn mark(epoch: u64) -> Option<attestation::Seen> {
         Some(attestation::Seen { epoch, digest: Fixed([1; 32]) })
