@@ -150,9 +150,16 @@ pub enum Failure {
     Behind,
 }
 
+impl Failure {
+    /// Whether the question had been sent to nodes of the confidential chain, of which none is trusted with its answer.
+    const fn was_sent(&self) -> bool {
+        matches!(self, Self::Untrusted { sent: true, .. })
+    }
+}
+
 /// What is said of a deployment, or of its answer.
 const fn not_trusted(sent: bool) -> &'static str {
-    if sent { "an answer came that is not taken" } else { "no node has proved itself" }
+    if sent { "no answer came that is taken" } else { "no node has proved itself" }
 }
 
 /// Longest part of an unknown model's name that is repeated to the caller.
@@ -419,7 +426,12 @@ impl Chain {
                 }
                 Err(Missed::Refused(failure)) => return Err(failure),
                 Err(Missed::Absent(why)) => absence = absence.max(why),
-                Err(Missed::Untrusted(failure)) => untrusted = untrusted.or(Some(failure)),
+                Err(Missed::Untrusted(failure)) => {
+                    // The first says why; but whether anything was sent is said of all of them.
+                    if untrusted.is_none() || failure.was_sent() {
+                        untrusted = untrusted.filter(Failure::was_sent).or(Some(failure));
+                    }
+                }
             }
         }
         if let Some(untrusted) = untrusted {

@@ -37,6 +37,8 @@ enum Script {
     Full,
     /// Has not proved itself.
     Untrusted(&'static str),
+    /// Was sent the question, and is not trusted with the answer.
+    SentUntrusted(&'static str),
     /// Says what stood behind it.
     Proved,
     /// Reads the prompt for so long.
@@ -80,6 +82,10 @@ impl Backend for Scripted {
                 Some(Script::Untrusted(code)) => {
                     let (backend, reason) = ("b".to_owned(), "why");
                     return Err(Error::Untrusted { backend, code, reason, sent: false });
+                }
+                Some(Script::SentUntrusted(code)) => {
+                    let (backend, reason) = ("b".to_owned(), "why");
+                    return Err(Error::Untrusted { backend, code, reason, sent: true });
                 }
                 Some(Script::Proved) => {
                     let evidence = Evidence {

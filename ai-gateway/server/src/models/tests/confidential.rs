@@ -67,3 +67,18 @@ async fn a_deployment_that_is_not_trusted_is_no_fault_and_its_code_is_told_after
     }
     assert_eq!(ask(&models, Some("lab/m")).await.unwrap().0, "lab/m", "its breaker is closed");
 }
+
+#[tokio::test]
+async fn of_several_deployments_it_is_told_that_one_was_sent_to() {
+    let (models, ours, lab) = with_lab(&["lab/m", "lab/only"]);
+    ours.down.store(true, Ordering::Relaxed);
+    let (sent, not_sent) =
+        (|| Script::SentUntrusted("reply-unsealed"), || Script::Untrusted("image-unknown"));
+    for order in [[sent(), not_sent()], [not_sent(), sent()]] {
+        // They are taken from the end.
+        *lab.replies.lock().unwrap() = order.into();
+        let failure = ask(&models, None).await.unwrap_err();
+        let told = matches!(failure, Failure::Untrusted { code: "reply-unsealed", sent: true, .. });
+        assert!(told, "{failure:?}");
+    }
+}
