@@ -56,7 +56,8 @@ impl Outer {
 
     /// Seals a request, sends it by the first relay that passes it on, and opens the answer up to its content. A question
     /// goes out in chunks: until its answer begins a node may read the prompt for `limit`. For anything else all relays
-    /// together have that long.
+    /// together have that long: each half of what is left, and the last one the rest, so that the one that worked last has
+    /// time however many there are.
     pub(crate) async fn exchange(
         &self,
         key: &KeyConfig,
@@ -67,10 +68,16 @@ impl Outer {
     ) -> Result<Answer, Failed> {
         let (mut last, mut no_key) = (None, false);
         let (count, first) = (self.relays.len(), self.first.load(Ordering::Relaxed));
-        let share = u32::try_from(count).unwrap_or(u32::MAX).max(1);
-        let each = if chunked { limit } else { limit / share };
-        for at in (0..count).map(|turn| (first + turn) % count) {
+        let until = Instant::now() + limit;
+        for turn in 0..count {
+            let at = (first + turn) % count;
             let Some(relay) = self.relays.get(at) else { continue };
+            let left = until.saturating_duration_since(Instant::now());
+            let each = match (chunked, turn + 1 == count) {
+                (true, _) => limit,
+                (false, true) => left,
+                (false, false) => left / 2,
+            };
             match self.by(relay, key, head, content, chunked, each).await {
                 // A relay may be down, or lie: the next one is asked. A node answers a request once, whatever became of it.
                 Err(Failed::Key) => no_key = true,
