@@ -143,6 +143,14 @@ impl Error {
         }
     }
 
+    /// The same of a request that had been sent before it failed.
+    pub(crate) fn once_sent(mut self) -> Self {
+        if let Self::Untrusted { sent, .. } = &mut self {
+            *sent = true;
+        }
+        self
+    }
+
     /// Whether the same request may be sent to another backend: this one has delivered no text, and the fault is
     /// the backend's, not the request's.
     #[must_use]
@@ -206,7 +214,7 @@ impl Error {
 
 /// What is said of a backend whose answer, or which itself, is not trusted.
 const fn not_trusted(sent: bool) -> &'static str {
-    if sent { "sent an answer that is not taken" } else { "has not proved itself" }
+    if sent { "gave no answer that is taken" } else { "has not proved itself" }
 }
 
 fn in_file(path: Option<&PathBuf>) -> String {

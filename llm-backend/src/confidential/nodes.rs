@@ -18,16 +18,17 @@ use confidential_api::{
     names::{model_tag, path},
     routing::{AttestRequest, ComputeManifestList, ComputeManifestRequest},
 };
+use confidential_envelope::inner::Candidate as _;
 use futures_util::{StreamExt as _, stream};
 use http::{Method, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::{CANDIDATES, Chain, SILENT, head, now_ms, once::Once, untrusted};
+use super::{CANDIDATES, Chain, SILENT, config, head, now_ms, once::Once, untrusted};
 use crate::Error;
 
 /// Nodes of a shortlist that are asked for evidence, until enough proved themselves.
 const SHORTLIST: usize = 12;
-/// For how long others are waited for once a node proved itself.
+/// For how long others are waited for once a node proved itself; at most a quarter of the time that a verification holds.
 const OTHERS: Duration = Duration::from_secs(1);
 /// After a renewal that failed the next one waits for this part of the time that a verification holds.
 const PAUSE: u32 = 8;
@@ -65,10 +66,36 @@ impl Nodes {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(of.entry(model.to_owned()).or_default())
     }
+}
 
-    /// Forgets what is known of a model's nodes: they did not answer as they should.
-    pub(crate) fn forget(&self, model: &str) {
-        self.of(model).change(|known| known.proved.clear());
+/// Nodes to seal to, and the configuration under whose policy they proved themselves: the gateway's key is of the same.
+pub(crate) struct Candidates {
+    pub(crate) nodes: Vec<Arc<FitToSeal>>,
+    pub(crate) known: Arc<config::Known>,
+}
+
+/// What came of asking nodes for evidence.
+#[derive(Default)]
+struct Verified {
+    proved: Vec<Arc<FitToSeal>>,
+    /// Those whose evidence was refused: what they proved before does not count any more.
+    refused: Vec<NodeId>,
+    /// The first error; of a refusal rather than of a node that was not reached.
+    first: Option<Error>,
+}
+
+impl Known {
+    /// Takes in what came of a renewal. What others proved before still counts, as long as it holds: they may have been
+    /// busy, or not asked.
+    fn renew(&mut self, mut proved: Vec<Arc<FitToSeal>>, refused: &[NodeId], life: Duration) {
+        let now = now_ms();
+        let anew: Vec<_> = proved.iter().map(|node| node.id()).collect();
+        let counts = |node: &Arc<FitToSeal>| {
+            let id = node.id();
+            node.holds(life, now) && !refused.contains(&id) && !anew.contains(&id)
+        };
+        proved.extend(self.proved.drain(..).filter(counts));
+        *self = Self { proved, pause: None };
     }
 }
 
@@ -82,7 +109,7 @@ impl OfModel {
         let now = now_ms();
         let holds =
             |node: &&Arc<FitToSeal>| node.holds(life, now) && node.summary().policy_epoch == epoch;
-        self.change(|known| known.proved.iter().filter(holds).cloned().collect())
+        self.change(|known| known.proved.iter().filter(holds).take(CANDIDATES).cloned().collect())
     }
 
     /// Whether they may be renewed now.
@@ -94,74 +121,77 @@ impl OfModel {
 impl Chain {
     /// Up to three nodes for a model, each of which proved itself within the time that a verification holds, under the
     /// policy that holds now.
-    pub(crate) async fn candidates(
-        self: &Arc<Self>,
-        model: &str,
-    ) -> Result<Vec<Arc<FitToSeal>>, Error> {
+    pub(crate) async fn candidates(self: &Arc<Self>, model: &str) -> Result<Candidates, Error> {
         let (of, life) = (self.nodes.of(model), self.nodes.life);
         let verify = || Arc::clone(self).verify_anew(model.to_owned());
         // A verification that was under way may have begun under the policy before.
         for _ in 0..3 {
-            let epoch = self.configuration.current().await?.policy.policy().epoch;
-            let holding = of.holding(life, epoch);
-            if !holding.is_empty() {
+            let known = self.configuration.current().await?;
+            let epoch = known.policy.policy().epoch;
+            let nodes = of.holding(life, epoch);
+            if !nodes.is_empty() {
                 if of.holding(life / 2, epoch).is_empty() && of.may_renew() {
                     of.verifying.begin(verify);
                 }
-                return Ok(holding);
+                return Ok(Candidates { nodes, known });
             }
             of.verifying.outcome(verify, || self.unreachable(SILENT)).await?;
         }
         Err(self.busy("changes its policy: try again in a moment"))
     }
 
-    /// Verifies nodes, and remembers those that proved themselves.
-    async fn verify_anew(self: Arc<Self>, model: String) -> Result<(), Error> {
-        let verified = self.verify(&model).await;
-        let life = self.nodes.life;
-        self.nodes.of(&model).change(|known| match verified {
-            Ok(proved) => {
-                *known = Known { proved, pause: None };
-                Ok(())
-            }
-            Err(error) => {
-                // What proved itself before does so no more, or the policy has changed.
-                if matches!(error, Error::Untrusted { .. }) {
-                    known.proved.clear();
-                }
-                known.pause = Some(Instant::now() + life / PAUSE);
-                let cause = &error as &dyn std::error::Error;
-                tracing::warn!(deployment = self.name, error = cause, "no node is verified");
-                Err(error)
-            }
-        })
+    /// Forgets what is known of a model's nodes: they did not answer as they should.
+    pub(crate) fn forget(&self, model: &str) {
+        self.nodes.of(model).change(|known| known.proved.clear());
+        self.prepared.tidy();
     }
 
-    async fn verify(&self, model: &str) -> Result<Vec<Arc<FitToSeal>>, Error> {
+    /// Verifies nodes, and remembers those that proved themselves.
+    async fn verify_anew(self: Arc<Self>, model: String) -> Result<(), Error> {
+        let life = self.nodes.life;
+        let failed = match self.verify(&model).await {
+            Ok(Verified { proved, refused, first }) => {
+                let failed = proved.is_empty().then_some(first).flatten();
+                self.nodes.of(&model).change(|known| known.renew(proved, &refused, life));
+                self.prepared.tidy();
+                failed
+            }
+            Err(error) => Some(error),
+        };
+        let Some(error) = failed else { return Ok(()) };
+        self.nodes.of(&model).change(|known| known.pause = Some(Instant::now() + life / PAUSE));
+        let cause = &error as &dyn std::error::Error;
+        tracing::warn!(deployment = self.name, error = cause, "no node is verified");
+        Err(error)
+    }
+
+    async fn verify(&self, model: &str) -> Result<Verified, Error> {
         let shortlist = self.shortlist(model).await?;
         if shortlist.is_empty() {
             return Err(self.busy("has no node with this model now: try again in a moment"));
         }
-        let mut first = None;
-        let mut proved = Vec::new();
+        let Verified { mut proved, mut refused, mut first } = Verified::default();
+        let others = OTHERS.min(self.nodes.life / 4);
         // As long as each of two small exchanges may take: nodes that do not answer hold up nothing for longer.
         let mut until = Instant::now() + self.timeouts.health.saturating_mul(4);
-        let asked = stream::iter(shortlist).map(|node| self.prove(node, model));
+        let asked = stream::iter(shortlist)
+            .map(async |node| self.prove(node, model).await.map_err(|error| (node, error)));
         let mut asked = asked.buffer_unordered(CANDIDATES);
         while let Ok(Some(answer)) = timeout_at(until, asked.next()).await {
             match answer {
                 Ok(node) => {
-                    until = until.min(Instant::now() + OTHERS);
+                    until = until.min(Instant::now() + others);
                     proved.push(Arc::new(node));
                 }
-                Err(error) => {
+                Err((node, error)) => {
                     tracing::warn!(deployment = self.name, %error, "a node is passed over");
                     // What it was refused for says more than that another one was not reached.
-                    let refused = matches!(error, Error::Untrusted { .. });
-                    if first.is_none()
-                        || (refused && !matches!(first, Some(Error::Untrusted { .. })))
-                    {
+                    let is_refused = matches!(error, Error::Untrusted { .. });
+                    if first.is_none() || (is_refused && refused.is_empty()) {
                         first = Some(error);
+                    }
+                    if is_refused {
+                        refused.push(node);
                     }
                 }
             }
@@ -169,10 +199,8 @@ impl Chain {
                 break;
             }
         }
-        if proved.is_empty() {
-            return Err(first.unwrap_or_else(|| self.unreachable(SILENT)));
-        }
-        Ok(proved)
+        let first = first.or_else(|| Some(self.unreachable(SILENT)));
+        Ok(Verified { proved, refused, first })
     }
 
     /// The nodes that are worth asking, as the router says. It chooses at random among those that it is shown, and so

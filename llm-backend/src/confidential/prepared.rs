@@ -1,49 +1,56 @@
 //! Secrets that are encapsulated before there is a question: that takes longer than all else that is done here for one.
 //!
-//! Each is used once. Those for a node belong to its proof, and are gone with it; that for the gateway belongs to its key.
+//! Each is used once. Those for a node belong to its proof, and are thrown away with it; that for the gateway belongs to its key.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestation::FitToSeal;
-use confidential_api::NodeId;
 use confidential_envelope::{
     SealError,
-    inner::Recipient,
+    inner::{Candidate, Recipient},
     ohttp::{KeyConfig, Request},
 };
 
 /// For the next question.
-#[derive(Default)]
-pub(crate) struct Prepared {
-    nodes: Mutex<Vec<(Arc<FitToSeal>, Recipient<NodeId>)>>,
+pub(crate) struct Prepared<C: Candidate = FitToSeal> {
+    nodes: Mutex<Vec<OfNode<C>>>,
     gateway: Mutex<Option<(KeyConfig, Request)>>,
 }
 
-impl Prepared {
+/// A proof, and a secret for the node's key that it is of.
+type OfNode<C> = (Arc<C>, Recipient<<C as Candidate>::Id>);
+
+impl<C: Candidate> Default for Prepared<C> {
+    fn default() -> Self {
+        Self { nodes: Mutex::default(), gateway: Mutex::default() }
+    }
+}
+
+impl<C: Candidate> Prepared<C> {
     /// A secret for each node: what was prepared under this very proof, else a new one.
-    pub(crate) fn recipients(
-        &self,
-        nodes: &[Arc<FitToSeal>],
-    ) -> Result<Vec<Recipient<NodeId>>, SealError> {
-        let prepared = |node: &Arc<FitToSeal>| {
+    pub(crate) fn recipients(&self, nodes: &[Arc<C>]) -> Result<Vec<Recipient<C::Id>>, SealError> {
+        let prepared = |node: &Arc<C>| {
             let mut ready = lock(&self.nodes);
             let at = ready.iter().position(|(proved, _)| Arc::ptr_eq(proved, node))?;
             Some(ready.swap_remove(at).1)
         };
-        let recipient = |node| prepared(node).map_or_else(|| Recipient::new(node.as_ref()), Ok);
+        let recipient =
+            |node: &Arc<C>| prepared(node).map_or_else(|| Recipient::new(node.as_ref()), Ok);
         nodes.iter().map(recipient).collect()
     }
 
     /// A request to the gateway's key: what was prepared for it, else a new one.
     pub(crate) fn request(&self, key: &KeyConfig) -> Result<Request, SealError> {
-        match lock(&self.gateway).take() {
+        // The lock is not held while a new one is made.
+        let ready = lock(&self.gateway).take();
+        match ready {
             Some((config, request)) if config == *key => Ok(request),
             Some(_) | None => Request::new(key),
         }
     }
 
     /// Prepares what is missing for the next question. It computes for some milliseconds.
-    pub(crate) fn prepare(&self, nodes: &[Arc<FitToSeal>], key: &KeyConfig) {
+    pub(crate) fn prepare(&self, nodes: &[Arc<C>], key: &KeyConfig) {
         let of_key = |ready: &Option<(KeyConfig, Request)>| {
             ready.as_ref().is_some_and(|(config, _)| config == key)
         };
@@ -52,7 +59,7 @@ impl Prepared {
             *lock(&self.gateway) = Some((key.clone(), request));
         }
         for node in nodes {
-            let is_of = |(proved, _): &(Arc<FitToSeal>, _)| Arc::ptr_eq(proved, node);
+            let is_of = |(proved, _): &OfNode<C>| Arc::ptr_eq(proved, node);
             let has = lock(&self.nodes).iter().any(is_of);
             if has {
                 continue;
@@ -63,7 +70,10 @@ impl Prepared {
                 ready.push((Arc::clone(node), recipient));
             }
         }
-        // Nobody else knows the proof any more.
+    }
+
+    /// Throws away what belongs to proofs that nobody else knows any more.
+    pub(crate) fn tidy(&self) {
         lock(&self.nodes).retain(|(proved, _)| Arc::strong_count(proved) > 1);
     }
 }
@@ -78,6 +88,7 @@ mod tests {
 
     use confidential_envelope::{
         Aead, Kem, Plaintext, PrivateKey,
+        inner::{Rek, open, seal},
         ohttp::{self, GatewayKey},
     };
 
@@ -91,7 +102,7 @@ mod tests {
     #[test]
     fn what_was_prepared_serves_its_own_key_and_once() {
         let (key, other) = (key(1), key(2));
-        let prepared = Prepared::default();
+        let prepared = Prepared::<Node>::default();
         let seal = |key: &Arc<GatewayKey>| {
             let question = Plaintext::from(b"question".to_vec());
             let (sealed, _) = prepared.request(key.config()).unwrap().seal(&question).unwrap();
@@ -110,5 +121,55 @@ mod tests {
         seal(&other);
         prepared.prepare(&[], other.config());
         seal(&other);
+    }
+
+    /// A node under its name, with the key that it has now.
+    struct Node(u8, PrivateKey, Rek);
+
+    impl Candidate for Node {
+        type Id = u8;
+
+        fn id(&self) -> u8 {
+            self.0
+        }
+
+        fn rek(&self) -> &Rek {
+            &self.2
+        }
+    }
+
+    fn node(id: u8) -> Arc<Node> {
+        let private = PrivateKey::generate(Kem::XWing).unwrap();
+        let public = Rek::from_bytes(Kem::XWing, &private.public().to_bytes()).unwrap();
+        Arc::new(Node(id, private, public))
+    }
+
+    #[test]
+    fn what_was_prepared_for_a_node_serves_its_own_proof_and_once() {
+        let (key, before, after) = (key(1), node(1), node(1));
+        let prepared = Prepared::default();
+        let opens = |node: &Arc<Node>| {
+            let recipients = prepared.recipients(std::slice::from_ref(node)).unwrap();
+            let sealed = seal(recipients, &Plaintext::from(b"question".to_vec())).unwrap();
+            assert!(open(&sealed.keys[0].bytes, &sealed.body, &node.1).is_ok());
+            sealed.keys[0].bytes.clone()
+        };
+
+        // The node has another key by now, and proved itself anew.
+        prepared.prepare(&[Arc::clone(&before)], key.config());
+        opens(&after);
+        prepared.prepare(&[Arc::clone(&before)], key.config());
+        assert_ne!(opens(&before), opens(&before));
+    }
+
+    #[test]
+    fn what_was_prepared_is_thrown_away_with_the_proof() {
+        let (key, kept, gone) = (key(1), node(1), node(2));
+        let prepared = Prepared::default();
+        prepared.prepare(&[Arc::clone(&kept), Arc::clone(&gone)], key.config());
+        drop(gone);
+        prepared.tidy();
+        let left: Vec<_> = lock(&prepared.nodes).iter().map(|(node, _)| node.id()).collect();
+        assert_eq!(left, [kept.id()]);
     }
 }

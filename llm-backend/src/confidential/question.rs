@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Chain, OTHER_KEYS, SILENT, head, layer::Answer, now_ms, outer};
+use super::{Chain, OTHER_KEYS, SILENT, head, layer::Answer, nodes::Candidates, now_ms, outer};
 use crate::{
     DeltaStream, Error,
     body::{self, Broken},
@@ -50,8 +50,9 @@ impl From<Error> for Failed {
     }
 }
 
-/// Asks for a reply. Where the nodes do not take what was sealed to them, they are verified and asked once more. Like any
-/// backend it has begun to answer in time, or not at all: whoever sends the head of an answer and then nothing holds nobody up.
+/// Asks for a reply. Where the nodes do not take what was sealed to them, they are verified and asked once more; where the
+/// gateway has other keys, it is sealed once more. Like any backend it has begun to answer in time, or not at all: whoever
+/// sends the head of an answer and then nothing holds nobody up.
 pub(super) async fn ask(chain: Arc<Chain>, request: ChatRequest) -> Result<DeltaStream, Error> {
     let asked = begin(&chain, request, Instant::now());
     timeout(chain.timeouts.first, asked).await.unwrap_or_else(|_| Err(chain.unreachable(SILENT)))
@@ -70,22 +71,36 @@ async fn begin(
     let body = serde_json::to_vec(&openai::streaming(request)).unwrap_or_default();
     let question = bhttp::encode(&inner_head(), &body, PADDING);
     drop(Plaintext::from(body));
-    for again in [false, true] {
-        let nodes = chain.candidates(&model).await?;
-        match once(chain, &nodes, &question, sent).await {
+    let mut went_out = false;
+    let reply = turns(chain, &model, &question, sent, &mut went_out).await;
+    reply.map_err(|error| if went_out { error.once_sent() } else { error })
+}
+
+/// Asks until there is a reply: three times at most, for the gateway may have other keys once, and the nodes once.
+async fn turns(
+    chain: &Arc<Chain>,
+    model: &str,
+    question: &Plaintext,
+    sent: Instant,
+    went_out: &mut bool,
+) -> Result<DeltaStream, Error> {
+    let (mut other_keys, mut stale) = (false, false);
+    loop {
+        let candidates = chain.candidates(model).await?;
+        match once(chain, candidates, question, sent, went_out).await {
             Ok(reply) => return Ok(reply),
             Err(Failed::Error(error)) => return Err(error),
-            Err(Failed::OtherKeys) if again => return Err(chain.unreachable(OTHER_KEYS)),
-            Err(Failed::OtherKeys) => {}
+            Err(Failed::OtherKeys) if other_keys => return Err(chain.unreachable(OTHER_KEYS)),
+            Err(Failed::OtherKeys) => other_keys = true,
             Err(Failed::Stale(error)) => {
-                chain.nodes.forget(&model);
-                if again {
+                chain.forget(model);
+                if stale {
                     return Err(error);
                 }
+                stale = true;
             }
         }
     }
-    Err(chain.unreachable(REFUSED))
 }
 
 const REFUSED: &str = "has nodes that do not open what was sealed to them: try again in a moment";
@@ -105,12 +120,13 @@ fn inner_head() -> RequestHead {
 
 async fn once(
     chain: &Arc<Chain>,
-    nodes: &[Arc<FitToSeal>],
+    Candidates { nodes, known }: Candidates,
     question: &Plaintext,
     sent: Instant,
+    went_out: &mut bool,
 ) -> Result<DeltaStream, Failed> {
     let unsealable = |_| chain.unreachable("has nodes whose keys take no request");
-    let recipients = chain.prepared.recipients(nodes).map_err(unsealable)?;
+    let recipients = chain.prepared.recipients(&nodes).map_err(unsealable)?;
     let sealed = inner::seal(recipients, question).map_err(unsealable)?;
     let candidates = sealed.keys.into_iter();
     let candidates =
@@ -122,9 +138,9 @@ async fn once(
     if let Ok(routing) = HeaderValue::try_from(routing.encode_text()) {
         head.headers.insert(header::ROUTING_INFO, routing);
     }
-    let known = chain.configuration.current().await?;
     let key = known.key(now_ms()).ok_or_else(|| chain.no_key())?;
     let limit = chain.timeouts.first;
+    *went_out = true;
     let outer = match chain.outer.exchange(key, &head, &sealed.body, true, limit).await {
         Ok(outer) => outer,
         Err(outer::Failed::Error(error)) => return Err(error.into()),
@@ -161,13 +177,21 @@ async fn once(
         broken.into_error(&chain.name, false)
     })?;
     let reply = reply(chain, answer, sent, evidence).await?;
-    let (prepared, nodes) = (Arc::clone(&chain.prepared), nodes.to_vec());
+    prepare_next(chain, Candidates { nodes, known });
+    Ok(reply)
+}
+
+/// Prepares for the next question, without holding up this one's reply.
+fn prepare_next(chain: &Chain, Candidates { nodes, known }: Candidates) {
+    let prepared = Arc::clone(&chain.prepared);
     tokio::task::spawn_blocking(move || {
         if let Some(key) = known.key(now_ms()) {
             prepared.prepare(&nodes, key);
         }
+        // The proofs may have been renewed or forgotten meanwhile.
+        drop(nodes);
+        prepared.tidy();
     });
-    Ok(reply)
 }
 
 /// What stood behind a reply.

@@ -106,6 +106,8 @@ pub(crate) struct Script {
     pub(crate) fetched: u32,
     /// What was opened.
     pub(crate) heard: Vec<String>,
+    /// The nodes that the last one was sealed to.
+    pub(crate) candidates: Vec<NodeId>,
     /// What they were sealed with.
     pub(crate) sealed_keys: Vec<Vec<u8>>,
     /// Auth takes requests and answers none.
@@ -120,6 +122,21 @@ pub(crate) struct Script {
     pub(crate) policy_registers: u8,
     /// What was made at another time than the present.
     pub(crate) old: Old,
+    /// What a second node does that the router shows, if there is one.
+    pub(crate) second: Option<Second>,
+    /// How long the gateway takes for what is no question.
+    pub(crate) slow: Duration,
+}
+
+/// What a second node does when it is asked for evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Second {
+    /// It does not prove what it runs.
+    Refused,
+    /// It proves itself; it has the key of the first.
+    Proves,
+    /// It answers nothing.
+    Hangs,
 }
 
 /// Documents that were made at another time than the present: by so many hours earlier.
@@ -160,6 +177,7 @@ impl Default for Script {
             attested: 0,
             fetched: 0,
             heard: Vec::new(),
+            candidates: Vec::new(),
             sealed_keys: Vec::new(),
             auth_hangs: false,
             hanging: 0,
@@ -167,6 +185,8 @@ impl Default for Script {
             stops: None,
             policy_registers: 10,
             old: Old::default(),
+            second: None,
+            slow: Duration::ZERO,
         }
     }
 }
@@ -176,8 +196,9 @@ impl Default for Script {
 pub(crate) struct Deployment {
     pub(crate) script: Arc<Mutex<Script>>,
     gateway: Arc<GatewayKey>,
-    rek: Arc<PrivateKey>,
+    rek: Arc<Mutex<Arc<PrivateKey>>>,
     node: NodeId,
+    second: NodeId,
     at: std::net::SocketAddr,
 }
 
@@ -232,8 +253,9 @@ impl Deployment {
         let deployment = Self {
             script: Arc::default(),
             gateway: Arc::new(GatewayKey::new(7, private, vec![Aead::Aes128Gcm]).unwrap()),
-            rek: Arc::new(PrivateKey::generate(Kem::XWing).unwrap()),
+            rek: Arc::new(Mutex::new(Arc::new(PrivateKey::generate(Kem::XWing).unwrap()))),
             node: NodeId::new(Uuid::now_v7()).unwrap(),
+            second: NodeId::new(Uuid::now_v7()).unwrap(),
             at: listener.local_addr().unwrap(),
         };
         let router = Router::new()
@@ -246,6 +268,11 @@ impl Deployment {
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.script.lock().unwrap());
+    }
+
+    /// The node starts anew, with another key.
+    pub(crate) fn exchange_key(&self) {
+        *self.rek.lock().unwrap() = Arc::new(PrivateKey::generate(Kem::XWing).unwrap());
     }
 
     pub(crate) fn seen(&self) -> Script {
@@ -325,11 +352,13 @@ impl Deployment {
     }
 
     fn key_config(&self) -> Vec<u8> {
-        [&[0x64, 0x7a, 0, 1, 0, 1][..], &self.rek.public().to_bytes()].concat()
+        let rek = self.rek.lock().unwrap();
+        [&[0x64, 0x7a, 0, 1, 0, 1][..], &rek.public().to_bytes()].concat()
     }
 
-    fn evidence(&self, script: &Script, nonce: [u8; 32]) -> EvidenceList {
-        let set = if script.other_nonce { vec![9; 32] } else { nonce.to_vec() };
+    fn evidence(&self, script: &Script, node: NodeId, nonce: [u8; 32]) -> EvidenceList {
+        let refused = node == self.second && script.second == Some(Second::Refused);
+        let set = if script.other_nonce || refused { vec![9; 32] } else { nonce.to_vec() };
         let key_config = self.key_config();
         let old_chain;
         let chain = if script.old.leaf == 0 {
@@ -367,19 +396,23 @@ impl Deployment {
             "/ping" => (200, none(), b"pong".to_vec()),
             "/compute-manifests" => {
                 let tags = vec![format!("model={MODEL}")];
-                let manifest =
-                    ComputeManifest { id: self.node, tags, evidence: EvidenceList::default() };
-                (200, none(), ComputeManifestList(vec![manifest]).encode())
+                let nodes = [Some(self.node), script.second.map(|_| self.second)];
+                let manifest = |id| {
+                    let (tags, evidence) = (tags.clone(), EvidenceList::default());
+                    ComputeManifest { id, tags, evidence }
+                };
+                let nodes = nodes.into_iter().flatten().map(manifest).collect();
+                (200, none(), ComputeManifestList(nodes).encode())
             }
             "/attest" if script.no_attest => (404, none(), Vec::new()),
             "/attest" => {
                 script.attested += 1;
-                if script.attest_is_full {
+                let AttestRequest { node, nonce } = AttestRequest::decode(content).unwrap();
+                if script.attest_is_full && node == self.node {
                     return (503, none(), Vec::new());
                 }
-                let AttestRequest { node, nonce } = AttestRequest::decode(content).unwrap();
-                assert_eq!(node, self.node);
-                (200, none(), self.evidence(&script, nonce).encode())
+                assert!(node == self.node || script.second.is_some() && node == self.second);
+                (200, none(), self.evidence(&script, node, nonce).encode())
             }
             "/" => self.answer(&mut script, &head.headers, content),
             _ => (404, none(), Vec::new()),
@@ -400,13 +433,20 @@ impl Deployment {
         }
         let info =
             ComputeRequestInfo::decode_text(headers[header::ROUTING_INFO].as_bytes()).unwrap();
-        let opened = inner::open(&info.candidates[0].encapsulated_key, body, &*self.rek).unwrap();
+        script.candidates = info.candidates.iter().map(|it| it.id).collect();
+        let rek = Arc::clone(&self.rek.lock().unwrap());
+        let Ok(opened) = inner::open(&info.candidates[0].encapsulated_key, body, &*rek) else {
+            return (400, HeaderMap::new(), Vec::new());
+        };
         let (_, question) = bhttp::decode::<RequestHead>(&opened.plaintext, 1 << 20).unwrap();
         script.heard.push(String::from_utf8(question.to_vec()).unwrap());
         script.sealed_keys.push(info.candidates[0].encapsulated_key.clone());
         let mut fields = HeaderMap::new();
-        let node =
-            if script.not_offered { NodeId::new(Uuid::now_v7()).unwrap() } else { self.node };
+        let node = if script.not_offered {
+            NodeId::new(Uuid::now_v7()).unwrap()
+        } else {
+            info.candidates[0].id
+        };
         fields.insert(header::NODE_ID, node.to_string().parse().unwrap());
         if script.unsealed == Some("inner") {
             fields.insert(CONTENT_TYPE, "text/event-stream".parse().unwrap());
@@ -508,6 +548,14 @@ async fn relay(State(deployment): State<Deployment>, headers: HeaderMap, body: B
     };
     let (head, content) = bhttp::decode::<RequestHead>(&question, 4 << 20).unwrap();
     let is_question = head.path.as_str() == "/";
+    if !is_question {
+        let Script { second, slow, .. } = deployment.seen();
+        let hangs = second == Some(Second::Hangs) && head.path.as_str() == "/attest";
+        if hangs && AttestRequest::decode(&content).unwrap().node == deployment.second {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(slow).await;
+    }
     let (status, headers, content) = deployment.route(&head, &content);
     let stops = deployment.seen().stops.filter(|_| is_question);
     let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers };

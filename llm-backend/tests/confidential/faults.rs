@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use llm_backend::{
-    Error, Timeouts,
+    Backend as _, Error, Timeouts,
     confidential::{Confidential, Memory as _, Settings, Volatile},
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
-    chain::{Deployment, Old, Script},
+    chain::{Deployment, Old, Script, Second},
     code, talk,
 };
 
@@ -119,8 +119,120 @@ async fn what_was_sealed_under_the_policy_before_is_not_sent_with_the_keys_after
     deployment.change(|script| (script.epoch, script.policy_epoch) = (6, 6));
     deployment.change(|script| (script.policy_registers, script.key_problems) = (50, 1));
 
-    assert_eq!(code(&talk(&client).await.unwrap_err()), "image-unknown");
+    let error = talk(&client).await.unwrap_err();
+    assert_eq!(code(&error), "image-unknown");
+    assert!(matches!(error, Error::Untrusted { sent: true, .. }), "to the relay: {error:?}");
     assert_eq!(deployment.seen().questions, 1);
+}
+
+/// The nodes get the question and do not open it; when they are looked at again, they prove nothing.
+#[tokio::test]
+async fn what_was_sent_is_told_as_sent_also_where_a_later_look_at_the_nodes_fails() {
+    let deployment = Deployment::start().await;
+    let client = deployment.client();
+    talk(&client).await.unwrap();
+    deployment.change(|script| (script.refuses, script.registers) = (1, 50));
+
+    let error = talk(&client).await.unwrap_err();
+    assert_eq!(code(&error), "image-unknown");
+    assert!(matches!(error, Error::Untrusted { sent: true, .. }), "{error:?}");
+    assert_eq!(deployment.seen().questions, 2);
+
+    // The next question is not sent at all.
+    let error = talk(&client).await.unwrap_err();
+    assert!(matches!(error, Error::Untrusted { sent: false, .. }), "{error:?}");
+    assert_eq!(deployment.seen().questions, 2);
+}
+
+/// All of a deployment starts anew: its gateway has other keys, and its nodes, too.
+#[tokio::test]
+async fn a_deployment_that_started_anew_answers_the_first_question() {
+    let deployment = Deployment::start().await;
+    let client = deployment.client();
+    talk(&client).await.unwrap();
+    deployment.change(|script| script.key_problems = 1);
+    deployment.exchange_key();
+
+    talk(&client).await.unwrap();
+    let seen = deployment.seen();
+    assert_eq!((seen.questions, seen.attested, seen.fetched), (3, 2, 2));
+}
+
+#[tokio::test]
+async fn what_was_prepared_for_a_nodes_key_is_not_sealed_with_once_it_has_another() {
+    let deployment = Deployment::start().await;
+    let verified_for = Duration::from_secs(1);
+    let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
+    talk(&client).await.unwrap();
+    // What is prepared and the proof are there, then the proof is over.
+    sleep(verified_for).await;
+    deployment.exchange_key();
+    talk(&client).await.unwrap();
+    assert_eq!(deployment.seen().questions, 2, "it opens at once");
+}
+
+/// A node that proved itself is busy when others are asked, of which one is refused or proves itself.
+#[tokio::test]
+async fn what_a_node_proved_holds_whatever_becomes_of_the_others() {
+    for (second, candidates) in [(Second::Refused, 1), (Second::Proves, 2)] {
+        let deployment = Deployment::start().await;
+        let verified_for = Duration::from_secs(6);
+        let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
+        talk(&client).await.unwrap();
+        let proved = Instant::now();
+        deployment.change(|script| (script.attest_is_full, script.second) = (true, Some(second)));
+        let before = deployment.seen().attested;
+        sleep_until(proved + verified_for * 55 / 100).await;
+        talk(&client).await.unwrap();
+        until(&deployment, "both are asked", |seen| seen.attested == before + 2).await;
+        sleep(Duration::from_millis(200)).await;
+
+        talk(&client).await.expect("the proof still holds");
+        let seen = deployment.seen();
+        assert_eq!(seen.candidates.len(), candidates, "{second:?}");
+        assert_eq!((seen.questions, seen.attested), (3, before + 2), "{second:?}");
+    }
+}
+
+/// Who is refused is sealed to no more, though what it proved before would hold.
+#[tokio::test]
+async fn a_node_that_is_refused_is_sealed_to_no_more() {
+    let deployment = Deployment::start().await;
+    deployment.change(|script| script.second = Some(Second::Proves));
+    let verified_for = Duration::from_secs(6);
+    let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
+    talk(&client).await.unwrap();
+    let proved = Instant::now();
+    assert_eq!(deployment.seen().candidates.len(), 2);
+    deployment.change(|script| script.second = Some(Second::Refused));
+    let before = deployment.seen().attested;
+    sleep_until(proved + verified_for * 55 / 100).await;
+    talk(&client).await.unwrap();
+    until(&deployment, "both are asked", |seen| seen.attested == before + 2).await;
+    sleep(Duration::from_millis(200)).await;
+
+    talk(&client).await.unwrap();
+    assert_eq!(deployment.seen().candidates.len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_is_not_waited_for_until_the_proof_of_another_is_over() {
+    let deployment = Deployment::start().await;
+    deployment.change(|script| script.second = Some(Second::Hangs));
+    let verified_for = Duration::from_secs(1);
+    let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
+    assert!(timeout(EVER, talk(&client)).await.expect("it ends").is_ok());
+}
+
+#[tokio::test]
+async fn the_relay_that_is_asked_first_has_time_however_many_there_are() {
+    let deployment = Deployment::start().await;
+    let mut settings = deployment.settings();
+    settings.relays = vec![settings.relays[0].clone(); 8];
+    settings.timeouts.health = Duration::from_secs(4);
+    // More than an eighth of it.
+    deployment.change(|script| script.slow = Duration::from_secs(1));
+    assert!(Confidential::new(settings).unwrap().health().await.is_ok());
 }
 
 #[tokio::test]
