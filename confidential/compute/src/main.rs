@@ -53,7 +53,10 @@ fn run(args: &Args) -> Result<(), Error> {
         Process::Boot => wait(boot::run(&at, &settings, program(args, &root))),
         Process::RouterCom => wait(router_com::run(&at, &settings)),
         Process::Ak { name } => {
-            println!("{}", serde_json::json!(boot::provision(&settings, name)?));
+            #[allow(clippy::print_stdout, reason = "it is what the command is for")]
+            {
+                println!("{}", serde_json::json!(boot::provision(&settings, name)?));
+            }
             Ok(())
         }
         Process::Worker => worker::run(&at, &settings),

@@ -52,7 +52,7 @@ impl Peer {
     }
 
     /// Whether it took everything.
-    fn is_content(mut self) -> bool {
+    fn took_everything(mut self) -> bool {
         drop(self.hears);
         self.child.wait().unwrap().success()
     }
@@ -164,7 +164,7 @@ fn our_gateway_and_their_client_open_each_others() {
         assert!(*opened == *question, "{name}, {word}");
         client.hear(&seal_answer(sealer, form, &answer));
         assert!(client.say().expect(name) == answer, "{name}, {word}");
-        assert!(client.is_content());
+        assert!(client.took_everything());
 
         for spoilt in spoilt(&sealed) {
             assert!(open_question(&key, form, &spoilt).is_err(), "{name}, {word}");
@@ -195,7 +195,7 @@ fn our_client_and_their_gateway_open_each_others() {
         assert!(gateway.say().expect(name) == question, "{name}, {word}");
         let sealed = gateway.say().expect("an answer");
         assert!(*open_answer(opener, form, &sealed).expect(name) == *answer, "{name}, {word}");
-        assert!(gateway.is_content());
+        assert!(gateway.took_everything());
 
         for which in 0..2 {
             let (mut gateway, config) = serve();

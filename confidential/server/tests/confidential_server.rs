@@ -1,6 +1,6 @@
 //! The roles with real sockets and real TLS: a deployment made by the command itself, a client that is the envelope's, and
 //! nodes that do as a script says.
-#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
 
 mod confidential_server {
     mod auth;

@@ -61,7 +61,7 @@ struct Took {
 pub(crate) async fn run(wanted: Wanted) -> Result<Value, Failure> {
     let direct = OpenAiCompatible::new(&wanted.engine)?;
     let chain = Arc::new(client(&wanted)?);
-    ready(&*chain, &wanted.model).await?;
+    ready(&chain, &wanted.model).await?;
     let model = wanted.model.as_str();
 
     let (mut added, mut first, mut base) = (Vec::new(), Vec::new(), Vec::new());

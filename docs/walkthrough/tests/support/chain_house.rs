@@ -1,4 +1,5 @@
 //! A house that asks a deployment of the confidential chain.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::{fs, path::PathBuf};
 
