@@ -143,7 +143,7 @@ async fn serve(
             let is_router = shown.is_some_and(|shown| tls::is_for(shown, role::ROUTER));
             // The router brings everybody's requests: they are not counted as of one.
             let permit = (!is_router).then_some(permit);
-            let router = if is_router { router } else { Router::new().fallback(strangers) };
+            let router = if is_router { router } else { nothing() };
             Http::new(PATIENCE).buffer(64 << 10).route(stream, router, (), stopping).await;
             drop(permit);
         }
@@ -156,7 +156,12 @@ fn router(app: Arc<App>) -> Router {
     endpoint::router(endpoints()).with_state(app)
 }
 
-/// What another machine of the deployment is answered than the router.
+/// Serves nothing, for another machine of the deployment than the router.
+fn nothing() -> Router {
+    endpoint::router::<()>([]).fallback(strangers)
+}
+
+/// What such a machine is answered.
 async fn strangers() -> StatusCode {
     StatusCode::FORBIDDEN
 }
