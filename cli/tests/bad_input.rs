@@ -107,7 +107,7 @@ impl Home {
         let mounts =
             || machine.sh("grep -c ' /run/maru-lab/root/' /proc/self/mounts || true").unwrap();
         // The keeper of a container ends a moment after it, and podman unmounts what it had after that.
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if left().is_empty() && mounts().trim() == "0" {
                 break;
             }

@@ -121,8 +121,9 @@ fn while_it_answers(house: &House) {
     let working = workers(node);
     assert_eq!(working.len(), 2, "{working:?}");
     assert!(knows.contains(&node.engine.pid()), "the engine knows what it is asked: {knows:?}");
-    // The worker does not know the prompt any more, once it has passed it on.
-    assert_eq!(knows, [node.engine.pid()].into(), "who must not know the prompt knows it");
+    // The worker that passed it on wipes it, as far as it can: nobody counts on that before it is gone.
+    let others: BTreeSet<_> = knows.difference(&working).filter(|pid| **pid != node.engine.pid()).collect();
+    assert_eq!(others, BTreeSet::new(), "who must not know the prompt knows it");
 
     let knows_home = |pid| part_holds(pid, Part::Writable, &address());
     let [relay, gateway, router, _auth] = &house.chain.servers;

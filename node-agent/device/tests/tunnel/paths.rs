@@ -19,7 +19,7 @@ fn the_relay_is_left_without_losing_a_packet_once_one_side_knows_an_address() {
     thread::scope(|scope| {
         let pings = scope.spawn(|| pair.a.ping(pair.b.v4, PINGS));
         pair.b.know(&pair.a, true);
-        pair.wait_for(8, is_direct);
+        pair.wait_for(20, is_direct);
         assert_eq!(pings.join().unwrap(), u32::from(PINGS), "an upgrade costs nothing");
     });
     assert_eq!(pair.a.path(), Path::Direct(pair.b.under_v4), "learnt from the probe alone");
@@ -31,13 +31,13 @@ fn a_blocked_path_is_left_for_the_relay_and_found_again() {
     let pair = Pair::new("fallback");
     pair.connect(true, true);
     assert_eq!(pair.a.ping(pair.b.v4, 5), 5);
-    pair.wait_for(5, is_direct);
+    pair.wait_for(20, is_direct);
 
     block(&pair, "input");
     block(&pair, "output");
     let answered = pair.a.ping(pair.b.v4, PINGS);
     assert!(answered >= u32::from(PINGS) - 27, "{answered} of {PINGS}: out for more than 2.7 s");
-    pair.wait_for(5, |path| path == Path::Relay);
+    pair.wait_for(10, |path| path == Path::Relay);
     assert_eq!(pair.a.ping(pair.b.v4, 10), 10);
 
     pair.b.machine.sh("nft flush ruleset").unwrap();
@@ -74,7 +74,7 @@ fn a_path_that_breaks_one_way_is_left_also_by_a_flow_without_answers() {
         let pair = Pair::new("breaks");
         pair.connect(true, true);
         assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
-        pair.wait_for(5, is_direct);
+        pair.wait_for(20, is_direct);
         let receiver =
             pair.b.machine.in_network(|| std::net::UdpSocket::bind((pair.b.v4, 9000))).unwrap();
         receiver.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
@@ -108,7 +108,7 @@ fn a_one_way_flow_keeps_a_healthy_path() {
     let pair = Pair::new("stream");
     pair.connect(true, true);
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
-    pair.wait_for(5, is_direct);
+    pair.wait_for(20, is_direct);
     let _receiver =
         pair.b.machine.in_network(|| std::net::UdpSocket::bind((pair.b.v4, 9000))).unwrap();
     let sender = pair.a.udp(pair.b.v4, 9000);
@@ -127,7 +127,7 @@ fn a_peer_that_changes_its_address_is_followed() {
     let pair = Pair::new("roam");
     pair.connect(true, false);
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
-    pair.wait_for(5, is_direct);
+    pair.wait_for(20, is_direct);
     pair.a
         .machine
         .sh("ip addr add 192.168.77.9/24 dev eth0; ip addr del 192.168.77.1/24 dev eth0")
@@ -146,7 +146,7 @@ fn a_direct_path_needs_no_relay_not_even_for_the_handshake() {
     pair.relay.is_up.store(false, std::sync::atomic::Ordering::Relaxed);
     pair.connect(true, false);
     assert_eq!(pair.a.ping(pair.b.v4, 5), 5);
-    pair.wait_for(5, is_direct);
+    pair.wait_for(20, is_direct);
 }
 
 /// Closes UDP on B's cable.

@@ -19,7 +19,7 @@ fn ping_udp_and_tcp_cross_a_direct_tunnel() {
     let pair = Pair::new("direct");
     pair.connect(true, true);
     exchange(&pair, 7000);
-    pair.wait_for(5, is_direct);
+    pair.wait_for(20, is_direct);
     assert_eq!(pair.a.path(), Path::Direct(pair.b.under_v4));
     assert_eq!(pair.b.path(), Path::Direct(pair.a.under_v4));
 
@@ -44,7 +44,7 @@ fn the_tunnel_runs_over_ipv6() {
     pair.a.know_at(&pair.b, vec![pair.b.under_v6]);
     pair.b.know(&pair.a, false);
     exchange(&pair, 7000);
-    pair.wait_for(5, is_direct);
+    pair.wait_for(20, is_direct);
     assert_eq!(pair.a.path(), Path::Direct(pair.b.under_v6));
 }
 
