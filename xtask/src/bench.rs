@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Whom the gateway is compared with [default: those that need no download]
     #[arg(long, value_enum, value_delimiter = ',')]
     peers: Vec<gateway::Kind>,
+    /// Measure OpenPCC's own chain as well, which is built with Go; needs root
+    #[arg(long)]
+    stock: bool,
 }
 
 /// What there is to measure.
@@ -72,7 +75,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         args.peers.is_empty() || matches!(args.what, What::Gateway),
         "--peers is for `cargo xtask bench gateway`"
     );
-    let alone = matches!(args.what, What::Sealed | What::Confidential);
+    ensure!(
+        !args.stock || matches!(args.what, What::Confidential),
+        "--stock is for `cargo xtask bench confidential`"
+    );
+    let alone = matches!(args.what, What::Sealed | What::Confidential) && !args.stock;
     ensure!(alone || rustix::process::geteuid().is_root(), "the lab's machines need root");
     if matches!(args.what, What::Tunnel) {
         packages::for_testing()?;
@@ -94,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let before = load()?;
     let report = match args.what {
         What::Chat => chat::run()?,
-        What::Confidential => confidential::run()?,
+        What::Confidential => confidential::run(args.stock)?,
         What::Gateway => gateway::run(&args.peers)?,
         What::Memory => memory::run()?,
         What::Sealed => sealed::run()?,

@@ -20,6 +20,7 @@ import (
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"chat":    chat,
 	"gateway": serveGateway,
+	"measure": measure,
 	"node":    node,
 	"proxy":   proxy,
 	"tell":    tell,
@@ -34,7 +35,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: openpcc-peer chat|gateway|node|proxy|tell …")
+		return errors.New("usage: openpcc-peer chat|gateway|measure|node|proxy|tell …")
 	}
 	err := commands[args[0]](context.Background(), args[1:])
 	if errors.Is(err, flag.ErrHelp) {

@@ -6,6 +6,7 @@
 mod chain;
 mod node;
 mod ours;
+mod stock;
 
 use std::{
     io::Write as _,
@@ -46,8 +47,8 @@ const ROWS: [Row; 9] = [
     ("a verification that holds, µs", "/cached_us", 1.0, "100"),
 ];
 
-/// Measures.
-pub(super) fn run() -> Result<Report> {
+/// Measures; beside the stock chain if that is wanted.
+pub(super) fn run(beside_stock: bool) -> Result<Report> {
     let step = Step::new("the chain starts");
     let chain = Chain::start()?;
     step.done("the chain runs");
@@ -63,7 +64,15 @@ pub(super) fn run() -> Result<Report> {
         figures["verify_us"] = verified[*model].clone();
         figures["cached_us"] = verified[format!("{model}_cached")].clone();
     }
-    let memory = chain.memory()?;
+    let mut memory = chain.memory()?;
+    if beside_stock {
+        drop(chain);
+        let step = Step::new("OpenPCC's chain: asked");
+        let (figures, servers) = stock::measure()?;
+        columns.push(("stock", figures));
+        memory.extend(servers);
+        step.done("OpenPCC's chain: asked");
+    }
     Ok(report(&columns, &memory))
 }
 
@@ -91,6 +100,7 @@ fn report(columns: &[(&str, Value)], memory: &[(String, u64)]) -> Report {
         let cells = columns.iter().map(cell);
         table.push([what.to_owned()].into_iter().chain(cells).chain([goal.to_owned()]).collect());
     }
+    table.push(against_stock(columns));
     for (name, kib) in memory {
         let cell = round(f64::from(u32::try_from(*kib).unwrap_or(u32::MAX)) / 1024.0, 1);
         let mut line = row([&format!("resident MiB: {name}"), &cell.to_string()]);
@@ -114,6 +124,8 @@ fn report(columns: &[(&str, Value)], memory: &[(String, u64)]) -> Report {
              directly, for each piece and each of the five processes that it passes; median of {LONG}"
         ),
         "resident: after all that, the largest of each kind".to_owned(),
+        "stock: its node answers by itself, so that nothing is taken off, and is one alone"
+            .to_owned(),
     ];
     Report {
         unit: "as named",
@@ -121,4 +133,21 @@ fn report(columns: &[(&str, Value)], memory: &[(String, u64)]) -> Report {
         table,
         notes,
     }
+}
+
+/// The first token of each chain as a part of the stock one's.
+fn against_stock(columns: &[(&str, Value)]) -> Vec<String> {
+    let first = |figures: &Value| figures.pointer("/first_added_us/p50").and_then(Value::as_f64);
+    let stock =
+        columns.iter().find(|(name, _)| *name == "stock").and_then(|(_, figures)| first(figures));
+    let cell = |(_, figures): &(&str, Value)| match (first(figures), stock) {
+        (Some(own), Some(stock)) => round(own / stock, 2).to_string(),
+        _ => "-".to_owned(),
+    };
+    let cells = columns.iter().map(cell);
+    ["first token, part of stock's".to_owned()]
+        .into_iter()
+        .chain(cells)
+        .chain(["0.7".to_owned()])
+        .collect()
 }
