@@ -6,6 +6,7 @@ use ai_gateway_api::{
     sealed::{KeyId, PublishedKey},
     wire::{Bytes, Fixed},
 };
+use confidential_envelope::kem::{Expanded, ExpandedKey};
 use hpke::{
     Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable,
     aead::ChaCha20Poly1305,
@@ -17,10 +18,6 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::transcript::EXPORTER;
-
-mod expanded;
-
-use expanded::{Expanded, ExpandedKey};
 
 /// HPKE's identifier of HKDF-SHA256.
 const KDF: u16 = 0x0001;

@@ -64,7 +64,8 @@ fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn wait(serve: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // A request is passed on by one thread: waking another one costs more than what is done for it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Error::Job)?.block_on(serve)
 }
 

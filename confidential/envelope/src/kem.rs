@@ -13,6 +13,11 @@ use zeroize::Zeroizing;
 
 use crate::{SealError, random};
 
+mod p256;
+mod x_wing;
+
+pub use x_wing::{Expanded, ExpandedKey};
+
 /// Bytes of every shared secret here.
 pub const SECRET: usize = 32;
 
@@ -131,7 +136,11 @@ impl PublicKey {
         let (encapsulated_key, secret) = match &self.0 {
             Public::XWing(key) => to::<XWing>(key, rng),
             Public::X25519(key) => to::<X25519HkdfSha256>(key, rng),
-            Public::P256(key) => to::<DhP256HkdfSha256>(key, rng),
+            Public::P256(key) => {
+                let (point, dh) = p256::encapsulate(&key.to_bytes(), rng).ok_or(SealError::Key)?;
+                let secret = SharedSecret::from_p256_dh(&dh, &point, self);
+                Ok((point.to_vec(), secret.map_err(|_| SealError::Key)?))
+            }
         }?;
         Ok(Encapsulation { kem: self.kem(), encapsulated_key, secret })
     }
@@ -250,7 +259,7 @@ pub struct PrivateKey(Private);
 
 #[derive(Clone)]
 enum Private {
-    XWing(Box<<XWing as HpkeKem>::PrivateKey>),
+    XWing(Box<ExpandedKey>),
     X25519(<X25519HkdfSha256 as HpkeKem>::PrivateKey),
     P256(<DhP256HkdfSha256 as HpkeKem>::PrivateKey),
 }
@@ -273,7 +282,7 @@ impl PrivateKey {
             // A private key of X-Wing is any 32 bytes; the other way is never taken.
             Kem::XWing => Private::XWing(Box::new(
                 Deserializable::from_bytes(&**seed)
-                    .unwrap_or_else(|_| XWing::derive_keypair(&**seed).0),
+                    .unwrap_or_else(|_| Expanded::derive_keypair(&**seed).0),
             )),
             Kem::X25519 => Private::X25519(X25519HkdfSha256::derive_keypair(&**seed).0),
             Kem::P256 => Private::P256(DhP256HkdfSha256::derive_keypair(&**seed).0),
@@ -323,7 +332,7 @@ impl PrivateKey {
     #[must_use]
     pub fn public(&self) -> PublicKey {
         PublicKey(match &self.0 {
-            Private::XWing(key) => Public::XWing(Box::new(XWing::sk_to_pk(key))),
+            Private::XWing(key) => Public::XWing(Box::new(Expanded::sk_to_pk(key))),
             Private::X25519(key) => Public::X25519(X25519HkdfSha256::sk_to_pk(key)),
             Private::P256(key) => Public::P256(DhP256HkdfSha256::sk_to_pk(key)),
         })
@@ -350,7 +359,7 @@ impl Decapsulate for PrivateKey {
             Ok(SharedSecret::copy(&secret.0))
         }
         match &self.0 {
-            Private::XWing(key) => with::<XWing>(key, encapsulated_key),
+            Private::XWing(key) => with::<Expanded>(key, encapsulated_key),
             Private::X25519(key) => with::<X25519HkdfSha256>(key, encapsulated_key),
             Private::P256(key) => with::<DhP256HkdfSha256>(key, encapsulated_key),
         }

@@ -18,7 +18,7 @@ import (
 const warmUp = 10
 
 // patience is how long a request may take before it counts as not answered.
-const patience = 10 * time.Second
+const patience = 2 * time.Second
 
 // fixed is what is asked; the stock node answers the same whatever it is.
 var fixed = question{Path: "/v1/chat/completions", Body: []byte(`{"model":"fixed","messages":[]}`)}

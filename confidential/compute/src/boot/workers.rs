@@ -14,6 +14,7 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
+    pin::pin,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -32,6 +33,9 @@ use tokio::{
 };
 
 use crate::frame::Refusal;
+
+/// How long a worker has the machine for itself before the next one is started.
+const BEGINNING: Duration = Duration::from_millis(20);
 
 /// How a worker is started.
 #[derive(Clone, Debug)]
@@ -109,14 +113,22 @@ impl Workers {
             }
         };
         drop(connection);
-        self.prepare();
         let done = async {
             tokio::select! {
                 status = worker.child.wait() => Some(status),
                 () = hang_up.wait() => None,
             }
         };
-        match timeout(self.life, done).await {
+        // To start a process takes as long as the rest of a request: not beside its first word.
+        let and_prepare = async {
+            let mut done = pin!(done);
+            if let Ok(soon) = timeout(BEGINNING, &mut done).await {
+                return soon;
+            }
+            self.prepare();
+            done.await
+        };
+        match timeout(self.life, and_prepare).await {
             Ok(Some(Ok(status))) if status.success() => {}
             Ok(Some(status)) => tracing::warn!(?status, "a worker failed"),
             Ok(None) => tracing::debug!("a worker is ended: its caller left"),
@@ -124,6 +136,7 @@ impl Workers {
         }
         // Also what has ended is awaited, so that nothing is left of it.
         let _ = worker.child.kill().await;
+        self.prepare();
         Ok(())
     }
 

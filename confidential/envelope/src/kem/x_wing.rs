@@ -1,8 +1,10 @@
-//! X-Wing whose private key is expanded once, for the gateway, whose keys open requests for a day.
+//! X-Wing whose private key is expanded once, for whoever's keys open requests for hours.
 //!
 //! An X-Wing private key is a seed (draft-connolly-cfrg-xwing-kem, section 5.2). Crate `x-wing`, which `hpke` uses, keeps
 //! that alone and makes the keys of ML-KEM and X25519 from it anew for each decapsulation, which is a good part of its
 //! cost. Here they are kept. Encapsulated keys and secrets are the same; a test compares them.
+
+use std::fmt;
 
 use hpke::{
     Deserializable, HpkeError, Kem, Serializable,
@@ -20,12 +22,13 @@ const ML_KEM: usize = 1088;
 /// What the combiner ends with (draft-connolly-cfrg-xwing-kem, section 5.3).
 const LABEL: &[u8; 6] = br"\.//^\";
 
-/// X-Wing, as the gateway decapsulates it.
-pub(super) struct Expanded;
+/// X-Wing, with private keys that are expanded.
+#[derive(Clone, Copy, Debug)]
+pub struct Expanded;
 
 /// A private key with what it is expanded to.
 #[derive(Clone)]
-pub(crate) struct ExpandedKey {
+pub struct ExpandedKey {
     seed: <XWing as Kem>::PrivateKey,
     ml_kem: ml_kem_768::DecapsulationKey,
     x25519: Zeroizing<[u8; 32]>,
@@ -34,7 +37,7 @@ pub(crate) struct ExpandedKey {
 
 impl ExpandedKey {
     /// Expands a key (draft-connolly-cfrg-xwing-kem, section 5.2).
-    pub(super) fn new(seed: <XWing as Kem>::PrivateKey) -> Self {
+    fn new(seed: <XWing as Kem>::PrivateKey) -> Self {
         let mut shake = Shake256::default();
         shake.update(&Zeroizing::new(seed.to_bytes()).0);
         let mut expanded = shake.finalize_xof();
@@ -56,6 +59,12 @@ impl ExpandedKey {
         let parts = [ml_kem.as_slice(), x25519.as_slice(), &their, &self.x25519_public, LABEL];
         let combined = parts.iter().fold(Sha3_256::new(), |hash, part| hash.chain_update(part));
         Some(combined.finalize().into())
+    }
+}
+
+impl fmt::Debug for ExpandedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
     }
 }
 
@@ -127,7 +136,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use confidential_envelope::random::SystemRandom;
+    use crate::random::SystemRandom;
 
     proptest! {
         /// The library's own X-Wing finds the same secret, also in an encapsulated key that nobody made.
