@@ -12,7 +12,7 @@ mod tunnel;
 
 use std::{fs, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::ValueEnum;
 use lab::Deployment;
 use serde_json::{Value, json};
@@ -31,9 +31,15 @@ pub(crate) struct Args {
     /// Measure the binaries that lie there already
     #[arg(long)]
     no_build: bool,
-    /// Whom the gateway is compared with [default: those that need no download]
-    #[arg(long, value_enum, value_delimiter = ',')]
-    peers: Vec<gateway::Kind>,
+    /// Whom the gateway, or the tunnel, is compared with [default: those that need little]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    peers: Vec<String>,
+    /// How often the tunnel's peers are measured [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// Only show that the tunnel's bench works: one round, one second for each figure
+    #[arg(long, conflicts_with = "rounds")]
+    short: bool,
     /// Measure OpenPCC's own chain as well, which is built with Go; needs root
     #[arg(long)]
     stock: bool,
@@ -48,7 +54,7 @@ enum What {
     Confidential,
     /// Sealing and opening, for both suites
     Sealed,
-    /// Throughput of the mesh beside a plain veth pair
+    /// The mesh beside other tunnels and a plain veth pair
     Tunnel,
     /// Resident memory of each daemon
     Memory,
@@ -69,55 +75,138 @@ struct Report {
     notes: Vec<String>,
 }
 
-/// Runs it.
-pub(crate) fn run(args: &Args) -> Result<()> {
-    ensure!(
-        args.peers.is_empty() || matches!(args.what, What::Gateway),
-        "--peers is for `cargo xtask bench gateway`"
-    );
-    ensure!(
-        !args.stock || matches!(args.what, What::Confidential),
-        "--stock is for `cargo xtask bench confidential`"
-    );
-    let alone = matches!(args.what, What::Sealed | What::Confidential) && !args.stock;
-    ensure!(alone || rustix::process::geteuid().is_root(), "the lab's machines need root");
-    if matches!(args.what, What::Tunnel) {
-        packages::for_testing()?;
-    } else {
-        packages::for_running()?;
+/// A report, and what it should hold and does not.
+#[derive(Debug)]
+struct Outcome {
+    report: Report,
+    /// A line for each thing that could not be measured.
+    missing: Vec<String>,
+}
+
+impl From<Report> for Outcome {
+    fn from(report: Report) -> Self {
+        Self { report, missing: Vec::new() }
     }
-    if !args.no_build {
-        build::programs()?;
-        match args.what {
-            What::Sealed => build::example(sealed::EXAMPLE)?,
-            What::Gateway => build::example(gateway::EXAMPLE)?,
-            What::Confidential => {
-                build::attester()?;
-                build::example(confidential::EXAMPLE)?;
+}
+
+/// What is measured, with whom it is compared.
+enum Task {
+    Chat,
+    /// Beside OpenPCC's own, or not.
+    Confidential(bool),
+    Sealed,
+    Tunnel(Vec<tunnel::Kind>, tunnel::Effort),
+    Memory,
+    Gateway(Vec<gateway::Kind>),
+}
+
+impl Task {
+    /// Reads what is asked for.
+    fn new(args: &Args) -> Result<Self> {
+        let is_tunnel = matches!(args.what, What::Tunnel);
+        ensure!(
+            args.peers.is_empty() || is_tunnel || matches!(args.what, What::Gateway),
+            "--peers is for `cargo xtask bench gateway` and `cargo xtask bench tunnel`: leave it out"
+        );
+        ensure!(
+            is_tunnel || (args.rounds.is_none() && !args.short),
+            "--rounds and --short are for `cargo xtask bench tunnel`: leave them out"
+        );
+        ensure!(
+            !args.stock || matches!(args.what, What::Confidential),
+            "--stock is for `cargo xtask bench confidential`: leave it out"
+        );
+        Ok(match args.what {
+            What::Chat => Self::Chat,
+            What::Confidential => Self::Confidential(args.stock),
+            What::Sealed => Self::Sealed,
+            What::Memory => Self::Memory,
+            What::Gateway => Self::Gateway(named(&args.peers)?),
+            What::Tunnel if args.short => Self::Tunnel(named(&args.peers)?, tunnel::Effort::SHORT),
+            What::Tunnel => {
+                let full = tunnel::Effort::FULL;
+                let rounds = args.rounds.unwrap_or(full.rounds);
+                Self::Tunnel(named(&args.peers)?, tunnel::Effort { rounds, ..full })
             }
-            What::Chat | What::Memory | What::Tunnel => {}
+        })
+    }
+
+    /// Installs what it needs of Debian's packages.
+    fn install(&self) -> Result<()> {
+        match self {
+            Self::Tunnel(..) => packages::for_tunnels(),
+            _ => packages::for_running(),
         }
     }
-    let before = load()?;
-    let report = match args.what {
-        What::Chat => chat::run()?,
-        What::Confidential => confidential::run(args.stock)?,
-        What::Gateway => gateway::run(&args.peers)?,
-        What::Memory => memory::run()?,
-        What::Sealed => sealed::run()?,
-        What::Tunnel => tunnel::run()?,
+
+    /// Builds what it measures.
+    fn build(&self) -> Result<()> {
+        match self {
+            Self::Tunnel(..) => return build::named(&tunnel::PROGRAMS),
+            _ => build::programs()?,
+        }
+        match self {
+            Self::Sealed => build::example(sealed::EXAMPLE),
+            Self::Gateway(_) => build::example(gateway::EXAMPLE),
+            Self::Confidential(_) => {
+                build::attester()?;
+                build::example(confidential::EXAMPLE)
+            }
+            Self::Chat | Self::Memory | Self::Tunnel(..) => Ok(()),
+        }
+    }
+
+    fn measure(&self) -> Result<Outcome> {
+        Ok(match self {
+            Self::Chat => chat::run()?.into(),
+            Self::Confidential(stock) => confidential::run(*stock)?.into(),
+            Self::Gateway(peers) => gateway::run(peers)?.into(),
+            Self::Memory => memory::run()?.into(),
+            Self::Sealed => sealed::run()?.into(),
+            Self::Tunnel(peers, effort) => tunnel::run(peers, *effort)?,
+        })
+    }
+}
+
+/// Peers by their names.
+fn named<T: ValueEnum>(names: &[String]) -> Result<Vec<T>> {
+    let known = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let known: Vec<String> = known.map(|value| value.get_name().to_owned()).collect();
+    let find = |name: &String| {
+        T::from_str(name, false)
+            .map_err(|_| anyhow!("no peer is called {name:?}: name some of {}", known.join(", ")))
     };
+    names.iter().map(find).collect()
+}
+
+/// Runs it.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let task = Task::new(args)?;
+    let alone = matches!(task, Task::Sealed | Task::Confidential(false));
+    let root = alone || rustix::process::geteuid().is_root();
+    ensure!(root, "the lab's machines need root: run this again with sudo");
+    task.install()?;
+    if !args.no_build {
+        task.build()?;
+    }
+    let before = load()?;
+    let Outcome { report, missing } = task.measure()?;
     let name = args.what.to_possible_value().context("a bench has a name")?;
-    let load = [before, load()?];
-    if args.json {
+    print(&report, name.get_name(), args.json, [before, load()?]);
+    ensure!(missing.is_empty(), "not everything was measured: {}", missing.join("; "));
+    Ok(())
+}
+
+fn print(report: &Report, name: &str, json: bool, load: [f64; 2]) {
+    if json {
         println!(
             "{}",
             json!({
-                "bench": name.get_name(), "unit": report.unit, "results": report.results,
+                "bench": name, "unit": report.unit, "results": report.results,
                 "notes": report.notes, "load_average": load, "processors": processors(),
             })
         );
-        return Ok(());
+        return;
     }
     print!("{}", aligned(&report.table));
     for note in &report.notes {
@@ -125,7 +214,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let [before, after] = load;
     println!("{} processors; load average {before} before, {after} after", processors());
-    Ok(())
 }
 
 /// Starts the appliance on a fresh root, with the small model.
@@ -198,6 +286,39 @@ mod tests {
     fn columns_stand_under_each_other() {
         let table = [row(["", "ms"]), row(["direct", "7.5"]), row(["chain", "10.25"])];
         assert_eq!(aligned(&table), "           ms\ndirect    7.5\nchain   10.25\n");
+    }
+
+    #[test]
+    fn an_unknown_peer_is_told_with_those_that_there_are() {
+        let names = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let two = named::<tunnel::Kind>(&names("veth,maru")).unwrap();
+        assert_eq!(two, [tunnel::Kind::Veth, tunnel::Kind::Maru]);
+        let error = named::<tunnel::Kind>(&names("maru,openvpn")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("no peer is called \"openvpn\": name some of veth, maru,"),
+            "{error}"
+        );
+        assert!(named::<gateway::Kind>(&names("veth")).is_err());
+    }
+
+    #[test]
+    fn what_another_bench_takes_is_refused() {
+        let args = |what, peers: &[&str], rounds, short| Args {
+            what,
+            json: false,
+            no_build: true,
+            peers: peers.iter().map(|name| (*name).to_owned()).collect(),
+            rounds,
+            short,
+            stock: false,
+        };
+        let refused = |args: &Args| Task::new(args).is_err();
+        assert!(!refused(&args(What::Gateway, &["nginx"], None, false)));
+        assert!(!refused(&args(What::Tunnel, &["maru"], Some(2), false)));
+        assert!(refused(&args(What::Chat, &["nginx"], None, false)));
+        assert!(refused(&args(What::Gateway, &[], Some(2), false)));
+        assert!(refused(&args(What::Sealed, &[], None, true)));
+        assert!(refused(&Args { stock: true, ..args(What::Chat, &[], None, false) }));
     }
 
     #[test]

@@ -35,8 +35,13 @@ const PROGRAMS: [&str; 8] = [
 /// that they share, so that the next `cargo xtask test` compiled those again. A test below holds
 /// that tests choose no others either; where it fails, `[workspace.dependencies]` has to name one.
 pub(crate) fn programs() -> Result<()> {
+    named(&PROGRAMS)
+}
+
+/// Builds some of them.
+pub(crate) fn named(programs: &[&str]) -> Result<()> {
     let mut what = vec!["--workspace"];
-    what.extend(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+    what.extend(programs.iter().flat_map(|program| ["--bin", program]));
     let step = Step::new("building Maru (the first time takes many minutes)");
     cargo(&workspace::root(), &what, &workspace::target()?, &step)?;
     step.done("Maru's programs are built");

@@ -45,6 +45,15 @@ pub(crate) fn pebble_path() -> Result<PathBuf> {
     Ok(folder("pebble", PEBBLE)?.join("pebble"))
 }
 
+/// WireGuard's own program in Go, as of May 2026; Debian's is of 2022 and knows no offloads.
+pub(crate) const WIREGUARD: &str = "0.0.0-20260522210424-ecfc5a8d5446";
+
+/// Builds `wireguard` (wireguard-go) when it is not there; returns its path.
+pub(crate) fn wireguard() -> Result<PathBuf> {
+    let packages = ["golang.zx2c4.com/wireguard".to_owned()];
+    Ok(install("wireguard-go", &packages, WIREGUARD)?.join("wireguard"))
+}
+
 /// OpenPCC's programs and packages, by the version that `interop/openpcc/go.mod` names.
 const OPENPCC: &str = "0.0.80";
 /// Where that file and our own program lie.
@@ -133,7 +142,10 @@ fn go() -> Result<PathBuf> {
     let there = ["go", USUAL].into_iter().find(|go| version(Path::new(go)) >= Some(OLDEST));
     match there {
         Some(go) => Ok(go.into()),
-        None => fetched(),
+        None => fetched().with_context(|| {
+            let (major, minor) = OLDEST;
+            format!("no Go {major}.{minor} or later: install it from go.dev, then run this again")
+        }),
     }
 }
 

@@ -47,12 +47,25 @@ const TEST: &[Package] = &[
     ("tpm2-tools", "/usr/bin/tpm2_checkquote", "to check a TPM's quotes by another program"),
 ];
 
+/// What measuring tunnels needs besides compiling.
+const TUNNELS: &[Package] = &[
+    ("iperf3", "/usr/bin/iperf3", "to measure tunnels"),
+    ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
+    ("nftables", "/usr/sbin/nft", "to keep strangers from posing as members"),
+    ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
+];
+
 /// What our gateway is compared with.
 const COMPARE: &[Package] = &[("nginx-light", "/usr/sbin/nginx", "to compare our gateway with")];
 
 /// Installs what benches compare with.
 pub(crate) fn for_comparing() -> Result<()> {
     install(COMPARE)
+}
+
+/// Installs what measuring tunnels needs.
+pub(crate) fn for_tunnels() -> Result<()> {
+    install(&[BUILD, TUNNELS].concat())
 }
 
 /// Installs what looking at the code needs.
@@ -91,8 +104,10 @@ fn install(wanted: &[Package]) -> Result<()> {
         names.join(" ")
     );
     let step = Step::new(&format!("installing {} from Debian's packages", names.join(", ")));
-    apt(&["update"], &step)?;
-    apt(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat(), &step)?;
+    let done = apt(&["update"], &step).and_then(|()| {
+        apt(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat(), &step)
+    });
+    done.with_context(|| format!("install {} by hand, then run this again", names.join(" ")))?;
     step.done("packages installed");
     Ok(())
 }

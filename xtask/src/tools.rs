@@ -44,6 +44,25 @@ pub(crate) fn get(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Installs the programs of somebody else's crate when they are not there; returns their folder.
+pub(crate) fn installed(name: &str, version: &str) -> Result<PathBuf> {
+    let dir = workspace::target()?.join("tools").join(format!("{name}-{version}"));
+    if !dir.exists() {
+        let step = Step::new(&format!("building {name} {version} with cargo (minutes)"));
+        let partial = dir.with_file_name(format!("{name}.partial"));
+        let mut cargo = workspace::with_cargo(env!("CARGO"));
+        cargo.args(["install", "--quiet", "--locked", "--version", version, "--root"]);
+        let out = cargo.arg(&partial).arg(name).stdin(Stdio::null()).output()?;
+        if !out.status.success() {
+            stop::check()?;
+            bail!("cargo install {name} failed: {}", String::from_utf8_lossy(&out.stderr).trim());
+        }
+        fs::rename(&partial, &dir)?;
+        step.done(&format!("{name} {version} is built"));
+    }
+    Ok(dir.join("bin"))
+}
+
 /// Downloads one wheel into `dir`, telling how many bytes are there so far; returns its path.
 pub(crate) fn download(
     requirement: &str,

@@ -87,6 +87,20 @@ impl Drop for Running {
     }
 }
 
+/// Processor time of one process, in seconds.
+pub(super) fn processor_s(pid: u32) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process has gone")?;
+    let entry = entry(pid, &text).context("/proc tells no processor time")?;
+    Ok(f64::from(u32::try_from(entry.ticks)?) / TICKS_PER_SECOND)
+}
+
+/// Resident memory of one process, in MiB.
+pub(super) fn resident_mib(pid: u32) -> Result<f64> {
+    let field = lab::inside::status_field(pid, "VmRSS");
+    let kib = field.as_deref().and_then(|field| field.strip_suffix(" kB")?.parse::<u32>().ok());
+    Ok(f64::from(kib.context("/proc tells no resident memory")?) / 1024.0)
+}
+
 /// Every process; one that ends meanwhile is left out.
 fn table() -> Result<Vec<Entry>> {
     let mut entries = Vec::new();

@@ -1,0 +1,112 @@
+//! The coordinator and the relay of the agents that are measured; both idle meanwhile, unless packets are relayed.
+
+use std::{
+    fs,
+    os::unix::net::UnixStream,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{Instance, Process, ROOT};
+use serde_json::{Value, json};
+
+use super::{bed::Bed, iperf, probe};
+
+/// Who all devices belong to.
+const PERSON: &str = "alice";
+/// Its port.
+const PORT: u16 = 8443;
+/// How long it may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Rules of the policy.
+const RULES: u8 = 20;
+/// What the coordinator's words are kept under.
+const LOG: &str = "coordinator";
+
+/// Both, on the server's machine.
+#[derive(Debug)]
+pub(super) struct Coordinator {
+    /// The server's machine, with Maru's programs.
+    pub(super) instance: Instance,
+    /// Where devices reach it.
+    pub(super) url: String,
+    _processes: [Process; 2],
+}
+
+impl Coordinator {
+    /// Starts them, with a policy of 20 rules.
+    pub(super) fn start(bed: &Bed) -> Result<Self> {
+        let instance = Instance::new(&bed.server, &bed.state().join("server"))?;
+        let url = format!("http://{}", bed.server_port(PORT));
+        write(
+            &instance,
+            "etc/maru/coordinator.toml",
+            // The relay passes on as much as it can: otherwise its limit would be measured.
+            &format!(
+                "listen = \"[::]:{PORT}\"\nserver_url = {url:?}\n[relay]\nlisten = \"[::]:8444\"\n\
+                 stun_listen = \"[::]:3478\"\nbytes_per_second = 0\n"
+            ),
+        )?;
+        let start = |what: &str, log: &str| {
+            let mut command = instance.program("maru-coordinator");
+            command.args(["--root", ROOT, what]);
+            bed.spawn(&bed.server, &mut command, log)
+        };
+        let (mut serve, relay) = (start("serve", LOG)?, start("relay", "relay")?);
+        let socket = instance.root.join("run/maru/coordinator/admin.sock");
+        let deadline = Instant::now() + PATIENCE;
+        while UnixStream::connect(&socket).is_err() {
+            let ended = serve.wait_for(Duration::from_millis(50))?;
+            ensure!(
+                ended.is_none() && Instant::now() < deadline,
+                "the coordinator does not start: {}",
+                bed.log(&bed.server, LOG).trim()
+            );
+        }
+        instance.ok(&["user", "create", PERSON])?;
+        write(&instance, "policy.json", &policy().to_string())?;
+        instance.ok(&["policy", "set", "--yes", &format!("{ROOT}/policy.json")])?;
+        Ok(Self { instance, url, _processes: [serve, relay] })
+    }
+
+    /// Makes a key with which one device joins.
+    pub(super) fn key(&self) -> Result<String> {
+        let args = ["key", "create", "--approved", "--user", PERSON, "-o", "json"];
+        let key: Value = serde_json::from_str(&self.instance.ok(&args)?)?;
+        Ok(key["key"].as_str().context("there is no key")?.to_owned())
+    }
+}
+
+/// Puts a file below the root of an instance.
+pub(super) fn write(instance: &Instance, path: &str, text: &str) -> Result<()> {
+    let path = instance.root.join(path);
+    fs::create_dir_all(path.parent().context("no folder")?)?;
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What is measured is let through by the last rule.
+fn policy() -> Value {
+    let others = (1..RULES).map(|number| {
+        json!({
+            "action": "accept",
+            "src": [format!("100.80.0.{number}")],
+            "dst": [format!("100.81.0.0/16:{number}")],
+        })
+    });
+    let ports = format!("autogroup:member:{},{}", iperf::PORT, probe::PORT);
+    let ours = json!({ "action": "accept", "src": ["autogroup:member"], "dst": [ports] });
+    json!({ "acls": others.chain([ours]).collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_has_twenty_rules() {
+        let policy = policy();
+        let rules = policy["acls"].as_array().unwrap();
+        assert_eq!(rules.len(), 20);
+        assert_eq!(rules[19]["dst"][0], "autogroup:member:5201,5202");
+    }
+}

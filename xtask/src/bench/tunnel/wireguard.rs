@@ -1,0 +1,133 @@
+//! Tunnels of WireGuard alone: one program on each machine, told by its socket which peer there is.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{Machine, Process};
+
+use super::{
+    bed::{Bed, MTU},
+    path::Tunnel,
+};
+
+/// The interface on both machines.
+const INTERFACE: &str = "wg0";
+/// The port on both machines.
+const PORT: u16 = 51820;
+/// How long a program may take until its socket is there.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Keys that everybody knows, private (32 equal bytes) and public, of the server and the client.
+const KEYS: [(&str, &str); 2] = [
+    (
+        "1111111111111111111111111111111111111111111111111111111111111111",
+        "7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13",
+    ),
+    (
+        "2222222222222222222222222222222222222222222222222222222222222222",
+        "0faa684ed28867b97f4a6a2dee5df8ce974e76b7018e3f22a1c4cf2678570f20",
+    ),
+];
+
+/// A tunnel that is open.
+#[derive(Debug)]
+pub(super) struct Wireguard {
+    processes: [Process; 2],
+}
+
+impl Wireguard {
+    /// Starts `program` on both machines; `args` come before the interface's name.
+    pub(super) fn open(bed: &Bed, program: &Path, args: &[&str]) -> Result<Self> {
+        let [server, client] = bed.ends().map(|(machine, _)| start(bed, machine, program, args));
+        let processes = [server?, client?];
+        let ends = bed.ends();
+        for (own, other) in [(0, 1), (1, 0)] {
+            let machine = ends[own].0;
+            configure(machine, own, ends[other].1)?;
+            machine.sh(&format!(
+                "ip addr add {}/24 dev {INTERFACE}; ip link set {INTERFACE} mtu {MTU} up",
+                inside(own)
+            ))?;
+        }
+        Ok(Self { processes })
+    }
+}
+
+impl Tunnel for Wireguard {
+    fn server(&self) -> IpAddr {
+        inside(0).into()
+    }
+
+    fn interface(&self) -> &str {
+        INTERFACE
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::pid).collect()
+    }
+
+    fn check(&self, _: &Bed) -> Result<()> {
+        // There is no other way than the one that it was told.
+        Ok(())
+    }
+}
+
+/// The address in the tunnel of the server (0) or the client (1).
+fn inside(end: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 66, 0, if end == 0 { 1 } else { 2 })
+}
+
+/// Starts one end, and waits until its socket is there.
+fn start(bed: &Bed, machine: &Machine, program: &Path, args: &[&str]) -> Result<Process> {
+    const LOG: &str = "wireguard";
+    let mut command = machine.command(program);
+    // Otherwise wireguard-go ends where the kernel knows WireGuard's name.
+    command.env("WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD", "1");
+    command.args(args).arg(INTERFACE);
+    let mut process = bed.spawn(machine, &mut command, LOG)?;
+    let deadline = Instant::now() + PATIENCE;
+    while socket(machine).is_err() {
+        let ended = process.wait_for(Duration::from_millis(20))?;
+        ensure!(
+            ended.is_none() && Instant::now() < deadline,
+            "{} does not start: {}",
+            program.display(),
+            bed.log(machine, LOG).trim()
+        );
+    }
+    Ok(process)
+}
+
+fn socket(machine: &Machine) -> std::io::Result<UnixStream> {
+    UnixStream::connect(machine.path(&format!("/run/wireguard/{INTERFACE}.sock")))
+}
+
+/// Tells one end its key and its peer (wireguard.com/xplatform).
+fn configure(machine: &Machine, own: usize, peer: IpAddr) -> Result<()> {
+    let other = 1 - own;
+    let endpoint = std::net::SocketAddr::new(peer, PORT);
+    let text = format!(
+        "set=1\nprivate_key={}\nlisten_port={PORT}\npublic_key={}\nendpoint={endpoint}\nallowed_ip={}/32\n\n",
+        KEYS[own].0,
+        KEYS[other].1,
+        inside(other)
+    );
+    let mut socket = socket(machine).context("its socket is gone")?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.write_all(text.as_bytes())?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\n\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).context("its socket does not answer")?;
+        answer.push(byte[0]);
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    ensure!(answer.trim() == "errno=0", "it does not take its settings: {}", answer.trim());
+    Ok(())
+}
