@@ -135,25 +135,35 @@ impl Task {
     fn install(&self) -> Result<()> {
         match self {
             Self::Tunnel(..) => packages::for_tunnels(),
-            _ => packages::for_running(),
+            Self::Chat | Self::Confidential(_) | Self::Sealed | Self::Memory | Self::Gateway(_) => {
+                packages::for_running()
+            }
         }
     }
 
     /// Builds what it measures.
     fn build(&self) -> Result<()> {
-        match self {
-            Self::Tunnel(..) => return build::named(&tunnel::PROGRAMS),
-            _ => build::programs()?,
-        }
-        match self {
-            Self::Sealed => build::example(sealed::EXAMPLE),
-            Self::Gateway(_) => build::example(gateway::EXAMPLE),
-            Self::Confidential(_) => {
-                build::attester()?;
-                build::example(confidential::EXAMPLE)
+        let example = match self {
+            Self::Tunnel(_, effort) => {
+                build::named(&tunnel::PROGRAMS)?;
+                effort.idle_seconds.map(|_| tunnel::EXAMPLE)
             }
-            Self::Chat | Self::Memory | Self::Tunnel(..) => Ok(()),
-        }
+            Self::Chat | Self::Memory => {
+                build::programs()?;
+                None
+            }
+            Self::Sealed => Some(sealed::EXAMPLE),
+            Self::Gateway(_) => {
+                build::programs()?;
+                Some(gateway::EXAMPLE)
+            }
+            Self::Confidential(_) => {
+                build::programs()?;
+                build::attester()?;
+                Some(confidential::EXAMPLE)
+            }
+        };
+        example.map_or(Ok(()), build::example)
     }
 
     fn measure(&self) -> Result<Outcome> {

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that proves Maru.
 
 mod again;
+mod bench;
 mod demonstration;
 mod needs;
 mod stage;
@@ -59,7 +60,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ok &= stages.run("fuzz targets", || fuzzing.run(args.fuzz_seconds).map(Count::passed));
         ok &= stages.run("clients", || clients(&model));
         ok &= stages.run("up", demonstration::run);
-        ok &= stages.run("bench sealed", bench);
+        ok &= stages.run("bench sealed", bench::sealed);
+        ok &= stages.run("bench tunnel", bench::tunnel);
     }
     let skipped = stages.report();
     if skipped > 0 && std::env::var_os("CI").is_some() {
@@ -135,15 +137,4 @@ fn clients(model: &std::path::Path) -> Result<Count> {
 fn sabotages() -> Result<Count> {
     let runner = nextest::Runner::new(workspace::root(), workspace::target()?)?;
     sabotage::check(&runner).map(Count::passed)
-}
-
-/// The one bench that takes seconds, so that it does not rot.
-fn bench() -> Result<Count> {
-    let xtask = lab::binary("xtask")?;
-    let bench = ["bench", "sealed", "--json", "--no-build"];
-    let out = std::process::Command::new(xtask).args(bench).output()?;
-    anyhow::ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let report: serde_json::Value = serde_json::from_slice(&out.stdout)?;
-    anyhow::ensure!(report["results"]["suites"]["x-wing"].is_object(), "no figures: {report}");
-    Ok(Count::passed(1))
 }

@@ -70,7 +70,8 @@ fn declared(source: &str) -> Vec<(String, Vec<String>)> {
     tests
 }
 
-fn met(need: &str, root: &Path) -> bool {
+/// Whether this machine has what tests call by this name.
+pub(super) fn met(need: &str, root: &Path) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     match need {
         "shared" => root.join("../shared/vectors").is_dir(),

@@ -3,11 +3,12 @@
 use std::{
     fs,
     os::unix::net::UnixStream,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Instance, Process, ROOT};
+use lab::{Instance, Process, ROOT, STOP};
 use serde_json::{Value, json};
 
 use super::{bed::Bed, iperf, probe};
@@ -20,8 +21,6 @@ const PORT: u16 = 8443;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Rules of the policy.
 const RULES: u8 = 20;
-/// What the coordinator's words are kept under.
-const LOG: &str = "coordinator";
 
 /// Both, on the server's machine.
 #[derive(Debug)]
@@ -36,6 +35,11 @@ pub(super) struct Coordinator {
 impl Coordinator {
     /// Starts them, with a policy of 20 rules.
     pub(super) fn start(bed: &Bed) -> Result<Self> {
+        Self::start_with(bed, 0)
+    }
+
+    /// The same in a network with so many devices besides that never say anything.
+    pub(super) fn start_with(bed: &Bed, silent: u32) -> Result<Self> {
         let instance = Instance::new(&bed.server, &bed.state().join("server"))?;
         let url = format!("http://{}", bed.server_port(PORT));
         write(
@@ -47,25 +51,16 @@ impl Coordinator {
                  stun_listen = \"[::]:3478\"\nbytes_per_second = 0\n"
             ),
         )?;
-        let start = |what: &str, log: &str| {
-            let mut command = instance.program("maru-coordinator");
-            command.args(["--root", ROOT, what]);
-            bed.spawn(&bed.server, &mut command, log)
-        };
-        let (mut serve, relay) = (start("serve", LOG)?, start("relay", "relay")?);
-        let socket = instance.root.join("run/maru/coordinator/admin.sock");
-        let deadline = Instant::now() + PATIENCE;
-        while UnixStream::connect(&socket).is_err() {
-            let ended = serve.wait_for(Duration::from_millis(50))?;
-            ensure!(
-                ended.is_none() && Instant::now() < deadline,
-                "the coordinator does not start: {}",
-                bed.log(&bed.server, LOG).trim()
-            );
-        }
+        let relay = spawn(bed, &instance, "relay")?;
+        let mut serve = serve(bed, &instance)?;
         instance.ok(&["user", "create", PERSON])?;
         write(&instance, "policy.json", &policy().to_string())?;
         instance.ok(&["policy", "set", "--yes", &format!("{ROOT}/policy.json")])?;
+        if silent > 0 {
+            serve.stop(STOP)?;
+            fill(&instance, silent)?;
+            serve = self::serve(bed, &instance)?;
+        }
         Ok(Self { instance, url, _processes: [serve, relay] })
     }
 
@@ -75,6 +70,39 @@ impl Coordinator {
         let key: Value = serde_json::from_str(&self.instance.ok(&args)?)?;
         Ok(key["key"].as_str().context("there is no key")?.to_owned())
     }
+}
+
+/// Starts the coordinator, and waits until it answers.
+fn serve(bed: &Bed, instance: &Instance) -> Result<Process> {
+    let mut process = spawn(bed, instance, "serve")?;
+    let socket = instance.root.join("run/maru/coordinator/admin.sock");
+    let deadline = Instant::now() + PATIENCE;
+    while UnixStream::connect(&socket).is_err() {
+        let ended = process.wait_for(Duration::from_millis(50))?;
+        ensure!(
+            ended.is_none() && Instant::now() < deadline,
+            "the coordinator does not start: {}",
+            bed.log(&bed.server, "serve").trim()
+        );
+    }
+    Ok(process)
+}
+
+/// Starts a part of the coordinator.
+fn spawn(bed: &Bed, instance: &Instance, what: &str) -> Result<Process> {
+    let mut command = instance.program("maru-coordinator");
+    command.args(["--root", ROOT, what]);
+    bed.spawn(&bed.server, &mut command, what)
+}
+
+/// Puts devices into the coordinator's database while it does not run.
+fn fill(instance: &Instance, silent: u32) -> Result<()> {
+    let database = instance.root.join("var/lib/maru/coordinator/db.sqlite");
+    let mut crowd = Command::new(lab::binaries()?.join("examples").join(super::EXAMPLE));
+    let out = crowd.arg(&database).arg(silent.to_string()).output();
+    let out = out.context("the example crowd does not run: run this again without --no-build")?;
+    ensure!(out.status.success(), "no silent peers: {}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
 }
 
 /// Puts a file below the root of an instance.

@@ -41,8 +41,22 @@ pub(super) const RESIDENT: &str = "resident_mib";
 pub(super) const TCP_IPV6: &str = "tcp_ipv6_outside_gbit_s";
 pub(super) const TCP_RELAY: &str = "tcp_relay_gbit_s";
 
+/// Of our agent alone.
+pub(super) const IDLE: &str = "idle_100_peers_cpu_percent";
+pub(super) const CROWDED: &str = "resident_1000_peers_mib";
+pub(super) const FLOODED: &str = "tcp_flooded_gbit_s";
+/// One stream without one of the offloads, by the agent's name for it, or without any.
+pub(super) const WITHOUT: [(&str, &str); 6] = [
+    ("tso4", "tcp_without_tso4_gbit_s"),
+    ("tso6", "tcp_without_tso6_gbit_s"),
+    ("uso", "tcp_without_uso_gbit_s"),
+    ("udp_segment", "tcp_without_udp_segment_gbit_s"),
+    ("udp_gro", "tcp_without_udp_gro_gbit_s"),
+    ("off", "tcp_without_offload_gbit_s"),
+];
+
 /// In the order in which they are shown.
-pub(super) const ALL: [Figure; 22] = [
+pub(super) const ALL: [Figure; 31] = [
     figure(TCP_1, "TCP, 1 stream, Gbit/s", 2),
     figure(TCP_10, "TCP, 10 streams, Gbit/s", 2),
     figure(TCP_REVERSE, "TCP, reverse, Gbit/s", 2),
@@ -65,6 +79,15 @@ pub(super) const ALL: [Figure; 22] = [
     figure(RESIDENT, "resident after the load, MiB", 1),
     figure(TCP_IPV6, "TCP, IPv6 outside, Gbit/s", 2),
     figure(TCP_RELAY, "TCP, over the relay, Gbit/s", 2),
+    figure(IDLE, "idle, 100 silent peers, % of a core", 2),
+    figure(CROWDED, "resident, 1,000 peers, MiB", 1),
+    figure(FLOODED, "TCP, handshakes flooded, Gbit/s", 2),
+    figure(WITHOUT[0].1, "TCP without tso4, Gbit/s", 2),
+    figure(WITHOUT[1].1, "TCP without tso6, Gbit/s", 2),
+    figure(WITHOUT[2].1, "TCP without uso, Gbit/s", 2),
+    figure(WITHOUT[3].1, "TCP without udp_segment, Gbit/s", 2),
+    figure(WITHOUT[4].1, "TCP without udp_gro, Gbit/s", 2),
+    figure(WITHOUT[5].1, "TCP without any offload, Gbit/s", 2),
 ];
 
 const fn figure(key: &'static str, name: &'static str, decimals: u8) -> Figure {

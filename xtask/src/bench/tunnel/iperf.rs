@@ -80,7 +80,11 @@ fn run(bed: &Bed, server: IpAddr, seconds: u32, more: &[&str]) -> Result<Value> 
         })?;
         let error = result["error"].as_str().unwrap_or_default();
         if !error.contains("busy") {
-            ensure!(out.status.success(), "iperf3 {} failed: {error}", more.join(" "));
+            ensure!(
+                out.status.success() && error.is_empty(),
+                "iperf3 {} failed: {error}",
+                more.join(" ")
+            );
             return Ok(result);
         }
         thread::sleep(Duration::from_millis(250));

@@ -1,6 +1,6 @@
 //! Our agents, joined to a coordinator on the server's machine.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{Instance, Process};
@@ -15,29 +15,58 @@ use super::{
 /// What the agents make.
 const INTERFACE: &str = "maru0";
 
-/// Two agents, each the other's only peer.
+/// The agents' port (`listen_port` of `agent.toml`, by default).
+pub(super) const PORT: u16 = 41641;
+
+/// How the agents are set up, and among whom.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Agent {
+    /// So many peers besides that never say anything.
+    pub(super) silent: u32,
+    /// The offloads that are allowed; none: the agent's own choice.
+    pub(super) offload: Option<Vec<String>>,
+}
+
+/// Two agents, of which each knows the other, and maybe silent ones.
 #[derive(Debug)]
 pub(super) struct Maru {
     server: IpAddr,
     /// The server's, then the client's.
     agents: [Process; 2],
     instances: [Instance; 2],
+    /// How many peers each has, the silent ones included.
+    peers: usize,
     _coordinator: Coordinator,
 }
 
 impl Maru {
     /// Starts them, and has them join.
     pub(super) fn open(bed: &Bed) -> Result<Self> {
-        let coordinator = Coordinator::start(bed)?;
+        Self::open_with(bed, &Agent::default())
+    }
+
+    /// The same, set up otherwise.
+    pub(super) fn open_with(bed: &Bed, settings: &Agent) -> Result<Self> {
+        let coordinator = Coordinator::start_with(bed, settings.silent)?;
         let client = Instance::new(&bed.client, &bed.state().join("client"))?;
         let instances = [coordinator.instance.clone(), client];
-        let [server, client] = instances.each_ref().map(|instance| agent(&coordinator, instance));
+        let [server, client] =
+            instances.each_ref().map(|instance| agent(&coordinator, instance, settings));
         let agents = [server?, client?];
         let status = instances[0].status()?;
         let address =
             status["node"]["addresses"][0].as_str().context("the server's node has no address")?;
         let server = address.parse()?;
-        Ok(Self { server, agents, instances, _coordinator: coordinator })
+        let peers = usize::try_from(settings.silent)? + 1;
+        Ok(Self { server, agents, instances, peers, _coordinator: coordinator })
+    }
+
+    /// The public key of the server's agent.
+    pub(super) fn server_key(&self) -> Result<[u8; 32]> {
+        let status = self.instances[0].status()?;
+        let key = status["node"]["node_key"].as_str().unwrap_or_default();
+        let digits = key.strip_prefix("nodekey:").context("the status tells no node key")?;
+        Ok(hex::decode(digits)?.as_slice().try_into()?)
     }
 }
 
@@ -54,9 +83,16 @@ impl Tunnel for Maru {
         self.agents.iter().map(Process::pid).collect()
     }
 
+    fn offloads(&self) -> Result<Option<Vec<String>>> {
+        let status = self.instances[0].status()?;
+        let names = status["offload"].as_array();
+        Ok(names.map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect()))
+    }
+
     fn check(&self, bed: &Bed) -> Result<()> {
         for (instance, at) in self.instances.iter().zip([1, 0]) {
-            let path = path(&instance.status()?)?;
+            let other = self.instances[at].machine.name();
+            let path = path(&instance.status()?, other, self.peers)?;
             let address = bed.outside.addresses()[at];
             ensure!(
                 is_on(&path, bed.outside, address),
@@ -70,21 +106,29 @@ impl Tunnel for Maru {
 }
 
 /// Starts an agent, which joins.
-fn agent(coordinator: &Coordinator, instance: &Instance) -> Result<Process> {
+fn agent(coordinator: &Coordinator, instance: &Instance, settings: &Agent) -> Result<Process> {
     // Names are not looked up here, and nobody's resolver is changed.
-    let settings = format!("interface = {INTERFACE:?}\ndns = \"off\"\n");
-    write(instance, "etc/maru/agent.toml", &settings)?;
-    let agent = instance.agent()?;
+    let mut text = format!("interface = {INTERFACE:?}\ndns = \"off\"\n");
+    if let Some(offload) = &settings.offload {
+        text.push_str(&format!("offload = {offload:?}\n"));
+    }
+    write(instance, "etc/maru/agent.toml", &text)?;
+    let agent = instance.agent().with_context(|| {
+        let log = fs::read_to_string(instance.root.join("agent.log")).unwrap_or_default();
+        log.lines().last().unwrap_or("the agent said nothing").to_owned()
+    })?;
     let name = instance.machine.name();
     instance.ok(&["join", &coordinator.url, "--key", &coordinator.key()?, "--hostname", name])?;
     Ok(agent)
 }
 
-/// How the agent reaches its only peer.
-fn path(status: &Value) -> Result<String> {
+/// How the agent reaches the peer of this name, of so many peers.
+fn path(status: &Value, name: &str, count: usize) -> Result<String> {
     let peers = status["peers"].as_array().context("the status names no peers")?;
-    ensure!(peers.len() == 1, "the agent has {} peers", peers.len());
-    Ok(peers[0]["path"].as_str().context("the status names no path")?.to_owned())
+    ensure!(peers.len() == count, "the agent has {} peers, not {count}", peers.len());
+    let peer = peers.iter().find(|peer| peer["name"] == name);
+    let peer = peer.with_context(|| format!("the agent has no peer {name}"))?;
+    Ok(peer["path"].as_str().context("the status names no path")?.to_owned())
 }
 
 /// Whether a path, as the status tells it, leads to this end of the cable.

@@ -29,6 +29,10 @@ pub(super) trait Tunnel {
     fn processes(&self) -> Vec<u32>;
     /// Fails unless packets go the way that `bed` has for them, at this moment.
     fn check(&self, bed: &Bed) -> Result<()>;
+    /// The offloads that it says it has; nothing of one that does not tell.
+    fn offloads(&self) -> Result<Option<Vec<String>>> {
+        Ok(None)
+    }
 }
 
 /// The cable.

@@ -45,7 +45,9 @@ impl Program {
             Kind::Tailscaled => {
                 let folder = go::tailscale()?;
                 let version = said(folder.join("tailscaled"), "--version")?;
-                (folder, version)
+                // What follows tells of its sources, which a module does not know.
+                let number = version.split('-').next().unwrap_or_default().to_owned();
+                (folder, number)
             }
             Kind::Gotatun => {
                 (tools::installed("gotatun-cli", GOTATUN)?.join("gotatun"), GOTATUN.to_owned())

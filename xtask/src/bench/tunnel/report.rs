@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Effort,
     figure::{self, Figure},
-    rounds::Peer,
+    peer::Peer,
 };
 use crate::bench::{Outcome, Report};
 
@@ -15,7 +15,7 @@ pub(super) fn of(peers: &[Peer], effort: Effort) -> Outcome {
     let mut table = vec![head.collect()];
     table.extend(figure::ALL.iter().filter_map(|figure| row(figure, peers)));
     let results = peers.iter().map(|peer| (peer.kind.to_string(), json(peer)));
-    let missing: Vec<String> = peers.iter().flat_map(missing).collect();
+    let missing: Vec<String> = peers.iter().flat_map(Peer::missing).collect();
     let mut notes = missing.clone();
     notes.extend(explained(peers, effort));
     let report = Report {
@@ -39,23 +39,12 @@ fn row(figure: &Figure, peers: &[Peer]) -> Option<Vec<String>> {
 }
 
 fn json(peer: &Peer) -> Value {
-    let failed = peer.failed.iter().map(|(outside, why)| {
-        let what = outside.map_or_else(|| "all".to_owned(), |outside| outside.to_string());
-        (what, Value::from(why.as_str()))
-    });
+    let failed =
+        peer.failed.iter().map(|(part, why)| (part.to_string(), Value::from(why.as_str())));
     json!({
         "version": peer.version(), "figures": peer.figures.json(),
         "not_measured": failed.collect::<Map<_, _>>(),
     })
-}
-
-/// A line for each thing that was not measured, with its reason.
-fn missing(peer: &Peer) -> Vec<String> {
-    let line = |(outside, why): (&Option<_>, &String)| match outside {
-        None => format!("{}: not measured: {why}", peer.kind),
-        Some(outside) => format!("{}, {outside}: not measured: {why}", peer.kind),
-    };
-    peer.failed.iter().map(line).collect()
 }
 
 /// What must be known to read the table.
@@ -67,7 +56,8 @@ fn explained(peers: &[Peer], effort: Effort) -> Vec<String> {
         .collect();
     vec![
         format!(
-            "medians of {} rounds of {} s each, and their range; the peers in turn within each round, MTU 1280 inside",
+            "rounds: {}, of which each figure has the median and the range; the peers in turn within each, {} s for each \
+             run, MTU 1280 inside",
             effort.rounds, effort.seconds
         ),
         "CPU: of both ends' programs, for what one stream moved; resident: of the end that has more".to_owned(),

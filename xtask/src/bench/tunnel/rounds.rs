@@ -1,6 +1,6 @@
 //! The peers in turn, round after round.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use anyhow::{Result, anyhow};
 
@@ -12,8 +12,8 @@ use super::{
         TIMES, TIMES_LOST, UDP,
     },
     iperf,
-    kind::Kind,
     path::{self, Tunnel},
+    peer::{Part, Peer},
     probe,
     program::Program,
 };
@@ -22,63 +22,24 @@ use crate::{bench::process, progress::Step, stop};
 /// How long a load runs before and after what is measured under it, in seconds.
 const LEAD_SECONDS: u32 = 1;
 
-/// A peer, and what was measured of it.
-#[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) kind: Kind,
-    /// Nothing, if it cannot be built.
-    program: Option<Program>,
-    pub(super) figures: Figures,
-    /// Why it, or it over one kind of cable, was not measured.
-    pub(super) failed: BTreeMap<Option<Outside>, String>,
-}
-
-impl Peer {
-    /// Builds its program; if that fails, it stays in the list and says why.
-    pub(super) fn prepare(kind: Kind) -> Self {
-        let mut peer =
-            Self { kind, program: None, figures: Figures::default(), failed: BTreeMap::new() };
-        match Program::prepare(kind) {
-            Ok(program) => peer.program = Some(program),
-            Err(error) => {
-                peer.failed.insert(None, line(&error));
-            }
-        }
-        peer
-    }
-
-    /// Of its program.
-    pub(super) fn version(&self) -> &str {
-        self.program.as_ref().map_or("", |program| &program.version)
-    }
-
-    /// Measures it over one kind of cable, unless that failed before.
-    fn measure(&mut self, outside: Outside, effort: Effort) -> Result<()> {
-        let Some(program) =
-            self.program.clone().filter(|_| !self.failed.contains_key(&Some(outside)))
-        else {
-            return Ok(());
-        };
-        let measured = open(&program, outside, effort, &mut self.figures);
-        stop::check()?;
-        if let Err(error) = measured {
-            self.failed.insert(Some(outside), line(&error));
-        }
-        Ok(())
-    }
-}
-
 /// Measures all of them; the first is the cable.
 pub(super) fn measure(peers: &mut [Peer], effort: Effort) -> Result<()> {
     for round in 0..effort.rounds {
         for peer in &mut *peers {
-            for outside in peer.kind.outsides() {
+            let measure = |peer: &mut Peer, part: Part| {
                 stop::check()?;
                 let what =
-                    format!("round {} of {}: {}, {outside}", round + 1, effort.rounds, peer.kind);
+                    format!("round {} of {}: {}, {part}", round + 1, effort.rounds, peer.kind);
                 let step = Step::new(&what);
-                peer.measure(*outside, effort)?;
+                peer.measure(part, effort)?;
                 step.done(&what);
+                anyhow::Ok(())
+            };
+            for outside in peer.kind.outsides() {
+                measure(peer, Part::Over(*outside))?;
+            }
+            for alone in peer.alone(effort) {
+                measure(peer, Part::Alone(alone))?;
             }
         }
         let Some((cable, others)) = peers.split_first_mut() else { continue };
@@ -99,23 +60,25 @@ fn add_difference(figures: &mut Figures, cable: &Figures, round: usize) {
     }
 }
 
-/// Measures a fresh tunnel between fresh machines.
-fn open(program: &Program, outside: Outside, effort: Effort, figures: &mut Figures) -> Result<()> {
+/// Measures a fresh tunnel between fresh machines; returns the offloads that it says it has.
+pub(super) fn tunnel(
+    program: &Program,
+    outside: Outside,
+    effort: Effort,
+    figures: &mut Figures,
+) -> Result<Option<Vec<String>>> {
     let bed = Bed::new(outside)?;
     let tunnel = program.open(&bed)?;
     let _server = iperf::serve(&bed)?;
     path::wait(&*tunnel, &bed)?;
     let path = Path { tunnel: &*tunnel, bed: &bed, seconds: effort.seconds };
-    // Kept only if it went the way that it is told to have gone.
-    let mut found = Figures::default();
     match outside {
-        Outside::Ipv4 => path.everything(&mut found)?,
-        Outside::Ipv6 => found.add(TCP_IPV6, path.tcp(&[])?.gbit_s),
-        Outside::Relay => found.add(TCP_RELAY, path.tcp(&[])?.gbit_s),
+        Outside::Ipv4 => path.everything(figures)?,
+        Outside::Ipv6 => figures.add(TCP_IPV6, path.tcp(&[])?.gbit_s),
+        Outside::Relay => figures.add(TCP_RELAY, path.tcp(&[])?.gbit_s),
     }
     tunnel.check(&bed)?;
-    figures.extend(found);
-    Ok(())
+    tunnel.offloads()
 }
 
 /// An open tunnel with its machines.
@@ -191,9 +154,4 @@ impl Path<'_> {
 /// Processor time of both ends so far, in seconds.
 fn processor_s(tunnel: &dyn Tunnel) -> Result<f64> {
     tunnel.processes().into_iter().map(process::processor_s).sum()
-}
-
-/// An error in one line.
-fn line(error: &anyhow::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }

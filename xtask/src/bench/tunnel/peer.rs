@@ -1,0 +1,136 @@
+//! A peer, and what was measured of it.
+
+use std::{collections::BTreeMap, fmt};
+
+use anyhow::Result;
+
+use super::{
+    Effort, alone::Alone, bed::Outside, figure::Figures, kind::Kind, program::Program, rounds,
+};
+use crate::stop;
+
+/// A peer, and what was measured of it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) kind: Kind,
+    /// Nothing, if it cannot be built.
+    program: Option<Program>,
+    pub(super) figures: Figures,
+    /// Why a part was not measured.
+    pub(super) failed: BTreeMap<Part, String>,
+    /// What it says it has, once that is known.
+    offloads: Option<Vec<String>>,
+}
+
+/// A part of what is measured of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// All.
+    Everything,
+    /// What goes over the cable in this way.
+    Over(Outside),
+    /// Something of our agent alone.
+    Alone(Alone),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everything => f.write_str("everything"),
+            Self::Over(outside) => outside.fmt(f),
+            Self::Alone(alone) => alone.fmt(f),
+        }
+    }
+}
+
+impl Peer {
+    /// Builds its program; if that fails, it stays in the list and says why.
+    pub(super) fn prepare(kind: Kind) -> Self {
+        Self::new(kind, Program::prepare(kind))
+    }
+
+    fn new(kind: Kind, program: Result<Program>) -> Self {
+        let mut failed = BTreeMap::new();
+        let program = program.map_err(|error| failed.insert(Part::Everything, line(&error))).ok();
+        Self { kind, program, figures: Figures::default(), failed, offloads: None }
+    }
+
+    /// Of its program.
+    pub(super) fn version(&self) -> &str {
+        self.program.as_ref().map_or("", |program| &program.version)
+    }
+
+    /// What is measured of it besides, once it was measured as all are.
+    pub(super) fn alone(&self, effort: Effort) -> Vec<Alone> {
+        match (self.kind, effort.idle_seconds) {
+            (Kind::Maru, Some(_)) => Alone::all(self.offloads.as_deref()),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Measures a part once more, unless that failed before; only Ctrl-C is an error.
+    pub(super) fn measure(&mut self, part: Part, effort: Effort) -> Result<()> {
+        let Some(program) = self.program.as_ref().filter(|_| !self.failed.contains_key(&part))
+        else {
+            return Ok(());
+        };
+        // Kept only if all of the part was measured.
+        let mut figures = Figures::default();
+        let measured = match part {
+            Part::Everything => Ok(()),
+            Part::Over(outside) => rounds::tunnel(program, outside, effort, &mut figures)
+                .map(|offloads| self.offloads = offloads),
+            Part::Alone(alone) => {
+                let offloads = self.offloads.as_deref().unwrap_or_default();
+                alone.measure(effort, offloads, &mut figures)
+            }
+        };
+        stop::check()?;
+        match measured {
+            Ok(()) => self.figures.extend(figures),
+            Err(error) => {
+                self.failed.insert(part, line(&error));
+            }
+        }
+        Ok(())
+    }
+
+    /// A line for each part that was not measured, with its reason.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let line =
+            |(part, why): (&Part, &String)| format!("{}, {part}: not measured: {why}", self.kind);
+        self.failed.iter().map(line).collect()
+    }
+}
+
+/// An error in one line.
+fn line(error: &anyhow::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_that_cannot_be_built_says_why_in_one_line() {
+        let error = anyhow!("no\n  module").context("cannot build it");
+        let mut peer = Peer::new(Kind::WireguardGo, Err(error));
+        let why = ["wireguard-go, everything: not measured: cannot build it: no module"];
+        assert_eq!(peer.missing(), why);
+        // There is nothing to start.
+        peer.measure(Part::Over(Outside::Ipv4), Effort::SHORT).unwrap();
+        assert_eq!(peer.missing(), why);
+        assert_eq!(peer.figures, Figures::default());
+    }
+
+    #[test]
+    fn only_our_agent_is_measured_alone_and_never_in_short() {
+        let peer = |kind| Peer::new(kind, Err(anyhow!("not built")));
+        assert_eq!(peer(Kind::Maru).alone(Effort::FULL).len(), 3);
+        assert!(peer(Kind::Maru).alone(Effort::SHORT).is_empty());
+        assert!(peer(Kind::Tailscaled).alone(Effort::FULL).is_empty());
+    }
+}
