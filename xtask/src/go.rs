@@ -173,7 +173,10 @@ fn finish(command: &mut Command, what: &str) -> Result<()> {
     let out = command.stdin(Stdio::null()).output().with_context(|| format!("no {what}"))?;
     if !out.status.success() {
         stop::check()?;
-        bail!("{what} failed: {}", String::from_utf8_lossy(&out.stderr).trim());
+        let said = String::from_utf8_lossy(&out.stderr);
+        // pip warns at length before it fails.
+        let errors: Vec<_> = said.lines().filter(|line| !line.starts_with("WARNING: ")).collect();
+        bail!("{what} failed: {}", errors.join("\n").trim());
     }
     Ok(())
 }

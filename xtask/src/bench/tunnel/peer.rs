@@ -97,8 +97,10 @@ impl Peer {
 
     /// A line for each part that was not measured, with its reason.
     pub(super) fn missing(&self) -> Vec<String> {
-        let line =
-            |(part, why): (&Part, &String)| format!("{}, {part}: not measured: {why}", self.kind);
+        let line = |(part, why): (&Part, &String)| match part {
+            Part::Everything => format!("{}: {why}", self.kind),
+            Part::Over(_) | Part::Alone(_) => format!("{}, {part}: {why}", self.kind),
+        };
         self.failed.iter().map(line).collect()
     }
 }
@@ -118,7 +120,7 @@ mod tests {
     fn a_peer_that_cannot_be_built_says_why_in_one_line() {
         let error = anyhow!("no\n  module").context("cannot build it");
         let mut peer = Peer::new(Kind::WireguardGo, Err(error));
-        let why = ["wireguard-go, everything: not measured: cannot build it: no module"];
+        let why = ["wireguard-go: cannot build it: no module"];
         assert_eq!(peer.missing(), why);
         // There is nothing to start.
         peer.measure(Part::Over(Outside::Ipv4), Effort::SHORT).unwrap();

@@ -16,7 +16,7 @@ pub(super) fn of(peers: &[Peer], effort: Effort) -> Outcome {
     table.extend(figure::ALL.iter().filter_map(|figure| row(figure, peers)));
     let results = peers.iter().map(|peer| (peer.kind.to_string(), json(peer)));
     let missing: Vec<String> = peers.iter().flat_map(Peer::missing).collect();
-    let mut notes = missing.clone();
+    let mut notes: Vec<_> = missing.iter().map(|line| format!("not measured: {line}")).collect();
     notes.extend(explained(peers, effort));
     let report = Report {
         unit: "as named",
