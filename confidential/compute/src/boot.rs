@@ -1,6 +1,7 @@
 //! `maru-compute boot`: holds the key that requests are sealed to, shows evidence of it, and starts the workers.
 //!
 //! ```text
+//! LOOK ──▶ whether the security module or the TPM answers
 //! EVIDENCE nonce ──▶ Line ──▶ Reks ──▶ security module, or TPM
 //! WORK key ──▶ Reks: opens, not seen before ──▶ Workers: a process of its own, with the secret of this one request
 //! ```
@@ -27,7 +28,12 @@ use confidential_api::{
     policy::Anchor,
     settings::compute::{NSM, Settings},
 };
-use tokio::{net::UnixStream, sync::OwnedSemaphorePermit, task::spawn_blocking, time::timeout};
+use tokio::{
+    net::UnixStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -52,6 +58,8 @@ struct Boot {
     reks: Arc<Reks>,
     line: Line,
     workers: Workers,
+    /// The place of the one that asks a silent holder again.
+    again: Arc<Semaphore>,
     uid: u32,
 }
 
@@ -70,7 +78,8 @@ pub async fn run(root: &Root, settings: &Settings, program: Program) -> Result<(
     let workers = Workers::new(program, settings.workers, life);
     workers.prepare();
     let own = rustix::process::getuid().as_raw();
-    let boot = Arc::new(Boot { reks, line, workers, uid: settings.router_com_uid.unwrap_or(own) });
+    let uid = settings.router_com_uid.unwrap_or(own);
+    let boot = Arc::new(Boot { reks, line, workers, again: Arc::new(Semaphore::new(1)), uid });
     let socket = Socket::bind(&root.path(&settings.boot_socket), Access::Group)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
     tracing::info!(socket = %settings.boot_socket.display(), holder = %at.display(), "ready");
@@ -96,6 +105,7 @@ impl Boot {
             return;
         };
         let refused = match kind {
+            Kind::Look => self.tell(&mut stream).await,
             Kind::Evidence => self.show(&mut stream, &payload).await,
             Kind::Work => match self.open(payload).await {
                 Ok((job, _place)) => {
@@ -113,6 +123,22 @@ impl Boot {
         if let Err(refusal) = refused {
             let _ = frame::write(&mut stream, Kind::Refused, &[refusal as u8]).await;
         }
+    }
+
+    /// Tells that all is well. While it is not, the holder is asked again: with a node that is not well nobody else does.
+    async fn tell(&self, stream: &mut UnixStream) -> Result<(), Refusal> {
+        if self.reks.is_silent() {
+            if let Ok(place) = Arc::clone(&self.again).try_acquire_owned() {
+                let reks = Arc::clone(&self.reks);
+                spawn_blocking(move || {
+                    let _place = place;
+                    reks.present().map(drop)
+                });
+            }
+            return Err(Refusal::Failed);
+        }
+        let _ = frame::write(stream, Kind::End, &[]).await;
+        Ok(())
     }
 
     async fn show(&self, stream: &mut UnixStream, nonce: &[u8]) -> Result<(), Refusal> {

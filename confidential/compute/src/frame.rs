@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! router-com ──EVIDENCE nonce──▶ boot            ◀──DOCUMENT pieces── or REFUSED
+//! router-com ──LOOK──▶ boot                      ◀──END── or REFUSED
 //! router-com ──WORK key, BODY ciphertext──▶ boot ──▶ worker   ◀──HEAD, BODY…, END── or REFUSED
 //! boot ──a job and the connection, in one message of their own socket──▶ worker
 //! ```
@@ -38,6 +39,8 @@ pub enum Kind {
     End = 6,
     /// Nothing comes of it: one byte of [`Refusal`].
     Refused = 7,
+    /// Whether boot, and what holds its key, are well: `End` says so.
+    Look = 8,
 }
 
 /// Why nothing comes of it.
@@ -56,7 +59,7 @@ pub enum Refusal {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Evidence,
         Self::Document,
         Self::Work,
@@ -64,6 +67,7 @@ impl Kind {
         Self::Head,
         Self::End,
         Self::Refused,
+        Self::Look,
     ];
 
     fn read(byte: u8) -> Option<Self> {
@@ -160,7 +164,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(index in 0..7_usize, payload in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn what_is_written_is_read(index in 0..8_usize, payload in prop::collection::vec(any::<u8>(), 0..300)) {
             let kind = Kind::ALL[index];
             let bytes = encode(kind, &payload);
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -186,7 +190,7 @@ mod tests {
         let with = |kind: u8, bytes: [u8; 4]| [kind, bytes[0], bytes[1], bytes[2], bytes[3]];
         assert!(head(with(1, length(MAX))).is_ok());
         assert!(head(with(1, length(MAX + 1))).is_err());
-        assert!(head(with(0, length(0))).is_err() && head(with(8, length(0))).is_err());
+        assert!(head(with(0, length(0))).is_err() && head(with(9, length(0))).is_err());
         assert_eq!(Refusal::read(&[2]), Refusal::Busy);
         assert_eq!(Refusal::read(&[]), Refusal::Failed);
     }

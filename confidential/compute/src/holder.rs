@@ -20,7 +20,7 @@ pub trait Rek: Decapsulate + fmt::Debug + Send + Sync {
     /// Its holder gave none.
     fn attest(&self, nonces: &[u8]) -> Result<Vec<EvidencePiece>, HolderError>;
 
-    /// Whether its holder lost it, so that there must be another.
+    /// Whether its holder lost it, so that there must be another; told without waiting for the holder.
     fn is_lost(&self) -> bool {
         false
     }
@@ -34,6 +34,11 @@ pub trait Holder: fmt::Debug + Send + Sync {
     ///
     /// There can be none.
     fn generate(&self) -> Result<Arc<dyn Rek>, HolderError>;
+
+    /// Whether it did not answer when it was last asked; told without waiting for it.
+    fn is_silent(&self) -> bool {
+        false
+    }
 }
 
 /// A holder did not do what it was asked.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashSet,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,7 +24,8 @@ use crate::{
 /// Requests that one key opens, each of which is remembered with 32 bytes.
 pub const OPENED_MAX: usize = 100_000;
 
-/// The present key; there is one at each time. What is asked of it may take as long as its holder does.
+/// The present key; there is one at each time. What is asked of it may take as long as its holder does, and nobody waits for
+/// that who does not need the holder, or a key that it makes.
 #[derive(Debug)]
 pub struct Reks {
     holder: Box<dyn Holder>,
@@ -59,10 +61,16 @@ impl Reks {
     /// The holder makes no other.
     pub fn present(&self) -> Result<Arc<dyn Rek>, HolderError> {
         let mut present = self.lock();
-        if present.rek.is_lost() {
-            self.replace(&mut present)?;
-        }
-        Ok(Arc::clone(&present.rek))
+        let lost = if present.rek.is_lost() { Some(self.replace(&mut present)?) } else { None };
+        let rek = Arc::clone(&present.rek);
+        drop(present);
+        drop(lost);
+        Ok(rek)
+    }
+
+    /// Whether the holder did not answer when it was last asked.
+    pub fn is_silent(&self) -> bool {
+        self.holder.is_silent()
     }
 
     /// Opens the key of a request that was sealed to the present key, once.
@@ -75,24 +83,29 @@ impl Reks {
         let rek = self.present().map_err(|error| failed(&error))?;
         let kem = rek.kem();
         let name = inner::replay_id(sealed_key, kem).map_err(|_| Refusal::Sealed)?;
+        // One that is played again costs its holder nothing.
+        if self.lock().opened.contains(&name) {
+            return Err(Refusal::Sealed);
+        }
         // Outside of the lock: it takes a tenth of a millisecond, and with a TPM much longer.
         let secret = open(&*rek, media, sealed_key)?;
         let mut present = self.lock();
-        // The key may have been exchanged meanwhile, and what it opened is forgotten.
+        // The key may have been exchanged meanwhile, and what it opened is forgotten; or the same request came twice.
         if !Arc::ptr_eq(&present.rek, &rek) || !present.opened.insert(name) {
             return Err(Refusal::Sealed);
         }
         if present.opened.len() >= self.max {
-            self.replace(&mut present).map_err(|error| failed(&error))?;
+            // Dropped with `rek`, after the lock.
+            let _ = self.replace(&mut present).map_err(|error| failed(&error))?;
         }
         Ok(Job { media, kem, encapsulated_key: sealed_key.to_vec(), secret })
     }
 
-    fn replace(&self, present: &mut Present) -> Result<(), HolderError> {
+    /// Has a new key made; the one before is to be dropped outside of the lock, as its holder is told.
+    fn replace(&self, present: &mut Present) -> Result<Arc<dyn Rek>, HolderError> {
         let rek = self.holder.generate()?;
         tracing::info!(opened = present.opened.len(), "there is a new key");
-        *present = Present { rek, opened: HashSet::new() };
-        Ok(())
+        Ok(mem::replace(present, Present { rek, opened: HashSet::new() }).rek)
     }
 
     fn lock(&self) -> MutexGuard<'_, Present> {
@@ -131,7 +144,16 @@ impl Decapsulate for Known {
 
 #[cfg(test)]
 mod tests {
-    use confidential_envelope::{Plaintext, inner::Recipient};
+    use std::{
+        sync::{
+            Barrier,
+            atomic::{AtomicUsize, Ordering},
+        },
+        thread,
+    };
+
+    use confidential_api::evidence::EvidencePiece;
+    use confidential_envelope::{Plaintext, PrivateKey, PublicKey, inner::Recipient};
 
     use super::*;
     use crate::{nsm::Nsm, test_support::Node};
@@ -187,5 +209,73 @@ mod tests {
             assert_eq!(reks.open(Media::Whole, key).unwrap_err(), Refusal::Sealed);
         }
         assert!(reks.open(Media::Whole, &sealed(&reks)).is_ok());
+    }
+
+    /// A key that takes its time: a request is opened when as many as there may be are being opened.
+    #[derive(Clone, Debug)]
+    struct Slow {
+        private: Arc<PrivateKey>,
+        public: PublicKey,
+        opening: Arc<Barrier>,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl Slow {
+        fn new(together: usize) -> Self {
+            let private = Arc::new(PrivateKey::generate(Kem::P256).unwrap());
+            let (opening, asked) = (Arc::new(Barrier::new(together)), Arc::default());
+            Self { public: private.public(), private, opening, asked }
+        }
+    }
+
+    impl Holder for Slow {
+        fn generate(&self) -> Result<Arc<dyn Rek>, HolderError> {
+            Ok(Arc::new(self.clone()))
+        }
+    }
+
+    impl Rek for Slow {
+        fn public(&self) -> &PublicKey {
+            &self.public
+        }
+
+        fn attest(&self, _: &[u8]) -> Result<Vec<EvidencePiece>, HolderError> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl Decapsulate for Slow {
+        fn kem(&self) -> Kem {
+            Kem::P256
+        }
+
+        fn decapsulate(&self, key: &[u8]) -> Result<SharedSecret, DecapsulateError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            self.opening.wait();
+            self.private.decapsulate(key)
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_played_again_costs_its_holder_nothing() {
+        let slow = Slow::new(1);
+        let reks = Reks::new(Box::new(slow.clone())).unwrap();
+        let key = sealed(&reks);
+        assert!(reks.open(Media::Whole, &key).is_ok());
+        for _ in 0..3 {
+            assert_eq!(reks.open(Media::Whole, &key).unwrap_err(), Refusal::Sealed);
+        }
+        assert_eq!(slow.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn of_one_request_that_comes_twice_at_once_one_is_opened() {
+        let reks = Reks::new(Box::new(Slow::new(2))).unwrap();
+        let key = sealed(&reks);
+        let opened = thread::scope(|threads| {
+            let open = || threads.spawn(|| reks.open(Media::Whole, &key).is_ok());
+            [open(), open()].map(|opening| opening.join().unwrap())
+        });
+        assert_eq!(opened.into_iter().filter(|opened| *opened).count(), 1);
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! POST /        ──▶ boot: WORK, BODY ──▶ what the worker seals, as it comes
 //! POST /attest  ──▶ boot: EVIDENCE
-//! GET  /_health ──▶ whether boot answers
+//! GET  /_health ──▶ boot: LOOK
 //! ```
 //!
 //! It tells the router every few seconds that it lives, and when it is asked to stop that it takes no more; then it lets
@@ -47,7 +47,6 @@ use futures_util::stream;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UnixStream},
     time::timeout,
 };
@@ -295,9 +294,9 @@ async fn health(State(app): State<Arc<App>>) -> Response {
     (status, Json(json!({ "ApplicationHealthState": state }))).into_response()
 }
 
-/// Returns once boot has closed a connection on which nothing is asked: one that hangs would still be connected to.
+/// Returns once boot has said that it is well: one that hangs would still be connected to.
 async fn lives(boot: &Path) -> io::Result<()> {
     let mut boot = UnixStream::connect(boot).await?;
-    boot.shutdown().await?;
-    boot.read(&mut [0]).await.map(drop)
+    frame::write(&mut boot, Kind::Look, &[]).await?;
+    frame::expect(&mut boot, Kind::End).await.map(drop)
 }

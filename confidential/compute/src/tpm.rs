@@ -26,7 +26,8 @@ use confidential_api::policy::Registers;
 
 use crate::holder::{Holder, HolderError, Rek};
 use answer::{Bad, Code};
-use command::Commands;
+use command::{Commands, Condition};
+use stream::Stream;
 
 /// Registers of a TPM on a PC (*PC Client Platform TPM Profile*, section 4.6).
 const REGISTERS: u8 = 24;
@@ -103,6 +104,7 @@ pub struct Tpm(Arc<Shared>);
 struct Shared {
     ak: u32,
     registers: Vec<u8>,
+    condition: Arc<Condition>,
     commands: Mutex<Commands>,
 }
 
@@ -125,8 +127,13 @@ impl Tpm {
         if !(0x8100_0000..=0x817f_ffff).contains(&ak) {
             return Err(TpmError::Handle(ak));
         }
-        let commands = Mutex::new(Commands::new(at.to_owned()));
-        Ok(Self(Arc::new(Shared { ak, registers: sorted, commands })))
+        Ok(Self::over(Stream::new(at.to_owned()), ak, sorted))
+    }
+
+    fn over(stream: Stream, ak: u32, registers: Vec<u8>) -> Self {
+        let commands = Commands::new(stream);
+        let condition = commands.condition();
+        Self(Arc::new(Shared { ak, registers, condition, commands: Mutex::new(commands) }))
     }
 
     /// Waits until it is this caller's.
@@ -143,6 +150,10 @@ impl Tpm {
 impl Holder for Tpm {
     fn generate(&self) -> Result<Arc<dyn Rek>, HolderError> {
         Ok(Arc::new(rek::TpmRek::generate(self.clone())?))
+    }
+
+    fn is_silent(&self) -> bool {
+        self.0.condition.is_silent()
     }
 }
 

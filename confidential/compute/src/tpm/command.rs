@@ -1,31 +1,30 @@
 //! The commands that are used, one function each (*TPM 2.0 Library*, part 3).
 
+mod run;
+
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use confidential_api::policy::Registers;
 use tpm2_protocol::{
-    TpmWriter,
-    basic::{TpmHandle, TpmUint32},
-    constant::TPM_MAX_COMMAND_SIZE,
+    basic::TpmHandle,
     data::{
-        Tpm2bData, Tpm2bDigest, Tpm2bEccPoint, Tpm2bPublic, TpmAlgId, TpmCap, TpmRcBase, TpmRh,
-        TpmSe, TpmSt, TpmsAttest, TpmsAuthCommand, TpmsEccPoint, TpmtPublic, TpmtSigScheme,
-        TpmtSignature, TpmtSymDef, TpmtTkCreation, TpmuAttest, TpmuCapabilities, TpmuSymKeyBits,
-        TpmuSymMode,
+        Tpm2bData, Tpm2bDigest, Tpm2bEccPoint, Tpm2bPublic, TpmAlgId, TpmRcBase, TpmRh, TpmSe,
+        TpmsAttest, TpmsEccPoint, TpmtPublic, TpmtSigScheme, TpmtSignature, TpmtSymDef,
+        TpmtTkCreation, TpmuAttest, TpmuSymKeyBits, TpmuSymMode,
     },
     frame::{
         TpmCertifyCreationCommand, TpmCertifyCreationResponse, TpmCreatePrimaryCommand,
         TpmCreatePrimaryResponse, TpmEcdhZGenCommand, TpmEvictControlCommand,
-        TpmEvictControlResponse, TpmFlushContextCommand, TpmFlushContextResponse, TpmFrame,
-        TpmGetCapabilityCommand, TpmGetCapabilityResponse, TpmPcrReadCommand, TpmPcrReadResponse,
-        TpmPolicyPcrCommand, TpmPolicyPcrResponse, TpmQuoteCommand, TpmQuoteResponse,
-        TpmReadPublicCommand, TpmReadPublicResponse, TpmStartAuthSessionCommand,
-        TpmStartAuthSessionResponse, TpmUnmarshalBody, tpm_marshal_command,
+        TpmEvictControlResponse, TpmPcrReadCommand, TpmPcrReadResponse, TpmPolicyPcrCommand,
+        TpmPolicyPcrResponse, TpmQuoteCommand, TpmQuoteResponse, TpmReadPublicCommand,
+        TpmReadPublicResponse, TpmStartAuthSessionCommand, TpmStartAuthSessionResponse,
     },
 };
 use zeroize::Zeroizing;
@@ -33,17 +32,15 @@ use zeroize::Zeroizing;
 use super::{
     REGISTER_LEN, TpmError, answer,
     public::{self, buffer, selection},
-    stream::{Answer, Stream},
+    stream::Stream,
 };
 
-/// Where handles of sessions and of what was made begin (part 2, section 7.2).
-const MADE: [u32; 2] = [0x0200_0000, 0x8000_0000];
-/// How many handles are asked for at once.
-const HANDLES: u32 = 64;
-/// How long a TPM that did not answer is left alone, so that those who wait for it need not each find out.
-const REST: Duration = Duration::from_secs(1);
-/// Pauses before a command is sent again that the TPM was not ready for, in milliseconds. Linux's driver does the same.
-const PAUSES_MS: [u64; 7] = [1, 10, 20, 40, 80, 160, 320];
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long making a key may take.
+const KEY_PATIENCE: Duration = Duration::from_secs(30);
+/// How long making a key of RSA may take, whose primes are searched for: as long as Linux's driver waits.
+const RSA_PATIENCE: Duration = Duration::from_secs(300);
 /// Bytes of a session's nonce: at least half of its hash.
 const NONCE: usize = 32;
 
@@ -51,12 +48,38 @@ const NONCE: usize = 32;
 #[derive(Debug)]
 pub(super) struct Commands {
     stream: Stream,
-    /// Rises with each failure, after which what was made is not counted on.
-    era: u64,
+    condition: Arc<Condition>,
     /// Whether what others left was cleared away in this era.
     cleared: bool,
     /// When it did not answer.
     silent: Option<Instant>,
+    patience: Duration,
+}
+
+/// What is known of a TPM without waiting for it.
+#[derive(Debug, Default)]
+pub(super) struct Condition {
+    /// Rises with each failure, after which what was made is not counted on.
+    era: AtomicU64,
+    /// Whether it did not answer when it was last asked.
+    silent: AtomicBool,
+}
+
+impl Condition {
+    /// Whether something is still there, as far as is known.
+    pub(super) fn has(&self, made: Made) -> bool {
+        made.era == self.era()
+    }
+
+    /// Whether it did not answer when it was last asked.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// It rises with each failure.
+    pub(super) fn era(&self) -> u64 {
+        self.era.load(Ordering::Relaxed)
+    }
 }
 
 /// Something that was made in the TPM, and is gone after a failure.
@@ -85,24 +108,19 @@ pub(super) struct Signed {
 }
 
 impl Commands {
-    pub(super) const fn new(at: PathBuf) -> Self {
-        Self { stream: Stream::new(at), era: 0, cleared: false, silent: None }
+    pub(super) fn new(stream: Stream) -> Self {
+        let condition = Arc::default();
+        Self { stream, condition, cleared: false, silent: None, patience: PATIENCE }
     }
 
-    /// Where the TPM is.
-    pub(super) fn at(&self) -> &Path {
-        self.stream.at()
-    }
-
-    /// Lets a stand-in take this long.
+    /// Lets each command take this long.
     #[cfg(test)]
     pub(super) const fn patience(&mut self, patience: Duration) {
-        self.stream.patience(patience);
+        self.patience = patience;
     }
 
-    /// Whether something is still there, as far as is known.
-    pub(super) const fn has(&self, made: Made) -> bool {
-        made.era == self.era
+    pub(super) fn condition(&self) -> Arc<Condition> {
+        Arc::clone(&self.condition)
     }
 
     /// The public area at a handle, and its bytes; none if nothing is there.
@@ -154,22 +172,29 @@ impl Commands {
         hierarchy: TpmRh,
         wanted: TpmtPublic,
     ) -> Result<Created, TpmError> {
+        let is_rsa = wanted.object_type == TpmAlgId::Rsa;
+        let patience = if is_rsa { RSA_PATIENCE } else { KEY_PATIENCE };
         let command = TpmCreatePrimaryCommand {
             handles: [hierarchy.value().into()],
             in_public: Tpm2bPublic { inner: wanted },
             ..<_>::default()
         };
         let made: TpmCreatePrimaryResponse =
-            self.run("CreatePrimary", &command, Some(password()))?;
-        let bytes = named("CreatePrimary", &made.out_public.inner, &made.name)?;
-        let [handle] = made.handles;
-        Ok(Created {
-            key: Made { handle, era: self.era },
-            public: made.out_public.inner,
-            bytes,
-            hash: made.creation_hash,
-            ticket: made.creation_ticket,
-        })
+            self.run_within(patience, "CreatePrimary", &command, Some(password()))?;
+        let key = self.made(made.handles);
+        match named("CreatePrimary", &made.out_public.inner, &made.name) {
+            Ok(bytes) => Ok(Created {
+                key,
+                public: made.out_public.inner,
+                bytes,
+                hash: made.creation_hash,
+                ticket: made.creation_ticket,
+            }),
+            Err(error) => {
+                self.flush(key);
+                Err(error)
+            }
+        }
     }
 
     /// Keeps a key over restarts, at this handle.
@@ -180,10 +205,12 @@ impl Commands {
         Ok(())
     }
 
-    /// Forgets what was made.
+    /// Forgets what was made; what cannot be forgotten is gone.
     pub(super) fn flush(&mut self, made: Made) {
-        if let Ok(flush_handle) = self.handle(made) {
-            self.flush_handle(flush_handle);
+        if let Ok(handle) = self.handle(made)
+            && let Err(error) = self.flush_handle(handle)
+        {
+            tracing::debug!(%error, "something is left in the TPM");
         }
     }
 
@@ -261,18 +288,18 @@ impl Commands {
         let command =
             TpmEcdhZGenCommand { handles: [self.handle(key)?], in_point: Tpm2bEccPoint { inner } };
         let session = self.policy(registers)?;
-        let said = self.send(&command, Some(session)).and_then(|answer| {
+        let said = self.send(self.patience, &command, Some(session.handle)).and_then(|answer| {
             answer::product(&answer).map_err(|bad| self.failed("ECDH_ZGen", bad))
         });
         if said.is_err() {
             // Used up only if it went well.
-            self.flush_handle(session);
+            self.flush(session);
         }
         said
     }
 
     /// A session that shows what the registers hold now.
-    fn policy(&mut self, registers: &[u8]) -> Result<TpmHandle, TpmError> {
+    fn policy(&mut self, registers: &[u8]) -> Result<Made, TpmError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| TpmError::Random)?;
         let none = TpmHandle::from(TpmRh::Null.value());
@@ -286,121 +313,33 @@ impl Commands {
             auth_hash: TpmAlgId::Sha256,
         };
         let begun: TpmStartAuthSessionResponse = self.run("StartAuthSession", &command, None)?;
-        let [session] = begun.handles;
-        let command = TpmPolicyPcrCommand {
-            handles: [session],
-            pcr_digest: <_>::default(),
-            pcrs: selection(registers.iter().copied())?,
-        };
-        match self.run::<_, TpmPolicyPcrResponse>("PolicyPCR", &command, None) {
-            Ok(_) => Ok(session),
+        let session = self.made(begun.handles);
+        match self.show(session, registers) {
+            Ok(()) => Ok(session),
             Err(error) => {
-                self.flush_handle(session);
+                self.flush(session);
                 Err(error)
             }
         }
     }
 
+    /// Has a session show what the registers hold now.
+    fn show(&mut self, session: Made, registers: &[u8]) -> Result<(), TpmError> {
+        let command = TpmPolicyPcrCommand {
+            handles: [session.handle],
+            pcr_digest: <_>::default(),
+            pcrs: selection(registers.iter().copied())?,
+        };
+        self.run::<_, TpmPolicyPcrResponse>("PolicyPCR", &command, None).map(drop)
+    }
+
+    /// Something that the TPM says it made just now.
+    fn made(&self, [handle]: [TpmHandle; 1]) -> Made {
+        Made { handle, era: self.condition.era() }
+    }
+
     fn handle(&self, made: Made) -> Result<TpmHandle, TpmError> {
-        if self.has(made) { Ok(made.handle) } else { Err(TpmError::Lost) }
-    }
-
-    /// Forgets; what cannot be forgotten is gone.
-    fn flush_handle(&mut self, flush_handle: TpmHandle) {
-        let command = TpmFlushContextCommand { handles: [], flush_handle };
-        let flushed: Result<TpmFlushContextResponse, _> = self.run("FlushContext", &command, None);
-        if let Err(error) = flushed {
-            tracing::debug!(%error, "something is left in the TPM");
-        }
-    }
-
-    /// Clears away what a process before this one made: a TPM has room for three keys. The driver shows each process its
-    /// own alone, so there this finds nothing.
-    fn clear(&mut self) -> Result<(), TpmError> {
-        self.cleared = true;
-        for property in MADE {
-            let command = TpmGetCapabilityCommand {
-                handles: [],
-                cap: TpmCap::Handles,
-                property: property.into(),
-                property_count: HANDLES.into(),
-            };
-            let read: TpmGetCapabilityResponse = self.run("GetCapability", &command, None)?;
-            let TpmuCapabilities::Handles(handles) = read.capability_data.data else {
-                return Err(TpmError::Malformed("GetCapability"));
-            };
-            let handles: Vec<TpmUint32> = handles.to_vec();
-            handles.into_iter().for_each(|handle| self.flush_handle(handle));
-        }
-        Ok(())
-    }
-
-    /// Has a command carried out, with the authorization of a session.
-    fn run<C: TpmFrame, R: TpmUnmarshalBody>(
-        &mut self,
-        what: &'static str,
-        command: &C,
-        session: Option<TpmHandle>,
-    ) -> Result<R, TpmError> {
-        debug_assert!(command.cc() == R::CC, "an answer of its kind is expected");
-        let answer = self.send(command, session)?;
-        answer::read(&answer, session.is_some()).map_err(|bad| self.failed(what, bad))
-    }
-
-    fn send<C: TpmFrame>(
-        &mut self,
-        command: &C,
-        session: Option<TpmHandle>,
-    ) -> Result<Answer, TpmError> {
-        if !self.cleared {
-            self.clear()?;
-        }
-        let authorization =
-            session.map(|session_handle| TpmsAuthCommand { session_handle, ..<_>::default() });
-        let tag = if session.is_some() { TpmSt::Sessions } else { TpmSt::NoSessions };
-        let mut bytes = [0; TPM_MAX_COMMAND_SIZE];
-        let mut writer = TpmWriter::new(&mut bytes);
-        tpm_marshal_command(command, tag, authorization.as_slice(), &mut writer)
-            .map_err(|_| TpmError::TooLong)?;
-        let mut pauses = PAUSES_MS.into_iter();
-        loop {
-            let answer = self.exchange(writer.as_bytes())?;
-            match pauses.next() {
-                Some(pause) if answer::is_not_yet(&answer) => {
-                    thread::sleep(Duration::from_millis(pause));
-                }
-                Some(_) | None => return Ok(answer),
-            }
-        }
-    }
-
-    fn exchange(&mut self, command: &[u8]) -> Result<Answer, TpmError> {
-        if self.silent.is_some_and(|since| since.elapsed() < REST) {
-            return Err(TpmError::Silent);
-        }
-        self.stream.exchange(command).map_err(|source| {
-            self.new_era();
-            self.silent = Some(Instant::now());
-            TpmError::Io { at: self.at().to_owned(), source }
-        })
-    }
-
-    /// Notes that something went wrong.
-    fn failed(&mut self, what: &'static str, bad: answer::Bad) -> TpmError {
-        let error = TpmError::of(what, bad);
-        // It says nothing sensible, or was started anew: then what was made is gone.
-        let lost = [TpmRcBase::Handle, TpmRcBase::ReferenceH0].map(|base| is(&error, base));
-        if matches!(error, TpmError::Malformed(_)) || (what != "ReadPublic" && lost.contains(&true))
-        {
-            self.new_era();
-        }
-        error
-    }
-
-    fn new_era(&mut self) {
-        self.stream.close();
-        self.era += 1;
-        self.cleared = false;
+        if self.condition.has(made) { Ok(made.handle) } else { Err(TpmError::Lost) }
     }
 }
 

@@ -35,6 +35,8 @@ const REK_ATTRIBUTES: [TpmaObject; 6] = [
     TpmaObject::NO_DA,
     TpmaObject::DECRYPT,
 ];
+/// Bytes of a coordinate on P-256.
+const COORDINATE: usize = 32;
 /// Bytes of a selection: registers 0 to 23.
 const SELECTION: usize = 3;
 
@@ -102,17 +104,13 @@ pub(super) fn rek(policy: [u8; 32], unique: [u8; 32]) -> Result<TpmtPublic, TpmE
     })
 }
 
-/// The point of a key, uncompressed (SEC 1, section 2.3.3).
+/// The point of a key, uncompressed (SEC 1, section 2.3.3); none if a coordinate has not all of its bytes. Some TPMs leave out
+/// those that are zero and first, and verifiers take no such key.
 pub(super) fn point(public: &TpmtPublic) -> Option<[u8; 65]> {
     let TpmuPublicId::Ecc(point) = &public.unique else { return None };
-    let mut bytes = [0; 65];
-    bytes[0] = 4;
-    let (x, y) = bytes[1..].split_at_mut(32);
-    for (to, from) in [(x, &*point.x), (y, &*point.y)] {
-        let at = to.len().checked_sub(from.len())?;
-        to[at..].copy_from_slice(from);
-    }
-    Some(bytes)
+    let (x, y) = (&*point.x, &*point.y);
+    let whole = x.len() == COORDINATE;
+    [&[4], x, y].concat().try_into().ok().filter(|_| whole)
 }
 
 /// The name of a public area, by SHA-256 (*TPM 2.0 Library*, part 1, section 16).

@@ -12,11 +12,18 @@ use confidential_envelope::{
 use tpm2_protocol::data::{Tpm2bAttest, TpmRh};
 use zeroize::Zeroizing;
 
-use super::{Tpm, TpmError, command::Created, public};
+use super::{
+    Tpm, TpmError,
+    command::{Commands, Created},
+    public,
+};
 use crate::{
     evidence::bound,
     holder::{HolderError, Rek},
 };
+
+/// Keys that are made until one can be used: of one in 128 a coordinate begins with zeros.
+const TRIES: usize = 8;
 
 /// A key of P-256. Dropping it takes it out of the TPM.
 #[derive(Debug)]
@@ -24,8 +31,6 @@ pub(super) struct TpmRek {
     tpm: Tpm,
     created: Created,
     public: PublicKey,
-    /// The attestation key's public area.
-    ak: Vec<u8>,
     /// Whether the log says that a register changed.
     told: AtomicBool,
 }
@@ -34,23 +39,21 @@ impl TpmRek {
     /// Makes a key that is of use while the registers hold what they hold now. It belongs to no owner of the machine (the
     /// null hierarchy), so that no restart brings it back.
     pub(super) fn generate(tpm: Tpm) -> Result<Self, TpmError> {
-        let mut unique = [0; 32];
-        getrandom::fill(&mut unique).map_err(|_| TpmError::Random)?;
         let mut commands = tpm.commands();
-        let ak = tpm.ak(&mut commands)?;
+        // Without it there is no evidence of any key.
+        tpm.ak(&mut commands)?;
         let policy = public::policy(&tpm.registers(&mut commands)?)?;
-        let created = commands.create(TpmRh::Null, public::rek(policy, unique)?)?;
+        let (created, public) = create(&mut commands, policy)?;
         drop(commands);
-        let point = public::point(&created.public);
-        let public = point.and_then(|point| PublicKey::from_bytes(Kem::P256, &point).ok());
-        let Some(public) = public else { return Err(TpmError::Malformed("CreatePrimary")) };
-        Ok(Self { tpm, created, public, ak, told: AtomicBool::new(false) })
+        Ok(Self { tpm, created, public, told: AtomicBool::new(false) })
     }
 
     /// The five pieces of `docs/protocols/confidential.md`.
     fn pieces(&self, nonces: &[u8]) -> Result<Vec<EvidencePiece>, TpmError> {
         let data = bound(nonces);
         let mut commands = self.tpm.commands();
+        // The one that signs now: another may have come into its place.
+        let ak = self.tpm.ak(&mut commands)?;
         let registers = self.tpm.registers(&mut commands)?;
         let quoted = commands.quote(self.tpm.0.ak, &data, &registers)?;
         let certified = commands.certify(self.tpm.0.ak, &data, &self.created)?;
@@ -59,7 +62,7 @@ impl TpmRek {
         let piece = |kind, data, signature| EvidencePiece { kind, data, signature };
         let area = |kind, area: &[u8]| piece(kind, area.to_vec(), public::name(area));
         Ok(vec![
-            area(EvidenceType::AK_TPMT_PUBLIC, &self.ak),
+            area(EvidenceType::AK_TPMT_PUBLIC, &ak),
             piece(
                 EvidenceType::CERTIFY_REK_CREATION,
                 public::bytes(&Tpm2bAttest { inner: certified.attest })?,
@@ -87,7 +90,7 @@ impl Rek for TpmRek {
     }
 
     fn is_lost(&self) -> bool {
-        !self.tpm.commands().has(self.created.key)
+        !self.tpm.0.condition.has(self.created.key)
     }
 }
 
@@ -114,6 +117,25 @@ impl Decapsulate for TpmRek {
 
 impl Drop for TpmRek {
     fn drop(&mut self) {
-        self.tpm.commands().flush(self.created.key);
+        // Nobody waits for a TPM that has nothing to forget.
+        if !self.is_lost() {
+            self.tpm.commands().flush(self.created.key);
+        }
     }
+}
+
+/// Makes a key under a policy that can be used.
+fn create(commands: &mut Commands, policy: [u8; 32]) -> Result<(Created, PublicKey), TpmError> {
+    for _ in 0..TRIES {
+        let mut unique = [0; 32];
+        getrandom::fill(&mut unique).map_err(|_| TpmError::Random)?;
+        let created = commands.create(TpmRh::Null, public::rek(policy, unique)?)?;
+        let point = public::point(&created.public);
+        let public = point.and_then(|point| PublicKey::from_bytes(Kem::P256, &point).ok());
+        match public {
+            Some(public) => return Ok((created, public)),
+            None => commands.flush(created.key),
+        }
+    }
+    Err(TpmError::Malformed("CreatePrimary"))
 }

@@ -1,14 +1,17 @@
 //! The way to a TPM: one command, one answer, as bytes.
 //!
-//! The device is `/dev/tpmrm0`, whose driver keeps what this process has made apart from what others have, and bounds each
-//! command itself (`tpm2_calc_ordinal_duration` of Linux: 2 s, and 5 minutes for a key that is made). A stand-in, such as swtpm,
-//! listens on a UNIX socket that takes the same bytes; it is connected to for each command.
+//! The device is `/dev/tpmrm0`, whose driver keeps what this process has made apart from what others have, and takes it away
+//! with the file. A stand-in, such as swtpm, listens on a UNIX socket that takes the same bytes; it is connected to for each
+//! command, and keeps what was made.
+
+mod device;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::{self, Read as _, Write as _},
     os::unix::{fs::FileTypeExt as _, net::UnixStream},
     path::{Path, PathBuf},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -18,12 +21,10 @@ use rustix::net::{
 };
 use zeroize::Zeroizing;
 
-use super::answer::{self, ANSWER_MAX};
+use super::answer;
+use device::Device;
 
-/// How long a stand-in may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Bytes of the largest answer, wiped: some answers are secret.
+/// An answer, wiped after use: some are secret.
 pub(super) type Answer = Zeroizing<Vec<u8>>;
 
 /// A TPM by its path.
@@ -31,24 +32,30 @@ pub(super) type Answer = Zeroizing<Vec<u8>>;
 pub(super) struct Stream {
     at: PathBuf,
     /// The device, once it is open.
-    device: Option<File>,
-    /// How long a stand-in may take.
-    patience: Duration,
+    device: Option<Device>,
+    /// The thread of one that did not answer in time, until the driver returns.
+    stuck: Option<JoinHandle<()>>,
 }
 
 impl Stream {
     pub(super) const fn new(at: PathBuf) -> Self {
-        Self { at, device: None, patience: PATIENCE }
+        Self { at, device: None, stuck: None }
+    }
+
+    /// Over a file that is open already and behaves as the device does.
+    #[cfg(test)]
+    pub(super) fn over(device: std::fs::File) -> Self {
+        let device = Device::start(move || Ok(device)).unwrap();
+        Self { device: Some(device), ..Self::new("/dev/null/tpm".into()) }
     }
 
     pub(super) fn at(&self) -> &Path {
         &self.at
     }
 
-    /// Lets a stand-in take this long.
-    #[cfg(test)]
-    pub(super) const fn patience(&mut self, patience: Duration) {
-        self.patience = patience;
+    /// Whether it keeps what processes made that are gone: nothing stands between them and a stand-in.
+    pub(super) fn keeps(&self) -> bool {
+        self.device.is_none() && is_socket(&self.at)
     }
 
     /// Forgets the connection; what was made over it is gone with it.
@@ -56,23 +63,33 @@ impl Stream {
         self.device = None;
     }
 
-    /// Sends a command and waits for its answer.
-    pub(super) fn exchange(&mut self, command: &[u8]) -> io::Result<Answer> {
-        if self.device.is_none() && is_socket(&self.at) {
-            return over_socket(&self.at, self.patience, command);
+    /// Sends a command and waits this long for its answer.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if there is none by then, and at once for as long as the driver has not returned from that command.
+    pub(super) fn exchange(&mut self, command: &[u8], patience: Duration) -> io::Result<Answer> {
+        if self.keeps() {
+            return over_socket(&self.at, patience, command);
         }
-        let device = match &mut self.device {
+        if self.stuck.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let device = match self.device.take() {
             Some(device) => device,
-            none => none.insert(OpenOptions::new().read(true).write(true).open(&self.at)?),
+            None => {
+                let at = self.at.clone();
+                Device::start(move || OpenOptions::new().read(true).write(true).open(at))?
+            }
         };
-        // The driver takes a command in one piece, and gives its answer in one.
-        if device.write(command)? != command.len() {
-            return Err(io::ErrorKind::WriteZero.into());
+        let said = device.exchange(command, patience);
+        match &said {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                self.stuck = Some(device.into_thread());
+            }
+            _ => self.device = Some(device),
         }
-        let mut answer = Zeroizing::new(vec![0; ANSWER_MAX]);
-        let length = device.read(&mut answer)?;
-        answer.truncate(length);
-        Ok(answer)
+        said
     }
 }
 

@@ -1,8 +1,7 @@
-use std::{
-    io::{Read as _, Write as _},
-    os::unix::net::UnixListener,
-    thread,
-};
+mod faults;
+mod stand_in;
+
+use std::{os::unix::net::UnixListener, thread};
 
 use confidential_api::evidence::{EvidencePiece, EvidenceType};
 use confidential_envelope::{
@@ -11,9 +10,11 @@ use confidential_envelope::{
 };
 use lab::swtpm::{Swtpm, extend};
 use sha2::{Digest as _, Sha256};
+use tpm2_protocol::data::{TpmRh, TpmsEccPoint, TpmuPublicId};
 
 use super::*;
 use crate::{frame::Refusal, job::Media, rek::Reks, test_support::Node};
+use stand_in::{forward, listen};
 
 const AK: u32 = 0x8101_0002;
 
@@ -60,18 +61,6 @@ fn a_tpm_that_is_away_is_named() {
     assert!(said.contains("tpm.sock"), "{said}");
 }
 
-/// What says this to each command.
-fn stand_in(at: &Path, answer: Vec<u8>) {
-    let listener = UnixListener::bind(at).unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]).unwrap();
-            let _ = stream.write_all(&answer);
-        }
-    });
-}
-
 #[test]
 fn a_tpm_that_says_nonsense_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -86,7 +75,7 @@ fn a_tpm_that_says_nonsense_is_refused() {
     ];
     for (at, answer) in answers.into_iter().enumerate() {
         let path = folder.path().join(at.to_string());
-        stand_in(&path, answer);
+        listen(&path, move |_| answer.clone());
         let error = tpm_at(&path).generate().unwrap_err();
         let malformed =
             matches!(error, HolderError::Tpm(TpmError::Malformed(_) | TpmError::Io { .. }));
@@ -100,7 +89,7 @@ fn who_waits_for_a_tpm_that_does_not_answer_fails_with_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tpm.sock");
     let _silent = UnixListener::bind(&path).unwrap();
-    let mut commands = Commands::new(path);
+    let mut commands = Commands::new(Stream::new(path));
     commands.patience(std::time::Duration::from_millis(50));
     assert!(matches!(commands.registers(&[8]), Err(TpmError::Io { .. })));
     assert!(matches!(commands.registers(&[8]), Err(TpmError::Silent)));
@@ -210,8 +199,7 @@ fn an_attestation_key_is_made_once_and_another_key_is_left_alone() {
 
     // A key that decrypts is none.
     let mut commands = tpm.commands();
-    let key =
-        commands.create(tpm2_protocol::data::TpmRh::Owner, public::rek([0; 32], [0; 32]).unwrap());
+    let key = commands.create(TpmRh::Owner, public::rek([0; 32], [0; 32]).unwrap());
     let key = key.unwrap().key;
     commands.keep(key, AK + 2).unwrap();
     commands.flush(key);
@@ -220,10 +208,59 @@ fn an_attestation_key_is_made_once_and_another_key_is_left_alone() {
     assert!(matches!(wrong.provision("node"), Err(TpmError::WrongAk(_))));
 }
 
+/// `TPM2_EvictControl` of a key that is kept, by the owner with an empty password (*TPM 2.0 Library*, part 3, section 28.5).
+fn keep_no_more(socket: &Path, handle: u32) {
+    let handle = handle.to_be_bytes();
+    let head = [0x80, 2, 0, 0, 0, 35, 0, 0, 1, 0x20, 0x40, 0, 0, 1];
+    let password = [0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0];
+    let said = forward(socket, &[&head[..], &handle, &password, &handle].concat());
+    assert_eq!(said[6..10], [0; 4]);
+}
+
+#[test]
+#[ignore = "needs: swtpm"]
+fn evidence_names_the_attestation_key_that_signed_it() {
+    let (_folder, swtpm, tpm) = measured();
+    let rek = tpm.generate().unwrap();
+    let ak = || rek.attest(&[1; 32]).unwrap()[0].data.clone();
+    let before = ak();
+
+    // Another one comes into its place.
+    keep_no_more(swtpm.socket(), AK);
+    let mut other = public::ak();
+    other.unique = TpmuPublicId::Rsa(public::buffer(&[7; 256]).unwrap());
+    let mut commands = tpm.commands();
+    let key = commands.create(TpmRh::Endorsement, other).unwrap().key;
+    commands.keep(key, AK).unwrap();
+    commands.flush(key);
+    let (_, now) = commands.read_public(AK).unwrap().unwrap();
+    drop(commands);
+
+    assert_ne!(now, before);
+    assert_eq!(ak(), now);
+}
+
+#[test]
+fn a_point_is_of_two_whole_coordinates() {
+    let public = |x: &[u8], y: &[u8]| {
+        let mut public = public::rek([0; 32], [0; 32]).unwrap();
+        let [x, y] = [x, y].map(|it| public::buffer(it).unwrap());
+        public.unique = TpmuPublicId::Ecc(TpmsEccPoint { x, y });
+        public
+    };
+    let (mut x, y) = ([1; 32], [2; 32]);
+    x[0] = 0;
+    let whole = [&[4][..], &x, &y].concat();
+    assert_eq!(public::point(&public(&x, &y)).map(Vec::from), Some(whole));
+    for (x, y) in [(&x[1..], &y[..]), (&x[..], &y[1..]), (&[1; 33][..], &y[1..])] {
+        assert_eq!(public::point(&public(x, y)), None);
+    }
+}
+
 #[test]
 #[ignore = "needs: swtpm"]
 fn evidence_is_of_the_registers_the_nonces_and_the_key() {
-    let (_folder, _swtpm, tpm) = measured();
+    let (_folder, swtpm, tpm) = measured();
     let reks = Reks::new(Box::new(tpm.clone())).unwrap();
     let rek = reks.present().unwrap();
     let pieces = rek.attest(&[5; 64]).unwrap();
@@ -247,7 +284,7 @@ fn evidence_is_of_the_registers_the_nonces_and_the_key() {
         let held = Sha256::new().chain_update([0; 32]).chain_update([register; 32]).finalize();
         assert!(contains(&pieces[2], &held), "register {register}");
     }
-    let many = Tpm::new(tpm.commands().at(), AK, &(0..24).collect::<Vec<_>>()).unwrap();
+    let many = Tpm::new(swtpm.socket(), AK, &(0..24).collect::<Vec<_>>()).unwrap();
     let all = many.registers(&mut many.commands()).unwrap();
     assert_eq!(all.0.len(), 24, "more than the TPM tells at once");
     many.generate().unwrap().attest(&[1; 32]).unwrap();

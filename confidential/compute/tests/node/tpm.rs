@@ -1,6 +1,6 @@
 //! A node whose key is in a TPM: Debian's `swtpm`.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use attestation::{Asked, Code, Effective, FitToSeal, Nonce, Pin, PinnedAnchor};
 use common::wire::{Fixed, Version};
@@ -13,9 +13,10 @@ use confidential_api::{
 };
 use ed25519_dalek::SigningKey;
 use lab::swtpm::extend;
+use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{Node, question, wait_for};
+use crate::support::{Node, question, signal, wait_for};
 
 fn piece(list: &EvidenceList, kind: EvidenceType) -> &EvidencePiece {
     list.0.iter().find(|piece| piece.kind == kind).unwrap()
@@ -63,6 +64,35 @@ async fn after_a_register_changed_requests_are_refused_and_the_log_says_so_once(
     let evidence = node.attest([2; 32]).await;
     let quote = TpmQuote::decode(&piece(&evidence, EvidenceType::TPM_QUOTE).data).unwrap();
     assert_ne!(quote.registers.0[&8], held([8; 32]));
+}
+
+/// Looks at a node's health until it is this.
+async fn health_becomes(node: &Node, status: u16) {
+    let becomes = async {
+        while node.health().await != status {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), becomes).await.expect("the health changes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs: swtpm"]
+async fn a_node_whose_tpm_hangs_is_not_well_until_it_answers_again() {
+    let node = Node::start_with_tpm().await;
+    assert_eq!(node.health().await, 200);
+    let (sealed, key, _) = node.seal(&question("/v1/chat/completions", "smollm2")).await;
+    let tpm = node.tpm.as_ref().unwrap();
+    signal(tpm.id(), Signal::STOP);
+
+    assert_eq!(node.ask(&key, &sealed).await.status, 500);
+    health_becomes(&node, 503).await;
+
+    signal(tpm.id(), Signal::CONT);
+    // Nobody asks such a node but for its health.
+    health_becomes(&node, 200).await;
+    let (sealed, key, opener) = node.seal(&question("/v1/chat/completions", "smollm2")).await;
+    assert_eq!(node.ask(&key, &sealed).await.open(opener).await.unwrap().0, 200);
 }
 
 /// A register that held zeros before this was measured into it.
