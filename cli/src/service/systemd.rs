@@ -1,4 +1,4 @@
-//! A service as a systemd unit, and the directories as `tmpfiles.d`.
+//! A service as a systemd unit, the directories as `tmpfiles.d`, and the devices as rules of udev.
 
 use std::fmt::Write as _;
 
@@ -7,6 +7,8 @@ use crate::service::{
     SERVICES, Server, Service, links, server_links,
 };
 
+const GENERATED: &str =
+    "# Generated from the service table by `cargo run --release -p cli --example units`.";
 const NO_DEVICES: &str = "PrivateDevices=yes\nProtectKernelTunables=yes\n";
 const NETWORK: &str = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n";
 const NO_NETWORK: &str = "PrivateNetwork=yes\nRestrictAddressFamilies=AF_UNIX\n";
@@ -38,7 +40,7 @@ SystemCallFilter=landlock_add_rule landlock_create_ruleset landlock_restrict_sel
 UMask=0077
 ";
 
-/// Name and text of every unit: of what `maru up` would start beside it, and of a deployment's servers.
+/// Name and text of every unit: of what `maru up` would start beside it, and of a deployment's servers; and of what they need.
 #[must_use]
 pub fn files() -> Vec<(String, String)> {
     let children = SERVICES.iter().filter(|service| service.kind == Kind::Child);
@@ -50,11 +52,12 @@ pub fn files() -> Vec<(String, String)> {
         .collect();
     let devices =
         SERVERS.iter().flat_map(|server| server.devices.iter().map(|device| (*device, server.gid)));
-    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(DIRECTORIES, links(), [])));
+    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(DIRECTORIES, links())));
     files.push((
         "maru-confidential.tmpfiles.conf".to_owned(),
-        tmpfiles(SERVER_DIRECTORIES, server_links(), devices),
+        tmpfiles(SERVER_DIRECTORIES, server_links()),
     ));
+    files.push(("90-maru-confidential.rules".to_owned(), rules(devices)));
     files
 }
 
@@ -169,16 +172,20 @@ fn server_rights(server: &Server) -> String {
     format!("CapabilityBoundingSet=\n{devices}{network}")
 }
 
-/// `tmpfiles.d(5)`: these directories and links, and devices that are there, for these groups.
-fn tmpfiles<'a>(
-    directories: &[Directory],
-    links: impl IntoIterator<Item = &'a Link>,
-    devices: impl IntoIterator<Item = (&'static str, u32)>,
-) -> String {
-    let mut out = String::from(
-        "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
-         # Type Path Mode User Group Age Argument\n",
-    );
+/// `udev(7)`: devices for these groups, whenever they come. Read after what the distribution says of them (on Debian
+/// `60-tpm-udev.rules`), which gives a TPM to the group `tss`.
+fn rules(devices: impl IntoIterator<Item = (&'static str, u32)>) -> String {
+    let mut out = format!("{GENERATED}\n");
+    for (device, gid) in devices {
+        let name = device.trim_start_matches("/dev/");
+        let _ = writeln!(out, "KERNEL==\"{name}\", GROUP=\"{gid}\", MODE=\"0660\"");
+    }
+    out
+}
+
+/// `tmpfiles.d(5)`: these directories and links.
+fn tmpfiles<'a>(directories: &[Directory], links: impl IntoIterator<Item = &'a Link>) -> String {
+    let mut out = format!("{GENERATED}\n# Type Path Mode User Group Age Argument\n");
     for directory in directories {
         let _ = writeln!(
             out,
@@ -195,9 +202,6 @@ fn tmpfiles<'a>(
             link.owner,
             link.group
         );
-    }
-    for (device, gid) in devices {
-        let _ = writeln!(out, "z {device} 0660 0 {gid} -");
     }
     out
 }

@@ -181,6 +181,25 @@ fn a_node_shows_its_device_to_one_process_and_the_network_to_another() {
     }
 }
 
+/// At whatever time the device comes, and after the distribution's own rules: Debian's for TPMs have number 60.
+#[test]
+fn a_nodes_device_is_given_to_the_group_of_the_process_that_may_open_it() {
+    let files = systemd::files();
+    let rules: Vec<_> = files.iter().filter(|(name, _)| name.ends_with(".rules")).collect();
+    let [(name, rules)] = rules[..] else { panic!("{rules:?}") };
+    assert!(name.as_str() > "60-tpm-udev.rules", "{name}");
+    let (_, unit) = files.iter().find(|(name, _)| name == "maru-compute-boot.service").unwrap();
+    let gid = unit.lines().find_map(|line| line.strip_prefix("Group=")).unwrap();
+    let allowed = unit.lines().filter_map(|line| line.strip_prefix("DeviceAllow=/dev/"));
+    let expected: BTreeSet<_> = allowed
+        .map(|device| device.trim_end_matches(" rw"))
+        .map(|device| format!("KERNEL==\"{device}\", GROUP=\"{gid}\", MODE=\"0660\""))
+        .collect();
+    assert_eq!(expected.len(), 2);
+    let said = rules.lines().filter(|line| !line.starts_with('#')).map(str::to_owned);
+    assert_eq!(said.collect::<BTreeSet<_>>(), expected);
+}
+
 #[test]
 fn a_server_finds_its_folders_and_calls_whom_its_group_lets_it_call() {
     for server in SERVERS {
