@@ -7,6 +7,7 @@ use std::{net::SocketAddr, path::Path, process::ExitCode};
 use ai_gateway_api::settings::gateway;
 use chassis::settings;
 use common::mesh;
+use confidential_api::policy::EvidenceKind;
 use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
@@ -28,6 +29,8 @@ struct Way {
     deployment: Option<String>,
     /// Whether evidence that proves nothing is taken of that deployment.
     simulated: bool,
+    /// Whether nodes of it may prove themselves by a TPM, whose bus is no secret on their machine.
+    tpm: bool,
 }
 
 /// Where an address is.
@@ -67,6 +70,9 @@ fn ways(agent: &Agent, gateway: &gateway::Settings) -> Vec<Way> {
                 _ => Place::Outside,
             },
             simulated: pinned.is_some_and(|it| it.simulated),
+            tpm: pinned.is_some_and(|it| {
+                it.anchors.iter().any(|pinned| pinned.anchor.kind == EvidenceKind::Tpm)
+            }),
             deployment,
         }
     });
@@ -87,6 +93,9 @@ fn readers(way: &Way) -> String {
         Some(name) if way.simulated => {
             format!("nodes of {name}, by SIMULATED evidence: take it that their operator can")
         }
+        Some(name) if way.tpm => {
+            format!("nodes of {name} that proved what they run, and who reads the bus of their TPM")
+        }
         Some(name) => format!("nodes of {name} that proved what they run"),
     }
 }
@@ -103,6 +112,12 @@ fn say(ways: &[Way]) {
         output::note(
             "a relay learns this home's address, and its gateway what is asked of which node: where one operator runs \
              both, nothing hides from that operator who asks",
+        );
+    }
+    if ways.iter().any(|way| way.tpm) {
+        output::note(
+            "what a node's TPM computes crosses its bus unencrypted: whoever can read that bus, at the machine, can open what \
+             that node is asked",
         );
     }
 }
@@ -139,5 +154,25 @@ mod tests {
         assert_eq!(readers(&found[0]), "the server there");
         assert!(readers(&found[1]).contains("SIMULATED"), "{found:?}");
         assert_eq!(found[1].deployment.as_deref(), Some("far"));
+    }
+
+    #[test]
+    fn who_can_read_a_tpms_bus_is_named_where_nodes_may_have_one() {
+        let agent: Agent = toml::from_str(AGENT).unwrap();
+        let identity = common::wire::Fixed([7; 32]);
+        let far = format!("[confidential.far]\nidentity = \"{identity}\"\n");
+        let says = |anchor: &str| {
+            let gateway: gateway::Settings = toml::from_str(&format!("{far}{anchor}")).unwrap();
+            readers(&ways(&agent, &gateway)[1])
+        };
+        let anchor = |kind: &str, key: &str| {
+            format!(
+                "[[confidential.far.anchors]]\nname = \"a\"\nkind = \"{kind}\"\n{key} = \"AAAA\"\n"
+            )
+        };
+
+        assert!(says(&anchor("tpm", "key")).contains("bus"));
+        assert!(!says(&anchor("nitro", "certificate")).contains("bus"));
+        assert!(!says("").contains("bus"));
     }
 }
