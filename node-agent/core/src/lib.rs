@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod domain;
+pub mod drops;
 pub mod endpoint;
 pub mod filter;
 pub mod names;

@@ -1,0 +1,152 @@
+#![allow(clippy::disallowed_methods, reason = "where the simulated clock starts does not matter")]
+
+use control_protocol::map::{FilterRule, NetPortRange, PortRange};
+
+use super::*;
+use crate::filter::PacketFilter;
+
+const A: PeerId = PeerId(2);
+const B: PeerId = PeerId(3);
+
+fn address(peer: PeerId) -> IpAddr {
+    IpAddr::from([100, 64, 0, u8::try_from(peer.0).unwrap()])
+}
+
+fn here() -> IpAddr {
+    IpAddr::from([100, 64, 0, 1])
+}
+
+fn packet(protocol: u8, from: (IpAddr, u16), to: (IpAddr, u16), opens: bool) -> Packet {
+    let (source, destination) = (from.1, to.1);
+    let transport = match protocol {
+        protocol::TCP => Transport::Tcp { source, destination, opens, closes: false },
+        _ => Transport::Datagram { source, destination },
+    };
+    Packet { source: from.0, destination: to.0, protocol, transport, fragment: None, len: 60 }
+}
+
+/// The `n`th packet of a peer that uses its two port numbers as a counter.
+fn nth(peer: PeerId, protocol: u8, n: usize) -> Packet {
+    let n = u16::try_from(n).unwrap();
+    packet(protocol, (address(peer), n), (here(), 50_000), true)
+}
+
+fn is_known(flows: &Flows, packet: &Packet, now: Instant) -> bool {
+    flows.origin(&Flow::inbound(packet).unwrap(), now).is_some()
+}
+
+#[test]
+fn a_member_who_opens_flows_without_end_pushes_out_nobody_elses() {
+    let now = Instant::now();
+    for protocol in [protocol::TCP, protocol::UDP] {
+        let mut flows = Flows::new(now);
+        let other = nth(B, protocol, 1);
+        assert_eq!(flows.admit(&other, B, now), Ok(()));
+        for n in 0..MAX_FLOWS_OF_PEER / 2 {
+            let n = u16::try_from(n).unwrap();
+            flows.handle_outbound(&packet(protocol, (here(), n), (address(A), 7), true), A, now);
+        }
+        let mut refused = 0;
+        for n in 0..60_000 {
+            refused += usize::from(flows.admit(&nth(A, protocol, n), A, now).is_err());
+        }
+        assert_eq!(flows.len(), 1 + MAX_FLOWS_OF_PEER / 2 + MAX_FLOWS_OF_PEER);
+        assert!(is_known(&flows, &other, now), "another member's");
+        for n in 0..MAX_FLOWS_OF_PEER / 2 {
+            let n = u16::try_from(n).unwrap();
+            let answer = packet(protocol, (address(A), 7), (here(), n), false);
+            assert!(flows.is_answer(&answer, A, now), "this node's own, also to the same member");
+        }
+        if protocol == protocol::TCP {
+            assert_eq!(refused, 0);
+            assert!(is_known(&flows, &nth(A, protocol, 59_999), now), "the last is there");
+        } else {
+            assert_eq!(refused, 60_000 - MAX_FLOWS_OF_PEER, "all are in use");
+            assert!(is_known(&flows, &nth(A, protocol, 0), now), "the first is there");
+            assert_eq!(flows.admit(&nth(A, protocol, 60_000), A, now + RECENT), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn when_many_fill_the_table_each_keeps_its_share() {
+    let now = Instant::now();
+    let mut flows = Flows::new(now);
+    for n in 0..100 {
+        assert_eq!(flows.admit(&nth(B, protocol::TCP, n), B, now), Ok(()));
+    }
+    for peer in 10..30 {
+        for n in 0..MAX_FLOWS_OF_PEER {
+            assert_eq!(
+                flows.admit(&nth(PeerId(peer), protocol::TCP, n), PeerId(peer), now),
+                Ok(())
+            );
+        }
+    }
+    assert_eq!(flows.len(), MAX_FLOWS);
+    for n in 0..100 {
+        assert!(is_known(&flows, &nth(B, protocol::TCP, n), now));
+    }
+    let of = |peer: u32| {
+        (0..MAX_FLOWS_OF_PEER)
+            .filter(|n| is_known(&flows, &nth(PeerId(peer), protocol::TCP, *n), now))
+            .count()
+    };
+    let counts: Vec<usize> = (10..30).map(of).collect();
+    let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+    assert!(most - least <= 2, "{counts:?}");
+}
+
+#[test]
+fn what_this_node_starts_is_bounded_and_the_longest_unused_goes() {
+    let now = Instant::now();
+    let mut flows = Flows::new(now);
+    let ask = |n: usize| {
+        let (high, low) = (u16::try_from(n / 256).unwrap(), u16::try_from(n % 256).unwrap());
+        packet(protocol::UDP, (here(), high), (address(A), low), false)
+    };
+    for n in 0..=MAX_FLOWS {
+        flows.handle_outbound(&ask(n), A, now);
+    }
+    assert_eq!(flows.len(), MAX_FLOWS);
+    assert!(!flows.here.has(&Flow::outbound(&ask(0)).unwrap(), now));
+    assert!(flows.here.has(&Flow::outbound(&ask(1)).unwrap(), now));
+}
+
+#[test]
+fn forgetting_a_peers_flow_does_not_open_it() {
+    let start = Instant::now();
+    let port = PortRange { first: 0, last: u16::MAX };
+    let to = NetPortRange { ip: here().to_string(), bits: None, ports: port };
+    let rule =
+        FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![to], ..FilterRule::default() };
+    let open = PacketFilter::compile(&[rule], &[here().into()]);
+    let closed = PacketFilter::compile(&[], &[here().into()]);
+    for protocol in [protocol::TCP, protocol::UDP] {
+        let mut flows = Flows::new(start - 2 * RESTART);
+        let stream = packet(protocol, (address(A), 9), (here(), 40_000), true);
+        let later = packet(protocol, (address(A), 9), (here(), 40_000), false);
+        let answer = packet(protocol, (here(), 40_000), (address(A), 9), false);
+        let owns = |other: IpAddr| other == address(A);
+        open.judge(&mut flows, A, owns, start).check_packet(&stream).unwrap();
+        // While this node still sends, the member does what it can to have the flow forgotten.
+        for n in 100..20_000 {
+            let now = start + RECENT * u32::try_from(n / 1000).unwrap() / 2;
+            flows.handle_outbound(&answer, A, now);
+            let _ = open.judge(&mut flows, A, owns, now).check_packet(&nth(A, protocol, n));
+        }
+        let now = start + RECENT * 10;
+        flows.handle_outbound(&answer, A, now);
+        assert!(closed.judge(&mut flows, A, owns, now).check_packet(&later).is_err());
+    }
+}
+
+#[test]
+fn flows_follow_a_peer_to_its_next_key() {
+    let now = Instant::now();
+    let mut flows = Flows::new(now);
+    flows.handle_outbound(&packet(protocol::TCP, (here(), 1), (address(A), 2), true), A, now);
+    let answer = packet(protocol::TCP, (address(A), 2), (here(), 1), false);
+    assert!(flows.is_answer(&answer, PeerId(77), now));
+    assert_eq!(flows.len(), 1);
+}

@@ -1,0 +1,159 @@
+//! Rules of the coordinator, compiled.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use control_protocol::map::FilterRule;
+use ipnet::IpNet;
+
+use super::packet::{Packet, Transport, protocol};
+
+/// Protocols of a rule that names none.
+const DEFAULT_PROTOCOLS: [u8; 4] = [protocol::TCP, protocol::UDP, protocol::ICMP, protocol::ICMPV6];
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    sources: Ranges,
+    destinations: Vec<Destination>,
+    protocols: [u64; 4],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Destination {
+    addresses: Ranges,
+    first: u16,
+    last: u16,
+}
+
+impl Rule {
+    /// What cannot be read lets nothing in; `None` if that is all.
+    pub(super) fn compile(rule: &FilterRule) -> Option<Self> {
+        let mut sources = Ranges::default();
+        for text in &rule.src_ips {
+            sources.push_text(text);
+        }
+        let mut destinations = Vec::with_capacity(rule.dst_ports.len());
+        for to in &rule.dst_ports {
+            let mut addresses = Ranges::default();
+            addresses.push_text(&to.ip);
+            let (first, last) = (to.ports.first, to.ports.last);
+            if !addresses.is_empty() && first <= last {
+                destinations.push(Destination { addresses, first, last });
+            }
+        }
+        if sources.is_empty() || destinations.is_empty() {
+            return None;
+        }
+        let mut protocols = [0; 4];
+        if rule.ip_proto.is_empty() {
+            DEFAULT_PROTOCOLS.into_iter().for_each(|number| set_bit(&mut protocols, number));
+        }
+        for number in &rule.ip_proto {
+            if let Ok(number) = u8::try_from(*number) {
+                set_bit(&mut protocols, number);
+            }
+        }
+        Some(Self { sources, destinations, protocols })
+    }
+
+    /// Whether it lets `source` open `port` of `destination` by `protocol`.
+    pub(super) fn allows_port(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: u8,
+        port: u16,
+    ) -> bool {
+        self.allows_where(source, destination, protocol, |to| (to.first..=to.last).contains(&port))
+    }
+
+    /// Whether it lets a packet in that belongs to nothing that passed before.
+    pub(super) fn allows(&self, packet: &Packet) -> bool {
+        let (source, destination, protocol) = (packet.source, packet.destination, packet.protocol);
+        match packet.transport {
+            Transport::Tcp { destination: port, .. }
+            | Transport::Datagram { destination: port, .. } => {
+                self.allows_port(source, destination, protocol, port)
+            }
+            Transport::Icmp(_) => self.allows_where(source, destination, protocol, |_| true),
+            // A protocol without ports is let in only where all ports are open.
+            Transport::Other => self.allows_where(source, destination, protocol, |to| {
+                to.first == 0 && to.last == u16::MAX
+            }),
+            Transport::LaterFragment => false,
+        }
+    }
+
+    fn allows_where(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: u8,
+        fits: impl Fn(&Destination) -> bool,
+    ) -> bool {
+        self.has_protocol(protocol)
+            && self.sources.contains(source)
+            && self.destinations.iter().any(|to| fits(to) && to.addresses.contains(destination))
+    }
+
+    fn has_protocol(&self, number: u8) -> bool {
+        self.protocols[usize::from(number / 64)] >> (number % 64) & 1 == 1
+    }
+}
+
+fn set_bit(bits: &mut [u64; 4], number: u8) {
+    bits[usize::from(number / 64)] |= 1 << (number % 64);
+}
+
+/// Ranges of addresses, both ends included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ranges {
+    v4: Vec<(Ipv4Addr, Ipv4Addr)>,
+    v6: Vec<(Ipv6Addr, Ipv6Addr)>,
+}
+
+impl Ranges {
+    fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Adds a network.
+    pub(super) fn push_net(&mut self, net: IpNet) {
+        self.push((net.network(), net.broadcast()));
+    }
+
+    fn push(&mut self, range: (IpAddr, IpAddr)) {
+        match range {
+            (IpAddr::V4(first), IpAddr::V4(last)) => self.v4.push((first, last)),
+            (IpAddr::V6(first), IpAddr::V6(last)) => self.v6.push((first, last)),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+        }
+    }
+
+    /// Adds `*`, an address, a prefix or a range `A-B`; anything else adds nothing.
+    fn push_text(&mut self, text: &str) {
+        if text == "*" {
+            self.v4.push((Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST));
+            self.v6.push((Ipv6Addr::UNSPECIFIED, Ipv6Addr::from(u128::MAX)));
+        } else if let Ok(address) = text.parse::<IpAddr>() {
+            self.push((address, address));
+        } else if let Ok(net) = text.parse::<IpNet>() {
+            self.push_net(net);
+        } else if let Some((first, last)) = text.split_once('-')
+            && let (Ok(first), Ok(last)) = (first.trim().parse(), last.trim().parse())
+        {
+            self.push((first, last));
+        }
+    }
+
+    pub(super) fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => {
+                self.v4.iter().any(|(first, last)| (first..=last).contains(&&address))
+            }
+            IpAddr::V6(address) => {
+                self.v6.iter().any(|(first, last)| (first..=last).contains(&&address))
+            }
+        }
+    }
+}
