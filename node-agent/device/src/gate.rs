@@ -3,7 +3,8 @@
 use std::{
     collections::VecDeque,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
+    time::{Duration, Instant},
 };
 
 use boringtun::{
@@ -11,10 +12,19 @@ use boringtun::{
     x25519::{PublicKey, StaticSecret},
 };
 
-use crate::wire::{COOKIE_LEN, INITIATION_LEN};
+use crate::{
+    device::lock,
+    wire::{COOKIE_LEN, INITIATION_LEN},
+};
+
+mod buckets;
+
+use buckets::Buckets;
 
 /// Handshake messages per second, from whomever, past which a cookie is asked for.
 const HANDSHAKES_PER_S: u64 = 100;
+/// What "per second" is counted in.
+const SECOND: Duration = Duration::from_secs(1);
 /// Initiations remembered, to drop the copies that came by other ways.
 const REMEMBERED: usize = 64;
 /// Where `mac1` lies in an initiation.
@@ -29,7 +39,9 @@ pub(crate) enum Admission {
     Admitted,
     /// This node is under load: the sender gets this cookie first.
     Cookie([u8; COOKIE_LEN]),
-    /// Not for this node, or a copy.
+    /// A copy of one that was handled.
+    Copy,
+    /// Not for this node, or under load one of too many from its sender.
     Refused,
 }
 
@@ -46,8 +58,20 @@ pub(crate) enum Sender<'a> {
 pub(crate) struct Gate {
     private: StaticSecret,
     public: PublicKey,
-    limiter: RateLimiter,
+    /// Asks nobody for a cookie.
+    calm: RateLimiter,
+    /// Asks everyone for a cookie.
+    loaded: RateLimiter,
+    load: Mutex<Load>,
+    /// Of those who have a cookie.
+    buckets: Mutex<Buckets>,
     seen: Mutex<VecDeque<Mac>>,
+}
+
+/// How many handshake messages came within a second.
+struct Load {
+    since: Instant,
+    count: u64,
 }
 
 impl Gate {
@@ -56,22 +80,39 @@ impl Gate {
         Self {
             private,
             public,
-            limiter: RateLimiter::new(&public, HANDSHAKES_PER_S),
+            calm: RateLimiter::new(&public, u64::MAX),
+            loaded: RateLimiter::new(&public, 0),
+            load: Mutex::new(Load { since: Instant::now(), count: 0 }),
+            buckets: Mutex::default(),
             seen: Mutex::new(VecDeque::with_capacity(REMEMBERED)),
         }
     }
 
-    /// Checks `mac1` and, under load, the cookie. Costs two hashes.
-    pub(crate) fn admit(&self, datagram: &[u8], sender: Sender<'_>) -> Admission {
+    /// Checks `mac1` and, under load, the cookie and how often its sender comes. Costs two hashes.
+    pub(crate) fn admit(&self, datagram: &[u8], sender: Sender<'_>, now: Instant) -> Admission {
         if self.is_copy(datagram) {
-            return Admission::Refused;
+            return Admission::Copy;
         }
+        let is_loaded = self.is_loaded(now);
+        let limiter = if is_loaded { &self.loaded } else { &self.calm };
         let mut reply = [0; COOKIE_LEN];
-        match self.limiter.verify_packet(Some(sender.bound_to()), datagram, &mut reply) {
+        let admission = match limiter.verify_packet(Some(sender.bound_to()), datagram, &mut reply) {
+            Ok(_) if is_loaded && !lock(&self.buckets).take(sender, now) => Admission::Refused,
             Ok(_) => Admission::Admitted,
             Err(TunnResult::WriteToNetwork(_)) => Admission::Cookie(reply),
-            Err(_) => Admission::Refused,
+            Err(_) => return Admission::Refused,
+        };
+        lock(&self.load).count += 1;
+        admission
+    }
+
+    /// Whether more came within this second than are looked at without a cookie.
+    fn is_loaded(&self, now: Instant) -> bool {
+        let mut load = lock(&self.load);
+        if now.saturating_duration_since(load.since) >= SECOND {
+            *load = Load { since: now, count: 0 };
         }
+        load.count >= HANDSHAKES_PER_S
     }
 
     /// Whose initiation this is. Costs one key agreement: call it for what was admitted only.
@@ -83,20 +124,15 @@ impl Gate {
         Some(half.peer_static_public)
     }
 
-    /// To be called about once a second.
-    pub(crate) fn reset(&self) {
-        self.limiter.reset_count();
-    }
-
     fn is_copy(&self, datagram: &[u8]) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lock(&self.seen);
         mac_of(datagram).is_some_and(|mac| seen.contains(&mac))
     }
 
     /// Refuses further copies of an initiation that is handled now.
     pub(crate) fn remember(&self, datagram: &[u8]) {
         let Some(mac) = mac_of(datagram) else { return };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         if seen.len() >= REMEMBERED {
             seen.pop_front();
         }

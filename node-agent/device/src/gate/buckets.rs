@@ -1,0 +1,157 @@
+//! How many handshakes each source may send that has proved its address: a token bucket for each, as Linux has it
+//! (`drivers/net/wireguard/ratelimiter.c`).
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
+
+use super::Sender;
+
+/// Handshake messages per second from one source.
+const PER_SECOND: u32 = 20;
+/// Handshake messages at once from one source that was quiet.
+pub(super) const BURST: u32 = 5;
+/// What a message costs, and what a bucket holds, in time that fills it.
+const COST: Duration = Duration::from_millis(1000 / PER_SECOND as u64);
+const FULL: Duration = Duration::from_millis((1000 / PER_SECOND * BURST) as u64);
+/// Sources that are told apart at a time; what further ones send is refused.
+const MAX_SOURCES: usize = 8192;
+
+/// Who pays. An IPv6 customer has a /64 at least, and could prove each of its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Source {
+    V4(Ipv4Addr),
+    V6([u8; 8]),
+    Relay([u8; 32]),
+}
+
+impl From<Sender<'_>> for Source {
+    fn from(sender: Sender<'_>) -> Self {
+        match sender {
+            Sender::Udp(address) => match address.ip() {
+                IpAddr::V4(address) => Self::V4(address),
+                IpAddr::V6(address) => {
+                    let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                    Self::V6([a, b, c, d, e, f, g, h])
+                }
+            },
+            Sender::Relay(key) => Self::Relay(*key),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// What was in it then.
+    level: Duration,
+    then: Instant,
+}
+
+impl Bucket {
+    fn level(&self, now: Instant) -> Duration {
+        (self.level + now.saturating_duration_since(self.then)).min(FULL)
+    }
+}
+
+/// The buckets that are not full.
+#[derive(Debug, Default)]
+pub(super) struct Buckets {
+    by_source: HashMap<Source, Bucket>,
+    /// When those that are full again were last removed.
+    swept_at: Option<Instant>,
+}
+
+impl Buckets {
+    /// Whether a message of `sender` is within its limit; it is charged for it if so.
+    pub(super) fn take(&mut self, sender: Sender<'_>, now: Instant) -> bool {
+        let source = Source::from(sender);
+        let known = self.by_source.get(&source).copied();
+        let level = match known {
+            Some(bucket) => bucket.level(now),
+            None if self.has_room(now) => FULL,
+            None => return false,
+        };
+        let Some(level) = level.checked_sub(COST) else { return false };
+        self.by_source.insert(source, Bucket { level, then: now });
+        true
+    }
+
+    /// Makes room by removing what is full again, but not for each message: that takes a look at all.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let is_due = self.swept_at.is_none_or(|at| now.saturating_duration_since(at) >= FULL);
+        if self.by_source.len() >= MAX_SOURCES && is_due {
+            self.swept_at = Some(now);
+            self.by_source.retain(|_, bucket| bucket.level(now) < FULL);
+        }
+        self.by_source.len() < MAX_SOURCES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn udp(address: &str) -> Sender<'static> {
+        Sender::Udp(SocketAddr::new(address.parse().unwrap(), 1))
+    }
+
+    #[test]
+    fn a_source_has_a_burst_and_then_its_rate() {
+        let (mut buckets, start) = (Buckets::default(), Instant::now());
+        let sent = |buckets: &mut Buckets, sender, now| {
+            (0..100).filter(|_| buckets.take(sender, now)).count()
+        };
+        assert_eq!(sent(&mut buckets, udp("192.0.2.1"), start), BURST as usize);
+        let other_port = Sender::Udp("192.0.2.1:9".parse().unwrap());
+        assert_eq!(sent(&mut buckets, other_port, start), 0, "another port is the same source");
+        assert_eq!(
+            sent(&mut buckets, udp("192.0.2.2"), start),
+            BURST as usize,
+            "another address is not"
+        );
+        let mut within_a_second = 0;
+        for step in 1..=1000 {
+            let now = start + Duration::from_millis(step);
+            within_a_second += usize::from(buckets.take(udp("192.0.2.1"), now));
+        }
+        assert_eq!(within_a_second, PER_SECOND as usize);
+        let later = start + Duration::from_secs(60);
+        assert_eq!(
+            sent(&mut buckets, udp("192.0.2.1"), later),
+            BURST as usize,
+            "no more than full"
+        );
+    }
+
+    #[test]
+    fn an_ipv6_network_and_a_relayed_key_are_a_source_each() {
+        let (mut buckets, now) = (Buckets::default(), Instant::now());
+        for low in 0..BURST {
+            assert!(buckets.take(udp(&format!("2001:db8::{low:x}:1")), now));
+        }
+        assert!(!buckets.take(udp("2001:db8::ffff:ffff:ffff:ffff"), now), "the same /64");
+        assert!(buckets.take(udp("2001:db8:0:1::1"), now));
+        for _ in 0..BURST {
+            assert!(buckets.take(Sender::Relay(&[1; 32]), now));
+        }
+        assert!(!buckets.take(Sender::Relay(&[1; 32]), now));
+        assert!(buckets.take(Sender::Relay(&[2; 32]), now));
+    }
+
+    #[test]
+    fn sources_without_end_take_no_more_memory_and_leave_the_known_ones_alone() {
+        let (mut buckets, start) = (Buckets::default(), Instant::now());
+        let nth = |n: u32| Sender::Udp(SocketAddr::new(Ipv4Addr::from_bits(n).into(), 1));
+        let taken = (0..20_000).filter(|n| buckets.take(nth(*n), start)).count();
+        assert_eq!(taken, MAX_SOURCES);
+        assert_eq!(buckets.by_source.len(), MAX_SOURCES);
+        assert!(buckets.take(nth(0), start), "who is known goes on");
+        let later = start + FULL * 2;
+        assert!(buckets.take(nth(30_000), later), "who is quiet makes room");
+        assert_eq!(buckets.by_source.len(), 1);
+    }
+}
