@@ -1,6 +1,7 @@
 //! The device: what is shared by the threads, and the handle that stops them.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     os::fd::OwnedFd,
@@ -14,7 +15,10 @@ use boringtun::{
     noise::rate_limiter::RateLimiter,
     x25519::{PublicKey, StaticSecret},
 };
-use node_agent_core::filter::{Flows, PacketFilter};
+use node_agent_core::{
+    drops::Drops,
+    filter::{Flows, PacketFilter},
+};
 
 use crate::{
     Config, Error, Host, LocalPorts, Peer, PeerStats,
@@ -48,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) table: ArcSwap<Table<peer::Peer>>,
     pub(crate) filter: ArcSwap<PacketFilter>,
     pub(crate) flows: Mutex<Flows>,
+    pub(crate) drops: Drops,
     /// Buffers for [`Device::handle_relayed`], as many as were ever needed at once.
     pub(crate) inboxes: Mutex<Vec<(Inbox, Batch)>>,
 }
@@ -100,7 +105,8 @@ impl Device {
             gate: Gate::new(private.clone()),
             table: ArcSwap::default(),
             filter: ArcSwap::default(),
-            flows: Mutex::default(),
+            flows: Mutex::new(Flows::new(Instant::now())),
+            drops: Drops::default(),
             inboxes: Mutex::default(),
         });
         let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&private), u64::MAX));
@@ -193,6 +199,13 @@ impl Device {
         self.shared.table.load().by_key.values().filter_map(|peer| peer.stats()).collect()
     }
 
+    /// How many packets and datagrams were dropped since the start, by the name of the cause
+    /// ([`node_agent_core::drops::Cause`]).
+    #[must_use]
+    pub fn drops(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.drops.snapshot()
+    }
+
     /// Whether all threads run. They end only if somebody removes the interface.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -221,7 +234,6 @@ fn tick(shared: &Shared) {
     let mut out = Outgoing::new(512, 512 * (shared.tun.mtu() + 64));
     let mut probes = Vec::new();
     while shared.stop.wait::<0>([], Some(TICK)).is_some() {
-        shared.gate.reset();
         for peer in shared.table.load_full().by_key.values() {
             peer.tick(&mut out, &mut probes, Instant::now());
             out.flush(shared);

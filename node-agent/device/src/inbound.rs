@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
-use node_agent_core::{endpoint::is_usable, filter::packet::Packet, path::Source};
+use node_agent_core::{drops::Cause, endpoint::is_usable, filter::PeerId, path::Source};
 
 use crate::{
     batch::{Batch, NO_TAG},
@@ -24,6 +24,8 @@ const MIN_SLOT: usize = 2048;
 /// What a thread needs to take datagrams in.
 pub(crate) struct Inbox {
     opened: Opened,
+    /// Which of the opened packets are let in, and how long each is.
+    admitted: Vec<(usize, usize)>,
     out: Outgoing,
 }
 
@@ -32,6 +34,7 @@ impl Inbox {
         let slot = slot(mtu);
         Self {
             opened: Opened::new(MESSAGES, MESSAGES * slot + INITIATION_LEN),
+            admitted: Vec::with_capacity(MESSAGES),
             out: Outgoing::new(MAX_OUTGOING, MAX_OUTGOING * slot),
         }
     }
@@ -98,7 +101,11 @@ fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut Inbox) {
 /// Takes in one message that the relay delivered from the node key `from`.
 pub(crate) fn receive_relayed(shared: &Shared, from: &[u8; 32], packet: &[u8]) {
     let message = wire::classify(packet);
-    if message == Message::Foreign || packet.len() > slot(shared.tun.mtu()) {
+    if packet.len() > slot(shared.tun.mtu()) {
+        shared.drops.count(Cause::Oversize);
+        return;
+    }
+    if message == Message::Foreign {
         return;
     }
     let (mut inbox, mut datagrams) = lock(&shared.inboxes).pop().unwrap_or_else(|| {
@@ -127,8 +134,9 @@ fn admit(
     out: &mut Outgoing,
 ) -> Option<Arc<Peer>> {
     if matches!(message, Message::Initiation | Message::Response { .. }) {
-        match shared.gate.admit(datagram, sender) {
+        match shared.gate.admit(datagram, sender, Instant::now()) {
             Admission::Admitted => {}
+            Admission::Copy => return None,
             Admission::Cookie(cookie) => {
                 let to = match sender {
                     Sender::Udp(address) => To::Udp(address),
@@ -139,7 +147,10 @@ fn admit(
                 out.dispatch(number, to);
                 return None;
             }
-            Admission::Refused => return None,
+            Admission::Refused => {
+                shared.drops.count(Cause::Handshake);
+                return None;
+            }
         }
     }
     match message {
@@ -180,20 +191,24 @@ fn deliver(
     if packets.is_empty() {
         return;
     }
+    // Judged first, written when no lock is held.
+    inbox.admitted.clear();
     let filter = shared.filter.load();
     let mut flows = lock(&shared.flows);
-    let mut received = 0;
+    // Cryptokey routing: a peer speaks for its own addresses only.
+    let owns = |address| table.routes.find(address).is_some_and(|owner| Arc::ptr_eq(owner, peer));
+    let mut judge = filter.judge(&mut flows, PeerId(peer.index), owns, now);
     for at in 0..packets.len() {
-        let bytes = packets.get(at);
-        let Ok(packet) = Packet::parse(bytes) else { continue };
-        // Cryptokey routing: a peer speaks for its own addresses only.
-        let is_own = table.routes.find(packet.source).is_some_and(|owner| Arc::ptr_eq(owner, peer));
-        if !is_own || !filter.check_inbound(&packet, &mut flows, now).passes() {
-            tracing::debug!(source = %packet.source, destination = %packet.destination, is_own, "packet refused");
-            continue;
+        match judge.check(packets.get(at)) {
+            Ok(len) => inbox.admitted.push((at, len)),
+            Err(cause) => shared.drops.count(cause),
         }
-        shared.tun.write(&bytes[..packet.len]);
-        received += packet.len;
+    }
+    drop(flows);
+    let mut received = 0;
+    for (at, len) in &inbox.admitted {
+        shared.tun.write(&packets.get(*at)[..*len]);
+        received += len;
     }
     peer.count_received(received);
 }

@@ -2,7 +2,10 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
-use node_agent_core::filter::packet::{Packet, destination};
+use node_agent_core::{
+    drops::Cause,
+    filter::{PeerId, packet::destination},
+};
 
 use crate::{
     batch::{Batch, PADDING},
@@ -23,6 +26,7 @@ pub(crate) fn run(shared: &Shared) {
     let mut packets = Batch::new(MESSAGES, MESSAGES * slot);
     let mut out = Outgoing::new(MAX_OUTGOING, MAX_OUTGOING * (slot + DATA_OVERHEAD));
     let mut sender = BatchSender::new();
+    let mut runs = Vec::with_capacity(MESSAGES);
     loop {
         if shared.stop.wait([Some(std::os::fd::AsFd::as_fd(&shared.tun))], None).is_none() {
             return;
@@ -38,39 +42,52 @@ pub(crate) fn run(shared: &Shared) {
             continue;
         }
         let now = Instant::now();
-        remember_flows(shared, &packets, now);
         let table = shared.table.load();
-        each_run(&table, &packets, |peer, run| peer.send(&packets, run, &mut out, now));
+        find_runs(shared, &table, &packets, &mut runs);
+        remember_flows(shared, &packets, &runs, now);
+        for (peer, run) in runs.drain(..) {
+            peer.send(&packets, run, &mut out, now);
+        }
         out.flush_batch(shared, &mut sender);
     }
 }
 
+/// Packets one after the other that go to one peer.
+type Run = (Arc<Peer>, Range<usize>);
+
 /// What this node sends may be answered.
-fn remember_flows(shared: &Shared, packets: &Batch, now: Instant) {
+fn remember_flows(shared: &Shared, packets: &Batch, runs: &[Run], now: Instant) {
     let mut flows = lock(&shared.flows);
-    for at in 0..packets.len() {
-        if let Ok(packet) = Packet::parse(packets.get(at)) {
-            flows.handle_outbound(&packet, now);
+    let mut sending = flows.sending(now);
+    for (peer, run) in runs {
+        for at in run.clone() {
+            sending.note(packets.get(at), PeerId(peer.index));
         }
     }
 }
 
-/// Calls `send` for each run of packets to one peer. Packets to nobody are dropped.
-fn each_run(table: &Table<Peer>, packets: &Batch, mut send: impl FnMut(&Peer, Range<usize>)) {
-    let mut current: Option<(&Arc<Peer>, Range<usize>)> = None;
+/// Finds to whom the packets go, by one look-up for those one after the other to one address. Packets to nobody are
+/// dropped.
+fn find_runs(shared: &Shared, table: &Table<Peer>, packets: &Batch, runs: &mut Vec<Run>) {
+    let mut last = None;
     for at in 0..packets.len() {
-        let owner = destination(packets.get(at)).and_then(|address| table.routes.find(address));
-        match (&mut current, owner) {
-            (Some((peer, run)), Some(owner)) if Arc::ptr_eq(peer, owner) => run.end = at + 1,
-            (_, owner) => {
-                if let Some((peer, run)) = current.take() {
-                    send(peer, run);
-                }
-                current = owner.map(|owner| (owner, at..at + 1));
-            }
+        let address = destination(packets.get(at));
+        if let Some((_, run)) = runs.last_mut()
+            && address.is_some()
+            && address == last
+            && run.end == at
+        {
+            run.end = at + 1;
+            continue;
         }
-    }
-    if let Some((peer, run)) = current {
-        send(peer, run);
+        last = address;
+        let Some(owner) = address.and_then(|address| table.routes.find(address)) else {
+            shared.drops.count(Cause::NoRoute);
+            continue;
+        };
+        match runs.last_mut() {
+            Some((peer, run)) if run.end == at && Arc::ptr_eq(peer, owner) => run.end = at + 1,
+            Some(_) | None => runs.push((Arc::clone(owner), at..at + 1)),
+        }
     }
 }

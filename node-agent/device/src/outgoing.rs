@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use node_agent_core::drops::Cause;
+
 use crate::{batch::Batch, device::Shared, udp::BatchSender};
 
 /// Where a message goes.
@@ -45,6 +47,7 @@ impl Outgoing {
             match to {
                 To::Udp(address) => {
                     if let Err(error) = shared.sockets.send_to(*address, message) {
+                        shared.drops.count(Cause::Socket);
                         tracing::trace!(%address, %error, "datagram not sent");
                     }
                 }
