@@ -29,6 +29,8 @@ use std::{io, net::SocketAddr, time::SystemTime};
 use ipnet::IpNet;
 
 pub mod batch;
+mod checksum;
+pub mod coalesce;
 mod device;
 mod gate;
 mod inbound;
@@ -36,10 +38,14 @@ mod outbound;
 mod outgoing;
 mod peer;
 pub mod protocol;
+#[cfg(test)]
+mod sample;
+pub mod split;
 mod sys;
 mod table;
 mod tun;
 mod udp;
+pub mod vnet;
 pub mod wire;
 
 pub use device::Device;
