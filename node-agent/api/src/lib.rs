@@ -77,6 +77,9 @@ pub struct Status {
     /// The relay that this node waits at.
     #[serde(default)]
     pub home_relay: Option<Relay>,
+    /// The tunnel's offloads in force, of [`settings::OFFLOADS`]; none while there is no tunnel.
+    #[serde(default)]
+    pub offload: Vec<String>,
     /// The other nodes that this one may know, by name.
     #[serde(default)]
     pub peers: Vec<Peer>,

@@ -28,6 +28,8 @@ pub struct Settings {
     pub endpoints: Vec<SocketAddr>,
     /// Domains beside the network's own below which the coordinator may name mesh addresses. Default: none.
     pub dns_domains: Vec<String>,
+    /// Which offloads the tunnel uses. Default: `auto`.
+    pub offload: Offload,
     /// Services that this node offers in the mesh.
     pub service: Vec<Service>,
     /// Addresses that users of this machine reach over a socket. Default: none.
@@ -42,6 +44,52 @@ pub enum Dns {
     ResolvConf,
     /// Leaves it alone.
     Off,
+}
+
+/// Names of the offloads, in the order in which the status shows them.
+pub const OFFLOADS: [&str; 5] = ["tso4", "tso6", "uso", "udp_segment", "udp_gro"];
+
+/// Which offloads the tunnel uses: what lets the kernel take and give many packets at once.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "OffloadText")]
+pub enum Offload {
+    /// All that the kernel has.
+    Auto,
+    /// None.
+    Off,
+    /// Those of [`OFFLOADS`] that are listed, where the kernel has them. For measuring; undocumented elsewhere.
+    Only(Vec<String>),
+}
+
+/// [`Offload`] as it is written.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "offload must be \"auto\" or \"off\"")]
+enum OffloadText {
+    Word(String),
+    Names(Vec<String>),
+}
+
+impl TryFrom<OffloadText> for Offload {
+    type Error = String;
+
+    fn try_from(text: OffloadText) -> Result<Self, String> {
+        match text {
+            OffloadText::Word(word) if word == "auto" => Ok(Self::Auto),
+            OffloadText::Word(word) if word == "off" => Ok(Self::Off),
+            OffloadText::Word(word) => {
+                Err(format!("{word:?} is no value of offload: write \"auto\" or \"off\""))
+            }
+            OffloadText::Names(names) => {
+                match names.iter().find(|name| !OFFLOADS.contains(&name.as_str())) {
+                    Some(name) => Err(format!(
+                        "{name:?} is no offload: list some of {}, or write \"auto\" or \"off\"",
+                        OFFLOADS.join(", ")
+                    )),
+                    None => Ok(Self::Only(names)),
+                }
+            }
+        }
+    }
 }
 
 /// A port of this node's mesh addresses that leads to a UNIX socket.
@@ -101,6 +149,7 @@ impl Default for Settings {
             dns: Dns::ResolvConf,
             endpoints: Vec::new(),
             dns_domains: Vec::new(),
+            offload: Offload::Auto,
             service: Vec::new(),
             dial: Vec::new(),
         }

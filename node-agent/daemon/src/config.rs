@@ -166,7 +166,7 @@ impl Paths {
 
 #[cfg(test)]
 mod tests {
-    use node_agent_api::settings::Dns;
+    use node_agent_api::settings::{Dns, Offload};
 
     use super::*;
 
@@ -195,6 +195,7 @@ mod tests {
             dns = "off"
             endpoints = ["203.0.113.1:41641"]
             dns_domains = ["Kim.example"]
+            offload = "off"
             [[service]]
             name = "gateway"
             port = 18789
@@ -215,8 +216,26 @@ mod tests {
         assert_eq!(settings.service[0].local.len(), 2);
         assert_eq!(settings.dial[0].to, "[::1]:11434".parse().unwrap());
         assert_eq!(settings.dns, Dns::Off);
+        assert_eq!(settings.offload, Offload::Off);
         let socket = Paths::new(Path::new("/srv")).resolve(&settings.service[0].socket);
         assert_eq!(socket, Path::new("/srv/run/maru/gateway/http.sock"));
+    }
+
+    #[test]
+    fn an_unknown_offload_is_told_from_what_there_is() {
+        for (text, says) in [
+            ("\"on\"", "\"on\" is no value of offload: write \"auto\" or \"off\""),
+            ("true", "offload must be \"auto\" or \"off\""),
+            (
+                "[\"tso\"]",
+                "\"tso\" is no offload: list some of tso4, tso6, uso, udp_segment, udp_gro, or",
+            ),
+        ] {
+            let error = parse(&format!("offload = {text}")).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        let one = parse("offload = [\"udp_gro\"]").unwrap().settings.offload;
+        assert_eq!(one, Offload::Only(vec!["udp_gro".to_owned()]));
     }
 
     #[test]
@@ -234,6 +253,7 @@ mod tests {
             service(80) + &service(80),
             "[[service]]\nname = \"\"\nport = 1\nsocket = \"s\"".to_owned(),
             "dns = \"maybe\"".to_owned(),
+            "offload = 1".to_owned(),
             "endpoints = [\"100.64.0.1:41641\"]".to_owned(),
             "endpoints = [\"[::ffff:127.0.0.1]:41641\"]".to_owned(),
             "endpoints = [\"203.0.113.1:0\"]".to_owned(),

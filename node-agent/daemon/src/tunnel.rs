@@ -16,7 +16,7 @@ use std::{
 
 use common::mesh::RESOLVER;
 use ipnet::IpNet;
-use node_agent_api::settings::Dns;
+use node_agent_api::settings::{self, Dns};
 use node_agent_core::{
     filter::PacketFilter,
     names::Zone,
@@ -27,7 +27,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use wireguard_device::{Config, Device, Host, Peer};
+use wireguard_device::{Config, Device, Host, Offload, Peer, offload::Feature};
 
 use crate::{
     agent::{Agent, Interface},
@@ -153,6 +153,7 @@ impl Tunnel {
             mtu: MTU,
             listen_port: agent.config.settings.listen_port,
             private_key: *agent.private_key().as_bytes(),
+            offload: offload(&agent.config.settings.offload),
         };
         let tun =
             setup.tun.as_ref().map(OwnedFd::try_clone).transpose().map_err(TunnelError::Tun)?;
@@ -314,6 +315,17 @@ impl Parts {
     }
 }
 
+fn offload(wanted: &settings::Offload) -> Offload {
+    match wanted {
+        settings::Offload::Auto => Offload::AUTO,
+        settings::Offload::Off => Offload::OFF,
+        settings::Offload::Only(names) => {
+            let is_listed = |feature: &Feature| names.iter().any(|name| name == feature.name());
+            Feature::ALL.into_iter().filter(is_listed).collect()
+        }
+    }
+}
+
 fn device_peer(peer: TunnelPeer) -> Peer {
     Peer {
         public_key: *peer.key.as_bytes(),
@@ -339,4 +351,20 @@ fn relays(agent: &Arc<Agent>, device: Weak<Device>) -> Relays {
         agent.home.clone(),
         Box::new(received),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_offload_has_the_name_that_settings_give_it() {
+        let names = settings::OFFLOADS.map(str::to_owned).to_vec();
+        assert_eq!(Feature::ALL.map(Feature::name), settings::OFFLOADS);
+        assert_eq!(offload(&settings::Offload::Only(names)), Offload::AUTO);
+        assert_eq!(offload(&settings::Offload::Auto), Offload::AUTO);
+        assert_eq!(offload(&settings::Offload::Off), Offload::OFF);
+        let one = offload(&settings::Offload::Only(vec!["udp_gro".to_owned()]));
+        assert_eq!(one.names().collect::<Vec<_>>(), ["udp_gro"]);
+    }
 }

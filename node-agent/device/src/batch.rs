@@ -51,6 +51,12 @@ impl Batch {
         self.spans.len()
     }
 
+    /// How many messages more there may be.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.max_messages - self.spans.len()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -94,12 +100,37 @@ impl Batch {
         &mut self.buffer
     }
 
-    /// Adds a message that was written into [`Self::buffer`].
+    /// Adds a message that was written into [`Self::buffer`], if it lies there and there are not too many.
     pub fn add(&mut self, range: Range<usize>, tag: usize) {
-        if range.start <= range.end && range.end <= self.buffer.len() {
+        let is_inside = range.start <= range.end && range.end <= self.buffer.len();
+        if is_inside && self.left() > 0 {
             self.spans.push(Span { start: range.start, len: range.len(), tag });
             self.used = self.used.max(range.end);
         }
+    }
+
+    /// Leaves the first `len` bytes of message number `at`: what follows is not part of it.
+    pub fn shorten(&mut self, at: usize, len: usize) {
+        if let Some(span) = self.spans.get_mut(at) {
+            span.len = span.len.min(len);
+        }
+    }
+
+    /// Whether message number `at` begins where the one before it ends.
+    #[must_use]
+    pub fn is_joined(&self, at: usize) -> bool {
+        let before = at.checked_sub(1).and_then(|before| self.spans.get(before));
+        let this = self.spans.get(at);
+        before.zip(this).is_some_and(|(before, this)| before.start + before.len == this.start)
+    }
+
+    /// The bytes of the messages numbered `range`, which lie back to back; `None` if they do not.
+    #[must_use]
+    pub fn contiguous(&self, range: Range<usize>) -> Option<&[u8]> {
+        let spans = self.spans.get(range)?;
+        let are_joined = spans.windows(2).all(|pair| pair[0].start + pair[0].len == pair[1].start);
+        let (first, last) = (spans.first()?, spans.last()?);
+        are_joined.then(|| &self.buffer[first.start..last.start + last.len])
     }
 
     /// Message number `at`; empty if there is none.

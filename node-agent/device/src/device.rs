@@ -21,10 +21,11 @@ use node_agent_core::{
 };
 
 use crate::{
-    Config, Error, Host, LocalPorts, Peer, PeerStats,
+    Config, Error, Host, LocalPorts, Offload, Peer, PeerStats,
     batch::Batch,
     gate::Gate,
     inbound::{self, Inbox},
+    offload::Switches,
     outbound,
     outgoing::Outgoing,
     peer,
@@ -45,6 +46,7 @@ const MTU: std::ops::RangeInclusive<u16> = 576..=9000;
 /// What the threads share.
 pub(crate) struct Shared {
     pub(crate) tun: Tun,
+    pub(crate) switches: Switches,
     pub(crate) sockets: Sockets,
     pub(crate) stop: Stop,
     pub(crate) host: Arc<dyn Host>,
@@ -97,9 +99,11 @@ impl Device {
             return Err(Error::Config("the tunnel's MTU must be 576 to 9000"));
         }
         let private = StaticSecret::from(config.private_key);
+        let switches = Switches::new(config.offload);
         let shared = Arc::new(Shared {
-            sockets: Sockets::bind(config.listen_port)?,
-            tun: Tun::create(tun, &config.interface, config.mtu)?,
+            sockets: Sockets::bind(config.listen_port, &switches)?,
+            tun: Tun::create(tun, &config.interface, config.mtu, &switches)?,
+            switches,
             stop: Stop::new().map_err(Error::Threads)?,
             host,
             gate: Gate::new(private.clone()),
@@ -210,6 +214,12 @@ impl Device {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.threads.iter().all(|thread| !thread.is_finished())
+    }
+
+    /// The offloads in force.
+    #[must_use]
+    pub fn offload(&self) -> Offload {
+        self.shared.switches.in_force()
     }
 
     /// The UDP ports in use.

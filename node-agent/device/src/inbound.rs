@@ -6,12 +6,15 @@ use node_agent_core::{drops::Cause, endpoint::is_usable, filter::PeerId, path::S
 
 use crate::{
     batch::{Batch, NO_TAG},
+    coalesce::Coalescer,
     device::{Shared, lock},
     gate::{Admission, Sender},
+    offload::Feature,
     outgoing::{Outgoing, To},
     peer::Peer,
     protocol::Opened,
     table::Table,
+    tun,
     udp::{BatchReceiver, MESSAGES},
     wire::{self, DATA_OVERHEAD, INITIATION_LEN, Message},
 };
@@ -24,8 +27,9 @@ const MIN_SLOT: usize = 2048;
 /// What a thread needs to take datagrams in.
 pub(crate) struct Inbox {
     opened: Opened,
-    /// Which of the opened packets are let in, and how long each is.
-    admitted: Vec<(usize, usize)>,
+    /// The numbers of the packets that are let in.
+    admitted: Vec<usize>,
+    units: Coalescer,
     out: Outgoing,
 }
 
@@ -35,6 +39,7 @@ impl Inbox {
         Self {
             opened: Opened::new(MESSAGES, MESSAGES * slot + INITIATION_LEN),
             admitted: Vec::with_capacity(MESSAGES),
+            units: Coalescer::new(MESSAGES),
             out: Outgoing::new(MAX_OUTGOING, MAX_OUTGOING * slot),
         }
     }
@@ -46,14 +51,17 @@ fn slot(mtu: usize) -> usize {
 
 /// Carries packets from the sockets to the TUN until the device stops.
 pub(crate) fn run(shared: &Shared) {
-    let mut receiver = BatchReceiver::new(slot(shared.tun.mtu()));
+    let has_gro = shared.switches.has(Feature::UdpGro);
+    let mut receiver = BatchReceiver::new(slot(shared.tun.mtu()), has_gro);
     let mut inbox = Inbox::new(shared.tun.mtu());
     let sockets = shared.sockets.descriptors();
     while let Some(ready) = shared.stop.wait(sockets, None) {
         for (socket, is_ready) in sockets.into_iter().zip(ready) {
             if let (Some(socket), true) = (socket, is_ready) {
                 receiver.receive(socket);
-                receive_batch(shared, &receiver, &mut inbox);
+                while receiver.next_window() {
+                    receive_batch(shared, &receiver, &mut inbox);
+                }
             }
         }
     }
@@ -187,12 +195,26 @@ fn deliver(
 ) {
     inbox.opened.clear();
     peer.receive(datagrams, run, source, &mut inbox.opened, &mut inbox.out, now);
-    let packets = &inbox.opened.packets;
-    if packets.is_empty() {
+    if inbox.opened.packets.is_empty() {
         return;
     }
-    // Judged first, written when no lock is held.
-    inbox.admitted.clear();
+    judge(shared, table, peer, inbox, now);
+    let Inbox { opened: Opened { packets, .. }, admitted, units, .. } = inbox;
+    units.clear(tun::allowed(&shared.switches));
+    let mut received = 0;
+    for at in admitted.drain(..) {
+        received += packets.get(at).len();
+        units.add(packets, at);
+    }
+    shared.tun.write(packets, units, &shared.switches);
+    peer.count_received(received);
+}
+
+/// Notes which of the opened packets are let in, and how long each is without its padding. Holds the flows, and makes no
+/// system call meanwhile.
+fn judge(shared: &Shared, table: &Table<Peer>, peer: &Arc<Peer>, inbox: &mut Inbox, now: Instant) {
+    let Inbox { opened: Opened { packets, .. }, admitted, .. } = inbox;
+    admitted.clear();
     let filter = shared.filter.load();
     let mut flows = lock(&shared.flows);
     // Cryptokey routing: a peer speaks for its own addresses only.
@@ -200,15 +222,11 @@ fn deliver(
     let mut judge = filter.judge(&mut flows, PeerId(peer.index), owns, now);
     for at in 0..packets.len() {
         match judge.check(packets.get(at)) {
-            Ok(len) => inbox.admitted.push((at, len)),
+            Ok(len) => {
+                packets.shorten(at, len);
+                admitted.push(at);
+            }
             Err(cause) => shared.drops.count(cause),
         }
     }
-    drop(flows);
-    let mut received = 0;
-    for (at, len) in &inbox.admitted {
-        shared.tun.write(&packets.get(*at)[..*len]);
-        received += len;
-    }
-    peer.count_received(received);
 }

@@ -34,6 +34,7 @@ pub mod coalesce;
 mod device;
 mod gate;
 mod inbound;
+pub mod offload;
 mod outbound;
 mod outgoing;
 mod peer;
@@ -46,9 +47,11 @@ mod table;
 mod tun;
 mod udp;
 pub mod vnet;
+pub mod window;
 pub mod wire;
 
 pub use device::Device;
+pub use offload::Offload;
 
 /// What a device is started with.
 #[derive(Clone)]
@@ -61,6 +64,8 @@ pub struct Config {
     pub listen_port: u16,
     /// This node's X25519 private key.
     pub private_key: [u8; 32],
+    /// The offloads that may be used; what the kernel does not have is left out.
+    pub offload: Offload,
 }
 
 /// What the device asks of the process that runs it.

@@ -1,6 +1,11 @@
 //! TUN → UDP.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{
+    ops::Range,
+    os::fd::AsFd as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use node_agent_core::{
     drops::Cause,
@@ -13,6 +18,7 @@ use crate::{
     outgoing::Outgoing,
     peer::Peer,
     table::Table,
+    tun::Reader,
     udp::{BatchSender, MESSAGES},
     wire::DATA_OVERHEAD,
 };
@@ -27,18 +33,21 @@ pub(crate) fn run(shared: &Shared) {
     let mut out = Outgoing::new(MAX_OUTGOING, MAX_OUTGOING * (slot + DATA_OVERHEAD));
     let mut sender = BatchSender::new();
     let mut runs = Vec::with_capacity(MESSAGES);
+    let mut reader = Reader::new();
     loop {
-        if shared.stop.wait([Some(std::os::fd::AsFd::as_fd(&shared.tun))], None).is_none() {
+        // What was read and did not fit is not waited for.
+        let timeout = reader.has_pending().then_some(Duration::ZERO);
+        if shared.stop.wait([Some(shared.tun.as_fd())], timeout).is_none() {
             return;
         }
         packets.clear();
-        if let Err(error) = shared.tun.read_batch(&mut packets) {
+        if let Err(error) = reader.read_batch(&shared.tun, &mut packets) {
             tracing::error!(%error, "the interface is gone");
             return;
         }
         if packets.is_empty() {
             // Readable but nothing there: the interface is down. Do not spin.
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
             continue;
         }
         let now = Instant::now();

@@ -27,12 +27,14 @@ pub(crate) struct Dispatch {
 pub(crate) struct Outgoing {
     pub(crate) batch: Batch,
     pub(crate) dispatches: Vec<Dispatch>,
+    /// Addresses to which a path leads anew: what was known of the way there holds no longer.
+    pub(crate) moved: Vec<SocketAddr>,
 }
 
 impl Outgoing {
     pub(crate) fn new(max_messages: usize, bytes: usize) -> Self {
         let dispatches = Vec::with_capacity(2 * max_messages);
-        Self { batch: Batch::new(max_messages, bytes), dispatches }
+        Self { batch: Batch::new(max_messages, bytes), dispatches, moved: Vec::new() }
     }
 
     pub(crate) fn dispatch(&mut self, message: usize, to: To) {
@@ -42,6 +44,7 @@ impl Outgoing {
     /// Sends everything, one message per system call; what the kernel does not take is lost, as
     /// on any network. For the few messages that do not come from the TUN.
     pub(crate) fn flush(&mut self, shared: &Shared) {
+        self.forget_moved(shared);
         for Dispatch { message, to } in &self.dispatches {
             let message = self.batch.get(*message);
             match to {
@@ -59,13 +62,20 @@ impl Outgoing {
 
     /// Sends everything, many messages per system call.
     pub(crate) fn flush_batch(&mut self, shared: &Shared, sender: &mut BatchSender) {
-        sender.send(&shared.sockets, self);
+        self.forget_moved(shared);
+        sender.send(&shared.sockets, self, &shared.switches);
         for Dispatch { message, to } in &self.dispatches {
             if let To::Relay(key) = to {
                 shared.host.relay(key, self.batch.get(*message));
             }
         }
         self.clear();
+    }
+
+    fn forget_moved(&mut self, shared: &Shared) {
+        for address in self.moved.drain(..) {
+            shared.sockets.refused.remove(address);
+        }
     }
 
     fn clear(&mut self) {

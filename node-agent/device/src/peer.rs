@@ -41,6 +41,8 @@ struct Link {
     path: PeerPath,
     /// When an initiation was last sent.
     initiated_at: Option<Instant>,
+    /// Where data last went by UDP.
+    sent_to: Option<SocketAddr>,
 }
 
 impl Peer {
@@ -50,7 +52,13 @@ impl Peer {
         index: u32,
         protocol: Box<dyn Protocol>,
     ) -> Self {
-        let link = Link { protocol, discovery_key, path: PeerPath::new(), initiated_at: None };
+        let link = Link {
+            protocol,
+            discovery_key,
+            path: PeerPath::new(),
+            initiated_at: None,
+            sent_to: None,
+        };
         Self {
             key,
             index,
@@ -189,6 +197,10 @@ impl Link {
                 }
                 Message::Data { empty, .. } => {
                     let route = self.path.route();
+                    if self.sent_to != route.direct {
+                        self.sent_to = route.direct;
+                        out.moved.extend(route.direct);
+                    }
                     if let Some(address) = route.direct {
                         out.dispatch(message, To::Udp(address));
                     }

@@ -63,10 +63,6 @@ impl Sample {
         if self.v6 { 40 } else { 20 + self.ip_options.len() }
     }
 
-    pub(crate) fn headers(&self) -> usize {
-        self.ip_len() + if self.udp { 8 } else { 20 + self.options.len() }
-    }
-
     fn pseudo(&self, len: usize) -> Vec<u8> {
         let mut bytes = [self.source(), self.destination()].concat();
         bytes.extend((len as u32).to_be_bytes());

@@ -9,16 +9,25 @@ use std::{
 
 use crate::{
     Error,
-    batch::{Batch, NO_TAG, PADDING},
-    sys::{check, check_len},
+    offload::{Feature, Switches},
+    sys::check,
+    udp::{MAX_SEGMENTS, MAX_SEND},
+    wire::DATA_OVERHEAD,
 };
+
+mod limit;
+mod read;
+mod write;
+
+pub(crate) use read::Reader;
+pub(crate) use write::allowed;
 
 const DEVICE: &str = "/dev/net/tun";
 
 /// An interface that exists as long as this does.
 ///
-/// Reading gives a batch of IP packets, writing takes one; with segmentation offload
-/// (`IFF_VNET_HDR`) one read will give many and one write take many, behind the same methods.
+/// Each packet that crosses its descriptor has a header of its own (`IFF_VNET_HDR`), by which one read gives many segments
+/// ([`Reader`]) and one write takes many.
 pub(crate) struct Tun {
     file: File,
     mtu: usize,
@@ -26,7 +35,14 @@ pub(crate) struct Tun {
 
 impl Tun {
     /// Creates the interface `name`: down, without addresses.
-    pub(crate) fn create(device: Option<OwnedFd>, name: &str, mtu: u16) -> Result<Self, Error> {
+    ///
+    /// Of the offloads that `switches` allow, those that the kernel refuses are switched off.
+    pub(crate) fn create(
+        device: Option<OwnedFd>,
+        name: &str,
+        mtu: u16,
+        switches: &Switches,
+    ) -> Result<Self, Error> {
         let file = match device {
             Some(device) => {
                 let file = File::from(device);
@@ -42,48 +58,48 @@ impl Tun {
         };
         let failed = |source| Error::Interface { interface: name.to_owned(), source };
         let mut request = request_for(name)?;
-        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+        request.ifr_ifru.ifru_flags = flags as libc::c_short;
         // SAFETY: TUNSETIFF reads one `ifreq`.
         check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &raw const request) })
             .map_err(failed)?;
         set_mtu(name, mtu).map_err(failed)?;
-        Ok(Self { file, mtu: usize::from(mtu) })
+        let tun = Self { file, mtu: usize::from(mtu) };
+        tun.offload(switches);
+        if let Err(error) = limit::set_max_segments(name, max_segments(tun.mtu)) {
+            tracing::info!(%error, "super-packets of {name} are not limited: a full one leaves in two sends");
+        }
+        Ok(tun)
     }
 
     pub(crate) fn mtu(&self) -> usize {
         self.mtu
     }
 
-    /// Reads the packets that are there, as many as fit.
-    ///
-    /// # Errors
-    ///
-    /// Only if the interface is gone; "nothing there" is an empty batch.
-    pub(crate) fn read_batch(&self, packets: &mut Batch) -> io::Result<()> {
-        while let Some(room) = packets.room(self.mtu + PADDING) {
-            // SAFETY: `room` is valid for `mtu` bytes and more.
-            let len =
-                unsafe { libc::read(self.file.as_raw_fd(), room.as_mut_ptr().cast(), self.mtu) };
-            match check_len(len) {
-                Ok(len) => packets.commit_padded(len, NO_TAG),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // EIO: the interface is down. It may come up again.
-                Err(error) if error.raw_os_error() == Some(libc::EIO) => break,
-                Err(error) => return Err(error),
-            }
+    /// Asks for super-packets: all that is allowed, then without what not every kernel has, then none.
+    fn offload(&self, switches: &Switches) {
+        for refused in [&[Feature::Uso][..], &[Feature::Tso4, Feature::Tso6]] {
+            let Err(error) = self.set_offload(switches) else { return };
+            refused.iter().for_each(|feature| switches.switch_off(*feature, &error));
         }
-        Ok(())
+        // Nothing is asked for now, and an interface that was just made does nothing.
+        let _ = self.set_offload(switches);
     }
 
-    /// Gives a packet to the kernel. What it does not take (interface down, queue full) is lost.
-    pub(crate) fn write(&self, packet: &[u8]) {
-        // SAFETY: `packet` is valid for its length.
-        let len =
-            unsafe { libc::write(self.file.as_raw_fd(), packet.as_ptr().cast(), packet.len()) };
-        if let Err(error) = check_len(len) {
-            tracing::trace!(%error, "packet not taken by the interface");
-        }
+    fn set_offload(&self, switches: &Switches) -> io::Result<()> {
+        let wanted = [
+            (Feature::Tso4, libc::TUN_F_TSO4),
+            (Feature::Tso6, libc::TUN_F_TSO6),
+            (Feature::Uso, libc::TUN_F_USO4 | libc::TUN_F_USO6),
+        ];
+        let flags = wanted.into_iter().filter(|(feature, _)| switches.has(*feature));
+        let flags = flags.fold(0, |flags, (_, flag)| flags | flag);
+        // Segments are cut where checksums are made.
+        let flags = if flags == 0 { 0 } else { flags | libc::TUN_F_CSUM };
+        // SAFETY: TUNSETOFFLOAD takes a number, no pointer.
+        let fd = self.file.as_raw_fd();
+        check(unsafe { libc::ioctl(fd, libc::TUNSETOFFLOAD as _, libc::c_ulong::from(flags)) })
+            .map(drop)
     }
 }
 
@@ -91,6 +107,11 @@ impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// How many segments leave in one send.
+fn max_segments(mtu: usize) -> usize {
+    (MAX_SEND / (mtu + DATA_OVERHEAD)).min(MAX_SEGMENTS)
 }
 
 fn set_nonblocking(file: &File) -> io::Result<()> {

@@ -31,6 +31,7 @@ pub(super) fn of(agent: &Agent) -> Status {
             name: home.name,
             connected: home.connected,
         }),
+        offload: offload(agent),
         peers: peers(&netmap, &stats(agent)),
         gateway: netmap.gateway().map(|gateway| Gateway {
             node: gateway.stable_id,
@@ -62,6 +63,11 @@ fn state(agent: &Agent, netmap: &Netmap, state: State) -> (State, Option<String>
 fn stats(agent: &Agent) -> HashMap<[u8; 32], PeerStats> {
     let stats = agent.device().map(|device| device.peer_stats()).unwrap_or_default();
     stats.into_iter().map(|stats| (stats.public_key, stats)).collect()
+}
+
+fn offload(agent: &Agent) -> Vec<String> {
+    let in_force = agent.device().map(|device| device.offload()).unwrap_or_default();
+    in_force.names().map(str::to_owned).collect()
 }
 
 fn node(netmap: &Netmap) -> Option<SelfNode> {

@@ -18,7 +18,7 @@ use node_agent_core::filter::PacketFilter;
 use tracing_subscriber::{
     filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
-use wireguard_device::{Config, Device, Host, Path, Peer};
+use wireguard_device::{Config, Device, Host, Offload, Path, Peer};
 
 use crate::ping::Ping;
 
@@ -167,7 +167,13 @@ impl Side {
         let key = boringtun::x25519::PublicKey::from(&secret).to_bytes();
         let foreign = Arc::default();
         let host = RelayHost { key, relay: Arc::clone(relay), foreign: Arc::clone(&foreign) };
-        let config = Config { interface: "maru0".into(), mtu: MTU, listen_port: PORT, private_key };
+        let config = Config {
+            interface: "maru0".into(),
+            mtu: MTU,
+            listen_port: PORT,
+            private_key,
+            offload: Offload::AUTO,
+        };
         let device = machine.in_network(|| Device::start(config, Arc::new(host))).unwrap();
         let device = Arc::new(device);
         relay.devices.lock().unwrap().push((key, Arc::downgrade(&device)));

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use wireguard_device::{Config, Device, Error, Path};
+use wireguard_device::{Config, Device, Error, Offload, Path};
 
 use crate::{
     pair::{MTU, Pair, echo_datagram, echo_stream, is_direct, wait_until},
@@ -122,8 +122,13 @@ fn a_device_leaves_nothing_behind_and_names_what_is_taken() {
     assert_eq!(pair.a.device.local_ports().v4, 41641);
     assert_eq!(pair.a.device.local_ports().v6, Some(41641));
     let start = |interface: &str, listen_port| {
-        let config =
-            Config { interface: interface.into(), mtu: 1280, listen_port, private_key: [9; 32] };
+        let config = Config {
+            interface: interface.into(),
+            mtu: 1280,
+            listen_port,
+            private_key: [9; 32],
+            offload: Offload::AUTO,
+        };
         pair.a.machine.in_network(|| Device::start(config, std::sync::Arc::new(Nobody))).err()
     };
     assert!(matches!(start("maru1", 41641), Some(Error::Bind { port: 41641, .. })));

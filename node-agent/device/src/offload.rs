@@ -1,0 +1,108 @@
+//! Offloads: what may be used, and what is in force.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// One thing that the kernel can do for many packets at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// TCP in IPv4 crosses the TUN in super-packets, both ways.
+    Tso4,
+    /// The same of IPv6.
+    Tso6,
+    /// UDP crosses the TUN in super-packets, both ways (Linux 6.2).
+    Uso,
+    /// Datagrams of one size and destination are sent as one (`UDP_SEGMENT`, Linux 4.18).
+    UdpSegment,
+    /// Datagrams of one size and source are received as one (`UDP_GRO`, Linux 5.0).
+    UdpGro,
+}
+
+impl Feature {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 5] = [Self::Tso4, Self::Tso6, Self::Uso, Self::UdpSegment, Self::UdpGro];
+
+    /// Its name, in settings and in the status.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tso4 => "tso4",
+            Self::Tso6 => "tso6",
+            Self::Uso => "uso",
+            Self::UdpSegment => "udp_segment",
+            Self::UdpGro => "udp_gro",
+        }
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A set of features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload(u8);
+
+impl Offload {
+    /// All that the kernel has.
+    pub const AUTO: Self = Self(0b1_1111);
+    /// None.
+    pub const OFF: Self = Self(0);
+
+    /// Whether `feature` is in the set.
+    #[must_use]
+    pub fn has(self, feature: Feature) -> bool {
+        self.0 & feature.bit() != 0
+    }
+
+    /// The names of the features in the set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Feature::ALL.into_iter().filter(move |feature| self.has(*feature)).map(Feature::name)
+    }
+}
+
+impl FromIterator<Feature> for Offload {
+    fn from_iter<I: IntoIterator<Item = Feature>>(features: I) -> Self {
+        Self(features.into_iter().fold(0, |bits, feature| bits | feature.bit()))
+    }
+}
+
+/// What is in force: what may be used, less what the kernel refused.
+pub(crate) struct Switches(AtomicU8);
+
+impl Switches {
+    pub(crate) fn new(allowed: Offload) -> Self {
+        Self(AtomicU8::new(allowed.0))
+    }
+
+    pub(crate) fn in_force(&self) -> Offload {
+        Offload(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn has(&self, feature: Feature) -> bool {
+        self.in_force().has(feature)
+    }
+
+    /// Stops using what the kernel refused. Said once.
+    pub(crate) fn switch_off(&self, feature: Feature, error: &std::io::Error) {
+        if self.0.fetch_and(!feature.bit(), Ordering::Relaxed) & feature.bit() != 0 {
+            let name = feature.name();
+            tracing::info!(%error, "the kernel refuses the offload {name}: it works without, slower");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_off_alone() {
+        let switches = Switches::new(Offload::AUTO);
+        assert_eq!(Offload::AUTO.names().count(), Feature::ALL.len());
+        switches.switch_off(Feature::Uso, &std::io::ErrorKind::Unsupported.into());
+        let left: Vec<_> = switches.in_force().names().collect();
+        assert_eq!(left, ["tso4", "tso6", "udp_segment", "udp_gro"]);
+        assert_eq!(Offload::from_iter([Feature::Tso6]).names().collect::<Vec<_>>(), ["tso6"]);
+        assert_eq!(Offload::OFF.names().next(), None);
+    }
+}
