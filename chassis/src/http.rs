@@ -1,6 +1,13 @@
 //! HTTP/1.1 on one connection: how long its parts may take, and how it ends.
 
-use std::{convert::Infallible, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use hyper::{
@@ -16,7 +23,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use crate::accept::Stopping;
@@ -26,6 +33,7 @@ use crate::accept::Stopping;
 pub struct Http {
     head: Duration,
     whole: Option<Duration>,
+    answer: Option<Duration>,
     buffer: Option<usize>,
 }
 
@@ -33,13 +41,20 @@ impl Http {
     /// The head of a request may take so long, and a connection may be idle so long between two.
     #[must_use]
     pub fn new(head: Duration) -> Self {
-        Self { head, whole: None, buffer: None }
+        Self { head, whole: None, answer: None, buffer: None }
     }
 
     /// One request on each connection, which may take so long, its answer included.
     #[must_use]
     pub fn one_request(self, whole: Duration) -> Self {
         Self { whole: Some(whole), ..self }
+    }
+
+    /// An answer may take so long from its head to its end, however slowly it is read: then the connection is cut. So is one
+    /// that is idle so long after its answer began.
+    #[must_use]
+    pub fn answer(self, longest: Duration) -> Self {
+        Self { answer: Some(longest), ..self }
     }
 
     /// At most so many bytes are read ahead, which bounds the head of a request; hyper's default is some 400 KB.
@@ -75,10 +90,16 @@ impl Http {
             builder.max_buf_size(bytes);
         }
         let closes = self.whole.is_some();
+        let until = Until::default();
+        let answered = until.clone();
         let service = service_fn(move |request| {
-            let answer = service.call(request);
+            answered.set(None);
+            let (answer, answered) = (service.call(request), answered.clone());
             async move {
                 let mut response = answer.await?;
+                // One beyond what the clock can say has all the time.
+                let longest = self.answer;
+                answered.set(longest.and_then(|longest| Instant::now().checked_add(longest)));
                 // hyper's own way to serve one request would add this to an upgrade's header too. Go's client takes it
                 // away again there, and the upgrade with it (net/http, `shouldClose`).
                 if closes && response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -89,23 +110,58 @@ impl Http {
         });
         let connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
         let whole = async {
-            let mut connection = pin!(connection);
-            tokio::select! {
-                ended = &mut connection => ended,
-                () = stopping.asked() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+            let (mut connection, mut late) = (pin!(connection), pin!(until.is_over()));
+            let mut asked = false;
+            loop {
+                // In this order: what the connection does may change the time that its answer has.
+                tokio::select! {
+                    biased;
+                    ended = &mut connection => return Some(ended),
+                    () = &mut late => return None,
+                    () = stopping.asked(), if !asked => {
+                        asked = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
             }
         };
         let ended = match self.whole {
-            Some(time) => timeout(time, whole).await,
-            None => Ok(whole.await),
+            Some(time) => timeout(time, whole).await.unwrap_or(None),
+            None => whole.await,
         };
         match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "a connection ended early"),
-            Err(_) => tracing::debug!("a connection took too long"),
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+            None => tracing::debug!("a connection took too long"),
         }
+    }
+}
+
+/// Until when the answer under way may take, if one is.
+///
+/// It is looked at beside the connection and not in the answer's body, which nobody polls while the other end reads nothing.
+#[derive(Clone, Debug, Default)]
+struct Until(Arc<Mutex<Option<Instant>>>);
+
+impl Until {
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, until: Option<Instant>) {
+        *self.lock() = until;
+    }
+
+    /// Returns once it has passed. It is to be polled on the task that sets it, after whatever sets it.
+    async fn is_over(&self) {
+        let mut timer = pin!(sleep(Duration::ZERO));
+        poll_fn(|context| {
+            let Some(until) = *self.lock() else { return Poll::Pending };
+            if timer.deadline() != until {
+                timer.as_mut().reset(until);
+            }
+            timer.as_mut().poll(context)
+        })
+        .await;
     }
 }

@@ -10,10 +10,12 @@
 //! * [`hang_up`]: whether the other end of a UNIX socket is gone.
 //! * [`http`]: HTTP/1.1 on one connection.
 //! * [`log`]: what is logged, and where to.
+//! * [`newcomers`]: connections of whom nothing is known yet.
 //! * [`pem`]: certificates and private keys in files.
 //! * [`problem`]: an HTTP error as an answer.
 //! * [`process`]: the limit of open files, and the ban of core dumps.
 //! * [`quota`]: how much may be held at once, in all and by each holder.
+//! * [`room`]: room for connections, before and after it is known who calls.
 //! * [`root`]: whether the folder below which an instance lives is safe to use.
 //! * [`settings`]: a daemon's settings.
 //! * [`signal`]: the signals that ask a daemon to stop.
@@ -23,6 +25,7 @@
 //! * [`unix`]: a daemon's UNIX socket.
 //! * [`watched`]: what files say, read again when they change.
 //! * [`workers`]: threads that serve connections, each with a runtime of its own.
+//! * [`write_limit`]: a stream whose writes fail once none gets on.
 #![forbid(unsafe_code)]
 
 pub mod accept;
@@ -35,10 +38,12 @@ pub mod failure;
 pub mod hang_up;
 pub mod http;
 pub mod log;
+pub mod newcomers;
 pub mod pem;
 pub mod problem;
 pub mod process;
 pub mod quota;
+pub mod room;
 pub mod root;
 pub mod settings;
 pub mod signal;
@@ -48,3 +53,4 @@ pub mod tls;
 pub mod unix;
 pub mod watched;
 pub mod workers;
+pub mod write_limit;

@@ -1,14 +1,19 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
 };
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     http::{StatusCode, header},
     routing::get,
 };
+use hyper::body::Frame;
 use rustix::io::Errno;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
@@ -250,5 +255,43 @@ async fn one_request_is_answered_and_an_upgrade_says_nothing_of_closing() {
         client.read_to_string(&mut answers).await.unwrap();
         assert!(answers.contains(said), "{answers}");
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+    }
+}
+
+/// A body without an end.
+struct Endless;
+
+impl hyper::body::Body for Endless {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 64])))))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_end_in_time_is_cut_whether_or_not_it_is_read() {
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    let router = Router::new().route("/", get(async || Body::new(Endless)));
+    for reads in [true, false] {
+        let (mut client, server) = duplex(4096);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (_stop, stopping) = watch::channel(());
+        let http = Http::new(PATIENCE).answer(LONGEST);
+        let begun = tokio::time::Instant::now();
+        let serving = tokio::spawn(http.route(server, router.clone(), (), Stopping(stopping)));
+        let mut piece = [0; 1024];
+        while reads && timeout(PATIENCE, client.read(&mut piece)).await.unwrap().unwrap() > 0 {
+            tokio::task::yield_now().await;
+        }
+
+        timeout(PATIENCE, serving).await.unwrap().unwrap();
+
+        assert!(begun.elapsed() >= LONGEST, "not before");
     }
 }

@@ -14,7 +14,7 @@ mod upstream;
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -33,7 +33,7 @@ use chassis::{
     endpoint::{self, Endpoint, get, post},
     http::Http,
     process,
-    quota::{self, Permit, Quota},
+    room::{Newcomer, Room},
     signal::Termination,
     tls,
 };
@@ -60,7 +60,7 @@ use crate::{
 
 use register::Register;
 
-/// How long a caller may take for its handshake, and for the head of a request.
+/// How long a caller may take for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long boot may take to show that it lives, less than the router waits for that.
 const LOOK: Duration = Duration::from_secs(1);
@@ -105,7 +105,9 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     let register = Register::new(root, settings, own, node, boot.clone())?;
     let life = Duration::from_secs(settings.worker_s);
     let router = router(Arc::new(App { boot, node, max_request, life }));
-    let quota = Quota::new(settings.connections, settings.connections_per_address);
+    // The router brings everybody's requests: its connections are not counted as of one address.
+    let (connections, each) = (settings.connections, settings.connections_per_address);
+    let room = Room::new("connections of routers", connections, each).with_carriers();
     tracing::info!(%node, at = %settings.listen, "ready");
 
     let stop = async {
@@ -115,12 +117,14 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         }
         register.leave().await;
     };
+    // A worker ends by then: what is left is what a router does not read.
+    let http = Http::new(PATIENCE).buffer(64 << 10).answer(life.saturating_add(PATIENCE));
     let connect = |stream, peer: SocketAddr, stopping| {
-        let permit = quota.take(quota::origin(peer.ip())).ok()?;
+        let newcomer = room.enter(peer.ip())?;
         let acceptor = TlsAcceptor::from(server.current());
-        Some(serve(stream, acceptor, router.clone(), permit, stopping))
+        Some(serve(stream, acceptor, http, router.clone(), newcomer, stopping))
     };
-    Connections::new("connections of routers", settings.connections)
+    Connections::new("connections of routers", room.most())
         .drain(life)
         .serve(listener, stop, connect)
         .await;
@@ -131,24 +135,19 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
 async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
+    http: Http,
     router: Router,
-    permit: Permit<IpAddr>,
+    newcomer: Newcomer,
     stopping: Stopping,
 ) {
     let _ = stream.set_nodelay(true);
-    match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let is_router = shown.is_some_and(|shown| tls::is_for(shown, role::ROUTER));
-            // The router brings everybody's requests: they are not counted as of one.
-            let permit = (!is_router).then_some(permit);
-            let router = if is_router { router } else { nothing() };
-            Http::new(PATIENCE).buffer(64 << 10).route(stream, router, (), stopping).await;
-            drop(permit);
-        }
-        Ok(Err(error)) => tracing::debug!(%error, "no handshake"),
-        Err(_) => tracing::debug!("a handshake took too long"),
-    }
+    let Some(stream) = newcomer.shake(acceptor.accept(stream)).await else { return };
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let is_router = shown.is_some_and(|shown| tls::is_for(shown, role::ROUTER));
+    let Some(admitted) = newcomer.admit(is_router) else { return };
+    let router = if is_router { router } else { nothing() };
+    http.route(stream, router, (), stopping).await;
+    drop(admitted);
 }
 
 fn router(app: Arc<App>) -> Router {

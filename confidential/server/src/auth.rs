@@ -40,7 +40,7 @@ use crate::{
     Error, clock,
     http::{
         self, kind,
-        listen::{Doors, Listening},
+        listen::{Answers, Doors, Listening},
         stream::Timed,
         upstream::Upstream,
     },
@@ -49,6 +49,8 @@ use crate::{
 
 /// Longest time until the gateway answers with its bundle.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Longest time until a client has taken the configuration, in seconds.
+const SENT_S: u64 = 60;
 
 /// An auth daemon that listens.
 pub struct Auth {
@@ -92,6 +94,7 @@ impl Auth {
             clients: None,
             connections: settings.connections,
             each: settings.connections_per_address,
+            answers: Answers::seconds(SENT_S, SENT_S),
         });
         let gateway = Upstream::new(root, &settings.gateway, None)?;
         let mut documents = Documents::open(root, settings)?;

@@ -38,7 +38,7 @@ use crate::{
         self,
         body::{self, Bodies, Held},
         kind,
-        listen::{Caller, Doors, Listening, own},
+        listen::{Answers, Caller, Doors, Listening, own},
         upstream::{self, Upstream},
     },
 };
@@ -96,6 +96,7 @@ impl Gateway {
             clients: None,
             connections: settings.connections,
             each: settings.connections_per_address,
+            answers: Answers::seconds(settings.idle_s, settings.whole_answer_s),
         });
         let max = settings.max_request_bytes;
         let opening = Arc::new(Opening {

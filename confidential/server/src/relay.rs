@@ -29,7 +29,7 @@ use crate::{
         self,
         body::{self, Bodies},
         kind,
-        listen::{Caller, Doors, Listening},
+        listen::{Answers, Caller, Doors, Listening},
         stream::Timed,
         upstream::{self, Upstream},
     },
@@ -64,6 +64,7 @@ impl Relay {
             clients: None,
             connections: settings.connections,
             each: settings.connections_per_address,
+            answers: Answers::seconds(settings.idle_s, settings.whole_answer_s),
         });
         let passing = Passing {
             gateway: Upstream::new(root, &settings.gateway, None)?,

@@ -49,7 +49,7 @@ use crate::{
         self,
         body::{self, Bodies},
         kind,
-        listen::{Caller, Clients, Doors, Listening, own},
+        listen::{Answers, Caller, Clients, Doors, Listening, own},
         upstream::Asking,
     },
     random,
@@ -106,6 +106,7 @@ impl Router {
             clients: Some(Clients { ca: &nodes.ca, carrier: role::GATEWAY }),
             connections: settings.connections,
             each: settings.connections_per_address,
+            answers: Answers::seconds(settings.idle_s, settings.whole_answer_s),
         });
         let routing = Arc::new(Routing {
             registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),

@@ -17,5 +17,6 @@ mod confidential_server {
     mod program;
     mod relay;
     mod router;
+    mod slow;
     mod world;
 }

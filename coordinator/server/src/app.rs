@@ -11,9 +11,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
-    door::newcomers::Newcomers,
     hub::Hub,
-    limits::{self, Caller, Origin},
+    limits::{self, Caller, Newcomers, Origin},
     metrics::Metrics,
     store::Store,
     updates::Updates,

@@ -5,7 +5,6 @@ mod caller;
 mod certificate;
 mod entry;
 mod listen;
-pub(crate) mod newcomers;
 mod tls;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};

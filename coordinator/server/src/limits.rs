@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use chassis::quota::{self, Permit, Quota};
+use chassis::{
+    newcomers::{self, GivesWay},
+    quota::{self, Permit, Quota},
+};
 use control_protocol::key::MachinePublic;
 use coordinator_core::{
     bucket::{Bucket, Size},
@@ -17,8 +20,6 @@ use coordinator_core::{
 };
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::door::newcomers::{GivesWay, Newcomers, Place};
 
 /// Connections of whom nothing is known yet, in all.
 const NEWCOMERS: usize = 1024;
@@ -140,6 +141,11 @@ pub(crate) struct Caller {
     /// The connection's place among those of whom nothing is known yet.
     pub(crate) place: Arc<Place>,
 }
+
+/// Connections or channels of whom nothing is known yet.
+pub(crate) type Newcomers = newcomers::Newcomers<Origin>;
+/// The place of one of them.
+pub(crate) type Place = newcomers::Place<Origin>;
 
 /// Makes room for connections of whom nothing is known yet.
 pub(crate) fn newcomers() -> Newcomers {

@@ -35,9 +35,8 @@ use crate::{
     admission::Admission,
     clock,
     config::Config,
-    door::newcomers::Place,
     files::{FileError, Paths},
-    limits::{self, Origin},
+    limits::{self, Origin, Place},
 };
 
 /// How long the kernel waits for what it sent to be acknowledged.

@@ -39,8 +39,11 @@ pub struct Settings {
     pub max_request_bytes: usize,
     /// Longest time until the router begins to answer, in seconds. Default: 330, a little more than the router waits.
     pub answer_s: u64,
-    /// Longest time between two pieces of an answer, in seconds. Default: 600, as long as a node may work.
+    /// Longest time between two pieces of an answer, and until whoever asked takes a further one, in seconds. Default: 600, as
+    /// long as a node may work.
     pub idle_s: u64,
+    /// Longest time of an answer from its head to its end, in seconds. Default: 900, longer than a node may work.
+    pub whole_answer_s: u64,
 }
 
 /// The keys that requests are sealed to.
@@ -86,6 +89,7 @@ impl Default for Settings {
             max_request_bytes: REQUEST_MAX,
             answer_s: 330,
             idle_s: 600,
+            whole_answer_s: 900,
         }
     }
 }

@@ -28,8 +28,11 @@ pub struct Settings {
     pub max_request_bytes: usize,
     /// Longest time until the gateway begins to answer, in seconds. Default: 360, a little more than the gateway waits.
     pub answer_s: u64,
-    /// Longest time between two pieces of an answer, in seconds. Default: 600, as long as a node may work.
+    /// Longest time between two pieces of an answer, and until whoever asked takes a further one, in seconds. Default: 600, as
+    /// long as a node may work.
     pub idle_s: u64,
+    /// Longest time of an answer from its head to its end, in seconds. Default: 900, longer than a node may work.
+    pub whole_answer_s: u64,
 }
 
 impl Default for Settings {
@@ -43,6 +46,7 @@ impl Default for Settings {
             max_request_bytes: REQUEST_MAX,
             answer_s: 360,
             idle_s: 600,
+            whole_answer_s: 900,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Listening: TLS 1.3 for other machines, plain HTTP on loopback where the settings ask for it.
 //!
+//! Who stops reading an answer, or reads it too slowly, is cut: what it was made of is free for others then.
+//!
 //! How many connections one address holds is bounded, but for those of the one who brings everybody's requests and shows it
-//! by a certificate.
+//! by a certificate. Whoever has shown nothing yet takes none of that room.
 
 use std::{
     future::Future,
@@ -13,23 +15,15 @@ use std::{
 
 use axum::Router;
 use chassis::{
-    accept::Connections,
-    http::Http,
-    pem::FileError,
-    quota::{self, Quota},
-    tls,
+    accept::Connections, http::Http, pem::FileError, quota, room::Room, tls,
+    write_limit::WriteLimit,
 };
 use confidential_api::settings::ServerTls;
 use rustls::pki_types::CertificateDer;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::timeout,
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-/// Longest time of a TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Longest time of a request's head, and between two requests.
 const HEAD: Duration = Duration::from_secs(30);
 /// What is read ahead of a connection, which bounds a request's head, in bytes.
@@ -79,6 +73,23 @@ pub(crate) struct Doors {
     connections: usize,
     each: usize,
     carrier: Option<&'static str>,
+    answers: Answers,
+}
+
+/// How long an answer may take, however it is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answers {
+    /// Until the client takes a further piece of it.
+    pub(crate) idle: Duration,
+    /// From its head to its end.
+    pub(crate) whole: Duration,
+}
+
+impl Answers {
+    /// From the settings, in seconds.
+    pub(crate) const fn seconds(idle: u64, whole: u64) -> Self {
+        Self { idle: Duration::from_secs(idle), whole: Duration::from_secs(whole) }
+    }
 }
 
 /// Whose certificates are asked for; nobody without one is heard.
@@ -99,11 +110,13 @@ pub(crate) struct Listening<'a> {
     pub(crate) connections: usize,
     /// Connections at a time from one address.
     pub(crate) each: usize,
+    pub(crate) answers: Answers,
 }
 
 impl Doors {
     pub(crate) async fn open(wanted: Listening<'_>) -> Result<Self, ListenError> {
-        let Listening { root, listen, plain, tls: certified, clients, connections, each } = wanted;
+        let Listening { root, listen, plain, tls: certified, clients, connections, each, answers } =
+            wanted;
         let file = |path: &Path| root.join(path);
         let carrier = clients.as_ref().map(|clients| clients.carrier);
         let server = tls::Server::load(own(root, certified), clients.map(|it| file(it.ca)))?;
@@ -115,7 +128,7 @@ impl Doors {
             None => None,
         };
         let secure = (bind(listen, "listen").await?, server);
-        Ok(Self { secure, plain, connections, each, carrier })
+        Ok(Self { secure, plain, connections, each, carrier, answers })
     }
 
     /// Where it listens with TLS, and without.
@@ -127,37 +140,48 @@ impl Doors {
     /// Answers requests until `stop` is cancelled.
     pub(crate) async fn serve(self, what: &'static str, router: Router, stop: CancellationToken) {
         let (listener, server) = self.secure;
-        let connections = || Connections::new(what, self.connections).drain(DRAIN);
-        let http = Http::new(HEAD).buffer(BUFFER);
+        let room = Room::new(what, self.connections, self.each);
+        let room = if self.carrier.is_some() { room.with_carriers() } else { room };
+        let Answers { idle, whole } = self.answers;
+        let http = Http::new(HEAD).buffer(BUFFER).answer(whole);
         let secure = {
             let router = router.clone();
-            let (quota, carrier) = (Quota::new(self.connections, self.each), self.carrier);
-            connections().serve(listener, stop.cancelled(), move |stream, peer, stopping| {
-                let address = quota::origin(peer.ip());
-                let permit = quota.take(address).ok()?;
-                let acceptor = TlsAcceptor::from(server.current());
-                let router = router.clone();
-                Some(async move {
-                    let Some((stream, shown)) = accept(acceptor, stream).await else { return };
-                    let caller = Caller { address, shown };
-                    let carries = carrier.is_some_and(|role| caller.is_for(role));
-                    let counted = (!carries).then_some(permit);
-                    http.route(stream, router, caller, stopping).await;
-                    drop(counted);
-                })
-            })
-        };
-        let plain: std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> = match self.plain {
-            Some(listener) => Box::pin(connections().serve(
+            let (connections, carrier) = (Connections::new(what, room.most()), self.carrier);
+            connections.drain(DRAIN).serve(
                 listener,
                 stop.cancelled(),
-                move |stream: TcpStream, peer, stopping| {
+                move |stream, peer, stopping| {
+                    let newcomer = room.enter(peer.ip())?;
+                    let acceptor = TlsAcceptor::from(server.current());
                     let router = router.clone();
                     let _ = stream.set_nodelay(true);
-                    let caller = Caller { address: quota::origin(peer.ip()), shown: None };
-                    Some(http.route(stream, router, caller, stopping))
+                    let stream = WriteLimit::new(stream, idle);
+                    Some(async move {
+                        let Some(stream) = newcomer.shake(acceptor.accept(stream)).await else {
+                            return;
+                        };
+                        let caller = Caller { address: newcomer.address(), shown: shown(&stream) };
+                        let carries = carrier.is_some_and(|role| caller.is_for(role));
+                        let Some(admitted) = newcomer.admit(carries) else { return };
+                        http.route(stream, router, caller, stopping).await;
+                        drop(admitted);
+                    })
                 },
-            )),
+            )
+        };
+        let plain: std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> = match self.plain {
+            Some(listener) => {
+                Box::pin(Connections::new(what, self.connections).drain(DRAIN).serve(
+                    listener,
+                    stop.cancelled(),
+                    move |stream: TcpStream, peer, stopping| {
+                        let router = router.clone();
+                        let _ = stream.set_nodelay(true);
+                        let caller = Caller { address: quota::origin(peer.ip()), shown: None };
+                        Some(http.route(WriteLimit::new(stream, idle), router, caller, stopping))
+                    },
+                ))
+            }
             None => Box::pin(async {}),
         };
         tokio::join!(secure, plain);
@@ -169,27 +193,10 @@ pub(crate) fn own(root: &Path, tls: &ServerTls) -> tls::Own {
     tls::Own { certificate: root.join(&tls.certificate), key: root.join(&tls.key) }
 }
 
-async fn accept(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-) -> Option<(tokio_rustls::server::TlsStream<TcpStream>, Option<Arc<CertificateDer<'static>>>)> {
-    let _ = stream.set_nodelay(true);
-    // The address is told to nobody: no log names it.
-    match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let shown = shown.map(|shown| Arc::new(shown.clone().into_owned()));
-            Some((stream, shown))
-        }
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a TLS handshake failed");
-            None
-        }
-        Err(_) => {
-            tracing::debug!("a TLS handshake took too long");
-            None
-        }
-    }
+/// The certificate that was shown.
+fn shown<S>(stream: &TlsStream<S>) -> Option<Arc<CertificateDer<'static>>> {
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first)?;
+    Some(Arc::new(shown.clone().into_owned()))
 }
 
 async fn bind(address: SocketAddr, name: &'static str) -> Result<TcpListener, ListenError> {

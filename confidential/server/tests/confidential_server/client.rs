@@ -23,6 +23,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, version::TLS13};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Speaks HTTP over TLS.
 #[derive(Clone)]
@@ -75,7 +76,21 @@ impl Client {
         &self,
         address: SocketAddr,
     ) -> Option<http1::SendRequest<Full<Bytes>>> {
-        let mut sender = self.connect(address).await?;
+        self.hold_over(dial::tcp(&address.ip().to_string(), address.port()).await.ok()?).await
+    }
+
+    /// The same from another address of this machine, 127.0.0.`last`.
+    pub(crate) async fn hold_from(
+        &self,
+        last: u8,
+        address: SocketAddr,
+    ) -> Option<http1::SendRequest<Full<Bytes>>> {
+        self.hold_over(connect_from(last, address).await).await
+    }
+
+    async fn hold_over(&self, stream: TcpStream) -> Option<http1::SendRequest<Full<Bytes>>> {
+        let address = stream.peer_addr().ok()?;
+        let mut sender = self.speak(stream).await?;
         let request = Request::get(path::PING).header(HOST, address.to_string());
         let answer = sender.send_request(request.body(Full::default()).ok()?).await.ok()?;
         answer.into_body().collect().await.ok()?;
@@ -83,8 +98,11 @@ impl Client {
     }
 
     async fn connect(&self, address: SocketAddr) -> Option<http1::SendRequest<Full<Bytes>>> {
-        let stream = dial::tcp(&address.ip().to_string(), address.port()).await.ok()?;
-        let trust = (Arc::clone(&self.0), address.ip().into());
+        self.speak(dial::tcp(&address.ip().to_string(), address.port()).await.ok()?).await
+    }
+
+    async fn speak(&self, stream: TcpStream) -> Option<http1::SendRequest<Full<Bytes>>> {
+        let trust = (Arc::clone(&self.0), stream.peer_addr().ok()?.ip().into());
         let stream = dial::secure(stream, Some(trust)).await.ok()?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
         tokio::spawn(connection);
@@ -137,6 +155,13 @@ impl Client {
         assert_eq!(answer.status, 200, "{answer:?}");
         open(opener, &answer)
     }
+}
+
+/// A connection from 127.0.0.`last`.
+pub(crate) async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
 }
 
 /// The key that a bundle says to use.

@@ -1,6 +1,6 @@
 //! Whoever sends much, or announces it, or only connects: others are answered all the same.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use confidential_api::{
     names::{REQUEST_MAX, header, media, path},
@@ -9,30 +9,14 @@ use confidential_api::{
 };
 use http_body_util::Full;
 use hyper::{Method, Request};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream},
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use super::{
     chain::{Chain, candidates},
-    client::{active, request},
+    client::{active, connect_from, request},
     node::{Node, Takes},
     world::World,
 };
-
-/// A connection from another address of this machine.
-async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
-    socket.connect(to).await.unwrap()
-}
-
-/// Whether a connection is turned away before a word is said.
-async fn is_turned_away(mut stream: TcpStream) -> bool {
-    matches!(stream.read(&mut [0]).await, Ok(0) | Err(_))
-}
 
 #[tokio::test]
 async fn announced_bodies_that_do_not_come_take_no_room_from_others() {
@@ -79,13 +63,13 @@ async fn one_address_holds_a_part_of_the_gateways_and_the_routers_connections() 
         ..world.gateway_settings(router)
     };
     let gateway = world.gateway(settings).await;
+    let node = world.client_as("node");
     for server in [gateway, router] {
-        let _held = [connect_from(2, server).await, connect_from(2, server).await];
-        assert!(is_turned_away(connect_from(2, server).await).await);
-        // From another one.
-        let (client, path) = (world.client_as("gateway"), path::PING);
-        let status = client.get(server, path).await.status.as_u16();
-        assert!([200, 404].contains(&status), "{status}");
+        let hold = async |last| node.hold_from(last, server).await;
+        let held = [hold(2).await, hold(2).await];
+        assert!(held.iter().all(Option::is_some));
+        assert!(hold(2).await.is_none(), "a third one is turned away");
+        assert!(hold(3).await.is_some(), "from another one");
     }
 
     // Those of the gateway itself are not counted, since it brings everybody's.
@@ -96,6 +80,24 @@ async fn one_address_holds_a_part_of_the_gateways_and_the_routers_connections() 
     let nodes = async || world.client_as("node").hold(router).await;
     let few = [nodes().await, nodes().await];
     assert!(few.iter().all(Option::is_some) && nodes().await.is_none(), "a node's are");
+}
+
+#[tokio::test]
+async fn strangers_who_only_connect_keep_nobody_out_and_nodes_leave_half_to_the_gateway() {
+    let world = World::new();
+    let settings = settings::router::Settings { connections: 4, ..Default::default() };
+    let router = world.router_with(settings).await;
+    let mut silent = Vec::new();
+    for number in 0..60 {
+        silent.push(connect_from(2 + number % 6, router).await);
+    }
+    let node = async || world.client_as("node").hold(router).await;
+    let gateway = async || world.client_as("gateway").hold(router).await;
+
+    let nodes = [node().await, node().await];
+    assert!(nodes.iter().all(Option::is_some) && node().await.is_none());
+    let gateways = [gateway().await, gateway().await];
+    assert!(gateways.iter().all(Option::is_some) && gateway().await.is_none());
 }
 
 #[tokio::test]

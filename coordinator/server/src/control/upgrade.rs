@@ -19,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{RETRY_AFTER_S, counted::Counted, standing};
 use crate::{
     app::{App, Peer},
-    door::newcomers::Place,
-    limits::{Caller, Origin},
+    limits::{Caller, Origin, Place},
 };
 
 /// How long each step of the handshake may take, and then the device's first data.

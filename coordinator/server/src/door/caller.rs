@@ -26,8 +26,7 @@ use tower_governor::{
     key_extractor::KeyExtractor,
 };
 
-use super::newcomers::Place;
-use crate::limits::{Caller, Origin};
+use crate::limits::{Caller, Origin, Place};
 
 /// The header in which proxies say for whom they call.
 const FORWARDED_FOR: &str = "x-forwarded-for";

@@ -1,4 +1,4 @@
-//! Connections of whom nothing is known yet, and channels of machines that are no node.
+//! Connections of whom nothing is known yet.
 //!
 //! Anybody can open one, so nobody is refused: where there are too many, an old one gives way. Who has something to say
 //! has said it before others can push it out.
@@ -6,25 +6,24 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::Origin;
-
-/// The connections of whom nothing is known yet. A clone counts the same ones.
+/// The connections of whom nothing is known yet, by where they come from. A clone counts the same ones.
 #[derive(Clone, Debug)]
-pub(crate) struct Newcomers {
+pub struct Newcomers<K> {
     total: usize,
     each: usize,
     gives_way: GivesWay,
-    queue: Arc<Mutex<Queue>>,
+    queue: Arc<Mutex<Queue<K>>>,
 }
 
 /// What gives way where there are too many in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GivesWay {
+pub enum GivesWay {
     /// The oldest.
     Oldest,
     /// The oldest of the origin that has most: who comes from few origins keeps nobody else out.
@@ -32,34 +31,37 @@ pub(crate) enum GivesWay {
 }
 
 /// By the number under which they came: the lowest is the oldest.
-#[derive(Debug, Default)]
-struct Queue {
+#[derive(Debug)]
+struct Queue<K> {
     next: u64,
-    all: BTreeMap<u64, (Option<Origin>, CancellationToken)>,
-    by: HashMap<Origin, BTreeSet<u64>>,
+    all: BTreeMap<u64, (Option<K>, CancellationToken)>,
+    by: HashMap<K, BTreeSet<u64>>,
 }
 
 /// The place of one connection; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    newcomers: Newcomers,
+pub struct Place<K: Copy + Eq + Hash> {
+    newcomers: Newcomers<K>,
     number: u64,
     pushed: CancellationToken,
 }
 
-impl Newcomers {
+impl<K: Copy + Eq + Hash> Newcomers<K> {
     /// At most `total`, and `each` of one origin.
-    pub(crate) fn new(total: usize, each: usize, gives_way: GivesWay) -> Self {
-        Self { total, each, gives_way, queue: Arc::default() }
+    #[must_use]
+    pub fn new(total: usize, each: usize, gives_way: GivesWay) -> Self {
+        let queue = Queue { next: 0, all: BTreeMap::new(), by: HashMap::new() };
+        Self { total, each, gives_way, queue: Arc::new(Mutex::new(queue)) }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, Queue<K>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes one more; pushes out the oldest of the same origin if that has too many, or who gives way if all are too
     /// many. The origin of what a proxy passes on is not known yet.
-    pub(crate) fn enter(&self, origin: Option<Origin>) -> Place {
+    #[must_use]
+    pub fn enter(&self, origin: Option<K>) -> Place<K> {
         let mut queue = self.queue();
         let own = origin.and_then(|origin| queue.by.get(&origin));
         let gives_way = match own {
@@ -80,7 +82,7 @@ impl Newcomers {
     }
 }
 
-impl Queue {
+impl<K: Copy + Eq + Hash> Queue<K> {
     /// The one that gives way where there are too many in all.
     fn oldest(&self, gives_way: GivesWay) -> Option<u64> {
         let first = |own: &BTreeSet<u64>| own.first().copied();
@@ -108,19 +110,19 @@ impl Queue {
     }
 }
 
-impl Place {
+impl<K: Copy + Eq + Hash> Place<K> {
     /// From now on it does not give way: it is known who calls.
-    pub(crate) fn is_known(&self) {
+    pub fn is_known(&self) {
         self.newcomers.queue().remove(self.number);
     }
 
     /// Returns when the connection has to give way.
-    pub(crate) async fn is_pushed_out(&self) {
+    pub async fn is_pushed_out(&self) {
         self.pushed.cancelled().await;
     }
 }
 
-impl Drop for Place {
+impl<K: Copy + Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         self.newcomers.queue().remove(self.number);
     }
@@ -132,14 +134,14 @@ mod tests {
 
     use super::*;
 
-    fn origin(byte: u8) -> Option<Origin> {
-        Some(IpAddr::from([10, 0, 0, byte]).into())
+    fn origin(byte: u8) -> Option<IpAddr> {
+        Some([10, 0, 0, byte].into())
     }
 
     #[test]
     fn the_oldest_of_a_crowd_gives_way_and_nobody_elses() {
         let newcomers = Newcomers::new(4, 2, GivesWay::Oldest);
-        let pushed = |place: &Place| place.pushed.is_cancelled();
+        let pushed = |place: &Place<IpAddr>| place.pushed.is_cancelled();
         let other = newcomers.enter(origin(2));
 
         let crowd: Vec<_> = (0..5).map(|_| newcomers.enter(origin(1))).collect();
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn who_comes_from_few_origins_keeps_nobody_else_out() {
         let strangers = Newcomers::new(4, 2, GivesWay::OldestOfMost);
-        let pushed = |place: &Place| place.pushed.is_cancelled();
+        let pushed = |place: &Place<IpAddr>| place.pushed.is_cancelled();
         let alone = strangers.enter(origin(1));
         let crowd: Vec<_> = (0..3).map(|number| strangers.enter(origin(2 + number / 2))).collect();
 

@@ -1,0 +1,203 @@
+//! Room for connections, before and after it is known who calls.
+//!
+//! ```text
+//!   accepted ──▶ Newcomer ── handshake, admit ──▶ Admitted
+//!                few; old ones give way           of one address `each`, in all `connections`
+//! ```
+//!
+//! Whoever only connects, or takes long for a handshake, so takes nothing of the room of those who have shown who they are.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::{
+    newcomers::{GivesWay, Newcomers, Place},
+    quota::{self, Permit, Quota},
+};
+
+/// Longest time of a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Room for connections. A clone is the same room.
+#[derive(Clone, Debug)]
+pub struct Room {
+    what: &'static str,
+    newcomers: Newcomers<IpAddr>,
+    waiting: usize,
+    connections: usize,
+    all: Arc<Semaphore>,
+    of_one: usize,
+    each: Quota<IpAddr>,
+    /// Whether some are counted by no address.
+    is_carried: bool,
+    /// Whether the log says that it is full: who causes it must not fill the log.
+    told: Arc<AtomicBool>,
+}
+
+/// A connection of which nothing is known yet.
+#[derive(Debug)]
+pub struct Newcomer {
+    room: Room,
+    address: IpAddr,
+    place: Place<IpAddr>,
+}
+
+/// The right to a connection; given back when dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Admitted {
+    _of_all: OwnedSemaphorePermit,
+    _of_address: Option<Permit<IpAddr>>,
+}
+
+impl Room {
+    /// For so many connections, and `each` of them from one address; `what` names them in the log. Beside them there is room
+    /// for a quarter as many whose handshake is not over.
+    #[must_use]
+    pub fn new(what: &'static str, connections: usize, each: usize) -> Self {
+        let waiting = (connections / 4).max(1);
+        Self {
+            what,
+            newcomers: Newcomers::new(waiting, each, GivesWay::OldestOfMost),
+            waiting,
+            connections,
+            all: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            of_one: each,
+            each: Quota::new(connections, each),
+            is_carried: false,
+            told: Arc::default(),
+        }
+    }
+
+    /// Leaves half of the room to those who carry everybody's requests, and are counted by no address.
+    #[must_use]
+    pub fn with_carriers(self) -> Self {
+        let each = Quota::new((self.connections / 2).max(1), self.of_one);
+        Self { each, is_carried: true, ..self }
+    }
+
+    /// How many connections there are at most, with those whose handshake is not over.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.connections.saturating_add(self.waiting)
+    }
+
+    /// Takes a connection from this address; none if it could not be admitted whoever it is.
+    #[must_use]
+    pub fn enter(&self, from: IpAddr) -> Option<Newcomer> {
+        let address = quota::origin(from);
+        if !self.is_carried && self.each.is_full(&address) {
+            return None;
+        }
+        Some(Newcomer { room: self.clone(), address, place: self.newcomers.enter(Some(address)) })
+    }
+}
+
+impl Newcomer {
+    /// What it is counted as.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Waits for its handshake; none if that fails, takes too long, or has to give way to newer ones.
+    pub async fn shake<T>(&self, hands: impl Future<Output = io::Result<T>>) -> Option<T> {
+        // The address is told to nobody: no log names it.
+        tokio::select! {
+            shaken = timeout(HANDSHAKE, hands) => match shaken {
+                Ok(Ok(stream)) => return Some(stream),
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            },
+            () = self.place.is_pushed_out() => {
+                tracing::debug!("a TLS handshake gave way to newer ones");
+            }
+        }
+        None
+    }
+
+    /// Gives it a place among those who are known, if there is one; `carries` says that it brings everybody's requests.
+    #[must_use]
+    pub fn admit(self, carries: bool) -> Option<Admitted> {
+        let Self { room, address, place } = self;
+        place.is_known();
+        let of_address = match carries && room.is_carried {
+            true => None,
+            false => Some(room.each.take(address).ok()?),
+        };
+        let Ok(of_all) = room.all.try_acquire_owned() else {
+            if !room.told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(max = room.connections, "too many {}: they are cut", room.what);
+            }
+            return None;
+        };
+        room.told.store(false, Ordering::Relaxed);
+        Some(Admitted { _of_all: of_all, _of_address: of_address })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    fn from(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    fn admit(room: &Room, last: u8, carries: bool) -> Option<Admitted> {
+        room.enter(from(last))?.admit(carries)
+    }
+
+    #[tokio::test]
+    async fn who_only_connects_takes_no_room_and_gives_way() {
+        let room = Room::new("connections", 8, 2);
+        let silent: Vec<_> = (0..20).map(|last| room.enter(from(last)).unwrap()).collect();
+
+        let known: Vec<_> = (100..108).map(|last| admit(&room, last, false)).collect();
+
+        assert!(known.iter().all(Option::is_some), "all of it is free");
+        assert!(admit(&room, 200, false).is_none(), "and no more");
+        assert!(silent[0].shake(pending::<io::Result<()>>()).await.is_none(), "it gave way");
+        drop(known);
+        let new = room.enter(from(9)).unwrap();
+        assert!(new.shake(ready(Ok(()))).await.is_some());
+        assert!(new.admit(false).is_some());
+    }
+
+    #[test]
+    fn one_address_has_a_part_and_carriers_have_half() {
+        let room = Room::new("connections", 8, 3).with_carriers();
+        let mut others: Vec<_> = (0..4).map(|_| admit(&room, 1, false)).collect();
+        assert_eq!(others.iter().flatten().count(), 3, "of one address");
+        others.extend((0..4).map(|_| admit(&room, 2, false)));
+        assert_eq!(others.iter().flatten().count(), 4, "half of all");
+
+        let mut carriers: Vec<_> = (0..5).map(|_| admit(&room, 1, true)).collect();
+
+        assert_eq!(carriers.iter().flatten().count(), 4, "the other half, from any address");
+        drop(others);
+        carriers.extend((0..5).map(|_| admit(&room, 1, true)));
+        assert_eq!(carriers.iter().flatten().count(), 8, "what others leave");
+    }
+
+    #[test]
+    fn who_says_that_it_carries_where_nobody_does_is_counted() {
+        let room = Room::new("connections", 8, 1);
+        let _first = admit(&room, 1, true).unwrap();
+        assert!(room.enter(from(1)).is_none());
+    }
+}
