@@ -52,11 +52,26 @@ pub enum Error {
     /// The gateway's bundle has a key that is none.
     #[error("the gateway's bundle has a key that cannot be read")]
     BundleKeys,
+    /// The certificate of the key that signs begins later.
+    #[error(
+        "the signing key's certificate is not valid yet: correct this machine's clock or, if that is right, the clock of the \
+         machine that certified the key, and certify it there once more"
+    )]
+    CertificateEarly,
+    /// The certificate of the key that signs has ended.
+    #[error("the signing key's certificate has ended: certify the key once more")]
+    CertificateOver,
     /// What a key signs has an epoch, and those that it was certified for are used up.
     #[error(
         "the signing key's certificate is for no epoch after the last: certify the key once more"
     )]
     Epochs,
+    /// The last epoch is of a later certificate.
+    #[error(
+        "the last epoch in {0} is of a later certificate of the signing key: put that one in place; if it was made while a \
+         clock was ahead, so that no home took it, remove this file"
+    )]
+    LaterEpoch(std::path::PathBuf),
     /// The gateway's bundle is older than one before.
     #[error("the gateway's bundle is older than one that was served: restore the gateway's state")]
     BundleBack,

@@ -1,6 +1,6 @@
 //! Keys that sign, in files: 32 bytes as base64url on one line, which their owner alone reads.
 
-use std::{ops::Range, path::Path};
+use std::path::Path;
 
 use chassis::{
     durable::{self, Access},
@@ -71,32 +71,78 @@ pub(crate) fn certificate(
     Ok((signed, inside))
 }
 
-/// The epoch after `last`, of those that the key was certified for.
+/// The epoch after `last`, which is kept in `file`: one of those that the key was certified for. A certificate that is not
+/// valid now gives none: no home takes what it signs, and an epoch of it would keep out those of the next.
 ///
 /// # Errors
 ///
-/// There is none left, or the certificate is older than the one of `last`.
-pub(crate) fn next_epoch(last: u64, epochs: &Range<u64>) -> Result<u64, Error> {
+/// There is none left, or the certificate is not valid at `now_ms`, milliseconds since 1970, or older than the one of `last`.
+pub(crate) fn next_epoch(
+    last: u64,
+    file: &Path,
+    certificate: &Certificate,
+    now_ms: u64,
+) -> Result<u64, Error> {
+    if now_ms < certificate.not_before {
+        return Err(Error::CertificateEarly);
+    }
+    if now_ms >= certificate.not_after {
+        return Err(Error::CertificateOver);
+    }
+    let epochs = certificate.epochs();
     let next = last.saturating_add(1).max(epochs.start);
-    if epochs.contains(&next) { Ok(next) } else { Err(Error::Epochs) }
+    match epochs.contains(&next) {
+        true => Ok(next),
+        false if last >= epochs.end => Err(Error::LaterEpoch(file.to_owned())),
+        false => Err(Error::Epochs),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use common::wire::Version;
+    use confidential_api::certificate::{EPOCHS, Use};
+
     use super::*;
+
+    fn next(last: u64, first_epoch: u64, now_ms: u64) -> Result<u64, String> {
+        let certificate = Certificate {
+            version: Version,
+            usage: Use::Bundle,
+            key: Fixed([1; 32]),
+            not_before: 1000,
+            not_after: 2000,
+            first_epoch,
+        };
+        let file = Path::new("the/state.json");
+        next_epoch(last, file, &certificate, now_ms).map_err(|error| error.to_string())
+    }
 
     #[test]
     fn epochs_rise_and_stay_within_the_certificate() {
-        for (last, epochs, next) in [
-            (0, 0..10, Some(1)),
-            (8, 0..10, Some(9)),
-            (9, 0..10, None),
-            (7, 100..200, Some(100)),
-            (150, 100..200, Some(151)),
-            (250, 100..200, None),
-            (u64::MAX, 100..200, None),
+        for (last, first, wanted) in [
+            (0, 0, Ok(1)),
+            (8, 0, Ok(9)),
+            (7, 100, Ok(100)),
+            (150, 100, Ok(151)),
+            (EPOCHS + 98, 100, Ok(EPOCHS + 99)),
+            (EPOCHS + 99, 100, Err("certify the key once more")),
+            (EPOCHS + 100, 100, Err("the/state.json")),
+            (u64::MAX, 100, Err("the/state.json")),
         ] {
-            assert_eq!(next_epoch(last, &epochs).ok(), next, "{last} {epochs:?}");
+            match (next(last, first, 1500), wanted) {
+                (Ok(next), Ok(wanted)) => assert_eq!(next, wanted, "{last} {first}"),
+                (Err(said), Err(wanted)) => assert!(said.contains(wanted), "{said}"),
+                other => panic!("{last} {first}: {other:?}"),
+            }
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_now_gives_no_epoch() {
+        for (now, said) in [(999, "not valid yet"), (2000, "has ended"), (u64::MAX, "has ended")] {
+            assert!(next(0, 0, now).unwrap_err().contains(said), "{now}");
+        }
+        assert_eq!((next(0, 0, 1000), next(0, 0, 1999)), (Ok(1), Ok(1)));
     }
 }

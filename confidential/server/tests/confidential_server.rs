@@ -7,6 +7,7 @@ mod confidential_server {
     mod chain;
     mod client;
     mod deployment;
+    mod epochs;
     mod faults;
     mod flood;
     mod gateway;

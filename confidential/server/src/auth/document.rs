@@ -1,9 +1,6 @@
 //! The configuration as a document: what is in it, its epoch, its signature.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use axum::http::HeaderValue;
 use chassis::{
@@ -49,8 +46,8 @@ pub(super) struct Documents {
     identity: PublicKey,
     key: SigningKey,
     certificate: Signed<Certificate>,
-    /// Those that the certificate is for.
-    epochs: Range<u64>,
+    /// What the certificate says.
+    certified: Certificate,
     /// Without keys and epoch.
     template: Config,
     seeds: Vec<Timed>,
@@ -76,12 +73,11 @@ impl Documents {
         let kept = FORMAT.read(&path)?;
         let key = signing::read(&root.join(&settings.config_key))?;
         let place = root.join(&settings.config_certificate);
-        let (certificate, inside) = signing::certificate(&place, &key)?;
+        let (certificate, certified) = signing::certificate(&place, &key)?;
         certificate.verify(&identity, 0)?;
-        if inside.usage != Use::Config {
+        if certified.usage != Use::Config {
             return Err(FileError::new(&place, "it is not for `config`").into());
         }
-        let epochs = inside.epochs();
         let place = root.join(&settings.policy);
         let policy = Signed::<Policy>::parse(&pem::contents(&place)?)?;
         let policy_id = policy.verify(&identity, 0)?.policy_id;
@@ -103,7 +99,7 @@ impl Documents {
             bundle: None,
         };
         let (seeds, served) = (Vec::new(), None);
-        Ok(Self { path, kept, identity, key, certificate, epochs, template, seeds, served })
+        Ok(Self { path, kept, identity, key, certificate, certified, template, seeds, served })
     }
 
     /// The keys that are derived here, where they are.
@@ -138,11 +134,16 @@ impl Documents {
         if self.served == Some(digest) {
             return Ok(None);
         }
-        config.epoch = self.epoch(digest, bundle_epoch)?;
+        let kept = self.epoch(digest, bundle_epoch, now_ms)?;
+        config.epoch = kept.epoch;
         let certificate = Some(self.certificate.clone());
         let signed = Signed::sign(&config, &self.key, certificate)?;
-        // As a client would.
+        // As a client would, and before an epoch is used up that nobody can see.
         signed.verify(&self.identity, now_ms)?;
+        if self.kept != Some(kept) {
+            FORMAT.write(&self.path, &kept)?;
+            self.kept = Some(kept);
+        }
         tracing::info!(epoch = config.epoch, "another configuration is served");
         self.served = Some(digest);
         Ok(Some(Served {
@@ -153,21 +154,17 @@ impl Documents {
     }
 
     /// The epoch of the document with this digest: the last one if that is it, or one more.
-    fn epoch(&mut self, digest: Fixed<32>, bundle_epoch: u64) -> Result<u64, Error> {
-        let is_same = |kept: &Kept| kept.digest == digest && self.epochs.contains(&kept.epoch);
-        let kept = match self.kept {
+    fn epoch(&self, digest: Fixed<32>, bundle_epoch: u64, now_ms: u64) -> Result<Kept, Error> {
+        let epochs = self.certified.epochs();
+        let is_same = |kept: &Kept| kept.digest == digest && epochs.contains(&kept.epoch);
+        Ok(match self.kept {
             Some(kept) if is_same(&kept) => kept,
             before => {
                 let (last, bundles) = before.map_or((0, 0), |it| (it.epoch, it.bundle_epoch));
-                let epoch = signing::next_epoch(last, &self.epochs)?;
+                let epoch = signing::next_epoch(last, &self.path, &self.certified, now_ms)?;
                 Kept { epoch, digest, bundle_epoch: bundle_epoch.max(bundles) }
             }
-        };
-        if self.kept != Some(kept) {
-            FORMAT.write(&self.path, &kept)?;
-            self.kept = Some(kept);
-        }
-        Ok(kept.epoch)
+        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! The gateway's keys at work: which are accepted now, and the signed bundle that says so.
 
 use std::{
-    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -49,8 +48,8 @@ pub(crate) struct Made {
     path: PathBuf,
     signer: SigningKey,
     certificate: Signed<Certificate>,
-    /// Those that the certificate is for.
-    epochs: Range<u64>,
+    /// What the certificate says.
+    certified: Certificate,
     state: Mutex<State>,
 }
 
@@ -59,6 +58,8 @@ struct State {
     ring: Ring,
     /// The signed bundle as it is served.
     bundle: Arc<str>,
+    /// Whether the bundle has a key that has ended.
+    is_stale: bool,
 }
 
 impl std::fmt::Debug for Made {
@@ -114,7 +115,8 @@ impl GatewayKeys {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(error, "no new key: the present ones serve until they end");
                 }
-                Ok(_) | Err(_) => {}
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "keys cannot be renewed"),
             }
         }
     }
@@ -129,22 +131,22 @@ impl Made {
         let kept = FORMAT.read(&path)?.unwrap_or_default();
         let signer = signing::read(&root.join(&settings.bundle.key))?;
         let place = root.join(&settings.bundle.certificate);
-        let (certificate, inside) = signing::certificate(&place, &signer)?;
-        let state = State { kept, ring: Ring::new(plan), bundle: Arc::from("") };
-        let (epochs, state) = (inside.epochs(), Mutex::new(state));
-        let made = Self { path, signer, certificate, epochs, state };
+        let (certificate, certified) = signing::certificate(&place, &signer)?;
+        let state = State { kept, ring: Ring::new(plan), bundle: Arc::from(""), is_stale: false };
+        let made = Self { path, signer, certificate, certified, state: Mutex::new(state) };
         made.step(clock::now_ms())?;
         Ok(made)
     }
 
-    /// Makes the keys that are due, and signs the bundle anew if anything changed: all of it or, where it fails, nothing, so
-    /// that the next step does it. Whoever asks for keys meanwhile does not wait.
+    /// Forgets the keys that have ended, whatever becomes of the rest. Makes those that are due, and signs the bundle anew if
+    /// anything changed: all of it or, where it fails, nothing, so that the next step does it. Whoever asks for keys meanwhile
+    /// does not wait.
     fn step(&self, now: u64) -> Result<(), Error> {
-        let (mut kept, mut ring) = {
-            let state = self.state();
-            (state.kept, state.ring.clone())
+        let (mut kept, mut ring, mut changed) = {
+            let mut state = self.state();
+            state.is_stale |= state.ring.forget(now);
+            (state.kept, state.ring.clone(), state.is_stale)
         };
-        let mut changed = ring.forget(now);
         while let Some(due) = ring.due(now) {
             kept.key_id = ring.next_id(kept.key_id);
             let private = PrivateKey::generate(Kem::XWing).map_err(|_| Error::Random)?;
@@ -155,13 +157,13 @@ impl Made {
         if !changed {
             return Ok(());
         }
-        kept.epoch = signing::next_epoch(kept.epoch, &self.epochs)?;
+        kept.epoch = signing::next_epoch(kept.epoch, &self.path, &self.certified, now)?;
         let bundle = ring.bundle(kept.epoch);
         let signed = Signed::sign(&bundle, &self.signer, Some(self.certificate.clone()))?;
         // Kept before it is used: no id is used for another key, and no epoch for another bundle, that somebody may know.
         FORMAT.write(&self.path, &kept)?;
         tracing::info!(key_id = kept.key_id, epoch = kept.epoch, "a new bundle is published");
-        *self.state() = State { kept, ring, bundle: signed.to_json().into() };
+        *self.state() = State { kept, ring, bundle: signed.to_json().into(), is_stale: false };
         Ok(())
     }
 
@@ -193,11 +195,12 @@ mod tests {
             first_epoch: 500,
         };
         let plan = Plan::new(&Keys::default()).unwrap();
-        let state = State { kept: Kept::default(), ring: Ring::new(plan), bundle: Arc::from("") };
+        let (kept, ring) = (Kept::default(), Ring::new(plan));
+        let state = State { kept, ring, bundle: Arc::from(""), is_stale: false };
         Made {
             path: folder.join(FILE),
             certificate: Signed::sign(&certificate, &signer, None).unwrap(),
-            epochs: certificate.epochs(),
+            certified: certificate,
             signer,
             state: Mutex::new(state),
         }
@@ -233,5 +236,34 @@ mod tests {
         assert_eq!(second.keys[0], first.keys[0]);
         let kept = FORMAT.read(&made.path).unwrap().unwrap();
         assert_eq!((kept.epoch, kept.key_id), (501, second.keys[1].key_id));
+    }
+
+    #[test]
+    fn a_key_that_has_ended_is_forgotten_though_nothing_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = made(folder.path());
+        made.step(NOW).unwrap();
+        fs::remove_file(&made.path).unwrap();
+        fs::create_dir(&made.path).unwrap();
+
+        assert!(made.step(NOW + DAY).is_err());
+
+        assert!(made.state().ring.keys().is_empty());
+        fs::remove_dir(&made.path).unwrap();
+        made.step(NOW + DAY + 1).unwrap();
+        assert_eq!(published(&made).keys.len(), 1);
+    }
+
+    #[test]
+    fn a_certificate_from_a_clock_that_is_ahead_uses_up_no_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut made = made(folder.path());
+        made.certified.not_before = NOW + 1;
+
+        assert!(matches!(made.step(NOW), Err(Error::CertificateEarly)));
+
+        assert!(!made.path.exists(), "nothing is kept of it");
+        made.certified.not_before = NOW;
+        made.step(NOW).unwrap();
     }
 }
