@@ -81,6 +81,8 @@ struct Routing {
     looks: TaskTracker,
     /// Questions for manifests and evidence, which wait for no room of requests.
     questions: Bodies,
+    /// Evidence on its way from nodes.
+    evidence: Bodies<NodeId>,
     /// Bytes of requests that each node has or is asked.
     shares: Quota<NodeId>,
 }
@@ -120,6 +122,7 @@ impl Router {
             every: Duration::from_secs(nodes.check_every_s),
             looks: TaskTracker::new(),
             questions: Bodies::new(QUESTION, body::ALL / 16),
+            evidence: Bodies::within(pass::EVIDENCE_LEN, body::ALL / 32, body::ALL / 4),
             shares: Quota::new(usize::MAX, (body::ALL / 8).max(settings.max_request_bytes + 1)),
         });
         let routes = endpoint::router(endpoints()).fallback(http::not_found);
@@ -245,9 +248,11 @@ impl Routing {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once looks at a node fail, which ends the wait for its answer.
+    /// Returns once looks at a node fail, or it said nothing for as long as it may, which ends the wait for its answer.
     async fn fails(&self, node: NodeId, place: &Place) {
-        while !self.registry().fails(node, place) {
+        // One that has left meanwhile is asked nothing more.
+        let Some(silence) = self.registry().silence(node) else { return };
+        while !silence.is_too_long() && !self.registry().fails(node, place) {
             sleep(self.every / 2).await;
         }
     }

@@ -75,10 +75,31 @@ impl Held {
     }
 }
 
+/// Why a body is not held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It is longer than it may be.
+    TooLarge,
+    /// There is no room.
+    Busy,
+    /// It does not come to its end.
+    Cut,
+}
+
+impl From<Unread> for ErrorResponse {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => too_large(),
+            Unread::Busy => busy(),
+            Unread::Cut => cut(),
+        }
+    }
+}
+
 impl Bodies {
     /// Each of at most `max` bytes, and those of one address of `each` together.
     pub(crate) fn new(max: usize, each: usize) -> Self {
-        Self { max, room: Quota::new(ALL.max(max), each.max(max)) }
+        Self::within(max, each, ALL)
     }
 
     /// Reads a body to its end; `from` is counted as its sender.
@@ -87,40 +108,46 @@ impl Bodies {
     ///
     /// 413 if it is longer than it may be, 503 if there is no room, 408 if it does not arrive, 400 if it is cut.
     pub(crate) async fn read(&self, body: Body, from: IpAddr) -> Result<Held, ErrorResponse> {
-        timeout(ARRIVES, self.collect(body, from)).await.unwrap_or_else(|_| {
-            Err(ErrorResponse::new(
+        match timeout(ARRIVES, self.collect(body, from)).await {
+            Ok(held) => Ok(held?),
+            Err(_) => Err(ErrorResponse::new(
                 StatusCode::REQUEST_TIMEOUT,
                 kind::BAD_REQUEST,
                 "the request did not arrive in time",
-            ))
-        })
+            )),
+        }
     }
 }
 
 impl<K: Clone + Eq + Hash> Bodies<K> {
+    /// Each of at most `max` bytes, those of one holder of `each` together, and all of `total`.
+    pub(crate) fn within(max: usize, each: usize, total: usize) -> Self {
+        Self { max, room: Quota::new(total.max(max), each.max(max)) }
+    }
+
     /// Reads a body to its end, however long it takes.
     ///
     /// # Errors
     ///
-    /// As [`Bodies::read`].
-    pub(crate) async fn collect(&self, mut body: Body, from: K) -> Result<Held<K>, ErrorResponse> {
+    /// [`Unread`].
+    pub(crate) async fn collect(&self, mut body: Body, from: K) -> Result<Held<K>, Unread> {
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if announced > self.max {
-            return Err(too_large());
+            return Err(Unread::TooLarge);
         }
-        let mut room = self.room.take(from).map_err(|_| busy())?;
+        let mut room = self.room.take(from).map_err(|_| Unread::Busy)?;
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| cut())?;
+            let frame = frame.map_err(|_| Unread::Cut)?;
             let Ok(data) = frame.into_data() else { continue };
             let len = bytes.len() + data.len();
             if len > self.max {
-                return Err(too_large());
+                return Err(Unread::TooLarge);
             }
             if len > room.count() {
                 // Doubled, so that many small pieces are not counted one by one.
                 let wanted = (2 * len).max(UNIT).min(self.max);
-                room.add(wanted - room.count()).map_err(|_| busy())?;
+                room.add(wanted - room.count()).map_err(|_| Unread::Busy)?;
                 bytes.reserve_exact(wanted - bytes.len());
             }
             bytes.extend_from_slice(&data);

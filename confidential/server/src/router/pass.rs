@@ -24,13 +24,15 @@ use confidential_api::{
     names::{self, header as wire, media, path, role},
     routing::{AttestRequest, ComputeCandidate, ComputeRequestInfo},
 };
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use super::{Routing, body_of, malformed, only, place::Place};
 use crate::{
     http::{
-        self, body, kind,
+        self,
+        body::{self, Unread},
+        kind,
         listen::Caller,
         stream::{Holding, Timed},
         upstream::{self, UpstreamError},
@@ -38,8 +40,10 @@ use crate::{
     random,
 };
 
-/// Longest time until a node shows its evidence.
+/// Longest time until a node begins to show its evidence, and again until it has shown all of it.
 const EVIDENCE: Duration = Duration::from_secs(30);
+/// Longest evidence with the protobuf around it, in bytes.
+pub(super) const EVIDENCE_LEN: usize = names::EVIDENCE_MAX + 4096;
 /// What a node answers that is full, or whose processes failed.
 const UNABLE: [StatusCode; 2] =
     [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
@@ -122,10 +126,14 @@ pub(super) async fn attest(
     let body = held.bytes.clone();
     let answer = routing.ask(node, &place, path::ATTEST, headers, body, EVIDENCE).await;
     let (head, body) = answer.map_err(|error| failed(node, &error))?.into_parts();
-    // Protobuf around the evidence, and no more.
-    let body = Limited::new(Timed::new(body, EVIDENCE), names::EVIDENCE_MAX + 4096);
-    let body = body.collect().await.map_err(|_| http::unreachable())?.to_bytes();
-    let mut response = (head.status, body).into_response();
+    // Its share of the room is held until it was sent.
+    let shown = timeout(EVIDENCE, routing.evidence.collect(Body::new(body), node)).await;
+    let shown = match shown {
+        Ok(Ok(shown)) => shown.into_bytes(),
+        Ok(Err(Unread::Busy)) => return Err(http::busy()),
+        Ok(Err(Unread::TooLarge | Unread::Cut)) | Err(_) => return Err(http::unreachable()),
+    };
+    let mut response = (head.status, shown).into_response();
     let told = [header::CONTENT_TYPE, header::RETRY_AFTER];
     *response.headers_mut() = upstream::copy(&head.headers, &told);
     Ok(response)

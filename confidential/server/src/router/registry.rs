@@ -5,6 +5,10 @@
 
 use std::{
     collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -39,6 +43,18 @@ struct Node {
     index: u64,
     heard: Instant,
     health: Health,
+    silence: Silence,
+}
+
+/// Whether a node was forgotten because it said nothing; whoever waits for its answer keeps one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Silence(Arc<AtomicBool>);
+
+impl Silence {
+    /// Whether it was.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +150,7 @@ impl Registry {
             Some(known) => known.item.clone(),
             None => self.count(key, item)?,
         };
+        let silence = known.map(|known| known.silence.clone()).unwrap_or_default();
         let node = Node {
             key,
             place,
@@ -142,6 +159,7 @@ impl Registry {
             index: event.index,
             heard: now,
             health: health.unwrap_or(Health::Unknown),
+            silence,
         };
         self.nodes.insert(event.node, node);
         Ok(health.is_none())
@@ -195,6 +213,11 @@ impl Registry {
         }
     }
 
+    /// What tells of a node whether it is forgotten because it says nothing, which ends looks at it too.
+    pub(crate) fn silence(&self, node: NodeId) -> Option<Silence> {
+        Some(self.nodes.get(&node)?.silence.clone())
+    }
+
     /// Whether looks at a node have failed. One that takes its leave, or that somebody could not connect to, may still
     /// answer what it has.
     pub(crate) fn fails(&self, node: NodeId, place: &Place) -> bool {
@@ -244,7 +267,13 @@ impl Registry {
 
     fn forget(&mut self, now: Instant) {
         let silent = self.silent;
-        self.nodes.retain(|_, node| now.duration_since(node.heard) < silent);
+        self.nodes.retain(|_, node| {
+            let is_heard = now.duration_since(node.heard) < silent;
+            if !is_heard {
+                node.silence.0.store(true, Ordering::Relaxed);
+            }
+            is_heard
+        });
     }
 }
 

@@ -219,6 +219,29 @@ async fn before_a_reply_begins_another_candidate_answers_for_a_node_that_fails()
 }
 
 #[tokio::test]
+async fn a_hung_node_that_is_forgotten_is_waited_for_no_longer() {
+    let world = World::new();
+    // It is forgotten at the second look, and the third would be the second to fail.
+    let nodes = settings::router::Nodes { check_every_s: 10, silent_s: 5, ..Default::default() };
+    let router =
+        world.router_with(settings::router::Settings { nodes, ..Default::default() }).await;
+    let node = Node::start(&world, 1).await;
+    let chain = Chain::with(world, router).await;
+    let mut index = 0;
+    while asked(&node) == 0 {
+        *node.takes.lock().unwrap() = Takes::Well;
+        node.tell(&chain.world, router, index).await;
+        index += 1;
+        if chain.nodes().await.is_empty() {
+            continue;
+        }
+        *node.takes.lock().unwrap() = Takes::Hung;
+        let answer = timeout(ALL, ask(&chain, &[&node])).await.expect("it is waited for");
+        assert!([502, 404].contains(&answer.status.as_u16()), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_lives_and_says_nothing_is_waited_for_and_nobody_else_does_its_work() {
     let world = World::new();
     let nodes = settings::router::Nodes { check_every_s: 1, ..Default::default() };

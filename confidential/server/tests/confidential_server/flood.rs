@@ -195,3 +195,42 @@ async fn evidence_of_more_than_a_mebibyte_is_passed_on_to_nobody() {
 
     assert_eq!(client.ask(chain.relay, &chain.key, &asked).await.status, 502);
 }
+
+#[tokio::test]
+async fn evidence_that_many_wait_for_is_bounded_in_sum() {
+    const ASKED: usize = 4;
+
+    let chain = Chain::start().await;
+    let nodes = [Node::start(&chain.world, 1).await, Node::start(&chain.world, 2).await];
+    for node in &nodes {
+        node.tell(&chain.world, chain.router, 0).await;
+    }
+    chain.until(2).await;
+    let (client, router) = (chain.world.client_as("gateway"), chain.router);
+    let asked = |node: &Node| {
+        let asked = AttestRequest { node: node.id, nonce: [7; 32] }.encode();
+        let sent = Request::post(path::ATTEST).header("content-type", media::BINARY);
+        sent.body(Full::new(asked.into())).unwrap()
+    };
+    // As much as may be, and no end.
+    *nodes[0].shows.lock().unwrap() = (1 << 20) - 100;
+    *nodes[0].takes.lock().unwrap() = Takes::Silent;
+
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..ASKED {
+        let (client, asked) = (client.clone(), asked(&nodes[0]));
+        waiting.spawn(async move { client.try_send(router, asked).await.unwrap().status() });
+    }
+    // Of one node there is room for one of these.
+    for _ in 1..ASKED {
+        assert_eq!(waiting.join_next().await.unwrap().unwrap(), 503);
+    }
+
+    assert_eq!(client.send(router, asked(&nodes[1])).await.status(), 200, "another node's");
+    drop(waiting);
+    *nodes[0].takes.lock().unwrap() = Takes::Well;
+    // Until it was noticed that nobody waits.
+    while client.whole(router, asked(&nodes[0])).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}

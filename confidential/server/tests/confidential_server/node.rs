@@ -23,6 +23,7 @@ use confidential_api::{
     node::{NodeEvent, NodeNews, RoutingInfo},
     routing::AttestRequest,
 };
+use futures_util::{StreamExt as _, stream};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -38,7 +39,7 @@ pub(crate) enum Takes {
     /// It answers.
     #[default]
     Well,
-    /// It says nothing, and lives.
+    /// It says nothing, and lives; its evidence has no end.
     Silent,
     /// It says nothing, to a look at its health neither.
     Hung,
@@ -138,18 +139,23 @@ impl Node {
             let Some(pieces) = say.lock().unwrap().take() else {
                 return (media, format!("answer of {id}")).into_response();
             };
-            let pieces = futures_util::stream::unfold(pieces, async |mut pieces| {
+            let pieces = stream::unfold(pieces, async |mut pieces| {
                 Some((Ok::<_, std::io::Error>(pieces.recv().await?), pieces))
             });
             (media, Body::from_stream(pieces)).into_response()
         };
-        let shows = Arc::clone(&self.shows);
+        let (shows, takes) = (Arc::clone(&self.shows), Arc::clone(&self.takes));
         let attest = async move |body: Bytes| match AttestRequest::decode(&body) {
             Ok(asked) => {
                 let media = [("content-type", media::BINARY)];
                 let mut shown = evidence(&asked.nonce);
                 shown.0[0].signature = vec![0; *shows.lock().unwrap()];
-                (media, shown.encode()).into_response()
+                let shown = stream::once(async move { Ok::<_, std::io::Error>(shown.encode()) });
+                match *takes.lock().unwrap() {
+                    Takes::Silent => (media, Body::from_stream(shown.chain(stream::pending()))),
+                    _ => (media, Body::from_stream(shown)),
+                }
+                .into_response()
             }
             Err(_) => StatusCode::BAD_REQUEST.into_response(),
         };

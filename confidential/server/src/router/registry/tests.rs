@@ -262,3 +262,20 @@ fn looks_at_the_nodes_of_one_certificate_are_bounded() {
     drop(looks);
     assert!(registry.look(id(1)).is_some());
 }
+
+#[test]
+fn whoever_waits_for_a_node_learns_that_it_was_forgotten_and_not_that_it_left() {
+    let (mut registry, now) = (Registry::new(4, SILENT), Instant::now());
+    hear(&mut registry, alive(1, 0, "a"), now).unwrap();
+    hear(&mut registry, alive(2, 0, "a"), now).unwrap();
+    let (silent, left) = (registry.silence(id(1)).unwrap(), registry.silence(id(2)).unwrap());
+    hear(&mut registry, alive(1, 1, "a"), now + SILENT / 2).unwrap();
+    hear(&mut registry, gone(2, 1), now + SILENT / 2).unwrap();
+
+    assert_eq!(registry.places(now + SILENT).len(), 1);
+    assert!(!silent.is_too_long(), "it was heard of since");
+    assert!(registry.places(now + 2 * SILENT).is_empty());
+
+    assert!(silent.is_too_long());
+    assert!(!left.is_too_long(), "it may still answer what it has");
+}
