@@ -7,7 +7,10 @@ use chassis::tls::Own;
 use http_body_util::Full;
 use hyper::Request;
 use rustix::process::Signal;
-use tokio::time::timeout;
+use tokio::{
+    join, select,
+    time::{sleep, timeout},
+};
 
 use crate::support::{Answer, Node, client, own, question, signal, wait_for};
 
@@ -82,6 +85,83 @@ async fn a_worker_that_hangs_or_whose_engine_does_is_ended_when_its_time_is_up()
     signal(worker, Signal::STOP);
     assert!(is_cut(answer).await, "the worker says no more");
     wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
+}
+
+/// The node's worker that waits for a request.
+fn waiting(node: &Node) -> u32 {
+    wait_for("one worker", || node.workers().try_into().ok().map(|[worker]: [u32; 1]| worker))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_before_a_reply_is_told_and_before_its_request_is_replaced() {
+    let node = Node::start().await;
+    let (sealed, key, opener) = node.seal(&question(PATH, "smollm2")).await;
+    signal(waiting(&node), Signal::KILL);
+    assert_eq!(node.ask(&key, &sealed).await.open(opener).await.unwrap().0, 200);
+
+    node.engine.hang(true);
+    let worker = waiting(&node);
+    let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
+    let kill = async {
+        while node.engine.under_way() == 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        signal(worker, Signal::KILL);
+    };
+    let (answer, ()) = join!(node.ask(&key, &sealed), kill);
+    assert_eq!((answer.status, answer.kind), (500, None));
+    node.engine.hang(false);
+    let (sealed, key, opener) = node.seal(&question(PATH, "smollm2")).await;
+    assert_eq!(node.ask(&key, &sealed).await.open(opener).await.unwrap().0, 200);
+}
+
+/// The router waits for `answer_s`, tells 502, and leaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_hangs_before_a_reply_or_whose_engine_does_says_nothing_and_ends_with_its_caller()
+ {
+    for engine in [true, false] {
+        let node = Node::start().await;
+        let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
+        let worker = waiting(&node);
+        node.engine.hang(engine);
+        if !engine {
+            signal(worker, Signal::STOP);
+        }
+        // Another one waits for the next request once this one has its job.
+        let works = async {
+            while node.workers().len() < 2 || engine && node.engine.under_way() == 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        select! {
+            _ = node.ask(&key, &sealed) => panic!("it hangs"),
+            () = works => {}
+        }
+        wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
+        wait_for("the end of the engine's work", || (node.engine.under_way() == 0).then_some(()));
+        assert_eq!(node.engine.asked.lock().unwrap().len(), usize::from(engine));
+
+        node.engine.hang(false);
+        let (sealed, key, opener) = node.seal(&question(PATH, "smollm2")).await;
+        assert_eq!(node.ask(&key, &sealed).await.open(opener).await.unwrap().0, 200);
+    }
+}
+
+/// For a router that would wait longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_hangs_before_a_reply_is_told_when_its_time_is_up() {
+    let node = Node::start_with("worker_s = 2\n").await;
+    for engine in [true, false] {
+        node.engine.hang(engine);
+        let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
+        let worker = waiting(&node);
+        if !engine {
+            signal(worker, Signal::STOP);
+        }
+        let answer = node.ask(&key, &sealed).await;
+        assert_eq!((answer.status, answer.kind), (500, None), "engine: {engine}");
+        wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -85,6 +85,7 @@ impl Drop for Node {
 pub(crate) struct Engine {
     pub(crate) asked: Mutex<Vec<String>>,
     holds: AtomicBool,
+    hangs: AtomicBool,
     under_way: AtomicUsize,
 }
 
@@ -98,6 +99,11 @@ impl Engine {
     /// Whether it keeps its reply to itself after the first event.
     pub(crate) fn hold(&self, holds: bool) {
         self.holds.store(holds, Ordering::Relaxed);
+    }
+
+    /// Whether it says nothing at all.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::Relaxed);
     }
 
     pub(crate) fn under_way(&self) -> usize {
@@ -403,8 +409,12 @@ fn engine(root: &Path) -> Arc<Engine> {
         let engine = Arc::clone(&shared);
         engine.asked.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
         engine.under_way.fetch_add(1, Ordering::Relaxed);
+        let under_way = UnderWay(Arc::clone(&engine));
+        if engine.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let holds = engine.holds.load(Ordering::Relaxed);
-        let events = stream::unfold((0, UnderWay(engine)), move |(step, engine)| async move {
+        let events = stream::unfold((0, under_way), move |(step, engine)| async move {
             let event = match step {
                 0 => "data: {\"canary\":1}\n\n",
                 1 if holds => std::future::pending().await,
