@@ -4,7 +4,7 @@
 //! below the instance's root; reading is free, changes need uid 0.
 #![forbid(unsafe_code)]
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,9 @@ pub struct Status {
     /// Where the AI gateway is.
     #[serde(default)]
     pub gateway: Option<Gateway>,
+    /// How many packets and datagrams were dropped since the interface was made, by cause.
+    #[serde(default)]
+    pub drops: BTreeMap<String, u64>,
 }
 
 /// This node.

@@ -116,6 +116,17 @@ impl Drops {
 mod tests {
     use super::*;
 
+    const PAGE: &str = include_str!("../../../docs/protocols/local-api.md");
+
+    #[test]
+    fn every_cause_is_documented() {
+        for cause in Cause::ALL {
+            let name = cause.name();
+            assert!(PAGE.contains(&format!("| `{name}` |")), "{name}");
+            assert!(PAGE.contains(&format!("\"{name}\": ")), "{name}");
+        }
+    }
+
     #[test]
     fn every_cause_has_a_count_and_a_name_of_its_own() {
         let drops = Drops::default();

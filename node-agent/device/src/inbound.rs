@@ -206,7 +206,8 @@ fn deliver(
         received += packets.get(at).len();
         units.add(packets, at);
     }
-    shared.tun.write(packets, units, &shared.switches);
+    let lost = shared.tun.write(packets, units, &shared.switches);
+    shared.drops.add(Cause::Interface, lost as u64);
     peer.count_received(received);
 }
 

@@ -1,6 +1,9 @@
 //! What the agent tells about itself.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use node_agent_api::{Coordinator, Gateway, Peer, Relay, SelfNode, State, Status};
 use node_agent_core::netmap::{Netmap, parse_time};
@@ -39,6 +42,7 @@ pub(super) fn of(agent: &Agent) -> Status {
             host: gateway.host,
             addresses: gateway.addresses,
         }),
+        drops: drops(agent),
     }
 }
 
@@ -68,6 +72,11 @@ fn stats(agent: &Agent) -> HashMap<[u8; 32], PeerStats> {
 fn offload(agent: &Agent) -> Vec<String> {
     let in_force = agent.device().map(|device| device.offload()).unwrap_or_default();
     in_force.names().map(str::to_owned).collect()
+}
+
+fn drops(agent: &Agent) -> BTreeMap<String, u64> {
+    let drops = agent.device().map(|device| device.drops()).unwrap_or_default();
+    drops.into_iter().map(|(cause, count)| (cause.to_owned(), count)).collect()
 }
 
 fn node(netmap: &Netmap) -> Option<SelfNode> {

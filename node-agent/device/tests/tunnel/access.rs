@@ -72,6 +72,8 @@ fn the_filter_lets_in_what_a_rule_allows_and_answers() {
     assert!(!echo_datagram(&pair.a.udp(pair.b.v4, 7001), 100), "another port");
     assert!(pair.a.dial(pair.b.v6, 7000, 2).is_err(), "another address");
     assert_eq!(pair.a.ping(pair.b.v4, 2), 0, "the rule is not for ICMP");
+    let drops = pair.b.device.drops();
+    assert!(drops["no_rule"] >= 4, "two connections, a datagram and pings are counted: {drops:?}");
     assert!(pair.b.dial(pair.a.v4, 7001, 3).is_ok(), "answers pass");
     assert!(echo_datagram(&pair.b.udp(pair.a.v4, 7001), 100), "answers pass");
     assert_eq!(pair.b.ping(pair.a.v4, 2), 2, "answers pass");
@@ -114,6 +116,7 @@ fn a_peer_cannot_speak_for_another_address() {
     let foreign = Ping { from: "100.64.0.99".parse().unwrap(), ..pair.a.to(pair.b.v4, 10) };
     pair.a.ping_with(foreign);
     assert_eq!(received(), before, "no packet of a foreign source reaches the kernel");
+    assert_eq!(pair.b.device.drops()["spoofed"], 10);
     pair.a.ping(pair.b.v4, 10);
     assert_eq!(received(), before + 10, "the counter does count");
 }
