@@ -1,17 +1,18 @@
 //! TUN, UDP and WireGuard on threads of their own.
 //!
 //! ```text
-//!            read_batch          Protocol::seal            send (sendmmsg)
+//!           read, split            Protocol::seal            send (sendmmsg, UDP_SEGMENT)
 //!   kernel ─────────────▶ batch ────────────────▶ batch ──────────────────▶ UDP, or Host::relay
 //!   kernel ◀───────────── batch ◀──────────────── batch ◀────────────────── UDP, or handle_relayed
-//!            write               Protocol::open            receive (recvmmsg)
+//!           coalesce, write        Protocol::open            receive (recvmmsg, UDP_GRO), window
 //! ```
 //!
 //! One thread carries packets from the TUN to the network, one from the network to the TUN, one
 //! ticks the timers. They share a table of peers that is replaced as a whole, and one lock per
 //! peer. Which way a packet takes is decided by [`node_agent_core::path`], whether it may enter by
 //! [`node_agent_core::filter`]; a datagram whose source is inside the mesh is dropped unread
-//! ([`node_agent_core::endpoint`]); `docs/decisions/0001-data-plane.md` says why it is built this way.
+//! ([`node_agent_core::endpoint`]); `docs/decisions/0001-data-plane.md` says why it is built this way,
+//! `0002-offloads.md` how the kernel is asked to take and give many packets at once.
 //!
 //! What this crate does not do: addresses, routes and "link up" (the agent sets them by netlink),
 //! disco, STUN (their datagrams are handed to [`Host::foreign`]).

@@ -110,6 +110,11 @@ pub(crate) struct Pair {
 impl Pair {
     /// Machines with devices; no peers yet, all is allowed.
     pub(crate) fn new(name: &str) -> Self {
+        Self::with(name, [Offload::AUTO; 2])
+    }
+
+    /// As [`Self::new`], with these offloads.
+    pub(crate) fn with(name: &str, offload: [Offload; 2]) -> Self {
         show_logs();
         let machines = ["a", "b"].map(|side| Machine::new(&format!("wg-{name}-{side}")).unwrap());
         let [a, b] = &machines;
@@ -117,9 +122,25 @@ impl Pair {
         for (at, machine) in machines.iter().enumerate() {
             machine.sh(&format!("ip addr add fd00:77::{}/64 dev eth0 nodad", at + 1)).unwrap();
         }
+        Self::start(machines, offload)
+    }
+
+    /// Devices with all offloads on machines that reach each other over a router.
+    pub(crate) fn across(router: &Machine, name: &str) -> Self {
+        show_logs();
+        let machines = ["a", "b"].map(|side| Machine::new(&format!("wg-{name}-{side}")).unwrap());
+        let [a, b] = &machines;
+        lab::link((a, "eth0", "192.168.77.1/31"), (router, "eth0", "192.168.77.0/31")).unwrap();
+        lab::link((b, "eth0", "192.168.77.2/31"), (router, "eth1", "192.168.77.3/31")).unwrap();
+        a.sh("ip route add default via 192.168.77.0").unwrap();
+        b.sh("ip route add default via 192.168.77.3").unwrap();
+        router.sh("echo 1 > /proc/sys/net/ipv4/ip_forward").unwrap();
+        Self::start(machines, [Offload::AUTO; 2])
+    }
+
+    fn start([a, b]: [Machine; 2], [of_a, of_b]: [Offload; 2]) -> Self {
         let relay = Relay::start();
-        let [a, b] = machines;
-        let (a, b) = (Side::start(a, 1, &relay), Side::start(b, 2, &relay));
+        let (a, b) = (Side::start(a, 1, &relay, of_a), Side::start(b, 2, &relay, of_b));
         Self { a, b, relay }
     }
 
@@ -161,19 +182,14 @@ pub(crate) fn is_direct(path: Path) -> bool {
 }
 
 impl Side {
-    fn start(machine: Machine, number: u8, relay: &Arc<Relay>) -> Self {
+    fn start(machine: Machine, number: u8, relay: &Arc<Relay>, offload: Offload) -> Self {
         let private_key = [number; 32];
         let secret = boringtun::x25519::StaticSecret::from(private_key);
         let key = boringtun::x25519::PublicKey::from(&secret).to_bytes();
         let foreign = Arc::default();
         let host = RelayHost { key, relay: Arc::clone(relay), foreign: Arc::clone(&foreign) };
-        let config = Config {
-            interface: "maru0".into(),
-            mtu: MTU,
-            listen_port: PORT,
-            private_key,
-            offload: Offload::AUTO,
-        };
+        let config =
+            Config { interface: "maru0".into(), mtu: MTU, listen_port: PORT, private_key, offload };
         let device = machine.in_network(|| Device::start(config, Arc::new(host))).unwrap();
         let device = Arc::new(device);
         relay.devices.lock().unwrap().push((key, Arc::downgrade(&device)));

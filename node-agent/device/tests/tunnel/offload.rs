@@ -1,0 +1,175 @@
+//! Streams arrive whole with offloads and without, also where the path does not take them.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
+
+use lab::Machine;
+use wireguard_device::{Offload, offload::Feature};
+
+use crate::pair::{Pair, echo_stream, is_direct};
+
+/// Bytes of a transfer.
+const MANY: usize = 16 << 20;
+/// Narrower than the datagrams of full packets.
+const NARROW: &str = "mtu 1300";
+
+#[test]
+#[ignore = "needs: root"]
+fn streams_are_whole_from_all_offloads_to_none_and_back() {
+    for (name, offload) in
+        [("autoauto", [Offload::AUTO; 2]), ("autooff", [Offload::AUTO, Offload::OFF])]
+    {
+        for is_v6_outside in [false, true] {
+            let pair = Pair::with(name, offload);
+            let at = if is_v6_outside { pair.b.under_v6 } else { pair.b.under_v4 };
+            pair.a.know_at(&pair.b, vec![at]);
+            pair.b.know(&pair.a, false);
+            pair.b.serve_echo(7000);
+            assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+            pair.wait_for(5, is_direct);
+            for to in [pair.b.v4, pair.b.v6] {
+                echo_stream(&pair.a.dial(to, 7000, 30).unwrap(), MANY);
+            }
+            for (side, wanted) in [(&pair.a, offload[0]), (&pair.b, offload[1])] {
+                let in_force = side.device.offload();
+                // USO came with Linux 6.2.
+                let all = Feature::ALL.into_iter().filter(|feature| *feature != Feature::Uso);
+                for feature in all {
+                    assert_eq!(in_force.has(feature), wanted.has(feature), "{name} {feature:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn each_offload_works_alone() {
+    for feature in Feature::ALL {
+        let one = Offload::from_iter([feature]);
+        let pair = Pair::with("alone", [one; 2]);
+        pair.connect(true, true);
+        pair.b.serve_echo(7000);
+        for to in [pair.b.v4, pair.b.v6] {
+            echo_stream(&pair.a.dial(to, 7000, 30).unwrap(), MANY / 8);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn datagrams_keep_their_bounds_in_a_burst() {
+    let pair = Pair::new("bounds");
+    pair.connect(true, true);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+    pair.wait_for(5, is_direct);
+    for to in [pair.b.v4, pair.b.v6] {
+        let receiver = pair.b.machine.in_network(|| std::net::UdpSocket::bind((to, 9000))).unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let sender = pair.a.udp(to, 9000);
+        // As a program that segments itself: 40 datagrams in one send, the last shorter.
+        let all: Vec<u8> = (0..40 * 1000 - 300).map(|at| (at / 1000) as u8).collect();
+        segment(&sender, 1000);
+        sender.send(&all).unwrap();
+        let mut buffer = [0; 65_536];
+        for expected in all.chunks(1000) {
+            let len = receiver.recv(&mut buffer).unwrap();
+            assert!(buffer[..len] == *expected, "{len} bytes, first {:?}", buffer.first());
+        }
+    }
+}
+
+/// Sets the length of the datagrams that one send is cut into.
+fn segment(socket: &std::net::UdpSocket, size: libc::c_int) {
+    use std::os::fd::AsRawFd as _;
+    let (fd, len) = (socket.as_raw_fd(), size_of_val(&size) as libc::socklen_t);
+    // SAFETY: `size` is valid for its length.
+    let result = unsafe {
+        libc::setsockopt(fd, libc::SOL_UDP, libc::UDP_SEGMENT, (&raw const size).cast(), len)
+    };
+    assert_eq!(result, 0);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_stream_crosses_a_narrow_link() {
+    let pair = Pair::new("narrow");
+    for side in [&pair.a, &pair.b] {
+        side.machine.sh(&format!("ip link set eth0 {NARROW}")).unwrap();
+    }
+    pair.connect(true, true);
+    pair.b.serve_echo(7000);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+    pair.wait_for(5, is_direct);
+    echo_stream(&pair.a.dial(pair.b.v4, 7000, 30).unwrap(), MANY);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_stream_goes_on_when_its_link_becomes_narrow() {
+    let pair = Pair::new("shrinks");
+    pair.connect(true, true);
+    pair.b.serve_echo(7000);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+    pair.wait_for(5, is_direct);
+    let stream = pair.a.dial(pair.b.v4, 7000, 30).unwrap();
+    half_way(&stream, || {
+        for side in [&pair.a, &pair.b] {
+            side.machine.sh(&format!("ip link set eth0 {NARROW}")).unwrap();
+        }
+    });
+    assert!(is_direct(pair.a.path()), "not over the relay");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_stream_crosses_a_narrow_path_of_which_nobody_tells() {
+    let router = Machine::new("wg-silent-r").unwrap();
+    let pair = Pair::across(&router, "silent");
+    router.sh(&format!("ip link set eth1 {NARROW}")).unwrap();
+    pair.b.machine.sh(&format!("ip link set eth0 {NARROW}")).unwrap();
+    router
+        .sh("nft add table inet t; nft 'add chain inet t output { type filter hook output priority 0; }';
+             nft add rule inet t output meta l4proto icmp drop")
+        .unwrap();
+    pair.connect(true, true);
+    pair.b.serve_echo(7000);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+    pair.wait_for(5, is_direct);
+    echo_stream(&pair.a.dial(pair.b.v4, 7000, 30).unwrap(), MANY);
+    assert!(is_direct(pair.a.path()), "not over the relay");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_stream_goes_on_when_the_interface_was_down() {
+    let pair = Pair::new("downup");
+    pair.connect(true, true);
+    pair.b.serve_echo(7000);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+    pair.wait_for(5, is_direct);
+    let stream = pair.a.dial(pair.b.v4, 7000, 60).unwrap();
+    half_way(&stream, || {
+        pair.b.machine.sh("ip link set maru0 down").unwrap();
+        pair.b.up();
+    });
+    assert!(pair.a.device.is_running() && pair.b.device.is_running());
+}
+
+/// Sends to an echo service without a pause, does `work` when half came back, and compares all.
+fn half_way(stream: &TcpStream, work: impl FnOnce()) {
+    let sent: Vec<u8> = (0..4 * MANY).map(|at| (at * 11 + at / 256) as u8).collect();
+    let mut received = vec![0; sent.len()];
+    let half = sent.len() / 2;
+    thread::scope(|scope| {
+        scope.spawn(|| (&mut &*stream).write_all(&sent).unwrap());
+        (&mut &*stream).read_exact(&mut received[..half]).unwrap();
+        work();
+        (&mut &*stream).read_exact(&mut received[half..]).unwrap();
+    });
+    assert!(sent == received, "came back changed");
+}
