@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{
     Effort,
@@ -64,6 +64,10 @@ impl Alone {
         let tunnel = Maru::open_with(&bed, &agent)?;
         let _server = iperf::serve(&bed)?;
         path::wait(&tunnel, &bed)?;
+        if agent.offload.is_some() {
+            let own = tunnel.offloads()?;
+            ensure!(own == agent.offload, "its offloads are {own:?}, not {:?}", agent.offload);
+        }
         match self {
             Self::Idle => figures.add(IDLE, idle(&tunnel, effort.idle_seconds.unwrap_or(1))?),
             Self::Crowd => {
