@@ -151,11 +151,11 @@ impl Node {
                 let mut shown = evidence(&asked.nonce);
                 shown.0[0].signature = vec![0; *shows.lock().unwrap()];
                 let shown = stream::once(async move { Ok::<_, std::io::Error>(shown.encode()) });
-                match *takes.lock().unwrap() {
-                    Takes::Silent => (media, Body::from_stream(shown.chain(stream::pending()))),
-                    _ => (media, Body::from_stream(shown)),
-                }
-                .into_response()
+                let body = match *takes.lock().unwrap() == Takes::Silent {
+                    true => Body::from_stream(shown.chain(stream::pending())),
+                    false => Body::from_stream(shown),
+                };
+                (media, body).into_response()
             }
             Err(_) => StatusCode::BAD_REQUEST.into_response(),
         };
