@@ -125,7 +125,8 @@ impl Boot {
         }
     }
 
-    /// Tells that all is well. While it is not, the holder is asked again: with a node that is not well nobody else does.
+    /// Tells that all is well. While it is not, the holder is asked again: of a node that is not well hardly anybody wants
+    /// anything else.
     async fn tell(&self, stream: &mut UnixStream) -> Result<(), Refusal> {
         if self.reks.is_silent() {
             if let Ok(place) = Arc::clone(&self.again).try_acquire_owned() {
