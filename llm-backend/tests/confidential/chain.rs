@@ -1,9 +1,10 @@
 //! A deployment in one process: configuration, gateway, router and node, with the envelope's own halves. Each test changes
 //! what one of them does.
 
+mod answers;
+
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     sync::{Arc, LazyLock, Mutex},
     time::{Duration, SystemTime},
 };
@@ -12,10 +13,6 @@ use attestation::{Pin, PinnedAnchor, bound_nonce};
 use attester::{Authority, Chain, Claims, Lifetime};
 use axum::{
     Router,
-    body::{Body, Bytes},
-    extract::State,
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use common::wire::{Bytes as WireBytes, Fixed, Version};
@@ -25,19 +22,14 @@ use confidential_api::{
     certificate::{Certificate, Use},
     config::{Attestation, Config, ConfigVersion, Features, KeySource},
     evidence::{EvidenceList, EvidencePiece, EvidenceType},
-    names::{OHTTP_KEY_PROBLEM, header, media},
     policy::{Anchor, EvidenceKind, Image, Policy, Registers, RekKind},
-    routing::{AttestRequest, ComputeManifest, ComputeManifestList, ComputeRequestInfo},
     signed::Signed,
 };
 use confidential_envelope::{
-    Aead, Kem, Plaintext, PrivateKey, ResponseSealer,
-    bhttp::{self, Encoder, RequestHead, ResponseHead},
-    inner,
+    Aead, Kem, PrivateKey,
     ohttp::{self, GatewayKey},
 };
 use ed25519_dalek::SigningKey;
-use futures_util::{StreamExt as _, stream};
 use llm_backend::{
     Timeouts,
     confidential::{Confidential, Memory, Settings, Volatile},
@@ -259,8 +251,8 @@ impl Deployment {
             at: listener.local_addr().unwrap(),
         };
         let router = Router::new()
-            .route("/api/config", get(config))
-            .route("/", post(relay))
+            .route("/api/config", get(answers::config))
+            .route("/", post(answers::relay))
             .with_state(deployment.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         deployment
@@ -387,195 +379,8 @@ impl Deployment {
             piece(EvidenceType::KEY_CONFIG, key_config),
         ])
     }
-
-    /// What the router says: status, fields, content.
-    fn route(&self, head: &RequestHead, content: &[u8]) -> (u16, HeaderMap, Vec<u8>) {
-        let mut script = self.script.lock().unwrap();
-        let none = HeaderMap::new;
-        match head.path.as_str() {
-            "/ping" => (200, none(), b"pong".to_vec()),
-            "/compute-manifests" => {
-                let tags = vec![format!("model={MODEL}")];
-                let nodes = [Some(self.node), script.second.map(|_| self.second)];
-                let manifest = |id| {
-                    let (tags, evidence) = (tags.clone(), EvidenceList::default());
-                    ComputeManifest { id, tags, evidence }
-                };
-                let nodes = nodes.into_iter().flatten().map(manifest).collect();
-                (200, none(), ComputeManifestList(nodes).encode())
-            }
-            "/attest" if script.no_attest => (404, none(), Vec::new()),
-            "/attest" => {
-                script.attested += 1;
-                let AttestRequest { node, nonce } = AttestRequest::decode(content).unwrap();
-                if script.attest_is_full && node == self.node {
-                    return (503, none(), Vec::new());
-                }
-                assert!(node == self.node || script.second.is_some() && node == self.second);
-                (200, none(), self.evidence(&script, node, nonce).encode())
-            }
-            "/" => self.answer(&mut script, &head.headers, content),
-            _ => (404, none(), Vec::new()),
-        }
-    }
-
-    /// What the node says.
-    fn answer(
-        &self,
-        script: &mut Script,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> (u16, HeaderMap, Vec<u8>) {
-        script.questions += 1;
-        if script.refuses > 0 {
-            script.refuses -= 1;
-            return (400, HeaderMap::new(), Vec::new());
-        }
-        let info =
-            ComputeRequestInfo::decode_text(headers[header::ROUTING_INFO].as_bytes()).unwrap();
-        script.candidates = info.candidates.iter().map(|it| it.id).collect();
-        let rek = Arc::clone(&self.rek.lock().unwrap());
-        let Ok(opened) = inner::open(&info.candidates[0].encapsulated_key, body, &*rek) else {
-            return (400, HeaderMap::new(), Vec::new());
-        };
-        let (_, question) = bhttp::decode::<RequestHead>(&opened.plaintext, 1 << 20).unwrap();
-        script.heard.push(String::from_utf8(question.to_vec()).unwrap());
-        script.sealed_keys.push(info.candidates[0].encapsulated_key.clone());
-        let mut fields = HeaderMap::new();
-        let node = if script.not_offered {
-            NodeId::new(Uuid::now_v7()).unwrap()
-        } else {
-            info.candidates[0].id
-        };
-        fields.insert(header::NODE_ID, node.to_string().parse().unwrap());
-        if script.unsealed == Some("inner") {
-            fields.insert(CONTENT_TYPE, "text/event-stream".parse().unwrap());
-            return (200, fields, EVENTS.as_bytes().to_vec());
-        }
-        fields.insert(CONTENT_TYPE, media::CHUNKED_RESPONSE.parse().unwrap());
-        let mut sealed = sealed(opened.response, script.status);
-        sealed.truncate(sealed.len().checked_sub(script.cut).unwrap());
-        (200, fields, sealed)
-    }
-}
-
-const EVENTS: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n\
-                      data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
-                      data: [DONE]\n\n";
-
-/// A reply of the engine, sealed chunk by chunk.
-fn sealed(sealer: ResponseSealer, status: u16) -> Vec<u8> {
-    let mut sealer = sealer.chunked().unwrap();
-    let mut headers = HeaderMap::new();
-    let (kind, content) = match status {
-        200 => ("text/event-stream", EVENTS),
-        _ => ("application/json", "{\"error\":{\"message\":\"no\"}}"),
-    };
-    headers.insert(CONTENT_TYPE, kind.parse().unwrap());
-    let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers };
-    let (mut encoder, head) = Encoder::new(&head, inner::PADDING);
-    let mut bytes = sealer.write(&head).unwrap();
-    bytes.extend(sealer.write(&encoder.content(content.as_bytes())).unwrap());
-    bytes.extend(sealer.finish(&encoder.finish()).unwrap());
-    bytes
 }
 
 fn registers(of: u8) -> BTreeMap<u16, Vec<u8>> {
     (0..3).map(|index| (index, vec![of + u8::try_from(index).unwrap(); 48])).collect()
-}
-
-/// Counts a request that waits, until its caller leaves.
-struct Hanging(Deployment);
-
-impl Hanging {
-    fn new(deployment: &Deployment) -> Self {
-        deployment.change(|script| script.hanging += 1);
-        Self(deployment.clone())
-    }
-}
-
-impl Drop for Hanging {
-    fn drop(&mut self) {
-        self.0.change(|script| script.hanging -= 1);
-    }
-}
-
-async fn config(State(deployment): State<Deployment>) -> Response {
-    let script = {
-        let mut script = deployment.script.lock().unwrap();
-        script.fetched += 1;
-        script.clone()
-    };
-    if script.auth_hangs {
-        let _hanging = Hanging::new(&deployment);
-        std::future::pending::<()>().await;
-    }
-    let certificate = certificate(2, script.certified_for, script.old.certificate);
-    let signed = Signed::sign(&deployment.config(&script), &key(script.signer), Some(certificate));
-    let signed = signed.unwrap();
-    let headers = [
-        (header::SIGNATURE, signed.signature.to_string()),
-        (header::CERTIFICATE, signed.certificate.unwrap().to_header()),
-    ];
-    (headers, signed.payload).into_response()
-}
-
-/// Relay and gateway.
-async fn relay(State(deployment): State<Deployment>, headers: HeaderMap, body: Bytes) -> Response {
-    {
-        let mut script = deployment.script.lock().unwrap();
-        if script.key_problems > 0 {
-            script.key_problems -= 1;
-            let problem = format!("{{\"type\":\"{OHTTP_KEY_PROBLEM}\"}}");
-            return (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, media::PROBLEM)], problem)
-                .into_response();
-        }
-        if script.unsealed == Some("outer") {
-            return "hello".into_response();
-        }
-    }
-    let keys = [Arc::clone(&deployment.gateway)];
-    let chunked = headers[CONTENT_TYPE] == media::OHTTP_CHUNKED_REQUEST;
-    let (question, sealer) = if chunked {
-        let mut stream = ohttp::RequestStream::new(keys.to_vec(), ohttp::REQUEST_LIMITS);
-        let mut question = Plaintext::default();
-        stream.push(&body, &mut question).unwrap();
-        let sealer = stream.finish(&mut question).unwrap();
-        (question, sealer)
-    } else {
-        let opened = ohttp::open(&keys, &body).unwrap();
-        (opened.plaintext, opened.response)
-    };
-    let (head, content) = bhttp::decode::<RequestHead>(&question, 4 << 20).unwrap();
-    let is_question = head.path.as_str() == "/";
-    if !is_question {
-        let Script { second, slow, .. } = deployment.seen();
-        let hangs = second == Some(Second::Hangs) && head.path.as_str() == "/attest";
-        if hangs && AttestRequest::decode(&content).unwrap().node == deployment.second {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(slow).await;
-    }
-    let (status, headers, content) = deployment.route(&head, &content);
-    let stops = deployment.seen().stops.filter(|_| is_question);
-    let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers };
-    let (kind, sealed) = if chunked {
-        let mut sealer = sealer.chunked().unwrap();
-        let (mut encoder, head) = Encoder::new(&head, 1);
-        let mut sealed = sealer.write(&head).unwrap();
-        if let Some(after) = stops {
-            // A node's nonce, and a little of the chunk with its head.
-            let node = if after == "node" { &content[..40] } else { &[] };
-            sealed.extend(sealer.write(&encoder.content(node)).unwrap());
-            let silence = stream::once(async { Ok::<_, Infallible>(Bytes::from(sealed)) });
-            let body = Body::from_stream(silence.chain(stream::pending()));
-            return ([(CONTENT_TYPE, media::OHTTP_CHUNKED_RESPONSE)], body).into_response();
-        }
-        sealed.extend(sealer.write(&encoder.content(&content)).unwrap());
-        sealed.extend(sealer.finish(&encoder.finish()).unwrap());
-        (media::OHTTP_CHUNKED_RESPONSE, sealed)
-    } else {
-        (media::OHTTP_RESPONSE, sealer.seal(&bhttp::encode(&head, &content, 1)).unwrap())
-    };
-    ([(CONTENT_TYPE, kind)], Body::from(sealed)).into_response()
 }
