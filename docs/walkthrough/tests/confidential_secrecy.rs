@@ -122,7 +122,8 @@ fn while_it_answers(house: &House) {
     assert_eq!(working.len(), 2, "{working:?}");
     assert!(knows.contains(&node.engine.pid()), "the engine knows what it is asked: {knows:?}");
     // The worker that passed it on wipes it, as far as it can: nobody counts on that before it is gone.
-    let others: BTreeSet<_> = knows.difference(&working).filter(|pid| **pid != node.engine.pid()).collect();
+    let others: BTreeSet<_> =
+        knows.difference(&working).filter(|pid| **pid != node.engine.pid()).collect();
     assert_eq!(others, BTreeSet::new(), "who must not know the prompt knows it");
 
     let knows_home = |pid| part_holds(pid, Part::Writable, &address());

@@ -59,6 +59,7 @@ pub(crate) fn run(shared: &Shared) {
         for (socket, is_ready) in sockets.into_iter().zip(ready) {
             if let (Some(socket), true) = (socket, is_ready) {
                 receiver.receive(socket);
+                shared.drops.add(Cause::Oversize, receiver.oversize() as u64);
                 while receiver.next_window() {
                     receive_batch(shared, &receiver, &mut inbox);
                 }

@@ -55,7 +55,8 @@ pub(crate) fn run(shared: &Shared) {
         find_runs(shared, &table, &packets, &mut runs);
         remember_flows(shared, &packets, &runs, now);
         for (peer, run) in runs.drain(..) {
-            peer.send(&packets, run, &mut out, now);
+            let dropped = peer.send(&packets, run, &mut out, now);
+            shared.drops.add(Cause::NoSession, dropped as u64);
         }
         out.flush_batch(shared, &mut sender);
     }

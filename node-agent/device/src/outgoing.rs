@@ -63,7 +63,8 @@ impl Outgoing {
     /// Sends everything, many messages per system call.
     pub(crate) fn flush_batch(&mut self, shared: &Shared, sender: &mut BatchSender) {
         self.forget_moved(shared);
-        sender.send(&shared.sockets, self, &shared.switches);
+        let lost = sender.send(&shared.sockets, self, &shared.switches);
+        shared.drops.add(Cause::Socket, lost as u64);
         for Dispatch { message, to } in &self.dispatches {
             if let To::Relay(key) = to {
                 shared.host.relay(key, self.batch.get(*message));

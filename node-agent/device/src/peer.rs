@@ -93,21 +93,22 @@ impl Peer {
         }
     }
 
-    /// Seals the packets numbered `run` from the TUN.
+    /// Seals the packets numbered `run` from the TUN. Returns how many were dropped for want of a session.
     pub(crate) fn send(
         &self,
         packets: &Batch,
         run: Range<usize>,
         out: &mut Outgoing,
         now: Instant,
-    ) {
+    ) -> usize {
         let bytes: usize = run.clone().map(|at| packets.get(at).len()).sum();
         let mut link = self.lock();
-        let Some(link) = link.as_mut() else { return };
+        let Some(link) = link.as_mut() else { return run.len() };
         let first = out.batch.len();
-        link.protocol.seal(packets, run, &mut out.batch, now);
+        let dropped = link.protocol.seal(packets, run, &mut out.batch, now);
         link.dispatch(&self.key, first, out, |_| None, now);
         self.tx_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        dropped
     }
 
     /// Opens the datagrams numbered `run`; `source` says where each came from.

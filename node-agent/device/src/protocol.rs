@@ -41,7 +41,8 @@ impl Opened {
 pub trait Protocol: Send {
     /// Seals the packets numbered `run` into `out`. Without a session they wait, and `out` gets
     /// an initiation if one is due.
-    fn seal(&mut self, packets: &Batch, run: Range<usize>, out: &mut Batch, now: Instant);
+    /// Returns how many packets were dropped because too many wait.
+    fn seal(&mut self, packets: &Batch, run: Range<usize>, out: &mut Batch, now: Instant) -> usize;
 
     /// Opens the datagrams numbered `run`. What must be answered goes to `replies`, tagged with
     /// the datagram's number; so do packets that waited for a session, without a tag.

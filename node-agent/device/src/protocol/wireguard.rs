@@ -256,7 +256,7 @@ impl WireGuard {
 }
 
 impl Protocol for WireGuard {
-    fn seal(&mut self, packets: &Batch, run: Range<usize>, out: &mut Batch, now: Instant) {
+    fn seal(&mut self, packets: &Batch, run: Range<usize>, out: &mut Batch, now: Instant) -> usize {
         if self.is_live() {
             let mut renew = false;
             for at in run {
@@ -265,12 +265,14 @@ impl Protocol for WireGuard {
             if renew {
                 self.initiate(out, now);
             }
-        } else {
-            for at in run {
-                self.wait(packets.padded(at, self.mtu));
-            }
-            self.initiate(out, now);
+            return 0;
         }
+        let dropped = (self.waiting.len() + run.len()).saturating_sub(MAX_WAITING);
+        for at in run {
+            self.wait(packets.padded(at, self.mtu));
+        }
+        self.initiate(out, now);
+        dropped
     }
 
     fn open(

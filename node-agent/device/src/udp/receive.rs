@@ -79,6 +79,11 @@ impl BatchReceiver {
         self.window = Window::default();
     }
 
+    /// How many of those that were received are longer than a slot; they are dropped.
+    pub(crate) fn oversize(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.len.is_none()).count()
+    }
+
     /// Shows the next datagrams of those that were received, at most [`MESSAGES`]. Says whether there are any.
     pub(crate) fn next_window(&mut self) -> bool {
         self.window.fill(&self.slots, self.slot, self.max_message, &mut self.datagrams);

@@ -35,6 +35,8 @@ pub(crate) struct BatchSender {
     parts: Vec<libc::iovec>,
     controls: Vec<Control>,
     headers: Vec<libc::mmsghdr>,
+    /// Messages that the kernel did not take.
+    lost: usize,
 }
 
 /// Messages for one destination that lie back to back, all of one length but the last, which may be shorter.
@@ -52,16 +54,19 @@ impl BatchSender {
             parts: Vec::with_capacity(MESSAGES),
             controls: Vec::with_capacity(MESSAGES),
             headers: Vec::with_capacity(MESSAGES),
+            lost: 0,
         }
     }
 
-    /// Sends what `out` has for UDP. What the kernel does not take is lost.
-    pub(crate) fn send(&mut self, sockets: &Sockets, out: &Outgoing, switches: &Switches) {
+    /// Sends what `out` has for UDP. What the kernel does not take is lost; returns how many messages that are.
+    pub(crate) fn send(&mut self, sockets: &Sockets, out: &Outgoing, switches: &Switches) -> usize {
+        self.lost = 0;
         let is_segmented = switches.has(Feature::UdpSegment);
         let v4 = Some(&sockets.v4);
         self.send_family(sockets, v4, out, is_segmented, SocketAddr::is_ipv4);
         let v6 = sockets.v6.as_ref();
         self.send_family(sockets, v6, out, is_segmented, SocketAddr::is_ipv6);
+        self.lost
     }
 
     fn send_family(
@@ -150,9 +155,10 @@ impl BatchSender {
                     let group = &self.groups[at];
                     if group.messages.len() > 1 && is_refusal(&error) {
                         note_refusal(sockets, group.to, &error);
-                        send_singly(socket, group, batch);
+                        self.lost += send_singly(socket, group, batch);
                     } else {
                         // This one cannot be sent (no route, too long); the next may.
+                        self.lost += group.messages.len();
                         tracing::trace!(%error, "datagram not sent");
                     }
                     1
@@ -196,7 +202,9 @@ fn note_refusal(sockets: &Sockets, to: SocketAddr, error: &io::Error) {
     }
 }
 
-fn send_singly(socket: &UdpSocket, group: &Group, batch: &Batch) {
+/// Returns how many messages were lost.
+fn send_singly(socket: &UdpSocket, group: &Group, batch: &Batch) -> usize {
+    let mut lost = 0;
     for at in group.messages.clone() {
         let mut sent = socket.send_to(batch.get(at), group.to);
         if matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
@@ -204,9 +212,11 @@ fn send_singly(socket: &UdpSocket, group: &Group, batch: &Batch) {
             sent = socket.send_to(batch.get(at), group.to);
         }
         if let Err(error) = sent {
+            lost += 1;
             tracing::trace!(%error, "datagram not sent");
         }
     }
+    lost
 }
 
 /// The control message that tells the length of a segment.

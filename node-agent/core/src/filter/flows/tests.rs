@@ -129,13 +129,16 @@ fn forgetting_a_peers_flow_does_not_open_it() {
         let answer = packet(protocol, (here(), 40_000), (address(A), 9), false);
         let owns = |other: IpAddr| other == address(A);
         open.judge(&mut flows, A, owns, start).check_packet(&stream).unwrap();
-        // While this node still sends, the member does what it can to have the flow forgotten.
-        for n in 100..20_000 {
-            let now = start + RECENT * u32::try_from(n / 1000).unwrap() / 2;
+        // This node still sends now and then; in between the member does what it can to have the flow forgotten.
+        for round in 0..8 {
+            let now = start + RECENT / 3 * round;
             flows.handle_outbound(&answer, A, now);
-            let _ = open.judge(&mut flows, A, owns, now).check_packet(&nth(A, protocol, n));
+            for n in 0..MAX_FLOWS_OF_PEER + 50 {
+                let other = nth(A, protocol, 100 + n + 3000 * round as usize);
+                let _ = open.judge(&mut flows, A, owns, now).check_packet(&other);
+            }
         }
-        let now = start + RECENT * 10;
+        let now = start + RECENT * 3;
         flows.handle_outbound(&answer, A, now);
         assert!(closed.judge(&mut flows, A, owns, now).check_packet(&later).is_err());
     }

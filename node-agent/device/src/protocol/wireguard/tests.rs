@@ -43,6 +43,15 @@ fn seal(from: &mut WireGuard, packets: &[Vec<u8>], now: Instant) -> Batch {
     out
 }
 
+#[test]
+fn packets_that_nobody_waits_for_are_told() {
+    let [mut from, _] = pair(Instant::now());
+    let packets = vec![packet(100, 1); MAX_WAITING];
+    let mut out = wire_batch();
+    assert_eq!(from.seal(&from_tun(&packets), 0..MAX_WAITING, &mut out, Instant::now()), 0);
+    assert_eq!(from.seal(&from_tun(&packets), 0..3, &mut out, Instant::now()), 3);
+}
+
 fn open(to: &mut WireGuard, datagrams: &Batch, now: Instant) -> (Opened, Batch) {
     let (mut opened, mut replies) = (Opened::new(512, 512 * 1400), wire_batch());
     to.open(datagrams, 0..datagrams.len(), &mut opened, &mut replies, now);
