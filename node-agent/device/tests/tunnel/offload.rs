@@ -2,8 +2,8 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
-    sync::atomic::Ordering,
+    net::{Shutdown, TcpStream},
+    sync::{atomic::Ordering, mpsc},
     thread,
     time::Duration,
 };
@@ -107,7 +107,8 @@ fn a_stream_crosses_a_narrow_link() {
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     pair.wait_for(5, is_direct);
     close_relay(&pair);
-    echo_stream(&pair.a.dial(pair.b.v4, 7000, 30).unwrap(), MANY);
+    let stream = pair.a.dial(pair.b.v4, 7000, 30).unwrap();
+    in_time(&stream, || echo_stream(&stream, MANY));
 }
 
 #[test]
@@ -120,11 +121,12 @@ fn a_stream_goes_on_when_its_link_becomes_narrow() {
     pair.wait_for(5, is_direct);
     close_relay(&pair);
     let stream = pair.a.dial(pair.b.v4, 7000, 30).unwrap();
-    half_way(&stream, || {
+    let narrow = || {
         for side in [&pair.a, &pair.b] {
             side.machine.sh(&format!("ip link set eth0 {NARROW}")).unwrap();
         }
-    });
+    };
+    in_time(&stream, || half_way(&stream, narrow));
 }
 
 #[test]
@@ -143,7 +145,8 @@ fn a_stream_crosses_a_narrow_path_of_which_nobody_tells() {
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     pair.wait_for(5, is_direct);
     close_relay(&pair);
-    echo_stream(&pair.a.dial(pair.b.v4, 7000, 30).unwrap(), MANY);
+    let stream = pair.a.dial(pair.b.v4, 7000, 30).unwrap();
+    in_time(&stream, || echo_stream(&stream, MANY));
 }
 
 #[test]
@@ -165,6 +168,21 @@ fn a_stream_goes_on_when_the_interface_was_down() {
 /// From now on what does not go directly does not arrive.
 fn close_relay(pair: &Pair) {
     pair.relay.is_up.store(false, Ordering::Relaxed);
+}
+
+/// Ends the stream, and with it the work, if that takes more than a minute: where segments are refused, a stream crawls.
+fn in_time(stream: &TcpStream, work: impl FnOnce()) {
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if is_done.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout)
+            {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        });
+        let _done = done;
+        work();
+    });
 }
 
 /// Sends to an echo service without a pause, does `work` when half came back, and compares all.
