@@ -150,7 +150,9 @@ fn a_burst_that_overtakes_2000_messages_costs_what_was_overtaken_by_more_than_a_
     connect(&mut a, &mut b, now);
     let mut sealed = Batch::new(BURST + 1, (BURST + 1) * 150);
     let one = from_tun(&[packet(60, 1)]);
-    (0..=BURST).for_each(|_| a.seal(&one, 0..1, &mut sealed, now));
+    for _ in 0..=BURST {
+        a.seal(&one, 0..1, &mut sealed, now);
+    }
     let mut replies = wire_batch();
     let mut opened = Opened::new(BURST + 1, (BURST + 1) * 150);
     b.open(&sealed, BURST..BURST + 1, &mut opened, &mut replies, now);
