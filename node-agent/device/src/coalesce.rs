@@ -116,11 +116,13 @@ impl Coalescer {
         self.units.push(Unit::of(at, segment));
     }
 
-    /// Closes the units that `packet`, whose flow is not known, might belong to.
+    /// Closes the unit of the flow that `packet` belongs to; where that is not known, those that it might belong to.
     fn close(&mut self, packets: &Batch, packet: &[u8]) {
-        let between = segment::addresses(packet);
+        let (between, ends) = (segment::addresses(packet), segment::ends(packet));
         for unit in &mut self.units {
-            if unit.is_open && segment::addresses(packets.get(unit.first)) == between {
+            let first = packets.get(unit.first);
+            let may_be = ends.is_none() || ends == segment::ends(first);
+            if unit.is_open && may_be && segment::addresses(first) == between {
                 unit.is_open = false;
             }
         }

@@ -199,8 +199,9 @@ impl Link {
                 Message::Data { empty, .. } => {
                     let route = self.path.route();
                     if self.sent_to != route.direct {
-                        self.sent_to = route.direct;
+                        out.moved.extend(self.sent_to);
                         out.moved.extend(route.direct);
+                        self.sent_to = route.direct;
                     }
                     if let Some(address) = route.direct {
                         out.dispatch(message, To::Udp(address));

@@ -24,7 +24,7 @@ use crate::drops::Cause;
 /// Most flows that are remembered of those that this node started; as many of those that peers started.
 pub const MAX_FLOWS: usize = 16 * 1024;
 /// Most flows of one peer that are remembered; of TCP and of datagrams as many each.
-pub const MAX_FLOWS_OF_PEER: usize = 2 * 1024;
+pub const MAX_FLOWS_OF_PEER: usize = 8 * 1024;
 /// Idle time after which a UDP flow is forgotten (RFC 4787, requirement 5, asks for 2 minutes or more).
 pub const UDP_IDLE: Duration = Duration::from_secs(3 * 60);
 /// Idle time after which a TCP flow is forgotten (RFC 5382, requirement 5, asks for 2 hours 4 minutes or more).
@@ -32,7 +32,8 @@ pub const TCP_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A peer's datagram flow that was used within this time does not make room for another of that peer.
 pub const RECENT: Duration = Duration::from_secs(30);
 /// For so long after the start, TCP from a port that connections start from ([`STARTING_PORTS`]) is this node's, although
-/// no SYN was seen: connections outlive a restart of the agent.
+/// no SYN was seen: connections outlive a restart of the agent. It ends as soon as a peer's connection is forgotten for want of
+/// room, since that one must not become this node's.
 pub const RESTART: Duration = Duration::from_secs(5 * 60);
 /// The lowest port that Linux gives to connections which start here.
 pub const STARTING_PORTS: u16 = 32_768;
@@ -76,6 +77,8 @@ pub struct Flows {
     there: FairTable<Flow>,
     fragmented: FairTable<Fragmented>,
     started_at: Instant,
+    /// Whether a flow that a peer started was forgotten for want of room.
+    forgot: bool,
 }
 
 impl Flows {
@@ -89,6 +92,7 @@ impl Flows {
             there: FairTable::new(Limits { keys: MAX_FLOWS, share: MAX_FLOWS_OF_PEER, idle }),
             fragmented: FairTable::new(fragments),
             started_at: now,
+            forgot: false,
         }
     }
 
@@ -135,6 +139,7 @@ impl Flows {
         match packet.transport {
             Transport::Tcp { source, .. } => {
                 source >= STARTING_PORTS
+                    && !self.forgot
                     && now.saturating_duration_since(self.started_at) <= RESTART
             }
             Transport::Datagram { .. } | Transport::Icmp(_) => true,
@@ -160,6 +165,9 @@ impl Flows {
             return Ok(());
         }
         let owner = owner(peer, flow.protocol);
+        if self.there.is_full_for(owner) {
+            self.forgot = true;
+        }
         if opens {
             // A connection that the peer opens is the peer's, also where one of this node's was before.
             self.here.remove(&flow);

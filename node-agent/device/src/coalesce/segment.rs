@@ -139,6 +139,19 @@ impl Segment {
     }
 }
 
+/// Protocol and ports of whole TCP or UDP without anything between it and the IP header; none of anything else.
+pub(super) fn ends(packet: &[u8]) -> Option<(u8, &[u8])> {
+    let (is_v4, ip, protocol) = match packet.first()? {
+        0x45 => (true, IPV4_HEADER, *packet.get(9)?),
+        first if first >> 4 == 6 => (false, IPV6_HEADER, *packet.get(6)?),
+        _ => return None,
+    };
+    let is_whole =
+        !is_v4 || packet.get(6..8)? == [0, 0] || packet.get(6..8)? == DONT_FRAGMENT.to_be_bytes();
+    let ports = packet.get(ip..ip + 4)?;
+    (is_whole && matches!(protocol, TCP | UDP)).then_some((protocol, ports))
+}
+
 /// Source and destination as they stand in the IP header; nothing of what is no IP packet.
 pub(super) fn addresses(packet: &[u8]) -> &[u8] {
     match packet.first().map(|first| first >> 4) {

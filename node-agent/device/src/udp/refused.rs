@@ -7,44 +7,52 @@ use std::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use crate::device::lock;
 
 /// Most destinations that are remembered; the oldest is tried again first.
-const MAX: usize = 1024;
+const MAX: usize = 64;
+/// After this a destination is tried again: for so long the kernel believes whoever told it that a path is narrow.
+const LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// A set of addresses, mostly empty, which costs nothing then.
 #[derive(Default)]
 pub(crate) struct Refused {
     count: AtomicUsize,
-    addresses: Mutex<VecDeque<SocketAddr>>,
+    addresses: Mutex<VecDeque<(SocketAddr, Instant)>>,
 }
 
 impl Refused {
     pub(crate) fn contains(&self, address: SocketAddr) -> bool {
-        self.count.load(Ordering::Relaxed) > 0 && lock(&self.addresses).contains(&address)
+        self.count.load(Ordering::Relaxed) > 0 && self.knows(address, Instant::now())
     }
 
-    /// Adds an address. Says whether it is new.
-    pub(crate) fn insert(&self, address: SocketAddr) -> bool {
+    fn knows(&self, address: SocketAddr, now: Instant) -> bool {
+        let is_it = |(other, since): &(SocketAddr, Instant)| {
+            *other == address && now.saturating_duration_since(*since) < LIFE
+        };
+        lock(&self.addresses).iter().any(is_it)
+    }
+
+    /// Adds an address that was refused at `now`. Says whether it is the only one.
+    pub(crate) fn insert(&self, address: SocketAddr, now: Instant) -> bool {
         let mut addresses = lock(&self.addresses);
-        if addresses.contains(&address) {
-            return false;
-        }
+        addresses.retain(|(other, _)| *other != address);
         if addresses.len() >= MAX {
             addresses.pop_front();
         }
-        addresses.push_back(address);
+        addresses.push_back((address, now));
         self.count.store(addresses.len(), Ordering::Relaxed);
-        true
+        addresses.len() == 1
     }
 
     /// Forgets an address: the way there is another one now.
     pub(crate) fn remove(&self, address: SocketAddr) {
         if self.count.load(Ordering::Relaxed) > 0 {
             let mut addresses = lock(&self.addresses);
-            addresses.retain(|other| *other != address);
+            addresses.retain(|(other, _)| *other != address);
             self.count.store(addresses.len(), Ordering::Relaxed);
         }
     }
@@ -58,12 +66,25 @@ mod tests {
     fn an_address_is_refused_until_it_is_forgotten_and_the_oldest_goes_first() {
         let refused = Refused::default();
         let address = |port: usize| SocketAddr::from(([192, 0, 2, 1], port as u16));
+        let now = Instant::now();
         assert!(!refused.contains(address(1)));
-        assert!(refused.insert(address(1)) && !refused.insert(address(1)));
+        assert!(refused.insert(address(1), now) && refused.insert(address(1), now));
         assert!(refused.contains(address(1)) && !refused.contains(address(2)));
         refused.remove(address(1));
         assert!(!refused.contains(address(1)));
-        (0..=MAX).for_each(|port| assert!(refused.insert(address(port))));
+        let only: Vec<_> = (0..=MAX).filter(|port| refused.insert(address(*port), now)).collect();
+        assert_eq!(only, [0]);
         assert!(!refused.contains(address(0)) && refused.contains(address(MAX)));
+    }
+
+    #[test]
+    fn an_address_is_tried_again_after_a_while_and_refused_anew() {
+        let refused = Refused::default();
+        let (address, start) = (SocketAddr::from(([192, 0, 2, 1], 1)), Instant::now());
+        refused.insert(address, start);
+        assert!(refused.knows(address, start + LIFE / 2));
+        assert!(!refused.knows(address, start + LIFE));
+        refused.insert(address, start + LIFE);
+        assert!(refused.knows(address, start + LIFE));
     }
 }

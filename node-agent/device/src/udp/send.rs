@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     ops::Range,
     os::fd::AsRawFd,
+    time::Instant,
 };
 
 use socket2::SockAddr;
@@ -153,9 +154,12 @@ impl BatchSender {
                 }
                 Err(error) => {
                     let group = &self.groups[at];
-                    if group.messages.len() > 1 && is_refusal(&error) {
-                        note_refusal(sockets, group.to, &error);
-                        self.lost += send_singly(socket, group, batch);
+                    let refused = is_refusal(&error);
+                    if group.messages.len() > 1 && (refused || is_want_of_memory(&error)) {
+                        if refused {
+                            note_refusal(sockets, group.to, &error);
+                        }
+                        self.lost += send_singly(socket, group, batch, &mut waited);
                     } else {
                         // This one cannot be sent (no route, too long); the next may.
                         self.lost += group.messages.len();
@@ -196,18 +200,27 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMSGSIZE | libc::EINVAL | libc::EIO))
 }
 
+/// Whether the kernel found no room for the whole, which may be there for one message.
+fn is_want_of_memory(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// Others than the first are a member's doing, who may move as often as it likes: no line of the log each.
 fn note_refusal(sockets: &Sockets, to: SocketAddr, error: &io::Error) {
-    if sockets.refused.insert(to) {
+    if sockets.refused.insert(to, Instant::now()) {
         tracing::info!(%to, %error, "segmented send refused: datagrams go there one by one");
+    } else {
+        tracing::debug!(%to, %error, "segmented send refused: datagrams go there one by one");
     }
 }
 
-/// Returns how many messages were lost.
-fn send_singly(socket: &UdpSocket, group: &Group, batch: &Batch) -> usize {
+/// Returns how many messages were lost. A full socket is waited for once.
+fn send_singly(socket: &UdpSocket, group: &Group, batch: &Batch, waited: &mut bool) -> usize {
     let mut lost = 0;
     for at in group.messages.clone() {
         let mut sent = socket.send_to(batch.get(at), group.to);
-        if matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+        if matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock && !*waited) {
+            *waited = true;
             wait_writable(socket);
             sent = socket.send_to(batch.get(at), group.to);
         }

@@ -113,6 +113,33 @@ fn what_this_node_starts_is_bounded_and_the_longest_unused_goes() {
     assert!(flows.here.has(&Flow::outbound(&ask(1)).unwrap(), now));
 }
 
+/// After a restart connections whose SYN nobody saw are taken for this node's: but none that a peer had forgotten.
+#[test]
+fn a_restart_opens_no_connection_that_was_forgotten_for_want_of_room() {
+    let start = Instant::now();
+    let closed = PacketFilter::compile(&[], &[here().into()]);
+    let stream = packet(protocol::TCP, (address(A), 9), (here(), 40_000), true);
+    let later = packet(protocol::TCP, (address(A), 9), (here(), 40_000), false);
+    let answer = packet(protocol::TCP, (here(), 40_000), (address(A), 9), false);
+    let owns = |other: IpAddr| other == address(A);
+    for others in [0, MAX_FLOWS_OF_PEER] {
+        let mut flows = Flows::new(start);
+        let old = packet(protocol::TCP, (address(A), 8), (here(), 50_000), false);
+        if others == 0 {
+            let ours = packet(protocol::TCP, (here(), 50_000), (address(A), 8), false);
+            flows.handle_outbound(&ours, A, start);
+            assert!(flows.is_answer(&old, A, start), "a connection from before the restart");
+        }
+        flows.admit(&stream, A, start).unwrap();
+        for n in 0..others {
+            flows.admit(&nth(A, protocol::TCP, 100 + n), A, start).unwrap();
+        }
+        flows.handle_outbound(&answer, A, start);
+        let said = closed.judge(&mut flows, A, owns, start).check_packet(&later);
+        assert!(said.is_err(), "after {others} others");
+    }
+}
+
 #[test]
 fn forgetting_a_peers_flow_does_not_open_it() {
     let start = Instant::now();

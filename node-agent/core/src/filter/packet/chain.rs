@@ -1,6 +1,6 @@
 //! What lies between an IP header and the transport header: IPv4's options, IPv6's extension headers.
 
-use super::{Fragment, Malformed};
+use super::{Fragment, LATER_FRAGMENT_MIN, Malformed, TCP_HEADER};
 
 /// Extension headers of one packet, at most. RFC 8200 has use for five.
 const MAX_HEADERS: usize = 8;
@@ -37,6 +37,8 @@ impl<'a> Chain<'a> {
     /// everything unknown end the chain: they are protocols like others.
     pub(super) fn walk(mut next: u8, mut payload: &'a [u8]) -> Result<Self, Malformed> {
         let mut part: Option<Part> = None;
+        // How long what was cut into fragments is here.
+        let mut cut = 0_usize;
         for number in 0..MAX_HEADERS {
             let first = number == 0;
             let short = if part.is_some_and(|part| part.more) {
@@ -53,6 +55,11 @@ impl<'a> Chain<'a> {
                     }
                     next = head[0];
                     payload = payload.get((usize::from(head[1]) + 1) * 8..).ok_or(short)?;
+                    // A later fragment must not overwrite the transport header.
+                    let ends = cut.saturating_sub(payload.len()) + TCP_HEADER;
+                    if part.is_some_and(|part| part.more) && ends > LATER_FRAGMENT_MIN {
+                        return Err(Malformed::Fragment);
+                    }
                 }
                 FRAGMENT if part.is_some() => return Err(Malformed::Header),
                 FRAGMENT => {
@@ -65,7 +72,7 @@ impl<'a> Chain<'a> {
                         more: field & 1 != 0,
                         fragment: Fragment { id, protocol: head[0] },
                     };
-                    (next, payload, part) = (head[0], rest, Some(here));
+                    (next, payload, part, cut) = (head[0], rest, Some(here), rest.len());
                     if here.offset != 0 {
                         return Ok(Self { protocol: next, payload, part });
                     }

@@ -236,6 +236,10 @@ fn later_fragments_enter_after_a_first_that_was_let_in() {
     assert!(node.passes(&ip(THERE6, HERE6, 44, &first)));
     assert!(node.passes(&later(5)));
     assert_eq!(node.check(&later(0x1_0005)), Err(Cause::Fragment), "ids have 32 bits");
+    // Ports behind byte 80, where a later fragment could overwrite them.
+    let first = [&[17, 8][..], &[0; 70], &udp_bytes(9, 53)].concat();
+    let first = ip(THERE6, HERE6, 44, &cut_v6(60, 6, 0, true, &first));
+    assert_eq!(node.check(&first), Err(Cause::Fragment));
 }
 
 #[test]
