@@ -32,6 +32,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(5);
 /// Most characters of a holder's name: PostgreSQL keeps 63 of an `application_name`.
 const NAME_MAX: usize = 63;
+/// Who has it without having said a name.
+const NAMELESS: &str = "which does not say where it runs";
 
 /// After how many seconds without a sign of life PostgreSQL takes the machine of a coordinator for dead, and when it asks.
 const KEEP_ALIVE: [&str; 3] = [
@@ -149,12 +151,15 @@ impl Hold {
     }
 }
 
-/// Tries until the database answers. The connection before is closed; until the server sees that, it has the lock.
+/// Tries until the database answers. The connection before is closed; until the server sees that, it has the lock, and
+/// while the server ends it, it has the lock without a name. A coordinator names itself before it takes the lock.
 async fn take_again(url: &str, name: &str) -> Result<AnyConnection, HoldError> {
     loop {
         match timeout(ANSWER, lock_connection(url, name)).await {
             Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(HoldError::Held(by))) if by != name => return Err(HoldError::Held(by)),
+            Ok(Err(HoldError::Held(by))) if by != name && by != NAMELESS => {
+                return Err(HoldError::Held(by));
+            }
             Ok(Err(_)) | Err(_) => sleep(RETRY).await,
         }
     }
@@ -225,5 +230,5 @@ fn own_name() -> String {
 fn shown(name: &str) -> String {
     let kept = name.chars().filter(|it| it.is_ascii_graphic() || *it == ' ').take(NAME_MAX);
     let name = kept.collect::<String>().trim().to_owned();
-    if name.is_empty() { "which does not say where it runs".to_owned() } else { name }
+    if name.is_empty() { NAMELESS.to_owned() } else { name }
 }

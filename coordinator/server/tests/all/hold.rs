@@ -161,6 +161,34 @@ async fn who_finds_another_coordinator_in_its_place_gives_up() {
     store.close().await;
 }
 
+/// A connection that the server is about to end has the lock for a moment, and its name no more.
+#[tokio::test]
+#[ignore = "needs: postgres"]
+async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
+    let server = Postgres::start();
+    let database = Database::Postgres(server.url());
+    let mut hold = Hold::take(&database).await.unwrap();
+    let mut held = hold.watch();
+    let mut other = sqlx::AnyConnection::connect(&server.url()).await.unwrap();
+    end_connections_of_holders(&server.url()).await;
+    let lock = "SELECT 1 AS done FROM pg_advisory_lock(1835102837, hashtext('public'))";
+    sqlx::query(lock).fetch_one(&mut other).await.unwrap();
+
+    let back = async {
+        held.wait_for(|held| !held).await.unwrap();
+        // Some tries while it is locked.
+        sleep(Duration::from_millis(500)).await;
+        drop(other);
+        held.wait_for(|held| *held).await.unwrap();
+    };
+    tokio::select! {
+        lost = hold.lost() => panic!("{lost}"),
+        back = timeout(PATIENCE, back) => back.expect("it has its database again"),
+    }
+
+    is_refused_by_name(&database).await;
+}
+
 /// As on a machine that sleeps, or whose disk is slow, for longer than the coordinator waits for an answer.
 #[tokio::test]
 #[ignore = "needs: postgres"]
