@@ -29,8 +29,11 @@ pub(crate) fn holds(file: &Path, text: &str) -> bool {
 
 /// The longest piece of a text that stands the same in JSON.
 pub(crate) fn searchable(text: &str) -> &str {
-    let pieces = text.split(|c: char| !c.is_ascii() || c.is_ascii_control() || "\"\\".contains(c));
-    let piece = pieces.max_by_key(|piece| piece.len()).unwrap();
-    assert!(piece.len() > 8, "too short to search for: {text:?}");
-    piece
+    long_piece(text).unwrap_or_else(|| panic!("too short to search for: {text:?}"))
+}
+
+/// The same, or none if it is so short that it may be found by chance. A small model says such things at times.
+pub(crate) fn long_piece(text: &str) -> Option<&str> {
+    let pieces = text.split(|c: char| c.is_ascii_control() || "\"\\".contains(c));
+    pieces.max_by_key(|piece| piece.len()).filter(|piece| piece.len() >= 8)
 }
