@@ -37,6 +37,7 @@ pub mod endpoint;
 pub mod failure;
 pub mod hang_up;
 pub mod http;
+pub mod idle;
 pub mod log;
 pub mod newcomers;
 pub mod pem;

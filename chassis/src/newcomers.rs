@@ -116,6 +116,11 @@ impl<K: Copy + Eq + Hash> Place<K> {
         self.newcomers.queue().remove(self.number);
     }
 
+    /// Cancelled when the connection has to give way.
+    pub(crate) fn pushed(&self) -> CancellationToken {
+        self.pushed.clone()
+    }
+
     /// Returns when the connection has to give way.
     pub async fn is_pushed_out(&self) {
         self.pushed.cancelled().await;

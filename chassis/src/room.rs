@@ -6,6 +6,7 @@
 //! ```
 //!
 //! Whoever only connects, or takes long for a handshake, so takes nothing of the room of those who have shown who they are.
+//! And whoever was admitted and asks for nothing takes half of it at most: beyond that, old ones give way ([`Idle`]).
 
 use std::{
     io,
@@ -23,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    idle::Idle,
     newcomers::{GivesWay, Newcomers, Place},
     quota::{self, Permit, Quota},
 };
@@ -35,6 +37,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub struct Room {
     what: &'static str,
     newcomers: Newcomers<IpAddr>,
+    /// Those who were admitted and have no request under way.
+    idle: Newcomers<IpAddr>,
     waiting: usize,
     connections: usize,
     all: Arc<Semaphore>,
@@ -60,6 +64,16 @@ pub struct Newcomer {
 pub struct Admitted {
     _of_all: OwnedSemaphorePermit,
     _of_address: Option<Permit<IpAddr>>,
+    idle: Option<Idle>,
+}
+
+impl Admitted {
+    /// Whether it has a request under way is to be told here, and it is to be cut when it has to go; none if it carries
+    /// everybody's requests.
+    #[must_use]
+    pub fn idle(&self) -> Option<&Idle> {
+        self.idle.as_ref()
+    }
 }
 
 impl Room {
@@ -71,6 +85,7 @@ impl Room {
         Self {
             what,
             newcomers: Newcomers::new(waiting, each, GivesWay::OldestOfMost),
+            idle: Newcomers::new((connections / 2).max(1), each, GivesWay::OldestOfMost),
             waiting,
             connections,
             all: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
@@ -85,7 +100,9 @@ impl Room {
     #[must_use]
     pub fn with_carriers(self) -> Self {
         let each = Quota::new((self.connections / 2).max(1), self.of_one);
-        Self { each, is_carried: true, ..self }
+        // While one shakes hands nobody knows whether it carries: many may be of one address.
+        let newcomers = Newcomers::new(self.waiting, self.waiting, GivesWay::OldestOfMost);
+        Self { newcomers, each, is_carried: true, ..self }
     }
 
     /// How many connections there are at most, with those whose handshake is not over.
@@ -144,7 +161,8 @@ impl Newcomer {
             return None;
         };
         room.told.store(false, Ordering::Relaxed);
-        Some(Admitted { _of_all: of_all, _of_address: of_address })
+        let idle = of_address.is_some().then(|| Idle::new(room.idle, address));
+        Some(Admitted { _of_all: of_all, _of_address: of_address, idle })
     }
 }
 

@@ -12,6 +12,9 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+/// How long the other end of a network's stream may take nothing.
+pub const LONGEST: Duration = Duration::from_secs(60);
+
 /// A stream whose writes fail with [`io::ErrorKind::TimedOut`] once none gets on for so long.
 ///
 /// It belongs below TLS: what TLS keeps for itself says nothing about the other end.

@@ -39,7 +39,8 @@ fn quadlet(service: &Service) -> String {
     };
     let mut out = format!(
         "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
-         [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\n[Container]\nContainerName={}\nImage={}\n",
+         [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\
+         StartLimitIntervalSec=0\n\n[Container]\nContainerName={}\nImage={}\n",
         service.description,
         service.unit(),
         settings.image,

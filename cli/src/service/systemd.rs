@@ -117,7 +117,7 @@ impl Unit {
         let mut out = format!(
             "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
              [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\
-             Wants=network-online.target\nAfter=network-online.target\n\n\
+             Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
              [Service]\nExecStart={}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
              TimeoutStopSec=10\n{}{HARDENING}",
             self.description, self.command, self.uid, self.gid, self.rights,

@@ -1,7 +1,7 @@
 //! `maru-compute boot`: holds the key that requests are sealed to, shows evidence of it, and starts the workers.
 //!
 //! ```text
-//! LOOK ──▶ whether the security module or the TPM answers
+//! LOOK ──▶ whether a TPM answers
 //! EVIDENCE nonce ──▶ Line ──▶ Reks ──▶ security module, or TPM
 //! WORK key ──▶ Reks: opens, not seen before ──▶ Workers: a process of its own, with the secret of this one request
 //! ```

@@ -39,7 +39,7 @@ pub enum Kind {
     End = 6,
     /// Nothing comes of it: one byte of [`Refusal`].
     Refused = 7,
-    /// Whether boot, and what holds its key, are well: `End` says so.
+    /// Whether boot, and a TPM that holds its key, are well: `End` says so.
     Look = 8,
 }
 

@@ -54,17 +54,17 @@ impl Reks {
         Ok(Self { holder, max, present })
     }
 
-    /// The present key; one that was lost is replaced first.
+    /// The present key; one that was lost, or opened as much as it may, is replaced first.
     ///
     /// # Errors
     ///
     /// The holder makes no other.
     pub fn present(&self) -> Result<Arc<dyn Rek>, HolderError> {
         let mut present = self.lock();
-        let lost = if present.rek.is_lost() { Some(self.replace(&mut present)?) } else { None };
+        let old = if self.is_over(&present) { Some(self.replace(&mut present)?) } else { None };
         let rek = Arc::clone(&present.rek);
         drop(present);
-        drop(lost);
+        drop(old);
         Ok(rek)
     }
 
@@ -77,7 +77,7 @@ impl Reks {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Sealed`] if it does not open or did before, [`Refusal::Failed`] if the holder fails, or if there must be
+    /// [`Refusal::Sealed`] if it does not open or did before, [`Refusal::Failed`] if the holder fails, or if there had to be
     /// a new key and none can be made.
     pub fn open(&self, media: Media, sealed_key: &[u8]) -> Result<Job, Refusal> {
         let rek = self.present().map_err(|error| failed(&error))?;
@@ -94,11 +94,18 @@ impl Reks {
         if !Arc::ptr_eq(&present.rek, &rek) || !present.opened.insert(name) {
             return Err(Refusal::Sealed);
         }
-        if present.opened.len() >= self.max {
-            // Dropped with `rek`, after the lock.
-            let _ = self.replace(&mut present).map_err(|error| failed(&error))?;
+        if self.is_over(&present)
+            && let Err(error) = self.replace(&mut present)
+        {
+            // This one is opened; whoever comes next has it tried again.
+            let _ = failed(&error);
         }
         Ok(Job { media, kem, encapsulated_key: sealed_key.to_vec(), secret })
+    }
+
+    /// Whether there must be another key: this one was lost, or opened as many requests as can be remembered.
+    fn is_over(&self, present: &Present) -> bool {
+        present.rek.is_lost() || present.opened.len() >= self.max
     }
 
     /// Has a new key made; the one before is to be dropped outside of the lock, as its holder is told.
@@ -147,7 +154,7 @@ mod tests {
     use std::{
         sync::{
             Barrier,
-            atomic::{AtomicUsize, Ordering},
+            atomic::{AtomicBool, AtomicUsize, Ordering},
         },
         thread,
     };
@@ -218,19 +225,25 @@ mod tests {
         public: PublicKey,
         opening: Arc<Barrier>,
         asked: Arc<AtomicUsize>,
+        /// Whether it makes no other key.
+        fails: Arc<AtomicBool>,
     }
 
     impl Slow {
         fn new(together: usize) -> Self {
             let private = Arc::new(PrivateKey::generate(Kem::P256).unwrap());
-            let (opening, asked) = (Arc::new(Barrier::new(together)), Arc::default());
-            Self { public: private.public(), private, opening, asked }
+            let opening = Arc::new(Barrier::new(together));
+            let (asked, fails) = (Arc::default(), Arc::default());
+            Self { public: private.public(), private, opening, asked, fails }
         }
     }
 
     impl Holder for Slow {
         fn generate(&self) -> Result<Arc<dyn Rek>, HolderError> {
-            Ok(Arc::new(self.clone()))
+            match self.fails.load(Ordering::Relaxed) {
+                true => Err(HolderError::Machine(std::io::ErrorKind::OutOfMemory.into())),
+                false => Ok(Arc::new(self.clone())),
+            }
         }
     }
 
@@ -266,6 +279,27 @@ mod tests {
             assert_eq!(reks.open(Media::Whole, &key).unwrap_err(), Refusal::Sealed);
         }
         assert_eq!(slow.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn where_no_other_key_can_be_made_the_full_one_opens_nothing_more() {
+        let slow = Slow::new(1);
+        let reks = Reks::with_max(Box::new(slow.clone()), 2).unwrap();
+        let keys: Vec<_> = (0..3).map(|_| sealed(&reks)).collect();
+        slow.fails.store(true, Ordering::Relaxed);
+        for key in &keys[..2] {
+            assert!(
+                reks.open(Media::Whole, key).is_ok(),
+                "the last one too, which asks for a new key"
+            );
+        }
+
+        assert_eq!(reks.open(Media::Whole, &keys[2]).unwrap_err(), Refusal::Failed);
+        assert_eq!(slow.asked.load(Ordering::Relaxed), 2, "and it cost the holder nothing");
+
+        slow.fails.store(false, Ordering::Relaxed);
+        assert!(reks.open(Media::Whole, &sealed(&reks)).is_ok(), "by another key");
+        assert_eq!(reks.lock().opened.len(), 1);
     }
 
     #[test]

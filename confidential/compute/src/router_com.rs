@@ -36,6 +36,7 @@ use chassis::{
     room::{Newcomer, Room},
     signal::Termination,
     tls,
+    write_limit::{self, WriteLimit},
 };
 use confidential_api::{
     NodeId,
@@ -141,6 +142,7 @@ async fn serve(
     stopping: Stopping,
 ) {
     let _ = stream.set_nodelay(true);
+    let stream = WriteLimit::new(stream, write_limit::LONGEST);
     let Some(stream) = newcomer.shake(acceptor.accept(stream)).await else { return };
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let is_router = shown.is_some_and(|shown| tls::is_for(shown, role::ROUTER));

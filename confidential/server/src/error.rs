@@ -69,7 +69,7 @@ pub enum Error {
     /// The last epoch is of a later certificate.
     #[error(
         "the last epoch in {0} is of a later certificate of the signing key: put that one in place; if it was made while a \
-         clock was ahead, so that no home took it, remove this file"
+         clock was ahead, so that no home took it, set `epoch` to 0 in this file"
     )]
     LaterEpoch(std::path::PathBuf),
     /// The gateway's bundle is older than one before.

@@ -15,6 +15,7 @@ use axum::{
     http::{HeaderMap, HeaderName, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use chassis::{
     endpoint::{self, Endpoint, get, post},
     problem::ErrorResponse,
@@ -25,10 +26,11 @@ use confidential_api::{
     settings::gateway::Settings,
 };
 use confidential_envelope::{
-    Limits, Plaintext, ResponseSealer,
+    Limits, Plaintext, ResponseSealer, Unopenable,
     bhttp::{self, RequestHead},
-    ohttp::{self, OpenError},
+    ohttp::{self, GatewayKey, OpenError},
 };
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use self::{answer::Answer, keys::GatewayKeys};
@@ -57,6 +59,8 @@ const ONWARD: [HeaderName; 2] =
 const BACK: [HeaderName; 3] =
     [header::CONTENT_TYPE, header::RETRY_AFTER, HeaderName::from_static(names::NODE_ID)];
 
+/// A request is opened beside others if it is longer, in bytes: they would wait for it otherwise.
+const LONG: usize = 64 << 10;
 /// Longest time until the router answers what no model has to work for; a node's evidence takes it 30 seconds at most.
 const QUICK: Duration = Duration::from_secs(40);
 
@@ -210,7 +214,7 @@ impl Opening {
         };
         let held = self.bodies.read(request.into_body(), caller.address).await;
         let held = held.map_err(Refused::Outside)?;
-        let (message, sealer) = self.unseal(chunked, &held.bytes)?;
+        let (message, sealer) = self.unseal(chunked, &held.bytes).await?;
         let (head, content) = bhttp::decode::<RequestHead>(&message, self.limits.total)
             .map_err(|_| Refused::Unopenable)?;
         drop(message);
@@ -221,21 +225,19 @@ impl Opening {
         answer.seal(sealer, self.idle).await.map_err(|_| Refused::Unopenable)
     }
 
-    fn unseal(
+    /// Opens a request; beside everybody else's, where it is long.
+    async fn unseal(
         &self,
         chunked: bool,
-        bytes: &[u8],
+        bytes: &Bytes,
     ) -> Result<(Plaintext, ResponseSealer), OpenError> {
-        let keys = self.keys.accepted();
-        if !chunked {
-            let opened = ohttp::open(&keys, bytes)?;
-            return Ok((opened.plaintext, opened.response));
+        let (keys, limits) = (self.keys.accepted(), self.limits);
+        if bytes.len() <= LONG {
+            return unseal(keys, limits, chunked, bytes);
         }
-        let mut stream = ohttp::RequestStream::new(keys, self.limits);
-        let mut message = Plaintext::default();
-        stream.push(bytes, &mut message)?;
-        let sealer = stream.finish(&mut message)?;
-        Ok((message, sealer))
+        let bytes = bytes.clone();
+        let opened = spawn_blocking(move || unseal(keys, limits, chunked, &bytes)).await;
+        opened.unwrap_or(Err(Unopenable.into()))
     }
 
     /// Asks the router, if it may be asked for this.
@@ -287,4 +289,21 @@ impl Opening {
             "this gateway has another name: the operator lists names in `names`",
         ))
     }
+}
+
+fn unseal(
+    keys: Vec<Arc<GatewayKey>>,
+    limits: Limits,
+    chunked: bool,
+    bytes: &[u8],
+) -> Result<(Plaintext, ResponseSealer), OpenError> {
+    if !chunked {
+        let opened = ohttp::open(&keys, bytes)?;
+        return Ok((opened.plaintext, opened.response));
+    }
+    let mut stream = ohttp::RequestStream::new(keys, limits);
+    let mut message = Plaintext::default();
+    stream.push(bytes, &mut message)?;
+    let sealer = stream.finish(&mut message)?;
+    Ok((message, sealer))
 }

@@ -82,10 +82,13 @@ struct Routing {
     /// Questions for manifests and evidence, which wait for no room of requests.
     questions: Bodies,
     /// Evidence on its way from nodes.
-    evidence: Bodies<NodeId>,
-    /// Bytes of requests that each node has or is asked.
-    shares: Quota<NodeId>,
+    evidence: Bodies<Key>,
+    /// Bytes of requests that the nodes of each certificate have or are asked.
+    shares: Quota<Key>,
 }
+
+/// The key of a certificate: one holder may tell of some nodes.
+type Key = [u8; 32];
 
 impl Router {
     /// Begins to listen; paths are below the root.
@@ -115,13 +118,13 @@ impl Router {
             nodes: Asking::new(root.join(&nodes.ca), Some(own(root, &settings.tls)), None)?,
             // All of them come from the gateway.
             bodies: Bodies::new(settings.max_request_bytes, body::ALL),
-            events: Bodies::new(EVIDENCE_MAX + (64 << 10), body::ALL / 4),
+            events: Bodies::within(EVIDENCE_MAX + (64 << 10), body::ALL / 16, body::ALL / 4),
             turns: Quota::new(settings.connections, nodes.requests),
             answer: Duration::from_secs(settings.answer_s),
             idle: Duration::from_secs(settings.idle_s),
             every: Duration::from_secs(nodes.check_every_s),
             looks: TaskTracker::new(),
-            questions: Bodies::new(QUESTION, body::ALL / 16),
+            questions: Bodies::within(QUESTION, body::ALL / 16, body::ALL / 16),
             evidence: Bodies::within(pass::EVIDENCE_LEN, body::ALL / 32, body::ALL / 4),
             shares: Quota::new(usize::MAX, (body::ALL / 8).max(settings.max_request_bytes + 1)),
         });

@@ -12,7 +12,7 @@ use std::{
     os::unix::{fs::FileTypeExt as _, net::UnixStream},
     path::{Path, PathBuf},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::net::{
@@ -98,20 +98,38 @@ fn is_socket(path: &Path) -> bool {
 }
 
 fn over_socket(path: &Path, patience: Duration, command: &[u8]) -> io::Result<Answer> {
+    let until = Instant::now() + patience;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Before it connects: where nobody accepts that waits, too.
-    for way in [Timeout::Send, Timeout::Recv] {
-        set_socket_timeout(&socket, way, Some(patience))?;
-    }
+    set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     let mut stream = UnixStream::from(socket);
     stream.write_all(command)?;
     let mut start = [0; 6];
-    stream.read_exact(&mut start)?;
+    read_until(&mut stream, until, &mut start)?;
     let length = answer::length(start).map_err(|_| io::ErrorKind::InvalidData)?;
     let mut answer = Zeroizing::new(vec![0; length]);
     let (head, rest) = answer.split_at_mut(start.len());
     head.copy_from_slice(&start);
-    stream.read_exact(rest)?;
+    read_until(&mut stream, until, rest)?;
     Ok(answer)
+}
+
+/// Fills `into`, however small the pieces are that it comes in.
+fn read_until(stream: &mut UnixStream, until: Instant, into: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < into.len() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut into[filled..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -13,16 +13,29 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    middleware::{Next, from_fn},
+};
 use chassis::{
-    accept::Connections, http::Http, pem::FileError, quota, room::Room, tls,
-    write_limit::WriteLimit,
+    accept::Connections,
+    http::Http,
+    idle::Idle,
+    pem::FileError,
+    quota,
+    room::Room,
+    tls,
+    write_limit::{self, WriteLimit},
 };
 use confidential_api::settings::ServerTls;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
+
+use super::stream::Holding;
 
 /// Longest time of a request's head, and between two requests.
 const HEAD: Duration = Duration::from_secs(30);
@@ -143,6 +156,7 @@ impl Doors {
         let room = Room::new(what, self.connections, self.each);
         let room = if self.carrier.is_some() { room.with_carriers() } else { room };
         let Answers { idle, whole } = self.answers;
+        let idle = idle.min(write_limit::LONGEST);
         let http = Http::new(HEAD).buffer(BUFFER).answer(whole);
         let secure = {
             let router = router.clone();
@@ -163,7 +177,20 @@ impl Doors {
                         let caller = Caller { address: newcomer.address(), shown: shown(&stream) };
                         let carries = carrier.is_some_and(|role| caller.is_for(role));
                         let Some(admitted) = newcomer.admit(carries) else { return };
-                        http.route(stream, router, caller, stopping).await;
+                        match admitted.idle() {
+                            Some(idle) => {
+                                let router = counted(router, idle.clone());
+                                tokio::select! {
+                                    // In this order: a request that has come is answered.
+                                    biased;
+                                    () = http.route(stream, router, caller, stopping) => {}
+                                    () = idle.has_to_go() => {
+                                        tracing::debug!("a connection without a request gave way");
+                                    }
+                                }
+                            }
+                            None => http.route(stream, router, caller, stopping).await,
+                        }
                         drop(admitted);
                     })
                 },
@@ -186,6 +213,14 @@ impl Doors {
         };
         tokio::join!(secure, plain);
     }
+}
+
+/// Tells of each request that it is under way, until its answer was sent or given up.
+fn counted(router: Router, idle: Idle) -> Router {
+    router.layer(from_fn(move |request: Request, next: Next| {
+        let busy = idle.busy();
+        async move { next.run(request).await.map(|body| Body::new(Holding::new(body, busy))) }
+    }))
 }
 
 /// A certificate below the root.

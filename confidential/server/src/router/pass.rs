@@ -27,7 +27,7 @@ use confidential_api::{
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::{Routing, body_of, malformed, only, place::Place};
+use super::{Key, Routing, body_of, malformed, only, place::Place};
 use crate::{
     http::{
         self,
@@ -77,8 +77,8 @@ pub(super) async fn request(
     let mut refused = no_node().into_response();
     for candidate in candidates {
         let node = candidate.id;
-        let Some(place) = routing.registry().live(node, Instant::now()) else { continue };
-        let (Ok(turn), Ok(share)) = (routing.turns.take(node), routing.share(node, room)) else {
+        let Some((place, key)) = routing.find(node) else { continue };
+        let (Ok(turn), Ok(share)) = (routing.turns.take(node), routing.share(key, room)) else {
             refused = http::busy().into_response();
             continue;
         };
@@ -120,14 +120,14 @@ pub(super) async fn attest(
     let held = routing.questions.read(body_of(request)?, caller.address).await?;
     let asked = AttestRequest::decode(&held.bytes).map_err(malformed)?;
     let node = asked.node;
-    let place = routing.registry().live(node, Instant::now()).ok_or_else(no_node)?;
+    let (place, key) = routing.find(node).ok_or_else(no_node)?;
     let binary = HeaderValue::from_static(media::BINARY);
     let headers = [(header::CONTENT_TYPE, binary)].into_iter().collect();
     let body = held.bytes.clone();
     let answer = routing.ask(node, &place, path::ATTEST, headers, body, EVIDENCE).await;
     let (head, body) = answer.map_err(|error| failed(node, &error))?.into_parts();
     // Its share of the room is held until it was sent.
-    let shown = timeout(EVIDENCE, routing.evidence.collect(Body::new(body), node)).await;
+    let shown = timeout(EVIDENCE, routing.evidence.collect(Body::new(body), key)).await;
     let shown = match shown {
         Ok(Ok(shown)) => shown.into_bytes(),
         Ok(Err(Unread::Busy)) => return Err(http::busy()),
@@ -140,10 +140,16 @@ pub(super) async fn attest(
 }
 
 impl Routing {
-    /// Room for so many bytes that a node is sent: one that says nothing holds what it has of them, and leaves the rest
-    /// to others.
-    fn share(&self, node: NodeId, room: usize) -> Result<Permit<NodeId>, Exceeded> {
-        let mut share = self.shares.take(node)?;
+    /// Where a live node is, and the key of its certificate.
+    fn find(&self, node: NodeId) -> Option<(Place, Key)> {
+        let registry = self.registry();
+        Some((registry.live(node, Instant::now())?, registry.key(node)?))
+    }
+
+    /// Room for so many bytes that nodes of one certificate are sent: one that says nothing holds what it has of them, and
+    /// leaves the rest to others.
+    fn share(&self, key: Key, room: usize) -> Result<Permit<Key>, Exceeded> {
+        let mut share = self.shares.take(key)?;
         share.add(room)?;
         Ok(share)
     }

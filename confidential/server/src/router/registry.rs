@@ -232,6 +232,11 @@ impl Registry {
         self.nodes.iter().map(|(id, node)| (*id, node.place.clone())).collect()
     }
 
+    /// The key of the certificate that tells of a node.
+    pub(crate) fn key(&self, node: NodeId) -> Option<[u8; 32]> {
+        Some(self.nodes.get(&node)?.key)
+    }
+
     /// Where a node is, if it lives.
     pub(crate) fn live(&self, node: NodeId, now: Instant) -> Option<Place> {
         let node = self.nodes.get(&node).filter(|node| self.is_live(node, now))?;

@@ -82,6 +82,25 @@ async fn one_address_holds_a_part_of_the_gateways_and_the_routers_connections() 
     assert!(few.iter().all(Option::is_some) && nodes().await.is_none(), "a node's are");
 }
 
+/// As many as there is room for, each of which has shaken hands and asks for nothing.
+#[tokio::test]
+async fn strangers_who_ask_for_nothing_keep_nobody_out() {
+    let world = World::new();
+    let settings = settings::gateway::Settings {
+        connections: 8,
+        connections_per_address: 8,
+        ..world.gateway_settings(([127, 0, 0, 1], 9).into())
+    };
+    let gateway = world.gateway(settings).await;
+    let client = world.client();
+    let mut silent = Vec::new();
+    for number in 0..40 {
+        silent.push(client.hold_from(2 + number % 5, gateway).await);
+    }
+
+    assert_eq!(client.get(gateway, path::HEALTH).await.status, 200);
+}
+
 #[tokio::test]
 async fn strangers_who_only_connect_keep_nobody_out_and_nodes_leave_half_to_the_gateway() {
     let world = World::new();
