@@ -35,9 +35,12 @@ pub(crate) fn run(shared: &Shared) {
     let mut runs = Vec::with_capacity(MESSAGES);
     let mut reader = Reader::new();
     loop {
-        // What was read and did not fit is not waited for.
-        let timeout = reader.has_pending().then_some(Duration::ZERO);
-        if shared.stop.wait([Some(shared.tun.as_fd())], timeout).is_none() {
+        let waits = reader.is_drained();
+        let is_over = match waits {
+            true => shared.stop.wait([Some(shared.tun.as_fd())], None).is_none(),
+            false => shared.stop.is_signalled(),
+        };
+        if is_over {
             return;
         }
         packets.clear();
@@ -46,8 +49,10 @@ pub(crate) fn run(shared: &Shared) {
             return;
         }
         if packets.is_empty() {
-            // Readable but nothing there: the interface is down. Do not spin.
-            std::thread::sleep(Duration::from_millis(1));
+            if waits {
+                // Readable but nothing there: the interface is down. Do not spin.
+                std::thread::sleep(Duration::from_millis(1));
+            }
             continue;
         }
         let now = Instant::now();

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -17,21 +18,32 @@ pub(crate) fn check_len(result: libc::ssize_t) -> io::Result<usize> {
 }
 
 /// Wakes every thread that waits on it, once and for all.
-pub(crate) struct Stop(OwnedFd);
+pub(crate) struct Stop {
+    event: OwnedFd,
+    /// The same for who is too busy to wait.
+    is_signalled: AtomicBool,
+}
 
 impl Stop {
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: takes no pointers.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: `fd` is open and nobody else owns it.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let event = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { event, is_signalled: AtomicBool::new(false) })
     }
 
     /// Stops. Nothing ever reads the counter, so it stays readable.
     pub(crate) fn signal(&self) {
+        self.is_signalled.store(true, Ordering::Relaxed);
         let one = 1_u64.to_ne_bytes();
         // SAFETY: `one` is valid for its length.
-        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        unsafe { libc::write(self.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Whether it is time to stop, without a system call.
+    pub(crate) fn is_signalled(&self) -> bool {
+        self.is_signalled.load(Ordering::Relaxed)
     }
 
     /// Waits until one of `fds` can be read or the timeout is over. Returns which can be, and
@@ -44,7 +56,7 @@ impl Stop {
         let raw = |fd: Option<BorrowedFd<'_>>| fd.map_or(-1, |fd| fd.as_raw_fd());
         let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut entries = [const { libc::pollfd { fd: -1, events: 0, revents: 0 } }; 4];
-        entries[0] = entry(self.0.as_raw_fd());
+        entries[0] = entry(self.event.as_raw_fd());
         for (slot, fd) in entries[1..].iter_mut().zip(fds) {
             *slot = entry(raw(fd));
         }

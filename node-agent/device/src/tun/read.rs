@@ -20,17 +20,19 @@ pub(crate) struct Reader {
     len: usize,
     /// What is left of the packet in the buffer.
     pending: Option<Split>,
+    /// Whether the kernel had nothing more when it was last asked.
+    is_drained: bool,
 }
 
 impl Reader {
     pub(crate) fn new() -> Self {
         let buffer = vec![0; vnet::LEN + MAX_PACKET].into_boxed_slice();
-        Self { buffer, len: 0, pending: None }
+        Self { buffer, len: 0, pending: None, is_drained: true }
     }
 
-    /// Whether a packet waits for the next batch.
-    pub(crate) fn has_pending(&self) -> bool {
-        self.pending.is_some()
+    /// Whether there is nothing to read until the kernel says so.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_drained && self.pending.is_none()
     }
 
     /// Reads the packets that are there, as many as fit. A super-packet is cut over two batches only if none would hold it.
@@ -52,7 +54,8 @@ impl Reader {
                 }
                 self.pending = None;
             }
-            if packets.left() == 0 || !self.read(tun)? {
+            self.is_drained = packets.left() > 0 && !self.read(tun)?;
+            if self.is_drained || packets.left() == 0 {
                 return Ok(());
             }
         }

@@ -43,9 +43,10 @@ impl BatchReceiver {
         Self {
             slot,
             max_message,
-            names: Vec::with_capacity(MESSAGES),
+            // SAFETY: all zeros is a valid `sockaddr_storage`.
+            names: vec![unsafe { std::mem::zeroed() }; MESSAGES],
             parts: Vec::with_capacity(MESSAGES),
-            controls: Vec::with_capacity(MESSAGES),
+            controls: vec![Control([0; CONTROL]); MESSAGES],
             headers: Vec::with_capacity(MESSAGES),
             slots: Vec::with_capacity(MESSAGES),
             window: Window::default(),
@@ -90,20 +91,16 @@ impl BatchReceiver {
         self.sources.clear();
         for at in 0..self.datagrams.len() {
             // One without an address is dropped by whoever looks for a peer there.
-            let source = socket_address(&self.names[self.datagrams.tag(at)]);
+            let slot = self.datagrams.tag(at);
+            let source = socket_address(&self.names[slot], self.headers[slot].msg_hdr.msg_namelen);
             self.sources.push(source.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()));
         }
         !self.datagrams.is_empty()
     }
 
     fn prepare(&mut self) {
-        self.names.clear();
         self.parts.clear();
-        self.controls.clear();
         self.headers.clear();
-        // SAFETY: all zeros is a valid `sockaddr_storage`.
-        self.names.resize(MESSAGES, unsafe { std::mem::zeroed() });
-        self.controls.resize(MESSAGES, Control([0; CONTROL]));
         for slot in self.datagrams.buffer().chunks_exact_mut(self.slot) {
             self.parts
                 .push(libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() });
@@ -140,9 +137,10 @@ fn segment_size(header: &libc::msghdr) -> Option<usize> {
     None
 }
 
-/// The address that the kernel wrote.
-fn socket_address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+/// The address that the kernel wrote, and how long it says that is.
+fn socket_address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<SocketAddr> {
     match libc::c_int::from(name.ss_family) {
+        _ if (len as usize) < size_of::<libc::sockaddr_in>() => None,
         libc::AF_INET => {
             // SAFETY: the family says that it is a `sockaddr_in`, which is shorter than the storage
             // and no stricter aligned.
