@@ -28,7 +28,7 @@ mod table;
 
 pub use flows::{
     FRAGMENT_LIFE, Flows, MAX_FLOWS, MAX_FLOWS_OF_PEER, RECENT, RESTART, STARTING_PORTS, Sending,
-    TCP_IDLE, UDP_IDLE,
+    TCP_IDLE, TCP_OPENING, UDP_IDLE,
 };
 use flows::{Flow, Origin};
 use martian::is_martian;

@@ -5,8 +5,9 @@
 //! end loses flows of its own.
 //!
 //! A peer's flow is remembered so that answering it does not make it this node's. That must not be undone by forgetting
-//! it: TCP becomes this node's by a SYN only, and a datagram flow that was used within [`RECENT`] is not forgotten for
-//! another of the same peer, which is refused instead ([`Cause::FlowLimit`]).
+//! it: TCP becomes this node's by a SYN only; a datagram flow that was used within [`RECENT`] is not forgotten for
+//! another of the same peer, which is refused instead ([`Cause::FlowLimit`]); and while one that was forgotten for want
+//! of room would still be remembered otherwise, no datagram to its peer makes a flow this node's.
 
 use std::{
     net::IpAddr,
@@ -17,7 +18,7 @@ use super::{
     PeerId,
     packet::{Fragment, Icmp, Packet, Quoted, Transport, protocol},
     run::{FlowBytes, flow_bytes},
-    table::{FairTable, Limits, Owner},
+    table::{FairTable, Limits, Owner, Stage},
 };
 use crate::drops::Cause;
 
@@ -29,6 +30,9 @@ pub const MAX_FLOWS_OF_PEER: usize = 8 * 1024;
 pub const UDP_IDLE: Duration = Duration::from_secs(3 * 60);
 /// Idle time after which a TCP flow is forgotten (RFC 5382, requirement 5, asks for 2 hours 4 minutes or more).
 pub const TCP_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Idle time after which a TCP flow of this node's is forgotten that nobody answered (RFC 5382, requirement 5, asks for 4
+/// minutes or more).
+pub const TCP_OPENING: Duration = Duration::from_secs(4 * 60);
 /// A peer's datagram flow that was used within this time does not make room for another of that peer.
 pub const RECENT: Duration = Duration::from_secs(30);
 /// For so long after the start, TCP from a port that connections start from ([`STARTING_PORTS`]) is this node's, although
@@ -85,8 +89,11 @@ impl Flows {
     /// None yet. `now` is when this node starts to see packets.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        let fragments =
-            Limits { keys: MAX_FRAGMENTED, share: MAX_FRAGMENTED_OF_PEER, idle: |_| FRAGMENT_LIFE };
+        let fragments = Limits {
+            keys: MAX_FRAGMENTED,
+            share: MAX_FRAGMENTED_OF_PEER,
+            idle: |_, _| FRAGMENT_LIFE,
+        };
         Self {
             here: FairTable::new(Limits { keys: MAX_FLOWS, share: MAX_FLOWS, idle }),
             there: FairTable::new(Limits { keys: MAX_FLOWS, share: MAX_FLOWS_OF_PEER, idle }),
@@ -119,30 +126,35 @@ impl Flows {
         let owner = owner(peer, flow.protocol);
         let (opens, closes) = ends(packet);
         // A flow keeps its first origin: answering a peer must not open what a rule closes later.
-        if self.there.touch(&flow, owner, now) {
-            if closes {
-                self.there.end(&flow);
-            }
+        let is_peers = if closes {
+            self.there.end(&flow, owner, now)
+        } else {
+            self.there.touch(&flow, owner, now)
+        };
+        if is_peers {
             return;
         }
-        let is_known = !opens && self.here.touch(&flow, owner, now);
-        if !is_known && (opens || self.may_begin(packet, now)) {
+        if opens {
+            self.here.begin(flow, owner, now);
+        } else if !self.here.touch(&flow, owner, now) && self.may_begin(packet, owner, now) {
             self.here.insert(flow, owner, now);
         }
         if closes {
-            self.here.end(&flow);
+            self.here.end(&flow, owner, now);
         }
     }
 
     /// Whether a packet without SYN can be the first that is seen of a flow that this node started.
-    fn may_begin(&self, packet: &Packet, now: Instant) -> bool {
+    fn may_begin(&self, packet: &Packet, owner: Owner, now: Instant) -> bool {
         match packet.transport {
             Transport::Tcp { source, .. } => {
                 source >= STARTING_PORTS
                     && !self.forgot
                     && now.saturating_duration_since(self.started_at) <= RESTART
             }
-            Transport::Datagram { .. } | Transport::Icmp(_) => true,
+            // It may be an answer to what was forgotten.
+            Transport::Datagram { .. } => !self.there.has_forgotten(owner, now),
+            Transport::Icmp(_) => true,
             Transport::Other | Transport::LaterFragment => false,
         }
     }
@@ -181,7 +193,7 @@ impl Flows {
             self.there.insert(flow, owner, now);
         }
         if closes {
-            self.there.end(&flow);
+            self.there.end(&flow, owner, now);
         }
         Ok(())
     }
@@ -189,11 +201,9 @@ impl Flows {
     /// Whether the packet's flow was started by this node and is not forgotten; refreshes it if so.
     pub(super) fn is_answer(&mut self, packet: &Packet, peer: PeerId, now: Instant) -> bool {
         let Some(flow) = Flow::inbound(packet) else { return false };
-        let is_answer = self.here.touch(&flow, owner(peer, flow.protocol), now);
-        if is_answer && ends(packet).1 {
-            self.here.end(&flow);
-        }
-        is_answer
+        let owner = owner(peer, flow.protocol);
+        let (_, closes) = ends(packet);
+        if closes { self.here.end(&flow, owner, now) } else { self.here.settle(&flow, owner, now) }
     }
 
     /// Who started `flow`, if it is not forgotten.
@@ -313,8 +323,12 @@ fn owner(peer: PeerId, protocol: u8) -> Owner {
 }
 
 /// How long a flow may be quiet.
-fn idle(owner: Owner) -> Duration {
-    if owner & 1 == 1 { TCP_IDLE } else { UDP_IDLE }
+fn idle(owner: Owner, stage: Stage) -> Duration {
+    match (owner & 1 == 1, stage) {
+        (true, Stage::New) => TCP_OPENING,
+        (true, Stage::Over | Stage::Settled) => TCP_IDLE,
+        (false, _) => UDP_IDLE,
+    }
 }
 
 #[cfg(test)]

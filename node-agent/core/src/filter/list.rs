@@ -34,16 +34,6 @@ impl List {
         (self.first != NONE).then_some(self.first)
     }
 
-    /// Adds item number `at`, which is in no list, before all others.
-    pub(super) fn push_first<T: Linked>(&mut self, items: &mut [T], at: u32) {
-        *items[at as usize].links() = Links { before: NONE, after: self.first };
-        match self.first {
-            NONE => self.last = at,
-            first => items[first as usize].links().before = at,
-        }
-        self.first = at;
-    }
-
     /// Adds item number `at`, which is in no list, after all others.
     pub(super) fn push_last<T: Linked>(&mut self, items: &mut [T], at: u32) {
         *items[at as usize].links() = Links { before: self.last, after: NONE };

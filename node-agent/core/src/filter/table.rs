@@ -1,9 +1,10 @@
 //! A bounded table of recent keys, whose room its owners share fairly.
 //!
-//! Each key is charged to an owner. An owner may have [`Limits::share`] keys; one more costs it its own that was unused
-//! longest. If the whole table is full, that of the owner who has most goes: whoever has less loses nothing. Every step
-//! takes constant time, however full the table is; nothing is allocated once it was as full as it gets. The hash is keyed
-//! by a random number, so that nobody can choose keys that meet in one chain.
+//! Each key is charged to an owner. An owner may have [`Limits::share`] keys; one more costs it one of its own: of those
+//! at the earliest [`Stage`] the one that was unused longest. If the whole table is full, that of the owner who has most
+//! goes: whoever has less loses nothing. Every step takes constant time, however full the table is; nothing is allocated
+//! once it was as full as it gets. The hash is keyed by a random number, so that nobody can choose keys that meet in one
+//! chain.
 
 use std::{
     collections::HashMap,
@@ -24,7 +25,22 @@ pub(super) struct Limits {
     /// Of one owner.
     pub(super) share: usize,
     /// Unused for longer, a key may be forgotten.
-    pub(super) idle: fn(owner: Owner) -> Duration,
+    pub(super) idle: fn(owner: Owner, stage: Stage) -> Duration,
+}
+
+/// What is expected of a key, in the order in which keys make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It came to its end.
+    Over,
+    /// Nobody answered it yet.
+    New,
+    /// It is in use.
+    Settled,
+}
+
+impl Stage {
+    const COUNT: usize = 3;
 }
 
 /// Who is charged for a key.
@@ -35,9 +51,8 @@ struct Entry<K> {
     key: K,
     last_used: Instant,
     account: u32,
-    /// Expected to be used no more: the first of its owner's to be forgotten.
-    is_over: bool,
-    /// Among its owner's, the one that was unused longest first.
+    stage: Stage,
+    /// Among its owner's at that stage, the one that was unused longest first.
     by_age: Links,
     /// The next with the same place in the hash table; of a free entry: the next free one.
     next: u32,
@@ -47,9 +62,12 @@ struct Entry<K> {
 struct Account {
     owner: Owner,
     len: usize,
-    entries: List,
+    /// By [`Stage`].
+    entries: [List; Stage::COUNT],
     /// Among the accounts with as many keys.
     by_len: Links,
+    /// Until then a key may be missing that was forgotten for want of room, before its time.
+    forgot_until: Option<Instant>,
 }
 
 impl<K> Linked for Entry<K> {
@@ -112,53 +130,70 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
     /// Notes that `key` is used, and charges it to `owner` from now on. Says whether it is there; past its time it is
     /// forgotten.
     pub(super) fn touch(&mut self, key: &K, owner: Owner, now: Instant) -> bool {
+        self.use_key(key, owner, now, |stage| stage)
+    }
+
+    /// The same, and what was [`Stage::New`] is [`Stage::Settled`].
+    pub(super) fn settle(&mut self, key: &K, owner: Owner, now: Instant) -> bool {
+        let settled = |stage| if stage == Stage::New { Stage::Settled } else { stage };
+        self.use_key(key, owner, now, settled)
+    }
+
+    /// The same, and it is [`Stage::Over`].
+    pub(super) fn end(&mut self, key: &K, owner: Owner, now: Instant) -> bool {
+        self.use_key(key, owner, now, |_| Stage::Over)
+    }
+
+    fn use_key(
+        &mut self,
+        key: &K,
+        owner: Owner,
+        now: Instant,
+        next: impl Fn(Stage) -> Stage,
+    ) -> bool {
         let Some(at) = self.find(key) else { return false };
+        let Entry { account, stage, .. } = self.entries[at as usize];
         if !self.is_alive(at, now) {
             self.forget(at);
             return false;
         }
-        let account = self.entries[at as usize].account as usize;
-        if self.accounts[account].owner != owner {
-            let is_over = self.entries[at as usize].is_over;
+        if self.accounts[account as usize].owner != owner {
             self.forget(at);
-            self.insert(*key, owner, now);
-            if is_over {
-                self.end(key);
-            }
+            self.insert_at(next(stage), *key, owner, now);
             return true;
         }
-        self.entries[at as usize].last_used = now;
-        if !self.entries[at as usize].is_over {
-            let list = &mut self.accounts[account].entries;
-            list.remove(&mut self.entries, at);
-            list.push_last(&mut self.entries, at);
-        }
+        self.unlink(at);
+        let entry = &mut self.entries[at as usize];
+        (entry.last_used, entry.stage) = (now, next(stage));
+        self.link(at);
         true
     }
 
-    /// Adds `key`, as if it had not been there. Another key may be forgotten for it.
+    /// Adds `key`, as if it had not been there, at [`Stage::Settled`]. Another key may be forgotten for it.
     pub(super) fn insert(&mut self, key: K, owner: Owner, now: Instant) {
+        self.insert_at(Stage::Settled, key, owner, now);
+    }
+
+    /// The same at [`Stage::New`].
+    pub(super) fn begin(&mut self, key: K, owner: Owner, now: Instant) {
+        self.insert_at(Stage::New, key, owner, now);
+    }
+
+    fn insert_at(&mut self, stage: Stage, key: K, owner: Owner, now: Instant) {
         self.remove(&key);
         for _ in 0..EXPIRED_PER_INSERT {
-            match self.oldest_of(owner).filter(|at| !self.is_alive(*at, now)) {
-                Some(at) => self.forget(at),
-                None => break,
-            }
+            let expired = self.oldest_of(owner).find(|at| !self.is_alive(*at, now));
+            let Some(at) = expired else { break };
+            self.forget(at);
         }
         if let Some(at) = self.next_to_go(owner) {
+            self.note_forgotten(at);
             self.forget(at);
         }
         let account = self.account(owner);
-        let entry = Entry {
-            key,
-            last_used: now,
-            account,
-            is_over: false,
-            by_age: Links::ALONE,
-            next: NONE,
-        };
+        let entry = Entry { key, last_used: now, account, stage, by_age: Links::ALONE, next: NONE };
         let at = self.place(entry);
-        self.accounts[account as usize].entries.push_last(&mut self.entries, at);
+        self.link(at);
         self.resize(account, true);
     }
 
@@ -173,14 +208,11 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         (self.accounts[entry.account as usize].owner == owner).then_some(entry.last_used)
     }
 
-    /// Makes `key` the first that its owner loses.
-    pub(super) fn end(&mut self, key: &K) {
-        if let Some(at) = self.find(key) {
-            self.entries[at as usize].is_over = true;
-            let list = &mut self.accounts[self.entries[at as usize].account as usize].entries;
-            list.remove(&mut self.entries, at);
-            list.push_first(&mut self.entries, at);
-        }
+    /// Whether a key of `owner` may be missing that is not past its time.
+    pub(super) fn has_forgotten(&self, owner: Owner, now: Instant) -> bool {
+        let until =
+            self.by_owner.get(&owner).and_then(|at| self.accounts[*at as usize].forgot_until);
+        until.is_some_and(|until| now <= until)
     }
 
     /// Forgets `key`.
@@ -192,12 +224,38 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
 
     fn is_alive(&self, at: u32, now: Instant) -> bool {
         let entry = &self.entries[at as usize];
-        let idle = (self.limits.idle)(self.accounts[entry.account as usize].owner);
-        now.saturating_duration_since(entry.last_used) <= idle
+        now.saturating_duration_since(entry.last_used) <= self.idle(entry)
     }
 
-    fn oldest_of(&self, owner: Owner) -> Option<u32> {
-        self.accounts[*self.by_owner.get(&owner)? as usize].entries.first()
+    fn idle(&self, entry: &Entry<K>) -> Duration {
+        (self.limits.idle)(self.accounts[entry.account as usize].owner, entry.stage)
+    }
+
+    /// Of each stage the key that was unused longest: no other is past its time before it.
+    fn oldest_of(&self, owner: Owner) -> impl Iterator<Item = u32> {
+        let account = self.by_owner.get(&owner).map(|at| &self.accounts[*at as usize]);
+        let entries = account.map_or([List::EMPTY; Stage::COUNT], |account| account.entries);
+        entries.into_iter().filter_map(|list| list.first())
+    }
+
+    /// Notes in its owner's account that a key goes for want of room.
+    fn note_forgotten(&mut self, at: u32) {
+        let entry = &self.entries[at as usize];
+        let until = entry.last_used.checked_add(self.idle(entry));
+        let account = &mut self.accounts[entry.account as usize];
+        account.forgot_until = account.forgot_until.max(until);
+    }
+
+    fn link(&mut self, at: u32) {
+        let Entry { account, stage, .. } = self.entries[at as usize];
+        let list = &mut self.accounts[account as usize].entries[stage as usize];
+        list.push_last(&mut self.entries, at);
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let Entry { account, stage, .. } = self.entries[at as usize];
+        let list = &mut self.accounts[account as usize].entries[stage as usize];
+        list.remove(&mut self.entries, at);
     }
 
     /// What is forgotten when `owner` adds a key.
@@ -210,7 +268,7 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
             }
             Some(_) | None => return None,
         };
-        account.entries.first()
+        account.entries.iter().find_map(List::first)
     }
 
     fn chain(&self, key: &K) -> usize {
@@ -262,7 +320,7 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
             }
             self.entries[before as usize].next = next;
         }
-        self.accounts[account as usize].entries.remove(&mut self.entries, at);
+        self.unlink(at);
         self.resize(account, false);
         self.entries[at as usize].next = self.free;
         self.free = at;
@@ -274,7 +332,13 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         if let Some(account) = self.by_owner.get(&owner) {
             return *account;
         }
-        let account = Account { owner, len: 0, entries: List::EMPTY, by_len: Links::ALONE };
+        let account = Account {
+            owner,
+            len: 0,
+            entries: [List::EMPTY; Stage::COUNT],
+            by_len: Links::ALONE,
+            forgot_until: None,
+        };
         let at = match self.free_accounts.pop() {
             Some(at) => {
                 self.accounts[at as usize] = account;

@@ -171,6 +171,76 @@ fn forgetting_a_peers_flow_does_not_open_it() {
     }
 }
 
+/// A member lets a flow rest, has it forgotten, and waits for what this node says there by itself.
+#[test]
+fn what_is_said_on_a_forgotten_flow_does_not_open_it() {
+    let start = Instant::now();
+    let now = start + RECENT;
+    let stream = packet(protocol::UDP, (address(A), 9), (here(), 53), true);
+    let answer = packet(protocol::UDP, (here(), 53), (address(A), 9), false);
+    // By more flows than its share; by others, who fill the table.
+    for others in [0, 3] {
+        let mut flows = Flows::new(start - 2 * RESTART);
+        flows.admit(&stream, A, start).unwrap();
+        let own = MAX_FLOWS_OF_PEER - usize::from(others > 0);
+        for n in 0..own {
+            flows.admit(&nth(A, protocol::UDP, 100 + n), A, now).unwrap();
+        }
+        for other in 0..others {
+            for n in 0..=MAX_FLOWS_OF_PEER / 2 {
+                let peer = PeerId(100 + other);
+                flows.admit(&nth(peer, protocol::UDP, n), peer, now).unwrap();
+            }
+        }
+        assert!(!is_known(&flows, &stream, now), "it is forgotten");
+        flows.handle_outbound(&answer, A, now);
+        assert!(!flows.is_answer(&stream, A, now), "{others} others");
+        let ask = packet(protocol::UDP, (here(), 40_000), (address(B), 53), false);
+        flows.handle_outbound(&ask, B, now);
+        let told = packet(protocol::UDP, (address(B), 53), (here(), 40_000), false);
+        assert!(flows.is_answer(&told, B, now), "others lose nothing by it");
+        // By then it would have been forgotten anyway.
+        let later = now + UDP_IDLE + Duration::from_secs(1);
+        flows.handle_outbound(&answer, A, later);
+        assert!(flows.is_answer(&stream, A, later));
+    }
+}
+
+/// Connections that nobody answered are this node's too, but for a short while, and make room first.
+#[test]
+fn what_nobody_answers_is_soon_forgotten_and_makes_room_first() {
+    let start = Instant::now();
+    let mut flows = Flows::new(start);
+    let connect = |n: usize| {
+        let (high, low) = (u16::try_from(n / 256).unwrap(), u16::try_from(n % 256).unwrap());
+        packet(protocol::TCP, (here(), high), (address(A), low), true)
+    };
+    let answer = |n: usize| {
+        let (high, low) = (u16::try_from(n / 256).unwrap(), u16::try_from(n % 256).unwrap());
+        packet(protocol::TCP, (address(A), low), (here(), high), false)
+    };
+    flows.handle_outbound(&connect(0), A, start);
+    assert!(flows.is_answer(&answer(0), A, start));
+    for n in 1..=2 * MAX_FLOWS {
+        flows.handle_outbound(&connect(n), A, start);
+    }
+    assert_eq!(flows.len(), MAX_FLOWS);
+    assert!(flows.is_answer(&answer(0), A, start), "the one that was answered");
+    assert!(!flows.is_answer(&answer(1), A, start));
+    let late = 2 * MAX_FLOWS;
+    assert!(flows.here.has(&Flow::outbound(&connect(late)).unwrap(), start + TCP_OPENING));
+    let now = start + TCP_OPENING + Duration::from_secs(1);
+    assert!(!flows.is_answer(&answer(late), A, now), "too late");
+    assert!(flows.is_answer(&answer(0), A, now));
+    // Each new one clears two of the old.
+    for n in 0..MAX_FLOWS {
+        flows.handle_outbound(&connect(late + 1 + n), A, now);
+        let told = flows.is_answer(&answer(late + 1 + n), A, now);
+        assert!(told);
+    }
+    assert_eq!(flows.len(), MAX_FLOWS);
+}
+
 #[test]
 fn flows_follow_a_peer_to_its_next_key() {
     let now = Instant::now();

@@ -106,6 +106,10 @@ impl Made {
     fn opens(&self) -> bool {
         matches!(self.body, Body::Tcp(_, _, flags) if flags & (SYN | ACK) == SYN)
     }
+
+    fn closes(&self) -> bool {
+        matches!(self.body, Body::Tcp(_, _, flags) if flags & (FIN | RST) != 0)
+    }
 }
 
 type End = (bool, usize, u16);
@@ -116,38 +120,53 @@ type Line = (u8, (End, End));
 /// Rule of the reference: this peer may reach this port by TCP and UDP, and send ICMP.
 const RULE: (usize, u16) = (2, 22);
 
+struct Known {
+    line: Line,
+    /// Whether this node began it.
+    here: bool,
+    /// Whether it is a connection that waits for its answer.
+    opening: bool,
+    used: Instant,
+}
+
 #[derive(Default)]
 struct Slow {
     rule: bool,
-    /// Each flow, whether this node began it, and when it was last used.
-    flows: Vec<(Line, bool, Instant)>,
+    flows: Vec<Known>,
     firsts: Vec<(Whole, Instant)>,
 }
 
 impl Slow {
-    fn life(line: Line) -> Duration {
-        if line.0 == protocol::TCP { TCP_IDLE } else { UDP_IDLE }
+    fn known(&self, line: Line, now: Instant) -> Option<&Known> {
+        let found = self.flows.iter().find(|flow| flow.line == line)?;
+        let life = match line.0 {
+            protocol::TCP if found.opening => TCP_OPENING,
+            protocol::TCP => TCP_IDLE,
+            _ => UDP_IDLE,
+        };
+        (now - found.used <= life).then_some(found)
     }
 
     fn began(&self, line: Line, now: Instant) -> Option<bool> {
-        let found = self.flows.iter().find(|flow| flow.0 == line)?;
-        (now - found.2 <= Self::life(line)).then_some(found.1)
+        self.known(line, now).map(|flow| flow.here)
     }
 
-    fn set(&mut self, line: Line, here: bool, now: Instant) {
-        self.flows.retain(|flow| flow.0 != line);
-        self.flows.push((line, here, now));
+    fn set(&mut self, line: Line, here: bool, opening: bool, used: Instant) {
+        self.flows.retain(|flow| flow.line != line);
+        self.flows.push(Known { line, here, opening, used });
     }
 
     fn send(&mut self, made: &Made, started: Instant, now: Instant) {
         let sent_on = made.v6 && made.extensions.contains(&true);
         let Some(line) = made.flow(true).filter(|_| !sent_on) else { return };
-        let began = self.began(line, now);
+        let known = self.known(line, now).map(|flow| (flow.here, flow.opening));
         let late = now - started > RESTART || line.1.0.2 < STARTING_PORTS;
-        match began {
-            Some(here) => self.set(line, here, now),
-            None if line.0 == protocol::TCP && !made.opens() && late => {}
-            None => self.set(line, true, now),
+        match known {
+            Some((false, _)) => self.set(line, false, false, now),
+            _ if made.opens() => self.set(line, true, true, now),
+            Some((true, opening)) => self.set(line, true, opening && !made.closes(), now),
+            None if line.0 == protocol::TCP && late => {}
+            None => self.set(line, true, false, now),
         }
     }
 
@@ -216,14 +235,14 @@ impl Slow {
         if self.allows(made.source, port, made) {
             if let Some(line) = line.filter(|line| line.0 != icmp(made.v6)) {
                 let here = began == Some(true) && !made.opens();
-                self.set(line, here, now);
+                self.set(line, here, false, now);
             }
             return Ok(());
         }
         match (line, began, &made.body) {
             (_, _, Body::Tcp(..)) if made.opens() => Err(Cause::NoRule),
             (Some(line), Some(true), _) => {
-                self.set(line, true, now);
+                self.set(line, true, false, now);
                 Ok(())
             }
             (_, _, Body::Tcp(..) | Body::Echo(false, _)) => Err(Cause::NoFlow),
@@ -300,7 +319,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => made(Just(1_usize), 2..4_usize, plain_body()).prop_map(Step::Send),
         8 => (2..4_usize, prop::collection::vec(inbound(), 1..4))
             .prop_map(|(peer, packets)| Step::Receive(peer, packets)),
-        1 => prop_oneof![1..40_u64, Just(200_u64), Just(90_000)].prop_map(Step::Wait),
+        1 => prop_oneof![1..40_u64, Just(200_u64), Just(250), Just(90_000)].prop_map(Step::Wait),
         1 => any::<bool>().prop_map(Step::Rule),
     ]
 }
