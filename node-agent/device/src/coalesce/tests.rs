@@ -226,3 +226,12 @@ fn a_unit_stays_within_what_a_header_can_tell() {
     }
     assert_eq!(numbers(&samples).iter().map(Vec::len).collect::<Vec<_>>(), [64, 16]);
 }
+
+/// A socket with a small buffer would lose what does not fit: the kernel puts all of a unit there at once.
+#[test]
+fn few_datagrams_are_put_together() {
+    let datagram = |id: u16| Sample { udp: true, id, ..tcp() };
+    let datagrams: Vec<_> = (0..40).map(datagram).collect();
+    let lens: Vec<usize> = numbers(&datagrams).iter().map(Vec::len).collect();
+    assert_eq!(lens, [16, 16, 8]);
+}
