@@ -40,11 +40,13 @@ pub enum Cause {
     Oversize,
     /// A handshake that was not made for this node, or one of too many from one source.
     Handshake,
+    /// A datagram that no session opens: from inside the mesh, for no peer, not authentic, or a copy of one that came before.
+    Unopened,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Malformed,
         Self::Martian,
         Self::SourceRouted,
@@ -61,6 +63,7 @@ impl Cause {
         Self::Interface,
         Self::Oversize,
         Self::Handshake,
+        Self::Unopened,
     ];
 
     /// Its name in `maru status -o json`.
@@ -83,6 +86,7 @@ impl Cause {
             Self::Interface => "interface",
             Self::Oversize => "oversize",
             Self::Handshake => "handshake",
+            Self::Unopened => "unopened",
         }
     }
 }

@@ -16,7 +16,7 @@ use boringtun::{
     x25519::{PublicKey, StaticSecret},
 };
 use node_agent_core::{
-    drops::Drops,
+    drops::{Cause, Drops},
     filter::{Flows, PacketFilter},
 };
 
@@ -25,7 +25,7 @@ use crate::{
     batch::Batch,
     gate::Gate,
     inbound::{self, Inbox},
-    offload::Switches,
+    offload::{self, Switches},
     outbound,
     outgoing::Outgoing,
     peer,
@@ -243,10 +243,16 @@ impl Drop for Device {
 fn tick(shared: &Shared) {
     let mut out = Outgoing::new(512, 512 * (shared.tun.mtu() + 64));
     let mut probes = Vec::new();
+    let mut resumed_at = Instant::now();
     while shared.stop.wait::<0>([], Some(TICK)).is_some() {
         for peer in shared.table.load_full().by_key.values() {
-            peer.tick(&mut out, &mut probes, Instant::now());
+            let dropped = peer.tick(&mut out, &mut probes, Instant::now());
+            shared.drops.add(Cause::NoSession, dropped as u64);
             out.flush(shared);
+        }
+        if resumed_at.elapsed() >= offload::PAUSE {
+            resumed_at = Instant::now();
+            shared.switches.resume();
         }
     }
 }

@@ -80,6 +80,7 @@ fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut Inbox) {
         // What came through the tunnel is no datagram of the tunnel: to answer there would seal the answer twice.
         if !is_usable(*from) {
             tracing::debug!(%from, "datagram from inside the mesh dropped");
+            shared.drops.count(Cause::Unopened);
             continue;
         }
         let message = wire::classify(datagram);
@@ -131,7 +132,7 @@ pub(crate) fn receive_relayed(shared: &Shared, from: &[u8; 32], packet: &[u8]) {
     });
     let table = shared.table.load();
     let owner = admit(shared, &table, message, packet, Sender::Relay(from), &mut inbox.out);
-    if let Some(peer) = owner.filter(|peer| peer.key == *from) {
+    if let Some(peer) = owner {
         datagrams.clear();
         datagrams.push(packet, 0);
         let source = |_| Some(Source::Relay);
@@ -170,24 +171,36 @@ fn admit(
             }
         }
     }
-    match message {
-        Message::Initiation => {
-            let key = shared.gate.initiator(datagram)?;
-            let peer = table.by_key.get(&key)?;
-            let is_true = match sender {
-                Sender::Udp(_) => true,
-                Sender::Relay(from) => *from == key,
-            };
-            is_true.then(|| {
-                shared.gate.remember(datagram);
-                Arc::clone(peer)
-            })
-        }
+    let owner = owner(shared, table, message, datagram, sender);
+    if owner.is_none() {
+        shared.drops.count(Cause::Unopened);
+    }
+    owner
+}
+
+/// Whose message it is.
+fn owner(
+    shared: &Shared,
+    table: &Table<Peer>,
+    message: Message,
+    datagram: &[u8],
+    sender: Sender<'_>,
+) -> Option<Arc<Peer>> {
+    let owner = match message {
+        Message::Initiation => table.by_key.get(&shared.gate.initiator(datagram)?)?,
         Message::Response { receiver }
         | Message::Cookie { receiver }
-        | Message::Data { receiver, .. } => table.by_index.get(&(receiver >> 8)).cloned(),
-        Message::Foreign => None,
+        | Message::Data { receiver, .. } => table.by_index.get(&(receiver >> 8))?,
+        Message::Foreign => return None,
+    };
+    // The relay says from whom a message is.
+    if matches!(sender, Sender::Relay(from) if owner.key != *from) {
+        return None;
     }
+    if message == Message::Initiation {
+        shared.gate.remember(datagram);
+    }
+    Some(Arc::clone(owner))
 }
 
 /// Opens a run of datagrams of one peer and gives what is allowed to the TUN.
@@ -203,21 +216,24 @@ fn deliver(
     now: Instant,
 ) {
     inbox.opened.clear();
-    peer.receive(datagrams, run, source, &mut inbox.opened, &mut inbox.out, now);
+    let mut waits = peer.receive(datagrams, run, source, &mut inbox.opened, &mut inbox.out, now);
+    while waits {
+        waits = peer.send_waiting(&mut inbox.out, now);
+        inbox.out.flush(shared);
+    }
+    shared.drops.add(Cause::Unopened, inbox.opened.unopened as u64);
     if inbox.opened.packets.is_empty() {
         return;
     }
     judge(shared, table, peer, inbox, now);
     let Inbox { opened: Opened { packets, .. }, admitted, units, .. } = inbox;
     units.clear(tun::allowed(&shared.switches));
-    let mut received = 0;
     for at in admitted.drain(..) {
-        received += packets.get(at).len();
         units.add(packets, at);
     }
-    let lost = shared.tun.write(packets, units, &shared.switches);
-    shared.drops.add(Cause::Interface, lost as u64);
-    peer.count_received(received);
+    let written = shared.tun.write(packets, units, &shared.switches);
+    shared.drops.add(Cause::Interface, written.lost as u64);
+    peer.count_received(written.bytes);
 }
 
 /// Notes which of the opened packets are let in, and how long each is without its padding. Holds the flows, and makes no

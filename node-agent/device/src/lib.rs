@@ -116,7 +116,7 @@ pub struct PeerStats {
     pub path: Path,
     /// When the session in use was made; `None` without a session.
     pub last_handshake: Option<SystemTime>,
-    /// Bytes of IP packets received from it and let in.
+    /// Bytes of IP packets received from it that were let in and that the interface took.
     pub rx_bytes: u64,
     /// Bytes of IP packets sent to it.
     pub tx_bytes: u64,

@@ -1,6 +1,9 @@
 //! Offloads: what may be used, and what is in force.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::{
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
 
 /// One thing that the kernel can do for many packets at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,16 +69,24 @@ impl FromIterator<Feature> for Offload {
     }
 }
 
+/// How long a feature is paused at most.
+pub(crate) const PAUSE: Duration = Duration::from_secs(60);
+
 /// What is in force: what may be used, less what the kernel refused.
-pub(crate) struct Switches(AtomicU8);
+pub(crate) struct Switches {
+    on: AtomicU8,
+    paused: AtomicU8,
+    /// Those whose refusal was said.
+    said: AtomicU8,
+}
 
 impl Switches {
     pub(crate) fn new(allowed: Offload) -> Self {
-        Self(AtomicU8::new(allowed.0))
+        Self { on: AtomicU8::new(allowed.0), paused: AtomicU8::new(0), said: AtomicU8::new(0) }
     }
 
     pub(crate) fn in_force(&self) -> Offload {
-        Offload(self.0.load(Ordering::Relaxed))
+        Offload(self.on.load(Ordering::Relaxed) & !self.paused.load(Ordering::Relaxed))
     }
 
     pub(crate) fn has(&self, feature: Feature) -> bool {
@@ -84,10 +95,28 @@ impl Switches {
 
     /// Stops using what the kernel refused. Said once.
     pub(crate) fn switch_off(&self, feature: Feature, error: &std::io::Error) {
-        if self.0.fetch_and(!feature.bit(), Ordering::Relaxed) & feature.bit() != 0 {
+        if self.on.fetch_and(!feature.bit(), Ordering::Relaxed) & feature.bit() != 0 {
             let name = feature.name();
             tracing::info!(%error, "the kernel refuses the offload {name}: it works without, slower");
         }
+    }
+
+    /// Says, the first time only, that the kernel refused packets that were put together.
+    pub(crate) fn say_refused(&self, feature: Feature, error: &std::io::Error) {
+        if self.said.fetch_or(feature.bit(), Ordering::Relaxed) & feature.bit() == 0 {
+            let name = feature.name();
+            tracing::info!(%error, "the kernel refused packets put together ({name}): they are written one by one");
+        }
+    }
+
+    /// Stops using a feature until [`Self::resume`].
+    pub(crate) fn pause(&self, feature: Feature) {
+        self.paused.fetch_or(feature.bit(), Ordering::Relaxed);
+    }
+
+    /// Uses again what was paused; to be called each [`PAUSE`].
+    pub(crate) fn resume(&self) {
+        self.paused.store(0, Ordering::Relaxed);
     }
 }
 
@@ -104,5 +133,15 @@ mod tests {
         assert_eq!(left, ["tso4", "tso6", "udp_segment", "udp_gro"]);
         assert_eq!(Offload::from_iter([Feature::Tso6]).names().collect::<Vec<_>>(), ["tso6"]);
         assert_eq!(Offload::OFF.names().next(), None);
+    }
+
+    #[test]
+    fn what_is_paused_comes_back_and_what_is_off_does_not() {
+        let switches = Switches::new(Offload::AUTO);
+        switches.switch_off(Feature::Uso, &std::io::ErrorKind::Unsupported.into());
+        switches.pause(Feature::Tso4);
+        assert!(!switches.has(Feature::Tso4) && switches.has(Feature::Tso6));
+        switches.resume();
+        assert!(switches.has(Feature::Tso4) && !switches.has(Feature::Uso));
     }
 }

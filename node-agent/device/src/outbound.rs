@@ -23,8 +23,8 @@ use crate::{
     wire::DATA_OVERHEAD,
 };
 
-/// Packets that waited for a session leave with those that were just read.
-const MAX_OUTGOING: usize = 4 * MESSAGES;
+/// A message for each packet, and an initiation for each peer.
+const MAX_OUTGOING: usize = 2 * MESSAGES;
 
 /// Carries packets from the TUN to the network until the device stops.
 pub(crate) fn run(shared: &Shared) {

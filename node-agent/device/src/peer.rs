@@ -111,7 +111,18 @@ impl Peer {
         dropped
     }
 
-    /// Opens the datagrams numbered `run`; `source` says where each came from.
+    /// Seals packets that waited for a session, some at a time. Says whether more wait: send `out` and call it again.
+    pub(crate) fn send_waiting(&self, out: &mut Outgoing, now: Instant) -> bool {
+        let mut link = self.lock();
+        let Some(link) = link.as_mut() else { return false };
+        let first = out.batch.len();
+        link.protocol.seal_waiting(&mut out.batch, now);
+        link.dispatch(&self.key, first, out, |_| None, now);
+        link.protocol.has_waiting()
+    }
+
+    /// Opens the datagrams numbered `run`; `source` says where each came from. Says whether packets that waited for a
+    /// session can be sent now ([`Self::send_waiting`]).
     pub(crate) fn receive(
         &self,
         datagrams: &Batch,
@@ -120,9 +131,9 @@ impl Peer {
         opened: &mut Opened,
         out: &mut Outgoing,
         now: Instant,
-    ) {
+    ) -> bool {
         let mut link = self.lock();
-        let Some(link) = link.as_mut() else { return };
+        let Some(link) = link.as_mut() else { return false };
         let (first, first_heard) = (out.batch.len(), opened.heard.len());
         link.protocol.open(datagrams, run, opened, &mut out.batch, now);
         let mut answer_to = None;
@@ -138,14 +149,20 @@ impl Peer {
         if let Some(address) = answer_to {
             link.keepalive(address, out, now);
         }
+        link.protocol.has_waiting()
     }
 
-    /// Advances timers and paths. `probes` is scratch space.
-    pub(crate) fn tick(&self, out: &mut Outgoing, probes: &mut Vec<SocketAddr>, now: Instant) {
+    /// Advances timers and paths. `probes` is scratch space. Returns how many packets were dropped for want of a session.
+    pub(crate) fn tick(
+        &self,
+        out: &mut Outgoing,
+        probes: &mut Vec<SocketAddr>,
+        now: Instant,
+    ) -> usize {
         let mut link = self.lock();
-        let Some(link) = link.as_mut() else { return };
+        let Some(link) = link.as_mut() else { return 0 };
         let first = out.batch.len();
-        link.protocol.tick(&mut out.batch, now);
+        let dropped = link.protocol.tick(&mut out.batch, now);
         link.dispatch(&self.key, first, out, |_| None, now);
         probes.clear();
         let live = link.protocol.session_age().is_some();
@@ -153,9 +170,10 @@ impl Peer {
         for address in probes {
             link.keepalive(*address, out, now);
         }
+        dropped
     }
 
-    /// Counts bytes that were let in.
+    /// Counts bytes that the interface took.
     pub(crate) fn count_received(&self, bytes: usize) {
         self.rx_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }

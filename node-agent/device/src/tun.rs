@@ -17,9 +17,11 @@ use crate::{
 
 mod limit;
 mod read;
+mod verdict;
 mod write;
 
 pub(crate) use read::Reader;
+use verdict::Verdicts;
 pub(crate) use write::allowed;
 
 const DEVICE: &str = "/dev/net/tun";
@@ -31,6 +33,7 @@ const DEVICE: &str = "/dev/net/tun";
 pub(crate) struct Tun {
     file: File,
     mtu: usize,
+    verdicts: Verdicts,
 }
 
 impl Tun {
@@ -64,7 +67,7 @@ impl Tun {
         check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &raw const request) })
             .map_err(failed)?;
         set_mtu(name, mtu).map_err(failed)?;
-        let tun = Self { file, mtu: usize::from(mtu) };
+        let tun = Self { file, mtu: usize::from(mtu), verdicts: Verdicts::default() };
         tun.offload(switches);
         if let Err(error) = limit::set_max_segments(name, max_segments(tun.mtu)) {
             tracing::info!(%error, "super-packets of {name} are not limited: a full one leaves in two sends");

@@ -17,6 +17,15 @@ impl Slot {
     fn step(self) -> usize {
         self.segment.or(self.len).unwrap_or(0).max(1)
     }
+
+    /// How many datagrams of it are longer than a message may be, or are not whole; then all of them are left out.
+    pub fn left_out(self, max_message: usize) -> usize {
+        match self.len {
+            Some(len) if self.step().min(len) > max_message => len.div_ceil(self.step()),
+            Some(_) => 0,
+            None => 1,
+        }
+    }
 }
 
 /// How far slots have been shown.
@@ -42,8 +51,7 @@ impl Window {
         while let Some(slot) = slots.get(self.slot) {
             let (step, len) = (slot.step(), slot.len.unwrap_or(0).min(slot_len));
             let count = (len - self.byte).div_ceil(step).max(1);
-            let is_left_out = slot.len.is_none() || step.min(len) > max_message;
-            if !is_left_out {
+            if slot.left_out(max_message) == 0 {
                 if messages.left() == 0 || (!messages.is_empty() && messages.left() < count) {
                     return;
                 }

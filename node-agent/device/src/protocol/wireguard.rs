@@ -22,7 +22,7 @@ use boringtun::{
 };
 use node_agent_core::path::Heard;
 
-use super::{Opened, Protocol};
+use super::{AT_ONCE, Opened, Protocol};
 use crate::{
     batch::{Batch, NO_TAG},
     wire::{self, DATA_OVERHEAD, INITIATION_LEN, Message},
@@ -45,13 +45,14 @@ const MAX_WAITING: usize = 128;
 
 /// The sessions with one peer.
 pub struct WireGuard {
-    tunn: Tunn,
+    /// Takes 10 KiB, and a key agreement to make: a peer that is silent has none.
+    tunn: Option<Box<Tunn>>,
     /// Makes a [`Tunn`] that knows of no handshake yet.
     fresh: Box<dyn Fn() -> Tunn + Send>,
     /// Whether the peer started again and no initiation came since.
     restarted: bool,
     mtu: usize,
-    /// Packets that wait for a session, padded.
+    /// Packets that wait for a session, or behind others that did; padded.
     waiting: VecDeque<Vec<u8>>,
     /// When the last initiation was sent that is not answered.
     initiated_at: Option<Instant>,
@@ -85,7 +86,7 @@ impl WireGuard {
             Tunn::new(private.clone(), peer, None, None, index, limiter)
         };
         Self {
-            tunn: fresh(),
+            tunn: None,
             fresh: Box::new(fresh),
             restarted: false,
             mtu,
@@ -101,22 +102,31 @@ impl WireGuard {
     }
 
     fn is_live(&self) -> bool {
-        self.tunn.time_since_last_handshake().is_some()
+        self.session_age().is_some()
     }
 
-    fn wait(&mut self, packet: &[u8]) {
-        if self.waiting.len() >= MAX_WAITING {
-            self.waiting.pop_front();
-        }
-        self.waiting.push_back(packet.to_vec());
+    /// The library's part, made when it is needed first.
+    fn tunn(&mut self, now: Instant) -> &mut Tunn {
+        let Self { tunn, fresh, clock, data_sent_at, heard_at, .. } = self;
+        tunn.get_or_insert_with(|| {
+            (*clock, *data_sent_at, *heard_at) = (now, now, now);
+            Box::new(fresh())
+        })
+    }
+
+    /// Drops the oldest packets of too many that wait. Returns how many.
+    fn drop_oldest(&mut self) -> usize {
+        let too_many = self.waiting.len().saturating_sub(MAX_WAITING);
+        self.waiting.drain(..too_many);
+        too_many
     }
 
     /// Seals one packet (empty: a keepalive). Says whether the key should be renewed.
     fn seal_one(&mut self, packet: &[u8], out: &mut Batch, tag: usize, now: Instant) -> bool {
-        let Some(room) = out.room((packet.len() + DATA_OVERHEAD).max(INITIATION_LEN)) else {
+        let (Some(room), Some(tunn)) = (out.room(sealed_len(packet)), &mut self.tunn) else {
             return false;
         };
-        let TunnResult::WriteToNetwork(message) = self.tunn.encapsulate(packet, room) else {
+        let TunnResult::WriteToNetwork(message) = tunn.encapsulate(packet, room) else {
             return false;
         };
         let Message::Data { counter, .. } = wire::classify(message) else {
@@ -143,7 +153,7 @@ impl WireGuard {
         }
         let Some(room) = out.room(INITIATION_LEN) else { return };
         if let TunnResult::WriteToNetwork(message) =
-            self.tunn.format_handshake_initiation(room, true)
+            self.tunn(now).format_handshake_initiation(room, true)
         {
             let len = message.len();
             out.commit(len, NO_TAG);
@@ -166,13 +176,14 @@ impl WireGuard {
     ) {
         let datagram = datagrams.get(at);
         let need = datagram.len().max(INITIATION_LEN);
-        match wire::classify(datagram) {
-            Message::Data { counter, empty, .. } => {
-                if counter >= REJECT_AFTER_MESSAGES {
-                    return;
-                }
+        let message = wire::classify(datagram);
+        let is_asked_for = self.tunn.is_some() || message == Message::Initiation;
+        match message {
+            _ if !is_asked_for => opened.unopened += 1,
+            Message::Data { counter: REJECT_AFTER_MESSAGES.., .. } => opened.unopened += 1,
+            Message::Data { empty, .. } => {
                 let Some(room) = opened.packets.room(need) else { return };
-                match self.tunn.decapsulate(None, datagram, room) {
+                match self.tunn(now).decapsulate(None, datagram, room) {
                     TunnResult::WriteToTunnelV4(packet, _)
                     | TunnResult::WriteToTunnelV6(packet, _) => {
                         let len = packet.len();
@@ -180,23 +191,28 @@ impl WireGuard {
                         self.note_heard(at, Heard::Data, opened);
                     }
                     TunnResult::Done if empty => self.note_heard(at, Heard::Empty, opened),
-                    TunnResult::Done | TunnResult::Err(_) | TunnResult::WriteToNetwork(_) => {}
+                    TunnResult::Done | TunnResult::Err(_) | TunnResult::WriteToNetwork(_) => {
+                        opened.unopened += 1;
+                    }
                 }
             }
             Message::Initiation | Message::Response { .. } | Message::Cookie { .. } => {
                 let Some(room) = replies.room(need) else { return };
-                let mut result = self.tunn.decapsulate(None, datagram, room);
+                let mut result = self.tunn(now).decapsulate(None, datagram, room);
                 if self.restarted
                     && matches!(result, TunnResult::Err(WireGuardError::WrongTai64nTimestamp))
                 {
-                    self.tunn = (self.fresh)();
-                    result = self.tunn.decapsulate(None, datagram, room);
+                    self.tunn = None;
+                    result = self.tunn(now).decapsulate(None, datagram, room);
+                }
+                if let TunnResult::Err(_) = result {
+                    opened.unopened += 1;
                 }
                 // A cookie has no answer and proves nothing of the path.
                 if let TunnResult::WriteToNetwork(reply) = result {
                     let len = reply.len();
                     replies.commit(len, at);
-                    let is_initiation = wire::classify(datagram) == Message::Initiation;
+                    let is_initiation = message == Message::Initiation;
                     let heard = if is_initiation { Heard::Initiation } else { Heard::Response };
                     self.note_heard(at, heard, opened);
                     self.initiated_at = None;
@@ -217,12 +233,12 @@ impl WireGuard {
         opened.heard.push((at, heard));
     }
 
-    /// Seals what waited for a session.
-    fn flush(&mut self, out: &mut Batch, now: Instant) {
-        if self.waiting.is_empty() || !self.is_live() {
-            return;
-        }
-        while let Some(packet) = self.waiting.pop_front() {
+    /// Seals what waited longest, at most so many packets; what `out` has no room for goes on waiting.
+    fn seal_oldest(&mut self, most: usize, out: &mut Batch, now: Instant) {
+        for _ in 0..most {
+            let fits =
+                self.waiting.front().is_some_and(|next| out.room(sealed_len(next)).is_some());
+            let Some(packet) = fits.then(|| self.waiting.pop_front()).flatten() else { return };
             self.seal_one(&packet, out, NO_TAG, now);
         }
     }
@@ -248,16 +264,27 @@ impl WireGuard {
         }
     }
 
-    fn give_up(&mut self) {
-        self.waiting.clear();
+    /// Returns how many packets waited in vain.
+    fn give_up(&mut self) -> usize {
         self.trying_since = None;
         self.initiated_at = None;
+        if self.responded_at.is_none() {
+            // It holds no handshake that must not be taken again.
+            self.tunn = None;
+        }
+        std::mem::take(&mut self.waiting).len()
     }
+}
+
+/// Room that a packet takes when it is sealed; the library wants as much as an initiation takes.
+fn sealed_len(packet: &[u8]) -> usize {
+    (packet.len() + DATA_OVERHEAD).max(INITIATION_LEN)
 }
 
 impl Protocol for WireGuard {
     fn seal(&mut self, packets: &Batch, run: Range<usize>, out: &mut Batch, now: Instant) -> usize {
-        if self.is_live() {
+        let is_live = self.is_live();
+        if is_live && self.waiting.is_empty() {
             let mut renew = false;
             for at in run {
                 renew |= self.seal_one(packets.padded(at, self.mtu), out, at, now);
@@ -267,12 +294,16 @@ impl Protocol for WireGuard {
             }
             return 0;
         }
-        let dropped = (self.waiting.len() + run.len()).saturating_sub(MAX_WAITING);
-        for at in run {
-            self.wait(packets.padded(at, self.mtu));
+        let count = run.len();
+        let padded = run.map(|at| packets.padded(at, self.mtu).to_vec());
+        self.waiting.extend(padded);
+        if is_live {
+            // Nothing overtakes what waits; as many go as came.
+            self.seal_oldest(count, out, now);
+        } else {
+            self.initiate(out, now);
         }
-        self.initiate(out, now);
-        dropped
+        self.drop_oldest()
     }
 
     fn open(
@@ -286,7 +317,16 @@ impl Protocol for WireGuard {
         for at in run {
             self.open_one(datagrams, at, opened, replies, now);
         }
-        self.flush(replies, now);
+    }
+
+    fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty() && self.is_live()
+    }
+
+    fn seal_waiting(&mut self, out: &mut Batch, now: Instant) {
+        if self.has_waiting() {
+            self.seal_oldest(AT_ONCE, out, now);
+        }
     }
 
     fn keepalive(&mut self, out: &mut Batch, now: Instant) -> bool {
@@ -298,11 +338,11 @@ impl Protocol for WireGuard {
         out.len() > before
     }
 
-    fn tick(&mut self, out: &mut Batch, now: Instant) {
-        if !self.is_hasty(now) {
-            let Some(room) = out.room(INITIATION_LEN) else { return };
+    fn tick(&mut self, out: &mut Batch, now: Instant) -> usize {
+        if self.tunn.is_some() && !self.is_hasty(now) {
+            let Some(room) = out.room(INITIATION_LEN) else { return 0 };
             self.clock = now;
-            match self.tunn.update_timers(room) {
+            match self.tunn(now).update_timers(room) {
                 TunnResult::WriteToNetwork(message) => {
                     let (kind, len) = (wire::classify(message), message.len());
                     out.commit(len, NO_TAG);
@@ -316,20 +356,18 @@ impl Protocol for WireGuard {
                 | TunnResult::WriteToTunnelV6(..) => {}
             }
         }
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() || self.is_live() {
             self.forget_old_attempt(now);
-            return;
+            return 0;
         }
         let tried_enough = self
             .trying_since
             .is_some_and(|since| now.saturating_duration_since(since) >= REKEY_ATTEMPT_TIME);
         if tried_enough {
-            self.give_up();
-        } else if self.is_live() {
-            self.flush(out, now);
-        } else {
-            self.initiate(out, now);
+            return self.give_up();
         }
+        self.initiate(out, now);
+        0
     }
 
     fn note_restart(&mut self) {
@@ -337,7 +375,7 @@ impl Protocol for WireGuard {
     }
 
     fn session_age(&self) -> Option<Duration> {
-        self.tunn.time_since_last_handshake()
+        self.tunn.as_ref()?.time_since_last_handshake()
     }
 }
 

@@ -1,13 +1,12 @@
 //! Packets to the kernel.
 
-use std::{io, os::fd::AsRawFd};
+use std::io::{self, IoSlice, Write as _};
 
-use super::Tun;
+use super::{Tun, Verdicts};
 use crate::{
     batch::Batch,
-    coalesce::{Allowed, Coalescer, Headers, MAX_PACKETS},
+    coalesce::{Allowed, Coalescer, MAX_PACKETS},
     offload::{Feature, Switches},
-    sys::check_len,
     vnet,
 };
 
@@ -23,73 +22,97 @@ pub(crate) fn allowed(switches: &Switches) -> Allowed {
     }
 }
 
+/// What became of packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Bytes of the packets that the kernel took.
+    pub(crate) bytes: usize,
+    /// How many packets it did not take.
+    pub(crate) lost: usize,
+}
+
 impl Tun {
     /// Gives all units to the kernel. What it does not take (interface down, queue full) is lost; a unit that it refuses as
-    /// such is written packet by packet, and units of its kind are made no more. Returns how many packets were lost.
-    pub(crate) fn write(&self, packets: &Batch, units: &Coalescer, switches: &Switches) -> usize {
-        (0..units.len()).map(|unit| self.write_unit(packets, units, unit, switches)).sum()
-    }
-
-    fn write_unit(
-        &self,
-        packets: &Batch,
-        units: &Coalescer,
-        unit: usize,
-        switches: &Switches,
-    ) -> usize {
-        let Some(headers) = units.headers(packets, unit) else {
-            return units.packets(unit).map(|at| self.write_packet(packets.get(at))).sum();
-        };
-        let contents = units.packets(unit).map(|at| &packets.get(at)[headers.content..]);
-        match self.write_parts(&headers, contents) {
-            Ok(_) => 0,
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                switches.switch_off(feature(headers.kind), &error);
-                units.packets(unit).map(|at| self.write_packet(packets.get(at))).sum()
-            }
-            Err(error) => {
-                tracing::trace!(%error, "packets not taken by the interface");
-                units.packets(unit).count()
-            }
-        }
-    }
-
-    fn write_parts<'a>(
-        &self,
-        headers: &Headers,
-        contents: impl Iterator<Item = &'a [u8]>,
-    ) -> io::Result<usize> {
-        let mut parts = [part(&[]); MAX_PARTS];
-        parts[0] = part(headers.bytes());
-        let mut count = 1;
-        for (slot, content) in parts[1..].iter_mut().zip(contents) {
-            *slot = part(content);
-            count += 1;
-        }
-        self.write_vector(&parts[..count])
-    }
-
-    /// Writes a packet as it is. Returns 1 if it was lost.
-    fn write_packet(&self, packet: &[u8]) -> usize {
-        let header = vnet::Header::default().write();
-        match self.write_vector(&[part(&header), part(packet)]) {
-            Ok(_) => 0,
-            Err(error) => {
-                tracing::trace!(%error, "packet not taken by the interface");
-                1
-            }
-        }
-    }
-
-    fn write_vector(&self, parts: &[libc::iovec]) -> io::Result<usize> {
-        let count = parts.len() as libc::c_int;
-        // SAFETY: each part points to bytes that outlive the call; the kernel reads them only.
-        check_len(unsafe { libc::writev(self.file.as_raw_fd(), parts.as_ptr(), count) })
+    /// such is written packet by packet ([`Verdicts`]).
+    pub(crate) fn write(&self, packets: &Batch, units: &Coalescer, switches: &Switches) -> Written {
+        let write = |parts: &[IoSlice<'_>]| (&self.file).write_vectored(parts);
+        Writing::new(packets, &self.verdicts, switches, write).all(units)
     }
 }
 
-fn part(bytes: &[u8]) -> libc::iovec {
-    libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+/// Packets that are being written. A write is one super-packet, or one packet.
+struct Writing<'a, W> {
+    packets: &'a Batch,
+    verdicts: &'a Verdicts,
+    switches: &'a Switches,
+    write: W,
+    written: Written,
+}
+
+impl<'a, W: Fn(&[IoSlice<'_>]) -> io::Result<usize>> Writing<'a, W> {
+    fn new(packets: &'a Batch, verdicts: &'a Verdicts, switches: &'a Switches, write: W) -> Self {
+        Self { packets, verdicts, switches, write, written: Written::default() }
+    }
+
+    fn all(mut self, units: &Coalescer) -> Written {
+        for unit in 0..units.len() {
+            if !self.together(units, unit) {
+                units.packets(unit).for_each(|at| self.singly(at));
+            }
+        }
+        self.written
+    }
+
+    /// Writes a unit of several packets at once. Says whether that is done; if not, it is written packet by packet.
+    fn together(&mut self, units: &Coalescer, unit: usize) -> bool {
+        let packets = self.packets;
+        let Some(headers) = units.headers(packets, unit) else { return false };
+        let mut parts = [IoSlice::new(&[]); MAX_PARTS];
+        parts[0] = IoSlice::new(headers.bytes());
+        let mut count = 1;
+        for (part, at) in parts[1..].iter_mut().zip(units.packets(unit)) {
+            *part = IoSlice::new(&packets.get(at)[headers.content..]);
+            count += 1;
+        }
+        match (self.write)(&parts[..count]) {
+            Ok(_) => {
+                self.verdicts.note_taken(headers.kind);
+                self.written.bytes +=
+                    units.packets(unit).map(|at| packets.get(at).len()).sum::<usize>();
+                true
+            }
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINVAL) => {
+                    let feature = feature(headers.kind);
+                    self.switches.say_refused(feature, &error);
+                    if self.verdicts.note_refused(headers.kind) {
+                        self.switches.pause(feature);
+                    }
+                    false
+                }
+                // No memory for the whole; there may be for one packet.
+                Some(libc::ENOMEM | libc::ENOBUFS) => false,
+                _ => {
+                    tracing::trace!(%error, "packets not taken by the interface");
+                    self.written.lost += units.packets(unit).count();
+                    true
+                }
+            },
+        }
+    }
+
+    /// Writes a packet as it is.
+    fn singly(&mut self, at: usize) {
+        let packet = self.packets.get(at);
+        let header = vnet::Header::default().write();
+        match (self.write)(&[IoSlice::new(&header), IoSlice::new(packet)]) {
+            Ok(_) => self.written.bytes += packet.len(),
+            Err(error) => {
+                tracing::trace!(%error, "packet not taken by the interface");
+                self.written.lost += 1;
+            }
+        }
+    }
 }
 
 fn feature(kind: vnet::Kind) -> Feature {
@@ -99,3 +122,6 @@ fn feature(kind: vnet::Kind) -> Feature {
         vnet::Kind::Udp => Feature::Uso,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,9 +80,9 @@ impl BatchReceiver {
         self.window = Window::default();
     }
 
-    /// How many of those that were received are longer than a slot; they are dropped.
+    /// How many of those that were received are longer than a message may be; they are dropped.
     pub(crate) fn oversize(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.len.is_none()).count()
+        self.slots.iter().map(|slot| slot.left_out(self.max_message)).sum()
     }
 
     /// Shows the next datagrams of those that were received, at most [`MESSAGES`]. Says whether there are any.

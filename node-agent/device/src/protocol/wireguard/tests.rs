@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod waiting;
+
 const MTU: usize = 1280;
 
 fn pair(now: Instant) -> [WireGuard; 2] {
@@ -43,18 +45,12 @@ fn seal(from: &mut WireGuard, packets: &[Vec<u8>], now: Instant) -> Batch {
     out
 }
 
-#[test]
-fn packets_that_nobody_waits_for_are_told() {
-    let [mut from, _] = pair(Instant::now());
-    let packets = vec![packet(100, 1); MAX_WAITING];
-    let mut out = wire_batch();
-    assert_eq!(from.seal(&from_tun(&packets), 0..MAX_WAITING, &mut out, Instant::now()), 0);
-    assert_eq!(from.seal(&from_tun(&packets), 0..3, &mut out, Instant::now()), 3);
-}
-
 fn open(to: &mut WireGuard, datagrams: &Batch, now: Instant) -> (Opened, Batch) {
     let (mut opened, mut replies) = (Opened::new(512, 512 * 1400), wire_batch());
     to.open(datagrams, 0..datagrams.len(), &mut opened, &mut replies, now);
+    while to.has_waiting() {
+        to.seal_waiting(&mut replies, now);
+    }
     (opened, replies)
 }
 
@@ -197,8 +193,8 @@ fn a_peer_that_does_not_answer_is_given_up_and_tried_again() {
     let [mut a, mut b] = pair(now);
     assert_eq!(kinds(&seal(&mut a, &[packet(60, 1)], now)), [1]);
     a.trying_since = now.checked_sub(REKEY_ATTEMPT_TIME);
-    a.tick(&mut wire_batch(), now);
-    assert!(a.waiting.is_empty());
+    assert_eq!(a.tick(&mut wire_batch(), now), 1, "the packet that waited");
+    assert!(a.waiting.is_empty() && a.tunn.is_none());
     let init = seal(&mut a, &[packet(60, 2)], now);
     let (_, response) = open(&mut b, &init, now);
     let (_, confirm) = open(&mut a, &response, now);
@@ -206,14 +202,23 @@ fn a_peer_that_does_not_answer_is_given_up_and_tried_again() {
 }
 
 #[test]
-fn what_waits_is_bounded_and_the_newest_stays() {
+fn a_silent_peer_takes_little_memory() {
     let now = Instant::now();
-    let [mut a, _] = pair(now);
-    for mark in 0..=255 {
-        seal(&mut a, &[packet(60, mark)], now);
+    let [mut a, mut b] = pair(now);
+    let mut out = wire_batch();
+    assert_eq!(a.tick(&mut out, now), 0);
+    assert!(!a.keepalive(&mut out, now) && out.is_empty());
+    let mut strangers = wire_batch();
+    for kind in 2..=4 {
+        let mut datagram = vec![0; [0, 0, 92, 64, 80][usize::from(kind)]];
+        datagram[0] = kind;
+        strangers.push(&datagram, 0);
     }
-    assert_eq!(a.waiting.len(), MAX_WAITING);
-    assert_eq!(a.waiting.back().unwrap()[..60], packet(60, 255));
+    let (opened, replies) = open(&mut a, &strangers, now);
+    assert!(opened.heard.is_empty() && replies.is_empty());
+    assert!(a.tunn.is_none());
+    assert!(size_of::<WireGuard>() < 512 && size_of::<Tunn>() > 4096);
+    connect(&mut b, &mut a, now);
 }
 
 proptest! {
