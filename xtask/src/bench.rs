@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Only show that the tunnel's bench works: one round, one second for each figure
     #[arg(long, conflicts_with = "rounds")]
     short: bool,
+    /// Of the tunnel's figures only this one of our agent alone
+    #[arg(long, value_enum, value_name = "FIGURE", conflicts_with_all = ["short", "peers"])]
+    only: Option<tunnel::Alone>,
     /// Measure OpenPCC's own chain as well, which is built with Go; needs root
     #[arg(long)]
     stock: bool,
@@ -109,8 +112,8 @@ impl Task {
             "--peers is for `cargo xtask bench gateway` and `cargo xtask bench tunnel`: leave it out"
         );
         ensure!(
-            is_tunnel || (args.rounds.is_none() && !args.short),
-            "--rounds and --short are for `cargo xtask bench tunnel`: leave them out"
+            is_tunnel || (args.rounds.is_none() && !args.short && args.only.is_none()),
+            "--rounds, --short and --only are for `cargo xtask bench tunnel`: leave them out"
         );
         ensure!(
             !args.stock || matches!(args.what, What::Confidential),
@@ -126,7 +129,8 @@ impl Task {
             What::Tunnel => {
                 let full = tunnel::Effort::FULL;
                 let rounds = args.rounds.unwrap_or(full.rounds);
-                Self::Tunnel(named(&args.peers)?, tunnel::Effort { rounds, ..full })
+                let effort = tunnel::Effort { rounds, only: args.only, ..full };
+                Self::Tunnel(named(&args.peers)?, effort)
             }
         })
     }
@@ -326,6 +330,7 @@ mod tests {
             peers: peers.iter().map(|name| (*name).to_owned()).collect(),
             rounds,
             short,
+            only: None,
             stock: false,
         };
         let refused = |args: &Args| Task::new(args).is_err();
@@ -334,6 +339,9 @@ mod tests {
         assert!(refused(&args(What::Chat, &["nginx"], None, false)));
         assert!(refused(&args(What::Gateway, &[], Some(2), false)));
         assert!(refused(&args(What::Sealed, &[], None, true)));
+        let only = Some(tunnel::Alone::Crowd);
+        assert!(!refused(&Args { only, ..args(What::Tunnel, &[], Some(2), false) }));
+        assert!(refused(&Args { only, ..args(What::Memory, &[], None, false) }));
         assert!(refused(&Args { stock: true, ..args(What::Chat, &[], None, false) }));
     }
 

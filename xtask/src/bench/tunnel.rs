@@ -23,6 +23,7 @@ mod wireguard;
 use anyhow::Result;
 
 use super::Outcome;
+pub(super) use alone::Alone;
 pub(super) use kind::Kind;
 
 /// The programs that the bench runs.
@@ -40,18 +41,22 @@ pub(super) struct Effort {
     pub(super) seconds: u32,
     /// How long what idles is watched, in seconds; none: nothing is measured of our agent alone.
     pub(super) idle_seconds: Option<u32>,
+    /// Of our agent alone this, and nothing else.
+    pub(super) only: Option<Alone>,
 }
 
 impl Effort {
     /// As much as figures need that are to be compared.
-    pub(super) const FULL: Self = Self { rounds: 3, seconds: 5, idle_seconds: Some(60) };
+    pub(super) const FULL: Self =
+        Self { rounds: 3, seconds: 5, idle_seconds: Some(60), only: None };
     /// As little as shows that the bench works.
-    pub(super) const SHORT: Self = Self { rounds: 1, seconds: 1, idle_seconds: None };
+    pub(super) const SHORT: Self = Self { rounds: 1, seconds: 1, idle_seconds: None, only: None };
 }
 
 /// Measures every peer; one that cannot be is told of.
 pub(super) fn run(named: &[Kind], effort: Effort) -> Result<Outcome> {
-    let mut peers: Vec<_> = Kind::chosen(named).into_iter().map(peer::Peer::prepare).collect();
+    let kinds = if effort.only.is_some() { vec![Kind::Maru] } else { Kind::chosen(named) };
+    let mut peers: Vec<_> = kinds.into_iter().map(peer::Peer::prepare).collect();
     rounds::measure(&mut peers, effort)?;
     Ok(report::of(&peers, effort))
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 
 use super::{
     Effort,
@@ -21,8 +22,8 @@ const CROWD: u32 = 1000;
 const SETTLE: u32 = 3;
 
 /// One of the measurements, each on fresh machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Alone {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Alone {
     /// Processor time of an agent with nothing to do.
     Idle,
     /// Memory of an agent with many peers.
@@ -30,6 +31,7 @@ pub(super) enum Alone {
     /// TCP while strangers flood it with handshakes.
     Flood,
     /// TCP without one offload, or without any.
+    #[value(skip)]
     Without(&'static str),
 }
 

@@ -62,8 +62,9 @@ impl Peer {
 
     /// What is measured of it besides, once it was measured as all are.
     pub(super) fn alone(&self, effort: Effort) -> Vec<Alone> {
-        match (self.kind, effort.idle_seconds) {
-            (Kind::Maru, Some(_)) => Alone::all(self.offloads.as_deref()),
+        match (self.kind, effort.only, effort.idle_seconds) {
+            (Kind::Maru, Some(only), _) => vec![only],
+            (Kind::Maru, None, Some(_)) => Alone::all(self.offloads.as_deref()),
             _ => Vec::new(),
         }
     }
@@ -133,6 +134,8 @@ mod tests {
         let peer = |kind| Peer::new(kind, Err(anyhow!("not built")));
         assert_eq!(peer(Kind::Maru).alone(Effort::FULL).len(), 3);
         assert!(peer(Kind::Maru).alone(Effort::SHORT).is_empty());
+        let only = Effort { only: Some(Alone::Crowd), ..Effort::FULL };
+        assert_eq!(peer(Kind::Maru).alone(only), [Alone::Crowd]);
         assert!(peer(Kind::Tailscaled).alone(Effort::FULL).is_empty());
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn measure(peers: &mut [Peer], effort: Effort) -> Result<()> {
                 step.done(&what);
                 anyhow::Ok(())
             };
-            for outside in peer.kind.outsides() {
+            let outsides = if effort.only.is_none() { peer.kind.outsides() } else { &[] };
+            for outside in outsides {
                 measure(peer, Part::Over(*outside))?;
             }
             for alone in peer.alone(effort) {
