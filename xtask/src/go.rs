@@ -51,7 +51,13 @@ pub(crate) const WIREGUARD: &str = "0.0.0-20260522210424-ecfc5a8d5446";
 /// Builds `wireguard` (wireguard-go) when it is not there; returns its path.
 pub(crate) fn wireguard() -> Result<PathBuf> {
     let packages = ["golang.zx2c4.com/wireguard".to_owned()];
-    Ok(install("wireguard-go", &packages, WIREGUARD)?.join("wireguard"))
+    install("wireguard-go", &packages, WIREGUARD)?;
+    wireguard_path()
+}
+
+/// The program that [`wireguard`] builds.
+pub(crate) fn wireguard_path() -> Result<PathBuf> {
+    Ok(folder("wireguard-go", WIREGUARD)?.join("wireguard"))
 }
 
 /// OpenPCC's programs and packages, by the version that `interop/openpcc/go.mod` names.

@@ -257,6 +257,7 @@ pub(crate) fn workspace_runner(model: &Path) -> Result<Runner> {
         .environment("MARU_STOCK_CLIENT", build::stock_client_path()?)
         .environment(lab::stock::FOLDER, go::tailscale_path()?)
         .environment("MARU_STOCK_OPENPCC", go::openpcc_path()?)
+        .environment(lab::wireguard::PROGRAM, go::wireguard_path()?)
         .environment("MARU_PEBBLE", go::pebble_path()?))
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut ok = stages.run("build", || build::all().map(|()| Count::default()))
         && stages.run("stock client", || build::stock_client().map(|()| Count::default()))
         && stages.run("stock Tailscale", || go::tailscale().map(|_| Count::default()))
+        && stages.run("stock WireGuard", || go::wireguard().map(|_| Count::default()))
         && stages.run("stock OpenPCC", || go::openpcc().map(|_| Count::default()))
         && stages.run("test authority", || go::pebble().map(|()| Count::default()));
     let fuzzing = if args.only.is_none() { Some(fuzz::Build::start()?) } else { None };

@@ -28,6 +28,8 @@ pub mod site;
 pub mod stock;
 pub mod swtpm;
 pub mod topology;
+pub mod transfer;
+pub mod wireguard;
 
 use std::path::PathBuf;
 

@@ -1,15 +1,13 @@
 //! Tunnels of WireGuard alone: one program on each machine, told by its socket which peer there is.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr},
-    os::unix::net::UnixStream,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
-use lab::{Machine, Process};
+use anyhow::{Result, ensure};
+use lab::{Machine, Process, wireguard};
 
 use super::{
     bed::{Bed, MTU},
@@ -92,7 +90,7 @@ fn start(bed: &Bed, machine: &Machine, program: &Path, args: &[&str]) -> Result<
     command.args(args).arg(INTERFACE);
     let mut process = bed.spawn(machine, &mut command, LOG)?;
     let deadline = Instant::now() + PATIENCE;
-    while socket(machine).is_err() {
+    while !wireguard::is_there(machine, INTERFACE) {
         let ended = process.wait_for(Duration::from_millis(20))?;
         ensure!(
             ended.is_none() && Instant::now() < deadline,
@@ -104,30 +102,15 @@ fn start(bed: &Bed, machine: &Machine, program: &Path, args: &[&str]) -> Result<
     Ok(process)
 }
 
-fn socket(machine: &Machine) -> std::io::Result<UnixStream> {
-    UnixStream::connect(machine.path(&format!("/run/wireguard/{INTERFACE}.sock")))
-}
-
-/// Tells one end its key and its peer (wireguard.com/xplatform).
+/// Tells one end its key and its peer.
 fn configure(machine: &Machine, own: usize, peer: IpAddr) -> Result<()> {
     let other = 1 - own;
-    let endpoint = std::net::SocketAddr::new(peer, PORT);
-    let text = format!(
-        "set=1\nprivate_key={}\nlisten_port={PORT}\npublic_key={}\nendpoint={endpoint}\nallowed_ip={}/32\n\n",
+    let settings = format!(
+        "private_key={}\nlisten_port={PORT}\npublic_key={}\nendpoint={}\nallowed_ip={}/32",
         KEYS[own].0,
         KEYS[other].1,
+        SocketAddr::new(peer, PORT),
         inside(other)
     );
-    let mut socket = socket(machine).context("its socket is gone")?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.write_all(text.as_bytes())?;
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\n\n") {
-        let mut byte = [0];
-        socket.read_exact(&mut byte).context("its socket does not answer")?;
-        answer.push(byte[0]);
-    }
-    let answer = String::from_utf8_lossy(&answer);
-    ensure!(answer.trim() == "errno=0", "it does not take its settings: {}", answer.trim());
-    Ok(())
+    wireguard::set(machine, INTERFACE, &settings)
 }
