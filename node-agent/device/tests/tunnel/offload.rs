@@ -3,49 +3,20 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpStream},
-    sync::{atomic::Ordering, mpsc},
+    sync::mpsc,
     thread,
     time::Duration,
 };
 
-use lab::Machine;
+use lab::{Machine, transfer::Transfer};
 use wireguard_device::{Offload, offload::Feature};
 
-use crate::pair::{Pair, echo_stream, is_direct};
+use crate::pair::{Pair, close_relay, echo_stream, is_direct, wait_until};
 
 /// Bytes of a transfer.
 const MANY: usize = 16 << 20;
 /// Narrower than the datagrams of full packets.
 const NARROW: &str = "mtu 1300";
-
-#[test]
-#[ignore = "needs: root"]
-fn streams_are_whole_from_all_offloads_to_none_and_back() {
-    for (name, offload) in
-        [("autoauto", [Offload::AUTO; 2]), ("autooff", [Offload::AUTO, Offload::OFF])]
-    {
-        for is_v6_outside in [false, true] {
-            let pair = Pair::with(name, offload);
-            let at = if is_v6_outside { pair.b.under_v6 } else { pair.b.under_v4 };
-            pair.a.know_at(&pair.b, vec![at]);
-            pair.b.know(&pair.a, false);
-            pair.b.serve_echo(7000);
-            assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
-            pair.wait_for(5, is_direct);
-            for to in [pair.b.v4, pair.b.v6] {
-                echo_stream(&pair.a.dial(to, 7000, 30).unwrap(), MANY);
-            }
-            for (side, wanted) in [(&pair.a, offload[0]), (&pair.b, offload[1])] {
-                let in_force = side.device.offload();
-                // USO came with Linux 6.2.
-                let all = Feature::ALL.into_iter().filter(|feature| *feature != Feature::Uso);
-                for feature in all {
-                    assert_eq!(in_force.has(feature), wanted.has(feature), "{name} {feature:?}");
-                }
-            }
-        }
-    }
-}
 
 #[test]
 #[ignore = "needs: root"]
@@ -151,23 +122,33 @@ fn a_stream_crosses_a_narrow_path_of_which_nobody_tells() {
 
 #[test]
 #[ignore = "needs: root"]
-fn a_stream_goes_on_when_the_interface_was_down() {
+fn streams_both_ways_go_on_when_an_interface_was_down() {
     let pair = Pair::new("downup");
     pair.connect(true, true);
-    pair.b.serve_echo(7000);
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     pair.wait_for(5, is_direct);
-    let stream = pair.a.dial(pair.b.v4, 7000, 60).unwrap();
-    half_way(&stream, || {
-        pair.b.machine.sh("ip link set maru0 down").unwrap();
-        pair.b.up();
-    });
-    assert!(pair.a.device.is_running() && pair.b.device.is_running());
-}
-
-/// From now on what does not go directly does not arrive.
-fn close_relay(pair: &Pair) {
-    pair.relay.is_up.store(false, Ordering::Relaxed);
+    let [a, b] = [&pair.a, &pair.b];
+    let streams = [(a, b), (b, a)]
+        .map(|(from, to)| Transfer::start(&from.machine, &to.machine, (to.v4, 0).into()).unwrap());
+    let go_on = || {
+        let before = streams.each_ref().map(Transfer::carried);
+        wait_until("both streams go on", || {
+            streams
+                .iter()
+                .zip(before)
+                .all(|(stream, before)| stream.carried() > before + MANY as u64)
+        });
+    };
+    for side in [a, b] {
+        go_on();
+        side.machine.sh("ip link set maru0 down").unwrap();
+        side.up();
+    }
+    go_on();
+    for stream in streams {
+        stream.finish(0).unwrap();
+    }
+    assert!(a.device.is_running() && b.device.is_running());
 }
 
 /// Ends the stream, and with it the work, if that takes more than a minute: where segments are refused, a stream crawls.

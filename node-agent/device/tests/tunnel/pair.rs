@@ -38,7 +38,7 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    fn start() -> Arc<Self> {
+    pub(crate) fn start() -> Arc<Self> {
         let (sender, receiver) = mpsc::channel::<Parcel>();
         let relay = Arc::new(Self {
             queue: Mutex::new(sender),
@@ -115,14 +115,7 @@ impl Pair {
 
     /// As [`Self::new`], with these offloads.
     pub(crate) fn with(name: &str, offload: [Offload; 2]) -> Self {
-        show_logs();
-        let machines = ["a", "b"].map(|side| Machine::new(&format!("wg-{name}-{side}")).unwrap());
-        let [a, b] = &machines;
-        lab::link((a, "eth0", "192.168.77.1/24"), (b, "eth0", "192.168.77.2/24")).unwrap();
-        for (at, machine) in machines.iter().enumerate() {
-            machine.sh(&format!("ip addr add fd00:77::{}/64 dev eth0 nodad", at + 1)).unwrap();
-        }
-        Self::start(machines, offload)
+        Self::start(cabled(name), offload)
     }
 
     /// Devices with all offloads on machines that reach each other over a router.
@@ -177,12 +170,34 @@ pub(crate) fn wait_until(what: &str, so: impl Fn() -> bool) {
     }
 }
 
+/// From now on what does not go directly does not arrive.
+pub(crate) fn close_relay(pair: &Pair) {
+    pair.relay.is_up.store(false, Ordering::Relaxed);
+}
+
 pub(crate) fn is_direct(path: Path) -> bool {
     matches!(path, Path::Direct(_))
 }
 
+/// Two machines joined by a cable that carries both families.
+pub(crate) fn cabled(name: &str) -> [Machine; 2] {
+    show_logs();
+    let machines = ["a", "b"].map(|side| Machine::new(&format!("wg-{name}-{side}")).unwrap());
+    let [a, b] = &machines;
+    lab::link((a, "eth0", "192.168.77.1/24"), (b, "eth0", "192.168.77.2/24")).unwrap();
+    for (at, machine) in machines.iter().enumerate() {
+        machine.sh(&format!("ip addr add fd00:77::{}/64 dev eth0 nodad", at + 1)).unwrap();
+    }
+    machines
+}
+
 impl Side {
-    fn start(machine: Machine, number: u8, relay: &Arc<Relay>, offload: Offload) -> Self {
+    pub(crate) fn start(
+        machine: Machine,
+        number: u8,
+        relay: &Arc<Relay>,
+        offload: Offload,
+    ) -> Self {
         let private_key = [number; 32];
         let secret = boringtun::x25519::StaticSecret::from(private_key);
         let key = boringtun::x25519::PublicKey::from(&secret).to_bytes();
