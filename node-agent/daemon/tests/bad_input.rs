@@ -44,6 +44,21 @@ fn an_unknown_key_is_named() {
 }
 
 #[test]
+fn an_unknown_offload_is_told_what_to_write() {
+    for (value, says) in [
+        ("\"on\"", "\"on\" is no value of offload: write \"auto\" or \"off\""),
+        ("[\"tso\"]", "\"tso\" is no offload: list some of tso4, tso6, uso, udp_segment, udp_gro"),
+    ] {
+        let root = root(&format!("offload = {value}\n"));
+        let output = agent(root.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = sentence(&output);
+        assert!(said.contains(says) && said.contains("line 1"), "{said}");
+        assert!(!root.path().join("var").exists(), "nothing half-done");
+    }
+}
+
+#[test]
 fn wrong_usage_is_status_2() {
     let output = Command::new(env!("CARGO_BIN_EXE_maru-agent")).arg("--rot").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
