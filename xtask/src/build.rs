@@ -65,6 +65,32 @@ pub(crate) fn example(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Builds one test program of the workspace; returns its path.
+pub(crate) fn test_program(name: &str) -> Result<PathBuf> {
+    let step = Step::new(&format!("building the tests {name}"));
+    let (root, target) = (workspace::root(), workspace::target()?);
+    let what = ["--workspace", "--test", name];
+    cargo(&root, &what, &target, &step)?;
+    // It is built: now cargo only says where.
+    let mut again = workspace::with_cargo(env!("CARGO"));
+    again.args(["build", "--release", "--locked", "--quiet", "--message-format=json"]).args(what);
+    let out = again.arg("--target-dir").arg(target).current_dir(root).output()?;
+    let path = executable(&String::from_utf8_lossy(&out.stdout), name)
+        .with_context(|| format!("cargo names no test program {name}"))?;
+    step.done(&format!("the tests {name} are built"));
+    Ok(path)
+}
+
+/// Finds a test program in cargo's messages.
+fn executable(messages: &str, test: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let mut found = messages.filter(|message: &serde_json::Value| {
+        let target = &message["target"];
+        target["kind"][0] == "test" && target["name"] == test
+    });
+    Some(found.next()?["executable"].as_str()?.into())
+}
+
 /// Builds the programs, the tests, the benches and what they run.
 pub(crate) fn all() -> Result<()> {
     let step = Step::new("building Maru and its tests (the first time takes many minutes)");
@@ -203,6 +229,16 @@ mod tests {
         assert_eq!(bar(line), Some((45, 612, "llama-cpp-sys-2(build), tokio")));
         assert_eq!(bar("Compiling serde v1.0.0"), None);
         assert_eq!(bar("Building [====>     ] many"), None);
+    }
+
+    #[test]
+    fn finds_a_test_program_in_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"tunnel"},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["test"],"name":"tunnel"},"executable":"/a/tunnel-1"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "tunnel"), Some("/a/tunnel-1".into()));
+        assert_eq!(executable(messages, "other"), None);
+        assert_eq!(executable("error", "tunnel"), None);
     }
 
     #[test]

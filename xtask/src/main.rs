@@ -9,6 +9,7 @@ mod check;
 mod fuzz;
 mod go;
 mod interop;
+mod kernel;
 mod lab_command;
 mod model;
 mod nextest;
@@ -46,6 +47,8 @@ enum Command {
     /// Run clients that we did not write against a house
     #[command(subcommand)]
     Interop(interop::Command),
+    /// Run the tunnel's tests on the kernel of Debian 12, in an emulated machine
+    Kernel(kernel::Args),
     /// Formatting, lints, documentation and licences, with warnings denied
     Check(check::Args),
     /// Break each property of a list in a copy, and see whether its tests notice
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Interop(command) => interop::run(&command),
+        Command::Kernel(args) => kernel::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Sabotage(args) => sabotage::run(&args),
         Command::Setup => build::everything().map(drop),

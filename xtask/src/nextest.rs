@@ -197,7 +197,8 @@ fn output(command: &mut Command) -> Result<Vec<u8>> {
 
 /// Runs a command for at most `limit`; `None` if it was ended because that was not enough.
 pub(crate) fn within(command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>> {
-    let mut child = command.spawn().context("the test runner does not start")?;
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = command.spawn().with_context(|| format!("{name} does not start"))?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process")?;
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline && !stop::asked() {

@@ -56,6 +56,14 @@ const TUNNELS: &[Package] = &[
     ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
 ];
 
+/// What a machine with another kernel needs besides compiling.
+const EMULATE: &[Package] = &[
+    ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
+    ("nftables", "/usr/sbin/nft", "to keep strangers from posing as members"),
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "to emulate a machine"),
+    ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
+];
+
 /// What our gateway is compared with.
 const COMPARE: &[Package] = &[("nginx-light", "/usr/sbin/nginx", "to compare our gateway with")];
 
@@ -67,6 +75,11 @@ pub(crate) fn for_comparing() -> Result<()> {
 /// Installs what measuring tunnels needs.
 pub(crate) fn for_tunnels() -> Result<()> {
     install(&[BUILD, TUNNELS].concat())
+}
+
+/// Installs what emulating a machine needs.
+pub(crate) fn for_emulating() -> Result<()> {
+    install(&[BUILD, EMULATE].concat())
 }
 
 /// Installs what looking at the code needs.

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 mod access;
+mod kernel;
 mod loss;
 mod offload;
 mod pair;

@@ -1,0 +1,129 @@
+//! `cargo xtask kernel`: the tunnel on the kernel of Debian 12, which lacks an offload that later ones have.
+//!
+//! The machine is emulated: that takes neither root nor KVM, and many times as long. It is Debian's kernel with the tests
+//! of the tunnel and the programs that they call, all in memory.
+
+mod debian;
+mod initrd;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{build, nextest, packages, workspace};
+use debian::Kernel;
+
+/// The first release of Linux that lacks nothing: it has USO.
+const COMPLETE: (u32, u32) = (6, 2);
+/// What the machine says last begins with this; so does `kernel/init`.
+const MARK: &str = "maru-kernel: ";
+/// What the serial console said, in the folder of the machine.
+const CONSOLE: &str = "console.log";
+
+/// Of `cargo xtask kernel`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run only those tests of the tunnel whose name holds one of these
+    #[arg(value_name = "NAME", default_values = ["kernel::", "offload::", "traffic::"])]
+    names: Vec<String>,
+    /// How long the machine may run
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    minutes: u64,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    packages::for_emulating()?;
+    let kernel = Kernel::get()?;
+    ensure!(
+        is_older(&kernel.release, COMPLETE),
+        "Debian's kernel is Linux {} here, which lacks nothing: run this on Debian 12",
+        kernel.release
+    );
+    let tests = build::test_program("tunnel")?;
+    let dir = workspace::target()?.join("kernel");
+    initrd::make(&dir, &kernel, &tests, &args.names)?;
+    let limit = Duration::from_secs(args.minutes * 60);
+    let Some(status) = nextest::within(&mut machine(&dir, &kernel), limit)? else {
+        bail!("the machine was ended: it had not done within {} minutes", args.minutes);
+    };
+    ensure!(status.success(), "the emulator ended with {status}");
+    let said = fs::read(dir.join(CONSOLE)).context("the machine said nothing")?;
+    judge(&String::from_utf8_lossy(&said), &kernel.release)?;
+    println!("passed on Linux {}", kernel.release);
+    Ok(())
+}
+
+/// The emulator, with nothing but processors, memory and a serial console, which is shown and kept. It ends with this
+/// process, however that ends.
+fn machine(dir: &Path, kernel: &Kernel) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+        .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-m", "2048", "-smp", "2"])
+        .args(["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"])
+        .args(["-chardev", &format!("stdio,id=console,signal=off,logfile={CONSOLE}")])
+        .args(["-serial", "chardev:console"])
+        .args(["-append", "console=ttyS0 panic=-1 quiet", "-initrd", initrd::FILE, "-kernel"])
+        .arg(&kernel.image)
+        .stdin(Stdio::null())
+        .current_dir(dir);
+    command
+}
+
+/// Fails unless the machine had this kernel and its tests passed.
+fn judge(said: &str, release: &str) -> Result<()> {
+    let last = said.lines().filter_map(|line| line.strip_prefix(MARK)).next_back();
+    let (ran, status) = last
+        .and_then(|line| line.trim_end().split_once(" ended with "))
+        .context("the machine ended before its tests did")?;
+    ensure!(ran == release, "the machine had Linux {ran} instead of {release}");
+    ensure!(!said.contains("\nrunning 0 tests"), "there is no such test");
+    ensure!(status == "0", "tests failed on Linux {release}");
+    Ok(())
+}
+
+/// Whether a release such as `6.1.0-56-cloud-amd64` is older than a version.
+fn is_older(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release.split(['.', '-']).map(str::parse);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RELEASE: &str = "6.1.0-56-cloud-amd64";
+
+    #[test]
+    fn a_release_is_compared_by_its_numbers() {
+        assert!(is_older(RELEASE, COMPLETE) && is_older("5.10.0-1-amd64", COMPLETE));
+        for other in ["6.2.0-1-amd64", "6.12.57+deb13-cloud-amd64", "10.0", "six.one", ""] {
+            assert!(!is_older(other, COMPLETE), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_tests_that_ran_and_passed_on_that_kernel_are_a_success() {
+        let said = |tests: &str, release: &str, status: &str| {
+            format!(
+                "[ 1.0] boot\r\n\r\nrunning {tests} tests\r\n{MARK}{release} ended with {status}\r\n"
+            )
+        };
+        judge(&said("3", RELEASE, "0"), RELEASE).unwrap();
+        for wrong in [
+            said("3", RELEASE, "101"),
+            said("3", "6.12.0", "0"),
+            said("0", RELEASE, "0"),
+            "running 3 tests\r\nKernel panic".to_owned(),
+            String::new(),
+        ] {
+            assert!(judge(&wrong, RELEASE).is_err(), "{wrong}");
+        }
+    }
+}
