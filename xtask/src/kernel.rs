@@ -50,7 +50,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     initrd::make(&dir, &kernel, &tests, &args.names)?;
     let limit = Duration::from_secs(args.minutes * 60);
     let Some(status) = nextest::within(&mut machine(&dir, &kernel), limit)? else {
-        bail!("the machine was ended: it had not done within {} minutes", args.minutes);
+        bail!(
+            "its tests took longer than {} min, so the machine was ended: --minutes gives more",
+            args.minutes
+        );
     };
     ensure!(status.success(), "the emulator ended with {status}");
     let said = fs::read(dir.join(CONSOLE)).context("the machine said nothing")?;

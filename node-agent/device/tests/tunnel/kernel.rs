@@ -2,11 +2,11 @@
 //!
 //! The kernel of Debian 12 lacks USO: `cargo xtask kernel` runs this there.
 
-use std::{ffi::CStr, process::Command};
+use std::{ffi::CStr, net::UdpSocket, os::fd::AsRawFd as _, process::Command};
 
 use wireguard_device::{Offload, offload::Feature};
 
-use crate::pair::{Pair, echo_datagram, echo_stream, is_direct};
+use crate::pair::{Pair, Side, echo_datagram, echo_stream, is_direct};
 
 /// The first Linux that has USO; the others are in every kernel since 5.0.
 const USO: (u32, u32) = (6, 2);
@@ -22,6 +22,7 @@ fn all_that_the_kernel_has_is_in_force_and_the_tunnel_works() {
     let all_in_force = || {
         for side in [&pair.a, &pair.b] {
             assert_eq!(side.device.offload(), expected, "on Linux {:?}", version());
+            assert!(has_tso(side), "the kernel was not asked for it");
         }
     };
     all_in_force();
@@ -55,6 +56,26 @@ fn what_the_kernel_lacks_is_said_once_by_each_device() {
     let devices = if version() < USO { 2 } else { 0 };
     assert_eq!(refused.len(), devices, "{log}");
     assert!(refused.iter().all(|line| line.contains("offload uso")), "{log}");
+}
+
+/// Whether the kernel gives a device super-packets of TCP, by what it says itself (`ETHTOOL_GTSO`).
+fn has_tso(side: &Side) -> bool {
+    const ETHTOOL_GTSO: u32 = 0x1e;
+    side.machine.in_network(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let mut asked = [ETHTOOL_GTSO, 0];
+        // SAFETY: all zeros is a valid `ifreq`.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        for (to, from) in request.ifr_name.iter_mut().zip(b"maru0") {
+            *to = *from as libc::c_char;
+        }
+        request.ifr_ifru.ifru_data = asked.as_mut_ptr().cast();
+        // SAFETY: the request points to an `ethtool_value`, which is two numbers; both outlive the call.
+        let result =
+            unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
+        assert_eq!(result, 0);
+        asked[1] != 0
+    })
 }
 
 /// The running kernel's version: major and minor.
