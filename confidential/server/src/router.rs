@@ -83,8 +83,10 @@ struct Routing {
     questions: Bodies,
     /// Evidence on its way from nodes.
     evidence: Bodies<Key>,
-    /// Bytes of requests that the nodes of each certificate have or are asked.
-    shares: Quota<Key>,
+    /// Bytes of requests that each node has or is asked.
+    shares: Quota<NodeId>,
+    /// The same of all nodes of each certificate.
+    shares_of_one: Quota<Key>,
 }
 
 /// The key of a certificate: one holder may tell of some nodes.
@@ -127,6 +129,10 @@ impl Router {
             questions: Bodies::within(QUESTION, body::ALL / 16, body::ALL / 16),
             evidence: Bodies::within(pass::EVIDENCE_LEN, body::ALL / 32, body::ALL / 4),
             shares: Quota::new(usize::MAX, (body::ALL / 8).max(settings.max_request_bytes + 1)),
+            shares_of_one: Quota::new(
+                usize::MAX,
+                (body::ALL / 4).max(2 * (settings.max_request_bytes + 1)),
+            ),
         });
         let routes = endpoint::router(endpoints()).fallback(http::not_found);
         Ok(Self { doors: doors.await?, routes: routes.with_state(Arc::clone(&routing)), routing })

@@ -50,6 +50,9 @@ const UNABLE: [StatusCode; 2] =
 /// What a stock node wants to see of a credit: some number above zero. There are no credits here.
 const CREDIT: HeaderValue = HeaderValue::from_static("1000");
 
+/// What a node and its certificate have of the room for requests.
+type Share = (Permit<NodeId>, Permit<Key>);
+
 /// Passes a sealed request to a live candidate, any of them with equal chance, and the sealed answer back as it comes.
 /// Until a node begins to answer, another one is asked where it cannot be connected to, ends the connection, says that it
 /// is full or failed, or fails when it is looked at. One that is slow is waited for.
@@ -78,7 +81,8 @@ pub(super) async fn request(
     for candidate in candidates {
         let node = candidate.id;
         let Some((place, key)) = routing.find(node) else { continue };
-        let (Ok(turn), Ok(share)) = (routing.turns.take(node), routing.share(key, room)) else {
+        let (Ok(turn), Ok(share)) = (routing.turns.take(node), routing.share(node, key, room))
+        else {
             refused = http::busy().into_response();
             continue;
         };
@@ -146,11 +150,12 @@ impl Routing {
         Some((registry.live(node, Instant::now())?, registry.key(node)?))
     }
 
-    /// Room for so many bytes that nodes of one certificate are sent: one that says nothing holds what it has of them, and
-    /// leaves the rest to others.
-    fn share(&self, key: Key, room: usize) -> Result<Permit<Key>, Exceeded> {
-        let mut share = self.shares.take(key)?;
-        share.add(room)?;
+    /// Room for so many bytes that a node is sent: one that says nothing holds what it has of them, and leaves the rest to
+    /// others, as do all nodes of its certificate.
+    fn share(&self, node: NodeId, key: Key, room: usize) -> Result<Share, Exceeded> {
+        let mut share = (self.shares.take(node)?, self.shares_of_one.take(key)?);
+        share.0.add(room)?;
+        share.1.add(room)?;
         Ok(share)
     }
 
