@@ -177,21 +177,17 @@ impl Doors {
                         let caller = Caller { address: newcomer.address(), shown: shown(&stream) };
                         let carries = carrier.is_some_and(|role| caller.is_for(role));
                         let Some(admitted) = newcomer.admit(carries) else { return };
-                        match admitted.idle() {
-                            Some(idle) => {
-                                let router = counted(router, idle.clone());
-                                tokio::select! {
-                                    // In this order: a request that has come is answered.
-                                    biased;
-                                    () = http.route(stream, router, caller, stopping) => {}
-                                    () = idle.has_to_go() => {
-                                        tracing::debug!("a connection without a request gave way");
-                                    }
-                                }
-                            }
-                            None => http.route(stream, router, caller, stopping).await,
+                        let Some(idle) = admitted.idle() else {
+                            http.route(stream, router, caller, stopping).await;
+                            return drop(admitted);
+                        };
+                        let router = counted(router, idle.clone());
+                        tokio::select! {
+                            // In this order: a request that has come is answered.
+                            biased;
+                            () = http.route(stream, router, caller, stopping) => {}
+                            () = idle.has_to_go() => tracing::debug!("a connection gave way"),
                         }
-                        drop(admitted);
                     })
                 },
             )
