@@ -145,6 +145,10 @@ fn streams_both_ways_go_on_when_an_interface_was_down() {
         side.up();
     }
     go_on();
+    for side in [a, b] {
+        let lost = side.device.drops()["interface"];
+        assert!(lost > 0, "nothing came while the interface was down");
+    }
     for stream in streams {
         stream.finish(0).unwrap();
     }
