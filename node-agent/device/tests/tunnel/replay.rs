@@ -91,6 +91,8 @@ fn what_is_sent_again_is_refused() {
     let heard = eavesdropper.heard();
     let of = |kind| heard.iter().filter(|message| message[0] == kind).count();
     assert!(of(DATA) > usize::from(COUNT) && of(INITIATION) > 0, "it heard them");
+    let unopened = || pair.b.device.drops()["unopened"];
+    let before = unopened();
     // From where they came, and from elsewhere.
     let elsewhere =
         pair.a.machine.in_network(|| UdpSocket::bind((address.ip(), PORT + 1)).unwrap());
@@ -102,6 +104,7 @@ fn what_is_sent_again_is_refused() {
     // It comes after all of them.
     sender.send(&COUNT.to_be_bytes()).unwrap();
     assert_eq!(numbers(&inside), [COUNT], "the inside sees each once");
+    assert!(unopened() >= before + 2 * of(DATA) as u64, "and counts the copies");
     assert_eq!(pair.b.path(), path, "a copy is no sign of its sender's path");
     let moved = session(&pair.b).duration_since(since).unwrap_or_default();
     assert!(moved < Duration::from_millis(100), "no new session, but {moved:?}");
