@@ -65,7 +65,7 @@ fn one_by_one(load: &Load, peers: &[Peer], results: &mut [Map<String, Value>]) -
                 let asked = load.ask(&Ask::new(peer, SEQUENTIAL).streamed(streams))?;
                 fail(figures, &asked);
                 // The first round warms up.
-                if number > 0 {
+                if number > 0 && answers(&asked) {
                     samples.push(asked["total_us"]["p50"].as_f64().context("no time")? / 1e3);
                 }
             }
@@ -73,6 +73,9 @@ fn one_by_one(load: &Load, peers: &[Peer], results: &mut [Map<String, Value>]) -
         }
         let direct = samples.first().cloned().unwrap_or_default();
         for (samples, figures) in samples.into_iter().zip(&mut *results) {
+            if samples.is_empty() {
+                continue;
+            }
             let added = samples.iter().zip(&direct).map(|(own, direct)| own - direct).collect();
             figures.insert(format!("{name}_p50_ms"), round(median(samples), 3).into());
             figures.insert(format!("{name}_added_p50_ms"), round(median(added), 3).into());
@@ -95,11 +98,14 @@ fn at_once(load: &Load, peer: &Peer, figures: &mut Map<String, Value>) -> Result
         let before = peer.processor_ms()?;
         let asked = load.ask(&Ask::new(peer, requests).streamed(streams).parallel(PARALLEL))?;
         let spent = peer.processor_ms()? - before;
+        fail(figures, &asked);
+        if !answers(&asked) {
+            continue;
+        }
         let count = asked["requests"].as_f64().context("no count")?;
         let seconds = asked["seconds"].as_f64().context("no time")?;
         figures.insert(format!("{name}_per_second"), round(count / seconds, 0).into());
         figures.insert(format!("{name}_cpu_ms"), round(spent / count, 3).into());
-        fail(figures, &asked);
         figures.insert(format!("{name}_parallel_us"), asked["total_us"].clone());
     }
     Ok(())
@@ -115,6 +121,11 @@ fn streams(load: &Load, peer: &Peer, figures: &mut Map<String, Value>) -> Result
         figures.insert("streams_peak_kib".to_owned(), kib.into());
     }
     Ok(())
+}
+
+/// Whether anything was answered; how quickly a peer refuses is no figure of it.
+fn answers(asked: &Value) -> bool {
+    asked["failed"].as_u64() < asked["requests"].as_u64()
 }
 
 /// Counts what was not answered whole.
