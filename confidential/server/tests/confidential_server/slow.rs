@@ -19,8 +19,8 @@ use super::{
     world::World,
 };
 
-/// Much longer than the limit of the server that gives up here, and shorter than those of the others, which wait for a reader for
-/// a minute at most.
+/// Much longer than the limit of the server that gives up here, and shorter than those of the others, which wait a minute for
+/// a reader.
 const ALL: Duration = Duration::from_secs(40);
 
 /// How long a server lets an answer take, in seconds.
