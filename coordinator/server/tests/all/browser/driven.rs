@@ -11,6 +11,9 @@ use tokio::{
 
 use super::{ARGUMENTS, BROWSER};
 
+/// How a browser answers for a page that it leaves: <https://www.jsonrpc.org/specification#error_object>, a server's own.
+const LEFT: i64 = -32_000;
+
 /// A browser with one page.
 pub(super) struct Driven {
     _child: Child,
@@ -50,6 +53,12 @@ impl Driven {
     }
 
     async fn call(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.answer(method, params).await;
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    async fn answer(&mut self, method: &str, params: Value) -> Value {
         self.calls += 1;
         let mut call = json!({ "id": self.calls, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -63,8 +72,7 @@ impl Driven {
                 assert_eq!(text.pop(), Some(0), "the browser ended");
                 let answer: Value = serde_json::from_slice(&text).unwrap();
                 if answer["id"] == self.calls {
-                    assert!(answer["error"].is_null(), "{method}: {answer}");
-                    return answer["result"].clone();
+                    return answer;
                 }
             }
         };
@@ -76,10 +84,12 @@ impl Driven {
         self.call("Page.navigate", json!({ "url": address })).await;
     }
 
-    /// What a script in the page gives, as a text.
+    /// What a script in the page gives, as a text: nothing where the browser leaves that page meanwhile.
     async fn script(&mut self, script: &str) -> String {
-        let answer = self.call("Runtime.evaluate", json!({ "expression": script })).await;
-        answer["result"]["value"].as_str().unwrap_or_default().to_owned()
+        let answer = self.answer("Runtime.evaluate", json!({ "expression": script })).await;
+        let error = &answer["error"];
+        assert!(error.is_null() || error["code"] == LEFT, "{script}: {answer}");
+        answer["result"]["result"]["value"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Puts the cursor into what a selector names, and types.
