@@ -34,6 +34,8 @@ pub enum Cause {
     NoSession,
     /// From this node: the kernel did not take the datagram.
     Socket,
+    /// From this node: no relay took the packet: none is known, it is not reached, or too much waits for it.
+    Relay,
     /// From a peer: the interface did not take the packet.
     Interface,
     /// Longer than the tunnel carries.
@@ -46,7 +48,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Martian,
         Self::SourceRouted,
@@ -60,6 +62,7 @@ impl Cause {
         Self::NoRoute,
         Self::NoSession,
         Self::Socket,
+        Self::Relay,
         Self::Interface,
         Self::Oversize,
         Self::Handshake,
@@ -83,6 +86,7 @@ impl Cause {
             Self::NoRoute => "no_route",
             Self::NoSession => "no_session",
             Self::Socket => "socket",
+            Self::Relay => "relay",
             Self::Interface => "interface",
             Self::Oversize => "oversize",
             Self::Handshake => "handshake",

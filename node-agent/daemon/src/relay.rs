@@ -1,7 +1,7 @@
 //! Relays: packets for peers that are not reached directly.
 //!
 //! The node waits at its home region for packets; to a peer whose home is elsewhere it
-//! connects on demand. Queues are bounded and drop: WireGuard and TCP above repeat what counts.
+//! connects on demand. Queues are bounded and drop; what they drop is counted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,23 +13,22 @@ use control_protocol::{
     key::{NodePrivate, NodePublic},
     map::{DerpMap, DerpRegion, RegionId},
 };
-use node_agent_core::netmap::TunnelPeer;
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, watch},
-    task::AbortHandle,
+use node_agent_core::{
+    drops::{Cause, Drops},
+    netmap::TunnelPeer,
 };
+use tokio::{runtime::Handle, sync::watch, task::AbortHandle};
 
 use crate::{backoff::Backoff, dns::forward::Forwarder};
 
 mod connection;
+mod queue;
 mod restart;
 mod tls;
 
-use connection::{Connection, End, Outgoing};
+use connection::{Connection, End};
+use queue::{Queue, queue};
 
-/// Packets that wait for one region.
-const QUEUE: usize = 512;
 /// Between two attempts at a relay that restarts.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long a connection to a region that is not home is kept without packets to send.
@@ -67,6 +66,7 @@ struct Inner {
     authorities: Authorities,
     received: Received,
     home: watch::Sender<Option<Home>>,
+    drops: Arc<Drops>,
     /// Where each peer waits.
     routes: RwLock<HashMap<NodePublic, RegionId>>,
     regions: Mutex<Regions>,
@@ -80,7 +80,7 @@ struct Regions {
 }
 
 struct Open {
-    queue: mpsc::Sender<Outgoing>,
+    queue: queue::Sender,
     task: AbortHandle,
 }
 
@@ -91,7 +91,7 @@ impl Drop for Relays {
 }
 
 impl Relays {
-    /// No relay is known yet.
+    /// No relay is known yet. `drops` counts the packets that none takes.
     pub fn new(
         runtime: Handle,
         private: NodePrivate,
@@ -99,6 +99,7 @@ impl Relays {
         authorities: Authorities,
         home: watch::Sender<Option<Home>>,
         received: Received,
+        drops: Arc<Drops>,
     ) -> Self {
         let inner = Inner {
             runtime,
@@ -107,6 +108,7 @@ impl Relays {
             authorities,
             received,
             home,
+            drops,
             routes: RwLock::default(),
             regions: Mutex::default(),
         };
@@ -153,17 +155,23 @@ impl Relays {
     /// Queues a packet; drops it if the queue is full or no relay is known. Never blocks long.
     pub fn send(&self, to: &[u8; 32], packet: &[u8]) {
         let to = NodePublic::from_bytes(*to);
-        let route = self.inner.routes.read().ok().and_then(|routes| routes.get(&to).copied());
-        let Ok(mut regions) = self.inner.regions.lock() else { return };
-        let route = route.filter(|id| regions.known.contains_key(id));
-        let Some(id) = route.or_else(|| self.inner.home_region()) else { return };
-        let queue = self.inner.open(&mut regions, id);
-        drop(regions);
-        let _ = queue.try_send(Outgoing { to, packet: packet.to_vec(), at: Instant::now() });
+        match self.inner.queue_to(&to) {
+            Some(queue) => queue.push(to, packet),
+            None => self.inner.drops.count(Cause::Relay),
+        }
     }
 }
 
 impl Inner {
+    /// The queue of the relay where a peer waits, or of our own; `None` if no relay is known.
+    fn queue_to(self: &Arc<Self>, to: &NodePublic) -> Option<queue::Sender> {
+        let route = self.routes.read().ok().and_then(|routes| routes.get(to).copied());
+        let mut regions = self.regions.lock().ok()?;
+        let route = route.filter(|id| regions.known.contains_key(id));
+        let id = route.or_else(|| self.home_region())?;
+        Some(self.open(&mut regions, id))
+    }
+
     fn home_region(&self) -> Option<RegionId> {
         self.home.borrow().as_ref().map(|home| home.region)
     }
@@ -184,20 +192,20 @@ impl Inner {
         self.open(regions, id);
     }
 
-    fn open(self: &Arc<Self>, regions: &mut Regions, id: RegionId) -> mpsc::Sender<Outgoing> {
+    fn open(self: &Arc<Self>, regions: &mut Regions, id: RegionId) -> queue::Sender {
         if let Some(open) = regions.open.get(&id).filter(|open| !open.queue.is_closed()) {
             return open.queue.clone();
         }
         // The connection before may have been ended while it was open.
         self.set_connected(id, false);
-        let (queue, outgoing) = mpsc::channel(QUEUE);
+        let (queue, outgoing) = queue(Arc::clone(&self.drops));
         let task = self.runtime.spawn(Arc::clone(self).carry(id, outgoing)).abort_handle();
         regions.open.insert(id, Open { queue: queue.clone(), task });
         queue
     }
 
     /// Keeps one region connected: for good if it is home, else while it is used.
-    async fn carry(self: Arc<Self>, id: RegionId, mut outgoing: mpsc::Receiver<Outgoing>) {
+    async fn carry(self: Arc<Self>, id: RegionId, mut outgoing: Queue) {
         let backoff = Backoff::default();
         let mut failures = 0;
         // Until when a relay that said that it restarts may be away.
@@ -254,7 +262,7 @@ impl Inner {
         connection: Connection,
         id: RegionId,
         home: bool,
-        outgoing: &mut mpsc::Receiver<Outgoing>,
+        outgoing: &mut Queue,
     ) -> std::io::Result<End> {
         self.set_connected(id, true);
         let received = |from: &NodePublic, packet: &[u8]| {
@@ -363,6 +371,7 @@ mod tests {
             Box::new(|| None),
             home.clone(),
             Box::new(|_, _| ()),
+            Arc::default(),
         );
         relays.set_map(&map(&[(1, &pin(), false)]));
         relays.inner.set_connected(1, true);
@@ -373,6 +382,32 @@ mod tests {
         relays.set_map(&map(&[(1, &format!("sha256-raw:{}", "cd".repeat(32)), false)]));
         let expected = Home { region: 1, name: String::new(), connected: false };
         assert_eq!(*home.borrow(), Some(expected));
+    }
+
+    #[tokio::test]
+    async fn what_no_relay_takes_is_counted() {
+        let (key, drops) = (NodePrivate::generate().unwrap(), Arc::<Drops>::default());
+        let relays = Relays::new(
+            Handle::current(),
+            key,
+            Arc::default(),
+            Box::new(|| None),
+            watch::Sender::default(),
+            Box::new(|_, _| ()),
+            Arc::clone(&drops),
+        );
+        let counted = || drops.snapshot()[Cause::Relay.name()];
+        relays.send(&[1; 32], b"packet");
+        assert_eq!(counted(), 1, "none is known");
+
+        relays.set_map(&map(&[(1, &pin(), false)]));
+        relays.send(&[1; 32], b"packet");
+        assert_eq!(counted(), 1, "it waits");
+        relays.close();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(counted(), 2, "nobody will take it");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     os::fd::OwnedFd,
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -176,7 +176,7 @@ impl Tunnel {
             (Err(error), Dns::ResolvConf) => return Err(error.into()),
             (Err(error), Dns::Off) => tracing::info!(%error, "no resolver for the network's names"),
         }
-        let relays = Arc::new(relays(agent, Arc::downgrade(&device)));
+        let relays = Arc::new(relays(agent, &device));
         let _ = bridge.relays.set(Arc::clone(&relays));
         agent.set_device(&device);
         let parts = Parts {
@@ -335,7 +335,8 @@ fn device_peer(peer: TunnelPeer) -> Peer {
     }
 }
 
-fn relays(agent: &Arc<Agent>, device: Weak<Device>) -> Relays {
+fn relays(agent: &Arc<Agent>, device: &Arc<Device>) -> Relays {
+    let (drops, device) = (device.drop_counts(), Arc::downgrade(device));
     let received = move |from: &[u8; 32], packet: &[u8]| {
         if let Some(device) = device.upgrade() {
             device.handle_relayed(from, packet);
@@ -350,6 +351,7 @@ fn relays(agent: &Arc<Agent>, device: Weak<Device>) -> Relays {
         Box::new(authorities),
         agent.home.clone(),
         Box::new(received),
+        drops,
     )
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     pub(crate) table: ArcSwap<Table<peer::Peer>>,
     pub(crate) filter: ArcSwap<PacketFilter>,
     pub(crate) flows: Mutex<Flows>,
-    pub(crate) drops: Drops,
+    pub(crate) drops: Arc<Drops>,
     /// Buffers for [`Device::handle_relayed`], as many as were ever needed at once.
     pub(crate) inboxes: Mutex<Vec<(Inbox, Batch)>>,
 }
@@ -110,7 +110,7 @@ impl Device {
             table: ArcSwap::default(),
             filter: ArcSwap::default(),
             flows: Mutex::new(Flows::new(Instant::now())),
-            drops: Drops::default(),
+            drops: Arc::default(),
             inboxes: Mutex::default(),
         });
         let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&private), u64::MAX));
@@ -208,6 +208,12 @@ impl Device {
     #[must_use]
     pub fn drops(&self) -> BTreeMap<&'static str, u64> {
         self.shared.drops.snapshot()
+    }
+
+    /// Those counts, for the [`Host`] to add what it drops.
+    #[must_use]
+    pub fn drop_counts(&self) -> Arc<Drops> {
+        Arc::clone(&self.shared.drops)
     }
 
     /// Whether all threads run. They end only if somebody removes the interface.

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use common::mesh;
@@ -17,6 +17,7 @@ use derp::{
     frame::{Decoder, Frame, KEEP_ALIVE_S},
     http::parse_answer,
 };
+use node_agent_core::drops::{Cause, Drops};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -26,6 +27,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
+    queue::{Outgoing, Queue},
     restart::Restart,
     tls::{self, Proof},
 };
@@ -37,15 +39,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(2 * KEEP_ALIVE_S + 10);
 /// Packets that go out in one write.
 const BATCH: usize = 64;
-/// How old a packet may be: WireGuard has sent another one since.
-const STALE: Duration = Duration::from_secs(5);
-
-/// A packet for a peer.
-pub(super) struct Outgoing {
-    pub(super) to: NodePublic,
-    pub(super) packet: Vec<u8>,
-    pub(super) at: Instant,
-}
 
 /// How a connection ended that was not lost.
 #[derive(Debug)]
@@ -133,7 +126,7 @@ impl Connection {
     /// Carries packets both ways until the connection ends, the relay restarts, or nobody sent for `idle`.
     pub(super) async fn run(
         self,
-        outgoing: &mut mpsc::Receiver<Outgoing>,
+        outgoing: &mut Queue,
         home: bool,
         idle: Option<Duration>,
         received: impl Fn(&NodePublic, &[u8]),
@@ -223,7 +216,7 @@ async fn read(
 
 async fn write(
     mut writer: impl AsyncWrite + Unpin,
-    outgoing: &mut mpsc::Receiver<Outgoing>,
+    outgoing: &mut Queue,
     pings: &mut mpsc::Receiver<[u8; 8]>,
     home: bool,
     idle: Option<Duration>,
@@ -250,25 +243,26 @@ async fn write(
         tokio::select! {
             packet = outgoing.recv() => {
                 let Some(packet) = packet else { return Ok(()) };
-                push_packet(&mut bytes, &packet);
+                push_packet(&mut bytes, &packet, &outgoing.drops);
             }
             Some(data) = pings.recv() => push(&mut bytes, &Frame::Pong { data }),
             () = rest => return Ok(()),
         }
         for _ in 1..BATCH {
-            let Ok(packet) = outgoing.try_recv() else { break };
-            push_packet(&mut bytes, &packet);
+            let Some(packet) = outgoing.try_recv() else { break };
+            push_packet(&mut bytes, &packet, &outgoing.drops);
         }
     }
 }
 
-fn push_packet(bytes: &mut Vec<u8>, outgoing: &Outgoing) {
-    if outgoing.at.elapsed() < STALE {
-        push(bytes, &Frame::SendPacket { to: outgoing.to, packet: &outgoing.packet });
+/// A packet that no relay would take is dropped, as any network would.
+fn push_packet(bytes: &mut Vec<u8>, outgoing: &Outgoing, drops: &Drops) {
+    let frame = Frame::SendPacket { to: outgoing.to, packet: &outgoing.packet };
+    if frame.encode(bytes).is_err() {
+        drops.count(Cause::Relay);
     }
 }
 
-/// A packet that no relay would take is dropped, as any network would.
 fn push(bytes: &mut Vec<u8>, frame: &Frame<'_>) {
     let _ = frame.encode(bytes);
 }

@@ -185,6 +185,7 @@ impl Peer {
             Box::new(|| None),
             watch::Sender::default(),
             Box::new(received),
+            Arc::default(),
         );
         relays.set_map(&map);
         Self { tunn, relays, relayed, victim_key, own, victim, seen }
