@@ -421,7 +421,9 @@ impl Answer {
     }
 
     /// The body as it comes.
-    pub(crate) fn into_stream(self) -> BoxStream<'static, Result<Bytes, hyper::Error>> {
+    pub(crate) fn into_stream(mut self) -> BoxStream<'static, Result<Bytes, hyper::Error>> {
+        // They hold on to the buffer that they were read into: while they live, what follows needs another one.
+        self.headers = HeaderMap::new();
         let next = async |mut answer: Self| Some((answer.chunk().await?, answer));
         futures_util::stream::unfold(self, next).boxed()
     }

@@ -25,10 +25,13 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    arch::asm,
     cell::Cell,
     hint::black_box,
+    iter,
     marker::PhantomData,
     ptr::{self, NonNull},
+    slice,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -44,6 +47,8 @@ use rustix::{
 
 /// Least size that is worth having.
 const MIN: usize = 256 << 10;
+/// What the kernel gives memory by, in bytes; where its pages are larger, more is looked at than need be.
+const PAGE: usize = 4096;
 /// Left of the limit for others of this process (io_uring, TLS libraries).
 const MARGIN: usize = 256 << 10;
 
@@ -173,6 +178,33 @@ fn take(layout: Layout) -> Option<*mut u8> {
     block.map(NonNull::as_ptr)
 }
 
+/// Writes zeros over a block. Pages of it that hold nothing else are only read: a large buffer that was never filled would
+/// be given memory by the kernel just to be wiped.
+///
+/// # Safety
+///
+/// `block` has `size` bytes, which nobody else uses.
+unsafe fn wipe(block: *mut u8, size: usize) {
+    // SAFETY: the assembly may have written any bytes, so that all of them are initialized after it, whoever left them so.
+    let bytes = unsafe {
+        asm!("/* {} */", in(reg) block, options(nostack, preserves_flags));
+        slice::from_raw_parts_mut(block, size)
+    };
+    if size < PAGE {
+        bytes.fill(0);
+    } else {
+        let (first, pages) = bytes.split_at_mut(block.align_offset(PAGE).min(size));
+        for page in iter::once(first).chain(pages.chunks_mut(PAGE)) {
+            // All of it, without a branch for each byte.
+            if page.iter().fold(0, |all, byte| all | byte) != 0 {
+                page.fill(0);
+            }
+        }
+    }
+    // Keeps the compiler from dropping writes that nobody reads.
+    black_box(block);
+}
+
 // SAFETY: every block comes from exactly one of two allocators, told apart by its address for as long as it lives:
 // the arena's range is fixed before any block of it exists and belongs to no one else. Both keep the contract of
 // their layouts, neither unwinds, and neither allocates through this one (the lock and the heap need no memory).
@@ -204,11 +236,7 @@ unsafe impl GlobalAlloc for Allocator {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller gives up a block of this layout, so its bytes may be written until it is given back.
-        unsafe {
-            ptr::write_bytes(block, 0, layout.size());
-            // Keeps the compiler from dropping writes that nobody reads.
-            black_box(block);
-        }
+        unsafe { wipe(block, layout.size()) };
         if holds(block) {
             let mut heap = HEAP.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(block) = NonNull::new(block) {

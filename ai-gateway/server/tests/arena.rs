@@ -1,6 +1,8 @@
 //! The locked arena as the process's real allocator.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
+use std::hint::black_box;
+
 use ai_gateway::arena::{self, Allocator};
 use proptest::prelude::*;
 
@@ -20,6 +22,7 @@ fn the_arena_keeps_what_is_made_in_it() {
     what_is_made_inside_stays_inside_when_it_grows();
     what_is_made_outside_lies_outside();
     freed_blocks_are_wiped();
+    what_was_never_written_takes_no_memory_when_it_is_wiped();
     random_use_keeps_contents_and_leaks_nothing();
     a_full_arena_spills_and_says_so();
 }
@@ -86,14 +89,43 @@ fn what_is_made_outside_lies_outside() {
 }
 
 fn freed_blocks_are_wiped() {
-    let secret = secret();
-    let (from, length) = (secret.as_ptr() as usize, secret.len());
-    drop(secret);
+    is_wiped(secret());
+    // Of pages that are zero but for one byte, the first and the last among them.
+    let length = 5 * 4096 + 100;
+    for at in (16..length).step_by(1021).chain([length - 1]) {
+        is_wiped(arena::locked(|_| {
+            let mut block = vec![0; length];
+            block[at] = 1;
+            block
+        }));
+    }
+}
+
+/// Frees a block, and requires that nothing is left where it lay.
+fn is_wiped(block: Vec<u8>) {
+    let (from, length) = (block.as_ptr() as usize, block.len());
+    drop(block);
     // What the kernel shows of this process's own memory; the first words hold the free list.
     let memory = std::fs::File::open("/proc/self/mem").unwrap();
     let mut bytes = vec![0; length];
     std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, from as u64).unwrap();
     assert!(bytes[16..].iter().all(|&byte| byte == 0), "{bytes:?}");
+}
+
+/// Most memory that this process ever had, in KiB (proc(5), `VmHWM`).
+fn peak_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn what_was_never_written_takes_no_memory_when_it_is_wiped() {
+    const KIB: usize = 64 << 10;
+    let before = peak_kib();
+    drop(black_box(Vec::<u8>::with_capacity(KIB << 10)));
+    assert!(peak_kib() < before + KIB / 8, "{before}, then {} KiB", peak_kib());
+    drop(black_box(vec![1_u8; KIB << 10]));
+    assert!(peak_kib() > before + KIB / 2, "it is memory that is counted");
 }
 
 fn random_use_keeps_contents_and_leaks_nothing() {
