@@ -142,11 +142,13 @@ proptest! {
                 }
                 Step::Touch(key, owner) | Step::Settle(key, owner) | Step::End(key, owner) => {
                     let before = plain.find(key).map_or(Stage::New, |at| plain.0[at].stage);
-                    let (there, stage) = match step {
-                        Step::Touch(..) => (table.touch(&key, owner, now), before),
-                        Step::End(..) => (table.end(&key, owner, now), Stage::Over),
-                        _ if before == Stage::New => (table.settle(&key, owner, now), Stage::Settled),
-                        _ => (table.settle(&key, owner, now), before),
+                    let (there, stage) = if matches!(step, Step::Touch(..)) {
+                        (table.touch(&key, owner, now), before)
+                    } else if matches!(step, Step::End(..)) {
+                        (table.end(&key, owner, now), Stage::Over)
+                    } else {
+                        let settled = if before == Stage::New { Stage::Settled } else { before };
+                        (table.settle(&key, owner, now), settled)
                     };
                     prop_assert_eq!(there, plain.is_alive(key, now));
                     plain.use_key(stage, key, owner, now, &table);
