@@ -64,6 +64,8 @@ const EMULATE: &[Package] = &[
     ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
 ];
 
+const APT: &str = "/usr/bin/apt-get";
+
 /// What our gateway is compared with.
 const COMPARE: &[Package] = &[("nginx-light", "/usr/sbin/nginx", "to compare our gateway with")];
 
@@ -138,17 +140,24 @@ fn present(name: &str, path: &str) -> bool {
         .is_ok_and(|out| out.stdout == b"installed")
 }
 
+/// Runs apt-get. Its status comes by a descriptor of its own: apt keeps the one that it writes to from its children,
+/// and packages whose scripts have no standard output cannot be configured (`tpm-udev` is one).
 fn apt(args: &[&str], step: &Step) -> Result<()> {
     stop::check()?;
-    let mut child = Command::new("apt-get")
-        .args(["--quiet=2", "--option=APT::Status-Fd=1", "--option=Dpkg::Use-Pty=0"])
+    ensure!(
+        std::path::Path::new(APT).exists(),
+        "no apt-get: Maru's automation installs from Debian's packages"
+    );
+    let mut child = Command::new("sh")
+        .args(["-c", "exec \"$0\" \"$@\" 3>&1 >/dev/null", APT])
+        .args(["--quiet=2", "--option=APT::Status-Fd=3", "--option=Dpkg::Use-Pty=0"])
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("no apt-get: Maru's automation installs from Debian's packages")?;
+        .context("sh does not start")?;
     let mut stderr = child.stderr.take().context("no pipe")?;
     let errors = thread::spawn(move || {
         let mut text = String::new();
