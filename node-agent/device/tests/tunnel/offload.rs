@@ -141,14 +141,14 @@ fn streams_both_ways_go_on_when_an_interface_was_down() {
     };
     for side in [a, b] {
         go_on();
+        let before = side.device.drops()["interface"];
         side.machine.sh("ip link set maru0 down").unwrap();
+        wait_until("packets come while the interface is down", || {
+            side.device.drops()["interface"] > before
+        });
         side.up();
     }
     go_on();
-    for side in [a, b] {
-        let lost = side.device.drops()["interface"];
-        assert!(lost > 0, "nothing came while the interface was down");
-    }
     for stream in streams {
         stream.finish(0).unwrap();
     }
