@@ -1,7 +1,7 @@
 //! Backups: archives as they are, and as they were changed on their way.
 #![no_main]
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::collections::BTreeMap;
 
 use chassis::archive::{ArchiveError, Writer, read};
 use fuzz::{Input, edit};

@@ -14,18 +14,28 @@ use fuzz::{
 };
 use libfuzzer_sys::fuzz_target;
 
-static KEYS: LazyLock<Vec<Arc<GatewayKey>>> = LazyLock::new(|| {
+static KEYS: LazyLock<Vec<Arc<GatewayKey>>> = LazyLock::new(keys);
+/// Keys to which nothing is ever sealed. The fuzzer sees what this program compares, sealed requests among it, and puts it
+/// into inputs.
+static UNUSED_KEYS: LazyLock<Vec<Arc<GatewayKey>>> = LazyLock::new(keys);
+
+fn keys() -> Vec<Arc<GatewayKey>> {
     [(1, Kem::X25519, Aead::Aes128Gcm), (2, Kem::XWing, Aead::ChaCha20Poly1305)]
         .map(|(id, kem, aead)| {
             let key = PrivateKey::generate(kem).unwrap();
             Arc::new(GatewayKey::new(id, key, vec![aead]).unwrap())
         })
         .to_vec()
-});
+}
 
 /// What was opened of a request that arrives in these pieces, and what came of it.
-fn stream(pieces: &[&[u8]], limits: Limits) -> (Plaintext, Result<ResponseSealer, OpenError>) {
-    let (mut stream, mut opened) = (RequestStream::new(KEYS.clone(), limits), Plaintext::default());
+fn stream(
+    keys: &[Arc<GatewayKey>],
+    pieces: &[&[u8]],
+    limits: Limits,
+) -> (Plaintext, Result<ResponseSealer, OpenError>) {
+    let (mut stream, mut opened) =
+        (RequestStream::new(keys.to_vec(), limits), Plaintext::default());
     for piece in pieces {
         if let Err(error) = stream.push(piece, &mut opened) {
             assert_eq!(stream.push(b"", &mut Plaintext::default()), Err(error), "it goes on");
@@ -39,8 +49,8 @@ fn stream(pieces: &[&[u8]], limits: Limits) -> (Plaintext, Result<ResponseSealer
 /// What nobody sealed is not opened, in either form.
 fn nobodys(input: Input<'_>) {
     let (cuts, bytes) = fuzz::cuts(input.rest());
-    assert!(ohttp::open(&KEYS, bytes).is_err());
-    let (opened, end) = stream(&fuzz::pieces(cuts, bytes), REQUEST_LIMITS);
+    assert!(ohttp::open(&UNUSED_KEYS, bytes).is_err());
+    let (opened, end) = stream(&UNUSED_KEYS, &fuzz::pieces(cuts, bytes), REQUEST_LIMITS);
     assert!(opened.is_empty() && end.is_err());
 }
 
@@ -65,8 +75,8 @@ fuzz_target!(|bytes: &[u8]| {
     let pieces = fuzz::pieces(input.bytes(), &sent);
 
     let limits = Limits { total: genuine.len() as u64, ..REQUEST_LIMITS };
-    let (opened, end) = stream(&pieces, limits);
-    let (same, other) = stream(&[&sent], limits);
+    let (opened, end) = stream(&KEYS, &pieces, limits);
+    let (same, other) = stream(&KEYS, &[&sent], limits);
     assert!(asked.starts_with(&opened), "what nobody sealed was opened");
     assert!(end.is_err() || opened[..] == asked, "whole without all of it");
     assert!(asked.starts_with(&same) && end.is_ok() == other.is_ok(), "it depends on the cuts");
@@ -77,7 +87,7 @@ fuzz_target!(|bytes: &[u8]| {
     // One byte fewer than the chunks have.
     let head = 7 + config.public().kem().encapsulated_len();
     let tight = Limits { total: (genuine.len() - head - 1) as u64, ..limits };
-    assert!(stream(&[&genuine], tight).1.is_err(), "longer than it may be");
+    assert!(stream(&KEYS, &[&genuine], tight).1.is_err(), "longer than it may be");
     let whole = ohttp::open(&KEYS, &sent);
     assert_eq!(whole.is_ok(), !chunked && sent == genuine);
     let response = match whole {
