@@ -36,8 +36,8 @@ pub const TCP_OPENING: Duration = Duration::from_secs(4 * 60);
 /// A peer's datagram flow that was used within this time does not make room for another of that peer.
 pub const RECENT: Duration = Duration::from_secs(30);
 /// For so long after the start, TCP from a port that connections start from ([`STARTING_PORTS`]) is this node's, although
-/// no SYN was seen: connections outlive a restart of the agent. It ends as soon as a peer's connection is forgotten for want of
-/// room, since that one must not become this node's.
+/// no SYN was seen: connections outlive a restart of the agent. Not those with a peer of whose connections one was forgotten
+/// for want of room, since that one must not become this node's.
 pub const RESTART: Duration = Duration::from_secs(5 * 60);
 /// The lowest port that Linux gives to connections which start here.
 pub const STARTING_PORTS: u16 = 32_768;
@@ -81,8 +81,6 @@ pub struct Flows {
     there: FairTable<Flow>,
     fragmented: FairTable<Fragmented>,
     started_at: Instant,
-    /// Whether a flow that a peer started was forgotten for want of room.
-    forgot: bool,
 }
 
 impl Flows {
@@ -99,7 +97,6 @@ impl Flows {
             there: FairTable::new(Limits { keys: MAX_FLOWS, share: MAX_FLOWS_OF_PEER, idle }),
             fragmented: FairTable::new(fragments),
             started_at: now,
-            forgot: false,
         }
     }
 
@@ -149,7 +146,7 @@ impl Flows {
         match packet.transport {
             Transport::Tcp { source, .. } => {
                 source >= STARTING_PORTS
-                    && !self.forgot
+                    && !self.there.has_forgotten(owner, now)
                     && now.saturating_duration_since(self.started_at) <= RESTART
             }
             // It may be an answer to what was forgotten.
@@ -177,9 +174,6 @@ impl Flows {
             return Ok(());
         }
         let owner = owner(peer, flow.protocol);
-        if self.there.is_full_for(owner) {
-            self.forgot = true;
-        }
         if opens {
             // A connection that the peer opens is the peer's, also where one of this node's was before.
             self.here.remove(&flow);

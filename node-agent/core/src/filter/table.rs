@@ -197,11 +197,6 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         self.resize(account, true);
     }
 
-    /// Whether another key of `owner` costs somebody one.
-    pub(super) fn is_full_for(&self, owner: Owner) -> bool {
-        self.next_to_go(owner).is_some()
-    }
-
     /// When the key was last used that `owner` would lose by one more of its own; `None` if it would lose none.
     pub(super) fn would_lose(&self, owner: Owner) -> Option<Instant> {
         let entry = &self.entries[self.next_to_go(owner)? as usize];

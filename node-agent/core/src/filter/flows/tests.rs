@@ -140,6 +140,26 @@ fn a_restart_opens_no_connection_that_was_forgotten_for_want_of_room() {
     }
 }
 
+/// Neither by connections nor by datagrams, whether or not one was forgotten for another.
+#[test]
+fn who_fills_its_share_after_a_restart_ends_no_connection_of_another() {
+    let start = Instant::now();
+    let answers = |flows: &mut Flows, peer: PeerId| {
+        let ours = packet(protocol::TCP, (here(), 40_000), (address(peer), 22), false);
+        flows.handle_outbound(&ours, peer, start);
+        let answer = packet(protocol::TCP, (address(peer), 22), (here(), 40_000), false);
+        flows.is_answer(&answer, peer, start)
+    };
+    for protocol in [protocol::TCP, protocol::UDP] {
+        let mut flows = Flows::new(start);
+        for n in 0..=MAX_FLOWS_OF_PEER {
+            let _ = flows.admit(&nth(A, protocol, n), A, start);
+        }
+        assert!(answers(&mut flows, B), "another's, from before the restart");
+        assert_eq!(answers(&mut flows, A), protocol == protocol::UDP, "its own");
+    }
+}
+
 #[test]
 fn forgetting_a_peers_flow_does_not_open_it() {
     let start = Instant::now();
