@@ -1,6 +1,6 @@
 #![allow(clippy::disallowed_methods, reason = "where the simulated clock starts does not matter")]
 
-use std::{net::IpAddr, time::Duration};
+use std::{cell::Cell, net::IpAddr, time::Duration};
 
 use control_protocol::map::{NetPortRange, PortRange};
 use proptest::prelude::*;
@@ -96,6 +96,37 @@ fn nothing_enters_without_a_rule() {
         assert!(nobody.judge(&mut flows, PeerId(2), |_| true, now).check(&packet).is_err());
     }
     assert!(node.flows.is_empty(), "what is refused costs no memory");
+}
+
+#[test]
+fn a_run_of_one_flow_costs_one_look_up() {
+    let rule = filter_rule(&["*"], &[("*", 0, 65535)], &[]);
+    for (there, here) in [(THERE, HERE), ("fd7a:115c:a1e0::2", "fd7a:115c:a1e0::1")] {
+        let stream = || tcp(there, 9, here, 22, ACK);
+        let datagram = || udp(there, 9, here, 22);
+        let opening = || tcp(there, 9, here, 22, SYN);
+        let other = || udp(there, 10, here, 22);
+        for (packets, look_ups) in [
+            (vec![stream(); 64], 1),
+            (vec![datagram(); 64], 1),
+            ([vec![stream(); 9], vec![datagram(); 9], vec![stream(); 9]].concat(), 3),
+            ([vec![datagram(); 9], vec![other(); 9]].concat(), 2),
+            // What begins or ends a connection is looked at, each time.
+            (vec![opening(); 9], 9),
+        ] {
+            let mut node = Node::new(std::slice::from_ref(&rule));
+            let asked = Cell::new(0);
+            let owns = |address| {
+                asked.set(asked.get() + 1);
+                owner(address) == PeerId(2)
+            };
+            let mut judge = node.filter.judge(&mut node.flows, PeerId(2), owns, node.now);
+            for packet in &packets {
+                assert_eq!(judge.check(packet), Ok(packet.len()));
+            }
+            assert_eq!(asked.get(), look_ups, "{} packets from {there}", packets.len());
+        }
+    }
 }
 
 #[test]
