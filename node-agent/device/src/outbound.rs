@@ -44,9 +44,12 @@ pub(crate) fn run(shared: &Shared) {
             return;
         }
         packets.clear();
-        if let Err(error) = reader.read_batch(&shared.tun, &mut packets) {
-            tracing::error!(%error, "the interface is gone");
-            return;
+        match reader.read_batch(&shared.tun, &mut packets) {
+            Ok(dropped) => shared.drops.add(Cause::Oversize, dropped as u64),
+            Err(error) => {
+                tracing::error!(%error, "the interface is gone");
+                return;
+            }
         }
         if packets.is_empty() {
             if waits {

@@ -133,7 +133,10 @@ impl Peer {
         now: Instant,
     ) -> bool {
         let mut link = self.lock();
-        let Some(link) = link.as_mut() else { return false };
+        let Some(link) = link.as_mut() else {
+            opened.unopened += run.len();
+            return false;
+        };
         let (first, first_heard) = (out.batch.len(), opened.heard.len());
         link.protocol.open(datagrams, run, opened, &mut out.batch, now);
         let mut answer_to = None;
@@ -286,5 +289,32 @@ impl Link {
                 self.path.handle_sent(now);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use boringtun::{
+        noise::rate_limiter::RateLimiter,
+        x25519::{PublicKey, StaticSecret},
+    };
+
+    use super::*;
+    use crate::protocol::wireguard::WireGuard;
+
+    #[test]
+    fn what_comes_for_a_peer_that_is_removed_meanwhile_is_counted() {
+        let (private, now) = (StaticSecret::from([1; 32]), Instant::now());
+        let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&private), u64::MAX));
+        let sessions = WireGuard::new(private, [2; 32], 7, limiter, 1280, now);
+        let peer = Peer::new([2; 32], [0; 32], 7, Box::new(sessions));
+        let mut datagrams = Batch::new(3, 300);
+        (0..3).for_each(|_| datagrams.push(&[4; 100], 0));
+        let (mut opened, mut out) = (Opened::new(3, 300), Outgoing::new(3, 600));
+        peer.close();
+        assert!(!peer.receive(&datagrams, 1..3, |_| None, &mut opened, &mut out, now));
+        assert_eq!(opened.unopened, 2);
     }
 }

@@ -36,19 +36,21 @@ impl Reader {
     }
 
     /// Reads the packets that are there, as many as fit. A super-packet is cut over two batches only if none would hold it.
+    /// Returns how many cannot be sent; they are dropped.
     ///
     /// # Errors
     ///
     /// Only if the interface is gone; "nothing there" is an empty batch.
-    pub(crate) fn read_batch(&mut self, tun: &Tun, packets: &mut Batch) -> io::Result<()> {
+    pub(crate) fn read_batch(&mut self, tun: &Tun, packets: &mut Batch) -> io::Result<usize> {
+        let mut dropped = 0;
         loop {
             if let Some(split) = &mut self.pending {
                 let packet = &self.buffer[vnet::LEN..self.len];
                 if !packets.is_empty() && packets.left() < split.left() {
-                    return Ok(());
+                    return Ok(dropped);
                 }
                 while split.left() > 0 {
-                    let Some(room) = packets.room(tun.mtu + PADDING) else { return Ok(()) };
+                    let Some(room) = packets.room(tun.mtu + PADDING) else { return Ok(dropped) };
                     let Some(len) = split.next_into(packet, room) else { break };
                     packets.commit_padded(len, NO_TAG);
                 }
@@ -56,8 +58,9 @@ impl Reader {
             }
             self.is_drained = packets.left() > 0 && !self.read(tun)?;
             if self.is_drained || packets.left() == 0 {
-                return Ok(());
+                return Ok(dropped);
             }
+            dropped += usize::from(self.pending.is_none());
         }
     }
 

@@ -48,6 +48,26 @@ fn the_tunnel_runs_over_ipv6() {
     assert_eq!(pair.a.path(), Path::Direct(pair.b.under_v6));
 }
 
+/// Somebody gives the interface a larger MTU than the tunnel has.
+#[test]
+#[ignore = "needs: root"]
+fn what_is_longer_than_the_tunnel_carries_is_counted() {
+    let pair = Pair::new("oversize");
+    pair.connect(true, true);
+    pair.a.machine.sh(&format!("ip link set maru0 mtu {}", MTU + 200)).unwrap();
+    let dropped = || pair.a.device.drops()["oversize"];
+    assert_eq!(dropped(), 0);
+    for (to, header) in [(pair.b.v4, IP_V4), (pair.b.v6, IP_V6)] {
+        let before = dropped();
+        let socket = pair.a.udp(to, 9000);
+        for _ in 0..3 {
+            socket.send(&vec![0; usize::from(MTU) + 100 - header]).unwrap();
+        }
+        wait_until("all of them are counted", || dropped() == before + 3);
+    }
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3, "the others pass");
+}
+
 /// Some of everything, in both families, from one packet to more than the queues hold.
 fn exchange(pair: &Pair, port: u16) {
     for to in [pair.b.v4, pair.b.v6] {
