@@ -10,6 +10,8 @@ use crate::pair::{Pair, Side, echo_datagram, echo_stream, is_direct};
 
 /// The first Linux that has USO; the others are in every kernel since 5.0.
 const USO: (u32, u32) = (6, 2);
+/// As many messages of a full packet (1,280 bytes, and 32 of WireGuard) leave in one send, of 65,507 bytes at most.
+const SEGMENTS: usize = 49;
 /// The test below whose devices are heard.
 const CROSSES: &str = "kernel::all_that_the_kernel_has_is_in_force_and_the_tunnel_works";
 
@@ -23,6 +25,8 @@ fn all_that_the_kernel_has_is_in_force_and_the_tunnel_works() {
         for side in [&pair.a, &pair.b] {
             assert_eq!(side.device.offload(), expected, "on Linux {:?}", version());
             assert!(has_tso(side), "the kernel was not asked for it");
+            let link = side.machine.sh("ip -d -o link show maru0").unwrap();
+            assert!(link.contains(&format!(" gso_max_segs {SEGMENTS} ")), "{link}");
         }
     };
     all_in_force();
