@@ -228,6 +228,13 @@ impl Device {
         self.shared.switches.in_force()
     }
 
+    /// How many segmented sends the kernel refused since the start. Datagrams go one by one to a destination of which it
+    /// did, until a path leads there anew.
+    #[must_use]
+    pub fn refused_sends(&self) -> u64 {
+        self.shared.sockets.refused.times()
+    }
+
     /// The UDP ports in use.
     #[must_use]
     pub fn local_ports(&self) -> LocalPorts {

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -21,6 +21,8 @@ const LIFE: Duration = Duration::from_secs(10 * 60);
 #[derive(Default)]
 pub(crate) struct Refused {
     count: AtomicUsize,
+    /// How often one was added.
+    times: AtomicU64,
     addresses: Mutex<VecDeque<(SocketAddr, Instant)>>,
 }
 
@@ -38,6 +40,7 @@ impl Refused {
 
     /// Adds an address that was refused at `now`. Says whether it is the only one.
     pub(crate) fn insert(&self, address: SocketAddr, now: Instant) -> bool {
+        self.times.fetch_add(1, Ordering::Relaxed);
         let mut addresses = lock(&self.addresses);
         addresses.retain(|(other, _)| *other != address);
         if addresses.len() >= MAX {
@@ -46,6 +49,11 @@ impl Refused {
         addresses.push_back((address, now));
         self.count.store(addresses.len(), Ordering::Relaxed);
         addresses.len() == 1
+    }
+
+    /// How often an address was added.
+    pub(crate) fn times(&self) -> u64 {
+        self.times.load(Ordering::Relaxed)
     }
 
     /// Forgets an address: the way there is another one now.

@@ -15,6 +15,8 @@ use crate::pair::{Pair, close_relay, echo_stream, is_direct, wait_until};
 
 /// Bytes of a transfer.
 const MANY: usize = 16 << 20;
+/// Most sends of one batch: all of them are made before it is known that one was refused.
+const OF_ONE_BATCH: u64 = 64;
 /// Narrower than the datagrams of full packets.
 const NARROW: &str = "mtu 1300";
 
@@ -80,6 +82,29 @@ fn a_stream_crosses_a_narrow_link() {
     close_relay(&pair);
     let stream = pair.a.dial(pair.b.v4, 7000, 30).unwrap();
     in_time(&stream, || echo_stream(&stream, MANY));
+}
+
+/// A refused send costs a system call more, and then each of its messages one.
+#[test]
+#[ignore = "needs: root"]
+fn a_narrow_link_is_tried_once_for_each_path() {
+    let pair = Pair::new("once");
+    for side in [&pair.a, &pair.b] {
+        side.machine.sh(&format!("ip link set eth0 {NARROW}")).unwrap();
+    }
+    pair.b.serve_echo(7000);
+    let mut before = 0;
+    for path in ["the first path", "the path of a peer that was away"] {
+        pair.connect(true, true);
+        assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+        pair.wait_for(5, is_direct);
+        let stream = pair.a.dial(pair.b.v4, 7000, 30).unwrap();
+        in_time(&stream, || echo_stream(&stream, MANY));
+        let refused = pair.a.device.refused_sends();
+        assert!((1..=OF_ONE_BATCH).contains(&(refused - before)), "{path}: {refused}, {before}");
+        before = refused;
+        pair.a.device.set_peers(vec![]);
+    }
 }
 
 #[test]
