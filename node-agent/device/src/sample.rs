@@ -2,6 +2,12 @@
 
 use proptest::prelude::*;
 
+/// The extension headers of IPv6 that samples have (RFC 8200, section 4.1): a fragment's, and options for the destination.
+const FRAGMENT: u8 = 44;
+const OPTIONS: u8 = 60;
+/// Both: the first byte of each is the protocol of what follows, 8 bytes on in the ones that tests use.
+pub(crate) const EXTENSIONS: [u8; 2] = [FRAGMENT, OPTIONS];
+
 /// A TCP segment or UDP datagram in an IP packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sample {
@@ -12,6 +18,7 @@ pub(crate) struct Sample {
     pub(crate) ttl: u8,
     pub(crate) id: u16,
     pub(crate) dont_fragment: bool,
+    /// Options of IPv4. In IPv6 those of an extension header before the transport's: 8n + 6 bytes, or none without one.
     pub(crate) ip_options: Vec<u8>,
     pub(crate) sequence: u32,
     pub(crate) ack: u32,
@@ -59,14 +66,28 @@ impl Sample {
         if self.v6 { [0xfe; 16].to_vec() } else { vec![100, 64, 0, 2] }
     }
 
+    /// Where the transport header begins.
     pub(crate) fn ip_len(&self) -> usize {
-        if self.v6 { 40 } else { 20 + self.ip_options.len() }
+        if self.v6 { 40 + self.extension().len() } else { 20 + self.ip_options.len() }
+    }
+
+    fn protocol(&self) -> u8 {
+        if self.udp { 17 } else { 6 }
+    }
+
+    /// The extension header, if there is one.
+    fn extension(&self) -> Vec<u8> {
+        if !self.v6 || self.ip_options.is_empty() {
+            return Vec::new();
+        }
+        let eights = (2 + self.ip_options.len()) / 8;
+        [&[self.protocol(), eights as u8 - 1], &self.ip_options[..]].concat()
     }
 
     fn pseudo(&self, len: usize) -> Vec<u8> {
         let mut bytes = [self.source(), self.destination()].concat();
         bytes.extend((len as u32).to_be_bytes());
-        bytes.extend([0, 0, 0, if self.udp { 17 } else { 6 }]);
+        bytes.extend([0, 0, 0, self.protocol()]);
         bytes
     }
 
@@ -107,11 +128,13 @@ impl Sample {
     }
 
     fn ip_header(&self, content: usize) -> Vec<u8> {
-        let protocol = if self.udp { 17 } else { 6 };
+        let protocol = self.protocol();
         let mut ip = if self.v6 {
+            let extension = self.extension();
+            let next = if extension.is_empty() { protocol } else { OPTIONS };
             let mut ip = vec![0x60 | self.tos >> 4, self.tos << 4, 0, 0];
-            ip.extend((content as u16).to_be_bytes());
-            ip.extend([protocol, self.ttl]);
+            ip.extend(((extension.len() + content) as u16).to_be_bytes());
+            ip.extend([next, self.ttl]);
             ip
         } else {
             let mut ip = vec![0x40 | (self.ip_len() / 4) as u8, self.tos];
@@ -122,7 +145,9 @@ impl Sample {
         };
         ip.extend(self.source());
         ip.extend(self.destination());
-        if !self.v6 {
+        if self.v6 {
+            ip.extend(self.extension());
+        } else {
             ip.extend(&self.ip_options);
             let checksum = !sum(&ip);
             ip[10..12].copy_from_slice(&checksum.to_be_bytes());
@@ -157,6 +182,25 @@ impl Sample {
     }
 }
 
+/// Makes a packet a fragment that begins at `offset`, a multiple of 8, and is not the last.
+pub(crate) fn fragment(mut packet: Vec<u8>, offset: u16) -> Vec<u8> {
+    if packet[0] >> 4 == 4 {
+        packet[6..8].copy_from_slice(&(0x2000 | offset / 8).to_be_bytes());
+        packet[10..12].fill(0);
+        let header = usize::from(packet[0] & 15) * 4;
+        let checksum = !sum(&packet[..header]);
+        packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+        return packet;
+    }
+    let [high, low] = (offset | 1).to_be_bytes();
+    let header = [packet[6], 0, high, low, 0, 0, 0, 9];
+    packet[6] = FRAGMENT;
+    let len = u16::from_be_bytes([packet[4], packet[5]]) + header.len() as u16;
+    packet[4..6].copy_from_slice(&len.to_be_bytes());
+    packet.splice(40..40, header);
+    packet
+}
+
 /// Any packet with up to `content` bytes.
 pub(crate) fn any_sample(content: usize) -> impl Strategy<Value = Sample> {
     let ip = (any::<bool>(), any::<u8>(), any::<u8>(), any::<u16>(), any::<bool>(), 0..3_usize);
@@ -165,7 +209,11 @@ pub(crate) fn any_sample(content: usize) -> impl Strategy<Value = Sample> {
     (ip, any::<bool>(), tcp, content).prop_map(|(ip, udp, tcp, content)| {
         let (v6, tos, ttl, id, dont_fragment, ip_options) = ip;
         let (sequence, ack, flags, window, options) = tcp;
-        let ip_options = vec![1; if v6 { 0 } else { ip_options * 4 }];
+        let ip_options = match (v6, ip_options) {
+            (false, words) => vec![1; words * 4],
+            (true, 0) => Vec::new(),
+            (true, eights) => vec![0; eights * 8 - 2],
+        };
         let options = (0..options * 4).map(|at| at as u8).collect();
         Sample {
             v6,

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::sample::{Sample, any_sample, tcp};
+use crate::sample::{EXTENSIONS, Sample, any_sample, fragment, tcp};
 
 const ALL: Allowed = Allowed { tcp_v4: true, tcp_v6: true, udp: true };
 
@@ -60,7 +60,7 @@ fn next(flow: &mut Sample, (change, value): (u8, u8), content: usize) -> Vec<u8>
         4 => packet.tos = value,
         5 => packet.ttl = value,
         6 => packet.options = vec![value; 4],
-        7 if !flow.v6 => packet.ip_options = vec![1; 4],
+        7 => packet.ip_options = if flow.v6 { vec![0; 6] } else { vec![1; 4] },
         8 => packet.sequence = packet.sequence.wrapping_add(u32::from(value)),
         9 => packet.id = packet.id.wrapping_add(u16::from(value)),
         10 => packet.dont_fragment ^= true,
@@ -71,8 +71,8 @@ fn next(flow: &mut Sample, (change, value): (u8, u8), content: usize) -> Vec<u8>
     let mut bytes = packet.bytes();
     let at = usize::from(value) % bytes.len();
     match change {
-        // A fragment.
-        11 if !flow.v6 => bytes[7] = 1,
+        // A fragment: the first, or a later one, in which what stands where ports are means nothing.
+        11 => bytes = fragment(bytes, u16::from(value & 1) * 8),
         // A wrong bit anywhere, checksums left as they were.
         12 => bytes[at] ^= 1,
         13 if flow.udp => bytes[packet.ip_len() + 6..][..2].fill(0),
@@ -102,7 +102,13 @@ fn without_number(packet: &[u8]) -> Vec<u8> {
 }
 
 fn flow(packet: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let ip = if packet[0] >> 4 == 6 { 40 } else { usize::from(packet[0] & 15) * 4 };
+    let mut ip = if packet[0] >> 4 == 6 { 40 } else { usize::from(packet[0] & 15) * 4 };
+    if packet[0] >> 4 == 6 {
+        let mut next = packet[6];
+        while let (true, Some(after)) = (EXTENSIONS.contains(&next), packet.get(ip)) {
+            (next, ip) = (*after, ip + 8);
+        }
+    }
     (segment::addresses(packet).to_vec(), packet.get(ip..ip + 4).unwrap_or_default().to_vec())
 }
 
@@ -191,6 +197,29 @@ fn a_wrong_checksum_is_never_merged() {
         packets[wrong][60] ^= 4;
         let units = units(&packets, ALL);
         assert!(units.iter().any(|(numbers, _)| *numbers == [wrong]), "{wrong}: {units:?}");
+    }
+}
+
+/// Options of IPv4, extension headers of IPv6, and fragments, in the midst of a stream: nothing joins them, nor passes them.
+#[test]
+fn what_has_unusual_headers_passes_alone() {
+    for (v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
+        let plain = Sample { v6, udp, content: vec![5; 900], ..tcp() };
+        let with_options =
+            Sample { ip_options: if v6 { vec![0; 6] } else { vec![1; 4] }, ..plain.clone() };
+        let bytes = |whole: &Sample| whole.cut(100).iter().map(Sample::bytes).collect::<Vec<_>>();
+        let options = bytes(&with_options);
+        let fragments: Vec<_> =
+            bytes(&plain).into_iter().map(|packet| fragment(packet, 0)).collect();
+        for unusual in [options, fragments] {
+            assert_eq!(units(&unusual, ALL).len(), 9, "{v6} {udp}");
+            let mut packets = bytes(&plain);
+            packets[3..6].clone_from_slice(&unusual[3..6]);
+            let numbers: Vec<_> =
+                units(&packets, ALL).into_iter().map(|(numbers, _)| numbers).collect();
+            let expected = [vec![0, 1, 2], vec![3], vec![4], vec![5], vec![6, 7, 8]];
+            assert_eq!(numbers, expected, "{v6} {udp}");
+        }
     }
 }
 
