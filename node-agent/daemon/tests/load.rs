@@ -2,7 +2,8 @@
 //!
 //! Fails if: a removed device still sends or gets anything five seconds later; another's stream suffers from that, or from
 //! a device that sends what the policy refuses; what is refused is not counted; an agent does not end when it is asked
-//! to, leaves something behind then, or does not carry streams whole after it was started again, however it ended.
+//! to, leaves something behind then, or does not carry streams whole after it was started again, however it ended; an
+//! agent uses other offloads than its settings allow and the kernel has, or says so.
 //! Blind to: what the load costs.
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
@@ -11,6 +12,7 @@
 mod control_plane;
 
 use std::{
+    fs,
     net::{IpAddr, SocketAddr, UdpSocket},
     sync::{
         Arc,
@@ -21,7 +23,8 @@ use std::{
 };
 
 use control_plane::{ControlPlane, Node, wait_for};
-use lab::transfer::Transfer;
+use lab::{Instance, Machine, transfer::Transfer};
+use node_agent_api::settings::OFFLOADS;
 use serde_json::json;
 
 /// Bytes after which a stream is at full speed.
@@ -123,6 +126,33 @@ fn what_the_policy_refuses_holds_up_nobody_else_and_is_counted() {
     go_on_being_refused();
     allowed.finish(MANY).unwrap();
     go_on_being_refused();
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn the_status_names_the_offloads_that_the_settings_allow_and_the_kernel_has() {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap());
+    let linux = (numbers.next().unwrap(), numbers.next().unwrap());
+    // The others are in every kernel since 5.0.
+    let has = |name: &&str| *name != "uso" || linux >= (6, 2);
+    let all: Vec<_> = OFFLOADS.into_iter().filter(has).collect();
+    let root = control_plane::root();
+    let machine = Arc::new(Machine::new("offload").unwrap());
+    let instance = Instance::new(&machine, root.path()).unwrap();
+    for (settings, expected) in [
+        ("", all.clone()),
+        ("offload = \"auto\"\n", all),
+        ("offload = \"off\"\n", vec![]),
+        ("offload = [\"tso6\", \"udp_gro\"]\n", vec!["tso6", "udp_gro"]),
+    ] {
+        control_plane::write(root.path(), "etc/maru/agent.toml", settings);
+        let mut agent = instance.agent().unwrap();
+        let status = instance.status().unwrap();
+        assert_eq!(status["offload"], json!(expected), "{settings}");
+        assert_eq!(status["drops"]["interface"], 0, "there is a tunnel");
+        agent.stop(SOON).unwrap();
+    }
 }
 
 /// Datagrams as fast as they can be sent, until it is dropped.
