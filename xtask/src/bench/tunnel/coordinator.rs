@@ -19,8 +19,10 @@ const PERSON: &str = "alice";
 const PORT: u16 = 8443;
 /// How long it may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Rules of the policy.
+/// Rules of the policy, of which each agent is sent as many.
 const RULES: u8 = 20;
+/// Holds every node's address.
+const MESH: &str = "100.64.0.0/10";
 
 /// Both, on the server's machine.
 #[derive(Debug)]
@@ -112,13 +114,15 @@ pub(super) fn write(instance: &Instance, path: &str, text: &str) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What is measured is let through by the last rule.
+/// What is measured is let through by the last rule. The others open ports of every node, so that each is sent all of
+/// them, to sources that differ, so that none is joined with another; and these are written before the mesh's, as the
+/// coordinator puts rules in the order of their sources.
 fn policy() -> Value {
     let others = (1..RULES).map(|number| {
         json!({
             "action": "accept",
-            "src": [format!("100.80.0.{number}")],
-            "dst": [format!("100.81.0.0/16:{number}")],
+            "src": [format!("10.80.0.{number}")],
+            "dst": [format!("{MESH}:{number}")],
         })
     });
     let ports = format!("autogroup:member:{},{}", iperf::PORT, probe::PORT);
@@ -131,10 +135,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_has_twenty_rules() {
-        let policy = policy();
-        let rules = policy["acls"].as_array().unwrap();
-        assert_eq!(rules.len(), 20);
-        assert_eq!(rules[19]["dst"][0], "autogroup:member:5201,5202");
+    fn each_agent_is_sent_twenty_rules_of_which_the_last_lets_through_what_is_measured() {
+        let policy = acl::Policy::parse(&policy().to_string()).unwrap();
+        let user = acl::User { id: 1, name: PERSON.to_owned(), email: String::new() };
+        let node = |number: u8| acl::Node {
+            name: format!("node-{number}"),
+            user: Some(1),
+            tags: Vec::new(),
+            addresses: vec![[100, 64, 0, number].into()],
+            routable_ips: Vec::new(),
+            approved_routes: Vec::new(),
+        };
+        let network = acl::Network { users: vec![user], nodes: vec![node(1), node(2)] };
+        for at in 0..network.nodes.len() {
+            let rules = policy.compile(&network, at);
+            assert_eq!(rules.len(), 20);
+            let own = network.nodes[at].addresses[0].to_string();
+            let port = |port| acl::DstPort { ip: own.clone(), first: port, last: port };
+            assert_eq!(rules[19].src_ips, ["100.64.0.1", "100.64.0.2"]);
+            assert_eq!(rules[19].dst_ports, [port(iperf::PORT), port(probe::PORT)]);
+        }
     }
 }
