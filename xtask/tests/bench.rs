@@ -1,7 +1,13 @@
-//! What people get wrong with `cargo xtask bench`: said in one sentence, before anything is installed, built or started.
+//! What people get wrong with `cargo xtask bench`, and what a machine lacks: said in one sentence, and nothing is left
+//! running.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
-use std::process::{Command, Output};
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+use lab::Machine;
 
 fn refused(args: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -35,4 +41,55 @@ fn a_number_of_rounds_that_is_none_is_refused() {
         let out = command.args(["bench", "tunnel", "--rounds", rounds]).output().unwrap();
         assert_eq!(out.status.code(), Some(2), "{rounds}");
     }
+}
+
+/// Measures peers on a machine that lacks these programs, where nothing was built yet; returns what is said in the end.
+fn fails_without(programs: &[&str], peers: &str) -> String {
+    let machine = Machine::new("bare").unwrap();
+    let files: Vec<String> = programs.iter().map(|name| format!("/usr/bin/{name}")).collect();
+    // Only this machine sees it so.
+    machine
+        .sh(&format!(
+            "mkdir /run/upper /run/work
+            mount -t overlay -o lowerdir=/usr/bin,upperdir=/run/upper,workdir=/run/work maru-lab /usr/bin
+            rm -f {}
+            if [ -d /usr/local/go ]; then mount -t tmpfs maru-lab /usr/local/go; fi",
+            files.join(" ")
+        ))
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("target-of-its-own/release/xtask");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_xtask"), &program).unwrap();
+    let running = || machine.sh("cat /proc/[0-9]*/comm").unwrap();
+    let before = running();
+    let mut command = machine.command("env");
+    command.arg("PATH=/usr/sbin:/usr/bin").arg(&program);
+    command.args(["bench", "tunnel", "--short", "--no-build", "--peers", peers]);
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert_eq!(running(), before, "left running");
+    let errors: Vec<_> = said.split("error: ").skip(1).collect();
+    assert!(matches!(errors[..], [error] if error.lines().count() == 1), "{said}");
+    errors[0].trim_end().to_owned()
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn without_iperf3_it_is_said_what_to_install() {
+    // Nor can it be installed.
+    let said = fails_without(&["iperf3", "dpkg-query", "apt-get"], "veth");
+    assert!(said.starts_with("install ") && said.contains("iperf3"), "{said}");
+    assert!(said.contains(" by hand, then run this again: "), "{said}");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn without_go_it_is_said_what_to_install() {
+    // Nor can it be fetched. Without `unshare` there is nothing to measure: that it goes on with the others is tested elsewhere.
+    let said = fails_without(&["go", "python3", "apt-get", "unshare"], "wireguard-go");
+    let why = said.split("; ").find(|why| why.starts_with("wireguard-go: ")).unwrap();
+    assert!(why.starts_with("wireguard-go: no Go 1."), "{said}");
+    assert!(why.ends_with("install it from go.dev, then run this again"), "{said}");
 }
