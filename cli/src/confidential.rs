@@ -1,8 +1,9 @@
 //! `maru confidential …`: models on machines of strangers that proved what they run.
 //!
 //! A deployment is in three files: dials in `agent.toml`, the provider in `openclaw.json`, and what this home pinned in
-//! `gateway.toml`. What an admin wrote there stays, comments included. All three are worked out before any is written; one
-//! that cannot be changed without a doubt leaves all as they are.
+//! `gateway.toml`. What an admin wrote there stays, comments included; of what was added by hand to the deployment's own part of
+//! `gateway.toml` the keys do. All three are worked out before any is written; one that cannot be changed without a doubt
+//! leaves all as they are.
 
 use std::{
     fs,
@@ -182,7 +183,20 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
     let AddArgs { name, identity, auth, relay, ca, model, anchor, simulated } = args;
     check_name(&name)?;
     pem::certificates(&ca)?;
+    ensure!(
+        pem::private_key(&ca).is_err(),
+        "{} holds a private key, which is its operator's alone, so nothing is changed: give a file of certificates",
+        ca.display()
+    );
     let settings = gateway_settings(root)?;
+    let by_hand = by_hand(root, &name);
+    let other = settings.confidential.get(&name).is_some_and(|pinned| pinned.identity != identity);
+    ensure!(
+        by_hand.is_empty() || !other,
+        "{} has {} for {name:?}, written for another identity, so nothing is changed: `maru confidential remove {name}` first",
+        gateway::FILE,
+        by_hand.join(", ")
+    );
     let folder = settings.openclaw.parent().unwrap_or(Path::new("")).to_owned();
     let kept = folder.join(format!("confidential-{name}-ca.pem"));
     let anchors = anchor.iter().map(|path| anchor_of(path)).collect::<Result<_, _>>()?;
@@ -213,17 +227,30 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
         kept.display()
     ));
     changes.write()?;
-    say(&deployment);
+    say(&deployment, &by_hand);
     Ok(())
 }
 
-fn say(deployment: &Deployment) {
+/// Keys that were added by hand to what is pinned of a deployment; none where there is no such file.
+fn by_hand(root: &Path, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(root.join(gateway::FILE)).unwrap_or_default();
+    files::by_hand(&text, name)
+}
+
+fn say(deployment: &Deployment, by_hand: &[String]) {
     let Deployment { name, models, simulated, auth, relays, .. } = deployment;
     for place in [auth].into_iter().chain(relays).filter(|place| place.is_outside()) {
         output::note(&format!("  the gateway may now reach {}, outside of this network", place.at));
     }
     if *simulated {
         output::note("  SIMULATED evidence is taken: it proves nothing to anybody but who made it");
+    }
+    if !by_hand.is_empty() {
+        output::note(&format!(
+            "  {} keeps what was written there by hand: {}",
+            gateway::FILE,
+            by_hand.join(", ")
+        ));
     }
     let models: Vec<_> = models.iter().map(|model| format!("{name}/{model}")).collect();
     output::note(&format!(

@@ -5,7 +5,6 @@ use std::path::Path;
 use ai_gateway_api::settings::gateway;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::settings;
-use confidential_api::policy::Anchor;
 use jsonc_parser::{
     ParseOptions,
     cst::{CstInputValue, CstRootNode},
@@ -19,6 +18,10 @@ use crate::service::{DIALS, GATEWAY};
 
 /// What the provider speaks.
 const API: &str = "maru-confidential";
+/// Keys of what is pinned that options say.
+const WRITTEN: [&str; 3] = ["identity", "simulated", "anchors"];
+/// The same of an anchor.
+const WRITTEN_OF_AN_ANCHOR: [&str; 4] = ["name", "kind", "certificate", "key"];
 
 /// The name of the dial to the configuration, or to a relay, counted from 1.
 fn dial(name: &str, relay: Option<usize>) -> String {
@@ -74,32 +77,95 @@ pub(super) fn without_dials(text: &str, name: &str) -> Option<String> {
     after.dial.iter().all(|it| !is_of(&it.name, name)).then_some(new)
 }
 
-/// Adds what is pinned to the text of `gateway.toml`, or exchanges it.
+/// Adds what is pinned to the text of `gateway.toml`, or exchanges it. What an admin wrote there by hand and no option says
+/// stays: the other keys of the table, and those of an anchor that is pinned again.
 pub(super) fn pins(text: &str, deployment: &Deployment) -> Option<String> {
     let Deployment { name, identity, simulated, anchors, .. } = deployment;
+    let before = gateway(text)?.confidential.remove(name);
+    let table = table(text, name);
     let mut block = format!("[confidential.{name:?}]\nidentity = \"{identity}\"\n");
     if *simulated {
         block.push_str("simulated = true\n");
     }
-    for Anchor { name: anchor, certificate, key, .. } in anchors {
-        let (kind, what, bytes) = match (certificate, key) {
+    block.push_str(&lines(&table, &WRITTEN));
+    for anchor in anchors {
+        let (kind, what, bytes) = match (&anchor.certificate, &anchor.key) {
             (Some(der), None) => ("nitro", "certificate", der),
             (None, Some(area)) => ("tpm", "key", area),
             _ => return None,
         };
-        let bytes = URL_SAFE_NO_PAD.encode(&bytes.0);
+        let (bytes, called) = (URL_SAFE_NO_PAD.encode(&bytes.0), &anchor.name);
         block.push_str(&format!(
-            "[[confidential.{name:?}.anchors]]\nname = {anchor:?}\nkind = \"{kind}\"\n{what} = \"{bytes}\"\n"
+            "[[confidential.{name:?}.anchors]]\nname = {called:?}\nkind = \"{kind}\"\n{what} = \"{bytes}\"\n"
         ));
+        let same =
+            |it: &&toml::Table| it.get(what).and_then(toml::Value::as_str) == Some(bytes.as_str());
+        let there = table.get("anchors").and_then(toml::Value::as_array).into_iter().flatten();
+        if let Some(there) = there.filter_map(toml::Value::as_table).find(same) {
+            block.push_str(&lines(there, &WRITTEN_OF_AN_ANCHOR));
+        }
     }
     let new = with_block(&without_block(text, name)?, name, &block);
-    let (mut before, mut after) = (gateway(text)?, gateway(&new)?);
-    before.confidential.remove(name);
-    let pinned = after.confidential.remove(name)?;
-    let as_wanted = pinned.identity == *identity
+    (others(text, name)? == others(&new, name)? && is_pinned(&new, deployment, before)?)
+        .then_some(new)
+}
+
+/// Names of the keys that an admin wrote by hand into what is pinned of a deployment.
+pub(super) fn by_hand(text: &str, name: &str) -> Vec<String> {
+    table(text, name)
+        .into_iter()
+        .map(|(key, _)| key)
+        .filter(|key| !WRITTEN.contains(&key.as_str()))
+        .collect()
+}
+
+/// The table of a deployment, empty if there is none.
+fn table(text: &str, name: &str) -> toml::Table {
+    let mut all: toml::Table = text.parse().unwrap_or_default();
+    let mut deployments = match all.remove("confidential") {
+        Some(toml::Value::Table(deployments)) => deployments,
+        Some(_) | None => return toml::Table::new(),
+    };
+    match deployments.remove(name) {
+        Some(toml::Value::Table(table)) => table,
+        Some(_) | None => toml::Table::new(),
+    }
+}
+
+/// The lines of a table but for those of these keys; a table in it is written inline.
+fn lines(table: &toml::Table, without: &[&str]) -> String {
+    let others = table.iter().filter(|(key, _)| !without.contains(&key.as_str()));
+    others.map(|(key, value)| format!("{key} = {value}\n")).collect()
+}
+
+/// The settings without what is pinned of a deployment.
+fn others(text: &str, name: &str) -> Option<gateway::Settings> {
+    let mut settings = gateway(text)?;
+    settings.confidential.remove(name);
+    Some(settings)
+}
+
+/// Whether this text pins the deployment as it is described, and beside that what was pinned before.
+fn is_pinned(
+    text: &str,
+    deployment: &Deployment,
+    before: Option<gateway::Deployment>,
+) -> Option<bool> {
+    let Deployment { name, identity, simulated, anchors, .. } = deployment;
+    let pinned = gateway(text)?.confidential.remove(name)?;
+    let what = |it: &gateway::PinnedAnchor| (it.anchor.certificate.clone(), it.anchor.key.clone());
+    let vendors = before.iter().flat_map(|it| &it.anchors).filter(|it| it.vendor);
+    let vendors: Vec<_> = vendors.map(what).collect();
+    let is_kept = |it: &gateway::PinnedAnchor| it.vendor == vendors.contains(&what(it));
+    let described = pinned.identity == *identity
         && pinned.simulated == *simulated
-        && pinned.anchors.iter().map(|it| &it.anchor).eq(anchors);
-    (as_wanted && before == after).then_some(new)
+        && pinned.anchors.iter().map(|it| &it.anchor).eq(anchors)
+        && pinned.anchors.iter().all(is_kept);
+    let kept = before.is_none_or(|before| {
+        let (identity, simulated, anchors) = (*identity, *simulated, pinned.anchors.clone());
+        pinned == gateway::Deployment { identity, simulated, anchors, ..before }
+    });
+    Some(described && kept)
 }
 
 /// Takes what is pinned out of the text of `gateway.toml`.

@@ -100,6 +100,100 @@ fn a_deployment_is_written_into_three_files_and_taken_out_again() {
     assert!(remove("lab", home.path()).is_err(), "there is none any more");
 }
 
+/// The text of every file below a folder.
+fn texts(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| {
+        if path.is_dir() {
+            return texts(&path);
+        }
+        String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()
+    };
+    entries.map(text).collect()
+}
+
+#[test]
+fn no_private_key_comes_home_with_a_deployment() {
+    use base64::{
+        Engine as _,
+        engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+    };
+    let (home, theirs) = (home(), tempfile::tempdir().unwrap());
+    let authority = rcgen::generate_simple_self_signed(vec!["theirs".to_owned()]).unwrap();
+    let key = authority.signing_key.serialize_der();
+    let both = theirs.path().join("both.pem");
+    let key_pem = authority.signing_key.serialize_pem();
+    fs::write(&both, format!("{key_pem}{}", authority.cert.pem())).unwrap();
+    let before = texts(home.path());
+
+    let ca = AddArgs { ca: both.clone(), ..args(home.path(), &["203.0.113.6:3100"]) };
+    let said = add(ca, home.path()).unwrap_err().to_string();
+    assert!(said.contains("both.pem") && said.contains("private key"), "{said}");
+    assert_eq!(texts(home.path()), before);
+
+    // Of an anchor's file the certificate alone is taken.
+    let anchor = AddArgs { anchor: vec![both], ..args(home.path(), &["203.0.113.6:3100"]) };
+    add(anchor, home.path()).unwrap();
+    let after = texts(home.path());
+    let certificate = URL_SAFE_NO_PAD.encode(authority.cert.der());
+    assert!(after.contains(&certificate), "the search finds what was taken");
+    // A line of PEM has 64 letters.
+    let secrets = [STANDARD.encode(&key)[..48].to_owned(), URL_SAFE_NO_PAD.encode(&key)];
+    for secret in secrets.into_iter().chain(["PRIVATE KEY".to_owned()]) {
+        assert!(!after.contains(&secret), "{secret}");
+    }
+}
+
+#[test]
+fn what_was_pinned_by_hand_stays_when_a_deployment_is_added_again() {
+    let home = home();
+    let file = home.path().join("ak.json");
+    fs::write(&file, r#"{"certificate":null,"key":"AAEACw","kind":"tpm","name":"node-1"}"#)
+        .unwrap();
+    let with = |relay| AddArgs {
+        anchor: vec![home.path().join("ca.pem"), file.clone()],
+        ..args(home.path(), &[relay])
+    };
+    let pinned = || {
+        let text = text(home.path(), gateway::FILE);
+        let mut settings: gateway::Settings =
+            settings::parse(Path::new("gateway.toml"), &text).unwrap();
+        settings.confidential.remove("lab").unwrap()
+    };
+    add(with("203.0.113.6:3100"), home.path()).unwrap();
+    let by_hand = "[[confidential.lab.images]]\nname = \"image\"\nkind = \"tpm\"\nmodels = [\"smollm2\"]\nrek = \"p-256\"\n\
+                   [confidential.lab.images.pcrs]\n8 = \"0101\"\n";
+    let before = text(home.path(), gateway::FILE)
+        .replace("simulated = true\n", "simulated = true\nmin_epoch = 7\nverified_for_s = 30\n")
+        .replace("key = \"AAEACw\"\n", &format!("key = \"AAEACw\"\nvendor = true\n{by_hand}"));
+    fs::write(home.path().join(gateway::FILE), before).unwrap();
+    let before = pinned();
+    assert!(before.anchors[1].vendor && before.images.is_some(), "{before:?}");
+
+    add(with("203.0.113.7:3100"), home.path()).unwrap();
+
+    assert_eq!(pinned(), before);
+    assert_eq!(list(home.path()).unwrap()[0].leads_to[1].to_string(), "203.0.113.7:3100");
+    let once = all(home.path());
+    add(with("203.0.113.7:3100"), home.path()).unwrap();
+    assert_eq!(all(home.path()), once, "repeating it changes nothing");
+
+    // What the options do say is exchanged.
+    let fewer =
+        AddArgs { simulated: false, anchor: vec![file.clone()], ..with("203.0.113.7:3100") };
+    add(fewer, home.path()).unwrap();
+    let after = pinned();
+    assert_eq!((after.simulated, after.anchors.len(), after.min_epoch), (false, 1, 7));
+    assert!(after.anchors[0].vendor && after.images == before.images, "{after:?}");
+
+    // It was written for this identity, and for no other.
+    let once = all(home.path());
+    let other = AddArgs { identity: Fixed([8; 32]), ..with("203.0.113.7:3100") };
+    let said = add(other, home.path()).unwrap_err().to_string();
+    assert!(said.contains("min_epoch") && said.contains("another identity"), "{said}");
+    assert_eq!(all(home.path()), once);
+}
+
 #[test]
 fn what_cannot_be_changed_without_a_doubt_leaves_all_as_it_is() {
     for (path, broken) in [
