@@ -3,7 +3,8 @@
 //!
 //! Fails if: a question does not get through the stock relay to our gateway, or its answer does not come back piece by
 //! piece; the stock client does not take our key, our evidence or our node's answer; our node does not get on with the stock
-//! router; a stock node, which knows no nonce, is taken for one that proved itself.
+//! router; a stock node, which knows no nonce, is taken for one that proved itself, or is refused for anything else although
+//! policy and home name its attestation key and registers.
 #![allow(clippy::disallowed_methods, reason = "programs of others run on the real clock")]
 
 mod engine;
@@ -13,7 +14,12 @@ mod peer;
 use std::iter;
 
 use ai_gateway_api::chat::{ChatRequest, Message};
-use confidential_api::evidence::EvidenceType;
+use attestation::{Asked, Check, Code, Effective, Known, Nonce, Outcome};
+use confidential_api::{
+    NodeId,
+    evidence::{EvidenceList, EvidencePiece, EvidenceType},
+    signed::Signed,
+};
 use futures_util::TryStreamExt as _;
 use llm_backend::{Backend as _, Error, Health};
 use serde_json::{Value, json};
@@ -27,6 +33,8 @@ use super::world::World;
 
 /// What the stock relay is called.
 const RELAY: &str = "http://localhost:3100";
+/// 2026-09-21T14:13:20Z. A TPM's evidence says no time.
+const NOW: u64 = 1_790_000_000_000;
 /// What the stock node answers as.
 const STOCK_MODEL: &str = "test-model";
 
@@ -195,6 +203,57 @@ fn our_node_answers_behind_the_stock_router() {
     });
 }
 
+/// Where policy and home name a stock node's attestation key and registers, and its fake piece is left out, everything that
+/// its TPM signed is right, and it is refused because nothing in it answers a nonce.
+fn is_trusted_but_for_its_nonce(world: &World, node: NodeId, shown: &EvidenceList) {
+    let [ak, creation, quote, rek, _fake] = &shown.0[..] else { panic!("{shown:?}") };
+    // The stock node hides what it is behind type 0.
+    let ak = EvidencePiece { kind: EvidenceType::AK_TPMT_PUBLIC, ..ak.clone() };
+    let stock = Measured::stock(&ak, quote, STOCK_MODEL);
+    let (signed, pin) = (Signed::parse(stock.signed(world).as_bytes()).unwrap(), stock.pin(world));
+    let nonce = [7; Nonce::LEN];
+    let set = EvidencePiece {
+        kind: EvidenceType::NONCE_SET,
+        data: nonce.to_vec(),
+        signature: Vec::new(),
+    };
+    let pieces = vec![ak, creation.clone(), quote.clone(), rek.clone()];
+    // Nonces that somebody puts beside it change nothing: the quote is for none.
+    let beside = EvidenceList([&pieces[..], &[set]].concat());
+    for evidence in [EvidenceList(pieces), beside] {
+        let known = Known {
+            model: Some(STOCK_MODEL),
+            nonce: Some(Nonce::from_bytes(nonce)),
+            simulated: Some(true),
+        };
+        let report = attestation::report(&evidence, &known, &signed, Some(&pin), NOW).unwrap();
+        for check in [
+            Check::PolicySignature,
+            Check::Set,
+            Check::Form,
+            Check::Algorithm,
+            Check::Kind,
+            Check::Anchor,
+            Check::AttestationKey,
+            Check::Signature,
+            Check::Boot,
+            Check::Registers,
+            Check::Image,
+            Check::Key,
+            Check::Consent,
+        ] {
+            assert_eq!(report.outcome(check), Outcome::Passed, "{check:?}");
+        }
+        assert_eq!(report.outcome(Check::Nonce), Outcome::Failed(Code::NonceAbsent));
+
+        let policy = Effective::new(pin.clone(), signed.clone(), None, NOW).unwrap();
+        let nonce = Nonce::from_bytes(nonce);
+        let asked = Asked { node, model: STOCK_MODEL, nonce, simulated: true };
+        let refused = attestation::verify(&evidence, asked, &policy, NOW).unwrap_err();
+        assert_eq!(refused.code, Code::NonceAbsent);
+    }
+}
+
 /// Its evidence is a TPM's as well, but it answers no nonce: whose evidence it is, and of when, nobody can tell.
 #[test]
 #[ignore = "needs: root, openpcc"]
@@ -214,11 +273,13 @@ fn a_stock_node_is_refused_because_it_knows_no_nonce() {
         ]);
         let _node = Peer::server("mem-compute", 3700);
         assert_eq!(teller.until("told")["status"], 200);
-        let shown = &ours.manifests(STOCK_MODEL).await[0].evidence;
+        let manifest = &ours.manifests(STOCK_MODEL).await[0];
+        let shown = &manifest.evidence;
         let kinds: Vec<_> = shown.0.iter().map(|piece| piece.kind).collect();
         let fake = EvidenceType(0);
         let expected = [fake, EvidenceType(1), EvidenceType(11), EvidenceType(3), fake];
         assert_eq!(kinds, expected, "what is of type 0 is its attestation key, and random bytes");
+        is_trusted_but_for_its_nonce(&ours.world, manifest.id, shown);
 
         let relay = ours.world.relay(ours.gateway).await;
         let mut over = llm_backend::Settings::new(format!("https://{relay}"));

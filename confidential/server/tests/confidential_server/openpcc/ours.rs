@@ -15,8 +15,10 @@ use attestation::{Pin, PinnedAnchor};
 use attester::{Authority, nsm::Module};
 use common::wire::Bytes;
 use confidential_api::{
+    evidence::EvidencePiece,
     names::path,
     policy::{Anchor, EvidenceKind, Image, Policy, Registers, RekKind},
+    quote::TpmQuote,
     routing::{ComputeManifest, ComputeManifestList, ComputeManifestRequest},
     settings::{self, gateway},
 };
@@ -92,6 +94,31 @@ impl Measured {
         Self { anchor, registers: Registers(registers.into()), model: MODEL, tpm }
     }
 
+    /// A stock node, by what it shows: its attestation key and the registers that it quotes, whatever they hold.
+    pub(super) fn stock(ak: &EvidencePiece, quote: &EvidencePiece, model: &'static str) -> Self {
+        let anchor = Anchor {
+            name: "stock".to_owned(),
+            kind: EvidenceKind::Tpm,
+            certificate: None,
+            key: Some(Bytes(ak.data.clone())),
+        };
+        let registers = TpmQuote::decode(&quote.data).unwrap().registers;
+        Self { anchor, registers, model, tpm: None }
+    }
+
+    /// What a home pins of it.
+    pub(super) fn pin(&self, world: &World) -> Pin {
+        let anchors = vec![PinnedAnchor { anchor: self.anchor.clone(), vendor: false }];
+        Pin { identity: world.identity, anchors, images: None, min_epoch: 0 }
+    }
+
+    /// What the deployment publishes of it, signed.
+    pub(super) fn signed(&self, world: &World) -> String {
+        let file = world.root.path().join("policy.json");
+        fs::write(&file, serde_json::to_vec(&self.policy()).unwrap()).unwrap();
+        run(&world.own(), &["sign-policy", file.to_str().unwrap()]).unwrap()
+    }
+
     /// Starts what shows it; the line of the node's settings that names it.
     fn serve(&self, root: &Path) -> String {
         if let Some(tpm) = &self.tpm {
@@ -148,10 +175,7 @@ impl Ours {
     /// Starts them where the stock relay looks for the gateway.
     pub(super) async fn start(measured: &Measured) -> Self {
         let world = World::new();
-        let file = world.root.path().join("policy.json");
-        fs::write(&file, serde_json::to_vec(&measured.policy()).unwrap()).unwrap();
-        let signed = run(&world.own(), &["sign-policy", file.to_str().unwrap()]).unwrap();
-        fs::write(world.file("policy.json"), signed).unwrap();
+        fs::write(world.file("policy.json"), measured.signed(&world)).unwrap();
 
         // A stock node tells that it lives once a minute.
         let nodes =
@@ -168,8 +192,7 @@ impl Ours {
         let (auth, _) = world.auth(world.auth_settings(gateway)).await;
         world.config(auth).await;
         let key = active(&world.client().bundle(gateway, &world.identity).await);
-        let anchors = vec![PinnedAnchor { anchor: measured.anchor.clone(), vendor: false }];
-        let pin = Pin { identity: world.identity, anchors, images: None, min_epoch: 0 };
+        let pin = measured.pin(&world);
         Self { world, router, key, gateway, auth, pin }
     }
 
