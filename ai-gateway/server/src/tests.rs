@@ -110,12 +110,26 @@ fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> 
 impl House {
     /// Stops the gateway and starts it again on the same state.
     async fn restart(&mut self) {
+        self.stop().await;
+        self.app = start(&self.config, self.root.path());
+        self.tasks = serve(&self.config, self.root.path(), &self.app);
+    }
+
+    /// The same with these models in place of its own.
+    async fn restart_with(&mut self, models: models::Models) {
+        self.stop().await;
+        let mut app = start(&self.config, self.root.path());
+        let changed = Arc::get_mut(&mut app).expect("nobody else has it yet");
+        changed.models = models;
+        self.app = app;
+        self.tasks = serve(&self.config, self.root.path(), &self.app);
+    }
+
+    async fn stop(&mut self) {
         for task in self.tasks.drain(..) {
             task.abort();
             drop(task.await);
         }
-        self.app = start(&self.config, self.root.path());
-        self.tasks = serve(&self.config, self.root.path(), &self.app);
     }
 
     fn agent_socket(&self) -> PathBuf {

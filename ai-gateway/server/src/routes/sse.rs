@@ -4,7 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::header,
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -30,6 +30,13 @@ pub(super) fn push(events: &mut Vec<u8>, data: &impl Serialize) {
         events.truncate(before);
     }
     events.extend_from_slice(b"\n\n");
+}
+
+/// Appends a comment that says what a header would have said.
+pub(super) fn push_comment(events: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    // A header's value holds no line's end.
+    let parts = [&b": "[..], name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n\n"];
+    parts.iter().for_each(|part| events.extend_from_slice(part));
 }
 
 /// A response of these events.

@@ -1,10 +1,22 @@
 //! How streamed answers begin while a model reads a long prompt: soon, and so that stock clients read on.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use ai_gateway_api::chat::{ChatRequest, Delta, EmbedRequest, Evidence, ModelInfo};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{self, BoxFuture},
+    stream,
+};
+use llm_backend::{Backend, DeltaStream, Embeddings, Error, Health};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::{House, ada, backend::Script, client::Answer, house_with};
+use crate::{
+    models::{Models, Node, Provider},
+    openclaw::Model,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 const PATHS: [&str; 2] = ["/v1/chat/completions", "/api/chat"];
@@ -98,5 +110,97 @@ async fn what_is_not_streamed_waits_for_its_status() {
         let message = json!({"role": "user", "content": "hi"});
         let body = json!({"model": "maru", "stream": false, "messages": [message]});
         assert_eq!(house.post(&ada(), path, &body).await.status, 502, "{path}");
+    }
+}
+
+/// A model whose replies have something behind them; each begins once it may.
+#[derive(Debug)]
+struct Proved(Arc<Semaphore>);
+
+impl Backend for Proved {
+    fn chat(&self, _: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>> {
+        async {
+            self.0.acquire().await.unwrap().forget();
+            let evidence = Evidence {
+                class: "SIMULATED".to_owned(),
+                image: "\u{c774}\n: image".to_owned(),
+                node: "n".to_owned(),
+                verified_at: 1,
+            };
+            let first = Delta { evidence: Some(Arc::new(evidence)), ..Delta::default() };
+            let deltas = [first, Delta::text("Hello"), Delta::text(" there")].map(Ok);
+            Ok(stream::iter(deltas).boxed())
+        }
+        .boxed()
+    }
+
+    fn embed(&self, _: EmbedRequest) -> BoxFuture<'_, Result<Embeddings, Error>> {
+        future::ready(Err(Error::Busy { backend: "b".to_owned(), reason: "embeds nothing" }))
+            .boxed()
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>> {
+        future::ready(Ok(Vec::new())).boxed()
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
+        future::ready(Ok(Health::Ready)).boxed()
+    }
+}
+
+/// A gateway whose one model is such; each permit lets a reply begin.
+async fn with_evidence(mut house: House) -> (House, Arc<Semaphore>) {
+    let begins = Arc::new(Semaphore::new(0));
+    let node = Node::new("n", Arc::new(Proved(Arc::clone(&begins))));
+    let model = Model { id: "m".to_owned(), ..Model::default() };
+    let provider = Provider::new(vec![node], vec![model]);
+    let providers = BTreeMap::from([("lab".to_owned(), provider)]);
+    house
+        .restart_with(Models::with_providers(providers, "lab/m".parse().unwrap(), Vec::new()))
+        .await;
+    (house, begins)
+}
+
+/// Whether this is what such a model says stood behind it.
+fn is_said(evidence: &Value) -> bool {
+    evidence["class"] == "SIMULATED" && evidence["image"] == "?\n: image"
+}
+
+#[tokio::test]
+async fn what_stood_behind_a_reply_is_said_in_the_stream_where_the_headers_were_sent_before() {
+    let (house, begins) = with_evidence(hasty()).await;
+    let mut answer = ask(&house, PATHS[0]).await;
+    assert!(!answer.headers.contains_key("maru-evidence"), "nobody knows it yet");
+    assert_eq!(nothing(&mut answer).await, ":\n\n");
+    begins.add_permits(1);
+    let text = answer.text().await;
+    let (first, rest) = text.split_once("\n\n").unwrap();
+    let said = first.strip_prefix(": maru-evidence: ").expect("a comment, before any text");
+    assert!(is_said(&serde_json::from_str(said).unwrap()), "{text}");
+    assert!(rest.starts_with("data: ") && !rest.contains("evidence"), "{text}");
+    assert!(rest.contains("Hello") && rest.ends_with("[DONE]\n\n"), "{text}");
+
+    let mut answer = ask(&house, PATHS[1]).await;
+    assert!(!answer.headers.contains_key("maru-evidence"));
+    let first: Value = serde_json::from_str(&nothing(&mut answer).await).unwrap();
+    assert!(first.get("maru_evidence").is_none(), "{first}");
+    begins.add_permits(1);
+    let text = answer.text().await;
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(is_said(&lines[0]["maru_evidence"]), "{text}");
+    assert_eq!(lines[0]["message"]["content"], "Hello");
+    assert!(lines[1..].iter().all(|line| line.get("maru_evidence").is_none()), "{text}");
+}
+
+#[tokio::test]
+async fn where_the_headers_say_what_stood_behind_a_reply_the_stream_does_not() {
+    let (house, begins) = with_evidence(super::house()).await;
+    begins.add_permits(PATHS.len());
+    for path in PATHS {
+        let answer = ask(&house, path).await;
+        let said = answer.headers["maru-evidence"].as_bytes();
+        assert!(is_said(&serde_json::from_slice(said).unwrap()), "{path}");
+        let text = answer.text().await;
+        assert!(text.contains("Hello") && !text.contains("evidence"), "{path}: {text}");
     }
 }

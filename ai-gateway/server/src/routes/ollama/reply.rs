@@ -33,6 +33,9 @@ use crate::{
     openclaw::ModelRef,
 };
 
+/// The field that says what stood behind a reply whose headers were sent before that was known.
+const EVIDENCE: &str = "maru_evidence";
+
 /// Which of Ollama's shapes a reply has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -146,7 +149,7 @@ pub(super) struct Reply {
     listener: Listener,
     kind: Kind,
     model: String,
-    /// What its headers say of its evidence.
+    /// What its headers say of its evidence; where they were sent before the model began, its first line.
     evidence: Option<HeaderValue>,
     begun: Instant,
     /// When the model began to answer; none while a streamed reply has begun without one.
@@ -177,8 +180,8 @@ impl Reply {
     /// Waits until a model answers, [`sse::PING`] at most; whether one does.
     async fn wait(&mut self) -> Result<bool, Error> {
         let model = begin::model(&mut self.listener, Some(sse::PING)).await?;
-        let Some(model) = model else { return Ok(false) };
-        self.model = model.model;
+        let Some(Begun { model, evidence }) = model else { return Ok(false) };
+        (self.model, self.evidence) = (model, evidence);
         self.answered = Some(Instant::now());
         Ok(true)
     }
@@ -286,13 +289,21 @@ impl Lines {
             }
             match self.reply.next().await {
                 Ok(Some(said)) if said.says() => {
-                    self.ready.push_back(self.reply.kind.object(&self.reply.model, &said));
+                    self.push(self.reply.kind.object(&self.reply.model, &said));
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => self.finish(),
                 Err(error) => self.fail(error),
             }
         }
+    }
+
+    /// A line; the first one after the model began says what stood behind it, where the headers did not.
+    fn push(&mut self, mut object: Value) {
+        if let Some(evidence) = self.reply.evidence.take() {
+            object[EVIDENCE] = serde_json::from_slice(evidence.as_bytes()).unwrap_or_default();
+        }
+        self.ready.push_back(object);
     }
 
     /// A line without text, so that a client sees that it is served: NDJSON has no comments.
@@ -307,9 +318,9 @@ impl Lines {
             Ok(calls) => {
                 let said = Said { calls, ..Said::default() };
                 if said.says() {
-                    self.ready.push_back(self.reply.kind.object(&self.reply.model, &said));
+                    self.push(self.reply.kind.object(&self.reply.model, &said));
                 }
-                self.ready.push_back(self.reply.done(&Said::default()));
+                self.push(self.reply.done(&Said::default()));
             }
             Err(error) => self.fail(error),
         }

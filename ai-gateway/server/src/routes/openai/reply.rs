@@ -358,7 +358,7 @@ struct Stream {
 enum Next {
     /// A comment, so that a client sees that it is served.
     Silence,
-    /// The same once a model answers.
+    /// The same once a model answers, or what stood behind its reply.
     Model,
     /// Who speaks.
     Role,
@@ -402,10 +402,15 @@ impl Stream {
                 events.extend_from_slice(sse::COMMENT);
             }
             Next::Model => match begin::model(&mut self.reply.listener, None).await {
-                Ok(model) => {
-                    self.reply.model = model.unwrap_or_default().model;
+                Ok(begun) => {
+                    let Begun { model, evidence } = begun.unwrap_or_default();
+                    self.reply.model = model;
                     self.next = Next::first(self.reply.kind);
-                    events.extend_from_slice(sse::COMMENT);
+                    // The headers are gone; clients leave comments out.
+                    match evidence {
+                        Some(evidence) => sse::push_comment(events, &begin::EVIDENCE, &evidence),
+                        None => events.extend_from_slice(sse::COMMENT),
+                    }
                 }
                 Err(error) => {
                     self.next = Next::Nothing;
