@@ -53,6 +53,10 @@ pub mod media {
 /// Type of the problem for a key that is unknown or not active (RFC 9458, section 5.3).
 pub const OHTTP_KEY_PROBLEM: &str = "https://iana.org/assignments/http-problem-types#ohttp-key";
 
+/// Kind of the problem (`urn:maru:problem:`) with which a router says, status 404, that the node it is asked about is gone. A 404
+/// without it is that of a router which has no such path.
+pub const NODE_GONE: &str = "node-gone";
+
 /// Hosts that exist inside the encryption alone; `.invalid` is never resolved (RFC 2606).
 pub mod host {
     /// The router, inside the outer encryption.

@@ -12,15 +12,16 @@ use std::{
 };
 
 use attestation::{Asked, FitToSeal, Nonce};
+use common::problem::Problem;
 use confidential_api::{
     NodeId,
     evidence::EvidenceList,
-    names::{model_tag, path},
+    names::{NODE_GONE, media, model_tag, path},
     routing::{AttestRequest, ComputeManifestList, ComputeManifestRequest},
 };
-use confidential_envelope::inner::Candidate as _;
+use confidential_envelope::{bhttp::ResponseHead, inner::Candidate as _};
 use futures_util::{StreamExt as _, stream};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
 use super::{CANDIDATES, Chain, SILENT, config, head, now_ms, once::Once, untrusted};
@@ -168,7 +169,7 @@ impl Chain {
     async fn verify(&self, model: &str) -> Result<Verified, Error> {
         let shortlist = self.shortlist(model).await?;
         if shortlist.is_empty() {
-            return Err(self.busy("has no node with this model now: try again in a moment"));
+            return Err(self.busy(NO_NODE));
         }
         let Verified { mut proved, mut refused, mut first } = Verified::default();
         let others = OTHERS.min(self.nodes.life / 4);
@@ -234,6 +235,7 @@ impl Chain {
         let (answer, body) = self.small(head(Method::POST, path::ATTEST), request.encode()).await?;
         match answer.status {
             status if status.is_success() => {}
+            StatusCode::NOT_FOUND if is_gone(&answer, &body) => return Err(self.busy(NO_NODE)),
             // A router without it, or a node: no evidence for a nonce of ours. OpenPCC's node takes every path for that of
             // a sealed request, and finds none.
             StatusCode::BAD_REQUEST
@@ -269,4 +271,12 @@ impl Chain {
     }
 }
 
+/// Whether a router says that the node which it is asked about is gone: that node was not refused, it left meanwhile.
+fn is_gone(answer: &ResponseHead, body: &[u8]) -> bool {
+    let kind = answer.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind == Some(media::PROBLEM.as_bytes())
+        && serde_json::from_slice::<Problem>(body).is_ok_and(|problem| problem.is(NODE_GONE))
+}
+
+const NO_NODE: &str = "has no node with this model now: try again in a moment";
 const MALFORMED: &str = "has a router that does not answer as one: ask its operator";

@@ -74,6 +74,8 @@ pub(crate) struct Script {
     pub(crate) key_problems: u32,
     /// Nodes have no `/attest`.
     pub(crate) no_attest: bool,
+    /// The node left since it was shown.
+    pub(crate) gone: bool,
     /// The evidence is for another nonce.
     pub(crate) other_nonce: bool,
     /// What runs on the nodes.
@@ -158,6 +160,7 @@ impl Default for Script {
             key_problems: 0,
             no_attest: false,
             other_nonce: false,
+            gone: false,
             registers: 10,
             other_key: false,
             not_offered: false,

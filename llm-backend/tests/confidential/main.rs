@@ -103,6 +103,21 @@ async fn where_a_check_fails_no_prompt_is_sealed() {
 }
 
 #[tokio::test]
+/// As the router says it: a node that left between the list and the question for its evidence is not one that was refused.
+#[tokio::test]
+async fn a_node_that_left_is_away_and_not_refused() {
+    let deployment = Deployment::start().await;
+    deployment.change(|script| script.gone = true);
+    let client = deployment.client();
+    let error = talk(&client).await.unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error:?}");
+    assert_eq!(deployment.seen().questions, 0);
+
+    deployment.change(|script| script.gone = false);
+    let later = deployment.client();
+    assert!(talk(&later).await.is_ok());
+}
+
 async fn what_this_home_does_not_take_is_not_taken() {
     let deployment = Deployment::start().await;
     let refused = async |settings: Settings| {

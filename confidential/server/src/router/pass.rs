@@ -124,7 +124,7 @@ pub(super) async fn attest(
     let held = routing.questions.read(body_of(request)?, caller.address).await?;
     let asked = AttestRequest::decode(&held.bytes).map_err(malformed)?;
     let node = asked.node;
-    let (place, key) = routing.find(node).ok_or_else(no_node)?;
+    let (place, key) = routing.find(node).ok_or_else(node_gone)?;
     let binary = HeaderValue::from_static(media::BINARY);
     let headers = [(header::CONTENT_TYPE, binary)].into_iter().collect();
     let body = held.bytes.clone();
@@ -213,6 +213,12 @@ fn passed(
 fn failed(node: NodeId, error: &UpstreamError) -> ErrorResponse {
     tracing::warn!(%node, error = error as &dyn StdError, "a node gave no answer");
     http::unreachable()
+}
+
+/// Told apart from a path that is not there: a client refuses nodes behind a router without this one.
+fn node_gone() -> ErrorResponse {
+    ErrorResponse::new(StatusCode::NOT_FOUND, names::NODE_GONE, "the node is gone")
+        .detail("Fetch the manifests once more.")
 }
 
 /// As OpenPCC's router answers (`router/http_handler.go`).

@@ -195,7 +195,13 @@ async fn what_is_malformed_or_too_much_is_refused() {
     assert_eq!(post(path::COMPUTE_MANIFESTS, b"nonsense".to_vec()).await, 400);
     assert_eq!(post(path::ATTEST, b"nonsense".to_vec()).await, 400);
     let asked = AttestRequest { node: id(9), nonce: [0; 32] };
-    assert_eq!(post(path::ATTEST, asked.encode()).await, 404);
+    let gone = client.post(chain.router, path::ATTEST, media::BINARY, asked.encode()).await;
+    let says_gone =
+        |body: &[u8]| String::from_utf8_lossy(body).contains("\"urn:maru:problem:node-gone\"");
+    assert!(gone.status == 404 && gone.headers["content-type"] == media::PROBLEM, "{gone:?}");
+    assert!(says_gone(&gone.body), "{gone:?}");
+    let missing = client.post(chain.router, "/attestation", media::BINARY, asked.encode()).await;
+    assert!(missing.status == 404 && !says_gone(&missing.body), "{missing:?}");
     assert_eq!(post(path::ATTEST, vec![0; (2 << 20) + 1]).await, 413);
     assert_eq!(client.post(chain.router, path::ATTEST, "text/plain", "").await.status, 415);
     assert_eq!(ask(&chain, "nonsense").await.status, 400);

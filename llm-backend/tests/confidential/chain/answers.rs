@@ -11,7 +11,7 @@ use axum::{
 use confidential_api::{
     NodeId,
     evidence::EvidenceList,
-    names::{OHTTP_KEY_PROBLEM, header, media},
+    names::{NODE_GONE, OHTTP_KEY_PROBLEM, header, media},
     routing::{AttestRequest, ComputeManifest, ComputeManifestList, ComputeRequestInfo},
     signed::Signed,
 };
@@ -43,6 +43,13 @@ impl Deployment {
                 (200, none(), ComputeManifestList(nodes).encode())
             }
             "/attest" if script.no_attest => (404, none(), Vec::new()),
+            "/attest" if script.gone => {
+                let mut fields = HeaderMap::new();
+                fields.insert(CONTENT_TYPE, media::PROBLEM.parse().unwrap());
+                let problem =
+                    format!("{{\"type\":\"urn:maru:problem:{NODE_GONE}\",\"status\":404}}");
+                (404, fields, problem.into_bytes())
+            }
             "/attest" => {
                 script.attested += 1;
                 let AttestRequest { node, nonce } = AttestRequest::decode(content).unwrap();
