@@ -106,11 +106,12 @@ pub(crate) struct Script {
     pub(crate) sealed_keys: Vec<Vec<u8>>,
     /// Auth takes requests and answers none.
     pub(crate) auth_hangs: bool,
-    /// Requests that auth has taken and not answered, whose caller still waits.
+    /// Requests that auth has taken and not answered, and answers that stopped coming, whose caller still waits.
     pub(crate) hanging: u32,
     /// The router has no room for questions for evidence.
     pub(crate) attest_is_full: bool,
-    /// Where an answer to a question stops coming: after the `gateway`'s head, or after the `node`'s.
+    /// Where an answer to a question stops coming: after the `gateway`'s head, after the `node`'s, or before the end of the
+    /// `reply`.
     pub(crate) stops: Option<&'static str>,
     /// What the policy says of the nodes' code.
     pub(crate) policy_registers: u8,
@@ -159,8 +160,8 @@ impl Default for Script {
             policy_simulated: true,
             key_problems: 0,
             no_attest: false,
-            other_nonce: false,
             gone: false,
+            other_nonce: false,
             registers: 10,
             other_key: false,
             not_offered: false,

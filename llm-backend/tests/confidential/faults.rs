@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{TryStreamExt as _, future::join_all};
 use llm_backend::{
     Backend as _, Error, Timeouts,
     confidential::{Confidential, Memory as _, Settings, Volatile},
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
     chain::{Deployment, Old, Script, Second},
-    code, talk,
+    code, request, talk,
 };
 
 /// Long enough for anything here; where it is over, something waits for ever.
@@ -82,6 +82,29 @@ async fn an_answer_of_which_nothing_but_the_head_comes_is_given_up() {
         assert!(error.may_try_another() && error.is_backend_fault(), "{stops}: {error:?}");
         assert_eq!(deployment.seen().questions, 1, "{stops}: it had been sent");
     }
+}
+
+/// Nobody goes on working for whoever has left: relay, gateway, router and node end with the connection (`confidential_server`,
+/// `maru-compute` have the tests of their parts).
+#[tokio::test]
+async fn leaving_ends_the_exchange_before_a_reply_and_amid_one() {
+    let deployment = Deployment::start().await;
+    let client = deployment.client();
+    deployment.change(|script| script.stops = Some("node"));
+    let asked = tokio::spawn({
+        let client = client.clone();
+        async move { talk(&client).await }
+    });
+    until(&deployment, "the question is there", |seen| seen.hanging == 1).await;
+    asked.abort();
+    until(&deployment, "it is given up", |seen| seen.hanging == 0).await;
+
+    deployment.change(|script| script.stops = Some("reply"));
+    let mut reply = client.chat(request()).await.unwrap();
+    assert_eq!(reply.try_next().await.unwrap().unwrap().content, "hi");
+    until(&deployment, "the reply goes on", |seen| seen.hanging == 1).await;
+    drop(reply);
+    until(&deployment, "it is given up", |seen| seen.hanging == 0).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! Fails if: a prompt is sealed where a check of the configuration, the keys, the policy or the evidence fails; a refusal
 //! has another code than its check's; an answer of a node that was not offered, without its seals, or cut is taken for a
-//! reply; something older than what was seen is taken; a question goes out again after its first token.
+//! reply; something older than what was seen is taken; a question goes out again after its first token; whoever leaves is
+//! still worked for.
 #![allow(clippy::disallowed_methods, reason = "documents are made for the present time")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
@@ -102,7 +103,6 @@ async fn where_a_check_fails_no_prompt_is_sealed() {
     }
 }
 
-#[tokio::test]
 /// As the router says it: a node that left between the list and the question for its evidence is not one that was refused.
 #[tokio::test]
 async fn a_node_that_left_is_away_and_not_refused() {
@@ -118,6 +118,7 @@ async fn a_node_that_left_is_away_and_not_refused() {
     assert!(talk(&later).await.is_ok());
 }
 
+#[tokio::test]
 async fn what_this_home_does_not_take_is_not_taken() {
     let deployment = Deployment::start().await;
     let refused = async |settings: Settings| {
@@ -199,11 +200,12 @@ async fn an_answer_that_is_not_a_candidates_own_is_no_reply() {
 async fn a_reply_without_the_end_of_its_seal_is_cut() {
     let deployment = Deployment::start().await;
     let client = deployment.client();
-    for cut in [1, 16, 17, 18, 40, 300] {
+    for (at, cut) in (1..).zip([1, 16, 17, 18, 40, 300]) {
         deployment.change(|script| script.cut = cut);
         let error = talk(&client).await;
         let cut_off = matches!(error, Err(Error::Cut { .. } | Error::Untrusted { .. }));
         assert!(cut_off, "{cut}: {error:?}");
+        assert_eq!(deployment.seen().questions, at, "{cut}: it is not asked again");
     }
     deployment.change(|script| script.cut = 0);
     assert!(talk(&client).await.is_ok(), "the control");

@@ -125,7 +125,7 @@ fn sealed(sealer: ResponseSealer, status: u16) -> Vec<u8> {
     bytes
 }
 
-/// Counts a request that waits, until its caller leaves.
+/// Counts a request that waits, or an answer that has no end, until its caller leaves.
 struct Hanging(Deployment);
 
 impl Hanging {
@@ -159,6 +159,27 @@ pub(super) async fn config(State(deployment): State<Deployment>) -> Response {
         (header::CERTIFICATE, signed.certificate.unwrap().to_header()),
     ];
     (headers, signed.payload).into_response()
+}
+
+/// What of a node's answer comes before it stops.
+fn begun<'a>(content: &'a [u8], after: &str) -> &'a [u8] {
+    match after {
+        // A node's nonce, and a little of the chunk with its head.
+        "node" => &content[..40],
+        "reply" => &content[..content.len() - 1],
+        _ => &[],
+    }
+}
+
+/// An answer that begins like this, and stops.
+fn without_end(deployment: &Deployment, begins: Vec<u8>) -> Body {
+    let begins = stream::once(async { Ok::<_, Infallible>(Bytes::from(begins)) });
+    let hanging = Hanging::new(deployment);
+    let silence = stream::once(async move {
+        let _hanging = hanging;
+        std::future::pending().await
+    });
+    Body::from_stream(begins.chain(silence))
 }
 
 /// Relay and gateway.
@@ -209,11 +230,8 @@ pub(super) async fn relay(
         let (mut encoder, head) = Encoder::new(&head, 1);
         let mut sealed = sealer.write(&head).unwrap();
         if let Some(after) = stops {
-            // A node's nonce, and a little of the chunk with its head.
-            let node = if after == "node" { &content[..40] } else { &[] };
-            sealed.extend(sealer.write(&encoder.content(node)).unwrap());
-            let silence = stream::once(async { Ok::<_, Infallible>(Bytes::from(sealed)) });
-            let body = Body::from_stream(silence.chain(stream::pending()));
+            sealed.extend(sealer.write(&encoder.content(begun(&content, after))).unwrap());
+            let body = without_end(&deployment, sealed);
             return ([(CONTENT_TYPE, media::OHTTP_CHUNKED_RESPONSE)], body).into_response();
         }
         sealed.extend(sealer.write(&encoder.content(&content)).unwrap());
