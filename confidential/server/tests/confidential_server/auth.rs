@@ -1,4 +1,4 @@
-//! Auth: the same signed bytes for everyone, an epoch that never goes back, and no secret.
+//! Auth: the same signed bytes for everyone, an epoch that never goes back, and no secret in answers or in the log.
 
 use std::fmt::Write as _;
 
@@ -12,10 +12,12 @@ use confidential_api::{
 use confidential_envelope::ohttp::KeyConfig;
 use http_body_util::Full;
 use hyper::{Method, Request};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     client::{Answer, now, request},
     gateway::hex,
+    logs::Log,
     world::World,
 };
 
@@ -97,7 +99,8 @@ async fn without_the_gateway_there_is_nothing_to_serve_yet() {
 }
 
 #[tokio::test]
-async fn keys_of_seeds_are_the_gateways_and_no_secret_is_in_any_answer() {
+async fn keys_of_seeds_are_the_gateways_and_no_secret_is_in_any_answer_or_line() {
+    let log = Log::begin();
     let world = World::new();
     let seed = [0x5e; 40];
     let seeds = format!(
@@ -146,9 +149,14 @@ async fn keys_of_seeds_are_the_gateways_and_no_secret_is_in_any_answer() {
         }
     }
     assert!(said.contains("\"epoch\":"), "the configuration is among it");
+    let logged = log.said();
     for secret in secrets(&world, &seed) {
         assert!(!said.contains(&secret), "a secret in an answer");
+        assert!(!logged.contains(&secret), "a secret in a line of the log");
     }
+    // The log is heard, and a seed in it would be found.
+    tracing::trace!(target: "confidential_server", seed = hex(&seed));
+    assert!(log.said().contains(&secrets(&world, &seed)[0]));
 }
 
 /// The secrets of a deployment, in the forms that they could be said in.
@@ -157,7 +165,8 @@ fn secrets(world: &World, seed: &[u8]) -> Vec<String> {
         Engine as _,
         engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
     };
-    let mut secrets = vec![seed.to_vec()];
+    // Of a longer seed the private key is its hash.
+    let mut secrets = vec![seed.to_vec(), Sha256::digest(seed).to_vec()];
     for file in
         [world.file("bundle.key"), world.file("config.key"), world.own().join("identity.key")]
     {
@@ -167,7 +176,9 @@ fn secrets(world: &World, seed: &[u8]) -> Vec<String> {
     let forms = |secret: Vec<u8>| {
         // Encoded inside something else, the last letters may differ.
         let cut = |text: String| text[..text.len() - 4].to_owned();
-        [hex(&secret), cut(STANDARD.encode(&secret)), cut(URL_SAFE_NO_PAD.encode(&secret))]
+        let list = format!("{secret:?}");
+        let list = list.trim_matches(['[', ']']).to_owned();
+        [hex(&secret), list, cut(STANDARD.encode(&secret)), cut(URL_SAFE_NO_PAD.encode(&secret))]
     };
     let mut forms: Vec<_> = secrets.into_iter().flat_map(forms).collect();
     forms.push("PRIVATE KEY".to_owned());

@@ -38,17 +38,32 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
+/// What is logged on this thread from now on, at every level, until the guard is dropped.
+pub(crate) struct Log {
+    lines: Lines,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    pub(crate) fn begin() -> Self {
+        let lines = Lines::default();
+        let ours = Targets::new().with_targets(
+            ["confidential_server", "chassis"].map(|target| (target, tracing::Level::TRACE)),
+        );
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(lines.clone());
+        let log = tracing_subscriber::registry().with(ours).with(layer);
+        Self { lines, _guard: tracing::subscriber::set_default(log) }
+    }
+
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 /// All of it on one thread, whose log this is.
 #[tokio::test]
 async fn neither_who_asks_nor_what_is_in_any_line() {
-    let lines = Lines::default();
-    let ours = Targets::new().with_targets(
-        ["confidential_server", "chassis"].map(|target| (target, tracing::Level::TRACE)),
-    );
-    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(lines.clone());
-    let log = tracing_subscriber::registry().with(ours).with(layer);
-    let _guard = tracing::subscriber::set_default(log);
-
+    let log = Log::begin();
     let chain = Chain::start().await;
     let node = Node::start(&chain.world, 1).await;
     node.tell(&chain.world, chain.router, 0).await;
@@ -74,7 +89,7 @@ async fn neither_who_asks_nor_what_is_in_any_line() {
     node.die();
     assert_eq!(client.ask(chain.relay, &chain.key, &asked).await.status, 404);
 
-    let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let said = log.said();
     for there in ["a new bundle is published", "cannot be connected to", &node.id.to_string()] {
         assert!(said.contains(there), "{there}: {said}");
     }
