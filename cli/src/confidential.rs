@@ -48,7 +48,10 @@ pub enum ConfidentialCommand {
     List(OutputArgs),
     /// Forget a deployment
     Remove(RemoveArgs),
-    /// Check evidence of a confidential node, and say of each check whether it passed
+    /// Check evidence of a confidential node, and say of each check whether it passed, failed or was not made
+    ///
+    /// It ends with status 1 if a check failed. With 0 none did, and that proves something only if every check was made: the
+    /// last line says so, and which were not. Give --pin, --nonce and --model, so that each can be.
     Verify(VerifyArgs),
 }
 

@@ -115,6 +115,15 @@ fn outcome(output: &Output, check: &str) -> (String, String) {
     (text("outcome"), text("code"))
 }
 
+/// What is said to people in the end.
+fn last_line(folder: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
+    command.current_dir(folder).args(["--root", ".", "confidential", "verify"]);
+    let output = command.args(["--policy", "policy.json"]).args(args).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    said.lines().last().unwrap_or_default().to_owned()
+}
+
 fn is(outcome: &str, code: &str) -> (String, String) {
     (outcome.to_owned(), code.to_owned())
 }
@@ -132,6 +141,10 @@ fn each_check_is_told() {
     for check in ["policy-signature", "chain", "signature", "image", "nonce", "key", "consent"] {
         assert_eq!(outcome(&output, check), is("passed", ""), "{check}");
     }
+    assert_eq!(
+        last_line(folder, &[&all[..], &["--at", AT, "evidence"]].concat()),
+        "every check passed"
+    );
 
     let later = verify(folder, &[&all[..], &["--at", "2026-09-21T17:13:21Z", "evidence"]].concat());
     assert_eq!(later.status.code(), Some(1));
@@ -178,6 +191,9 @@ fn what_is_not_known_is_not_checked() {
         assert_eq!(outcome(&output, check), is("not checked", ""), "{check}");
     }
     assert_eq!(outcome(&output, "key"), is("passed", ""));
+    let said = last_line(folder, &["--at", AT, "--simulated", "evidence"]);
+    let named = "not everything was checked, so this proves nothing yet: policy-signature, policy-epoch, model, nonce";
+    assert!(said.ends_with(named), "{said}");
     let output = verify(folder, &["--at", AT, "document"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(outcome(&output, "set"), is("failed", "piece-missing"));

@@ -147,11 +147,21 @@ fn show(format: Format, report: &Report) -> anyhow::Result<ExitCode> {
     if format == Format::Table {
         output::note(&match (failed, report.is_fit()) {
             (0, true) => "every check passed".to_owned(),
-            (0, false) => "no check failed, and not every one could be made".to_owned(),
+            (0, false) => unproved(&rows),
             (_, _) => format!("refused: {failed} of {} checks failed", rows.len()),
         });
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// What is said where no check failed and some were not made.
+fn unproved(rows: &[Row]) -> String {
+    let open = rows.iter().filter(|row| row.outcome == Outcome::NotChecked);
+    let open: Vec<_> = open.map(|row| word(&row.check)).collect();
+    format!(
+        "no check failed, but not everything was checked, so this proves nothing yet: {}",
+        open.join(", ")
+    )
 }
 
 /// The word that stands in JSON.
