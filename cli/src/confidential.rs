@@ -25,7 +25,10 @@ use common::{
     mesh,
     wire::{Bytes, Fixed},
 };
-use confidential_api::policy::{Anchor, EvidenceKind};
+use confidential_api::{
+    policy::{Anchor, EvidenceKind, Policy},
+    signed::Signed,
+};
 use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
@@ -80,6 +83,10 @@ pub struct AddArgs {
     /// may be given again
     #[arg(long, value_name = "FILE")]
     anchor: Vec<PathBuf>,
+    /// Its signed policy: the images in it are pinned, and no older policy is taken, so that what it publishes later can
+    /// only take some away [default: what is pinned already, or all that it publishes]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Take SIMULATED evidence, which proves nothing to anybody but who made it
     #[arg(long)]
     simulated: bool,
@@ -141,6 +148,8 @@ struct Deployment {
     ca: PathBuf,
     models: Vec<String>,
     anchors: Vec<Anchor>,
+    /// What is pinned of it, if a policy was given.
+    policy: Option<Policy>,
     simulated: bool,
 }
 
@@ -183,7 +192,7 @@ pub(crate) fn run(command: ConfidentialCommand, root: &Path) -> anyhow::Result<E
 }
 
 fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
-    let AddArgs { name, identity, auth, relay, ca, model, anchor, simulated } = args;
+    let AddArgs { name, identity, auth, relay, ca, model, anchor, policy, simulated } = args;
     check_name(&name)?;
     pem::certificates(&ca)?;
     ensure!(
@@ -203,6 +212,7 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
     let folder = settings.openclaw.parent().unwrap_or(Path::new("")).to_owned();
     let kept = folder.join(format!("confidential-{name}-ca.pem"));
     let anchors = anchor.iter().map(|path| anchor_of(path)).collect::<Result<_, _>>()?;
+    let policy = policy.map(|path| policy_of(&path, &identity)).transpose()?;
     let models = if model.is_empty() { vec![name.clone()] } else { model };
     let ca_text = pem::contents(&ca)?;
     let deployment = Deployment {
@@ -213,6 +223,7 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
         ca: Path::new("/").join(&kept),
         models,
         anchors,
+        policy,
         simulated,
     };
     let mut changes = Changes::default();
@@ -241,19 +252,28 @@ fn by_hand(root: &Path, name: &str) -> Vec<String> {
 }
 
 fn say(deployment: &Deployment, by_hand: &[String]) {
-    let Deployment { name, models, simulated, auth, relays, .. } = deployment;
+    let Deployment { name, models, simulated, auth, relays, policy, .. } = deployment;
     for place in [auth].into_iter().chain(relays).filter(|place| place.is_outside()) {
         output::note(&format!("  the gateway may now reach {}, outside of this network", place.at));
     }
     if *simulated {
         output::note("  SIMULATED evidence is taken: it proves nothing to anybody but who made it");
     }
-    if !by_hand.is_empty() {
+    if let Some(policy) = policy {
+        let images: Vec<_> = policy.images.iter().map(|image| image.name.as_str()).collect();
+        let (epoch, images) = (policy.epoch, images.join(", "));
         output::note(&format!(
-            "  {} keeps what was written there by hand: {}",
-            gateway::FILE,
-            by_hand.join(", ")
+            "  pinned: policies from epoch {epoch} on, and these images: {images}"
         ));
+    }
+    let kept: Vec<_> = by_hand.iter().map(String::as_str).collect();
+    let kept: Vec<_> = match policy {
+        Some(_) => kept.into_iter().filter(|key| !files::OF_A_POLICY.contains(key)).collect(),
+        None => kept,
+    };
+    if !kept.is_empty() {
+        let kept = kept.join(", ");
+        output::note(&format!("  {} keeps what it said besides: {kept}", gateway::FILE));
     }
     let models: Vec<_> = models.iter().map(|model| format!("{name}/{model}")).collect();
     output::note(&format!(
@@ -345,6 +365,14 @@ fn anchor_of(path: &Path) -> anyhow::Result<Anchor> {
         certificate: Some(Bytes(der)),
         key: None,
     })
+}
+
+/// The policy in a file, if this identity signed it.
+fn policy_of(path: &Path, identity: &Fixed<32>) -> anyhow::Result<Policy> {
+    let of = || format!("{} is no policy of this deployment", path.display());
+    let signed: Signed<Policy> = Signed::parse(&verify::read(path)?).with_context(of)?;
+    // Its signature has no time: the identity signs it without a certificate.
+    signed.verify(identity, 0).with_context(of)
 }
 
 fn is_tpm(anchor: &Anchor) -> bool {

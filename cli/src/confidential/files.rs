@@ -5,6 +5,7 @@ use std::path::Path;
 use ai_gateway_api::settings::gateway;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::settings;
+use confidential_api::policy::Policy;
 use jsonc_parser::{
     ParseOptions,
     cst::{CstInputValue, CstRootNode},
@@ -20,7 +21,9 @@ use crate::service::{DIALS, GATEWAY};
 const API: &str = "maru-confidential";
 /// Keys of what is pinned that options say.
 const WRITTEN: [&str; 3] = ["identity", "simulated", "anchors"];
-/// The same of an anchor.
+/// Keys that a policy says, where one is given.
+pub(super) const OF_A_POLICY: [&str; 2] = ["images", "min_epoch"];
+/// What options say of an anchor.
 const WRITTEN_OF_AN_ANCHOR: [&str; 4] = ["name", "kind", "certificate", "key"];
 
 /// The name of the dial to the configuration, or to a relay, counted from 1.
@@ -80,9 +83,12 @@ pub(super) fn without_dials(text: &str, name: &str) -> Option<String> {
 /// Adds what is pinned to the text of `gateway.toml`, or exchanges it. What an admin wrote there by hand and no option says
 /// stays: the other keys of the table, and those of an anchor that is pinned again.
 pub(super) fn pins(text: &str, deployment: &Deployment) -> Option<String> {
-    let Deployment { name, identity, simulated, anchors, .. } = deployment;
+    let Deployment { name, identity, simulated, anchors, policy, .. } = deployment;
     let before = gateway(text)?.confidential.remove(name);
-    let table = table(text, name);
+    let mut table = table(text, name);
+    if let Some(policy) = policy {
+        table.extend(of_policy(policy)?);
+    }
     let mut block = format!("[confidential.{name:?}]\nidentity = \"{identity}\"\n");
     if *simulated {
         block.push_str("simulated = true\n");
@@ -108,6 +114,14 @@ pub(super) fn pins(text: &str, deployment: &Deployment) -> Option<String> {
     let new = with_block(&without_block(text, name)?, name, &block);
     (others(text, name)? == others(&new, name)? && is_pinned(&new, deployment, before)?)
         .then_some(new)
+}
+
+/// What a policy pins: itself as the oldest, and its images.
+fn of_policy(policy: &Policy) -> Option<toml::Table> {
+    let epoch = i64::try_from(policy.epoch).ok()?;
+    // By way of JSON, whose keys are texts as those of TOML are.
+    let images = toml::Value::try_from(serde_json::to_value(&policy.images).ok()?).ok()?;
+    Some(OF_A_POLICY.map(str::to_owned).into_iter().zip([images, epoch.into()]).collect())
 }
 
 /// Names of the keys that an admin wrote by hand into what is pinned of a deployment.
@@ -151,7 +165,7 @@ fn is_pinned(
     deployment: &Deployment,
     before: Option<gateway::Deployment>,
 ) -> Option<bool> {
-    let Deployment { name, identity, simulated, anchors, .. } = deployment;
+    let Deployment { name, identity, simulated, anchors, policy, .. } = deployment;
     let pinned = gateway(text)?.confidential.remove(name)?;
     let what = |it: &gateway::PinnedAnchor| (it.anchor.certificate.clone(), it.anchor.key.clone());
     let vendors = before.iter().flat_map(|it| &it.anchors).filter(|it| it.vendor);
@@ -160,8 +174,15 @@ fn is_pinned(
     let described = pinned.identity == *identity
         && pinned.simulated == *simulated
         && pinned.anchors.iter().map(|it| &it.anchor).eq(anchors)
-        && pinned.anchors.iter().all(is_kept);
-    let kept = before.is_none_or(|before| {
+        && pinned.anchors.iter().all(is_kept)
+        && policy.as_ref().is_none_or(|policy| {
+            pinned.min_epoch == policy.epoch && pinned.images.as_ref() == Some(&policy.images)
+        });
+    let kept = before.is_none_or(|mut before| {
+        if policy.is_some() {
+            before.min_epoch = pinned.min_epoch;
+            before.images.clone_from(&pinned.images);
+        }
         let (identity, simulated, anchors) = (*identity, *simulated, pinned.anchors.clone());
         pinned == gateway::Deployment { identity, simulated, anchors, ..before }
     });

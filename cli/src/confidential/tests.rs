@@ -1,5 +1,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use common::wire::Version;
+use confidential_api::policy::{Image, Registers, RekKind};
+use ed25519_dalek::SigningKey;
+
 use super::*;
 use crate::service::GATEWAY;
 
@@ -33,6 +37,7 @@ fn args(home: &Path, relays: &[&str]) -> AddArgs {
         ca: home.join("ca.pem"),
         model: vec!["smollm2".to_owned()],
         anchor: vec![home.join("ca.pem")],
+        policy: None,
         simulated: true,
     }
 }
@@ -220,6 +225,65 @@ fn what_cannot_be_changed_without_a_doubt_leaves_all_as_it_is() {
         assert!(said.is_err(), "{path}: {broken}");
         assert_eq!(all(home.path()), before);
     }
+}
+
+#[test]
+fn a_policys_images_and_epoch_are_pinned_until_another_one_is_given() {
+    let home = home();
+    let file = home.path().join("policy.json");
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let policy = |epoch, images: &[&str]| {
+        let image = |name: &&str| Image {
+            name: (*name).to_owned(),
+            kind: EvidenceKind::Nitro,
+            models: vec!["smollm2".to_owned()],
+            pcrs: Registers([(0, vec![1; 48]), (16, vec![2; 48])].into()),
+            rek: RekKind::XWing,
+        };
+        let policy = Policy {
+            version: Version,
+            policy_id: "lab".to_owned(),
+            epoch,
+            not_after: 2_000_000_000_000,
+            simulated: true,
+            anchors: Vec::new(),
+            images: images.iter().map(image).collect(),
+        };
+        fs::write(&file, Signed::sign(&policy, &key, None).unwrap().to_json()).unwrap();
+        policy.images
+    };
+    let with = |policy: Option<&Path>, identity| AddArgs {
+        identity: Fixed(identity),
+        policy: policy.map(Path::to_owned),
+        ..args(home.path(), &["203.0.113.6:3100"])
+    };
+    let identity = key.verifying_key().to_bytes();
+    let pinned = || {
+        let text = text(home.path(), gateway::FILE);
+        let settings: gateway::Settings =
+            settings::parse(Path::new("gateway.toml"), &text).unwrap();
+        let pinned = &settings.confidential["lab"];
+        (pinned.min_epoch, pinned.images.clone())
+    };
+
+    let two = policy(7, &["one", "two"]);
+    add(with(Some(&file), identity), home.path()).unwrap();
+    assert_eq!(pinned(), (7, Some(two.clone())));
+    // Without one, what is pinned stays.
+    add(with(None, identity), home.path()).unwrap();
+    assert_eq!(pinned(), (7, Some(two)));
+    let one = policy(8, &["one"]);
+    add(with(Some(&file), identity), home.path()).unwrap();
+    assert_eq!(pinned(), (8, Some(one)));
+
+    // Signed by somebody else, or no policy at all: nothing is changed.
+    remove("lab", home.path()).unwrap();
+    let before = all(home.path());
+    let said = add(with(Some(&file), [7; 32]), home.path()).unwrap_err().to_string();
+    assert!(said.contains("policy.json is no policy of this deployment"), "{said}");
+    fs::write(&file, "{}").unwrap();
+    assert!(add(with(Some(&file), identity), home.path()).is_err());
+    assert_eq!(all(home.path()), before);
 }
 
 #[test]
