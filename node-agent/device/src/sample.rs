@@ -185,7 +185,7 @@ impl Sample {
 /// Makes a packet a fragment that begins at `offset`, a multiple of 8, and is not the last.
 pub(crate) fn fragment(mut packet: Vec<u8>, offset: u16) -> Vec<u8> {
     if packet[0] >> 4 == 4 {
-        packet[6..8].copy_from_slice(&(0x2000 | offset / 8).to_be_bytes());
+        packet[6..8].copy_from_slice(&(0x2000 | (offset / 8)).to_be_bytes());
         packet[10..12].fill(0);
         let header = usize::from(packet[0] & 15) * 4;
         let checksum = !sum(&packet[..header]);
