@@ -75,6 +75,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it said, when it last listed its models, that it forwards this one to machines elsewhere.
+    fn forwards(&self, _model: &str) -> bool {
+        false
+    }
+
     /// Asks whether it can answer.
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>>;
 

@@ -2,7 +2,7 @@
 //!
 //! A model is always asked with the one context that the settings give it: Ollama loads it anew, for seconds, whenever
 //! another is asked for. Prompts that do not fit are an error, never cut (`truncate`, `shift`). Models that Ollama
-//! forwards to its cloud are refused by name before anything is sent.
+//! forwards to its cloud are refused before anything is sent: by name, and by what it says of them when it lists its models.
 
 mod embeddings;
 mod generate;
@@ -11,7 +11,10 @@ mod models;
 mod reply;
 mod request;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use ai_gateway_api::chat::{ChatRequest, ModelInfo};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -37,6 +40,8 @@ pub struct Ollama {
     link: Arc<Link>,
     /// Tokens of each model's context, by the model's name.
     contexts: BTreeMap<String, u32>,
+    /// Names without `:latest` of the models that it forwards, as it last listed them.
+    elsewhere: Arc<Mutex<Vec<String>>>,
 }
 
 impl Ollama {
@@ -47,7 +52,7 @@ impl Ollama {
     ///
     /// As [`crate::OpenAiCompatible::with_settings`].
     pub fn new(settings: Settings, contexts: BTreeMap<String, u32>) -> Result<Self, Error> {
-        Ok(Self { link: Arc::new(Link::new(settings)?), contexts })
+        Ok(Self { link: Arc::new(Link::new(settings)?), contexts, elsewhere: Arc::default() })
     }
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
@@ -78,19 +83,35 @@ impl Ollama {
         self.link.decode(path, answer, EMBEDDINGS_MAX, decode).await
     }
 
-    /// The models on this machine, with what each can do.
+    /// The models on this machine, with what each can do; of one that it cannot tell of, the name alone.
     async fn list(&self) -> Result<Vec<ModelInfo>, Error> {
-        let names = self.link.read("/api/tags", models::decode_tags).await?;
-        let mut list = Vec::new();
-        for name in names.into_iter().filter(|name| !is_cloud(name)).take(MODELS_MAX) {
-            let body = serde_json::json!({ "model": name });
-            let answer = self.link.look_up("/api/show", &body).await?;
-            let shown =
-                self.link.decode("/api/show", answer, SHOW_MAX, models::decode_show).await?;
+        let names = self.link.read("/api/tags", models::decode_names).await?;
+        *self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner) =
+            names.elsewhere.iter().map(|name| bare(name).to_owned()).collect();
+        let (mut list, mut shown_any, mut failed) = (Vec::new(), false, None);
+        for name in names.here.into_iter().filter(|name| !is_cloud(name)).take(MODELS_MAX) {
+            let shown = match self.show(&name).await {
+                Ok(shown) => {
+                    shown_any = true;
+                    shown
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    ModelInfo::default()
+                }
+            };
             let context_tokens = self.contexts.get(&name).copied().or(shown.context_tokens);
             list.push(ModelInfo { id: name, context_tokens, ..shown });
         }
-        Ok(list)
+        match failed {
+            Some(error) if !shown_any => Err(error),
+            Some(_) | None => Ok(list),
+        }
+    }
+
+    async fn show(&self, name: &str) -> Result<ModelInfo, Error> {
+        let answer = self.link.look_up("/api/show", &serde_json::json!({ "model": name })).await?;
+        self.link.decode("/api/show", answer, SHOW_MAX, models::decode_show).await
     }
 
     async fn state(&self) -> Result<Health, Error> {
@@ -99,7 +120,7 @@ impl Ollama {
     }
 
     fn refuse_cloud(&self, model: &str) -> Result<(), Error> {
-        if is_cloud(model) {
+        if is_cloud(model) || self.forwards(model) {
             let reason = format!("{model} runs in Ollama's cloud: only models at home are asked");
             return Err(self.link.refused(StatusCode::BAD_REQUEST, reason));
         }
@@ -124,9 +145,19 @@ impl Backend for Ollama {
         true
     }
 
+    fn forwards(&self, model: &str) -> bool {
+        let elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        elsewhere.iter().any(|name| name == bare(model))
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
         self.state().boxed()
     }
+}
+
+/// A model's name without the tag that it has if none is written.
+fn bare(model: &str) -> &str {
+    model.strip_suffix(":latest").unwrap_or(model)
 }
 
 /// Whether this is the name of a model that Ollama forwards to its cloud: `NAME:cloud` or `NAME:SIZE-cloud`.

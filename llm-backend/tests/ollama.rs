@@ -244,6 +244,54 @@ async fn models_are_listed_with_what_they_can_do() {
 }
 
 #[tokio::test]
+async fn one_model_that_cannot_be_shown_does_not_hide_the_others() {
+    let tags = || {
+        Reply::json("200 OK", &json!({"models": [{"name": "m"}, {"name": "bad"}, {"name": "o"}]}))
+    };
+    let server = Server::start(move |line, body| match line.split(' ').nth(1) {
+        Some("/api/tags") => tags(),
+        Some(_) if body["model"] == "bad" => {
+            Reply::json("500 Internal Server Error", &json!({"error": "no such blob"}))
+        }
+        _ => Reply::json("200 OK", &json!({"capabilities": ["vision"]})),
+    });
+    let models = server.client().models().await.unwrap();
+    let told: Vec<_> = models.iter().map(|it| (it.id.as_str(), it.capabilities.clone())).collect();
+    let sees = || Some(vec![Capability::Vision]);
+    assert_eq!(told, [("m", sees()), ("bad", None), ("o", sees())]);
+
+    // Nothing is known of any: that is no list.
+    let server = Server::start(move |line, _| match line.split(' ').nth(1) {
+        Some("/api/tags") => tags(),
+        _ => Reply::json("500 Internal Server Error", &json!({"error": "no"})),
+    });
+    assert!(server.client().models().await.is_err());
+}
+
+#[tokio::test]
+async fn a_model_that_is_forwarded_under_another_name_is_refused_once_it_was_listed() {
+    let server = Server::start(|line, _| match line.split(' ').nth(1) {
+        Some("/api/tags") => Reply::json(
+            "200 OK",
+            &json!({"models": [{"name": "m"},
+                {"name": "mine:latest", "remote_model": "gpt-oss:120b", "remote_host": "https://ollama.com:443"}]}),
+        ),
+        Some("/api/show") => Reply::json("200 OK", &json!({"capabilities": ["completion"]})),
+        _ => Reply::lines(HELLO),
+    });
+    let client = server.client();
+    assert_eq!(client.models().await.unwrap().len(), 1);
+    let before = server.requests().len();
+    for name in ["mine", "mine:latest"] {
+        assert!(client.forwards(name), "{name}");
+        let error = ask(&client, name).await.unwrap_err();
+        assert!(error.to_string().contains("Ollama's cloud"), "{error}");
+    }
+    assert_eq!(server.requests().len(), before, "nothing was sent");
+    assert!(!client.forwards("m") && ask(&client, "m").await.is_ok());
+}
+
+#[tokio::test]
 async fn texts_become_vectors() {
     let server = Server::start(|_, _| {
         Reply::json("200 OK", &json!({"embeddings": [[0.5], [-1.0]], "prompt_eval_count": 4}))

@@ -12,7 +12,9 @@ struct Tags {
 #[derive(Deserialize)]
 struct Tag {
     name: String,
-    /// Where it really runs, for one that Ollama forwards.
+    /// What and where it really is, for one that Ollama forwards.
+    #[serde(default)]
+    remote_model: Option<String>,
     #[serde(default)]
     remote_host: Option<String>,
 }
@@ -33,12 +35,30 @@ struct Version {
     version: String,
 }
 
+/// The names of an Ollama's models.
+pub(super) struct Names {
+    /// Of those that run there.
+    pub(super) here: Vec<String>,
+    /// Of those that it forwards.
+    pub(super) elsewhere: Vec<String>,
+}
+
+/// Decodes the answer of `/api/tags`; `None` if it is of another shape.
+pub(super) fn decode_names(body: &[u8]) -> Option<Names> {
+    let tags: Tags = serde_json::from_slice(body).ok()?;
+    let is_here = |tag: &Tag| {
+        let remote = [&tag.remote_model, &tag.remote_host];
+        remote.into_iter().flatten().all(String::is_empty)
+    };
+    let (here, elsewhere): (Vec<_>, Vec<_>) = tags.models.into_iter().partition(is_here);
+    let names = |tags: Vec<Tag>| tags.into_iter().map(|tag| tag.name).collect();
+    Some(Names { here: names(here), elsewhere: names(elsewhere) })
+}
+
 /// Decodes the answer of `/api/tags`: the names of the models that run there; `None` if it is of another shape.
 #[must_use]
 pub fn decode_tags(body: &[u8]) -> Option<Vec<String>> {
-    let tags: Tags = serde_json::from_slice(body).ok()?;
-    let here = |tag: &Tag| tag.remote_host.as_deref().unwrap_or_default().is_empty();
-    Some(tags.models.into_iter().filter(here).map(|tag| tag.name).collect())
+    decode_names(body).map(|names| names.here)
 }
 
 /// Decodes the answer of `/api/show`; `None` if it is of another shape. It has no name.
