@@ -351,6 +351,11 @@ impl Link {
 
     fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
         let message = error_message(body);
+        if status == StatusCode::INTERNAL_SERVER_ERROR
+            && let Some(words) = message.as_deref().and_then(unsupported)
+        {
+            return self.refused(StatusCode::BAD_REQUEST, words);
+        }
         match status {
             StatusCode::SERVICE_UNAVAILABLE if is_loading(message.as_deref()) => self.busy(LOADING),
             StatusCode::SERVICE_UNAVAILABLE => self.busy(BUSY),
@@ -495,6 +500,22 @@ pub(crate) fn message(error: &serde_json::Value) -> String {
 /// Whether a 503 says that the model is still being loaded.
 fn is_loading(message: Option<&str>) -> bool {
     message.is_some_and(|message| message.to_ascii_lowercase().contains("loading"))
+}
+
+/// What llama-server says, with status 500, of a request that its model cannot take, in words that tell it from a fault:
+/// `image input is not supported - hint: …`, and what the model's template says of a conversation.
+fn unsupported(message: &str) -> Option<String> {
+    let lower = message.to_ascii_lowercase();
+    if ["not supported", "not support ", "unsupported"].iter().any(|it| lower.contains(it)) {
+        let kinds = [("image input", "vision"), ("audio input", "audio"), ("tools", "tools")];
+        let known = kinds.iter().find(|(theirs, _)| lower.contains(theirs));
+        if let Some((_, ours)) = known {
+            return Some(format!("the model does not support {ours}"));
+        }
+    }
+    let (_, said) = message.split_once("Jinja Exception: ")?;
+    let said = shorten(said.lines().next().unwrap_or_default());
+    Some(format!("the model's template does not support this conversation: {said}"))
 }
 
 /// The message of a refusing backend, as far as it is passed on; for tests and fuzzing.

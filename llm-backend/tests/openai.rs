@@ -341,6 +341,47 @@ async fn a_refusal_passes_on_the_backends_words_and_tries_nobody_else() {
     assert!(!error.may_try_another());
 }
 
+/// llama-server says 500 of what its model cannot take: that is no fault of its own.
+#[tokio::test]
+async fn a_500_that_says_what_the_model_cannot_take_is_no_fault_and_any_other_is() {
+    let hint = "if this is unexpected, you may need to provide the mmproj";
+    let template = "While executing CallExpression at line 1, column 9\\nError: Jinja Exception: System message must be first\\n";
+    for (said, expected) in [
+        (
+            format!("image input is not supported - hint: {hint}"),
+            Some("the model does not support vision"),
+        ),
+        (
+            format!("audio input is not supported - hint: {hint}"),
+            Some("the model does not support audio"),
+        ),
+        ("This model does not support tools.".to_owned(), Some("the model does not support tools")),
+        (
+            template.to_owned(),
+            Some(
+                "the model's template does not support this conversation: System message must be first",
+            ),
+        ),
+        ("CUDA error: operation not supported".to_owned(), None),
+        ("out of memory".to_owned(), None),
+    ] {
+        let body =
+            format!(r#"{{"error":{{"code":500,"message":"{said}","type":"server_error"}}}}"#);
+        let server = serve(move |mut connection| async move {
+            connection.answer("500 Internal Server Error", &body).await;
+        });
+        let error = ask(&server.client()).await.unwrap_err();
+        match (expected, &error) {
+            (Some(words), Error::Refused { status: 400, message, .. }) => {
+                assert_eq!(message, words);
+                assert!(!error.is_backend_fault() && !error.may_try_another(), "{said}");
+            }
+            (None, Error::Unreachable { .. }) => assert!(error.is_backend_fault(), "{said}"),
+            (_, error) => panic!("{said}: {error:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_stream_is_at_fault() {
     let server = serve(|mut connection| async move { connection.answer("200 OK", "{}").await });

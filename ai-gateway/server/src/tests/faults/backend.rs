@@ -81,6 +81,8 @@ impl Kind {
 pub(super) enum Step {
     /// Refuses, with this status.
     Status(&'static str),
+    /// Refuses with 500, as llama-server does what its model cannot take.
+    Unsupported,
     /// Answers with a page.
     Page,
     /// Begins a stream.
@@ -178,6 +180,12 @@ impl Script {
         let kind = self.kind;
         match step {
             Step::Status(status) => answer(stream, status, &kind.error()).await,
+            Step::Unsupported => {
+                let words = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj";
+                let error =
+                    json!({"error": {"code": 500, "message": words, "type": "server_error"}});
+                answer(stream, "500 Internal Server Error", &error).await
+            }
             Step::Page => {
                 let page =
                     "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";

@@ -37,6 +37,8 @@ pub(super) enum Shows {
     Busy,
     /// The model's refusal.
     Refused,
+    /// That the model cannot do what was asked.
+    Unsupported,
     /// Text, then an error.
     Cut,
     /// The whole reply.
@@ -112,8 +114,9 @@ impl Row {
             (Shows::Busy, Surface::Ollama { .. }) => "503, Retry-After",
             (Shows::Busy, Surface::Sealed) => "`error` `busy`",
             (Shows::Refused, Surface::OpenAi { .. }) => "400 `body`",
-            (Shows::Refused, Surface::Ollama { .. }) => "400",
-            (Shows::Refused, Surface::Sealed) => "`error` `body`",
+            (Shows::Unsupported, Surface::OpenAi { .. }) => "400 `unsupported_parameter`",
+            (Shows::Refused | Shows::Unsupported, Surface::Ollama { .. }) => "400",
+            (Shows::Refused | Shows::Unsupported, Surface::Sealed) => "`error` `body`",
             (Shows::Cut, Surface::OpenAi { stream: true } | Surface::Sealed) => {
                 "text, `error` `model`"
             }
@@ -161,6 +164,14 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "speaks no HTTP", steps: &[NotHttp], ..DOWN },
     Row { name: "hangs up before its headers", steps: &[Pause(1)], ..DOWN },
     Row { name: "answers 500, 502 or 504", steps: &[Status("500 Internal Server Error")], ..DOWN },
+    Row {
+        name: "answers 500 and says that it does not support images, sound or tools",
+        steps: &[Unsupported],
+        shows: Shows::Unsupported,
+        next: false,
+        counts: false,
+        ..DOWN
+    },
     Row { name: "answers 429", steps: &[Status("429 Too Many Requests")], ..BUSY },
     Row { name: "answers 503", steps: &[Status("503 Service Unavailable")], ..BUSY },
     Row {
