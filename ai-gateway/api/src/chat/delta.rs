@@ -58,10 +58,14 @@ impl Delta {
         Self { content: content.into(), ..Self::default() }
     }
 
-    /// Whether it says something, as opposed to how the reply ended.
+    /// Whether it says something, as opposed to how the reply ended. Likelihoods are of a token whose text may come later: one
+    /// that ends within a character.
     #[must_use]
     pub fn says(&self) -> bool {
-        !(self.content.is_empty() && self.thinking.is_empty() && self.tool_calls.is_empty())
+        !(self.content.is_empty()
+            && self.thinking.is_empty()
+            && self.tool_calls.is_empty()
+            && self.logprobs.is_empty())
     }
 }
 

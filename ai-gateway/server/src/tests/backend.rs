@@ -43,7 +43,7 @@ pub(super) enum Script {
     Refuse(&'static str),
     /// Thinks, then calls a tool twice, in pieces, and ends with `stop` as some servers do.
     Calls,
-    /// Says "a", with its likelihood.
+    /// Says a token without text, then "a", each with its likelihood.
     Likelihoods,
 }
 
@@ -190,6 +190,13 @@ fn delta(text: &str) -> String {
     format!("data: {chunk}\n\n")
 }
 
+/// A token with its likelihood.
+fn likely(text: &str, logprob: f64) -> String {
+    let token = json!({"token": text, "logprob": logprob, "bytes": [], "top_logprobs": []});
+    let choice = json!({"delta": {"content": text}, "logprobs": {"content": [token]}});
+    format!("data: {}\n\n", json!({"choices": [choice]}))
+}
+
 fn calls() -> Vec<String> {
     let function = |name: Option<&str>, arguments: &str| match name {
         Some(name) => json!({"name": name, "arguments": arguments}),
@@ -254,11 +261,7 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
             vec![Ok(delta("Hello")), Ok(end())]
         }
         Script::Calls => calls().into_iter().chain([end()]).map(Ok).collect(),
-        Script::Likelihoods => {
-            let token = json!({"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []});
-            let choice = json!({"delta": {"content": "a"}, "logprobs": {"content": [token]}});
-            vec![Ok(format!("data: {}\n\n", json!({"choices": [choice]}))), Ok(end())]
-        }
+        Script::Likelihoods => vec![Ok(likely("", -0.25)), Ok(likely("a", -0.5)), Ok(end())],
         Script::Refuse(words) => {
             let error = json!({"error": {"code": 400, "message": words, "type": "x"}});
             return (StatusCode::BAD_REQUEST, Json(error)).into_response();

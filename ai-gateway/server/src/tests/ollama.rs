@@ -327,6 +327,20 @@ async fn tools_images_shape_and_thoughts_go_through_an_ollama_and_back() {
 }
 
 #[tokio::test]
+async fn likelihoods_of_a_token_without_text_come_in_their_line() {
+    let (house, _ollama) = house_of_ollama(concat!(
+        "{\"message\":{\"content\":\"\"},\"logprobs\":[{\"token\":\"\",\"logprob\":-0.5}],\"done\":false}\n",
+        "{\"message\":{\"content\":\"안\"},\"logprobs\":[{\"token\":\"\",\"logprob\":-0.25}],\"done\":false}\n",
+        "{\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":4,\"eval_count\":2}\n",
+    ))
+    .await;
+    let said = lines(chat(&house, json!({"model": "qwen3:8b", "logprobs": true})).await).await;
+    let likelihoods: Vec<_> =
+        said.iter().filter_map(|line| line["logprobs"][0]["logprob"].as_f64()).collect();
+    assert_eq!(likelihoods, [-0.5, -0.25]);
+}
+
+#[tokio::test]
 async fn raw_prompts_and_gaps_reach_an_ollama_as_they_are() {
     let (house, ollama) = house_of_ollama(concat!(
         "{\"response\":\"\",\"thinking\":\"음\",\"done\":false}\n{\"response\":\" 안녕\",\"done\":false}\n",

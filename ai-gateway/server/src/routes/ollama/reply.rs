@@ -88,7 +88,10 @@ struct Said {
 
 impl Said {
     fn says(&self) -> bool {
-        !(self.content.is_empty() && self.thinking.is_empty() && self.calls.is_empty())
+        !(self.content.is_empty()
+            && self.thinking.is_empty()
+            && self.calls.is_empty()
+            && self.logprobs.is_empty())
     }
 
     /// Adds thoughts and calls, where there are any.

@@ -225,6 +225,9 @@ struct Spoken<'a> {
     content: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     reasoning_content: &'a str,
+    /// The same, as Ollama and newer vLLMs name it.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reasoning: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<&'a ToolCall>,
 }
@@ -276,6 +279,9 @@ struct Said<'a> {
     content: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     reasoning_content: &'a str,
+    /// The same, as Ollama and newer vLLMs name it.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reasoning: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Value>,
     #[serde(skip)]
@@ -300,6 +306,7 @@ impl<'a> From<&'a Delta> for Said<'a> {
             role: None,
             content: Some(delta.content.as_str()).filter(|content| !content.is_empty()),
             reasoning_content: &delta.thinking,
+            reasoning: &delta.thinking,
             tool_calls: delta.tool_calls.iter().map(call).collect(),
             logprobs: &delta.logprobs,
         }
@@ -337,6 +344,7 @@ impl Whole {
             role: "assistant",
             content: (!silent).then_some(self.content.as_str()),
             reasoning_content: &self.thinking,
+            reasoning: &self.thinking,
             tool_calls: self.calls.values().collect(),
         }
     }

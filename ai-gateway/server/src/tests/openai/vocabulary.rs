@@ -59,6 +59,7 @@ async fn thoughts_and_tool_calls_come_back_whole() {
         "role": "assistant",
         "content": null,
         "reasoning_content": "hm",
+        "reasoning": "hm",
         "tool_calls": [call("c1", "f", "{\"a\":1}"), call("c2", "g", "{}")],
     });
     assert_eq!(reply["choices"][0]["message"], message);
@@ -81,7 +82,7 @@ async fn thoughts_and_tool_calls_come_back_streamed() {
     };
     let expected = [
         json!({"role": "assistant", "content": ""}),
-        json!({"reasoning_content": "hm"}),
+        json!({"reasoning_content": "hm", "reasoning": "hm"}),
         first(0, "c1", "f", ""),
         piece(0, "{\"a\":"),
         piece(0, "1}"),
@@ -97,9 +98,13 @@ async fn likelihoods_come_back_whole_and_streamed() {
     let house = house();
     house.one.script(Script::Likelihoods);
     let reply = complete(&house, json!({"logprobs": true})).await.json().await;
-    assert_eq!(reply["choices"][0]["logprobs"]["content"][0]["logprob"], -0.5);
+    let likelihood = |choice: &Value| choice["logprobs"]["content"][0]["logprob"].as_f64();
+    assert_eq!(reply["choices"][0]["logprobs"]["content"].as_array().unwrap().len(), 2);
+    assert_eq!(likelihood(&reply["choices"][0]), Some(-0.25));
     let events = events(complete(&house, json!({"logprobs": true, "stream": true})).await).await;
-    assert_eq!(parse(&events[1])["choices"][0]["logprobs"]["content"][0]["token"], "a");
+    let streamed: Vec<_> =
+        events[1..3].iter().map(|event| likelihood(&parse(event)["choices"][0])).collect();
+    assert_eq!(streamed, [Some(-0.25), Some(-0.5)], "that of a token without text, too");
 }
 
 #[tokio::test]
