@@ -8,8 +8,8 @@ mod wire;
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::{ChatRequest, Completion, ModelInfo};
-use futures_util::{FutureExt as _, future::BoxFuture};
+use ai_gateway_api::chat::{ChatRequest, Completion, Delta, FinishReason, ModelInfo};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use http::StatusCode;
 
 use crate::{
@@ -74,11 +74,22 @@ impl OpenAiCompatible {
     }
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
-        if let Some(completion) = &request.completion {
-            return self.go_on(&request, completion).await;
+        let mut request = wire::streaming(request);
+        match self.ask(&request).await {
+            // vLLM counts the longest reply in with the conversation. Nobody asked for one so long.
+            Err(error) if request.usual_length && error.is_too_long() => {
+                let Some(most) = request.options.max_tokens.take() else { return Err(error) };
+                Ok(at_most(most, self.ask(&request).await?))
+            }
+            answer => answer,
         }
-        let body = wire::streaming(request);
-        self.link.reply("/v1/chat/completions", &body, "text/event-stream", reply::deltas).await
+    }
+
+    async fn ask(&self, request: &ChatRequest) -> Result<DeltaStream, Error> {
+        if let Some(completion) = &request.completion {
+            return self.go_on(request, completion).await;
+        }
+        self.link.reply("/v1/chat/completions", request, "text/event-stream", reply::deltas).await
     }
 
     async fn go_on(&self, request: &ChatRequest, how: &Completion) -> Result<DeltaStream, Error> {
@@ -137,6 +148,21 @@ impl OpenAiCompatible {
         let decode = move |body: &[u8]| decode_embeddings(body, count);
         self.link.decode(path, answer, EMBEDDINGS_MAX, decode).await
     }
+}
+
+/// Ends a reply before it says more than so many steps, as `max_tokens` would: each step is a token at least.
+fn at_most(most: u32, deltas: DeltaStream) -> DeltaStream {
+    let next = |state: Option<(DeltaStream, u32)>| async move {
+        let (mut deltas, left) = state?;
+        let delta = deltas.next().await?;
+        let says = delta.as_ref().is_ok_and(Delta::says);
+        if says && left == 0 {
+            let ended = Delta { finish_reason: Some(FinishReason::Length), ..Delta::default() };
+            return Some((Ok(ended), None));
+        }
+        Some((delta, Some((deltas, left - u32::from(says)))))
+    };
+    stream::unfold(Some((deltas, most)), next).boxed()
 }
 
 impl Backend for OpenAiCompatible {

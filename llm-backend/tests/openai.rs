@@ -382,6 +382,42 @@ async fn a_500_that_says_what_the_model_cannot_take_is_no_fault_and_any_other_is
     }
 }
 
+/// vLLM counts the longest reply in with the conversation.
+#[tokio::test]
+async fn a_number_of_tokens_that_nobody_asked_for_is_left_out_where_it_does_not_fit() {
+    const TOO_LONG: &str = r#"{"error":{"message":"'max_tokens' is too large: 2. This model's maximum context length is 8 tokens."}}"#;
+    let usual = |usual_length| ChatRequest {
+        options: Options { max_tokens: Some(2), ..Options::default() },
+        usual_length,
+        ..request()
+    };
+    let server = serve(|mut connection| async move {
+        connection.answer("400 Bad Request", TOO_LONG).await;
+        connection.read_request().await;
+        connection.send(STREAM.as_bytes()).await;
+        for text in ["a", "b", "c"] {
+            connection.chunk(event(text).as_bytes()).await;
+        }
+        (connection.is_left().await, connection.request)
+    });
+    let client = server.client();
+    let reply = client.chat(usual(true)).await.unwrap();
+    let deltas: Vec<Delta> = reply.try_collect().await.unwrap();
+    let end = Delta { finish_reason: Some(FinishReason::Length), ..Delta::default() };
+    assert_eq!(deltas, [Delta::text("a"), Delta::text("b"), end]);
+    let (left, sent) = server.task.await.unwrap();
+    assert!(left, "the rest is not generated");
+    let body: serde_json::Value =
+        serde_json::from_str(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!((body.get("max_tokens"), &body["temperature"]), (None, &serde_json::Value::Null));
+
+    let server = serve(|mut connection| async move {
+        connection.answer("400 Bad Request", TOO_LONG).await;
+    });
+    let Err(error) = server.client().chat(usual(false)).await else { panic!("it was asked again") };
+    assert!(error.is_too_long(), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_stream_is_at_fault() {
     let server = serve(|mut connection| async move { connection.answer("200 OK", "{}").await });

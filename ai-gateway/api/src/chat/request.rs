@@ -70,6 +70,10 @@ pub struct ChatRequest {
     /// How the next token is chosen and when generation ends.
     #[serde(flatten)]
     pub options: Options,
+    /// Whether nobody asked for the number of tokens in `options.max_tokens`: then a backend for whose model it is too many
+    /// beside the conversation is asked again without it, and the reply's steps are counted. No part of the JSON.
+    #[serde(skip)]
+    pub usual_length: bool,
 }
 
 /// What a streamed reply holds besides the text.
@@ -114,6 +118,7 @@ impl ChatRequest {
             reasoning_effort: fields
                 .take("reasoning_effort", "none, minimal, low, medium, high or xhigh")?,
             options: Options::read(&mut fields)?,
+            usual_length: false,
         };
         one_answer(&mut fields)?;
         fields.finish(&HARMLESS)?;

@@ -45,6 +45,8 @@ pub(super) enum Script {
     Calls,
     /// Says a token without text, then "a", each with its likelihood.
     Likelihoods,
+    /// Refuses, as vLLM does, a request whose `max_tokens` do not fit beside the conversation; else says "Hello" a hundred times.
+    Narrow,
 }
 
 #[derive(Debug)]
@@ -243,6 +245,7 @@ async fn completions(State(shared): State<Arc<Shared>>, Json(request): Json<Valu
 }
 
 async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+    let limited = request.get("max_tokens").is_some();
     shared.requests.lock().unwrap().push(request);
     shared.open.fetch_add(1, Ordering::SeqCst);
     let open = Open(Arc::clone(&shared));
@@ -262,6 +265,12 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
         }
         Script::Calls => calls().into_iter().chain([end()]).map(Ok).collect(),
         Script::Likelihoods => vec![Ok(likely("", -0.25)), Ok(likely("a", -0.5)), Ok(end())],
+        Script::Narrow if limited => {
+            let words = "This model's maximum context length is 64 tokens.";
+            let error = json!({"error": {"code": 400, "message": words, "type": "x"}});
+            return (StatusCode::BAD_REQUEST, Json(error)).into_response();
+        }
+        Script::Narrow => (0..100).map(|_| Ok(delta("Hello"))).collect(),
         Script::Refuse(words) => {
             let error = json!({"error": {"code": 400, "message": words, "type": "x"}});
             return (StatusCode::BAD_REQUEST, Json(error)).into_response();

@@ -78,6 +78,7 @@ impl Source {
         let (at, ticket) = entered.map_err(Error::Exceeded)?;
         let chain = chain.without(at);
         let wanted = request.options.max_tokens.or(chain.max_tokens);
+        request.usual_length = wanted.is_none();
         let wanted = wanted.unwrap_or(app.limits.default_tokens);
         request.options.max_tokens = Some(wanted.min(app.limits.max_tokens));
         Ok(Self {

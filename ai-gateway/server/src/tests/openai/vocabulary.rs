@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{ada, backend::Script, house, house_with_models};
+use super::super::{ada, backend::Script, house, house_with_models, house_without_fallback};
 use super::{complete, events, parse};
 
 const PNG: &str = "data:image/png;base64,iVBORw0KGgoAAAAN";
@@ -105,6 +105,25 @@ async fn likelihoods_come_back_whole_and_streamed() {
     let streamed: Vec<_> =
         events[1..3].iter().map(|event| likelihood(&parse(event)["choices"][0])).collect();
     assert_eq!(streamed, [Some(-0.25), Some(-0.5)], "that of a token without text, too");
+}
+
+/// vLLM counts the longest reply in with the conversation.
+#[tokio::test]
+async fn a_conversation_that_fits_is_answered_where_only_our_own_number_does_not_fit() {
+    let house = house_without_fallback(|config| config.limits.default_tokens = 3);
+    house.one.script(Script::Narrow);
+    let reply = complete(&house, json!({})).await.json().await;
+    let choice = &reply["choices"][0];
+    assert_eq!(choice["message"]["content"], "HelloHelloHello", "as long as ours would let it be");
+    assert_eq!(choice["finish_reason"], "length");
+    let sent: Vec<_> =
+        house.one.requests().iter().map(|request| request.get("max_tokens").cloned()).collect();
+    assert_eq!(sent, [Some(json!(3)), None]);
+
+    // Whoever names a number is told that it is too large.
+    let answer = complete(&house, json!({"max_tokens": 5})).await;
+    answer.openai_error(400, "context_length_exceeded").await;
+    assert_eq!(house.one.requests().len(), 3);
 }
 
 #[tokio::test]
