@@ -232,7 +232,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def ollama_chat(self, request):
         messages = [ollama_message(message) for message in request["messages"]]
         thinks = request.get("think") not in (None, False)
-        # Images that a model does not see Ollama leaves out.
+        # Images that a model does not see Ollama leaves out, so a gateway that passes them on loses them.
         if self.lacks(request, [(request.get("tools"), "tools"), (thinks, "thinking")]):
             return
         if sum(len(message["text"]) for message in messages) > CONTEXT:

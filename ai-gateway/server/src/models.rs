@@ -392,7 +392,8 @@ impl Chain {
         self.candidates.get(..count).unwrap_or_default()
     }
 
-    /// Asks the candidates in turn, and the nodes of each, until one begins to answer.
+    /// Asks the candidates in turn, and the nodes of each, until one begins to answer. A fallback that lacks what the
+    /// request needs is passed over.
     ///
     /// Dropping the future, or the reply, closes the connection to the backend.
     ///
@@ -402,14 +403,22 @@ impl Chain {
     /// [`Failure::Refused`] if one refuses the request itself.
     pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
         let conversation = self.conversation(&request);
-        let mut untrusted = None;
+        let (mut untrusted, mut tried) = (None, Vec::new());
         let candidates = self.answering(&request);
         let mut absence = if candidates.is_empty() { Absence::Down } else { Absence::Unusable };
         for (index, Candidate { name, model, provider }) in candidates.iter().enumerate() {
+            if request.has_images() {
+                provider.learn_capabilities().await;
+            }
             if let Some(capability) = lacking(provider, model, &request) {
+                if index > 0 {
+                    // What is told then is that those before it are absent.
+                    continue;
+                }
                 let words = format!("{name} does not support {}", capability.as_str());
                 return Err(Failure::Unsupported(words));
             }
+            tried.push(name.to_string());
             // As among nodes: the last one is given the request itself.
             let last = index + 1 == candidates.len();
             let mut request = if last { std::mem::take(&mut request) } else { request.clone() };
@@ -424,6 +433,8 @@ impl Chain {
                     let (evidence, deltas) = confidential::evidence(deltas).await;
                     return Ok(Reply { model: name.clone(), asked, evidence, deltas });
                 }
+                // Its backend knows better than we what it lacks.
+                Err(Missed::Refused(Failure::Unsupported(_))) if index > 0 => {}
                 Err(Missed::Refused(failure)) => return Err(failure),
                 Err(Missed::Absent(why)) => absence = absence.max(why),
                 Err(Missed::Untrusted(failure)) => {
@@ -437,7 +448,6 @@ impl Chain {
         if let Some(untrusted) = untrusted {
             return Err(untrusted);
         }
-        let tried = candidates.iter().map(|it| it.name.to_string()).collect();
         Err(absence.of_all(tried))
     }
 
@@ -458,19 +468,20 @@ fn is_household(asked: &str) -> bool {
     bare == HOUSEHOLD || ALIASES.contains(&bare)
 }
 
-/// What the request needs and the model does not have, by the settings; gaps it fills only if it is said that it does.
+/// What the request needs and the model does not have, by the settings, and of images also by what its backend told; gaps it
+/// fills only if it is said that it does.
 fn lacking(provider: &Provider, model: &Model, request: &ChatRequest) -> Option<Capability> {
     let thinks = request.reasoning_effort.is_some_and(|effort| effort != Effort::None);
     let fills = matches!(request.completion, Some(Completion::Insert(_)));
     if fills && !provider.fills_gaps(model) {
         return Some(Capability::Insert);
     }
-    let needs = [
-        (request.may_call(), Capability::Tools),
-        (request.has_images(), Capability::Vision),
-        (thinks, Capability::Thinking),
+    let lacks = [
+        (request.may_call() && model.lacks(Capability::Tools), Capability::Tools),
+        (request.has_images() && provider.is_blind(model), Capability::Vision),
+        (thinks && model.lacks(Capability::Thinking), Capability::Thinking),
     ];
-    needs.into_iter().find_map(|(needed, it)| (needed && model.lacks(it)).then_some(it))
+    lacks.into_iter().find_map(|(lacks, it)| lacks.then_some(it))
 }
 
 /// Tells the log why a model failed, without a backend's own words: they may quote the prompt.

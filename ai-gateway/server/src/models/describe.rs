@@ -47,6 +47,14 @@ impl Provider {
         unsaid || model.has(Capability::Insert)
     }
 
+    /// Whether a model sees no images, by the settings or, where they do not say it, by what its backend told. An Ollama
+    /// leaves out unseen what its model does not see; what else its model lacks it refuses itself.
+    pub(super) fn is_blind(&self, model: &Model) -> bool {
+        let told = || self.told(model).and_then(|info| info.capabilities);
+        let unseen = || told().is_some_and(|it| !it.contains(&Capability::Vision));
+        model.lacks(Capability::Vision) || (!model.has(Capability::Vision) && unseen())
+    }
+
     /// What the settings say, and for the rest what the backend told.
     fn capabilities(&self, model: &Model) -> Vec<Capability> {
         let told = self.told(model).and_then(|info| info.capabilities);

@@ -9,6 +9,7 @@ use std::{
 use ai_gateway_api::{chat::ModelInfo, settings::gateway};
 use futures_util::future::join_all;
 use llm_backend::{ApiKey, Backend, Error, Ollama, OpenAiCompatible, Settings, Timeouts, Tls};
+use tokio::time::timeout;
 
 use super::{
     Failure, LATEST,
@@ -18,7 +19,7 @@ use super::{
     report,
 };
 use crate::{
-    app::below,
+    app::{PATIENCE, below},
     breaker::Breaker,
     openclaw::{self, Access, Api, Model, ModelRef},
 };
@@ -132,6 +133,11 @@ impl Provider {
         R: Clone + Default,
         F: Future<Output = Result<T, Error>>,
     {
+        // They have the same models, and not each was asked for its list.
+        if self.nodes.iter().any(|node| node.backend().forwards(&model.model)) {
+            let words = format!("{model} runs in Ollama's cloud: only models at home are asked");
+            return Err(Missed::Refused(Failure::Refused(words)));
+        }
         let order = self.order(conversation);
         // Where none is asked, all of them drain.
         let mut absence = if order.is_empty() { Absence::Busy } else { Absence::Unusable };
@@ -175,8 +181,19 @@ impl Provider {
         tokio::join!(join_all(slots), self.learn_models(again));
     }
 
+    /// Asks what the models can do, where a node that is not spared tells it and none was asked yet.
+    pub(super) async fn learn_capabilities(&self) {
+        if self.tells_capabilities() && self.answers() {
+            drop(timeout(PATIENCE, self.learn_models(false)).await);
+        }
+    }
+
+    fn tells_capabilities(&self) -> bool {
+        self.nodes.iter().any(|node| node.backend().tells_capabilities())
+    }
+
     async fn learn_models(&self, again: bool) {
-        let tells = self.nodes.iter().any(|node| node.backend().tells_capabilities());
+        let tells = self.tells_capabilities();
         let known = self.models.iter().all(|model| model.context_window.is_some());
         if (known && !tells) || (!again && self.learned().is_some()) {
             return;

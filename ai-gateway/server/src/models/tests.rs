@@ -23,6 +23,10 @@ struct Scripted {
     health: Mutex<Option<Health>>,
     /// Tokens of a conversation; 4096 if 0.
     context: AtomicU32,
+    /// What it says that its model can do; it does not tell if absent.
+    capabilities: Mutex<Option<Vec<Capability>>>,
+    /// Whether it said that it forwards its models.
+    forwards: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -128,8 +132,17 @@ impl Backend for Scripted {
             0 => Some(4096),
             tokens => Some(tokens),
         };
-        let info = ModelInfo { id: "m".to_owned(), context_tokens, ..ModelInfo::default() };
+        let capabilities = self.capabilities.lock().unwrap().clone();
+        let info = ModelInfo { id: "m".to_owned(), context_tokens, capabilities };
         async { self.check().map(|()| vec![info]) }.boxed()
+    }
+
+    fn tells_capabilities(&self) -> bool {
+        self.capabilities.lock().unwrap().is_some()
+    }
+
+    fn forwards(&self, _model: &str) -> bool {
+        self.forwards.load(Ordering::Relaxed)
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
@@ -213,34 +226,105 @@ async fn too_long_and_unsupported_are_told_apart_in_the_backends_words() {
     }
 }
 
+/// A question with an image.
+fn image() -> ChatRequest {
+    let image = Part::Image(Image::from_base64("iVBORw0KGgoAAAAN".to_owned()).unwrap());
+    let message = Message::user(Content::Parts(vec![image]));
+    ChatRequest { messages: vec![message], ..ChatRequest::default() }
+}
+
+/// A model that sees images, or none, by the settings.
+fn reads(images: bool) -> Model {
+    let kinds = if images { &["text", "image"][..] } else { &["text"] };
+    let input = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+    Model { input: Some(input), ..model("m") }
+}
+
+/// A provider of this model alone.
+fn provider_of(backend: &Arc<Scripted>, model: Model) -> Arc<Provider> {
+    Arc::new(Provider::new(vec![Node::new("n", Arc::clone(backend) as _)], vec![model]))
+}
+
 #[tokio::test]
 async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked() {
     let (mut models, one, two) = models();
-    let blind = Model { input: Some(vec!["text".to_owned()]), ..model("m") };
-    let provider = Provider::new(vec![Node::new("n", Arc::clone(&one) as _)], vec![blind]);
-    models.providers.insert("one".to_owned(), Arc::new(provider));
-    let image = Part::Image(Image::from_base64("iVBORw0KGgoAAAAN".to_owned()).unwrap());
-    let message = Message::user(Content::Parts(vec![image]));
-    let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
-    let refused = models.choose(None).unwrap().open(request).await.unwrap_err();
+    models.providers.insert("one".to_owned(), provider_of(&one, reads(false)));
+    let refused = models.choose(None).unwrap().open(image()).await.unwrap_err();
     assert_eq!(refused, Failure::Unsupported("one/m does not support vision".to_owned()));
+    assert_eq!((one.asked.load(Ordering::Relaxed), two.asked.load(Ordering::Relaxed)), (0, 0));
+}
+
+/// An Ollama would leave it out unseen.
+#[tokio::test]
+async fn an_image_is_refused_where_the_backend_tells_that_its_model_sees_none() {
+    use Capability::{Completion, Vision};
+    let refused = Failure::Unsupported("one/m does not support vision".to_owned());
+    for (told, settings, expected) in [
+        (Some(vec![Completion]), model("m"), Some(refused.clone())),
+        (Some(vec![Completion, Vision]), model("m"), None),
+        (None, model("m"), None),
+        // What the settings say holds.
+        (Some(vec![Completion]), reads(true), None),
+        (Some(vec![Completion, Vision]), reads(false), Some(refused)),
+    ] {
+        let (mut models, one, _two) = models();
+        *one.capabilities.lock().unwrap() = told.clone();
+        models.providers.insert("one".to_owned(), provider_of(&one, settings));
+        // Nobody has asked before what it can do.
+        let reply = models.choose(None).unwrap().open(image()).await;
+        assert_eq!(reply.err(), expected, "{told:?}");
+        assert_eq!(one.asked.load(Ordering::Relaxed), usize::from(expected.is_none()), "{told:?}");
+        assert!(ask(&models, None).await.is_ok(), "without an image it answers");
+    }
+}
+
+#[tokio::test]
+async fn a_fallback_that_lacks_what_is_needed_does_not_hide_that_the_primary_is_absent() {
+    let (mut models, one, two) = models();
+    one.down.store(true, Ordering::Relaxed);
+    let by_settings = provider_of(&two, reads(false));
+    let by_itself = provider_of(&two, model("m"));
+    for (provider, tried) in [(by_settings, &["one/m"][..]), (by_itself, &["one/m", "two/m"])] {
+        models.providers.insert("two".to_owned(), provider);
+        two.replies.lock().unwrap().push(Script::Refuse(400, "m does not support vision"));
+        let absent = models.choose(None).unwrap().open(image()).await.unwrap_err();
+        let tried = tried.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(absent, Failure::Down(tried));
+    }
+    assert_eq!(two.asked.load(Ordering::Relaxed), 1);
+
+    // The next one that does not lack it answers.
+    models.providers.insert("two".to_owned(), provider_of(&two, reads(false)));
+    let three = Arc::<Scripted>::default();
+    models.providers.insert("three".to_owned(), provider_of(&three, model("m")));
+    models.fallbacks.push("three/m".parse().unwrap());
+    let reply = models.choose(None).unwrap().open(image()).await.unwrap();
+    assert_eq!(reply.model.to_string(), "three/m");
+}
+
+#[tokio::test]
+async fn a_model_that_its_backend_forwards_is_not_asked() {
+    let (models, one, two) = models();
+    one.forwards.store(true, Ordering::Relaxed);
+    for name in [None, Some("one/big")] {
+        let refused = ask(&models, name).await.unwrap_err();
+        assert!(matches!(&refused, Failure::Refused(why) if why.contains("cloud")), "{refused}");
+    }
+    let chain = models.choose(None).unwrap();
+    assert!(chain.embed(vec!["text".to_owned()], None).await.is_err());
     assert_eq!((one.asked.load(Ordering::Relaxed), two.asked.load(Ordering::Relaxed)), (0, 0));
 }
 
 #[test]
 fn no_line_is_entered_before_a_fallback_that_lacks_what_the_request_needs() {
     let (mut models, _, two) = models();
-    let image = Part::Image(Image::from_base64("iVBORw0KGgoAAAAN".to_owned()).unwrap());
-    let message = Message::user(Content::Parts(vec![image]));
-    let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+    let request = image();
     let providers = |models: &Models| {
         let chain = models.choose(None).unwrap();
         chain.providers(&request).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(providers(&models), ["one", "two"]);
-    let blind = Model { input: Some(vec!["text".to_owned()]), ..model("m") };
-    let provider = Provider::new(vec![Node::new("n", Arc::clone(&two) as _)], vec![blind]);
-    models.providers.insert("two".to_owned(), Arc::new(provider));
+    models.providers.insert("two".to_owned(), provider_of(&two, reads(false)));
     assert_eq!(providers(&models), ["one"], "it would refuse what the first could answer");
 }
 

@@ -64,7 +64,7 @@ impl Drop for Ollama {
 async fn house_of_ollama(lines: &'static str) -> (House, Ollama) {
     let mut house = house();
     let settings = r#"{models: {providers: {home: {api: "ollama", baseUrl: "unix:///run/maru/dial/ollama/http.sock",
-        models: [{id: "qwen3:8b", contextWindow: 8192}, {id: "embed"}]}}}}"#;
+        models: [{id: "qwen3:8b", contextWindow: 8192}, {id: "embed"}, {id: "far"}]}}}}"#;
     let file = house.root.path().join(&house.config.openclaw);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, settings).unwrap();
@@ -74,15 +74,16 @@ async fn house_of_ollama(lines: &'static str) -> (House, Ollama) {
     let requests = Arc::<Mutex<Vec<Value>>>::default();
     let [chats, generations, embeds] = [(); 3].map(|()| Arc::clone(&requests));
     let shown = async |Json(body): Json<Value>| {
-        let word = if body["model"] == "qwen3:8b" { "tools" } else { "embedding" };
-        Json(json!({"capabilities": [word]}))
+        let words =
+            if body["model"] == "qwen3:8b" { &["tools", "vision"][..] } else { &["embedding"] };
+        Json(json!({ "capabilities": words }))
     };
+    // Of the last the name does not say that it runs in Ollama's cloud.
+    let listed = json!({"models": [{"name": "qwen3:8b"}, {"name": "embed:latest"},
+        {"name": "far:latest", "remote_model": "gpt-oss:120b", "remote_host": "https://ollama.com:443"}]});
     let app = Router::new()
         .route("/api/version", get(async || Json(json!({"version": "0.17.4"}))))
-        .route(
-            "/api/tags",
-            get(async || Json(json!({"models": [{"name": "qwen3:8b"}, {"name": "embed:latest"}]}))),
-        )
+        .route("/api/tags", get(async move || Json(listed)))
         .route("/api/show", post(shown))
         .route(
             "/api/chat",
@@ -322,8 +323,34 @@ async fn tools_images_shape_and_thoughts_go_through_an_ollama_and_back() {
     assert_eq!(reply["message"]["thinking"], "음");
 
     let shown = house.post(&ada(), "/api/show", &json!({"model": "qwen3:8b"})).await.json().await;
-    assert_eq!(shown["capabilities"], json!(["tools"]), "as its backend told");
+    assert_eq!(shown["capabilities"], json!(["tools", "vision"]), "as its backend told");
     assert_eq!(shown["model_info"]["maru.context_length"], 8192);
+}
+
+/// An Ollama leaves it out unseen.
+#[tokio::test]
+async fn an_image_for_a_model_that_sees_none_is_refused_in_ollamas_words() {
+    let (house, ollama) = house_of_ollama("").await;
+    let asked = json!({"model": "embed", "messages": [{"role": "user", "content": "what?", "images": [PNG]}]});
+    let refused = error(chat(&house, asked).await, 400).await;
+    assert!(refused.contains("home/embed does not support vision"), "{refused}");
+    let asked = json!({"model": "embed", "prompt": "what?", "images": [PNG]});
+    let refused = error(house.post(&ada(), "/api/generate", &asked).await, 400).await;
+    assert!(refused.contains("home/embed does not support vision"), "{refused}");
+    assert!(ollama.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_model_of_the_cloud_under_another_name_gets_no_word() {
+    let (house, ollama) = house_of_ollama("").await;
+    for name in ["far", "home/far:latest"] {
+        let refused = error(chat(&house, json!({"model": name})).await, 400).await;
+        assert!(refused.contains("cloud"), "{refused}");
+    }
+    let body = json!({"model": "far", "input": "text"});
+    let refused = error(house.post(&ada(), "/api/embed", &body).await, 400).await;
+    assert!(refused.contains("cloud"), "{refused}");
+    assert!(ollama.requests.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
