@@ -27,6 +27,8 @@ pub use run::{Listener, Run};
 /// One step of a turn.
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// Its turn has come: a model is asked.
+    Turn,
     /// This model answers.
     Model(Answering),
     /// What it says next.

@@ -353,7 +353,7 @@ impl Drop for First {
 fn is_end(step: &Step) -> bool {
     match step {
         Step::Failed(_) | Step::Refused(_) => true,
-        Step::Model(_) | Step::Delta(_) => false,
+        Step::Turn | Step::Model(_) | Step::Delta(_) => false,
     }
 }
 

@@ -94,8 +94,17 @@ pub(super) fn with_evidence(mut response: Response, evidence: Option<HeaderValue
     response
 }
 
-/// The model that answers; `None` if it did not within `patience`. What went wrong until then is an error,
-/// which may still be a status.
+/// Waits in the line, for as long as one may: whoever had no turn in time is told so with a status.
+pub(super) async fn turn(listener: &mut Listener) -> Result<(), Error> {
+    match listener.next().await {
+        Some(Step::Failed(failure)) => Err(failure.into()),
+        Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
+        Some(Step::Turn | Step::Model(_) | Step::Delta(_)) | None => Ok(()),
+    }
+}
+
+/// The model that answers, once its turn has come; `None` if it did not within `patience`. What went wrong until then is an
+/// error, which may still be a status.
 pub(super) async fn model(
     listener: &mut Listener,
     patience: Option<Duration>,
@@ -111,7 +120,7 @@ pub(super) async fn model(
         Some(Step::Model(model)) => Ok(Some(model.into())),
         Some(Step::Failed(failure)) => Err(failure.into()),
         Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
-        Some(Step::Delta(_)) | None => Ok(Some(Begun::default())),
+        Some(Step::Turn | Step::Delta(_)) | None => Ok(Some(Begun::default())),
     }
 }
 

@@ -172,6 +172,7 @@ impl Sealing {
                     Some(Step::Refused(exceeded)) => {
                         return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
                     }
+                    Some(Step::Turn) => continue,
                     Some(Step::Model(Answering { model, evidence })) => {
                         let evidence = evidence.map(|it| Event::Evidence((*it).clone()));
                         [Event::Model(model.to_string())].into_iter().chain(evidence).collect()

@@ -1,6 +1,6 @@
 //! How streamed answers begin while a model reads a long prompt: soon, and so that stock clients read on.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
 use ai_gateway_api::chat::{ChatRequest, Delta, EmbedRequest, Evidence, ModelInfo};
 use futures_util::{
@@ -12,7 +12,7 @@ use llm_backend::{Backend, DeltaStream, Embeddings, Error, Health};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{House, ada, backend::Script, client::Answer, house_with};
+use super::{House, ada, backend::Script, bob, client::Answer, house_with, house_without_fallback};
 use crate::{
     models::{Models, Node, Provider},
     openclaw::Model,
@@ -98,6 +98,27 @@ async fn leaving_before_the_first_token_stops_the_model() {
         house.one.until_open(1, SOON).await;
         drop(answer);
         house.one.until_open(0, SOON).await;
+    }
+}
+
+/// The clock runs from the turn on: until then a client that comes at a bad time is told so with a status.
+#[tokio::test]
+async fn whoever_had_no_turn_is_told_so_with_a_status_however_soon_answers_begin() {
+    let house = house_without_fallback(|config| {
+        config.limits.headers_seconds = 0;
+        config.line.slots = NonZeroU16::MIN;
+        config.line.seconds = 1;
+    });
+    house.one.script(Script::Silent);
+    let mut under_way = ask(&house, PATHS[0]).await;
+    nothing(&mut under_way).await;
+    house.one.until_open(1, SOON).await;
+    for path in PATHS {
+        let message = json!({"role": "user", "content": "hi"});
+        let body = json!({"model": "maru", "stream": true, "messages": [message]});
+        let late = house.post(&bob(), path, &body).await;
+        assert_eq!(late.status, 503, "{path}");
+        assert!(late.headers.contains_key("retry-after"), "{path}");
     }
 }
 

@@ -113,6 +113,7 @@ impl Turn for Source {
             self.bill = Some(Bill::open(Arc::clone(&self.app.usage), self.person.clone()));
             let (chain, request) = (self.chain.clone(), std::mem::take(request.as_mut()));
             self.state = State::Opening(Box::pin(async move { chain.open(request).await }));
+            return Some(Step::Turn);
         }
         match &mut self.state {
             State::Waiting(_) | State::Ended => None,

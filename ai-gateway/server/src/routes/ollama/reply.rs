@@ -162,7 +162,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Asks, and waits until a model answers, for a streamed reply until [`App::patience`] is over.
+    /// Asks, and waits until a model answers, for a streamed reply until [`App::patience`] is over, counted from its turn.
     pub(super) async fn begin(
         app: &Arc<App>,
         person: &Person,
@@ -173,6 +173,7 @@ impl Reply {
         let patience = request.stream.then(|| app.patience());
         let asked = request.model.clone().unwrap_or_default();
         let (_, mut listener) = Run::start(app, "ollama", person, request, None)?;
+        begin::turn(&mut listener).await?;
         let model = begin::model(&mut listener, patience).await?;
         let answered = model.as_ref().map(|_| Instant::now());
         let (ending, pieces) = (Ending::default(), Pieces::default());
@@ -193,6 +194,7 @@ impl Reply {
     async fn next(&mut self) -> Result<Option<Said>, Error> {
         loop {
             match self.listener.next().await {
+                Some(Step::Turn) => {}
                 Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => return Ok(Some(self.take(delta))),
                 Some(Step::Failed(failure)) => return Err(failure.into()),

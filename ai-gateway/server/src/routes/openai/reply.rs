@@ -84,7 +84,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Asks, and waits until a model answers, for a streamed reply until [`App::patience`] is over.
+    /// Asks, and waits until a model answers, for a streamed reply until [`App::patience`] is over, counted from its turn.
     pub(super) async fn begin(
         app: &Arc<App>,
         person: &Person,
@@ -93,6 +93,7 @@ impl Reply {
     ) -> Result<Self, Error> {
         let patience = request.stream.then(|| app.patience());
         let (_, mut listener) = Run::start(app, "openai", person, request, None)?;
+        begin::turn(&mut listener).await?;
         let begun = begin::model(&mut listener, patience).await?;
         let waits = begun.is_none();
         let Begun { model, evidence } = begun.unwrap_or_default();
@@ -113,6 +114,7 @@ impl Reply {
     async fn next(&mut self) -> Result<Option<Delta>, Error> {
         loop {
             match self.listener.next().await {
+                Some(Step::Turn) => {}
                 Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => {
                     self.ending.take(&delta);
