@@ -197,7 +197,8 @@ async fn leaving_closes_the_backends_connection_within_a_second_on_every_surface
         let who = member(u64::try_from(at).unwrap() + 100);
         assert!(house.bind(&who).await.status.is_success());
         let model = format!("p{at}/m");
-        for (before, surface) in Surface::ALL.into_iter().enumerate() {
+        let mut before = 0;
+        for surface in Surface::ALL {
             tokio::select! {
                 biased;
                 shown = surface.show(&house, &who, &model) => {
@@ -206,6 +207,17 @@ async fn leaving_closes_the_backends_connection_within_a_second_on_every_surface
                 () = backend.until(10 * SECOND, |counts| counts.hung > before) => {}
             }
             backend.until(SECOND, |counts| counts.left > before).await;
+            before += 1;
+        }
+        for (path, body) in surface::other_calls(&model) {
+            let asked = async { house.post(&who, path, &body).await.text().await };
+            tokio::select! {
+                biased;
+                shown = asked => panic!("{moment} {kind:?} {path}: {shown}"),
+                () = backend.until(10 * SECOND, |counts| counts.hung > before) => {}
+            }
+            backend.until(SECOND, |counts| counts.left > before).await;
+            before += 1;
         }
     }
 }

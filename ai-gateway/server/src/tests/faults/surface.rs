@@ -54,6 +54,20 @@ impl Surface {
     }
 }
 
+/// The other calls that ask a model: their path, and what is asked of the model of that name.
+pub(super) fn other_calls(model: &str) -> [(&'static str, Value); 7] {
+    let text = |stream: bool| json!({"model": model, "prompt": "hi", "stream": stream});
+    [
+        ("/v1/completions", text(true)),
+        ("/v1/completions", text(false)),
+        ("/api/generate", text(true)),
+        ("/api/generate", text(false)),
+        ("/v1/embeddings", json!({"model": model, "input": "hi"})),
+        ("/api/embed", json!({"model": model, "input": "hi"})),
+        ("/api/embeddings", json!({"model": model, "prompt": "hi"})),
+    ]
+}
+
 /// A refusal's status, and whether it says when to ask again.
 fn refused(answer: &Answer) -> (u16, &'static str) {
     let later = answer.headers.get("retry-after").map_or("", |_| ", Retry-After");
