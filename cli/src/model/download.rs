@@ -54,18 +54,22 @@ pub(super) async fn run(
     disk::has_room(&folder.path, rest.unwrap_or_default())?;
     bar.set_length(whole.unwrap_or_default());
     bar.set_position(part.len);
-    while let Some(piece) = response.chunk().await.with_context(|| cut(url))? {
+    while let Some(piece) = response.chunk().await.with_context(|| cut(part, url))? {
         part.add(&piece)?;
         bar.set_position(part.len);
     }
     if whole.is_some_and(|whole| whole != part.len) {
-        bail!("{}", cut(url));
+        bail!("{}", cut(part, url));
     }
     Ok(())
 }
 
-fn cut(url: &Url) -> String {
-    format!("{} ended early; the same command goes on from there", host(url))
+fn cut(part: &Part, url: &Url) -> String {
+    let then = match part.origin() {
+        Some(_) => "the same command goes on from there",
+        None => "it does not say what it sends, so the same command begins anew",
+    };
+    format!("{} ended early; {then}", host(url))
 }
 
 async fn ask(part: &Part, url: &Url) -> anyhow::Result<Response> {

@@ -155,6 +155,13 @@ impl Part {
         Ok(found)
     }
 
+    /// Ends an attempt that failed: what no later one can go on with is removed.
+    pub(super) fn leave(&self) {
+        if self.len == 0 || self.origin().is_none() {
+            self.discard();
+        }
+    }
+
     /// Removes what has come.
     pub(super) fn discard(&self) {
         for path in [self.folder.join(format!(".{}.part", self.name)), self.origin_path()] {

@@ -24,11 +24,15 @@ pub(super) async fn run(folder: &Folder, args: &PullArgs) -> anyhow::Result<Entr
     }
     let bar = bar();
     let mut part = Part::open(&folder.path, &source.name)?;
-    match &source.place {
-        Place::Url(url) => download::run(folder, &mut part, url, &bar).await?,
-        Place::File(path) => copy(folder, &mut part, path, &bar)?,
-    }
+    let came = match &source.place {
+        Place::Url(url) => download::run(folder, &mut part, url, &bar).await,
+        Place::File(path) => copy(folder, &mut part, path, &bar),
+    };
     bar.finish_and_clear();
+    if let Err(error) = came {
+        part.leave();
+        return Err(error);
+    }
     let sha256 = part.finish(source.sha256)?;
     let entry = folder.get(&source.name)?.context("it is gone again")?;
     Ok(Entry { sha256: Some(hex::encode(sha256)), ..entry })

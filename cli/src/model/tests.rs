@@ -1,6 +1,11 @@
 mod server;
 
-use std::{fs, path::Path, sync::atomic::Ordering};
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::Path,
+    sync::atomic::Ordering,
+};
 
 use server::Server;
 use sha2::{Digest as _, Sha256};
@@ -230,6 +235,57 @@ async fn what_became_another_file_meanwhile_is_begun_anew() {
     pull::run(&folder, &asked(&other)).await.unwrap();
 
     assert_eq!(fs::read(root.path().join(MODELS).join("sea.gguf")).unwrap(), other);
+}
+
+/// More than any disk has free.
+const TOO_LARGE: u64 = 8 << 40;
+
+#[tokio::test]
+async fn what_never_began_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let fails = async |source: &str, why: &str| {
+        let asked = PullArgs { sha256: Some([1; 32]), ..args(source) };
+        let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(names(root.path()).is_empty(), "{why}: {:?}", names(root.path()));
+    };
+
+    let server = Server::start(model()).await;
+    server.shared.missing.store(true, Ordering::SeqCst);
+    fails(&server.url, "404 Not Found; is the URL right?").await;
+    server.shared.missing.store(false, Ordering::SeqCst);
+    server.shared.claims.store(TOO_LARGE, Ordering::SeqCst);
+    fails(&server.url, "there is no room").await;
+
+    // Nobody listens there any more.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    fails(&format!("http://{gone}/sea.gguf"), "cannot reach 127.0.0.1").await;
+
+    let large = root.path().join("sea.gguf");
+    File::create(&large).unwrap().set_len(TOO_LARGE).unwrap();
+    fails(large.to_str().unwrap(), "there is no room").await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_gone_on_with_is_not_kept_and_what_can_is() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let server = Server::start(model()).await;
+    server.shared.cut_after.store(100, Ordering::SeqCst);
+    let asked = PullArgs { sha256: Some(sha256(&model())), ..args(&server.url) };
+
+    server.shared.tells.store(false, Ordering::SeqCst);
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+    assert!(error.contains("begins anew"), "{error}");
+    assert!(names(root.path()).is_empty());
+
+    server.shared.tells.store(true, Ordering::SeqCst);
+    pull::run(&folder, &asked).await.unwrap_err();
+    server.shared.missing.store(true, Ordering::SeqCst);
+    pull::run(&folder, &asked).await.unwrap_err();
+    let kept = [".sea.gguf.part", ".sea.gguf.part.json"];
+    assert_eq!(names(root.path()), kept, "the server may have it again later");
 }
 
 #[tokio::test]

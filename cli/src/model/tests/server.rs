@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use tokio::{
@@ -18,6 +18,12 @@ pub(super) struct Shared {
     pub(super) content: Mutex<(Vec<u8>, &'static str)>,
     /// A reply ends after so many bytes of its body.
     pub(super) cut_after: AtomicUsize,
+    /// How long it says that the body is, if not as long as it is.
+    pub(super) claims: AtomicU64,
+    /// Whether it says what it sends, by an `ETag`.
+    pub(super) tells: AtomicBool,
+    /// Whether there is nothing at the path.
+    pub(super) missing: AtomicBool,
     /// The `Range` of each request.
     pub(super) ranges: Mutex<Vec<Option<String>>>,
 }
@@ -43,6 +49,9 @@ impl Server {
         let shared = Arc::new(Shared {
             content: Mutex::new((content, "\"one\"")),
             cut_after: AtomicUsize::new(usize::MAX),
+            claims: AtomicU64::new(0),
+            tells: AtomicBool::new(true),
+            missing: AtomicBool::new(false),
             ranges: Mutex::default(),
         });
         let task = tokio::spawn({
@@ -75,15 +84,21 @@ async fn serve(mut io: TcpStream, shared: &Shared) -> std::io::Result<()> {
         .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     let len = content.len();
     let (status, body) = match from {
+        _ if shared.missing.load(Ordering::SeqCst) => ("404 Not Found", &content[..0]),
         Some(from) if from >= len => ("416 Range Not Satisfiable", &content[..0]),
         Some(from) => ("206 Partial Content", &content[from..]),
         None => ("200 OK", &content[..]),
     };
     let begins = len - body.len();
+    let claims = match shared.claims.load(Ordering::SeqCst) {
+        0 => body.len() as u64,
+        claims => claims,
+    };
+    let tells = shared.tells.load(Ordering::SeqCst);
+    let tag = if tells { format!("ETag: {tag}\r\n") } else { String::new() };
     let head = format!(
-        "HTTP/1.1 {status}\r\nETag: {tag}\r\nContent-Length: {}\r\n\
+        "HTTP/1.1 {status}\r\n{tag}Content-Length: {claims}\r\n\
          Content-Range: bytes {begins}-{}/{len}\r\nConnection: close\r\n\r\n",
-        body.len(),
         len.saturating_sub(1),
     );
     io.write_all(head.as_bytes()).await?;
