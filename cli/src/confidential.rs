@@ -245,7 +245,8 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keys that were added by hand to what is pinned of a deployment; none where there is no such file.
+/// Keys that what is pinned of a deployment has beside those of the options: written by hand, or from a policy. None where
+/// there is no such file.
 fn by_hand(root: &Path, name: &str) -> Vec<String> {
     let text = fs::read_to_string(root.join(gateway::FILE)).unwrap_or_default();
     files::by_hand(&text, name)

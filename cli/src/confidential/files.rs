@@ -80,8 +80,8 @@ pub(super) fn without_dials(text: &str, name: &str) -> Option<String> {
     after.dial.iter().all(|it| !is_of(&it.name, name)).then_some(new)
 }
 
-/// Adds what is pinned to the text of `gateway.toml`, or exchanges it. What an admin wrote there by hand and no option says
-/// stays: the other keys of the table, and those of an anchor that is pinned again.
+/// Adds what is pinned to the text of `gateway.toml`, or exchanges it. What is there and no option says stays: the other keys of
+/// the table, whoever wrote them, and those of an anchor that is pinned again.
 pub(super) fn pins(text: &str, deployment: &Deployment) -> Option<String> {
     let Deployment { name, identity, simulated, anchors, policy, .. } = deployment;
     let before = gateway(text)?.confidential.remove(name);
@@ -124,7 +124,8 @@ fn of_policy(policy: &Policy) -> Option<toml::Table> {
     Some(OF_A_POLICY.map(str::to_owned).into_iter().zip([images, epoch.into()]).collect())
 }
 
-/// Names of the keys that an admin wrote by hand into what is pinned of a deployment.
+/// Names of the keys beside those that options say, in what is pinned of a deployment: an admin wrote them by hand, or a policy
+/// said them.
 pub(super) fn by_hand(text: &str, name: &str) -> Vec<String> {
     table(text, name)
         .into_iter()
