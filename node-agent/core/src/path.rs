@@ -14,7 +14,8 @@
 //!   of WireGuard), so that the peer hears us.
 //! * `Trial`: we heard the peer by UDP, and do not know yet whether it hears us there. We answer
 //!   with an empty packet, and data goes **both** ways (WireGuard drops the second copy), so a path
-//!   that works in one direction only costs nothing but bytes.
+//!   that works in one direction only costs nothing but bytes. Who is direct already answers one empty
+//!   packet a second: we send a second one after that time, or a pair without data would stay apart.
 //! * `Direct`: UDP alone. When data is not answered for 2 s, or the peer sends its own over the
 //!   relay, data travels both ways again, and after 3 s more by the relay alone. So that an answer
 //!   is due in time, data is answered within a second (WireGuard alone would wait for 10).
@@ -45,6 +46,8 @@ enum State {
         since: Instant,
         /// When we answered an empty packet with another.
         asked_at: Option<Instant>,
+        /// Whether we sent a second one.
+        asked_again: bool,
     },
     Direct {
         address: SocketAddr,
@@ -219,7 +222,8 @@ impl PeerPath {
     fn hear_new(&mut self, address: SocketAddr, heard: Heard, now: Instant) -> Option<SocketAddr> {
         if heard.proves_both_ways() {
             if self.penalties.is_doubtful(address, now) {
-                self.state = State::Trial { address, since: now, asked_at: Some(now) };
+                self.state =
+                    State::Trial { address, since: now, asked_at: Some(now), asked_again: false };
                 return Some(address);
             }
             return Some(self.go_direct(address, now));
@@ -228,7 +232,7 @@ impl PeerPath {
             return None;
         }
         let asked_at = (heard == Heard::Empty).then_some(now);
-        self.state = State::Trial { address, since: now, asked_at };
+        self.state = State::Trial { address, since: now, asked_at, asked_again: false };
         asked_at.map(|_| address)
     }
 
@@ -241,11 +245,24 @@ impl PeerPath {
     /// Answers an empty packet, and notes when: the next one in time is an answer to ours.
     fn ask(&mut self, now: Instant) -> Option<SocketAddr> {
         match &mut self.state {
-            State::Trial { address, asked_at, .. } => {
-                *asked_at = Some(now);
+            State::Trial { address, asked_at, asked_again, .. } => {
+                (*asked_at, *asked_again) = (Some(now), false);
                 Some(*address)
             }
             State::Relay | State::Direct { .. } => None,
+        }
+    }
+
+    /// Asks once more while an answer would still count: the first may have come too soon after what the peer sent last
+    /// ([`Self::may_answer`]).
+    fn ask_again(&mut self, now: Instant, probes: &mut Vec<SocketAddr>) {
+        if let State::Trial { address, asked_at: Some(at), asked_again, .. } = &mut self.state
+            && !*asked_again
+            && (ANSWER_DELAY..ANSWER_WINDOW).contains(&now.saturating_duration_since(*at))
+        {
+            *asked_again = true;
+            self.sent_empty_at = Some(now);
+            probes.push(*address);
         }
     }
 
@@ -316,7 +333,7 @@ impl PeerPath {
         match self.direct() {
             Some(address) => self.keep_open(address, now, probes),
             None if self.state == State::Relay => self.probe(now, probes),
-            None => {}
+            None => self.ask_again(now, probes),
         }
     }
 

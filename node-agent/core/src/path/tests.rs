@@ -42,6 +42,9 @@ struct Pair {
     sent: u64,
     /// Whether data is answered with data.
     echo: bool,
+    relay_delay: Duration,
+    /// When each looks at its timers for the first time.
+    ticks_from: [Instant; 2],
 }
 
 impl Pair {
@@ -52,14 +55,17 @@ impl Pair {
                 path.set_candidates(&[address(1 - me as u8)]);
             }
         }
+        let now = Instant::now();
         Self {
-            now: Instant::now(),
+            now,
             paths,
             udp: [true; 2],
             flights: BTreeSet::new(),
             taken: Default::default(),
             sent: 0,
             echo,
+            relay_delay: RELAY_DELAY,
+            ticks_from: [now; 2],
         }
     }
 
@@ -68,7 +74,7 @@ impl Pair {
             return;
         }
         self.sent += 1;
-        let arrives = self.now + if by_udp { UDP_DELAY } else { RELAY_DELAY };
+        let arrives = self.now + if by_udp { UDP_DELAY } else { self.relay_delay };
         self.flights.insert(Flight { arrives, to: 1 - from, by_udp, data, number: self.sent });
     }
 
@@ -113,6 +119,9 @@ impl Pair {
                 self.arrive(&flight);
             }
             for me in 0..2 {
+                if self.now < self.ticks_from[me] {
+                    continue;
+                }
                 let mut probes = Vec::new();
                 self.paths[me].handle_timeout(true, self.now, &mut probes);
                 probes.iter().for_each(|_| self.launch(me, true, None));
@@ -143,6 +152,21 @@ fn one_side_that_knows_an_address_is_enough_and_nothing_is_lost() {
         assert_eq!(pair.direct(), [true; 2], "{knows:?}");
         assert_eq!(pair.paths[0].route(), Route { direct: Some(address(1)), relay: false });
     }
+}
+
+/// B heard the initiation by UDP, A the response over the relay and then data by UDP, which makes it direct. What B asks
+/// comes too soon after A's own empty packet to be answered, and no data follows.
+#[test]
+fn a_pair_that_falls_silent_while_one_side_is_direct_becomes_direct() {
+    let mut pair = Pair::new([true; 2], false);
+    pair.paths[1].handle_received(Source::Udp(address(0)), Heard::Initiation, pair.now);
+    pair.send_data(1, 1);
+    pair.now += UDP_DELAY;
+    let data = pair.flights.pop_first().unwrap();
+    pair.arrive(&data);
+    assert_eq!(pair.direct(), [true, false]);
+    pair.run(Duration::from_secs(2), false);
+    assert_eq!(pair.direct(), [true; 2]);
 }
 
 #[test]
@@ -298,6 +322,37 @@ proptest! {
             pair.run(Duration::from_secs(60), true);
             prop_assert_eq!(pair.direct(), [true; 2]);
         }
+    }
+
+    /// Whatever of the handshake and of the first data comes by which way first, a pair that then falls silent is
+    /// direct on both sides.
+    #[test]
+    fn a_silent_pair_agrees(
+        knows in prop::sample::select(vec![[true; 2], [true, false], [false, true]]),
+        by_udp in any::<[bool; 2]>(),
+        relay_first: bool,
+        first_tick in any::<[u8; 2]>(),
+        data in prop::collection::vec((0..2_usize, 0..3_u32), 0..6),
+    ) {
+        let initiation_by_udp = knows[0] && by_udp[0];
+        let by_udp = [initiation_by_udp && by_udp[1], initiation_by_udp];
+        let mut pair = Pair::new(knows, false);
+        pair.ticks_from = first_tick.map(|ms| pair.now + Duration::from_millis(ms.into()));
+        if relay_first {
+            pair.relay_delay = UDP_DELAY / 2;
+        }
+        for (me, heard) in [(1, Heard::Initiation), (0, Heard::Response)] {
+            let source = if by_udp[me] { Source::Udp(address(1 - me as u8)) } else { Source::Relay };
+            if pair.paths[me].handle_received(source, heard, pair.now).is_some() {
+                pair.launch(me, true, None);
+            }
+        }
+        for (number, (from, steps)) in data.into_iter().enumerate() {
+            pair.run(STEP * steps, false);
+            pair.send_data(from, number as u64);
+        }
+        pair.run(Duration::from_secs(8), false);
+        prop_assert_eq!(pair.direct(), [true; 2]);
     }
 
     /// Any order of events: no panic, a direct path was heard from, and some way is always taken.
