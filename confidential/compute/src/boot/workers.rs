@@ -21,9 +21,12 @@ use std::{
 };
 
 use chassis::hang_up::HangUp;
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-    sendmsg, socketpair,
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+        SocketFlags, SocketType, recv, sendmsg, socketpair,
+    },
 };
 use tokio::{
     net::UnixStream,
@@ -101,18 +104,23 @@ impl Workers {
     /// No process can be started, or the one that was has ended before it had its job.
     pub async fn work(&self, job: &[u8], connection: UnixStream) -> io::Result<()> {
         let hang_up = HangUp::of(&connection)?;
-        let waiting = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let handed = waiting.map(|spare| (hand(&spare, job, &connection), spare));
-        let mut worker = match handed {
-            Some((Ok(()), spare)) => spare,
-            // It died while it waited: a new one.
-            Some((Err(_), _)) | None => {
-                let worker = self.start()?;
-                hand(&worker, job, &connection)?;
-                worker
-            }
-        };
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(spare) = spare
+            && hand(&spare, job, &connection).is_ok()
+            && self.attend(spare, &hang_up).await
+        {
+            return Ok(());
+        }
+        // None waited, or it died while it did.
+        let worker = self.start()?;
+        hand(&worker, job, &connection)?;
         drop(connection);
+        self.attend(worker, &hang_up).await;
+        Ok(())
+    }
+
+    /// Waits until a worker that has its job is gone. Whether the job is done with: not if the worker died before it took it.
+    async fn attend(&self, mut worker: Worker, hang_up: &HangUp) -> bool {
         let done = async {
             tokio::select! {
                 status = worker.child.wait() => Some(status),
@@ -130,14 +138,19 @@ impl Workers {
         };
         match timeout(self.life, and_prepare).await {
             Ok(Some(Ok(status))) if status.success() => {}
-            Ok(Some(status)) => tracing::warn!(?status, "a worker failed"),
+            Ok(Some(status)) => {
+                if is_untaken(&worker) {
+                    return false;
+                }
+                tracing::warn!(?status, "a worker failed");
+            }
             Ok(None) => tracing::debug!("a worker is ended: its caller left"),
             Err(_) => tracing::warn!(life = ?self.life, "a worker is ended: its time is up"),
         }
         // Also what has ended is awaited, so that nothing is left of it.
         let _ = worker.child.kill().await;
         self.prepare();
-        Ok(())
+        true
     }
 
     fn start(&self) -> io::Result<Worker> {
@@ -165,4 +178,9 @@ fn hand(worker: &Worker, job: &[u8], connection: &UnixStream) -> io::Result<()> 
     }
     sendmsg(&worker.job, &[IoSlice::new(job)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
+}
+
+/// Whether a worker that has ended never took its job: its socket was closed with something unread in it (unix(7)).
+fn is_untaken(worker: &Worker) -> bool {
+    matches!(recv(&worker.job, &mut [0; 1], RecvFlags::DONTWAIT), Err(Errno::CONNRESET))
 }

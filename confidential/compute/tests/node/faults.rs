@@ -115,6 +115,24 @@ async fn a_worker_that_is_killed_before_a_reply_is_told_and_before_its_request_i
     assert_eq!(node.ask(&key, &sealed).await.open(opener).await.unwrap().0, 200);
 }
 
+/// It was handed the request, and did not read it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_dies_with_its_request_unread_is_replaced_too() {
+    let node = Node::start().await;
+    let worker = waiting(&node);
+    signal(worker, Signal::STOP);
+    let (sealed, key, opener) = node.seal(&question(PATH, "smollm2")).await;
+    let kill = async {
+        // The next one is started once this one has its request.
+        while node.workers().len() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        signal(worker, Signal::KILL);
+    };
+    let (answer, ()) = join!(node.ask(&key, &sealed), kill);
+    assert_eq!(answer.open(opener).await.unwrap().0, 200);
+}
+
 /// The router waits for `answer_s`, tells 502, and leaves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_hangs_before_a_reply_or_whose_engine_does_says_nothing_and_ends_with_its_caller()
