@@ -19,7 +19,7 @@ use crate::{
     config::{Config, Paths},
     dns::forward::Forwarder,
     relay::Home,
-    state::{Membership, State, StateError},
+    state::{self, Membership, State, StateError},
 };
 
 /// Where registration stands, as the local API tells it.
@@ -111,6 +111,8 @@ pub struct Agent {
     /// The wait between attempts to register. A new node key does not reset it.
     pub attempts: Backoff,
     state: Mutex<State>,
+    /// Held while the map's file is written or removed.
+    map_file: Mutex<()>,
     device: RwLock<Weak<Device>>,
 }
 
@@ -136,6 +138,7 @@ impl Agent {
             home: watch::Sender::default(),
             attempts: Backoff::default(),
             state: Mutex::new(state),
+            map_file: Mutex::default(),
             device: RwLock::default(),
         }
     }
@@ -323,7 +326,22 @@ impl Agent {
         let fresh = State::generate()?;
         self.change_state(|state| *state = fresh);
         self.clear_netmap();
-        crate::state::remove_netmap(&self.paths)
+        self.store_map()
+    }
+
+    /// Writes the map in force to its file; where there is none, removes that.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written or removed.
+    pub fn store_map(&self) -> Result<(), StateError> {
+        // The map is looked at by whoever has the file, so that none comes back that was replaced meanwhile.
+        let _file = self.map_file.lock().unwrap_or_else(PoisonError::into_inner);
+        let netmap = Arc::clone(&self.netmap.borrow());
+        match netmap.node {
+            Some(_) => state::store_netmap(&self.paths, &netmap),
+            None => state::remove_netmap(&self.paths),
+        }
     }
 
     /// Keeps the running device, so that the local API can tell the paths to peers.

@@ -215,9 +215,10 @@ impl AgentLoop {
         }
     }
 
-    fn control(&self) -> Option<JoinHandle<Ended>> {
+    fn control(&self) -> Option<JoinHandle<Option<Ended>>> {
         let joining = self.agent.membership().is_some();
-        joining.then(|| tokio::spawn(control::run(Arc::clone(&self.agent))))
+        let agent = Arc::clone(&self.agent);
+        joining.then(|| tokio::spawn(async { Some(control::run(agent).await) }))
     }
 
     /// Another node key is another device.
@@ -240,17 +241,20 @@ impl AgentLoop {
 }
 
 /// Waits for the control client's end. The tunnel outlives even a panic of it.
-async fn ended(control: &mut Option<JoinHandle<Ended>>) -> Option<Ended> {
-    match control {
-        Some(task) => match task.await {
-            Ok(ended) => Some(ended),
+async fn ended(control: &mut Option<JoinHandle<Option<Ended>>>) -> Option<Ended> {
+    loop {
+        let Some(task) = control else { return std::future::pending().await };
+        match task.await {
+            Ok(ended) => return ended,
             Err(error) => {
                 tracing::error!(%error, "the control client failed; starting it again");
-                tokio::time::sleep(CONTROL_AGAIN).await;
-                None
+                // The pause takes its place: what has ended must not be awaited again, and something else may happen meanwhile.
+                *control = Some(tokio::spawn(async {
+                    tokio::time::sleep(CONTROL_AGAIN).await;
+                    None
+                }));
             }
-        },
-        None => std::future::pending().await,
+        }
     }
 }
 
@@ -273,12 +277,29 @@ async fn keep_map(agent: Arc<Agent>) {
 }
 
 fn store_map(agent: &Agent) {
-    let netmap = Arc::clone(&agent.netmap.borrow());
-    let stored = match netmap.node {
-        Some(_) => state::store_netmap(&agent.paths, &netmap),
-        None => state::remove_netmap(&agent.paths),
-    };
-    if let Err(error) = stored {
+    if let Err(error) = agent.store_map() {
         tracing::error!(error = &error as &dyn std::error::Error, "the map is not stored");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_control_client_that_panicked_is_started_again_also_where_something_else_comes_first()
+    {
+        let mut control = Some(tokio::spawn(async { panic!("unforeseen") }));
+        while !control.as_ref().unwrap().is_finished() {
+            tokio::task::yield_now().await;
+        }
+
+        // As where another event comes while the pause lasts.
+        assert!(ended(&mut control).now_or_never().is_none(), "not at once");
+
+        let again = timeout(4 * CONTROL_AGAIN, ended(&mut control)).await;
+        assert!(again.is_ok_and(|ended| ended.is_none()));
     }
 }

@@ -1,3 +1,5 @@
+use std::thread;
+
 use control_protocol::map::Node;
 use node_agent_api::State as Standing;
 use node_agent_core::netmap::Naming;
@@ -117,4 +119,24 @@ fn a_member_of_before_keeps_the_domain_of_its_map_on_disk() {
     assert_eq!(network(&agent).as_deref(), Some("maru.internal"));
     assert!(agent.apply_map(map("bank.example"), true));
     assert_eq!(network(&agent).as_deref(), Some("maru.internal"));
+}
+
+/// A map that was being written when the device left.
+#[test]
+fn no_map_comes_back_after_the_device_left() {
+    let root = tempfile::tempdir().unwrap();
+    let agent = agent(root.path());
+    let node = Node { stable_id: "n1".to_owned(), ..Node::default() };
+    let map = Netmap { node: Some(node), ..Netmap::default() };
+    agent.netmap.send_replace(Arc::new(map));
+    for _ in 0..50 {
+        thread::scope(|threads| {
+            let before = Arc::clone(&agent.netmap.borrow());
+            let writing = threads.spawn(|| agent.store_map().unwrap());
+            agent.wipe().unwrap();
+            writing.join().unwrap();
+            assert!(!agent.paths.netmap().exists());
+            agent.netmap.send_replace(before);
+        });
+    }
 }
