@@ -114,15 +114,23 @@ struct Slot {
     is_processing: bool,
 }
 
-/// Whether an engine is answering somebody. One that does not say so is not.
+/// Whether an engine is answering somebody. One that says nothing in time may be too busy for it; one that is not there, or
+/// says something else, is not.
 async fn is_busy(socket: &Path) -> bool {
     let Ok(client) = client::plain().unix_socket(socket).timeout(PATIENCE).build() else {
         return false;
     };
-    let Ok(mut answer) = client.get("http://localhost/slots").send().await else { return false };
+    let mut answer = match client.get("http://localhost/slots").send().await {
+        Ok(answer) => answer,
+        Err(error) => return error.is_timeout(),
+    };
     let mut bytes = Vec::new();
-    while let Ok(Some(piece)) = answer.chunk().await {
-        bytes.extend_from_slice(&piece);
+    loop {
+        match answer.chunk().await {
+            Ok(Some(piece)) => bytes.extend_from_slice(&piece),
+            Ok(None) => break,
+            Err(error) => return error.is_timeout(),
+        }
         if bytes.len() > SLOTS_MAX {
             return false;
         }

@@ -73,3 +73,12 @@ async fn an_engine_that_is_away_or_says_nothing_of_use_is_not_waited_for() {
         until_idle(&busy, long_ago).await;
     }
 }
+
+#[tokio::test]
+async fn an_engine_too_busy_to_say_so_is_not_taken_for_idle() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("llm.sock");
+    // The kernel takes the connection; nobody reads from it.
+    let _listener = UnixListener::bind(&socket).unwrap();
+    assert!(is_busy(&socket).await);
+}
