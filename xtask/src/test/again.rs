@@ -14,8 +14,9 @@ use crate::nextest::{Programs, Test, within};
 
 /// How often a test must pass.
 const TIMES: usize = 5;
-/// How long all of it may take: a test that never ends must not hold up the rest.
-pub(super) const LIMIT: Duration = Duration::from_secs(600);
+/// How long that may take for each: a test that never ends must not hold up the rest. The longest one waits for two minutes
+/// at least.
+pub(super) const LIMIT: Duration = Duration::from_secs(1200);
 
 /// What came of it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,15 +50,15 @@ impl Sorted {
     }
 }
 
-/// Sorts by whether `once` says yes every time; what is not done when `limit` is over has failed.
+/// Sorts by whether `once` says yes every time; what is not done when its `limit` is over has failed.
 fn sort(
     tests: Vec<Test>,
     limit: Duration,
     mut once: impl FnMut(&Test, Duration) -> Result<bool>,
 ) -> Result<Sorted> {
-    let end = Instant::now() + limit;
     let mut sorted = Sorted::default();
     for test in tests {
+        let end = Instant::now() + limit;
         let mut passed = 0;
         while passed < TIMES {
             let left = end.saturating_duration_since(Instant::now());
