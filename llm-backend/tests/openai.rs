@@ -27,14 +27,13 @@ struct Server<T> {
 
 impl<T> Server<T> {
     fn client(&self) -> OpenAiCompatible {
-        let limit = Duration::from_secs(2);
-        let timeouts = Timeouts {
-            connect: limit,
-            health: limit,
-            first: limit,
-            idle: limit / 4,
-            budget: limit,
-        };
+        self.client_with(Duration::from_millis(500), Duration::from_secs(2))
+    }
+
+    /// One that waits so long for the next word, and so long for everything else.
+    fn client_with(&self, idle: Duration, limit: Duration) -> OpenAiCompatible {
+        let timeouts =
+            Timeouts { connect: limit, health: limit, first: limit, idle, budget: limit };
         OpenAiCompatible::with_timeouts(&format!("unix://{}", self.socket.display()), timeouts)
             .unwrap()
     }
@@ -107,7 +106,7 @@ impl Connection {
 
     /// Waits for the client to close, and says whether it did.
     async fn is_left(&mut self) -> bool {
-        matches!(timeout(Duration::from_secs(1), self.stream.read_u8()).await, Ok(Err(_)))
+        matches!(timeout(Duration::from_secs(10), self.stream.read_u8()).await, Ok(Err(_)))
     }
 }
 
@@ -244,14 +243,15 @@ async fn silence_in_the_middle_is_a_cut_but_pings_are_not_silence() {
         connection.send(STREAM.as_bytes()).await;
         connection.chunk(event("a").as_bytes()).await;
         for _ in 0..6 {
-            tokio::time::sleep(STEP * 5).await;
+            tokio::time::sleep(STEP * 20).await;
             connection.chunk(b": ping\n\n").await;
         }
         connection.chunk(event("b").as_bytes()).await;
         connection.is_left().await
     });
 
-    let client = server.client();
+    // All the pings take longer than silence may.
+    let client = server.client_with(Duration::from_secs(2), Duration::from_secs(30));
     let items: Vec<_> = client.chat(request()).await.unwrap().collect().await;
 
     assert_eq!(items[0].as_ref().unwrap(), &Delta::text("a"));
@@ -276,7 +276,10 @@ async fn pings_alone_do_not_outlast_the_limits() {
     };
     let (never, once) = (pinging(None), pinging(Some("a")));
 
-    let clients = (never.client(), once.client());
+    // Silence is not what is tried.
+    let patient =
+        |server: &Server<()>| server.client_with(Duration::from_secs(30), Duration::from_secs(2));
+    let clients = (patient(&never), patient(&once));
     let (late, overlong) = tokio::join!(ask(&clients.0), ask(&clients.1));
     let (late, overlong) = (late.unwrap_err(), overlong.unwrap_err());
 

@@ -198,8 +198,8 @@ async fn a_client_that_leaves_ends_the_gateways_connection() {
             until(&mut client, "1\r\na\r\n").await;
         }
         drop(client);
-        let ended = timeout(Duration::from_secs(1), io.read_u8()).await;
-        assert!(ended.expect("closed within a second").is_err(), "begun: {begun}");
+        let ended = timeout(Duration::from_secs(10), io.read_u8()).await;
+        assert!(ended.expect("closed").is_err(), "begun: {begun}");
     }
 }
 

@@ -31,14 +31,14 @@ fn node_key(instance: &Instance) -> NodePrivate {
 /// What comes back from the home node's WireGuard after handshakes of this key from this seat: `None`
 /// if nothing does, else whether a session begins.
 fn shakes_hands(instance: &Instance, own: &NodePrivate, home: &NodePublic) -> Option<bool> {
-    let socket = instance.machine.in_network(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    socket.connect((HOME, 41641)).unwrap();
-    let own = StaticSecret::from(*own.as_bytes());
-    let mut tunnel = Tunn::new(own, PublicKey::from(*home.as_bytes()), None, None, 1, None);
     let (mut sent, mut received, mut opened) = ([0; 148], [0; 2048], [0; 2048]);
-    // A datagram may be lost, an answer late.
+    // A datagram may be lost; an answer that is late is to a handshake that is given up.
     (0..3).find_map(|_| {
+        let socket = instance.machine.in_network(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        socket.connect((HOME, 41641)).unwrap();
+        let own = StaticSecret::from(*own.as_bytes());
+        let mut tunnel = Tunn::new(own, PublicKey::from(*home.as_bytes()), None, None, 1, None);
         let TunnResult::WriteToNetwork(packet) =
             tunnel.format_handshake_initiation(&mut sent, true)
         else {

@@ -36,11 +36,21 @@ fn ask(instance: &Instance, stream: bool, max_tokens: u32) -> http::Answer<TcpSt
     http::request(connection, "POST", "/v1/chat/completions", HOST, &[], Some(&body)).unwrap()
 }
 
-/// Requires that the generation ends within a second: whoever it was for has left.
-fn ends_at_once(deployment: &Deployment, who: &str) {
-    let left = Instant::now();
-    while deployment.busy_slots("inference").unwrap() > 0 {
-        assert!(left.elapsed() < Duration::from_secs(1), "{who} left a second ago");
+/// More tokens than an engine makes in the second after a client left, on any machine: it makes fewer where it is slower.
+const SOON: u64 = 200;
+
+/// The tokens of the one reply that the engine is making; `None` once it makes none.
+fn decoded(deployment: &Deployment) -> Option<u64> {
+    let slots = deployment.generating("inference").unwrap();
+    slots.first().map(|slot| slot["n_decoded"].as_u64().unwrap())
+}
+
+/// Requires that the generation ends soon: whoever it was for has left.
+fn ends_soon(deployment: &Deployment, who: &str) {
+    let (since, Some(before)) = (Instant::now(), decoded(deployment)) else { return };
+    while let Some(now) = decoded(deployment) {
+        assert!(now < before + SOON, "{who} left {} tokens ago", now - before);
+        assert!(since.elapsed() < Duration::from_secs(60), "{who} left a minute ago");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -54,10 +64,7 @@ fn the_first_token_is_printed_before_the_next_ones_exist(
     // The likeliest words of this model to this have no line end, which alone would be a flush.
     command.args(["--temperature", "0", "--ask", "Tell a long story."]).stdin(Stdio::null());
     let mut chat = laptop.machine.spawn(command.stdout(Stdio::piped())).unwrap();
-    let decoded = || {
-        let slots = deployment.generating("inference").unwrap();
-        slots.first().map_or(0, |slot| slot["n_decoded"].as_u64().unwrap())
-    };
+    let decoded = || decoded(deployment).unwrap_or(0);
     // A few, so that the first has left the engine; far fewer than fill a buffer.
     while decoded() < 6 {
         assert_eq!(chat.wait_for(Duration::ZERO).unwrap(), None, "no reply begins");
@@ -70,9 +77,9 @@ fn the_first_token_is_printed_before_the_next_ones_exist(
     deployment.signal(ENGINE.0, ENGINE.1, Signal::CONT).unwrap();
     let _out = first.expect("the first token waits for others").unwrap();
     let decoded = decoded();
-    assert!((1..50).contains(&decoded), "the engine was at token {decoded} of 7000");
+    assert!((1..FAR).contains(&decoded), "the engine was at token {decoded} of 7000");
     chat.signal_kill();
-    ends_at_once(deployment, "the client");
+    ends_soon(deployment, "the client");
 }
 
 #[test]
@@ -92,13 +99,13 @@ fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_lea
         "the first delta is printed before the reply is whole"
     );
     chat.signal_kill();
-    ends_at_once(&deployment, "the client");
+    ends_soon(&deployment, "the client");
 
     let mut stream = ask(laptop, true, 7000);
     while !stream.line().unwrap().expect("the reply goes on").starts_with("data: {") {}
     assert_eq!(deployment.busy_slots("inference").unwrap(), 1);
     drop(stream);
-    ends_at_once(&deployment, "the client of the plain interface");
+    ends_soon(&deployment, "the client of the plain interface");
 
     // The client stays: so does the generation, far beyond where it ended above.
     let _chat = laptop.long_chat().unwrap();

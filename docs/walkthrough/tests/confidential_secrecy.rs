@@ -35,7 +35,7 @@ use lab::{
     topology::HOME,
 };
 use memory::{Part, memory_holds, part_holds};
-use search::searchable;
+use search::{searchable, still_there};
 
 /// How the laptop names the model.
 const MODEL: &str = "confidential/smollm2";
@@ -81,8 +81,9 @@ fn files(house: &House, texts: &[&str]) -> Vec<PathBuf> {
     let device = |folder: &PathBuf| fs::metadata(folder).unwrap().dev();
     let mut folders: Vec<_> = folders.into_iter().map(|it| (device(&it), it)).collect();
     while let Some((device, folder)) = folders.pop() {
-        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-            let meta = fs::symlink_metadata(&path).unwrap();
+        let Some(entries) = still_there(&folder, fs::read_dir(&folder)) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            let Some(meta) = still_there(&path, fs::symlink_metadata(&path)) else { continue };
             if meta.is_dir() && meta.dev() == device {
                 folders.push((device, path));
             } else if meta.is_file() && file_holds(&path, texts) {
@@ -94,7 +95,7 @@ fn files(house: &House, texts: &[&str]) -> Vec<PathBuf> {
 }
 
 fn file_holds(path: &Path, texts: &[&str]) -> bool {
-    let bytes = fs::read(path).unwrap();
+    let bytes = still_there(path, fs::read(path)).unwrap_or_default();
     texts.iter().any(|text| memory::holds(&bytes, text.as_bytes()))
 }
 

@@ -9,11 +9,13 @@
 
 #[path = "support/memory.rs"]
 mod memory;
+#[path = "support/search.rs"]
+mod search;
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{ErrorKind, Read as _},
+    io::Read as _,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Stdio,
@@ -23,6 +25,7 @@ use std::{
 use lab::{Deployment, Member, inside::processes};
 use memory::{holds, memory_holds};
 use rustix::process::Signal;
+use search::still_there;
 
 /// The processes that pass a sealed prompt on or serve those who do, and what each of them must know.
 fn must_be_searched(deployment: &Deployment, laptop: &Member) -> Vec<(u32, Vec<Vec<u8>>)> {
@@ -92,15 +95,6 @@ fn files_that_hold(folder: &Path, since: SystemTime, canary: &[u8], found: &mut 
                 }
             }
         }
-    }
-}
-
-/// Others use the same disk: what they removed meanwhile is no file of ours. Anything else must be readable.
-fn still_there<T>(path: &Path, result: std::io::Result<T>) -> Option<T> {
-    match result {
-        Ok(found) => Some(found),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => panic!("cannot read {}: {error}", path.display()),
     }
 }
 

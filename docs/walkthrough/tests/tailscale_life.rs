@@ -41,8 +41,8 @@ fn identity(network: &Network, name: &str) -> [Value; 4] {
 fn loses(node: &Stock, peer: &str, act: impl FnOnce()) {
     let find = || node.peer(peer).unwrap();
     let address = find().expect("it is a peer")["TailscaleIPs"][0].as_str().unwrap().to_owned();
-    let since = Instant::now();
     act();
+    let since = Instant::now();
     while find().is_some() {
         let late = since.elapsed();
         assert!(late < GONE, "{} still has {peer} after {late:?}", node.machine.name());

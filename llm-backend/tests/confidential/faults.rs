@@ -199,7 +199,7 @@ async fn what_was_prepared_for_a_nodes_key_is_not_sealed_with_once_it_has_anothe
 async fn what_a_node_proved_holds_whatever_becomes_of_the_others() {
     for (second, candidates) in [(Second::Refused, 1), (Second::Proves, 2)] {
         let deployment = Deployment::start().await;
-        let verified_for = Duration::from_secs(6);
+        let verified_for = Duration::from_secs(12);
         let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
         talk(&client).await.unwrap();
         let proved = Instant::now();
@@ -208,12 +208,10 @@ async fn what_a_node_proved_holds_whatever_becomes_of_the_others() {
         sleep_until(proved + verified_for * 55 / 100).await;
         talk(&client).await.unwrap();
         until(&deployment, "both are asked", |seen| seen.attested == before + 2).await;
-        sleep(Duration::from_millis(200)).await;
+        sleep(Duration::from_millis(500)).await;
 
-        talk(&client).await.expect("the proof still holds");
-        let seen = deployment.seen();
-        assert_eq!(seen.candidates.len(), candidates, "{second:?}");
-        assert_eq!((seen.questions, seen.attested), (3, before + 2), "{second:?}");
+        shows(&deployment, &client, candidates).await;
+        assert_eq!(deployment.seen().attested, before + 2, "{second:?}");
     }
 }
 
@@ -222,7 +220,7 @@ async fn what_a_node_proved_holds_whatever_becomes_of_the_others() {
 async fn a_node_that_is_refused_is_sealed_to_no_more() {
     let deployment = Deployment::start().await;
     deployment.change(|script| script.second = Some(Second::Proves));
-    let verified_for = Duration::from_secs(6);
+    let verified_for = Duration::from_secs(12);
     let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
     talk(&client).await.unwrap();
     let proved = Instant::now();
@@ -232,10 +230,21 @@ async fn a_node_that_is_refused_is_sealed_to_no_more() {
     sleep_until(proved + verified_for * 55 / 100).await;
     talk(&client).await.unwrap();
     until(&deployment, "both are asked", |seen| seen.attested == before + 2).await;
-    sleep(Duration::from_millis(200)).await;
+    shows(&deployment, &client, 1).await;
+}
 
-    talk(&client).await.unwrap();
-    assert_eq!(deployment.seen().candidates.len(), 1);
+/// Asks until a question goes to so many nodes: what was asked of them is taken in a moment after they answered.
+async fn shows(deployment: &Deployment, client: &Confidential, candidates: usize) {
+    let asked = async {
+        loop {
+            talk(client).await.expect("the proof still holds");
+            if deployment.seen().candidates.len() == candidates {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(EVER, asked).await.expect("it is taken in");
 }
 
 #[tokio::test]

@@ -194,8 +194,8 @@ fn an_agent_under_full_load_ends_when_it_is_asked_to_and_starts_again_after_any_
     for at in 0..nodes.len() {
         let streams = load(&nodes);
         let node = &mut nodes[at];
-        // Within five seconds, with status 0.
-        node.stop();
+        // With status 0.
+        node.stop_within(Duration::from_secs(5));
         drop(streams);
         let left = node.machine.sh("ip -o link; nft list tables").unwrap();
         assert!(!left.contains("maru"), "left behind: {left}");

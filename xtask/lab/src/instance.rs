@@ -154,10 +154,11 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// The gateway's place is not known, or it does not answer within five seconds.
+    /// The gateway's place is not known, or it does not answer within twelve seconds: a tunnel's lost first message is sent again
+    /// after five.
     pub fn dial(&self, port: u16) -> Result<TcpStream> {
         let address = SocketAddr::new(self.gateway()?, port);
-        let dial = || TcpStream::connect_timeout(&address, Duration::from_secs(5));
+        let dial = || TcpStream::connect_timeout(&address, Duration::from_secs(12));
         Ok(self.machine.in_network(dial)?)
     }
 

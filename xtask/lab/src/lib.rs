@@ -23,6 +23,7 @@ pub mod http;
 pub mod inside;
 mod instance;
 mod machine;
+mod port;
 mod process;
 pub mod site;
 pub mod stock;
@@ -38,6 +39,7 @@ use anyhow::{Context as _, Result};
 pub use deployment::{Deployment, Member};
 pub use instance::{BIN, Instance, ROOT, STOP};
 pub use machine::{Machine, link};
+pub use port::free_port;
 pub use process::Process;
 
 /// The folder with the workspace's binaries, found from the running test or tool.

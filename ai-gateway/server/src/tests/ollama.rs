@@ -21,7 +21,7 @@ use super::{
     house, house_with,
 };
 
-const SECOND: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(10);
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 
 async fn chat(house: &House, extra: Value) -> Answer {
@@ -280,7 +280,7 @@ async fn a_cut_reply_ends_in_an_error_and_leaving_stops_the_model() {
     let first = stream.piece().await.unwrap().unwrap();
     assert!(std::str::from_utf8(&first).unwrap().contains("Hello"));
     drop(stream);
-    house.one.until_open(0, SECOND).await;
+    house.one.until_open(0, SOON).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{House, ada, backend::Script, client::Answer, house, house_with, house_with_models};
 
-const SECOND: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(10);
 
 async fn complete(house: &House, extra: Value) -> Answer {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
@@ -252,7 +252,7 @@ async fn leaving_stops_the_model_streamed_or_not() {
     }
     assert_eq!(house.one.open(), 1, "the model is still at it");
     drop(stream);
-    house.one.until_open(0, SECOND).await;
+    house.one.until_open(0, SOON).await;
 
     for script in [Script::Endless, Script::Silent] {
         house.one.script(script);
@@ -260,9 +260,9 @@ async fn leaving_stops_the_model_streamed_or_not() {
         tokio::select! {
             biased;
             _ = whole => panic!("it has no end"),
-            () = house.one.until_open(1, SECOND) => {}
+            () = house.one.until_open(1, SOON) => {}
         }
-        house.one.until_open(0, SECOND).await;
+        house.one.until_open(0, SOON).await;
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     house, house_with,
 };
 
-const SECOND: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_sealed_chat_is_answered_over_both_listeners_and_with_both_suites() {
@@ -73,7 +73,7 @@ async fn each_delta_goes_out_at_once_and_leaving_stops_the_model() {
     assert_eq!(house.one.open(), 1, "the model is still at it");
 
     drop(stream);
-    house.one.until_open(0, SECOND).await;
+    house.one.until_open(0, SOON).await;
     assert_eq!(
         house.history(&ada(), "main").await,
         Vec::<String>::new(),
@@ -88,9 +88,9 @@ async fn leaving_before_the_first_delta_stops_the_model_too() {
     house.one.script(Script::Silent);
     let (request, reply) = house.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
     let stream = Stream::new(house.send(&ada(), &request).await, reply);
-    house.one.until_open(1, SECOND).await;
+    house.one.until_open(1, SOON).await;
     drop(stream);
-    house.one.until_open(0, SECOND).await;
+    house.one.until_open(0, SOON).await;
 }
 
 #[tokio::test]

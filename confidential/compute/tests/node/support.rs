@@ -196,8 +196,7 @@ impl Node {
         let connector = certificates(root.path());
         let engine = engine(root.path());
         let (router, mut events) = router().await;
-        // A port that was free a moment ago.
-        let at = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let at = lab::free_port().unwrap();
         let settings = format!(
             "listen = \"{at}\"\nurl = \"https://{at}\"\nheartbeat_s = 1\nmodels = [\"smollm2\"]\n\
              engine = \"run/engine.sock\"\n{settings}\n\

@@ -244,8 +244,8 @@ async fn a_hung_node_that_is_forgotten_is_waited_for_no_longer() {
 #[tokio::test]
 async fn a_node_that_lives_and_says_nothing_is_waited_for_and_nobody_else_does_its_work() {
     let world = World::new();
-    let nodes = settings::router::Nodes { check_every_s: 1, ..Default::default() };
-    let settings = settings::router::Settings { answer_s: 1, nodes, ..Default::default() };
+    let nodes = settings::router::Nodes { check_every_s: 4, silent_s: 600, ..Default::default() };
+    let settings = settings::router::Settings { answer_s: 5, nodes, ..Default::default() };
     let router = world.router_with(settings).await;
     let chain = Chain::with(world, router).await;
     let [silent, well] = [Node::start(&chain.world, 1).await, Node::start(&chain.world, 2).await];

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use self::{
     engine::{Engine, PIECES},
-    ours::{MODEL, Measured, Node, Ours, free},
+    ours::{MODEL, Measured, Node, Ours},
     peer::Peer,
 };
 use super::world::World;
@@ -180,7 +180,7 @@ fn our_node_answers_behind_the_stock_router() {
         let measured = Measured::machine();
         // Its authority certifies the node; nothing else of it is asked.
         let world = World::new();
-        let at = free().await;
+        let at = lab::free_port().unwrap();
         let (_tls, proxy) = Peer::ours(&[
             "proxy",
             "-listen=127.0.0.1:0",
@@ -262,7 +262,7 @@ fn a_stock_node_is_refused_because_it_knows_no_nonce() {
         let mut measured = Measured::enclave();
         measured.model = STOCK_MODEL;
         let ours = Ours::start(&measured).await;
-        let reached = free().await;
+        let reached = lab::free_port().unwrap();
         let (teller, _) = Peer::ours(&[
             "tell",
             &format!("-listen={reached}"),

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Read as _,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     process::{Child, ChildStderr, Command, Stdio},
 };
 
@@ -29,10 +29,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a role with these settings beside where it listens.
     pub(crate) fn start(world: &World, role: &str, settings: &str) -> Self {
-        // A port that was free a moment ago.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = lab::free_port().unwrap();
         let root = world.root.path();
         let file = root.join(format!("{role}.toml"));
         fs::write(&file, format!("listen = \"{address}\"\n{settings}")).unwrap();

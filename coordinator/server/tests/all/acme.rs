@@ -21,7 +21,6 @@ use tokio::{
 use crate::{
     device::Device,
     harness::{Coordinator, OPEN, PATIENCE, configured, relay_was_here, settings},
-    nginx::free_port,
     relay,
     tls::Authority,
 };
@@ -45,7 +44,7 @@ impl Drop for Program {
 fn pebble(folder: &Path, address: SocketAddr, dns: SocketAddr, coordinator: SocketAddr) -> Program {
     let config = json!({ "pebble": {
         "listenAddress": address.to_string(),
-        "managementListenAddress": free_port().to_string(),
+        "managementListenAddress": lab::free_port().unwrap().to_string(),
         "certificate": folder.join("cert.pem"),
         "privateKey": folder.join("key.pem"),
         "httpPort": 1,
@@ -149,7 +148,8 @@ async fn devices_are_served_while_there_is_no_certificate() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (folder, ours) = (tempfile::tempdir().unwrap(), Authority::new());
     std::fs::write(folder.path().join("ca.pem"), ours.pem()).unwrap();
-    let (listen, silent) = (free_port(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (listen, silent) =
+        (lab::free_port().unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let config = config(listen, silent.local_addr().unwrap(), folder.path());
 
     let coordinator = Coordinator::with(config, None).await;
@@ -170,13 +170,14 @@ async fn a_certificate_is_issued_and_renewed_and_stays_where_the_authority_is_go
     let (folder, ours) = (tempfile::tempdir().unwrap(), Authority::new());
     ours.issue(folder.path(), "127.0.0.1");
     std::fs::write(folder.path().join("ca.pem"), ours.pem()).unwrap();
-    let [listen, authority] = [free_port(), free_port()];
+    let [listen, authority] = [(); 2].map(|()| lab::free_port().unwrap());
     let config = config(listen, authority, folder.path());
 
     let pebble = pebble(folder.path(), authority, names().await, listen);
     listening(authority).await;
     let mut coordinator = Coordinator::with(config, None).await;
-    timeout(PATIENCE, async {
+    // What fails once is tried again after a minute.
+    timeout(4 * PATIENCE, async {
         while relay::try_tls(listen).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -185,7 +186,7 @@ async fn a_certificate_is_issued_and_renewed_and_stays_where_the_authority_is_go
     .expect("it is issued");
     let first = shown(listen).await;
 
-    let second = timeout(2 * PATIENCE, async {
+    let second = timeout(4 * PATIENCE, async {
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
             let now = shown(listen).await;
@@ -213,7 +214,7 @@ async fn an_authority_that_cannot_prove_the_name_is_quoted() {
     let (folder, ours) = (tempfile::tempdir().unwrap(), Authority::new());
     ours.issue(folder.path(), "127.0.0.1");
     std::fs::write(folder.path().join("ca.pem"), ours.pem()).unwrap();
-    let [listen, authority, elsewhere] = [free_port(), free_port(), free_port()];
+    let [listen, authority, elsewhere] = [(); 3].map(|()| lab::free_port().unwrap());
     let config = config(listen, authority, folder.path());
     let _pebble = pebble(folder.path(), authority, names().await, elsewhere);
     listening(authority).await;

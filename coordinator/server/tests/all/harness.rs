@@ -82,11 +82,7 @@ impl Coordinator {
     }
 
     pub(crate) async fn restart(&mut self) {
-        self.stop.cancel();
-        timeout(Duration::from_secs(5), &mut self.running)
-            .await
-            .expect("stops within five seconds")
-            .unwrap();
+        self.stop().await;
         (self.address, self.stop, self.running) = run(self.root.path(), &self.config).await;
     }
 

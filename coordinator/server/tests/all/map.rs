@@ -205,7 +205,7 @@ async fn a_key_ends_when_its_time_comes_and_not_with_the_next_change() {
     let store = Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap();
     let mut change = store.change(Actor::System).await.unwrap();
     let mut node = change.node(id).await.unwrap().unwrap();
-    let at = std::time::SystemTime::now() + Duration::from_secs(5);
+    let at = std::time::SystemTime::now() + Duration::from_secs(10);
     let since = at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
     node.times.expires = Some(since.as_millis().try_into().unwrap());
     change.update_node(&node).await.unwrap();

@@ -1,7 +1,7 @@
 //! The coordinator behind Debian's nginx, set up as `docs/configuration.md` says.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -26,11 +26,6 @@ impl Drop for Nginx {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A port of loopback that nobody has.
-pub(crate) fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// HTTPS at the one address and plain HTTP at the other, both before the coordinator.
@@ -80,7 +75,7 @@ async fn pitfall_11_behind_nginx_devices_join_and_each_address_counts_for_itself
     let config = configured(Settings { server_url, proxy, ..settings() });
     let coordinator = Coordinator::with(config, None).await;
     let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
-    let [secure, plain] = [free_port(), free_port()];
+    let [secure, plain] = [(); 2].map(|()| lab::free_port().unwrap());
     let nginx = start(folder.path(), [secure, plain], coordinator.address);
     tokio::time::timeout(PATIENCE, async {
         while tokio::net::TcpStream::connect(plain).await.is_err() {

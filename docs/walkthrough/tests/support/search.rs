@@ -1,7 +1,7 @@
 //! Looks for a text in what was recorded.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use memchr::memmem;
@@ -36,4 +36,13 @@ pub(crate) fn searchable(text: &str) -> &str {
 pub(crate) fn long_piece(text: &str) -> Option<&str> {
     let pieces = text.split(|c: char| c.is_ascii_control() || "\"\\".contains(c));
     pieces.max_by_key(|piece| piece.len()).filter(|piece| piece.len() >= 8)
+}
+
+/// What was read of a file. What somebody removed meanwhile is none; anything else must be readable.
+pub(crate) fn still_there<T>(path: &Path, result: io::Result<T>) -> Option<T> {
+    match result {
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => panic!("cannot read {}: {error}", path.display()),
+    }
 }

@@ -12,7 +12,7 @@ use control_protocol::{
 use futures_util::FutureExt as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     task::JoinHandle,
     time::timeout,
 };
@@ -155,17 +155,17 @@ async fn another_user_is_turned_away_and_nothing_is_dialled() {
 
 #[tokio::test]
 async fn a_target_that_is_away_closes_the_call_and_is_said_once_until_it_is_back() {
-    let mut place = place(|_| {}).await;
-    let at = place.target.local_addr().unwrap();
+    // A port that nobody else gets, and on which nobody listens yet.
+    let away = TcpSocket::new_v4().unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut place = place(|it| it.target = dial(away.local_addr().unwrap()).0.target).await;
     let said = || place.dial.said.away.load(Ordering::Relaxed);
-    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    drop(std::mem::replace(&mut place.target, elsewhere));
 
     for _ in 0..2 {
         assert_eq!(place.call().await.read(&mut [0; 1]).await.unwrap(), 0);
         assert!(said());
     }
-    place.target = TcpListener::bind(at).await.unwrap();
+    place.target = away.listen(1).unwrap();
     let (mut caller, mut target) = place.connection().await;
     target.write_all(b"back").await.unwrap();
     drop(target);

@@ -104,8 +104,13 @@ impl Node {
 
     /// Stops the agent; it must end well.
     pub(crate) fn stop(&mut self) {
+        self.stop_within(Duration::from_secs(20));
+    }
+
+    /// As [`Self::stop`], within this time.
+    pub(crate) fn stop_within(&mut self, limit: Duration) {
         let mut agent = self.agent.take().unwrap();
-        let status = agent.stop(Duration::from_secs(5)).unwrap();
+        let status = agent.stop(limit).unwrap();
         assert!(status.success(), "{status}");
     }
 

@@ -32,6 +32,8 @@ fn a_blocked_path_is_left_for_the_relay_and_found_again() {
     pair.connect(true, true);
     assert_eq!(pair.a.ping(pair.b.v4, 5), 5);
     pair.wait_for(20, is_direct);
+    // What comes over the relay tells of a broken path once that is older than `path::SILENCE`.
+    assert_eq!(pair.a.ping(pair.b.v4, 60), 60);
 
     block(&pair, "input");
     block(&pair, "output");

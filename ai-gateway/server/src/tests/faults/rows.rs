@@ -69,8 +69,8 @@ impl Soon {
     pub(super) const fn limits(self) -> &'static [(&'static str, f64)] {
         match self {
             Self::AtOnce | Self::Bytes => &[],
-            Self::AsItComes => &[("idleSeconds", 0.9), ("healthSeconds", 0.1)],
-            Self::First => &[("firstSeconds", 0.6), ("healthSeconds", 0.1)],
+            Self::AsItComes => &[("idleSeconds", 1.5), ("healthSeconds", 0.3)],
+            Self::First => &[("firstSeconds", 1.5), ("healthSeconds", 0.3)],
             Self::Health => &[("healthSeconds", 0.15)],
             Self::Idle => &[("idleSeconds", 0.5)],
             Self::Reply => &[("replySeconds", 0.6)],
@@ -242,7 +242,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "sends a token each 30 s",
-        steps: &[Head, Text, Pause(450), Text, Pause(450), Text, Pause(450), Text, End],
+        steps: &[Head, Text, Pause(600), Text, Pause(600), Text, Pause(600), Text, End],
         ..WHOLLY
     },
     Row { name: "hangs later", steps: &[Head, Text, Hang], soon: Soon::Idle, ..CUT },

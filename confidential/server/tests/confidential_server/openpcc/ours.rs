@@ -30,7 +30,6 @@ use llm_backend::{
     confidential::{Confidential, Settings, Volatile},
 };
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
 
 use super::{
     super::{
@@ -250,7 +249,7 @@ impl Drop for Node {
 impl Node {
     /// Starts one at a router of ours.
     pub(super) async fn start(ours: &Ours, measured: &Measured, engine: &Engine) -> Self {
-        let at = free().await;
+        let at = lab::free_port().unwrap();
         let router = format!("https://{}", ours.router);
         Self::start_at(&ours.world, measured, engine, at, &format!("https://{at}"), &router)
     }
@@ -293,9 +292,4 @@ impl Node {
 fn process(root: &Path, process: &str) -> Child {
     let mut command = Command::new(lab::binary("maru-compute").unwrap());
     command.arg("--root").arg(root).arg(process).stdin(Stdio::null()).spawn().unwrap()
-}
-
-/// An address that was free a moment ago.
-pub(super) async fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
