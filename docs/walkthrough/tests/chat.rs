@@ -26,6 +26,8 @@ const ENGINE: (&str, &str) = ("maru-llm", "run/maru/inference/");
 
 /// More tokens than an engine makes while a client begins to read and in the second after it left.
 const FAR: u64 = 500;
+/// More than it makes in the second after a client left; where it is slower it makes fewer.
+const SOON: u64 = 200;
 
 fn ask(instance: &Instance, stream: bool, max_tokens: u32) -> http::Answer<TcpStream> {
     let body = serde_json::json!({
@@ -35,9 +37,6 @@ fn ask(instance: &Instance, stream: bool, max_tokens: u32) -> http::Answer<TcpSt
     let (connection, body) = (instance.dial(18789).unwrap(), body.to_string());
     http::request(connection, "POST", "/v1/chat/completions", HOST, &[], Some(&body)).unwrap()
 }
-
-/// More tokens than an engine makes in the second after a client left, on any machine: it makes fewer where it is slower.
-const SOON: u64 = 200;
 
 /// The tokens of the one reply that the engine is making; `None` once it makes none.
 fn decoded(deployment: &Deployment) -> Option<u64> {

@@ -321,7 +321,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Fails if the system gives no randomness for new keys.
+    /// The system gives no randomness for new keys, or the map's file cannot be removed.
     pub fn wipe(&self) -> Result<(), StateError> {
         let fresh = State::generate()?;
         self.change_state(|state| *state = fresh);

@@ -140,6 +140,7 @@ impl Workers {
             Ok(Some(Ok(status))) if status.success() => {}
             Ok(Some(status)) => {
                 if is_untaken(&worker) {
+                    tracing::warn!(?status, "a worker died before it took its request");
                     return false;
                 }
                 tracing::warn!(?status, "a worker failed");
