@@ -18,16 +18,15 @@ use crate::support::{Answer, Node, client, own, question, signal, wait_for};
 const ALL: Duration = Duration::from_secs(60);
 const PATH: &str = "/v1/chat/completions";
 
-/// A reply that has begun, and whose engine says no more. The worker's id is among `before` no more.
+/// A reply that has begun, and whose engine says no more; and the worker that writes it.
 async fn begun(node: &Node) -> (Answer, u32) {
     node.engine.hold(true);
-    let waiting = node.workers();
     let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
     let mut answer = node.ask(&key, &sealed).await;
     assert_eq!(answer.status, 200);
     assert!(matches!(answer.piece().await, Ok(Some(_))));
-    // The one that waited has the job now.
-    (answer, waiting[0])
+    let worker = node.engine.worker().expect("it waits for the rest");
+    (answer, worker)
 }
 
 /// Whether what is left of a reply ends, and not as a whole one.
@@ -87,7 +86,7 @@ async fn a_worker_that_hangs_or_whose_engine_does_is_ended_when_its_time_is_up()
     wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
 }
 
-/// The node's worker that waits for a request.
+/// The worker that waits for a request, of a node where none has a request.
 fn waiting(node: &Node) -> u32 {
     wait_for("one worker", || node.workers().try_into().ok().map(|[worker]: [u32; 1]| worker))
 }
@@ -100,12 +99,14 @@ async fn a_worker_that_is_killed_before_a_reply_is_told_and_before_its_request_i
     assert_eq!(node.ask(&key, &sealed).await.open(opener).await.unwrap().0, 200);
 
     node.engine.hang(true);
-    let worker = waiting(&node);
     let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
     let kill = async {
-        while node.engine.under_way() == 0 {
-            sleep(Duration::from_millis(10)).await;
-        }
+        let worker = loop {
+            match node.engine.worker() {
+                Some(worker) => break worker,
+                None => sleep(Duration::from_millis(10)).await,
+            }
+        };
         signal(worker, Signal::KILL);
     };
     let (answer, ()) = join!(node.ask(&key, &sealed), kill);

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -18,8 +18,10 @@ use attester::{Authority, nsm::Module};
 use axum::{
     Router,
     body::{Body, Bytes},
+    extract::{ConnectInfo, connect_info::Connected},
     response::Response,
     routing::post,
+    serve::IncomingStream,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chassis::tls::{self, Own};
@@ -86,7 +88,8 @@ pub(crate) struct Engine {
     pub(crate) asked: Mutex<Vec<String>>,
     holds: AtomicBool,
     hangs: AtomicBool,
-    under_way: AtomicUsize,
+    /// The processes whose requests it has not answered yet.
+    under_way: Mutex<Vec<u32>>,
 }
 
 /// Sends a signal to a process.
@@ -107,16 +110,39 @@ impl Engine {
     }
 
     pub(crate) fn under_way(&self) -> usize {
-        self.under_way.load(Ordering::Relaxed)
+        self.under_way.lock().unwrap().len()
+    }
+
+    /// The worker whose request it got last, of those that it has not answered yet.
+    pub(crate) fn worker(&self) -> Option<u32> {
+        self.under_way.lock().unwrap().last().copied()
     }
 }
 
-/// A reply under way.
-struct UnderWay(Arc<Engine>);
+/// A reply under way, and the process that it is for.
+struct UnderWay(Arc<Engine>, u32);
+
+impl UnderWay {
+    fn new(engine: Arc<Engine>, caller: u32) -> Self {
+        engine.under_way.lock().unwrap().push(caller);
+        Self(engine, caller)
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.under_way.lock().unwrap().retain(|caller| *caller != self.1);
+    }
+}
+
+/// The process at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Caller(u32);
+
+impl Connected<IncomingStream<'_, UnixListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let id = stream.io().peer_cred().unwrap().pid().unwrap();
+        Self(id.try_into().unwrap())
     }
 }
 
@@ -404,11 +430,10 @@ fn module(root: &Path) {
 fn engine(root: &Path) -> Arc<Engine> {
     let engine = Arc::new(Engine::default());
     let shared = Arc::clone(&engine);
-    let answer = async move |body: Bytes| {
+    let answer = async move |ConnectInfo(caller): ConnectInfo<Caller>, body: Bytes| {
         let engine = Arc::clone(&shared);
         engine.asked.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
-        engine.under_way.fetch_add(1, Ordering::Relaxed);
-        let under_way = UnderWay(Arc::clone(&engine));
+        let under_way = UnderWay::new(Arc::clone(&engine), caller.0);
         if engine.hangs.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
@@ -427,6 +452,7 @@ fn engine(root: &Path) -> Arc<Engine> {
         response
     };
     let router = Router::new().route("/v1/chat/completions", post(answer));
+    let router = router.into_make_service_with_connect_info::<Caller>();
     let listener = UnixListener::bind(root.join("run/engine.sock")).unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
     engine
