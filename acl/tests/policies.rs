@@ -678,8 +678,9 @@ fn a_policy_on_one_line_takes_no_time_with_the_square_of_its_length() {
         // 32 times as long: with the square of the length it would take 1024 times as long.
         let small = (0..3).map(|_| work(&small)).min().unwrap_or_default();
         let least = small.max(std::time::Duration::from_millis(4));
-        let large = work(&large);
-        assert!(large < least * 250, "{shape}: {small:?}, then {large:?}");
+        // A machine that stands still for a moment does not do so three times.
+        let mut tries = (0..3).map(|_| work(&large));
+        assert!(tries.any(|took| took < least * 250), "{shape}: {small:?}, then 250 times that");
     }
 }
 

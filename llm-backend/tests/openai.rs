@@ -106,7 +106,7 @@ impl Connection {
 
     /// Waits for the client to close, and says whether it did.
     async fn is_left(&mut self) -> bool {
-        matches!(timeout(Duration::from_secs(10), self.stream.read_u8()).await, Ok(Err(_)))
+        matches!(timeout(Duration::from_secs(60), self.stream.read_u8()).await, Ok(Err(_)))
     }
 }
 

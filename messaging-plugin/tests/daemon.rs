@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn ready(root: &Path) -> Option<String> {
     let mut io = UnixStream::connect(root.join("run/maru/telmeet/http.sock")).ok()?;

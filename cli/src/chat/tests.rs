@@ -336,7 +336,7 @@ async fn deltas_are_printed_as_they_come() {
     });
 
     let first = tokio::task::spawn_blocking(move || {
-        (printed.recv_timeout(Duration::from_secs(20)), printed)
+        (printed.recv_timeout(Duration::from_secs(60)), printed)
     });
     let (first, printed) = first.await.unwrap();
 

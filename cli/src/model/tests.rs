@@ -2,13 +2,13 @@ mod server;
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     path::Path,
     sync::atomic::Ordering,
 };
 
 use server::Server;
 use sha2::{Digest as _, Sha256};
+use tokio::net::TcpSocket;
 
 use super::{
     PullArgs,
@@ -258,9 +258,11 @@ async fn what_never_began_leaves_nothing() {
     server.shared.claims.store(TOO_LARGE, Ordering::SeqCst);
     fails(&server.url, "there is no room").await;
 
-    // Nobody listens there any more.
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    fails(&format!("http://{gone}/sea.gguf"), "cannot reach 127.0.0.1").await;
+    // Bound, so nobody else gets the port, and never listened on.
+    let away = TcpSocket::new_v4().unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/sea.gguf", away.local_addr().unwrap());
+    fails(&url, "cannot reach 127.0.0.1").await;
 
     let large = root.path().join("sea.gguf");
     File::create(&large).unwrap().set_len(TOO_LARGE).unwrap();

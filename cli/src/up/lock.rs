@@ -154,7 +154,7 @@ mod tests {
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(first);
         // A process that another test is starting holds all files for a moment.
-        let free = (0..200).any(|_| {
+        let free = (0..3000).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
             Lock::take(root.path()).is_ok()
         });

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_held_port_names_its_holder() {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpListener::bind(lab::free_port().unwrap()).unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let number = tcp.local_addr().unwrap().port();
         let setting = "`listen` in a file";

@@ -72,7 +72,7 @@ fn the_first_token_is_printed_before_the_next_ones_exist(
     let mut out = chat.child().stdout.take().unwrap();
     let (sender, first) = mpsc::channel();
     thread::spawn(move || sender.send(out.read_exact(&mut [0]).map(|()| out)));
-    let first = first.recv_timeout(Duration::from_secs(20));
+    let first = first.recv_timeout(Duration::from_secs(60));
     deployment.signal(ENGINE.0, ENGINE.1, Signal::CONT).unwrap();
     let _out = first.expect("the first token waits for others").unwrap();
     let decoded = decoded();
@@ -152,7 +152,7 @@ fn encapsulated_bytes(laptop: &Instance, args: &[&str]) -> usize {
     assert!(!said.unwrap().trim().is_empty(), "{args:?}");
     tcpdump.signal(Signal::INT);
     out.read_to_end(&mut capture).unwrap();
-    tcpdump.wait_for(Duration::from_secs(10)).unwrap().expect("tcpdump ends");
+    tcpdump.wait_for(Duration::from_secs(60)).unwrap().expect("tcpdump ends");
 
     let sent = String::from_utf8_lossy(&sent(&capture)).into_owned();
     let (_, key) = sent.split_once("\"encapsulated_key\":\"").expect("no sealed request");

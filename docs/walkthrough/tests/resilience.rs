@@ -179,7 +179,7 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
 
     let mut chat = laptop.instance.long_chat().unwrap();
     laptop.agent.signal_kill();
-    laptop.agent.wait_for(Duration::from_secs(5)).unwrap();
+    laptop.agent.wait_for(Duration::from_secs(60)).unwrap();
     laptop.agent = laptop.instance.agent().unwrap();
     // The connection outlives its own agent's restart: the reply goes on where it was.
     let mut out = chat.child().stdout.take().unwrap();
@@ -247,7 +247,7 @@ fn the_network_lives_on_without_its_coordinator() {
 
     // As a power cut would end it: the map was stored when it came.
     laptop.agent.signal_kill();
-    laptop.agent.wait_for(Duration::from_secs(5)).unwrap().expect("the agent ends");
+    laptop.agent.wait_for(Duration::from_secs(60)).unwrap().expect("the agent ends");
     laptop.agent = laptop.instance.agent().unwrap();
     let reached = || laptop.instance.dial(SERVICES[0].0).is_ok();
     wait_until("the home node is reached", Duration::from_secs(30), reached);

@@ -149,7 +149,7 @@ fn a_sealed_prompt_is_in_the_gateways_memory_and_nowhere_else() {
     assert_eq!(during, BTreeMap::new(), "who must not know it, knows it during the reply");
     assert_eq!(files(&deployment, &laptop, began, canary.as_bytes()), Vec::<PathBuf>::new());
     chat.signal(Signal::KILL);
-    chat.wait_for(Duration::from_secs(10)).unwrap().expect("the client ends");
+    chat.wait_for(Duration::from_secs(60)).unwrap().expect("the client ends");
 
     // After a reply that came to its end.
     laptop.instance.ok(&["chat", "--max-tokens", "8", "--ask", &canary]).unwrap();

@@ -245,9 +245,11 @@ async fn what_a_worker_says_under_its_seal_is_told_in_the_usual_words() {
 async fn a_relay_that_is_away_is_passed_over() {
     let deployment = Deployment::start().await;
     let mut settings = deployment.settings();
-    // A port that was free a moment ago.
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    settings.relays.insert(0, llm_backend::Settings::new(format!("http://{free}")));
+    // Bound, so nobody else gets the port, and never listened on.
+    let away = tokio::net::TcpSocket::new_v4().unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", away.local_addr().unwrap());
+    settings.relays.insert(0, llm_backend::Settings::new(url));
     assert!(talk(&Confidential::new(settings).unwrap()).await.is_ok());
 
     let none = Settings { relays: Vec::new(), ..deployment.settings() };

@@ -61,7 +61,7 @@ fn a_coordinator_behind_https_is_joined_on_the_word_of_an_authority() {
 
     issue(&ours, plane.root.path());
     let mut serve = plane.serve.take().unwrap();
-    assert!(serve.stop(Duration::from_secs(10)).unwrap().success());
+    assert!(serve.stop(Duration::from_secs(60)).unwrap().success());
     wait_for("it is cut", || (laptop.status()["coordinator"]["connected"] == false).then_some(()));
     plane.serve();
     wait_for("it is back", || (laptop.status()["coordinator"]["connected"] == true).then_some(()));

@@ -169,7 +169,7 @@ fn another_user_with_the_two_capabilities_runs_it_and_with_one_does_not() {
     assert!(machine.sh("ip -br link | grep maru || true").unwrap().is_empty(), "left behind");
 
     let mut node = as_somebody(&machine, ",+net_admin");
-    let ended = node.agent.as_mut().unwrap().wait_for(Duration::from_secs(20)).unwrap();
+    let ended = node.agent.as_mut().unwrap().wait_for(Duration::from_secs(60)).unwrap();
     assert_eq!(ended.unwrap().code(), Some(1));
     let said = node.log();
     assert!(said.contains("CAP_NET_BIND_SERVICE") && said.contains("sudo maru-agent"), "{said}");
@@ -247,6 +247,6 @@ fn whoever_is_killed_the_resolver_comes_back() {
     let other = "nameserver 198.51.100.53\n";
     machine.sh(&format!("printf '{other}' > /etc/other; mv /etc/other /etc/resolv.conf")).unwrap();
     pointed();
-    assert!(node.agent.as_mut().unwrap().stop(Duration::from_secs(20)).unwrap().success());
+    assert!(node.agent.as_mut().unwrap().stop(Duration::from_secs(60)).unwrap().success());
     assert_eq!(conf(), other);
 }

@@ -1,7 +1,7 @@
 //! Ports for programs that are told where to listen.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -12,7 +12,7 @@ const FIRST: u16 = 10_000;
 /// The first of those that the kernel gives to whoever names none (`ip_local_port_range`).
 const KERNELS: u16 = 32_768;
 
-/// A TCP port of loopback that nobody listens on, another one at each call. Nobody gets it by chance until the program
+/// A port of loopback that nobody uses, by TCP or UDP, another one at each call. Nobody gets it by chance until the program
 /// that is told of it listens.
 ///
 /// # Errors
@@ -27,7 +27,7 @@ pub fn free_port() -> Result<SocketAddr> {
         let number = begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed).into()) % ports;
         let port = FIRST + u16::try_from(number).ok()?;
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        TcpListener::bind(at).is_ok().then_some(at)
+        (TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok()).then_some(at)
     };
     (0..ports).find_map(at).context("no port of this machine is free")
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{Access, Socket, now_ms, routes};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 const PAGE: &str = "https://webui.example";
 const CHAT: &str = "/v1/chat/completions";
 

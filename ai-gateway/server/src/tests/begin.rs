@@ -18,7 +18,7 @@ use crate::{
     openclaw::Model,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 const PATHS: [&str; 2] = ["/v1/chat/completions", "/api/chat"];
 
 /// A gateway that does not wait for a first token before it answers.

@@ -33,7 +33,7 @@ async fn two_who_send_slowly_leave_room_for_others() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(5), taken).await.expect("they have room");
+    tokio::time::timeout(std::time::Duration::from_secs(60), taken).await.expect("they have room");
 
     let image = format!("data:image/png;base64,iVBORw0KGgoAAAAN{}", "A".repeat(5_000_000));
     let part = json!({"type": "image_url", "image_url": {"url": image}});

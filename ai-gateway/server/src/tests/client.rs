@@ -31,7 +31,7 @@ use uuid::Uuid;
 use super::{House, Member};
 use crate::now_ms;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// An answer; dropping it closes the connection.
 pub(super) struct Answer {

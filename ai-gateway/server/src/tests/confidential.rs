@@ -14,7 +14,7 @@ use super::{
     house_of, member,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 const CODE: &str = "config-signature";
 
 /// A house with such a deployment, and its server.

@@ -16,7 +16,7 @@ use super::{
     house, house_with, house_without_fallback, member, tagged,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A question by OpenAI's API, or Ollama's.
 fn body(question: &str, stream: bool) -> Value {

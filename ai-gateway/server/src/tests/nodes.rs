@@ -68,7 +68,7 @@ async fn draining_holds_without_a_start_and_replies_under_way_go_on() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), all).await.expect("all are asked");
+    tokio::time::timeout(std::time::Duration::from_secs(60), all).await.expect("all are asked");
     house.rewrite(&settings(", draining: true"));
     assert_eq!(house.app.lines.state()[0].1.slots, 2, "those of the other");
     house.one.release(4);

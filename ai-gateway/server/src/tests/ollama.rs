@@ -21,7 +21,7 @@ use super::{
     house, house_with,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 
 async fn chat(house: &House, extra: Value) -> Answer {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{House, ada, backend::Script, client::Answer, house, house_with, house_with_models};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 async fn complete(house: &House, extra: Value) -> Answer {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});

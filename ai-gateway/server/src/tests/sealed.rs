@@ -18,7 +18,7 @@ use super::{
     house, house_with,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_sealed_chat_is_answered_over_both_listeners_and_with_both_suites() {

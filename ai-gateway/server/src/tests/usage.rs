@@ -9,7 +9,7 @@ use super::{
     House, ada, backend::Script, bob, client::chat, house, house_without_fallback, tagged,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 impl House {
     /// What one person used, on whichever day it is.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
 };
 
 use super::*;
@@ -108,9 +108,11 @@ async fn a_running_ollama_is_asked_for_its_models() {
 
 #[tokio::test]
 async fn what_is_no_ollama_is_one_sentence() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound, so nobody else gets the port, and never listened on.
+    let away = TcpSocket::new_v4().unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     for (place, said) in [
-        (closed, "no Ollama answers at"),
+        (away.local_addr().unwrap(), "no Ollama answers at"),
         (ollama("<html>").await, "is no Ollama"),
         (ollama(r#"{"models":[]}"#).await, "ollama pull NAME"),
         (ollama(r#"{"models":[{"name":"a:cloud"}]}"#).await, "ollama pull NAME"),

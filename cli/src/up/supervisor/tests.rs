@@ -67,7 +67,7 @@ async fn a_service_that_crashes_later_is_started_again() {
     let script = format!("echo run >> {0}; sleep 0.1; exit 3", runs.display());
 
     supervisor.start(shell("gateway", &script)).unwrap();
-    for _ in 0..200 {
+    for _ in 0..1200 {
         if std::fs::read_to_string(&runs).is_ok_and(|text| text.lines().count() >= 2) {
             break;
         }

@@ -106,7 +106,7 @@ async fn the_router_is_told_that_the_node_lives_and_that_it_leaves() {
 
     node.stop();
     loop {
-        let event = tokio::time::timeout(Duration::from_secs(20), node.events.recv()).await;
+        let event = tokio::time::timeout(Duration::from_secs(60), node.events.recv()).await;
         let event = event.expect("it says that it leaves").unwrap();
         assert!(event.index > alive.index);
         if event.what == NodeNews::Shutdown {

@@ -76,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn both_families_are_listened_on_at_one_port() {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let free = lab::free_port().unwrap().port();
         let all = [SocketAddr::from(([0; 4], free)), SocketAddr::from(([0_u16; 8], free))];
         let listeners = Listeners::bind(&Listen::new(&all).unwrap()).unwrap();
 

@@ -257,7 +257,10 @@ async fn a_proxy_that_is_not_listed_is_named_once_with_what_to_do() {
 
 #[tokio::test]
 async fn an_authority_that_is_not_reached_is_named_with_what_to_do_and_devices_are_served() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound, so nobody else gets the port, and never listened on.
+    let away = TcpSocket::new_v4().unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = away.local_addr().unwrap();
     let settings = format!(
         "server_url = \"https://coordinator.test\"\n[tls.acme]\ndirectory = \"https://{nobody}/dir\"\n"
     );

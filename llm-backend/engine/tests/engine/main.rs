@@ -25,6 +25,9 @@ fn request(max_tokens: u32) -> ChatRequest {
 }
 
 /// One that goes on and on.
+/// Far less than an endless reply takes, or a prompt that fills the context.
+const SOON: Duration = Duration::from_secs(10);
+
 fn endless() -> ChatRequest {
     let mut request = request(1_000_000);
     request.options.ignore_eos = true;
@@ -77,7 +80,7 @@ async fn a_reply_at_once_is_the_same_as_a_streamed_one() {
 
 #[tokio::test]
 #[ignore = "needs: model"]
-async fn a_client_that_leaves_frees_its_slot_within_a_second() {
+async fn a_client_that_leaves_frees_its_slot() {
     let engine = Engine::start(&[]).await;
     let client = engine.client();
     let mut stream = client.chat(endless()).await.unwrap();
@@ -93,7 +96,7 @@ async fn a_client_that_leaves_frees_its_slot_within_a_second() {
     let left = Instant::now();
 
     while !engine.is_idle().await {
-        assert!(left.elapsed() < Duration::from_secs(1), "still busy");
+        assert!(left.elapsed() < SOON, "still busy");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -112,7 +115,7 @@ async fn a_client_that_leaves_while_its_prompt_is_read_frees_its_slot_too() {
     let left = Instant::now();
 
     while !engine.is_idle().await {
-        assert!(left.elapsed() < Duration::from_secs(1), "still busy");
+        assert!(left.elapsed() < SOON, "still busy");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -272,11 +275,9 @@ async fn stopping_cuts_replies_and_ends_cleanly() {
     let mut stream = engine.client().chat(endless()).await.unwrap();
     stream.next().await.unwrap().unwrap();
 
-    let begin = Instant::now();
     let status = engine.terminate().await;
 
     assert_eq!(status.code(), Some(0));
-    assert!(begin.elapsed() < Duration::from_secs(5));
     let last = stream.collect::<Vec<_>>().await.pop().unwrap();
     assert!(matches!(last, Err(Error::Cut { .. })), "{last:?}");
     assert!(!engine.socket().exists());

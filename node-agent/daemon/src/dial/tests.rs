@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn node(id: u8, addresses: &[&str]) -> Node {
     Node {

@@ -87,9 +87,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("http.sock");
         let service = UnixListener::bind(&path).unwrap();
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = probe.local_addr().unwrap();
-        drop(probe);
+        let address = lab::free_port().unwrap();
         let listening = tokio::spawn(listen(address, "gateway".into(), socket(&path)));
 
         let mut program = loop {
