@@ -111,11 +111,13 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_is_confined_as_far_as_the_kernel_can_and_without_landlock_goes_on() {
+        confined(&[], || ());
+    }
+
+    #[test]
+    #[ignore = "needs: landlock"]
     fn writing_is_confined_and_reading_is_not() {
-        if enforcement() == Enforcement::None {
-            assert_eq!(write_only::<File>(&[]).unwrap(), Enforcement::None);
-            return;
-        }
         let dir = tempfile::tempdir().unwrap();
         let (own, other) = (dir.path().join("own"), dir.path().join("other"));
         let (file, beside) = (dir.path().join("file"), dir.path().join("beside"));

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use landlock::{ABI, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _};
 
 /// A test that lacks something here.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,6 +78,7 @@ pub(super) fn met(need: &str, root: &Path) -> bool {
         "shared" => root.join("../shared/vectors").is_dir(),
         "root" => is_root && Path::new("/dev/net/tun").exists(),
         "podman" => is_root && Path::new("/usr/bin/podman").exists(),
+        "landlock" => has_landlock(),
         "postgres" => Path::new("/usr/lib/postgresql").is_dir(),
         "systemd" => Path::new("/usr/bin/systemd-analyze").exists(),
         "nginx" => Path::new("/usr/sbin/nginx").exists(),
@@ -87,6 +89,12 @@ pub(super) fn met(need: &str, root: &Path) -> bool {
         "model" | "stock" | "tools" | "go" | "openpcc" => true,
         _ => false,
     }
+}
+
+/// Whether this kernel confines what a process writes; asking confines nothing.
+fn has_landlock() -> bool {
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    rules.handle_access(AccessFs::from_write(ABI::V1)).and_then(Ruleset::create).is_ok()
 }
 
 #[cfg(test)]
