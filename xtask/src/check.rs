@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{background::Background, packages, sabotage, tools, workspace};
+use crate::{background::Background, packages, tools, workspace};
 
 /// The one crate that needs more than Rust and a C compiler.
 const ENGINE: &str = "maru-llm";
@@ -46,8 +46,6 @@ fn quick() -> Result<()> {
     }
     helper("cargo-deny", &["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?;
     helper("cargo-shear", &[])?;
-    let count = sabotage::apply()?;
-    eprintln!("== {count} sabotages apply");
     Ok(())
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if args.check {
         let runner = nextest::Runner::new(root, workspace::target()?)?;
-        let count = check(&runner)?;
+        let count = check(&runner.programs()?)?;
         println!("{count} sabotages apply and name tests that exist");
         return Ok(());
     }
@@ -56,24 +56,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Whether every patch is whole and applies; returns how many there are.
-pub(crate) fn apply() -> Result<usize> {
+/// Whether every patch is whole, applies, and names tests that exist in `programs`; returns how many there are.
+pub(crate) fn check(programs: &nextest::Programs) -> Result<usize> {
     let root = workspace::root();
     let patches = patch::read(&root, &[])?;
     for patch in &patches {
         patch.check(&root)?;
     }
-    Ok(patches.len())
-}
-
-/// Whether every patch is whole, applies, and names tests that exist; returns how many there are.
-pub(crate) fn check(runner: &nextest::Runner) -> Result<usize> {
-    let count = apply()?;
-    let programs = runner.programs()?;
-    for patch in patch::read(&workspace::root(), &[])? {
-        let _ = trial::select(&programs, &patch)?;
+    for patch in &patches {
+        let _ = trial::select(programs, patch)?;
     }
-    Ok(count)
+    Ok(patches.len())
 }
 
 /// Breaks a copy of the workspace in `root` in every way, one at a time; returns what its tests,

@@ -3,6 +3,7 @@
 mod again;
 mod bench;
 mod demonstration;
+mod flaky;
 mod needs;
 mod stage;
 
@@ -15,6 +16,7 @@ use crate::{
     nextest::{self, Verdict},
     packages, sabotage, workspace,
 };
+use flaky::Known;
 use stage::{Count, Stages};
 
 /// Of `cargo xtask test`.
@@ -48,7 +50,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if ok {
         let programs = runner.programs()?;
         let linting = if args.lints { Some(check::start()?) } else { None };
-        ok = stages.run("tests", || tests(&programs, args.only.as_deref()));
+        ok = stages.run(stage::TESTS, || tests(&programs, args.only.as_deref()));
+        if args.only.is_none() {
+            ok &= stages.run("sabotage patches", || sabotage::check(&programs).map(Count::passed));
+        }
         if let Some(linting) = linting {
             ok &= stages.run("lints and documentation", || {
                 linting.wait("warnings are errors").map(|()| Count::default())
@@ -56,7 +61,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     if let Some(fuzzing) = fuzzing {
-        ok &= stages.run("sabotage patches", sabotages);
         ok &= stages.run("doctests", doctests);
         ok &= stages.run("fuzz targets", || fuzzing.run(args.fuzz_seconds).map(Count::passed));
         ok &= stages.run("clients", || clients(&model));
@@ -74,6 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Every test that this machine can run, namespaces, containers and the real model included.
 fn tests(programs: &nextest::Programs, only: Option<&str>) -> Result<Count> {
+    let known = Known::read(&workspace::root())?;
     let lacking = needs::lacking(&workspace::root())?;
     for test in &lacking {
         println!(
@@ -99,10 +104,10 @@ fn tests(programs: &nextest::Programs, only: Option<&str>) -> Result<Count> {
         report.into_iter().partition(|(_, verdict)| *verdict == Verdict::Passed);
     ensure!(status.success() || !failed.is_empty(), "the tests ended with {status}");
     let failed = failed.into_iter().map(|(test, _)| test).collect();
-    let sorted = again::again(programs, failed, again::LIMIT)?;
+    let sorted = again::again(programs, &known, failed, again::LIMIT)?;
     Ok(Count {
         passed: passed.len() + sorted.flaky.len(),
-        failed: sorted.failed.len(),
+        failed: sorted.failures(),
         skipped: lacking.len(),
         flaky: sorted.flaky.len(),
         remarks: sorted.remarks(),
@@ -132,10 +137,4 @@ fn clients(model: &std::path::Path) -> Result<Count> {
         remarks: outcome.failed,
         ..Count::default()
     })
-}
-
-/// The patches that break one property each still apply, and name tests that exist.
-fn sabotages() -> Result<Count> {
-    let runner = nextest::Runner::new(workspace::root(), workspace::target()?)?;
-    sabotage::check(&runner).map(Count::passed)
 }

@@ -1,7 +1,7 @@
 //! A second look at what failed: each test five times more, alone.
 //!
 //! One that passes every time counts as passed, and is named: it failed by chance, and is mended
-//! before other work. One failure more, and it has failed.
+//! before other work. One failure more, and it has failed; so has one that was flaky before.
 
 use std::{
     process::Stdio,
@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Result;
 
+use super::flaky::{self, Known};
 use crate::nextest::{Programs, Test, within};
 
 /// How often a test must pass.
@@ -23,13 +24,20 @@ pub(super) const LIMIT: Duration = Duration::from_secs(1200);
 pub(super) struct Sorted {
     /// Passed every time.
     pub(super) flaky: Vec<Test>,
+    /// The same, of tests that were flaky before; with the date of that.
+    pub(super) flaky_again: Vec<(Test, String)>,
     /// Failed again, or there was no time left to see.
     pub(super) failed: Vec<Test>,
 }
 
-/// Runs every test of `programs` again; prints what becomes of each.
-pub(super) fn again(programs: &Programs, tests: Vec<Test>, limit: Duration) -> Result<Sorted> {
-    let sorted = sort(tests, limit, |test, left| {
+/// Runs every test of `programs` again; prints what becomes of each. Those of `known` were flaky before.
+pub(super) fn again(
+    programs: &Programs,
+    known: &Known,
+    tests: Vec<Test>,
+    limit: Duration,
+) -> Result<Sorted> {
+    let sorted = sort(known, tests, limit, |test, left| {
         println!("again, alone: {test}");
         let mut command = programs.run();
         command.args(["--test-threads=1", "--filterset", &test.filter()]).stdin(Stdio::null());
@@ -43,15 +51,28 @@ pub(super) fn again(programs: &Programs, tests: Vec<Test>, limit: Duration) -> R
 }
 
 impl Sorted {
+    /// How many of these tests count as failures.
+    pub(super) fn failures(&self) -> usize {
+        self.failed.len() + self.flaky_again.len()
+    }
+
     /// One line for each test.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let flaky = self.flaky.iter().map(|test| format!("flaky {test}"));
-        flaky.chain(self.failed.iter().map(|test| format!("failed {test}"))).collect()
+        let file = flaky::FILE;
+        let flaky = self.flaky.iter();
+        let flaky =
+            flaky.map(|test| format!("flaky {test}: write its name to {file}, and mend it"));
+        let again = self.flaky_again.iter().map(|(test, date)| {
+            format!("flaky again {test}: {file} has it since {date}, so this counts as a failure")
+        });
+        let failed = self.failed.iter().map(|test| format!("failed {test}"));
+        flaky.chain(again).chain(failed).collect()
     }
 }
 
 /// Sorts by whether `once` says yes every time; what is not done when its `limit` is over has failed.
 fn sort(
+    known: &Known,
     tests: Vec<Test>,
     limit: Duration,
     mut once: impl FnMut(&Test, Duration) -> Result<bool>,
@@ -67,8 +88,11 @@ fn sort(
             }
             passed += 1;
         }
-        let list = if passed == TIMES { &mut sorted.flaky } else { &mut sorted.failed };
-        list.push(test);
+        match known.since(&test).map(str::to_owned) {
+            _ if passed < TIMES => sorted.failed.push(test),
+            Some(date) => sorted.flaky_again.push((test, date)),
+            None => sorted.flaky.push(test),
+        }
     }
     Ok(sorted)
 }
@@ -87,20 +111,38 @@ mod tests {
     #[test]
     fn only_what_passes_five_times_is_flaky() {
         let runs = Cell::new(0);
-        let sorted = sort(vec![named("often"), named("always")], LIMIT, |test, _| {
+        let tests = vec![named("often"), named("always")];
+        let sorted = sort(&Known::default(), tests, LIMIT, |test, _| {
             runs.set(runs.get() + 1);
             Ok(test.name == "always" || runs.get() < TIMES)
         });
-        let expected = Sorted { flaky: vec![named("always")], failed: vec![named("often")] };
-        assert_eq!(sorted.unwrap(), expected);
+        let (flaky, failed) = (vec![named("always")], vec![named("often")]);
+        assert_eq!(sorted.unwrap(), Sorted { flaky, failed, ..Sorted::default() });
         assert_eq!(runs.get(), 2 * TIMES);
     }
 
     #[test]
+    fn what_was_flaky_before_counts_as_a_failure_and_says_since_when() {
+        let known = Known::parse("2026-11-01 known\n2026-11-02 fails").unwrap();
+        let tests = vec![named("faults::known"), named("new"), named("fails")];
+        let sorted = sort(&known, tests, LIMIT, |test, _| Ok(test.name != "fails")).unwrap();
+
+        assert_eq!(sorted.flaky, [named("new")]);
+        assert_eq!(sorted.flaky_again, [(named("faults::known"), "2026-11-01".to_owned())]);
+        assert_eq!(sorted.failed, [named("fails")]);
+        assert_eq!(sorted.failures(), 2);
+        let remarks = sorted.remarks();
+        assert!(remarks[0].starts_with("flaky fixture new: write its name to "), "{remarks:?}");
+        assert!(remarks[1].starts_with("flaky again fixture faults::known: "), "{remarks:?}");
+        assert!(remarks[1].contains("since 2026-11-01"), "{remarks:?}");
+        assert_eq!(remarks[2], "failed fixture fails");
+    }
+
+    #[test]
     fn what_there_is_no_time_for_has_failed() {
-        let sorted = sort(vec![named("a"), named("b")], Duration::ZERO, |_, _| Ok(true));
-        let expected = Sorted { flaky: Vec::new(), failed: vec![named("a"), named("b")] };
-        assert_eq!(sorted.unwrap(), expected);
+        let tests = vec![named("a"), named("b")];
+        let sorted = sort(&Known::default(), tests.clone(), Duration::ZERO, |_, _| Ok(true));
+        assert_eq!(sorted.unwrap(), Sorted { failed: tests, ..Sorted::default() });
     }
 
     /// Four tests; the marks are files, because each test is a process of its own.
@@ -153,14 +195,16 @@ mod tests {
         // What never ends comes last, so that the others have the time they need.
         let (endless, rest): (Vec<_>, Vec<_>) =
             failed.into_iter().partition(|test| test.name == "then_never_ends");
-        let mut sorted = again(&programs, rest, LIMIT).unwrap();
-        let last = again(&programs, endless, Duration::from_secs(5)).unwrap();
+        let none = Known::default();
+        let mut sorted = again(&programs, &none, rest, LIMIT).unwrap();
+        let last = again(&programs, &none, endless, Duration::from_secs(5)).unwrap();
 
         sorted.failed.extend(last.failed);
         sorted.flaky.extend(last.flaky);
         let expected = Sorted {
             flaky: vec![named("fails_at_first")],
             failed: vec![named("never_passes"), named("then_never_ends")],
+            ..Sorted::default()
         };
         assert_eq!(sorted, expected);
     }

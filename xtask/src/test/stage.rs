@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// Tests counted.
+/// The stage that runs the workspace's test functions: its count is the last line.
+pub(super) const TESTS: &str = "tests";
+
+/// What a stage counted: test functions, or whatever else it is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) passed: usize,
@@ -58,24 +61,40 @@ impl Stages {
         ok
     }
 
-    /// Prints seconds per stage, what failed in each, then one line with the sums; returns how many were skipped.
+    /// Prints seconds per stage, what failed in each, what each counted, and last the test functions; returns how many of
+    /// all these were skipped.
     pub(super) fn report(&self) -> usize {
         println!("\nseconds per stage:");
-        let mut sum = Count::default();
-        for (name, time, count) in &self.done {
+        for (name, time, _) in &self.done {
             println!("{:>8.1}  {name}", time.as_secs_f64());
-            sum.passed += count.passed;
-            sum.failed += count.failed;
-            sum.skipped += count.skipped;
-            sum.flaky += count.flaky;
         }
         for (name, _, count) in &self.done {
             for remark in &count.remarks {
                 println!("{name}: {remark}");
             }
         }
-        println!("{sum}");
-        sum.skipped
+        for line in self.counts() {
+            println!("{line}");
+        }
+        self.done.iter().map(|(_, _, count)| count.skipped).sum()
+    }
+
+    /// A line for each stage that counted something else than test functions, and one for these.
+    fn counts(&self) -> Vec<String> {
+        let (tests, others): (Vec<_>, Vec<_>) =
+            self.done.iter().partition(|(name, ..)| *name == TESTS);
+        let counted = others.iter().filter(|(_, _, count)| *count != Count::default());
+        let mut lines: Vec<_> =
+            counted.map(|(name, _, count)| format!("{name}: {count}")).collect();
+        let tests = tests.first().map(|(_, _, count)| count.clone()).unwrap_or_default();
+        let failed: Vec<_> =
+            others.iter().filter(|it| it.2.failed > 0).map(|(name, ..)| *name).collect();
+        let besides = match failed.is_empty() {
+            true => String::new(),
+            false => format!("; failed besides: {}", failed.join(", ")),
+        };
+        lines.push(format!("{TESTS}: {tests}{besides}"));
+        lines
     }
 }
 
@@ -131,6 +150,28 @@ mod tests {
         let count = Count { passed: 3, failed: 1, ..Count::default() };
         assert_eq!(libtest_summary(libtest), Some(count));
         assert_eq!(libtest_summary("running 3 tests"), None);
+    }
+
+    #[test]
+    fn the_last_line_counts_test_functions_and_names_what_failed_besides() {
+        let mut stages = Stages::default();
+        stages.run("build", || Ok(Count::default()));
+        stages.run(TESTS, || Ok(Count { passed: 7, skipped: 1, ..Count::default() }));
+        stages.run("fuzz targets", || Ok(Count::passed(33)));
+        assert_eq!(
+            stages.counts(),
+            [
+                "fuzz targets: 33 passed, 0 failed, 0 skipped",
+                "tests: 7 passed, 0 failed, 1 skipped"
+            ]
+        );
+
+        stages.run("clients", || Ok(Count { failed: 2, ..Count::default() }));
+        assert_eq!(
+            stages.counts().last().unwrap(),
+            "tests: 7 passed, 0 failed, 1 skipped; failed besides: clients"
+        );
+        assert_eq!(stages.report(), 1);
     }
 
     #[test]
