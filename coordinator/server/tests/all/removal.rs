@@ -28,8 +28,8 @@ use crate::{
 
 /// How long the database takes for a commit.
 const COMMIT: Duration = Duration::from_millis(20);
-/// How long after the command's start the device may be in.
-const OUT_WITHIN: Duration = Duration::from_secs(5);
+/// How long after the command's start the device may be in: far shorter than the queue of its updates.
+const OUT_WITHIN: Duration = Duration::from_secs(30);
 /// More connections than anyone gets.
 const CONNECTIONS: u16 = 300;
 /// Requests under way at once in each, as many as the coordinator allows.

@@ -148,7 +148,7 @@ fn a_flood_of_handshakes_does_not_stop_a_member() {
         pair.connect(true, true);
         let start = Instant::now();
         let mut answered = 0;
-        while answered == 0 && start.elapsed() < Duration::from_secs(12) {
+        while answered == 0 && start.elapsed() < Duration::from_secs(60) {
             answered = pair.a.ping(pair.b.v4, 1);
         }
         // Before anything fails: the flooder is waited for.

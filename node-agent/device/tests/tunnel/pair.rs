@@ -163,7 +163,7 @@ impl Pair {
 
 /// Waits until something is so.
 pub(crate) fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !so() {
         assert!(Instant::now() < deadline, "not so: {what}");
         thread::sleep(Duration::from_millis(10));
