@@ -22,7 +22,7 @@
 //! * [`state`]: state files, with a version.
 //! * [`superuser`]: what a daemon tells root alone, such as its counters.
 //! * [`tls`]: TLS between machines, from files.
-//! * [`unix`]: a daemon's UNIX socket.
+//! * [`unix`]: a daemon's UNIX socket, and connecting to one.
 //! * [`watched`]: what files say, read again when they change.
 //! * [`workers`]: threads that serve connections, each with a runtime of its own.
 //! * [`write_limit`]: a stream whose writes fail once none gets on.

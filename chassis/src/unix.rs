@@ -1,4 +1,5 @@
-//! A daemon's UNIX socket: where it may be made, what it may replace, and what it removes in the end.
+//! A daemon's UNIX socket: where it may be made, what it may replace, and what it removes in the end. Who connects to one
+//! does it with a [`Connector`].
 //!
 //! * Its folder belongs to the daemon's user or to root, and nobody else may write it unless its sticky bit is set: who
 //!   may could put another socket in its place, and would be told what is meant for the daemon. Only root, who starts a
@@ -9,6 +10,8 @@
 //! * In the end it is removed only if it is still the one that was made: not one that another process put there since.
 //!
 //! Who calls is known by the uid that the kernel gives, never by what they say.
+
+mod connect;
 
 use std::{
     fs::{self, DirBuilder, Metadata, Permissions},
@@ -33,6 +36,7 @@ use rustix::{
 };
 use tokio::net::{UnixListener, UnixStream};
 
+pub use self::connect::{Checked, ConnectError, Connector};
 use crate::accept::Listener;
 
 /// Connections that may wait to be accepted.
