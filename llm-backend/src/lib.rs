@@ -38,7 +38,7 @@ pub use ollama::{
 pub use openai::{
     OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,
 };
-pub use settings::{ApiKey, Settings, Timeouts, Tls};
+pub use settings::{ApiKey, Listener, Settings, Timeouts, Tls};
 
 /// A reply as it is generated. Dropping it cancels the generation.
 ///

@@ -11,6 +11,7 @@ use std::{error::Error as StdError, io, mem, sync::Arc, time::Duration};
 
 use ai_gateway_api::chat::Delta;
 use bytes::Bytes;
+use chassis::unix::ConnectError;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
@@ -27,6 +28,7 @@ use self::{
     connection::Connection,
     files::Files,
     idle::{Idle, Made, Trust},
+    stream::Target,
 };
 use crate::{
     DeltaStream, Error, Health,
@@ -49,6 +51,7 @@ const CLOSES: Duration = Duration::from_secs(1);
 const MESSAGE_MAX: usize = 300;
 
 const ABSENT: &str = "is not there: start it, or correct its base URL in the settings";
+const ANOTHER: &str = "is not asked: a link is in the place of its socket or on the way to it, or another user listens there; stop what listens, or correct its uid in the settings";
 const SILENT: &str = "did not begin to answer in time: it may be overloaded; wait or restart it";
 const HUNG_UP: &str =
     "closed the connection without an answer: look at its log, it may have crashed";
@@ -70,6 +73,7 @@ pub(crate) struct Link {
     /// Base URL as written in the settings, for messages.
     name: String,
     address: Address,
+    target: Target,
     files: Files,
     /// Name that the server's certificate must be for; `None` where no TLS is spoken.
     server_name: Option<ServerName<'static>>,
@@ -101,7 +105,7 @@ enum Failure {
 impl Link {
     /// Reads the settings. Nothing is connected yet; while a file cannot be used, each request fails and says which.
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
-        let Settings { base_url: name, key, tls, timeouts } = settings;
+        let Settings { base_url: name, key, tls, listener, timeouts } = settings;
         let failed = |reason| Error::Address { url: name.clone(), reason };
         let address = Address::parse(&name).map_err(failed)?;
         let wanted = match &address {
@@ -130,7 +134,8 @@ impl Link {
             let error = &error as &dyn StdError;
             tracing::warn!(backend = name, error, "a backend is not asked until this is mended");
         }
-        Ok(Self { name, address, files, server_name, timeouts, idle: Arc::default() })
+        let target = Target::of(&address, &listener);
+        Ok(Self { name, address, target, files, server_name, timeouts, idle: Arc::default() })
     }
 
     /// Asks for `path` and takes only a successful answer, which takes no model.
@@ -287,7 +292,7 @@ impl Link {
         }
         let mut closed = None;
         // Looked at before connecting: whoever comes in its place meanwhile is connected to once more.
-        let made = Made { trust: loaded.tls, socket: stream::socket(&self.address) };
+        let made = Made { trust: loaded.tls, socket: self.target.socket() };
         if let Some(connection) = self.idle.take(&made) {
             let sent = Instant::now();
             match self.answer(connection, request.clone(), made.clone()).await {
@@ -326,7 +331,7 @@ impl Link {
 
     async fn connect(&self, tls: Trust) -> Result<Connection, Failure> {
         let tls = tls.zip(self.server_name.clone());
-        let connected = timeout(self.timeouts.connect, stream::connect(&self.address, tls)).await;
+        let connected = timeout(self.timeouts.connect, self.target.connect(tls)).await;
         let stream = connected
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(Failure::Connect)?;
@@ -374,6 +379,9 @@ impl Link {
     fn fault(&self, failure: Failure) -> Error {
         let (reason, arrived, source): (_, _, Box<dyn StdError + Send + Sync>) = match failure {
             Failure::Files(error) => return error,
+            Failure::Connect(error) if ConnectError::of(&error).is_some() => {
+                (ANOTHER, false, error.into())
+            }
             Failure::Connect(error) => (ABSENT, false, error.into()),
             Failure::Http(error) => (HUNG_UP, true, error.into()),
         };

@@ -14,6 +14,8 @@ pub struct Settings {
     pub key: Option<ApiKey>,
     /// For `https://`, and for a UNIX socket that leads to a TLS server.
     pub tls: Tls,
+    /// For a UNIX socket.
+    pub listener: Listener,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -25,8 +27,24 @@ impl Settings {
             base_url: base_url.into(),
             key: None,
             tls: Tls::default(),
+            listener: Listener::default(),
             timeouts: Timeouts::default(),
         }
+    }
+}
+
+/// Who listens on a UNIX socket: nobody else is connected to, and no link is followed ([`chassis::unix::Connector`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The folder below which no part of the socket's path is a link. Default: `/`.
+    pub root: PathBuf,
+    /// The user id. Default: the owner of the socket's folder.
+    pub uid: Option<u32>,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self { root: PathBuf::from("/"), uid: None }
     }
 }
 

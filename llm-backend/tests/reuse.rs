@@ -1,11 +1,11 @@
 //! A connection whose answer was read to its end carries the next request, for a second.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::fs::MetadataExt as _, sync::Arc, time::Duration};
 
 use ai_gateway_api::chat::{ChatRequest, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
-use llm_backend::{Backend as _, Error, OpenAiCompatible};
+use llm_backend::{Backend as _, Error, Listener, OpenAiCompatible, Settings};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -237,4 +237,45 @@ async fn few_idle_connections_are_kept() {
         assert!(asked.iter().all(|asked| matches!(asked, Ok(Ok(_)))));
     };
     tokio::join!(serve, ask);
+}
+
+/// A server that somebody took over can exchange what is in its folder, but not have another one asked in its place.
+#[tokio::test]
+async fn a_link_in_the_place_of_the_socket_and_another_users_socket_are_not_asked() {
+    let server = server();
+    let socket = server.directory.path().join("llm.sock");
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("llm.sock");
+    let other = UnixListener::bind(&elsewhere).unwrap();
+    let is_quiet = async || timeout(Duration::from_millis(50), other.accept()).await.is_err();
+    let refused = async |client: &OpenAiCompatible| {
+        let error = client.chat(request()).await.map(drop).unwrap_err();
+        assert!(matches!(error, Error::Unreachable { arrived: false, .. }), "{error:?}");
+        assert!(error.to_string().contains("another user listens there"), "{error}");
+    };
+    std::fs::remove_file(&socket).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &socket).unwrap();
+
+    refused(&server.client).await;
+    assert!(is_quiet().await);
+
+    let own = std::fs::metadata(folder.path()).unwrap().uid();
+    let url = format!("unix://{}", elsewhere.display());
+    let expecting = |uid| {
+        let listener = Listener { uid: Some(uid), ..Listener::default() };
+        OpenAiCompatible::with_settings(Settings { listener, ..Settings::new(&url) }).unwrap()
+    };
+    refused(&expecting(own + 1)).await;
+    let serve = async {
+        // The one that was refused said nothing.
+        let mut stream = timeout(PATIENCE, other.accept()).await.unwrap().unwrap().0;
+        assert_eq!(read(&mut stream).await, None);
+        let mut stream = timeout(PATIENCE, other.accept()).await.unwrap().unwrap().0;
+        read(&mut stream).await.unwrap();
+        answer(&mut stream).await;
+    };
+    let client = expecting(own);
+    let ask = async { client.chat(request()).await.unwrap().try_collect::<Vec<_>>().await };
+    let ((), reply) = tokio::join!(serve, ask);
+    assert_eq!(reply.unwrap().len(), 2, "the control: the right user");
 }

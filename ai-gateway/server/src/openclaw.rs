@@ -223,6 +223,7 @@ struct RawProvider {
     api: Option<String>,
     api_key: Option<Value>,
     request: Option<access::Request>,
+    uid: Option<u32>,
     nodes: Vec<nodes::RawNode>,
     relays: Vec<nodes::RawNode>,
     timeouts: nodes::RawTimeouts,
@@ -350,7 +351,7 @@ fn usable(
             return Err(wrong(format!("{at}.api"), reason));
         }
     };
-    let shared = Access::read(raw.api_key, raw.request, &at)?;
+    let shared = Access::read(raw.api_key, raw.request, raw.uid, &at)?;
     let nodes = nodes::read(raw.base_url, &shared, raw.nodes, &at)?;
     let relays = nodes::relays(api, &nodes, &shared, raw.relays, &at)?;
     let timeouts = raw.timeouts.read(reply, &format!("{at}.timeouts"))?;

@@ -71,6 +71,14 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// What was found in place of the right listener, if that is what this error says.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
 /// An error of the system keeps its kind; the others are the inner error of one of kind `Other`.
 impl From<ConnectError> for io::Error {
     fn from(error: ConnectError) -> Self {

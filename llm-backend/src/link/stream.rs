@@ -1,26 +1,48 @@
 //! One connection: a UNIX socket or TCP, with TLS or without.
 
-use std::{fs, io, os::unix::fs::MetadataExt as _};
+use std::io;
 
-use chassis::dial;
 pub(super) use chassis::dial::Stream;
-use tokio::net::UnixStream;
+use chassis::{dial, unix::Connector};
 
-use crate::address::Address;
+use crate::{address::Address, settings::Listener};
 
 /// Which file a path names at the moment: its device and number. Another file under the same name has others.
 pub(super) type FileId = (u64, u64);
 
-/// The socket that a connection to `address` would be made to; `None` for TCP, and where nothing is.
-pub(super) fn socket(address: &Address) -> Option<FileId> {
-    let Address::Unix(path) = address else { return None };
-    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+/// Where connections are made to.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// A UNIX socket.
+    Socket(Connector),
+    /// A host, by its name or address, and a port.
+    Tcp(String, u16),
 }
 
-/// Connects to `address`; speaks TLS where `tls` says how, and takes only a certificate for its name.
-pub(super) async fn connect(address: &Address, tls: Option<dial::Trust>) -> io::Result<Stream> {
-    match address {
-        Address::Unix(path) => dial::secure(UnixStream::connect(path).await?, tls).await,
-        Address::Tcp { host, port, .. } => dial::secure(dial::tcp(host, *port).await?, tls).await,
+impl Target {
+    /// `listener` says whom a UNIX socket must belong to.
+    pub(super) fn of(address: &Address, listener: &Listener) -> Self {
+        match address {
+            Address::Unix(path) => {
+                Self::Socket(Connector::new(&listener.root, path).listener(listener.uid))
+            }
+            Address::Tcp { host, port, .. } => Self::Tcp(host.clone(), *port),
+        }
+    }
+
+    /// The socket that a connection would be made to; `None` for TCP, and where none is.
+    pub(super) fn socket(&self) -> Option<FileId> {
+        match self {
+            Self::Socket(connector) => connector.file(),
+            Self::Tcp(..) => None,
+        }
+    }
+
+    /// Connects; speaks TLS where `tls` says how, and takes only a certificate for its name.
+    pub(super) async fn connect(&self, tls: Option<dial::Trust>) -> io::Result<Stream> {
+        match self {
+            Self::Socket(connector) => dial::secure(connector.connect().await?, tls).await,
+            Self::Tcp(host, port) => dial::secure(dial::tcp(host, *port).await?, tls).await,
+        }
     }
 }

@@ -3,19 +3,25 @@
 //! Peers reach services through the agent alone. Each connection begins, towards the service, with a header that
 //! says who is calling ([`mesh_identity`]); it ends when that node leaves the map or the policy
 //! closes the port. Bytes are passed on and never looked at. A socket that is a link, or where another user listens than
-//! should, is not connected to ([`socket`]).
+//! should, is not connected to ([`chassis::unix::Connector`]).
 
 use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
-use chassis::{accept::Connections, quota::Quota};
+use chassis::{
+    accept::Connections,
+    quota::Quota,
+    unix::{ConnectError, Connector},
+};
 use common::mesh;
 use mesh_identity::{Header, Identity, User, VERSION};
+use node_agent_api::settings::Service;
 use node_agent_core::{
     filter::{PacketFilter, packet::protocol},
     netmap::Netmap,
@@ -30,13 +36,11 @@ use tokio::{
 
 use crate::{
     agent::Agent,
+    config::Paths,
     pass::{keep_alive, pass_on},
 };
 
 pub mod local;
-mod socket;
-
-use socket::{Socket, SocketError};
 
 /// Connections of one port at once.
 const MAX_CONNECTIONS: usize = 512;
@@ -78,10 +82,15 @@ impl AccessSnapshot {
 #[derive(Clone)]
 struct Port {
     name: Arc<str>,
-    socket: Arc<Socket>,
+    socket: Arc<Connector>,
     access: watch::Receiver<Arc<AccessSnapshot>>,
     /// By node.
     nodes: Quota<String>,
+}
+
+/// How a service is connected to.
+fn connector(paths: &Paths, service: &Service) -> Connector {
+    Connector::new(&paths.resolve(Path::new("")), &service.socket).listener(service.uid)
 }
 
 /// Keeps a listener on each of this node's mesh addresses for each service.
@@ -92,7 +101,7 @@ pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapsh
         let own = access.borrow_and_update().netmap.addresses();
         let mut wanted = HashMap::new();
         for service in &agent.config.settings.service {
-            let socket = Arc::new(Socket::of(&agent.paths, service));
+            let socket = Arc::new(connector(&agent.paths, service));
             for address in own.iter().filter(|address| mesh::contains(**address)) {
                 let name: Arc<str> = service.name.as_str().into();
                 let port = Port {
@@ -162,13 +171,12 @@ impl Port {
         let header = Header { source, destination, identity };
         let mut service = match timeout(SERVICE_WAIT, self.announce(&header)).await {
             Ok(Ok(service)) => service,
-            Ok(Err(error @ SocketError::Away(_))) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::info!(service = %self.name, error, "the service is not there");
+            Ok(Err(error)) if ConnectError::of(&error).is_some() => {
+                tracing::warn!(service = %self.name, %error, "the service is not what it should be");
                 return;
             }
             Ok(Err(error)) => {
-                tracing::warn!(service = %self.name, %error, "the service is not what it should be");
+                tracing::info!(service = %self.name, %error, "the service is not there");
                 return;
             }
             Err(_) => {
@@ -188,7 +196,7 @@ impl Port {
         }
     }
 
-    async fn announce(&self, header: &Header) -> Result<UnixStream, SocketError> {
+    async fn announce(&self, header: &Header) -> io::Result<UnixStream> {
         let bytes = header.encode().map_err(io::Error::other)?;
         let mut service = self.socket.connect().await?;
         service.write_all(&bytes).await?;

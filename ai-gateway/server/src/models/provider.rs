@@ -8,7 +8,9 @@ use std::{
 
 use ai_gateway_api::{chat::ModelInfo, settings::gateway};
 use futures_util::future::join_all;
-use llm_backend::{ApiKey, Backend, Error, Ollama, OpenAiCompatible, Settings, Timeouts, Tls};
+use llm_backend::{
+    ApiKey, Backend, Error, Listener, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,
+};
 use tokio::time::timeout;
 
 use super::{
@@ -266,7 +268,7 @@ pub(super) fn settings(root: &Path, node: &openclaw::Node, timeouts: Timeouts) -
         Some(path) => format!("unix://{}", below(root, Path::new(path)).display()),
         None => node.base_url.clone(),
     };
-    let Access { key, tls } = &node.access;
+    let Access { key, tls, uid } = &node.access;
     let key = key.clone().map(|key| match key {
         ApiKey::File(path) => ApiKey::File(file(&path)),
         ApiKey::Text(text) => ApiKey::Text(text),
@@ -277,5 +279,6 @@ pub(super) fn settings(root: &Path, node: &openclaw::Node, timeouts: Timeouts) -
         key: tls.key.as_ref().map(file),
         server_name: tls.server_name.clone(),
     };
-    Settings { base_url, key, tls, timeouts }
+    let listener = Listener { root: root.to_owned(), uid: *uid };
+    Settings { base_url, key, tls, listener, timeouts }
 }

@@ -8,7 +8,7 @@ use std::sync::{
 
 use ai_gateway_api::chat::{Content, Delta, Image, Message, ModelInfo, Part};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use llm_backend::{ApiKey, Backend, EmbedRequest, Embeddings, Timeouts};
+use llm_backend::{ApiKey, Backend, EmbedRequest, Embeddings, Listener, Timeouts};
 
 use super::{provider::settings, *};
 use crate::openclaw;
@@ -400,7 +400,7 @@ async fn a_context_that_the_settings_do_not_say_is_learned() {
 fn sockets_and_files_lie_below_the_root() {
     let text = r#"{"models": {"providers": {"a": {"baseUrl": "unix:///run/llm.sock",
         "apiKey": {"source": "file", "path": "/etc/a.key"},
-        "request": {"tls": {"ca": "etc/ca.pem"}}, "models": [{"id": "m"}]}}}}"#;
+        "request": {"tls": {"ca": "etc/ca.pem"}}, "uid": 61004, "models": [{"id": "m"}]}}}}"#;
     let mut provider = OpenClaw::parse(text).unwrap().providers.remove("a").unwrap();
     let node = &mut provider.nodes[0];
     let settings =
@@ -410,6 +410,7 @@ fn sockets_and_files_lie_below_the_root() {
     assert_eq!(below.base_url, "unix:///tmp/house/run/llm.sock");
     assert_eq!(below.key, Some(ApiKey::File("/tmp/house/etc/a.key".into())));
     assert_eq!(below.tls.ca, Some("/tmp/house/etc/ca.pem".into()));
+    assert_eq!(below.listener, Listener { root: "/tmp/house".into(), uid: Some(61004) });
 
     assert_eq!(settings("/", node).base_url, "unix:///run/llm.sock");
     node.base_url.clone_from(&below.base_url);

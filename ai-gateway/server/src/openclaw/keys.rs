@@ -72,9 +72,9 @@ const TOP: Keys = Keys {
 const MODELS: Keys =
     Keys { used: &["mode", "providers"], other: &["bedrockDiscovery", "pricing", "proxy"] };
 
-/// `nodes`, `relays` and `timeouts` are Maru's own.
+/// `nodes`, `relays`, `timeouts` and `uid` are Maru's own.
 const PROVIDER: Keys = Keys {
-    used: &["api", "apiKey", "baseUrl", "models", "nodes", "relays", "request", "timeouts"],
+    used: &["api", "apiKey", "baseUrl", "models", "nodes", "relays", "request", "timeouts", "uid"],
     other: &[
         "auth",
         "authHeader",
@@ -86,7 +86,7 @@ const PROVIDER: Keys = Keys {
 };
 
 const NODE: Keys =
-    Keys { used: &["apiKey", "baseUrl", "draining", "request", "slots"], other: &[] };
+    Keys { used: &["apiKey", "baseUrl", "draining", "request", "slots", "uid"], other: &[] };
 
 const TIMEOUTS: Keys = Keys {
     used: &["connectSeconds", "firstSeconds", "healthSeconds", "idleSeconds", "replySeconds"],

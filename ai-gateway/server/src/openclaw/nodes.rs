@@ -14,6 +14,9 @@ const NODES_MAX: usize = 64;
 const RELAYS_MAX: usize = 16;
 /// Most replies that one node makes at a time.
 const SLOTS_MAX: u32 = 4096;
+/// What is wrong with a `uid` beside another address.
+const NO_SOCKET: &str =
+    "it says who listens on a UNIX socket: take it out, or write unix:///path.sock as baseUrl";
 /// Longest that a reply is waited for, in seconds.
 const SECONDS_MAX: f64 = 86_400.0;
 /// Longest for what takes no model: others wait for it, too.
@@ -32,13 +35,15 @@ pub struct Node {
     pub draining: bool,
 }
 
-/// Key and certificates.
+/// Key, certificates, and who listens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// What a server knows us by, if it asks; a file's path is below the root.
     pub key: Option<ApiKey>,
     /// Certificates, for `https://` and for TLS behind a UNIX socket; paths are below the root.
     pub tls: Tls,
+    /// For a UNIX socket: the user id that listens there; if absent, the owner of the socket's folder.
+    pub uid: Option<u32>,
 }
 
 /// A node as the file writes it.
@@ -48,6 +53,7 @@ pub(super) struct RawNode {
     base_url: String,
     api_key: Option<Value>,
     request: Option<access::Request>,
+    uid: Option<u32>,
     slots: Option<u32>,
     draining: bool,
 }
@@ -55,7 +61,7 @@ pub(super) struct RawNode {
 impl RawNode {
     /// Reads it; key and certificates that it leaves out are the provider's.
     fn read(self, shared: &Access, at: &str) -> Result<Node, OpenClawError> {
-        let Self { base_url, api_key, request, slots, draining } = self;
+        let Self { base_url, api_key, request, uid, slots, draining } = self;
         if base_url.is_empty() {
             let example = "unix:///run/maru/inference/llm.sock";
             return Err(wrong(at, format!("it needs a baseUrl, such as {example:?}")));
@@ -63,26 +69,35 @@ impl RawNode {
         if slots.is_some_and(|slots| slots == 0 || slots > SLOTS_MAX) {
             return Err(wrong(format!("{at}.slots"), format!("write 1 to {SLOTS_MAX}")));
         }
-        let own = Access::read(api_key, request, at)?;
+        if uid.is_some() && !is_socket(&base_url) {
+            return Err(wrong(format!("{at}.uid"), NO_SOCKET));
+        }
+        let own = Access::read(api_key, request, uid, at)?;
         let access = Access {
             key: own.key.or_else(|| shared.key.clone()),
             tls: if own.tls == Tls::default() { shared.tls.clone() } else { own.tls },
+            uid: own.uid.or(shared.uid),
         };
         Ok(Node { base_url, access, slots, draining })
     }
 }
 
 impl Access {
-    /// Reads `apiKey` and `request`.
+    /// Reads `apiKey`, `request` and `uid`.
     pub(super) fn read(
         key: Option<Value>,
         request: Option<access::Request>,
+        uid: Option<u32>,
         at: &str,
     ) -> Result<Self, OpenClawError> {
         let key = key.map(|key| access::key(&key, &format!("{at}.apiKey"))).transpose()?;
         let tls = access::tls(request.unwrap_or_default(), &format!("{at}.request.tls"))?;
-        Ok(Self { key, tls })
+        Ok(Self { key, tls, uid })
     }
+}
+
+fn is_socket(base_url: &str) -> bool {
+    base_url.starts_with("unix://")
 }
 
 /// The nodes of a provider: those of `nodes`, and before them its `baseUrl`, unless that is one of them.
@@ -108,6 +123,9 @@ pub(super) fn read(
     if named || nodes.is_empty() {
         let own = RawNode { base_url, ..RawNode::default() };
         nodes.insert(0, own.read(shared, at)?);
+    }
+    if shared.uid.is_some() && !nodes.iter().any(|node| is_socket(&node.base_url)) {
+        return Err(wrong(format!("{at}.uid"), NO_SOCKET));
     }
     Ok(nodes)
 }

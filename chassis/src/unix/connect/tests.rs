@@ -49,6 +49,10 @@ async fn a_socket_is_found_below_the_root_and_elsewhere() {
     assert!(matches!(away.connect().await, Err(ConnectError::Away { .. })));
     let error = io::Error::from(away.connect().await.unwrap_err());
     assert_eq!((error.kind(), away.file()), (io::ErrorKind::NotFound, None));
+    assert!(ConnectError::of(&error).is_none());
+    let none = Connector::new(root.path(), Path::new("run/own"));
+    let error = io::Error::from(none.connect().await.unwrap_err());
+    assert!(matches!(ConnectError::of(&error), Some(ConnectError::NoSocket(_))), "{error}");
 }
 
 #[tokio::test]

@@ -6,13 +6,10 @@
 
 use std::{future::pending, io, net::SocketAddr, sync::Arc};
 
-use chassis::accept::Connections;
+use chassis::{accept::Connections, unix::Connector};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::timeout};
 
-use super::{
-    SERVICE_WAIT, bind,
-    socket::{Socket, SocketError},
-};
+use super::{SERVICE_WAIT, bind, connector};
 use crate::{
     agent::Agent,
     pass::{keep_alive, pass_on},
@@ -25,7 +22,7 @@ const MAX_CONNECTIONS: usize = 128;
 pub async fn run(agent: Arc<Agent>) {
     let mut tasks = JoinSet::new();
     for service in &agent.config.settings.service {
-        let socket = Arc::new(Socket::of(&agent.paths, service));
+        let socket = Arc::new(connector(&agent.paths, service));
         for address in &service.local {
             let name: Arc<str> = service.name.as_str().into();
             tasks.spawn(listen(*address, name, Arc::clone(&socket)));
@@ -34,7 +31,7 @@ pub async fn run(agent: Arc<Agent>) {
     while tasks.join_next().await.is_some() {}
 }
 
-async fn listen(address: SocketAddr, name: Arc<str>, socket: Arc<Socket>) {
+async fn listen(address: SocketAddr, name: Arc<str>, socket: Arc<Connector>) {
     let listener = bind(address, &name).await;
     tracing::info!(%address, service = %name, "service offered to programs of this machine");
     let connect = |stream, _, _| Some(serve(stream, Arc::clone(&name), Arc::clone(&socket)));
@@ -42,13 +39,13 @@ async fn listen(address: SocketAddr, name: Arc<str>, socket: Arc<Socket>) {
     connections.serve(listener, pending(), connect).await;
 }
 
-async fn serve(mut stream: TcpStream, name: Arc<str>, socket: Arc<Socket>) {
+async fn serve(mut stream: TcpStream, name: Arc<str>, socket: Arc<Connector>) {
     let announced = async {
         let mut service = socket.connect().await?;
         service.write_all(&mesh_identity::LOCAL).await?;
-        Ok::<_, SocketError>(service)
+        Ok::<_, io::Error>(service)
     };
-    let late = || Err(SocketError::Away(io::ErrorKind::TimedOut.into()));
+    let late = || Err(io::ErrorKind::TimedOut.into());
     match timeout(SERVICE_WAIT, announced).await.unwrap_or_else(|_| late()) {
         Ok(mut service) => {
             keep_alive(&stream);
@@ -71,7 +68,7 @@ mod tests {
     use super::*;
     use crate::config::Paths;
 
-    fn socket(path: &Path) -> Arc<Socket> {
+    fn socket(path: &Path) -> Arc<Connector> {
         let service = Service {
             name: "gateway".to_owned(),
             port: 18789,
@@ -79,7 +76,7 @@ mod tests {
             uid: None,
             local: Vec::new(),
         };
-        Arc::new(Socket::of(&Paths::new(Path::new("/")), &service))
+        Arc::new(connector(&Paths::new(Path::new("/")), &service))
     }
 
     #[tokio::test]

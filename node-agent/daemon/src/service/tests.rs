@@ -1,4 +1,4 @@
-use std::{path::Path, pin::pin};
+use std::pin::pin;
 
 use control_protocol::{
     key::NodePublic,
@@ -6,11 +6,10 @@ use control_protocol::{
 };
 use ipnet::IpNet;
 use mesh_identity::Person;
-use node_agent_api::settings::Service;
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
-use crate::{config::Paths, pass::LINGER};
+use crate::pass::LINGER;
 
 fn node(id: u8) -> Node {
     Node {
@@ -90,7 +89,7 @@ fn port_to(
     };
     Port {
         name: "telmeet".into(),
-        socket: Arc::new(Socket::of(&Paths::new(root), &service)),
+        socket: Arc::new(connector(&Paths::new(root), &service)),
         access: access.subscribe(),
         nodes: Quota::new(MAX_CONNECTIONS, MAX_PER_NODE),
     }
