@@ -38,7 +38,7 @@ pub struct AppArgs {
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: AppCommand, root: &Path) -> anyhow::Result<ExitCode> {
-    let client = Client::gateway(root)?;
+    let client = Client::gateway(root);
     match command {
         AppCommand::Add(args) => add(&client, args, root).await?,
         AppCommand::List(args) => {

@@ -4,12 +4,12 @@ use std::{
     error::Error,
     fmt,
     io::{self, ErrorKind},
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
 use anyhow::{Context as _, anyhow, bail};
+use chassis::unix::{Checked, ConnectError, Connector};
 use common::problem::Problem;
 use coordinator_api::{Health, PREFIX, Secret, invitation::ServerUrl};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -33,17 +33,39 @@ pub(crate) fn plain() -> reqwest::ClientBuilder {
     reqwest::Client::builder().tls_certs_only([])
 }
 
+/// An HTTP client for one socket, whose listener was checked.
+#[derive(Debug)]
+pub(crate) struct Local {
+    /// It connects to that socket, whatever the URL says.
+    pub(crate) http: reqwest::Client,
+    /// The client's path leads there.
+    _socket: Checked,
+}
+
+impl Local {
+    /// A client whose requests may take so long each.
+    pub(crate) async fn open(
+        connector: &Connector,
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
+        let socket = connector.checked().await?;
+        let http = plain().unix_socket(socket.path()).timeout(patience).build();
+        let failed =
+            |error| ConnectError::Away { path: connector.path(), source: io::Error::other(error) };
+        Ok(Self { http: http.map_err(failed)?, _socket: socket })
+    }
+}
+
 /// A daemon behind a UNIX socket, or a coordinator over HTTPS.
 #[derive(Debug)]
 pub(crate) struct Client {
-    http: reqwest::Client,
     at: At,
 }
 
 #[derive(Debug)]
 enum At {
-    Socket(PathBuf, Daemon),
-    Server(ServerUrl),
+    Socket(Connector, Daemon),
+    Server(reqwest::Client, ServerUrl),
 }
 
 /// A coordinator over HTTPS.
@@ -100,36 +122,32 @@ pub(crate) struct Refused(pub(crate) String);
 
 impl Client {
     /// The coordinator's admin API.
-    pub(crate) fn coordinator(root: &Path) -> anyhow::Result<Self> {
-        Self::new(service::ADMIN.path(root), Daemon::Coordinator)
+    pub(crate) fn coordinator(root: &Path) -> Self {
+        Self::new(root, &service::ADMIN.path(root), Daemon::Coordinator)
     }
 
     /// The agent's local API.
-    pub(crate) fn agent(root: &Path) -> anyhow::Result<Self> {
-        Self::new(root.join(node_agent_api::SOCKET), Daemon::Agent)
+    pub(crate) fn agent(root: &Path) -> Self {
+        Self::new(root, Path::new(node_agent_api::SOCKET), Daemon::Agent)
     }
 
     /// The gateway's socket for root.
-    pub(crate) fn gateway(root: &Path) -> anyhow::Result<Self> {
-        Self::new(service::METRICS.path(root), Daemon::Gateway)
+    pub(crate) fn gateway(root: &Path) -> Self {
+        Self::new(root, &service::METRICS.path(root), Daemon::Gateway)
     }
 
     /// A running `maru up`; `None` if none runs, or it is not ready yet.
-    pub(crate) fn supervisor(root: &Path) -> anyhow::Result<Option<Self>> {
-        let socket = root.join(control::SOCKET);
-        match UnixStream::connect(&socket) {
-            Err(error) if is_silent(&error) => Ok(None),
-            Ok(_) | Err(_) => Self::new(socket, Daemon::Supervisor).map(Some),
+    pub(crate) async fn supervisor(root: &Path) -> Option<Self> {
+        let socket = Path::new(control::SOCKET);
+        match Connector::new(root, socket).connect().await {
+            Err(error) if is_silent(error.kind()) => None,
+            Ok(_) | Err(_) => Some(Self::new(root, socket, Daemon::Supervisor)),
         }
     }
 
-    fn new(socket: PathBuf, daemon: Daemon) -> anyhow::Result<Self> {
-        let http = plain()
-            .unix_socket(socket.as_path())
-            .timeout(daemon.patience())
-            .build()
-            .context("cannot make an HTTP client")?;
-        Ok(Self { http, at: At::Socket(socket, daemon) })
+    /// The owner of the socket's folder listens, whoever started the daemon; `maru doctor` knows who should own it.
+    fn new(root: &Path, socket: &Path, daemon: Daemon) -> Self {
+        Self { at: At::Socket(Connector::new(root, socket), daemon) }
     }
 
     /// A coordinator's admin API over HTTPS, and nothing else: no redirection is followed.
@@ -146,7 +164,7 @@ impl Client {
             http = http.tls_certs_only(authorities);
         }
         let http = http.build().context("cannot make an HTTPS client")?;
-        Ok(Self { http, at: At::Server(remote.server) })
+        Ok(Self { at: At::Server(http, remote.server) })
     }
 
     /// Gets `path`.
@@ -206,10 +224,15 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<reqwest::Response> {
-        if let At::Socket(socket, daemon) = &self.at {
-            reachable(socket, *daemon)?;
-        }
-        let mut request = self.http.request(method, self.at.url(path));
+        let local;
+        let http = match &self.at {
+            At::Socket(socket, daemon) => {
+                local = open(socket, *daemon).await?;
+                &local.http
+            }
+            At::Server(http, _) => http,
+        };
+        let mut request = http.request(method, self.at.url(path));
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -223,7 +246,7 @@ impl Client {
             Ok(problem) => problem,
             Err(_) => bail!("{} answered {status}; {}", self.at, self.at.advice()),
         };
-        let is_remote = matches!(self.at, At::Server(_));
+        let is_remote = matches!(self.at, At::Server(..));
         if is_remote && (problem.is("path") || problem.is("method")) {
             bail!(self.other_version().await);
         }
@@ -237,17 +260,17 @@ impl Client {
 
     /// What to do about an answer that is not understood.
     async fn other_version(&self) -> String {
-        let request = self.http.get(self.at.url(&format!("{PREFIX}/health")));
+        const OTHER: &str = "the answer is of another version of Maru; update both";
+        let At::Server(http, server) = &self.at else { return OTHER.to_owned() };
+        let request = http.get(self.at.url(&format!("{PREFIX}/health")));
         let health = async { request.send().await.ok()?.json::<Health>().await.ok() };
-        match (&self.at, health.await) {
-            (At::Server(server), Some(health)) if health.version != VERSION => format!(
+        match health.await {
+            Some(health) if health.version != VERSION => format!(
                 "the coordinator at {server} is version {}, and this is version {VERSION}: update the older one",
                 output::plain(&health.version)
             ),
-            (At::Server(server), None) => {
-                format!("{server} does not answer as a coordinator does; {}", self.at.advice())
-            }
-            _ => "the answer is of another version of Maru; update both".to_owned(),
+            Some(_) => OTHER.to_owned(),
+            None => format!("{server} does not answer as a coordinator does; {}", self.at.advice()),
         }
     }
 }
@@ -256,21 +279,21 @@ impl At {
     fn url(&self, path: &str) -> String {
         match self {
             Self::Socket(..) => format!("http://localhost{path}"),
-            Self::Server(server) => format!("{server}{path}"),
+            Self::Server(_, server) => format!("{server}{path}"),
         }
     }
 
     fn advice(&self) -> &'static str {
         match self {
             Self::Socket(..) => "restart the daemon behind it",
-            Self::Server(_) => "look whether the address is the coordinator's",
+            Self::Server(..) => "look whether the address is the coordinator's",
         }
     }
 
     /// Why no answer came, and what to do.
     fn unreached(&self, error: reqwest::Error) -> anyhow::Error {
         let error = anyhow!(error.without_url());
-        let Self::Server(server) = self else {
+        let Self::Server(_, server) = self else {
             return error.context(format!("no answer at {self}"));
         };
         match tls_error(&error) {
@@ -291,8 +314,8 @@ impl At {
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Socket(socket, _) => socket.display().fmt(f),
-            Self::Server(server) => server.fmt(f),
+            Self::Socket(socket, _) => socket.path().display().fmt(f),
+            Self::Server(_, server) => server.fmt(f),
         }
     }
 }
@@ -315,21 +338,20 @@ fn tls_error(error: &anyhow::Error) -> Option<&rustls::Error> {
     })
 }
 
-/// Says what to do if the socket cannot be reached at all.
-fn reachable(socket: &Path, daemon: Daemon) -> anyhow::Result<()> {
-    match UnixStream::connect(socket) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            bail!("only root may do this; run the same command with sudo")
+/// A client for the socket; says what to do if it cannot be reached at all.
+async fn open(socket: &Connector, daemon: Daemon) -> anyhow::Result<Local> {
+    Local::open(socket, daemon.patience()).await.map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => {
+            anyhow!("only root may do this; run the same command with sudo")
         }
-        Err(error) if is_silent(&error) => bail!("{}", daemon.silent()),
-        Err(error) => Err(error).context(format!("cannot reach {}", socket.display())),
-    }
+        kind if is_silent(kind) => anyhow!("{}", daemon.silent()),
+        _ => error.into(),
+    })
 }
 
 /// Whether nobody listens.
-fn is_silent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+fn is_silent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
 /// Text as one segment of a path (RFC 3986, section 2.3).
@@ -376,7 +398,7 @@ mod tests {
                 });
             }
         });
-        let client = Client::new(socket, Daemon::Coordinator).unwrap();
+        let client = Client::new(folder.path(), &socket, Daemon::Coordinator);
 
         let error = client.get::<serde_json::Value>("/api/v1/users").await.unwrap_err();
 
@@ -384,11 +406,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_link_in_the_place_of_the_daemons_socket_is_refused_with_what_to_do() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run/maru/coordinator");
+        std::fs::create_dir_all(&folder).unwrap();
+        let other = tokio::net::UnixListener::bind(root.path().join("other.sock")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("other.sock"), folder.join("admin.sock"))
+            .unwrap();
+
+        let client = Client::coordinator(root.path());
+        let error = client.get::<serde_json::Value>("/api/v1/users").await.unwrap_err();
+
+        assert!(error.to_string().contains("admin.sock is a link or no socket"), "{error:#}");
+        let quiet = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(quiet, other.accept()).await.is_err(), "nobody called");
+    }
+
+    #[tokio::test]
     async fn a_daemon_that_does_not_run_is_named_with_what_to_do() {
         let root = tempfile::tempdir().unwrap();
 
         let error = Client::coordinator(root.path())
-            .unwrap()
             .get::<serde_json::Value>("/api/v1/health")
             .await
             .unwrap_err();

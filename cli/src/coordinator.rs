@@ -73,7 +73,7 @@ impl CoordinatorArgs {
                 self.api_key_file.is_none() && self.ca.is_none(),
                 crate::Usage("--api-key-file and --ca go with --server URL".to_owned())
             );
-            return Client::coordinator(root);
+            return Ok(Client::coordinator(root));
         };
         let authorities = self.ca.as_deref().map(certificates).transpose()?;
         let variable = |name: &str| env::var_os(name).map(PathBuf::from);

@@ -54,7 +54,7 @@ impl std::fmt::Debug for JoinArgs {
 pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let url = given(args.url)?;
     check(&url, args.key.is_some())?;
-    let client = Client::agent(root)?;
+    let client = Client::agent(root);
     let ca = args.ca.as_deref().map(certificates).transpose()?;
     let body = Join { url, key: args.key, hostname: args.hostname, ca };
     let _: Status = client.post(JOIN, &body).await?;
@@ -105,7 +105,7 @@ fn certificates(path: &Path) -> anyhow::Result<String> {
 
 /// Asks the agent to leave.
 pub(crate) async fn leave(root: &Path) -> anyhow::Result<ExitCode> {
-    let _: Status = Client::agent(root)?.post(LEAVE, &serde_json::json!({})).await?;
+    let _: Status = Client::agent(root).post(LEAVE, &serde_json::json!({})).await?;
     output::line(
         Language::current()
             .pick("This device has left the network.", "이 기기가 네트워크에서 나왔습니다."),

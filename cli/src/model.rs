@@ -96,7 +96,7 @@ pub(crate) async fn run(command: ModelCommand, root: &Path) -> anyhow::Result<Ex
 
 /// Chooses a model: now if `maru up` runs, else for its next start; and says which.
 async fn choose(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Entry, &'static str)> {
-    let Some(supervisor) = Client::supervisor(root)? else {
+    let Some(supervisor) = Client::supervisor(root).await else {
         return Ok((folder.choose(name)?, "from the next start of `maru up` on"));
     };
     let entry = folder.usable(name)?;

@@ -14,7 +14,7 @@ use crate::{
 
 /// Prints where this device stands; exit status 1 unless it is a running node.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
-    let status: Status = Client::agent(root)?.get(STATUS).await?;
+    let status: Status = Client::agent(root).get(STATUS).await?;
     let shown = Shown { status: &status, simulated: confidential::simulated(root) };
     output::one(args.output, &shown, &shown.rows())?;
     if args.output == Format::Table && !status.peers.is_empty() {

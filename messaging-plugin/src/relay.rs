@@ -7,7 +7,7 @@
 use std::{
     error::Error as StdError,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -26,6 +26,7 @@ use bytes::Bytes;
 use chassis::{
     endpoint::{self, Endpoint, get, post},
     problem::ErrorResponse,
+    unix::Connector,
 };
 use http_body_util::{LengthLimitError, Limited};
 use hyper::{
@@ -44,7 +45,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relay {
     /// The gateway's plugin socket.
-    pub gateway: PathBuf,
+    pub gateway: Connector,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
 }
@@ -98,7 +99,7 @@ impl Relay {
     /// The relay that the settings describe; paths are below the root.
     #[must_use]
     pub fn new(settings: &Settings, root: &Path) -> Self {
-        let gateway = root.join(&settings.plugin_socket);
+        let gateway = Connector::new(root, &settings.plugin_socket).listener(settings.gateway_uid);
         Self { gateway, max_body_bytes: settings.max_body_bytes }
     }
 
@@ -137,10 +138,10 @@ impl Relay {
     }
 
     async fn connect(&self) -> Result<UnixStream, ErrorResponse> {
-        match timeout(CONNECT, UnixStream::connect(&self.gateway)).await {
+        match timeout(CONNECT, self.gateway.connect()).await {
             Ok(Ok(io)) => Ok(io),
             Ok(Err(error)) => Err(absent(&error)),
-            Err(_) => Err(absent(&io::ErrorKind::TimedOut.into())),
+            Err(_) => Err(absent(&io::Error::from(io::ErrorKind::TimedOut))),
         }
     }
 }
@@ -179,8 +180,8 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, names: &[&'static str]) {
     }
 }
 
-fn absent(error: &io::Error) -> ErrorResponse {
-    tracing::warn!(%error, "the gateway cannot be reached");
+fn absent(error: &(dyn StdError + 'static)) -> ErrorResponse {
+    tracing::warn!(error, "the gateway cannot be reached");
     ErrorResponse::new(
         StatusCode::BAD_GATEWAY,
         kind::UNREACHABLE,

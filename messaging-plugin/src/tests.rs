@@ -35,8 +35,14 @@ fn own_uid() -> u32 {
 }
 
 fn start() -> Running {
+    start_with(None)
+}
+
+/// With a gateway of this uid.
+fn start_with(gateway_uid: Option<u32>) -> Running {
     let root = tempfile::tempdir().unwrap();
-    let config = Settings { agent_uid: own_uid(), max_body_bytes: 1000, ..Settings::default() };
+    let config =
+        Settings { agent_uid: own_uid(), gateway_uid, max_body_bytes: 1000, ..Settings::default() };
     let socket = Socket::bind(&root.path().join(&config.socket), Access::Group).unwrap();
     let app = router(Arc::new(Relay::new(&config, root.path())));
     let task = tokio::spawn(server(&config).serve(socket, app, std::future::pending()));
@@ -239,6 +245,34 @@ async fn a_gateway_that_is_away_is_said_so_and_the_next_request_finds_it_again()
     drop(accept(&gateway, "\r\n\r\n").await);
     let answer = rest(&mut client).await;
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+}
+
+/// What the relay says of a gateway that it does not connect to.
+async fn unreachable(running: &Running) {
+    let answer = running.ask(&get("/maru/v1/keys")).await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    assert!(answer.contains("the AI gateway cannot be reached"), "{answer}");
+}
+
+/// It would be told who calls, and could answer in the gateway's place.
+#[tokio::test]
+async fn a_link_in_the_place_of_the_gateways_socket_and_another_users_socket_are_told_nothing() {
+    let running = start();
+    let gateway = running.gateway();
+    let path = running.root.path().join(&running.config.plugin_socket);
+    let other = path.with_file_name("other.sock");
+    std::fs::rename(&path, &other).unwrap();
+    std::os::unix::fs::symlink("other.sock", &path).unwrap();
+    unreachable(&running).await;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    running.nobody_came(&gateway).await;
+
+    let running = start_with(Some(own_uid() + 1));
+    let gateway = running.gateway();
+    unreachable(&running).await;
+    let (mut io, _) = timeout(SOON, gateway.accept()).await.unwrap().unwrap();
+    assert_eq!(rest(&mut io).await, "", "it was connected to, and told nothing");
 }
 
 #[tokio::test]

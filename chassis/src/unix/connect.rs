@@ -58,7 +58,8 @@ pub enum ConnectError {
     NoSocket(PathBuf),
     /// Somebody else listens.
     #[error(
-        "uid {found} listens on {} and not uid {expected}: stop what listens, or name its uid in the settings",
+        "uid {found} listens on {}, and uid {expected} should: stop what listens; if it is right, correct the uid in \
+         the settings, or else the owner of the folder",
         .path.display()
     )]
     Uid {
@@ -72,6 +73,15 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// What the system said; of what is found in place of the right listener it is `Other`.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Away { source, .. } => source.kind(),
+            Self::NoSocket(_) | Self::Uid { .. } => io::ErrorKind::Other,
+        }
+    }
+
     /// What was found in place of the right listener, if that is what this error says.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Self> {
@@ -143,12 +153,20 @@ impl Connector {
     ///
     /// Outside of a Tokio runtime.
     pub async fn connect(&self) -> Result<UnixStream, ConnectError> {
-        let (socket, expected) = self.expect()?;
-        #[expect(clippy::disallowed_methods, reason = "this is what stands in its place")]
-        let stream = UnixStream::connect(itself(&socket)).await;
-        let stream = stream.map_err(|source| self.away(source))?;
-        self.check(&stream, expected)?;
-        Ok(stream)
+        Ok(self.open().await?.0)
+    }
+
+    /// Connects once to see who listens, and keeps the socket for a library that connects by a path.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub async fn checked(&self) -> Result<Checked, ConnectError> {
+        Ok(Checked(self.open().await?.1))
     }
 
     /// Connects on this thread, which waits for so long at most where nobody accepts. Writing has that patience, too.
@@ -163,16 +181,13 @@ impl Connector {
         Ok(stream.into())
     }
 
-    /// Connects once to see who listens, and keeps the socket for a library that connects by a path.
-    ///
-    /// # Errors
-    ///
-    /// See [`ConnectError`].
-    pub fn checked(&self, patience: Duration) -> Result<Checked, ConnectError> {
+    async fn open(&self) -> Result<(UnixStream, OwnedFd), ConnectError> {
         let (socket, expected) = self.expect()?;
-        let stream = connect_within(&socket, patience).map_err(|errno| self.away(errno))?;
+        #[expect(clippy::disallowed_methods, reason = "this is what stands in its place")]
+        let stream = UnixStream::connect(itself(&socket)).await;
+        let stream = stream.map_err(|source| self.away(source))?;
         self.check(&stream, expected)?;
-        Ok(Checked(socket))
+        Ok((stream, socket))
     }
 
     /// The socket, and who should listen there.

@@ -26,7 +26,7 @@ pub(super) struct Target {
 
 /// Asks the agent.
 pub(super) async fn target(root: &Path) -> anyhow::Result<Target> {
-    from_status(Client::agent(root)?.get(STATUS).await?)
+    from_status(Client::agent(root).get(STATUS).await?)
 }
 
 fn from_status(status: Status) -> anyhow::Result<Target> {

@@ -15,7 +15,7 @@ use node_agent_api::settings::{FILE as AGENT, Settings as Agent};
 use serde_json::{Map, Value, json};
 
 use super::{Deployment, Place};
-use crate::service::{DIALS, GATEWAY};
+use crate::service::{AGENT_UID, DIALS, GATEWAY};
 
 /// What the provider speaks.
 const API: &str = "maru-confidential";
@@ -209,6 +209,7 @@ pub(super) fn provider(text: &str, deployment: &Deployment) -> Option<String> {
     let value = json!({
         "api": API,
         "baseUrl": base_url(&dial(name, None)),
+        "uid": AGENT_UID,
         "request": tls(&deployment.auth),
         "relays": relays,
         "models": models,

@@ -1,10 +1,8 @@
 //! Checks of the services.
 
-use std::{
-    os::unix::{fs::MetadataExt as _, net::UnixStream},
-    path::Path,
-};
+use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
+use chassis::unix::ConnectError;
 use coordinator_api::{Health, invitation::ServerUrl};
 use node_agent_api::{STATUS, State, Status};
 
@@ -18,6 +16,9 @@ use crate::{
 
 /// The version of `maru` itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long a socket may take to accept.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What to do about what `maru up` made and somebody spoilt.
 const RESTART: &str = "stop `maru up` and start it again";
@@ -111,14 +112,21 @@ fn socket(root: &Path, link: &Link) -> Finding {
         );
         return Finding::error("sockets", text, RESTART);
     }
-    match UnixStream::connect(&path) {
+    match link.connector(root).connect_blocking(PATIENCE) {
         Ok(_) => Finding::ok("sockets", format!("{shown} answers")),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Finding::warning(
-            "sockets",
-            format!("{shown} is closed to this user, as it should be"),
-            "sudo maru doctor",
-        ),
-        Err(error) => {
+        Err(ConnectError::Away { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Finding::warning(
+                "sockets",
+                format!("{shown} is closed to this user, as it should be"),
+                "sudo maru doctor",
+            )
+        }
+        Err(error @ (ConnectError::NoSocket(_) | ConnectError::Uid { .. })) => {
+            Finding::error("sockets", error.to_string(), RESTART)
+        }
+        Err(ConnectError::Away { source: error, .. }) => {
             let text = format!("{shown} does not answer: {error}");
             Finding::error("sockets", text, read_and_restart(root, listener(link)))
         }
@@ -171,7 +179,7 @@ fn read_and_restart(root: &Path, service: &str) -> String {
 }
 
 async fn coordinator(root: &Path) -> Finding {
-    let asked = async { Client::coordinator(root)?.get::<Health>("/api/v1/health").await };
+    let asked = async { Client::coordinator(root).get::<Health>("/api/v1/health").await };
     match asked.await {
         Ok(health) => version("coordinator", &health.version),
         Err(error) if !rustix::process::geteuid().is_root() => {
@@ -207,7 +215,7 @@ fn reach(root: &Path) -> Option<Finding> {
 }
 
 async fn agent(root: &Path) -> Finding {
-    let asked = async { Client::agent(root)?.get::<Status>(STATUS).await };
+    let asked = async { Client::agent(root).get::<Status>(STATUS).await };
     match asked.await {
         Ok(status) if status.version != VERSION => version("agent", &status.version),
         Ok(Status { problem: Some(problem), .. }) => {

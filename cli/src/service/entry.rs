@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use chassis::unix::Connector;
+
 /// A directory below `run/maru/` with one listener's socket in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -31,6 +33,12 @@ impl Link {
     #[must_use]
     pub fn path(&self, root: &Path) -> PathBuf {
         root.join(self.directory()).join(self.socket)
+    }
+
+    /// How it is connected to in the instance at `root`: its owner listens there.
+    #[must_use]
+    pub fn connector(&self, root: &Path) -> Connector {
+        Connector::new(root, &self.path(root)).listener(self.owner)
     }
 }
 

@@ -11,15 +11,17 @@
 //! awaited.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+use chassis::unix::Connector;
 use serde::Deserialize;
 
 use crate::{
-    client, output,
+    client::Local,
+    output,
     service::{ENGINE, Service},
     up::{
         checks, containers::Containers, engine::Podman, plan::Plan, ready, supervisor::Supervisor,
@@ -80,7 +82,8 @@ impl House<'_> {
             let aside = put_aside(&socket);
             if let Some(aside) = &aside {
                 let started = Instant::now();
-                until_idle(aside, started).await;
+                let socket = Connector::new(&self.plan.root, aside).listener(engine.uid);
+                until_idle(&socket, started).await;
             }
             self.supervisor.stop(engine.name).await;
             drop(aside.map(fs::remove_file));
@@ -100,7 +103,7 @@ fn put_aside(socket: &Path) -> Option<PathBuf> {
 }
 
 /// Waits until an engine has had nothing to do at some looks in a row, or is gone, or [`LEAVING`] is over.
-async fn until_idle(socket: &Path, since: Instant) {
+async fn until_idle(socket: &Connector, since: Instant) {
     let mut idle = 0;
     while idle < LOOKS && since.elapsed() < LEAVING {
         idle = if is_busy(socket).await { 0 } else { idle + 1 };
@@ -116,11 +119,12 @@ struct Slot {
 
 /// Whether an engine is answering somebody. One that says nothing in time may be too busy for it; one that is not there, or
 /// says something else, is not.
-async fn is_busy(socket: &Path) -> bool {
-    let Ok(client) = client::plain().unix_socket(socket).timeout(PATIENCE).build() else {
-        return false;
+async fn is_busy(socket: &Connector) -> bool {
+    let local = match Local::open(socket, PATIENCE).await {
+        Ok(local) => local,
+        Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
     };
-    let mut answer = match client.get("http://localhost/slots").send().await {
+    let mut answer = match local.http.get("http://localhost/slots").send().await {
         Ok(answer) => answer,
         Err(error) => return error.is_timeout(),
     };

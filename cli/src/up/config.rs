@@ -84,7 +84,7 @@ pub(super) fn plan(
             text: names_toml("The gateway: sockets, identity, limits", network),
             group: 0,
         },
-        File { path: telmeet::FILE, text: names_toml("telmeet", network), group: 0 },
+        File { path: telmeet::FILE, text: telmeet_toml(network), group: 0 },
         File {
             path: "var/lib/maru/gateway/config/openclaw.json",
             text: openclaw(),
@@ -299,16 +299,24 @@ fn names_toml(what: &str, network: &str) -> String {
     )
 }
 
+/// telmeet's settings. It speaks to nobody else than the gateway's user.
+fn telmeet_toml(network: &str) -> String {
+    let (names, gateway) = (names_toml("telmeet", network), service::PLUGIN.owner);
+    format!("{names}\n# Who listens on the gateway's socket.\ngateway_uid = {gateway}\n")
+}
+
 /// Both engines, the second as the first one's fallback.
 fn openclaw() -> String {
     let provider = |name: &str, link: service::Link| {
         format!(
             "      {name}: {{\n        baseUrl: \"unix:///{}/{}\",\n        \
+             uid: {}, // who listens there\n        \
              api: \"openai-completions\",\n        \
              models: [{{ id: \"default\", name: \"The model of this machine\", maxTokens: 1024 }}],\n      \
              }},\n",
             link.directory(),
-            link.socket
+            link.socket,
+            link.owner
         )
     };
     format!(

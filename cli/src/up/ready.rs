@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
+use chassis::unix::Connector;
 use coordinator_api::settings::Settings;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
+    net::TcpStream,
 };
 
 use crate::{
-    client,
+    client::Local,
     service::{Probe, Service},
 };
 
@@ -25,7 +26,8 @@ const OK: [u8; 12] = *b"HTTP/1.1 200";
 /// Whether a service of the instance at `root` is ready, by its row of the service table; `settings` are the
 /// coordinator's.
 pub(crate) async fn is_ready(service: &Service, root: &Path, settings: &Settings) -> bool {
-    match (service.ready.probe, service.socket(root)) {
+    let socket = service.listens.first().map(|link| link.connector(root));
+    match (service.ready.probe, socket) {
         (Probe::Get(path), Some(socket)) => answers(&socket, path).await,
         (Probe::MeshHealth, Some(socket)) => healthy(&socket).await,
         // A test of the table sees to that.
@@ -49,11 +51,11 @@ fn reachable(mut listen: SocketAddr) -> SocketAddr {
 }
 
 /// Whether `GET path` over the socket answers with success.
-async fn answers(socket: &Path, path: &str) -> bool {
-    let Ok(client) = client::plain().unix_socket(socket).timeout(PATIENCE).build() else {
+async fn answers(socket: &Connector, path: &str) -> bool {
+    let Ok(local) = Local::open(socket, PATIENCE).await else {
         return false;
     };
-    let answer = client.get(format!("http://localhost{path}")).send().await;
+    let answer = local.http.get(format!("http://localhost{path}")).send().await;
     answer.is_ok_and(|response| response.status().is_success())
 }
 
@@ -62,12 +64,12 @@ async fn answers(socket: &Path, path: &str) -> bool {
 /// It takes connections from the agent's uid alone, each of which says first who calls. The
 /// header's command LOCAL says that nobody does: a health check by the machine itself
 /// (PROXY protocol, section 2.2).
-async fn healthy(socket: &Path) -> bool {
+async fn healthy(socket: &Connector) -> bool {
     tokio::time::timeout(PATIENCE, check(socket)).await.is_ok_and(|answer| answer.unwrap_or(false))
 }
 
-async fn check(socket: &Path) -> std::io::Result<bool> {
-    let mut stream = UnixStream::connect(socket).await?;
+async fn check(socket: &Connector) -> std::io::Result<bool> {
+    let mut stream = socket.connect().await?;
     let mut question = mesh_identity::LOCAL.to_vec();
     question.extend_from_slice(
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",

@@ -41,8 +41,8 @@ const IDENTITY_MAX: u64 = 100;
 
 /// Joins the home node and tells the coordinator what it offers.
 pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
-    let coordinator = Client::coordinator(&plan.root)?;
-    let agent = Client::agent(&plan.root)?;
+    let coordinator = Client::coordinator(&plan.root);
+    let agent = Client::agent(&plan.root);
     if let Some(user) = &plan.user {
         create_user(&coordinator, user).await?;
     }

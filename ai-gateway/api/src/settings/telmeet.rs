@@ -24,6 +24,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// The gateway's socket. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
+    /// The user id that listens there; others are told nothing. Default: the owner of the socket's folder.
+    pub gateway_uid: Option<u32>,
     /// The agent's user id; other processes are refused. Default: 61005; 0, as it was once, means the same.
     pub agent_uid: u32,
     /// Connections at a time. Default: 512.
@@ -41,6 +43,7 @@ impl Default for Settings {
             names: Vec::new(),
             socket: "run/maru/telmeet/http.sock".into(),
             plugin_socket: plugin::SOCKET.into(),
+            gateway_uid: None,
             agent_uid: mesh_identity::AGENT_UID,
             connections: 512,
             connections_per_node: 64,

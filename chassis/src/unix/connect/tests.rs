@@ -23,7 +23,7 @@ async fn tried(connector: &Connector) -> Result<(), String> {
     let all = [
         connector.connect().await.map(drop),
         connector.connect_blocking(PATIENCE).map(drop),
-        connector.checked(PATIENCE).map(drop),
+        connector.checked().await.map(drop),
     ];
     let all = all.map(|tried| tried.map_err(|error| error.to_string()));
     assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
@@ -91,7 +91,7 @@ async fn where_another_user_listens_nothing_is_said() {
 
     let error = tried(&connector.clone().listener(own + 1)).await.unwrap_err();
     assert!(error.starts_with(&format!("uid {own} listens on ")), "{error}");
-    assert!(error.contains(&format!("and not uid {}: ", own + 1)), "{error}");
+    assert!(error.contains(&format!(", and uid {} should: ", own + 1)), "{error}");
     assert!(connector.file().is_some(), "it is there all the same");
     assert_eq!(tried(&connector.listener(own)).await, Ok(()));
     drop(listener);
@@ -106,7 +106,7 @@ async fn without_a_uid_the_owner_of_the_folder_listens() {
 
     chown(&folder, Some(61_004), None).unwrap();
     let error = tried(&connector).await.unwrap_err();
-    assert!(error.contains("and not uid 61004"), "{error}");
+    assert!(error.contains("and uid 61004 should"), "{error}");
     // Whose the socket's file is says nothing: its owner may have changed since.
     chown(folder.join("http.sock"), Some(61_004), None).unwrap();
     assert!(tried(&connector).await.is_err());
@@ -115,12 +115,12 @@ async fn without_a_uid_the_owner_of_the_folder_listens() {
 }
 
 /// A socket that was checked is the one that is used, whatever has its name by then.
-#[test]
-fn what_was_checked_stays_what_it_was() {
+#[tokio::test]
+async fn what_was_checked_stays_what_it_was() {
     let (root, first) = listening("http.sock");
     let path = root.path().join("http.sock");
     let connector = Connector::new(root.path(), Path::new("http.sock"));
-    let checked = connector.checked(PATIENCE).unwrap();
+    let checked = connector.checked().await.unwrap();
     let before = connector.file();
     fs::remove_file(&path).unwrap();
     let second = net::UnixListener::bind(&path).unwrap();

@@ -18,13 +18,20 @@ fn engine(socket: &Path, body: impl Fn(u32) -> String + Send + 'static) -> Arc<A
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let _ = stream.read(&mut [0; 4096]).await;
+            // Who says nothing only looked who listens.
+            if stream.read(&mut [0; 4096]).await.is_ok_and(|count| count == 0) {
+                continue;
+            }
             let body = body(count.fetch_add(1, Ordering::SeqCst));
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
             let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
         }
     });
     asked
+}
+
+fn whole(socket: &Path) -> Connector {
+    Connector::new(Path::new("/"), socket)
 }
 
 fn slots(busy: &[bool]) -> String {
@@ -50,7 +57,7 @@ async fn nobody_new_finds_an_engine_that_leaves_and_what_it_says_is_awaited() {
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     // Who has called already is still heard; the one before that does not hold it up.
     drop(before);
-    until_idle(&aside, Instant::now()).await;
+    until_idle(&whole(&aside), Instant::now()).await;
     assert!(asked.load(Ordering::SeqCst) >= 3 + LOOKS, "{asked:?}");
 }
 
@@ -59,18 +66,18 @@ async fn an_engine_that_is_away_or_says_nothing_of_use_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("llm.sock");
     assert_eq!(put_aside(&socket), None);
-    assert!(!is_busy(&socket).await);
+    assert!(!is_busy(&whole(&socket)).await);
     engine(&socket, |count| if count == 0 { "x".to_owned() } else { " ".repeat(SLOTS_MAX + 1) });
     for _ in 0..2 {
-        assert!(!is_busy(&socket).await);
+        assert!(!is_busy(&whole(&socket)).await);
     }
     // Nor for ever for one that is always busy.
     let busy = folder.path().join("busy.sock");
     engine(&busy, |_| slots(&[true]));
-    assert!(is_busy(&busy).await, "the control");
+    assert!(is_busy(&whole(&busy)).await, "the control");
     let long_ago = Instant::now().checked_sub(LEAVING);
     if let Some(long_ago) = long_ago {
-        until_idle(&busy, long_ago).await;
+        until_idle(&whole(&busy), long_ago).await;
     }
 }
 
@@ -80,5 +87,16 @@ async fn an_engine_too_busy_to_say_so_is_not_taken_for_idle() {
     let socket = folder.path().join("llm.sock");
     // The kernel takes the connection; nobody reads from it.
     let _listener = UnixListener::bind(&socket).unwrap();
-    assert!(is_busy(&socket).await);
+    assert!(is_busy(&whole(&socket)).await);
+}
+
+/// A link could lead to an engine that is never idle.
+#[tokio::test]
+async fn a_link_in_the_place_of_an_engine_that_leaves_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, busy) = (folder.path().join("llm.sock"), folder.path().join("busy.sock"));
+    engine(&busy, |_| slots(&[true]));
+    std::os::unix::fs::symlink(&busy, &socket).unwrap();
+    assert!(!is_busy(&whole(&socket)).await);
+    assert!(is_busy(&whole(&busy)).await, "the control");
 }

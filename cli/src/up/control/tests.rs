@@ -9,16 +9,16 @@ fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-fn client(root: &Path) -> Client {
-    Client::supervisor(root).unwrap().expect("it runs")
+async fn client(root: &Path) -> Client {
+    Client::supervisor(root).await.expect("it runs")
 }
 
 #[tokio::test]
 async fn what_is_asked_arrives_and_its_outcome_is_told() {
     let root = tempfile::tempdir().unwrap();
-    assert!(Client::supervisor(root.path()).unwrap().is_none());
+    assert!(Client::supervisor(root.path()).await.is_none());
     let mut control = Control::serve_to(root.path(), own_uid()).unwrap();
-    let client = client(root.path());
+    let client = client(root.path()).await;
     let question = asked();
     for outcome in [Ok(()), Err("it does not start".to_owned())] {
         let asking = client.post::<UseModel>(MODEL, &question);
@@ -37,7 +37,7 @@ async fn what_is_asked_arrives_and_its_outcome_is_told() {
         }
     }
     drop(control);
-    while Client::supervisor(root.path()).unwrap().is_some() {
+    while Client::supervisor(root.path()).await.is_some() {
         tokio::task::yield_now().await;
     }
 }
@@ -46,14 +46,14 @@ async fn what_is_asked_arrives_and_its_outcome_is_told() {
 async fn one_may_wait_for_another_and_no_more() {
     let root = tempfile::tempdir().unwrap();
     let mut control = Control::serve_to(root.path(), own_uid()).unwrap();
-    let start = || {
-        let client = client(root.path());
+    let start = async || {
+        let client = client(root.path()).await;
         tokio::spawn(async move { client.post::<UseModel>(MODEL, &asked()).await })
     };
-    let first = start();
+    let first = start().await;
     let ask = control.next().await;
     // One is under way, one waits.
-    let asks = [first, start(), start()];
+    let asks = [first, start().await, start().await];
     while !asks.iter().any(tokio::task::JoinHandle::is_finished) {
         tokio::task::yield_now().await;
     }
@@ -73,5 +73,5 @@ async fn one_may_wait_for_another_and_no_more() {
 async fn no_other_user_is_heard() {
     let root = tempfile::tempdir().unwrap();
     let _control = Control::serve_to(root.path(), own_uid() + 1).unwrap();
-    assert!(client(root.path()).post::<UseModel>(MODEL, &asked()).await.is_err());
+    assert!(client(root.path()).await.post::<UseModel>(MODEL, &asked()).await.is_err());
 }

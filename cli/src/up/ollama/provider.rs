@@ -8,13 +8,14 @@ use jsonc_parser::{
 use serde_json::{Map, Value, json};
 
 use super::{Edit, Found, Model, dial};
+use crate::service::AGENT_UID;
 
 /// What the provider is called.
 pub(super) const NAME: &str = "ollama";
 /// Ollama's own API.
 const API: &str = "ollama";
 /// The order in which people write the keys.
-const ORDER: [&str; 6] = ["baseUrl", "api", "models", "id", "name", "contextWindow"];
+const ORDER: [&str; 7] = ["baseUrl", "uid", "api", "models", "id", "name", "contextWindow"];
 
 fn base_url() -> String {
     format!("unix:///{}", dial::socket())
@@ -30,7 +31,7 @@ fn model(model: &Model) -> Value {
 
 fn provider(found: &Found) -> Value {
     let models: Vec<_> = found.models.iter().map(model).collect();
-    json!({ "baseUrl": base_url(), "api": API, "models": models })
+    json!({ "baseUrl": base_url(), "uid": AGENT_UID, "api": API, "models": models })
 }
 
 /// The provider as it is written.
