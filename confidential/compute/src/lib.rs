@@ -19,7 +19,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chassis::{pem::FileError, settings::SettingsError, unix::BindError};
+use chassis::{
+    pem::FileError,
+    settings::SettingsError,
+    unix::{BindError, Connector},
+};
 use confidential_api::settings::compute::{FILE, Settings};
 
 pub mod boot;
@@ -115,6 +119,11 @@ impl Root {
     #[must_use]
     pub fn path(&self, path: &Path) -> PathBuf {
         self.0.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// How a socket of the settings is connected to.
+    fn connector(&self, path: &Path) -> Connector {
+        Connector::new(&self.0, &self.path(path))
     }
 }
 

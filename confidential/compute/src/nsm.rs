@@ -8,11 +8,11 @@ mod device;
 
 use std::{
     io::{self, Read as _, Write as _},
-    os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
+use chassis::unix::Connector;
 use ciborium::Value;
 
 /// Longest request that the driver takes, in bytes (`NSM_REQUEST_MAX_SIZE`).
@@ -67,10 +67,9 @@ impl Nsm {
     }
 }
 
-fn over_socket(path: &PathBuf, request: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(path)?;
+fn over_socket(path: &Path, request: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = Connector::new(Path::new("/"), path).connect_blocking(PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
     let length = u32::try_from(request.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     stream.write_all(&[&length.to_be_bytes(), request].concat())?;
     let mut length = [0; 4];

@@ -12,13 +12,7 @@
 mod register;
 mod upstream;
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -36,6 +30,7 @@ use chassis::{
     room::{Newcomer, Room},
     signal::Termination,
     tls,
+    unix::{ConnectError, Connector},
     write_limit::{self, WriteLimit},
 };
 use confidential_api::{
@@ -77,7 +72,7 @@ const SEALING: usize = 128 << 10;
 /// What the endpoints need.
 #[derive(Debug)]
 struct App {
-    boot: PathBuf,
+    boot: Connector,
     node: NodeId,
     max_request: usize,
     /// Longest life of a worker, and so the longest time between two things that it says.
@@ -101,7 +96,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
     let node = NodeId::new(uuid::Uuid::now_v7()).ok_or(Error::NodeId)?;
-    let boot = root.path(&settings.boot_socket);
+    let boot = root.connector(&settings.boot_socket);
     let max_request = settings.max_request_bytes.saturating_add(SEALING).min(frame::MAX);
     let register = Register::new(root, settings, own, node, boot.clone())?;
     let life = Duration::from_secs(settings.worker_s);
@@ -195,7 +190,7 @@ async fn ask(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Res
         Ok(sealed) => sealed,
         Err(response) => return response,
     };
-    let Ok(mut boot) = UnixStream::connect(&app.boot).await else {
+    let Ok(mut boot) = reach(&app.boot).await else {
         return refused(Refusal::Failed);
     };
     // Where boot refuses at once it reads no more; what it said is read all the same.
@@ -229,6 +224,16 @@ async fn whole(body: Body, max: usize) -> Result<Bytes, Response> {
         Ok(Err(_)) => Err(bare(StatusCode::BAD_REQUEST)),
         Err(_) => Err(bare(StatusCode::REQUEST_TIMEOUT)),
     }
+}
+
+/// Connects to boot; the log says if somebody else is in its place.
+async fn reach(boot: &Connector) -> Result<UnixStream, ConnectError> {
+    boot.connect().await.inspect_err(|error| match error {
+        ConnectError::Away { .. } => tracing::debug!(%error, "boot is not there"),
+        ConnectError::NoSocket(_) | ConnectError::Uid { .. } => {
+            tracing::warn!(%error, "boot is not what it should be");
+        }
+    })
 }
 
 /// What boot or its worker says next, within so long.
@@ -273,9 +278,9 @@ async fn attest(State(app): State<Arc<App>>, body: Body) -> Response {
 }
 
 /// The evidence for a nonce, as boot shows it.
-async fn evidence(boot: &PathBuf, nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, Refusal> {
+async fn evidence(boot: &Connector, nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, Refusal> {
     let asked = async {
-        let mut boot = UnixStream::connect(boot).await?;
+        let mut boot = reach(boot).await?;
         frame::write(&mut boot, Kind::Evidence, &nonce).await?;
         next(&mut boot, EVIDENCE).await
     };
@@ -296,8 +301,8 @@ async fn health(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Returns once boot has said that it is well: one that hangs would still be connected to.
-async fn lives(boot: &Path) -> io::Result<()> {
-    let mut boot = UnixStream::connect(boot).await?;
+async fn lives(boot: &Connector) -> io::Result<()> {
+    let mut boot = reach(boot).await?;
     frame::write(&mut boot, Kind::Look, &[]).await?;
     frame::expect(&mut boot, Kind::End).await.map(drop)
 }

@@ -49,7 +49,7 @@ use reply::Reply;
 /// See [`Error`]. The caller then sees its connection end.
 pub fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     confined(settings).map_err(Error::Confine)?;
-    let engine = Engine::read(root, &settings.engine)?;
+    let engine = Engine::read(root, &settings.engine, settings.engine_uid)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::Job)?;
     // It may wait here for long: it was started ahead.

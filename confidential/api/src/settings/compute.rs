@@ -32,6 +32,8 @@ pub struct Settings {
     pub models: Vec<String>,
     /// Where the engine answers: a socket's path, or `http://` on loopback. Default: `run/maru/inference/llm.sock`.
     pub engine: String,
+    /// The user id that listens there, if it is a socket. Default: the owner of the socket's folder.
+    pub engine_uid: Option<u32>,
     /// What makes an enclave's evidence: `/dev/nsm`, or the socket of its stand-in. Default: [`NSM`] where there is no `tpm`;
     /// not below the root.
     pub nsm: Option<PathBuf>,
@@ -73,6 +75,7 @@ impl Default for Settings {
             heartbeat_s: 2,
             models: Vec::new(),
             engine: "run/maru/inference/llm.sock".to_owned(),
+            engine_uid: None,
             nsm: None,
             tpm: None,
             ak: 0x8101_0002,

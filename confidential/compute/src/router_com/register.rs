@@ -1,12 +1,11 @@
 //! Tells the router that this node lives, and when it leaves.
 
 use std::{
-    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime},
 };
 
-use chassis::tls::Own;
+use chassis::{tls::Own, unix::Connector};
 use confidential_api::{
     NodeId,
     evidence::EvidenceList,
@@ -27,7 +26,7 @@ const TOLD: Duration = Duration::from_secs(60);
 pub(super) struct Register {
     router: Router,
     node: NodeId,
-    boot: PathBuf,
+    boot: Connector,
     url: String,
     tags: Vec<String>,
     every: Duration,
@@ -45,7 +44,7 @@ impl Register {
         settings: &Settings,
         own: Own,
         node: NodeId,
-        boot: PathBuf,
+        boot: Connector,
     ) -> Result<Self, Error> {
         let url = settings.url.trim_end_matches('/').to_owned();
         if !(url.starts_with("https://") || url.starts_with("http://")) {

@@ -9,16 +9,13 @@ mod device;
 use std::{
     fs::OpenOptions,
     io::{self, Read as _, Write as _},
-    os::unix::{fs::FileTypeExt as _, net::UnixStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
-    sockopt::{Timeout, set_socket_timeout},
-};
+use chassis::unix::Connector;
 use zeroize::Zeroizing;
 
 use super::answer;
@@ -93,17 +90,18 @@ impl Stream {
     }
 }
 
+/// It is not below the root.
+fn connector(path: &Path) -> Connector {
+    Connector::new(Path::new("/"), path)
+}
+
 fn is_socket(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+    connector(path).file().is_some()
 }
 
 fn over_socket(path: &Path, patience: Duration, command: &[u8]) -> io::Result<Answer> {
     let until = Instant::now() + patience;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // Before it connects: where nobody accepts that waits, too.
-    set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
-    let mut stream = UnixStream::from(socket);
+    let mut stream = connector(path).connect_blocking(patience)?;
     stream.write_all(command)?;
     let mut start = [0; 6];
     read_until(&mut stream, until, &mut start)?;

@@ -1,12 +1,9 @@
 //! The engine: whatever answers `/v1/chat/completions` on this machine.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{io, net::SocketAddr, path::Path};
 
 use bytes::Bytes;
+use chassis::unix::Connector;
 use confidential_envelope::bhttp::ResponseHead;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri,
@@ -17,7 +14,7 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
+    net::TcpStream,
 };
 use zeroize::Zeroizing;
 
@@ -27,14 +24,15 @@ use crate::{Error, Root};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
     /// A UNIX socket.
-    Socket(PathBuf),
+    Socket(Connector),
     /// A port of this machine's loopback.
     Loopback(SocketAddr),
 }
 
 impl Engine {
     /// Reads the settings: a socket's path below the root, or `http://` with a loopback address.
-    pub(super) fn read(root: &Root, text: &str) -> Result<Self, Error> {
+    /// `uid` listens on a socket.
+    pub(super) fn read(root: &Root, text: &str, uid: Option<u32>) -> Result<Self, Error> {
         let wrong = || Error::Url {
             what: "engine",
             url: text.to_owned(),
@@ -49,7 +47,7 @@ impl Engine {
         if path.is_empty() || path.contains("://") {
             return Err(wrong());
         }
-        Ok(Self::Socket(root.path(Path::new(path))))
+        Ok(Self::Socket(root.connector(Path::new(path)).listener(uid)))
     }
 
     /// Asks it for a chat completion; what it says comes as it says it.
@@ -58,7 +56,7 @@ impl Engine {
         body: Zeroizing<Vec<u8>>,
     ) -> io::Result<(ResponseHead, Incoming)> {
         match self {
-            Self::Socket(path) => ask(UnixStream::connect(path).await?, body).await,
+            Self::Socket(connector) => ask(connector.connect().await?, body).await,
             Self::Loopback(at) => {
                 let stream = TcpStream::connect(at).await?;
                 stream.set_nodelay(true)?;
@@ -111,14 +109,43 @@ pub(super) async fn each(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
+
+    /// It would be told what the node alone may know.
+    #[tokio::test]
+    async fn a_link_in_the_place_of_the_engines_socket_and_another_users_socket_are_not_asked() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let own = root.path().metadata().unwrap().uid();
+        let other = tokio::net::UnixListener::bind(at("other.sock")).unwrap();
+        std::os::unix::fs::symlink("other.sock", at("own.sock")).unwrap();
+        for (path, uid, says) in [
+            ("own.sock", None, "is a link or no socket"),
+            ("other.sock", Some(own + 1), "should: stop what listens"),
+        ] {
+            let engine = Engine::read(&Root::new(root.path()), path, uid).unwrap();
+            let error = engine.ask(Zeroizing::new(b"{}".to_vec())).await.unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        let (mut looked, _) = other.accept().await.unwrap();
+        assert_eq!(
+            looked.read(&mut [0; 1]).await.unwrap(),
+            0,
+            "who was connected to was told nothing"
+        );
+    }
 
     #[test]
     fn an_engine_is_on_this_machine() {
         let root = Root::new(Path::new("/srv"));
-        let read = |text| Engine::read(&root, text).ok();
-        assert_eq!(read("run/llm.sock"), Some(Engine::Socket("/srv/run/llm.sock".into())));
-        assert_eq!(read("unix:///run/llm.sock"), Some(Engine::Socket("/srv/run/llm.sock".into())));
+        let read = |text| Engine::read(&root, text, Some(7)).ok();
+        let socket = Connector::new(Path::new("/srv"), Path::new("run/llm.sock")).listener(7);
+        assert_eq!(read("run/llm.sock"), Some(Engine::Socket(socket.clone())));
+        assert_eq!(read("unix:///run/llm.sock"), Some(Engine::Socket(socket)));
         let loopback = "127.0.0.1:8080".parse().unwrap();
         assert_eq!(read("http://127.0.0.1:8080/"), Some(Engine::Loopback(loopback)));
         for other in
