@@ -63,7 +63,7 @@ fn a_mistake_in_a_configuration_names_its_file() {
 #[test]
 fn each_daemon_reads_what_is_written_for_it() {
     let network = "home.example.org";
-    let text = names_toml("both", network);
+    let (text, for_telmeet) = (names_toml("the gateway", network), telmeet_toml(network));
     let path = Path::new("written.toml");
     let (network, names) = (network.to_owned(), vec![format!("home.{network}")]);
 
@@ -74,8 +74,9 @@ fn each_daemon_reads_what_is_written_for_it() {
         gateway::Settings { network: network.clone(), names: names.clone(), ..defaults }
     );
     let defaults = telmeet::Settings::default();
-    let read: telmeet::Settings = settings::parse(path, &text).unwrap();
-    assert_eq!(read, telmeet::Settings { network, names, ..defaults });
+    let read: telmeet::Settings = settings::parse(path, &for_telmeet).unwrap();
+    let gateway_uid = Some(service::GATEWAY);
+    assert_eq!(read, telmeet::Settings { network, names, gateway_uid, ..defaults });
 
     let agent: Agent = settings::parse(path, &agent_toml()).unwrap();
     let sockets: Vec<_> = agent.service.iter().map(|service| service.socket.clone()).collect();
