@@ -32,11 +32,9 @@ pub(crate) fn write(value: &Value) -> Vec<u8> {
 
 fn has_unique_keys(value: &Value) -> bool {
     if let Value::Map(entries) = value {
-        let mut numbered = entries.iter().enumerate();
-        return numbered.all(|(at, (key, value))| {
-            let is_new = entries.iter().take(at).all(|(earlier, _)| earlier != key);
-            is_new && has_unique_keys(key) && has_unique_keys(value)
-        });
+        let is_unique = all_differ(entries.iter().map(|(key, _)| write(key)));
+        let mut parts = entries.iter().flat_map(|(key, value)| [key, value]);
+        return is_unique && parts.all(has_unique_keys);
     }
     if let Value::Tag(_, inner) = value {
         return has_unique_keys(inner);
@@ -44,8 +42,17 @@ fn has_unique_keys(value: &Value) -> bool {
     value.as_array().is_none_or(|items| items.iter().all(has_unique_keys))
 }
 
+/// Whether no two are alike. So many comparisons as sorting takes: whoever is judged chooses how many there are.
+fn all_differ<T: Ord>(items: impl Iterator<Item = T>) -> bool {
+    let mut sorted: Vec<T> = items.collect();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|pair| pair.first() != pair.last())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, cmp::Ordering};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -68,6 +75,65 @@ mod tests {
             ("too deep", b"\x81\x81\x81\x81\x81\x81\x81\x81\x81\x81\x81\x81\x00"),
         ] {
             assert_eq!(read(bytes), Err(NotStrict), "{what}");
+        }
+    }
+
+    thread_local! {
+        static COMPARED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Counts how often it is compared.
+    #[derive(Debug, Clone, Copy)]
+    struct Counted(u32);
+
+    impl Ord for Counted {
+        fn cmp(&self, other: &Self) -> Ordering {
+            COMPARED.set(COMPARED.get() + 1);
+            self.0.cmp(&other.0)
+        }
+    }
+
+    impl PartialOrd for Counted {
+        fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    impl PartialEq for Counted {
+        fn eq(&self, other: &Self) -> bool {
+            self.cmp(other).is_eq()
+        }
+    }
+
+    impl Eq for Counted {}
+
+    /// A document of 64 KiB has room for 20,000 keys, of which each pair would be 200 million.
+    #[test]
+    fn many_keys_are_compared_a_few_times_each() {
+        const MANY: u32 = 20_000;
+        let orders: [fn(u32) -> u32; 3] =
+            [|at| at, |at| MANY - at, |at| at.wrapping_mul(2_654_435_761)];
+        for order in orders {
+            COMPARED.set(0);
+            assert!(all_differ((0..MANY).map(|at| Counted(order(at)))));
+            let each = COMPARED.get() / MANY as usize;
+            assert!(each <= 2 * MANY.ilog2() as usize, "{each} comparisons for each");
+        }
+        assert!(!all_differ((0..MANY).map(|at| Counted(at % (MANY - 1)))));
+    }
+
+    #[test]
+    fn a_key_is_found_twice_wherever_it_is_among_many() {
+        let map = |keys: &[u32]| {
+            let entries = keys.iter().map(|&key| (Value::from(key), Value::Null)).collect();
+            write(&Value::Map(entries))
+        };
+        let keys: Vec<u32> = (0..5_000).collect();
+        assert!(read(&map(&keys)).is_ok());
+        for (one, other) in [(0, 1), (0, 4_999), (2_500, 2_501), (4_998, 4_999)] {
+            let mut twice = keys.clone();
+            twice[one] = twice[other];
+            assert_eq!(read(&map(&twice)), Err(NotStrict), "{one} and {other}");
         }
     }
 
