@@ -192,14 +192,21 @@ impl<'a> Rules<'a> {
     }
 
     /// Whether the home takes this image. It does if it names none itself.
-    fn pins_image(&self, image: &Image) -> bool {
-        let pinned = self.pin.and_then(|pin| pin.images.as_ref());
-        pinned.is_none_or(|images| {
-            images.iter().any(|pinned| {
-                (pinned.kind, &pinned.pcrs, pinned.rek) == (image.kind, &image.pcrs, image.rek)
-                    && image.models.iter().all(|model| pinned.models.contains(model))
-            })
-        })
+    fn pins_image(&self, image: &'a Image) -> bool {
+        self.name_of(image).is_some()
+    }
+
+    /// What an image is called: by the home's pin, or, where that names no images, by the policy. Whoever publishes the policy
+    /// cannot give a pinned image another name. `None` if the home does not take it.
+    pub(crate) fn name_of(&self, image: &'a Image) -> Option<&'a str> {
+        let Some(images) = self.pin.and_then(|pin| pin.images.as_ref()) else {
+            return Some(&image.name);
+        };
+        let mut same = images.iter().filter(|pinned| {
+            (pinned.kind, &pinned.pcrs, pinned.rek) == (image.kind, &image.pcrs, image.rek)
+                && image.models.iter().all(|model| pinned.models.contains(model))
+        });
+        same.next().map(|pinned| pinned.name.as_str())
     }
 
     /// The image whose every register these are: of several, one that serves the model. Where a vendor stands behind the TPM,

@@ -61,7 +61,7 @@ pub struct FitToSeal {
 pub struct Summary {
     /// What the evidence ends in.
     pub class: Class,
-    /// The image's name in the policy.
+    /// The image's name in the home's pin, or in the policy where the home pins no images.
     pub image: String,
     /// How the node's module calls itself; of a TPM, the name of its attestation key.
     pub module: String,
@@ -127,9 +127,10 @@ pub fn verify(
 ) -> Result<FitToSeal, Refused> {
     let Asked { node, model, nonce, simulated } = asked;
     let known = Known { model: Some(model), nonce: Some(nonce), simulated: Some(simulated) };
-    let (report, found) = judge(evidence, &known, policy.rules(), now);
+    let rules = policy.rules();
+    let (report, found) = judge(evidence, &known, rules, now);
     report.verdict()?;
-    found.fit(node, policy.policy(), now).ok_or_else(|| Code::Incomplete.into())
+    found.fit(node, &rules, now).ok_or_else(|| Code::Incomplete.into())
 }
 
 /// Says what becomes of each check, the same ones as in [`verify`]; `now` is in Unix milliseconds.
@@ -160,12 +161,12 @@ struct Found<'a> {
     attested_at: Option<u64>,
 }
 
-impl Found<'_> {
-    fn fit(self, node: NodeId, policy: &Policy, now: u64) -> Option<FitToSeal> {
-        let ((class, anchor), image) = (self.class?, self.image?);
+impl<'a> Found<'a> {
+    fn fit(self, node: NodeId, rules: &Rules<'a>, now: u64) -> Option<FitToSeal> {
+        let ((class, anchor), image, policy) = (self.class?, self.image?, rules.policy);
         let summary = Summary {
             class,
-            image: image.name.clone(),
+            image: rules.name_of(image)?.to_owned(),
             module: self.module?,
             anchor: anchor.to_string(),
             policy_id: policy.policy_id.clone(),

@@ -90,7 +90,7 @@ fn what_is_pinned_and_published_counts() {
     case.pin.images = Some(vec![image("by another name", 10)]);
     let effective = case.effective().unwrap();
     assert_eq!(effective.wider_than_pin(), ["second"]);
-    assert_eq!(case.verdict().unwrap().summary().image, "first");
+    assert_eq!(case.verdict().unwrap().summary().image, "by another name");
 }
 
 #[test]
