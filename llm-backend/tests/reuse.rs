@@ -1,11 +1,11 @@
 //! A connection whose answer was read to its end carries the next request, for a second.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
-use std::{os::unix::fs::MetadataExt as _, sync::Arc, time::Duration};
+use std::{os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
 
 use ai_gateway_api::chat::{ChatRequest, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
-use llm_backend::{Backend as _, Error, Listener, OpenAiCompatible, Settings};
+use llm_backend::{Backend as _, Error, Listener, OpenAiCompatible, Settings, Timeouts};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -256,16 +256,18 @@ async fn a_link_in_the_place_of_the_socket_and_another_users_socket_are_not_aske
     std::fs::remove_file(&socket).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &socket).unwrap();
 
-    refused(&server.client).await;
+    let own = std::fs::metadata(folder.path()).unwrap().uid();
+    // Should it be asked after all, it does not answer.
+    let timeouts = Timeouts { first: Duration::from_secs(1), ..Timeouts::default() };
+    let expecting = |at: &Path, uid| {
+        let listener = Listener { uid, ..Listener::default() };
+        let settings = Settings::new(format!("unix://{}", at.display()));
+        OpenAiCompatible::with_settings(Settings { listener, timeouts, ..settings }).unwrap()
+    };
+    refused(&expecting(&socket, None)).await;
     assert!(is_quiet().await);
 
-    let own = std::fs::metadata(folder.path()).unwrap().uid();
-    let url = format!("unix://{}", elsewhere.display());
-    let expecting = |uid| {
-        let listener = Listener { uid: Some(uid), ..Listener::default() };
-        OpenAiCompatible::with_settings(Settings { listener, ..Settings::new(&url) }).unwrap()
-    };
-    refused(&expecting(own + 1)).await;
+    refused(&expecting(&elsewhere, Some(own + 1))).await;
     let serve = async {
         // The one that was refused said nothing.
         let mut stream = timeout(PATIENCE, other.accept()).await.unwrap().unwrap().0;
@@ -274,7 +276,7 @@ async fn a_link_in_the_place_of_the_socket_and_another_users_socket_are_not_aske
         read(&mut stream).await.unwrap();
         answer(&mut stream).await;
     };
-    let client = expecting(own);
+    let client = expecting(&elsewhere, Some(own));
     let ask = async { client.chat(request()).await.unwrap().try_collect::<Vec<_>>().await };
     let ((), reply) = tokio::join!(serve, ask);
     assert_eq!(reply.unwrap().len(), 2, "the control: the right user");
