@@ -38,6 +38,12 @@ pub fn contains(address: IpAddr) -> bool {
     }
 }
 
+/// Whether `address` leads past the mesh: it is not in it, nor stands for an IPv4 address that is.
+#[must_use]
+pub fn is_outside(address: IpAddr) -> bool {
+    !contains(address.to_canonical())
+}
+
 /// [`V4`] without some of its parts, as ranges with both ends included, in ascending order.
 #[must_use]
 pub fn v4_without(parts: &[Ipv4Net]) -> Vec<(Ipv4Addr, Ipv4Addr)> {

@@ -3,7 +3,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::Ipv4Net;
 use proptest::prelude::*;
 
-use super::{CHROMEOS_NET, RESOLVER, RESOLVER_NET, SERVICES_NET, V4, contains, v4_without};
+use super::{
+    CHROMEOS_NET, RESOLVER, RESOLVER_NET, SERVICES_NET, V4, contains, is_outside, v4_without,
+};
 
 #[test]
 fn both_ends_of_both_ranges_are_in_and_their_neighbours_are_not() {
@@ -23,6 +25,16 @@ fn both_ends_of_both_ranges_are_in_and_their_neighbours_are_not() {
         "::ffff:100.64.0.1",
     ] {
         assert!(!contains(outside.parse().unwrap()), "{outside}");
+    }
+}
+
+#[test]
+fn an_ipv4_address_of_the_mesh_leads_there_however_it_is_written() {
+    for inside in ["100.64.0.1", "::ffff:100.64.0.1", "fd7a:115c:a1e0::1"] {
+        assert!(!is_outside(inside.parse().unwrap()), "{inside}");
+    }
+    for outside in ["100.128.0.1", "::ffff:100.128.0.1", "fd7a:115c:a1e1::1", "127.0.0.1"] {
+        assert!(is_outside(outside.parse().unwrap()), "{outside}");
     }
 }
 

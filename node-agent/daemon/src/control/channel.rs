@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
+use common::mesh;
 use control_protocol::{
     CAPABILITY_VERSION,
     key::{MachinePrivate, MachinePublic},
@@ -43,6 +44,12 @@ pub enum ChannelError {
         /// Why not.
         source: std::io::Error,
     },
+    /// It would be reached through the mesh, which it makes.
+    #[error(
+        "the coordinator at {0} has only addresses of the mesh (100.64.0.0/10, fd7a:115c:a1e0::/48), which nobody reaches \
+         without it: join at an address outside, such as the one in the home machine's own network"
+    )]
+    Mesh(String),
     /// It cannot be reached.
     #[error("the coordinator at {url} cannot be reached: {source}")]
     Dial {
@@ -260,7 +267,12 @@ impl<'a> Server<'a> {
     ) -> Result<TcpStream, ChannelError> {
         let name = |source| ChannelError::Name { url: self.url.to_owned(), source };
         let failed = |source| ChannelError::Dial { url: self.url.to_owned(), source };
-        let addresses = forwarder.lookup(host).await.map_err(name)?;
+        let mut addresses = forwarder.lookup(host).await.map_err(name)?;
+        // What is said there would go through a tunnel that stands only as long as the coordinator is heard.
+        addresses.retain(|address| mesh::is_outside(*address));
+        if addresses.is_empty() {
+            return Err(ChannelError::Mesh(self.url.to_owned()));
+        }
         let mut last = std::io::ErrorKind::NotFound.into();
         for address in addresses {
             match timeout(PATIENCE, TcpStream::connect(SocketAddr::new(address, port))).await {
@@ -275,3 +287,6 @@ impl<'a> Server<'a> {
         Err(failed(last))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,7 +147,7 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
         addresses = forwarder.lookup(&node.host_name).await?;
     }
     // Over a relay inside the mesh, each packet would make another one for it.
-    addresses.retain(|address| !mesh::contains(address.to_canonical()));
+    addresses.retain(|address| mesh::is_outside(*address));
     let mut last =
         io::Error::new(io::ErrorKind::NotFound, "the relay has no address outside the mesh");
     for address in addresses {
