@@ -2,7 +2,6 @@
 
 use std::{
     env, fmt,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -11,12 +10,13 @@ use clap::Args;
 use coordinator_api::{API_KEY_PREFIX, Secret, invitation::ServerUrl};
 use reqwest::Certificate;
 
-use crate::client::{Client, Remote};
+use crate::{
+    client::{Client, Remote},
+    secret_file,
+};
 
 /// The variable that may hold the key.
 const KEY_VARIABLE: &str = "MARU_API_KEY";
-/// What others than its owner may do with a file.
-const OTHERS: u32 = 0o077;
 
 /// Of every command of the administrator.
 #[derive(Clone, Debug, Default, Args)]
@@ -119,16 +119,8 @@ fn usual_file(
 
 /// Reads a key from a file that its owner alone may read.
 fn read(path: &Path) -> anyhow::Result<Secret> {
-    let found = std::fs::metadata(path)
-        .with_context(|| format!("{} cannot be read: check its name", path.display()))?;
-    ensure!(
-        !found.is_file() || found.mode() & OTHERS == 0,
-        "others may read the API key in {}: chmod 600 it, and make another key if they may have",
-        path.display()
-    );
-    let bytes = chassis::pem::contents(path)?;
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    checked(text).with_context(|| format!("{} cannot be used", path.display()))
+    let text = secret_file::read(path, "API key")?;
+    checked(&text).with_context(|| format!("{} cannot be used", path.display()))
 }
 
 fn checked(text: &str) -> anyhow::Result<Secret> {

@@ -13,11 +13,14 @@ use coordinator_api::invitation::{Destination, MAX_LEN};
 use coordinator_core::code;
 use node_agent_api::{JOIN, Join, LEAVE, STATUS, State, Status};
 
-use crate::{client::Client, error::Usage, language::Language, output};
+use crate::{client::Client, error::Usage, language::Language, output, secret_file};
 
 /// How long the coordinator may take to answer before the command gives up waiting.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
+/// What stands for standard input.
+const STDIN: &str = "-";
+const WHAT: &str = "pre-auth key";
 
 /// Of `maru join`.
 #[derive(Clone, Args)]
@@ -26,9 +29,13 @@ pub struct JoinArgs {
     /// not in the shell's history
     #[arg(value_name = "INVITATION")]
     pub url: String,
-    /// Pre-auth key, for an address that is no invitation
+    /// Pre-auth key, for an address that is no invitation; - reads it from standard input, since every user of this machine
+    /// can read what stands in a command
     #[arg(long, value_name = "K")]
     pub key: Option<String>,
+    /// File with that key, which its owner alone may read
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub key_file: Option<PathBuf>,
     /// Certificate of the authority behind an https:// coordinator [default: this machine's]
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
@@ -52,11 +59,17 @@ impl std::fmt::Debug for JoinArgs {
 
 /// Asks the agent to join, and says where that leads.
 pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    let has_key = args.key.is_some() || args.key_file.is_some();
+    if args.url == STDIN && args.key.as_deref() == Some(STDIN) {
+        let text = "standard input holds one of the two: name the key's file with --key-file FILE";
+        return Err(Usage(text.to_owned()).into());
+    }
     let url = given(args.url)?;
-    check(&url, args.key.is_some())?;
+    check(&url, has_key)?;
+    let key = key(args.key, args.key_file.as_deref())?;
     let client = Client::agent(root);
     let ca = args.ca.as_deref().map(certificates).transpose()?;
-    let body = Join { url, key: args.key, hostname: args.hostname, ca };
+    let body = Join { url, key, hostname: args.hostname, ca };
     let _: Status = client.post(JOIN, &body).await?;
     let language = Language::current();
     let mut said_waiting = false;
@@ -160,7 +173,7 @@ fn own_code(status: &Status) -> String {
 
 /// What was handed over; `-` stands for standard input, so that it is in no history and no process list.
 fn given(text: String) -> anyhow::Result<String> {
-    if text != "-" {
+    if text != STDIN {
         return Ok(text);
     }
     let input = std::io::stdin();
@@ -174,6 +187,30 @@ fn given(text: String) -> anyhow::Result<String> {
     read(input.lock(), |line| line.trim().is_empty())
 }
 
+/// The pre-auth key, if one was given: itself, as a line of standard input, or in a file.
+fn key(given: Option<String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    if let Some(file) = file {
+        return secret_file::read(file, WHAT).map(|key| Some(key.to_string()));
+    }
+    if given.as_deref() != Some(STDIN) {
+        return Ok(given);
+    }
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        output::note(
+            Language::current()
+                .pick("Paste the key, then press Enter.", "키를 붙여 넣고 Enter를 누르세요."),
+        );
+    }
+    line(input.lock()).map(Some)
+}
+
+/// A key on the first line of what is read.
+fn line(input: impl BufRead) -> anyhow::Result<String> {
+    let key = secret_file::word(&read(input, |_| true)?, WHAT);
+    key.map(|key| key.to_string()).context("standard input cannot be used")
+}
+
 /// Reads lines up to the one that ends the input, or to its end; a messenger may have broken the invitation.
 fn read(input: impl BufRead, is_last: impl Fn(&str) -> bool) -> anyhow::Result<String> {
     let mut text = String::new();
@@ -181,7 +218,7 @@ fn read(input: impl BufRead, is_last: impl Fn(&str) -> bool) -> anyhow::Result<S
     let mut input = input.take(MAX_LEN as u64 + 1);
     loop {
         let start = text.len();
-        if input.read_line(&mut text).context("standard input holds no invitation")? == 0
+        if input.read_line(&mut text).context("standard input holds no text")? == 0
             || is_last(&text[start..])
         {
             return Ok(text);
@@ -192,9 +229,9 @@ fn read(input: impl BufRead, is_last: impl Fn(&str) -> bool) -> anyhow::Result<S
 /// Refuses what cannot be an invitation or an address, before anything is asked for.
 fn check(text: &str, has_key: bool) -> Result<(), Usage> {
     match Destination::read(text) {
-        Ok(Destination::Invitation(_)) if has_key => {
-            Err(Usage("the invitation already holds a key; leave out --key".to_owned()))
-        }
+        Ok(Destination::Invitation(_)) if has_key => Err(Usage(
+            "the invitation already holds a key; leave out --key and --key-file".to_owned(),
+        )),
         Ok(Destination::Invitation(_) | Destination::Address(_)) => Ok(()),
         Err(error) => Err(Usage(error.to_string())),
     }
@@ -216,6 +253,32 @@ mod tests {
         assert!(twice.to_string().contains("--key"), "{twice}");
         let cut = check(&format!("maru://h/join{}", &end[..end.len() - 1]), false).unwrap_err();
         assert!(cut.to_string().contains("cut short"), "{cut}");
+    }
+
+    #[test]
+    fn a_key_is_read_from_a_line_or_from_a_file_of_ones_own() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        assert_eq!(line(&b"  marukey-5e \nrm -r /\n"[..]).unwrap(), "marukey-5e");
+        for text in [&b""[..], b"\nmarukey-5e", b"two words\n", b"\xff\n"] {
+            assert!(line(text).is_err(), "{text:?}");
+        }
+
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "marukey-5e\n").unwrap();
+        let from = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(file.path(), mode).unwrap();
+            key(None, Some(file.path()))
+        };
+        assert_eq!(from(0o600).unwrap().as_deref(), Some("marukey-5e"));
+        let error = from(0o644).unwrap_err().to_string();
+        assert!(error.contains("others may read the pre-auth key in "), "{error}");
+        assert!(!error.contains("5e"), "the key is not shown");
+        assert_eq!(
+            key(Some("marukey-5e".to_owned()), None).unwrap().as_deref(),
+            Some("marukey-5e")
+        );
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod policy;
 mod qr;
 mod reach;
 mod route;
+mod secret_file;
 pub mod service;
 mod status;
 mod up;
