@@ -340,12 +340,14 @@ fn tls_error(error: &anyhow::Error) -> Option<&rustls::Error> {
 
 /// A client for the socket; says what to do if it cannot be reached at all.
 async fn open(socket: &Connector, daemon: Daemon) -> anyhow::Result<Local> {
-    Local::open(socket, daemon.patience()).await.map_err(|error| match error.kind() {
-        ErrorKind::PermissionDenied => {
+    Local::open(socket, daemon.patience()).await.map_err(|error| {
+        if error.kind() == ErrorKind::PermissionDenied {
             anyhow!("only root may do this; run the same command with sudo")
+        } else if is_silent(error.kind()) {
+            anyhow!("{}", daemon.silent())
+        } else {
+            error.into()
         }
-        kind if is_silent(kind) => anyhow!("{}", daemon.silent()),
-        _ => error.into(),
     })
 }
 

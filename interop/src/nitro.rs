@@ -9,6 +9,7 @@
 //! nitro-peers sign KEY LEAF CERTIFICATE… > DOCUMENT       by this key (PKCS #8, DER), its leaf, and the chain from the root on
 //! nitro-peers nsm SOCKET                                  asks a stand-in for /dev/nsm each thing that AWS's crate can ask
 //! ```
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 
 use std::{
     env, fs,

@@ -183,7 +183,7 @@ impl Connector {
 
     async fn open(&self) -> Result<(UnixStream, OwnedFd), ConnectError> {
         let (socket, expected) = self.expect()?;
-        #[expect(clippy::disallowed_methods, reason = "this is what stands in its place")]
+        #[allow(clippy::disallowed_methods, reason = "this is what stands in its place")]
         let stream = UnixStream::connect(itself(&socket)).await;
         let stream = stream.map_err(|source| self.away(source))?;
         self.check(&stream, expected)?;

@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
+
 use std::os::unix::fs::{chown, symlink};
 
 use tokio::io::AsyncWriteExt as _;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -61,6 +61,17 @@ const IO_IN_SOURCES: &[&str] = &[
     ".elapsed()",
     "clippy::disallowed_methods",
 ];
+
+/// Ways to a UNIX socket that follow links and ask nobody who listens.
+const SOCKETS_BY_PATH: &[&str] =
+    &["UnixStream::connect(", "UnixDatagram", "SocketAddrUnix", ".unix_socket("];
+
+/// Where they are all the same: what stands in their place, and what hands a path to a library that was checked by it.
+const CONNECTORS: &[&str] =
+    &["chassis/src/unix.rs", "chassis/src/unix/connect.rs", "cli/src/client.rs"];
+
+/// Crates that are tests, and machines for them.
+const OF_TESTS: &[&str] = &["attester", "lab", "walkthrough", "xtask"];
 
 fn metadata(args: &[&str]) -> Value {
     let output = Command::new(env!("CARGO"))
@@ -184,8 +195,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Lines of a crate's sources, without its tests, that reach for what a core must do without.
-fn reaches(folder: &Path) -> Vec<String> {
+/// Lines of a crate's sources, without its tests, with one of these words.
+fn reaches(folder: &Path, words: &[&str]) -> Vec<String> {
     let files: Vec<(PathBuf, String)> = sources(folder)
         .into_iter()
         .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
@@ -193,12 +204,16 @@ fn reaches(folder: &Path) -> Vec<String> {
     let mut tests = Vec::new();
     let read: Vec<_> = files.iter().map(|(path, text)| (path, shipped(text, &mut tests))).collect();
     assert!(!read.is_empty(), "{} has no sources", folder.display());
-    let is_test = |path: &Path| tests.iter().any(|name| path.file_stem().unwrap() == *name);
+    // With all that is in the folder of its name.
+    let is_test = |path: &Path| {
+        let mut parts = path.strip_prefix(folder).unwrap().iter().map(Path::new);
+        parts.any(|part| tests.iter().any(|name| part.file_stem().unwrap() == *name))
+    };
     let shipped = read.into_iter().filter(|(path, _)| !is_test(path));
     let mut found = Vec::new();
     for (path, lines) in shipped {
         for (number, line) in lines {
-            if IO_IN_SOURCES.iter().any(|word| line.contains(word)) {
+            if words.iter().any(|word| line.contains(word)) {
                 found.push(format!("{}:{number}: {}", path.display(), line.trim()));
             }
         }
@@ -217,10 +232,29 @@ fn sources_that_say_or_decide_read_no_clock_and_open_no_socket() {
         }
         seen += 1;
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());
-        let found = reaches(&manifest.with_file_name("src"));
+        let found = reaches(&manifest.with_file_name("src"), IO_IN_SOURCES);
         assert!(found.is_empty(), "{name} is of layer {:?}:\n{}", layer(name), found.join("\n"));
     }
     assert_eq!(seen, LAYERS.iter().filter(|(_, layer)| *layer <= 1).count());
+}
+
+/// The lint against it is off in crates that read the clock.
+#[test]
+fn sockets_are_connected_to_where_no_link_is_and_the_right_user_listens() {
+    let metadata = metadata(&["--no-deps"]);
+    let mut connectors = BTreeSet::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        if OF_TESTS.contains(&package["name"].as_str().unwrap()) {
+            continue;
+        }
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        for line in reaches(&manifest.with_file_name("src"), SOCKETS_BY_PATH) {
+            let known = CONNECTORS.iter().find(|file| line.contains(&format!("/{file}:")));
+            connectors
+                .insert(*known.unwrap_or_else(|| panic!("use chassis::unix::Connector: {line}")));
+        }
+    }
+    assert_eq!(connectors, CONNECTORS.iter().copied().collect(), "the search finds what is there");
 }
 
 /// Whoever implements `Candidate` is sealed to: in what is shipped, that is who proved itself to the verifier.
@@ -260,7 +294,7 @@ fn a_clock_or_a_socket_is_found_and_those_of_tests_are_not() {
     );
     write("fixture.rs", used);
     write("core.rs", &format!("struct X;\n\n#[cfg(test)]\nmod tests {{\n    {used}}}\n"));
-    assert_eq!(reaches(folder.path()), [""; 0]);
+    assert_eq!(reaches(folder.path(), IO_IN_SOURCES), [""; 0]);
 
     for line in [
         "use std::net::{TcpStream, IpAddr};",
@@ -271,7 +305,7 @@ fn a_clock_or_a_socket_is_found_and_those_of_tests_are_not() {
             "core.rs",
             &format!("#[cfg(test)]\nimpl X {{\n    {used}}}\n\nfn f() {{\n{line}\n}}\n"),
         );
-        let found = reaches(folder.path());
+        let found = reaches(folder.path(), IO_IN_SOURCES);
         assert!(found.len() == 1 && found[0].ends_with(line), "{found:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! Fails if `maru chat` sends anything, be it one packet, to a gateway of another identity than the one it
 //! knows, if it accepts another than the one that was named, or if it does not go on after that. Beside each
 //! silence stands a chat that is counted.
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
 use std::{os::unix::net::UnixStream, time::Duration};

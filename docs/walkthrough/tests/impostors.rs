@@ -3,6 +3,7 @@
 //! Fails if the relay of sealed chat (telmeet) can ask in somebody's name, even with another member's
 //! key, or if a sealed request is opened that must not be, or the answers tell why not. Each refusal stands
 //! beside the same thing done rightly, which is answered. (Which process is answered where: `surfaces`.)
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "nothing to do but fail")]
 
 #[path = "support/app.rs"]

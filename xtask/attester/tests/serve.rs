@@ -1,4 +1,5 @@
 //! `maru-attester` on its socket.
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
 
 use std::{

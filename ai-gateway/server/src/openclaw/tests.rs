@@ -244,12 +244,23 @@ fn a_base_url_among_the_nodes_is_one_node_and_may_be_left_out() {
 }
 
 #[test]
+fn who_listens_on_a_socket_is_said_of_all_nodes_or_of_one() {
+    let text = "uid: 61004, nodes: [{baseUrl: 'unix:///b'}, {baseUrl: 'unix:///c', uid: 1000}]";
+    let uids =
+        |text| provider(text).unwrap().nodes.iter().map(|node| node.access.uid).collect::<Vec<_>>();
+    assert_eq!(uids(text)[1..], [Some(61004), Some(1000)]);
+    assert_eq!(uids("nodes: [{baseUrl: 'unix:///b'}]")[1..], [None]);
+}
+
+#[test]
 fn nodes_and_times_that_cannot_be_are_named() {
     let many = (0..64).map(|n| format!("{{baseUrl: 'https://n{n}'}}")).collect::<Vec<_>>();
     for (text, named) in [
         ("nodes: [{}]".to_owned(), "`models.providers.a.nodes[0]`"),
         ("nodes: [{baseUrl: 'https://b', weight: 1}]".to_owned(), "nodes[0].weight`"),
         ("nodes: [{baseUrl: 'https://b', slots: 0}]".to_owned(), "nodes[0].slots`"),
+        ("nodes: [{baseUrl: 'https://b', uid: 7}]".to_owned(), "nodes[0].uid`"),
+        ("uid: 7".to_owned(), "`models.providers.a.uid`"),
         ("nodes: [{baseUrl: 'https://b'}, {baseUrl: 'https://b'}]".to_owned(), "twice"),
         (format!("nodes: [{}]", many.join(", ")), "fewer than 64"),
         ("timeouts: {first: 1}".to_owned(), "timeouts.first`"),

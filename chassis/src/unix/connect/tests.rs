@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
+
 use std::{
     fs,
     os::unix::fs::{chown, symlink},

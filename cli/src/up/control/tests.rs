@@ -46,14 +46,14 @@ async fn what_is_asked_arrives_and_its_outcome_is_told() {
 async fn one_may_wait_for_another_and_no_more() {
     let root = tempfile::tempdir().unwrap();
     let mut control = Control::serve_to(root.path(), own_uid()).unwrap();
-    let start = async || {
-        let client = client(root.path()).await;
-        tokio::spawn(async move { client.post::<UseModel>(MODEL, &asked()).await })
+    let start = || {
+        let root = root.path().to_owned();
+        tokio::spawn(async move { client(&root).await.post::<UseModel>(MODEL, &asked()).await })
     };
-    let first = start().await;
+    let first = start();
     let ask = control.next().await;
     // One is under way, one waits.
-    let asks = [first, start().await, start().await];
+    let asks = [first, start(), start()];
     while !asks.iter().any(tokio::task::JoinHandle::is_finished) {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,5 @@
 //! A process that calls a service's socket, and in whose name it says to do so.
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::{

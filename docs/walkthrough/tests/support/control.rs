@@ -1,5 +1,5 @@
 //! A coordinator and its relay alone, on the home machine of a topology: for tests in which nobody asks the AI.
-
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::{fs, os::unix::net::UnixStream, path::Path, process::Stdio, time::Duration};

@@ -3,6 +3,7 @@
 //! ```text
 //!  home 10.77.1.2 ── router ── laptop 10.77.2.2     (home: coordinator, relay, an agent)
 //! ```
+#![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::{
