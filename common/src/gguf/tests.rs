@@ -1,111 +1,161 @@
-use std::io::Cursor;
+use std::io::{BufReader, Cursor};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    reader::HELD_MAX,
+    sample::{Value, damage::seen_in_header, tiny},
+    *,
+};
 
-/// Writes a header as converters do.
-struct Gguf(Vec<u8>);
-
-impl Gguf {
-    fn new(tensors: u64, entries: u64) -> Self {
-        let mut bytes = b"GGUF\x03\0\0\0".to_vec();
-        bytes.extend(tensors.to_le_bytes());
-        bytes.extend(entries.to_le_bytes());
-        Self(bytes)
-    }
-
-    fn text(mut self, text: &str) -> Self {
-        self.0.extend((text.len() as u64).to_le_bytes());
-        self.0.extend(text.as_bytes());
-        self
-    }
-
-    fn raw(mut self, bytes: &[u8]) -> Self {
-        self.0.extend(bytes);
-        self
-    }
-
-    fn entry(self, key: &str, value: u32) -> Self {
-        self.text(key).raw(&4_u32.to_le_bytes()).raw(&value.to_le_bytes())
-    }
-
-    /// A list of texts, as vocabularies are.
-    fn texts(self, key: &str, texts: &[&str]) -> Self {
-        let head = self.text(key).raw(&9_u32.to_le_bytes()).raw(&8_u32.to_le_bytes());
-        let head = head.raw(&(texts.len() as u64).to_le_bytes());
-        texts.iter().fold(head, |head, text| head.text(text))
-    }
-
-    /// A tensor of one dimension, `offset` bytes after the header's end.
-    fn tensor(self, offset: u64) -> Self {
-        let tensor = self.text("w").raw(&1_u32.to_le_bytes()).raw(&4_u64.to_le_bytes());
-        tensor.raw(&0_u32.to_le_bytes()).raw(&offset.to_le_bytes())
-    }
-}
-
-/// A header with all that is looked for, and the tensor's content.
-fn model() -> Vec<u8> {
-    let header = Gguf::new(1, 7)
-        .text("general.architecture")
-        .raw(&8_u32.to_le_bytes())
-        .text("llama")
-        .texts("tokenizer.ggml.tokens", &["a", "바다", ""])
-        .entry("llama.context_length", 8192)
-        .entry("llama.block_count", 30)
-        .entry("llama.attention.head_count", 9)
-        .entry("llama.attention.head_count_kv", 3)
-        .entry("llama.embedding_length", 576)
-        .tensor(64);
-    let len = header.0.len().next_multiple_of(32) + 64 + 16;
-    let mut bytes = header.0;
-    bytes.resize(len, 7);
-    bytes
+/// Reads a file's header, and looks whether the file is as long as that says.
+fn check(bytes: &[u8]) -> Result<Header, Error> {
+    let header = read(Cursor::new(bytes))?;
+    if header.least_bytes > bytes.len() as u64 { Err(Error::Short) } else { Ok(header) }
 }
 
 #[test]
 fn a_header_tells_what_the_model_is_and_how_long_the_file_must_be() {
-    let bytes = model();
-    let header = read(Cursor::new(&bytes)).unwrap();
+    let bytes = tiny().bytes();
+    let header = check(&bytes).unwrap();
     assert_eq!(header.architecture.as_deref(), Some("llama"));
-    assert_eq!(header.context_tokens, Some(8192));
-    // 30 layers, key and value of 3 heads with 64 numbers each, two bytes a number.
-    assert_eq!(header.cache_bytes_per_token, Some(30 * 2 * 3 * 64 * 2));
-    assert_eq!(header.least_bytes, bytes.len() as u64 - 16);
+    assert_eq!(header.size_label.as_deref(), Some("20K"));
+    assert_eq!(header.context_tokens, Some(256));
+    // One layer, key and value of 2 heads with 8 numbers each, two bytes a number.
+    assert_eq!(header.cache_bytes_per_token, Some(2 * 2 * 8 * 2));
+    assert_eq!(header.least_bytes, bytes.len() as u64);
 }
 
 #[test]
-fn what_is_no_model_is_told_by_name() {
-    let says = |bytes: &[u8]| read(Cursor::new(bytes)).unwrap_err().to_string();
+fn what_the_engine_cannot_use_is_refused_in_one_sentence() {
+    for damage in seen_in_header() {
+        let what = damage.what;
+        let error = check(&damage.bytes).expect_err(what).to_string();
+        assert!(error.contains(damage.says), "{what}: {error}");
+        assert!(!error.contains(char::is_control), "{what}: {error:?}");
+    }
+    let says = |bytes: &[u8]| check(bytes).unwrap_err().to_string();
     assert!(says(b"\x80\x02}q").contains("not a GGUF"));
-    assert!(says(b"GGUF\x01\0\0\0").contains("version 1"));
-    assert!(says(b"GGUF\x03\0\0\0\x01").contains("cut"));
-    assert!(says(&Gguf::new(u64::MAX, 0).0).contains("damaged"));
-    let nested = Gguf::new(0, 1).text("k").raw(&9_u32.to_le_bytes()).raw(&9_u32.to_le_bytes());
-    assert!(says(&nested.raw(&[0; 8]).0).contains("damaged"));
-    let huge = Gguf::new(0, 1).text("k").raw(&9_u32.to_le_bytes()).raw(&12_u32.to_le_bytes());
-    assert!(says(&huge.raw(&u64::MAX.to_le_bytes()).0).contains("damaged"));
+}
+
+/// What models have that are used today, and what nobody asks for.
+#[test]
+fn what_llama_cpp_takes_is_taken() {
+    let layers = |count: usize| Value::U32s(vec![2; count]);
+    for (what, file) in [
+        ("version 2", sample::Gguf { version: 2, ..tiny() }),
+        ("heads for each layer", tiny().with("llama.attention.head_count_kv", layers(1))),
+        ("experts", {
+            let file = tiny().with("llama.expert_count", Value::U32(8));
+            file.with("llama.expert_used_count", layers(1))
+        }),
+        ("one part", tiny().with("split.count", Value::U16(1))),
+        ("a long text", tiny().with("tokenizer.chat_template", Value::Text("x".repeat(9000)))),
+        ("a template that is a list", tiny().with("tokenizer.chat_template", Value::Texts(vec![]))),
+        ("empty words", {
+            let words = ["", "a", ""].map(str::to_owned).into();
+            tiny().with("tokenizer.ggml.tokens", Value::Texts(words))
+        }),
+        ("another alignment", {
+            let mut file = tiny().with("general.alignment", Value::U32(8));
+            let mut next = 0;
+            for tensor in &mut file.tensors {
+                (tensor.offset, next) = (Some(next), next + tensor.bytes);
+            }
+            file
+        }),
+        ("kimi's words", {
+            let file = tiny().without("tokenizer.ggml.merges");
+            file.with("tokenizer.ggml.pre", Value::Text("kimi-k2".to_owned()))
+        }),
+    ] {
+        check(&file.bytes()).unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+}
+
+/// Keys of 60,000 bytes without an end, each another, and how much of them was read.
+#[derive(Default)]
+struct Keys {
+    buffer: Vec<u8>,
+    at: usize,
+    count: u64,
+    read: u64,
+}
+
+impl io::Read for &mut Keys {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let len = self.fill_buf()?.read(to)?;
+        self.consume(len);
+        Ok(len)
+    }
+}
+
+impl BufRead for &mut Keys {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.buffer.len() {
+            self.buffer = if self.count == 0 {
+                [&b"GGUF\x03\0\0\0"[..], &1_u64.to_le_bytes(), &ENTRIES_MAX.to_le_bytes()].concat()
+            } else {
+                let key = format!("{:060000}", self.count);
+                [&60_000_u64.to_le_bytes()[..], key.as_bytes(), &[7, 0, 0, 0, 1]].concat()
+            };
+            (self.at, self.count) = (0, self.count + 1);
+        }
+        Ok(&self.buffer[self.at..])
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.at += len;
+        self.read += len as u64;
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_header_is_bounded_in_sum() {
+    let mut keys = Keys::default();
+    let error = read(&mut keys).unwrap_err();
+    assert!(matches!(error, Error::TooMuch), "{error}");
+    assert!(keys.read < HELD_MAX + (1 << 20), "{} bytes were read", keys.read);
+
+    // Small ones take more memory than their bytes; so do the traces of words.
+    let many = (0..1_200_000).map(|at| format!("{at:x}")).collect();
+    let words = tiny().with("tokenizer.ggml.tokens", Value::Texts(many));
+    assert!(matches!(check(&words.bytes()), Err(Error::TooMuch)));
+    let most = (0..300_000).map(|at| format!("{at:x}")).collect();
+    let words = tiny().without("tokenizer.ggml.token_type");
+    check(&words.with("tokenizer.ggml.tokens", Value::Texts(most)).bytes()).unwrap();
 }
 
 proptest! {
+    /// A byte of the header becomes another, and the file may be cut: it is a model that is as long as it says, or an
+    /// error of one line, however it is read.
     #[test]
-    fn no_header_breaks_the_reader(mut bytes in Just(model()), at in 0_usize..300, value: u8, end in 0_usize..400) {
-        let len = bytes.len();
-        bytes[at % len] = value;
-        bytes.truncate(end);
-        let _ = read(Cursor::new(&bytes));
+    fn no_header_breaks_the_reader(
+        at in any::<prop::sample::Index>(), value: u8, end in any::<prop::sample::Index>(), cut: bool, piece in 1_usize..9,
+    ) {
+        let mut bytes = tiny().bytes();
+        let header = tiny().header().len();
+        bytes[at.index(header)] = value;
+        if cut {
+            bytes.truncate(end.index(bytes.len()));
+        }
+        let found = check(&bytes);
+        let again = read(BufReader::with_capacity(piece, &bytes[..]));
+        match found {
+            Ok(header) => prop_assert_eq!(again.ok(), Some(header)),
+            Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
+        }
     }
 
     #[test]
-    fn a_header_that_was_cut_is_never_taken(end in 0_usize..200) {
-        let bytes = model();
-        let header = bytes.len() - 64 - 16 - 32;
-        prop_assert!(read(Cursor::new(&bytes[..end.min(header)])).is_err());
+    fn a_file_that_was_cut_is_never_taken(end in any::<prop::sample::Index>()) {
+        let bytes = tiny().bytes();
+        prop_assert!(check(&bytes[..end.index(bytes.len())]).is_err());
     }
-}
 
-#[test]
-fn a_header_of_nothing_is_empty() {
-    let header = read(Cursor::new(Gguf::new(0, 0).0)).unwrap();
-    assert_eq!(header, Header { least_bytes: 24, ..Header::default() });
+    #[test]
+    fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = check(&bytes);
+        let _ = check(&[b"GGUF\x03\0\0\0".as_slice(), &bytes].concat());
+    }
 }

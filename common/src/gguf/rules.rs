@@ -1,0 +1,324 @@
+//! What the engine needs of a header's entries, and what llama.cpp ends the process for when it is otherwise
+//! (`llama_model_loader`, `llama_model_base::load_hparams`, `llama_vocab::impl::load`).
+
+use super::{
+    ARCHITECTURES, Error, Header,
+    entries::{Entries, TOKENS, Value, kind},
+    showable,
+};
+
+/// Layers that a model may have (`LLAMA_MAX_LAYERS`).
+const LAYERS_MAX: u32 = 512;
+/// Experts that a layer may have (`LLAMA_MAX_EXPERTS`).
+const EXPERTS_MAX: u32 = 1024;
+/// `general.alignment`, if it is not told (`docs/gguf.md`).
+const ALIGNMENT: u32 = 32;
+
+/// How a value is written.
+#[derive(Clone, Copy)]
+enum Form {
+    /// As one of this kind.
+    One(u32),
+    /// As a list of one of these kinds.
+    List(&'static [u32]),
+    /// As a number for all layers, or a list with one for each.
+    Layers,
+}
+
+const U16: Form = Form::One(kind::U16);
+const U32: Form = Form::One(kind::U32);
+const F32: Form = Form::One(kind::F32);
+const BOOL: Form = Form::One(kind::BOOL);
+const TEXT: Form = Form::One(kind::TEXT);
+const TEXTS: Form = Form::List(&[kind::TEXT]);
+/// 8-bit numbers, signed or not.
+const BYTES: Form = Form::List(&[0, 1]);
+
+/// Entries of any model; all of them may be missing as far as this table goes.
+const FORMS: &[(&str, Form)] = &[
+    ("general.architecture", TEXT),
+    ("general.name", TEXT),
+    ("general.file_type", U32),
+    ("general.alignment", U32),
+    ("split.count", U16),
+    ("tokenizer.ggml.model", TEXT),
+    ("tokenizer.ggml.pre", TEXT),
+    (TOKENS, TEXTS),
+    ("tokenizer.ggml.token_type", Form::List(&[kind::I32])),
+    ("tokenizer.ggml.token_type_count", U32),
+    ("tokenizer.ggml.scores", Form::List(&[kind::F32, kind::I32])),
+    ("tokenizer.ggml.merges", TEXTS),
+    ("tokenizer.ggml.precompiled_charsmap", BYTES),
+    ("tokenizer.ggml.suppress_tokens", Form::List(&[kind::I32])),
+    ("tokenizer.ggml.bos_token_id", U32),
+    ("tokenizer.ggml.eos_token_id", U32),
+    ("tokenizer.ggml.eot_token_id", U32),
+    ("tokenizer.ggml.eom_token_id", U32),
+    ("tokenizer.ggml.unknown_token_id", U32),
+    ("tokenizer.ggml.seperator_token_id", U32),
+    ("tokenizer.ggml.padding_token_id", U32),
+    ("tokenizer.ggml.mask_token_id", U32),
+    ("tokenizer.ggml.fim_pre_token_id", U32),
+    ("tokenizer.ggml.fim_suf_token_id", U32),
+    ("tokenizer.ggml.fim_mid_token_id", U32),
+    ("tokenizer.ggml.fim_pad_token_id", U32),
+    ("tokenizer.ggml.fim_rep_token_id", U32),
+    ("tokenizer.ggml.fim_sep_token_id", U32),
+    ("tokenizer.ggml.prefix_token_id", U32),
+    ("tokenizer.ggml.suffix_token_id", U32),
+    ("tokenizer.ggml.middle_token_id", U32),
+    ("tokenizer.ggml.add_bos_token", BOOL),
+    ("tokenizer.ggml.add_eos_token", BOOL),
+    ("tokenizer.ggml.add_sep_token", BOOL),
+    ("tokenizer.ggml.add_space_prefix", BOOL),
+    ("tokenizer.ggml.remove_extra_whitespaces", BOOL),
+    ("tokenizer.ggml.normalizer.lowercase", BOOL),
+    ("tokenizer.ggml.normalizer.strip_accents", BOOL),
+];
+
+/// Entries whose keys begin with the family, likewise.
+const FORMS_OF_FAMILY: &[(&str, Form)] = &[
+    ("vocab_size", U32),
+    ("context_length", U32),
+    ("embedding_length", U32),
+    ("embedding_length_out", U32),
+    ("block_count", U32),
+    ("nextn_predict_layers", U32),
+    ("feed_forward_length", Form::Layers),
+    ("expert_count", U32),
+    ("expert_used_count", Form::Layers),
+    ("expert_group_count", U32),
+    ("expert_group_used_count", U32),
+    ("pooling_type", U32),
+    ("attention.causal", BOOL),
+    ("attention.head_count", Form::Layers),
+    ("attention.head_count_kv", Form::Layers),
+    ("attention.key_length", U32),
+    ("attention.value_length", U32),
+    ("attention.key_length_swa", U32),
+    ("attention.value_length_swa", U32),
+    ("attention.layer_norm_epsilon", F32),
+    ("attention.layer_norm_rms_epsilon", F32),
+    ("rope.dimension_count", U32),
+    ("rope.dimension_count_swa", U32),
+    ("rope.freq_base", F32),
+    ("rope.scale_linear", F32),
+    ("rope.scaling.type", TEXT),
+    ("rope.scaling.factor", F32),
+    ("rope.scaling.alpha", F32),
+    ("rope.scaling.attn_factor", F32),
+    ("rope.scaling.original_context_length", U32),
+    ("rope.scaling.finetuned", BOOL),
+];
+
+/// Forms of `rope.scaling.type`.
+const ROPE_SCALINGS: [&str; 4] = ["none", "linear", "yarn", "longrope"];
+/// Forms of `tokenizer.ggml.model`, without `none`: such a model has no words to say.
+const TOKENIZERS: [&str; 9] =
+    ["llama", "bert", "gpt2", "hybriddna", "whitespace", "t5", "rwkv", "plamo2", "gemma4"];
+/// Those that put their words together by a list.
+const MERGING: [&str; 4] = ["gpt2", "hybriddna", "whitespace", "gemma4"];
+
+/// Checks all of it.
+pub(super) fn check(entries: &Entries) -> Result<(), Error> {
+    let family = family(entries)?;
+    for (key, form) in FORMS {
+        has_form(entries, key, *form, 0)?;
+    }
+    if let Some(&Value::U16(parts @ 2..)) = entries.get("split.count") {
+        return Err(Error::Part(parts));
+    }
+    let family = Family { name: family, entries };
+    family.layers()?;
+    family.experts()?;
+    family.heads()?;
+    family.rope()?;
+    tokenizer(entries)
+}
+
+/// Where tensors begin: at multiples of this.
+pub(super) fn alignment(entries: &Entries) -> Result<u64, Error> {
+    let key = "general.alignment";
+    match entries.u32(key).unwrap_or(ALIGNMENT) {
+        alignment if alignment.is_power_of_two() => Ok(alignment.into()),
+        _ => Err(Error::entry(key, "is no power of two")),
+    }
+}
+
+/// What a header that was checked tells; without the length of the file.
+pub(super) fn header(entries: &Entries) -> Header {
+    let text = |key: &str| entries.text(key).map(|text| String::from_utf8_lossy(text).into_owned());
+    let architecture = text("general.architecture");
+    let number = |key: &str| {
+        let number = entries.u32(&format!("{}.{key}", architecture.as_deref()?))?;
+        Some(u64::from(number))
+    };
+    let cache = || {
+        let heads = number("attention.head_count")?;
+        let kept = number("attention.head_count_kv").unwrap_or(heads);
+        let width = number("embedding_length")?.checked_div(heads)?;
+        let key = number("attention.key_length").unwrap_or(width);
+        let value = number("attention.value_length").unwrap_or(width);
+        let numbers = key.checked_add(value)?.checked_mul(kept)?;
+        numbers.checked_mul(number("block_count")?)?.checked_mul(2)
+    };
+    Header {
+        size_label: text("general.size_label"),
+        context_tokens: number("context_length"),
+        cache_bytes_per_token: cache(),
+        least_bytes: 0,
+        architecture: architecture.clone(),
+    }
+}
+
+fn family(entries: &Entries) -> Result<&'static str, Error> {
+    let key = "general.architecture";
+    let name = entries.text(key).ok_or_else(|| Error::entry(key, "is missing or no text"))?;
+    let known = ARCHITECTURES.iter().find(|known| known.as_bytes() == name);
+    known.copied().ok_or_else(|| Error::Architecture(showable(name)))
+}
+
+/// Whether a value, if it is there, is written as it must be; a list for layers has one number for each.
+fn has_form(entries: &Entries, key: &str, form: Form, layers: u32) -> Result<(), Error> {
+    let Some(value) = entries.get(key) else { return Ok(()) };
+    let fits = match (form, value) {
+        (Form::One(kind), value) => value.kind() == kind,
+        (Form::List(kinds), Value::List { kind, .. }) => kinds.contains(kind),
+        (Form::Layers, Value::List { kind, count, .. }) => {
+            if *count != u64::from(layers) {
+                return Err(Error::entry(key, "has another length than there are layers"));
+            }
+            matches!(*kind, kind::U32 | kind::I32)
+        }
+        (Form::Layers, value) => value.kind() == kind::U32,
+        (Form::List(_), _) => false,
+    };
+    if fits { Ok(()) } else { Err(Error::entry(key, "is of another type than it must be")) }
+}
+
+/// The entries whose keys begin with the family.
+struct Family<'a> {
+    name: &'static str,
+    entries: &'a Entries,
+}
+
+impl Family<'_> {
+    fn key(&self, key: &str) -> String {
+        format!("{}.{key}", self.name)
+    }
+
+    fn u32(&self, key: &str) -> Option<u32> {
+        self.entries.u32(&self.key(key))
+    }
+
+    fn wrong(&self, key: &str, problem: &'static str) -> Error {
+        Error::entry(self.key(key), problem)
+    }
+
+    /// What must be there, and is no zero.
+    fn positive(&self, key: &str) -> Result<u32, Error> {
+        match self.u32(key) {
+            Some(0) => Err(self.wrong(key, "is 0")),
+            Some(number) => Ok(number),
+            None => Err(self.wrong(key, "is missing")),
+        }
+    }
+
+    /// The largest number for any layer; 0 if none is told.
+    fn largest(&self, key: &str) -> u32 {
+        match self.entries.get(&self.key(key)) {
+            Some(Value::U32(number)) => *number,
+            Some(Value::List { numbers, .. }) => numbers.iter().copied().max().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+
+    fn layers(&self) -> Result<(), Error> {
+        let layers = self.u32("block_count").unwrap_or_default();
+        for (key, form) in FORMS_OF_FAMILY {
+            has_form(self.entries, &self.key(key), *form, layers)?;
+        }
+        for key in ["context_length", "embedding_length", "block_count"] {
+            self.positive(key)?;
+        }
+        if layers > LAYERS_MAX {
+            return Err(self.wrong("block_count", "is more than 512"));
+        }
+        if self.u32("nextn_predict_layers").is_some_and(|ahead| ahead >= layers) {
+            return Err(self.wrong("nextn_predict_layers", "leaves no layer"));
+        }
+        Ok(())
+    }
+
+    fn experts(&self) -> Result<(), Error> {
+        let (count, used) = (self.u32("expert_count").unwrap_or_default(), "expert_used_count");
+        // These two count the one expert of a layer without experts.
+        if count <= 1 && matches!(self.name, "hunyuan_vl" | "hunyuan-dense") {
+            return Ok(());
+        }
+        if count > EXPERTS_MAX {
+            return Err(self.wrong("expert_count", "is more than 1024"));
+        }
+        let most = self.largest(used);
+        if most > count || (most == 0 && count > 0) {
+            return Err(self.wrong(used, "does not fit expert_count"));
+        }
+        let groups = self.u32("expert_group_count").unwrap_or_default();
+        let picked = self.u32("expert_group_used_count").unwrap_or_default();
+        if groups > 0 && (groups >= count || count % groups != 0) {
+            return Err(self.wrong("expert_group_count", "does not fit expert_count"));
+        }
+        if groups > 1 && !(1..groups).contains(&picked) {
+            return Err(self.wrong("expert_group_used_count", "does not fit expert_group_count"));
+        }
+        Ok(())
+    }
+
+    /// Each head that asks belongs to one that is kept, and has as many numbers.
+    fn heads(&self) -> Result<(), Error> {
+        let (asking, kept) = ("attention.head_count", "attention.head_count_kv");
+        let Some(heads) = self.u32(asking).filter(|heads| *heads > 0) else { return Ok(()) };
+        if self.u32("embedding_length").is_some_and(|width| width < heads) {
+            return Err(self.wrong(asking, "is more than embedding_length"));
+        }
+        match self.u32(kept) {
+            Some(0) => Err(self.wrong(kept, "is 0")),
+            Some(kept_heads) if heads % kept_heads != 0 => {
+                Err(self.wrong(kept, "does not divide attention.head_count"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn rope(&self) -> Result<(), Error> {
+        let key = "rope.scaling.type";
+        let scaling = self.entries.text(&self.key(key));
+        let is_known = |text: &[u8]| ROPE_SCALINGS.iter().any(|known| known.as_bytes() == text);
+        if scaling.is_none_or(is_known) { Ok(()) } else { Err(self.wrong(key, "is unknown")) }
+    }
+}
+
+/// Whether there are words, with what belongs to each.
+fn tokenizer(entries: &Entries) -> Result<(), Error> {
+    let (model, merges) = ("tokenizer.ggml.model", "tokenizer.ggml.merges");
+    let name = entries.text(model).ok_or_else(|| Error::entry(model, "is missing"))?;
+    let is_among = |known: &[&str]| known.iter().any(|known| known.as_bytes() == name);
+    if !is_among(&TOKENIZERS) {
+        return Err(Error::entry(model, "is none that the engine knows"));
+    }
+    let words = entries.count(TOKENS).unwrap_or_default();
+    if words == 0 {
+        return Err(Error::entry(TOKENS, "is missing or empty"));
+    }
+    for key in ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"] {
+        if entries.count(key).is_some_and(|count| count < words) {
+            return Err(Error::entry(key, "is shorter than tokenizer.ggml.tokens"));
+        }
+    }
+    // One tokenizer does without.
+    let merges_itself = entries.text("tokenizer.ggml.pre") == Some(b"kimi-k2");
+    if is_among(&MERGING) && !merges_itself && entries.get(merges).is_none() {
+        return Err(Error::entry(merges, "is missing"));
+    }
+    Ok(())
+}
