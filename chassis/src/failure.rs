@@ -33,6 +33,17 @@ impl Failure {
         Self { failure }
     }
 
+    /// What the daemon `program` says of it: a line for people on standard error, and one for programs on standard output,
+    /// unless that is a terminal.
+    #[must_use]
+    pub fn words(&self, program: &str) -> Words {
+        let record = serde_json::to_string(self).map(|record| format!("{record}\n"));
+        Words {
+            error: format!("{program}: {}\n", self.failure),
+            output: record.ok().filter(|_| !std::io::stdout().is_terminal()).unwrap_or_default(),
+        }
+    }
+
     /// Reads a line of a daemon's standard output; `None` if it is something else. The text is the daemon's: it may hold
     /// anything.
     #[must_use]
@@ -41,18 +52,22 @@ impl Failure {
     }
 }
 
+/// Why a daemon gave up, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// For standard error.
+    pub error: String,
+    /// For standard output; may be empty.
+    pub output: String,
+}
+
 /// What `main` of the daemon `program` returns, once it has said why it gave up.
 pub fn exit<E: Into<Box<dyn Error>>>(program: &str, ended: Result<(), E>) -> ExitCode {
     let Err(error) = ended else { return ExitCode::SUCCESS };
-    let failure = Failure::of(error.into().as_ref());
+    let words = Failure::of(error.into().as_ref()).words(program);
     // Nobody is left to be told if that fails.
-    let _ = writeln!(std::io::stderr(), "{program}: {}", failure.failure);
-    let mut out = std::io::stdout().lock();
-    if !out.is_terminal()
-        && let Ok(record) = serde_json::to_string(&failure)
-    {
-        let _ = writeln!(out, "{record}");
-    }
+    let _ = std::io::stderr().write_all(words.error.as_bytes());
+    let _ = std::io::stdout().write_all(words.output.as_bytes());
     ExitCode::FAILURE
 }
 

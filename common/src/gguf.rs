@@ -124,6 +124,16 @@ pub fn read(from: impl BufRead) -> Result<Header, Error> {
     Ok(Header { least_bytes, ..rules::header(&entries) })
 }
 
+/// Reads the header of a file of so many bytes, which must hold all that the header tells of.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn read_file(from: impl BufRead, bytes: u64) -> Result<Header, Error> {
+    let header = read(from)?;
+    if header.least_bytes > bytes { Err(Error::Short) } else { Ok(header) }
+}
+
 /// Bytes of a file, in a form that can be shown to people.
 fn showable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_MAX)]);

@@ -8,10 +8,8 @@ use super::{
     *,
 };
 
-/// Reads a file's header, and looks whether the file is as long as that says.
 fn check(bytes: &[u8]) -> Result<Header, Error> {
-    let header = read(Cursor::new(bytes))?;
-    if header.least_bytes > bytes.len() as u64 { Err(Error::Short) } else { Ok(header) }
+    read_file(Cursor::new(bytes), bytes.len() as u64)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use chassis::{
 };
 use tokio::time::timeout;
 
-use crate::{Error, Options, engine::Engine, http};
+use crate::{Error, Options, crash, engine::Engine, http};
 
 /// How long connections and the engine may take to stop.
 const GRACE: Duration = Duration::from_secs(4);
@@ -28,6 +28,8 @@ const HEAD: Duration = Duration::from_secs(30);
 /// See [`Error`]: the model cannot be used, the socket cannot be served, the engine stopped.
 pub async fn run(options: Options) -> Result<(), Error> {
     chassis::root::check(&options.root)?;
+    let failed = || Error::Failed { path: options.root.join(&options.model) };
+    crash::tell(&failed());
     let socket = Socket::bind(&options.root.join(&options.socket), Access::Group)?;
     let (engine, mut end) = Engine::start(&options)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
@@ -35,7 +37,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let mut result = None;
     let stop = async {
         tokio::select! {
-            ended = &mut end => result = Some(ended.unwrap_or(Err(Error::Stopped))),
+            ended = &mut end => result = Some(ended.unwrap_or_else(|_| Err(failed()))),
             () = termination.asked() => {}
         }
         engine.stop();

@@ -20,11 +20,13 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// The model file is of another format.
-    #[error("{} is not a GGUF model; give --model a file that ends in .gguf", .path.display())]
-    NotGguf {
+    /// The model's header says that it cannot be used.
+    #[error("cannot use the model {}", .path.display())]
+    Model {
         /// The file.
         path: PathBuf,
+        /// Why not.
+        source: common::gguf::Error,
     },
     /// llama.cpp does not take the model.
     #[error(
@@ -60,7 +62,14 @@ pub enum Error {
     /// Signals cannot be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
-    /// The thread that computes stopped by itself.
-    #[error("the engine stopped unexpectedly; start it again, and report what its log says")]
-    Stopped,
+    /// llama.cpp ended the process, or the thread that computes ended.
+    #[error(
+        "llama.cpp failed with {}: the file is damaged, or of a kind that it cannot run; download it again or choose \
+         another",
+        .path.display()
+    )]
+    Failed {
+        /// The file.
+        path: PathBuf,
+    },
 }

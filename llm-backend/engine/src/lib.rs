@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 #[cfg(feature = "llama")]
+mod crash;
+#[cfg(feature = "llama")]
 mod daemon;
 #[cfg(feature = "llama")]
 mod engine;

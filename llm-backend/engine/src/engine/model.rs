@@ -1,12 +1,9 @@
 //! The model: its file, its words and its chat template.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{fs::File, io::BufReader, path::Path};
 
 use ai_gateway_api::chat::{Message, Role};
+use common::gguf;
 use llama_cpp_2::{
     llama_backend::LlamaBackend,
     model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel, RopeType, params::LlamaModelParams},
@@ -18,8 +15,6 @@ use crate::Error;
 /// A tokenized text.
 pub(crate) type Tokens = Vec<LlamaToken>;
 
-/// The first bytes of every GGUF file.
-const MAGIC: &[u8; 4] = b"GGUF";
 /// What is written between the first two characters of a control token that a person wrote: ZERO WIDTH SPACE.
 const BREAK: char = '\u{200b}';
 
@@ -153,16 +148,15 @@ impl Model {
     }
 }
 
-/// Looks at a file before llama.cpp does, for a clearer answer.
+/// Looks at a file's header before llama.cpp does, which ends the process for some that are damaged.
 pub(super) fn check(path: &Path) -> Result<(), Error> {
-    let mut magic = [0; MAGIC.len()];
-    match File::open(path).and_then(|mut file| file.read_exact(&mut magic)) {
-        Ok(()) if magic == *MAGIC => Ok(()),
-        Ok(()) => Err(Error::NotGguf { path: path.to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(Error::NotGguf { path: path.to_owned() })
-        }
-        Err(source) => Err(Error::ModelFile { path: path.to_owned(), source }),
+    let unreadable = |source| Error::ModelFile { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let len = file.metadata().map_err(unreadable)?.len();
+    match gguf::read_file(BufReader::new(file), len) {
+        Ok(_) => Ok(()),
+        Err(gguf::Error::Read(source)) => Err(unreadable(source)),
+        Err(source) => Err(Error::Model { path: path.to_owned(), source }),
     }
 }
 
@@ -205,15 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_model_are_told_apart() {
+    fn files_that_cannot_be_used_are_told_apart() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("model.gguf");
         assert!(matches!(check(&file), Err(Error::ModelFile { .. })));
-        for (bytes, is_gguf) in
-            [(&b""[..], false), (b"GGU", false), (b"hello world", false), (b"GGUF\x03", true)]
+        assert!(matches!(check(directory.path()), Err(Error::ModelFile { .. })));
+        let whole = gguf::sample::tiny().bytes();
+        for (bytes, fits) in [(&whole[..], true), (&whole[..9000], false), (b"hello world", false)]
         {
             std::fs::write(&file, bytes).unwrap();
-            assert_eq!(check(&file).is_ok(), is_gguf, "{bytes:?}");
+            match check(&file) {
+                Ok(()) => assert!(fits),
+                Err(error) => assert!(!fits && matches!(error, Error::Model { .. }), "{error}"),
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "a test against a process runs on the real clock")]
 
+mod damage;
 mod support;
 
 use std::time::{Duration, Instant};
@@ -301,21 +302,6 @@ async fn what_is_said_appears_in_no_log() {
     assert!(!log.contains(text(&deltas).trim()), "{log}");
 }
 
-#[tokio::test]
-#[ignore = "needs: model"]
-async fn a_damaged_model_is_refused_in_one_sentence() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("half.gguf");
-    let whole = std::fs::read(support::model()).unwrap();
-    for length in [64, whole.len() / 2] {
-        std::fs::write(&file, &whole[..length]).unwrap();
-        let (code, error) = support::fail(&["--model", file.to_str().unwrap()]);
-        assert_eq!(code, Some(1));
-        let last = error.lines().last().unwrap();
-        assert!(last.starts_with("maru-llm: llama.cpp cannot load"), "{error}");
-    }
-}
-
 #[test]
 fn a_file_that_is_no_model_is_refused_in_one_sentence() {
     let directory = tempfile::tempdir().unwrap();
@@ -326,7 +312,7 @@ fn a_file_that_is_no_model_is_refused_in_one_sentence() {
         let (code, error) = support::fail(&["--model", path.to_str().unwrap()]);
         assert_eq!(code, Some(1));
         assert_eq!(error.lines().count(), 1, "{error}");
-        assert!(error.contains(path.to_str().unwrap()) && error.contains("--model"), "{error}");
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     env,
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output},
     time::{Duration, Instant},
 };
@@ -41,25 +41,45 @@ pub(crate) struct Engine {
 impl Engine {
     /// Starts it and waits until the model is loaded.
     pub(crate) async fn start(arguments: &[&str]) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let log = File::create(root.path().join("log")).unwrap();
-        let child = Command::new(BINARY)
-            .arg("--root")
-            .arg(root.path())
-            .arg("--model")
-            .arg(model())
-            .args(["--alias", "smollm2", "--threads", "1"])
-            .args(arguments)
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let engine = Self { child, root };
+        let engine = Self::of(tempfile::tempdir().unwrap(), &model(), arguments);
         let begin = Instant::now();
-        while !matches!(engine.client().health().await, Ok(Health::Ready)) {
+        while !engine.is_ready().await {
             assert!(begin.elapsed() < Duration::from_secs(60), "not ready: {}", engine.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         engine
+    }
+
+    /// Starts it with a model, and waits for nothing.
+    pub(crate) fn of(root: TempDir, model: &Path, arguments: &[&str]) -> Self {
+        let file = |name: &str| File::create(root.path().join(name)).unwrap();
+        let child = Command::new(BINARY)
+            .arg("--root")
+            .arg(root.path())
+            .arg("--model")
+            .arg(model)
+            .args(["--alias", "smollm2", "--threads", "1"])
+            .args(arguments)
+            .stdout(file("output"))
+            .stderr(file("log"))
+            .spawn()
+            .unwrap();
+        Self { child, root }
+    }
+
+    pub(crate) async fn is_ready(&self) -> bool {
+        matches!(self.client().health().await, Ok(Health::Ready))
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -93,11 +113,15 @@ impl Engine {
 
     /// Asks it to stop, and waits.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
+        self.end().await
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
         let begin = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(begin.elapsed() < Duration::from_secs(20), "it does not stop");
@@ -107,6 +131,11 @@ impl Engine {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.root.path().join("log")).unwrap()
+    }
+
+    /// What it wrote for programs.
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(self.root.path().join("output")).unwrap()
     }
 }
 

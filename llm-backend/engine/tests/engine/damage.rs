@@ -1,0 +1,135 @@
+//! Model files with something wrong in them.
+//!
+//! Fails if a file ends the engine without a sentence that names it, however llama.cpp takes it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
+
+use common::gguf::sample::{
+    damage::{left_to_llama_cpp, seen_in_header},
+    tiny,
+};
+use futures_util::TryStreamExt as _;
+use llm_backend::Backend as _;
+use serde_json::Value;
+
+use super::{request, support::Engine};
+
+/// How the engine took a model file.
+#[derive(Debug, PartialEq, Eq)]
+enum Took {
+    /// It answers with it.
+    Answers,
+    /// It ended, and wrote these lines.
+    Refused(Vec<String>),
+}
+
+/// Starts the engine with a file, and asks it something if it comes up.
+async fn take(bytes: &[u8]) -> Result<Took, String> {
+    let mut engine = start(bytes);
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = engine.ended() {
+            return said(&engine, status).map(Took::Refused);
+        }
+        if engine.is_ready().await {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(120), "it does not get on: {}", engine.log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Whether it has anything to say is not asked.
+    if let Ok(reply) = engine.client().chat(request(4)).await {
+        let _ = reply.try_collect::<Vec<_>>().await;
+    }
+    let status = engine.terminate().await;
+    if status.success() { Ok(Took::Answers) } else { said(&engine, status).map(Took::Refused) }
+}
+
+fn start(bytes: &[u8]) -> Engine {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("model.gguf"), bytes).unwrap();
+    Engine::of(root, Path::new("model.gguf"), &["--ctx", "128"])
+}
+
+/// What an engine wrote that ended with a sentence about its model; else all that is known.
+fn said(engine: &Engine, status: ExitStatus) -> Result<Vec<String>, String> {
+    let lines: Vec<_> = engine.log().lines().map(str::to_owned).collect();
+    let last = lines.last().cloned().unwrap_or_default();
+    let record: Value = serde_json::from_str(&engine.output()).unwrap_or_default();
+    let why = record["failure"].as_str().unwrap_or("no record");
+    let is_told = last == format!("maru-llm: {why}") && why.contains("/model.gguf");
+    let is_well = status.code() == Some(1) && is_told;
+    if is_well { Ok(lines) } else { Err(format!("{status}: {lines:#?} {record}")) }
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_used_ends_the_engine_in_one_sentence() {
+    for damage in seen_in_header() {
+        match take(&damage.bytes).await {
+            Ok(Took::Refused(lines)) => {
+                assert_eq!(lines.len(), 1, "{}: {lines:#?}", damage.what);
+                assert!(lines[0].contains(damage.says), "{}: {lines:?}", damage.what);
+            }
+            other => panic!("{}: {other:?}", damage.what),
+        }
+    }
+    assert_eq!(take(&tiny().bytes()).await, Ok(Took::Answers), "the control");
+}
+
+/// As a bug report about llama.cpp has it.
+#[tokio::test]
+#[ignore = "needs: shared"]
+async fn the_file_of_a_bug_report_ends_the_engine_in_one_sentence() {
+    let took = take(&fs::read(shared_case()).unwrap()).await;
+    let Ok(Took::Refused(lines)) = took else { panic!("{took:?}") };
+    assert!(lines.len() == 1 && lines[0].contains("block_count is 0"), "{lines:?}");
+}
+
+/// The file that the case names.
+fn shared_case() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases");
+    let cases = fs::read_to_string(folder.join("cases.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(&cases).unwrap();
+    let case = cases.iter().find(|case| case["id"] == "gguf-that-aborts-llama.cpp").unwrap();
+    folder.join(case["file"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn whatever_ends_the_engine_from_within_is_told() {
+    for signal in ["-ABRT", "-BUS", "-FPE", "-ILL", "-SEGV"] {
+        let mut engine = start(&tiny().bytes());
+        while !engine.is_ready().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        engine.signal(signal);
+        let status = engine.end().await;
+        let lines = said(&engine, status).unwrap_or_else(|all| panic!("{signal}: {all}"));
+        assert!(lines.last().unwrap().contains("llama.cpp failed with"), "{signal}: {lines:?}");
+    }
+}
+
+/// Some minutes: each starts an engine.
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn whatever_llama_cpp_makes_of_a_file_ends_in_a_sentence() {
+    let (mut answers, mut refused, mut failed) = (0, 0, 0);
+    let mut untold = Vec::new();
+    for (what, bytes) in left_to_llama_cpp() {
+        match take(&bytes).await {
+            Ok(Took::Answers) => answers += 1,
+            Ok(Took::Refused(lines)) if lines.last().unwrap().contains("llama.cpp failed") => {
+                println!("{what}: {lines:#?}");
+                failed += 1;
+            }
+            Ok(Took::Refused(_)) => refused += 1,
+            Err(all) => untold.push(format!("{what}: {all}")),
+        }
+    }
+    println!("{answers} answer, {refused} are refused, {failed} fail inside");
+    assert_eq!(untold, Vec::<String>::new());
+}
