@@ -241,6 +241,9 @@ impl Family<'_> {
         for key in ["context_length", "embedding_length", "block_count"] {
             self.positive(key)?;
         }
+        if self.u32("context_length").is_some_and(|tokens| i32::try_from(tokens).is_err()) {
+            return Err(self.wrong("context_length", "is more than 2^31"));
+        }
         if layers > LAYERS_MAX {
             return Err(self.wrong("block_count", "is more than 512"));
         }

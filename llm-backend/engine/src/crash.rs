@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "signal handlers are set by a system call")]
 
 use std::{
-    mem, ptr,
+    env, mem, ptr,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -24,8 +24,14 @@ const SIGNALS: [libc::c_int; 5] =
 static WORDS: OnceLock<Words> = OnceLock::new();
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
 
-/// From now on the process says this when it is ended from within.
+/// From now on the process says this when it is ended from within. No other thread may run yet.
 pub(crate) fn tell(error: &Error) {
+    // A debugger that llama.cpp finds would be asked to show the stack, and what people wrote with it.
+    // SAFETY: nobody else reads or changes the environment: there is no other thread.
+    #[allow(clippy::disallowed_methods, reason = "the process has one thread yet")]
+    unsafe {
+        env::set_var("GGML_NO_BACKTRACE", "1");
+    }
     let _ = WORDS.set(Failure::of(error).words("maru-llm"));
     // SAFETY: all zeros are a valid `sigaction`; `handler` takes what a handler without SA_SIGINFO gets, and lives as long
     // as the process. SA_ONSTACK takes the stack that Rust gives each of its threads, should theirs be full.

@@ -91,6 +91,17 @@ pub(crate) struct Gauge {
     pub(crate) n_decoded: AtomicU32,
 }
 
+impl Gauge {
+    /// As if nothing had been done yet.
+    fn clear(&self) {
+        self.is_processing.store(false, Relaxed);
+        self.task.store(0, Relaxed);
+        for count in [&self.n_prompt, &self.n_read, &self.n_decoded] {
+            count.store(0, Relaxed);
+        }
+    }
+}
+
 /// A handle on the engine; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Engine(Arc<Shared>);

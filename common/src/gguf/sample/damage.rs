@@ -81,7 +81,7 @@ fn odd_values() -> Vec<(&'static str, Vec<Value>)> {
     let list =
         |of: &str, count: usize| Value::Texts((0..count).map(|at| format!("{of}{at}")).collect());
     vec![
-        ("llama.context_length", u32s(&[1, 2, 63, u32::MAX])),
+        ("llama.context_length", u32s(&[1, 2, 63, (1 << 31) - 1])),
         ("llama.embedding_length", u32s(&numbers)),
         ("llama.embedding_length_out", u32s(&numbers)),
         ("llama.block_count", u32s(&[2, 512])),
@@ -240,6 +240,12 @@ fn family() -> Vec<Damage> {
         llama("layers as 64 bits", "block_count", Value::U64(1), "another type"),
         llama("layers as a text", "block_count", text("1"), "another type"),
         without("no context", "context_length", "context_length is missing"),
+        llama(
+            "a context of 2^31",
+            "context_length",
+            Value::U32(1 << 31),
+            "context_length is more than 2^31",
+        ),
         llama("a context of 0", "context_length", Value::U32(0), "context_length is 0"),
         without("no width", "embedding_length", "embedding_length is missing"),
         llama("a width of 0", "embedding_length", Value::U32(0), "embedding_length is 0"),

@@ -109,6 +109,10 @@ impl Model {
         let text = self.llama.apply_chat_template(&self.template, &chat, true);
         let text = text.map_err(|_| PromptError::Template)?;
         let tokens = self.llama.vocab().tokenize(text.as_bytes(), true, true);
+        // A vocabulary may have no word for any of it.
+        if tokens.is_empty() {
+            return Err(PromptError::Template);
+        }
         // One place must be left for the reply.
         if tokens.len() >= self.ctx as usize {
             return Err(PromptError::TooLong { tokens: tokens.len(), ctx: self.ctx });

@@ -3,23 +3,26 @@
 use std::{
     num::NonZeroU32,
     ops::Range,
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
+use ai_gateway_api::chat::Message;
 use llama_cpp_2::{
     context::{LlamaContext, params::LlamaContextParams},
     llama_batch::LlamaBatch,
-    token::LlamaToken,
 };
+use tokio::sync::mpsc;
 
 use super::{
-    Engine, Event, Gauge, Plan,
+    EVENTS_MAX, Engine, Event, Gauge, Plan, Request,
+    line::Job,
     model::{self, Model},
     slot::{Next, Slot},
 };
-use crate::Error;
+use crate::{Error, request::Sampling};
 
 /// Most tokens in a batch.
 const BATCH: u32 = 256;
@@ -46,7 +49,7 @@ pub(super) fn run(engine: &Engine, plan: &Plan) -> Result<(), Error> {
         Err(error) => return Err(error),
     };
     let mut worker = Worker::new(engine, &model, plan)?;
-    worker.warm_up()?;
+    worker.warm_up(&plan.path)?;
     tracing::info!(
         model = engine.name(),
         parameters = model.llama().n_params(),
@@ -96,18 +99,24 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Computes one token, so that the first request does not wait for pages of the file.
-    fn warm_up(&mut self) -> Result<(), Error> {
-        let failed = |_| Error::Start("llama.cpp could not compute a first token".to_owned());
-        let vocab = self.model.llama().vocab();
-        let token = Some(vocab.bos())
-            .filter(|&token| token >= LlamaToken::new(0))
-            .unwrap_or_else(|| vocab.eos());
-        let added = self.batch.add(token.max(LlamaToken::new(0)), 0, &[0], true);
-        added.map_err(|error| Error::Start(error.to_string()))?;
-        self.context.decode(&mut self.batch).map_err(failed)?;
-        self.context.clear_kv_cache();
-        Ok(())
+    /// Makes a short reply, so that the first request does not wait for pages of the file, and a model that cannot make
+    /// one is not taken for ready.
+    fn warm_up(&mut self, path: &Path) -> Result<(), Error> {
+        let failed = || Error::Load { path: path.to_owned() };
+        let prompt = self.model.prompt(&[Message::user("Hi")]).map_err(|_| failed())?;
+        let sampling = Sampling { ignore_eos: true, ..Sampling::default() };
+        let request = Request { prompt, max_tokens: Some(2), stops: Vec::new(), sampling };
+        let (events, mut told) = mpsc::channel(EVENTS_MAX);
+        self.take(0, Job { task: 0, request, events });
+        while self.slots[0].is_some() && !self.engine.0.line.is_closed() {
+            self.step();
+        }
+        self.release(0);
+        self.wipe();
+        self.gauge(0).clear();
+        let has_failed =
+            std::iter::from_fn(|| told.try_recv().ok()).any(|it| matches!(it, Event::Failed));
+        if has_failed { Err(failed()) } else { Ok(()) }
     }
 
     fn serve(&mut self) -> Result<(), Error> {
@@ -143,15 +152,19 @@ impl<'a> Worker<'a> {
                 continue;
             }
             let Some(job) = self.engine.0.line.take() else { return };
-            let slot = Slot::start(job, self.model, Instant::now());
-            let gauge = self.gauge(id);
-            gauge.task.store(slot.task, Relaxed);
-            gauge.is_processing.store(true, Relaxed);
-            self.slots[id] = Some(slot);
-            self.note(id);
-            // Only now, so that whoever knows of it finds the slot busy.
-            self.tell(id, Event::Started);
+            self.take(id, job);
         }
+    }
+
+    fn take(&mut self, id: usize, job: Job) {
+        let slot = Slot::start(job, self.model, Instant::now());
+        let gauge = self.gauge(id);
+        gauge.task.store(slot.task, Relaxed);
+        gauge.is_processing.store(true, Relaxed);
+        self.slots[id] = Some(slot);
+        self.note(id);
+        // Only now, so that whoever knows of it finds the slot busy.
+        self.tell(id, Event::Started);
     }
 
     /// Computes the next batch.

@@ -42,10 +42,15 @@ async fn take(bytes: &[u8]) -> Result<Took, String> {
         assert!(begin.elapsed() < Duration::from_secs(120), "it does not get on: {}", engine.log());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Whether it has anything to say is not asked.
-    if let Ok(reply) = engine.client().chat(request(4)).await {
-        let _ = reply.try_collect::<Vec<_>>().await;
-    }
+    // Whether it has anything to say is not asked, but it ends.
+    let reply = async {
+        if let Ok(reply) = engine.client().chat(request(4)).await {
+            let _ = reply.try_collect::<Vec<_>>().await;
+        }
+    };
+    let Ok(()) = tokio::time::timeout(Duration::from_secs(60), reply).await else {
+        return Err(format!("it does not answer: {}", engine.log()));
+    };
     let status = engine.terminate().await;
     if status.success() { Ok(Took::Answers) } else { said(&engine, status).map(Took::Refused) }
 }
