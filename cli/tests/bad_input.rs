@@ -126,8 +126,10 @@ impl Home {
     }
 }
 
-/// What the first check of a model takes for one.
-const HEADER: &[u8] = b"GGUF\x03\0\0\0";
+/// What the check of a model takes for one.
+fn small_model() -> Vec<u8> {
+    common::gguf::sample::tiny().bytes()
+}
 
 /// The start of a sentence, and what else it must say.
 fn says(said: &str, start: &str, words: &[&str]) {
@@ -142,7 +144,7 @@ fn says(said: &str, start: &str, words: &[&str]) {
 fn a_start_that_cannot_be_leaves_nothing() {
     let home = Home::new();
     let machine = &home.instance.machine;
-    let model = home.file("model.gguf", HEADER);
+    let model = home.file("model.gguf", &small_model());
     let good = ["--model", model.as_str()];
     let with = |args: &[&str]| home.up(&[&good, args].concat());
 
@@ -174,7 +176,11 @@ fn a_start_that_cannot_be_leaves_nothing() {
 
     let text = home.file("notes.txt", b"not a model");
     let said = home.refused(home.up(&["--model", &text]), 1);
-    says(&said, &format!("{text} is not a GGUF model"), &["have to be converted"]);
+    says(
+        &said,
+        &format!("{text} cannot be used: it is not a GGUF model"),
+        &["have to be converted"],
+    );
     let said = home.refused(home.up(&["--model", "/none.gguf"]), 1);
     says(&said, "there is no model at /none.gguf", &[]);
     let said = home.refused(home.up(&[]), 1);
@@ -196,7 +202,7 @@ fn a_start_that_cannot_be_leaves_nothing() {
 #[ignore = "needs: root, podman"]
 fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
     let home = Home::new();
-    let model = home.file("model.gguf", HEADER);
+    let model = home.file("model.gguf", &small_model());
     let good = ["--model", model.as_str()];
 
     home.configure("coordinator.toml", "# ours\nlisen = \"0.0.0.0:1\"\n");
@@ -352,7 +358,7 @@ fn settings_that_are_named_and_missing_are_refused_by_every_daemon() {
 #[ignore = "needs: root, podman"]
 fn state_that_is_torn_older_or_newer_is_refused_and_stays() {
     let home = Home::new();
-    let model = home.file("model.gguf", HEADER);
+    let model = home.file("model.gguf", &small_model());
     let up = ["up", "--address", "192.0.2.7", "--model", &model];
     let files: [(&str, &[&str], &str); 4] = [
         ("maru-agent", &[], "var/lib/maru/agent/state.json"),

@@ -216,14 +216,9 @@ fn inspect(path: &Path) -> anyhow::Result<Option<(u64, Result<Header, String>)>>
     if !meta.is_file() {
         return Ok(None);
     }
-    let header = check(BufReader::new(file), meta.len()).map_err(|error| error.to_string());
+    let header =
+        gguf::read_file(BufReader::new(file), meta.len()).map_err(|error| error.to_string());
     Ok(Some((meta.len(), header)))
-}
-
-/// Reads the header of a file of so many bytes, which must hold what the header tells of.
-pub(super) fn check(file: impl std::io::BufRead, bytes: u64) -> Result<Header, gguf::Error> {
-    let header = gguf::read(file)?;
-    if header.least_bytes > bytes { Err(gguf::Error::Short) } else { Ok(header) }
 }
 
 /// Whether a file may have this name here: a plain one, without folders, that ends as models do.

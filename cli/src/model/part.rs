@@ -9,11 +9,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use chassis::state::Format;
+use common::gguf;
 use rustix::fs::{FlockOperation, RenameFlags, flock, renameat_with};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{disk, folder};
+use crate::model::disk;
 
 const FORMAT: Format<Origin> = Format::new(1).remedy("remove it and pull again");
 /// What is written between two looks at the free space, in bytes.
@@ -138,7 +139,7 @@ impl Part {
             );
         }
         self.file.seek(SeekFrom::Start(0))?;
-        if let Err(error) = folder::check(BufReader::new(&self.file), self.len) {
+        if let Err(error) = gguf::read_file(BufReader::new(&self.file), self.len) {
             self.discard();
             bail!("{} cannot be used: {error}; nothing was kept", self.name);
         }

@@ -2,13 +2,14 @@
 
 use std::{
     fs::File,
-    io::Read as _,
+    io::BufReader,
     net::{IpAddr, Ipv6Addr},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
+use common::gguf;
 use coordinator_core::name;
 
 use crate::{
@@ -103,24 +104,18 @@ pub(super) fn model(path: &Path) -> anyhow::Result<Model> {
     let path = std::fs::canonicalize(path)
         .with_context(|| format!("there is no model at {}", path.display()))?;
     let shown = path.display();
-    let mut file = File::open(&path).with_context(|| format!("cannot read {shown}"))?;
+    let file = File::open(&path).with_context(|| format!("cannot read {shown}"))?;
     let meta = file.metadata().with_context(|| format!("cannot read {shown}"))?;
-    let mut start = [0; 8];
-    if !meta.is_file() || file.read_exact(&mut start).is_err() || !is_gguf(start) {
-        bail!(
-            "{shown} is not a GGUF model; models end in .gguf, others have to be converted first"
-        );
+    if !meta.is_file() {
+        bail!("{shown} is not a file");
+    }
+    if let Err(error) = gguf::read_file(BufReader::new(file), meta.len()) {
+        bail!("{shown} cannot be used: {error}");
     }
     if meta.mode() & 0o004 == 0 && meta.uid() != service::ENGINE {
         bail!("the engine's user may not read {shown}; allow it with `chmod o+r {shown}`");
     }
     Ok(Model { path, size: meta.len() })
-}
-
-/// The GGUF header: magic, then a version, of which 2 and 3 are in use.
-fn is_gguf(start: [u8; 8]) -> bool {
-    let [magic @ .., v0, v1, v2, v3] = start;
-    magic == *b"GGUF" && matches!(u32::from_le_bytes([v0, v1, v2, v3]), 2 | 3)
 }
 
 /// The one model in the folder of models.
@@ -150,6 +145,8 @@ pub(super) fn only_model(root: &Path) -> anyhow::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
+    use common::gguf;
 
     use super::{model, only_model, options};
     use crate::{service::MODELS, up::args::UpArgs};
@@ -195,14 +192,17 @@ mod tests {
 
         assert!(error().contains("no model at"));
         std::fs::write(&path, b"GGU").unwrap();
-        assert!(error().contains("not a GGUF model"));
+        assert!(error().contains("it was cut"));
         std::fs::write(&path, b"\x80\x02}q\0\0\0\0").unwrap();
         assert!(error().contains("not a GGUF model"));
-        std::fs::write(&path, b"GGUF\x03\0\0\0").unwrap();
+        let whole = gguf::sample::tiny().bytes();
+        std::fs::write(&path, &whole[..9000]).unwrap();
+        assert!(error().contains("it was cut"));
+        std::fs::write(&path, &whole).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         assert!(error().contains("chmod o+r"));
         std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(model(&path).unwrap().size, 8);
+        assert_eq!(model(&path).unwrap().size, whole.len() as u64);
     }
 
     #[test]

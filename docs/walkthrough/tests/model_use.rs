@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use common::gguf::sample::{Value as Entry, tiny};
 use lab::{Deployment, Instance, STOP, http};
 use serde_json::{Value, json};
 
@@ -110,14 +111,22 @@ fn another_model_is_taken_up_without_a_failed_chat() {
     assert_eq!(engines(&deployment, "other.gguf"), 2);
     assert_eq!(in_use(&deployment), ["other.gguf"]);
 
-    // The header of a model, and nothing that it tells of.
-    let bad = [&b"GGUF\x03\0\0\0"[..], &[0; 16]].concat();
-    fs::write(deployment.home.root.join("var/lib/maru/models/bad.gguf"), bad).unwrap();
-    let out = while_people_chat(people, || deployment.home.run(&["model", "use", "bad.gguf"]));
-    let out = out.unwrap();
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(said.contains("bad.gguf does not do") && said.contains("other.gguf goes on"), "{said}");
+    // One whose header says that it cannot be used, and one that only llama.cpp finds out about, which it ends for.
+    let without_layers = tiny().with("llama.block_count", Entry::U32(0));
+    let negative = tiny().with("llama.attention.layer_norm_rms_epsilon", Entry::F32(-1.0));
+    for (name, file, why) in [
+        ("short.gguf", without_layers, ["short.gguf cannot be used", "llama.block_count is 0"]),
+        ("bad.gguf", negative, ["bad.gguf does not do", "other.gguf goes on"]),
+    ] {
+        let path = deployment.home.root.join("var/lib/maru/models").join(name);
+        fs::write(path, file.bytes()).unwrap();
+        let out = while_people_chat(people, || deployment.home.run(&["model", "use", name]));
+        let out = out.unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(why.iter().all(|why| said.contains(why)), "{said}");
+        assert_eq!(said.contains("llama.cpp failed with"), name == "bad.gguf", "{said}");
+    }
     assert_eq!(engines(&deployment, "other.gguf"), 2);
     assert_eq!(in_use(&deployment), ["other.gguf"]);
 
