@@ -25,6 +25,7 @@ mod complete;
 mod confidential;
 mod confine;
 pub mod coordinator;
+pub mod decoders;
 mod device;
 mod doctor;
 mod error;

@@ -14,10 +14,10 @@ use crate::{
 };
 
 mod disk;
-mod download;
+pub(crate) mod download;
 mod folder;
 mod memory;
-mod ollama;
+pub(crate) mod ollama;
 mod part;
 mod pull;
 mod source;

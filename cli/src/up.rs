@@ -39,7 +39,7 @@ mod leftovers;
 pub(crate) mod limits;
 mod lock;
 mod log;
-mod ollama;
+pub(crate) mod ollama;
 mod plan;
 pub(crate) mod ports;
 pub(crate) mod progress;

@@ -106,14 +106,18 @@ fn host(url: &Url) -> &str {
 
 /// What the server calls this content, if it can be asked for the rest of it.
 fn origin(url: &Url, headers: &HeaderMap) -> Option<Origin> {
+    Some(Origin { url: url.as_str().to_owned(), validator: validator(headers)? })
+}
+
+/// A strong `ETag`, or a `Last-Modified` (RFC 9110, section 8.8).
+pub(crate) fn validator(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name)?.to_str().ok();
     let strong = text(ETAG).filter(|tag| !tag.starts_with("W/"));
-    let validator = strong.or_else(|| text(LAST_MODIFIED))?.to_owned();
-    Some(Origin { url: url.as_str().to_owned(), validator })
+    strong.or_else(|| text(LAST_MODIFIED)).map(str::to_owned)
 }
 
 /// Where a part of the content begins: `bytes 100-199/200` (RFC 9110, section 14.4).
-fn begins_at(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn begins_at(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     text.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +20,10 @@ const MODEL: &str = "application/vnd.ollama.image.model";
 const LIBRARY: &str = "registry.ollama.ai/library/";
 /// Longest manifest, in bytes.
 const MANIFEST_MAX: u64 = 1 << 20;
+/// Most models that are looked at.
+const MODELS_MAX: usize = 4096;
+/// Folders below `manifests`: host, namespace, model.
+const DEPTH: u32 = 3;
 
 /// A model in Ollama's folder.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +52,7 @@ struct Layer {
 pub(super) fn find(folder: &Path, wanted: Option<&str>) -> anyhow::Result<Found> {
     let manifests = folder.join("manifests");
     let mut all = BTreeMap::new();
-    collect(&manifests, &manifests, &mut all)
+    collect(&manifests, &manifests, DEPTH, &mut all)
         .with_context(|| format!("{} is not Ollama's folder of models", folder.display()))?;
     let names = || all.keys().cloned().collect::<Vec<_>>().join(", ");
     let (name, path) = match wanted {
@@ -66,27 +71,49 @@ pub(super) fn find(folder: &Path, wanted: Option<&str>) -> anyhow::Result<Found>
             }
         }
     };
-    if fs::metadata(path)?.len() > MANIFEST_MAX {
-        bail!("{} is not a manifest of Ollama's", path.display());
-    }
-    let damaged = || format!("{} is not a manifest of Ollama's", path.display());
-    let manifest: Manifest = serde_json::from_slice(&fs::read(path)?).with_context(damaged)?;
-    let layer = manifest.layers.iter().find(|layer| layer.media_type == MODEL);
-    let layer =
-        layer.with_context(|| format!("{name} of Ollama has no model file on this machine"))?;
-    let sha256 = digest(&layer.digest).map_err(anyhow::Error::msg).with_context(damaged)?;
+    let sha256 = match read(path)?.as_deref().and_then(manifest) {
+        Some(Some(sha256)) => sha256,
+        Some(None) => bail!("{name} of Ollama has no model file on this machine"),
+        None => bail!("{} is not a manifest of Ollama's", path.display()),
+    };
     let blob = folder.join("blobs").join(format!("sha256-{}", hex::encode(sha256)));
     let name = name.replace([':', '/'], "-") + ENDING;
     Ok(Found { name, blob, sha256 })
 }
 
-/// Every manifest below `dir`, by the name that people use.
-fn collect(top: &Path, dir: &Path, all: &mut BTreeMap<String, PathBuf>) -> std::io::Result<()> {
+/// The file, unless it is longer than any manifest.
+fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MANIFEST_MAX + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= MANIFEST_MAX).then_some(bytes))
+}
+
+/// The SHA-256 of the model file that a manifest names, if it names one; nothing if it is no manifest.
+pub(crate) fn manifest(bytes: &[u8]) -> Option<Option<[u8; 32]>> {
+    let Manifest { layers } = serde_json::from_slice(bytes).ok()?;
+    let Some(layer) = layers.iter().find(|layer| layer.media_type == MODEL) else {
+        return Some(None);
+    };
+    digest(&layer.digest).ok().map(Some)
+}
+
+/// Every manifest, by the name that people use. Links are not followed, and other names are not Ollama's.
+fn collect(
+    top: &Path,
+    dir: &Path,
+    depth: u32,
+    all: &mut BTreeMap<String, PathBuf>,
+) -> std::io::Result<()> {
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(top, &path, all)?;
-        } else if let Some(name) = path.strip_prefix(top).ok().and_then(Path::to_str) {
+        let entry = entry?;
+        let (kind, path) = (entry.file_type()?, entry.path());
+        if kind.is_dir() && depth > 0 {
+            collect(top, &path, depth - 1, all)?;
+        } else if kind.is_file()
+            && let Some(name) = path.strip_prefix(top).ok().and_then(Path::to_str)
+            && name.bytes().all(|byte| byte.is_ascii_graphic())
+            && all.len() < MODELS_MAX
+        {
             let name = name.strip_prefix(LIBRARY).unwrap_or(name);
             if let Some((model, tag)) = name.rsplit_once('/') {
                 all.insert(format!("{model}:{tag}"), path);

@@ -2,11 +2,15 @@ mod server;
 
 use std::{
     fs::{self, File},
+    os::unix::fs::symlink,
     path::Path,
     sync::atomic::Ordering,
 };
 
 use common::gguf::sample::{Value, damage::seen_in_header, tiny};
+use proptest::prelude::*;
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
+use serde_json::json;
 use server::Server;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpSocket;
@@ -14,6 +18,7 @@ use tokio::net::TcpSocket;
 use super::{
     PullArgs,
     folder::{Folder, is_name},
+    ollama::manifest,
     part::Part,
     pull,
     source::{Place, Source},
@@ -168,7 +173,7 @@ async fn models_are_found_in_ollamas_folder() {
     let ollama = root.path().join("ollama");
     let manifests = ollama.join("manifests/registry.ollama.ai");
     let digits = hex::encode(sha256(&model()));
-    let manifest = serde_json::json!({ "layers": [
+    let manifest = json!({ "layers": [
         { "mediaType": "application/vnd.ollama.image.license", "digest": "sha256:00" },
         { "mediaType": "application/vnd.ollama.image.model", "digest": format!("sha256:{digits}") },
     ]});
@@ -256,6 +261,70 @@ async fn what_became_another_file_meanwhile_is_begun_anew() {
     pull::run(&folder, &asked(&other)).await.unwrap();
 
     assert_eq!(fs::read(root.path().join(MODELS).join("sea.gguf")).unwrap(), other);
+}
+
+#[test]
+fn of_ollamas_folder_no_link_is_followed_and_no_other_name_is_shown() {
+    let root = tempfile::tempdir().unwrap();
+    let ollama = root.path().join("ollama");
+    let model = ollama.join("manifests/registry.ollama.ai/library/sea");
+    fs::create_dir_all(&model).unwrap();
+    let manifest = |digest: &str| {
+        let layer = json!({ "mediaType": "application/vnd.ollama.image.model", "digest": digest });
+        json!({ "layers": [layer] }).to_string()
+    };
+    fs::write(model.join("1b"), manifest(&"0".repeat(64))).unwrap();
+    let only = || super::ollama::find(&ollama, None);
+    assert_eq!(only().unwrap().name, "sea-1b.gguf");
+
+    // One that leads back, one to another file, a name for a terminal, and one too deep for a tag.
+    symlink(&ollama, model.join("again")).unwrap();
+    symlink(model.join("1b"), model.join("2b")).unwrap();
+    fs::write(model.join("\u{1b}[2J"), manifest(&"0".repeat(64))).unwrap();
+    fs::create_dir(model.join("3b")).unwrap();
+    fs::write(model.join("3b/deep"), manifest(&"0".repeat(64))).unwrap();
+    assert_eq!(only().unwrap().name, "sea-1b.gguf");
+
+    for wrong in [manifest("sha256:00"), "{}".to_owned(), " ".repeat(2 << 20)] {
+        fs::write(model.join("1b"), &wrong).unwrap();
+        assert!(only().unwrap_err().to_string().contains("not a manifest"));
+    }
+    fs::write(model.join("1b"), r#"{"layers":[]}"#).unwrap();
+    assert!(only().unwrap_err().to_string().contains("has no model file"));
+}
+
+proptest! {
+    /// Whatever a manifest is: it names one model by its SHA-256, or nothing.
+    #[test]
+    fn any_manifest_is_survived(
+        bytes in prop::collection::vec(any::<u8>(), 0..200), digests in prop::collection::vec(any::<String>(), 0..4), at: [u8; 32],
+    ) {
+        let _ = manifest(&bytes);
+        let mut layers: Vec<_> =
+            digests.iter().map(|it| json!({ "mediaType": it, "digest": it })).collect();
+        let written = |layers: &[serde_json::Value]| json!({ "layers": layers }).to_string();
+        prop_assert_eq!(manifest(written(&layers).as_bytes()), Some(None));
+        let media = "application/vnd.ollama.image.model";
+        layers.push(json!({ "mediaType": media, "digest": format!("sha256:{}", hex::encode(at)) }));
+        layers.push(json!({ "mediaType": media, "digest": "sha256:00" }));
+        prop_assert_eq!(manifest(written(&layers).as_bytes()), Some(Some(at)));
+    }
+
+    /// Whatever a server says of what it sends: only a whole number is a place, and only what can be sent back a name.
+    #[test]
+    fn any_answer_of_a_model_server_is_survived(texts: [String; 3], begin: u64) {
+        let mut headers = HeaderMap::new();
+        for (name, text) in [CONTENT_RANGE, ETAG, LAST_MODIFIED].into_iter().zip(&texts) {
+            if let Ok(value) = HeaderValue::from_str(text) {
+                headers.insert(name, value);
+            }
+        }
+        let (place, name) = crate::decoders::download(&headers);
+        prop_assert!(place.is_none() || texts[0].starts_with("bytes "));
+        prop_assert!(name.is_none_or(|name| HeaderValue::from_str(&name).is_ok()));
+        headers.insert(CONTENT_RANGE, HeaderValue::from_str(&format!("bytes {begin}-9/10")).unwrap());
+        prop_assert_eq!(crate::decoders::download(&headers).0, Some(begin));
+    }
 }
 
 /// More than any disk has free.

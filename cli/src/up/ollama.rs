@@ -185,7 +185,7 @@ impl Tag {
 }
 
 /// The models that an answer to `/api/tags` lists, and how many were left out; nothing if it is no such answer.
-fn names(answer: &[u8]) -> Option<(Vec<String>, usize)> {
+pub(crate) fn names(answer: &[u8]) -> Option<(Vec<String>, usize)> {
     let Tags { models } = serde_json::from_slice(answer).ok()?;
     let all = models.len();
     let usable = models.into_iter().filter(|tag| tag.is_local() && tag.is_plain());
@@ -197,7 +197,7 @@ fn names(answer: &[u8]) -> Option<(Vec<String>, usize)> {
 }
 
 /// How many tokens a conversation with a model holds, by an answer to `/api/show`.
-fn context(answer: &[u8]) -> Option<u64> {
+pub(crate) fn context(answer: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Show {
         model_info: Map<String, Value>,
@@ -205,6 +205,21 @@ fn context(answer: &[u8]) -> Option<u64> {
     let Show { model_info } = serde_json::from_slice(answer).ok()?;
     let found = model_info.iter().find(|(key, _)| key.ends_with(".context_length"))?;
     found.1.as_u64().filter(|tokens| *tokens > 0).map(|tokens| tokens.min(CONTEXT))
+}
+
+/// The texts of `agent.toml` and `openclaw.json` after an Ollama at `at` with these models was written into them; nothing
+/// for one that stays.
+pub(crate) fn edits(
+    at: SocketAddr,
+    models: &[(String, Option<u64>)],
+    texts: [&str; 2],
+) -> [Option<String>; 2] {
+    let models = models.iter().map(|(id, context)| Model { id: id.clone(), context: *context });
+    let found = Found { at, models: models.collect(), left_out: 0 };
+    [dial::edit(texts[0], &found), provider::edit(texts[1], &found)].map(|edit| match edit {
+        Edit::New(text) => Some(text),
+        Edit::Same | Edit::ByHand => None,
+    })
 }
 
 /// Writes into the planned configuration what was found, says so, and returns whether anything changes.

@@ -1,0 +1,45 @@
+//! What reads the bytes of others: model servers and Ollama. Public for the fuzz targets alone.
+
+use std::net::SocketAddr;
+
+use reqwest::header::HeaderMap;
+
+use crate::{
+    model::{download, ollama as manifests},
+    up::ollama,
+};
+
+/// Where a part of a download begins, by an answer's headers, and what the server calls its content.
+#[must_use]
+pub fn download(headers: &HeaderMap) -> (Option<u64>, Option<String>) {
+    (download::begins_at(headers), download::validator(headers))
+}
+
+/// The SHA-256 of the model file that a manifest of Ollama's names, if it names one; nothing if it is no manifest.
+#[must_use]
+pub fn manifest(bytes: &[u8]) -> Option<Option<[u8; 32]>> {
+    manifests::manifest(bytes)
+}
+
+/// The models that Ollama's `/api/tags` lists, and how many were left out; nothing if it is no such answer.
+#[must_use]
+pub fn names(answer: &[u8]) -> Option<(Vec<String>, usize)> {
+    ollama::names(answer)
+}
+
+/// How many tokens a conversation with a model holds, by Ollama's `/api/show`.
+#[must_use]
+pub fn context(answer: &[u8]) -> Option<u64> {
+    ollama::context(answer)
+}
+
+/// The texts of `agent.toml` and `openclaw.json` after an Ollama at `at` with these models, each with its context, was
+/// written into them; nothing for one that stays.
+#[must_use]
+pub fn edits(
+    at: SocketAddr,
+    models: &[(String, Option<u64>)],
+    texts: [&str; 2],
+) -> [Option<String>; 2] {
+    ollama::edits(at, models, texts)
+}
