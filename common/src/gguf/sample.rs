@@ -1,6 +1,7 @@
 //! Model files for tests: a tiny one that llama.cpp loads and computes with, and what can be changed in it.
 
 pub mod damage;
+pub mod odd;
 
 /// Words of the tiny model besides one for each byte.
 const SPECIAL: [&str; 2] = ["<|im_start|>", "<|im_end|>"];
@@ -71,7 +72,6 @@ pub fn tiny() -> Gguf {
     let count = words.len() as u64;
     // CONTROL (3) for the last two, NORMAL (1) for the others.
     let kinds = (0..words.len()).map(|at| if at > usize::from(u8::MAX) { 3 } else { 1 }).collect();
-    let text = |text: &str| Value::Text(text.to_owned());
     let entries = [
         ("general.architecture", text("llama")),
         ("general.size_label", text("20K")),
@@ -108,6 +108,10 @@ pub fn tiny() -> Gguf {
         entries: entries.map(|(key, value)| (key.to_owned(), value)).into(),
         tensors: tensors.map(|(name, shape)| tensor(&format!("{name}.weight"), shape)).into(),
     }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
 }
 
 /// A tensor of 32-bit numbers.
@@ -165,12 +169,12 @@ impl Gguf {
         to.extend((self.tensors.len() as u64).to_le_bytes());
         to.extend((self.entries.len() as u64).to_le_bytes());
         for (key, value) in &self.entries {
-            text(&mut to, key);
+            write_text(&mut to, key);
             write(&mut to, value);
         }
         let mut next = 0;
         for tensor in &self.tensors {
-            text(&mut to, &tensor.name);
+            write_text(&mut to, &tensor.name);
             to.extend((tensor.shape.len() as u32).to_le_bytes());
             to.extend(tensor.shape.iter().flat_map(|length| length.to_le_bytes()));
             to.extend(tensor.kind.to_le_bytes());
@@ -194,7 +198,7 @@ impl Gguf {
     }
 }
 
-fn text(to: &mut Vec<u8>, text: &str) {
+fn write_text(to: &mut Vec<u8>, text: &str) {
     to.extend((text.len() as u64).to_le_bytes());
     to.extend(text.as_bytes());
 }
@@ -208,7 +212,7 @@ fn write(to: &mut Vec<u8>, value: &Value) {
     let (kind, bytes) = match value {
         Value::Texts(texts) => {
             let mut items = Vec::new();
-            texts.iter().for_each(|item| text(&mut items, item));
+            texts.iter().for_each(|item| write_text(&mut items, item));
             return list(8, texts.len(), items);
         }
         Value::U32s(all) => {
@@ -222,7 +226,7 @@ fn write(to: &mut Vec<u8>, value: &Value) {
         }
         Value::Text(all) => {
             to.extend(8_u32.to_le_bytes());
-            return text(to, all);
+            return write_text(to, all);
         }
         Value::U16(number) => (2, number.to_le_bytes().to_vec()),
         Value::U32(number) => (4, number.to_le_bytes().to_vec()),

@@ -1,6 +1,6 @@
 //! Damaged model files: the tiny one with one thing wrong in it.
 
-use super::{Gguf, Tensor, Value, tensor, tiny};
+use super::{Gguf, Tensor, Value, tensor, text, tiny};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
@@ -19,130 +19,8 @@ pub struct Damage {
 /// What nobody may take for a model: its header alone says so.
 #[must_use]
 pub fn seen_in_header() -> Vec<Damage> {
-    [entries(), family(), tokenizer(), tensors(), cut()].concat()
-}
-
-/// What a header may say, and what llama.cpp may make of it: it may load, refuse or abort.
-#[must_use]
-pub fn left_to_llama_cpp() -> Vec<(String, Vec<u8>)> {
-    let (mut files, bytes) = (Vec::new(), |file: Gguf| file.bytes());
-    let mut add = |what: String, file: Gguf| files.push((what, bytes(file)));
-    for at in 0..tiny().tensors.len() {
-        let name = &tiny().tensors[at].name;
-        let mut missing = tiny();
-        missing.tensors.remove(at);
-        add(format!("{name} is missing"), missing);
-        add(
-            format!("{name} is half as wide"),
-            tiny().tensor(at, |it| (it.shape[0], it.bytes) = (it.shape[0] / 2, it.bytes / 2)),
-        );
-        add(
-            format!("{name} has a third dimension"),
-            tiny().tensor(at, |it| {
-                it.shape.resize(2, 1);
-                it.shape.push(2);
-                it.bytes *= 2;
-            }),
-        );
-        add(
-            format!("{name} is empty"),
-            tiny().tensor(at, |it| (it.shape, it.bytes) = (vec![0], 0)),
-        );
-        for (kind, half) in [(24, 4), (25, 2), (26, 1), (1, 2), (30, 2)] {
-            add(
-                format!("{name} is of type {kind}"),
-                tiny().tensor(at, |it| (it.kind, it.bytes) = (kind, it.bytes / half)),
-            );
-        }
-    }
-    add("a tensor that nobody asks for".to_owned(), {
-        let mut more = tiny();
-        more.tensors.push(tensor("what", vec![4]));
-        more
-    });
-    for (key, values) in odd_values() {
-        for value in values {
-            add(format!("{key} is {value:?}"), tiny().with(key, value));
-        }
-        add(format!("{key} is missing"), tiny().without(key));
-    }
-    for family in crate::gguf::ARCHITECTURES {
-        add(format!("of the family {family}"), of_family(family));
-    }
-    files
-}
-
-/// Values that are written as they must be.
-fn odd_values() -> Vec<(&'static str, Vec<Value>)> {
-    let u32s = |all: &[u32]| all.iter().map(|&number| Value::U32(number)).collect::<Vec<_>>();
-    let f32s = |all: &[f32]| all.iter().map(|&number| Value::F32(number)).collect::<Vec<_>>();
-    let texts = |all: &[&str]| all.iter().map(|all| text(all)).collect::<Vec<_>>();
-    let (numbers, points) = ([0, 1, 3, 7, 33, 1 << 20, u32::MAX], [0.0, -1.0, f32::NAN, f32::MAX]);
-    let list =
-        |of: &str, count: usize| Value::Texts((0..count).map(|at| format!("{of}{at}")).collect());
-    vec![
-        ("llama.context_length", u32s(&[1, 2, 63, (1 << 31) - 1])),
-        ("llama.embedding_length", u32s(&numbers)),
-        ("llama.embedding_length_out", u32s(&numbers)),
-        ("llama.block_count", u32s(&[2, 512])),
-        ("llama.vocab_size", u32s(&numbers)),
-        ("llama.feed_forward_length", u32s(&numbers)),
-        (
-            "llama.attention.head_count",
-            [u32s(&[0, 1, 2, 32]), vec![Value::I32s(vec![-1])]].concat(),
-        ),
-        (
-            "llama.attention.head_count_kv",
-            [u32s(&[1, 4]), vec![Value::I32s(vec![0]), Value::I32s(vec![3])]].concat(),
-        ),
-        ("llama.attention.key_length", u32s(&numbers)),
-        ("llama.attention.value_length", u32s(&numbers)),
-        ("llama.attention.layer_norm_rms_epsilon", f32s(&points)),
-        ("llama.attention.causal", vec![Value::Bool(false), Value::Raw(7, vec![2])]),
-        ("llama.pooling_type", u32s(&numbers)),
-        ("llama.rope.dimension_count", u32s(&numbers)),
-        ("llama.rope.freq_base", f32s(&points)),
-        ("llama.rope.scaling.factor", f32s(&points)),
-        ("llama.rope.scaling.original_context_length", u32s(&numbers)),
-        ("llama.rope.scaling.type", texts(&["none", "yarn", "longrope"])),
-        ("llama.expert_count", u32s(&[1, 2])),
-        ("llama.expert_used_count", u32s(&[0])),
-        ("general.file_type", u32s(&numbers)),
-        (
-            "tokenizer.ggml.model",
-            texts(&["llama", "bert", "hybriddna", "whitespace", "t5", "rwkv", "plamo2", "gemma4"]),
-        ),
-        (
-            "tokenizer.ggml.pre",
-            texts(&["", "what", "llama-bpe", "kimi-k2", "deepseek-r1-qwen", "gemma4"]),
-        ),
-        (TOKENS, vec![list("", 1), list("a", 257), list("a", 258), list("a", 259)]),
-        (SCORES, vec![Value::F32s(vec![f32::NAN; 258]), Value::I32s(vec![-1; 258])]),
-        (
-            "tokenizer.ggml.token_type",
-            vec![Value::I32s(vec![-1; 258]), Value::I32s(vec![6; 258]), Value::I32s(vec![3; 300])],
-        ),
-        ("tokenizer.ggml.token_type_count", u32s(&numbers)),
-        (
-            "tokenizer.ggml.merges",
-            vec![list("a b", 9), list("", 9), Value::Texts(vec![String::new(); 3])],
-        ),
-        ("tokenizer.ggml.bos_token_id", u32s(&numbers)),
-        ("tokenizer.ggml.eos_token_id", u32s(&numbers)),
-        ("tokenizer.ggml.precompiled_charsmap", vec![list_of(0, 0)]),
-        ("tokenizer.chat_template", texts(&["", "{{", "{% for", "<|im_start|>", "[INST]"])),
-    ]
-}
-
-/// The tiny model under another family's name.
-fn of_family(family: &str) -> Gguf {
-    let mut file = tiny().with("general.architecture", text(family));
-    for (key, _) in &mut file.entries {
-        if let Some(rest) = key.strip_prefix("llama.") {
-            *key = format!("{family}.{rest}");
-        }
-    }
-    file
+    [entries(), family(), layers(), heads(), experts(), tokenizer(), words(), tensors(), cut()]
+        .concat()
 }
 
 fn damage(what: &'static str, file: &Gguf, says: &'static str) -> Damage {
@@ -151,10 +29,6 @@ fn damage(what: &'static str, file: &Gguf, says: &'static str) -> Damage {
 
 fn entry(what: &'static str, key: &str, value: Value, says: &'static str) -> Damage {
     damage(what, &tiny().with(key, value), says)
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
 }
 
 fn entries() -> Vec<Damage> {
@@ -196,23 +70,11 @@ fn entries() -> Vec<Damage> {
 }
 
 /// The head of a list of such items.
-fn list_of(kind: u32, count: u64) -> Value {
+pub(super) fn list_of(kind: u32, count: u64) -> Value {
     Value::Raw(9, [&kind.to_le_bytes()[..], &count.to_le_bytes()[..]].concat())
 }
 
 fn family() -> Vec<Damage> {
-    let llama = |what, key: &str, value, says| entry(what, &format!("llama.{key}"), value, says);
-    let without =
-        |what, key: &str, says| damage(what, &tiny().without(&format!("llama.{key}")), says);
-    let experts = |count, used| {
-        tiny()
-            .with("llama.expert_count", Value::U32(count))
-            .with("llama.expert_used_count", Value::U32(used))
-    };
-    let groups = |groups, used| {
-        let file = experts(8, 2).with("llama.expert_group_count", Value::U32(groups));
-        file.with("llama.expert_group_used_count", Value::U32(used))
-    };
     vec![
         entry(
             "an unknown family",
@@ -233,6 +95,18 @@ fn family() -> Vec<Damage> {
             &tiny().without("general.architecture"),
             "general.architecture is missing",
         ),
+    ]
+}
+
+/// The entry of the tiny model's own family.
+fn llama(what: &'static str, key: &str, value: Value, says: &'static str) -> Damage {
+    entry(what, &format!("llama.{key}"), value, says)
+}
+
+fn layers() -> Vec<Damage> {
+    let without =
+        |what, key: &str, says| damage(what, &tiny().without(&format!("llama.{key}")), says);
+    vec![
         without("no layers", "block_count", "block_count is missing"),
         llama("0 layers", "block_count", Value::U32(0), "block_count is 0"),
         llama("513 layers", "block_count", Value::U32(513), "block_count is more than 512"),
@@ -251,6 +125,11 @@ fn family() -> Vec<Damage> {
         llama("a width of 0", "embedding_length", Value::U32(0), "embedding_length is 0"),
         llama("a width with a point", "embedding_length", Value::F32(32.0), "another type"),
         llama("no layer but ahead", "nextn_predict_layers", Value::U32(1), "leaves no layer"),
+    ]
+}
+
+fn heads() -> Vec<Damage> {
+    vec![
         llama(
             "heads for two layers",
             "attention.head_count",
@@ -279,6 +158,20 @@ fn family() -> Vec<Damage> {
         ),
         llama("an unknown scaling", "rope.scaling.type", text("x"), "rope.scaling.type is unknown"),
         llama("a scaling that is a number", "rope.scaling.type", Value::U32(1), "another type"),
+    ]
+}
+
+fn experts() -> Vec<Damage> {
+    let experts = |count, used| {
+        tiny()
+            .with("llama.expert_count", Value::U32(count))
+            .with("llama.expert_used_count", Value::U32(used))
+    };
+    let groups = |groups, used| {
+        let file = experts(8, 2).with("llama.expert_group_count", Value::U32(groups));
+        file.with("llama.expert_group_used_count", Value::U32(used))
+    };
+    vec![
         damage("1,025 experts", &experts(1025, 2), "expert_count is more than 1024"),
         damage("more experts used than there are", &experts(4, 5), "does not fit expert_count"),
         damage("no expert used", &experts(4, 0), "does not fit expert_count"),
@@ -291,7 +184,6 @@ fn family() -> Vec<Damage> {
 }
 
 fn tokenizer() -> Vec<Damage> {
-    let texts = |texts: &[&str]| Value::Texts(texts.iter().map(|&text| text.to_owned()).collect());
     let without = |what, key: &str, says| damage(what, &tiny().without(key), says);
     vec![
         without("no tokenizer", "tokenizer.ggml.model", "tokenizer.ggml.model is missing"),
@@ -313,25 +205,6 @@ fn tokenizer() -> Vec<Damage> {
             Value::U32(1),
             "another type",
         ),
-        without("no words", TOKENS, "tokens is missing or empty"),
-        entry("an empty list of words", TOKENS, texts(&[]), "tokens is missing or empty"),
-        entry("words that are numbers", TOKENS, Value::U32s(vec![1, 2]), "another type"),
-        entry("one word", TOKENS, text("a"), "another type"),
-        entry("a word twice", TOKENS, texts(&["a", "b", "a"]), "holds a word twice"),
-        entry("scores that are too few", SCORES, Value::F32s(vec![1.0]), "shorter than"),
-        entry("scores that are texts", SCORES, texts(&["a"]), "another type"),
-        entry(
-            "kinds that are too few",
-            "tokenizer.ggml.token_type",
-            Value::I32s(vec![1]),
-            "shorter than",
-        ),
-        entry(
-            "kinds without a sign",
-            "tokenizer.ggml.token_type",
-            Value::U32s(vec![1; 300]),
-            "another type",
-        ),
         without("no merges", "tokenizer.ggml.merges", "merges is missing"),
         entry(
             "merges that are numbers",
@@ -350,6 +223,31 @@ fn tokenizer() -> Vec<Damage> {
             "a flag that is a number",
             "tokenizer.ggml.add_bos_token",
             Value::U32(1),
+            "another type",
+        ),
+    ]
+}
+
+fn words() -> Vec<Damage> {
+    let texts = |texts: &[&str]| Value::Texts(texts.iter().map(|&text| text.to_owned()).collect());
+    vec![
+        damage("no words", &tiny().without(TOKENS), "tokens is missing or empty"),
+        entry("an empty list of words", TOKENS, texts(&[]), "tokens is missing or empty"),
+        entry("words that are numbers", TOKENS, Value::U32s(vec![1, 2]), "another type"),
+        entry("one word", TOKENS, text("a"), "another type"),
+        entry("a word twice", TOKENS, texts(&["a", "b", "a"]), "holds a word twice"),
+        entry("scores that are too few", SCORES, Value::F32s(vec![1.0]), "shorter than"),
+        entry("scores that are texts", SCORES, texts(&["a"]), "another type"),
+        entry(
+            "kinds that are too few",
+            "tokenizer.ggml.token_type",
+            Value::I32s(vec![1]),
+            "shorter than",
+        ),
+        entry(
+            "kinds without a sign",
+            "tokenizer.ggml.token_type",
+            Value::U32s(vec![1; 300]),
             "another type",
         ),
     ]
