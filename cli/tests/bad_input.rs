@@ -128,7 +128,7 @@ impl Home {
 
 /// What the check of a model takes for one.
 fn small_model() -> Vec<u8> {
-    common::gguf::sample::tiny().bytes()
+    model_sample::tiny().bytes()
 }
 
 /// The start of a sentence, and what else it must say.

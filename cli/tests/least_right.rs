@@ -242,7 +242,7 @@ fn what_an_earlier_version_kept_of_the_relay_is_taken_over_and_its_certificate_s
     assert!(home.logs().contains("where the coordinator can read them; stop"), "{}", home.logs());
 
     let model = home.instance.root.join("model.gguf");
-    fs::write(&model, common::gguf::sample::tiny().bytes()).unwrap();
+    fs::write(&model, model_sample::tiny().bytes()).unwrap();
     let mut up = home.instance.maru(&["up", "--model", &format!("{ROOT}/model.gguf")]);
     up.stdin(Stdio::null()).stdout(Stdio::null());
     let mut up = home.instance.machine.spawn(&mut up).unwrap();

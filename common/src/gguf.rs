@@ -11,8 +11,6 @@ mod architectures;
 mod entries;
 mod reader;
 mod rules;
-#[cfg(any(test, feature = "sample"))]
-pub mod sample;
 mod tensors;
 
 pub use architectures::ARCHITECTURES;

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use common::gguf::sample::{Value, damage::seen_in_header, tiny};
+use model_sample::{Value, damage::seen_in_header, tiny};
 use proptest::prelude::*;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
 use serde_json::json;

@@ -146,8 +146,6 @@ pub(super) fn only_model(root: &Path) -> anyhow::Result<PathBuf> {
 mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 
-    use common::gguf;
-
     use super::{model, only_model, options};
     use crate::{service::MODELS, up::args::UpArgs};
 
@@ -195,7 +193,7 @@ mod tests {
         assert!(error().contains("it was cut"));
         std::fs::write(&path, b"\x80\x02}q\0\0\0\0").unwrap();
         assert!(error().contains("not a GGUF model"));
-        let whole = gguf::sample::tiny().bytes();
+        let whole = model_sample::tiny().bytes();
         std::fs::write(&path, &whole[..9000]).unwrap();
         assert!(error().contains("it was cut"));
         std::fs::write(&path, &whole).unwrap();

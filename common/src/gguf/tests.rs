@@ -1,12 +1,9 @@
 use std::io::{BufReader, Cursor};
 
+use model_sample::{Gguf, Value, damage::seen_in_header, tiny};
 use proptest::prelude::*;
 
-use super::{
-    reader::HELD_MAX,
-    sample::{Value, damage::seen_in_header, tiny},
-    *,
-};
+use super::{reader::HELD_MAX, *};
 
 fn check(bytes: &[u8]) -> Result<Header, Error> {
     read_file(Cursor::new(bytes), bytes.len() as u64)
@@ -41,7 +38,7 @@ fn what_the_engine_cannot_use_is_refused_in_one_sentence() {
 fn what_llama_cpp_takes_is_taken() {
     let layers = |count: usize| Value::U32s(vec![2; count]);
     for (what, file) in [
-        ("version 2", sample::Gguf { version: 2, ..tiny() }),
+        ("version 2", Gguf { version: 2, ..tiny() }),
         ("heads for each layer", tiny().with("llama.attention.head_count_kv", layers(1))),
         ("experts", {
             let file = tiny().with("llama.expert_count", Value::U32(8));

@@ -42,6 +42,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("xtask", 4),
     ("attester", 4),
     ("lab", 4),
+    ("model-sample", 4),
     ("walkthrough", 4),
 ];
 

@@ -16,8 +16,8 @@ use std::{
     time::Duration,
 };
 
-use common::gguf::sample::{Value as Entry, tiny};
 use lab::{Deployment, Instance, STOP, http};
+use model_sample::{Value as Entry, tiny};
 use serde_json::{Value, json};
 
 const HOST: &str = "chat.maru.internal:18789";

@@ -3,8 +3,9 @@
 
 use std::io::BufReader;
 
-use common::gguf::{self, ARCHITECTURES, sample::tiny};
+use common::gguf::{self, ARCHITECTURES};
 use libfuzzer_sys::fuzz_target;
+use model_sample::tiny;
 
 fn check(bytes: &[u8]) {
     let read = gguf::read(bytes);

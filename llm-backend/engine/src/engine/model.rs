@@ -208,7 +208,7 @@ mod tests {
         let file = directory.path().join("model.gguf");
         assert!(matches!(check(&file), Err(Error::ModelFile { .. })));
         assert!(matches!(check(directory.path()), Err(Error::ModelFile { .. })));
-        let whole = gguf::sample::tiny().bytes();
+        let whole = model_sample::tiny().bytes();
         for (bytes, fits) in [(&whole[..], true), (&whole[..9000], false), (b"hello world", false)]
         {
             std::fs::write(&file, bytes).unwrap();

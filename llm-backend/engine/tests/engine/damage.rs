@@ -9,12 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::gguf::{
-    ARCHITECTURES, read_file,
-    sample::{damage::seen_in_header, odd::left_to_llama_cpp, tiny},
-};
+use common::gguf::{ARCHITECTURES, read_file};
 use futures_util::TryStreamExt as _;
 use llm_backend::Backend as _;
+use model_sample::{damage::seen_in_header, odd::left_to_llama_cpp, tiny};
 use serde_json::Value;
 
 use super::{request, support::Engine};
@@ -127,7 +125,7 @@ async fn whatever_ends_the_engine_from_within_is_told() {
 async fn whatever_llama_cpp_makes_of_a_file_ends_in_a_sentence() {
     let (mut answers, mut refused, mut failed) = (0, 0, 0);
     let mut untold = Vec::new();
-    for (what, bytes) in [left_to_llama_cpp(), changed()].concat() {
+    for (what, bytes) in [left_to_llama_cpp(ARCHITECTURES), changed()].concat() {
         match take(&bytes).await {
             Ok(Took::Answers) => answers += 1,
             Ok(Took::Refused(lines)) if lines.last().unwrap().contains("llama.cpp failed") => {

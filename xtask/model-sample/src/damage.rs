@@ -1,6 +1,6 @@
 //! Damaged model files: the tiny one with one thing wrong in it.
 
-use super::{Gguf, Tensor, Value, tensor, text, tiny};
+use crate::{Gguf, Tensor, Value, tensor, text, tiny};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
@@ -70,7 +70,7 @@ fn entries() -> Vec<Damage> {
 }
 
 /// The head of a list of such items.
-pub(super) fn list_of(kind: u32, count: u64) -> Value {
+pub(crate) fn list_of(kind: u32, count: u64) -> Value {
     Value::Raw(9, [&kind.to_le_bytes()[..], &count.to_le_bytes()[..]].concat())
 }
 

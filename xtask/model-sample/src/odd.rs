@@ -1,13 +1,13 @@
 //! Model files whose header can be used, and which llama.cpp may load, refuse or end the process for.
 
-use super::{super::ARCHITECTURES, Gguf, Value, damage::list_of, tensor, text, tiny};
+use crate::{Gguf, Value, damage::list_of, tensor, text, tiny};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
 
 /// What a header may say, and what llama.cpp may make of it: it may load, refuse or abort.
 #[must_use]
-pub fn left_to_llama_cpp() -> Vec<(String, Vec<u8>)> {
+pub fn left_to_llama_cpp(families: &[&str]) -> Vec<(String, Vec<u8>)> {
     let (mut files, bytes) = (Vec::new(), |file: Gguf| file.bytes());
     let mut add = |what: String, file: Gguf| files.push((what, bytes(file)));
     for at in 0..tiny().tensors.len() {
@@ -49,7 +49,7 @@ pub fn left_to_llama_cpp() -> Vec<(String, Vec<u8>)> {
         }
         add(format!("{key} is missing"), tiny().without(key));
     }
-    for family in ARCHITECTURES {
+    for family in families {
         add(format!("of the family {family}"), of_family(family));
     }
     files

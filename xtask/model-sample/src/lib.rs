@@ -1,4 +1,5 @@
 //! Model files for tests: a tiny one that llama.cpp loads and computes with, and what can be changed in it.
+#![forbid(unsafe_code)]
 
 pub mod damage;
 pub mod odd;
