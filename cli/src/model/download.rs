@@ -109,11 +109,12 @@ fn origin(url: &Url, headers: &HeaderMap) -> Option<Origin> {
     Some(Origin { url: url.as_str().to_owned(), validator: validator(headers)? })
 }
 
-/// A strong `ETag`, or a `Last-Modified` (RFC 9110, section 8.8).
+/// A strong `ETag`, or a `Last-Modified` (RFC 9110, section 8.8), neither of which is empty.
 pub(crate) fn validator(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name)?.to_str().ok();
-    let strong = text(ETAG).filter(|tag| !tag.starts_with("W/"));
-    strong.or_else(|| text(LAST_MODIFIED)).map(str::to_owned)
+    let is_strong = |text: &&str| !text.is_empty() && !text.starts_with("W/");
+    let found = [ETAG, LAST_MODIFIED].into_iter().find_map(|name| text(name).filter(is_strong));
+    found.map(str::to_owned)
 }
 
 /// Where a part of the content begins: `bytes 100-199/200` (RFC 9110, section 14.4).

@@ -293,6 +293,22 @@ fn of_ollamas_folder_no_link_is_followed_and_no_other_name_is_shown() {
     assert!(only().unwrap_err().to_string().contains("has no model file"));
 }
 
+#[test]
+fn only_a_name_of_this_very_content_is_gone_on_with() {
+    for (tag, date, name) in [
+        ("\"one\"", "Wed", Some("\"one\"")),
+        ("W/\"one\"", "Wed", Some("Wed")),
+        ("", "Wed", Some("Wed")),
+        ("W/\"one\"", "W/\"two\"", None),
+        ("", "", None),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(ETAG, HeaderValue::from_static(tag));
+        headers.insert(LAST_MODIFIED, HeaderValue::from_static(date));
+        assert_eq!(crate::decoders::download(&headers).1.as_deref(), name, "{tag} {date}");
+    }
+}
+
 proptest! {
     /// Whatever a manifest is: it names one model by its SHA-256, or nothing.
     #[test]
