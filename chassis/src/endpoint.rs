@@ -44,7 +44,6 @@ methods! {
     post "POST" "Answers POST.",
     put "PUT" "Answers PUT.",
     delete "DELETE" "Answers DELETE.",
-    options "OPTIONS" "Answers OPTIONS.",
     any "ANY" "Answers whatever the method.",
 }
 
@@ -63,11 +62,6 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
     #[must_use]
     pub fn is_read(&self, method: &str, path: &str) -> bool {
         self.reads && self.method == method && self.path == path
-    }
-
-    /// The same with a change to what answers, such as a layer around it.
-    pub fn map(self, change: impl FnOnce(MethodRouter<S>) -> MethodRouter<S>) -> Self {
-        Self { handler: change(self.handler), ..self }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What several crates say alike, and so say once.
 //!
 //! * [`gguf`]: what a model file tells of itself.
+//! * [`media`]: types of answers that are no pages.
 //! * [`mesh`]: the address ranges of the mesh.
 //! * [`problem`]: the body of an HTTP error (RFC 9457).
 //! * [`wire`]: versions that are refused by name, and binary as base64url, in JSON.
 #![forbid(unsafe_code)]
 
 pub mod gguf;
+pub mod media;
 pub mod mesh;
 pub mod problem;
 pub mod wire;

@@ -73,7 +73,7 @@ fn server(config: &Settings) -> Server {
         caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
         local: mesh_listener::health_only,
         guard: Guard::new(config.hosts()),
-        refused: mesh_listener::problem,
+        refused: |path, refusal| relay::last(mesh_listener::problem(path, refusal)),
         limits: Limits {
             connections: config.connections,
             per_node: config.connections_per_node,

@@ -19,7 +19,8 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::map_response,
     response::Response,
 };
 use bytes::Bytes;
@@ -69,7 +70,14 @@ pub fn router(relay: Arc<Relay>) -> Router {
             ErrorResponse::new(StatusCode::NOT_FOUND, kind::NOT_FOUND, "there is nothing here")
                 .detail("Sealed chat is at POST /maru/v1/chat, its keys at GET /maru/v1/keys.")
         })
+        .layer(map_response(async |response| last(response)))
         .with_state(relay)
+}
+
+/// Says that an answer is the connection's last: the agent tells the client so, since telmeet's service has no pages.
+pub(crate) fn last(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Passes a sealed request on, and the sealed reply back as it comes.
@@ -115,7 +123,7 @@ impl Relay {
         let (parts, body) = request.into_parts();
         let mut onward = hyper::Request::builder().method(parts.method).uri(path);
         if let Some(headers) = onward.headers_mut() {
-            headers.insert(header::HOST, header::HeaderValue::from_static(plugin::HOST));
+            headers.insert(header::HOST, HeaderValue::from_static(plugin::HOST));
             copy(&parts.headers, headers, &plugin::REQUEST_HEADERS);
         }
         let body = Limited::new(body, self.max_body_bytes);

@@ -236,7 +236,9 @@ async fn a_gateway_that_is_away_is_said_so_and_the_next_request_finds_it_again()
         let gateway = running.gateway();
         let mut client = running.send(&get("/maru/v1/keys")).await;
         let (mut io, ..) = accept(&gateway, "\r\n\r\n").await;
-        io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        let kind = "content-type: application/json\r\n";
+        let answer = format!("HTTP/1.1 200 OK\r\n{kind}content-length: 2\r\n\r\nok");
+        io.write_all(answer.as_bytes()).await.unwrap();
         assert!(rest(&mut client).await.ends_with("ok"));
     }
 
@@ -307,6 +309,31 @@ async fn what_it_does_not_relay_never_reaches_the_gateway() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
     }
     running.nobody_came(&gateway).await;
+}
+
+/// Each connection has one answer, so that the agent, which reads the head of one, has read them all.
+#[tokio::test]
+async fn an_answer_is_the_last_of_its_connection_and_no_page() {
+    let running = start();
+    let post = String::from_utf8(post("/maru/v1/chat", "Origin: null\r\n", "{}")).unwrap();
+    let get = |path| String::from_utf8(get(path)).unwrap();
+    for request in [get("/healthz"), get("/nothing"), post] {
+        let twice = request.replace("Connection: close\r\n", "").repeat(2);
+        let answer = running.ask(twice.as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        assert!(answer.contains("x-content-type-options: nosniff\r\n"), "{answer}");
+        assert!(answer.contains("content-security-policy: default-src 'none'; sandbox\r\n"));
+    }
+    let gateway = running.gateway();
+    for kind in ["content-type: text/html\r\n", "", "content-type: image/svg+xml\r\n"] {
+        let mut client = running.send(get("/maru/v1/keys").as_bytes()).await;
+        let (mut io, ..) = accept(&gateway, "\r\n\r\n").await;
+        let page = format!("HTTP/1.1 200 OK\r\n{kind}content-length: 8\r\n\r\n<script>");
+        io.write_all(page.as_bytes()).await.unwrap();
+        let answer = rest(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 500") && !answer.contains("script"), "{answer}");
+    }
 }
 
 #[test]

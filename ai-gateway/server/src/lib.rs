@@ -146,7 +146,7 @@ pub fn agent_server(config: &Settings) -> Server {
         caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
         local: routes::is_for_apps,
         guard: Guard::new(names)
-            .allow_origin(path::DEVICES, &config.chat_host())
+            .close_to_browsers(path::DEVICES)
             .list_origins(config.origins.iter().cloned(), &routes::FOR_PAGES),
         refused: routes::refused,
         limits: connections(config),

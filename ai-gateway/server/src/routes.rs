@@ -136,7 +136,7 @@ fn listener(listener: Listener, app: &Arc<App>) -> Router {
 /// Counts an answer by its status, and says which pages may read it.
 async fn count_answer(listener: Listener, app: Arc<App>, request: Request, next: Next) -> Response {
     let surface = listener.surface(request.uri().path());
-    let response = cors::share_plain(request, next).await;
+    let response = cors::share(request, next).await;
     app.metrics.answer(surface.name(), response.status().as_u16());
     response
 }

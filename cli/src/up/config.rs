@@ -170,6 +170,12 @@ fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
                  name = {name:?}, port = {port} and socket = \"run/maru/{name}/http.sock\""
             ));
         }
+        if agent.service.iter().any(|service| service.name == "telmeet" && service.pages) {
+            lacking.push(format!(
+                "{AGENT} lets telmeet answer with web pages, though it has none; add pages = false to its \
+                 [[service]]"
+            ));
+        }
     }
     Ok(lacking)
 }
@@ -263,7 +269,9 @@ fn agent_toml() -> String {
          name = \"telmeet\"\n\
          port = 80\n\
          socket = {telmeet_socket:?}\n\
-         uid = {telmeet}\n\n\
+         uid = {telmeet}\n\
+         # It has no web page; whoever took it over could not serve one either.\n\
+         pages = false\n\n\
          [[service]]\n\
          name = \"gateway\"\n\
          port = {port}\n\

@@ -19,12 +19,9 @@ use ai_gateway_api::{
     wire::Fixed,
 };
 use app::App;
-use caller::{Caller, header, problem};
+use caller::{Caller, header, problem, telmeet};
 use lab::{Deployment, http};
 use mesh_identity::{Header, Identity, User};
-
-/// User and group of the messenger.
-const TELMEET: u32 = 61003;
 
 #[test]
 #[ignore = "needs: root, podman, model"]
@@ -145,14 +142,6 @@ fn prompt_tokens(events: &[Event]) -> u32 {
         if let Event::Usage(usage) = event { Some(usage.prompt_tokens) } else { None }
     });
     usage.expect("the model counts tokens")
-}
-
-/// The messenger's process: its files, its user, the one link that it calls.
-fn telmeet(deployment: &Deployment) -> Caller {
-    let [pid] = deployment.processes("maru-telmeet", "").unwrap()[..] else {
-        panic!("one telmeet runs");
-    };
-    Caller { pid, uid: TELMEET, gid: TELMEET }
 }
 
 /// What the gateway counts of chats, tokens and sessions.

@@ -6,17 +6,25 @@
 
 #[path = "support/app.rs"]
 mod app;
+#[path = "support/caller.rs"]
+mod caller;
 
 use std::{
+    fs::{self, Permissions},
+    io::{Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpStream},
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
+    thread,
     time::Duration,
 };
 
 use ai_gateway_api::sealed::path;
 use app::{App, CHAT, OWN};
+use caller::{Caller, telmeet};
 use lab::{
     Deployment, Instance, Machine,
     http::{self, Answer, dial_from},
+    inside::as_process,
 };
 
 const ASK: &str = r#"{"model":"default","max_tokens":3,"stream":true,
@@ -136,6 +144,107 @@ fn a_website_open_on_a_members_laptop_speaks_for_nobody() {
         reads: &[path::KEYS, path::KEYS_ALIAS],
         writes: &[(path::CHAT, &sealed[0]), (path::CHAT_ALIAS, &sealed[1])],
     });
+}
+
+/// Puts a listener in the place of telmeet's, as whoever took over its process could.
+fn take_over(telmeet: Caller) -> UnixListener {
+    let socket = "/run/maru/telmeet/http.sock";
+    let taken = as_process(telmeet.pid, telmeet.uid, telmeet.gid, || {
+        fs::remove_file(socket)?;
+        let listener = UnixListener::bind(socket)?;
+        fs::set_permissions(socket, Permissions::from_mode(0o666))?;
+        Ok::<_, std::io::Error>(listener)
+    });
+    taken.unwrap().unwrap()
+}
+
+/// What a member's browser gets of this answer of a telmeet that somebody took over; `None` if nothing.
+fn got(listener: &UnixListener, laptop: &Instance, answer: &str) -> Option<(String, String)> {
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            let (mut agent, _) = listener.accept().unwrap();
+            let _ = agent.read(&mut [0; 4096]);
+            let _ = agent.write_all(answer.as_bytes());
+        });
+        let stream = laptop.dial(80).unwrap();
+        stream.set_read_timeout(Some(app::PATIENCE)).unwrap();
+        let answer = http::request(stream, "GET", "/", CHAT, &[], None).ok()?;
+        Some((answer.head.clone(), answer.body().unwrap()))
+    })
+}
+
+/// What the script of a page of `origin` sends, and what its browser adds: it binds a key of its own, looks at what is
+/// bound, asks a model as the member, and asks under the seal for the member's session.
+fn script_gets_nothing(laptop: &Instance, origin: &str, own: &App) {
+    let send = |method: &str, path: &str, marks: &[(&str, &str)], body: Option<&str>| {
+        http::request(laptop.dial(18789).unwrap(), method, path, OWN, marks, body).unwrap()
+    };
+    let proof = own.proof();
+    let kinds: [&[(&str, &str)]; 3] = [
+        &[("Origin", origin)],
+        &[("Origin", origin), ("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Mode", "cors")],
+        &[("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Mode", "cors")],
+    ];
+    for marks in kinds {
+        for (method, path, body) in [
+            ("OPTIONS", path::DEVICES, None),
+            ("POST", path::DEVICES, Some(proof.as_str())),
+            ("GET", path::DEVICES, None),
+            ("POST", "/v1/chat/completions", Some(ASK)),
+            ("POST", "/api/chat", Some(ASK_OLLAMA)),
+        ] {
+            let what = format!("{method} {path} of {origin} with {marks:?}");
+            refused(send(method, path, marks, body), &what, (403, "origin"));
+        }
+    }
+    let (history, _) = own.seal_operation(&app::history("main"));
+    let answer = own.send(&history, &[]);
+    let (status, problem) = (answer.status, answer.json().unwrap());
+    assert_eq!((status, &problem["type"]), (403, &"urn:maru:problem:device".into()), "{origin}");
+}
+
+/// Both serve a page of the name `chat.<network>`: a telmeet that somebody took over, and a Wi-Fi that answered for that
+/// name, or for the gateway's port, before the agent was up and whose page is still open.
+#[test]
+#[ignore = "needs: root, podman, model"]
+fn neither_a_hostile_telmeet_nor_the_wifi_of_before_binds_a_key_or_reads_a_session() {
+    let mut deployment = Deployment::start().unwrap();
+    let device = deployment.member("laptop", "alice").unwrap();
+    let laptop = &device.instance;
+    let alices = App::bound(laptop, 1);
+    alices.ask(&app::say("main", "Hello!"));
+    let kept = alices.ask(&app::history("main"));
+    assert_eq!(kept.len(), 2, "{kept:?}");
+
+    let own = App::new(laptop, 9);
+    for origin in [
+        "http://chat.maru.internal",
+        "https://chat.maru.internal",
+        "http://chat.maru.internal:18789",
+        "http://home.maru.internal:18789",
+    ] {
+        script_gets_nothing(laptop, origin, &own);
+    }
+
+    let listener = take_over(telmeet(&deployment));
+    let json = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let (head, body) = got(&listener, laptop, json).expect("what is no page is passed on");
+    assert!(body == "{}" && head.contains("connection: close"), "{head}{body}");
+    for page in [
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 8\r\n\r\n<script>",
+        "HTTP/1.1 200 OK\r\nContent-Type: image/svg+xml\r\n\r\n<svg>",
+        "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n<script>",
+        "HTTP/1.1 304 Not Modified\r\n\r\n",
+        "<html><script>",
+    ] {
+        assert_eq!(got(&listener, laptop, page), None, "{page}");
+    }
+
+    let stream = laptop.dial(18789).unwrap();
+    let bound =
+        http::request(stream, "GET", path::DEVICES, OWN, &[], None).unwrap().json().unwrap();
+    assert_eq!(bound["devices"].as_array().unwrap().len(), 1, "something was bound: {bound}");
+    assert_eq!(alices.ask(&app::history("main")), kept, "her own app reads it, as before");
 }
 
 /// What the gateway answers there when asked for its models; `None` if it closes without a word.

@@ -162,7 +162,6 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
             ("GET /maru/v1/keys", Member),
             ("GET /maru/v1/devices", Member),
             ("POST /maru/v1/devices", Member),
-            ("OPTIONS /maru/v1/devices", Member),
             ("DELETE /maru/v1/devices/{key}", Member),
             ("POST /v1/chat/completions", App),
             ("POST /v1/completions", App),

@@ -108,6 +108,14 @@ pub struct Service {
     /// Loopback addresses that lead there too, for programs of this machine, which speak for nobody. Default: none.
     #[serde(default)]
     pub local: Vec<SocketAddr>,
+    /// Whether its answers may be web pages. If not, it speaks HTTP/1.1 with one request on each connection, and whatever a
+    /// browser could show as a page or run is cut. Default: true.
+    #[serde(default = "yes")]
+    pub pages: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// A UNIX socket that leads one user of this machine to one address, such as a gateway without a network to Ollama.

@@ -4,6 +4,7 @@
 //! in what they saw and when.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod domain;
 pub mod drops;
 pub mod endpoint;

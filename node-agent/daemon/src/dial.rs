@@ -41,7 +41,7 @@ use tokio::{
 
 use crate::{
     agent::Agent,
-    pass::{keep_alive, pass_on},
+    pass::{Answers, keep_alive, pass_on},
 };
 
 mod target;
@@ -164,7 +164,7 @@ impl Dial {
         let from_caller = Noting { from: from_caller, moved: &moved, ended: None };
         let from_target = Noting { from: from_target, moved: &moved, ended: Some(&ended) };
         tokio::select! {
-            _ = pass_on((from_caller, to_caller), (from_target, to_target)) => return,
+            _ = pass_on((from_caller, to_caller), (from_target, to_target), Answers::Any) => return,
             () = left(hang_up, &ended) => {}
             () = silence(&moved, idle) => {
                 tracing::info!(dial = %name, "closed: nothing moved for {idle:?}");

@@ -2,8 +2,9 @@
 //!
 //! Peers reach services through the agent alone. Each connection begins, towards the service, with a header that
 //! says who is calling ([`mesh_identity`]); it ends when that node leaves the map or the policy
-//! closes the port. Bytes are passed on and never looked at. A socket that is a link, or where another user listens than
-//! should, is not connected to ([`chassis::unix::Connector`]).
+//! closes the port. Bytes are passed on and never looked at, but for the heads of answers of a service that has no pages
+//! ([`answer`](node_agent_core::answer)): they are cut if they could be one. A socket that is a link, or where another user
+//! listens than should, is not connected to ([`chassis::unix::Connector`]).
 
 use std::{
     collections::HashMap,
@@ -37,7 +38,7 @@ use tokio::{
 use crate::{
     agent::Agent,
     config::Paths,
-    pass::{keep_alive, pass_on},
+    pass::{Answers, keep_alive, pass_on},
 };
 
 pub mod local;
@@ -83,6 +84,7 @@ impl AccessSnapshot {
 struct Port {
     name: Arc<str>,
     socket: Arc<Connector>,
+    answers: Answers,
     access: watch::Receiver<Arc<AccessSnapshot>>,
     /// By node.
     nodes: Quota<String>,
@@ -107,6 +109,7 @@ pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapsh
                 let port = Port {
                     name,
                     socket: Arc::clone(&socket),
+                    answers: answers(service),
                     access: access.clone(),
                     nodes: Quota::new(MAX_CONNECTIONS, MAX_PER_NODE),
                 };
@@ -128,6 +131,11 @@ pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapsh
             return;
         }
     }
+}
+
+/// What this service may answer.
+fn answers(service: &Service) -> Answers {
+    if service.pages { Answers::Any } else { Answers::NoPages }
 }
 
 /// Accepts on one address. Ends with all its connections when it is aborted.
@@ -189,7 +197,7 @@ impl Port {
         tracing::debug!(%source, %node, service = %self.name, "connection");
         keep_alive(&stream);
         tokio::select! {
-            _ = pass_on(stream.split(), service.split()) => {}
+            _ = pass_on(stream.split(), service.split(), self.answers) => {}
             () = self.withdrawn(source.ip(), destination, &identity) => {
                 tracing::info!(%source, %node, service = %self.name, "cut: the node may not call any more");
             }

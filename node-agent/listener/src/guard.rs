@@ -1,30 +1,31 @@
 //! Keeps out requests that a website made a member's browser send.
 //!
 //! Identity comes from the network position, so a page that a member merely visits must not be
-//! able to speak in the member's name. Three rules, each enough against one of its ways:
+//! able to speak in the member's name. Four rules, each enough against one of its ways:
 //!
 //! * `Host` names this service: a page that rebinds its own name to our address fails.
-//! * A foreign `Origin` is refused: scripts, event streams, web sockets and forms carry it.
+//! * An `Origin` that nobody listed is refused: scripts, event streams, web sockets and forms carry it.
+//!   The service's own is no exception. It serves no page, and over plain HTTP a network that answered
+//!   for its name before the agent was up could have put one there.
 //! * A body comes under `application/json` only, which a page cannot send without asking first
 //!   (Fetch, section 4.8); that question is answered with yes only for origins that somebody listed.
+//! * Where credentials are made, no mark of a browser passes at all ([`Guard::close_to_browsers`]).
 //!
 //! On a connection of this machine's own nobody tells which address was called: there the service
 //! is `localhost`, a loopback address or one of its names.
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{
-    HeaderMap, Method, Request, StatusCode, Uri, header,
-    uri::{Authority, Scheme},
-};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, header, uri::Authority};
 use axum::response::{IntoResponse, Response};
-use chassis::problem::ErrorResponse;
+use chassis::{browser, problem::ErrorResponse};
 
-/// Decides whether a request may have come from a foreign website.
+/// Decides whether a request may have come from a website.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
     names: Vec<String>,
-    foreign: Vec<(String, String)>,
+    /// Paths that take no request of a browser, nor do those below them.
+    closed: Vec<String>,
     /// Origins as browsers write them, and below which paths their pages may call.
     listed: (Vec<String>, Vec<String>),
 }
@@ -44,8 +45,8 @@ pub enum Refusal {
     /// `Host` is missing, repeated, or names someone else.
     #[error("this service does not answer to that Host")]
     Host,
-    /// `Origin` or `Sec-Fetch-Site` tells of another site.
-    #[error("requests from other websites are refused")]
+    /// `Origin` or Fetch Metadata tells of a website.
+    #[error("requests from websites are refused")]
     Origin,
     /// The body is not declared as JSON.
     #[error("a body must be sent as application/json")]
@@ -61,10 +62,11 @@ impl Guard {
         }
     }
 
-    /// Lets pages served by `name` (on the default ports) call `path`, and that path alone.
+    /// Takes no request at `path`, nor below it, that a browser marked as a page's, whatever its origin: for what makes,
+    /// lists or revokes a credential.
     #[must_use]
-    pub fn allow_origin(mut self, path: &str, name: &str) -> Self {
-        self.foreign.push((path.to_owned(), canonical(name)));
+    pub fn close_to_browsers(mut self, path: &str) -> Self {
+        self.closed.push(path.to_owned());
         self
     }
 
@@ -100,22 +102,20 @@ impl Guard {
     }
 
     fn judge<B>(&self, request: &Request<B>, to: Called) -> Result<(), Refusal> {
-        let host = self.check_host(request.headers(), request.uri(), to)?;
-        self.check_origin(request, &host, to)?;
+        self.check_host(request.headers(), request.uri(), to)?;
+        self.check_origin(request)?;
         check_body(request.method(), request.headers())
     }
 
-    fn check_host(&self, headers: &HeaderMap, uri: &Uri, to: Called) -> Result<Authority, Refusal> {
+    fn check_host(&self, headers: &HeaderMap, uri: &Uri, to: Called) -> Result<(), Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return Err(Refusal::Host);
         };
         let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-        let host = host.ok_or(Refusal::Host)?;
-        if !self.is_own(&host, to) || uri.authority().is_some_and(|uri| !self.is_own(uri, to)) {
-            return Err(Refusal::Host);
-        }
-        Ok(host)
+        let own = host.is_some_and(|host| self.is_own(&host, to))
+            && uri.authority().is_none_or(|uri| self.is_own(uri, to));
+        if own { Ok(()) } else { Err(Refusal::Host) }
     }
 
     /// Whether this is one of our names or the address called, at the port called if that is known.
@@ -143,49 +143,28 @@ impl Guard {
         }
     }
 
-    fn check_origin<B>(
-        &self,
-        request: &Request<B>,
-        host: &Authority,
-        to: Called,
-    ) -> Result<(), Refusal> {
-        let mut origins = request.headers().get_all(header::ORIGIN).iter();
+    fn check_origin<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let (path, headers) = (request.uri().path(), request.headers());
+        if self.is_closed(path) && browser::sent(headers) {
+            return Err(Refusal::Origin);
+        }
+        let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
-            (None, _) => check_fetch_site(request.method(), request.headers()),
-            (Some(origin), None) => {
-                let origin = origin.to_str().map_err(|_| Refusal::Origin)?;
-                let path = request.uri().path();
-                if self.is_listed(path, origin) {
-                    return Ok(());
-                }
-                let (name, port) = parse_origin(origin).ok_or(Refusal::Origin)?;
-                let own = match to {
-                    Called::Mesh(address) => {
-                        port == address.port() && self.is_own_name(name.host(), to)
-                    }
-                    // Which port was called the Host alone tells.
-                    Called::Here => origin == format!("http://{host}"),
-                };
-                if own || self.is_allowed(path, &name, port) {
-                    Ok(())
-                } else {
-                    Err(Refusal::Origin)
-                }
-            }
-            (Some(_), Some(_)) => Err(Refusal::Origin),
+            (None, _) => check_fetch_site(request.method(), headers),
+            (Some(origin), None) if self.is_listed(path, origin.as_bytes()) => Ok(()),
+            (Some(_), _) => Err(Refusal::Origin),
         }
     }
 
-    fn is_listed(&self, path: &str, origin: &str) -> bool {
-        let (origins, below) = &self.listed;
-        below.iter().any(|prefix| path.starts_with(prefix))
-            && origins.iter().any(|listed| listed == origin)
+    fn is_closed(&self, path: &str) -> bool {
+        let below = |closed: &String| path.strip_prefix(closed.as_str());
+        self.closed.iter().filter_map(below).any(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    fn is_allowed(&self, path: &str, origin: &Authority, port: u16) -> bool {
-        let name = canonical(origin.host());
-        matches!(port, 80 | 443)
-            && self.foreign.iter().any(|(at, allowed)| at == path && *allowed == name)
+    fn is_listed(&self, path: &str, origin: &[u8]) -> bool {
+        let (origins, below) = &self.listed;
+        below.iter().any(|prefix| path.starts_with(prefix))
+            && origins.iter().any(|listed| listed.as_bytes() == origin)
     }
 }
 
@@ -215,7 +194,9 @@ impl Refusal {
     pub const fn detail(self) -> &'static str {
         match self {
             Self::Host => "Use the service's own name or its mesh address.",
-            Self::Origin => "Open the service's own page, or use an app that is not a website.",
+            Self::Origin => {
+                "Use an app that is not a website, or ask the admin to list this origin."
+            }
             Self::ContentType => "Send JSON with the header Content-Type: application/json.",
         }
     }
@@ -233,28 +214,12 @@ fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Host and port of a serialized origin (RFC 6454, section 6.2); `None` for `null` and the like.
-fn parse_origin(origin: &str) -> Option<(Authority, u16)> {
-    let uri: Uri = origin.parse().ok()?;
-    let default = match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => 80,
-        Some(scheme) if *scheme == Scheme::HTTPS => 443,
-        Some(_) | None => return None,
-    };
-    let authority = uri.authority()?.clone();
-    if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() {
-        return None;
-    }
-    let port = authority.port().map_or(default, |port| port.as_u16());
-    Some((authority, port))
-}
-
-/// A request without `Origin` may still say that another site caused it (Fetch Metadata). A
-/// person who follows a link may arrive; anything else may not.
+/// A request without `Origin` may still say that a site caused it (Fetch Metadata), our own name's included. A
+/// person who follows a link, or types an address, may arrive; anything else may not.
 fn check_fetch_site(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     let value = |name: &str| headers.get(name).map(|value| value.as_bytes());
     match value("sec-fetch-site") {
-        None | Some(b"same-origin" | b"none") => Ok(()),
+        None | Some(b"none") => Ok(()),
         Some(_) if *method == Method::GET && value("sec-fetch-mode") == Some(b"navigate") => Ok(()),
         Some(_) => Err(Refusal::Origin),
     }

@@ -24,7 +24,8 @@ use chassis::{
     unix::{Socket, adopt},
     workers::Workers,
 };
-use hyper::body::{Frame, Incoming, SizeHint};
+use common::media;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::{
     net::UnixStream,
     time::{Sleep, sleep, timeout},
@@ -313,12 +314,32 @@ impl hyper::body::Body for Timed {
     }
 }
 
-/// Tells browsers not to lend the answer to other sites (CORP) nor to guess its type.
-fn sealed_off(mut response: Response) -> Response {
+/// Lets no page out, and tells browsers not to lend the answer to other sites (CORP), nor to guess its type, nor to run
+/// anything of it.
+fn sealed_off(response: Response) -> Response {
+    let mut response = if is_no_page(&response) {
+        response
+    } else {
+        tracing::error!(kind = ?response.headers().get(header::CONTENT_TYPE), "an answer could be a page: left out");
+        let title = "the service made an answer of a type that it does not send";
+        ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, "page", title).into_response()
+    };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let policy = HeaderValue::from_static("default-src 'none'; sandbox");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers
         .entry("cross-origin-resource-policy")
         .or_insert(HeaderValue::from_static("same-origin"));
     response
+}
+
+/// Whether it has a type that is no page's, or nothing that needs one.
+fn is_no_page(response: &Response) -> bool {
+    let mut types = response.headers().get_all(header::CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (Some(only), None) => media::is_no_page(only.as_bytes()),
+        (None, _) => response.body().size_hint().exact() == Some(0),
+        (Some(_), Some(_)) => false,
+    }
 }

@@ -57,10 +57,11 @@ fn router() -> Router {
         )
 }
 
-async fn forever() -> Body {
+async fn forever() -> ([(&'static str, &'static str); 1], Body) {
     let start = futures_util::stream::iter([Ok::<_, std::io::Error>("first\n")]);
     let never = futures_util::stream::pending();
-    Body::from_stream(futures_util::StreamExt::chain(start, never))
+    let body = Body::from_stream(futures_util::StreamExt::chain(start, never));
+    ([("content-type", "text/plain")], body)
 }
 
 fn start_with(caller_uid: u32, limits: Limits) -> Running {

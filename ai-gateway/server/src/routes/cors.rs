@@ -15,20 +15,9 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 /// Longest list of headers that a page may ask to send, in bytes.
 const HEADERS_MAX: usize = 2048;
 
-/// Lets the page that asked read the answer; it is of an origin that the guard has let through.
+/// Lets the page that asked read the answer on `/v1` and `/api`; the guard has let its origin through, and it may send what it
+/// likes. Its browser's question carries no key, and is answered before one is asked for.
 pub(super) async fn share(request: Request, next: Next) -> Response {
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = next.run(request).await;
-    if let Some(origin) = origin {
-        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
-    }
-    response
-}
-
-/// The same for `/v1` and `/api`, where whatever page was let through may send what it likes. Its browser's question
-/// carries no key, and is answered before one is asked for.
-pub(super) async fn share_plain(request: Request, next: Next) -> Response {
     match Surface::of(request.uri().path()) {
         Surface::Own => return next.run(request).await,
         Surface::OpenAi | Surface::Ollama => {}

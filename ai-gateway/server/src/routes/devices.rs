@@ -1,7 +1,6 @@
 //! `/maru/v1/devices`: a node binds its apps' keys, lists and revokes them.
 //!
-//! On the agent's listener only. The page of `chat.<network>` is the one foreign origin that may bind (the listener's guard
-//! lets it through to exactly this path); its browser asks first, and is answered here.
+//! On the agent's listener only, and never for a page: the listener's guard refuses whatever a browser marked as one's.
 
 use std::sync::Arc;
 
@@ -12,27 +11,23 @@ use ai_gateway_api::{
 use axum::{
     Extension, Json,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
-    middleware::from_fn,
-    response::Response,
+    http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, delete, get, options, post};
+use chassis::endpoint::{Endpoint, delete, get, post};
 use hpke_envelope::device;
 use mesh_identity::Header;
 
-use super::{Body, cors::share, whole};
+use super::{Body, whole};
 use crate::{App, Error, now_ms};
 
 /// Longest name of an app, in characters.
 const NAME_MAX: usize = 64;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 4] {
-    let shared = |endpoint: Endpoint<_>| endpoint.map(|handler| handler.layer(from_fn(share)));
+pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 3] {
     [
-        shared(get(path::DEVICES, list)),
-        shared(post(path::DEVICES, bind)),
-        shared(options(path::DEVICES, preflight)),
+        get(path::DEVICES, list),
+        post(path::DEVICES, bind),
         delete(format!("{}/{{key}}", path::DEVICES), revoke),
     ]
 }
@@ -78,14 +73,4 @@ async fn revoke(
     }
     tracing::info!(node = caller.identity.node, %key, "device key revoked");
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Answers the browser of an origin that the guard has let through.
-async fn preflight() -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
-    response
 }

@@ -18,7 +18,7 @@ use axum::{
     http::{self, Method, header},
 };
 use hpke_envelope::{Suite, device};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     ada, bob,
@@ -45,7 +45,7 @@ async fn other_processes_and_connections_without_a_header_are_refused() {
 }
 
 #[tokio::test]
-async fn a_foreign_website_can_neither_send_nor_read() {
+async fn a_website_can_neither_send_nor_read() {
     let house = house();
     let send = async |change: fn(&mut http::Request<Body>)| {
         let body = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true});
@@ -73,33 +73,71 @@ async fn a_foreign_website_can_neither_send_nor_read() {
     .openai_error(415, "content-type")
     .await;
     assert!(house.one.requests().is_empty());
-    let answer = send(|request| {
+    // The gateway has no page: of its own origin is what a Wi-Fi put there before the agent was up.
+    send(|request| {
         request
             .headers_mut()
             .insert(header::ORIGIN, "http://chat.maru.internal:18789".parse().unwrap());
-    });
-    assert_eq!(answer.await.status, 200, "its own page may");
+    })
+    .await
+    .openai_error(403, "origin")
+    .await;
+    assert!(house.one.requests().is_empty());
+    assert_eq!(send(|_| ()).await.status, 200, "a program may");
 }
 
+/// A page that a hostile telmeet serves, and one that a Wi-Fi served under any of our names before the agent was up.
 #[tokio::test]
-async fn the_page_of_the_chat_may_bind_a_device_and_read_the_answer() {
-    let house = house();
-    let origin = "http://chat.maru.internal";
-    let ask = async |method: Method, path: &str, body: Option<&Value>| {
-        let mut request = request(method, path, "chat.maru.internal:18789", body);
-        request.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
+async fn no_page_binds_lists_or_revokes_a_device_key_whatever_its_origin() {
+    const OWN: &str = "chat.maru.internal:18789";
+    let house =
+        house_with(|config| config.origins = vec!["https://webui.example".parse().unwrap()]);
+    let proof = house.proof(&ada());
+    let ask = async |method: Method, path: &str, mark: Option<(&'static str, &str)>| {
+        let body = (method == Method::POST).then_some(&proof);
+        let mut request = request(method, path, OWN, body);
+        if let Some((name, value)) = mark {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
         try_send(&house.agent_socket(), Some(&ada().header), request).await.unwrap()
     };
-    let answer = ask(Method::OPTIONS, path::DEVICES, None).await;
-    assert_eq!(answer.status, 204);
-    assert_eq!(answer.headers["access-control-allow-origin"], origin);
-    assert_eq!(answer.headers["access-control-allow-headers"], "content-type");
-    let answer = ask(Method::POST, path::DEVICES, Some(&house.proof(&ada()))).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.headers["access-control-allow-origin"], origin);
-
-    ask(Method::GET, "/v1/models", None).await.openai_error(403, "origin").await;
-    ask(Method::OPTIONS, "/v1/chat/completions", None).await.openai_error(403, "origin").await;
+    let below = format!("{}/{}", path::DEVICES, proof["device_pubkey"].as_str().unwrap());
+    let bound = async || -> Devices {
+        serde_json::from_value(house.get(&ada(), path::DEVICES).await.json().await).unwrap()
+    };
+    let asks = [
+        (Method::POST, path::DEVICES),
+        (Method::GET, path::DEVICES),
+        (Method::OPTIONS, path::DEVICES),
+        (Method::DELETE, &below),
+    ];
+    let marks = [
+        ("origin", "http://chat.maru.internal"),
+        ("origin", "https://chat.maru.internal"),
+        ("origin", "http://chat.maru.internal:18789"),
+        ("origin", "https://webui.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-site", "none"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
+    let refused = async || {
+        for (method, path) in &asks {
+            for mark in marks {
+                let answer = ask(method.clone(), path, Some(mark)).await;
+                let shares =
+                    |name: &header::HeaderName| name.as_str().starts_with("access-control");
+                assert!(!answer.headers.keys().any(shares), "{method} {mark:?}");
+                answer.problem(403, "origin").await;
+            }
+        }
+    };
+    refused().await;
+    assert_eq!(bound().await.devices, [], "something was bound");
+    assert_eq!(ask(Method::POST, path::DEVICES, None).await.status, 200, "the member's own app");
+    refused().await;
+    assert_eq!(bound().await.devices.len(), 1, "something was revoked");
 }
 
 #[tokio::test]

@@ -107,4 +107,8 @@ fn what_a_file_written_by_hand_lacks_is_said() {
     for text in ["`server_url`", "telmeet", "port = 80 ", "gateway", "port = 18789"] {
         assert!(lacking.contains(text), "{text}: {lacking}");
     }
+    // As it was written before pages were cut.
+    write("etc/maru/agent.toml", &agent_toml().replace("pages = false\n", ""));
+    let lacking = super::lacking(root.path()).unwrap().join("\n");
+    assert!(lacking.contains("pages = false"), "{lacking}");
 }

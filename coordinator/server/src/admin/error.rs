@@ -164,7 +164,7 @@ impl Error {
                 Some("look at what yours opens and closes now, then set it again".to_owned())
             }
             Self::Website => {
-                Some("open the coordinator's own page, or use a program".to_owned())
+                Some("ask with a program, and without a browser's headers: no page may use this API".to_owned())
             }
             Self::ApiKey => {
                 Some("make one on the home machine: sudo maru api-key create NAME".to_owned())

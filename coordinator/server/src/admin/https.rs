@@ -16,7 +16,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::endpoint::{Endpoint, any};
+use chassis::{
+    browser,
+    endpoint::{Endpoint, any},
+};
 use coordinator_api::{Actor, PREFIX};
 use coordinator_core::api_key::{self, Denied};
 use tower::ServiceExt as _;
@@ -79,7 +82,8 @@ fn judge(app: &App, caller: &Caller, changes: bool, headers: &HeaderMap) -> Resu
     if app.is_plain(caller) {
         return Err(Error::HttpsOnly);
     }
-    if is_from_website(headers, &app.config.settings.server_url()) {
+    // No page makes a key or an invitation, not even one of our own origin: there is none that would.
+    if browser::sent(headers) {
         return Err(Error::Website);
     }
     let snapshot = app.hub.snapshot();
@@ -101,43 +105,10 @@ fn judge(app: &App, caller: &Caller, changes: bool, headers: &HeaderMap) -> Resu
     }
 }
 
-/// Whether a browser asks for another site than the coordinator's own: its origin, or what it says of where the request
-/// comes from (Fetch Metadata, section 2.4).
-fn is_from_website(headers: &HeaderMap, own: &str) -> bool {
-    let is_foreign = |origin: &HeaderValue| origin.as_bytes() != own.as_bytes();
-    let is_elsewhere = |site: &HeaderValue| !matches!(site.as_bytes(), b"same-origin" | b"none");
-    headers.get_all(header::ORIGIN).iter().any(is_foreign)
-        || headers.get_all("sec-fetch-site").iter().any(is_elsewhere)
-}
-
 /// Adds the challenge to an answer 401.
 fn challenged(mut response: Response) -> Response {
     if response.status() == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_browser_asks_for_the_coordinators_own_pages_alone() {
-        let is_from_website = |name: &'static str, value: &'static str| {
-            let headers = HeaderMap::from_iter([(
-                header::HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )]);
-            is_from_website(&headers, "https://maru.example.org")
-        };
-        assert!(!is_from_website("origin", "https://maru.example.org"));
-        assert!(!is_from_website("sec-fetch-site", "same-origin"));
-        for origin in ["null", "https://maru.example.org.evil.example", "http://maru.example.org"] {
-            assert!(is_from_website("origin", origin), "{origin}");
-        }
-        assert!(is_from_website("sec-fetch-site", "cross-site"));
-        assert!(is_from_website("sec-fetch-site", "same-site"));
-        assert!(!super::is_from_website(&HeaderMap::new(), "https://maru.example.org"));
-    }
 }

@@ -360,10 +360,14 @@ async fn a_website_is_refused_and_never_told_that_it_may_ask() {
     let setup = Setup::new().await;
     let key = setup.key("laptop", "admin").await;
 
+    let own = format!("Origin: https://{}:8443", tls::NAME);
     for head in [
+        vec![own.as_str()],
         vec!["Origin: https://evil.example"],
         vec!["Origin: null"],
         vec!["Sec-Fetch-Site: cross-site"],
+        vec!["Sec-Fetch-Site: same-origin"],
+        vec!["Sec-Fetch-Mode: navigate"],
         vec!["Origin: https://evil.example", "Access-Control-Request-Method: PUT"],
     ] {
         for line in ["GET /users", "POST /users", "OPTIONS /policy"] {
@@ -373,6 +377,5 @@ async fn a_website_is_refused_and_never_told_that_it_may_ask() {
             assert!(!answer.head.iter().any(allows), "{answer:?}");
         }
     }
-    let own = format!("Origin: https://{}:8443", tls::NAME);
-    assert_eq!(setup.ask("GET /users", &[&key, &own], "").await.status, 200);
+    assert_eq!(setup.ask("GET /users", &[&key], "").await.status, 200, "a program");
 }

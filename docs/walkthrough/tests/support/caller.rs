@@ -16,6 +16,9 @@ use serde_json::Value;
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// User and group of the messenger.
+const TELMEET: u32 = 61003;
+
 /// Who connects to a socket: whose files it sees, and its rights.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
@@ -78,6 +81,14 @@ impl Caller {
         });
         asked.unwrap()
     }
+}
+
+/// The messenger's process: its files, its user, the one link that it calls.
+pub(crate) fn telmeet(deployment: &Deployment) -> Caller {
+    let [pid] = deployment.processes("maru-telmeet", "").unwrap()[..] else {
+        panic!("one telmeet runs");
+    };
+    Caller { pid, uid: TELMEET, gid: TELMEET }
 }
 
 /// What the agent writes when the device at this seat calls the port.

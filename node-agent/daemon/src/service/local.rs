@@ -9,10 +9,10 @@ use std::{future::pending, io, net::SocketAddr, sync::Arc};
 use chassis::{accept::Connections, unix::Connector};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::timeout};
 
-use super::{SERVICE_WAIT, bind, connector};
+use super::{SERVICE_WAIT, answers, bind, connector};
 use crate::{
     agent::Agent,
-    pass::{keep_alive, pass_on},
+    pass::{Answers, keep_alive, pass_on},
 };
 
 /// Connections of one address at once.
@@ -25,21 +25,22 @@ pub async fn run(agent: Arc<Agent>) {
         let socket = Arc::new(connector(&agent.paths, service));
         for address in &service.local {
             let name: Arc<str> = service.name.as_str().into();
-            tasks.spawn(listen(*address, name, Arc::clone(&socket)));
+            tasks.spawn(listen(*address, name, Arc::clone(&socket), answers(service)));
         }
     }
     while tasks.join_next().await.is_some() {}
 }
 
-async fn listen(address: SocketAddr, name: Arc<str>, socket: Arc<Connector>) {
+async fn listen(address: SocketAddr, name: Arc<str>, socket: Arc<Connector>, answers: Answers) {
     let listener = bind(address, &name).await;
     tracing::info!(%address, service = %name, "service offered to programs of this machine");
-    let connect = |stream, _, _| Some(serve(stream, Arc::clone(&name), Arc::clone(&socket)));
+    let connect =
+        |stream, _, _| Some(serve(stream, Arc::clone(&name), Arc::clone(&socket), answers));
     let connections = Connections::new("local connections to a service", MAX_CONNECTIONS);
     connections.serve(listener, pending(), connect).await;
 }
 
-async fn serve(mut stream: TcpStream, name: Arc<str>, socket: Arc<Connector>) {
+async fn serve(mut stream: TcpStream, name: Arc<str>, socket: Arc<Connector>, answers: Answers) {
     let announced = async {
         let mut service = socket.connect().await?;
         service.write_all(&mesh_identity::LOCAL).await?;
@@ -49,7 +50,7 @@ async fn serve(mut stream: TcpStream, name: Arc<str>, socket: Arc<Connector>) {
     match timeout(SERVICE_WAIT, announced).await.unwrap_or_else(|_| late()) {
         Ok(mut service) => {
             keep_alive(&stream);
-            let _ = pass_on(stream.split(), service.split()).await;
+            let _ = pass_on(stream.split(), service.split(), answers).await;
         }
         Err(error) => tracing::debug!(service = %name, %error, "a local connection ends at once"),
     }
@@ -75,6 +76,7 @@ mod tests {
             socket: path.to_owned(),
             uid: None,
             local: Vec::new(),
+            pages: true,
         };
         Arc::new(connector(&Paths::new(Path::new("/")), &service))
     }
@@ -85,7 +87,8 @@ mod tests {
         let path = folder.path().join("http.sock");
         let service = UnixListener::bind(&path).unwrap();
         let address = lab::free_port().unwrap();
-        let listening = tokio::spawn(listen(address, "gateway".into(), socket(&path)));
+        let listening =
+            tokio::spawn(listen(address, "gateway".into(), socket(&path), Answers::Any));
 
         let mut program = loop {
             match TcpStream::connect(address).await {
@@ -113,7 +116,8 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut program = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        serve(stream, "gateway".into(), socket(Path::new("/nonexistent/http.sock"))).await;
+        serve(stream, "gateway".into(), socket(Path::new("/nonexistent/http.sock")), Answers::Any)
+            .await;
         assert_eq!(program.read(&mut [0; 1]).await.unwrap(), 0);
     }
 }

@@ -86,10 +86,12 @@ fn port_to(
         socket: socket.to_owned(),
         uid,
         local: Vec::new(),
+        pages: true,
     };
     Port {
         name: "telmeet".into(),
         socket: Arc::new(connector(&Paths::new(root), &service)),
+        answers: answers(&service),
         access: access.subscribe(),
         nodes: Quota::new(MAX_CONNECTIONS, MAX_PER_NODE),
     }
@@ -189,6 +191,70 @@ async fn a_connection_ends_with_the_right_to_it() {
         let ended = timeout(most, serving).await.is_ok();
         assert_eq!(ended, ends, "{what}");
     }
+}
+
+/// What a caller gets of a service that answers so, piece by piece: each comes before the next is said.
+async fn answered(answers: Answers, pieces: &[&str]) -> Vec<u8> {
+    let access = watch::Sender::new(Arc::new(access(80)));
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("http.sock");
+    let service = tokio::net::UnixListener::bind(&socket).unwrap();
+    let port = Port { answers, ..port(&socket, &access) };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let serving =
+        tokio::spawn(port.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
+    let (mut saying, _) = service.accept().await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(saying.read(&mut [0; 4096]).await.unwrap() > 0);
+    let mut got = Vec::new();
+    for piece in pieces {
+        if saying.write_all(piece.as_bytes()).await.is_err() {
+            break;
+        }
+        if got.ends_with(b"\r\n\r\n") || piece.ends_with("\r\n\r\n") {
+            client.read_buf(&mut got).await.unwrap();
+        }
+    }
+    drop(saying);
+    let _ = timeout(SERVICE_WAIT, client.read_to_end(&mut got)).await.expect("it ends");
+    drop(client);
+    timeout(2 * LINGER, serving).await.unwrap().unwrap();
+    got
+}
+
+/// A telmeet that somebody took over: a page of its would be a script of `chat.<network>` in a member's browser.
+#[tokio::test]
+async fn no_page_comes_from_a_service_that_has_none() {
+    const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 8\r\n\r\n";
+    let hostile: [&[&str]; 7] = [
+        &[PAGE, "<script>"],
+        &["HTTP/1.1 200 OK\r\nContent-Ty", "pe: text/html\r\n\r\n", "<script>"],
+        &["HTTP/1.1 200 OK\r\n\r\n", "<script>"],
+        &["<html><script>"],
+        &["HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\n\r\n"],
+        &["HTTP/1.1 304 Not Modified\r\n\r\n"],
+        &["HTTP/1.1 200 OK\r\nContent-Type: image/svg+xml\r\n\r\n", "<svg>"],
+    ];
+    for pieces in hostile {
+        assert_eq!(answered(Answers::NoPages, pieces).await, b"", "{pieces:?}");
+        let all = answered(Answers::Any, pieces).await;
+        assert_eq!(all, pieces.concat().as_bytes(), "the control: a service that may");
+    }
+    let again = answered(Answers::NoPages, &["HTTP/1.1 100 Continue\r\n\r\n", PAGE]).await;
+    assert_eq!(again, b"HTTP/1.1 100 Continue\r\n\r\n", "nor after an interim answer");
+}
+
+#[tokio::test]
+async fn a_reply_that_is_no_page_is_streamed_and_is_the_last_of_its_connection() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let got = answered(Answers::NoPages, &[head, "data: a\r\n\r\n", "data: b\r\n\r\n"]).await;
+    let got = String::from_utf8(got).unwrap();
+    let (head, body) = got.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+    assert!(head.contains("\r\nx-content-type-options: nosniff\r\n"), "{head}");
+    assert_eq!(body, "data: a\r\n\r\ndata: b\r\n\r\n");
 }
 
 #[tokio::test]
