@@ -2,14 +2,27 @@
 //!
 //! A slot that is free goes to whoever waits and holds the fewest; among those who hold as many, to the one who arrived,
 //! or last got or gave back a slot, longest ago. So people take turns, and nobody gets a second slot while somebody
-//! without one waits. What one person asked first comes first.
+//! without one waits. The last free slot of several is kept for whoever holds none. What one person asked first comes first.
+//!
+//! ```text
+//!   waits without a slot ──for `yield_after`──▶ owed one ──▶ a reply of whoever holds most has to end
+//! ```
+//!
+//! It is the longest of theirs. Of somebody who holds one alone it ends only once it has run as long itself. So in each
+//! `yield_after` each slot changes hands while people without one wait: how long that takes at most follows from how many
+//! they are, and whoever is owed a slot is never told that it is too late before that.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, VecDeque},
     hash::Hash,
+    time::{Duration, Instant},
 };
 
-/// How many may hold a slot, and how many may wait for one.
+/// How long a reply takes to end at most, once it has to.
+pub(super) const ENDING: Duration = Duration::from_secs(5);
+
+/// How many may hold a slot, and how many may wait for one, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Slots.
@@ -22,13 +35,27 @@ pub struct Bounds {
     pub bytes: usize,
     /// Most bytes of one person's that wait; a larger one may be the person's only one.
     pub bytes_per_person: usize,
+    /// How long somebody waits without a slot before a reply has to end.
+    pub yield_after: Duration,
+    /// How long a request waits at most after its person's last turn; while that person has no slot, at least as long as
+    /// it may take to get one.
+    pub patience: Duration,
 }
 
 impl Bounds {
-    /// These slots and places, whatever those who wait hold.
+    /// These slots and places, whatever those who wait hold, and however long.
     #[cfg(test)]
     pub(super) fn of(slots: usize, waiting: usize, waiting_per_person: usize) -> Self {
-        Self { slots, waiting, waiting_per_person, bytes: usize::MAX, bytes_per_person: usize::MAX }
+        let long = Duration::from_secs(u32::MAX.into());
+        Self {
+            slots,
+            waiting,
+            waiting_per_person,
+            bytes: usize::MAX,
+            bytes_per_person: usize::MAX,
+            yield_after: long,
+            patience: long,
+        }
     }
 }
 
@@ -58,11 +85,35 @@ pub(super) struct Turns<K> {
     order: VecDeque<K>,
 }
 
-/// What one person has. A number that is not among those that wait holds a slot.
-#[derive(Debug, Default)]
+/// What one person has.
+#[derive(Debug)]
 struct Theirs {
-    held: usize,
+    held: Vec<Held>,
     waiting: VecDeque<(Number, usize)>,
+    /// When they last got or gave back a slot, or came.
+    turned: Instant,
+    /// Until when they have a slot at the latest, if replies end when they have to; it counts while they have none.
+    owed: Instant,
+}
+
+/// A slot that is held.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    number: Number,
+    since: Instant,
+    /// Whether its reply has to end.
+    ends: bool,
+}
+
+/// What a request that waits has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nothing until then.
+    Wait(Instant),
+    /// Its person is owed a slot: let a reply end ([`Turns::end_one`]).
+    Owed,
+    /// Leave: it is too late.
+    Late,
 }
 
 /// How many wait, and how many bytes they hold.
@@ -90,6 +141,11 @@ impl Theirs {
         let bytes = self.waiting.iter().map(|(_, bytes)| bytes).sum();
         Waiting { count: self.waiting.len(), bytes }
     }
+
+    /// How many slots they hold beside those whose replies have to end.
+    fn keeps(&self) -> usize {
+        self.held.iter().filter(|held| !held.ends).count()
+    }
 }
 
 impl<K: Clone + Eq + Hash> Turns<K> {
@@ -98,11 +154,23 @@ impl<K: Clone + Eq + Hash> Turns<K> {
         Self { bounds, next: 0, held: 0, waiting: Waiting::default(), people, order }
     }
 
+    /// Whether a slot is free for this person. Whoever waits beside a free one holds another, so nobody is before them.
+    pub(super) fn is_free_for(&self, person: &K) -> bool {
+        match self.bounds.slots.saturating_sub(self.held) {
+            0 => false,
+            1 => self.holds(person) == 0,
+            _ => true,
+        }
+    }
+
+    fn holds(&self, person: &K) -> usize {
+        self.people.get(person).map_or(0, |theirs| theirs.held.len())
+    }
+
     /// Takes a place for a request of so many bytes. Call [`Self::call`] after it: it may be that place's turn.
-    pub(super) fn enter(&mut self, person: &K, bytes: usize) -> Result<Number, Full> {
+    pub(super) fn enter(&mut self, person: &K, bytes: usize, now: Instant) -> Result<Number, Full> {
         let own = self.people.get(person).map(Theirs::waiting).unwrap_or_default();
-        // Nobody waits while a slot is free: then this place does not either.
-        if self.held >= self.bounds.slots {
+        if !self.is_free_for(person) {
             let Bounds { waiting, waiting_per_person, bytes_per_person, .. } = self.bounds;
             if own.is_full(bytes, waiting_per_person, bytes_per_person) {
                 return Err(Full::Person);
@@ -113,7 +181,9 @@ impl<K: Clone + Eq + Hash> Turns<K> {
         }
         let number = self.next;
         self.next += 1;
-        self.people.entry(person.clone()).or_default().waiting.push_back((number, bytes));
+        let owed = self.owed(now);
+        let new = || Theirs { held: Vec::new(), waiting: VecDeque::new(), turned: now, owed };
+        self.people.entry(person.clone()).or_insert_with(new).waiting.push_back((number, bytes));
         self.waiting.count += 1;
         self.waiting.bytes = self.waiting.bytes.saturating_add(bytes);
         if own.count == 0 {
@@ -122,49 +192,123 @@ impl<K: Clone + Eq + Hash> Turns<K> {
         Ok(number)
     }
 
+    /// Until when somebody has a slot at the latest who comes to have none now, behind all others who have none.
+    fn owed(&self, now: Instant) -> Instant {
+        let before = self.order.iter().filter(|person| self.holds(person) == 0).count();
+        let turns = before / self.bounds.slots.max(1) + 1;
+        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+        later(now, self.bounds.yield_after.saturating_mul(turns))
+    }
+
     /// Gives up a place, whether it waits or holds a slot. Call [`Self::call`] after it.
-    pub(super) fn leave(&mut self, person: &K, number: Number) {
+    pub(super) fn leave(&mut self, person: &K, number: Number, now: Instant) {
+        let owed = self.owed(now);
         let Some(theirs) = self.people.get_mut(person) else {
             return;
         };
-        let at = theirs.waiting.iter().position(|(it, _)| *it == number);
-        if let Some((_, bytes)) = at.and_then(|at| theirs.waiting.remove(at)) {
-            self.waiting.remove(bytes);
-            if theirs.waiting.is_empty() {
-                self.order.retain(|it| it != person);
-            }
-        } else {
-            theirs.held = theirs.held.saturating_sub(1);
+        if let Some(at) = theirs.held.iter().position(|held| held.number == number) {
+            theirs.held.swap_remove(at);
+            (theirs.turned, theirs.owed) = (now, owed);
             self.held = self.held.saturating_sub(1);
             if !theirs.waiting.is_empty() {
                 // Whoever came while this slot was held is next.
                 self.order.retain(|it| it != person);
                 self.order.push_back(person.clone());
             }
+        } else if let Some(at) = theirs.waiting.iter().position(|(it, _)| *it == number)
+            && let Some((_, bytes)) = theirs.waiting.remove(at)
+        {
+            self.waiting.remove(bytes);
+            if theirs.waiting.is_empty() {
+                self.order.retain(|it| it != person);
+            }
         }
-        if theirs.held == 0 && theirs.waiting.is_empty() {
+        if theirs.held.is_empty() && theirs.waiting.is_empty() {
             self.people.remove(person);
         }
     }
 
-    /// The next place that gets a slot, if one is free and somebody waits. Call it until there is none.
-    pub(super) fn call(&mut self) -> Option<Number> {
-        if self.held >= self.bounds.slots {
+    /// The next place that gets a slot, if one is free and somebody waits who may have it. Call it until there is none.
+    pub(super) fn call(&mut self, now: Instant) -> Option<Number> {
+        // Of several that hold the fewest, the first.
+        let waiting = self.order.iter().enumerate();
+        let (at, person) = waiting.min_by_key(|(_, person)| self.holds(person))?;
+        if !self.is_free_for(person) {
             return None;
         }
-        let held = |person: &K| self.people.get(person).map_or(0, |theirs| theirs.held);
-        // Of several that hold the fewest, the first.
-        let (at, _) = self.order.iter().enumerate().min_by_key(|(_, person)| held(person))?;
         let person = self.order.remove(at)?;
         let theirs = self.people.get_mut(&person)?;
         let (number, bytes) = theirs.waiting.pop_front()?;
-        theirs.held += 1;
+        theirs.held.push(Held { number, since: now, ends: false });
+        theirs.turned = now;
         let more = !theirs.waiting.is_empty();
         self.held += 1;
         self.waiting.remove(bytes);
         if more {
             self.order.push_back(person);
         }
+        Some(number)
+    }
+
+    /// What a request of this person's that came at `entered` and still waits has to do.
+    pub(super) fn look(&self, person: &K, entered: Instant, now: Instant) -> Look {
+        let Some(theirs) = self.people.get(person) else {
+            return Look::Late;
+        };
+        let mut late = later(entered.max(theirs.turned), self.bounds.patience);
+        let mut next = late;
+        if theirs.held.is_empty() {
+            late = late.max(later(theirs.owed, ENDING));
+            let from = later(theirs.turned, self.bounds.yield_after);
+            next = if now < from { from } else { self.next_end(now) };
+        }
+        if late <= now {
+            Look::Late
+        } else if next <= now {
+            Look::Owed
+        } else {
+            Look::Wait(next.min(late))
+        }
+    }
+
+    /// When the next reply has to end, as far as is known now, if people are owed slots.
+    fn next_end(&self, now: Instant) -> Instant {
+        let owed = |person: &&K| {
+            let theirs = self.people.get(*person);
+            theirs.is_some_and(|theirs| {
+                theirs.held.is_empty() && later(theirs.turned, self.bounds.yield_after) <= now
+            })
+        };
+        let ending: usize = self.people.values().map(|it| it.held.len() - it.keeps()).sum();
+        // Whoever gets a slot from now on keeps it for so long.
+        let later_on = later(now, self.bounds.yield_after);
+        if self.order.iter().filter(owed).count() <= ending {
+            return later_on;
+        }
+        self.longest().map_or(later_on, |(_, keeps, held)| match keeps {
+            1 => later(held.since, self.bounds.yield_after),
+            _ => now,
+        })
+    }
+
+    /// The longest reply, of those that go on, of whoever holds most; and how many they hold.
+    fn longest(&self) -> Option<(&K, usize, Held)> {
+        let all = self.people.iter().flat_map(|(person, theirs)| {
+            let goes_on = theirs.held.iter().filter(|held| !held.ends);
+            goes_on.map(move |held| (person, theirs.keeps(), *held))
+        });
+        all.min_by_key(|(_, keeps, held)| (Reverse(*keeps), held.since, held.number))
+    }
+
+    /// Which reply has to end now for somebody who is owed a slot; it has to from now on.
+    pub(super) fn end_one(&mut self, now: Instant) -> Option<Number> {
+        if self.next_end(now) > now {
+            return None;
+        }
+        let (person, _, held) = self.longest()?;
+        let (person, number) = (person.clone(), held.number);
+        let theirs = self.people.get_mut(&person)?;
+        theirs.held.iter_mut().find(|held| held.number == number)?.ends = true;
         Some(number)
     }
 
@@ -192,6 +336,12 @@ impl<K: Clone + Eq + Hash> Turns<K> {
     pub(super) fn held(&self) -> usize {
         self.held
     }
+}
+
+/// So much later; where that is past all that a clock shows, after a year.
+fn later(at: Instant, by: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    at.checked_add(by).or_else(|| at.checked_add(YEAR)).unwrap_or(at)
 }
 
 #[cfg(test)]
