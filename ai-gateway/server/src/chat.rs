@@ -65,6 +65,9 @@ pub struct Record {
     pub question: String,
 }
 
+/// What is said with a reply that ended early because others waited for its slot.
+const YIELDED: &str = "The reply ended here because others waited for the model. Ask it to go on.";
+
 /// What one reply's end says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
@@ -79,5 +82,20 @@ impl Ending {
     pub fn take(&mut self, delta: &Delta) {
         self.finish_reason = delta.finish_reason.or(self.finish_reason);
         self.usage = delta.usage.or(self.usage);
+    }
+
+    /// Why generation ended, in the words that other APIs have: a reply that others did not wait for would be longer.
+    #[must_use]
+    pub fn reason(&self) -> FinishReason {
+        match self.finish_reason {
+            Some(FinishReason::Yielded) => FinishReason::Length,
+            reason => reason.unwrap_or(FinishReason::Stop),
+        }
+    }
+
+    /// What to say beside that. It is no part of the text, which a program may read as JSON or code.
+    #[must_use]
+    pub fn notice(&self) -> Option<&'static str> {
+        (self.finish_reason == Some(FinishReason::Yielded)).then_some(YIELDED)
     }
 }

@@ -75,6 +75,7 @@ pub enum Error {
         Exceeded::Person { .. } => "you have as many requests waiting as one may",
         Exceeded::Total { .. } => "as many requests wait for the model as may",
         Exceeded::Late { .. } => "the model was busy with other replies for as long as one may wait",
+        Exceeded::Yielded { .. } => "others waited for the model, and this had not begun to answer in its time",
     })]
     Exceeded(Exceeded),
     /// No memory, randomness or the like is left for now.
@@ -163,9 +164,10 @@ impl Error {
             Self::Exceeded(Exceeded::Person { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
             }
-            Self::Exceeded(Exceeded::Total { .. } | Exceeded::Late { .. }) | Self::Busy => {
-                (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
-            }
+            Self::Exceeded(
+                Exceeded::Total { .. } | Exceeded::Late { .. } | Exceeded::Yielded { .. },
+            )
+            | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
             Self::Model(failure) => model_kind(failure),
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
         }
@@ -198,7 +200,8 @@ impl Error {
                 Exceeded::Rate { retry_after_s }
                 | Exceeded::Person { retry_after_s }
                 | Exceeded::Total { retry_after_s }
-                | Exceeded::Late { retry_after_s },
+                | Exceeded::Late { retry_after_s }
+                | Exceeded::Yielded { retry_after_s },
             ) => Some(*retry_after_s),
             Self::Busy | Self::Model(Failure::Busy(_)) => Some(2),
             Self::Model(Failure::Down(_)) => Some(5),

@@ -61,6 +61,11 @@ pub enum Exceeded {
         /// When those who wait now have had their turns, about, in seconds.
         retry_after_s: u64,
     },
+    /// The slot was given to somebody who had waited long without one, before the model had said anything.
+    Yielded {
+        /// As for [`Self::Late`].
+        retry_after_s: u64,
+    },
 }
 
 /// Rates by person and by address.

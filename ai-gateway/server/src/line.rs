@@ -3,14 +3,15 @@
 //! ```text
 //!             enter                 turn                     drop
 //!   request ────────▶ waiting line ───────▶ slot (the model ──────▶ the next whose turn it is
-//!        │ full: 429, 503   │ too late: 503   is asked)
+//!        │ full: 429, 503   │ too late: 503   is asked)  │ somebody waits too long without one: the reply ends
 //!        └───────────┬──────┘
 //!                    └─▶ the line of the next provider, where the settings name a fallback
 //! ```
 //!
 //! An engine serves its own line first come, first served: who asked it twenty times would be served twenty times
 //! before anybody else. So the gateway gives a provider no more at a time than it has slots for, and lets people take
-//! turns before it ([`turns`]). How many slots there are the settings say, or the servers themselves. Where a fallback
+//! turns before it ([`turns`]). Whoever holds most is told to give one back when somebody without one has waited for as long
+//! as the settings say ([`Ticket::ends`]). How many slots there are the settings say, or the servers themselves. Where a fallback
 //! answers in a provider's stead, it is given no more than that provider would have been.
 
 mod pace;
@@ -22,6 +23,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use ai_gateway_api::settings::gateway;
 use mesh_identity::Person;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{limits::Exceeded, metrics::Metrics, models::Models};
 
@@ -48,6 +50,7 @@ pub struct Lines {
 pub struct Ticket {
     /// None where there is no line to wait in.
     place: Option<Place<Person>>,
+    ends: CancellationToken,
     since: Instant,
     metrics: Arc<Metrics>,
 }
@@ -63,8 +66,10 @@ impl Lines {
                 waiting_per_person: settings.waiting_per_person,
                 bytes: settings.waiting_bytes,
                 bytes_per_person: settings.waiting_bytes_per_person,
+                yield_after: Duration::from_secs(settings.yield_seconds.get().into()),
+                patience: Duration::from_secs(settings.seconds.into()),
             };
-            (name.to_owned(), Line::new(bounds, Duration::from_secs(settings.seconds.into())))
+            (name.to_owned(), Line::new(bounds))
         };
         let by_provider: BTreeMap<_, _> = models.providers().map(line).collect();
         for name in settings.providers.keys().filter(|name| !by_provider.contains_key(*name)) {
@@ -122,21 +127,24 @@ impl Lines {
         Err(refused.unwrap_or(Exceeded::Total { retry_after_s: RETRY_USUAL_S }))
     }
 
-    /// Takes a slot that is free now, at the first of these providers that has one; returns that provider's index.
+    /// Takes a slot that is free for this person now, at the first of these providers that has one; returns that provider's
+    /// index. By `ends` it is told when it has to be given back.
     pub fn take_free<'a>(
         &self,
         providers: impl IntoIterator<Item = &'a str>,
         person: &Person,
         bytes: usize,
+        ends: &CancellationToken,
     ) -> Option<(usize, Ticket)> {
         providers.into_iter().enumerate().find_map(|(index, name)| {
-            let place = self.by_provider.get(name)?.take_free(person, bytes)?;
+            let place = self.by_provider.get(name)?.take_free(person, bytes, ends.clone())?;
             Some((index, self.ticket(Some(place))))
         })
     }
 
     fn ticket(&self, place: Option<Place<Person>>) -> Ticket {
-        Ticket { place, since: Instant::now(), metrics: Arc::clone(&self.metrics) }
+        let ends = place.as_ref().map(|place| place.ends().clone()).unwrap_or_default();
+        Ticket { place, ends, since: Instant::now(), metrics: Arc::clone(&self.metrics) }
     }
 
     /// Each provider with its line as it is now.
@@ -147,22 +155,40 @@ impl Lines {
 }
 
 impl Ticket {
-    /// Waits for the slot. Dropping the future keeps the place.
+    /// Waits for the slot; `None` once it has it. Before a reply has to end for it, and before it is too late, it looks for
+    /// something `instead`, which is returned. Dropping the future keeps the place.
     ///
     /// # Errors
     ///
     /// [`Exceeded::Late`]; then drop the ticket.
-    pub async fn turn(&mut self) -> Result<(), Exceeded> {
+    pub async fn turn<T>(
+        &mut self,
+        instead: impl Fn() -> Option<T>,
+    ) -> Result<Option<T>, Exceeded> {
         let turn = match &mut self.place {
-            Some(place) => place.turn().await,
-            None => Ok(()),
+            Some(place) => place.turn(instead).await,
+            None => Ok(None),
         };
         self.metrics.waited(self.since.elapsed());
-        turn.map_err(|Late| {
-            let place = self.place.as_ref();
-            let takes = place.and_then(|place| place.takes(|waiting| waiting.all));
-            Exceeded::Late { retry_after_s: retry(takes) }
-        })
+        turn.map_err(|Late| Exceeded::Late { retry_after_s: self.retry() })
+    }
+
+    /// Tells when the slot has to be given back, because others wait for one.
+    #[must_use]
+    pub fn ends(&self) -> &CancellationToken {
+        &self.ends
+    }
+
+    /// What whoever gave the slot back too early is told.
+    #[must_use]
+    pub fn yielded(&self) -> Exceeded {
+        Exceeded::Yielded { retry_after_s: self.retry() }
+    }
+
+    /// When those who wait now have had their turns, about, in seconds.
+    fn retry(&self) -> u64 {
+        let place = self.place.as_ref();
+        retry(place.and_then(|place| place.takes(|waiting| waiting.all)))
     }
 }
 

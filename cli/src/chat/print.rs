@@ -59,6 +59,13 @@ impl<W: Write> Printer<W> {
                 output::note("maru: the reply stops here because it reached its token limit");
                 Ok(())
             }
+            Event::Finish(FinishReason::Yielded) => {
+                self.end()?;
+                output::note(
+                    "maru: the reply stops here because others waited for the model; ask it to go on",
+                );
+                Ok(())
+            }
             Event::Evidence(Evidence { class, image, .. }) => {
                 self.end()?;
                 let (class, image) = (self.safe(class), self.safe(image));

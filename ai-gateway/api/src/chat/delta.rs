@@ -102,6 +102,8 @@ pub enum FinishReason {
     ToolCalls,
     /// The backend withheld the rest.
     ContentFilter,
+    /// The gateway gave the slot to somebody who had waited long without one. Of our own: a backend does not say it.
+    Yielded,
     /// A reason that this version does not know.
     #[serde(other)]
     Other,
@@ -116,6 +118,7 @@ impl FinishReason {
             Self::Length => "length",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
+            Self::Yielded => "yielded",
             Self::Other => "other",
         }
     }

@@ -174,7 +174,11 @@ pub struct Line {
     pub waiting_bytes: usize,
     /// Bytes that those of one person may have; a larger one may be the only one. Default: 32,000,000.
     pub waiting_bytes_per_person: usize,
-    /// How long a request may wait, in seconds. Default: 60.
+    /// How long somebody waits without a slot, in seconds, before a reply of whoever holds most ends; one of somebody who
+    /// holds a single slot ends once it has run as long, too. Default: 60.
+    pub yield_seconds: NonZeroU32,
+    /// How long a request may wait after its person's last turn, in seconds; whoever has no slot waits at least as long as
+    /// it takes to get one, which follows from `yield_seconds` and from how many wait. Default: 60.
     pub seconds: u32,
 }
 
@@ -257,6 +261,7 @@ impl Default for Line {
             waiting_per_person: 32,
             waiting_bytes: 64_000_000,
             waiting_bytes_per_person: 32_000_000,
+            yield_seconds: minute(),
             seconds: 60,
         }
     }

@@ -12,7 +12,8 @@ use crate::{App, Error, metrics::Watch, models::Chain, openclaw::ModelRef, usage
 ///
 /// # Errors
 ///
-/// [`Error::Exceeded`] if the line is full or too slow, [`Error::Model`] if the model makes none.
+/// [`Error::Exceeded`] if the line is full or too slow, or if others waited for the slot too long; [`Error::Model`] if the model
+/// makes none.
 pub async fn embed(
     app: &Arc<App>,
     surface: &'static str,
@@ -26,11 +27,18 @@ pub async fn embed(
     let entered = app.lines.enter([chain.first.provider.as_str()], person, bytes);
     let (_, mut ticket) = entered.map_err(Error::Exceeded)?;
     let mut watch = Watch::start(Arc::clone(&app.metrics), surface);
-    let turn = ticket.turn().await;
+    let turn = ticket.turn(|| None::<()>).await;
     turn.inspect_err(|_| watch.end(false)).map_err(Error::Exceeded)?;
     let mut bill = Bill::open(Arc::clone(&app.usage), person.clone());
     let asked = Instant::now();
-    let made = chain.embed(input, dimensions).await;
+    let made = tokio::select! {
+        biased;
+        made = chain.embed(input, dimensions) => made,
+        () = ticket.ends().cancelled() => {
+            watch.end(false);
+            return Err(Error::Exceeded(ticket.yielded()));
+        }
+    };
     watch.answered(&chain.first.provider, asked);
     watch.end(made.is_ok());
     let (model, made) = made?;

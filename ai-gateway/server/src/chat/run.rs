@@ -11,7 +11,7 @@
 //! where each has a buffer. The model waits for the fastest of them; a slower one, whose buffer is full while another's
 //! is not, may make the rest wait for half a second in all and is then left behind. It is told so once it has read what
 //! it has. A reply that nobody reads on holds a slot that others wait for: once it was held up for [`HELD_UP_MAX`] in
-//! all, it ends.
+//! all, it ends. One whose slot has to be given back ends at once, whether it is read or not.
 
 mod audience;
 mod source;
@@ -30,7 +30,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use mesh_identity::Person;
-use tokio::{sync::mpsc, task::AbortHandle, time::sleep};
+use tokio::{select, sync::mpsc, task::AbortHandle, time::sleep};
 
 use super::{Answering, Record, Step};
 use crate::{App, Error, models::Failure};
@@ -136,6 +136,7 @@ impl Run {
     }
 
     fn begin(turn: impl Turn, held_up_max: Duration) -> (Self, Listener) {
+        let ends = turn.ends();
         let steps = stream::unfold(Box::new(turn), |mut turn| async move {
             let step = turn.next().await?;
             Some((step, turn))
@@ -150,7 +151,13 @@ impl Run {
             held_up_max,
         };
         let shared = Arc::new(Shared(Mutex::new(State::Alone(alone))));
-        let guard = tokio::spawn(Shared::end_unread(Arc::downgrade(&shared), held_up_max));
+        let guarded = Arc::downgrade(&shared);
+        let guard = tokio::spawn(async move {
+            select! {
+                () = Shared::end_unread(&guarded, held_up_max) => {}
+                () = ends.cancelled() => drop(guarded.upgrade().map(|shared| shared.read_end())),
+            }
+        });
         let first = First { shared: Arc::clone(&shared), guard: guard.abort_handle() };
         (Self { shared }, Listener(Hears::Alone(first)))
     }
@@ -245,7 +252,7 @@ impl Shared {
     }
 
     /// Ends a reply whose only listener has held it up for so long.
-    async fn end_unread(shared: Weak<Self>, held_up_max: Duration) {
+    async fn end_unread(shared: &Weak<Self>, held_up_max: Duration) {
         let mut left = held_up_max;
         while !left.is_zero() {
             sleep(left).await;
@@ -257,6 +264,30 @@ impl Shared {
         if let Some(shared) = shared.upgrade() {
             shared.end(true);
         }
+    }
+
+    /// Reads the last steps of a reply that has to end, in the place of its only listener: that may not read on, and the slot
+    /// is for somebody else.
+    fn read_end(&self) {
+        let mut state = self.state();
+        let State::Alone(alone) = &mut *state else { return };
+        let mut context = Context::from_waker(&alone.waker);
+        let mut last = Vec::new();
+        loop {
+            match alone.steps.poll_next_unpin(&mut context) {
+                Poll::Ready(Some(step)) => last.push(step),
+                Poll::Ready(None) => break,
+                // It was to end.
+                Poll::Pending => {
+                    last.push(Step::Failed(Failure::Cut));
+                    break;
+                }
+            }
+        }
+        alone.steps = stream::iter(last).boxed();
+        let call = Arc::clone(&alone.call);
+        drop(state);
+        call.wake_by_ref();
     }
 
     /// Ends a reply that has one listener.

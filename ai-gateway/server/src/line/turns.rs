@@ -322,6 +322,11 @@ impl<K: Clone + Eq + Hash> Turns<K> {
         self.bounds.slots = slots;
     }
 
+    /// How long a request waits after its person's last turn.
+    pub(super) fn patience(&self) -> Duration {
+        self.bounds.patience
+    }
+
     /// How many people wait.
     pub(super) fn people(&self) -> usize {
         self.order.len()

@@ -225,6 +225,12 @@ fn end() -> String {
 async fn embeddings(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Json<Value> {
     let count = request["input"].as_array().map_or(1, Vec::len);
     shared.requests.lock().unwrap().push(request);
+    shared.open.fetch_add(1, Ordering::SeqCst);
+    let _open = Open(Arc::clone(&shared));
+    let is_silent = *shared.script.lock().unwrap() == Script::Silent;
+    if is_silent {
+        std::future::pending::<()>().await;
+    }
     let one =
         |index: usize| json!({"object": "embedding", "index": index, "embedding": [index, -0.5]});
     let data: Vec<Value> = (0..count).rev().map(one).collect();

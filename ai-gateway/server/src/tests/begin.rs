@@ -12,7 +12,7 @@ use llm_backend::{Backend, DeltaStream, Embeddings, Error, Health};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{House, ada, backend::Script, bob, client::Answer, house_with, house_without_fallback};
+use super::{House, ada, backend::Script, client::Answer, house_with, house_without_fallback};
 use crate::{
     models::{Models, Node, Provider},
     openclaw::Model,
@@ -116,7 +116,7 @@ async fn whoever_had_no_turn_is_told_so_with_a_status_however_soon_answers_begin
     for path in PATHS {
         let message = json!({"role": "user", "content": "hi"});
         let body = json!({"model": "maru", "stream": true, "messages": [message]});
-        let late = house.post(&bob(), path, &body).await;
+        let late = house.post(&ada(), path, &body).await;
         assert_eq!(late.status, 503, "{path}");
         assert!(late.headers.contains_key("retry-after"), "{path}");
     }

@@ -1,8 +1,11 @@
 //! Many at once: who waits, for how long, and who is next.
 
-use std::{num::NonZeroU16, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    time::Duration,
+};
 
-use ai_gateway_api::sealed::Event;
+use ai_gateway_api::{chat::FinishReason, sealed::Event};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -84,31 +87,59 @@ impl House {
     }
 }
 
+/// With more than one slot, another's first token is not delayed at all.
 #[tokio::test]
-async fn one_persons_twenty_requests_delay_anothers_first_token_by_one_reply_at_most() {
+async fn one_persons_twenty_requests_leave_a_slot_for_another() {
     let house = house();
     house.one.script(Script::Held);
     let adas: Vec<_> = (0..20).map(|number| ask(&house, &ada(), &format!("a{number}"))).collect();
-    house.one.until_open(2, SOON).await;
-    house.until_waiting(18).await;
-    assert_eq!(house.one.requests().len(), 2, "as many at a time as the engine has slots");
+    house.one.until_open(1, SOON).await;
+    house.until_waiting(19).await;
+    assert_eq!(house.one.requests().len(), 1, "one of the two slots stays free");
 
-    // Three questions, one after the other: each waits for one of Ada's replies, never for two.
+    for question in ["b1", "b2", "b3"] {
+        let bobs = first_token(&house, &bob(), question);
+        let answer = tokio::time::timeout(SOON, bobs).await.expect("at once").unwrap();
+        assert_eq!(
+            (house.last_question(), house.ended()),
+            (question.to_owned(), asked_before(question))
+        );
+        drop(answer);
+        house.one.until_open(1, SOON).await;
+    }
+    house.one.release(20);
+    for ada in adas {
+        let (status, text) = ada.await.unwrap();
+        assert!(status == 200 && text.ends_with("data: [DONE]\n\n"), "{status} {text}");
+    }
+    assert_eq!(house.waiting(), 0);
+}
+
+/// How many of Bob's questions have ended before this one: none of Ada's did.
+fn asked_before(question: &str) -> usize {
+    question[1..].parse::<usize>().unwrap() - 1
+}
+
+/// With a single slot, each of another's questions waits for one reply, never for two.
+#[tokio::test]
+async fn one_persons_twenty_requests_delay_anothers_first_token_by_one_reply_at_most() {
+    let house = house_without_fallback(|config| config.line.slots = NonZeroU16::MIN);
+    house.one.script(Script::Held);
+    let adas: Vec<_> = (0..20).map(|number| ask(&house, &ada(), &format!("a{number}"))).collect();
+    house.one.until_open(1, SOON).await;
+    house.until_waiting(19).await;
     for question in ["b1", "b2", "b3"] {
         let before = house.ended();
         let bobs = first_token(&house, &bob(), question);
-        house.until_waiting(19 - before / 2).await;
+        house.until_waiting(20 - before / 2).await;
         house.one.release(1);
         let answer = tokio::time::timeout(SOON, bobs).await.expect("one reply later").unwrap();
-        house.one.until_open(2, SOON).await;
-        assert_eq!(house.ended(), before + 1);
-        assert_eq!(house.last_question(), question);
+        assert_eq!((house.last_question(), house.ended()), (question.to_owned(), before + 1));
         drop(answer);
-        // What he left goes to Ada: she has both slots again.
-        house.one.until_asked(before + 4, SOON).await;
-        house.one.until_open(2, SOON).await;
+        // What he left goes to Ada.
+        house.one.until_asked(before + 3, SOON).await;
+        house.one.until_open(1, SOON).await;
     }
-
     house.one.release(40);
     for ada in adas {
         let (status, text) = ada.await.unwrap();
@@ -127,12 +158,12 @@ async fn people_and_machines_take_turns_and_nobody_has_two_slots_while_others_wa
     for (index, who) in everyone.iter().enumerate() {
         for number in 0..3 {
             asked.push(ask(&house, who, &format!("{index} {number}")));
-            // In this order.
-            house.one.until_asked(asked.len().min(2), SOON).await;
-            house.until_waiting(asked.len().saturating_sub(2)).await;
+            // In this order; Ada has the first slot and Bob the second.
+            let under_way = if index == 0 { 1 } else { 2 };
+            house.one.until_asked(under_way, SOON).await;
+            house.until_waiting(asked.len() - under_way).await;
         }
     }
-    // Ada came first and has both; from then on each has one.
     let mut order = Vec::new();
     for ended in 1..=10 {
         house.one.release(1);
@@ -141,13 +172,139 @@ async fn people_and_machines_take_turns_and_nobody_has_two_slots_while_others_wa
     }
     assert_eq!(
         order,
-        ["1 0", "2 0", "3 0", "0 2", "1 1", "2 1", "3 1", "1 2", "2 2", "3 2"],
+        ["2 0", "3 0", "0 1", "1 1", "2 1", "3 1", "0 2", "1 2", "2 2", "3 2"],
         "round by round, each person's own in their order"
     );
     house.one.release(2);
     for ask in asked {
         assert_eq!(ask.await.unwrap().0, 200);
     }
+}
+
+impl House {
+    /// Waits until a long reply of Ada's has its first token and Bob's question has taken its slot from it.
+    async fn yielded(&self, path: &str, body: Value) -> String {
+        self.one.script(Script::Endless);
+        let adas = tokio::spawn(self.sending(&ada(), path, body));
+        self.one.until_open(1, SOON).await;
+        self.one.script(Script::Hello);
+        let bobs = ask(self, &bob(), "b1");
+        let (status, text) = tokio::time::timeout(SOON, bobs).await.unwrap().unwrap();
+        assert!(status == 200 && text.ends_with("data: [DONE]\n\n"), "{status} {text}");
+        let adas = adas.await.unwrap();
+        assert_eq!(adas.status, 200);
+        adas.text().await
+    }
+}
+
+/// A house with one slot, which a reply holds for a second if somebody waits.
+fn house_that_yields() -> House {
+    house_without_fallback(|config| {
+        config.line.slots = NonZeroU16::MIN;
+        config.line.yield_seconds = NonZeroU32::MIN;
+    })
+}
+
+/// What it said so far stays, and its end says why, in the words and places that each API has.
+#[tokio::test]
+async fn a_long_reply_ends_with_its_text_and_a_notice_once_somebody_has_waited() {
+    const NOTICE: &str = "others waited for the model";
+    let house = house_that_yields();
+    let text = house.yielded("/v1/chat/completions", body("a1", true)).await;
+    let events: Vec<_> = text.split("\n\n").filter(|event| !event.is_empty()).collect();
+    let [.., said, end, "data: [DONE]"] = events[..] else { panic!("{text}") };
+    assert!(said.contains("\"content\":\"Hello\"") && !said.contains(NOTICE), "{text}");
+    assert!(end.contains("\"finish_reason\":\"length\"") && end.contains(NOTICE), "{text}");
+    assert_eq!(text.matches("maru_notice").count(), 1, "{text}");
+
+    let text = house.yielded("/v1/chat/completions", body("a1", false)).await;
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    let choice = &whole["choices"][0];
+    assert_eq!(
+        (&choice["message"]["content"], &choice["finish_reason"]),
+        (&"Hello".into(), &"length".into())
+    );
+    assert!(whole["maru_notice"].as_str().unwrap().contains(NOTICE), "{text}");
+
+    let text = house.yielded("/api/chat", body("a1", true)).await;
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["done"], &last["done_reason"]), (&true.into(), &"length".into()), "{text}");
+    assert!(last["maru_notice"].as_str().unwrap().contains(NOTICE), "{text}");
+    assert_eq!(text.matches(NOTICE).count(), 1, "{text}");
+    let text = house.yielded("/api/chat", body("a1", false)).await;
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&whole["message"]["content"], &whole["done_reason"]),
+        (&"Hello".into(), &"length".into())
+    );
+    assert!(whole["maru_notice"].is_string(), "{text}");
+}
+
+/// It can be asked to go on: what was said is in the session.
+#[tokio::test]
+async fn a_sealed_reply_that_yields_says_so_under_the_seal_and_is_kept() {
+    let house = house_that_yields();
+    house.bind(&ada()).await;
+    house.one.script(Script::Endless);
+    let (ada, question) = (ada(), chat(Some("main"), "a1"));
+    let other = async {
+        house.one.until_open(1, SOON).await;
+        house.one.script(Script::Hello);
+        ask(&house, &bob(), "b1").await.unwrap()
+    };
+    let (events, (status, _)) = tokio::join!(house.sealed(&ada, &question), other);
+    assert_eq!((status, text_of(&events).as_str()), (200, "Hello"));
+    assert_eq!(events.last(), Some(&Event::Finish(FinishReason::Yielded)), "{events:?}");
+    assert_eq!(house.history(&ada, "main").await, ["a1", "Hello"]);
+}
+
+/// Nothing was said: so nothing is lost, and a client that asks again on a 503 is served by itself.
+#[tokio::test]
+async fn whoever_has_no_token_yet_and_an_embedding_are_told_to_ask_again() {
+    let house = house_that_yields();
+    for (path, body) in [
+        ("/v1/chat/completions", body("a1", false)),
+        ("/api/chat", body("a1", false)),
+        ("/v1/embeddings", json!({"model": "llamacpp/smollm2", "input": "a1"})),
+    ] {
+        house.one.script(Script::Silent);
+        let adas = tokio::spawn(house.sending(&ada(), path, body));
+        house.one.until_open(1, SOON).await;
+        house.one.script(Script::Hello);
+        assert_eq!(ask(&house, &bob(), "b1").await.unwrap().0, 200);
+        let adas = adas.await.unwrap();
+        assert_eq!(adas.status, 503, "{path}");
+        assert!(adas.headers.contains_key("retry-after"), "{path}");
+        assert!(adas.text().await.contains("thers waited for the model"), "{path}");
+    }
+}
+
+/// Its client does not read on: the slot is another's all the same.
+#[tokio::test]
+async fn a_reply_that_is_not_read_yields_too() {
+    let house = house_that_yields();
+    house.one.script(Script::Endless);
+    let unread = first_token(&house, &ada(), "a1").await.unwrap();
+    house.one.script(Script::Hello);
+    assert_eq!(ask(&house, &bob(), "b1").await.unwrap().0, 200);
+    assert!(unread.text().await.contains("maru_notice"));
+}
+
+/// Nobody's reply has to end for somebody whom a fallback can answer.
+#[tokio::test]
+async fn a_free_fallback_is_asked_before_a_reply_has_to_end() {
+    let house = house_with(|config| {
+        config.line.slots = NonZeroU16::MIN;
+        config.line.yield_seconds = NonZeroU32::MIN;
+    });
+    house.one.script(Script::Held);
+    let adas = ask(&house, &ada(), "a1");
+    house.one.until_open(1, SOON).await;
+    let (status, text) = ask(&house, &bob(), "b1").await.unwrap();
+    assert!(status == 200 && text.contains("spare/smollm2"), "{status} {text}");
+    house.one.release(1);
+    let (_, text) = adas.await.unwrap();
+    assert!(!text.contains("maru_notice") && text.contains("Hello"), "{text}");
 }
 
 /// A program that asks for the reply, a title, tags and what to ask next at once, and the next question while it reads.
@@ -181,6 +338,7 @@ async fn an_editors_completions_each_cancelled_by_the_next_meet_no_limit() {
     house.one.script(Script::Endless);
     let mut last: Option<Answer> = None;
     for word in 0..50 {
+        drop(last.take());
         let body = body(&format!("word {word}"), true);
         let answer = house.sending(&ada(), "/v1/chat/completions", body).await;
         assert_eq!(answer.status, 200, "word {word}");
@@ -197,7 +355,7 @@ async fn an_editors_completions_each_cancelled_by_the_next_meet_no_limit() {
 async fn whoever_leaves_is_out_of_the_line() {
     let house = house();
     house.one.script(Script::Held);
-    let under_way = [ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    let under_way = [ask(&house, &ada(), "a1"), ask(&house, &member(44), "d0")];
     house.one.until_asked(2, SOON).await;
     let left = ask(&house, &bob(), "left");
     house.until_waiting(1).await;
@@ -223,7 +381,7 @@ async fn a_full_line_is_429_for_one_person_and_503_for_all_with_retry_after() {
         config.line.waiting = 2;
     });
     house.one.script(Script::Held);
-    let mut asked = vec![ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    let mut asked = vec![ask(&house, &ada(), "a1"), ask(&house, &member(44), "d0")];
     house.one.until_asked(2, SOON).await;
     asked.push(ask(&house, &ada(), "a3"));
     house.until_waiting(1).await;
@@ -269,7 +427,7 @@ async fn a_full_line_is_429_for_one_person_and_503_for_all_with_retry_after() {
 async fn what_waits_is_bounded_in_bytes() {
     let house = house_with(|config| config.line.waiting_bytes_per_person = 30_000);
     house.one.script(Script::Held);
-    let mut asked = vec![ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    let mut asked = vec![ask(&house, &ada(), "a1"), ask(&house, &member(44), "d0")];
     house.one.until_asked(2, SOON).await;
     let long = "x".repeat(20_000);
     asked.push(ask(&house, &ada(), &long));
@@ -284,34 +442,35 @@ async fn what_waits_is_bounded_in_bytes() {
     }
 }
 
+/// A further request of somebody who has a slot already: whoever has none is not told so, but gets one.
 #[tokio::test]
 async fn whoever_waited_as_long_as_one_may_is_told_when_to_come_back() {
     let house = house_without_fallback(|config| {
         config.line.slots = NonZeroU16::MIN;
         config.line.seconds = 0;
     });
-    house.bind(&bob()).await;
+    house.bind(&ada()).await;
     house.one.script(Script::Endless);
     let adas = first_token(&house, &ada(), "a1").await.unwrap();
 
     for stream in [true, false] {
-        let late = house.post(&bob(), "/v1/chat/completions", &body("b1", stream)).await;
+        let late = house.post(&ada(), "/v1/chat/completions", &body("a2", stream)).await;
         assert_eq!(late.headers["retry-after"], "5");
         late.openai_error(503, "rate_limit_exceeded").await;
-        let late = house.post(&bob(), "/api/chat", &body("b1", stream)).await;
+        let late = house.post(&ada(), "/api/chat", &body("a2", stream)).await;
         assert_eq!(
             (late.status.as_u16(), &late.headers["retry-after"]),
             (503, &"5".parse().unwrap())
         );
     }
     // The same under the seal.
-    let events = house.sealed(&bob(), &chat(None, "b1")).await;
+    let events = house.sealed(&ada(), &chat(None, "a2")).await;
     assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "busy"), "{events:?}");
 
     drop(adas);
     house.one.until_open(0, SOON).await;
     house.one.script(Script::Hello);
-    assert_eq!(text_of(&house.sealed(&bob(), &chat(None, "b2")).await), "Hello there");
+    assert_eq!(text_of(&house.sealed(&ada(), &chat(None, "a3")).await), "Hello there");
 }
 
 #[tokio::test]
@@ -319,7 +478,7 @@ async fn sealed_chats_stand_in_the_same_line() {
     let house = house_with(|config| config.line.waiting_per_person = 0);
     house.bind(&ada()).await;
     house.one.script(Script::Held);
-    let asked = [ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    let asked = [ask(&house, &ada(), "a1"), ask(&house, &member(44), "d0")];
     house.one.until_asked(2, SOON).await;
     let events = house.sealed(&ada(), &chat(None, "a3")).await;
     assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "rate"), "{events:?}");
@@ -372,7 +531,7 @@ async fn a_full_line_spills_into_the_fallbacks() {
 async fn one_person_does_not_get_a_further_line_by_filling_the_first() {
     let house = house_with(|config| config.line.waiting_per_person = 0);
     house.one.script(Script::Held);
-    let asked = [ask(&house, &ada(), "a1"), ask(&house, &ada(), "a2")];
+    let asked = [ask(&house, &ada(), "a1"), ask(&house, &member(44), "d0")];
     house.one.until_asked(2, SOON).await;
     let refused = house.post(&ada(), "/v1/chat/completions", &body("a3", true)).await;
     refused.openai_error(429, "rate_limit_exceeded").await;
@@ -395,7 +554,7 @@ async fn who_had_no_turn_in_time_is_answered_by_a_fallback_that_is_free() {
     let bobs = ask(&house, &bob(), "b1");
     house.two.until_asked(1, SOON).await;
     // Now the fallback is busy, too.
-    let late = house.post(&member(33), "/v1/chat/completions", &body("c1", true)).await;
+    let late = house.post(&ada(), "/v1/chat/completions", &body("a2", true)).await;
     late.openai_error(503, "rate_limit_exceeded").await;
     house.two.release(1);
     let (status, text) = bobs.await.unwrap();
@@ -432,7 +591,7 @@ async fn a_server_that_says_how_many_slots_it_has_gets_as_many() {
         assert_eq!(learn().await, slots);
     }
     house.one.script(Script::Held);
-    let asked: Vec<_> = (0..3).map(|number| ask(&house, &ada(), &number.to_string())).collect();
+    let asked: Vec<_> = (33..36).map(|who| ask(&house, &member(who), "hi")).collect();
     house.one.until_open(2, SOON).await;
     house.until_waiting(1).await;
     house.one.slots(4);
@@ -451,7 +610,7 @@ async fn a_provider_has_as_many_slots_as_the_settings_say() {
         config.line.providers = slots.into();
     });
     house.one.script(Script::Held);
-    let asked: Vec<_> = (0..5).map(|number| ask(&house, &ada(), &number.to_string())).collect();
+    let asked: Vec<_> = (33..38).map(|who| ask(&house, &member(who), "hi")).collect();
     house.one.until_open(3, SOON).await;
     house.until_waiting(2).await;
     assert_eq!(house.one.requests().len(), 3);

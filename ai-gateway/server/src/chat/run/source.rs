@@ -2,10 +2,12 @@
 
 use std::{future::Future, sync::Arc};
 
-use ai_gateway_api::chat::{ChatRequest, Delta, Message};
+use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Message};
 use futures_util::{StreamExt as _, future::BoxFuture};
 use llm_backend::DeltaStream;
 use mesh_identity::Person;
+use tokio::select;
+use tokio_util::sync::CancellationToken;
 
 use super::super::{Answering, Record, Step, size::size};
 use crate::{
@@ -25,6 +27,9 @@ const REPLY_MAX: usize = 16 << 20;
 pub(super) trait Turn: Send + 'static {
     /// The next step; `None` after the last. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Option<Step>> + Send;
+
+    /// Tells when it has to end: from then on, the next steps are there at once, and they are its last.
+    fn ends(&self) -> CancellationToken;
 }
 
 /// A question on its way to a model, and the model's reply.
@@ -41,6 +46,8 @@ pub(super) struct Source {
     /// Once a model is asked.
     bill: Option<Bill>,
     watch: Watch,
+    /// Whether its slot has to be given back.
+    ends: CancellationToken,
     /// The last: the backend's connection is closed before another gets the slot.
     ticket: Ticket,
 }
@@ -91,6 +98,7 @@ impl Source {
             person: person.clone(),
             bill: None,
             watch: Watch::start(Arc::clone(&app.metrics), surface),
+            ends: ticket.ends().clone(),
             ticket,
         })
     }
@@ -98,23 +106,48 @@ impl Source {
 
 impl Turn for Source {
     async fn next(&mut self) -> Option<Step> {
-        if let State::Waiting(request) = &mut self.state {
-            if let Err(exceeded) = self.ticket.turn().await {
-                // Where a fallback has a slot free, it answers; the place that nothing came of is given up.
-                let others = self.chain.providers(request).skip(1);
-                match self.app.lines.take_free(others, &self.person, self.bytes) {
-                    Some((at, ticket)) => {
-                        self.chain = self.chain.clone().without(at + 1);
-                        self.ticket = ticket;
-                    }
-                    None => return Some(self.refuse(exceeded)),
-                }
-            }
-            self.bill = Some(Bill::open(Arc::clone(&self.app.usage), self.person.clone()));
-            let (chain, request) = (self.chain.clone(), std::mem::take(request.as_mut()));
-            self.state = State::Opening(Box::pin(async move { chain.open(request).await }));
-            return Some(Step::Turn);
+        if let State::Waiting(_) = self.state {
+            return self.wait().await;
         }
+        let ends = self.ends.clone();
+        select! {
+            biased;
+            () = ends.cancelled() => self.give_back(),
+            step = self.go_on() => step,
+        }
+    }
+
+    fn ends(&self) -> CancellationToken {
+        self.ends.clone()
+    }
+}
+
+impl Source {
+    /// Waits for its turn, then asks a model.
+    async fn wait(&mut self) -> Option<Step> {
+        let State::Waiting(request) = &mut self.state else {
+            return None;
+        };
+        let (app, chain, person, bytes) = (&self.app, &self.chain, &self.person, self.bytes);
+        let others = || chain.providers(request).skip(1);
+        let free = || app.lines.take_free(others(), person, bytes, &self.ends);
+        match self.ticket.turn(free).await {
+            Ok(None) => {}
+            // Where a fallback has a slot free, it answers; the place that nothing came of is given up.
+            Ok(Some((at, ticket))) => {
+                self.chain = self.chain.clone().without(at + 1);
+                self.ticket = ticket;
+            }
+            Err(exceeded) => return Some(self.refuse(exceeded)),
+        }
+        self.bill = Some(Bill::open(Arc::clone(&self.app.usage), self.person.clone()));
+        let (chain, request) = (self.chain.clone(), std::mem::take(request.as_mut()));
+        self.state = State::Opening(Box::pin(async move { chain.open(request).await }));
+        Some(Step::Turn)
+    }
+
+    /// What the model says next.
+    async fn go_on(&mut self) -> Option<Step> {
         match &mut self.state {
             State::Waiting(_) | State::Ended => None,
             State::Opening(reply) => match reply.await {
@@ -140,9 +173,25 @@ impl Turn for Source {
             },
         }
     }
-}
 
-impl Source {
+    /// Ends the reply because others waited for its slot: with what was said so far, or, where no model has begun, as if it
+    /// had had no turn.
+    fn give_back(&mut self) -> Option<Step> {
+        match &self.state {
+            State::Waiting(_) | State::Ended => None,
+            State::Opening(_) => Some(self.refuse(self.ticket.yielded())),
+            State::Replying { model, text, .. } => {
+                tracing::info!(%model, "a reply ends early: others waited for its slot");
+                if text.is_empty() {
+                    self.record = None;
+                }
+                self.finish();
+                let reason = Some(FinishReason::Yielded);
+                Some(Step::Delta(Delta { finish_reason: reason, ..Delta::default() }))
+            }
+        }
+    }
+
     fn take(&mut self, delta: Delta) -> Step {
         let calls = delta.tool_calls.iter().map(|call| call.arguments.len());
         self.said += delta.content.len() + delta.thinking.len() + calls.sum::<usize>();

@@ -8,6 +8,7 @@ use std::{
 use ai_gateway_api::chat::Delta;
 use futures_util::FutureExt as _;
 use tokio::{sync::oneshot, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     audience::{BUFFER, LISTENERS_MAX},
@@ -39,6 +40,10 @@ impl Turn for Scripted {
             std::future::pending::<()>().await;
         }
         None
+    }
+
+    fn ends(&self) -> CancellationToken {
+        CancellationToken::new()
     }
 }
 
@@ -138,6 +143,10 @@ async fn a_reply_whose_listener_looked_too_early_and_never_again_ends_too() {
             let _ = (&mut self.awaited).await;
             Some(Step::Delta(Delta::text("late".to_owned())))
         }
+
+        fn ends(&self) -> CancellationToken {
+            CancellationToken::new()
+        }
     }
     let (come, awaited) = oneshot::channel();
     let (alive, ended) = oneshot::channel();
@@ -162,4 +171,38 @@ async fn listeners_are_bounded() {
     }
     let mut last = joined.pop().unwrap();
     assert!(matches!(last.next().await, Some(Step::Failed(Failure::Behind))));
+}
+
+/// Its client may read on later, or never: the slot is for somebody else.
+#[tokio::test]
+async fn a_reply_that_has_to_end_ends_although_nobody_reads_it() {
+    struct Yields {
+        ends: CancellationToken,
+        said: bool,
+        _alive: oneshot::Sender<()>,
+    }
+    impl Turn for Yields {
+        async fn next(&mut self) -> Option<Step> {
+            if !self.ends.is_cancelled() {
+                return Some(Step::Delta(Delta::text("so far")));
+            }
+            let last = Step::Delta(Delta::text("the end"));
+            (!std::mem::replace(&mut self.said, true)).then_some(last)
+        }
+
+        fn ends(&self) -> CancellationToken {
+            self.ends.clone()
+        }
+    }
+    let ends = CancellationToken::new();
+    let (alive, ended) = oneshot::channel();
+    let turn = Yields { ends: ends.clone(), said: false, _alive: alive };
+    let (_run, mut listener) = Run::begin(turn, HELD_UP_MAX);
+    assert!(matches!(listener.next().await, Some(Step::Delta(_))));
+
+    ends.cancel();
+
+    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
+    let heard = all(listener).await;
+    assert!(matches!(&heard[..], [Step::Delta(delta)] if delta.content == "the end"), "{heard:?}");
 }

@@ -8,27 +8,37 @@ use super::*;
 const SOON: Duration = Duration::from_secs(10);
 
 fn line(slots: usize) -> Line<u8> {
-    Line::new(Bounds::of(slots, 100, 100), SOON)
+    Line::new(Bounds::of(slots, 100, 100))
+}
+
+/// Nothing is there instead of a slot.
+fn nothing() -> Option<()> {
+    None
+}
+
+/// Takes a slot that is free now.
+fn take_free(line: &Line<u8>, person: u8) -> Option<Place<u8>> {
+    line.take_free(&person, 1, CancellationToken::new())
 }
 
 #[tokio::test]
 async fn a_dropped_wait_keeps_the_place_and_a_dropped_place_leaves() {
     let line = line(1);
     let mut first = line.enter(&1, 1).unwrap();
-    first.turn().await.unwrap();
+    first.turn(nothing).await.unwrap();
     let mut second = line.enter(&2, 1).unwrap();
     let third = line.enter(&3, 1).unwrap();
     let mut fourth = line.enter(&4, 1).unwrap();
-    assert!(timeout(Duration::ZERO, second.turn()).await.is_err(), "it waits");
+    assert!(timeout(Duration::ZERO, second.turn(nothing)).await.is_err(), "it waits");
     drop(third);
     assert_eq!((line.state().running, line.state().waiting), (1, 2));
 
     drop(first);
-    second.turn().await.unwrap();
-    second.turn().await.unwrap();
-    assert!(timeout(Duration::ZERO, fourth.turn()).await.is_err(), "one slot");
+    second.turn(nothing).await.unwrap();
+    second.turn(nothing).await.unwrap();
+    assert!(timeout(Duration::ZERO, fourth.turn(nothing)).await.is_err(), "one slot");
     drop(second);
-    fourth.turn().await.unwrap();
+    fourth.turn(nothing).await.unwrap();
     drop(fourth);
     assert_eq!((line.state().running, line.state().waiting), (0, 0));
 }
@@ -43,18 +53,39 @@ async fn a_call_that_nobody_hears_is_passed_on() {
     drop(first);
     assert_eq!((line.state().running, line.state().waiting), (1, 1), "the second was called");
     drop(second);
-    third.turn().await.unwrap();
+    third.turn(nothing).await.unwrap();
 }
 
 #[tokio::test]
-async fn whoever_waits_too_long_is_told() {
-    let line = Line::new(Bounds::of(1, 9, 9), Duration::ZERO);
+async fn whoever_waits_too_long_is_told_unless_there_is_something_instead() {
+    let line = Line::new(Bounds { patience: Duration::ZERO, ..Bounds::of(1, 9, 9) });
     let mut first = line.enter(&1, 1).unwrap();
-    first.turn().await.expect("a free slot needs no time");
-    let mut second = line.enter(&2, 1).unwrap();
-    assert_eq!(second.turn().await, Err(Late));
+    first.turn(nothing).await.expect("a free slot needs no time");
+    let mut second = line.enter(&1, 1).unwrap();
+    assert_eq!(second.turn(nothing).await, Err(Late));
+    assert_eq!(second.turn(|| Some("a fallback")).await, Ok(Some("a fallback")));
     drop(second);
     assert_eq!(line.state().waiting, 0);
+}
+
+#[tokio::test]
+async fn whoever_waits_without_a_slot_lets_a_reply_end_and_has_its_slot() {
+    let line = Line::new(Bounds { yield_after: Duration::from_millis(1), ..Bounds::of(1, 9, 9) });
+    let mut first = line.enter(&1, 1).unwrap();
+    first.turn(nothing).await.unwrap();
+    assert!(!first.ends().is_cancelled());
+    let mut second = line.enter(&2, 1).unwrap();
+    assert_eq!(second.turn(|| Some(())).await, Ok(Some(())), "a fallback comes before that");
+    assert!(!first.ends().is_cancelled());
+
+    let waiting = tokio::spawn(async move { second.turn(nothing).await.map(|_| second) });
+    timeout(SOON, first.ends().cancelled()).await.expect("it is told");
+    drop(first);
+    let second = timeout(SOON, waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!(line.state(), InLine { waiting: 0, running: 1, slots: 1 });
+    assert!(!second.ends().is_cancelled());
+    drop(second);
+    assert!(lock(&line.shared).ends.is_empty(), "nobody is remembered");
 }
 
 #[tokio::test]
@@ -63,24 +94,24 @@ async fn slots_that_are_added_are_given_at_once_and_those_taken_away_once_they_a
     let mut places: Vec<_> = (0..3).map(|person| line.enter(&person, 1).unwrap()).collect();
     line.set_slots(2);
     assert_eq!(line.state(), InLine { waiting: 1, running: 2, slots: 2 });
-    places[1].turn().await.unwrap();
+    places[1].turn(nothing).await.unwrap();
     line.set_slots(1);
     assert_eq!(line.state(), InLine { waiting: 1, running: 2, slots: 1 }, "nobody loses a slot");
     drop(places.remove(0));
     assert_eq!(line.state(), InLine { waiting: 1, running: 1, slots: 1 });
     drop(places.remove(0));
-    places[0].turn().await.unwrap();
+    places[0].turn(nothing).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_free_slot_may_be_taken_without_waiting_for_it() {
     let line = line(1);
-    let taken = line.take_free(&1, 1).expect("it is free");
-    assert!(line.take_free(&2, 1).is_none());
+    let taken = take_free(&line, 1).expect("it is free");
+    assert!(take_free(&line, 2).is_none());
     assert_eq!(line.state(), InLine { waiting: 0, running: 1, slots: 1 });
     drop(taken);
-    let mut taken = line.take_free(&2, 1).expect("it is free again");
-    taken.turn().await.unwrap();
+    let mut taken = take_free(&line, 2).expect("it is free again");
+    taken.turn(nothing).await.unwrap();
 }
 
 #[test]
@@ -92,7 +123,7 @@ fn a_free_slot_is_one_persons_whoever_reaches_for_it() {
             let (line, taken) = (line.clone(), &taken);
             threads.spawn(move || {
                 for _ in 0..2000 {
-                    let Some(place) = line.take_free(&person, 1) else { continue };
+                    let Some(place) = take_free(&line, person) else { continue };
                     assert_eq!(taken.fetch_add(1, Ordering::SeqCst), 0, "it is somebody's");
                     taken.fetch_sub(1, Ordering::SeqCst);
                     drop(place);
@@ -109,7 +140,7 @@ async fn how_long_it_takes_follows_from_how_long_it_took() {
     let takes = |line: &Line<u8>, turns| line.takes(|_| turns);
     assert_eq!(takes(&line, 1), None, "nobody knows yet");
     let mut first = line.enter(&1, 1).unwrap();
-    first.turn().await.unwrap();
+    first.turn(nothing).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2)).await;
     drop(first);
     let one = takes(&line, 2).unwrap();
@@ -131,9 +162,9 @@ async fn visit(line: Line<u8>, person: u8, yields: u8, leaves: bool, under_way: 
         }
     };
     if leaves {
-        tokio::select! { biased; () = waits => return, turn = place.turn() => turn.unwrap() }
+        tokio::select! { biased; () = waits => return, turn = place.turn(nothing) => { turn.unwrap(); } }
     } else {
-        place.turn().await.unwrap();
+        place.turn(nothing).await.unwrap();
     }
     assert!(under_way.fetch_add(1, Ordering::SeqCst) < line_slots(&line), "more than may");
     tokio::task::yield_now().await;

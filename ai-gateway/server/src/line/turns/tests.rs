@@ -28,12 +28,18 @@ impl Slow {
         self.places.iter().filter(is).map(|place| place.3).collect()
     }
 
+    /// Whether a slot is free for this person: not the last one if they hold another.
+    fn is_free_for(&self, person: u8) -> bool {
+        let free = self.bounds.slots.saturating_sub(self.count(None, true));
+        free > 1 || (free == 1 && self.count(Some(person), true) == 0)
+    }
+
     fn enter(&mut self, person: u8, bytes: usize) -> Result<Number, Full> {
         let full = |waiting: Vec<usize>, count, most: usize| {
             let sum = waiting.iter().sum::<usize>() + bytes;
             waiting.len() >= count || (!waiting.is_empty() && sum > most)
         };
-        if self.count(None, true) == self.bounds.slots {
+        if !self.is_free_for(person) {
             let Bounds { waiting_per_person, bytes_per_person, .. } = self.bounds;
             if full(self.of(Some(person), false), waiting_per_person, bytes_per_person) {
                 return Err(Full::Person);
@@ -60,14 +66,14 @@ impl Slow {
     }
 
     fn call(&mut self) -> Option<Number> {
-        if self.count(None, true) >= self.bounds.slots {
-            return None;
-        }
         let waits = self.places.iter().filter(|place| !place.2);
         let first = waits.min_by_key(|(person, number, ..)| {
             (self.count(Some(*person), true), self.since[person], *number)
         });
         let (person, number, ..) = *first?;
+        if !self.is_free_for(person) {
+            return None;
+        }
         self.now += 1;
         self.since.insert(person, self.now);
         for place in &mut self.places {
@@ -97,7 +103,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 fn check(slow: &Slow) -> Result<(), TestCaseError> {
     let (held, waiting) = (slow.count(None, true), slow.count(None, false));
     prop_assert!(held <= slow.bounds.slots);
-    prop_assert!(waiting == 0 || held == slow.bounds.slots, "somebody waits beside a free slot");
+    let free = slow.bounds.slots - held;
+    let waits = |person: &u8| slow.count(Some(*person), false) > 0;
+    let holds = |person| slow.count(Some(person), true) > 0;
+    prop_assert!((0..5).filter(waits).all(|person| free == 0 || (free == 1 && holds(person))));
     prop_assert!(waiting <= slow.bounds.waiting);
     let bytes = slow.of(None, false).iter().sum::<usize>();
     prop_assert!(waiting < 2 || bytes <= slow.bounds.bytes);
@@ -120,7 +129,9 @@ proptest! {
         bytes_per_person in 0..30_usize,
         acts in acts(),
     ) {
-        let bounds = Bounds { slots, waiting, waiting_per_person, bytes, bytes_per_person };
+        let bounds = Bounds::of(slots, waiting, waiting_per_person);
+        let bounds = Bounds { bytes, bytes_per_person, ..bounds };
+        let now = Instant::now();
         let mut turns = Turns::new(bounds);
         let (places, since) = (Vec::new(), HashMap::new());
         let mut slow = Slow { bounds, next: 0, now: 0, places, since };
@@ -129,12 +140,12 @@ proptest! {
         for act in acts {
             match act {
                 Act::Enter(person, bytes) => {
-                    prop_assert_eq!(turns.enter(&person, bytes), slow.enter(person, bytes));
+                    prop_assert_eq!(turns.enter(&person, bytes, now), slow.enter(person, bytes));
                 }
                 Act::Leave(_) if slow.places.is_empty() => {}
                 Act::Leave(index) => {
                     let (person, number, held, _) = slow.places[index.index(slow.places.len())];
-                    turns.leave(&person, number);
+                    turns.leave(&person, number, now);
                     slow.leave(person, number);
                     // Whoever stopped waiting has lost the turn; whoever gave back a slot had one.
                     if held || slow.count(Some(person), false) == 0 {
@@ -144,7 +155,7 @@ proptest! {
             }
             loop {
                 let before: Vec<_> = (0..5).map(|person| slow.count(Some(person), true)).collect();
-                let called = turns.call();
+                let called = turns.call(now);
                 prop_assert_eq!(called, slow.call());
                 let Some(number) = called else { break };
                 let (person, ..) = *slow.places.iter().find(|place| place.1 == number).unwrap();
@@ -165,67 +176,288 @@ proptest! {
             prop_assert_eq!(turns.waiting(), slow.count(None, false));
         }
         for (person, number, ..) in std::mem::take(&mut slow.places) {
-            turns.leave(&person, number);
+            turns.leave(&person, number, now);
         }
         prop_assert!(turns.people.is_empty() && turns.order.is_empty(), "nobody is remembered");
         prop_assert_eq!((turns.waiting.count, turns.waiting.bytes, turns.held), (0, 0, 0));
     }
 }
 
+/// Nobody is called.
+const NOBODY: [Number; 0] = [];
+
+/// A line of which the time is told, in seconds.
+struct Timed {
+    turns: Turns<&'static str>,
+    began: Instant,
+}
+
+impl Timed {
+    /// With these slots, where replies yield after ten seconds; whoever had a turn waits for five at most.
+    fn new(slots: usize) -> Self {
+        let (yield_after, patience) = (Duration::from_secs(10), Duration::from_secs(5));
+        let bounds = Bounds { yield_after, patience, ..Bounds::of(slots, 99, 99) };
+        Self { turns: Turns::new(bounds), began: Instant::now() }
+    }
+
+    fn at(&self, seconds: u64) -> Instant {
+        self.began + Duration::from_secs(seconds)
+    }
+
+    /// Takes a place at this time, and calls who is next.
+    fn enter(&mut self, person: &'static str, seconds: u64) -> Number {
+        let number = self.turns.enter(&person, 1, self.at(seconds)).unwrap();
+        self.call(seconds);
+        number
+    }
+
+    fn leave(&mut self, person: &'static str, number: Number, seconds: u64) -> Vec<Number> {
+        self.turns.leave(&person, number, self.at(seconds));
+        self.call(seconds)
+    }
+
+    fn call(&mut self, seconds: u64) -> Vec<Number> {
+        let now = self.at(seconds);
+        std::iter::from_fn(|| self.turns.call(now)).collect()
+    }
+
+    fn end_one(&mut self, seconds: u64) -> Option<Number> {
+        self.turns.end_one(self.at(seconds))
+    }
+
+    /// What a request has to do that came at this time.
+    fn look(&self, person: &'static str, entered: u64, seconds: u64) -> Look {
+        self.turns.look(&person, self.at(entered), self.at(seconds))
+    }
+}
+
 #[test]
-fn a_free_slot_goes_to_whoever_has_none() {
-    let mut turns = Turns::new(Bounds::of(2, 9, 9));
-    let ada: Vec<_> = (0..4).map(|_| turns.enter(&"ada", 1).unwrap()).collect();
-    assert_eq!([turns.call(), turns.call(), turns.call()], [Some(ada[0]), Some(ada[1]), None]);
-    let bob: Vec<_> = (0..2).map(|_| turns.enter(&"bob", 1).unwrap()).collect();
-    turns.leave(&"ada", ada[0]);
-    assert_eq!([turns.call(), turns.call()], [Some(bob[0]), None], "one reply later");
-    // Ada's other slot comes back to her: each has one.
-    turns.leave(&"ada", ada[1]);
-    assert_eq!(turns.call(), Some(ada[2]));
-    turns.leave(&"bob", bob[0]);
-    assert_eq!(turns.call(), Some(bob[1]));
-    // Once nobody else waits, one may have both.
-    turns.leave(&"bob", bob[1]);
-    assert_eq!(turns.call(), Some(ada[3]));
+fn the_last_free_slot_is_for_whoever_holds_none() {
+    let mut line = Timed::new(4);
+    let ada: Vec<_> = (0..5).map(|_| line.enter("ada", 0)).collect();
+    assert_eq!((line.turns.held(), line.turns.waiting()), (3, 2), "one slot stays free");
+    assert!(!line.turns.is_free_for(&"ada") && line.turns.is_free_for(&"bob"));
+    let bob = line.enter("bob", 0);
+    assert_eq!((line.turns.held(), line.turns.waiting()), (4, 2), "he need not wait");
+    assert_eq!(line.leave("ada", ada[0], 0), NOBODY, "and it stays his: she holds two");
+    assert_eq!(line.leave("bob", bob, 0), [ada[3]]);
+
+    let mut alone = Timed::new(1);
+    alone.enter("ada", 0);
+    assert_eq!(alone.turns.held(), 1, "of a single slot there is none to keep");
+}
+
+#[test]
+fn somebody_who_waits_without_a_slot_gets_one_of_whoever_holds_most() {
+    let mut line = Timed::new(3);
+    let ada: Vec<_> = [0, 1].map(|seconds| line.enter("ada", seconds)).into();
+    let bob = line.enter("bob", 2);
+    let carol = line.enter("carol", 3);
+    assert_eq!(line.look("carol", 3, 4), Look::Wait(line.at(13)));
+    assert_eq!((line.end_one(12), line.look("carol", 3, 13)), (None, Look::Owed));
+    assert_eq!(line.end_one(13), Some(ada[0]), "the longest of hers: she holds two");
+    assert_eq!(line.end_one(13), None, "one is enough");
+    assert_eq!(line.leave("ada", ada[0], 14), [carol]);
+
+    // Now each holds one, and the next waits until the longest has run as long: Ada's other.
+    let dave = line.enter("dave", 14);
+    assert_eq!(line.end_one(24), Some(ada[1]));
+    let eve = line.enter("eve", 14);
+    assert_eq!(line.end_one(24), Some(bob), "each who is owed a slot gets one");
+    assert_eq!(line.end_one(99), None);
+    assert_eq!(
+        (line.leave("ada", ada[1], 25), line.leave("bob", bob, 25)),
+        (vec![dave], vec![eve])
+    );
+}
+
+#[test]
+fn a_single_slot_is_held_for_so_long_at_least_and_no_longer_while_others_wait() {
+    let mut line = Timed::new(1);
+    let ada = line.enter("ada", 5);
+    assert_eq!(line.end_one(1000), None, "nobody waits");
+    let bob = line.enter("bob", 1000);
+    let carol = line.enter("carol", 1001);
+    assert_eq!((line.end_one(1009), line.end_one(1010)), (None, Some(ada)));
+    assert_eq!(line.look("carol", 1001, 1011), Look::Wait(line.at(1021)), "bob is before her");
+    assert_eq!(line.leave("ada", ada, 1012), [bob]);
+    assert_eq!(line.look("carol", 1001, 1021), Look::Wait(line.at(1022)), "he has run for nine");
+    assert_eq!((line.look("carol", 1001, 1022), line.end_one(1022)), (Look::Owed, Some(bob)));
+    assert_eq!(line.leave("bob", bob, 1022), [carol]);
+}
+
+#[test]
+fn whoever_holds_a_slot_is_owed_none_and_waits_for_so_long_after_their_last_turn() {
+    let mut line = Timed::new(1);
+    let ada: Vec<_> = (0..3).map(|_| line.enter("ada", 0)).collect();
+    assert_eq!(line.look("ada", 0, 4), Look::Wait(line.at(5)));
+    assert_eq!((line.look("ada", 0, 5), line.end_one(1000)), (Look::Late, None));
+    assert_eq!(line.leave("ada", ada[0], 4), [ada[1]]);
+    assert_eq!(line.look("ada", 0, 8), Look::Wait(line.at(9)), "she had a turn meanwhile");
+
+    // While others have the slot she is owed one, and it is not too late before she gets it.
+    let bob = line.enter("bob", 5);
+    assert_eq!(line.leave("ada", ada[1], 6), [bob]);
+    assert_eq!(line.look("ada", 0, 15), Look::Wait(line.at(16)));
+    assert_eq!((line.look("ada", 0, 16), line.end_one(16)), (Look::Owed, Some(bob)));
+    // Bob was before her: it could have been twice as long, and some seconds for a reply to end.
+    assert_eq!(line.look("ada", 0, 30), Look::Wait(line.at(31)));
+    assert_eq!(line.look("ada", 0, 31), Look::Late, "a reply that does not end is no endless wait");
+}
+
+/// What happens in a line over time.
+#[derive(Clone, Debug)]
+enum Event {
+    /// This person asks.
+    Enter(usize),
+    /// One of those who hold a slot gives it back by themselves.
+    Done(prop::sample::Index),
+    /// So many seconds pass.
+    Pass(u64),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        3 => (0..PEOPLE.len()).prop_map(Event::Enter),
+        1 => any::<prop::sample::Index>().prop_map(Event::Done),
+        2 => (0..15_u64).prop_map(Event::Pass),
+    ];
+    prop::collection::vec(event, 0..60)
+}
+
+const PEOPLE: [&str; 5] = ["ada", "bob", "carol", "dave", "eve"];
+
+proptest! {
+    /// Whoever asks and whenever, as long as replies end when they have to: a reply ends only for somebody who has waited
+    /// long enough without a slot, and who holds one alone holds it as long; and nobody without one waits longer than the
+    /// people before them make it, nor is told before that that it is too late.
+    #[test]
+    fn nobody_without_a_slot_waits_longer_than_they_are_told(slots in 1..4_usize, events in events()) {
+        let mut line = Timed::new(slots);
+        // Person, number and when it got its slot; and since when people have waited with none, and for how long at most.
+        let mut held: Vec<(&str, Number, u64)> = Vec::new();
+        let mut waiting: Vec<(&str, Number, u64)> = Vec::new();
+        let mut without: HashMap<&str, (u64, u64)> = HashMap::new();
+        let mut now = 0;
+        for event in events {
+            match event {
+                Event::Enter(person) => {
+                    let person = PEOPLE[person];
+                    let new = line.turns.enter(&person, 1, line.at(now)).unwrap();
+                    waiting.push((person, new, now));
+                    let is_new = held.iter().all(|it| it.0 != person) && !without.contains_key(person);
+                    if is_new {
+                        let turns = without.len() / slots + 1;
+                        without.insert(person, (now, 10 * u64::try_from(turns).unwrap()));
+                    }
+                }
+                Event::Done(_) if held.is_empty() => {}
+                Event::Done(index) => {
+                    let (person, number, _) = held.remove(index.index(held.len()));
+                    line.turns.leave(&person, number, line.at(now));
+                    let has_none = held.iter().all(|it| it.0 != person);
+                    if has_none && waiting.iter().any(|it| it.0 == person) {
+                        let turns = without.len() / slots + 1;
+                        without.insert(person, (now, 10 * u64::try_from(turns).unwrap()));
+                    }
+                }
+                Event::Pass(seconds) => now += seconds,
+            }
+            // Second by second, so that nothing is looked at too late.
+            let from = match event { Event::Pass(seconds) => now - seconds, _ => now };
+            for now in from..=now {
+                loop {
+                    for number in line.call(now) {
+                        let at = waiting.iter().position(|it| it.1 == number).unwrap();
+                        let (person, ..) = waiting.remove(at);
+                        held.push((person, number, now));
+                        without.remove(person);
+                    }
+                    for (person, _, entered) in &waiting {
+                        let look = line.look(person, *entered, now);
+                        if without.contains_key(person) {
+                            prop_assert!(look != Look::Late, "{person} is owed a slot");
+                        }
+                    }
+                    let Some(number) = line.end_one(now) else { break };
+                    let waited = without.values().map(|(since, _)| now - since).max();
+                    prop_assert!(waited.is_some_and(|waited| waited >= 10), "nobody waited so long");
+                    let at = held.iter().position(|it| it.1 == number).unwrap();
+                    let (person, _, since) = held.remove(at);
+                    let others = held.iter().filter(|it| it.0 == person);
+                    let count = |who: &str| held.iter().filter(|it| it.0 == who).count();
+                    prop_assert!(PEOPLE.iter().all(|who| count(who) <= count(person) + 1));
+                    if others.clone().count() == 0 {
+                        prop_assert!(now - since >= 10, "a turn that was too short");
+                    }
+                    prop_assert!(others.clone().all(|it| it.2 >= since), "not the longest");
+                    line.turns.leave(&person, number, line.at(now));
+                    if waiting.iter().any(|it| it.0 == person) && count(person) == 0 {
+                        let turns = without.len() / slots + 1;
+                        without.insert(person, (now, 10 * u64::try_from(turns).unwrap()));
+                    }
+                }
+                for (person, (since, most)) in &without {
+                    prop_assert!(now - since <= *most, "{person} waits for longer than {most}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_free_slot_goes_to_whoever_has_none_or_fewest() {
+    let mut line = Timed::new(3);
+    let ada: Vec<_> = (0..5).map(|_| line.enter("ada", 0)).collect();
+    let bob: Vec<_> = (0..2).map(|_| line.enter("bob", 0)).collect();
+    assert_eq!((line.turns.held(), line.turns.waiting()), (3, 4), "two of hers, one of his");
+    let carol = line.enter("carol", 0);
+    assert_eq!(line.leave("ada", ada[0], 0), [carol], "one reply later");
+    assert_eq!(line.leave("carol", carol, 0), NOBODY, "who holds one takes not the last");
+    assert_eq!(line.leave("bob", bob[0], 0), [bob[1]], "he holds none by now");
+    assert_eq!(line.leave("ada", ada[1], 0), [ada[2]], "nor she: each has one, and one is free");
+    assert_eq!(line.leave("bob", bob[1], 0), [ada[3]]);
 }
 
 #[test]
 fn a_full_line_refuses_and_whoever_leaves_makes_room() {
+    let now = Instant::now();
     let mut turns = Turns::new(Bounds::of(1, 3, 2));
-    let first = turns.enter(&1, 1).unwrap();
-    assert_eq!(turns.call(), Some(first));
-    let second = turns.enter(&1, 1).unwrap();
-    turns.enter(&1, 1).unwrap();
-    assert_eq!(turns.enter(&1, 1), Err(Full::Person));
-    turns.enter(&2, 1).unwrap();
-    assert_eq!(turns.enter(&3, 1), Err(Full::Total));
-    turns.leave(&1, second);
-    turns.enter(&3, 1).unwrap();
-    assert_eq!(turns.call(), None, "whoever left had no slot");
+    let first = turns.enter(&1, 1, now).unwrap();
+    assert_eq!(turns.call(now), Some(first));
+    let second = turns.enter(&1, 1, now).unwrap();
+    turns.enter(&1, 1, now).unwrap();
+    assert_eq!(turns.enter(&1, 1, now), Err(Full::Person));
+    turns.enter(&2, 1, now).unwrap();
+    assert_eq!(turns.enter(&3, 1, now), Err(Full::Total));
+    turns.leave(&1, second, now);
+    turns.enter(&3, 1, now).unwrap();
+    assert_eq!(turns.call(now), None, "whoever left had no slot");
 }
 
 #[test]
 fn without_places_to_wait_a_free_slot_is_still_taken() {
+    let now = Instant::now();
     let mut turns = Turns::new(Bounds::of(1, 0, 0));
-    let first = turns.enter(&1, 1).unwrap();
-    assert_eq!(turns.call(), Some(first));
-    assert!(turns.enter(&2, 1).is_err());
-    turns.leave(&1, first);
-    turns.enter(&2, 1).unwrap();
+    let first = turns.enter(&1, 1, now).unwrap();
+    assert_eq!(turns.call(now), Some(first));
+    assert!(turns.enter(&2, 1, now).is_err());
+    turns.leave(&1, first, now);
+    turns.enter(&2, 1, now).unwrap();
 }
 
 #[test]
 fn what_waits_is_bounded_in_bytes_but_one_may_always_wait() {
     let bounds = Bounds { bytes: 30, bytes_per_person: 20, ..Bounds::of(1, 9, 9) };
+    let now = Instant::now();
     let mut turns = Turns::new(bounds);
-    let first = turns.enter(&1, 100).unwrap();
-    assert_eq!(turns.call(), Some(first));
-    let large = turns.enter(&1, 25).expect("it is alone");
-    assert_eq!(turns.enter(&1, 1), Err(Full::Person));
-    turns.enter(&2, 5).unwrap();
-    assert_eq!(turns.enter(&2, 1), Err(Full::Total));
-    turns.leave(&1, large);
-    turns.enter(&2, 15).unwrap();
-    assert_eq!(turns.enter(&2, 1), Err(Full::Person));
+    let first = turns.enter(&1, 100, now).unwrap();
+    assert_eq!(turns.call(now), Some(first));
+    let large = turns.enter(&1, 25, now).expect("it is alone");
+    assert_eq!(turns.enter(&1, 1, now), Err(Full::Person));
+    turns.enter(&2, 5, now).unwrap();
+    assert_eq!(turns.enter(&2, 1, now), Err(Full::Total));
+    turns.leave(&1, large, now);
+    turns.enter(&2, 15, now).unwrap();
+    assert_eq!(turns.enter(&2, 1, now), Err(Full::Person));
 }

@@ -36,6 +36,9 @@ use crate::{
 /// The field that says what stood behind a reply whose headers were sent before that was known.
 const EVIDENCE: &str = "maru_evidence";
 
+/// The field that says why a reply ended, where Ollama has no word for it.
+const NOTICE: &str = "maru_notice";
+
 /// Which of Ollama's shapes a reply has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -246,13 +249,18 @@ impl Reply {
     fn done(&self, said: &Said) -> Value {
         let mut object = self.kind.object(&self.model, said);
         // Ollama says `stop` after a call of a tool, too.
-        let reason = self.ending.finish_reason.filter(|&it| it != FinishReason::ToolCalls);
-        let reason = reason.unwrap_or(FinishReason::Stop).as_str();
+        let reason = match self.ending.reason() {
+            FinishReason::ToolCalls => FinishReason::Stop,
+            reason => reason,
+        };
         let usage = self.ending.usage.unwrap_or_default();
         let ended = Instant::now();
         let answered = self.answered.unwrap_or(ended);
         object["done"] = true.into();
-        object["done_reason"] = reason.into();
+        object["done_reason"] = reason.as_str().into();
+        if let Some(notice) = self.ending.notice() {
+            object[NOTICE] = notice.into();
+        }
         object["total_duration"] = nanoseconds(ended - self.begun).into();
         object["load_duration"] = 0.into();
         object["prompt_eval_count"] = usage.prompt_tokens.into();

@@ -159,7 +159,7 @@ impl Reply {
 
     /// Why it ended. Some servers say `stop` after a call of a tool, too; clients wait for `tool_calls`.
     fn finish_reason(&self) -> &'static str {
-        let reason = self.ending.finish_reason.unwrap_or(FinishReason::Stop);
+        let reason = self.ending.reason();
         let calls = reason == FinishReason::Stop && self.called;
         if calls { FinishReason::ToolCalls.as_str() } else { reason.as_str() }
     }
@@ -167,7 +167,8 @@ impl Reply {
     fn object(&self, choice: impl Serialize) -> Response {
         let usage = Some(self.ending.usage.unwrap_or_default().into());
         let object = self.kind.whole();
-        Json(Chunk { object, usage, ..self.chunk([choice]) }).into_response()
+        let maru_notice = self.ending.notice();
+        Json(Chunk { object, usage, maru_notice, ..self.chunk([choice]) }).into_response()
     }
 
     /// An object of a stream.
@@ -179,22 +180,24 @@ impl Reply {
             model: &self.model,
             choices,
             usage: None,
+            maru_notice: None,
         }
     }
 
     /// Appends an event that says this, or why the reply ended.
     fn push(&self, events: &mut Vec<u8>, said: Said<'_>, finish_reason: Option<&'static str>) {
+        let maru_notice = finish_reason.and_then(|_| self.ending.notice());
         match self.kind {
             Kind::Chat => {
                 let logprobs = (!said.logprobs.is_empty())
                     .then_some(Logprobs { content: said.logprobs, refusal: None });
                 let choice = ChatChoice { index: 0, delta: said, logprobs, finish_reason };
-                sse::push(events, &self.chunk([choice]));
+                sse::push(events, &Chunk { maru_notice, ..self.chunk([choice]) });
             }
             Kind::Text => {
                 let text = said.content.unwrap_or_default();
                 let choice = TextChoice { index: 0, text, logprobs: None, finish_reason };
-                sse::push(events, &self.chunk([choice]));
+                sse::push(events, &Chunk { maru_notice, ..self.chunk([choice]) });
             }
         }
     }
@@ -210,6 +213,9 @@ struct Chunk<'a, C> {
     choices: C,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Counted>,
+    /// Why the reply ended, where OpenAI has no word for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maru_notice: Option<&'static str>,
 }
 
 #[derive(Serialize)]
