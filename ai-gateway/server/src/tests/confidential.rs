@@ -151,7 +151,7 @@ async fn a_flood_of_questions_to_a_deployment_that_hangs_is_bounded_by_its_line(
         });
         assert!(waited.await.is_ok(), "{:?}, not {busy} and {waiting}", state());
     };
-    let asked = [ask(&ada()), ask(&ada())];
+    let asked = [ask(&ada()), ask(&bob())];
     until(2, 0).await;
     let waits = [ask(&ada()), ask(&bob())];
     until(2, 2).await;

@@ -60,9 +60,8 @@ async fn draining_holds_without_a_start_and_replies_under_way_go_on() {
     house.one.script(Script::Held);
     house.two.script(Script::Held);
     let body = json!({"model": "p/m", "messages": [{"role": "user", "content": "long"}]});
-    let asked: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(house.sending(&ada(), "/v1/chat/completions", body.clone())))
-        .collect();
+    let ask = |who| tokio::spawn(house.sending(&member(who), "/v1/chat/completions", body.clone()));
+    let asked: Vec<_> = (33..37).map(ask).collect();
     let all = async {
         while house.one.open() + house.two.open() < 4 {
             tokio::task::yield_now().await;

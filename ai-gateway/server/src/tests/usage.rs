@@ -52,12 +52,15 @@ async fn every_surface_counts_against_the_person_who_asked() {
 
 #[tokio::test]
 async fn a_reply_that_was_left_counts_what_came_and_one_that_never_began_nothing() {
-    let house = house_without_fallback(|config| config.line.waiting = 0);
+    let house = house_without_fallback(|config| {
+        config.line.slots = std::num::NonZeroU16::MIN.saturating_add(2);
+        config.line.waiting = 0;
+    });
     house.one.script(Script::Endless);
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true});
     let mut answers = Vec::new();
-    for _ in 0..2 {
-        let mut answer = house.post(&ada(), "/v1/chat/completions", &body).await;
+    for who in [ada(), ada(), tagged("n33")] {
+        let mut answer = house.post(&who, "/v1/chat/completions", &body).await;
         let mut text = String::new();
         while !text.contains("Hello") {
             text.push_str(std::str::from_utf8(&answer.piece().await.unwrap().unwrap()).unwrap());
