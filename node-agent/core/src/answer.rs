@@ -72,9 +72,9 @@ pub enum Refusal {
 pub fn judge(received: &[u8]) -> Result<Option<Head>, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut fields);
-    let whole = response.parse(received).map_err(|error| match error {
-        httparse::Error::TooManyHeaders => Refusal::TooLong,
-        _ => Refusal::NotHttp,
+    let whole = response.parse(received).map_err(|error| {
+        let is_long = error == httparse::Error::TooManyHeaders;
+        if is_long { Refusal::TooLong } else { Refusal::NotHttp }
     })?;
     let len = match whole {
         httparse::Status::Complete(len) if len <= HEAD_MAX => len,

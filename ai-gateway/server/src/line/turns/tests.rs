@@ -364,7 +364,7 @@ proptest! {
                 Event::Pass(seconds) => now += seconds,
             }
             // Second by second, so that nothing is looked at too late.
-            let from = match event { Event::Pass(seconds) => now - seconds, _ => now };
+            let from = if let Event::Pass(seconds) = event { now - seconds } else { now };
             for now in from..=now {
                 loop {
                     for number in line.call(now) {

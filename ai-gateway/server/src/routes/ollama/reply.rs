@@ -249,10 +249,9 @@ impl Reply {
     fn done(&self, said: &Said) -> Value {
         let mut object = self.kind.object(&self.model, said);
         // Ollama says `stop` after a call of a tool, too.
-        let reason = match self.ending.reason() {
-            FinishReason::ToolCalls => FinishReason::Stop,
-            reason => reason,
-        };
+        let reason = self.ending.reason();
+        let called = reason == FinishReason::ToolCalls;
+        let reason = if called { FinishReason::Stop } else { reason };
         let usage = self.ending.usage.unwrap_or_default();
         let ended = Instant::now();
         let answered = self.answered.unwrap_or(ended);
