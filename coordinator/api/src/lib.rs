@@ -84,7 +84,7 @@ pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
 
 /// How many migrations the database has seen: one of a newer version has seen more.
-pub const SCHEMA: usize = 5;
+pub const SCHEMA: usize = 6;
 
 /// Every path of this API begins with it.
 pub const PREFIX: &str = "/api/v1";

@@ -1,6 +1,10 @@
 //! Token buckets: how often something may be done, so many times at once and then at a steady rate.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    time::{Duration, Instant},
+};
 
 /// A token bucket: each action takes a token, and tokens come back one by one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +48,37 @@ impl Bucket {
     #[must_use]
     pub fn is_full(&self, now: Instant) -> bool {
         self.full_at.is_none_or(|at| at <= now)
+    }
+}
+
+/// A bucket for each of many. Whose bucket is full is forgotten.
+#[derive(Debug)]
+pub struct Buckets<K> {
+    size: Size,
+    buckets: HashMap<K, Bucket>,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// All are full.
+    #[must_use]
+    pub fn new(size: Size) -> Self {
+        Self { size, buckets: HashMap::new() }
+    }
+
+    /// Takes a token of `of`.
+    ///
+    /// # Errors
+    ///
+    /// The time until there is one, if there is none now.
+    pub fn take(&mut self, of: K, now: Instant) -> Result<(), Duration> {
+        self.buckets.retain(|_, bucket| !bucket.is_full(now));
+        self.buckets.entry(of).or_default().take(self.size, now)
+    }
+
+    /// The time until there is a token of `of`; zero if there is one.
+    #[must_use]
+    pub fn wait(&self, of: &K, now: Instant) -> Duration {
+        self.buckets.get(of).map_or(Duration::ZERO, |bucket| bucket.wait(self.size, now))
     }
 }
 

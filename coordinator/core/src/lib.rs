@@ -10,7 +10,7 @@
 //! * [`address`], [`name`]: what a new node gets.
 //! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
 //! * [`route`]: subnets and exit nodes; [`dns`]: resolvers and names beside those of the nodes.
-//! * [`bucket`]: how often a node may do something.
+//! * [`bucket`]: how often a node may do something; [`presence`]: who is told to be connected.
 //! * [`time`]: times on the wire.
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ pub mod name;
 pub mod network;
 pub mod offer;
 pub mod policy;
+pub mod presence;
 pub mod registration;
 pub mod route;
 pub mod tagging;

@@ -36,6 +36,7 @@ pub(crate) struct App {
     pub(crate) channels: Quota<MachinePublic>,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
+    pub(crate) caused: limits::Caused,
     pub(crate) metrics: Arc<Metrics>,
     /// Wrong API keys that were shown and are not in the audit log yet.
     pub(crate) wrong_keys: Arc<AtomicU64>,
@@ -60,11 +61,20 @@ impl App {
         stop: CancellationToken,
     ) -> Self {
         let (hub, tasks) = (Arc::new(hub), TaskTracker::new());
+        let caused = limits::Caused::default();
+        let updates = Updates::new(
+            store.clone(),
+            Arc::clone(&hub),
+            tasks.clone(),
+            stop.clone(),
+            caused.clone(),
+        );
         Self {
             config: Arc::new(config),
             metrics: Arc::new(Metrics::new(store.times())),
             wrong_keys: Arc::default(),
-            updates: Updates::new(store.clone(), Arc::clone(&hub), tasks.clone(), stop.clone()),
+            updates,
+            caused,
             store,
             hub,
             noise: Arc::new(noise),

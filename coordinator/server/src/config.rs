@@ -15,7 +15,7 @@ use coordinator_api::{
 };
 use coordinator_core::{
     dns::Names,
-    name,
+    name, presence,
     time::{DAY, Millis},
 };
 
@@ -32,6 +32,9 @@ pub struct Config {
     /// How long a map stream is silent before a keep-alive, and at random up to a fifth longer. Default: 50 s, which
     /// follows from what clients bear.
     pub map_keep_alive: Duration,
+    /// How long a node is told to be connected after it has disconnected. Default: 10 s
+    /// ([`coordinator_core::presence::GRACE`]).
+    pub offline_after: Duration,
     /// Whom the admin socket answers, by user number. Default: 0, which is root. Whoever else may administer would be as
     /// good as root.
     pub admin_uid: u32,
@@ -57,6 +60,7 @@ impl From<Settings> for Config {
         Self {
             settings,
             map_keep_alive: Duration::from_secs(map::SILENCE_S / 2 - 10),
+            offline_after: presence::GRACE,
             admin_uid: 0,
             relay_keep_alive: Duration::from_secs(derp::frame::KEEP_ALIVE_S),
             stranger_time: Duration::from_secs(11 * 60),

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use chassis::state::StateError;
@@ -20,6 +21,7 @@ use coordinator_core::{
     dns::Names,
     model::{Node, NodeId},
     network::{Compiled, Input},
+    presence::Presences,
     time::Millis,
 };
 use tokio::sync::{Notify, watch};
@@ -29,6 +31,7 @@ use crate::{
     admission::List,
     clock,
     derp_map::Relays,
+    limits::Caused,
     store::{Loaded, Store, StoreError},
 };
 
@@ -39,7 +42,7 @@ pub(crate) struct Snapshot {
     pub(crate) loaded: Arc<Loaded>,
     /// What the policy makes of it.
     pub(crate) compiled: Compiled,
-    /// Who is connected.
+    /// Who is told to be connected.
     pub(crate) online: BTreeSet<NodeId>,
     /// The machines that have a node.
     pub(crate) machines: HashSet<MachinePublic>,
@@ -97,11 +100,10 @@ pub(crate) struct Hub {
 }
 
 /// Who is connected.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sessions {
     streams: BTreeMap<NodeId, Streams>,
-    /// Nodes that connected or disconnected since [`Hub::moved`] returned last.
-    moved: BTreeSet<NodeId>,
+    presences: Presences,
 }
 
 /// The map streams of a node. All but the newest are about to end.
@@ -120,6 +122,7 @@ impl Hub {
         names: Names,
         relays: Relays,
         list: List,
+        grace: Duration,
     ) -> Result<Self, HubError> {
         let names = Arc::new(names);
         let loaded = Arc::new(store.load().await?);
@@ -134,7 +137,10 @@ impl Hub {
             current: watch::Sender::new(Arc::new(first)),
             reading: tokio::sync::Mutex::new(0),
             requests: AtomicU64::new(0),
-            sessions: Mutex::default(),
+            sessions: Mutex::new(Sessions {
+                streams: BTreeMap::new(),
+                presences: Presences::new(grace),
+            }),
             moved: Notify::new(),
         })
     }
@@ -202,7 +208,7 @@ impl Hub {
     }
 
     fn online(&self) -> BTreeSet<NodeId> {
-        self.sessions().streams.keys().copied().collect()
+        self.sessions().presences.told()
     }
 
     /// Marks a node as connected until the returned value is dropped, and ends the map stream that it had.
@@ -214,7 +220,7 @@ impl Hub {
         streams.count += 1;
         let ended = streams.end.clone();
         if streams.count == 1 {
-            sessions.moved.insert(id);
+            sessions.presences.connect(id, Instant::now());
             self.moved.notify_one();
         }
         Presence { hub: Arc::clone(self), id, ended }
@@ -226,26 +232,38 @@ impl Hub {
             streams.count = streams.count.saturating_sub(1);
             if streams.count == 0 {
                 sessions.streams.remove(&id);
-                sessions.moved.insert(id);
+                sessions.presences.disconnect(id, Instant::now());
                 self.moved.notify_one();
             }
         }
     }
 
-    /// Waits until nodes connect or disconnect, and returns them.
-    pub(crate) async fn moved(&self) -> BTreeSet<NodeId> {
+    /// Waits until what is told of who is connected has changed, and returns who left.
+    pub(crate) async fn moved(&self, caused: &Caused) -> BTreeSet<NodeId> {
         loop {
-            let moved = std::mem::take(&mut self.sessions().moved);
-            if !moved.is_empty() {
-                return moved;
+            let due = {
+                let (now, presences) = (Instant::now(), &mut self.sessions().presences);
+                if let Some(left) = presences.handle_timeout(now, |id| caused.take(id, now)) {
+                    return left;
+                }
+                presences.poll_timeout()
+            };
+            let due = async {
+                match due {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.moved.notified() => {}
             }
-            self.moved.notified().await;
         }
     }
 
-    /// Whether a node is connected at this moment.
-    pub(crate) fn is_online(&self, id: NodeId) -> bool {
-        self.sessions().streams.contains_key(&id)
+    /// Whether a node is connected at this moment, or told to be.
+    pub(crate) fn is_here(&self, id: NodeId) -> bool {
+        self.sessions().presences.is_here(id)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the coordinator does without a request: it makes maps anew when nodes connect or disconnect, when keys expire,
 //! when `derp_map_file` changed and when another coordinator on the same database stored something, and removes ephemeral nodes that have left.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use coordinator_api::Actor;
 use coordinator_core::{
@@ -29,6 +29,7 @@ pub(crate) async fn keep(app: App) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failing = false;
     let mut prune = tokio::time::interval(PRUNE);
+    let mut left = BTreeMap::new();
     loop {
         let result = tokio::select! {
             () = app.stop.cancelled() => {
@@ -39,8 +40,13 @@ pub(crate) async fn keep(app: App) {
                 }
                 return;
             }
-            nodes = app.hub.moved() => came_or_went(&app, nodes).await,
-            _ = tick.tick() => on_tick(&app, started).await,
+            nodes = app.hub.moved(&app.caused) => {
+                let grace = Millis::try_from(app.config.offline_after.as_millis()).unwrap_or(0);
+                let at = clock::now().saturating_sub(grace);
+                left.extend(nodes.into_iter().map(|id| (id, at)));
+                came_or_went(&app, &mut left).await
+            }
+            _ = tick.tick() => on_tick(&app, started, &mut left).await,
             _ = prune.tick() => keep_log(&app).await.map_err(HubError::from),
         };
         match &result {
@@ -55,34 +61,36 @@ pub(crate) async fn keep(app: App) {
     }
 }
 
-/// Shows who is connected now, and stores when those that left were last seen.
-async fn came_or_went(app: &App, mut nodes: BTreeSet<NodeId>) -> Result<(), HubError> {
-    nodes.retain(|id| !app.hub.is_online(*id));
-    if nodes.is_empty() {
+/// Shows who is connected now, and stores when those that left were last seen: `left` is empty once that is done.
+async fn came_or_went(app: &App, left: &mut BTreeMap<NodeId, Millis>) -> Result<(), HubError> {
+    if left.is_empty() {
         return app.hub.recompile().await;
     }
-    let stored = async {
-        for id in nodes {
-            app.store.set_last_seen(id, clock::now()).await?;
-        }
-        app.hub.refresh().await
-    };
-    if let Err(error) = stored.await {
+    if let Err(error) = app.store.set_last_seen(left).await {
         // Who is connected is known without the database, and shown even so.
         app.hub.recompile().await?;
-        return Err(error);
+        return Err(error.into());
     }
-    Ok(())
+    left.clear();
+    app.hub.refresh().await
 }
 
-async fn on_tick(app: &App, started: Millis) -> Result<(), HubError> {
+/// `unseen`: those that left and whose last moment is not stored yet.
+async fn on_tick(
+    app: &App,
+    started: Millis,
+    unseen: &mut BTreeMap<NodeId, Millis>,
+) -> Result<(), HubError> {
+    if !unseen.is_empty() {
+        came_or_went(app, unseen).await?;
+    }
     let (now, snapshot) = (clock::now(), app.hub.snapshot());
     let grace = Millis::from(app.config.settings.ephemeral_grace_s) * 1000;
     let left: Vec<NodeId> = snapshot
         .loaded
         .nodes
         .iter()
-        .filter(|node| is_over(&node.times, started, now, grace) && !app.hub.is_online(node.id))
+        .filter(|node| is_over(&node.times, started, now, grace) && !app.hub.is_here(node.id))
         .map(|node| node.id)
         .collect();
     if !left.is_empty() {

@@ -15,7 +15,7 @@ use chassis::{
 };
 use control_protocol::key::MachinePublic;
 use coordinator_core::{
-    bucket::{Bucket, Size},
+    bucket::{Bucket, Buckets, Size},
     model::NodeId,
 };
 use http_body_util::{BodyExt as _, Limited};
@@ -52,6 +52,8 @@ pub(crate) const ADMIN_BODY_MAX: usize = 1024 * 1024;
 const TRIES: Size = Size { tokens: 10, period: Duration::from_secs(6) };
 /// Origins that are remembered for having tried; beyond that, strangers must wait until one of them has been quiet.
 const TRIED_MAX: usize = 16 * 1024;
+/// What a node may cause for everyone: ten things at once, then one in ten seconds.
+const CAUSED: Size = Size { tokens: 10, period: Duration::from_secs(10) };
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take.
@@ -129,6 +131,33 @@ impl Tries {
             return Err(TRIES.period);
         }
         tried.entry(origin).or_default().take(TRIES, now)
+    }
+}
+
+/// What one node may cause for everyone: writes of what it says of itself, and with them new maps; being told to be
+/// connected; whole maps that are no stream. All of it takes from one bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct Caused(Arc<Mutex<Buckets<NodeId>>>);
+
+impl Default for Caused {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Buckets::new(CAUSED))))
+    }
+}
+
+impl Caused {
+    /// Takes a token.
+    ///
+    /// # Errors
+    ///
+    /// The time until there is one, if there is none now.
+    pub(crate) fn take(&self, node: NodeId, now: Instant) -> Result<(), Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(node, now)
+    }
+
+    /// The time until there is a token; zero if there is one.
+    pub(crate) fn wait(&self, node: NodeId, now: Instant) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).wait(&node, now)
     }
 }
 

@@ -125,11 +125,12 @@ impl Server {
             () = stop.cancelled() => return Err(ServeError::Stopped),
             relays = Relays::load(root, &paths, &config) => relays?,
         };
-        let store = Store::open(&database, &config.settings.network).await?.held_by(&hold);
+        let store = Store::open(&database, &config.settings.network).await?.held_by(&hold).await?;
         let network = config.settings.network.clone();
         let names = config.names().map_err(ServeError::Dns)?;
         let list = List::open(&paths)?;
-        let hub = Hub::start(store.clone(), network, names, relays, list).await?;
+        let grace = config.offline_after;
+        let hub = Hub::start(store.clone(), network, names, relays, list, grace).await?;
         let relay = Embedded::open(&paths, &config).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let counters = counters(&paths, config.settings.metrics_listen).await?;

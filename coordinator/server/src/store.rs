@@ -2,7 +2,8 @@
 //!
 //! Everything that decides (who becomes a node, with which name and address) happens in a [`Change`]: a write
 //! transaction that first counts the network's revision up. That row makes changes wait for each other on both
-//! engines, also those of another coordinator on the same database, so what a change reads is what it overwrites.
+//! engines, also those of another coordinator on the same database, so what a change reads is what it overwrites. The
+//! same row holds the epoch of whoever has the database (see [`Hold`]): under an older one nothing is written.
 //!
 //! Every function here fails if the database does, with a [`StoreError`]; a change that fails is undone when it is
 //! dropped. What else makes a function fail is said with it.
@@ -23,7 +24,11 @@ mod rows;
 mod times;
 mod users;
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::Duration,
+};
 
 use control_protocol::key::NodePublic;
 use coordinator_api::{Actor, LogEntry, SCHEMA};
@@ -36,7 +41,7 @@ use coordinator_core::{
 };
 use futures_util::future::BoxFuture;
 use sqlx::{
-    AnyConnection, AnyPool, Connection as _, Row, SqlSafeStr as _,
+    Any, AnyConnection, AnyPool, Connection as _, Row, SqlSafeStr as _, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
@@ -60,6 +65,7 @@ const SQLITE: [(&str, &str); SCHEMA] = [
     ("routes", include_str!("../migrations/sqlite/0003_routes.sql")),
     ("api keys", include_str!("../migrations/sqlite/0004_api_keys.sql")),
     ("audit", include_str!("../migrations/sqlite/0005_audit.sql")),
+    ("epoch", include_str!("../migrations/sqlite/0006_epoch.sql")),
 ];
 /// The same for PostgreSQL.
 const POSTGRES: [(&str, &str); SCHEMA] = [
@@ -68,6 +74,7 @@ const POSTGRES: [(&str, &str); SCHEMA] = [
     ("routes", include_str!("../migrations/postgres/0003_routes.sql")),
     ("api keys", include_str!("../migrations/postgres/0004_api_keys.sql")),
     ("audit", include_str!("../migrations/postgres/0005_audit.sql")),
+    ("epoch", include_str!("../migrations/postgres/0006_epoch.sql")),
 ];
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;
@@ -169,6 +176,13 @@ pub struct Loaded {
     pub policy_revision: i64,
 }
 
+/// Whether a transaction counts as a change of the network, after which everyone's maps are made anew.
+#[derive(Clone, Copy)]
+enum Counted {
+    No = 0,
+    Yes = 1,
+}
+
 /// The database.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -176,8 +190,8 @@ pub struct Store {
     begin: &'static str,
     /// Changes of this process wait here, and not on a connection that others need to read.
     queue: Queue,
-    /// Whether the database is this coordinator's.
-    held: watch::Receiver<bool>,
+    /// The epoch under which this process may write; `None` while the database is not this coordinator's.
+    epoch: watch::Receiver<Option<i64>>,
     times: Times,
 }
 
@@ -190,7 +204,7 @@ impl Store {
     pub async fn open(database: &Database, domain: &str) -> Result<Self, StoreError> {
         database.check()?;
         sqlx::any::install_default_drivers();
-        let store = match database {
+        let (pool, begin) = match database {
             Database::Sqlite(path) => {
                 let pool = connect(
                     &file_url(path, "rwc")?,
@@ -198,47 +212,24 @@ impl Store {
                 )
                 .await?;
                 migrate(SQLITE, &pool).await?;
-                Self::new(pool, "BEGIN IMMEDIATE")
+                (pool, "BEGIN IMMEDIATE")
             }
             Database::Postgres(url) => {
                 let pool = connect(url, AnyPoolOptions::new()).await?;
                 migrate(POSTGRES, &pool).await?;
-                Self::new(pool, "BEGIN")
+                (pool, "BEGIN")
             }
         };
-        store.begin_network(domain).await?;
-        Ok(store)
+        let epoch = begin_network(&pool, domain).await?;
+        let (queue, times) = (Queue::default(), Times::default());
+        Ok(Self { pool, begin, queue, epoch: watch::channel(Some(epoch)).1, times })
     }
 
-    fn new(pool: AnyPool, begin: &'static str) -> Self {
-        Self {
-            pool,
-            begin,
-            queue: Queue::default(),
-            held: watch::channel(true).1,
-            times: Times::default(),
-        }
-    }
-
-    /// The same, which changes nothing while the database is not held.
-    #[must_use]
-    pub fn held_by(self, hold: &Hold) -> Self {
-        Self { held: hold.watch(), ..self }
-    }
-
-    async fn begin_network(&self, domain: &str) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO network (id, revision, domain, next_id, last_ipv4, policy, policy_revision) \
-             VALUES (1, 0, $1, 1, NULL, $2, 1) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(domain.to_owned())
-        .bind(policy::FIRST)
-        .execute(&self.pool)
-        .await?;
-        let row =
-            sqlx::query("SELECT domain FROM network WHERE id = 1").fetch_one(&self.pool).await?;
-        let stored: String = row.try_get("domain")?;
-        if stored == domain { Ok(()) } else { Err(StoreError::OtherNetwork(stored)) }
+    /// The same, which writes only while the database is held. From now on nothing is written by a store that was opened
+    /// before, wherever it runs.
+    pub async fn held_by(self, hold: &Hold) -> Result<Self, StoreError> {
+        hold.begin_epoch(&mut *self.pool.acquire().await?).await?;
+        Ok(Self { epoch: hold.watch(), ..self })
     }
 
     /// Begins a change by the administration, before all that wait in [`Self::change_by_node`]. Dropping it undoes it.
@@ -264,13 +255,29 @@ impl Store {
         asked: Instant,
     ) -> Result<Change, StoreError> {
         self.times.turn.observe(asked.elapsed().as_secs_f64());
-        let mut held = self.held.clone();
-        let is_held = timeout(HOLD_TIME, held.wait_for(|held| *held)).await;
-        if !is_held.is_ok_and(|held| held.is_ok()) {
-            return Err(StoreError::NotHeld);
-        }
-        let tx = self.pool.begin_with(self.begin).await?;
+        let tx = self.write(Counted::Yes).await?;
         Change::begin(tx, actor, permit, self.times.clone()).await
+    }
+
+    /// Begins a transaction that may write, and takes the network's row, so that all of them wait for each other on both
+    /// engines.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotHeld`] if another coordinator has taken the database, whether or not this one knows it yet.
+    async fn write(&self, counted: Counted) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut epoch = self.epoch.clone();
+        let held = timeout(HOLD_TIME, epoch.wait_for(Option::is_some)).await;
+        let Some(epoch) = held.ok().and_then(Result::ok).and_then(|epoch| *epoch) else {
+            return Err(StoreError::NotHeld);
+        };
+        let mut tx = self.pool.begin_with(self.begin).await?;
+        let row = "UPDATE network SET revision = revision + $1 WHERE id = 1 AND epoch = $2";
+        let row = sqlx::query(row).bind(counted as i64).bind(epoch);
+        match row.execute(&mut *tx).await?.rows_affected() {
+            0 => Err(StoreError::NotHeld),
+            _ => Ok(tx),
+        }
     }
 
     /// Reads everything that maps are made of.
@@ -309,9 +316,15 @@ impl Store {
         nodes::by_node_key(&mut *self.pool.acquire().await?, node_key).await
     }
 
-    /// Writes when a node was last connected; a node that is gone is left alone.
-    pub async fn set_last_seen(&self, id: NodeId, at: Millis) -> Result<(), StoreError> {
-        nodes::set_last_seen(&mut *self.pool.acquire().await?, id, at).await
+    /// Writes when nodes were last connected, in a node's turn; one that is gone is left alone. It is no change of the
+    /// network.
+    pub async fn set_last_seen(&self, seen: &BTreeMap<NodeId, Millis>) -> Result<(), StoreError> {
+        let _turn = self.queue.node().await;
+        let mut tx = self.write(Counted::No).await?;
+        for (&id, &at) in seen {
+            nodes::set_last_seen(&mut tx, id, at).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     /// Reads some of the audit log, oldest first.
@@ -321,7 +334,10 @@ impl Store {
 
     /// Removes from the audit log what is not kept.
     pub async fn prune_log(&self, keep: Keep) -> Result<(), StoreError> {
-        audit::prune(&mut *self.pool.acquire().await?, keep).await
+        let _turn = self.queue.node().await;
+        let mut tx = self.write(Counted::No).await?;
+        audit::prune(&mut tx, keep).await?;
+        Ok(tx.commit().await?)
     }
 
     /// How many changes there were, whoever made them.
@@ -340,6 +356,21 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Writes the network's row if there is none; returns the epoch of whoever has the database.
+async fn begin_network(pool: &AnyPool, domain: &str) -> Result<i64, StoreError> {
+    sqlx::query(
+        "INSERT INTO network (id, revision, domain, next_id, last_ipv4, policy, policy_revision) \
+         VALUES (1, 0, $1, 1, NULL, $2, 1) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(domain.to_owned())
+    .bind(policy::FIRST)
+    .execute(pool)
+    .await?;
+    let row = sqlx::query("SELECT domain, epoch FROM network WHERE id = 1").fetch_one(pool).await?;
+    let stored: String = row.try_get("domain")?;
+    if stored == domain { Ok(row.try_get("epoch")?) } else { Err(StoreError::OtherNetwork(stored)) }
 }
 
 /// The URL of a file; `mode` is `rw`, or `rwc` to make it if it is not there.

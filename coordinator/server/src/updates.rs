@@ -1,7 +1,7 @@
 //! What nodes say of themselves, on its way to the database.
 //!
-//! Each write costs the database a commit and everyone a new map, so each node has a bucket of them. A node that says
-//! more than that is not refused: it is answered at once, and the newest that it said is written when it may be. One
+//! Each write costs the database a commit and everyone a new map, so it takes from the node's bucket ([`Caused`]). A node
+//! that says more than that is not refused: it is answered at once, and the newest that it said is written when it may be. One
 //! update of each node waits at most. What waits is written when the coordinator stops, and lost if it crashes; our
 //! agent reports anew whenever it connects.
 
@@ -18,20 +18,16 @@ use control_protocol::{
     register::RegisterRequest,
 };
 use coordinator_api::Actor;
-use coordinator_core::{
-    bucket::{Bucket, Size},
-    model::{Node, NodeId},
-};
+use coordinator_core::model::{Node, NodeId};
 use tokio::sync::oneshot;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     hub::{Hub, HubError},
+    limits::Caused,
     store::Store,
 };
 
-/// How often what a node says of itself is written: ten times at once, then once in ten seconds.
-const WRITES: Size = Size { tokens: 10, period: Duration::from_secs(10) };
 /// Endpoints of a node that are kept.
 const ENDPOINTS_MAX: usize = 32;
 
@@ -125,16 +121,9 @@ pub(crate) struct Updates {
     hub: Arc<Hub>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    entries: Arc<Mutex<HashMap<NodeId, Entry>>>,
-}
-
-/// The updates of one node.
-#[derive(Debug, Default)]
-struct Entry {
-    bucket: Bucket,
-    next: Option<Next>,
-    /// Whether a task writes them.
-    is_served: bool,
+    caused: Caused,
+    /// Those that a task writes now: of each node the newest, unless it is being written.
+    served: Arc<Mutex<HashMap<NodeId, Option<Next>>>>,
 }
 
 /// The newest update, which is not written yet.
@@ -159,8 +148,9 @@ impl Updates {
         hub: Arc<Hub>,
         tasks: TaskTracker,
         stop: CancellationToken,
+        caused: Caused,
     ) -> Self {
-        Self { store, hub, tasks, stop, entries: Arc::default() }
+        Self { store, hub, tasks, stop, caused, served: Arc::default() }
     }
 
     /// Writes what a node says of itself, if that is anything new, and goes on with it although the caller hangs up.
@@ -172,8 +162,8 @@ impl Updates {
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<NodeId, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn served(&self) -> MutexGuard<'_, HashMap<NodeId, Option<Next>>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts an update in the place of the node's older one; `Err` if nobody needs to wait for it.
@@ -183,24 +173,20 @@ impl Updates {
         update: Update,
         now: Instant,
     ) -> Result<oneshot::Receiver<Outcome>, Outcome> {
-        let mut entries = self.entries();
-        let is_served = entries.get(&node.id).is_some_and(|entry| entry.is_served);
-        if !is_served {
-            if update.applied_to(node).is_none() {
-                return Err(Outcome::Written);
-            }
-            // Who has said nothing for long is as if it were new; so is who was removed.
-            entries.retain(|_, entry| entry.is_served || !entry.bucket.is_full(now));
+        let mut served = self.served();
+        let is_served = served.contains_key(&node.id);
+        if !is_served && update.applied_to(node).is_none() {
+            return Err(Outcome::Written);
         }
-        let entry = entries.entry(node.id).or_default();
-        let update = match entry.next.take() {
+        let next = served.entry(node.id).or_default();
+        let update = match next.take() {
             Some(older) => update.over(older.update),
             None => update,
         };
         let (asked, written) = oneshot::channel();
-        let must_wait = !entry.bucket.wait(WRITES, now).is_zero();
-        entry.next = Some(Next { update, asked: (!must_wait).then_some(asked) });
-        if !std::mem::replace(&mut entry.is_served, true) {
+        let must_wait = !self.caused.wait(node.id, now).is_zero();
+        *next = Some(Next { update, asked: (!must_wait).then_some(asked) });
+        if !is_served {
             self.tasks.spawn(self.clone().serve(node.id));
         }
         if must_wait { Err(Outcome::Later) } else { Ok(written) }
@@ -208,16 +194,15 @@ impl Updates {
 
     /// What to do for a node now; after [`Due::Nothing`] nobody serves it.
     fn due(&self, id: NodeId, now: Instant, is_last: bool) -> Due {
-        let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(&id) else { return Due::Nothing };
-        let Some(mut next) = entry.next.take() else {
-            entry.is_served = false;
+        let mut served = self.served();
+        let Some(mut next) = served.get_mut(&id).and_then(Option::take) else {
+            served.remove(&id);
             return Due::Nothing;
         };
-        match entry.bucket.take(WRITES, now) {
+        match self.caused.take(id, now) {
             Err(wait) if !is_last => {
                 next.asked = None;
-                entry.next = Some(next);
+                served.insert(id, Some(next));
                 Due::Later(wait)
             }
             Ok(()) | Err(_) => Due::Now(Box::new(next)),
@@ -226,12 +211,12 @@ impl Updates {
 
     /// Tries again what could not be written and nobody waits for, unless there is something newer.
     fn put_back(&self, id: NodeId, update: Update) {
-        if let Some(entry) = self.entries().get_mut(&id) {
-            let (update, asked) = match entry.next.take() {
+        if let Some(next) = self.served().get_mut(&id) {
+            let (update, asked) = match next.take() {
                 Some(newer) => (newer.update.over(update), newer.asked),
                 None => (update, None),
             };
-            entry.next = Some(Next { update, asked });
+            *next = Some(Next { update, asked });
         }
     }
 

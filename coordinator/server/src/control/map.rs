@@ -1,6 +1,9 @@
 //! `POST /machine/map`: the stream of a node's map, and what a node says of itself.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -52,6 +55,12 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
     }
     if omit_peers {
         return Ok(StatusCode::OK.into_response());
+    }
+    if peer.app.caused.take(node.id, Instant::now()).is_err() {
+        return Err(Refused(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many whole maps: ask for a stream, or again in ten seconds".to_owned(),
+        ));
     }
     let response = view(&peer.app.hub.snapshot(), &node_key)
         .map(|view| Session::new().next(view, clock::now()));

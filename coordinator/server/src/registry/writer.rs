@@ -13,6 +13,10 @@ use crate::{
     store::{Change, NewNode, StoreError},
 };
 
+/// How often it is written that a device which waits has asked again: a sixtieth of the hour at least after which one that
+/// asks no more is forgotten.
+const ASKED_EVERY: Millis = 60 * 1000;
+
 /// Writes a decision.
 pub(super) struct Writer<'a> {
     pub(super) app: &'a App,
@@ -78,6 +82,9 @@ impl Writer<'_> {
             }
             Decision::StillWaiting => {
                 let pending = pending.ok_or(StoreError::Conflict)?;
+                if self.now.saturating_sub(pending.asked) < ASKED_EVERY {
+                    return Ok((Answer::Waiting(pending.ticket.clone()), Effect::Nothing));
+                }
                 change.set_asked(pending.id, self.now).await?;
                 (Answer::Waiting(pending.ticket.clone()), Effect::Nothing)
             }

@@ -51,10 +51,6 @@ impl Change {
         times: Times,
     ) -> Result<Self, StoreError> {
         let began = Instant::now();
-        // Takes the row, so that changes wait for each other on both engines.
-        sqlx::query("UPDATE network SET revision = revision + 1 WHERE id = 1")
-            .execute(&mut *tx)
-            .await?;
         // It may have been removed while its request was on the way, or waited for its turn.
         if let Actor::ApiKey { id, .. } = actor {
             let key = api_keys::by_id(&mut tx, id).await?;

@@ -5,6 +5,9 @@
 //! connection ends. If it is lost while the coordinator runs (the server was restarted, another took its place), or
 //! cannot be asked for, the coordinator notices within seven seconds. From then on nothing is changed until the lock is
 //! taken again, and if another coordinator was faster, this one gives up.
+//!
+//! What it may not have noticed yet is caught by the epoch, a number in the database: whoever takes the lock counts it
+//! up, and every transaction that writes looks whether it is still its own.
 
 use std::{
     fs::File,
@@ -80,7 +83,8 @@ pub enum HoldError {
 #[derive(Debug)]
 pub struct Hold {
     by: By,
-    held: watch::Sender<bool>,
+    /// The epoch that this coordinator began; `None` before the first, and while the lock is lost.
+    epoch: watch::Sender<Option<i64>>,
 }
 
 #[derive(Debug)]
@@ -112,17 +116,23 @@ impl Hold {
                 }),
             };
             match taken {
-                Ok(by) => return Ok(Self { by, held: watch::Sender::new(true) }),
+                Ok(by) => return Ok(Self { by, epoch: watch::Sender::new(None) }),
                 Err(HoldError::Held(_)) if started.elapsed() < PATIENCE => sleep(RETRY).await,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Whether it is held at this moment, for who changes the database.
+    /// The epoch under which the database may be written at this moment.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<bool> {
-        self.held.subscribe()
+    pub fn watch(&self) -> watch::Receiver<Option<i64>> {
+        self.epoch.subscribe()
+    }
+
+    /// Begins an epoch: what began before it may write nothing more.
+    pub(super) async fn begin_epoch(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        self.epoch.send_replace(Some(next_epoch(connection).await?));
+        Ok(())
     }
 
     /// Looks after it; returns once another coordinator has it.
@@ -137,15 +147,17 @@ impl Hold {
             {
                 continue;
             }
-            self.held.send_replace(false);
+            self.epoch.send_replace(None);
             tracing::warn!("the database let go of this coordinator; taking it again");
             // Closed first: a server that was only slow would let it keep the lock from the next one.
             drop(connection.take());
             match take_again(url, name).await {
-                Ok(again) => *connection = Some(again),
+                Ok((again, epoch)) => {
+                    *connection = Some(again);
+                    self.epoch.send_replace(Some(epoch));
+                }
                 Err(lost) => return lost,
             }
-            self.held.send_replace(true);
             tracing::info!("this coordinator has its database again");
         }
     }
@@ -153,16 +165,27 @@ impl Hold {
 
 /// Tries until the database answers. The connection before is closed; until the server sees that, it has the lock, and
 /// while the server ends it, it has the lock without a name. A coordinator names itself before it takes the lock.
-async fn take_again(url: &str, name: &str) -> Result<AnyConnection, HoldError> {
+async fn take_again(url: &str, name: &str) -> Result<(AnyConnection, i64), HoldError> {
+    let taken = async || {
+        let mut connection = lock_connection(url, name).await?;
+        let epoch = next_epoch(&mut connection).await.map_err(HoldError::Database)?;
+        Ok((connection, epoch))
+    };
     loop {
-        match timeout(ANSWER, lock_connection(url, name)).await {
-            Ok(Ok(connection)) => return Ok(connection),
+        match timeout(ANSWER, taken()).await {
+            Ok(Ok(taken)) => return Ok(taken),
             Ok(Err(HoldError::Held(by))) if by != name && by != NAMELESS => {
                 return Err(HoldError::Held(by));
             }
             Ok(Err(_)) | Err(_) => sleep(RETRY).await,
         }
     }
+}
+
+/// Counts the epoch up. It waits for a transaction that writes now, which is then the last of the epoch before.
+async fn next_epoch(connection: &mut AnyConnection) -> sqlx::Result<i64> {
+    let row = "UPDATE network SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch";
+    sqlx::query(row).fetch_one(connection).await?.try_get("epoch")
 }
 
 async fn is_held(connection: &mut AnyConnection) -> bool {

@@ -190,7 +190,7 @@ async fn a_node_is_kept_in_every_column(tables: Tables) {
     }
     tables.update_node(&one).await;
     one.revision += 1;
-    tables.store.set_last_seen(one.id, NOW + 2).await.unwrap();
+    tables.store.set_last_seen(&[(one.id, NOW + 2)].into()).await.unwrap();
     one.times.last_seen = Some(NOW + 2);
 
     assert_eq!(tables.nodes().await, [one, other]);

@@ -43,9 +43,10 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-/// Who runs the test administers.
+/// Who runs the test administers, and who disconnects is told of soon.
 pub(crate) fn configured(settings: Settings) -> Config {
-    Config { admin_uid: rustix::process::geteuid().as_raw(), ..Config::from(settings) }
+    let admin_uid = rustix::process::geteuid().as_raw();
+    Config { admin_uid, offline_after: Duration::from_millis(100), ..Config::from(settings) }
 }
 
 /// Both.

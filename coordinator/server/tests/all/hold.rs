@@ -8,7 +8,7 @@ use std::{
 
 use coordinator::{
     serve::{ServeError, Server},
-    store::{Database, Hold, HoldError, Store, StoreError},
+    store::{Database, Hold, HoldError, Keep, Store, StoreError},
 };
 use coordinator_api::{Actor, settings::Settings};
 use sqlx::Connection as _;
@@ -120,14 +120,14 @@ async fn a_hold_that_postgres_lost_is_taken_again_and_nothing_is_changed_meanwhi
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let mut hold = Hold::take(&database).await.unwrap();
-    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold);
+    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     is_refused_by_name(&database).await;
     let mut held = hold.watch();
 
     end_connections_of_holders(&server.url()).await;
     let back = async {
-        held.wait_for(|held| !held).await.unwrap();
-        held.wait_for(|held| *held).await.unwrap();
+        held.wait_for(Option::is_none).await.unwrap();
+        held.wait_for(Option::is_some).await.unwrap();
     };
     tokio::select! {
         lost = hold.lost() => panic!("{lost}"),
@@ -145,7 +145,7 @@ async fn who_finds_another_coordinator_in_its_place_gives_up() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let mut hold = Hold::take(&database).await.unwrap();
-    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold);
+    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let other = sqlx::AnyConnection::connect(&server.url());
     let mut other = other.await.unwrap();
     end_connections_of_holders(&server.url()).await;
@@ -168,6 +168,7 @@ async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let mut hold = Hold::take(&database).await.unwrap();
+    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let mut held = hold.watch();
     let mut other = sqlx::AnyConnection::connect(&server.url()).await.unwrap();
     end_connections_of_holders(&server.url()).await;
@@ -175,11 +176,11 @@ async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
     sqlx::query(lock).fetch_one(&mut other).await.unwrap();
 
     let back = async {
-        held.wait_for(|held| !held).await.unwrap();
+        held.wait_for(Option::is_none).await.unwrap();
         // Some tries while it is locked.
         sleep(Duration::from_millis(500)).await;
         drop(other);
-        held.wait_for(|held| *held).await.unwrap();
+        held.wait_for(Option::is_some).await.unwrap();
     };
     tokio::select! {
         lost = hold.lost() => panic!("{lost}"),
@@ -187,6 +188,42 @@ async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
     }
 
     is_refused_by_name(&database).await;
+    store.close().await;
+}
+
+/// The first has not noticed yet that it lost its lock: it takes up to seven seconds until it looks.
+#[tokio::test]
+#[ignore = "needs: postgres"]
+async fn who_was_replaced_writes_nothing_more_although_it_does_not_know_yet() {
+    let server = Postgres::start();
+    let database = Database::Postgres(server.url());
+    let open = async |hold: &Hold| {
+        Store::open(&database, "maru.internal").await.unwrap().held_by(hold).await.unwrap()
+    };
+    let first = Hold::take(&database).await.unwrap();
+    let replaced = open(&first).await;
+    let mut under_way = replaced.change(Actor::System).await.unwrap();
+    under_way.insert_user("alice", 1).await.unwrap();
+    end_connections_of_holders(&server.url()).await;
+
+    let second = Hold::take(&database).await.unwrap();
+    let opening = open(&second);
+    tokio::pin!(opening);
+    let waits = timeout(Duration::from_millis(500), &mut opening).await;
+    assert!(waits.is_err(), "the next epoch begins after the change that was under way");
+    under_way.commit().await.unwrap();
+    let store = opening.await;
+
+    assert!(first.watch().borrow().is_some(), "it believes that it holds the database");
+    assert!(matches!(replaced.change(Actor::System).await, Err(StoreError::NotHeld)));
+    assert!(matches!(replaced.set_last_seen(&[(1, 1)].into()).await, Err(StoreError::NotHeld)));
+    let keep = Keep { since: 0, rows: 0 };
+    assert!(matches!(replaced.prune_log(keep).await, Err(StoreError::NotHeld)));
+    let users = store.load().await.unwrap().users;
+    assert_eq!(users.len(), 1, "what was under way is there");
+    store.change(Actor::System).await.unwrap().commit().await.unwrap();
+    store.close().await;
+    replaced.close().await;
 }
 
 /// As on a machine that sleeps, or whose disk is slow, for longer than the coordinator waits for an answer.
@@ -196,18 +233,18 @@ async fn a_hold_whose_connection_stalled_is_taken_again() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let mut hold = Hold::take(&database).await.unwrap();
-    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold);
+    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let mut held = hold.watch();
     let holder = holder(&server.url()).await;
 
     signal(holder, "STOP");
     let stalled = async {
-        held.wait_for(|held| !held).await.unwrap();
+        held.wait_for(Option::is_none).await.unwrap();
         assert!(matches!(store.change(Actor::System).await, Err(StoreError::NotHeld)));
         // Some tries while it still has the lock.
         sleep(Duration::from_millis(500)).await;
         signal(holder, "CONT");
-        held.wait_for(|held| *held).await.unwrap();
+        held.wait_for(Option::is_some).await.unwrap();
     };
     tokio::select! {
         lost = hold.lost() => panic!("{lost}"),

@@ -386,3 +386,61 @@ async fn the_regions_of_a_file_stand_beside_our_own() {
     assert!(map.regions[&1].nodes[0].certificate_pin().flatten().is_some());
     assert_eq!(map.regions[&7].nodes[0].host_name, "derp.example.org");
 }
+
+/// Told of a member that comes and goes as fast as it may: so many changes of the others' maps, and no more.
+#[tokio::test]
+async fn a_member_that_comes_and_goes_costs_its_peers_few_maps_and_delays_no_change() {
+    const ROUNDS: usize = 100;
+    let config = Config { offline_after: Duration::ZERO, ..config() };
+    let coordinator = Coordinator::with(config, None).await;
+    coordinator.ok(Method::PUT, "/policy", json!({ "policy": crate::harness::OPEN })).await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let device = Device::new("second");
+    let mut second = device.join(&coordinator, &key).await;
+    let mut watching = first.stream().await;
+    watching.until(|held| held.peer("second").is_some()).await;
+
+    for _ in 0..ROUNDS {
+        let mut stream = second.stream().await;
+        stream.next().await.unwrap();
+        drop((stream, second));
+        second = device.connect(coordinator.address).await;
+    }
+    let mut told = 0;
+    let name = json!({ "device": id_of(&coordinator, "first").await });
+    coordinator.ok(Method::PUT, "/records/control", name).await;
+    loop {
+        let response = watching.next().await.unwrap();
+        if response.dns_config.is_some() {
+            break;
+        }
+        told += usize::from(!response.keep_alive);
+    }
+
+    // Ten tokens, and one more in ten seconds; each is told on and off.
+    assert!((1..ROUNDS / 2).contains(&told), "{told} maps for {ROUNDS} connections");
+}
+
+#[tokio::test]
+async fn whole_maps_that_are_no_stream_take_from_the_nodes_bucket() {
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let mut other = Device::new("other").join(&coordinator, &key).await;
+    let ask = async |channel: &mut crate::device::Channel| {
+        let body = serde_json::to_vec(&channel.map_request()).unwrap();
+        channel.post("/machine/map", body.into()).await.status().as_u16()
+    };
+
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        statuses.push(ask(&mut first).await);
+    }
+
+    let whole = statuses.iter().filter(|status| **status == 200).count();
+    assert!((8..=12).contains(&whole), "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&429));
+    assert_eq!(ask(&mut other).await, 200, "each node has its own");
+    assert!(first.stream().await.next().await.unwrap().node.is_some(), "its stream goes on");
+}

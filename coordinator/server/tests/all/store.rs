@@ -115,7 +115,7 @@ async fn nodes_are_read_as_written(store: Store, other: Store) {
     assert!(!change.delete_user(&alice).await.unwrap(), "she has a node");
     change.delete_node(home.id).await.unwrap();
     change.commit().await.unwrap();
-    store.set_last_seen(hers.id, NOW + 9).await.unwrap();
+    store.set_last_seen(&[(hers.id, NOW + 9)].into()).await.unwrap();
     let loaded = store.load().await.unwrap();
     assert_eq!((loaded.nodes.len(), loaded.records.len()), (1, 0));
     assert_eq!(loaded.nodes[0].times.last_seen, Some(NOW + 9));
