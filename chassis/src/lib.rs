@@ -2,6 +2,7 @@
 //!
 //! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
 //! * [`archive`]: archives of files that are taken whole or not at all.
+//! * [`body`]: bodies that are held as a whole, and the room that they take.
 //! * [`browser`]: what a browser says of the page for which it asks.
 //! * [`confine`]: what a process, and all that it starts, may write.
 //! * [`dial`]: connecting over TCP, with TLS or without.
@@ -31,6 +32,7 @@
 
 pub mod accept;
 pub mod archive;
+pub mod body;
 pub mod browser;
 pub mod confine;
 pub mod dial;

@@ -21,6 +21,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chassis::{
+    body,
     endpoint::{self, Endpoint, get},
     problem::ErrorResponse,
 };
@@ -31,7 +32,6 @@ use confidential_api::{
     settings::auth::Settings,
     signed::Signed,
 };
-use http_body_util::{BodyExt as _, Limited};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,6 @@ use crate::{
     http::{
         self, kind,
         listen::{Answers, Doors, Listening},
-        stream::Timed,
         upstream::Upstream,
     },
     seeds,
@@ -192,8 +191,8 @@ async fn bundle(gateway: &Upstream) -> Result<Signed<Bundle>, Error> {
     if answer.status() != StatusCode::OK {
         return Err(Error::NoBundle(answer.status().as_u16()));
     }
-    let body = Limited::new(Timed::new(answer.into_body(), ANSWER), DOCUMENT_MAX);
-    let body = body.collect().await.map_err(Error::Bundle)?.to_bytes();
+    let body = body::whole(answer.into_body(), DOCUMENT_MAX, ANSWER).await;
+    let body = body.map_err(|unread| Error::Bundle(unread.into()))?;
     Ok(Signed::parse(&body)?)
 }
 

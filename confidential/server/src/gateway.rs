@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use chassis::body::{Bodies, Held};
 use chassis::{
     endpoint::{self, Endpoint, get, post},
     problem::ErrorResponse,
@@ -37,9 +38,7 @@ use self::{answer::Answer, keys::GatewayKeys};
 use crate::{
     Error,
     http::{
-        self,
-        body::{self, Bodies, Held},
-        kind,
+        self, kind,
         listen::{Answers, Caller, Doors, Listening, own},
         upstream::{self, Upstream},
     },
@@ -107,7 +106,7 @@ impl Gateway {
             keys: GatewayKeys::open(root, settings)?,
             names: settings.names.clone(),
             // A relay brings everybody's, and yet leaves some for another one.
-            bodies: Bodies::new(max, body::ALL / 2),
+            bodies: Bodies::new(max, http::BODIES / 2, http::BODIES),
             limits: Limits { total: max as u64, ..ohttp::REQUEST_LIMITS },
             router: Upstream::new(root, &settings.router, Some(own(root, &settings.tls)))?,
             answer: Duration::from_secs(settings.answer_s),
@@ -212,9 +211,9 @@ impl Opening {
                 )));
             }
         };
-        let held = self.bodies.read(request.into_body(), caller.address).await;
-        let held = held.map_err(Refused::Outside)?;
-        let (message, sealer) = self.unseal(chunked, &held.bytes).await?;
+        let held = self.bodies.read(request.into_body(), caller.address, http::ARRIVES).await;
+        let held = held.map_err(|unread| Refused::Outside(http::unread(unread)))?;
+        let (message, sealer) = self.unseal(chunked, held.bytes()).await?;
         let (head, content) = bhttp::decode::<RequestHead>(&message, self.limits.total)
             .map_err(|_| Refused::Unopenable)?;
         drop(message);

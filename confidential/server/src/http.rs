@@ -1,16 +1,22 @@
 //! HTTP on both sides of a role: TLS where it listens, TLS where it asks, and bodies that are bounded.
 
-pub(crate) mod body;
 pub(crate) mod listen;
 pub(crate) mod stream;
 pub(crate) mod upstream;
+
+use std::time::Duration;
 
 use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::problem::ErrorResponse;
+use chassis::{body::Unread, problem::ErrorResponse};
 use confidential_api::names::media;
+
+/// What the bodies of all callers together may take, in bytes.
+pub(crate) const BODIES: usize = 64 << 20;
+/// Longest time that a body may take to arrive.
+pub(crate) const ARRIVES: Duration = Duration::from_secs(30);
 
 /// The kinds of problems that these roles answer with, beside RFC 9458's.
 pub(crate) mod kind {
@@ -43,6 +49,24 @@ pub(crate) fn unreachable() -> ErrorResponse {
 pub(crate) fn busy() -> ErrorResponse {
     ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, "too much is under way")
         .retry_after(1)
+}
+
+/// The answer if a body is not held.
+pub(crate) fn unread(unread: Unread) -> ErrorResponse {
+    match unread {
+        Unread::TooLarge => too_large(),
+        Unread::Busy => busy(),
+        Unread::Cut => refused(StatusCode::BAD_REQUEST, "the request was cut"),
+        Unread::Late => refused(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time"),
+    }
+}
+
+fn too_large() -> ErrorResponse {
+    ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, kind::TOO_LARGE, "the request is too large")
+}
+
+fn refused(status: StatusCode, title: &'static str) -> ErrorResponse {
+    ErrorResponse::new(status, kind::BAD_REQUEST, title)
 }
 
 /// Whether the content type is this one; parameters are left aside.

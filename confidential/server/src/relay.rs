@@ -14,6 +14,7 @@ use axum::{
     response::Response,
 };
 use chassis::{
+    body::Bodies,
     endpoint::{self, Endpoint, post},
     problem::ErrorResponse,
 };
@@ -26,9 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error,
     http::{
-        self,
-        body::{self, Bodies},
-        kind,
+        self, kind,
         listen::{Answers, Caller, Doors, Listening},
         stream::Timed,
         upstream::{self, Upstream},
@@ -68,7 +67,7 @@ impl Relay {
         });
         let passing = Passing {
             gateway: Upstream::new(root, &settings.gateway, None)?,
-            bodies: Bodies::new(settings.max_request_bytes, body::ALL / 4),
+            bodies: Bodies::new(settings.max_request_bytes, http::BODIES / 4, http::BODIES),
             answer: Duration::from_secs(settings.answer_s),
             idle: Duration::from_secs(settings.idle_s),
         };
@@ -112,7 +111,8 @@ async fn pass(
             "only encapsulated requests are passed on",
         ));
     };
-    let held = passing.bodies.read(request.into_body(), caller.address).await?;
+    let held = passing.bodies.read(request.into_body(), caller.address, http::ARRIVES).await;
+    let held = held.map_err(http::unread)?;
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media))].into_iter().collect();
     let (gateway, body) = (&passing.gateway, held.into_body());
     let answer = gateway.send(Method::POST, path::ROOT, headers, body, passing.answer);

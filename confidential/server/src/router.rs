@@ -24,6 +24,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chassis::{
+    body::Bodies,
     endpoint::{self, Endpoint, get, post},
     problem::ErrorResponse,
     quota::Quota,
@@ -46,9 +47,7 @@ use self::{
 use crate::{
     Error,
     http::{
-        self,
-        body::{self, Bodies},
-        kind,
+        self, ARRIVES, BODIES, kind,
         listen::{Answers, Caller, Clients, Doors, Listening, own},
         upstream::Asking,
     },
@@ -119,19 +118,19 @@ impl Router {
             registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),
             nodes: Asking::new(root.join(&nodes.ca), Some(own(root, &settings.tls)), None)?,
             // All of them come from the gateway.
-            bodies: Bodies::new(settings.max_request_bytes, body::ALL),
-            events: Bodies::within(EVIDENCE_MAX + (64 << 10), body::ALL / 16, body::ALL / 4),
+            bodies: Bodies::new(settings.max_request_bytes, BODIES, BODIES),
+            events: Bodies::new(EVIDENCE_MAX + (64 << 10), BODIES / 16, BODIES / 4),
             turns: Quota::new(settings.connections, nodes.requests),
             answer: Duration::from_secs(settings.answer_s),
             idle: Duration::from_secs(settings.idle_s),
             every: Duration::from_secs(nodes.check_every_s),
             looks: TaskTracker::new(),
-            questions: Bodies::within(QUESTION, body::ALL / 16, body::ALL / 16),
-            evidence: Bodies::within(pass::EVIDENCE_LEN, body::ALL / 32, body::ALL / 4),
-            shares: Quota::new(usize::MAX, (body::ALL / 8).max(settings.max_request_bytes + 1)),
+            questions: Bodies::new(QUESTION, BODIES / 16, BODIES / 16),
+            evidence: Bodies::new(pass::EVIDENCE_LEN, BODIES / 32, BODIES / 4),
+            shares: Quota::new(usize::MAX, (BODIES / 8).max(settings.max_request_bytes + 1)),
             shares_of_one: Quota::new(
                 usize::MAX,
-                (body::ALL / 4).max(2 * (settings.max_request_bytes + 1)),
+                (BODIES / 4).max(2 * (settings.max_request_bytes + 1)),
             ),
         });
         let routes = endpoint::router(endpoints()).fallback(http::not_found);
@@ -182,8 +181,9 @@ async fn node_events(
 ) -> Result<Response, ErrorResponse> {
     only(&caller, role::NODE)?;
     let key = caller.key().ok_or_else(forbidden)?;
-    let held = routing.events.read(body_of(request)?, caller.address).await?;
-    let event = NodeEvent::decode(&held.bytes).map_err(malformed)?;
+    let held = routing.events.read(body_of(request)?, caller.address, ARRIVES).await;
+    let held = held.map_err(http::unread)?;
+    let event = NodeEvent::decode(held.bytes()).map_err(malformed)?;
     let node = event.node;
     let is_for = |host: &str| caller.is_for(host);
     let heard = routing.registry().hear(event, key, is_for, Instant::now());
@@ -214,8 +214,9 @@ async fn compute_manifests(
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     only(&caller, role::GATEWAY)?;
-    let held = routing.questions.read(body_of(request)?, caller.address).await?;
-    let request = ComputeManifestRequest::decode(&held.bytes).map_err(malformed)?;
+    let held = routing.questions.read(body_of(request)?, caller.address, ARRIVES).await;
+    let held = held.map_err(http::unread)?;
+    let request = ComputeManifestRequest::decode(held.bytes()).map_err(malformed)?;
     let now = Instant::now();
     let list = routing.registry().manifests(&request, now, |found| random::shuffle(found));
     let len: usize = list.iter().map(Bytes::len).sum();

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use chassis::problem::ErrorResponse;
+use chassis::{body, problem::ErrorResponse};
 use confidential_api::names::media;
 use confidential_envelope::{
     ChunkSealer, ResponseSealer, SealError,
@@ -21,7 +21,7 @@ use hyper::body::{Body as _, Incoming};
 use crate::http::{stream::Timed, unreachable};
 
 /// Longest answer of known length that is sealed whole, in bytes; others are sealed as they come.
-const WHOLE: u64 = 64 << 10;
+const WHOLE: usize = 64 << 10;
 
 /// What is answered to an opened request.
 pub(super) enum Answer {
@@ -40,25 +40,29 @@ impl Answer {
         idle: Duration,
     ) -> Result<Response, SealError> {
         let (head, body) = match self {
-            Self::Own(error) => return own(error, sealer).await,
+            Self::Own(error) => return own(error, sealer, idle).await,
             Self::Router(status, headers, body) => {
                 (ResponseHead { status, headers }, Timed::new(body, idle))
             }
         };
-        if body.size_hint().exact().is_none_or(|len| len > WHOLE) {
+        if body.size_hint().exact().is_none_or(|len| len > WHOLE as u64) {
             return chunked(&head, body, sealer);
         }
-        match body.collect().await {
-            Ok(body) => whole(&head, &body.to_bytes(), sealer),
-            Err(_) => own(unreachable(), sealer).await,
+        match body::whole(body, WHOLE, idle).await {
+            Ok(body) => whole(&head, &body, sealer),
+            Err(_) => own(unreachable(), sealer, idle).await,
         }
     }
 }
 
-async fn own(error: ErrorResponse, sealer: ResponseSealer) -> Result<Response, SealError> {
+async fn own(
+    error: ErrorResponse,
+    sealer: ResponseSealer,
+    idle: Duration,
+) -> Result<Response, SealError> {
     let (head, body) = error.into_response().into_parts();
     // It is in memory already.
-    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let body = body::whole(body, usize::MAX, idle).await.unwrap_or_default();
     whole(&ResponseHead { status: head.status, headers: head.headers }, &body, sealer)
 }
 

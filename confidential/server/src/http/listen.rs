@@ -21,6 +21,7 @@ use axum::{
 };
 use chassis::{
     accept::Connections,
+    body::Holding,
     http::Http,
     idle::Idle,
     pem::FileError,
@@ -34,8 +35,6 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
-
-use super::stream::Holding;
 
 /// Longest time of a request's head, and between two requests.
 const HEAD: Duration = Duration::from_secs(30);

@@ -55,35 +55,3 @@ where
         self.body.size_hint()
     }
 }
-
-/// A body, and what is held until it was sent or given up, such as its share of a bound.
-pub(crate) struct Holding<B, H> {
-    body: B,
-    _held: H,
-}
-
-impl<B, H> Holding<B, H> {
-    pub(crate) fn new(body: B, held: H) -> Self {
-        Self { body, _held: held }
-    }
-}
-
-impl<B: Body + Unpin, H: Unpin> Body for Holding<B, H> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}

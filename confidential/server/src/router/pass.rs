@@ -16,6 +16,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chassis::{
+    body::{self, Holding, Unread},
     problem::ErrorResponse,
     quota::{Exceeded, Permit},
 };
@@ -25,16 +26,13 @@ use confidential_api::{
     routing::{AttestRequest, ComputeCandidate, ComputeRequestInfo},
 };
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use super::{Key, Routing, body_of, malformed, only, place::Place};
 use crate::{
     http::{
-        self,
-        body::{self, Unread},
-        kind,
+        self, ARRIVES, kind,
         listen::Caller,
-        stream::{Holding, Timed},
+        stream::Timed,
         upstream::{self, UpstreamError},
     },
     random,
@@ -72,7 +70,8 @@ pub(super) async fn request(
     };
     let info = request.headers().get(wire::ROUTING_INFO).map(HeaderValue::as_bytes);
     let info = ComputeRequestInfo::decode_text(info.unwrap_or_default()).map_err(malformed)?;
-    let held = routing.bodies.read(request.into_body(), caller.address).await?;
+    let held = routing.bodies.read(request.into_body(), caller.address, ARRIVES).await;
+    let held = held.map_err(http::unread)?;
     let room = held.room();
     let body = held.into_bytes();
     let mut candidates = info.candidates;
@@ -121,21 +120,22 @@ pub(super) async fn attest(
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     only(&caller, role::GATEWAY)?;
-    let held = routing.questions.read(body_of(request)?, caller.address).await?;
-    let asked = AttestRequest::decode(&held.bytes).map_err(malformed)?;
+    let held = routing.questions.read(body_of(request)?, caller.address, ARRIVES).await;
+    let held = held.map_err(http::unread)?;
+    let asked = AttestRequest::decode(held.bytes()).map_err(malformed)?;
     let node = asked.node;
     let (place, key) = routing.find(node).ok_or_else(node_gone)?;
     let binary = HeaderValue::from_static(media::BINARY);
     let headers = [(header::CONTENT_TYPE, binary)].into_iter().collect();
-    let body = held.bytes.clone();
+    let body = held.bytes().clone();
     let answer = routing.ask(node, &place, path::ATTEST, headers, body, EVIDENCE).await;
     let (head, body) = answer.map_err(|error| failed(node, &error))?.into_parts();
     // Its share of the room is held until it was sent.
-    let shown = timeout(EVIDENCE, routing.evidence.collect(Body::new(body), key)).await;
+    let shown = routing.evidence.read(body, key, EVIDENCE).await;
     let shown = match shown {
-        Ok(Ok(shown)) => shown.into_bytes(),
-        Ok(Err(Unread::Busy)) => return Err(http::busy()),
-        Ok(Err(Unread::TooLarge | Unread::Cut)) | Err(_) => return Err(http::unreachable()),
+        Ok(shown) => shown.into_bytes(),
+        Err(Unread::Busy) => return Err(http::busy()),
+        Err(Unread::TooLarge | Unread::Cut | Unread::Late) => return Err(http::unreachable()),
     };
     let mut response = (head.status, shown).into_response();
     let told = [header::CONTENT_TYPE, header::RETRY_AFTER];

@@ -21,7 +21,7 @@ use confidential_api::{
 };
 
 use super::place::Place;
-use crate::http::body::counted;
+use chassis::body::counted;
 
 /// Looks that fail one after another until a node is taken for dead.
 const FAILURES: u32 = 2;
