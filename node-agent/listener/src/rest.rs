@@ -14,8 +14,8 @@ use axum::{
     body::{Body, Bytes},
     extract::Request,
 };
+use chassis::body;
 use hyper::body::{Frame, SizeHint};
-use tokio::time::timeout;
 
 /// How much of a body is taken in that nobody asked for, in bytes.
 const UNREAD: usize = 64 << 10;
@@ -38,7 +38,7 @@ impl Rest {
     pub(crate) async fn drain(self, limit: Duration) {
         let body = Arc::into_inner(self.0).and_then(|body| body.into_inner().ok());
         if let Some(body) = body.filter(|body| !hyper::body::Body::is_end_stream(body)) {
-            drop(timeout(limit, axum::body::to_bytes(body, UNREAD)).await);
+            let _ = body::whole(body, UNREAD, limit).await;
         }
     }
 }

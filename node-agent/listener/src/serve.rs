@@ -1,23 +1,17 @@
 //! Accepting connections and serving HTTP on them.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use chassis::{
     accept::{Connections, Stopping},
+    body::Timed,
     http::Http,
     problem::ErrorResponse,
     quota::Quota,
@@ -25,11 +19,8 @@ use chassis::{
     workers::Workers,
 };
 use common::media;
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use tokio::{
-    net::UnixStream,
-    time::{Sleep, sleep, timeout},
-};
+use hyper::body::{Body as _, Incoming};
+use tokio::{net::UnixStream, time::timeout};
 use tower::ServiceExt as _;
 
 use crate::{Connection, Guard, Preface, Refusal, read_preface, rest::Rest};
@@ -179,8 +170,7 @@ impl Shared {
         };
         let (connection, mut closing) = Connection::new();
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
-            let deadline = Box::pin(sleep(self.server.limits.body));
-            let request = request.map(|body| Body::new(Timed { body, deadline }));
+            let request = request.map(|body| Body::new(Timed::new(body, self.server.limits.body)));
             // What answers a request is some kilobytes, which an idle connection, or one with a stream, need not hold.
             Box::pin(self.answer(request, &preface, &connection))
         });
@@ -278,39 +268,6 @@ pub(crate) fn may_say(uid: u32, caller_uid: u32, preface: &Preface) -> bool {
     match preface {
         Preface::Mesh(_) => uid == caller_uid,
         Preface::Local => uid == caller_uid || uid == SUPERUSER,
-    }
-}
-
-/// A body that must have come by its deadline.
-struct Timed {
-    body: Incoming,
-    deadline: Pin<Box<Sleep>>,
-}
-
-impl hyper::body::Body for Timed {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
-            Poll::Pending => self
-                .deadline
-                .as_mut()
-                .poll(context)
-                .map(|()| Some(Err("the body took too long".into()))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
