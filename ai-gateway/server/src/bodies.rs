@@ -1,9 +1,12 @@
-//! Memory for large request bodies: each finds room before a byte of it is read.
+//! Memory for request bodies: each finds room before a byte of it is read.
 //!
 //! Bodies with images have megabytes, and everybody may send many at once. So what is read at a time is bounded in all, and for
 //! each person: by a number, and by half of what others leave. So nobody can hold it all, nor can two or three who send
 //! slowly: however many hold room, there is some for one more. Whoever finds none waits, the body still with the sender;
 //! what becomes free goes to those who have waited longest, of those whom it suffices. Room is kept until the answer begins.
+//!
+//! Small bodies have room of their own by the same rules, so that they do not wait for large ones. What telmeet's callers
+//! are said to send is counted apart from what the same people send themselves: nobody has proved it yet.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,18 +18,32 @@ use ai_gateway_api::settings::gateway::Limits;
 use mesh_identity::Person;
 use tokio::{sync::oneshot, time::timeout};
 
-/// What a small body takes is bounded by the connections alone: bytes.
+/// Longest small body, in bytes.
 pub(crate) const SMALL: usize = 64 << 10;
+/// Room for small bodies, in bytes.
+const SMALL_ONES: usize = 16 << 20;
+/// The same of one person: as many as one node has connections.
+const SMALL_ONES_OF_ONE: usize = 64 * SMALL;
+/// What any body takes at least, in bytes.
+const LEAST: usize = 1 << 10;
 /// How long one waits; a body must have come within 30 seconds of its head.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Room for bodies.
 #[derive(Debug)]
 pub struct Bodies {
-    shared: Arc<Mutex<Shared>>,
-    /// What a body may take that does not say how long it is, in bytes.
-    largest: usize,
+    small: Arc<Mutex<Shared>>,
+    large: Arc<Mutex<Shared>>,
     patience: Duration,
+}
+
+/// Whose room a body takes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// It is known that this person sends it.
+    Person(Person),
+    /// telmeet says so.
+    Claimed(Person),
 }
 
 #[derive(Debug)]
@@ -36,14 +53,14 @@ struct Shared {
     /// What one person may have, in bytes.
     each: usize,
     /// What each person has; nobody who has nothing.
-    people: HashMap<Person, usize>,
+    people: HashMap<Holder, usize>,
     /// Those who wait, in the order of arrival.
     waiting: VecDeque<Waiting>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    person: Person,
+    person: Holder,
     bytes: usize,
     call: oneshot::Sender<Room>,
 }
@@ -53,7 +70,7 @@ struct Waiting {
 #[must_use]
 pub struct Room {
     shared: Arc<Mutex<Shared>>,
-    person: Person,
+    person: Holder,
     bytes: usize,
 }
 
@@ -66,58 +83,67 @@ impl Bodies {
     /// As much room as the limits say.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        let free = limits.plain_bodies_bytes.max(2);
-        // More than half of all there is nobody gets.
-        let each = limits.plain_bodies_bytes_per_person.clamp(1, free / 2);
-        let (people, waiting) = (HashMap::new(), VecDeque::new());
         Self {
-            shared: Arc::new(Mutex::new(Shared { free, each, people, waiting })),
-            largest: limits.max_plain_body_bytes,
+            small: Shared::new(SMALL_ONES, SMALL_ONES_OF_ONE),
+            large: Shared::new(limits.plain_bodies_bytes, limits.plain_bodies_bytes_per_person),
             patience: PATIENCE,
         }
     }
 
-    /// Waits for room for a person's body of so many bytes, or of a length that its head does not say. `None` for a small
-    /// one. One that is larger than all there is for a person takes all of that.
+    /// Waits for room for a body of so many bytes, or of a length that its head does not say: then for one of `most` bytes,
+    /// as also for a longer one, which is refused once it is read. One that is larger than all there is for a person takes all
+    /// of that.
     ///
     /// # Errors
     ///
     /// [`NoRoom`].
     pub async fn room(
         &self,
-        person: &Person,
+        holder: &Holder,
         bytes: Option<usize>,
-    ) -> Result<Option<Room>, NoRoom> {
-        // What is larger is refused anyway once it is read.
-        let bytes = bytes.map_or(self.largest, |bytes| bytes.min(self.largest));
-        if bytes <= SMALL {
-            return Ok(None);
-        }
+        most: usize,
+    ) -> Result<Room, NoRoom> {
+        let bytes = bytes.map_or(most, |bytes| bytes.min(most)).max(LEAST);
+        let pool = if bytes <= SMALL { &self.small } else { &self.large };
         let called = {
-            let mut shared = lock(&self.shared);
+            let mut shared = lock(pool);
             let bytes = bytes.min(shared.each);
             let (call, called) = oneshot::channel();
-            shared.waiting.push_back(Waiting { person: person.clone(), bytes, call });
-            let calls = shared.call(&self.shared);
+            shared.waiting.push_back(Waiting { person: holder.clone(), bytes, call });
+            let calls = shared.call(pool);
             drop(shared);
             tell(calls);
             called
         };
         // Whoever waits no longer is passed over, and the caller goes away with nobody.
         let room = timeout(self.patience, called).await.map_err(|_| NoRoom)?;
-        room.map(Some).map_err(|_| NoRoom)
+        room.map_err(|_| NoRoom)
     }
 
-    /// Bytes that are free.
+    /// Bytes that are free for large bodies.
     #[cfg(test)]
     pub(crate) fn free(&self) -> usize {
-        lock(&self.shared).free
+        lock(&self.large).free
+    }
+
+    /// The same for small ones.
+    #[cfg(test)]
+    pub(crate) fn free_for_small(&self) -> usize {
+        lock(&self.small).free
     }
 }
 
 impl Shared {
+    fn new(free: usize, each: usize) -> Arc<Mutex<Self>> {
+        let free = free.max(2);
+        // More than half of all there is nobody gets.
+        let each = each.clamp(1, free / 2);
+        let (people, waiting) = (HashMap::new(), VecDeque::new());
+        Arc::new(Mutex::new(Self { free, each, people, waiting }))
+    }
+
     /// Whether there is room for so many bytes more of a person's.
-    fn has_room(&self, person: &Person, bytes: usize) -> bool {
+    fn has_room(&self, person: &Holder, bytes: usize) -> bool {
         let own = self.people.get(person).copied().unwrap_or_default();
         own + bytes <= self.each.min((self.free + own) / 2)
     }
@@ -176,6 +202,7 @@ mod tests {
     use super::*;
 
     const MEGABYTE: usize = 1 << 20;
+    const MOST: usize = 20 * MEGABYTE;
 
     fn bodies() -> Bodies {
         Bodies::new(&Limits {
@@ -185,20 +212,24 @@ mod tests {
         })
     }
 
-    fn now(bodies: &Bodies, person: &Person, bytes: Option<usize>) -> Option<Room> {
-        bodies.room(person, bytes).now_or_never()?.unwrap()
+    fn user(id: u64) -> Holder {
+        Holder::Person(Person::User(id))
+    }
+
+    fn now(bodies: &Bodies, holder: &Holder, bytes: Option<usize>) -> Option<Room> {
+        bodies.room(holder, bytes, MOST).now_or_never()?.ok()
     }
 
     #[tokio::test]
     async fn one_person_waits_for_their_own_and_not_for_others() {
         let bodies = bodies();
-        let (ada, bob) = (Person::User(1), Person::User(2));
+        let (ada, bob) = (user(1), user(2));
         let first = now(&bodies, &ada, Some(3 * MEGABYTE)).unwrap();
-        let mut second = Box::pin(bodies.room(&ada, Some(MEGABYTE)));
+        let mut second = Box::pin(bodies.room(&ada, Some(MEGABYTE), MOST));
         assert!(second.as_mut().now_or_never().is_none(), "she has all that one may");
         let bobs = now(&bodies, &bob, Some(2 * MEGABYTE)).unwrap();
         drop(first);
-        let _second = second.now_or_never().unwrap().unwrap().unwrap();
+        let _second = second.now_or_never().unwrap().unwrap();
         drop(bobs);
         assert_eq!(bodies.free(), 7 * MEGABYTE);
     }
@@ -207,21 +238,26 @@ mod tests {
     async fn however_many_hold_room_there_is_some_for_one_more() {
         let bodies = bodies();
         let mut all = Vec::new();
-        for (user, most) in [(1, 3 * MEGABYTE), (2, 5 * MEGABYTE / 2), (3, 5 * MEGABYTE / 4)] {
-            let person = Person::User(user);
+        for (id, most) in [(1, 3 * MEGABYTE), (2, 5 * MEGABYTE / 2), (3, 5 * MEGABYTE / 4)] {
+            let person = user(id);
             assert!(now(&bodies, &person, Some(most + 2)).is_none() || most == 3 * MEGABYTE);
             all.push(now(&bodies, &person, Some(most)).unwrap());
-            assert!(now(&bodies, &person, Some(MEGABYTE)).is_none(), "that was all for {user}");
+            assert!(now(&bodies, &person, Some(MEGABYTE)).is_none(), "that was all for {id}");
         }
-        assert!(now(&bodies, &Person::User(4), Some(MEGABYTE / 2)).is_some());
+        assert!(now(&bodies, &user(4), Some(MEGABYTE / 2)).is_some());
     }
 
     #[tokio::test]
-    async fn small_ones_need_no_room_and_others_as_much_as_they_may_take() {
+    async fn small_ones_have_room_of_their_own_and_others_as_much_as_they_may_take() {
         let bodies = bodies();
-        let ada = Person::User(1);
-        assert!(bodies.room(&ada, Some(SMALL)).now_or_never().unwrap().unwrap().is_none());
-        let free = bodies.free();
+        let ada = user(1);
+        let (free, free_for_small) = (bodies.free(), bodies.free_for_small());
+        let small: Vec<_> = std::iter::from_fn(|| now(&bodies, &ada, Some(SMALL))).collect();
+        assert_eq!(small.len() * SMALL, SMALL_ONES_OF_ONE);
+        assert_eq!(free_for_small - bodies.free_for_small(), SMALL_ONES_OF_ONE);
+        assert!(now(&bodies, &Holder::Claimed(Person::User(1)), Some(0)).is_some());
+        drop(small);
+        assert_eq!((bodies.free(), bodies.free_for_small()), (free, free_for_small));
         let room = now(&bodies, &ada, Some(SMALL + 1)).unwrap();
         assert_eq!(free - bodies.free(), SMALL + 1);
         drop(room);
@@ -237,16 +273,16 @@ mod tests {
     async fn who_leaves_or_waits_too_long_leaves_nothing_behind() {
         let mut bodies = bodies();
         bodies.patience = Duration::ZERO;
-        let (ada, free) = (Person::User(1), bodies.free());
-        let room = bodies.room(&ada, Some(3 * MEGABYTE)).await.unwrap();
-        assert_eq!(bodies.room(&ada, Some(MEGABYTE)).await.unwrap_err(), NoRoom);
+        let (ada, free) = (user(1), bodies.free());
+        let room = bodies.room(&ada, Some(3 * MEGABYTE), MOST).await.unwrap();
+        assert_eq!(bodies.room(&ada, Some(MEGABYTE), MOST).await.unwrap_err(), NoRoom);
         bodies.patience = PATIENCE;
-        let mut left = Box::pin(bodies.room(&ada, Some(MEGABYTE)));
+        let mut left = Box::pin(bodies.room(&ada, Some(MEGABYTE), MOST));
         assert!(left.as_mut().now_or_never().is_none());
         drop(left);
         drop(room);
         assert_eq!(bodies.free(), free);
-        let shared = lock(&bodies.shared);
+        let shared = lock(&bodies.large);
         assert!(shared.people.is_empty() && shared.waiting.is_empty(), "nobody is remembered");
     }
 
@@ -254,15 +290,15 @@ mod tests {
     #[tokio::test]
     async fn room_that_nobody_takes_goes_on_to_the_next() {
         let bodies = bodies();
-        let ada = Person::User(1);
+        let ada = user(1);
         let room = now(&bodies, &ada, Some(3 * MEGABYTE)).unwrap();
-        let mut left = Box::pin(bodies.room(&ada, Some(3 * MEGABYTE)));
+        let mut left = Box::pin(bodies.room(&ada, Some(3 * MEGABYTE), MOST));
         assert!(left.as_mut().now_or_never().is_none());
-        let mut next = Box::pin(bodies.room(&ada, Some(3 * MEGABYTE)));
+        let mut next = Box::pin(bodies.room(&ada, Some(3 * MEGABYTE), MOST));
         assert!(next.as_mut().now_or_never().is_none());
         drop(room);
         drop(left);
-        let _next = next.now_or_never().unwrap().unwrap().unwrap();
+        let _next = next.now_or_never().unwrap().unwrap();
         assert_eq!(bodies.free(), 5 * MEGABYTE);
     }
 
@@ -276,19 +312,19 @@ mod tests {
             let _clock = runtime.enter();
             let bodies = bodies();
             let mut rooms: Vec<Room> = Vec::new();
-            for (user, bytes, index) in acts {
-                match now(&bodies, &Person::User(user), Some(bytes)) {
+            for (id, bytes, index) in acts {
+                match now(&bodies, &user(id), Some(bytes)) {
                     Some(room) => rooms.push(room),
                     None if rooms.is_empty() => {}
                     None => drop(rooms.swap_remove(index.index(rooms.len()))),
                 }
                 let held: usize = rooms.iter().map(|room| room.bytes).sum();
                 prop_assert_eq!(bodies.free(), 8 * MEGABYTE - held);
-                for user in 0..4 {
-                    let of = rooms.iter().filter(|room| room.person == Person::User(user));
+                for id in 0..4 {
+                    let of = rooms.iter().filter(|room| room.person == user(id));
                     prop_assert!(of.map(|room| room.bytes).sum::<usize>() <= 3 * MEGABYTE);
                 }
-                let other = now(&bodies, &Person::User(9), Some(MEGABYTE / 8));
+                let other = now(&bodies, &user(9), Some(MEGABYTE / 8));
                 prop_assert!(other.is_some(), "four others hold all of it");
             }
         }

@@ -10,7 +10,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::{problem::ErrorResponse, state::StateError};
+use chassis::{body::Unread, problem::ErrorResponse, state::StateError};
 use hpke_envelope::gateway::{OpenError, Reason};
 use mesh_listener::Refusal;
 
@@ -34,6 +34,9 @@ pub enum Error {
     /// The body is larger than this endpoint takes.
     #[error("the request is too large")]
     TooLarge,
+    /// The body did not arrive in time.
+    #[error("the request did not arrive in time")]
+    Slow,
     /// The body names a version that this gateway does not speak.
     #[error("version {found} is not known here; this gateway speaks version {known}")]
     Version {
@@ -89,6 +92,17 @@ pub enum Error {
     Store(#[from] StateError),
 }
 
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::TooLarge,
+            Unread::Busy => Self::Busy,
+            Unread::Cut => Self::Request("the body ended early"),
+            Unread::Late => Self::Slow,
+        }
+    }
+}
+
 impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
@@ -127,6 +141,11 @@ impl Error {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 kind::TOO_LARGE,
                 "Start a new conversation, or send less text.",
+            ),
+            Self::Slow => (
+                StatusCode::REQUEST_TIMEOUT,
+                kind::BODY,
+                "Send the whole body at once, and end it; a slow network may need a smaller one.",
             ),
             Self::Version { .. } => {
                 (StatusCode::BAD_REQUEST, kind::VERSION, "Update the app, or this gateway.")
@@ -209,6 +228,7 @@ impl Error {
             | Self::Chat(_)
             | Self::Request(_)
             | Self::TooLarge
+            | Self::Slow
             | Self::Version { .. }
             | Self::Sealed(_)
             | Self::Device

@@ -11,6 +11,7 @@
 
 mod apps;
 mod begin;
+mod body;
 mod caller;
 mod cors;
 mod devices;
@@ -24,10 +25,10 @@ mod sse;
 
 use std::sync::Arc;
 
-use axum::http::{Method, Uri, header};
+use axum::http::{Method, Uri};
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
@@ -37,9 +38,12 @@ use mesh_listener::Refusal;
 
 use crate::{
     App, Error, bodies,
+    bodies::Holder,
     error::{OllamaError, OpenAiError},
     limits::Kind,
 };
+
+use self::body::{Body, whole};
 
 pub use caller::is_for_apps;
 
@@ -111,13 +115,9 @@ pub fn plugin_listener(app: &Arc<App>) -> Router {
 fn listener(listener: Listener, app: &Arc<App>) -> Router {
     // What is done before a handler is one layer: each costs every request a boxed future and a clone of what is below.
     let own = endpoint::router(listener.endpoints());
-    let own = own
-        .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
-        .layer(from_fn_with_state(Arc::clone(app), admit_own));
+    let own = own.layer(from_fn_with_state(Arc::clone(app), admit_own));
     let plain = endpoint::router(listener.plain_endpoints());
-    let plain = plain
-        .layer(DefaultBodyLimit::max(app.limits.max_plain_body_bytes))
-        .layer(from_fn_with_state(Arc::clone(app), admit_plain));
+    let plain = plain.layer(from_fn_with_state(Arc::clone(app), admit_plain));
     let counting = Arc::clone(app);
     let answered = from_fn(move |request: Request, next: Next| {
         count_answer(listener, Arc::clone(&counting), request, next)
@@ -193,10 +193,16 @@ async fn admit_own(
     next: Next,
 ) -> Response {
     app.starts.turn().await;
-    match limit(&app, listener, &request) {
-        Ok(()) => next.run(request).await,
-        Err(error) => refuse(&app, listener.surface(request.uri().path()), error),
+    let surface = listener.surface(request.uri().path());
+    if let Err(error) = limit(&app, listener, &request) {
+        return refuse(&app, surface, error);
     }
+    let caller = request.extensions().get::<Header>().map(|caller| caller.identity.person());
+    let holder = caller.map(|person| match listener {
+        Listener::Agent => Holder::Person(person),
+        Listener::Plugin => Holder::Claimed(person),
+    });
+    answer(&app, surface, (holder, app.limits.max_body_bytes), request, next).await
 }
 
 /// Lets a request of other programs' formats in, once it is known who asks and there is room for its body.
@@ -214,14 +220,31 @@ async fn admit_plain(
     if let Err(error) = limit(&app, listener, &request) {
         return refuse(&app, surface, error);
     }
-    // It is kept until the answer begins.
-    let room = match body_to_come(&request) {
-        Some((person, length)) => app.bodies.room(&person, length).await,
+    let holder = request.extensions().get::<Person>().cloned().map(Holder::Person);
+    answer(&app, surface, (holder, app.limits.max_plain_body_bytes), request, next).await
+}
+
+/// Answers a request whose body may have so many bytes, once there is room for it.
+async fn answer(
+    app: &App,
+    surface: Surface,
+    (holder, most): (Option<Holder>, usize),
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // Nothing that only reads has a body.
+    let holder = holder.filter(|_| !is_read(request.method()));
+    let room = match holder {
+        Some(holder) => app.bodies.room(&holder, body::announced(&request), most).await.map(Some),
         None => Ok(None),
     };
     match room {
-        Ok(_room) => next.run(request).await,
-        Err(bodies::NoRoom) => refuse(&app, surface, Error::Busy),
+        // It is kept until the answer begins.
+        Ok(_room) => {
+            request.extensions_mut().insert(body::Most(most));
+            next.run(request).await
+        }
+        Err(bodies::NoRoom) => refuse(app, surface, Error::Busy),
     }
 }
 
@@ -245,24 +268,6 @@ fn limit(app: &App, listener: Listener, request: &Request) -> Result<(), Error> 
     counted.map_err(Error::Exceeded)
 }
 
-/// Whose body is about to be read, and how long it is, if its head says so.
-fn body_to_come(request: &Request) -> Option<(Person, Option<usize>)> {
-    // Nothing that only reads has a body.
-    let person = request.extensions().get::<Person>().filter(|_| !is_read(request.method()))?;
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    Some((person.clone(), length.and_then(|length| length.to_str().ok()?.parse().ok())))
-}
-
 fn is_read(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
-}
-
-/// A body that was read whole, or why it was not.
-type Body = Result<axum::body::Bytes, axum::extract::rejection::BytesRejection>;
-
-fn whole(body: Body) -> Result<axum::body::Bytes, Error> {
-    body.map_err(|rejection| match rejection.status() {
-        axum::http::StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
-        _ => Error::Request("the body ended early"),
-    })
 }

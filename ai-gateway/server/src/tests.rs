@@ -6,6 +6,7 @@ mod begin;
 mod bodies;
 mod client;
 mod confidential;
+mod endless;
 mod faults;
 mod line;
 mod listeners;

@@ -47,6 +47,7 @@ impl OpenAiError {
             | Error::Body(_)
             | Error::Request(_)
             | Error::TooLarge
+            | Error::Slow
             | Error::Version { .. }
             | Error::Sealed(_)
             | Error::Device

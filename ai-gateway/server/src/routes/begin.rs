@@ -138,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_body_is_decoded_on_another_thread_and_a_small_one_here() {
         let decode: fn(&[u8]) -> Result<ThreadId, DecodeError> = |_| Ok(thread::current().id());
-        let on = async |bytes| decoded(Ok(vec![b' '; bytes].into()), decode).await.unwrap();
+        let on = async |bytes| decoded(Body(Ok(vec![b' '; bytes].into())), decode).await.unwrap();
         let here = thread::current().id();
         assert_eq!(on(bodies::SMALL).await, here);
         assert_ne!(on(bodies::SMALL + 1).await, here);
@@ -173,7 +173,7 @@ mod tests {
             RUNNING.fetch_sub(1, Ordering::SeqCst);
             Ok(())
         };
-        let large = || Ok(vec![b' '; bodies::SMALL + 1].into());
+        let large = || Body(Ok(vec![b' '; bodies::SMALL + 1].into()));
         let decoded = join_all((0..8).map(|_| decoded(large(), decode))).await;
         assert!(decoded.iter().all(Result::is_ok));
         assert!(MOST.load(Ordering::SeqCst) <= DECODED_AT_A_TIME);

@@ -1,0 +1,101 @@
+//! Bodies that do not end, or stop, on each surface.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, Bytes},
+    http::{self, Request, header},
+    response::Response,
+};
+use chassis::body::{Timed, whole};
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::{House, ada, bob, client, house, house_with};
+use crate::routes::agent_listener;
+
+/// Of each surface one path, and how its errors say what is wrong with a body.
+const SURFACES: [(&str, fn(&Value) -> bool); 3] = [
+    ("/v1/chat/completions", |error| error["error"]["code"].is_string()),
+    ("/api/chat", |error| error["error"].is_string()),
+    ("/maru/v1/chat", |error| error["type"].as_str().is_some_and(|of| of.starts_with("urn:maru:"))),
+];
+
+fn request(path: &str, body: Body) -> Request<Body> {
+    Request::post(path)
+        .header(header::HOST, "chat.maru.internal:18789")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body)
+        .unwrap()
+}
+
+async fn json(response: Response) -> Value {
+    let body = whole(response.into_body(), 1 << 20, Duration::from_secs(30)).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+fn free(house: &House) -> (usize, usize) {
+    (house.app.bodies.free(), house.app.bodies.free_for_small())
+}
+
+#[tokio::test]
+async fn a_chunked_body_without_end_is_refused_in_the_shape_of_its_surface() {
+    let house = house_with(|config| {
+        config.limits.max_body_bytes = 100_000;
+        config.limits.max_plain_body_bytes = 100_000;
+    });
+    let before = free(&house);
+    for (path, is_error) in SURFACES {
+        let piece = || Ok::<_, std::convert::Infallible>(Bytes::from_static(b" "));
+        let endless = Body::from_stream(stream::repeat_with(piece));
+        let socket = house.agent_socket();
+        let header = ada().header;
+        let answer = client::try_send(&socket, Some(&header), request(path, endless)).await;
+        let answer = answer.expect("it is answered");
+        assert_eq!(answer.status, http::StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        let error = answer.json().await;
+        assert!(is_error(&error), "{path}: {error}");
+        // The room is given back as the answer begins.
+        assert_eq!(free(&house), before, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_refused_in_the_shape_of_its_surface() {
+    let house = house();
+    let before = free(&house);
+    for (path, is_error) in SURFACES {
+        let first = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{"))]);
+        let stops = Body::from_stream(first.chain(stream::pending()));
+        let stops = Body::new(Timed::new(stops, Duration::from_millis(1)));
+        let mut request = request(path, stops);
+        let who = bob().header;
+        request.extensions_mut().insert(who);
+        let answer = agent_listener(&house.app).oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), http::StatusCode::REQUEST_TIMEOUT, "{path}");
+        let error = json(answer).await;
+        assert!(is_error(&error), "{path}: {error}");
+        assert_eq!(free(&house), before, "{path}");
+    }
+}
+
+/// Sealed ones too: what many people send at a time finds room, or waits outside.
+#[tokio::test]
+async fn sealed_bodies_take_room_before_they_are_read() {
+    let house = house();
+    let before = house.app.bodies.free();
+    let half = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{"))]);
+    let mut request = request("/maru/v1/chat", Body::from_stream(half.chain(stream::pending())));
+    request.headers_mut().insert(header::CONTENT_LENGTH, 1_500_000.into());
+    let (socket, header) = (house.agent_socket(), ada().header);
+    let sender =
+        tokio::spawn(async move { drop(client::try_send(&socket, Some(&header), request).await) });
+    let taken = async {
+        while house.app.bodies.free() > before - 1_500_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), taken).await.expect("it takes room");
+    sender.abort();
+}
