@@ -206,7 +206,6 @@ impl<K: Clone + Eq + Hash + Send + 'static> Held<K> {
 
 impl<K: Clone + Eq + Hash + Send + Unpin + 'static> Held<K> {
     /// To be passed on; its room is given back once it was sent.
-    #[must_use]
     pub fn into_body(self) -> Body {
         Body::new(Holding::new(Full::new(self.bytes), self.room))
     }

@@ -28,20 +28,24 @@ use tokio::{
 
 use crate::accept::Stopping;
 
+/// How much is read ahead on a connection unless it is said, in bytes; hyper's own default is some 400 KB.
+const BUFFER: usize = 64 << 10;
+
 /// How HTTP is spoken on a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Http {
     head: Duration,
     whole: Option<Duration>,
     answer: Option<Duration>,
-    buffer: Option<usize>,
+    /// In bytes.
+    buffer: usize,
 }
 
 impl Http {
     /// The head of a request may take so long, and a connection may be idle so long between two.
     #[must_use]
     pub fn new(head: Duration) -> Self {
-        Self { head, whole: None, answer: None, buffer: None }
+        Self { head, whole: None, answer: None, buffer: BUFFER }
     }
 
     /// One request on each connection, which may take so long, its answer included.
@@ -57,10 +61,11 @@ impl Http {
         Self { answer: Some(longest), ..self }
     }
 
-    /// At most so many bytes are read ahead, which bounds the head of a request; hyper's default is some 400 KB.
+    /// At most so many bytes are read ahead, which bounds the head of a request. Default: 64 KiB, so that 512 connections
+    /// together hold no more than 32 MiB.
     #[must_use]
     pub fn buffer(self, bytes: usize) -> Self {
-        Self { buffer: Some(bytes), ..self }
+        Self { buffer: bytes, ..self }
     }
 
     /// Answers the requests of a connection by `router` until it ends, is upgraded or takes too long; when it is
@@ -85,10 +90,7 @@ impl Http {
         S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.head);
-        if let Some(bytes) = self.buffer {
-            builder.max_buf_size(bytes);
-        }
+        builder.timer(TokioTimer::new()).header_read_timeout(self.head).max_buf_size(self.buffer);
         let closes = self.whole.is_some();
         let until = Until::default();
         let answered = until.clone();

@@ -114,7 +114,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         register.leave().await;
     };
     // A worker ends by then: what is left is what a router does not read.
-    let http = Http::new(PATIENCE).buffer(64 << 10).answer(life.saturating_add(PATIENCE));
+    let http = Http::new(PATIENCE).answer(life.saturating_add(PATIENCE));
     let connect = |stream, peer: SocketAddr, stopping| {
         let newcomer = room.enter(peer.ip())?;
         let acceptor = TlsAcceptor::from(server.current());

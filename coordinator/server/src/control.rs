@@ -65,7 +65,8 @@ struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let later = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.0);
+        let later =
+            [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.0);
         (self.0, later.then_some([(header::RETRY_AFTER, RETRY_AFTER_S)]), self.1).into_response()
     }
 }

@@ -15,8 +15,11 @@ use tower::ServiceExt as _;
 use super::{House, ada, bob, client, house, house_with};
 use crate::routes::agent_listener;
 
+/// A path, and whether an answer has its shape.
+type Surface = (&'static str, fn(&Value) -> bool);
+
 /// Of each surface one path, and how its errors say what is wrong with a body.
-const SURFACES: [(&str, fn(&Value) -> bool); 3] = [
+const SURFACES: [Surface; 3] = [
     ("/v1/chat/completions", |error| error["error"]["code"].is_string()),
     ("/api/chat", |error| error["error"].is_string()),
     ("/maru/v1/chat", |error| error["type"].as_str().is_some_and(|of| of.starts_with("urn:maru:"))),

@@ -120,7 +120,8 @@ async fn a_hold_that_postgres_lost_is_taken_again_and_nothing_is_changed_meanwhi
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let mut hold = Hold::take(&database).await.unwrap();
-    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
+    let store =
+        Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     is_refused_by_name(&database).await;
     let mut held = hold.watch();
 
@@ -145,7 +146,8 @@ async fn who_finds_another_coordinator_in_its_place_gives_up() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let mut hold = Hold::take(&database).await.unwrap();
-    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
+    let store =
+        Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let other = sqlx::AnyConnection::connect(&server.url());
     let mut other = other.await.unwrap();
     end_connections_of_holders(&server.url()).await;
@@ -168,7 +170,8 @@ async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let mut hold = Hold::take(&database).await.unwrap();
-    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
+    let store =
+        Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let mut held = hold.watch();
     let mut other = sqlx::AnyConnection::connect(&server.url()).await.unwrap();
     end_connections_of_holders(&server.url()).await;
@@ -233,7 +236,8 @@ async fn a_hold_whose_connection_stalled_is_taken_again() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let mut hold = Hold::take(&database).await.unwrap();
-    let store = Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
+    let store =
+        Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let mut held = hold.watch();
     let holder = holder(&server.url()).await;
 
