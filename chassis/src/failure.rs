@@ -7,6 +7,7 @@ use std::{
     process::ExitCode,
 };
 
+use common::foreign;
 use serde::{Deserialize, Serialize};
 
 /// Why a daemon gave up: one line of JSON.
@@ -18,10 +19,10 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// An error and what caused it, on one line.
+    /// An error and what caused it, on one line that steers no terminal.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let line = |error: &dyn Error| error.to_string().trim().replace('\n', " ");
+        let line = |error: &dyn Error| foreign::line(&error.to_string().trim().replace('\n', " "));
         let mut failure = line(error);
         for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
             let cause = line(cause);
@@ -93,6 +94,8 @@ mod tests {
         assert_eq!(said, "cannot use maru.toml: line 2: unknown field");
         let said = Failure::of(&Repeats(io::Error::other("no space"))).failure;
         assert_eq!(said, "cannot read: no space");
+        let said = Failure::of(&Settings(io::Error::other("\u{1b}[2J\u{202e}"))).failure;
+        assert_eq!(said, "cannot use maru.toml: \u{fffd}[2J\u{fffd}");
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! What a daemon logs: the argument `--log`, and lines on standard error.
 //!
-//! Lines have no colours, on a terminal neither: who reads them is systemd, or `maru up`, which passes them on.
+//! Lines have no colours, on a terminal neither: who reads them is systemd, or `maru up`, which passes them on. What
+//! others wrote, such as a hostname or a server's words, steers no terminal and begins no line of its own.
+
+use std::io::{self, Write};
 
 use clap::Args;
+use common::foreign;
 use tracing_subscriber::{
     filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -25,13 +29,30 @@ impl LogArgs {
     pub fn start(self, at_most: &[(&'static str, LevelFilter)]) {
         let limit =
             Targets::new().with_default(LevelFilter::TRACE).with_targets(at_most.iter().copied());
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer().with_writer(|| Plain(io::stderr()));
         tracing_subscriber::registry().with(self.log).with(limit).with(lines).init();
+    }
+}
+
+/// Writes lines without what steers a terminal. Each write is one line, as `tracing-subscriber` makes them.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(format!("{}\n", foreign::line(text.trim_end())).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use clap::Parser;
 
     use super::*;
@@ -45,6 +66,38 @@ mod tests {
     fn filter(args: &[&str]) -> Result<Targets, clap::Error> {
         let program = Program::try_parse_from([&["program"], args].concat())?;
         Ok(program.log.log)
+    }
+
+    /// What is logged in a test.
+    #[derive(Clone, Default)]
+    struct Logged(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Logged {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_strangers_words_are_one_line_that_steers_no_terminal() {
+        let logged = Logged::default();
+        let writer = logged.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || Plain(writer.clone()));
+        let words = "a\u{202e}b\u{9b}2J\n2026-01-01T00:00:00Z  INFO forged";
+
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            tracing::info!(hostname = words, "{words}");
+        });
+
+        let said = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said:?}");
+        assert!(said.ends_with('\n') && !said.trim_end().contains(foreign::steers), "{said:?}");
     }
 
     #[test]

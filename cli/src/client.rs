@@ -16,7 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{output, service, up::control};
+use crate::{service, up::control};
 
 /// The version of `maru` itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -254,7 +254,7 @@ impl Client {
             Some(seconds) => format!("{}; try again in {seconds} s", problem.title),
             None => problem.to_string(),
         };
-        let why = output::plain(&why);
+        let why = common::foreign::line(&why);
         if status.is_client_error() { Err(Refused(why).into()) } else { bail!(why) }
     }
 
@@ -267,7 +267,7 @@ impl Client {
         match health.await {
             Some(health) if health.version != VERSION => format!(
                 "the coordinator at {server} is version {}, and this is version {VERSION}: update the older one",
-                output::plain(&health.version)
+                common::foreign::line(&health.version)
             ),
             Some(_) => OTHER.to_owned(),
             None => format!("{server} does not answer as a coordinator does; {}", self.at.advice()),

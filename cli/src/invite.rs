@@ -48,7 +48,7 @@ pub(crate) async fn run(args: InviteArgs, client: &Client) -> anyhow::Result<Exi
         output::one(format, &invitation, &[])?;
         return Ok(ExitCode::SUCCESS);
     }
-    let user = output::plain(&invitation.user);
+    let user = common::foreign::line(&invitation.user);
     if invitation.user_created {
         output::note(&format!("created {user}"));
     }

@@ -69,9 +69,9 @@ async fn read(client: &Client, args: &LogArgs, after: &mut u64) -> anyhow::Resul
 
 fn one(format: Format, entry: &LogEntry) -> anyhow::Result<()> {
     if format != Format::Table {
-        return output::line(&serde_json::to_string(entry)?);
+        return output::line(&output::json(entry)?);
     }
     let LogEntry { at, actor, action, target, details, .. } = entry;
     let line = format!("{at}  {actor}  {action}  {target}  {details}");
-    output::line(&output::plain(line.trim_end()))
+    output::line(&common::foreign::line(line.trim_end()))
 }

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
+use common::foreign;
 use serde::Serialize;
 
 /// How a result is printed.
@@ -25,9 +26,9 @@ pub enum Format {
     Yaml,
 }
 
-/// Prints a line of the result.
+/// Prints a line of the result, or several; what could steer a terminal is replaced, whoever wrote it.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
-    raw(format!("{text}\n").as_bytes())
+    raw(format!("{}\n", foreign::lines(text)).as_bytes())
 }
 
 /// Prints bytes of the result; a reader that has gone is no error.
@@ -39,9 +40,9 @@ pub(crate) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-/// Prints a line for the person at the terminal; nothing can be done if that fails.
+/// Prints a line for the person at the terminal, or several, as [`line()`]; nothing can be done if that fails.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", foreign::lines(text));
 }
 
 /// Prints a list of things.
@@ -57,7 +58,7 @@ pub(crate) fn list<T: Serialize>(
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(headers);
     for item in items {
-        table.add_row(row(item).iter().map(|cell| plain(cell)));
+        table.add_row(row(item).iter().map(|cell| foreign::line(cell)));
     }
     print_table(&mut table)
 }
@@ -74,25 +75,46 @@ pub(crate) fn one<T: Serialize>(
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     for (name, value) in rows.iter().filter(|row| !row.1.is_empty()) {
-        table.add_row([(*name).to_owned(), plain(value)]);
+        table.add_row([(*name).to_owned(), foreign::line(value)]);
     }
     print_table(&mut table)
 }
 
 /// Prints what was done, in `words` or as the thing that it was done to.
 pub(crate) fn done<T: Serialize>(format: Format, item: &T, words: &str) -> anyhow::Result<()> {
-    if format == Format::Table { line(plain(words).trim_end()) } else { structured(format, item) }
+    if format == Format::Table {
+        line(foreign::line(words).trim_end())
+    } else {
+        structured(format, item)
+    }
 }
 
 fn structured<T: Serialize>(format: Format, item: &T) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(item)?;
     match format {
-        Format::Yaml => {
+        // YAML takes JSON as it is, and has no other way to write what steers.
+        Format::Yaml if json.chars().all(is_shown) => {
             // Through a JSON value: both forms then have the same names and the same order.
             let value = serde_json::to_value(item)?;
             raw(serde_saphyr::to_string(&value)?.as_bytes())
         }
-        Format::Json | Format::Table => line(&serde_json::to_string_pretty(item)?),
+        Format::Yaml | Format::Json | Format::Table => line(&numbered(&json)),
     }
+}
+
+/// A thing as one line of JSON that steers no terminal.
+pub(crate) fn json<T: Serialize>(item: &T) -> serde_json::Result<String> {
+    Ok(numbered(&serde_json::to_string(item)?))
+}
+
+/// JSON with each character that steers as its number (RFC 8259, section 7): it stands in a string, and has one UTF-16 unit.
+fn numbered(json: &str) -> String {
+    let number = |c: char| if is_shown(c) { c.into() } else { format!("\\u{:04x}", u32::from(c)) };
+    json.chars().map(number).collect()
+}
+
+fn is_shown(c: char) -> bool {
+    c == '\n' || !foreign::steers(c)
 }
 
 fn print_table(table: &mut Table) -> anyhow::Result<()> {
@@ -102,11 +124,6 @@ fn print_table(table: &mut Table) -> anyhow::Result<()> {
     raw(table.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>().as_bytes())
 }
 
-/// Text of another device, without what could steer a terminal.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 /// `yes`, `no`.
 pub(crate) fn yes(is: bool) -> String {
     if is { "yes" } else { "no" }.to_owned()
@@ -114,11 +131,16 @@ pub(crate) fn yes(is: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{is_shown, numbered};
 
     #[test]
-    fn a_hostname_cannot_steer_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
-        assert_eq!(plain("마루"), "마루");
+    fn json_says_the_same_and_steers_no_terminal() {
+        let told = serde_json::json!({"name": "a\u{202e}b\u{9b}\u{7f}\u{1b}c"});
+        let text = serde_json::to_string_pretty(&told).unwrap();
+
+        let shown = numbered(&text);
+
+        assert!(shown.chars().all(is_shown), "{shown:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), told);
     }
 }

@@ -1,5 +1,6 @@
 //! What several crates say alike, and so say once.
 //!
+//! * [`foreign`]: text of others, as it may be shown.
 //! * [`gguf`]: what a model file tells of itself.
 //! * [`media`]: types of answers that are no pages.
 //! * [`mesh`]: the address ranges of the mesh.
@@ -7,6 +8,7 @@
 //! * [`wire`]: versions that are refused by name, and binary as base64url, in JSON.
 #![forbid(unsafe_code)]
 
+pub mod foreign;
 pub mod gguf;
 pub mod media;
 pub mod mesh;

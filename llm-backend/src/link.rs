@@ -534,5 +534,5 @@ pub fn decode_error(body: &[u8]) -> Option<String> {
 
 /// What is passed on of a backend's words.
 pub(crate) fn shorten(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MESSAGE_MAX).collect()
+    common::foreign::short(text, MESSAGE_MAX)
 }

@@ -17,6 +17,7 @@ use chassis::{
     durable::{self, Access},
 };
 use clap::Args;
+use common::foreign;
 use coordinator_api::SCHEMA;
 use rustix::{
     fs::{FlockOperation, OFlags, flock},
@@ -94,7 +95,8 @@ pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
 fn tell(about: &About, root: &Path) -> anyhow::Result<()> {
     output::line(&format!(
         "The network {} is here as it was at {}.",
-        about.network, about.created
+        foreign::line(&about.network),
+        foreign::line(&about.created)
     ))?;
     if about.database == Database::Postgres {
         output::note(

@@ -166,7 +166,7 @@ async fn problem(response: Response) -> Option<Problem> {
 }
 
 fn say(problem: &Problem) -> anyhow::Error {
-    anyhow!(crate::output::plain(&problem.to_string()))
+    anyhow!(common::foreign::line(&problem.to_string()))
 }
 
 fn no_gateway() -> anyhow::Error {

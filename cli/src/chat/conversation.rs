@@ -241,7 +241,7 @@ fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result
         printer.event(event).context("cannot print the reply")?;
         if let Event::Error { message, .. } = event {
             printer.end()?;
-            bail!("{}", crate::output::plain(message));
+            bail!("{}", common::foreign::line(message));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use ai_gateway_api::{
     chat::{Evidence, FinishReason, Role},
     sealed::Event,
 };
+use common::foreign;
 
 use super::args::ChatFormat;
 use crate::output;
@@ -32,11 +33,7 @@ impl<W: Write> Printer<W> {
     /// Prints one event.
     pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
         match self.format {
-            ChatFormat::Json => {
-                let mut line = serde_json::to_vec(event)?;
-                line.push(b'\n');
-                self.write(&line)
-            }
+            ChatFormat::Json => self.write(format!("{}\n", output::json(event)?).as_bytes()),
             ChatFormat::Text => self.text(event),
         }
     }
@@ -83,12 +80,7 @@ impl<W: Write> Printer<W> {
 
     /// On a terminal, text without what could steer it.
     fn safe(&self, text: &str) -> String {
-        let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-        if self.terminal {
-            text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
-        } else {
-            text.to_owned()
-        }
+        if self.terminal { foreign::lines(text) } else { text.to_owned() }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -14,7 +14,7 @@ const NOTHING: &str = "nothing opens, nothing closes";
 pub(super) fn warnings(format: Format, warnings: &[PolicyNote]) {
     let for_people = warnings.iter().filter(|_| format == Format::Table);
     for PolicyNote { place, reason } in for_people {
-        output::note(&output::plain(&format!("warning: {}: {reason}", at(place))));
+        output::note(&common::foreign::line(&format!("warning: {}: {reason}", at(place))));
     }
 }
 
@@ -26,7 +26,10 @@ pub(super) fn notes(changes: &PolicyChanges) {
     for (verb, change) in rows(changes) {
         let arrow = if change.from.is_empty() { "" } else { " -> " };
         let (from, what) = (change.from.join(", "), change.what.join(", "));
-        output::note(&output::plain(&format!("{verb}: {from}{arrow}{}: {what}", change.to)));
+        output::note(&common::foreign::line(&format!(
+            "{verb}: {from}{arrow}{}: {what}",
+            change.to
+        )));
     }
 }
 

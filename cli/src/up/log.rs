@@ -9,8 +9,6 @@ use std::{
 use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-use crate::output;
-
 /// A log that has grown so long is put aside, in bytes; one older file is kept.
 const LOG_MAX: u64 = 10 << 20;
 /// A longer line is taken apart, in bytes.
@@ -85,7 +83,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 }
 
 fn text(line: &[u8]) -> String {
-    output::plain(String::from_utf8_lossy(line).trim_end())
+    common::foreign::line(String::from_utf8_lossy(line).trim_end())
 }
 
 #[cfg(test)]

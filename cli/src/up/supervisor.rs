@@ -369,7 +369,7 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
 /// The record of a daemon that gives up, safe to show on a terminal.
 fn record(line: &str) -> Option<Failure> {
     let Failure { failure } = Failure::read(line)?;
-    Some(Failure { failure: output::plain(&failure) })
+    Some(Failure { failure: common::foreign::line(&failure) })
 }
 
 /// Whether a line of a log asks for attention: as `tracing` writes them, a time and then a level. Lines of other programs

@@ -385,7 +385,9 @@ pub fn wire_id(id: u64) -> i64 {
 /// with it the whole map.
 fn plain(text: &str) -> String {
     text.chars()
-        .filter(|character| !character.is_control() && !['"', '\\'].contains(character))
+        .filter(|character| {
+            !common::foreign::steers(*character) && !['"', '\\'].contains(character)
+        })
         .take(255)
         .collect()
 }

@@ -220,11 +220,7 @@ fn transport(state: &mut HandshakeState, initiator: bool) -> Transport {
 
 /// Shortens a stranger's text for a log line or an error.
 fn printable(text: &[u8]) -> String {
-    String::from_utf8_lossy(text)
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(256)
-        .collect()
+    common::foreign::short(&String::from_utf8_lossy(text), 256)
 }
 
 #[cfg(test)]

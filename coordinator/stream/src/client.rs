@@ -84,9 +84,7 @@ where
 
 fn request(host: &str, init: &[u8]) -> Result<String, ConnectError> {
     if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(ConnectError::Host(
-            host.chars().filter(|character| !character.is_control()).take(64).collect(),
-        ));
+        return Err(ConnectError::Host(common::foreign::short(host, 64)));
     }
     let init = STANDARD.encode(init);
     Ok(format!(

@@ -193,7 +193,7 @@ fn is_showable(text: &str) -> bool {
 /// The text without what could steer a terminal.
 #[must_use]
 pub fn showable(text: &str) -> String {
-    text.chars().take(TEXT_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    common::foreign::short(text, TEXT_MAX)
 }
 
 #[cfg(test)]

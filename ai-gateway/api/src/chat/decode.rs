@@ -41,7 +41,8 @@ impl DecodeError {
     /// A field is not known; of its name only so much is repeated as fits on a line.
     #[must_use]
     pub fn unknown(name: &str) -> Self {
-        let shown = name.chars().map(|c| if c.is_control() || c == '`' { '?' } else { c });
+        let shown =
+            name.chars().map(|c| if common::foreign::steers(c) || c == '`' { '?' } else { c });
         Self::Unknown(shown.take(NAME_MAX).collect())
     }
 }

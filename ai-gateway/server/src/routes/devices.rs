@@ -44,7 +44,8 @@ async fn bind(
         app.metrics.refuse(reason);
         Error::Sealed(reason)
     })?;
-    let name: String = request.name.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect();
+    let name: String =
+        request.name.chars().filter(|c| !common::foreign::steers(*c)).take(NAME_MAX).collect();
     let device = Device { device_pubkey: request.device_pubkey, name, bound_at: now };
     let (state, identity) = (Arc::clone(&app), caller.identity.clone());
     let bound = tokio::task::spawn_blocking(move || state.devices.bind(&identity, device));

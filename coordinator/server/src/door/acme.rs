@@ -315,7 +315,7 @@ impl Acme {
     }
 
     fn refused(&self, reason: String) -> AcmeError {
-        let reason = reason.chars().filter(|c| !c.is_control()).take(300).collect();
+        let reason = common::foreign::short(&reason, 300);
         let (directory, host) = (self.settings.directory.clone(), self.host.clone());
         AcmeError::Refused { directory, host, reason }
     }

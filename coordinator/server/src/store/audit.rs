@@ -128,8 +128,7 @@ pub(super) async fn prune(connection: &mut AnyConnection, keep: Keep) -> Result<
 
 /// Text on one line, cut where it is too long.
 fn line(text: &str, max: usize) -> String {
-    let mut line: String =
-        text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(max).collect();
+    let mut line = common::foreign::short(text, max);
     if text.chars().nth(max).is_some() {
         line.push('…');
     }
