@@ -13,13 +13,24 @@ pub fn raise_file_limit() {
     }
 }
 
+/// Sets both limits of a resource, for this process and those that it starts; one that is lower already stays.
+///
+/// # Errors
+///
+/// Fails if the system refuses.
+pub fn limit(resource: Resource, most: u64) -> rustix::io::Result<()> {
+    let known = getrlimit(resource).maximum;
+    let most = Some(known.map_or(most, |known| known.min(most)));
+    setrlimit(resource, Rlimit { current: most, maximum: most })
+}
+
 /// No core files: neither of this process nor of those that it starts.
 ///
 /// # Errors
 ///
 /// Fails if the system refuses.
 pub fn forbid_core_files() -> rustix::io::Result<()> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+    limit(Resource::Core, 0)
 }
 
 /// No core dumps at all, those that a pipe takes included, and no debugger of the same user: this process's memory is

@@ -1,7 +1,8 @@
-//! The signals that ask a daemon to stop.
+//! The signals that ask a daemon to stop, and the one that must not end it.
 
 use std::io;
 
+use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM and SIGINT.
@@ -9,10 +10,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Termination {
     terminate: Signal,
     interrupt: Signal,
+    /// A file that would grow past its limit (`RLIMIT_FSIZE`).
+    _too_long: Signal,
 }
 
 impl Termination {
-    /// Watches for them from now on; they no longer end the process by themselves.
+    /// Watches for them from now on; they no longer end the process by themselves. Nor does writing more to a file than
+    /// it may hold: that write alone fails (`EFBIG`).
     ///
     /// # Errors
     ///
@@ -25,6 +29,7 @@ impl Termination {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _too_long: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
 

@@ -18,6 +18,7 @@ use chassis::{
     durable::{self, Access},
 };
 use clap::Args;
+use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,9 @@ pub struct BackupArgs {
     /// Replace the file if it is there
     #[arg(long)]
     pub force: bool,
+    /// End with 1 if anything had to be left out: a link, or a sparse or too large file
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// What a backup says of itself.
@@ -114,7 +118,7 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         anyhow::Ok(())
     })
     .with_context(|| format!("cannot write {shown}"))?;
-    left_out.iter().for_each(|what| output::note(&format!("left out: {what}")));
+    left_out.iter().for_each(|what| output::note(&format!("left out: {}", foreign::line(what))));
     outside(&settings).iter().for_each(|path| {
         output::note(&format!(
             "left out: {path}, which coordinator.toml names; keep a copy of it yourself"
@@ -129,7 +133,11 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
     output::line(&format!(
         "{shown}: {count} files; it holds every key of this network, so keep it as one"
     ))?;
-    Ok(ExitCode::SUCCESS)
+    if left_out.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::note("warning: the backup is not whole; what was left out is named above");
+    Ok(if args.strict { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Refuses whoever is not root.
@@ -157,7 +165,13 @@ fn outside(settings: &Settings) -> Vec<String> {
 /// Asks the coordinator's program for a copy of the database, as the coordinator's user.
 fn copy_database(root: &Path) -> anyhow::Result<File> {
     let program = up::program_for_everyone(COPY.binary, root)?;
-    let command = child::command(&COPY, Path::new(crate::confine::OWN_PROGRAM), &program, root);
+    let command = child::command(
+        &COPY,
+        &child::Bound::Data,
+        Path::new(crate::confine::OWN_PROGRAM),
+        &program,
+        root,
+    );
     let mut copy = tempfile::tempfile().context("cannot make a temporary file")?;
     let (program, args) = command.split_first().context("a command has a program")?;
     let mut command = Command::new(program);
@@ -188,8 +202,8 @@ fn fill(
         }
         Ok(())
     };
-    let walk = walk::below(root, walk::WORKSPACE_MAX, &mut add)?;
-    let (count, mut left_out) = (walk.count, walk.left_out);
+    let walk = walk::below(root, places::bounds(), &mut add)?;
+    let (count, mut left_out) = (walk.count, walk.left_out());
     if count == 0 {
         bail!("there is nothing to back up below {}: Maru never ran here", root.display());
     }
@@ -203,8 +217,8 @@ fn fill(
     Ok((count, left_out))
 }
 
-/// Adds a file; returns whether it was as long as it should be. Where an agent may shrink one at any time, zeros stand
-/// for what is missing, and elsewhere it is an error.
+/// Adds a file; returns whether it was as long as it should be. Where a container may shrink one at any time, zeros
+/// stand for what is missing, and elsewhere it is an error.
 fn add<W: Write>(
     writer: &mut Writer<W>,
     name: &str,
@@ -213,7 +227,7 @@ fn add<W: Write>(
 ) -> Result<bool, ArchiveError> {
     let mut missing = len;
     let counted = Counted { from: BufReader::new(file), missing: &mut missing };
-    if walk::is_in_workspace(name) {
+    if places::is_of_container(name) {
         writer.add(name, len, counted.chain(io::repeat(0)))?;
     } else {
         writer.add(name, len, counted)?;

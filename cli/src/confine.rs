@@ -1,15 +1,18 @@
-//! `maru confine`: becomes a program that may write in some places alone. `maru up` starts its children so.
+//! `maru confine`: becomes a program whose memory and files are bounded, and that may write in some places alone.
+//! `maru up` starts its children so.
 
 use std::{
     fs::File,
+    io::Write as _,
     os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, anyhow};
+use chassis::process;
 use clap::Args;
-use rustix::fs::OFlags;
+use rustix::{fs::OFlags, process::Resource};
 
 /// This very program, though another may have its name by now.
 pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
@@ -19,7 +22,16 @@ const NULL: &str = "/dev/null";
 /// Of `maru confine`.
 #[derive(Clone, Debug, Args)]
 pub struct ConfineArgs {
-    /// File or folder to write in
+    /// Control group to enter (version 2)
+    #[arg(long, value_name = "FOLDER")]
+    pub group: Option<PathBuf>,
+    /// Most memory that a process may map to write in, in MiB
+    #[arg(long, value_name = "MIB")]
+    pub data_mib: Option<u64>,
+    /// Longest file that a process may write, in MiB
+    #[arg(long, value_name = "MIB")]
+    pub file_mib: Option<u64>,
+    /// File or folder to write in; without any, it may write wherever its user may
     #[arg(long, value_name = "PATH")]
     pub write: Vec<PathBuf>,
     /// Folder for the program's temporary files; it is one of those to write in, or below one
@@ -40,10 +52,13 @@ pub(crate) fn run(args: &ConfineArgs) -> anyhow::Error {
 
 fn confine(args: &ConfineArgs) -> anyhow::Result<Command> {
     let (program, rest) = args.command.split_first().context("name a program to run")?;
-    let own = args.write.iter().map(|path| place(path));
-    let places: Vec<File> = own.chain([place(Path::new(NULL))]).collect::<Result<_, _>>()?;
-    // What a host lacks, `maru doctor` names.
-    chassis::confine::write_only(&places).context("cannot confine what the program writes")?;
+    bound(args)?;
+    if !args.write.is_empty() {
+        let own = args.write.iter().map(|path| place(path));
+        let places: Vec<File> = own.chain([place(Path::new(NULL))]).collect::<Result<_, _>>()?;
+        // What a host lacks, `maru doctor` names.
+        chassis::confine::write_only(&places).context("cannot confine what the program writes")?;
+    }
     let mut command = Command::new(program);
     command.args(rest);
     if let Some(folder) = &args.temporary {
@@ -51,6 +66,25 @@ fn confine(args: &ConfineArgs) -> anyhow::Result<Command> {
         command.env("TMPDIR", folder);
     }
     Ok(command)
+}
+
+/// Bounds this process, and all that it starts.
+fn bound(args: &ConfineArgs) -> anyhow::Result<()> {
+    if let Some(group) = &args.group {
+        let processes = group.join("cgroup.procs");
+        // Whoever writes this is meant (cgroups(7)).
+        let entered = File::options().write(true).open(&processes);
+        entered
+            .and_then(|mut file| file.write_all(b"0"))
+            .with_context(|| format!("cannot enter {}", group.display()))?;
+    }
+    let limits = [(Resource::Data, args.data_mib), (Resource::Fsize, args.file_mib)];
+    for (resource, mib) in limits {
+        if let Some(mib) = mib {
+            process::limit(resource, mib << 20).context("cannot set a limit of the program")?;
+        }
+    }
+    Ok(())
 }
 
 fn place(path: &Path) -> anyhow::Result<File> {

@@ -1,4 +1,5 @@
-//! `maru confine`, with which `maru up` starts its children: they write in their own places alone.
+//! `maru confine`, with which `maru up` starts its children: their memory and files are bounded, and they write in their
+//! own places alone.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 use std::{
@@ -52,4 +53,50 @@ fn a_place_that_is_missing_is_named_and_nothing_is_started() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("none"), "{output:?}");
     assert!(!started.exists());
+}
+
+/// What a program does that may write anywhere but not as much as it likes.
+fn bounded(bound: &str, script: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
+    command.args(["confine", bound, "--", "sh", "-c", script]).output().unwrap()
+}
+
+#[test]
+fn a_bounded_program_gets_no_more_memory() {
+    // Keeps the whole line in memory.
+    let takes = "head -c 200M /dev/zero | tail -n 1 | wc -c";
+
+    let most = bounded("--data-mib=1024", takes);
+    assert_eq!(String::from_utf8_lossy(&most.stdout).trim(), (200_u64 << 20).to_string());
+
+    let output = bounded("--data-mib=64", takes);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0", "{output:?}");
+}
+
+#[test]
+fn a_bounded_programs_files_grow_no_further_and_have_no_holes_beyond_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    let len = || std::fs::metadata(&file).unwrap().len();
+
+    bounded("--file-mib=1", &format!("head -c 3M /dev/zero > {}", file.display()));
+    assert_eq!(len(), 1 << 20);
+
+    bounded("--file-mib=1", &format!("truncate -s 1T {}", file.display()));
+    assert_eq!(len(), 1 << 20);
+}
+
+#[test]
+fn a_program_enters_its_control_group_before_it_starts() {
+    let group = tempfile::tempdir().unwrap();
+    let processes = group.path().join("cgroup.procs");
+    std::fs::write(&processes, "").unwrap();
+    let bound = format!("--group={}", group.path().display());
+
+    let output = bounded(&bound, &format!("cat {}", processes.display()));
+    assert_eq!(output.stdout, b"0", "{output:?}");
+
+    std::fs::remove_file(&processes).unwrap();
+    let output = bounded(&bound, "echo started");
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
 }

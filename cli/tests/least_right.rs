@@ -71,7 +71,8 @@ impl Home {
     fn start(&self, service: &Service) -> Process {
         let program = PathBuf::from(format!("{BIN}/{}", service.binary));
         let confine = PathBuf::from(format!("{BIN}/maru"));
-        self.run(service, &child::command(service, &confine, &program, Path::new(ROOT)))
+        let bound = child::Bound::Data;
+        self.run(service, &child::command(service, &bound, &confine, &program, Path::new(ROOT)))
     }
 
     fn run(&self, service: &Service, command: &[String]) -> Process {

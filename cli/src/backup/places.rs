@@ -3,7 +3,10 @@
 use chassis::durable::Access;
 use mesh_identity::{AGENT_GID, AGENT_UID};
 
-use crate::service::{COORDINATOR, GATEWAY, RELAY, RELAY_STATE, TELMEET};
+use crate::service::{
+    AGENT_SERVICE, COORDINATOR, COORDINATOR_SERVICE, GATEWAY, GATEWAY_SERVICE, RELAY,
+    RELAY_SERVICE, RELAY_STATE, Service, TELMEET, TELMEET_SERVICE,
+};
 
 /// All that is kept, below the root; each is put in its place as a whole.
 pub(super) const ALL: &[&str] = &[
@@ -15,6 +18,48 @@ pub(super) const ALL: &[&str] = &[
     "var/lib/maru/gateway",
     "var/lib/maru/telmeet",
 ];
+
+/// Where an agent does as it likes, below the root.
+pub(super) const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
+/// Where containers write, below the root: nothing that they make there keeps the rest from being saved.
+const OF_CONTAINERS: [&str; 2] = ["var/lib/maru/gateway", "var/lib/maru/telmeet"];
+
+/// How much of a place a backup holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound {
+    /// The place, below the root.
+    pub(super) place: &'static str,
+    /// Most bytes of its files.
+    pub(super) bytes: u64,
+    /// Most files and folders in it. All of these together are as many as an archive holds.
+    pub(super) files: usize,
+}
+
+/// How much of each place; the workspace has a bound of its own within the gateway's place, and comes first.
+pub(super) fn bounds() -> Vec<Bound> {
+    let small = |place, mib: u64, files| Bound { place, bytes: mib << 20, files };
+    let of = |place, service: Service, files| small(place, service.disk_mib, files);
+    vec![
+        of(WORKSPACE, GATEWAY_SERVICE, 40_000),
+        small("etc/maru", 64, 2_000),
+        small("var/lib/maru/up.json", 1, 1),
+        of("var/lib/maru/coordinator", COORDINATOR_SERVICE, 20_000),
+        of(RELAY_STATE, RELAY_SERVICE, 2_000),
+        of("var/lib/maru/agent", AGENT_SERVICE, 5_000),
+        of("var/lib/maru/gateway", GATEWAY_SERVICE, 15_000),
+        of("var/lib/maru/telmeet", TELMEET_SERVICE, 15_000),
+    ]
+}
+
+/// Whether a container may have made this, or changes it at any time.
+pub(super) fn is_of_container(name: &str) -> bool {
+    OF_CONTAINERS.iter().any(|place| is_below(name, place))
+}
+
+/// Whether a name is that of a place, or of something in it.
+pub(super) fn is_below(name: &str, place: &str) -> bool {
+    name.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// Of the file at `name`, below the root; `None` if no backup holds it.
 pub(super) fn of(name: &str) -> Option<Access> {

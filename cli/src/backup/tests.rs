@@ -8,7 +8,7 @@ use chassis::archive::{ArchiveError, Writer};
 
 use super::{
     About, COPY, Database, VERSION,
-    places::{self, ALL},
+    places::{self, ALL, Bound, WORKSPACE},
     restore::{RestoreArgs, run},
     walk,
 };
@@ -181,13 +181,15 @@ fn owners_and_modes_are_those_of_maru_and_a_restore_that_was_cut_short_is_done_a
 }
 
 /// What a walk below `root` finds, and what it leaves out.
-fn found(root: &Path, room: usize) -> (Vec<String>, Vec<String>) {
+fn found(root: &Path, change: impl Fn(&mut Bound)) -> (Vec<String>, Vec<String>) {
+    let mut bounds = places::bounds();
+    bounds.iter_mut().for_each(change);
     let mut found = Vec::new();
     let mut take = |name: &str, _: u64, _: fs::File| {
         found.push(name.to_owned());
         Ok(())
     };
-    let left_out = walk::below(root, room, &mut take).unwrap().left_out;
+    let left_out = walk::below(root, bounds, &mut take).unwrap().left_out();
     (found, left_out)
 }
 
@@ -206,14 +208,82 @@ fn a_workspace_that_is_full_is_saved_in_part_and_all_else_whole() {
         write(&format!("var/lib/maru/gateway/workspace/a/{at}"));
     }
 
-    let (all, left_out) = found(dir.path(), 11);
+    let found = |room| {
+        found(dir.path(), |bound| {
+            if bound.place == WORKSPACE {
+                bound.files = room;
+            }
+        })
+    };
+    let (all, left_out) = found(12);
     assert_eq!((all.len(), left_out), (12, Vec::new()));
-    for room in 0..11 {
-        let (part, left_out) = found(dir.path(), room);
+    for room in 0..12 {
+        let (part, left_out) = found(room);
         assert!(kept.iter().all(|name| part.iter().any(|found| found == name)), "{part:?}");
         assert!(part.len() <= kept.len() + room, "{part:?}");
         assert_eq!(left_out.len(), 1, "{left_out:?}");
         assert!(left_out[0].contains("the rest of var/lib/maru/gateway/workspace"), "{left_out:?}");
+    }
+}
+
+#[test]
+fn a_sparse_or_too_large_file_is_named_and_left_out_and_all_else_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = dir.path().join("var/lib/maru/gateway");
+    fs::create_dir_all(gateway.join("workspace")).unwrap();
+    for sparse in ["sparse", "workspace/sparse"] {
+        fs::File::create(gateway.join(sparse)).unwrap().set_len(1 << 40).unwrap();
+    }
+    // No larger than what fits: that it is sparse alone is why.
+    fs::File::create(gateway.join("hole")).unwrap().set_len(8 << 20).unwrap();
+    fs::write(gateway.join("large"), vec![7; 3 << 20]).unwrap();
+    fs::write(gateway.join("z.key"), "text").unwrap();
+
+    let (taken, left_out) = found(dir.path(), |bound| bound.bytes = bound.bytes.min(2 << 20));
+
+    assert_eq!(taken, ["var/lib/maru/gateway/z.key"]);
+    let words = [
+        ("workspace/sparse", "a sparse file: 1099511627776 bytes"),
+        ("gateway/hole", "a sparse file: 8388608 bytes"),
+        (
+            "gateway/large",
+            "too large: 3145728 bytes, and var/lib/maru/gateway has room for 2097152",
+        ),
+        ("gateway/sparse", "a sparse file"),
+    ];
+    assert_eq!(left_out.len(), words.len(), "{left_out:?}");
+    for (said, (name, why)) in left_out.iter().zip(words) {
+        assert!(said.contains(name) && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn what_fills_a_place_is_left_out_in_few_words_and_all_else_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let telmeet = dir.path().join("var/lib/maru/telmeet");
+    fs::create_dir_all(&telmeet).unwrap();
+    fs::create_dir_all(dir.path().join("var/lib/maru/agent")).unwrap();
+    fs::write(dir.path().join("var/lib/maru/agent/state.json"), "text").unwrap();
+    (0..300)
+        .for_each(|at| std::os::unix::fs::symlink("/etc", telmeet.join(at.to_string())).unwrap());
+
+    let (taken, left_out) = found(dir.path(), |_| {});
+
+    assert_eq!(taken, ["var/lib/maru/agent/state.json"]);
+    assert_eq!(left_out.len(), 101, "{left_out:?}");
+    assert_eq!(left_out[100], "200 more in var/lib/maru/telmeet");
+    let (_, few) = found(dir.path(), |bound| bound.files = bound.files.min(5));
+    assert!(few.iter().any(|said| said.contains("the rest of var/lib/maru/telmeet")), "{few:?}");
+}
+
+#[test]
+fn an_archive_holds_what_all_places_may_have() {
+    let bounds = places::bounds();
+    let files: usize = bounds.iter().map(|bound| bound.files).sum();
+    assert!(files < chassis::archive::FILES_MAX);
+    for place in ALL {
+        let of = bounds.iter().find(|bound| places::is_below(place, bound.place));
+        assert_eq!(of.map(|bound| bound.place), Some(*place));
     }
 }
 

@@ -1,28 +1,31 @@
 //! Finds the files of a backup. The folders belong to services: what they put there besides files, a link to another
-//! file of the host say, is neither followed nor read.
+//! file of the host say, is neither followed nor read. Whatever fills a folder, a backup holds no more of it than its
+//! place's bound ([`places::bounds`]); what is left out is named.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
+    io::{Seek as _, SeekFrom},
     os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::Path,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use rustix::{
-    fs::{CWD, Dir, Mode, OFlags, openat},
+    fs::{CWD, Dir, Mode, OFlags, openat, seek},
     io::Errno,
 };
 
-use super::{DATABASE, places};
+use super::{
+    DATABASE,
+    places::{self, Bound},
+};
 
 /// Deepest folder.
 const DEPTH_MAX: usize = 32;
-/// Most files outside of the agent's workspace.
-const FILES_MAX: usize = 50_000;
-/// Where an agent does as it likes, below the root: nothing that it makes there keeps the rest from being saved.
-const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
-/// Most files and folders in it.
-pub(super) const WORKSPACE_MAX: usize = 40_000;
+/// What is left out of one place is named so many times; the rest is counted.
+const NAMED_MAX: usize = 100;
+/// Holes of so many bytes in all are no sparse file yet.
+const HOLES_MAX: u64 = 1 << 20;
 
 /// What is done with each file: its path below the root, its length in bytes, and itself.
 type Take<'a> = &'a mut dyn FnMut(&str, u64, File) -> anyhow::Result<()>;
@@ -32,35 +35,42 @@ pub(super) struct Walk<'a> {
     take: Take<'a>,
     /// How many files there were.
     pub(super) count: usize,
-    /// What is no file, for people.
-    pub(super) left_out: Vec<String>,
-    /// How many files there were outside of the workspace.
-    kept: usize,
-    /// How much of the workspace is still taken.
-    room: usize,
+    rooms: Vec<Room>,
+}
+
+/// How much of a place is still taken, and what was not.
+struct Room {
+    left: Bound,
+    left_out: Vec<String>,
+    /// How much more was left out.
+    more: usize,
     is_full: bool,
 }
 
-/// Passes every file of a backup below the root to `take`, the database excepted. Of the workspace it looks at no more
-/// than `room` files and folders.
-pub(super) fn below<'a>(root: &Path, room: usize, take: Take<'a>) -> anyhow::Result<Walk<'a>> {
-    let left_out = Vec::new();
-    let mut walk = Walk { take, count: 0, left_out, kept: 0, room, is_full: false };
+impl Room {
+    fn leave_out(&mut self, what: String) {
+        if self.left_out.len() < NAMED_MAX { self.left_out.push(what) } else { self.more += 1 }
+    }
+}
+
+/// Passes every file of a backup below the root to `take`, the database excepted, as far as it is within `bounds`.
+pub(super) fn below<'a>(
+    root: &Path,
+    bounds: Vec<Bound>,
+    take: Take<'a>,
+) -> anyhow::Result<Walk<'a>> {
+    let room = |left| Room { left, left_out: Vec::new(), more: 0, is_full: false };
+    let mut walk = Walk { take, count: 0, rooms: bounds.into_iter().map(room).collect() };
     for place in places::ALL {
         let path = root.join(place);
         match openat(CWD, &path, flags(), Mode::empty()) {
             Ok(opened) => walk.enter(opened, place, 0)?,
             Err(Errno::NOENT) => {}
-            Err(Errno::LOOP) => walk.left_out.push(format!("{place}, which is a link")),
+            Err(Errno::LOOP) => walk.room(place)?.leave_out(format!("{place}, which is a link")),
             Err(error) => return Err(error).context(format!("cannot open {}", path.display())),
         }
     }
     Ok(walk)
-}
-
-/// Whether a file or folder is in the workspace.
-pub(super) fn is_in_workspace(name: &str) -> bool {
-    name.strip_prefix(WORKSPACE).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn flags() -> OFlags {
@@ -68,6 +78,23 @@ fn flags() -> OFlags {
 }
 
 impl Walk<'_> {
+    /// What was left out, for people.
+    pub(super) fn left_out(self) -> Vec<String> {
+        let of = |room: Room| {
+            let (place, more) = (room.left.place, room.more);
+            let more = (more > 0).then(|| format!("{more} more in {place}"));
+            room.left_out.into_iter().chain(more)
+        };
+        self.rooms.into_iter().flat_map(of).collect()
+    }
+
+    /// The room of the place where a file or folder is.
+    fn room(&mut self, name: &str) -> anyhow::Result<&mut Room> {
+        let mut rooms = self.rooms.iter_mut();
+        let found = rooms.find(|room| places::is_below(name, room.left.place));
+        found.with_context(|| format!("{name} is in no place of a backup"))
+    }
+
     fn enter(&mut self, opened: OwnedFd, name: &str, depth: usize) -> anyhow::Result<()> {
         let file = File::from(opened);
         let meta = file.metadata().with_context(|| format!("cannot look at {name}"))?;
@@ -77,26 +104,36 @@ impl Walk<'_> {
         if name == DATABASE || is_temporary(name) || places::of(name).is_none() {
             return Ok(());
         }
+        let len = meta.len();
+        let room = self.room(name)?;
         if !meta.is_file() || meta.nlink() != 1 {
-            self.left_out.push(format!("{name}, which is no file of its own"));
-            return Ok(());
+            room.leave_out(format!("{name}, which is no file of its own"));
+        } else if is_sparse(&file, &meta) {
+            let taken = taken(&meta);
+            room.leave_out(format!(
+                "{name}, a sparse file: {len} bytes, of which the disk has {taken}"
+            ));
+        } else if len > room.left.bytes {
+            let (place, left) = (room.left.place, room.left.bytes);
+            room.leave_out(format!(
+                "{name}, too large: {len} bytes, and {place} has room for {left} more"
+            ));
+        } else {
+            room.left.bytes -= len;
+            self.count += 1;
+            return (self.take)(name, len, file);
         }
-        self.count += 1;
-        self.kept += usize::from(!is_in_workspace(name));
-        if self.kept > FILES_MAX {
-            bail!("there are more than {FILES_MAX} files to back up; look what fills {name}");
-        }
-        (self.take)(name, meta.len(), file)
+        Ok(())
     }
 
     fn folder(&mut self, folder: &File, name: &str, depth: usize) -> anyhow::Result<()> {
         if depth >= DEPTH_MAX {
-            self.left_out.push(format!("{name}, which is too deep"));
+            self.room(name)?.leave_out(format!("{name}, which is too deep"));
             return Ok(());
         }
         for entry in self.names(folder, name)? {
             let below = format!("{name}/{entry}");
-            if !self.has_room(&below) {
+            if !self.has_room(&below)? {
                 return Ok(());
             }
             match openat(folder, &entry, flags(), Mode::empty()) {
@@ -104,11 +141,12 @@ impl Walk<'_> {
                 // It has gone meanwhile.
                 Err(Errno::NOENT) => {}
                 Err(Errno::LOOP | Errno::NXIO) => {
-                    self.left_out.push(format!("{below}, which is no file of its own"));
+                    self.room(&below)?.leave_out(format!("{below}, which is no file of its own"));
                 }
                 // Leased to somebody, for example.
-                Err(error) if is_in_workspace(&below) => {
-                    self.left_out.push(format!("{below}, which cannot be opened: {error}"));
+                Err(error) if places::is_of_container(&below) => {
+                    let what = format!("{below}, which cannot be opened: {error}");
+                    self.room(&below)?.leave_out(what);
                 }
                 Err(error) => return Err(error).context(format!("cannot open {below}")),
             }
@@ -116,7 +154,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What is in a folder, in order. Of the workspace no more than fits, and one too many to notice it.
+    /// What is in a folder, in order: no more than fits, and one too many to notice it.
     fn names(&mut self, folder: &File, name: &str) -> anyhow::Result<Vec<String>> {
         let mut names = Vec::new();
         let entries = match Dir::read_from(folder) {
@@ -129,12 +167,13 @@ impl Walk<'_> {
             match entry.with_context(|| format!("cannot list {name}"))?.file_name().to_str() {
                 Ok("." | "..") => {}
                 Ok(entry) => names.push(entry.to_owned()),
-                Err(_) if self.has_room(&format!("{name}/")) => {
-                    self.left_out.push(format!("a file in {name} whose name is no text"));
+                Err(_) if self.has_room(&format!("{name}/"))? => {
+                    let what = format!("a file in {name} whose name is no text");
+                    self.room(name)?.leave_out(what);
                 }
                 Err(_) => {}
             }
-            if names.len() > self.room && is_in_workspace(&format!("{name}/")) {
+            if names.len() > self.room(&format!("{name}/"))?.left.files {
                 break;
             }
         }
@@ -142,19 +181,34 @@ impl Walk<'_> {
         Ok(names)
     }
 
-    /// Whether a file or folder is still taken.
-    fn has_room(&mut self, name: &str) -> bool {
-        if !is_in_workspace(name) {
-            return true;
+    /// Whether one more file or folder is taken.
+    fn has_room(&mut self, name: &str) -> anyhow::Result<bool> {
+        let room = self.room(name)?;
+        let has_room = room.left.files > 0;
+        room.left.files = room.left.files.saturating_sub(1);
+        if !has_room && !room.is_full {
+            room.is_full = true;
+            let place = room.left.place;
+            room.leave_out(format!("the rest of {place}, where there are too many files"));
         }
-        let has_room = self.room > 0;
-        self.room = self.room.saturating_sub(1);
-        if !has_room && !self.is_full {
-            self.is_full = true;
-            self.left_out.push(format!("the rest of {WORKSPACE}, where there are too many files"));
-        }
-        has_room
+        Ok(has_room)
     }
+}
+
+/// Whether a file has holes that would fill a disk when it is read: it takes less than its length there. A file system
+/// that compresses makes that of any file, but no holes.
+fn is_sparse(mut file: &File, meta: &Metadata) -> bool {
+    if taken(meta).saturating_add(HOLES_MAX) >= meta.len() {
+        return false;
+    }
+    let hole = seek(file, rustix::fs::SeekFrom::Hole(0));
+    let is_back = file.seek(SeekFrom::Start(0)).is_ok();
+    !is_back || hole.is_ok_and(|at| at < meta.len())
+}
+
+/// What a file takes on disk, in bytes.
+fn taken(meta: &Metadata) -> u64 {
+    meta.blocks().saturating_mul(512)
 }
 
 /// Whether it is a file that is about to take another's place, or the coordinator's own copy of its database.

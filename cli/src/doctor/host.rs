@@ -16,6 +16,7 @@ use crate::{
     up::{
         self,
         limits::{self, Refused},
+        memory,
     },
 };
 
@@ -166,9 +167,16 @@ fn major(version: &str) -> Option<u32> {
     version.split_whitespace().last()?.split('.').next()?.parse().ok()
 }
 
-/// What the last `maru up` found, or what a container started now shows.
+/// What holds services to their memory, and what the last `maru up` found of containers, or what a container started now shows.
 async fn container_limits(root: &Path) -> Vec<Finding> {
     let known: Option<Refused> = serde_json::from_str(&read(root.join(limits::FILE))).ok();
+    let holder = known.as_ref().map_or_else(memory::likely, |known| known.children);
+    let mut findings = vec![Finding::ok("memory", holder.to_string())];
+    findings.extend(limits_of(known).await);
+    findings
+}
+
+async fn limits_of(known: Option<Refused>) -> Vec<Finding> {
     let refused = match known {
         Some(refused) => Ok(refused),
         None if !geteuid().is_root() => {

@@ -192,6 +192,9 @@ pub struct Service {
     pub mounts: &'static [Mount],
     /// Most memory.
     pub memory: Memory,
+    /// Most that it may keep on disk, in MiB. No file that it writes is longer (`RLIMIT_FSIZE`); `maru up` stops it
+    /// when all of them take more, and a backup leaves out the rest.
+    pub disk_mib: u64,
     /// Most processes and threads.
     pub pids: u32,
 }
@@ -258,6 +261,8 @@ pub struct Server {
     pub network: bool,
     /// Most memory in MiB; none for an engine, which takes what its model takes.
     pub memory_mib: Option<u64>,
+    /// Longest file that it may write, in MiB (`RLIMIT_FSIZE`).
+    pub file_mib: u64,
     /// Most processes and threads.
     pub pids: u32,
 }

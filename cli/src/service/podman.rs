@@ -115,6 +115,7 @@ pub fn isolation(service: &Service, settings: &Settings) -> Vec<String> {
     let files = OPEN_FILES.min(limits.open_files);
     args.extend([
         "--ulimit=core=0:0".to_owned(),
+        format!("--ulimit=fsize={0}:{0}", service.disk_mib << 20),
         format!("--ulimit=nofile={files}:{files}"),
         format!("--ulimit=nproc={0}:{0}", service.pids * 2),
     ]);

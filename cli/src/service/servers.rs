@@ -43,6 +43,7 @@ const SERVER: Server = Server {
     devices: &[],
     network: true,
     memory_mib: Some(256),
+    file_mib: 16,
     pids: 128,
 };
 

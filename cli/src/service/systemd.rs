@@ -72,6 +72,7 @@ struct Unit {
     rights: String,
     /// Most memory in MiB, if that does not depend on a model.
     memory_mib: Option<u64>,
+    file_mib: u64,
     pids: u32,
     writable: Vec<String>,
 }
@@ -94,6 +95,7 @@ impl Unit {
                 Memory::Mib(mib) => Some(mib),
                 Memory::Model(_) => None,
             },
+            file_mib: service.disk_mib,
             pids: service.pids,
             writable: service.writable(),
         }
@@ -108,6 +110,7 @@ impl Unit {
             gid,
             rights: server_rights(server),
             memory_mib: server.memory_mib,
+            file_mib: server.file_mib,
             pids: server.pids,
             writable: server.writable(),
         }
@@ -125,6 +128,7 @@ impl Unit {
         if let Some(mib) = self.memory_mib {
             let _ = writeln!(out, "MemoryMax={mib}M");
         }
+        let _ = writeln!(out, "LimitFSIZE={}M", self.file_mib);
         let _ = writeln!(out, "TasksMax={}", self.pids);
         for path in &self.writable {
             let _ = writeln!(out, "ReadWritePaths=/{path}");

@@ -91,6 +91,7 @@ pub const COORDINATOR_SERVICE: Service = Service {
     calls: &[],
     mounts: &[write("var/lib/maru/coordinator"), write(RELAY_NODES), read(RELAY_STATE)],
     memory: Memory::Mib(512),
+    disk_mib: 4096,
     pids: 128,
 };
 
@@ -111,6 +112,7 @@ pub const RELAY_SERVICE: Service = Service {
     calls: &[],
     mounts: &[write(RELAY_STATE), read(RELAY_NODES)],
     memory: Memory::Mib(256),
+    disk_mib: 64,
     pids: 64,
 };
 
@@ -133,6 +135,7 @@ pub const AGENT_SERVICE: Service = Service {
     // The second is root's: its helper keeps there what `resolv.conf` was. So is the third: each dial has a folder there.
     mounts: &[write("var/lib/maru/agent"), write("var/lib/maru/resolver"), write(DIALS)],
     memory: Memory::Mib(512),
+    disk_mib: 64,
     pids: 128,
 };
 
@@ -159,6 +162,7 @@ pub const GATEWAY_SERVICE: Service = Service {
         read("var/lib/maru/gateway/config"),
     ],
     memory: Memory::Mib(256),
+    disk_mib: 2048,
     pids: 128,
 };
 
@@ -179,6 +183,7 @@ pub const TELMEET_SERVICE: Service = Service {
     calls: &[PLUGIN],
     mounts: &[read("etc/maru/telmeet.toml"), write("var/lib/maru/telmeet")],
     memory: Memory::Mib(256),
+    disk_mib: 256,
     pids: 128,
 };
 
@@ -208,6 +213,7 @@ pub const INFERENCE_SERVICE: Service = Service {
     calls: &[],
     mounts: &[read(MODELS)],
     memory: Memory::Model(2048),
+    disk_mib: 16,
     pids: 1024,
 };
 

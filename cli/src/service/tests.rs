@@ -49,7 +49,13 @@ fn the_arguments_of_podman() {
 fn the_commands_of_children() {
     let root = Path::new("/srv/maru");
     let command = |service, binary: &str| {
-        child::command(service, Path::new("/proc/self/exe"), Path::new(binary), root)
+        child::command(
+            service,
+            &child::Bound::Data,
+            Path::new("/proc/self/exe"),
+            Path::new(binary),
+            root,
+        )
     };
 
     insta::assert_snapshot!(

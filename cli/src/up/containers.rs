@@ -14,6 +14,7 @@ use crate::{
     up::{
         engine::Podman,
         limits::{self, Refused},
+        memory::Holder,
         plan::Plan,
         progress::Step,
         supervisor::Spec,
@@ -69,12 +70,17 @@ impl Containers {
         command.extend(podman.globals());
         command.extend(["run".to_owned(), "--replace".to_owned()]);
         command.extend(podman::run(service, &settings));
-        Ok(Spec::of(service, command, Some(podman.environment())))
+        Ok(Spec::of(service, &plan.root, command, Some(podman.environment())))
     }
 
-    /// Says which limits are not in force, here and to `maru doctor`. What Podman accepted may still not be: the
+    /// Says which limits are not in force, here and to `maru doctor`, and what holds the processes to their memory. What Podman accepted may still not be: the
     /// running containers are looked at.
-    pub(super) async fn report(&mut self, plan: &Plan, podman: &Podman) -> anyhow::Result<()> {
+    pub(super) async fn report(
+        &mut self,
+        plan: &Plan,
+        podman: &Podman,
+        holder: Holder,
+    ) -> anyhow::Result<()> {
         let instance = Instance::of(&plan.root);
         for service in services() {
             let Some(pid) = podman.pid(&instance.container(service.name)).await? else { continue };
@@ -87,6 +93,7 @@ impl Containers {
                 }
             }
         }
+        self.refused.children = holder;
         if let Ok(text) = serde_json::to_string(&self.refused) {
             let _ = std::fs::write(plan.root.join(limits::FILE), text);
         }

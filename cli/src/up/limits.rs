@@ -11,7 +11,10 @@ use crate::{
         Service, TELMEET_SERVICE,
         podman::{Limits, Settings, isolation},
     },
-    up::engine::{Podman, RuntimeOptions, last_line, runtime_options},
+    up::{
+        engine::{Podman, RuntimeOptions, last_line, runtime_options},
+        memory::Holder,
+    },
 };
 
 /// Where `up` leaves for `doctor` what it found, below the root.
@@ -25,6 +28,9 @@ pub(crate) const TRIED: Service = TELMEET_SERVICE;
 pub(crate) struct Refused {
     /// Each limit by name, with the host's own words.
     pub(crate) limits: Vec<Limit>,
+    /// What bounds the memory of the services that are no containers.
+    #[serde(default)]
+    pub(crate) children: Holder,
 }
 
 /// A limit that is not in force.

@@ -11,6 +11,7 @@ use crate::{
         containers::Containers,
         engine::Podman,
         guide::Home,
+        memory::{Group, Holder},
         plan::Plan,
         progress::Step,
         ready, setup,
@@ -34,6 +35,8 @@ pub(super) async fn all(
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Started> {
     let step = Step::new();
+    let group = Group::of(&plan.root);
+    let holder = group.make();
     let mut containers: Option<Containers> = None;
     let mut home = None;
     for stage in stages() {
@@ -44,7 +47,7 @@ pub(super) async fn all(
         step.now(stage.words());
         for service in services() {
             supervisor.start(match service.kind {
-                Kind::Child => process(service, plan)?,
+                Kind::Child => process(service, plan, &group, holder)?,
                 Kind::Container => {
                     let containers = containers.as_ref().context("no container is prepared")?;
                     containers.spec(service, plan, podman)?
@@ -63,13 +66,16 @@ pub(super) async fn all(
     plan.remember()?;
     drop(step);
     let mut containers = containers.context("the service table has no container")?;
-    containers.report(plan, podman).await?;
+    containers.report(plan, podman, holder).await?;
     let home = home.context("the service table has no agent")?;
     Ok(Started { home, containers })
 }
 
-fn process(service: &Service, plan: &Plan) -> anyhow::Result<Spec> {
-    let program = plan.program(service)?;
-    let command = child::command(service, Path::new(confine::OWN_PROGRAM), program, &plan.root);
-    Ok(Spec::of(service, command, None))
+fn process(service: &Service, plan: &Plan, group: &Group, holder: Holder) -> anyhow::Result<Spec> {
+    let (program, own) = (plan.program(service)?, Path::new(confine::OWN_PROGRAM));
+    let bound = group.bound(holder, service).with_context(|| {
+        format!("cannot make a control group for the {} service; see `maru doctor`", service.name)
+    })?;
+    let command = child::command(service, &bound, own, program, &plan.root);
+    Ok(Spec::of(service, &plan.root, command, None))
 }

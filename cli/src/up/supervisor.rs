@@ -6,6 +6,8 @@
 //!      │                  │
 //!      └──── stop ────────┴──▶ SIGTERM, 8 s, SIGKILL ──▶ gone
 //! ```
+//!
+//! One that keeps too much on disk ([`Disk`]) is stopped, and is not started until that was removed.
 
 use std::{
     collections::VecDeque,
@@ -32,6 +34,7 @@ use crate::{
     output,
     service::{Service, Stage},
     up::{
+        disk::Disk,
         lock::Lock,
         log::{Lines, Log},
     },
@@ -57,16 +60,20 @@ pub(super) struct Spec {
     pub(super) environment: Option<Vec<(String, String)>>,
     /// With which others it starts, and stops.
     pub(super) stage: Stage,
+    /// How much it may keep on disk.
+    pub(super) disk: Disk,
 }
 
 impl Spec {
-    /// Runs `service` by this command.
+    /// Runs `service` of the instance at `root` by this command.
     pub(super) fn of(
         service: &Service,
+        root: &Path,
         command: Vec<String>,
         environment: Option<Vec<(String, String)>>,
     ) -> Self {
-        Self { name: service.name, command, environment, stage: service.start }
+        let disk = Disk::of(service, root);
+        Self { name: service.name, command, environment, stage: service.start, disk }
     }
 }
 
@@ -266,6 +273,9 @@ impl Runner {
     /// Runs the process once; `None` if it was told to stop, else why it ended.
     async fn once(&mut self) -> Option<String> {
         let last = Arc::new(Mutex::new(LastWords::default()));
+        if let Some(why) = too_much(&self.spec.disk).await {
+            return Some(self.refused(why, &last));
+        }
         let mut child = match self.spawn() {
             Ok(child) => child,
             Err(error) => return Some(self.ended(format!("cannot be started ({error})"), &last)),
@@ -282,6 +292,10 @@ impl Runner {
         let status = tokio::select! {
             status = child.wait() => Some(status),
             () = told(&mut self.stopped) => None,
+            why = fills(&self.spec.disk) => {
+                end(&mut child).await;
+                return Some(self.refused(why, &last));
+            }
         };
         let Some(status) = status else {
             end(&mut child).await;
@@ -293,6 +307,14 @@ impl Runner {
         }
         let why = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         Some(self.ended(format!("ended ({why})"), &last))
+    }
+
+    /// Ended, or not started, for a reason that nothing it says could add to.
+    fn refused(&self, why: String, last: &Mutex<LastWords>) -> String {
+        let failure = Some(Failure { failure: why.clone() });
+        *last.lock().unwrap_or_else(PoisonError::into_inner) =
+            LastWords { lines: VecDeque::new(), failure };
+        self.ended(why, last)
     }
 
     fn ended(&self, why: String, last: &Mutex<LastWords>) -> String {
@@ -359,6 +381,21 @@ impl Runner {
             }
         }
     }
+}
+
+/// Completes when a service keeps too much on disk, and says so.
+async fn fills(disk: &Disk) -> String {
+    loop {
+        tokio::time::sleep(disk.every).await;
+        if let Some(why) = too_much(disk).await {
+            return why;
+        }
+    }
+}
+
+async fn too_much(disk: &Disk) -> Option<String> {
+    let disk = disk.clone();
+    tokio::task::spawn_blocking(move || disk.too_much()).await.ok().flatten()
 }
 
 /// Completes when the service is told to stop, or nobody is left who could.

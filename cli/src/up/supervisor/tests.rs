@@ -1,7 +1,10 @@
 use std::{path::Path, time::Duration};
 
 use super::{Spec, Supervisor, is_warning};
-use crate::{service::Stage, up::lock::Lock};
+use crate::{
+    service::Stage,
+    up::{disk::Disk, lock::Lock},
+};
 
 fn supervisor(root: &Path) -> Supervisor {
     std::fs::create_dir_all(root.join("run/maru")).unwrap();
@@ -10,7 +13,8 @@ fn supervisor(root: &Path) -> Supervisor {
 
 fn shell(name: &'static str, script: &str) -> Spec {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Spec { name, command, environment: None, stage: Stage::Agent }
+    let disk = Disk { places: Vec::new(), most: 0, every: SOON };
+    Spec { name, command, environment: None, stage: Stage::Agent, disk }
 }
 
 const SOON: Duration = Duration::from_secs(10);
@@ -44,6 +48,30 @@ async fn a_daemon_that_says_why_it_gives_up_is_quoted_with_that_alone() {
 
     let said = "the relay service does not start: no such key: \u{fffd}[2Jlisen; correct that, then start again";
     assert_eq!(error.to_string(), said);
+}
+
+#[tokio::test]
+async fn a_service_that_fills_the_disk_is_stopped_until_that_is_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let (own, ran) = (tempfile::tempdir().unwrap(), root.path().join("ran"));
+    let mut supervisor = supervisor(root.path());
+    let script = format!("echo x >> {}; exec sleep 600", ran.display());
+    let every = Duration::from_millis(20);
+    let disk = Disk { places: vec![own.path().to_owned()], most: 1 << 20, every };
+
+    supervisor.start(Spec { disk, ..shell("gateway", &script) }).unwrap();
+    supervisor.ready("gateway", SOON, || async { ran.exists() }).await.unwrap();
+    std::fs::write(own.path().join("large"), vec![1; 2 << 20]).unwrap();
+    let error = supervisor.ready("gateway", SOON, || async { false }).await.unwrap_err();
+    assert!(error.to_string().contains("keeps more than 1 MiB on disk"), "{error}");
+    assert!(error.to_string().contains(own.path().to_str().unwrap()), "{error}");
+
+    std::fs::remove_file(own.path().join("large")).unwrap();
+    let starts = || std::fs::read_to_string(&ran).unwrap().lines().count();
+    while starts() < 2 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    supervisor.stop_all().await;
 }
 
 #[tokio::test]
