@@ -1,7 +1,12 @@
 //! What the process itself may do and must not.
 
-use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+use std::thread;
+
+use rustix::{
+    process::{
+        DumpableBehavior, Gid, Resource, Rlimit, Uid, getrlimit, set_dumpable_behavior, setrlimit,
+    },
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
 /// Lets this process open as many files as it may at all: each connection is one. The limit that it starts with is low
@@ -22,6 +27,18 @@ pub fn limit(resource: Resource, most: u64) -> rustix::io::Result<()> {
     let known = getrlimit(resource).maximum;
     let most = Some(known.map_or(most, |known| known.min(most)));
     setrlimit(resource, Rlimit { current: most, maximum: most })
+}
+
+/// Does something as another user, without root's rights, on a thread of its own; `None` if this process may not.
+pub fn as_user<T: Send>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send) -> Option<T> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let become_user = || {
+        set_thread_groups(&[])?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)
+    };
+    let work = || become_user().ok().map(|()| work());
+    thread::scope(|scope| scope.spawn(work).join().ok()?)
 }
 
 /// No core files: neither of this process nor of those that it starts.

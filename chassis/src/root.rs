@@ -6,6 +6,9 @@
 //! renaming what is in it (`/tmp`). The superuser's own group counts as the superuser. Links are followed as the
 //! kernel does: the folder of each link is checked, the link's owner, and the way to where it points.
 //!
+//! A folder that the user of this program cannot enter is named, too: who starts as root and becomes another user looks
+//! once more as that user.
+//!
 //! `/` itself has no way to it, and is what every program of the machine trusts: it is not looked at.
 
 use std::{
@@ -68,6 +71,20 @@ pub enum Unsafe {
         /// What is no folder.
         at: PathBuf,
     },
+    /// A folder keeps this program's user out.
+    #[error(
+        "--root {} cannot be used: uid {uid}, as which this program runs, cannot enter {}; choose another folder, or \
+         let every user pass with `sudo chmod o+x {}`",
+        .root.display(), .at.display(), .at.display()
+    )]
+    Closed {
+        /// The root.
+        root: PathBuf,
+        /// The folder.
+        at: PathBuf,
+        /// Who cannot enter it.
+        uid: u32,
+    },
     /// It cannot be looked at.
     #[error("--root {} cannot be used: {} cannot be looked at; choose another folder", .root.display(), .at.display())]
     Unknown {
@@ -84,7 +101,8 @@ pub enum Unsafe {
 ///
 /// # Errors
 ///
-/// Fails if somebody else could put another folder in the place of `root`, or if the way cannot be followed.
+/// Fails if somebody else could put another folder in the place of `root`, or if this thread's user cannot follow the way
+/// and enter it.
 pub fn check(root: &Path) -> Result<(), Unsafe> {
     let sudo = std::env::var(SUDO_UID).ok().and_then(|uid| uid.parse().ok());
     Walk::new(root, [Some(0), Some(rustix::process::geteuid().as_raw()), sudo]).run()
@@ -114,10 +132,10 @@ impl<'a> Walk<'a> {
             if name == ".." {
                 self.here.pop();
             } else if !self.step(&name)? {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        self.look(&self.here.join(".")).map(drop)
     }
 
     /// Puts the names of `path` before what is still to be walked.
@@ -137,11 +155,7 @@ impl<'a> Walk<'a> {
     /// Takes one step into `name`; `false` if nothing is there.
     fn step(&mut self, name: &OsStr) -> Result<bool, Unsafe> {
         let at = self.here.join(name);
-        let meta = match fs::symlink_metadata(&at) {
-            Ok(meta) => meta,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(self.unknown(at, source)),
-        };
+        let Some(meta) = self.look(&at)? else { return Ok(false) };
         if !self.trusted.contains(&Some(meta.uid())) {
             return Err(Unsafe::Owner { root: self.root.to_owned(), at, uid: meta.uid() });
         }
@@ -160,6 +174,20 @@ impl<'a> Walk<'a> {
         self.written_by_nobody_else(&at, &meta)?;
         self.here = at;
         Ok(true)
+    }
+
+    /// What is at a path in the folder where the way has come to; `None` if nothing is.
+    fn look(&self, at: &Path) -> Result<Option<Metadata>, Unsafe> {
+        match fs::symlink_metadata(at) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Unsafe::Closed {
+                root: self.root.to_owned(),
+                at: self.here.clone(),
+                uid: rustix::process::geteuid().as_raw(),
+            }),
+            Err(source) => Err(self.unknown(at.to_owned(), source)),
+        }
     }
 
     fn written_by_nobody_else(&self, at: &Path, meta: &Metadata) -> Result<(), Unsafe> {

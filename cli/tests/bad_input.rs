@@ -330,6 +330,28 @@ fn a_root_that_others_could_replace_is_refused_by_every_program() {
     assert!(said.contains("the agent is not running here"), "{said}");
 }
 
+/// Whether the program becomes its user by itself, or is started as that.
+#[test]
+#[ignore = "needs: root"]
+fn a_root_that_a_daemons_user_cannot_enter_is_named_with_what_to_do() {
+    let home = Home::new();
+    let machine = &home.instance.machine;
+    machine.sh("mkdir -m 700 /run/private; mkdir /run/private/root").unwrap();
+    let users = [("maru-agent", "", 0, 61005), ("maru-coordinator", "serve", 61001, 61001)];
+    let more = [("maru-coordinator", "relay", 61006, 61006), ("maru-gateway", "", 61002, 61002)];
+    let last = [("maru-telmeet", "", 61003, 61003), ("maru-llm", "--model /a.gguf", 61004, 61004)];
+    for (program, args, starts, user) in [users, more, last].concat() {
+        let said = machine
+            .sh(&format!(
+                "setpriv --reuid={starts} --regid={starts} --clear-groups timeout 20 \\
+                 {BIN}/{program} {args} --root /run/private/root 2>&1 >/dev/null && exit 1; true"
+            ))
+            .unwrap();
+        let start = format!("{program}: --root /run/private/root cannot be used: uid {user},");
+        says(&said, &start, &["cannot enter /run/private;", "`sudo chmod o+x /run/private`"]);
+    }
+}
+
 /// The programs that read settings, each with what it needs to start.
 const DAEMONS: [(&str, &[&str]); 5] = [
     ("maru-agent", &[]),

@@ -129,3 +129,30 @@ fn a_link_is_checked_where_it_lies_and_where_it_leads() {
         assert!(said.contains(&format!("{} belongs", at(culprit).display())), "{bad}: {said}");
     }
 }
+
+#[test]
+#[ignore = "needs: root"]
+fn a_folder_that_this_user_cannot_enter_is_named() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    make(&at("private"), 0o700, 0, 0);
+    make(&at("private/root"), 0o755, 0, 0);
+    make(&at("open"), 0o755, 0, 0);
+    symlink(at("private/root"), at("link")).unwrap();
+    let seen = |root: PathBuf| {
+        let look = || check(&root).map_err(|error| error.to_string());
+        crate::process::as_user(ALICE, ALICE, look).unwrap()
+    };
+
+    assert_eq!(seen(at("open/not/there/yet")), Ok(()));
+    // Entered from without, below it, not there yet, and where a link leads.
+    for closed in ["private", "private/root", "private/none", "link"] {
+        let said = seen(at(closed)).unwrap_err();
+        let words = format!(
+            "uid {ALICE}, as which this program runs, cannot enter {}; ",
+            at("private").display()
+        );
+        assert!(said.contains(&words) && said.contains("chmod o+x"), "{closed}: {said}");
+        assert!(check(&at(closed)).is_ok(), "root enters");
+    }
+}

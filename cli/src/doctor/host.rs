@@ -1,14 +1,14 @@
 //! Checks of the machine.
 
-use std::{fs::File, os::unix::fs::DirBuilderExt as _, path::Path, process::Stdio, thread};
+use std::{fs::File, os::unix::fs::DirBuilderExt as _, path::Path, process::Stdio};
 
 use anyhow::Context as _;
-use chassis::confine::{self, Enforcement};
-use mesh_identity::{AGENT_GID, AGENT_UID};
-use rustix::{
-    process::{Gid, Uid, geteuid},
-    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+use chassis::{
+    confine::{self, Enforcement},
+    process::as_user,
 };
+use mesh_identity::{AGENT_GID, AGENT_UID};
+use rustix::process::geteuid;
 use tokio::process::Command;
 
 use crate::{
@@ -75,18 +75,6 @@ fn tun() -> Finding {
             "sudo modprobe tun; in a container or VPS the host has to allow it",
         ),
     }
-}
-
-/// Does something as another user, without root's rights, on a thread of its own; `None` if that cannot be.
-fn as_user<T: Send>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send) -> Option<T> {
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    let become_user = || {
-        set_thread_groups(&[])?;
-        set_thread_res_gid(gid, gid, gid)?;
-        set_thread_res_uid(uid, uid, uid)
-    };
-    let work = || become_user().ok().map(|()| work());
-    thread::scope(|scope| scope.spawn(work).join().ok()?)
 }
 
 /// What holds a service of ours that was broken into to its own files, beside its user.

@@ -107,7 +107,7 @@ pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartErr
 fn from_root(root: &Path, paths: &Paths, dials: &[Dial]) -> Result<Inherited, StartError> {
     let tun = File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
     let helper = Helper::start(root)?;
-    match give_up(paths, dials) {
+    match give_up(root, paths, dials) {
         Ok(()) => Ok(Inherited { tun, helper: Some(helper) }),
         Err(error) => {
             helper.end();
@@ -116,11 +116,12 @@ fn from_root(root: &Path, paths: &Paths, dials: &[Dial]) -> Result<Inherited, St
     }
 }
 
-fn give_up(paths: &Paths, dials: &[Dial]) -> Result<(), StartError> {
+fn give_up(root: &Path, paths: &Paths, dials: &[Dial]) -> Result<(), StartError> {
     folders::take_over(paths)?;
     folders::take_over_dials(paths, dials)?;
     rights::become_agent()?;
-    Ok(())
+    // Root enters folders that keep the agent's user out.
+    Ok(chassis::root::check(root)?)
 }
 
 /// Ends the helper where the settings need none: it was started to undo what a crash left under other settings.

@@ -66,10 +66,13 @@ fn wrong_usage_is_status_2() {
 
 /// Starts the agent on a machine that was prepared, and returns what it said.
 fn refused(machine: &Machine, settings: &str) -> String {
-    let root = root(settings);
+    refused_at(machine, root(settings).path())
+}
+
+fn refused_at(machine: &Machine, root: &Path) -> String {
     let interfaces = machine.sh("ip -o link; nft list tables").unwrap();
     let mut command = machine.command("timeout");
-    command.arg("20").arg(env!("CARGO_BIN_EXE_maru-agent")).arg("--root").arg(root.path());
+    command.arg("20").arg(env!("CARGO_BIN_EXE_maru-agent")).arg("--root").arg(root);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(machine.sh("ip -o link; nft list tables").unwrap(), interfaces, "left behind");
@@ -101,6 +104,29 @@ fn a_missing_tun_device_is_named() {
     machine.sh("mount -t tmpfs none /dev/net").unwrap();
     let said = refused(&machine, "");
     assert!(said.contains("/dev/net/tun"), "{said}");
+}
+
+/// Root enters it, and the user that the agent becomes does not.
+#[test]
+#[ignore = "needs: root"]
+fn a_root_below_a_private_folder_is_refused_with_that_folder_and_what_to_do() {
+    let machine = Machine::new("bad").unwrap();
+    let (private, own) = (tempfile::tempdir().unwrap(), root(""));
+    let below = private.path().join("root");
+    fs::create_dir(&below).unwrap();
+    for (folder, mode) in [(private.path(), 0o700), (below.as_path(), 0o755), (own.path(), 0o700)] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    for (root, closed) in [(below.as_path(), private.path()), (own.path(), own.path())] {
+        let said = refused_at(&machine, root);
+        let shown = closed.display();
+        assert!(
+            said.contains(&format!("uid 61005, as which this program runs, cannot enter {shown};")),
+            "{said}"
+        );
+        assert!(said.contains(&format!("`sudo chmod o+x {shown}`")), "{said}");
+    }
 }
 
 #[test]
