@@ -237,11 +237,14 @@ fn a_sparse_or_too_large_file_is_named_and_left_out_and_all_else_is_saved() {
     // No larger than what fits: that it is sparse alone is why.
     fs::File::create(gateway.join("hole")).unwrap().set_len(8 << 20).unwrap();
     fs::write(gateway.join("large"), vec![7; 3 << 20]).unwrap();
+    for half in ["half", "more"] {
+        fs::write(gateway.join(half), vec![7; 3 << 19]).unwrap();
+    }
     fs::write(gateway.join("z.key"), "text").unwrap();
 
     let (taken, left_out) = found(dir.path(), |bound| bound.bytes = bound.bytes.min(2 << 20));
 
-    assert_eq!(taken, ["var/lib/maru/gateway/z.key"]);
+    assert_eq!(taken, ["var/lib/maru/gateway/half", "var/lib/maru/gateway/z.key"]);
     let words = [
         ("workspace/sparse", "a sparse file: 1099511627776 bytes"),
         ("gateway/hole", "a sparse file: 8388608 bytes"),
@@ -249,6 +252,7 @@ fn a_sparse_or_too_large_file_is_named_and_left_out_and_all_else_is_saved() {
             "gateway/large",
             "too large: 3145728 bytes, and var/lib/maru/gateway has room for 2097152",
         ),
+        ("gateway/more", "too large: 1572864 bytes, and var/lib/maru/gateway has room for 524288"),
         ("gateway/sparse", "a sparse file"),
     ];
     assert_eq!(left_out.len(), words.len(), "{left_out:?}");
