@@ -48,12 +48,31 @@ pub(crate) fn destination(
     document: &Document,
     text: &str,
 ) -> Result<(Selector, Vec<Ports>), String> {
-    let wrong = |reason: &str| format!("dst=\"{text}\": {reason}");
-    let (who, list) = split(text).map_err(|reason| wrong(&reason))?;
-    let ports = ports(list).map_err(|reason| wrong(&reason))?;
-    let selector =
-        Selector::parse(&who, document).map_err(|reason| format!("dst=\"{who}\": {reason}"))?;
-    Ok((selector, ports))
+    let wrong = |what: &str, reason: String| format!("dst=\"{what}\": {reason}");
+    let read = || {
+        let (who, list) = split(text).map_err(|reason| wrong(text, reason))?;
+        let ports = ports(list).map_err(|reason| wrong(text, reason))?;
+        let selector = Selector::parse(&who, document).map_err(|reason| wrong(&who, reason))?;
+        Ok((selector, ports))
+    };
+    // Only then: the last group of an IPv6 address may well be a port.
+    read().map_err(|error| match without_ports(text) {
+        Some(reason) => wrong(text, reason),
+        None => error,
+    })
+}
+
+/// What is wrong with an IPv6 address or network that has no ports; `None` if it is something else.
+fn without_ports(text: &str) -> Option<String> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, format!("/{length}")),
+        None => (text, String::new()),
+    };
+    let inside = address.strip_prefix('[').and_then(|inside| inside.strip_suffix(']'));
+    let address: Ipv6Addr = inside.unwrap_or(address).parse().ok()?;
+    Some(format!(
+        "the ports are missing: write [{address}]{length}:443, for instance, or [{address}]{length}:*"
+    ))
 }
 
 /// Divides a destination into who and ports.
