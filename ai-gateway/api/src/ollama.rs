@@ -84,7 +84,7 @@ impl Common {
         let think = fields.raw("think");
         let mut options = options::read(fields)?;
         options.logprobs = fields.flag("logprobs")?;
-        options.top_logprobs = fields.take("top_logprobs", "a whole number from 0 to 20")?;
+        options.top_logprobs = fields.whole("top_logprobs", "a whole number from 0 to 20")?;
         if options.top_logprobs.is_some_and(|number| number > 20) {
             return Err(DecodeError::field("top_logprobs", "must be at most 20"));
         }

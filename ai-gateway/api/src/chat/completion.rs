@@ -69,10 +69,10 @@ pub fn decode_completion(body: &[u8]) -> Result<ChatRequest, DecodeError> {
         return Err(DecodeError::unknown("echo"));
     }
     // Here it is a number; the chat's own is a flag.
-    if fields.take::<u32>("logprobs", "a whole number")?.is_some() {
+    if fields.whole::<u32>("logprobs", "a whole number")?.is_some() {
         return Err(DecodeError::field("logprobs", "is for chats only here"));
     }
-    if fields.take::<u32>("best_of", "1")?.is_some_and(|best_of| best_of != 1) {
+    if fields.whole::<u32>("best_of", "1")?.is_some_and(|best_of| best_of != 1) {
         return Err(DecodeError::field("best_of", "must be 1"));
     }
     let request = ChatRequest {

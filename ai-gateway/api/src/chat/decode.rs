@@ -123,6 +123,31 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Takes a whole number, which may be written as 100, 100.0 or 1e2.
+    pub(crate) fn whole<T: TryFrom<i64>>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+    ) -> Result<Option<T>, DecodeError> {
+        let wrong = |at| DecodeError::field(at, format!("must be {wanted}"));
+        let Some(raw) = self.raw(name) else {
+            return Ok(None);
+        };
+        let number = whole(raw.get()).and_then(|number| T::try_from(number).ok());
+        number.map(Some).ok_or_else(|| wrong(self.path(name)))
+    }
+
+    /// Takes a bound on tokens: a whole number, or -1 for none.
+    pub(crate) fn limit(&mut self, name: &str) -> Result<Option<u32>, DecodeError> {
+        let wanted = "a whole number from 0 to 4294967295, or -1 for no limit";
+        match self.whole::<i64>(name, wanted)? {
+            None | Some(-1) => Ok(None),
+            Some(number) => u32::try_from(number)
+                .map(Some)
+                .map_err(|_| DecodeError::field(self.path(name), format!("must be {wanted}"))),
+        }
+    }
+
     /// Takes a list of at most `MAX` entries, each with its path; empty if it is missing.
     pub(crate) fn list<const MAX: usize>(
         &mut self,
@@ -156,6 +181,19 @@ impl<'a> Fields<'a> {
 /// Whether a value was written as a string.
 pub(crate) fn is_text(raw: &RawValue) -> bool {
     raw.get().starts_with('"')
+}
+
+/// Reads a whole number that JavaScript and Lua programs may have written as a fraction.
+fn whole(text: &str) -> Option<i64> {
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    /// Beyond it, not every whole number is one of these.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let number: f64 = serde_json::from_str(text).ok()?;
+    let is_whole = number.fract() == 0.0 && number.abs() <= EXACT;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within what i64 holds")]
+    is_whole.then_some(number as i64)
 }
 
 /// One text, or a list of at most `MAX`; `None` if it is neither.

@@ -68,7 +68,7 @@ impl EmbeddingRequest {
         let request = Self {
             model: fields.text("model")?,
             input,
-            dimensions: fields.take("dimensions", "a whole number")?,
+            dimensions: fields.whole("dimensions", "a whole number")?,
             as_base64,
         };
         fields.finish(&["user"])?;

@@ -1,4 +1,7 @@
 //! Messages of a conversation.
+//!
+//! Fields of a message, a part or a call that nobody here knows are left out: SDKs and agents send back what they were
+//! given, and keep notes of their own on messages.
 
 use std::{borrow::Cow, fmt};
 
@@ -15,8 +18,6 @@ use super::{
 const PARTS_MAX: usize = 256;
 /// Most calls in one message.
 const CALLS_MAX: usize = 128;
-/// Fields of a message that change no answer.
-const HARMLESS: [&str; 3] = ["annotations", "cache_control", "id"];
 
 /// Who speaks in a [`Message`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -139,7 +140,6 @@ impl Message {
             tool_call_id: fields.text("tool_call_id")?,
             name: fields.text("name")?,
         };
-        fields.finish(&HARMLESS)?;
         Ok(message)
     }
 }
@@ -240,7 +240,6 @@ impl Part {
             "image_url" => Self::Image(image(&mut fields)?),
             other => return Err(DecodeError::unknown(&format!("{at}.type {other}"))),
         };
-        fields.finish(&["cache_control"])?;
         Ok(part)
     }
 }
@@ -263,7 +262,6 @@ fn image(part: &mut Fields<'_>) -> Result<Image, DecodeError> {
             DecodeError::field(fields.path("detail"), "must be auto, low or high")
         })?);
     }
-    fields.finish(&[])?;
     Ok(image)
 }
 

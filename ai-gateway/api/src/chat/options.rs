@@ -85,26 +85,26 @@ impl Options {
     pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
         let count = "a whole number from 0 to 4294967295";
         // The newer name holds, where a client sends both.
-        let older: Option<u32> = fields.take("max_tokens", count)?;
-        let newer: Option<u32> = fields.take("max_completion_tokens", count)?;
+        let older = fields.limit("max_tokens")?;
+        let newer = fields.limit("max_completion_tokens")?;
         // llama-server's name, where a negative number is no limit.
-        let theirs: Option<i64> = fields.take("n_predict", "a whole number")?;
+        let theirs: Option<i64> = fields.whole("n_predict", "a whole number")?;
         let theirs = theirs.filter(|&number| number >= 0);
         let theirs = theirs.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
         let options = Self {
             max_tokens: newer.or(older).or(theirs),
             temperature: fields.number("temperature")?,
             top_p: fields.number("top_p")?,
-            top_k: fields.take("top_k", "a whole number")?,
+            top_k: fields.whole("top_k", "a whole number")?,
             min_p: fields.number("min_p")?,
-            seed: fields.take("seed", count)?,
+            seed: fields.whole("seed", count)?,
             stop: stops(fields)?,
             frequency_penalty: fields.number("frequency_penalty")?,
             presence_penalty: fields.number("presence_penalty")?,
             repeat_penalty: fields.number("repeat_penalty")?,
             logit_bias: biases(fields)?,
             logprobs: fields.flag("logprobs")?,
-            top_logprobs: fields.take("top_logprobs", count)?,
+            top_logprobs: fields.whole("top_logprobs", count)?,
             ignore_eos: fields.flag("ignore_eos")?.unwrap_or_default(),
         };
         if options.top_logprobs.is_some_and(|number| number > ALTERNATIVES_MAX) {
@@ -121,15 +121,17 @@ impl Options {
     }
 }
 
-/// Texts that end generation: one, or a list of them.
+/// Texts that end generation: one, or a list of them. Empty ones, which would end every reply at once, are left out.
 pub(crate) fn stops(fields: &mut Fields<'_>) -> Result<Vec<String>, DecodeError> {
     let Some(raw) = fields.raw("stop") else {
         return Ok(Vec::new());
     };
-    texts::<STOPS_MAX>(raw).ok_or_else(|| {
+    let mut stops = texts::<STOPS_MAX>(raw).ok_or_else(|| {
         let reason = format!("must be a string, or a list of at most {STOPS_MAX}");
         DecodeError::field(fields.path("stop"), reason)
-    })
+    })?;
+    stops.retain(|stop| !stop.is_empty());
+    Ok(stops)
 }
 
 fn biases(fields: &mut Fields<'_>) -> Result<BTreeMap<String, f32>, DecodeError> {

@@ -104,9 +104,6 @@ impl ToolCall {
             name: name(&mut function)?,
             arguments: function.text("arguments")?.unwrap_or_default(),
         };
-        function.finish(&[])?;
-        // A client that repeats what was streamed repeats the index, too.
-        outer.finish(&["index"])?;
         Ok(call)
     }
 }

@@ -86,7 +86,6 @@ fn message(raw: &RawValue, at: &str, calls: &mut Calls) -> Result<Message, Decod
         message.name = Some(called).filter(|called| !called.is_empty());
     }
     message.name = name.or(message.name);
-    fields.finish(&[])?;
     Ok(message)
 }
 
@@ -95,7 +94,6 @@ fn call(raw: &RawValue, at: &str, calls: &mut Calls) -> Result<ToolCall, DecodeE
     let mut outer = Fields::open(raw, at)?;
     let id = outer.text("id")?.filter(|id| !id.is_empty());
     let function = outer.raw("function").ok_or_else(|| outer.missing("function"))?;
-    outer.finish(&["type"])?;
     let mut function = Fields::open(function, format!("{at}.function"))?;
     let name = function.text("name")?.filter(|name| (1..=256).contains(&name.len()));
     let name =
@@ -111,6 +109,5 @@ fn call(raw: &RawValue, at: &str, calls: &mut Calls) -> Result<ToolCall, DecodeE
             object.as_str().to_owned()
         }
     };
-    function.finish(&["index"])?;
     Ok(ToolCall { id: id.unwrap_or_else(|| calls.new_id()), name, arguments })
 }

@@ -17,7 +17,7 @@ use crate::chat::{
 pub fn decode_embed(body: &[u8]) -> Result<EmbedRequest, DecodeError> {
     let mut fields = Fields::parse(body, "")?;
     let input = fields.raw("input").map(input).transpose()?.unwrap_or_default();
-    let dimensions: Option<u32> = fields.take("dimensions", "a whole number")?;
+    let dimensions: Option<u32> = fields.whole("dimensions", "a whole number")?;
     finish(fields, input, dimensions.filter(|&number| number != 0))
 }
 

@@ -26,14 +26,14 @@ pub(super) fn read(request: &mut Fields<'_>) -> Result<Options, DecodeError> {
     let mut fields = Fields::open(raw, "options")?;
     // Negative numbers mean no limit, and any seed.
     let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
-    let limit: Option<i64> = fields.take("num_predict", "a whole number")?;
-    let seed: Option<i64> = fields.take("seed", "a whole number")?;
+    let limit: Option<i64> = fields.whole("num_predict", "a whole number")?;
+    let seed: Option<i64> = fields.whole("seed", "a whole number")?;
     let options = Options {
         max_tokens: limit.filter(|&number| number >= 0).map(count),
         seed: seed.filter(|&number| number >= 0).map(count),
         temperature: fields.number("temperature")?,
         top_p: fields.number("top_p")?,
-        top_k: fields.take("top_k", "a whole number")?,
+        top_k: fields.whole("top_k", "a whole number")?,
         min_p: fields.number("min_p")?,
         stop: stops(&mut fields)?,
         frequency_penalty: fields.number("frequency_penalty")?,

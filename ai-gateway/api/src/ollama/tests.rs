@@ -165,10 +165,6 @@ fn what_would_change_the_answer_and_is_not_known_is_refused_by_name() {
         (json!({"speed": 1}), "speed"),
         (json!({"options": {"mirostat": 1}}), "options.mirostat"),
         (json!({"options": {"repeat_last_n": 8}}), "options.repeat_last_n"),
-        (
-            json!({"messages": [{"role": "user", "content": "x", "audio": "y"}]}),
-            "messages[0].audio",
-        ),
     ] {
         let said = refusal(&more);
         assert!(said.starts_with(&format!("this gateway does not know `{name}`")), "{said}");
