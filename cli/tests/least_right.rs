@@ -298,6 +298,8 @@ fn a_backup_of_a_lost_machine_restores_every_key_and_every_right() {
     // A coordinator that was taken over cannot have another's file saved as its own.
     let link = home.instance.root.join("var/lib/maru/coordinator/secret");
     std::os::unix::fs::symlink(home.relay_files("derp.key").remove(0), &link).unwrap();
+    let sparse = home.instance.root.join("var/lib/maru/gateway/workspace/sparse");
+    fs::File::create(sparse).unwrap().set_len(1 << 40).unwrap();
     let file = format!("{ROOT}/backup.tar");
 
     let made = home.instance.run(&["backup", &file]).unwrap();
@@ -307,12 +309,15 @@ fn a_backup_of_a_lost_machine_restores_every_key_and_every_right() {
         made.status.success() && said.contains("coordinator/secret, which is no file"),
         "{said}"
     );
+    assert!(said.contains("workspace/sparse, a sparse file") && said.contains("warning"), "{said}");
     let backup = home.instance.root.join("backup.tar");
     assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o7777, 0o600);
     assert!(
         !home.instance.run(&["backup", &file]).unwrap().status.success(),
         "it is there already"
     );
+    let strict = home.instance.run(&["backup", "--force", "--strict", &file]).unwrap();
+    assert_eq!(strict.status.code(), Some(1), "{strict:?}");
     home.instance.ok(&["backup", "--force", &file]).unwrap();
     let used = home.instance.run(&["restore", &file]).unwrap();
     assert!(String::from_utf8_lossy(&used.stderr).contains("is in use: there is "), "{used:?}");

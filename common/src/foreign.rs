@@ -1,7 +1,8 @@
 //! Text of others, as it may be shown: on a terminal, in a log, in an error's sentence.
 //!
 //! A hostname, the name of a file in an archive, a message from a server: whoever wrote it must not steer the terminal of
-//! who reads it, nor make it look like other text. It is shown with U+FFFD in the place of each character that could.
+//! who reads it, nor make it look like other text. It is shown with U+FFFD in the place of each character that could, and
+//! with a space in the place of what ends a line.
 
 /// What stands in the place of a character that is not shown.
 pub const REPLACED: char = '\u{fffd}';
@@ -19,10 +20,10 @@ fn turns(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text on one line, with [`REPLACED`] for what [`steers`].
+/// The text on one line, with [`REPLACED`] or a space for what [`steers`].
 #[must_use]
 pub fn line(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { REPLACED } else { c }).collect()
+    short(text, usize::MAX)
 }
 
 /// The same of text that may have several lines: ends of lines and tabs stay, and what only turns text is left out, since
@@ -37,7 +38,12 @@ pub fn lines(text: &str) -> String {
 /// The first `max` characters of [`line()`].
 #[must_use]
 pub fn short(text: &str, max: usize) -> String {
-    text.chars().take(max).map(|c| if steers(c) { REPLACED } else { c }).collect()
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
+        _ if steers(c) => REPLACED,
+        _ => c,
+    };
+    text.chars().take(max).map(shown).collect()
 }
 
 #[cfg(test)]
@@ -48,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_text_cannot_steer_a_terminal_nor_turn_around() {
-        assert_eq!(line("a\u{1b}[2Jb\n\u{9b}c"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
+        assert_eq!(line("a\u{1b}[2Jb\n\u{9b}c"), "a\u{fffd}[2Jb \u{fffd}c");
         for turns in "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars() {
             assert_eq!(line(&format!("a{turns}b")), "a\u{fffd}b", "{turns:?}");
         }

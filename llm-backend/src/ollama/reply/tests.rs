@@ -66,7 +66,7 @@ fn an_error_line_is_a_cut_with_the_backends_words() {
     let begin = WHOLE.lines().next().unwrap();
     let body = format!("{begin}\n{{\"error\":\"an error was encountered\\nwhile running\"}}\n");
     let (reason, began) = cut(decode(body.as_bytes()));
-    assert!(reason.ends_with("an error was encounteredwhile running"), "{reason}");
+    assert!(reason.ends_with("an error was encountered while running"), "{reason}");
     assert!(began);
     let error = decode(b"{\"error\":\"no\"}\n").unwrap_err();
     assert!(error.may_try_another(), "{error}");

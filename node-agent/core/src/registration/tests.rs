@@ -86,7 +86,7 @@ fn nothing_of_the_coordinator_can_steer_a_terminal() {
     registration.handle_timeout(now + APPROVAL_POLL);
     send(&mut registration);
     registration.handle_response(&refuse("no\u{1b}[2J\nway"), now);
-    assert_eq!(registration.status(), &Status::Refused { reason: "no [2J way".to_owned() });
+    assert_eq!(registration.status(), &Status::Refused { reason: "no\u{fffd}[2J way".to_owned() });
 }
 
 #[test]
