@@ -1,7 +1,7 @@
 //! The container recipe on this machine: what a program sees that is started with it.
 //!
 //! Fails if: an interface but `lo` is there, a capability is left, a write outside the mounts
-//! succeeds, privileges can be gained. Blind to: what the real daemons do; end-to-end tests
+//! succeeds, a file may grow without bound, privileges can be gained. Blind to: what the real daemons do; end-to-end tests
 //! look into those.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
@@ -36,6 +36,9 @@ fn main() {
     for line in read("/proc/self/limits").lines() {
         if line.starts_with("Max core file size") {
             println!("core {}", line.split_whitespace().nth(4).unwrap_or(""));
+        }
+        if line.starts_with("Max file size") {
+            println!("file {}", line.split_whitespace().nth(3).unwrap_or(""));
         }
     }
 }
@@ -156,9 +159,15 @@ fn is_isolated(seen: &[String]) -> Result<(), String> {
         return Err(format!("interfaces: {interfaces:?}"));
     }
     let uid = format!("Uid: {GATEWAY} {GATEWAY} {GATEWAY} {GATEWAY}");
-    for line in
-        ["CapEff: 0000000000000000", "CapBnd: 0000000000000000", "NoNewPrivs: 1", "core 0", &uid]
-    {
+    let file = format!("file {}", GATEWAY_SERVICE.disk_mib << 20);
+    for line in [
+        "CapEff: 0000000000000000",
+        "CapBnd: 0000000000000000",
+        "NoNewPrivs: 1",
+        "core 0",
+        &uid,
+        &file,
+    ] {
         if !has(line) {
             return Err(format!("missing {line:?} in {seen:?}"));
         }
