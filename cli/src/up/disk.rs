@@ -51,6 +51,22 @@ impl Disk {
             full.display()
         ))
     }
+
+    /// Looks in the background; says that there is too much.
+    pub(super) async fn look(&self) -> Option<String> {
+        let disk = self.clone();
+        tokio::task::spawn_blocking(move || disk.too_much()).await.ok().flatten()
+    }
+
+    /// Completes when there is too much, and says so.
+    pub(super) async fn fills(&self) -> String {
+        loop {
+            tokio::time::sleep(self.every).await;
+            if let Some(why) = self.look().await {
+                return why;
+            }
+        }
+    }
 }
 
 /// Takes from `left` what is below `place`; `false` if it is more.

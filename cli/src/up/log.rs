@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chassis::failure::Failure;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
 /// A log that has grown so long is put aside, in bytes; one older file is kept.
@@ -84,6 +85,20 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
 fn text(line: &[u8]) -> String {
     common::foreign::line(String::from_utf8_lossy(line).trim_end())
+}
+
+/// The record of a daemon that gives up, safe to show on a terminal.
+pub(super) fn record(line: &str) -> Option<Failure> {
+    let Failure { failure } = Failure::read(line)?;
+    Some(Failure { failure: common::foreign::line(&failure) })
+}
+
+/// Whether a line of a log asks for attention: as `tracing` writes them, a time and then a level. Lines of other programs
+/// have none.
+pub(super) fn is_warning(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    let is_time = |word: &str| humantime::parse_rfc3339(word).is_ok();
+    words.next().is_some_and(is_time) && matches!(words.next(), Some("WARN" | "ERROR"))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use crate::{
     up::{
         disk::Disk,
         lock::Lock,
-        log::{Lines, Log},
+        log::{Lines, Log, is_warning, record},
     },
 };
 
@@ -273,7 +273,7 @@ impl Runner {
     /// Runs the process once; `None` if it was told to stop, else why it ended.
     async fn once(&mut self) -> Option<String> {
         let last = Arc::new(Mutex::new(LastWords::default()));
-        if let Some(why) = too_much(&self.spec.disk).await {
+        if let Some(why) = self.spec.disk.look().await {
             return Some(self.refused(why, &last));
         }
         let mut child = match self.spawn() {
@@ -292,7 +292,7 @@ impl Runner {
         let status = tokio::select! {
             status = child.wait() => Some(status),
             () = told(&mut self.stopped) => None,
-            why = fills(&self.spec.disk) => {
+            why = self.spec.disk.fills() => {
                 end(&mut child).await;
                 return Some(self.refused(why, &last));
             }
@@ -383,38 +383,9 @@ impl Runner {
     }
 }
 
-/// Completes when a service keeps too much on disk, and says so.
-async fn fills(disk: &Disk) -> String {
-    loop {
-        tokio::time::sleep(disk.every).await;
-        if let Some(why) = too_much(disk).await {
-            return why;
-        }
-    }
-}
-
-async fn too_much(disk: &Disk) -> Option<String> {
-    let disk = disk.clone();
-    tokio::task::spawn_blocking(move || disk.too_much()).await.ok().flatten()
-}
-
 /// Completes when the service is told to stop, or nobody is left who could.
 async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
-}
-
-/// The record of a daemon that gives up, safe to show on a terminal.
-fn record(line: &str) -> Option<Failure> {
-    let Failure { failure } = Failure::read(line)?;
-    Some(Failure { failure: common::foreign::line(&failure) })
-}
-
-/// Whether a line of a log asks for attention: as `tracing` writes them, a time and then a level. Lines of other programs
-/// have none.
-fn is_warning(line: &str) -> bool {
-    let mut words = line.split_ascii_whitespace();
-    let is_time = |word: &str| humantime::parse_rfc3339(word).is_ok();
-    words.next().is_some_and(is_time) && matches!(words.next(), Some("WARN" | "ERROR"))
 }
 
 /// Ends a process: politely, then surely.

@@ -1,9 +1,9 @@
 use std::{path::Path, time::Duration};
 
-use super::{Spec, Supervisor, is_warning};
+use super::{Spec, Supervisor};
 use crate::{
     service::Stage,
-    up::{disk::Disk, lock::Lock},
+    up::{disk::Disk, lock::Lock, log::is_warning},
 };
 
 fn supervisor(root: &Path) -> Supervisor {
