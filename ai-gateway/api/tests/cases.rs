@@ -14,9 +14,9 @@ fn requests(id: &str) -> Vec<Value> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases/cases.json");
     let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let request = cases.into_iter().find(|case| case["id"] == id).unwrap()["request"].take();
-    match request {
-        Value::Array(requests) => requests,
-        request => vec![request],
+    match request.as_array() {
+        Some(requests) => requests.clone(),
+        None => vec![request],
     }
 }
 
