@@ -156,6 +156,8 @@ fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
 fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answered() {
     let mut deployment = Deployment::start().unwrap();
     let mut laptop = deployment.member("laptop", "alice").unwrap();
+    // One person alone has one reply at a time.
+    let desktop = deployment.member("desktop", "bob").unwrap();
     for (name, text, signal, model) in [
         ("maru-llm", "run/maru/inference/", Signal::KILL, PRIMARY),
         ("maru-llm", "run/maru/inference-2/", Signal::KILL, FALLBACK),
@@ -167,7 +169,7 @@ fn whoever_restarts_no_cut_reply_passes_as_whole_and_the_next_message_is_answere
         let who = format!("{name} {text} ({signal:?})");
         let chat = laptop.instance.long_chat_with(&["--model", model]).unwrap();
         // telmeet has no part in the plain interface.
-        let stream = (name != "maru-telmeet").then(|| long_stream(&laptop.instance, model));
+        let stream = (name != "maru-telmeet").then(|| long_stream(&desktop.instance, model));
         deployment.signal(name, text, signal).unwrap();
         broken_chat(&who, chat);
         if let Some(stream) = stream {

@@ -213,7 +213,7 @@ async fn a_device_that_is_put_off_asks_again() {
     let agent = member(root.path(), &url, fake.shown);
 
     until(&agent, |progress| {
-        progress.problem.as_deref().is_some_and(|text| text.contains("too many wait "))
+        progress.problem.as_deref().is_some_and(|text| text.contains("too many wait\u{fffd}"))
     })
     .await;
     *fake.register.lock().unwrap() = admitted;
