@@ -52,13 +52,20 @@ pub use error::{Usage, finish};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use up::control::endpoints as control_endpoints;
 
-/// Runs one command.
+/// Runs one command on a runtime of its own.
+///
+/// It is no `async fn`: such a one is compiled again in every crate that awaits it, with all that it awaits.
 ///
 /// # Errors
 ///
 /// Fails with one sentence that says what is wrong and what to do next; a [`Usage`]
 /// error asks for exit status 2, any other for 1.
-pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(command(cli))
+}
+
+async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
     let root = std::path::absolute(&cli.root)?;
     chassis::root::check(&root)?;
     match cli.command {

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    cli::finish(cli::run(cli::args::Cli::parse()).await)
+fn main() -> ExitCode {
+    cli::finish(cli::run(cli::args::Cli::parse()))
 }

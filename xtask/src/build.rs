@@ -10,35 +10,36 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{model, packages, progress::Step, stop, workspace};
 
-/// Installs what is missing, builds the programs and fetches the model; returns the model's path.
+/// Installs what is missing, builds a home's programs and fetches the model; returns the model's path.
+pub(crate) fn home() -> Result<PathBuf> {
+    packages::for_running()?;
+    named(&HOME)?;
+    model::get()
+}
+
+/// The same with the programs of the confidential chain.
 pub(crate) fn everything() -> Result<PathBuf> {
     packages::for_running()?;
     programs()?;
     model::get()
 }
 
-/// The programs that are shipped.
-const PROGRAMS: [&str; 8] = [
-    "maru",
-    "maru-agent",
-    "maru-compute",
-    "maru-confidential",
-    "maru-coordinator",
-    "maru-gateway",
-    "maru-llm",
-    "maru-telmeet",
-];
+/// The programs that run at home and on devices.
+const HOME: [&str; 6] =
+    ["maru", "maru-agent", "maru-coordinator", "maru-gateway", "maru-llm", "maru-telmeet"];
+/// Those of whoever runs a confidential chain.
+const CHAIN: [&str; 2] = ["maru-compute", "maru-confidential"];
 
 /// Builds the programs as they are shipped, and nothing else: release, static.
+pub(crate) fn programs() -> Result<()> {
+    named(&[HOME.as_slice(), &CHAIN].concat())
+}
+
+/// Builds some of them.
 ///
 /// They are named without their packages: `--package` would choose other features of the crates
 /// that they share, so that the next `cargo xtask test` compiled those again. A test below holds
 /// that tests choose no others either; where it fails, `[workspace.dependencies]` has to name one.
-pub(crate) fn programs() -> Result<()> {
-    named(&PROGRAMS)
-}
-
-/// Builds some of them.
 pub(crate) fn named(programs: &[&str]) -> Result<()> {
     let mut what = vec!["--workspace"];
     what.extend(programs.iter().flat_map(|program| ["--bin", program]));
@@ -154,12 +155,23 @@ fn follow(stderr: BufReader<impl std::io::Read>, step: &Step) -> Result<Vec<Stri
         let text = String::from_utf8_lossy(&line).trim().to_owned();
         line.clear();
         match bar(&text) {
-            Some((position, length, what)) => step.at(position, length, what),
+            Some((position, length, what)) => step.at(share(position, length), what),
             None if text.is_empty() || text.starts_with("Compiling ") => {}
             None => said.push(text),
         }
     }
     Ok(said)
+}
+
+/// Shares of the units that are built, and of the time that is over then (a cold build of the programs).
+const CURVE: [(f64, f64); 5] = [(0.0, 0.0), (0.5, 0.14), (0.85, 0.3), (0.93, 0.45), (1.0, 1.0)];
+
+/// How much of a build's time is over after so many of its units: our own are the last ones, and take the longest.
+fn share(position: u64, length: u64) -> f64 {
+    let units = position as f64 / (length as f64).max(1.0);
+    let after = CURVE.iter().position(|point| units <= point.0).unwrap_or(CURVE.len() - 1).max(1);
+    let ((from, low), (to, high)) = (CURVE[after - 1], CURVE[after]);
+    low + (high - low) * ((units - from) / (to - from)).clamp(0.0, 1.0)
 }
 
 /// Reads cargo's `Building [===>   ] 12/345: serde, tokio`.
@@ -220,7 +232,7 @@ mod tests {
         let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
         let programs = targets.filter(|target| target["kind"][0] == "bin");
         let names: BTreeSet<_> = programs.map(|target| target["name"].as_str().unwrap()).collect();
-        assert_eq!(names, PROGRAMS.into_iter().collect());
+        assert_eq!(names, HOME.into_iter().chain(CHAIN).collect());
     }
 
     #[test]
@@ -229,6 +241,15 @@ mod tests {
         assert_eq!(bar(line), Some((45, 612, "llama-cpp-sys-2(build), tokio")));
         assert_eq!(bar("Compiling serde v1.0.0"), None);
         assert_eq!(bar("Building [====>     ] many"), None);
+    }
+
+    #[test]
+    fn the_share_of_the_time_grows_with_the_units() {
+        let shares: Vec<_> = (0..=100).map(|unit| share(unit, 100)).collect();
+        assert!(shares.is_sorted());
+        assert_eq!((shares[0], shares[100]), (0.0, 1.0));
+        assert_eq!(share(0, 0), 0.0);
+        assert_eq!(share(9, 5), 1.0);
     }
 
     #[test]

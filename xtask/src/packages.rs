@@ -168,7 +168,7 @@ fn apt(args: &[&str], step: &Step) -> Result<()> {
     let stdout = child.stdout.take().context("no pipe")?;
     for line in BufReader::new(stdout).lines() {
         if let Some((percent, what)) = status(&line?) {
-            step.at(percent, 100, &what);
+            step.at(percent as f64 / 100.0, &what);
         }
     }
     if !child.wait()?.success() {

@@ -1,14 +1,24 @@
 //! Progress bars on a terminal, plain lines elsewhere.
 
-use std::{cell::Cell, io::IsTerminal as _, time::Duration};
+use std::{
+    cell::Cell,
+    io::IsTerminal as _,
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often a line says how far it is, where there is no bar.
+const PAUSE: Duration = Duration::from_secs(20);
+/// Before so much is done, nobody can tell how long the rest takes.
+const TOLD: f64 = 0.05;
 
 /// A step that takes a while.
 pub(crate) struct Step {
     bar: Option<ProgressBar>,
-    /// Tenths of the way that were already said, where there is no bar.
-    said: Cell<u64>,
+    begun: Instant,
+    /// When a line said how far it is.
+    said: Cell<Instant>,
 }
 
 impl Step {
@@ -23,7 +33,8 @@ impl Step {
             eprintln!("{what} …");
             None
         };
-        Self { bar, said: Cell::new(0) }
+        let begun = Instant::now();
+        Self { bar, begun, said: Cell::new(begun) }
     }
 
     /// Hands on a line that stays to be read.
@@ -34,26 +45,21 @@ impl Step {
         }
     }
 
-    /// Says how far it is, and what is done just now.
-    pub(crate) fn at(&self, position: u64, length: u64, what: &str) {
-        let position = position.min(length);
+    /// Says how much of the time is over (0 to 1), and what is done just now.
+    pub(crate) fn at(&self, share: f64, what: &str) {
+        let left = left(share, self.begun.elapsed());
         if let Some(bar) = &self.bar {
             if bar.length().is_none() {
-                style(
-                    bar,
-                    "[{bar:24}] {percent:>3} % {elapsed:.dim}, {eta:.dim} to go  {wide_msg}",
-                );
+                style(bar, "[{bar:24}] {percent:>3} % {elapsed:.dim}  {wide_msg}");
+                bar.set_length(1000);
             }
-            bar.set_length(length);
-            bar.set_position(position);
-            bar.set_message(what.to_owned());
+            bar.set_position((share.clamp(0.0, 1.0) * 1000.0) as u64);
+            bar.set_message(format!("{left}{what}"));
             return;
         }
-        let tenths = position.saturating_mul(10).checked_div(length).unwrap_or(0);
-        // apt begins again where it downloads and where it installs; what was said is not said twice.
-        if tenths > self.said.get() {
-            self.said.set(tenths);
-            eprintln!("  {} %", tenths * 10);
+        if self.said.get().elapsed() >= PAUSE {
+            self.said.set(Instant::now());
+            eprintln!("  {left}{what}");
         }
     }
 
@@ -74,8 +80,37 @@ impl Drop for Step {
     }
 }
 
+/// How long the rest takes if it goes on like this, in words before what is done now; nothing where nobody can tell.
+fn left(share: f64, elapsed: Duration) -> String {
+    if !(TOLD..1.0).contains(&share) {
+        return String::new();
+    }
+    let seconds = elapsed.as_secs_f64() * (1.0 - share) / share;
+    match (seconds / 60.0).round() as u64 {
+        0 => "less than a minute left: ".to_owned(),
+        1 => "about 1 minute left: ".to_owned(),
+        minutes => format!("about {minutes} minutes left: "),
+    }
+}
+
 fn style(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_follows_the_time_that_is_over() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        assert_eq!(left(0.25, minutes(2)), "about 6 minutes left: ");
+        assert_eq!(left(0.5, minutes(1)), "about 1 minute left: ");
+        assert_eq!(left(0.99, minutes(5)), "less than a minute left: ");
+        for unknown in [0.0, 0.01, 1.0, 1.5, f64::NAN] {
+            assert_eq!(left(unknown, minutes(1)), "");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod bench;
 mod demonstration;
 mod flaky;
 mod needs;
+mod peers;
 mod stage;
 
 use std::process::{ExitCode, Stdio};
@@ -12,11 +13,13 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    build, check, fuzz, go, interop, model,
+    build, check, fuzz, interop, model,
     nextest::{self, Verdict},
     packages, sabotage, workspace,
 };
 use flaky::Known;
+use peers::Peers;
+pub(crate) use peers::build as build_peers;
 use stage::{Count, Stages};
 
 /// Of `cargo xtask test`.
@@ -39,18 +42,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     packages::for_testing()?;
     let model = model::get()?;
 
-    let mut ok = stages.run("build", || build::all().map(|()| Count::default()))
-        && stages.run("stock client", || build::stock_client().map(|()| Count::default()))
-        && stages.run("stock Tailscale", || go::tailscale().map(|_| Count::default()))
-        && stages.run("stock WireGuard", || go::wireguard().map(|_| Count::default()))
-        && stages.run("stock OpenPCC", || go::openpcc().map(|_| Count::default()))
-        && stages.run("test authority", || go::pebble().map(|()| Count::default()));
+    let mut ok = stages.run("build", || build::all().map(|()| Count::default()));
+    let peers = Peers::start()?;
     let fuzzing = if args.only.is_none() { Some(fuzz::Build::start()?) } else { None };
     let runner = nextest::workspace_runner(&model)?;
     if ok {
         let programs = runner.programs()?;
         let linting = if args.lints { Some(check::start()?) } else { None };
-        ok = stages.run(stage::TESTS, || tests(&programs, args.only.as_deref()));
+        ok = stages.run(stage::TESTS, || tests(&programs, peers, args.only.as_deref()));
         if args.only.is_none() {
             ok &= stages.run("sabotage patches", || sabotage::check(&programs).map(Count::passed));
         }
@@ -76,10 +75,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every test that this machine can run, namespaces, containers and the real model included.
-fn tests(programs: &nextest::Programs, only: Option<&str>) -> Result<Count> {
+/// Every test that this machine can run, namespaces, containers and the real model included. Those that need programs of
+/// others are last: these are built meanwhile.
+fn tests(programs: &nextest::Programs, peers: Peers, only: Option<&str>) -> Result<Count> {
     let known = Known::read(&workspace::root())?;
-    let lacking = needs::lacking(&workspace::root())?;
+    let declared = needs::declared_below(&workspace::root())?;
+    let lacking = needs::lacking(&declared, &workspace::root());
     for test in &lacking {
         println!(
             "left out: {} ({}) needs {}",
@@ -88,21 +89,14 @@ fn tests(programs: &nextest::Programs, only: Option<&str>) -> Result<Count> {
             test.lacks.join(", ")
         );
     }
-    let runner = programs.runner();
-    let mut command = programs.run();
-    if let Some(filter) = needs::filter(&lacking) {
-        command.arg("--filterset").arg(filter);
-    }
-    if let Some(name) = only {
-        command.arg("--").arg(name);
-    }
-    runner.forget()?;
-    let status = command.stdin(Stdio::null()).status().context("the tests do not start")?;
-    ensure!(status.code() != Some(nextest::NO_TESTS), "there is no such test");
-    let report = runner.report()?;
+    let possible = needs::without(lacking.iter().map(|test| test.name.as_str()));
+    let with_peers = needs::any_of(needs::with(&declared, Peers::NEEDS));
+    let mut report = some(programs, &format!("{possible} - ({with_peers})"), only)?;
+    peers.wait()?;
+    report.extend(some(programs, &format!("{possible} & ({with_peers})"), only)?);
+    ensure!(!report.is_empty(), "there is no such test");
     let (passed, failed): (Vec<_>, Vec<_>) =
         report.into_iter().partition(|(_, verdict)| *verdict == Verdict::Passed);
-    ensure!(status.success() || !failed.is_empty(), "the tests ended with {status}");
     let failed = failed.into_iter().map(|(test, _)| test).collect();
     let sorted = again::again(programs, &known, failed, again::LIMIT)?;
     Ok(Count {
@@ -112,6 +106,29 @@ fn tests(programs: &nextest::Programs, only: Option<&str>) -> Result<Count> {
         flaky: sorted.flaky.len(),
         remarks: sorted.remarks(),
     })
+}
+
+/// Those that a filterset and a part of their names select; none is none.
+fn some(
+    programs: &nextest::Programs,
+    filter: &str,
+    only: Option<&str>,
+) -> Result<Vec<(nextest::Test, Verdict)>> {
+    let runner = programs.runner();
+    let mut command = programs.run();
+    command.args(["--filterset", filter]);
+    if let Some(name) = only {
+        command.arg("--").arg(name);
+    }
+    runner.forget()?;
+    let status = command.stdin(Stdio::null()).status().context("the tests do not start")?;
+    if status.code() == Some(nextest::NO_TESTS) {
+        return Ok(Vec::new());
+    }
+    let report = runner.report()?;
+    let is_told = report.iter().any(|(_, verdict)| *verdict != Verdict::Passed);
+    ensure!(status.success() || is_told, "the tests ended with {status}");
+    Ok(report)
 }
 
 fn doctests() -> Result<Count> {

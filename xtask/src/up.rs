@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Path::new("/dev/net/tun").exists(),
         "there is no /dev/net/tun: load the module (`modprobe tun`) or give it to this container"
     );
-    let model = build::everything()?;
+    let model = if args.confidential { build::everything()? } else { build::home()? };
     if args.confidential {
         build::attester()?;
     }

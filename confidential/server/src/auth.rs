@@ -32,6 +32,7 @@ use confidential_api::{
     settings::auth::Settings,
     signed::Signed,
 };
+use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -84,7 +85,11 @@ impl Auth {
     /// # Errors
     ///
     /// A setting, file or port cannot be used, or the deployment's identity does not stand behind a document.
-    pub async fn start(root: &Path, settings: &Settings) -> Result<Self, Error> {
+    pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Self, Error>> {
+        Box::pin(Self::open(root, settings))
+    }
+
+    async fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
         let doors = Doors::open(Listening {
             root,
             listen: settings.listen,
@@ -120,7 +125,11 @@ impl Auth {
     }
 
     /// Serves until `stop` is cancelled.
-    pub async fn serve(self, stop: CancellationToken) {
+    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve_all(stop))
+    }
+
+    async fn serve_all(self, stop: CancellationToken) {
         let Self { doors, router, serving, documents, source, every } = self;
         let serve = doors.serve("auth's connections", router, stop.clone());
         let refresh = stop.run_until_cancelled(refresh(serving, documents, source, every));

@@ -31,6 +31,7 @@ use confidential_envelope::{
     bhttp::{self, RequestHead},
     ohttp::{self, GatewayKey, OpenError},
 };
+use futures_util::future::BoxFuture;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +88,11 @@ impl Gateway {
     /// # Errors
     ///
     /// A setting, file or port cannot be used.
-    pub async fn start(root: &Path, settings: &Settings) -> Result<Self, Error> {
+    pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Self, Error>> {
+        Box::pin(Self::open(root, settings))
+    }
+
+    async fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
         if settings.names.is_empty() {
             return Err(Error::Setting("`names` says by which names relays call this gateway"));
         }
@@ -123,7 +128,11 @@ impl Gateway {
     }
 
     /// Serves until `stop` is cancelled.
-    pub async fn serve(self, stop: CancellationToken) {
+    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve_all(stop))
+    }
+
+    async fn serve_all(self, stop: CancellationToken) {
         let serving = self.doors.serve("the gateway's connections", self.router, stop.clone());
         tokio::join!(serving, self.opening.keys.rotate(stop));
     }

@@ -22,6 +22,7 @@ use confidential_api::{
     names::{media, path},
     settings::relay::Settings,
 };
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -54,7 +55,11 @@ impl Relay {
     /// # Errors
     ///
     /// A setting, file or port cannot be used.
-    pub async fn start(root: &Path, settings: &Settings) -> Result<Self, Error> {
+    pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Self, Error>> {
+        Box::pin(Self::open(root, settings))
+    }
+
+    async fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
         let doors = Doors::open(Listening {
             root,
             listen: settings.listen,
@@ -82,7 +87,11 @@ impl Relay {
     }
 
     /// Serves until `stop` is cancelled.
-    pub async fn serve(self, stop: CancellationToken) {
+    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve_all(stop))
+    }
+
+    async fn serve_all(self, stop: CancellationToken) {
         self.doors.serve("the relay's connections", self.router, stop).await;
     }
 }

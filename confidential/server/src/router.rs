@@ -36,7 +36,7 @@ use confidential_api::{
     routing::ComputeManifestRequest,
     settings::router::Settings,
 };
-use futures_util::stream;
+use futures_util::{future::BoxFuture, stream};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -97,7 +97,11 @@ impl Router {
     /// # Errors
     ///
     /// A setting, file or port cannot be used.
-    pub async fn start(root: &Path, settings: &Settings) -> Result<Self, Error> {
+    pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Self, Error>> {
+        Box::pin(Self::open(root, settings))
+    }
+
+    async fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
         let nodes = &settings.nodes;
         if [nodes.check_every_s, nodes.silent_s].contains(&0)
             || [nodes.max, nodes.requests].contains(&0)
@@ -144,7 +148,11 @@ impl Router {
     }
 
     /// Serves until `stop` is cancelled.
-    pub async fn serve(self, stop: CancellationToken) {
+    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve_all(stop))
+    }
+
+    async fn serve_all(self, stop: CancellationToken) {
         let serving = self.doors.serve("the router's connections", self.routes, stop.clone());
         tokio::join!(serving, stop.run_until_cancelled(Arc::clone(&self.routing).look()));
     }

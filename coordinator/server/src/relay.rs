@@ -22,6 +22,7 @@ use chassis::{
 };
 use control_protocol::key::NodePrivate;
 use derp::stun;
+use futures_util::future::BoxFuture;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -148,13 +149,22 @@ pub async fn relay(
     Ok(())
 }
 
+/// Boxed for other crates, as [`crate::serve::Server`] is.
 impl Relay {
     /// Reads or makes the certificate, and opens the sockets.
     ///
     /// # Errors
     ///
     /// Fails if a port is busy or a file cannot be used.
-    pub async fn start(
+    pub fn start<'a>(
+        root: &'a Path,
+        config: &'a Config,
+        stop: CancellationToken,
+    ) -> BoxFuture<'a, Result<Self, RelayError>> {
+        Box::pin(Self::open(root, config, stop))
+    }
+
+    async fn open(
         root: &Path,
         config: &Config,
         stop: CancellationToken,
@@ -192,7 +202,11 @@ impl Relay {
     }
 
     /// Relays until it is told to stop, and then tells its clients.
-    pub async fn run(self) {
+    pub fn run(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve())
+    }
+
+    async fn serve(self) {
         let Self { listener, stun, tls, shared, stop } = self;
         let connections =
             Connections::new("connections to the relay", limits::TOTAL).drain(GOODBYE);

@@ -8,6 +8,7 @@ use chassis::{
     superuser,
     unix::{Access, BindError, Socket},
 };
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -95,13 +96,22 @@ pub async fn serve(root: &Path, config: Config, stop: CancellationToken) -> Resu
     server.run().await
 }
 
+/// Those that other crates await are boxed: an `async fn` would be compiled again there, with all that it awaits.
 impl Server {
     /// Opens the database and the sockets. From then on connections are taken, and answered by [`Server::run`].
     ///
     /// # Errors
     ///
     /// Fails if anything that it needs is missing, broken or busy.
-    pub async fn start(
+    pub fn start(
+        root: &Path,
+        config: Config,
+        stop: CancellationToken,
+    ) -> LocalBoxFuture<'_, Result<Self, ServeError>> {
+        Box::pin(Self::open(root, config, stop))
+    }
+
+    async fn open(
         root: &Path,
         config: Config,
         stop: CancellationToken,
@@ -151,7 +161,11 @@ impl Server {
     /// # Errors
     ///
     /// Stops and fails if another coordinator has taken the database.
-    pub async fn run(self) -> Result<(), ServeError> {
+    pub fn run(self) -> BoxFuture<'static, Result<(), ServeError>> {
+        Box::pin(self.serve())
+    }
+
+    async fn serve(self) -> Result<(), ServeError> {
         let Self { app, door, relay, admin, counters, mut hold } = self;
         let administration = admin::socket::serve(admin, &app, admin::router(app.clone()));
         let kept = async {

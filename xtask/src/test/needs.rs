@@ -8,6 +8,14 @@ use std::{
 use anyhow::Result;
 use landlock::{ABI, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _};
 
+/// A test that says what it needs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Declared {
+    name: String,
+    file: PathBuf,
+    needs: Vec<String>,
+}
+
 /// A test that lacks something here.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lacking {
@@ -16,8 +24,8 @@ pub(super) struct Lacking {
     pub(super) lacks: Vec<String>,
 }
 
-/// Every test below `root` whose needs this machine does not meet.
-pub(super) fn lacking(root: &Path) -> Result<Vec<Lacking>> {
+/// Every test below `root` that says what it needs.
+pub(super) fn declared_below(root: &Path) -> Result<Vec<Declared>> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -27,24 +35,45 @@ pub(super) fn lacking(root: &Path) -> Result<Vec<Lacking>> {
             if path.is_dir() && !name.starts_with('.') && name != "target" && name != "interop" {
                 folders.push(path);
             } else if name.ends_with(".rs") {
-                for (test, needs) in declared(&fs::read_to_string(&path)?) {
-                    let lacks: Vec<_> = needs.into_iter().filter(|need| !met(need, root)).collect();
-                    if !lacks.is_empty() {
-                        let file = path.strip_prefix(root).unwrap_or(&path).to_owned();
-                        found.push(Lacking { name: test, file, lacks });
-                    }
-                }
+                let file = path.strip_prefix(root).unwrap_or(&path);
+                let tests = declared(&fs::read_to_string(&path)?).into_iter();
+                let tests =
+                    tests.map(|(name, needs)| Declared { name, file: file.to_owned(), needs });
+                found.extend(tests);
             }
         }
     }
     Ok(found)
 }
 
-/// A filterset that leaves these out; `None` when there is nothing to leave out.
-pub(super) fn filter(lacking: &[Lacking]) -> Option<String> {
-    let names: Vec<_> =
-        lacking.iter().map(|test| format!("test(/(^|::){}$/)", test.name)).collect();
-    (!names.is_empty()).then(|| format!("not ({})", names.join(" | ")))
+/// Those whose needs this machine does not meet.
+pub(super) fn lacking(declared: &[Declared], root: &Path) -> Vec<Lacking> {
+    let lacking = declared.iter().map(|test| Lacking {
+        name: test.name.clone(),
+        file: test.file.clone(),
+        lacks: test.needs.iter().filter(|need| !met(need, root)).cloned().collect(),
+    });
+    lacking.filter(|test| !test.lacks.is_empty()).collect()
+}
+
+/// The names of those that need one of these.
+pub(super) fn with<'a>(
+    declared: &'a [Declared],
+    needs: [&'a str; 3],
+) -> impl Iterator<Item = &'a str> {
+    let has = move |test: &&Declared| test.needs.iter().any(|need| needs.contains(&need.as_str()));
+    declared.iter().filter(has).map(|test| test.name.as_str())
+}
+
+/// A filterset that selects the tests of these names.
+pub(super) fn any_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.map(|name| format!("test(/(^|::){name}$/)")).collect();
+    if names.is_empty() { "none()".to_owned() } else { names.join(" | ") }
+}
+
+/// One that selects all others.
+pub(super) fn without<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    format!("(all() - ({}))", any_of(names))
 }
 
 /// Tests that state needs in a source file: name and needs.
@@ -109,6 +138,24 @@ mod tests {
             declared(source),
             [("it_works".to_owned(), vec!["root".to_owned(), "model".to_owned()])]
         );
+    }
+
+    #[test]
+    fn names_are_selected_whole_and_none_is_none() {
+        assert_eq!(any_of(["a", "b"].into_iter()), "test(/(^|::)a$/) | test(/(^|::)b$/)");
+        assert_eq!(without(std::iter::empty()), "(all() - (none()))");
+    }
+
+    #[test]
+    fn those_that_need_something_are_named() {
+        let test = |name: &str, need: &str| Declared {
+            name: name.to_owned(),
+            file: PathBuf::new(),
+            needs: vec!["root".to_owned(), need.to_owned()],
+        };
+        let declared = [test("a", "go"), test("b", "model"), test("c", "stock")];
+        let named: Vec<_> = with(&declared, ["stock", "go", "openpcc"]).collect();
+        assert_eq!(named, ["a", "c"]);
     }
 
     #[test]
