@@ -155,6 +155,12 @@ impl<K: Clone + Eq + Hash> Bodies<K> {
         Self { max, room: Quota::new(total.max(max), each.max(max)) }
     }
 
+    /// The same room, for bodies of at most `max` bytes.
+    #[must_use]
+    pub fn at_most(&self, max: usize) -> Self {
+        Self { max: max.min(self.max), room: self.room.clone() }
+    }
+
     /// Reads a body to its end, which has to come within so long; `from` is counted as its sender.
     ///
     /// # Errors

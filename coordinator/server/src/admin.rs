@@ -24,14 +24,17 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use chassis::endpoint::{self, Endpoint};
+use chassis::{
+    body::Unread,
+    endpoint::{self, Endpoint},
+};
 use coordinator_api::PREFIX;
 use serde::de::DeserializeOwned;
 
 use self::error::Error;
 use crate::{
     app::App,
-    limits::{ADMIN_BODY_MAX, read_body},
+    limits::{AdminRoom, Caller},
 };
 
 /// The endpoints.
@@ -61,7 +64,8 @@ pub(crate) fn router(app: App) -> Router {
 }
 
 /// Answers a request on a task of its own, so that a change which began is made although its caller has hung up.
-async fn carry_out(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn carry_out(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(app.bodies.admins.clone());
     app.carry_out(next.run(request)).await
 }
 
@@ -70,8 +74,10 @@ async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Error> {
     let (parts, body) = request.into_parts();
     let content_type =
         parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let bytes =
-        read_body(body, ADMIN_BODY_MAX).await.map_err(|error| Error::Body(error.to_string()))?;
+    let room = parts.extensions.get::<AdminRoom>().ok_or(Error::Unread(Unread::Busy))?;
+    let origin = parts.extensions.get::<Caller>().map(|caller| caller.origin);
+    let held = room.read(body, origin).await.map_err(Error::Unread)?;
+    let bytes = held.bytes();
     if bytes.is_empty() {
         return serde_json::from_slice(b"{}").map_err(|error| Error::Body(error.to_string()));
     }
@@ -84,5 +90,5 @@ async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Error> {
     if !is_json {
         return Err(Error::ContentType);
     }
-    serde_json::from_slice(&bytes).map_err(|error| Error::Body(error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| Error::Body(error.to_string()))
 }

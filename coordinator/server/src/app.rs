@@ -45,6 +45,7 @@ pub(crate) struct App {
     /// API keys that do not count.
     pub(crate) key_tries: limits::Tries,
     pub(crate) registrations: limits::RegistrationQueue,
+    pub(crate) bodies: limits::Rooms,
     /// What is waited for before the coordinator ends.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the coordinator is to end.
@@ -87,6 +88,7 @@ impl App {
             tries: limits::Tries::default(),
             key_tries: limits::Tries::default(),
             registrations: limits::RegistrationQueue::default(),
+            bodies: limits::Rooms::default(),
             tasks,
             stop,
         }

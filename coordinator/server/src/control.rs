@@ -18,7 +18,10 @@ use control_protocol::{
     key_response::{self, KeyResponse},
 };
 
-use crate::app::{App, Peer};
+use crate::{
+    app::{App, Peer},
+    limits::{self, Room},
+};
 
 /// `Retry-After` of an answer that says "not now", in seconds.
 const RETRY_AFTER_S: &str = "10";
@@ -71,16 +74,21 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Reads a JSON body of at most `max` bytes.
+/// Reads a JSON body of at most `max` bytes; its room is kept for as long as the request is.
 async fn read<T: serde::de::DeserializeOwned>(
+    peer: &Peer,
     body: axum::body::Body,
     max: usize,
-) -> Result<T, Refused> {
-    let bytes = crate::limits::read_body(body, max)
+) -> Result<(T, Room), Refused> {
+    let room = peer
+        .app
+        .bodies
+        .read_machine(body, max, (peer.origin, peer.node()))
         .await
-        .map_err(|error| Refused(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("not a request: {error}")))
+        .map_err(|error| Refused(limits::status(error), error.to_string()))?;
+    let request = serde_json::from_slice(room.bytes())
+        .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("not a request: {error}")))?;
+    Ok((request, room))
 }
 
 /// Logs the error, and answers 503 without it.

@@ -6,14 +6,18 @@
 use axum::{
     Json,
     body::Body,
-    extract::State,
+    extract::{Extension, State},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use chassis::endpoint::{Endpoint, post};
 use control_protocol::admit::{AdmitRequest, AdmitResponse, BODY_MAX, PATH};
 
-use crate::{app::App, clock, limits};
+use crate::{
+    app::App,
+    clock,
+    limits::{self, Caller},
+};
 
 /// What is served.
 pub(crate) fn endpoints() -> [Endpoint<App>; 1] {
@@ -21,13 +25,17 @@ pub(crate) fn endpoints() -> [Endpoint<App>; 1] {
 }
 
 /// Answers whether the key is that of a node whose key has not expired.
-async fn verify(State(app): State<App>, body: Body) -> Response {
-    let body = match limits::read_body(body, BODY_MAX).await {
-        Ok(body) => body,
-        Err(error) => return (StatusCode::PAYLOAD_TOO_LARGE, format!("{error}\n")).into_response(),
+async fn verify(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: Body,
+) -> Response {
+    let room = match app.bodies.read(body, BODY_MAX, caller.origin).await {
+        Ok(room) => room,
+        Err(error) => return (limits::status(error), format!("{error}\n")).into_response(),
     };
     // Not what is wrong with it: an error of serde repeats what it was given.
-    let Ok(request) = serde_json::from_slice::<AdmitRequest>(&body) else {
+    let Ok(request) = serde_json::from_slice::<AdmitRequest>(room.bytes()) else {
         let text = "send JSON with NodePublic, a key such as \"nodekey:…\", and Source\n";
         return (StatusCode::BAD_REQUEST, text).into_response();
     };

@@ -6,10 +6,10 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chassis::problem::ErrorResponse;
+use chassis::{body::Unread, problem::ErrorResponse};
 use coordinator_core::{api_key::Denied, name::NameError, route::RouteError, tagging::NotAllowed};
 
-use crate::{hub::HubError, store::StoreError};
+use crate::{hub::HubError, limits, store::StoreError};
 
 /// Why a request failed. `Display` is what the caller reads; a 5xx says no more than that.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub(crate) enum Error {
     /// The body is not the JSON that is taken here.
     #[error("the request's body cannot be used: {0}")]
     Body(String),
+    /// The body was not read.
+    #[error("{0}")]
+    Unread(Unread),
     /// The query is not one that is taken here.
     #[error("the request's query cannot be used: {0}")]
     Query(String),
@@ -114,6 +117,7 @@ impl Error {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Body(_) => (StatusCode::BAD_REQUEST, "body"),
+            Self::Unread(unread) => (limits::status(*unread), "body"),
             Self::Query(_) => (StatusCode::BAD_REQUEST, "query"),
             Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type"),
             Self::Path => (StatusCode::NOT_FOUND, "path"),
@@ -173,7 +177,10 @@ impl Error {
             Self::ReadOnly => Some(
                 "make one that may change things: sudo maru api-key create NAME --admin".to_owned(),
             ),
+            Self::Unread(Unread::TooLarge) => Some("a body has at most 1 MiB".to_owned()),
+            Self::Unread(Unread::Busy) => Some("try again in a moment".to_owned()),
             Self::Body(_)
+            | Self::Unread(_)
             | Self::Query(_)
             | Self::ContentType
             | Self::Path

@@ -26,6 +26,10 @@ use crate::{
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Requests at once in one channel.
 const STREAMS_MAX: u32 = 32;
+/// What a device may have sent in one request that nobody has read yet, in bytes.
+const WINDOW: u32 = 16 * 1024;
+/// The same in all of a channel; HTTP/2 begins with that (RFC 9113, section 6.9.2).
+const CHANNEL_WINDOW: u32 = 65_535;
 
 pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Response {
     let handshake = {
@@ -99,6 +103,8 @@ async fn serve(
         .keep_alive_interval(Some(Duration::from_secs(30)))
         .keep_alive_timeout(Duration::from_secs(30))
         .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(CHANNEL_WINDOW)
         .max_header_list_size(16 * 1024)
         .max_send_buf_size(256 * 1024)
         .serve_connection(TokioIo::new(stream), service);

@@ -20,7 +20,7 @@ use coordinator_core::{
 use super::html::{Page, Text};
 use crate::{
     app::App,
-    limits::{Caller, read_body},
+    limits::Caller,
     registry::{self, Redeemed, RegisterError},
 };
 
@@ -123,8 +123,8 @@ async fn try_redeem(
     if app.is_plain(caller) {
         return Err(None);
     }
-    let form = read_body(body, FORM_MAX).await.map_err(|_| None)?;
-    let offer = offer::read_form(&form).ok_or(None)?;
+    let form = app.bodies.read(body, FORM_MAX, caller.origin).await.map_err(|_| None)?;
+    let offer = offer::read_form(form.bytes()).ok_or(None)?;
     if offer.coordinator.is_some_and(|key| key != app.noise.public()) {
         return Err(None);
     }
