@@ -22,9 +22,14 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+use serde::de::DeserializeOwned;
 use tokio::{
     task::coop::consume_budget,
     time::{Sleep, sleep},
@@ -67,6 +72,84 @@ pub enum Unread {
     /// It has not come to its end in time.
     #[error("the body did not arrive in time")]
     Late,
+}
+
+impl Unread {
+    /// What its sender is answered.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Cut => StatusCode::BAD_REQUEST,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// Why reading a body failed: [`Self::Late`] if [`Timed`] says so, else [`Self::Cut`].
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<Late>() {
+                return Self::Late;
+            }
+            cause = error.source();
+        }
+        Self::Cut
+    }
+}
+
+/// Why a body is not the JSON that is taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotJson {
+    /// It is not said to be JSON. Where that is asked for, no page can send it unasked.
+    #[error("send it as application/json")]
+    Kind,
+    /// It was not read.
+    #[error(transparent)]
+    Unread(#[from] Unread),
+    /// It is other JSON, or none.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl NotJson {
+    /// What its sender is answered.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Kind => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unread(unread) => unread.status(),
+            Self::Json(error) if error.is_data() => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Json(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// Whether a request's body is said to be JSON.
+#[must_use]
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// Reads a request's body as [`whole`] does, and decodes it: for local interfaces that few may call.
+///
+/// # Errors
+///
+/// See [`NotJson`].
+pub async fn json<T: DeserializeOwned>(
+    request: Request,
+    max: usize,
+    within: Duration,
+) -> Result<T, NotJson> {
+    if !is_json(request.headers()) {
+        return Err(NotJson::Kind);
+    }
+    let bytes = whole(request.into_body(), max, within).await?;
+    Ok(serde_json::from_slice(&bytes)?)
 }
 
 /// Bytes whose share of a bound is given back when the last reference to them is gone.
@@ -121,7 +204,9 @@ where
             frame = body.frame() => frame,
         };
         let Some(frame) = frame else { return Ok(bytes.into()) };
-        let Ok(data) = frame.map_err(|error| failed(&*error.into()))?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| Unread::of(&*error.into()))?.into_data() else {
+            continue;
+        };
         let len = bytes.len() + data.len();
         if len > max {
             return Err(Unread::TooLarge);
@@ -135,17 +220,6 @@ where
         }
         bytes.extend_from_slice(&data);
     }
-}
-
-fn failed(error: &(dyn Error + 'static)) -> Unread {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<Late>() {
-            return Unread::Late;
-        }
-        cause = error.source();
-    }
-    Unread::Cut
 }
 
 impl<K: Clone + Eq + Hash> Bodies<K> {

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use chassis::unix::{Checked, ConnectError, Connector};
+use chassis::{
+    body,
+    unix::{Checked, ConnectError, Connector},
+};
 use common::problem::Problem;
 use coordinator_api::{Health, PREFIX, Secret, invitation::ServerUrl};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -22,11 +25,20 @@ use crate::{service, up::control};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest answer, in bytes: a thousand devices with all that is known of them are a tenth of it.
+const ANSWER_MAX: usize = 32 * 1024 * 1024;
 /// How long changing both engines may take.
 const CHANGING: Duration = Duration::from_secs(2 * 60 * 60);
 /// What is written as an escape in a segment: all but letters, digits and these marks.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// Reads an answer, and decodes it.
+async fn decoded<A: DeserializeOwned>(response: reqwest::Response) -> anyhow::Result<A> {
+    let response = axum::http::Response::<reqwest::Body>::from(response);
+    let body = body::whole(response.into_body(), ANSWER_MAX, CHANGING).await?;
+    Ok(serde_json::from_slice(&body)?)
+}
 
 /// Makes HTTP clients for sockets and the mesh: no certificate authority is asked there, nor read from the disk.
 pub(crate) fn plain() -> reqwest::ClientBuilder {
@@ -212,9 +224,9 @@ impl Client {
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<A> {
         let response = self.send(method, path, body).await?;
-        match response.json().await {
+        match decoded(response).await {
             Ok(answer) => Ok(answer),
-            Err(error) => Err(error.without_url()).context(self.other_version().await),
+            Err(error) => Err(error).context(self.other_version().await),
         }
     }
 
@@ -242,7 +254,7 @@ impl Client {
         }
         let status = response.status();
         let wait = wait(&response);
-        let problem = match response.json::<Problem>().await {
+        let problem = match decoded::<Problem>(response).await {
             Ok(problem) => problem,
             Err(_) => bail!("{} answered {status}; {}", self.at, self.at.advice()),
         };
@@ -263,7 +275,7 @@ impl Client {
         const OTHER: &str = "the answer is of another version of Maru; update both";
         let At::Server(http, server) = &self.at else { return OTHER.to_owned() };
         let request = http.get(self.at.url(&format!("{PREFIX}/health")));
-        let health = async { request.send().await.ok()?.json::<Health>().await.ok() };
+        let health = async { decoded::<Health>(request.send().await.ok()?).await.ok() };
         match health.await {
             Some(health) if health.version != VERSION => format!(
                 "the coordinator at {server} is version {}, and this is version {VERSION}: update the older one",

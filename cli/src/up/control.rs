@@ -7,9 +7,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
+};
 use chassis::{
     accept::Connections,
+    body,
     endpoint::{self, Endpoint, post},
     http::Http,
     problem::ErrorResponse,
@@ -29,7 +34,9 @@ pub(crate) const MODEL: &str = "/v1/model";
 const SUPERUSER: u32 = 0;
 /// Connections at once: each command makes one to see whether somebody listens, and one to ask.
 const ASKERS: usize = 32;
-/// How long the head of a request may take.
+/// Longest body of a request, in bytes.
+const BODY_MAX: usize = 64 * 1024;
+/// How long the head of a request may take, and its body.
 const HEAD: Duration = Duration::from_secs(10);
 
 /// Asks for another model.
@@ -110,8 +117,11 @@ impl Control {
 /// Answers once all engines use the model, or why they do not. Whoever stops waiting changes nothing.
 async fn use_model(
     State(asks): State<Asks>,
-    Json(UseModel { path }): Json<UseModel>,
+    request: Request,
 ) -> Result<Json<UseModel>, ErrorResponse> {
+    let UseModel { path } = body::json(request, BODY_MAX, HEAD).await.map_err(|error| {
+        ErrorResponse::new(error.status(), "request", "unusable request").detail(error.to_string())
+    })?;
     let (answer, answered) = oneshot::channel();
     asks.try_send(Ask { path: path.clone(), answer }).map_err(|_| {
         ErrorResponse::new(StatusCode::CONFLICT, "busy", "the engines are being changed already")

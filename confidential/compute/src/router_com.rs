@@ -24,6 +24,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chassis::{
     accept::{Connections, Stopping},
+    body::Bodies,
     endpoint::{self, Endpoint, get, post},
     http::Http,
     process,
@@ -40,7 +41,6 @@ use confidential_api::{
     settings::compute::Settings,
 };
 use futures_util::stream;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream, UnixStream},
@@ -64,6 +64,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const EVIDENCE: Duration = Duration::from_secs(20);
 /// How long a whole request may take to come.
 const REQUEST: Duration = Duration::from_secs(60);
+/// What all bodies that are read at once may take, in bytes.
+const BODIES: usize = 64 << 20;
 /// Longest question for evidence, in bytes.
 const ATTEST_MAX: usize = 1024;
 /// What sealing adds to a request, at most: a nonce, and 19 bytes to each chunk of 514.
@@ -74,7 +76,8 @@ const SEALING: usize = 128 << 10;
 struct App {
     boot: Connector,
     node: NodeId,
-    max_request: usize,
+    /// Of the router: sealed requests, and questions for evidence.
+    bodies: Bodies<()>,
     /// Longest life of a worker, and so the longest time between two things that it says.
     life: Duration,
 }
@@ -100,7 +103,8 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     let max_request = settings.max_request_bytes.saturating_add(SEALING).min(frame::MAX);
     let register = Register::new(root, settings, own, node, boot.clone())?;
     let life = Duration::from_secs(settings.worker_s);
-    let router = router(Arc::new(App { boot, node, max_request, life }));
+    let bodies = Bodies::new(max_request, BODIES, BODIES);
+    let router = router(Arc::new(App { boot, node, bodies, life }));
     // The router brings everybody's requests: its connections are not counted as of one address.
     let (connections, each) = (settings.connections, settings.connections_per_address);
     let room = Room::new("connections of routers", connections, each).with_carriers();
@@ -186,16 +190,17 @@ fn refused(refusal: Refusal) -> Response {
 /// Has a worker answer a sealed request; the answer comes as it is sealed. When the caller leaves, so does the worker.
 async fn ask(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
     let Some(work) = work(&headers) else { return bare(StatusCode::BAD_REQUEST) };
-    let sealed = match whole(body, app.max_request).await {
+    let sealed = match app.bodies.read(body, (), REQUEST).await {
         Ok(sealed) => sealed,
-        Err(response) => return response,
+        Err(unread) => return bare(unread.status()),
     };
     let Ok(mut boot) = reach(&app.boot).await else {
         return refused(Refusal::Failed);
     };
     // Where boot refuses at once it reads no more; what it said is read all the same.
     let _ = frame::write(&mut boot, Kind::Work, &work).await;
-    let _ = frame::write(&mut boot, Kind::Body, &sealed).await;
+    let _ = frame::write(&mut boot, Kind::Body, sealed.bytes()).await;
+    drop(sealed);
     match next(&mut boot, app.life).await {
         Ok((Kind::Head, head)) => match head.first().copied().and_then(Media::from_byte) {
             Some(media) => reply(media, boot, app.life),
@@ -213,17 +218,6 @@ fn work(headers: &HeaderMap) -> Option<Vec<u8>> {
     let key = text(header::ENCAPSULATED_KEY).filter(|key| key.len() <= KEY_MAX.div_ceil(3) * 4)?;
     let key = STANDARD.decode(key).ok().filter(|key| (1..=KEY_MAX).contains(&key.len()))?;
     Some([&[media as u8], key.as_slice()].concat())
-}
-
-async fn whole(body: Body, max: usize) -> Result<Bytes, Response> {
-    match timeout(REQUEST, Limited::new(body, max).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(bare(StatusCode::PAYLOAD_TOO_LARGE))
-        }
-        Ok(Err(_)) => Err(bare(StatusCode::BAD_REQUEST)),
-        Err(_) => Err(bare(StatusCode::REQUEST_TIMEOUT)),
-    }
 }
 
 /// Connects to boot; the log says if somebody else is in its place.
@@ -258,11 +252,11 @@ fn reply(media: Media, boot: UnixStream, life: Duration) -> Response {
 
 /// Shows evidence for the caller's nonce.
 async fn attest(State(app): State<Arc<App>>, body: Body) -> Response {
-    let body = match whole(body, ATTEST_MAX).await {
+    let body = match app.bodies.at_most(ATTEST_MAX).read(body, (), REQUEST).await {
         Ok(body) => body,
-        Err(response) => return response,
+        Err(unread) => return bare(unread.status()),
     };
-    let Ok(AttestRequest { node, nonce }) = AttestRequest::decode(&body) else {
+    let Ok(AttestRequest { node, nonce }) = AttestRequest::decode(body.bytes()) else {
         return bare(StatusCode::BAD_REQUEST);
     };
     if node != app.node {

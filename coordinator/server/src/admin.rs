@@ -20,12 +20,11 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::header,
     middleware::{self, Next},
     response::Response,
 };
 use chassis::{
-    body::Unread,
+    body::{self, Unread},
     endpoint::{self, Endpoint},
 };
 use coordinator_api::PREFIX;
@@ -72,8 +71,6 @@ async fn carry_out(State(app): State<App>, mut request: Request, next: Next) -> 
 /// Reads a JSON body, under its content type only. An empty body stands for `{}`.
 async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Error> {
     let (parts, body) = request.into_parts();
-    let content_type =
-        parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let room = parts.extensions.get::<AdminRoom>().ok_or(Error::Unread(Unread::Busy))?;
     let origin = parts.extensions.get::<Caller>().map(|caller| caller.origin);
     let held = room.read(body, origin).await.map_err(Error::Unread)?;
@@ -81,13 +78,7 @@ async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Error> {
     if bytes.is_empty() {
         return serde_json::from_slice(b"{}").map_err(|error| Error::Body(error.to_string()));
     }
-    let is_json = content_type.is_some_and(|value| {
-        value
-            .split(';')
-            .next()
-            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-    });
-    if !is_json {
+    if !body::is_json(&parts.headers) {
         return Err(Error::ContentType);
     }
     serde_json::from_slice(bytes).map_err(|error| Error::Body(error.to_string()))

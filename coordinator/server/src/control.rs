@@ -20,7 +20,7 @@ use control_protocol::{
 
 use crate::{
     app::{App, Peer},
-    limits::{self, Room},
+    limits::Room,
 };
 
 /// `Retry-After` of an answer that says "not now", in seconds.
@@ -85,7 +85,7 @@ async fn read<T: serde::de::DeserializeOwned>(
         .bodies
         .read_machine(body, max, (peer.origin, peer.node()))
         .await
-        .map_err(|error| Refused(limits::status(error), error.to_string()))?;
+        .map_err(|error| Refused(error.status(), error.to_string()))?;
     let request = serde_json::from_slice(room.bytes())
         .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("not a request: {error}")))?;
     Ok((request, room))

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{body::Body, http::StatusCode};
+use axum::body::Body;
 use chassis::{
     body::{Bodies, Held, Unread},
     newcomers::{self, GivesWay},
@@ -340,16 +340,6 @@ impl Room {
     }
 }
 
-/// What the sender of a body is told that was not read.
-pub(crate) fn status(unread: Unread) -> StatusCode {
-    match unread {
-        Unread::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Unread::Late => StatusCode::REQUEST_TIMEOUT,
-        Unread::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        Unread::Cut => StatusCode::BAD_REQUEST,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{net::Ipv4Addr, pin::pin};
@@ -503,8 +493,7 @@ mod tests {
         assert_eq!(read(2049).await.unwrap_err(), Unread::TooLarge);
         let broken = futures_util::stream::iter([Ok(vec![0]), Err(std::io::Error::other("gone"))]);
         let error = rooms.read(Body::from_stream(broken), 2048, origin).await.unwrap_err();
-        assert_eq!((error, status(error)), (Unread::Cut, StatusCode::BAD_REQUEST));
-        assert_eq!(status(Unread::Late), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(error, Unread::Cut);
         assert_eq!(rooms.strangers.holders(), 0, "nothing is held of those");
     }
 

@@ -13,11 +13,7 @@ use axum::{
 use chassis::endpoint::{Endpoint, post};
 use control_protocol::admit::{AdmitRequest, AdmitResponse, BODY_MAX, PATH};
 
-use crate::{
-    app::App,
-    clock,
-    limits::{self, Caller},
-};
+use crate::{app::App, clock, limits::Caller};
 
 /// What is served.
 pub(crate) fn endpoints() -> [Endpoint<App>; 1] {
@@ -32,7 +28,7 @@ async fn verify(
 ) -> Response {
     let room = match app.bodies.read(body, BODY_MAX, caller.origin).await {
         Ok(room) => room,
-        Err(error) => return (limits::status(error), format!("{error}\n")).into_response(),
+        Err(error) => return (error.status(), format!("{error}\n")).into_response(),
     };
     // Not what is wrong with it: an error of serde repeats what it was given.
     let Ok(request) = serde_json::from_slice::<AdmitRequest>(room.bytes()) else {

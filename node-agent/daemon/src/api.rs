@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, State as Ctx, rejection::JsonRejection},
+    extract::{ConnectInfo, Request, State as Ctx},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use chassis::{
     accept::Connections,
+    body::{self, NotJson},
     endpoint::{self, Endpoint, get, post},
     http::Http,
     problem::ErrorResponse,
@@ -27,6 +28,10 @@ mod status;
 
 /// Connections of one user at once.
 const PER_USER: usize = 32;
+/// Longest body of a join, in bytes.
+const JOIN_MAX: usize = 64 * 1024;
+/// How long it may take to come.
+const JOIN_TIME: Duration = Duration::from_secs(10);
 /// Connections at once of all users but root.
 const USERS: usize = 128;
 
@@ -110,10 +115,10 @@ async fn status(Ctx(api): Ctx<Api>) -> Json<Status> {
 async fn join(
     Ctx(api): Ctx<Api>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    body: Result<Json<Join>, JsonRejection>,
+    request: Request,
 ) -> Result<(StatusCode, Json<Status>), Refused> {
     caller.must_be_root()?;
-    let Json(join) = body.map_err(Refused::Request)?;
+    let join = body::json(request, JOIN_MAX, JOIN_TIME).await.map_err(Refused::Request)?;
     let membership = membership(&api.agent, join)?;
     let (done, begun) = oneshot::channel();
     let command = Command::Join(Box::new(membership), done);
@@ -200,8 +205,8 @@ impl Caller {
 enum Refused {
     #[error("only the administrator of this machine can do that: run the command as root")]
     NotRoot,
-    #[error("the body is not what /v1/join takes: {}", .0.body_text())]
-    Request(JsonRejection),
+    #[error("the body is not what /v1/join takes: {0}")]
+    Request(NotJson),
     #[error("{0}")]
     Invitation(String),
     #[error("{0}")]

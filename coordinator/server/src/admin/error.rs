@@ -9,7 +9,7 @@ use axum::{
 use chassis::{body::Unread, problem::ErrorResponse};
 use coordinator_core::{api_key::Denied, name::NameError, route::RouteError, tagging::NotAllowed};
 
-use crate::{hub::HubError, limits, store::StoreError};
+use crate::{hub::HubError, store::StoreError};
 
 /// Why a request failed. `Display` is what the caller reads; a 5xx says no more than that.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ impl Error {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Body(_) => (StatusCode::BAD_REQUEST, "body"),
-            Self::Unread(unread) => (limits::status(*unread), "body"),
+            Self::Unread(unread) => (unread.status(), "body"),
             Self::Query(_) => (StatusCode::BAD_REQUEST, "query"),
             Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type"),
             Self::Path => (StatusCode::NOT_FOUND, "path"),

@@ -15,6 +15,7 @@ use axum::{
         sse::{self, KeepAlive, Sse},
     },
 };
+use chassis::body::{Timed, Unread};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
@@ -27,6 +28,8 @@ use crate::{
 
 /// Longest request body, in bytes.
 const BODY_MAX: usize = 4 << 20;
+/// How long it may take to come.
+const BODY_TIME: Duration = Duration::from_secs(60);
 /// How often a stream without news shows that it lives.
 const PING: Duration = Duration::from_secs(15);
 
@@ -34,7 +37,7 @@ const PING: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 ///
-/// 400 for a body that cannot be used or a prompt that is too long, 413 for one of more than 4 MiB, 503 while the
+/// 400 for a body that cannot be used or a prompt that is too long, 408 for one that takes too long to come, 413 for one of more than 4 MiB, 503 while the
 /// model is loaded or when too many wait, 500 if the engine fails.
 pub(super) async fn completions(
     State(engine): State<Engine>,
@@ -71,12 +74,15 @@ pub(super) async fn completions(
     Ok(Json(envelope.whole(&text, &ending)).into_response())
 }
 
-/// Reads a body to its end, however long: a client that still writes does not hear why it is refused.
+/// Reads a body to its end, however long, if it comes in time: a client that still writes does not hear why it is refused.
 async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
-    let mut pieces = body.into_data_stream();
+    let mut pieces = axum::body::Body::new(Timed::new(body, BODY_TIME)).into_data_stream();
     let (mut bytes, mut total) = (Vec::new(), 0_usize);
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| ApiError::Arrival)?;
+        let piece = piece.map_err(|error| match Unread::of(&error) {
+            Unread::Late => ApiError::Late,
+            _ => ApiError::Arrival,
+        })?;
         total = total.saturating_add(piece.len());
         if total <= BODY_MAX {
             bytes.extend_from_slice(&piece);

@@ -21,6 +21,9 @@ pub(super) enum ApiError {
     /// The connection broke within the body.
     #[error("the body did not arrive")]
     Arrival,
+    /// The body takes too long to come.
+    #[error("the body did not arrive in time")]
+    Late,
     /// The conversation cannot be a prompt.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -53,6 +56,7 @@ impl ApiError {
             Self::Request(_) | Self::Arrival | Self::Prompt(_) => {
                 (StatusCode::BAD_REQUEST, "invalid_request_error")
             }
+            Self::Late => (StatusCode::REQUEST_TIMEOUT, "invalid_request_error"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
             Self::Loading | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "unavailable_error"),
             Self::Engine => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
+use chassis::body::whole;
 use common::mesh;
 use control_protocol::{
     CAPABILITY_VERSION,
@@ -10,7 +11,7 @@ use control_protocol::{
     key_response::{self, KeyResponse},
 };
 use control_stream::client::{Connect, ConnectError, connect};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -135,7 +136,7 @@ impl Channel {
         Ok(Self { sender, authority: host.to_owned(), driver })
     }
 
-    /// Sends a request whose answer may be held back for long, and reads all of the answer.
+    /// Sends a request whose answer may be held back for long, and reads all of the answer, which has to come at once then.
     ///
     /// # Errors
     ///
@@ -148,8 +149,8 @@ impl Channel {
     ) -> Result<Reply, ChannelError> {
         let response = self.start(path, body).await?;
         let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), limit).collect().await;
-        let body = body.map_err(|_| ChannelError::Answer)?.to_bytes();
+        let body = whole(response.into_body(), limit, PATIENCE).await;
+        let body = body.map_err(|_| ChannelError::Answer)?;
         Ok(Reply { status, body })
     }
 
@@ -203,8 +204,7 @@ async fn ask_key(connection: Connection, host: &str) -> Option<Bytes> {
         if !response.status().is_success() {
             return None;
         }
-        let body = Limited::new(response.into_body(), key_response::MAX_LEN);
-        Some(body.collect().await.ok()?.to_bytes())
+        whole(response.into_body(), key_response::MAX_LEN, PATIENCE).await.ok()
     };
     let driver = tokio::spawn(connection);
     let answer = answer.await;
