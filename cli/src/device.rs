@@ -196,11 +196,13 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     }
     let (waiting, nodes): (Vec<Device>, Vec<Device>) =
         devices.into_iter().partition(|device| device.state == DeviceState::Pending);
-    let headers = ["ID", "NAME", "STATE", "USER", "TAGS", "ADDRESS", "ONLINE", "LAST SEEN"];
+    let headers =
+        ["ID", "NAME", "HOSTNAME", "STATE", "USER", "TAGS", "ADDRESS", "ONLINE", "LAST SEEN"];
     output::list(format, &nodes, &headers, |device| {
         vec![
             device.id.to_string(),
             device.name.clone(),
+            device.hostname.clone(),
             state(device.state).to_owned(),
             device.user.clone().unwrap_or_default(),
             device.tags.join(" "),

@@ -113,6 +113,7 @@ fn devices(form: Form<'_>, person: &str) {
     let words = format!("approved {id} study 100.");
     form.says(&["device", "approve", "laptop", "--name", "study"], ("name", "study"), &words);
     form.says(&["device", "show", "study"], ("user", person), person);
+    form.says(&["device", "list"], ("hostname", "laptop"), "laptop");
     let words = format!("renamed {id} attic 100.");
     form.says(&["device", "rename", "study", "attic"], ("name", "attic"), &words);
     let extend = ["device", "extend", "attic", "--expires", "90d"];
@@ -125,6 +126,16 @@ fn devices(form: Form<'_>, person: &str) {
     let words = format!("removed {id} attic");
     form.says(&["device", "remove", "attic"], ("name", "attic"), &words);
     assert_eq!(plane.json(&["device", "list"]), serde_json::json!([]));
+
+    let (given, name) = ("민수의 노트북", "minsuui-noteubuk");
+    knock(plane, person, given);
+    form.says(&["device", "approve", given], ("name", name), name);
+    form.says(&["device", "list"], ("hostname", given), given);
+    form.says(&["device", "show", given], ("name", name), name);
+    let refused = plane.instance.run(&["device", "rename", name, "거실"]).unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && words.contains("\"geosil\""), "{words}");
+    form.says(&["device", "remove", name], ("hostname", given), name);
 }
 
 /// A new device of `person` asks to join; its number, once it waits for approval.

@@ -13,6 +13,7 @@ use ai_gateway_api::{
     apps::{AddedApp, App, AppKey, AppName, NotAnAppName},
     wire::Fixed,
 };
+use axum::http::{HeaderMap, header};
 use chassis::state::{Format, StateError};
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
@@ -24,7 +25,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::{changes::Changes, limits::Exceeded};
+use crate::{
+    changes::Changes,
+    limits::Exceeded,
+    usage::{LAST_SECOND, day},
+};
 
 /// Most apps: more than one machine runs.
 pub const MAX: usize = 64;
@@ -85,12 +90,10 @@ struct Stored {
 
 impl Stored {
     fn told(&self) -> App {
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let date = |day: u64| {
-            let mut text = humantime::format_rfc3339_seconds(at(day * DAY)).to_string();
-            text.truncate("2026-11-22".len());
-            text
-        };
+        // Whatever the file says.
+        let at =
+            |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND));
+        let date = |number: u64| day(at(number.saturating_mul(DAY)));
         App {
             name: self.name.clone(),
             created: humantime::format_rfc3339_seconds(at(self.created_s)).to_string(),
@@ -271,6 +274,15 @@ fn digest(key: &AppKey) -> Fixed<32> {
 fn find(apps: &[Entry], digest: &Fixed<32>) -> Option<usize> {
     let is_its = |entry: &Entry| bool::from(entry.stored.key_sha256.0.ct_eq(&digest.0));
     apps.iter().enumerate().fold(None, |found, (at, entry)| is_its(entry).then_some(at).or(found))
+}
+
+/// The key that a request carries (RFC 6750, section 2.1).
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (all.next(), all.next()) else { return None };
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_matches(' '))
 }
 
 #[cfg(test)]

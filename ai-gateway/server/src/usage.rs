@@ -24,7 +24,7 @@ pub(crate) const FILE: &str = "usage.json";
 /// Most people who are counted each in one day; all further ones are counted together.
 const PEOPLE_MAX: usize = 256;
 /// The last second that RFC 3339 can say, in Unix time.
-const LAST_SECOND: u64 = 253_402_300_799;
+pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const FORMAT: Format<Report> =
@@ -156,7 +156,7 @@ impl Drop for Bill {
 }
 
 /// The day in UTC, `2026-11-22`.
-fn day(at: SystemTime) -> String {
+pub(crate) fn day(at: SystemTime) -> String {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(since.min(LAST_SECOND));
     let text = humantime::format_rfc3339_seconds(at).to_string();

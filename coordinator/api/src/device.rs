@@ -14,7 +14,7 @@ pub struct Device {
     pub stable_id: String,
     /// DNS label in the network; empty while it waits.
     pub name: String,
-    /// What it calls itself.
+    /// What it calls itself, in any script; its own choice, which may change and which others may make too.
     pub hostname: String,
     /// Its operating system as it says, such as `linux`; may be empty.
     pub os: String,
@@ -75,7 +75,7 @@ pub struct Approve {
     pub user: Option<String>,
     /// Tags to give it, each `tag:…`; a tagged device belongs to nobody and does not expire.
     pub tags: Vec<String>,
-    /// DNS label to give it, instead of one made from its hostname.
+    /// DNS label to give it, instead of one made from its hostname, Hangul romanised.
     pub name: Option<String>,
 }
 

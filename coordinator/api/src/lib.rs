@@ -46,7 +46,7 @@
 //! | `GET /api/v1/log` | [`ReadLog`] as query | [`LogPage`] |
 //!
 //! Wherever `{id}` of a device stands, its name is taken as well; for one that waits its code, or its hostname if no other
-//! device waits under it.
+//! device waits under it. A node is shown by its hostname as well, if no other has it, but not changed by it.
 #![forbid(unsafe_code)]
 
 mod actor;

@@ -9,12 +9,14 @@
 //!   [`code`]: what people call a device that waits; [`offer`]: what a person pastes for it.
 //! * [`address`], [`name`]: what a new node gets.
 //! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
+//! * [`admitted`]: whom the relay lets in.
 //! * [`route`]: subnets and exit nodes; [`dns`]: resolvers and names beside those of the nodes.
 //! * [`bucket`]: how often a node may do something; [`presence`]: who is told to be connected.
 //! * [`time`]: times on the wire.
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod admitted;
 pub mod api_key;
 mod attributes;
 pub mod bucket;

@@ -1,5 +1,9 @@
 //! Names of nodes, users, tags and extra records.
 
+mod label;
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
+
 use crate::model::Owner;
 
 /// Longest DNS label (RFC 1035, section 2.3.4).
@@ -35,11 +39,16 @@ const HOME: &str = "home";
 const HOME_TAG: &str = "tag:home";
 
 /// Why a name was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Not a DNS label.
     #[error("a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -")]
     Label,
+    /// Not a DNS label, but this is what a device of that hostname is called.
+    #[error(
+        "a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -: in these letters it could be {0:?}"
+    )]
+    Letters(String),
     /// One of [`RESERVED`], or the home node's.
     #[error("the name is reserved for the home node or a service of the network")]
     Reserved,
@@ -80,11 +89,11 @@ pub fn is_domain(text: &str) -> bool {
 ///
 /// # Errors
 ///
-/// [`NameError::Label`], [`NameError::Reserved`] or [`NameError::Taken`].
+/// [`NameError::Label`], [`NameError::Letters`], [`NameError::Reserved`] or [`NameError::Taken`].
 pub fn check(name: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> Result<(), NameError> {
     let is_home = owner.tag_list().iter().any(|tag| tag == HOME_TAG);
     if !is_label(name) {
-        Err(NameError::Label)
+        Err(not_a_label(name))
     } else if RESERVED.contains(&name) || (name == HOME && !is_home) {
         Err(NameError::Reserved)
     } else if is_taken(name) {
@@ -92,6 +101,23 @@ pub fn check(name: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> Resu
     } else {
         Ok(())
     }
+}
+
+/// Why `name` is not a label; for one in another script than Latin, with a label that is near it.
+#[must_use]
+pub fn not_a_label(name: &str) -> NameError {
+    match label::of(name) {
+        Some(near) if !name.is_ascii() => NameError::Letters(near),
+        Some(_) | None => NameError::Label,
+    }
+}
+
+/// Whether two texts are the same to a reader: Apple's devices send Hangul and accents in parts (NFD), keyboards mostly in
+/// one (NFC).
+#[must_use]
+pub fn is_same(a: &str, b: &str) -> bool {
+    let parts = DecomposingNormalizerBorrowed::new_nfd();
+    parts.normalize_iter(a.chars()).eq(parts.normalize_iter(b.chars()))
 }
 
 /// Checks what an API key is to be called.
@@ -106,9 +132,10 @@ pub fn check_api_key(name: &str) -> Result<(), NameError> {
 
 /// Makes a free name for a node of `owner` from what the device calls itself.
 ///
-/// Only the part before the first dot counts; other characters become `-`; a reserved or taken name gets a number.
+/// Hangul is romanised; what has no usable character is called [`NAMELESS`]; a reserved or taken name gets a number. What
+/// the device calls itself is kept beside it, and shown.
 pub fn unique(hostname: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> String {
-    let base = sanitize(hostname);
+    let base = label::of(hostname).unwrap_or_else(|| NAMELESS.to_owned());
     if check(&base, owner, &is_taken).is_ok() {
         return base;
     }
@@ -120,24 +147,6 @@ pub fn unique(hostname: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) ->
         })
         .find(|name| check(name, owner, &is_taken).is_ok())
         .unwrap_or(base)
-}
-
-fn sanitize(hostname: &str) -> String {
-    let first = hostname.split('.').next().unwrap_or_default();
-    let mut label = String::new();
-    for character in first.chars() {
-        let character = character.to_ascii_lowercase();
-        if character.is_ascii_lowercase() || character.is_ascii_digit() {
-            label.push(character);
-        } else if character != '\'' && !label.is_empty() && !label.ends_with('-') {
-            label.push('-');
-        }
-        if label.len() == LABEL_MAX {
-            break;
-        }
-    }
-    let label = label.trim_end_matches('-');
-    if label.is_empty() { NAMELESS.to_owned() } else { label.to_owned() }
 }
 
 /// Checks a login name: a plain word or a mail address. With an `@` at its end it would be what the policy calls the person

@@ -104,7 +104,7 @@ pub enum Decision {
     Logout(NodeId),
     /// The node, an ephemeral one, leaves for good.
     Forget(NodeId),
-    /// It asked to be logged out, and is no node.
+    /// It asked to be logged out, and is no node, or its key has ended already.
     LoggedOut,
     /// It is a node already.
     Refresh(NodeId),
@@ -182,7 +182,7 @@ pub fn decide(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decis
     }
     // A logout carries a pre-auth key as well if the client was started with one: the time is looked at first.
     if request.expiry.is_some_and(|at| at <= now) {
-        return Ok(logout(known.node));
+        return Ok(logout(known.node, now));
     }
     if let Some(node) = known.node.filter(|node| !node.is_expired(now)) {
         // A client that restarts sends the key that it once used, or none.
@@ -215,9 +215,10 @@ fn with_key(known: &Known<'_>, key: &PreAuthKey) -> Result<Decision, Refusal> {
     })
 }
 
-fn logout(node: Option<&Node>) -> Decision {
+fn logout(node: Option<&Node>, now: Millis) -> Decision {
     match node {
         Some(node) if node.times.ephemeral => Decision::Forget(node.id),
+        Some(node) if node.is_expired(now) => Decision::LoggedOut,
         Some(node) => Decision::Logout(node.id),
         None => Decision::LoggedOut,
     }

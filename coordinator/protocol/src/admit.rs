@@ -53,11 +53,23 @@ mod tests {
     proptest! {
         /// Whatever comes is a request for exactly the key that it names, or none.
         #[test]
-        fn anything_else_is_refused_and_nothing_panics(bytes: Vec<u8>, key: [u8; 32], source: String) {
+        fn anything_else_is_refused_and_nothing_panics(
+            bytes: Vec<u8>,
+            key: [u8; 32],
+            source: String,
+            at: prop::sample::Index,
+            byte: u8,
+        ) {
             prop_assert!(serde_json::from_slice::<AdmitRequest>(&bytes).is_err());
             let request = AdmitRequest { node_public: NodePublic::from_bytes(key), source };
-            let text = serde_json::to_vec(&request).unwrap();
+            let mut text = serde_json::to_vec(&request).unwrap();
             prop_assert_eq!(serde_json::from_slice::<AdmitRequest>(&text).unwrap(), request);
+            let at = at.index(text.len());
+            text[at] = byte;
+            if let Ok(changed) = serde_json::from_slice::<AdmitRequest>(&text) {
+                let text = String::from_utf8(text).unwrap().to_ascii_lowercase();
+                prop_assert!(text.contains(&changed.node_public.to_string()), "{text}");
+            }
         }
     }
 }

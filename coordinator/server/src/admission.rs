@@ -11,12 +11,8 @@
 mod list;
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -25,9 +21,7 @@ use chassis::{
     state::{Format, StateError},
     watched::Watched,
 };
-use control_protocol::key::NodePublic;
-use coordinator_core::{model::NodeId, time::Millis};
-use serde::{Deserialize, Serialize};
+use coordinator_core::admitted::{Admitted, Keys};
 
 pub(crate) use self::list::List;
 use crate::files::{self, Paths};
@@ -36,36 +30,9 @@ use crate::files::{self, Paths};
 const FILE_MAX: u64 = 4 * 1024 * 1024;
 /// How long after a failure the file is read again: who is taken off it is to be cut within seconds.
 const AGAIN: Duration = Duration::from_secs(1);
-const FORMAT: Format<Content> = Format::new(1)
+const FORMAT: Format<Admitted> = Format::new(1)
     .access(Access::READABLE)
     .remedy("remove it, and the coordinator writes it anew when it starts");
-
-/// What the file holds beside its version.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Content {
-    nodes: Vec<Entry>,
-}
-
-/// A node key that is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
-    /// The node that has it.
-    node: NodeId,
-    key: NodePublic,
-    /// Until when, in milliseconds since 1970; without it, until the node is removed.
-    until: Option<Millis>,
-}
-
-/// Until when each key is let in.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Keys(Arc<HashMap<NodePublic, Option<Millis>>>);
-
-impl Keys {
-    /// Whether the key is a node's at this moment.
-    pub(crate) fn admit(&self, key: &NodePublic, now: Millis) -> bool {
-        self.0.get(key).is_some_and(|until| until.is_none_or(|until| until > now))
-    }
-}
 
 /// The file as the relay follows it.
 #[derive(Debug)]
@@ -85,8 +52,7 @@ impl Admission {
         let read = move || match read(&of)? {
             Some(content) => {
                 was_there.store(true, Ordering::Relaxed);
-                let keys = content.nodes.into_iter().map(|it| (it.key, it.until)).collect();
-                Ok(Keys(Arc::new(keys)))
+                Ok(Keys::from(content))
             }
             None if was_there.load(Ordering::Relaxed) => {
                 Err(unreadable(&of, std::io::ErrorKind::NotFound.into()))
@@ -116,7 +82,7 @@ fn file(paths: &Paths) -> PathBuf {
 }
 
 /// Reads the file; `None` if there is none.
-fn read(path: &Path) -> Result<Option<Content>, StateError> {
+fn read(path: &Path) -> Result<Option<Admitted>, StateError> {
     match files::read_of_another(path, FILE_MAX) {
         Ok(json) => FORMAT.parse(path, &json).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

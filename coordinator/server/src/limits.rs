@@ -149,8 +149,8 @@ impl Tries {
     }
 }
 
-/// What one node may cause for everyone: writes of what it says of itself, and with them new maps; being told to be
-/// connected; whole maps that are no stream. All of it takes from one bucket.
+/// What one node may cause for everyone: writes of what it says of itself, and with them new maps; another key; being told to
+/// be connected; whole maps that are no stream. All of it takes from one bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct Caused(Arc<Mutex<Buckets<NodeId>>>);
 

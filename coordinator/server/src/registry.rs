@@ -2,6 +2,7 @@
 
 mod applicant;
 mod redeem;
+mod seen;
 mod writer;
 
 use control_protocol::register::RegisterRequest;
@@ -13,6 +14,7 @@ use coordinator_core::{
 };
 
 use self::applicant::Applicant;
+use self::seen::Seen;
 pub(crate) use self::{
     applicant::Tagging,
     redeem::{Redeemed, redeem},
@@ -48,6 +50,9 @@ pub(crate) enum RegisterError {
     /// Too many ask at once.
     #[error("too many devices register at once: try again later")]
     Busy,
+    /// The node has caused too much for everyone in a short time.
+    #[error("this device changed too often in a short time: try again in ten seconds")]
+    Often,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -64,7 +69,7 @@ impl RegisterError {
             Self::Store(StoreError::Query(sqlx::Error::Database(error))) => {
                 error.is_unique_violation()
             }
-            Self::Store(_) | Self::Refused(_) | Self::Busy | Self::Hub(_) => false,
+            Self::Store(_) | Self::Refused(_) | Self::Busy | Self::Often | Self::Hub(_) => false,
         }
     }
 }
@@ -92,7 +97,7 @@ pub(crate) async fn register(
         Ok(Answer::Expired) => "expired",
         Ok(Answer::Waiting(_)) => "waiting",
         Err(RegisterError::Refused(_)) => "refused",
-        Err(RegisterError::Busy) => "busy",
+        Err(RegisterError::Busy | RegisterError::Often) => "busy",
         Err(RegisterError::Store(_) | RegisterError::Hub(_)) => "failed",
     });
     answer
@@ -134,7 +139,14 @@ async fn try_register(
     request: &RegisterRequest,
     now: Millis,
 ) -> Result<(Answer, Effect), RegisterError> {
-    let mut change = peer.app.store.change_by_node(Actor::Device { id: None }).await?;
+    let store = &peer.app.store;
+    if let Some(pending) = store.pending(&request.node_key).await? {
+        let seen = Seen::read(store, request).await?;
+        if seen.still_waits(peer, request, &pending, now) {
+            return Ok((Answer::Waiting(pending.ticket), Effect::Nothing));
+        }
+    }
+    let mut change = store.change_by_node(Actor::Device { id: None }).await?;
     let applicant = Applicant::by_request(&mut change, peer, request).await?;
     let pending = change.pending_by_key(&request.node_key).await?;
     let (decision, writer) =

@@ -19,6 +19,7 @@ mod new;
 mod nodes;
 mod pending;
 mod queue;
+mod read;
 mod row;
 mod rows;
 mod times;
@@ -30,11 +31,9 @@ use std::{
     time::Duration,
 };
 
-use control_protocol::key::NodePublic;
-use coordinator_api::{Actor, LogEntry, SCHEMA};
+use coordinator_api::{Actor, SCHEMA};
 use coordinator_core::{
     api_key::{ApiKey, ApiKeyHash, Denied},
-    key::PreAuthKey,
     model::{Node, NodeId, Pending, Record, User},
     policy,
     time::Millis,
@@ -306,16 +305,6 @@ impl Store {
         Ok(loaded)
     }
 
-    /// Lists the pre-auth keys, without the keys themselves, which nobody has.
-    pub async fn keys(&self) -> Result<Vec<PreAuthKey>, StoreError> {
-        keys::all(&mut *self.pool.acquire().await?).await
-    }
-
-    /// Finds a node by its node key.
-    pub async fn node(&self, node_key: &NodePublic) -> Result<Option<Node>, StoreError> {
-        nodes::by_node_key(&mut *self.pool.acquire().await?, node_key).await
-    }
-
     /// Writes when nodes were last connected, in a node's turn; one that is gone is left alone. It is no change of the
     /// network.
     pub async fn set_last_seen(&self, seen: &BTreeMap<NodeId, Millis>) -> Result<(), StoreError> {
@@ -327,24 +316,12 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Reads some of the audit log, oldest first.
-    pub async fn log(&self, query: &LogQuery) -> Result<Vec<LogEntry>, StoreError> {
-        audit::page(&mut *self.pool.acquire().await?, query).await
-    }
-
     /// Removes from the audit log what is not kept.
     pub async fn prune_log(&self, keep: Keep) -> Result<(), StoreError> {
         let _turn = self.queue.node().await;
         let mut tx = self.write(Counted::No).await?;
         audit::prune(&mut tx, keep).await?;
         Ok(tx.commit().await?)
-    }
-
-    /// How many changes there were, whoever made them.
-    pub async fn revision(&self) -> Result<i64, StoreError> {
-        let row =
-            sqlx::query("SELECT revision FROM network WHERE id = 1").fetch_one(&self.pool).await?;
-        Ok(row.try_get("revision")?)
     }
 
     /// What is counted of the database.

@@ -1,3 +1,4 @@
+use axum::http::HeaderValue;
 use proptest::prelude::*;
 
 use super::*;
@@ -38,6 +39,26 @@ fn a_key_is_told_once_kept_as_its_digest_and_holds_after_a_restart() {
         assert_eq!(enter(&apps, home.key.reveal()), Ok(person("home-assistant")));
         let names: Vec<_> = apps.list().iter().map(|app| app.name.to_string()).collect();
         assert_eq!(names, ["webui", "home-assistant"]);
+    }
+}
+
+#[test]
+fn one_bearer_key_is_read_and_nothing_else() {
+    let of = |values: &[&str]| {
+        let mut headers = HeaderMap::new();
+        for text in values {
+            let value = HeaderValue::from_bytes(text.as_bytes()).unwrap();
+            headers.append(header::AUTHORIZATION, value);
+        }
+        bearer(&headers).map(str::to_owned)
+    };
+    assert_eq!(of(&["Bearer abc"]).as_deref(), Some("abc"));
+    assert_eq!(of(&["bearer  abc "]).as_deref(), Some("abc"));
+    let two = ["Bearer abc"; 2];
+    for wrong in
+        [&[][..], &["abc"], &["Basic abc"], &["Bearer"], &["Bearerabc"], &["Bearer é"], &two]
+    {
+        assert_eq!(of(wrong), None, "{wrong:?}");
     }
 }
 
@@ -129,6 +150,45 @@ fn wrong_keys_are_told_so_only_so_often_and_the_right_one_is_let_in_all_the_same
 }
 
 proptest! {
+    /// A damaged file upsets nobody: it is refused, or its apps can be listed.
+    #[test]
+    fn whatever_stands_in_the_file_is_listed_or_refused(
+        created_s: u64,
+        used_day: Option<u64>,
+        noise: Vec<u8>,
+        at: prop::sample::Index,
+        byte: u8,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("apps.json");
+        let (name, key_sha256) = ("webui".parse().unwrap(), Fixed([7; 32]));
+        let apps = vec![Stored { name, key_sha256, created_s, used_day }];
+        FORMAT.write(&file, &File { apps }).unwrap();
+        let told = Apps::load(file.clone()).unwrap().list();
+        prop_assert!(told[0].created.ends_with('Z'));
+        prop_assert_eq!(told[0].last_used.as_ref().map(String::len), used_day.map(|_| 10));
+
+        let mut json = std::fs::read(&file).unwrap();
+        let at = at.index(json.len());
+        json[at] = byte;
+        for damaged in [json, noise] {
+            std::fs::write(&file, damaged).unwrap();
+            let _ = Apps::load(file.clone()).map(|apps| apps.list());
+        }
+    }
+
+    #[test]
+    fn any_header_shows_one_key_or_none(values: Vec<Vec<u8>>) {
+        let mut headers = HeaderMap::new();
+        for value in values.iter().filter_map(|value| HeaderValue::from_bytes(value).ok()) {
+            headers.append(header::AUTHORIZATION, value);
+        }
+        if let Some(key) = bearer(&headers) {
+            prop_assert_eq!(headers.len(), 1);
+            prop_assert!(headers[header::AUTHORIZATION].to_str().unwrap().contains(key));
+        }
+    }
+
     #[test]
     fn no_text_is_the_key_but_the_key(text in "\\PC{0,80}|maru-app-[A-Za-z0-9_-]{43}", at in any::<prop::sample::Index>()) {
         let (_folder, apps) = apps();

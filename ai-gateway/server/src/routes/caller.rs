@@ -2,14 +2,18 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use mesh_identity::{Header, Person};
 use mesh_listener::Connection;
 
 use super::Surface;
-use crate::{App, Error, apps::Stranger, now_ms};
+use crate::{
+    App, Error,
+    apps::{self, Stranger},
+    now_ms,
+};
 
 /// What a key is asked for with (RFC 6750, section 3).
 const ASKS: HeaderValue = HeaderValue::from_static("Bearer");
@@ -50,44 +54,16 @@ pub(super) fn asking_for_a_key(mut response: Response) -> Response {
 fn by_key(app: &App, request: &Request) -> Result<Person, Error> {
     // Whoever is no member has come over a connection of this machine.
     let connection = request.extensions().get::<Connection>().ok_or(Error::Key)?;
-    let entered = app.apps.enter(bearer(request.headers()), connection, now_ms());
+    let entered = app.apps.enter(apps::bearer(request.headers()), connection, now_ms());
     entered.map_err(|stranger| match stranger {
         Stranger::NoKey => Error::Key,
         Stranger::Often(exceeded) => Error::Exceeded(exceeded),
     })
 }
 
-/// The key that a request carries (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (all.next(), all.next()) else { return None };
-    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_matches(' '))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_bearer_key_is_read_and_nothing_else() {
-        let of = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for text in values {
-                let value = HeaderValue::from_bytes(text.as_bytes()).unwrap();
-                headers.append(header::AUTHORIZATION, value);
-            }
-            bearer(&headers).map(str::to_owned)
-        };
-        assert_eq!(of(&["Bearer abc"]).as_deref(), Some("abc"));
-        assert_eq!(of(&["bearer  abc "]).as_deref(), Some("abc"));
-        let two = ["Bearer abc"; 2];
-        for wrong in
-            [&[][..], &["abc"], &["Basic abc"], &["Bearer"], &["Bearerabc"], &["Bearer é"], &two]
-        {
-            assert_eq!(of(wrong), None, "{wrong:?}");
-        }
-    }
 
     #[test]
     fn what_is_for_apps_is_what_other_programs_know() {

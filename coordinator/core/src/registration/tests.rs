@@ -273,6 +273,12 @@ fn a_logout_comes_before_the_key_that_it_carries() {
         Ok(Decision::Forget(7))
     );
     assert_eq!(decide(&request, &known, NOW), Ok(Decision::LoggedOut));
+    let expired = node(Some(NOW));
+    assert_eq!(
+        decide(&request, &Known { node: Some(&expired), ..known }, NOW),
+        Ok(Decision::LoggedOut),
+        "nothing changes"
+    );
 }
 
 #[test]

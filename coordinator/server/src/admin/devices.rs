@@ -63,7 +63,12 @@ async fn show(State(app): State<App>, Path(device): Path<String>) -> Result<Json
         return answer(&app, id);
     }
     match waiting::find(&snapshot, &device) {
-        Ok(pending) => Ok(Json(shown_pending(pending, &snapshot))),
+        Ok(pending) => return Ok(Json(shown_pending(pending, &snapshot))),
+        Err(NotFound::Nobody) => {}
+        Err(NotFound::Several) => return Err(Error::Several),
+    }
+    match waiting::given_name(&snapshot, &device) {
+        Ok(id) => answer(&app, id),
         Err(NotFound::Nobody) => Err(Error::NotFound("device")),
         Err(NotFound::Several) => Err(Error::Several),
     }

@@ -35,8 +35,8 @@ pub(crate) enum Error {
     /// What was named does not exist.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// Several devices wait under the name.
-    #[error("several devices wait under that name: take the code or the number from the list")]
+    /// Several devices call themselves so.
+    #[error("several devices have that name: take the code or the number from the list")]
     Several,
     /// A device asks for tags that its owner may not give.
     #[error(
@@ -125,9 +125,13 @@ impl Error {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
             Self::Name(NameError::Taken) => (StatusCode::CONFLICT, "name-taken"),
             Self::Name(NameError::Reserved) => (StatusCode::UNPROCESSABLE_ENTITY, "name-reserved"),
-            Self::Name(NameError::Label | NameError::User | NameError::Tag | NameError::ApiKey) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "name")
-            }
+            Self::Name(
+                NameError::Label
+                | NameError::Letters(_)
+                | NameError::User
+                | NameError::Tag
+                | NameError::ApiKey,
+            ) => (StatusCode::UNPROCESSABLE_ENTITY, "name"),
             Self::Several => (StatusCode::CONFLICT, "several"),
             Self::Tags => (StatusCode::CONFLICT, "tags"),
             Self::State(_) | Self::Store(StoreError::Conflict) => (StatusCode::CONFLICT, "state"),

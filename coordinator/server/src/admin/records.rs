@@ -35,7 +35,7 @@ async fn set(
 ) -> Result<Json<Record>, Error> {
     let SetRecord { device } = read(request).await?;
     if !name::is_label(&name) {
-        return Err(NameError::Label.into());
+        return Err(name::not_a_label(&name).into());
     }
     let mut change = app.store.change(actor).await?;
     change.node(device).await?.ok_or(Error::NotFound("device"))?;

@@ -1,6 +1,10 @@
-//! Which device that waits the admin means: by number, by code, or by name.
+//! Which device the admin means: one that waits by number, by code or by name, and a node by what it calls itself.
 
-use coordinator_core::{code, model::Pending};
+use coordinator_core::{
+    code,
+    model::{NodeId, Pending},
+    name,
+};
 
 use super::Error;
 use crate::hub::Snapshot;
@@ -39,9 +43,24 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, device: &str) -> Result<&'a Pendi
     }
     let was = |pending: &Pending| pending.replaces.and_then(|id| snapshot.node(id));
     let is_called = |pending: &&Pending| {
-        pending.hostinfo.hostname == device || was(pending).is_some_and(|node| node.name == device)
+        name::is_same(&pending.hostinfo.hostname, device)
+            || was(pending).is_some_and(|node| node.name == device)
     };
-    let mut found = pending.iter().filter(is_called);
+    only(pending.iter().filter(is_called))
+}
+
+/// Finds the node that calls itself so, to show it. A node may call itself anything at any time: none is changed by that
+/// name.
+pub(super) fn given_name(snapshot: &Snapshot, device: &str) -> Result<NodeId, NotFound> {
+    if device.parse::<u64>().is_ok() || code::read(device).is_some() {
+        return Err(NotFound::Nobody);
+    }
+    let nodes = snapshot.loaded.nodes.iter();
+    only(nodes.filter(|node| name::is_same(&node.claims.hostinfo.hostname, device)))
+        .map(|node| node.id)
+}
+
+fn only<T>(mut found: impl Iterator<Item = T>) -> Result<T, NotFound> {
     match (found.next(), found.next()) {
         (None, _) => Err(NotFound::Nobody),
         (Some(one), None) => Ok(one),

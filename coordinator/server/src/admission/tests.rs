@@ -1,5 +1,8 @@
 use std::fs;
 
+use control_protocol::key::NodePublic;
+use coordinator_core::{admitted::Entry, time::Millis};
+
 use super::*;
 
 fn key(byte: u8) -> NodePublic {
@@ -20,7 +23,7 @@ fn write(paths: &Paths, keys: &[(u8, Option<Millis>)]) {
 fn write_to(folder: &Path, keys: &[(u8, Option<Millis>)]) {
     let entry = |&(byte, until): &(u8, Option<Millis>)| Entry { node: 1, key: key(byte), until };
     let nodes = keys.iter().map(entry).collect();
-    FORMAT.write(&folder.join("nodes.json"), &Content { nodes }).unwrap();
+    FORMAT.write(&folder.join("nodes.json"), &Admitted { nodes }).unwrap();
 }
 
 #[test]

@@ -39,7 +39,11 @@ pub(super) async fn register(
     match answer {
         Ok(answer) => Ok(Json(response(&peer.app, answer))),
         // Nothing about this device: it shall ask again, and keep what it has until then.
-        Err(error @ (RegisterError::Refused(Refusal::Full) | RegisterError::Busy)) => {
+        Err(
+            error @ (RegisterError::Refused(Refusal::Full)
+            | RegisterError::Busy
+            | RegisterError::Often),
+        ) => {
             tracing::info!(reason = %error, "registration put off");
             Err(Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
         }

@@ -99,7 +99,9 @@ pub(super) async fn redeem(
     match try_redeem(&app, &caller, ticket, body).await {
         Ok(Redeemed::Node) => page(StatusCode::OK, JOINED, "").response(&headers),
         Ok(Redeemed::Waiting(code)) => page(StatusCode::OK, ACCEPTED, &code).response(&headers),
-        Err(Some(RegisterError::Busy)) => later(StatusCode::SERVICE_UNAVAILABLE, 10, &headers),
+        Err(Some(RegisterError::Busy | RegisterError::Often)) => {
+            later(StatusCode::SERVICE_UNAVAILABLE, 10, &headers)
+        }
         Err(Some(RegisterError::Refused(_)) | None) => {
             page(StatusCode::FORBIDDEN, REFUSED, "").response(&headers)
         }

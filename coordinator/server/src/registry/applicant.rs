@@ -2,13 +2,9 @@
 
 use std::borrow::Cow;
 
-use control_protocol::{
-    key::{MachinePublic, NodePublic},
-    map::Hostinfo,
-    register::RegisterRequest,
-};
+use control_protocol::{map::Hostinfo, register::RegisterRequest};
 use coordinator_core::{
-    key,
+    key::{self, PreAuthKey},
     model::{Node, NodeId, Pending},
     registration::{self, Decision, Known, PresentedKey, Request},
     tagging::AskedTags,
@@ -25,13 +21,10 @@ use crate::{
 
 /// A device and what it brings.
 pub(super) struct Applicant<'a> {
-    pub(super) machine: MachinePublic,
-    pub(super) node_key: NodePublic,
     /// The node that it says it was.
     old: Option<Node>,
     auth_key: Option<&'a str>,
-    expiry: Option<Millis>,
-    is_followup: bool,
+    pub(super) request: Request,
     pub(super) hostinfo: Cow<'a, Hostinfo>,
     pub(super) version: u32,
     is_ephemeral: bool,
@@ -53,12 +46,9 @@ impl<'a> Applicant<'a> {
             None => None,
         };
         Ok(Self {
-            machine: peer.machine,
-            node_key: request.node_key,
             old,
             auth_key: request.auth_key(),
-            expiry: request.expiry.as_deref().and_then(time::parse_rfc3339),
-            is_followup: !request.followup.is_empty(),
+            request: asked(peer, request),
             hostinfo: request.hostinfo.as_ref().map_or_else(Cow::default, Cow::Borrowed),
             version: request.version,
             is_ephemeral: request.ephemeral,
@@ -79,12 +69,14 @@ impl<'a> Applicant<'a> {
             None => None,
         };
         Ok(Self {
-            machine: pending.machine,
-            node_key: pending.node_key,
             old,
             auth_key: Some(auth_key),
-            expiry: None,
-            is_followup: false,
+            request: Request {
+                machine: pending.machine,
+                node_key: pending.node_key,
+                expiry: None,
+                is_followup: false,
+            },
             hostinfo: Cow::Borrowed(&pending.hostinfo),
             version: pending.version,
             is_ephemeral: pending.ephemeral,
@@ -101,19 +93,15 @@ impl<'a> Applicant<'a> {
         pending: Option<&Pending>,
         now: Millis,
     ) -> Result<(Decision, Writer<'b>), RegisterError> {
-        let node = change.node_by_key(&self.node_key).await?;
-        let of_machine = change.nodes_of_machine(&self.machine).await?;
+        let node = change.node_by_key(&self.request.node_key).await?;
+        let of_machine = change.nodes_of_machine(&self.request.machine).await?;
         let since = now - registration::WAITING_FORGOTTEN_AFTER;
-        let waiting = change.waiting(&self.machine, since).await?;
+        let waiting = change.waiting(&self.request.machine, since).await?;
         let given_key = match self.auth_key.and_then(key::hash) {
             Some(hash) => change.key(&hash).await?,
             None => None,
         };
-        let presented = match (&given_key, self.auth_key) {
-            (Some(key), _) => PresentedKey::Key(key),
-            (None, Some(_)) => PresentedKey::Unknown,
-            (None, None) => PresentedKey::Nothing,
-        };
+        let presented = presented(given_key.as_ref(), self.auth_key);
         let tagging = Tagging::read(change, &self.hostinfo).await?;
         let known = Known {
             node: node.as_ref(),
@@ -127,13 +115,7 @@ impl<'a> Applicant<'a> {
             presented,
             asked: tagging.asked(&self.hostinfo),
         };
-        let request = Request {
-            machine: self.machine,
-            node_key: self.node_key,
-            expiry: self.expiry,
-            is_followup: self.is_followup,
-        };
-        let decision = registration::decide(&request, &known, now)?;
+        let decision = registration::decide(&self.request, &known, now)?;
         tracing::info!(?decision, "registration decided");
         let owner = given_key.as_ref().and_then(|key| known.asked.owner(&key.owner).ok());
         let ephemeral = self.is_ephemeral || given_key.is_some_and(|key| key.ephemeral);
@@ -148,8 +130,8 @@ impl<'a> Applicant<'a> {
         ephemeral: bool,
     ) -> NewPending {
         NewPending {
-            machine: self.machine,
-            node_key: self.node_key,
+            machine: self.request.machine,
+            node_key: self.request.node_key,
             hostinfo: self.hostinfo.clone().into_owned(),
             version: self.version,
             source: self.source.clone(),
@@ -157,6 +139,25 @@ impl<'a> Applicant<'a> {
             replaces,
             ephemeral,
         }
+    }
+}
+
+/// What a device asks by itself, as far as it is decided on.
+pub(super) fn asked(peer: &Peer, request: &RegisterRequest) -> Request {
+    Request {
+        machine: peer.machine,
+        node_key: request.node_key,
+        expiry: request.expiry.as_deref().and_then(time::parse_rfc3339),
+        is_followup: !request.followup.is_empty(),
+    }
+}
+
+/// A key that was sent, and what is known of it.
+pub(super) fn presented<'a>(known: Option<&'a PreAuthKey>, sent: Option<&str>) -> PresentedKey<'a> {
+    match (known, sent) {
+        (Some(key), _) => PresentedKey::Key(key),
+        (None, Some(_)) => PresentedKey::Unknown,
+        (None, None) => PresentedKey::Nothing,
     }
 }
 

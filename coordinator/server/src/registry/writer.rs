@@ -1,5 +1,7 @@
 //! Writes what was decided.
 
+use std::time::Instant;
+
 use coordinator_api::Actor;
 use coordinator_core::{
     model::{NodeId, Owner, Pending},
@@ -57,6 +59,8 @@ impl Writer<'_> {
                 return Ok((Answer::Node(node.owner.clone()), Effect::Said(node.into())));
             }
             Decision::Replace { node, key, life } => {
+                // Everybody's map changes with its key.
+                self.app.caused.take(node, Instant::now()).map_err(|_| RegisterError::Often)?;
                 self.consume(&mut change, key).await?;
                 (Answer::Node(self.replace(&mut change, node, life).await?), Effect::Stored)
             }
@@ -82,7 +86,7 @@ impl Writer<'_> {
             }
             Decision::StillWaiting => {
                 let pending = pending.ok_or(StoreError::Conflict)?;
-                if self.now.saturating_sub(pending.asked) < ASKED_EVERY {
+                if !is_due(pending, self.now) {
                     return Ok((Answer::Waiting(pending.ticket.clone()), Effect::Nothing));
                 }
                 change.set_asked(pending.id, self.now).await?;
@@ -113,11 +117,11 @@ impl Writer<'_> {
             node.owner = self.owner.clone().unwrap_or(node.owner);
             node.times.expires = self.app.expiry(&node.owner, self.now);
         }
-        node.keys.node = self.applicant.node_key;
+        node.keys.node = self.applicant.request.node_key;
         node.claims.hostinfo = self.applicant.hostinfo.clone().into_owned();
         node.claims.version = self.applicant.version;
         change.update_node(&node).await?;
-        if let Some(pending) = change.pending_by_key(&self.applicant.node_key).await? {
+        if let Some(pending) = change.pending_by_key(&self.applicant.request.node_key).await? {
             change.delete_pending(pending.id).await?;
         }
         change.note("device.rekey", format!("{} ({})", node.name, node.id), "");
@@ -138,8 +142,8 @@ impl Writer<'_> {
             id: pending.map(|pending| pending.id),
             expires: self.app.expiry(&owner, self.now),
             owner,
-            machine: self.applicant.machine,
-            node_key: self.applicant.node_key,
+            machine: self.applicant.request.machine,
+            node_key: self.applicant.request.node_key,
             hostinfo: self.applicant.hostinfo.clone().into_owned(),
             version: self.applicant.version,
             ephemeral: self.ephemeral,
@@ -150,6 +154,11 @@ impl Writer<'_> {
         tracing::info!(node = node.id, name = node.name, "a device became a node");
         Ok(node.owner)
     }
+}
+
+/// Whether it is to be written that a device which waits has asked again.
+pub(super) fn is_due(pending: &Pending, now: Millis) -> bool {
+    now.saturating_sub(pending.asked) >= ASKED_EVERY
 }
 
 /// Who makes the change that was decided: the key that was brought, or else the device, if it has a number already.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use control_protocol::map::{Hostinfo, MapRequest, NetInfo};
+use control_protocol::{
+    map::{Hostinfo, MapRequest, NetInfo},
+    register::RegisterRequest,
+};
 use coordinator::{
     config::Config,
     store::{Database, Store},
@@ -12,7 +15,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    device::Device,
+    device::{Device, Held},
     harness::{Coordinator, config, configured, settings},
 };
 
@@ -420,6 +423,50 @@ async fn a_member_that_comes_and_goes_costs_its_peers_few_maps_and_delays_no_cha
 
     // Ten tokens, and one more in ten seconds; each is told on and off.
     assert!((1..ROUNDS / 2).contains(&told), "{told} maps for {ROUNDS} connections");
+}
+
+/// A member that goes on under one key after another: it is told to come back later, and the others get few maps.
+#[tokio::test]
+async fn a_member_that_changes_its_key_again_and_again_costs_its_peers_few_maps() {
+    const ROUNDS: usize = 40;
+    let coordinator = Coordinator::open().await;
+    let key = reusable(&coordinator).await;
+    let mut first = Device::new("first").join(&coordinator, &key).await;
+    let mut device = Device::new("second");
+    let mut second = device.join(&coordinator, &key).await;
+    let mut other = Device::new("other");
+    other.join(&coordinator, &key).await;
+    let mut watching = first.stream().await;
+    watching.until(|held| held.peer("second").is_some() && held.peer("other").is_some()).await;
+
+    let mut statuses = Vec::new();
+    for _ in 0..ROUNDS {
+        let renewed = Device { node: Device::new("").node, ..device.clone() };
+        let request = RegisterRequest { old_node_key: Some(device.key()), ..renewed.request() };
+        let body = serde_json::to_vec(&request).unwrap();
+        let response = second.post("/machine/register", body.into()).await;
+        let is_later = response.headers().contains_key("retry-after");
+        assert_eq!(response.status() == 503, is_later, "{response:?}");
+        if response.status() == 200 {
+            device = renewed;
+        }
+        statuses.push(response.status().as_u16());
+    }
+    let renewed = Device { node: Device::new("").node, ..other.clone() };
+    let request = RegisterRequest { old_node_key: Some(other.key()), ..renewed.request() };
+    let answer = renewed.connect(coordinator.address).await.register(&request).await;
+    other = renewed;
+    let is_told = |held: &Held| {
+        let has =
+            |label, device: &Device| held.peer(label).is_some_and(|node| node.key == device.key());
+        has("second", &device) && has("other", &other)
+    };
+    watching.until(is_told).await;
+
+    let renewals = statuses.iter().filter(|status| **status == 200).count();
+    assert!((1..=12).contains(&renewals), "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&503));
+    assert!(answer.machine_authorized, "each node has its own bucket: {answer:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ use std::{
     process::{Command, Output},
 };
 
-use control_protocol::key_response::KeyResponse;
+use control_protocol::{
+    key_response::KeyResponse,
+    register::{RegisterRequest, RegisterResponse},
+};
 use coordinator_api::settings::Settings;
 use hyper::Method;
 use serde_json::json;
@@ -58,15 +61,29 @@ impl Setup {
 
     /// A device that asks to become a node, with a key or without.
     async fn register(&self, device: &Device, key: Option<&str>) {
+        let request = key.map_or_else(|| device.request(), |key| device.with_key(key));
+        let answer = self.ask_to_register(device, &request).await;
+        assert_eq!(answer.machine_authorized, key.is_some(), "{answer:?}");
+    }
+
+    /// A device that asks with a key which does not approve it.
+    async fn waits_with(&self, device: &Device, key: &str) {
+        let answer = self.ask_to_register(device, &device.with_key(key)).await;
+        assert!(!answer.auth_url.is_empty(), "{answer:?}");
+    }
+
+    async fn ask_to_register(
+        &self,
+        device: &Device,
+        request: &RegisterRequest,
+    ) -> RegisterResponse {
         let mut first = self.authority.open(self.coordinator.address).await.unwrap();
         let answer = tls::ask(&mut first, "/key?v=130").await;
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         let server = serde_json::from_str::<KeyResponse>(body).unwrap().public_key;
         let stream = self.authority.open(self.coordinator.address).await.unwrap();
         let mut channel = device.connect_over(stream, server).await.expect("a channel opens");
-        let request = key.map_or_else(|| device.request(), |key| device.with_key(key));
-        let answer = channel.register(&request).await;
-        assert_eq!(answer.machine_authorized, key.is_some(), "{answer:?}");
+        channel.register(request).await
     }
 
     /// Somebody who shows this API key over HTTPS.
@@ -122,6 +139,30 @@ async fn counters_move_with_what_happens() {
     assert_eq!(value(&text, wrong), 2, "{text}");
     assert_eq!(value(&text, "answers_total{status=\"401\"}"), 2, "{text}");
     assert!(value(&text, "connections_total") >= 6, "{text}");
+}
+
+#[tokio::test]
+async fn a_device_that_waits_and_asks_again_takes_no_turn_to_change_the_network() {
+    let setup = Setup::new().await;
+    let by_key = setup.coordinator.key(json!({ "user": "alice" })).await;
+    let (stranger, member) = (Device::new("stranger"), Device::new("member"));
+    let turns = "change_wait_seconds_count";
+    let ask = async || {
+        setup.register(&stranger, None).await;
+        setup.waits_with(&member, &by_key).await;
+    };
+
+    let before = setup.value(turns).await;
+    ask().await;
+    assert_eq!(setup.value(turns).await, before + 2, "each begins to wait");
+    for _ in 0..20 {
+        ask().await;
+    }
+
+    // Each may have been written once more that it asked again, if this took a minute.
+    let taken = setup.value(turns).await - before - 2;
+    assert!(taken <= 2, "{taken} turns for 40 questions");
+    assert_eq!(setup.value("waiting_devices").await, 2);
 }
 
 #[tokio::test]

@@ -100,6 +100,60 @@ async fn a_name_is_good_while_one_device_waits_under_it_and_never_stands_for_a_c
     assert_eq!(approved["id"], phone["id"]);
 }
 
+#[tokio::test]
+async fn a_name_in_hangul_is_kept_and_its_romanisation_stays_whatever_the_device_says_later() {
+    const COMPOSED: &str = "민수의 노트북";
+    const PARTS: &str = "\u{1106}\u{1175}\u{11ab}\u{1109}\u{116e}\u{110b}\u{1174} \u{1102}\u{1169}\u{1110}\u{1173}\u{1107}\u{116e}\u{11a8}";
+    let coordinator = with_alice().await;
+    let device = Device::new(PARTS);
+    knocks(&coordinator, &device).await;
+    let path = in_path(COMPOSED);
+
+    let (status, approved) = approve(&coordinator, &path, alice()).await;
+    assert_eq!(status, StatusCode::OK, "{approved}");
+    assert_eq!(
+        (&approved["name"], &approved["hostname"]),
+        (&json!("minsuui-noteubuk"), &json!(PARTS))
+    );
+
+    // It asks again, now in one, and then under another name: the DNS name stays.
+    for called in [COMPOSED, "거실"] {
+        let said = Device { hostname: called.to_owned(), ..device.clone() };
+        said.connect(coordinator.address).await.register(&said.request()).await;
+        let listed = coordinator.devices().await.remove(0);
+        assert_eq!(
+            (&listed["name"], &listed["hostname"]),
+            (&json!("minsuui-noteubuk"), &json!(called))
+        );
+    }
+
+    // A second one of the same name gets a number, and then neither is meant by what they call themselves.
+    let show = async |given: &str| {
+        let path = format!("/devices/{}", in_path(given));
+        coordinator.admin(Method::GET, &path, Value::Null).await
+    };
+    assert_eq!(show("거실").await.1["name"], "minsuui-noteubuk");
+    let second = Device::new("거실");
+    knocks(&coordinator, &second).await;
+    let (_, second) = approve(&coordinator, &in_path("거실"), alice()).await;
+    assert_eq!(second["name"], "geosil");
+    assert_eq!(show("거실").await.0, StatusCode::CONFLICT);
+    let tags = format!("/devices/{}/tags", in_path("거실"));
+    let (status, _) = coordinator.admin(Method::POST, &tags, json!({ "tags": ["tag:a"] })).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "no node is changed by what it calls itself");
+
+    let rename = "/devices/geosil/rename";
+    let (status, problem) =
+        coordinator.admin(Method::POST, rename, json!({ "name": "부엌" })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(problem["title"].as_str().unwrap().contains("\"bueok\""), "{problem}");
+}
+
+/// A name as it stands in a path.
+fn in_path(name: &str) -> String {
+    name.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 fn asking(device: &Device, tag: &str) -> RegisterRequest {
     let request = device.request();
     let hostinfo = request.hostinfo.clone().unwrap_or_default();

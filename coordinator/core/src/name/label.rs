@@ -1,0 +1,60 @@
+//! A DNS label out of what a device calls itself.
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
+
+use super::LABEL_MAX;
+
+/// Initial consonants, U+1100 to U+1112, by the Revised Romanization of Korean.
+const INITIALS: [&str; 19] = [
+    "g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "", "j", "jj", "ch", "k", "t", "p",
+    "h",
+];
+
+/// Vowels, U+1161 to U+1175.
+const VOWELS: [&str; 21] = [
+    "a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we",
+    "wi", "yu", "eu", "ui", "i",
+];
+
+/// Final consonants, U+11A8 to U+11C2, as they sound at the end of a word.
+const FINALS: [&str; 27] = [
+    "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t",
+    "t", "ng", "t", "t", "k", "t", "p", "t",
+];
+
+/// The label; `None` if no character can be used. Only the part before the first dot counts. Letters lose their accents, Hangul is romanised, apostrophes are
+/// left out, and whatever else no label may have becomes `-`.
+///
+/// Apple's devices send Hangul and accents in parts (NFD), others in one (NFC): both give the same label, since the
+/// name is taken apart first (NFKD). Each syllable of Hangul is romanised by itself, without the changes of sound between
+/// two of them.
+pub(super) fn of(hostname: &str) -> Option<String> {
+    let first = hostname.split('.').next().unwrap_or_default();
+    let mut label = String::new();
+    for character in DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(first.chars()) {
+        match character {
+            '\'' | '\u{2019}' | '\u{300}'..='\u{36f}' => {}
+            'a'..='z' | 'A'..='Z' | '0'..='9' => label.push(character.to_ascii_lowercase()),
+            _ => match romanised(character) {
+                Some(letters) => label.push_str(letters),
+                None if label.is_empty() || label.ends_with('-') => {}
+                None => label.push('-'),
+            },
+        }
+        if label.len() >= LABEL_MAX {
+            break;
+        }
+    }
+    label.truncate(LABEL_MAX);
+    let label = label.trim_end_matches('-');
+    (!label.is_empty()).then(|| label.to_owned())
+}
+
+/// A part of a syllable of Hangul in Latin letters.
+fn romanised(part: char) -> Option<&'static str> {
+    let tables = [(0x1100, &INITIALS[..]), (0x1161, &VOWELS[..]), (0x11a8, &FINALS[..])];
+    tables.into_iter().find_map(|(first, letters)| {
+        let index = u32::from(part).checked_sub(first)?;
+        letters.get(usize::try_from(index).ok()?).copied()
+    })
+}
