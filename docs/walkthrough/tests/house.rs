@@ -71,6 +71,20 @@ const SOCKETS_BY_PATH: &[&str] =
 const CONNECTORS: &[&str] =
     &["chassis/src/unix.rs", "chassis/src/unix/connect.rs", "cli/src/client.rs"];
 
+/// Ways to hold a whole body that bound its bytes and not the memory that it takes.
+const BODIES_WHOLE: &[&str] = &[
+    "body().collect()",
+    "body.collect()",
+    "body::to_bytes",
+    "LengthLimitError",
+    "JsonRejection",
+    "BytesRejection",
+    "}): Json<",
+    "): Json<",
+    "response.json(",
+    ".json::<",
+];
+
 /// Crates that are tests, and machines for them.
 const OF_TESTS: &[&str] = &["attester", "lab", "walkthrough", "xtask"];
 
@@ -256,6 +270,26 @@ fn sockets_are_connected_to_where_no_link_is_and_the_right_user_listens() {
         }
     }
     assert_eq!(connectors, CONNECTORS.iter().copied().collect(), "the search finds what is there");
+}
+
+/// Of these `relay.rs` holds none: it passes a body on, and says that it was too long.
+const PASSED_ON: &str = "messaging-plugin/src/relay.rs";
+
+#[test]
+fn bodies_are_held_as_a_whole_by_one_reader() {
+    let metadata = metadata(&["--no-deps"]);
+    let mut found = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        if OF_TESTS.contains(&package["name"].as_str().unwrap()) {
+            continue;
+        }
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        found.extend(reaches(&manifest.with_file_name("src"), BODIES_WHOLE));
+    }
+    let (passed_on, held): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|line| line.contains(&format!("/{PASSED_ON}:")));
+    assert!(held.is_empty(), "use chassis::body:\n{}", held.join("\n"));
+    assert!(!passed_on.is_empty(), "the search finds what is there");
 }
 
 /// Whoever implements `Candidate` is sealed to: in what is shipped, that is who proved itself to the verifier.

@@ -163,7 +163,14 @@ fn got(listener: &UnixListener, laptop: &Instance, answer: &str) -> Option<(Stri
     thread::scope(|threads| {
         threads.spawn(|| {
             let (mut agent, _) = listener.accept().unwrap();
-            let _ = agent.read(&mut [0; 4096]);
+            // All of the request, or closing would cut the answer.
+            let (mut read, mut piece) = (Vec::new(), [0; 4096]);
+            while !read.windows(4).any(|end| end == b"\r\n\r\n") {
+                match agent.read(&mut piece) {
+                    Ok(length) if length > 0 => read.extend(&piece[..length]),
+                    _ => break,
+                }
+            }
             let _ = agent.write_all(answer.as_bytes());
         });
         let stream = laptop.dial(80).unwrap();
