@@ -1,5 +1,6 @@
 //! Any server that speaks OpenAI's `/v1/chat/completions`.
 
+mod calls;
 mod completion;
 mod embeddings;
 mod events;

@@ -6,8 +6,9 @@ use ai_gateway_api::chat::Delta;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 
 use super::{
+    calls::Calls,
     events::{Events, Malformed},
-    wire::{Choice, Chunk},
+    wire::Chunk,
 };
 use crate::{
     Error,
@@ -23,8 +24,14 @@ pub(crate) fn deltas(
     bytes: Pieces,
     backend: String,
 ) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {
-    let reply =
-        Reply { backend, began: false, finished: false, over: false, ready: VecDeque::new() };
+    let reply = Reply {
+        backend,
+        calls: Calls::default(),
+        began: false,
+        finished: false,
+        over: false,
+        ready: VecDeque::new(),
+    };
     let state = (bytes.fuse(), Events::default(), reply);
     stream::unfold(state, |(mut bytes, mut events, mut reply)| async move {
         loop {
@@ -64,6 +71,7 @@ pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delt
 /// What is known of a reply so far.
 struct Reply {
     backend: String,
+    calls: Calls,
     /// Whether text has come.
     began: bool,
     /// Whether a finish reason has come.
@@ -92,8 +100,11 @@ impl Reply {
             let reason = format!("the backend reported an error: {}", shorten(&message(error)));
             return self.cut(&reason);
         }
-        let Some(mut delta) = chunk.choice.map_or(Some(Delta::default()), Choice::into_delta)
-        else {
+        let delta = match chunk.choice {
+            Some(choice) => choice.into_delta(&mut self.calls),
+            None => Some(Delta::default()),
+        };
+        let Some(mut delta) = delta else {
             return self.cut("it holds more tool calls than are taken");
         };
         delta.usage = chunk.usage;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ai_gateway_api::chat::{
-    ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, ToolCallDelta, Usage,
+    ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, Usage,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -11,8 +11,7 @@ use serde::{
 };
 use serde_json::Value;
 
-/// Most calls of one reply.
-const CALLS_MAX: u32 = 128;
+use super::calls::Calls;
 
 /// The request as it is sent: always streamed, with tokens counted at the end.
 pub(crate) fn streaming(mut request: ChatRequest) -> ChatRequest {
@@ -61,22 +60,23 @@ struct Text {
 }
 
 /// A piece of a call.
-#[derive(Deserialize)]
-struct CallPiece {
+#[derive(Debug, Deserialize)]
+pub(super) struct CallPiece {
     /// Which call; servers that send whole calls leave it out.
     #[serde(default)]
-    index: Option<u32>,
+    pub(super) index: Option<u32>,
     #[serde(default)]
-    id: Option<String>,
+    pub(super) id: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
-    function: FunctionPiece,
+    pub(super) function: FunctionPiece,
 }
 
-#[derive(Default, Deserialize)]
+/// What it adds to the call.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct FunctionPiece {
-    name: Option<String>,
-    arguments: Option<String>,
+pub(super) struct FunctionPiece {
+    pub(super) name: Option<String>,
+    pub(super) arguments: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -87,23 +87,13 @@ struct Logprobs {
 }
 
 impl Choice {
-    /// What it says, as the vocabulary has it; none if it holds a call of a number that no reply has.
-    pub(super) fn into_delta(self) -> Option<Delta> {
+    /// What it says, as the vocabulary has it; none if the reply holds too many calls. `calls` are those that it had before.
+    pub(super) fn into_delta(self, calls: &mut Calls) -> Option<Delta> {
         let Text { content, reasoning_content, reasoning, tool_calls } = self.delta;
-        let calls = (0_u32..).zip(tool_calls).map(|(position, piece)| {
-            let index = piece.index.unwrap_or(position);
-            let FunctionPiece { name, arguments } = piece.function;
-            (index < CALLS_MAX).then(|| ToolCallDelta {
-                index,
-                id: piece.id,
-                name,
-                arguments: arguments.unwrap_or_default(),
-            })
-        });
         Some(Delta {
             content: content.or(self.text).unwrap_or_default(),
             thinking: reasoning_content.or(reasoning).unwrap_or_default(),
-            tool_calls: calls.collect::<Option<_>>()?,
+            tool_calls: calls.number(tool_calls)?,
             logprobs: self.logprobs.content,
             finish_reason: self.finish_reason,
             usage: None,

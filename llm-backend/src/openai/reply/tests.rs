@@ -141,6 +141,40 @@ fn thoughts_and_tool_calls_are_decoded() {
 }
 
 #[test]
+#[ignore = "needs: shared"]
+fn two_calls_with_one_index_are_two() {
+    let file =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases/cases.json");
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let backend =
+        &cases.iter().find(|case| case["id"] == "parallel-calls-one-index").unwrap()["backend"];
+    let event = |delta: &serde_json::Value, finish: &serde_json::Value| {
+        let choice = serde_json::json!({ "delta": delta, "finish_reason": finish });
+        format!("data: {}\n\n", serde_json::json!({ "choices": [choice] }))
+    };
+    let mut body: String = backend["deltas"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|delta| event(delta, &serde_json::Value::Null))
+        .collect();
+    body.push_str(&event(&serde_json::json!({}), &backend["finish_reason"]));
+    body.push_str("data: [DONE]\n\n");
+
+    let deltas = decode(body.as_bytes()).unwrap();
+    let calls: Vec<_> = deltas.iter().flat_map(|delta| &delta.tool_calls).collect();
+    let told = |index, id: &str, arguments: &str| ToolCallDelta {
+        index,
+        id: Some(id.to_owned()),
+        name: Some("f".to_owned()),
+        arguments: arguments.to_owned(),
+    };
+    let expected = [told(0, "call_a", r#"{"a":"1"}"#), told(1, "call_b", r#"{"a":"2"}"#)];
+    assert_eq!(calls, expected.iter().collect::<Vec<_>>());
+}
+
+#[test]
 fn likelihoods_are_passed_on_as_they_were_written() {
     let body = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"logprobs\":{\"content\":[{\"token\":\"a\", \"logprob\":-0.5}]},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
     let deltas = decode(body.as_bytes()).unwrap();
@@ -149,7 +183,9 @@ fn likelihoods_are_passed_on_as_they_were_written() {
 
 #[test]
 fn a_reply_of_endless_calls_is_cut() {
-    let body = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":128}]}}]}\n\n";
+    let calls: Vec<_> = (0..129).map(|index| serde_json::json!({ "index": index })).collect();
+    let event = serde_json::json!({ "choices": [{ "delta": { "tool_calls": calls } }] });
+    let body = format!("data: {event}\n\n");
     assert_eq!(
         cut(decode(body.as_bytes())),
         ("it holds more tool calls than are taken".to_owned(), false)

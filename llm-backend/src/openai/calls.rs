@@ -1,0 +1,138 @@
+//! Which call each piece of a streamed reply belongs to.
+//!
+//! The protocol numbers the calls of a reply by `index`, and gives `id` and name in a call's first piece. Servers differ:
+//! some give every call the number 0, some none at all, some repeat id and name in every piece, some make an id up for
+//! each piece. Here the calls are numbered anew, from 0 in the order in which they begin:
+//!
+//! * a known id is that call; another id begins another call, whatever the index, unless its piece has no name and the
+//!   call before is not whole yet;
+//! * without an id, a name begins another call where the index is new, or where the arguments so far are whole;
+//! * all else belongs to the newest call of its index, and without an index to the newest of all.
+
+use std::mem;
+
+use ai_gateway_api::chat::ToolCallDelta;
+
+use super::wire::CallPiece;
+
+/// Most calls of one reply.
+const CALLS_MAX: usize = 128;
+
+/// The calls of a reply so far.
+#[derive(Debug, Default)]
+pub(super) struct Calls(Vec<Call>);
+
+/// What is known of a call.
+#[derive(Debug, Default)]
+struct Call {
+    /// The server's number.
+    index: Option<u32>,
+    id: Option<String>,
+    name: String,
+    arguments: Object,
+}
+
+impl Calls {
+    /// The pieces that came together, with our numbers; none if the reply holds too many calls.
+    pub(super) fn number(&mut self, pieces: Vec<CallPiece>) -> Option<Vec<ToolCallDelta>> {
+        let (together, before) = (pieces.len(), self.0.len());
+        let pieces = (0..).zip(pieces).map(|(position, mut piece)| {
+            if piece.index.is_none() && together > 1 {
+                piece.index = Some(position);
+            }
+            self.piece(piece, before)
+        });
+        pieces.collect()
+    }
+
+    /// `before` is how many calls there were before this piece and those that came with it.
+    fn piece(&mut self, piece: CallPiece, before: usize) -> Option<ToolCallDelta> {
+        let CallPiece { index, id, function } = piece;
+        let (id, name) = (id.filter(|id| !id.is_empty()), function.name.unwrap_or_default());
+        let at = match self.known(index, id.as_deref(), &name, before) {
+            Some(at) => at,
+            None if self.0.len() == CALLS_MAX => return None,
+            None => {
+                self.0.push(Call { index, ..Call::default() });
+                self.0.len() - 1
+            }
+        };
+        let call = self.0.get_mut(at)?;
+        let arguments = function.arguments.unwrap_or_default();
+        // Said once, however often it is repeated.
+        let id = match call.id {
+            Some(_) => None,
+            None => mem::replace(&mut call.id, id.clone()).or(id),
+        };
+        let is_new = !name.is_empty() && call.name.is_empty();
+        if is_new {
+            call.name.clone_from(&name);
+        }
+        call.arguments.push(&arguments);
+        let index = u32::try_from(at).ok()?;
+        Some(ToolCallDelta { index, id, name: is_new.then_some(name), arguments })
+    }
+
+    /// The call that a piece goes on with; none if it begins one.
+    fn known(
+        &self,
+        index: Option<u32>,
+        id: Option<&str>,
+        name: &str,
+        before: usize,
+    ) -> Option<usize> {
+        if let Some(id) = id
+            && let Some(at) = self.0.iter().position(|call| call.id.as_deref() == Some(id))
+        {
+            return Some(at);
+        }
+        let newest = self.0.iter().rposition(|call| index.is_none() || call.index == index)?;
+        let call = self.0.get(newest)?;
+        let begins = match id {
+            Some(_) => call.id.is_some() && !(name.is_empty() && !call.arguments.is_whole()),
+            None => {
+                let is_named = !name.is_empty() && !call.name.is_empty();
+                let is_other = name != call.name || call.arguments.is_whole();
+                is_named && (is_other || newest >= before)
+            }
+        };
+        (!begins).then_some(newest)
+    }
+}
+
+/// How far a JSON object has come; what it holds is not kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct Object {
+    depth: u32,
+    /// In a text, and behind a backslash in it.
+    text: Option<bool>,
+    /// Whether it has come to its end.
+    whole: bool,
+}
+
+impl Object {
+    fn push(&mut self, piece: &str) {
+        for byte in piece.bytes() {
+            match (self.text, byte) {
+                (Some(true), _) => self.text = Some(false),
+                (Some(false), b'\\') => self.text = Some(true),
+                (Some(false), b'"') => self.text = None,
+                (Some(false), _) => {}
+                (None, b'"') => self.text = Some(false),
+                (None, b'{' | b'[') => self.depth = self.depth.saturating_add(1),
+                (None, b'}' | b']') => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.whole |= self.depth == 0;
+                }
+                (None, _) => {}
+            }
+        }
+    }
+
+    fn is_whole(self) -> bool {
+        self.whole
+    }
+}
+
+#[cfg(test)]
+mod tests;
