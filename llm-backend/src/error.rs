@@ -4,6 +4,11 @@ use std::{borrow::Cow, error::Error as StdError, path::PathBuf, time::Duration};
 
 use chassis::pem::FileError;
 
+use crate::link::FAILED;
+
+/// How [`Error::Cut`] begins to tell of an error in the place of an answer.
+pub(crate) const REPORTED: &str = "the backend reported an error: ";
+
 /// A backend failed. The variants are named by what the caller can do about it.
 ///
 /// `Display` is one sentence with what to do; the cause is in `source()`.
@@ -193,6 +198,16 @@ impl Error {
             | Self::Untrusted { .. }
             | Self::Refused { .. }
             | Self::Overlong { .. } => false,
+        }
+    }
+
+    /// Whether the backend said itself that it failed: perhaps it does so for this request alone, and answers all others.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        match self {
+            Self::Unreachable { reason, .. } => *reason == FAILED,
+            Self::Cut { reason, .. } => reason.starts_with(REPORTED),
+            _ => false,
         }
     }
 

@@ -62,7 +62,7 @@ const LOADING: &str = "is still loading its model: try again in a moment";
 const BUSY: &str = "is busy with other requests: try again in a moment";
 /// It says so to us.
 const CROWDED: &str = "is asked too often: try again in a moment";
-const FAILED: &str = "failed inside: look at its log";
+pub(crate) const FAILED: &str = "failed inside: look at its log";
 const NO_STREAM: &str =
     "does not stream as its kind does: compare api and baseUrl in the settings with what it is";
 const TOO_LONG: &str = "sent an answer longer than is taken: is it a chat server?";
@@ -511,8 +511,9 @@ fn is_loading(message: Option<&str>) -> bool {
 }
 
 /// What llama-server says, with status 500, of a request that its model cannot take, in words that tell it from a fault:
-/// `image input is not supported - hint: …`, and what the model's template says of a conversation.
-fn unsupported(message: &str) -> Option<String> {
+/// `image input is not supported - hint: …`, `tools param requires --jinja flag`, and what the model's template says of a
+/// conversation.
+pub(crate) fn unsupported(message: &str) -> Option<String> {
     let lower = message.to_ascii_lowercase();
     if ["not supported", "not support ", "unsupported"].iter().any(|it| lower.contains(it)) {
         let kinds = [("image input", "vision"), ("audio input", "audio"), ("tools", "tools")];
@@ -520,6 +521,10 @@ fn unsupported(message: &str) -> Option<String> {
         if let Some((_, ours)) = known {
             return Some(format!("the model does not support {ours}"));
         }
+    }
+    // It was not started with what templates with tools need.
+    if lower.contains("tools param requires") {
+        return Some("the model does not support tools".to_owned());
     }
     let (_, said) = message.split_once("Jinja Exception: ")?;
     let said = shorten(said.lines().next().unwrap_or_default());

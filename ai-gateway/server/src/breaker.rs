@@ -77,6 +77,12 @@ impl Breaker {
         state.faults = state.faults.min(self.faults.saturating_sub(1));
     }
 
+    /// Whether the next fault opens it, or keeps it open.
+    #[must_use]
+    pub fn is_on_edge(&self) -> bool {
+        self.lock().faults.saturating_add(1) >= self.faults
+    }
+
     /// Faults since the last whole reply.
     #[must_use]
     pub fn faults(&self) -> u32 {

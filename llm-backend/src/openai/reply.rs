@@ -13,7 +13,8 @@ use super::{
 use crate::{
     Error,
     body::{self, Broken, Pieces},
-    link::{message, shorten},
+    error::REPORTED,
+    link::{message, shorten, unsupported},
 };
 
 /// The event that ends a reply.
@@ -97,8 +98,15 @@ impl Reply {
             return self.cut("an event is not a chat completion chunk");
         };
         if let Some(error) = &chunk.error {
-            let reason = format!("the backend reported an error: {}", shorten(&message(error)));
-            return self.cut(&reason);
+            let message = message(error);
+            // What would be a refusal with a status of its own.
+            if !self.began
+                && let Some(words) = unsupported(&message)
+            {
+                let backend = self.backend.clone();
+                return self.end(Error::Refused { backend, status: 400, message: words });
+            }
+            return self.cut(&format!("{REPORTED}{}", shorten(&message)));
         }
         let delta = match chunk.choice {
             Some(choice) => choice.into_delta(&mut self.calls),

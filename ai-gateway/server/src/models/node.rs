@@ -1,7 +1,8 @@
 //! One node of a provider: a backend, how it is, and what is under way there.
 //!
 //! Until the first delta a node may read the prompt for as long as it answers health checks; a node that does not is
-//! taken for hung. Its breaker counts faults and is closed for good by a whole reply.
+//! taken for hung. Its breaker counts faults and is closed for good by a whole reply. A node that says itself that it failed
+//! may do so for one request alone: before that opens the breaker it is asked something plain.
 
 use std::{
     future::Future,
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ai_gateway_api::chat::{ChatRequest, Delta};
+use ai_gateway_api::chat::{ChatRequest, Delta, Message};
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts};
 use tokio::time::{sleep, timeout};
@@ -24,6 +25,8 @@ use crate::breaker::Breaker;
 const MISSED: u32 = 2;
 /// For how long the answer to one health check serves all who wait.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long a plain question may take.
+const PLAIN: Duration = Duration::from_secs(30);
 const HUNG: &str = "no longer answers health checks: restart it";
 
 /// A node.
@@ -47,6 +50,8 @@ pub struct Node {
     last: Mutex<Last>,
     /// Held by the check that is under way, so that there is one only.
     checking: tokio::sync::Mutex<()>,
+    /// Held by the plain question that is under way.
+    plain: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The last health check.
@@ -99,6 +104,7 @@ impl Node {
             health: Timeouts::default().health,
             last: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
+            plain: Arc::default(),
         }
     }
 
@@ -190,19 +196,20 @@ impl Node {
     /// Asks for a reply and waits for its first delta.
     pub(super) async fn begin(self: Arc<Self>, request: ChatRequest) -> Result<DeltaStream, Error> {
         let under_way = UnderWay::new(&self);
+        let model = request.model.clone();
         let opened = async {
             let mut deltas = self.backend.chat(request).await?;
             let first = deltas.next().await.transpose()?;
             Ok((first, deltas))
         };
-        let (first, deltas) = self.attended(opened).await?;
+        let (first, deltas) = self.attended(model.as_deref(), opened).await?;
         self.breaker.answered();
-        let rest = stream::unfold(Some((deltas, under_way)), |state| async move {
-            let (mut deltas, under_way) = state?;
+        let rest = stream::unfold(Some((deltas, under_way, model)), |state| async move {
+            let (mut deltas, under_way, model) = state?;
             match deltas.next().await {
-                Some(Ok(delta)) => Some((Ok(delta), Some((deltas, under_way)))),
+                Some(Ok(delta)) => Some((Ok(delta), Some((deltas, under_way, model)))),
                 Some(Err(error)) => {
-                    under_way.0.judge(&error);
+                    under_way.0.judge(model.as_deref(), &error);
                     Some((Err(error), None))
                 }
                 None => {
@@ -217,18 +224,23 @@ impl Node {
     /// Asks for vectors.
     pub(super) async fn embed(self: Arc<Self>, request: EmbedRequest) -> Result<Embeddings, Error> {
         let _under_way = UnderWay::new(&self);
-        let made = self.attended(self.backend.embed(request)).await?;
+        let model = request.model.clone();
+        let made = self.attended(Some(&model), self.backend.embed(request)).await?;
         self.breaker.succeed();
         Ok(made)
     }
 
     /// Waits for a model's work for as long as the node lives.
-    async fn attended<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn attended<T>(
+        self: &Arc<Self>,
+        model: Option<&str>,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let done = tokio::select! {
             done = work => done,
             () = self.hung() => Err(self.silent()),
         };
-        done.inspect_err(|error| self.judge(error))
+        done.inspect_err(|error| self.judge(model, error))
     }
 
     /// Returns once health checks stay without an answer.
@@ -317,9 +329,46 @@ impl Node {
         }
     }
 
-    fn judge(&self, error: &Error) {
-        if error.is_backend_fault() {
+    /// Counts a fault of the node's; one that would open the breaker, and may be of this request alone, only if the node
+    /// fails at something plain as well.
+    fn judge(self: &Arc<Self>, model: Option<&str>, error: &Error) {
+        if !error.is_backend_fault() {
+            return;
+        }
+        if !error.is_told() || !self.breaker.is_on_edge() {
             self.breaker.fail(Instant::now());
+            return;
+        }
+        let Ok(one) = Arc::clone(&self.plain).try_lock_owned() else { return };
+        let (node, model) = (Arc::clone(self), model.map(str::to_owned));
+        tokio::spawn(async move {
+            if node.answers_plainly(model).await {
+                tracing::info!(node = node.name, "a backend fails at some requests alone");
+                node.breaker.succeed();
+            } else {
+                node.breaker.fail(Instant::now());
+            }
+            drop(one);
+        });
+    }
+
+    /// Whether it lives, and does not fail at a request that asks for nothing but a word. One that takes long to answer is
+    /// busy.
+    async fn answers_plainly(&self, model: Option<String>) -> bool {
+        if self.check(FRESH).await == Found::Nothing {
+            return false;
+        }
+        let mut request = ChatRequest { model, ..ChatRequest::default() };
+        request.messages.push(Message::user("Hi"));
+        request.options.max_tokens = Some(1);
+        let asked = async {
+            let mut deltas = self.backend.chat(request).await?;
+            while deltas.next().await.transpose()?.is_some() {}
+            Ok::<(), Error>(())
+        };
+        match timeout(PLAIN, asked).await {
+            Ok(Err(error)) => !error.is_backend_fault(),
+            Ok(Ok(())) | Err(_) => true,
         }
     }
 

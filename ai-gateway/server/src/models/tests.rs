@@ -35,6 +35,8 @@ enum Script {
     CutAtOnce,
     /// Ends after a first delta.
     CutLater,
+    /// Says that it failed.
+    Told,
     /// Does not take the request.
     Refuse(u16, &'static str),
     /// Has no room.
@@ -80,6 +82,12 @@ impl Backend for Scripted {
                 None => vec![hello],
                 Some(Script::CutAtOnce) => vec![Err(cut(false))],
                 Some(Script::CutLater) => vec![hello, Err(cut(true))],
+                Some(Script::Told) => vec![Err(Error::Cut {
+                    backend: "b".to_owned(),
+                    reason: "the backend reported an error: no".to_owned(),
+                    began: false,
+                    source: None,
+                })],
                 Some(Script::Full) => {
                     return Err(Error::Busy { backend: "b".to_owned(), reason: "is full" });
                 }

@@ -131,7 +131,14 @@ async fn every_surface_shows_what_the_table_says_and_the_breaker_counts_it() {
             assert!(took >= least, "{what}: after {took:?}");
         }
         let faults = u32::try_from(Surface::ALL.len()).unwrap() * u32::from(case.row.counts);
-        assert_eq!(node(&house, case, "faulty").faults, faults, "{}", case.row.name);
+        // The last one may have it asked something plain first, at which it fails as well.
+        let found = async {
+            while node(&house, case, "faulty").faults != faults {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(60), found).await;
+        assert!(found.is_ok(), "{}: {:?}", case.row.name, node(&house, case, "faulty"));
     })
     .await;
 }

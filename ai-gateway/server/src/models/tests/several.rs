@@ -218,3 +218,34 @@ async fn vectors_come_from_the_next_node_of_the_same_model() {
     assert_eq!((name.to_string().as_str(), made.vectors.len()), ("p/m", 1));
     assert_eq!(counts(&backends).iter().sum::<usize>(), 3);
 }
+
+/// Asks five times and once more in ways at which a node fails and says so; what the node is then.
+async fn after_six_failures(backend: &Arc<Scripted>, models: &Models) -> State {
+    for _ in 0..6 {
+        backend.replies.lock().unwrap().push(Script::Told);
+        assert!(talk(models, "hi").await.is_err());
+        // What it is asked besides is over.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (_, state) = models.nodes().into_iter().next().unwrap();
+    state
+}
+
+#[tokio::test]
+async fn a_fault_that_only_some_requests_cause_opens_the_breaker_for_nobody() {
+    let backend = Arc::<Scripted>::default();
+    let models = provider(vec![Node::new("a", Arc::clone(&backend) as _)]);
+    let state = after_six_failures(&backend, &models).await;
+    assert!(!state.spared, "{state:?}");
+    assert_eq!(counts(&[Arc::clone(&backend)]), [7], "one plain question at the fifth");
+    talk(&models, "hi").await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_fails_at_plain_requests_or_health_checks_as_well_is_spared() {
+    let backend = Arc::<Scripted>::default();
+    let models = provider(vec![Node::new("a", Arc::clone(&backend) as _)]);
+    backend.replies.lock().unwrap().extend([Script::Told; 2]);
+    let state = after_six_failures(&backend, &models).await;
+    assert!(state.spared, "{state:?}");
+}
