@@ -359,6 +359,7 @@ async fn a_500_that_says_what_the_model_cannot_take_is_no_fault_and_any_other_is
             Some("the model does not support audio"),
         ),
         ("This model does not support tools.".to_owned(), Some("the model does not support tools")),
+        ("tools param requires --jinja flag".to_owned(), Some("the model does not support tools")),
         (
             template.to_owned(),
             Some(

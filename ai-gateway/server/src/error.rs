@@ -37,6 +37,9 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the request did not arrive in time")]
     Slow,
+    /// The body did not come to its end.
+    #[error("the body ended early")]
+    Cut,
     /// The body names a version that this gateway does not speak.
     #[error("version {found} is not known here; this gateway speaks version {known}")]
     Version {
@@ -97,7 +100,7 @@ impl From<Unread> for Error {
         match unread {
             Unread::TooLarge => Self::TooLarge,
             Unread::Busy => Self::Busy,
-            Unread::Cut => Self::Request("the body ended early"),
+            Unread::Cut => Self::Cut,
             Unread::Late => Self::Slow,
         }
     }
@@ -147,6 +150,9 @@ impl Error {
                 kind::BODY,
                 "Send the whole body at once, and end it; a slow network may need a smaller one.",
             ),
+            Self::Cut => {
+                (StatusCode::BAD_REQUEST, kind::BODY, "Send all of the body, then ask again.")
+            }
             Self::Version { .. } => {
                 (StatusCode::BAD_REQUEST, kind::VERSION, "Update the app, or this gateway.")
             }
@@ -229,6 +235,7 @@ impl Error {
             | Self::Request(_)
             | Self::TooLarge
             | Self::Slow
+            | Self::Cut
             | Self::Version { .. }
             | Self::Sealed(_)
             | Self::Device
@@ -304,7 +311,7 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::NOT_FOUND, kind::NOT_FOUND, "GET /v1/models lists them.")
         }
         Failure::Refused(_) => {
-            (StatusCode::BAD_REQUEST, kind::BODY, "Send less text, or other options.")
+            (StatusCode::BAD_REQUEST, kind::BODY, "Correct what it names, or leave that out.")
         }
         Failure::Unsupported(_) => {
             (StatusCode::BAD_REQUEST, kind::BODY, "Choose another model, or leave that out.")

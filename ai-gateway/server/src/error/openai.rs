@@ -48,6 +48,7 @@ impl OpenAiError {
             | Error::Request(_)
             | Error::TooLarge
             | Error::Slow
+            | Error::Cut
             | Error::Version { .. }
             | Error::Sealed(_)
             | Error::Device
