@@ -5,6 +5,7 @@
 //! * [`media`]: types of answers that are no pages.
 //! * [`mesh`]: the address ranges of the mesh.
 //! * [`problem`]: the body of an HTTP error (RFC 9457).
+//! * [`surrogate`]: half characters in JSON text, and what takes their place.
 //! * [`wire`]: versions that are refused by name, and binary as base64url, in JSON.
 #![forbid(unsafe_code)]
 
@@ -13,4 +14,5 @@ pub mod gguf;
 pub mod media;
 pub mod mesh;
 pub mod problem;
+pub mod surrogate;
 pub mod wire;

@@ -2,7 +2,8 @@
 //!
 //! Taken is what `docs/protocols/ollama.md` lists. A field that would change the answer and that nobody here knows is
 //! refused by name; those about memory and speed (`keep_alive`, `num_gpu` …) are ignored, and so is `num_ctx`: each
-//! model has one context, which a client cannot change.
+//! model has one context, which a client cannot change. Each takes the body: U+FFFD takes the place of half characters in
+//! it, without a copy.
 
 mod chat;
 mod embed;
@@ -41,8 +42,8 @@ pub enum TextRequest {
 /// # Errors
 ///
 /// See [`DecodeError`].
-pub fn decode_chat(body: &[u8]) -> Result<TextRequest, DecodeError> {
-    chat::read(Fields::parse(body, "")?)
+pub fn decode_chat(body: impl Into<Vec<u8>>) -> Result<TextRequest, DecodeError> {
+    chat::read(Fields::parse(&mut body.into())?)
 }
 
 /// Decodes the body of `POST /api/generate`.
@@ -50,8 +51,8 @@ pub fn decode_chat(body: &[u8]) -> Result<TextRequest, DecodeError> {
 /// # Errors
 ///
 /// See [`DecodeError`].
-pub fn decode_generate(body: &[u8]) -> Result<TextRequest, DecodeError> {
-    generate::read(Fields::parse(body, "")?)
+pub fn decode_generate(body: impl Into<Vec<u8>>) -> Result<TextRequest, DecodeError> {
+    generate::read(Fields::parse(&mut body.into())?)
 }
 
 /// Decodes the body of `POST /api/show`: the name of a model.
@@ -59,8 +60,9 @@ pub fn decode_generate(body: &[u8]) -> Result<TextRequest, DecodeError> {
 /// # Errors
 ///
 /// See [`DecodeError`].
-pub fn decode_show(body: &[u8]) -> Result<String, DecodeError> {
-    let mut fields = Fields::parse(body, "")?;
+pub fn decode_show(body: impl Into<Vec<u8>>) -> Result<String, DecodeError> {
+    let mut body = body.into();
+    let mut fields = Fields::parse(&mut body)?;
     let older = fields.text("name")?;
     // The command `ollama` sends the newer name, too, and leaves it empty.
     let newer = fields.text("model")?.filter(|name| !name.is_empty());

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use common::surrogate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -174,11 +175,15 @@ pub struct BindDevice {
 impl BindDevice {
     /// Decodes a request body.
     ///
+    /// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
+    ///
     /// # Errors
     ///
     /// The body names another version, or is not this JSON.
-    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        decode_version(body, BIND_VERSION)
+    pub fn decode(body: impl Into<Vec<u8>>) -> Result<Self, DecodeError> {
+        let mut body = body.into();
+        surrogate::replace_lone(&mut body);
+        decode_version(&body, BIND_VERSION)
     }
 }
 

@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use ai_gateway_api::{
-    chat::{self, ChatRequest, DecodeError, Message},
+    chat::{self, ChatRequest, DecodeError, EmbeddingRequest, Message},
+    memory::OwnMemory,
     ollama::{self, TextRequest},
+    sealed::{Input, Operation},
 };
 use serde_json::{Value, json};
 
@@ -22,13 +24,13 @@ fn requests(id: &str) -> Vec<Value> {
 
 /// As the surface reads it that the path names.
 fn read(request: &Value) -> Result<ChatRequest, DecodeError> {
-    let body = request["body"].to_string();
+    let body = request["raw"].as_str().map_or_else(|| request["body"].to_string(), str::to_owned);
     match request["path"].as_str().unwrap() {
-        "/api/chat" => match ollama::decode_chat(body.as_bytes())? {
+        "/api/chat" => match ollama::decode_chat(body)? {
             TextRequest::Ask(request) => Ok(*request),
             idle @ (TextRequest::Load(_) | TextRequest::Unload(_)) => panic!("{idle:?}"),
         },
-        _ => chat::decode(body.as_bytes()),
+        _ => chat::decode(body),
     }
 }
 
@@ -57,6 +59,84 @@ fn what_sdks_send_back_is_left_out() {
 fn empty_texts_end_no_reply() {
     for request in requests("empty-stop") {
         assert_eq!(read(&request).unwrap().options.stop, ["END"]);
+    }
+}
+
+#[test]
+#[ignore = "needs: shared"]
+fn half_an_emoji_is_the_replacement_character() {
+    for request in requests("lone-surrogate") {
+        let read = read(&request).unwrap();
+        assert_eq!(read.messages, [Message::user("cut \u{fffd}\u{2026}")]);
+    }
+}
+
+/// Half a character, as an escape.
+const HALF: &str = r"\ud83d";
+
+/// Half a character in each text: `json` has `~` where it stands.
+fn halved(json: &str) -> String {
+    json.replace('~', HALF)
+}
+
+#[test]
+fn half_a_character_in_any_text_of_a_chat_is_replaced() {
+    let body = halved(
+        r#"{"model":"m~","stop":["~"],"user":"~","tools":[{"type":"function","function":
+            {"name":"f~","description":"~","parameters":{"~":{"enum":["~"]}}}}],"messages":[
+            {"role":"system","content":"~","note~":"~"},
+            {"role":"user","name":"~","content":[{"type":"text","text":"~"}]},
+            {"role":"assistant","reasoning_content":"~","tool_calls":[{"id":"~","type":"function",
+                "function":{"name":"f~","arguments":"{\"a~\":\"~\",\"b\":\"\~ \\\\ud83d\"}"}}]},
+            {"role":"tool","tool_call_id":"~","content":"~"}]}"#,
+    );
+
+    let read = chat::decode(body).unwrap();
+
+    let sent = serde_json::to_string(&read).unwrap();
+    assert!(!sent.to_lowercase().replace(r"\\\\ud83d", "").contains(r"\ud8"), "{sent}");
+    assert_eq!(read.model.as_deref(), Some("m\u{fffd}"));
+    assert_eq!(read.options.stop, ["\u{fffd}"]);
+    assert_eq!(read.messages[0], Message::system("\u{fffd}"));
+    let call = &read.messages[2].tool_calls[0];
+    // What was escaped once is read as this character; what the arguments escape themselves is read by the model server.
+    assert_eq!(call.arguments, "{\"a\u{fffd}\":\"\u{fffd}\",\"b\":\"\\ufffd \\\\ud83d\"}");
+    assert_eq!(read.messages[3].tool_call_id, call.id.clone().into());
+}
+
+#[test]
+fn half_a_character_is_replaced_on_every_surface() {
+    let prompt = || halved(r#"{"model":"m","prompt":"~"}"#);
+    let input = || halved(r#"{"model":"m","input":["~"]}"#);
+    let read = chat::decode_completion(prompt()).unwrap();
+    assert_eq!(read.messages, [Message::user("\u{fffd}")]);
+    assert_eq!(EmbeddingRequest::decode(input()).unwrap().input, ["\u{fffd}"]);
+
+    let call =
+        r#"{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"~":"~"}}}]}"#;
+    let chat = halved(&format!(r#"{{"model":"m","messages":[{call}]}}"#));
+    let TextRequest::Ask(read) = ollama::decode_chat(chat).unwrap() else { panic!("idle") };
+    assert_eq!(read.messages[0].tool_calls[0].arguments, r#"{"\ufffd":"\ufffd"}"#);
+    let TextRequest::Ask(read) = ollama::decode_generate(prompt()).unwrap() else { panic!("idle") };
+    assert_eq!(read.messages, [Message::user("\u{fffd}")]);
+    assert_eq!(ollama::decode_embed(input()).unwrap().input, ["\u{fffd}"]);
+    assert_eq!(ollama::decode_embeddings(prompt()).unwrap().input, ["\u{fffd}"]);
+    assert_eq!(ollama::decode_show(halved(r#"{"model":"~"}"#)).unwrap(), "\u{fffd}");
+
+    for (input, of) in
+        [(r#""text":"~""#, "text"), (r#""messages":[{"role":"user","content":"~"}]"#, "messages")]
+    {
+        let json = format!(r#"{{"version":1,"operation":"chat","session":"~",{input}}}"#);
+        let mut plaintext = halved(&json).into_bytes();
+        let Ok(Operation::Chat(chat)) = Operation::decode(&mut plaintext, OwnMemory) else {
+            panic!("{of}");
+        };
+        assert_eq!(chat.session.unwrap().as_str(), "\u{fffd}");
+        let said = match chat.input {
+            Input::Text(text) => text,
+            Input::Messages(messages) => messages[0].content.text().into_owned(),
+        };
+        assert_eq!(said, "\u{fffd}", "{of}");
     }
 }
 

@@ -144,6 +144,12 @@ impl std::ops::Deref for Secret {
     }
 }
 
+impl std::ops::DerefMut for Secret {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
 /// The gateway's keys and its replay cache.
 ///
 /// Every method that takes `now` (Unix milliseconds) first does what is due: rotates, destroys, forgets. Call

@@ -130,11 +130,12 @@ impl Gateway {
         if self.fault == Fault::Deaf {
             return Err(problem(400, kind::SEALED));
         }
-        let opened = self
+        let mut opened = self
             .ring
             .open(&request, self.now(), OwnMemory)
             .map_err(|_| problem(400, kind::SEALED))?;
-        let Operation::Chat(chat) = Operation::decode(&opened.plaintext, OwnMemory).unwrap() else {
+        let Operation::Chat(chat) = Operation::decode(&mut opened.plaintext, OwnMemory).unwrap()
+        else {
             panic!("no chat")
         };
         assert_eq!(chat.input, Input::Text(CANARY.to_owned()));

@@ -17,7 +17,7 @@ impl Body {
     /// # Errors
     ///
     /// [`Invalid`]: it is not such a request, or asks for what this engine does not do.
-    pub fn decode(bytes: &[u8], model: &str) -> Result<Self, Invalid> {
+    pub fn decode(bytes: impl Into<Vec<u8>>, model: &str) -> Result<Self, Invalid> {
         let chat = chat::decode(bytes).map_err(|error| match error {
             DecodeError::Unknown(name) => {
                 Invalid(format!("this engine does not know `{name}`: leave it out"))
@@ -223,7 +223,7 @@ mod tests {
             name in "max_tokens|n_predict|top_k|n|seed|temperature|stop|ignore_eos",
             value in any::<f64>(),
         ) {
-            let _ = Body::decode(&bytes, "m");
+            let _ = Body::decode(bytes, "m");
             let _ = decode(&with(&json!({ name.clone(): value }))).map(|body| (body.sampling(), body.max_tokens()));
             let _ = decode(&with(&json!({ name: value as i64 }))).map(|body| (body.sampling(), body.max_tokens()));
         }

@@ -13,7 +13,7 @@ fn check(request: &TextRequest) {
     let TextRequest::Ask(request) = request else { return };
     assert!(!request.messages.is_empty());
     let written = serde_json::to_vec(request).expect("a request is JSON");
-    let read = chat::decode(&written).expect("what was taken is a chat");
+    let read = chat::decode(written).expect("what was taken is a chat");
     // How a text is gone on from is no part of a chat.
     assert_eq!(read, chat::ChatRequest { completion: None, ..(**request).clone() });
 }

@@ -267,7 +267,7 @@ fn bindings(gateway: &Gateway, input: &mut Input<'_>) {
     fuzz::edit(&mut node, input.bytes());
     let mut body = serde_json::to_vec(&genuine).unwrap();
     fuzz::edit(&mut body, input.rest());
-    let Ok(bind) = BindDevice::decode(&body) else { return };
+    let Ok(bind) = BindDevice::decode(body) else { return };
     let node = String::from_utf8_lossy(&node);
     // The name for the list is not signed.
     let same = BindDevice { name: genuine.name.clone(), ..bind.clone() } == genuine;

@@ -53,11 +53,14 @@ impl fmt::Debug for Completion {
 /// Decodes the body of `POST /v1/completions`: a chat of one message, because models that follow instructions expect
 /// their own template around it; or, with a suffix, a gap to be filled.
 ///
+/// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
+///
 /// # Errors
 ///
 /// See [`DecodeError`].
-pub fn decode_completion(body: &[u8]) -> Result<ChatRequest, DecodeError> {
-    let mut fields = Fields::parse(body, "")?;
+pub fn decode_completion(body: impl Into<Vec<u8>>) -> Result<ChatRequest, DecodeError> {
+    let mut body = body.into();
+    let mut fields = Fields::parse(&mut body)?;
     let prompt = fields.raw("prompt").ok_or_else(|| fields.missing("prompt"))?;
     let prompt = one_text(prompt).ok_or_else(|| {
         DecodeError::field("prompt", "must be one string: ask once for each, and not in tokens")

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use common::surrogate;
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, SeqAccess, Visitor},
@@ -56,12 +57,16 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Opens an object; `at` is its path, empty for the body.
     pub(crate) fn open(raw: &'a RawValue, at: impl Into<String>) -> Result<Self, DecodeError> {
-        Self::parse(raw.get().as_bytes(), at)
+        Self::read(raw.get().as_bytes(), at.into())
     }
 
-    /// The same, of bytes that may be no JSON.
-    pub(crate) fn parse(bytes: &'a [u8], at: impl Into<String>) -> Result<Self, DecodeError> {
-        let at = at.into();
+    /// Opens a body, which may be no JSON. Every body is opened here: U+FFFD takes the place of half characters in it.
+    pub(crate) fn parse(body: &'a mut [u8]) -> Result<Self, DecodeError> {
+        surrogate::replace_lone(body);
+        Self::read(body, String::new())
+    }
+
+    fn read(bytes: &'a [u8], at: String) -> Result<Self, DecodeError> {
         match serde_json::from_slice(bytes) {
             Ok(Object(fields)) => Ok(Self { at, fields }),
             Err(error) if error.is_data() => {

@@ -46,11 +46,14 @@ pub struct EmbeddingRequest {
 impl EmbeddingRequest {
     /// Decodes a request body.
     ///
+    /// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
+    ///
     /// # Errors
     ///
     /// See [`DecodeError`].
-    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let mut fields = Fields::parse(body, "")?;
+    pub fn decode(body: impl Into<Vec<u8>>) -> Result<Self, DecodeError> {
+        let mut body = body.into();
+        let mut fields = Fields::parse(&mut body)?;
         let input = fields.raw("input").ok_or_else(|| fields.missing("input"))?;
         let input =
             texts::<INPUTS_MAX>(input).filter(|texts| !texts.is_empty()).ok_or_else(|| {

@@ -159,11 +159,13 @@ pub(super) fn one_answer(fields: &mut Fields<'_>) -> Result<(), DecodeError> {
 
 /// Decodes a request body.
 ///
+/// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
+///
 /// # Errors
 ///
 /// The body is not a chat request, or holds what nobody here knows; see [`DecodeError`].
-pub fn decode(body: &[u8]) -> Result<ChatRequest, DecodeError> {
-    ChatRequest::read(Fields::parse(body, "")?)
+pub fn decode(body: impl Into<Vec<u8>>) -> Result<ChatRequest, DecodeError> {
+    ChatRequest::read(Fields::parse(&mut body.into())?)
 }
 
 /// From text in memory only: the JSON is read as it was written.

@@ -311,7 +311,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in any::<Vec<u8>>()) {
-        let _ = decode(&bytes);
+        let _ = decode(bytes);
     }
 
     /// Whatever stands in a field, the body is read or refused; what was read is read again after it was written.
@@ -326,7 +326,7 @@ proptest! {
         let more = json!({ name: value });
         if let Ok(request) = read(&more) {
             let written = serde_json::to_vec(&request).unwrap();
-            prop_assert_eq!(decode(&written).unwrap(), request);
+            prop_assert_eq!(decode(written).unwrap(), request);
         }
     }
 
@@ -361,6 +361,6 @@ proptest! {
             ..ChatRequest::default()
         };
 
-        prop_assert_eq!(&decode(&serde_json::to_vec(&request).unwrap()).unwrap(), &request);
+        prop_assert_eq!(&decode(serde_json::to_vec(&request).unwrap()).unwrap(), &request);
     }
 }

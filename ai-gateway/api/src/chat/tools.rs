@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use common::surrogate::replace_lone_in;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -102,7 +103,8 @@ impl ToolCall {
         let call = Self {
             id: outer.text("id")?.unwrap_or_default(),
             name: name(&mut function)?,
-            arguments: function.text("arguments")?.unwrap_or_default(),
+            // A backend reads this text as JSON, which may write half characters of its own.
+            arguments: function.text("arguments")?.map(replace_lone_in).unwrap_or_default(),
         };
         Ok(call)
     }

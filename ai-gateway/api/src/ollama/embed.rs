@@ -14,8 +14,9 @@ use crate::chat::{
 /// # Errors
 ///
 /// See [`DecodeError`].
-pub fn decode_embed(body: &[u8]) -> Result<EmbedRequest, DecodeError> {
-    let mut fields = Fields::parse(body, "")?;
+pub fn decode_embed(body: impl Into<Vec<u8>>) -> Result<EmbedRequest, DecodeError> {
+    let mut body = body.into();
+    let mut fields = Fields::parse(&mut body)?;
     let input = fields.raw("input").map(input).transpose()?.unwrap_or_default();
     let dimensions: Option<u32> = fields.whole("dimensions", "a whole number")?;
     finish(fields, input, dimensions.filter(|&number| number != 0))
@@ -26,8 +27,9 @@ pub fn decode_embed(body: &[u8]) -> Result<EmbedRequest, DecodeError> {
 /// # Errors
 ///
 /// See [`DecodeError`].
-pub fn decode_embeddings(body: &[u8]) -> Result<EmbedRequest, DecodeError> {
-    let mut fields = Fields::parse(body, "")?;
+pub fn decode_embeddings(body: impl Into<Vec<u8>>) -> Result<EmbedRequest, DecodeError> {
+    let mut body = body.into();
+    let mut fields = Fields::parse(&mut body)?;
     let prompt = fields.text("prompt")?.filter(|prompt| !prompt.is_empty());
     finish(fields, prompt.into_iter().collect(), None)
 }

@@ -16,7 +16,7 @@ fn chat_body(more: &Value) -> Vec<u8> {
 }
 
 fn chat(more: &Value) -> ChatRequest {
-    match decode_chat(&chat_body(more)).unwrap() {
+    match decode_chat(chat_body(more)).unwrap() {
         TextRequest::Ask(request) => *request,
         idle @ (TextRequest::Load(_) | TextRequest::Unload(_)) => panic!("{idle:?}"),
     }
@@ -30,7 +30,7 @@ fn generation(body: &[u8]) -> Result<ChatRequest, DecodeError> {
 }
 
 fn refusal(more: &Value) -> String {
-    decode_chat(&chat_body(more)).unwrap_err().to_string()
+    decode_chat(chat_body(more)).unwrap_err().to_string()
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn images_stand_beside_the_text() {
 
 #[test]
 fn no_question_loads_and_unloads() {
-    let load = |more: &Value| decode_chat(&with(json!({"model": "m"}), more)).unwrap();
+    let load = |more: &Value| decode_chat(with(json!({"model": "m"}), more)).unwrap();
     assert_eq!(load(&json!({})), TextRequest::Load("m".to_owned()));
     assert_eq!(
         load(&json!({"messages": [], "keep_alive": "1h"})),
@@ -224,7 +224,7 @@ fn texts_to_embed_are_one_or_many() {
 proptest! {
     #[test]
     fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
-        let _ = (decode_chat(&bytes), decode_generate(&bytes), decode_embed(&bytes), decode_show(&bytes));
+        let _ = (decode_chat(bytes.as_slice()), decode_generate(bytes.as_slice()), decode_embed(bytes.as_slice()), decode_show(bytes));
     }
 
     /// Whatever stands in a field, it is taken or refused, and no text of it is in the refusal.
@@ -238,7 +238,7 @@ proptest! {
     ) {
         let more = json!({ field: value });
         let body = chat_body(&more);
-        for error in [decode_chat(&body).err(), decode_generate(&body).err(), decode_embed(&body).err()].into_iter().flatten() {
+        for error in [decode_chat(body.as_slice()).err(), decode_generate(body.as_slice()).err(), decode_embed(body).err()].into_iter().flatten() {
             let quoted = error.to_string().replace("`canary`", "").replace(".canary`", "");
             prop_assert!(!quoted.contains("canary"), "{quoted}");
         }

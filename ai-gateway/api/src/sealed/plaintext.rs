@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use common::surrogate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -120,12 +121,13 @@ impl Operation {
         serde_json::to_vec(&raw).unwrap_or_default()
     }
 
-    /// Decodes what was sealed, into this memory.
+    /// Decodes what was sealed, into this memory. U+FFFD takes the place of half characters in it.
     ///
     /// # Errors
     ///
     /// See [`PlaintextError`].
-    pub fn decode(plaintext: &[u8], _into: impl Memory) -> Result<Self, PlaintextError> {
+    pub fn decode(plaintext: &mut [u8], _into: impl Memory) -> Result<Self, PlaintextError> {
+        surrogate::replace_lone(plaintext);
         let raw: Raw = decode(plaintext)?;
         let session = raw.session.map(SessionName::try_from).transpose()?;
         match raw.operation.as_str() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ai_gateway_api::chat::DecodeError;
 use axum::{
     Json,
+    body::Bytes,
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
@@ -25,17 +26,17 @@ static DECODING: Semaphore = Semaphore::const_new(DECODED_AT_A_TIME);
 /// before it.
 pub(super) async fn decoded<T: Send + 'static>(
     body: Body,
-    decode: fn(&[u8]) -> Result<T, DecodeError>,
+    decode: fn(Bytes) -> Result<T, DecodeError>,
 ) -> Result<T, Error> {
     let body = whole(body)?;
     if body.len() <= bodies::SMALL {
-        return Ok(decode(&body)?);
+        return Ok(decode(body)?);
     }
     // Nobody closes it, and a thread ends early only if the runtime does. The turn is the thread's: whoever asked may leave.
     let turn = DECODING.acquire().await.map_err(|_| Error::Busy)?;
     let decoded = spawn_blocking(move || {
         let _turn = turn;
-        decode(&body)
+        decode(body)
     });
     let decoded = decoded.await.map_err(|_| Error::Busy)?;
     Ok(decoded?)
@@ -137,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_body_is_decoded_on_another_thread_and_a_small_one_here() {
-        let decode: fn(&[u8]) -> Result<ThreadId, DecodeError> = |_| Ok(thread::current().id());
+        let decode: fn(Bytes) -> Result<ThreadId, DecodeError> = |_| Ok(thread::current().id());
         let on = async |bytes| decoded(Body(Ok(vec![b' '; bytes].into())), decode).await.unwrap();
         let here = thread::current().id();
         assert_eq!(on(bodies::SMALL).await, here);
@@ -165,7 +166,7 @@ mod tests {
     async fn few_large_bodies_are_decoded_at_a_time_and_all_of_them_in_the_end() {
         static RUNNING: AtomicUsize = AtomicUsize::new(0);
         static MOST: AtomicUsize = AtomicUsize::new(0);
-        let decode: fn(&[u8]) -> Result<(), DecodeError> = |_| {
+        let decode: fn(Bytes) -> Result<(), DecodeError> = |_| {
             let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
             MOST.fetch_max(running, Ordering::SeqCst);
             // Long enough for all others to begin.

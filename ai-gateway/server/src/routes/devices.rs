@@ -38,7 +38,7 @@ async fn bind(
     Extension(caller): Extension<Header>,
     body: Body,
 ) -> Result<Json<Device>, Error> {
-    let request = BindDevice::decode(&whole(body)?)?;
+    let request = BindDevice::decode(whole(body)?)?;
     let now = now_ms();
     device::verify(&request, app.identity(), &caller.identity.node, now).map_err(|reason| {
         app.metrics.refuse(reason);

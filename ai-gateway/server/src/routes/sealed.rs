@@ -50,9 +50,9 @@ async fn chat(
     body: Body,
 ) -> Result<Response, Error> {
     let opened = open(&app, &caller, listener, body);
-    let Opened { plaintext, reply, .. } =
+    let Opened { mut plaintext, reply, .. } =
         opened.inspect_err(|error| app.metrics.refuse(error.reason()))?;
-    let operation = arena::locked(|inside| Operation::decode(&plaintext, inside));
+    let operation = arena::locked(|inside| Operation::decode(&mut plaintext, inside));
     drop(plaintext);
 
     let person = caller.identity.person();

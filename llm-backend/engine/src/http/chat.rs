@@ -44,7 +44,7 @@ pub(super) async fn completions(
     body: axum::body::Body,
 ) -> Result<Response, ApiError> {
     let body = read(body).await?;
-    let body = Body::decode(&body, engine.name())?;
+    let body = Body::decode(body, engine.name())?;
     let model = Arc::clone(engine.model().ok_or(ApiError::Loading)?);
     let (stream, usage) =
         (body.chat.stream, body.chat.stream_options.is_some_and(|options| options.include_usage));
