@@ -141,9 +141,6 @@ fn lacking(request: &ChatRequest) -> Option<&'static str> {
     if matches!(choice, Some(ToolChoice::Required | ToolChoice::Function(_))) {
         return Some("tool_choice");
     }
-    if request.parallel_tool_calls == Some(false) && request.may_call() {
-        return Some("parallel_tool_calls");
-    }
     if !request.options.logit_bias.is_empty() {
         return Some("logit_bias");
     }

@@ -1,6 +1,7 @@
 //! Ollama's API on mesh port 18789, before backends that speak OpenAI's API and before an Ollama.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -325,6 +326,33 @@ async fn tools_images_shape_and_thoughts_go_through_an_ollama_and_back() {
     let shown = house.post(&ada(), "/api/show", &json!({"model": "qwen3:8b"})).await.json().await;
     assert_eq!(shown["capabilities"], json!(["tools", "vision"]), "as its backend told");
     assert_eq!(shown["model_info"]["maru.context_length"], 8192);
+}
+
+/// A case of `../shared/cases/cases.json`.
+#[tokio::test]
+#[ignore = "needs: shared"]
+async fn an_ollama_holds_to_one_call_at_a_time() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases/cases.json");
+    let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let case = cases.into_iter().find(|case| case["id"] == "parallel-tool-calls-false-at-ollama");
+    let request = case.unwrap()["request"].take();
+    let (house, ollama) = house_of_ollama(concat!(
+        "{\"message\":{\"content\":\"\",\"tool_calls\":[{\"id\":\"c1\",\"function\":{\"name\":\"f\",\"arguments\":{}}},",
+        "{\"id\":\"c2\",\"function\":{\"name\":\"f\",\"arguments\":{}}}]},\"done\":false}\n",
+        "{\"message\":{\"content\":\"\",\"tool_calls\":[{\"id\":\"c3\",\"function\":{\"name\":\"f\",\"arguments\":{}}}]},\"done\":false}\n",
+        "{\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":4,\"eval_count\":5}\n",
+    ))
+    .await;
+
+    let path = request["path"].as_str().unwrap();
+    let reply = house.post(&ada(), path, &request["body"]).await.json().await;
+
+    let function = json!({"name": "f", "arguments": "{}"});
+    let call = json!({"id": "c1", "type": "function", "function": function});
+    assert_eq!(reply["choices"][0]["message"]["tool_calls"], json!([call]), "{reply}");
+    assert_eq!(reply["choices"][0]["finish_reason"], "tool_calls");
+    assert_eq!(reply["usage"]["completion_tokens"], 5, "what is left out was generated, too");
+    assert_eq!(ollama.requests.lock().unwrap().len(), 1);
 }
 
 /// An Ollama leaves it out unseen.

@@ -47,7 +47,7 @@ fn tools_calls_and_results_are_ollamas() {
     let bare =
         json!({"id": "call_2", "type": "function", "function": {"name": "g", "arguments": ""}});
     let body = sent(
-        &json!({"tools": [tool], "tool_choice": "auto", "parallel_tool_calls": true, "messages": [
+        &json!({"tools": [tool], "tool_choice": "auto", "parallel_tool_calls": false, "messages": [
             {"role": "user", "content": "hi"},
             {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls": [call, bare]},
             {"role": "tool", "tool_call_id": "call_2", "content": "2"},
@@ -105,7 +105,6 @@ fn what_ollama_has_no_word_for_is_refused_by_name() {
             json!({"tools": tools, "tool_choice": {"type": "function", "function": {"name": "f"}}}),
             "tool_choice",
         ),
-        (json!({"tools": tools, "parallel_tool_calls": false}), "parallel_tool_calls"),
         (json!({"logit_bias": {"5": 1}}), "logit_bias"),
         (json!({"ignore_eos": true}), "ignore_eos"),
     ] {

@@ -42,6 +42,9 @@ pub(super) struct Source {
     bytes: usize,
     /// Bytes of the reply so far.
     said: usize,
+    /// Whether only the first call of the reply is passed on: the request asked for one at a time, and model servers make
+    /// several nevertheless.
+    one_call: bool,
     person: Person,
     /// Once a model is asked.
     bill: Option<Bill>,
@@ -85,6 +88,7 @@ impl Source {
         let (at, ticket) = entered.map_err(Error::Exceeded)?;
         let chain = chain.without(at);
         let wanted = request.options.max_tokens.or(chain.max_tokens);
+        let one_call = request.parallel_tool_calls == Some(false);
         request.usual_length = wanted.is_none();
         let wanted = wanted.unwrap_or(app.limits.default_tokens);
         request.options.max_tokens = Some(wanted.min(app.limits.max_tokens));
@@ -95,6 +99,7 @@ impl Source {
             state: State::Waiting(Box::new(request)),
             bytes,
             said: 0,
+            one_call,
             person: person.clone(),
             bill: None,
             watch: Watch::start(Arc::clone(&app.metrics), surface),
@@ -192,7 +197,10 @@ impl Source {
         }
     }
 
-    fn take(&mut self, delta: Delta) -> Step {
+    fn take(&mut self, mut delta: Delta) -> Step {
+        if self.one_call {
+            delta.tool_calls.retain(|call| call.index == 0);
+        }
         let calls = delta.tool_calls.iter().map(|call| call.arguments.len());
         self.said += delta.content.len() + delta.thinking.len() + calls.sum::<usize>();
         if self.said > REPLY_MAX {

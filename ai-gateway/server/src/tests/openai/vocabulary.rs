@@ -94,6 +94,25 @@ async fn thoughts_and_tool_calls_come_back_streamed() {
 }
 
 #[tokio::test]
+async fn where_one_call_at_a_time_was_asked_for_the_first_alone_comes_back() {
+    let house = house();
+    house.one.script(Script::Calls);
+    let asked = |stream: bool| {
+        complete(&house, json!({"tools": [tool()], "parallel_tool_calls": false, "stream": stream}))
+    };
+
+    let reply = asked(false).await.json().await;
+    let events = events(asked(true).await).await;
+
+    let function = json!({"name": "f", "arguments": "{\"a\":1}"});
+    let call = json!({"id": "c1", "type": "function", "function": function});
+    assert_eq!(reply["choices"][0]["message"]["tool_calls"], json!([call]));
+    assert_eq!(reply["choices"][0]["finish_reason"], "tool_calls");
+    let events = events.concat();
+    assert!(events.contains("\"c1\"") && !events.contains("\"c2\""), "{events}");
+}
+
+#[tokio::test]
 async fn likelihoods_come_back_whole_and_streamed() {
     let house = house();
     house.one.script(Script::Likelihoods);
