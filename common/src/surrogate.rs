@@ -19,22 +19,18 @@ enum Half {
 /// Writes U+FFFD in place of each lone surrogate of JSON text. All else stays as it is, bytes that are no JSON included.
 pub fn replace_lone(json: &mut [u8]) {
     let mut at = 0;
-    while let Some(next) =
-        json.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == b'\\'))
-    {
-        at += next;
-        at += match half(json, at) {
-            // Another escape: of `\\ud83d` the second backslash begins none.
-            None => 2,
-            Some(Half::High) if half(json, at + ESCAPE) == Some(Half::Low) => 2 * ESCAPE,
-            Some(Half::High | Half::Low) => {
-                if let Some(digits) = json.get_mut(at + 2..at + ESCAPE) {
-                    digits.copy_from_slice(b"fffd");
-                }
-                ESCAPE
-            }
-        };
+    while let Some(found) = next_lone(json, at) {
+        at = found + ESCAPE;
+        if let Some(digits) = json.get_mut(found + 2..at) {
+            digits.copy_from_slice(b"fffd");
+        }
     }
+}
+
+/// Whether JSON text holds a lone surrogate.
+#[must_use]
+pub fn has_lone(json: &str) -> bool {
+    next_lone(json.as_bytes(), 0).is_some()
 }
 
 /// The same of JSON text that is a string, such as the arguments of a tool call.
@@ -44,6 +40,19 @@ pub fn replace_lone_in(json: String) -> String {
     replace_lone(&mut bytes);
     // ASCII took the place of ASCII.
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Where the next lone surrogate is, from this place on, where no escape is under way.
+fn next_lone(json: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += json.get(at..)?.iter().position(|&byte| byte == b'\\')?;
+        at += match half(json, at) {
+            // Another escape: of `\\ud83d` the second backslash begins none.
+            None => 2,
+            Some(Half::High) if half(json, at + ESCAPE) == Some(Half::Low) => 2 * ESCAPE,
+            Some(Half::High | Half::Low) => return Some(at),
+        };
+    }
 }
 
 /// The half that the escape at this place writes; none if it writes something else.
@@ -84,6 +93,8 @@ mod tests {
             (r"\ud8zz\", r"\ud8zz\"),
         ] {
             assert_eq!(replace_lone_in(written.to_owned()), mended, "{written}");
+            assert_eq!(has_lone(written), written != mended, "{written}");
+            assert!(!has_lone(mended), "{mended}");
         }
     }
 

@@ -17,6 +17,7 @@ mod link;
 mod ollama;
 mod openai;
 mod settings;
+mod text;
 
 use std::fmt;
 

@@ -35,6 +35,7 @@ use crate::{
     address::Address,
     body::{self, Broken, Pieces},
     settings::{Settings, Timeouts},
+    text,
 };
 
 /// Longest answer that is not streamed, in bytes: model lists, slots, errors.
@@ -495,7 +496,7 @@ fn is_of_time(error: &rustls::Error) -> bool {
 
 /// The message inside `{"error": …}`, in any of the shapes that servers use.
 fn error_message(body: &[u8]) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let body: serde_json::Value = text::json(str::from_utf8(body).ok()?).ok()?;
     body.get("error").map(message)
 }
 

@@ -15,6 +15,7 @@ use crate::{
     Error,
     body::{self, Pieces},
     link::{message, shorten},
+    text::{Joined, Piece, json},
 };
 
 /// Most tool calls of one reply.
@@ -27,10 +28,10 @@ struct Line {
     message: Option<Message>,
     /// The text of a generation, which has no message.
     #[serde(default)]
-    response: Option<String>,
+    response: Option<Piece>,
     /// Its thoughts.
     #[serde(default)]
-    thinking: Option<String>,
+    thinking: Option<Piece>,
     #[serde(default)]
     done: bool,
     #[serde(default)]
@@ -48,9 +49,9 @@ struct Line {
 #[derive(Default, Deserialize)]
 struct Message {
     #[serde(default)]
-    content: Option<String>,
+    content: Option<Piece>,
     #[serde(default)]
-    thinking: Option<String>,
+    thinking: Option<Piece>,
     #[serde(default)]
     tool_calls: Option<Vec<Call>>,
 }
@@ -106,6 +107,8 @@ pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delt
 struct Reply {
     backend: String,
     lines: Lines,
+    content: Joined,
+    thinking: Joined,
     /// Whether text, thoughts or calls have come.
     began: bool,
     /// Tool calls so far.
@@ -133,7 +136,7 @@ impl Reply {
         if line.trim_ascii().is_empty() {
             return;
         }
-        let Ok(line) = serde_json::from_slice::<Line>(line) else {
+        let Some(line) = str::from_utf8(line).ok().and_then(|line| json::<Line>(line).ok()) else {
             return self.cut("a line of it is not Ollama's");
         };
         if let Some(error) = &line.error {
@@ -142,8 +145,8 @@ impl Reply {
         }
         let said = line.message.unwrap_or_default();
         let mut delta = Delta {
-            content: said.content.or(line.response).unwrap_or_default(),
-            thinking: said.thinking.or(line.thinking).unwrap_or_default(),
+            content: self.content.join(said.content.or(line.response), line.done),
+            thinking: self.thinking.join(said.thinking.or(line.thinking), line.done),
             logprobs: line.logprobs.unwrap_or_default(),
             ..Delta::default()
         };

@@ -6,15 +6,15 @@ use ai_gateway_api::chat::Delta;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 
 use super::{
-    calls::Calls,
     events::{Events, Malformed},
-    wire::Chunk,
+    wire::{Chunk, Said},
 };
 use crate::{
     Error,
     body::{self, Broken, Pieces},
     error::REPORTED,
     link::{message, shorten, unsupported},
+    text::json,
 };
 
 /// The event that ends a reply.
@@ -27,7 +27,7 @@ pub(crate) fn deltas(
 ) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {
     let reply = Reply {
         backend,
-        calls: Calls::default(),
+        said: Said::default(),
         began: false,
         finished: false,
         over: false,
@@ -72,7 +72,7 @@ pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delt
 /// What is known of a reply so far.
 struct Reply {
     backend: String,
-    calls: Calls,
+    said: Said,
     /// Whether text has come.
     began: bool,
     /// Whether a finish reason has come.
@@ -94,7 +94,7 @@ impl Reply {
                 self.cut("it ended without a finish reason")
             };
         }
-        let Ok(chunk) = serde_json::from_str::<Chunk>(data) else {
+        let Ok(chunk) = json::<Chunk>(data) else {
             return self.cut("an event is not a chat completion chunk");
         };
         if let Some(error) = &chunk.error {
@@ -109,7 +109,7 @@ impl Reply {
             return self.cut(&format!("{REPORTED}{}", shorten(&message)));
         }
         let delta = match chunk.choice {
-            Some(choice) => choice.into_delta(&mut self.calls),
+            Some(choice) => choice.into_delta(&mut self.said),
             None => Some(Delta::default()),
         };
         let Some(mut delta) = delta else {

@@ -12,6 +12,7 @@ use serde::{
 use serde_json::Value;
 
 use super::calls::Calls;
+use crate::text::{Joined, Piece};
 
 /// The request as it is sent: always streamed, with tokens counted at the end.
 pub(crate) fn streaming(mut request: ChatRequest) -> ChatRequest {
@@ -40,7 +41,7 @@ pub(super) struct Choice {
     delta: Text,
     /// What `/v1/completions` has in place of a delta.
     #[serde(default)]
-    text: Option<String>,
+    text: Option<Piece>,
     #[serde(default, deserialize_with = "or_default")]
     logprobs: Logprobs,
     #[serde(default)]
@@ -51,10 +52,10 @@ pub(super) struct Choice {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Text {
-    content: Option<String>,
-    reasoning_content: Option<String>,
+    content: Option<Piece>,
+    reasoning_content: Option<Piece>,
     /// vLLM's newer name for the same.
-    reasoning: Option<String>,
+    reasoning: Option<Piece>,
     #[serde(deserialize_with = "or_default")]
     tool_calls: Vec<CallPiece>,
 }
@@ -86,14 +87,23 @@ struct Logprobs {
     content: Vec<Json>,
 }
 
+/// What a reply has said so far, as far as what follows depends on it.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    content: Joined,
+    thinking: Joined,
+    calls: Calls,
+}
+
 impl Choice {
-    /// What it says, as the vocabulary has it; none if the reply holds too many calls. `calls` are those that it had before.
-    pub(super) fn into_delta(self, calls: &mut Calls) -> Option<Delta> {
+    /// What it adds to what was said before, as the vocabulary has it; none if the reply holds too many calls.
+    pub(super) fn into_delta(self, said: &mut Said) -> Option<Delta> {
         let Text { content, reasoning_content, reasoning, tool_calls } = self.delta;
+        let is_last = self.finish_reason.is_some();
         Some(Delta {
-            content: content.or(self.text).unwrap_or_default(),
-            thinking: reasoning_content.or(reasoning).unwrap_or_default(),
-            tool_calls: calls.number(tool_calls)?,
+            content: said.content.join(content.or(self.text), is_last),
+            thinking: said.thinking.join(reasoning_content.or(reasoning), is_last),
+            tool_calls: said.calls.number(tool_calls)?,
             logprobs: self.logprobs.content,
             finish_reason: self.finish_reason,
             usage: None,

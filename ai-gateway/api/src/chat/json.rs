@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use common::surrogate;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
@@ -33,7 +34,7 @@ impl Json {
     /// Deepest nesting; serde_json itself reads 128 levels.
     pub const DEPTH: usize = 64;
 
-    /// Takes a value as it was written.
+    /// Takes a value as it was written; U+FFFD takes the place of half characters.
     pub(crate) fn from_raw(raw: &RawValue) -> Result<Self, JsonError> {
         let text = raw.get();
         if text.len() > Self::MAX {
@@ -41,6 +42,10 @@ impl Json {
         }
         if depth(text) > Self::DEPTH {
             return Err(JsonError::TooDeep);
+        }
+        if surrogate::has_lone(text) {
+            let mended = surrogate::replace_lone_in(text.to_owned());
+            return RawValue::from_string(mended).map(Self).map_err(|_| JsonError::Syntax);
         }
         Ok(Self(raw.to_owned()))
     }

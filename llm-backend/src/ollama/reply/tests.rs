@@ -121,6 +121,29 @@ fn nameless(mut deltas: Vec<Delta>) -> Vec<Delta> {
     deltas
 }
 
+/// As a server sends them that counts text in UTF-16.
+#[test]
+fn halves_of_a_character_are_joined_or_replaced() {
+    let body = [
+        r#"{"message":{"content":"a \ud83c"}}"#,
+        r#"{"message":{"thinking":"\ud83d"}}"#,
+        r#"{"message":{"content":"\udfe0 b \ud83d"}}"#,
+        r#"{"message":{"thinking":"\ude00"}}"#,
+        r#"{"message":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":{"\ude00":"\ud83d"}}}]}}"#,
+        r#"{"done":true,"done_reason":"stop"}"#,
+    ];
+
+    let deltas = decode(body.join("\n").as_bytes()).unwrap();
+
+    let told = |of: fn(&Delta) -> &str| deltas.iter().map(of).collect::<String>();
+    assert_eq!(told(|delta| &delta.content), "a \u{1f3e0} b \u{fffd}");
+    assert_eq!(told(|delta| &delta.thinking), "\u{1f600}");
+    let call = deltas.iter().flat_map(|delta| &delta.tool_calls).next().unwrap();
+    assert_eq!(call.arguments, r#"{"\ufffd":"\ufffd"}"#);
+    let error = decode(br#"{"error":"no \ud83d"}"#).unwrap_err();
+    assert!(error.to_string().contains("no \u{fffd}"), "{error}");
+}
+
 proptest! {
     /// However the network splits the bytes, also inside a character, the same deltas come.
     #[test]

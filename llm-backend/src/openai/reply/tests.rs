@@ -174,6 +174,39 @@ fn two_calls_with_one_index_are_two() {
     assert_eq!(calls, expected.iter().collect::<Vec<_>>());
 }
 
+/// As a server sends them that counts text in UTF-16.
+#[test]
+fn halves_of_a_character_are_joined_or_replaced() {
+    let event = |delta: &str| format!("data: {{\"choices\":[{{\"delta\":{{{delta}}}}}]}}\n\n");
+    let events = [
+        event(r#""content":"a \ud83c""#),
+        event(r#""reasoning_content":"\ud83d""#),
+        event(r#""content":"\udfe0 b \ud83d""#),
+        event(r#""reasoning_content":"\ude00""#),
+        event(r#""content":"c\ude00 \ud83d""#),
+        event(
+            r#""tool_calls":[{"index":0,"id":"c\ud83d","function":{"name":"f","arguments":"\ude00"}}]"#,
+        ),
+    ];
+    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+    let deltas = decode((events.concat() + end).as_bytes()).unwrap();
+
+    let told = |of: fn(&Delta) -> &str| deltas.iter().map(of).collect::<String>();
+    assert_eq!(told(|delta| &delta.content), "a \u{1f3e0} b \u{fffd}c\u{fffd} \u{fffd}");
+    assert_eq!(told(|delta| &delta.thinking), "\u{1f600}");
+    let call = deltas.iter().flat_map(|delta| &delta.tool_calls).next().unwrap();
+    assert_eq!((call.id.as_deref(), call.arguments.as_str()), (Some("c\u{fffd}"), "\u{fffd}"));
+}
+
+#[test]
+fn a_servers_words_are_kept_though_they_hold_half_a_character() {
+    let body = br#"{"error":{"message":"no room for \ud83d"},"\ude00":1}"#;
+    assert_eq!(crate::decode_error(body).as_deref(), Some("no room for \u{fffd}"));
+    let (reason, _) = cut(decode(b"data: {\"error\":\"no \\ud83d\"}\n\n"));
+    assert_eq!(reason, "the backend reported an error: no \u{fffd}");
+}
+
 #[test]
 fn likelihoods_are_passed_on_as_they_were_written() {
     let body = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"logprobs\":{\"content\":[{\"token\":\"a\", \"logprob\":-0.5}]},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
