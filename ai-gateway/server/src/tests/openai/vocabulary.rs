@@ -1,8 +1,14 @@
 //! What a client asks for arrives at the model, and what the model says arrives at the client.
 
+use axum::{body::Body, http::Method};
 use serde_json::{Value, json};
 
-use super::super::{ada, backend::Script, house, house_with_models, house_without_fallback};
+use super::super::{
+    ada,
+    backend::Script,
+    client::{request, try_send},
+    house, house_with_models, house_without_fallback,
+};
 use super::{complete, events, parse};
 
 const PNG: &str = "data:image/png;base64,iVBORw0KGgoAAAAN";
@@ -44,6 +50,20 @@ async fn everything_that_changes_the_answer_reaches_the_model() {
     for (key, value) in asked.as_object().unwrap().iter().filter(|(key, _)| *key != "model") {
         assert_eq!(&sent[key], value, "{key}");
     }
+}
+
+/// Half an emoji, as JavaScript programs send it that cut text.
+#[tokio::test]
+async fn half_a_character_reaches_the_model_as_the_replacement_character() {
+    let house = house();
+    let (text, host) =
+        (r#"{"messages":[{"role":"user","content":"cut \ud83d"}]}"#, "chat.maru.internal:18789");
+    let asked = request(Method::POST, "/v1/chat/completions", host, Some(&json!({})));
+    let asked = asked.map(|_| Body::from(text));
+    let answer = try_send(&house.agent_socket(), Some(&ada().header), asked).await.unwrap();
+    assert_eq!(answer.status, 200);
+    let sent = house.one.requests().pop().unwrap();
+    assert_eq!(sent["messages"].as_array().unwrap().last().unwrap()["content"], "cut \u{fffd}");
 }
 
 #[tokio::test]
