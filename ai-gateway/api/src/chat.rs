@@ -12,6 +12,7 @@ pub(crate) mod embedding;
 mod format;
 mod image;
 mod json;
+mod left_out;
 mod message;
 pub(crate) mod options;
 mod request;

@@ -9,6 +9,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::left_out;
+
 /// Most keys of one object.
 const KEYS_MAX: usize = 128;
 /// Longest part of an unknown name that is repeated, in characters.
@@ -42,10 +44,14 @@ impl DecodeError {
     /// A field is not known; of its name only so much is repeated as fits on a line.
     #[must_use]
     pub fn unknown(name: &str) -> Self {
-        let shown =
-            name.chars().map(|c| if common::foreign::steers(c) || c == '`' { '?' } else { c });
-        Self::Unknown(shown.take(NAME_MAX).collect())
+        Self::Unknown(shown(name))
     }
+}
+
+/// A name of somebody else's, on one line and bounded.
+pub(super) fn shown(name: &str) -> String {
+    let shown = name.chars().map(|c| if common::foreign::steers(c) || c == '`' { '?' } else { c });
+    shown.take(NAME_MAX).collect()
 }
 
 /// An object's fields that were not taken yet.
@@ -168,6 +174,12 @@ impl<'a> Fields<'a> {
     /// Says that a field which must be there is missing.
     pub(crate) fn missing(&self, name: &str) -> DecodeError {
         DecodeError::field(self.path(name), "is missing")
+    }
+
+    /// Ends an object whose other fields are left out. `of` says what it is, for the log.
+    pub(crate) fn leave_out(self, of: &'static str) {
+        let left = self.fields.iter().filter(|(_, raw)| raw.get() != "null");
+        left_out::tell(of, left.map(|(name, _)| name.as_str()));
     }
 
     /// Ends the object: what is left must be null or one of those that change no answer.

@@ -1,7 +1,7 @@
 //! Messages of a conversation.
 //!
 //! Fields of a message, a part or a call that nobody here knows are left out: SDKs and agents send back what they were
-//! given, and keep notes of their own on messages.
+//! given, and keep notes of their own on messages. The log names each such field once.
 
 use std::{borrow::Cow, fmt};
 
@@ -140,6 +140,7 @@ impl Message {
             tool_call_id: fields.text("tool_call_id")?,
             name: fields.text("name")?,
         };
+        fields.leave_out("message");
         Ok(message)
     }
 }
@@ -240,6 +241,7 @@ impl Part {
             "image_url" => Self::Image(image(&mut fields)?),
             other => return Err(DecodeError::unknown(&format!("{at}.type {other}"))),
         };
+        fields.leave_out("part");
         Ok(part)
     }
 }
@@ -262,6 +264,7 @@ fn image(part: &mut Fields<'_>) -> Result<Image, DecodeError> {
             DecodeError::field(fields.path("detail"), "must be auto, low or high")
         })?);
     }
+    fields.leave_out("image");
     Ok(image)
 }
 

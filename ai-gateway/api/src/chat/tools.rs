@@ -106,6 +106,8 @@ impl ToolCall {
             // A backend reads this text as JSON, which may write half characters of its own.
             arguments: function.text("arguments")?.map(replace_lone_in).unwrap_or_default(),
         };
+        function.leave_out("function");
+        outer.leave_out("call");
         Ok(call)
     }
 }

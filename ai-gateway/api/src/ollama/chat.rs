@@ -86,6 +86,7 @@ fn message(raw: &RawValue, at: &str, calls: &mut Calls) -> Result<Message, Decod
         message.name = Some(called).filter(|called| !called.is_empty());
     }
     message.name = name.or(message.name);
+    fields.leave_out("message");
     Ok(message)
 }
 
@@ -109,5 +110,7 @@ fn call(raw: &RawValue, at: &str, calls: &mut Calls) -> Result<ToolCall, DecodeE
             object.as_str().to_owned()
         }
     };
+    function.leave_out("function");
+    outer.leave_out("call");
     Ok(ToolCall { id: id.unwrap_or_else(|| calls.new_id()), name, arguments })
 }

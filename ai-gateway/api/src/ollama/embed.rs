@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::HARMLESS;
 use crate::chat::{
     DecodeError,
-    decode::{Fields, texts},
+    decode::{Fields, is_text, texts},
     embedding::{EmbedRequest, INPUTS_MAX},
 };
 
@@ -46,10 +46,14 @@ fn finish(
     Ok(EmbedRequest { model, input, dimensions })
 }
 
-/// The texts of `input`: one, or a list of them.
+/// The texts of `input`: one, or a list of them. One that is empty is none, as it is for an Ollama.
 fn input(raw: &RawValue) -> Result<Vec<String>, DecodeError> {
-    texts::<INPUTS_MAX>(raw).ok_or_else(|| {
+    let mut texts = texts::<INPUTS_MAX>(raw).ok_or_else(|| {
         let reason = format!("must be a string, or a list of at most {INPUTS_MAX}");
         DecodeError::field("input", reason)
-    })
+    })?;
+    if is_text(raw) {
+        texts.retain(|text| !text.is_empty());
+    }
+    Ok(texts)
 }

@@ -209,6 +209,8 @@ fn texts_to_embed_are_one_or_many() {
         (2, None)
     );
     assert_eq!(read(r#"{"model":"m"}"#).unwrap(), (0, None));
+    assert_eq!(read(r#"{"model":"m","input":""}"#).unwrap(), (0, None), "an Ollama makes none");
+    assert_eq!(read(r#"{"model":"m","input":["","a"]}"#).unwrap(), (2, None));
     assert!(read(r#"{"model":"m","input":[1]}"#).is_err());
     assert!(read(&json!({"model": "m", "input": vec!["a"; 2049]}).to_string()).is_err());
     assert_eq!(decode_embeddings(br#"{"model":"m","prompt":"a"}"#).unwrap().input, ["a"]);
