@@ -141,42 +141,58 @@ fn sources(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Where `snippet` stands in `text`, in bytes.
 fn find(text: &str, snippet: &str) -> Vec<std::ops::Range<usize>> {
-    let (text, snippet) = (significant(text), significant(snippet));
-    if snippet.is_empty() {
-        return Vec::new();
-    }
-    let same = |window: &&[(usize, char)]| {
-        window.iter().zip(&snippet).all(|((_, here), (_, there))| here == there)
-    };
-    let windows = text.windows(snippet.len()).filter(same);
-    windows
-        .filter_map(|window| {
-            let ((begin, _), (last, sign)) = (window.first()?, window.last()?);
-            Some(*begin..last + sign.len_utf8())
+    let (text, snippet) = (signs(text), signs(snippet));
+    let Some(first) = snippet.first() else { return Vec::new() };
+    let begins = (0..text.len()).filter(|begin| text[*begin].sign == first.sign);
+    begins
+        .filter_map(|begin| {
+            let last = text[begin + length(&text[begin..], &snippet)? - 1];
+            Some(text[begin].at..last.at + last.sign.len_utf8())
         })
         .collect()
 }
 
-/// What formatting does not change: no white space, no comma before a closing bracket.
-fn significant(text: &str) -> Vec<(usize, char)> {
-    let mut signs: Vec<(usize, char)> = Vec::new();
+/// What formatting does not change.
+#[derive(Clone, Copy, Debug)]
+struct Sign {
+    sign: char,
+    at: usize,
+    /// A comma before a closing bracket.
+    is_optional: bool,
+}
+
+/// Everything but white space.
+fn signs(text: &str) -> Vec<Sign> {
+    let mut signs: Vec<Sign> = Vec::new();
     for (at, sign) in text.char_indices().filter(|(_, sign)| !sign.is_whitespace()) {
-        if matches!(sign, ')' | ']' | '}') {
-            let _ = signs.pop_if(|(_, before)| *before == ',');
+        if let Some(before) = signs.last_mut() {
+            before.is_optional = before.sign == ',' && matches!(sign, ')' | ']' | '}');
         }
-        signs.push((at, sign));
+        signs.push(Sign { sign, at, is_optional: false });
     }
     signs
+}
+
+/// How much of `text` is `snippet`, if it begins with it.
+fn length(text: &[Sign], snippet: &[Sign]) -> Option<usize> {
+    let (mut here, mut there) = (0, 0);
+    while let Some(wanted) = snippet.get(there) {
+        let found = text.get(here)?;
+        let is_same = found.sign == wanted.sign;
+        if !is_same && !found.is_optional && !wanted.is_optional {
+            return None;
+        }
+        here += usize::from(is_same || found.is_optional);
+        there += usize::from(is_same || !found.is_optional);
+    }
+    Some(here)
 }
 
 impl Edit {
     /// Fails if it would change nothing.
     pub(super) fn check(&self) -> Result<()> {
-        let is_same = significant(&self.snippet).iter().map(|(_, sign)| sign).eq(significant(
-            &self.replacement,
-        )
-        .iter()
-        .map(|(_, sign)| sign));
+        let (snippet, replacement) = (signs(&self.snippet), signs(&self.replacement));
+        let is_same = length(&snippet, &replacement) == Some(snippet.len());
         ensure!(!is_same, "the replacement is the snippet; write what breaks the property");
         Ok(())
     }
@@ -255,6 +271,18 @@ impl Door {
         let (_, text) =
             made(&tree(&[("house/src/door.rs", other)]), &edit("is_open", "limit(1, 2)")).unwrap();
         assert!(text.contains("    changed\n  }"), "{text}");
+        // A comma before a closing bracket comes and goes; it is replaced if it is written.
+        for (text, snippet, rest) in [
+            ("f(a, b,\n)", "f(a, b)", ""),
+            ("f(a, b)", "f(a,\n b,\n)", ""),
+            ("f(a, b,\n)", "b", "f(a, ,\n)"),
+            ("f(a, b,\n)", "b,", "f(a, \n)"),
+        ] {
+            let mut replaced = text.to_owned();
+            replaced.replace_range(find(text, snippet).remove(0), "");
+            assert_eq!(replaced, rest, "{snippet}");
+        }
+        assert!(find("f(a, b)", "f(a b)").is_empty());
     }
 
     #[test]
