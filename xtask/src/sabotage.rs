@@ -270,7 +270,7 @@ junit = { path = \"junit.xml\" }
         assert_eq!(fs::read_to_string(tree).unwrap(), SOURCE, "the copy is whole in the end");
         assert_eq!(fs::read_to_string(root.join("src/lib.rs")).unwrap(), SOURCE);
         // Where the tests fail for another reason, what seemed to be noticed is not known to be.
-        let both = [leaving.clone(), records[2].clone()];
+        let both = [leaving.clone(), records[3].clone()];
         let error = format!("{:#}", try_all(&programs, &root, &target, &both).unwrap_err());
         let void = "these are void, run them again: zzz-leaves-something, noticed: unbroken, these";
         assert!(error.starts_with(void), "{error}");
