@@ -1,20 +1,30 @@
 //! `cargo xtask sabotage`: do the tests notice when a property is broken?
 //!
-//! Small patches in `xtask/sabotage` break one property each. They are applied one at a time to a
-//! copy of the workspace; the tests that the patch names must fail then.
+//! The records in `xtask/sabotage` break one property each. They are applied one at a time to a copy of the workspace;
+//! the tests that the record names must fail then, and pass again in the copy without it.
 
 mod copy;
-mod patch;
+mod edit;
+mod items;
+mod record;
 mod trial;
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{build, go, model, nextest, packages, progress::Step, stop, workspace};
 use copy::Copy;
-use patch::Patch;
+use record::Record;
 use trial::Selection;
+
+/// After so many sabotages the tests of these must pass again in the copy, unbroken: where they do not, nothing says
+/// that they failed because of the sabotage.
+const CONTROL_EVERY: usize = 20;
 
 /// Of `cargo xtask sabotage`.
 #[derive(Debug, clap::Args)]
@@ -22,10 +32,13 @@ pub(crate) struct Args {
     /// Only these [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Only N of them: each commit has the next N, and all come round
+    #[arg(long, value_name = "N", conflicts_with_all = ["names", "check"])]
+    next: Option<usize>,
     /// Print each one's name and what it breaks
     #[arg(long, conflicts_with = "check")]
     list: bool,
-    /// See only whether each still applies and names tests that exist
+    /// See only whether each finds what it changes, and names tests that exist
     #[arg(long)]
     check: bool,
 }
@@ -33,17 +46,22 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
-    let patches = patch::read(&root, &args.names)?;
+    let mut records = record::read(&root, &args.names)?;
+    if let Some(count) = args.next {
+        records = record::next(records, count, commits(&root)?);
+    }
     if args.list {
-        for patch in patches {
-            println!("{}: {}", patch.name, patch.property);
+        for record in records {
+            println!("{}: {}", record.name, record.property);
         }
         return Ok(());
     }
+    all_apply(&records, &root)?;
     if args.check {
+        println!("{} sabotages find what they change", records.len());
         let runner = nextest::Runner::new(root, workspace::target()?)?;
-        let count = check(&runner.programs()?)?;
-        println!("{count} sabotages apply and name tests that exist");
+        all_name_tests(&records, &runner.programs()?)?;
+        println!("{} sabotages name tests that exist", records.len());
         return Ok(());
     }
     packages::for_testing()?;
@@ -51,22 +69,39 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     build::all()?;
     go::tailscale()?;
     let programs = nextest::workspace_runner(&model)?.programs()?;
-    let missed = try_all(&programs, &root, &workspace::target()?, &patches)?;
+    let missed = try_all(&programs, &root, &workspace::target()?, &records)?;
     ensure!(missed.is_empty(), "not noticed: {}", missed.join(", "));
     Ok(())
 }
 
-/// Whether every patch is whole, applies, and names tests that exist in `programs`; returns how many there are.
+/// Whether every sabotage finds what it changes, and names tests that exist in `programs`; returns how many there are.
 pub(crate) fn check(programs: &nextest::Programs) -> Result<usize> {
     let root = workspace::root();
-    let patches = patch::read(&root, &[])?;
-    for patch in &patches {
-        patch.check(&root)?;
-    }
-    for patch in &patches {
-        let _ = trial::select(programs, patch)?;
-    }
-    Ok(patches.len())
+    let records = record::read(&root, &[])?;
+    all_apply(&records, &root)?;
+    all_name_tests(&records, programs)?;
+    Ok(records.len())
+}
+
+/// In memory. Fails with every sabotage that does not find what it changes.
+fn all_apply(records: &[Record], root: &Path) -> Result<()> {
+    let errors = records.iter().filter_map(|record| record.edited(root).err());
+    let errors: Vec<_> = errors.map(|error| format!("{error:#}")).collect();
+    ensure!(errors.is_empty(), "{}", errors.join("\n"));
+    Ok(())
+}
+
+fn all_name_tests(records: &[Record], programs: &nextest::Programs) -> Result<()> {
+    records.iter().try_for_each(|record| trial::select(programs, record).map(drop))
+}
+
+/// How many commits led to the present one.
+fn commits(root: &Path) -> Result<usize> {
+    let mut git = Command::new("git");
+    git.args(["rev-list", "--count", "HEAD"]).current_dir(root).stdin(Stdio::null());
+    let out = git.output().context("cannot run git")?;
+    let said = String::from_utf8_lossy(&out.stdout);
+    said.trim().parse().context("git counts no commits; name the sabotages instead of `--next`")
 }
 
 /// Breaks a copy of the workspace in `root` in every way, one at a time; returns what its tests,
@@ -75,40 +110,65 @@ fn try_all(
     programs: &nextest::Programs,
     root: &Path,
     target: &Path,
-    patches: &[Patch],
+    records: &[Record],
 ) -> Result<Vec<String>> {
     let selections: Vec<Selection> =
-        patches.iter().map(|patch| trial::select(programs, patch)).collect::<Result<_>>()?;
+        records.iter().map(|record| trial::select(programs, record)).collect::<Result<_>>()?;
     let step = Step::new("making the copy that is broken");
     let copy = Copy::make(root.to_owned(), target)?;
     step.done("the copy is made");
     let runner = programs.runner().of(copy.tree.clone(), copy.target.clone());
-    build(&copy, &selections, "the copy, unbroken")?;
-    let step = Step::new("control: the tests pass as long as nothing is broken");
-    trial::control(&runner, &selections)?;
-    step.done("control: the tests pass as long as nothing is broken");
+    control(&copy, &runner, &selections)?;
 
     let mut missed = Vec::new();
-    for (patch, selection) in patches.iter().zip(&selections) {
-        stop::check()?;
-        let begun = Instant::now();
-        patch.apply(&copy.tree)?;
-        let result = build(&copy, std::slice::from_ref(selection), &patch.name)
-            .and_then(|()| trial::must_fail(&runner, selection));
-        // Not from the workspace, where somebody may work meanwhile: what passed the control stays.
-        patch.take_back(&copy.tree)?;
-        stop::check()?;
-        let seconds = begun.elapsed().as_secs();
-        match result {
-            Ok(()) => println!("noticed  {}: {} ({seconds} s)", patch.name, patch.property),
-            Err(why) => {
-                println!("MISSED   {}: {}: {why:#} ({seconds} s)", patch.name, patch.property);
-                missed.push(patch.name.clone());
+    for (records, selections) in records.chunks(CONTROL_EVERY).zip(selections.chunks(CONTROL_EVERY))
+    {
+        for (record, selection) in records.iter().zip(selections) {
+            if !is_noticed(&copy, &runner, record, selection)? {
+                missed.push(record.name.clone());
             }
         }
+        control(&copy, &runner, selections).with_context(|| {
+            let names: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
+            format!("these are void, run them again: {}", names.join(", "))
+        })?;
     }
-    println!("{} sabotages noticed, {} missed", patches.len() - missed.len(), missed.len());
+    println!("{} sabotages noticed, {} missed", records.len() - missed.len(), missed.len());
     Ok(missed)
+}
+
+/// Breaks the copy in one way, and makes it whole again; prints whether the tests failed, by themselves.
+fn is_noticed(
+    copy: &Copy,
+    runner: &nextest::Runner,
+    record: &Record,
+    selection: &Selection,
+) -> Result<bool> {
+    stop::check()?;
+    let begun = Instant::now();
+    let applied = record.apply(&copy.tree)?;
+    let result = build(copy, std::slice::from_ref(selection), &record.name)
+        .and_then(|()| trial::must_fail(runner, selection));
+    // Not from the workspace, where somebody may work meanwhile: what passed the control stays.
+    applied.take_back()?;
+    stop::check()?;
+    let seconds = begun.elapsed().as_secs();
+    match &result {
+        Ok(()) => println!("noticed  {}: {} ({seconds} s)", record.name, record.property),
+        Err(why) => {
+            println!("MISSED   {}: {}: {why:#} ({seconds} s)", record.name, record.property);
+        }
+    }
+    Ok(result.is_ok())
+}
+
+/// Fails unless the tests pass as long as nothing is broken.
+fn control(copy: &Copy, runner: &nextest::Runner, selections: &[Selection]) -> Result<()> {
+    build(copy, selections, "the copy, unbroken")?;
+    let step = Step::new("control: the tests pass as long as nothing is broken");
+    trial::control(runner, selections)?;
+    step.done("control: the tests pass as long as nothing is broken");
+    Ok(())
 }
 
 /// Builds the programs that tests run, if there are such tests; the tests the runner builds.
@@ -125,17 +185,18 @@ fn build(copy: &Copy, selections: &[Selection], name: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, process::Command};
+    use std::{collections::BTreeSet, fs};
 
     use super::*;
 
-    const SOURCE: &str = "
+    const SOURCE: &str = r#"
 pub fn is_small(number: u32) -> bool {
     number < 10
 }
 
 #[test]
 fn ten_is_not_small() {
+    assert!(!std::fs::exists(concat!(env!("CARGO_MANIFEST_DIR"), "/in-the-way")).unwrap());
     assert!(!is_small(10));
 }
 
@@ -143,7 +204,7 @@ fn ten_is_not_small() {
 fn one_is_small() {
     assert!(is_small(1));
 }
-";
+"#;
 
     /// Where the project has minutes, one second is enough.
     const CONFIG: &str = "
@@ -153,14 +214,13 @@ junit = { path = \"junit.xml\" }
 [profile.ci]
 ";
 
-    /// A patch of the line that decides.
-    fn patch(name: &str, line: &str, tests: &str) -> (String, String) {
-        let diff = "diff --git a/src/lib.rs b/src/lib.rs\n--- a/src/lib.rs\n+++ b/src/lib.rs\n\
-            @@ -1,5 +1,5 @@\n \n pub fn is_small(number: u32) -> bool {\n-    number < 10\n";
-        let text = format!(
-            "Property: only what is below ten is small.\nTest: {tests}\n\n{diff}+    {line}\n }}\n \n"
-        );
-        (format!("xtask/sabotage/{name}.patch"), text)
+    /// A record that changes the line that decides.
+    fn record(name: &str, line: &str, tests: &str) -> String {
+        format!(
+            "[[sabotage]]\nname = \"{name}\"\nproperty = \"Only what is below ten is small.\"\n\
+            tests = '{tests}'\nrows = []\n[[sabotage.edit]]\nfile = \"src/lib.rs\"\n\
+            item = \"is_small\"\nsnippet = 'number < 10'\nreplacement = '{line}'\n"
+        )
     }
 
     /// With the real runner, on a workspace of its own.
@@ -170,43 +230,95 @@ junit = { path = \"junit.xml\" }
         let dir = tempfile::tempdir().unwrap();
         let (root, target) = (dir.path().join("root"), dir.path().join("target"));
         let manifest = "[package]\nname = \"fixture\"\nedition = \"2024\"\n[workspace]\n";
+        let lock = "version = 4\n\n[[package]]\nname = \"fixture\"\nversion = \"0.0.0\"\n";
         let ten = "test(=ten_is_not_small)";
-        let mut files = vec![
-            ("Cargo.toml".to_owned(), manifest.to_owned()),
-            (
-                "Cargo.lock".to_owned(),
-                "version = 4\n\n[[package]]\nname = \"fixture\"\nversion = \"0.0.0\"\n".to_owned(),
+        let leaves = "{ std::fs::write(\"in-the-way\", \"\").unwrap(); number < 10 }";
+        let list = [
+            record("noticed", "number < 11", ten),
+            record("passes", "number < 9", ten),
+            record(
+                "not-all-notice",
+                "number < 11",
+                "test(=ten_is_not_small) | test(=one_is_small)",
             ),
-            (".config/nextest.toml".to_owned(), CONFIG.to_owned()),
-            ("src/lib.rs".to_owned(), SOURCE.to_owned()),
+            record("does-not-build", "number", ten),
+            record("never-ends", "loop {}", ten),
+            record("zzz-leaves-something", leaves, "test(=one_is_small)"),
         ];
-        files.extend([
-            patch("noticed", "number < 11", ten),
-            patch("passes", "number < 9", ten),
-            patch("not-all-notice", "number < 11", "test(=ten_is_not_small) | test(=one_is_small)"),
-            patch("does-not-build", "number", ten),
-            patch("never-ends", "loop {}", ten),
-        ]);
-        for (name, text) in files {
+        for (name, text) in [
+            ("Cargo.toml", manifest),
+            ("Cargo.lock", lock),
+            (".config/nextest.toml", CONFIG),
+            ("src/lib.rs", SOURCE),
+            ("xtask/sabotage/fixture.toml", &list.join("\n")),
+        ] {
             let path = root.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
         let git = Command::new("git").args(["init", "--quiet"]).current_dir(&root).status();
         assert!(git.unwrap().success());
-        let patches = patch::read(&root, &[]).unwrap();
+        let records = record::read(&root, &[]).unwrap();
+        let (leaving, records) = records.split_last().unwrap();
         let runner = nextest::Runner::new(root.clone(), target.clone()).unwrap();
         let programs = runner.programs().unwrap();
 
-        let missed = try_all(&programs, &root, &target, &patches).unwrap();
+        let missed = try_all(&programs, &root, &target, records).unwrap();
 
         assert_eq!(missed, ["does-not-build", "never-ends", "not-all-notice", "passes"]);
         let tree = target.join("sabotage/tree/src/lib.rs");
         assert_eq!(fs::read_to_string(tree).unwrap(), SOURCE, "the copy is whole in the end");
         assert_eq!(fs::read_to_string(root.join("src/lib.rs")).unwrap(), SOURCE);
+        // Where the tests fail for another reason, what seemed to be noticed is not known to be.
+        let both = [leaving.clone(), records[3].clone()];
+        let error = format!("{:#}", try_all(&programs, &root, &target, &both).unwrap_err());
+        let void = "these are void, run them again: zzz-leaves-something, noticed: unbroken, these";
+        assert!(error.starts_with(void), "{error}");
         // Where the tests fail before anything is broken, there is nothing to be learnt.
         fs::write(root.join("src/lib.rs"), SOURCE.replace("< 10", "< 11")).unwrap();
-        let error = try_all(&programs, &root, &target, &patches).unwrap_err().to_string();
+        let error = try_all(&programs, &root, &target, records).unwrap_err().to_string();
         assert!(error.starts_with("unbroken, these do not pass"), "{error}");
+    }
+
+    /// The number and the last cell of each row of the properties.
+    fn rows(page: &str) -> Vec<(u32, &str)> {
+        let lines = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+        let cells =
+            lines.filter_map(|line| Some((line.split_once(" | ")?, line.rsplit_once(" | ")?)));
+        cells.filter_map(|((number, _), (_, last))| Some((number.parse().ok()?, last))).collect()
+    }
+
+    #[test]
+    fn every_sabotage_finds_what_it_changes() {
+        let root = workspace::root();
+        all_apply(&record::read(&root, &[]).unwrap(), &root).unwrap();
+    }
+
+    #[test]
+    fn every_row_of_the_security_page_has_a_sabotage_and_names_those_that_exist() {
+        let root = workspace::root();
+        let records = record::read(&root, &[]).unwrap();
+        let page = fs::read_to_string(root.join("docs/security.md")).unwrap();
+        let rows = rows(&page);
+        assert!(rows.len() >= 57, "{} rows were read", rows.len());
+
+        let numbers: BTreeSet<_> = rows.iter().map(|(number, _)| *number).collect();
+        let broken: BTreeSet<_> = records.iter().flat_map(|record| &record.rows).copied().collect();
+        let without = Vec::from_iter(numbers.difference(&broken));
+        assert!(without.is_empty(), "add a sabotage that breaks these rows: {without:?}");
+        let unknown = Vec::from_iter(broken.difference(&numbers));
+        assert!(unknown.is_empty(), "docs/security.md has no rows {unknown:?}");
+
+        for (number, cell) in rows {
+            let named = cell.split_once("sabotages `").or_else(|| cell.split_once("sabotage `"));
+            let Some((_, named)) = named else { continue };
+            for name in named.split(['`', ',', ' ']).filter(|word| word.contains('-')) {
+                let is_meant = |record: &Record| match name.strip_suffix('*') {
+                    Some(begin) => record.name.starts_with(begin),
+                    None => record.name == name,
+                };
+                assert!(records.iter().any(is_meant), "row {number}: there is no sabotage {name}");
+            }
+        }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let linting = if args.lints { Some(check::start()?) } else { None };
         ok = stages.run(stage::TESTS, || tests(&programs, peers, args.only.as_deref()));
         if args.only.is_none() {
-            ok &= stages.run("sabotage patches", || sabotage::check(&programs).map(Count::passed));
+            ok &= stages.run("sabotages", || sabotage::check(&programs).map(Count::passed));
         }
         if let Some(linting) = linting {
             ok &= stages.run("lints and documentation", || {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::patch::Patch;
+use super::record::Record;
 use crate::nextest::{NO_TESTS, Programs, Runner, Test, Verdict};
 
 /// What the runner ends with when a test failed; other codes say that it did not come that far
@@ -21,11 +21,16 @@ pub(super) struct Selection {
 }
 
 /// Asks the runner which tests a sabotage names; fails if there is none.
-pub(super) fn select(programs: &Programs, patch: &Patch) -> Result<Selection> {
-    let list = programs.list(&patch.tests);
-    let list = list.with_context(|| format!("the tests of {} are not listed", patch.name))?;
+pub(super) fn select(programs: &Programs, record: &Record) -> Result<Selection> {
+    let list = programs.list(&record.tests);
+    let list = list.with_context(|| format!("the tests of {} are not listed", record.name))?;
     let selection = listed(&list)?;
-    ensure!(!selection.tests.is_empty(), "{}: `{}` selects no test", patch.name, patch.tests);
+    ensure!(
+        !selection.tests.is_empty(),
+        "sabotage {}: `{}` selects no test; name the one that must notice",
+        record.name,
+        record.tests
+    );
     Ok(selection)
 }
 
