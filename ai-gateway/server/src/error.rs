@@ -338,8 +338,13 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
             "What you asked was sent, sealed to nodes that had proved themselves; only they can read it.",
         ),
         Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
+        Failure::Garbled(_) => {
+            (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask again, or choose another model.")
+        }
         Failure::Overlong => (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask for a shorter one."),
-        Failure::Behind => (StatusCode::BAD_GATEWAY, kind::MODEL, RETRY),
+        Failure::Behind => {
+            (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask again, and read the reply as it comes.")
+        }
         Failure::Down(_) => (
             StatusCode::BAD_GATEWAY,
             kind::MODEL,
@@ -361,26 +366,4 @@ impl IntoResponse for Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_surface_says_whether_what_was_asked_had_been_sent() {
-        for (sent, expected, other) in
-            [(false, "Nothing was sent", "was sent, sealed"), (true, "was sent, sealed", "Nothing")]
-        {
-            let error = || {
-                let (code, reason) = ("reply-unsealed", "why");
-                Error::Model(Failure::Untrusted { code, reason, sent })
-            };
-            let openai = OpenAiError(error()).body()["error"]["message"].to_string();
-            let ollama = OllamaError(error()).body()["error"].to_string();
-            let sealed = error().message();
-            let problem = error().kind().2.to_owned();
-            for text in [openai, ollama, sealed, problem] {
-                assert!(text.contains(expected) && !text.contains(other), "{text}");
-            }
-            assert_eq!(error().name(), kind::ATTESTATION);
-        }
-    }
-}
+mod tests;
