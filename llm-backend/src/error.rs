@@ -216,7 +216,13 @@ impl Error {
         match self {
             Self::Unreachable { reason, .. } => *reason == FAILED,
             Self::Cut { reason, .. } => reason.starts_with(REPORTED),
-            _ => false,
+            Self::Address { .. }
+            | Self::File { .. }
+            | Self::Key(_)
+            | Self::Busy { .. }
+            | Self::Untrusted { .. }
+            | Self::Refused { .. }
+            | Self::Overlong { .. } => false,
         }
     }
 

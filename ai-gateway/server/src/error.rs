@@ -183,16 +183,8 @@ impl Error {
             ),
             Self::Manage(_) => (StatusCode::FORBIDDEN, kind::FORBIDDEN, AT_HOME),
             Self::Listener(refusal) => (refusal.status(), refusal.kind(), refusal.detail()),
-            Self::Exceeded(Exceeded::Rate { .. }) => {
-                (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY)
-            }
-            Self::Exceeded(Exceeded::Person { .. }) => {
-                (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
-            }
-            Self::Exceeded(
-                Exceeded::Total { .. } | Exceeded::Late { .. } | Exceeded::Yielded { .. },
-            )
-            | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
+            Self::Exceeded(exceeded) => exceeded_kind(exceeded),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
             Self::Model(failure) => model_kind(failure),
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
         }
@@ -302,6 +294,18 @@ fn bind_kind(error: &devices::BindError) -> (StatusCode, &'static str, &'static 
             "Remove one with DELETE /maru/v1/devices/<key>.",
         ),
         devices::BindError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
+    }
+}
+
+fn exceeded_kind(exceeded: &Exceeded) -> (StatusCode, &'static str, &'static str) {
+    match exceeded {
+        Exceeded::Rate { .. } => (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY),
+        Exceeded::Person { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
+        }
+        Exceeded::Total { .. } | Exceeded::Late { .. } | Exceeded::Yielded { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
+        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Calls {
         let newest = self.0.iter().rposition(|call| index.is_none() || call.index == index)?;
         let call = self.0.get(newest)?;
         let begins = match id {
-            Some(_) => call.id.is_some() && !(name.is_empty() && !call.arguments.is_whole()),
+            Some(_) => call.id.is_some() && (!name.is_empty() || call.arguments.is_whole()),
             None => {
                 let is_named = !name.is_empty() && !call.name.is_empty();
                 let is_other = name != call.name || call.arguments.is_whole();
