@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error as StdError, path::PathBuf, time::Duration};
 
 use chassis::pem::FileError;
 
-use crate::link::FAILED;
+use crate::{link::FAILED, ollama::ELSEWHERE};
 
 /// How [`Error::Cut`] begins to tell of an error in the place of an answer.
 pub(crate) const REPORTED: &str = "the backend reported an error: ";
@@ -183,6 +183,15 @@ impl Error {
         };
         let message = message.to_ascii_lowercase();
         ["context length", "context size", "context window"].iter().any(|it| message.contains(it))
+    }
+
+    /// Whether another model might answer the request: this one lacks what it needs, or is not asked at all.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        let Self::Refused { message, .. } = self else {
+            return false;
+        };
+        [" does not support ", ELSEWHERE].iter().any(|words| message.contains(words))
     }
 
     /// Whether the request itself may have brought the backend into trouble: it had arrived before that.

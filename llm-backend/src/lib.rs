@@ -34,7 +34,7 @@ pub use error::Error;
 pub use link::decode_error;
 pub use ollama::{
     Ollama, decode_ollama, decode_ollama_embeddings, decode_ollama_show, decode_ollama_tags,
-    is_cloud,
+    is_cloud, refuse_cloud,
 };
 pub use openai::{
     OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,

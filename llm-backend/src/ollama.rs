@@ -121,8 +121,7 @@ impl Ollama {
 
     fn refuse_cloud(&self, model: &str) -> Result<(), Error> {
         if is_cloud(model) || self.forwards(model) {
-            let reason = format!("{model} runs in Ollama's cloud: only models at home are asked");
-            return Err(self.link.refused(StatusCode::BAD_REQUEST, reason));
+            return Err(self.link.refused(StatusCode::BAD_REQUEST, refuse_cloud(model)));
         }
         Ok(())
     }
@@ -158,6 +157,15 @@ impl Backend for Ollama {
 /// A model's name without the tag that it has if none is written.
 fn bare(model: &str) -> &str {
     model.strip_suffix(":latest").unwrap_or(model)
+}
+
+/// What is said of every model that is not at home.
+pub(crate) const ELSEWHERE: &str = " runs in Ollama's cloud: only models at home are asked";
+
+/// Why a model is not asked that Ollama forwards.
+#[must_use]
+pub fn refuse_cloud(model: &str) -> String {
+    format!("{model}{ELSEWHERE}")
 }
 
 /// Whether this is the name of a model that Ollama forwards to its cloud: `NAME:cloud` or `NAME:SIZE-cloud`.

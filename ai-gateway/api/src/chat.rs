@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use completion::{Completion, decode_completion};
 pub use decode::DecodeError;
-pub use delta::{Delta, Evidence, FinishReason, ToolCallDelta, Usage};
+pub use delta::{Delta, Evidence, FinishReason, ToolCallDelta, Usage, count, count_or_zero};
 pub use embedding::{EmbedRequest, EmbeddingRequest, base64};
 pub use format::ResponseFormat;
 pub use image::{Detail, Image, ImageError};

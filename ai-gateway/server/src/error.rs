@@ -183,16 +183,8 @@ impl Error {
             ),
             Self::Manage(_) => (StatusCode::FORBIDDEN, kind::FORBIDDEN, AT_HOME),
             Self::Listener(refusal) => (refusal.status(), refusal.kind(), refusal.detail()),
-            Self::Exceeded(Exceeded::Rate { .. }) => {
-                (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY)
-            }
-            Self::Exceeded(Exceeded::Person { .. }) => {
-                (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
-            }
-            Self::Exceeded(
-                Exceeded::Total { .. } | Exceeded::Late { .. } | Exceeded::Yielded { .. },
-            )
-            | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
+            Self::Exceeded(exceeded) => exceeded_kind(exceeded),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
             Self::Model(failure) => model_kind(failure),
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
         }
@@ -305,6 +297,18 @@ fn bind_kind(error: &devices::BindError) -> (StatusCode, &'static str, &'static 
     }
 }
 
+fn exceeded_kind(exceeded: &Exceeded) -> (StatusCode, &'static str, &'static str) {
+    match exceeded {
+        Exceeded::Rate { .. } => (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY),
+        Exceeded::Person { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
+        }
+        Exceeded::Total { .. } | Exceeded::Late { .. } | Exceeded::Yielded { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
+        }
+    }
+}
+
 fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
     match failure {
         Failure::Unknown { .. } => {
@@ -338,8 +342,13 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
             "What you asked was sent, sealed to nodes that had proved themselves; only they can read it.",
         ),
         Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
+        Failure::Garbled(_) => {
+            (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask again, or choose another model.")
+        }
         Failure::Overlong => (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask for a shorter one."),
-        Failure::Behind => (StatusCode::BAD_GATEWAY, kind::MODEL, RETRY),
+        Failure::Behind => {
+            (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask again, and read the reply as it comes.")
+        }
         Failure::Down(_) => (
             StatusCode::BAD_GATEWAY,
             kind::MODEL,
@@ -361,26 +370,4 @@ impl IntoResponse for Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_surface_says_whether_what_was_asked_had_been_sent() {
-        for (sent, expected, other) in
-            [(false, "Nothing was sent", "was sent, sealed"), (true, "was sent, sealed", "Nothing")]
-        {
-            let error = || {
-                let (code, reason) = ("reply-unsealed", "why");
-                Error::Model(Failure::Untrusted { code, reason, sent })
-            };
-            let openai = OpenAiError(error()).body()["error"]["message"].to_string();
-            let ollama = OllamaError(error()).body()["error"].to_string();
-            let sealed = error().message();
-            let problem = error().kind().2.to_owned();
-            for text in [openai, ollama, sealed, problem] {
-                assert!(text.contains(expected) && !text.contains(other), "{text}");
-            }
-            assert_eq!(error().name(), kind::ATTESTATION);
-        }
-    }
-}
+mod tests;

@@ -133,7 +133,8 @@ pub enum Failure {
     /// The backend refused the request.
     #[error("the model refused the request: {0}")]
     Refused(String),
-    /// The model cannot do what the request needs: `MODEL does not support tools`, in Ollama's words.
+    /// The model cannot do what the request needs: `MODEL does not support tools`, in Ollama's words. Or it is not asked,
+    /// because it is not at home.
     #[error("{0}")]
     Unsupported(String),
     /// The conversation is longer than the model's context; in the backend's words.
@@ -142,8 +143,11 @@ pub enum Failure {
     /// The reply broke off.
     #[error("the reply was cut: the model went away while answering")]
     Cut,
-    /// The reply took longer than one may.
-    #[error("the reply was cut: it took longer than a reply may")]
+    /// The model answered what nobody can use.
+    #[error("the model's answer cannot be used: {0}")]
+    Garbled(String),
+    /// The reply took longer than one may, or became larger.
+    #[error("the reply was cut: it was longer than a reply may be")]
     Overlong,
     /// Whoever listened read so slowly that the reply went on without them.
     #[error("the reply was cut: it was read too slowly")]
@@ -505,12 +509,12 @@ pub(crate) fn report(model: &ModelRef, error: &Error) {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let too_long = error.is_too_long();
+        let (too_long, unsupported) = (error.is_too_long(), error.is_unsupported());
         match error {
             Error::Refused { message, .. } if too_long => Self::TooLong(message),
-            Error::Refused { message, .. } if message.contains(" does not support ") => {
-                Self::Unsupported(message)
-            }
+            Error::Refused { message, .. } if unsupported => Self::Unsupported(message),
+            // It took the request.
+            Error::Refused { status: 200..=299, message, .. } => Self::Garbled(message),
             Error::Refused { message, .. } => Self::Refused(message),
             Error::Cut { .. } => Self::Cut,
             Error::Overlong { .. } => Self::Overlong,

@@ -1,5 +1,6 @@
 //! `/api/embed`.
 
+use ai_gateway_api::chat::count;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ pub(super) fn body(request: &EmbedRequest, num_ctx: Option<u32>) -> Value {
 #[derive(Deserialize)]
 struct Answer {
     embeddings: Vec<Vec<f32>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     prompt_eval_count: Option<u32>,
 }
 

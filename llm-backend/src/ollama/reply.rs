@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use ai_gateway_api::chat::{Delta, FinishReason, Json, ToolCallDelta, Usage};
+use ai_gateway_api::chat::{Delta, FinishReason, Json, ToolCallDelta, Usage, count};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,9 +36,9 @@ struct Line {
     done: bool,
     #[serde(default)]
     done_reason: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     prompt_eval_count: Option<u32>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     eval_count: Option<u32>,
     #[serde(default)]
     logprobs: Option<Vec<Json>>,

@@ -1,5 +1,6 @@
 //! `/v1/embeddings`.
 
+use ai_gateway_api::chat::Usage;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,19 +20,13 @@ pub(super) fn body(request: &EmbedRequest) -> Value {
 struct List {
     data: Vec<Item>,
     #[serde(default)]
-    usage: Option<Counted>,
+    usage: Option<Usage>,
 }
 
 #[derive(Deserialize)]
 struct Item {
     index: usize,
     embedding: Vec<f32>,
-}
-
-#[derive(Deserialize)]
-struct Counted {
-    #[serde(default)]
-    prompt_tokens: u32,
 }
 
 /// Decodes the answer to `count` texts; `None` if it is of another shape or there is not one vector for each text.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ai_gateway_api::chat::{
-    ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, Usage,
+    ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, Usage, count, count_or_zero,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -35,7 +35,7 @@ pub(super) struct Chunk {
 /// One of the alternatives; Maru asks for one only.
 #[derive(Deserialize)]
 pub(super) struct Choice {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count_or_zero")]
     index: u32,
     #[serde(default, deserialize_with = "or_default")]
     delta: Text,
@@ -64,7 +64,7 @@ struct Text {
 #[derive(Debug, Deserialize)]
 pub(super) struct CallPiece {
     /// Which call; servers that send whole calls leave it out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub(super) index: Option<u32>,
     #[serde(default)]
     pub(super) id: Option<String>,

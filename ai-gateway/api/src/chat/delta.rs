@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::json::Json;
 
@@ -128,11 +128,35 @@ impl FinishReason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens that the model read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count_or_zero")]
     pub prompt_tokens: u32,
     /// Tokens that it generated.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count_or_zero")]
     pub completion_tokens: u32,
+}
+
+/// Reads a count as servers write it: `12`, `12.0`, or null for none. Less than zero is zero.
+///
+/// # Errors
+///
+/// What stands there is no number.
+pub fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let number = Option::<f64>::deserialize(from)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it ends at the bounds of what u32 holds"
+    )]
+    Ok(number.map(|number| number as u32))
+}
+
+/// The same, where none is zero.
+///
+/// # Errors
+///
+/// As [`count`].
+pub fn count_or_zero<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    count(from).map(Option::unwrap_or_default)
 }
 
 impl Usage {
@@ -140,5 +164,29 @@ impl Usage {
     #[must_use]
     pub const fn total_tokens(self) -> u32 {
         self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_however_the_number_is_written() {
+        for (written, read) in [
+            ("7", 7),
+            ("7.0", 7),
+            ("7e0", 7),
+            ("null", 0),
+            ("-1", 0),
+            ("4294967295", u32::MAX),
+            ("1e12", u32::MAX),
+        ] {
+            let body = format!(r#"{{"prompt_tokens":{written},"completion_tokens":{written}}}"#);
+            let usage: Usage = serde_json::from_str(&body).unwrap();
+            assert_eq!((usage.prompt_tokens, usage.completion_tokens), (read, read), "{body}");
+        }
+        assert_eq!(serde_json::from_str::<Usage>("{}").unwrap(), Usage::default());
+        assert!(serde_json::from_str::<Usage>(r#"{"prompt_tokens":"7"}"#).is_err());
     }
 }

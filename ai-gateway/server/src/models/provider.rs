@@ -10,6 +10,7 @@ use ai_gateway_api::{chat::ModelInfo, settings::gateway};
 use futures_util::future::join_all;
 use llm_backend::{
     ApiKey, Backend, Error, Listener, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,
+    refuse_cloud,
 };
 use tokio::time::timeout;
 
@@ -137,8 +138,8 @@ impl Provider {
     {
         // They have the same models, and not each was asked for its list.
         if self.nodes.iter().any(|node| node.backend().forwards(&model.model)) {
-            let words = format!("{model} runs in Ollama's cloud: only models at home are asked");
-            return Err(Missed::Refused(Failure::Refused(words)));
+            let words = refuse_cloud(&model.to_string());
+            return Err(Missed::Refused(Failure::Unsupported(words)));
         }
         let order = self.order(conversation);
         // Where none is asked, all of them drain.

@@ -316,7 +316,10 @@ async fn a_model_that_its_backend_forwards_is_not_asked() {
     one.forwards.store(true, Ordering::Relaxed);
     for name in [None, Some("one/big")] {
         let refused = ask(&models, name).await.unwrap_err();
-        assert!(matches!(&refused, Failure::Refused(why) if why.contains("cloud")), "{refused}");
+        assert!(
+            matches!(&refused, Failure::Unsupported(why) if why.contains("cloud")),
+            "{refused}"
+        );
     }
     let chain = models.choose(None).unwrap();
     assert!(chain.embed(vec!["text".to_owned()], None).await.is_err());

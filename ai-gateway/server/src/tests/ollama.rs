@@ -355,6 +355,20 @@ async fn an_ollama_holds_to_one_call_at_a_time() {
     assert_eq!(ollama.requests.lock().unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn arguments_that_are_no_object_are_told_as_what_the_model_wrote() {
+    let (house, _ollama) = house_of_ollama(concat!(
+        "{\"message\":{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":[1]}}]},\"done\":false}\n",
+        "{\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":4.0,\"eval_count\":null}\n",
+    ))
+    .await;
+    let said = error(chat(&house, json!({"model": "qwen3:8b", "stream": false})).await, 502).await;
+    assert!(said.contains("arguments of a call are no JSON object"), "{said}");
+    let streamed = lines(chat(&house, json!({"model": "qwen3:8b"})).await).await;
+    let last = streamed.last().unwrap()["error"].as_str().unwrap();
+    assert!(last.contains("arguments of a call") && !last.contains("cut"), "{last}");
+}
+
 /// An Ollama leaves it out unseen.
 #[tokio::test]
 async fn an_image_for_a_model_that_sees_none_is_refused_in_ollamas_words() {
@@ -482,5 +496,6 @@ async fn texts_become_vectors() {
     assert_eq!(ollama.requests.lock().unwrap().len(), 2, "nothing was asked");
     let body = json!({"model": "embed", "input": ["a", "b"]});
     let wrong = house.post(&ada(), "/api/embed", &body).await;
-    error(wrong, 400).await;
+    let wrong = error(wrong, 502).await;
+    assert!(wrong.contains("unknown shape"), "{wrong}");
 }

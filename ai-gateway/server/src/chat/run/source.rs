@@ -204,7 +204,7 @@ impl Source {
         let calls = delta.tool_calls.iter().map(|call| call.arguments.len());
         self.said += delta.content.len() + delta.thinking.len() + calls.sum::<usize>();
         if self.said > REPLY_MAX {
-            return self.fail(Failure::Cut);
+            return self.fail(Failure::Overlong);
         }
         if let (Some(_), State::Replying { text, .. }) = (&self.record, &mut self.state) {
             arena::locked(|_| text.push_str(&delta.content));

@@ -142,8 +142,8 @@ impl Pieces {
         let call = |(index, (id, name, arguments)): (u32, (String, String, String))| {
             let text = if arguments.trim().is_empty() { "{}" } else { &arguments };
             let arguments = text.parse::<Json>().ok().filter(Json::is_object);
-            // The model wrote what nobody can read as an object.
-            let arguments = arguments.ok_or(Error::Model(Failure::Cut))?;
+            let garbled = || Failure::Garbled("arguments of a call are no JSON object".to_owned());
+            let arguments = arguments.ok_or_else(garbled)?;
             Ok(Call { id, function: Function { index, name, arguments } })
         };
         self.0.into_iter().map(call).collect()
