@@ -164,10 +164,10 @@ fn got(listener: &UnixListener, laptop: &Instance, answer: &str) -> Option<(Stri
         threads.spawn(|| {
             let (mut agent, _) = listener.accept().unwrap();
             // All of the request, or closing would cut the answer.
-            let (mut read, mut piece) = (Vec::new(), [0; 4096]);
+            let (mut read, mut piece) = (Vec::<u8>::new(), [0_u8; 4096]);
             while !read.windows(4).any(|end| end == b"\r\n\r\n") {
                 match agent.read(&mut piece) {
-                    Ok(length) if length > 0 => read.extend(&piece[..length]),
+                    Ok(length) if length > 0 => read.extend_from_slice(&piece[..length]),
                     _ => break,
                 }
             }
