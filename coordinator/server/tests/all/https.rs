@@ -143,7 +143,7 @@ async fn who_has_an_admin_key_does_what_root_does_on_the_socket() {
     let simple = setup.ask("POST /users", &[&key, form[0]], r#"{"name":"bob"}"#).await;
     assert_eq!((simple.status, simple.problem().as_str()), (415, "content-type"));
     let large = format!("{{\"policy\":\"{}\"}}", " ".repeat(1024 * 1024));
-    assert_eq!(setup.ask("PUT /policy", &[&key, JSON], &large).await.status, 400);
+    assert_eq!(setup.ask("PUT /policy", &[&key, JSON], &large).await.status, 413);
 }
 
 #[tokio::test]
