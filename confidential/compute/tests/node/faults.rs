@@ -228,7 +228,9 @@ async fn the_router_alone_is_answered() {
 async fn what_is_too_long_or_malformed_is_refused() {
     let node = Node::start().await;
     let long = vec![0; (2 << 20) + (128 << 10) + 1];
-    assert_eq!(node.ask(&[1; 1120], &long).await.status, 413);
+    // It is refused by its announced length: who writes on meanwhile may find the connection closed first.
+    let refused = node.try_ask(&[1; 1120], &long).await;
+    assert!(refused.is_none_or(|answer| answer.status == 413));
     assert_eq!(node.ask(&[1; 1120], b"sealed").await.status, 400);
     assert_eq!(node.ask(&[], b"sealed").await.status, 400, "no key");
     assert_eq!(node.ask(&[1; 5000], b"sealed").await.status, 400, "a key of no suite");

@@ -296,12 +296,17 @@ impl Node {
 
     /// Sends a sealed request as the router does.
     pub(crate) async fn ask(&self, key: &[u8], sealed: &[u8]) -> Answer {
+        self.try_ask(key, sealed).await.unwrap()
+    }
+
+    /// The same; `None` if the connection ended before an answer was read.
+    pub(crate) async fn try_ask(&self, key: &[u8], sealed: &[u8]) -> Option<Answer> {
         let request = Request::post("/")
             .header("host", "node")
             .header(CONTENT_TYPE, media::REQUEST)
             .header(header::ENCAPSULATED_KEY, STANDARD.encode(key))
             .body(Full::new(Bytes::copy_from_slice(sealed)));
-        self.send(request.unwrap()).await
+        self.send_as(&self.tls, request.unwrap()).await
     }
 
     pub(crate) async fn attest(&self, nonce: [u8; 32]) -> EvidenceList {
