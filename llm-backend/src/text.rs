@@ -1,4 +1,4 @@
-//! Joined of a reply's text as model servers send them: one may end within a character.
+//! Pieces of a reply's text as model servers send them: one may end within a character.
 //!
 //! A server that counts text in UTF-16, as JavaScript programs do, may send the first half of an emoji as the escape at the
 //! end of one piece (`"\ud83d"`) and the second at the beginning of the next. [`Joined`] joins them; a half that stays alone

@@ -79,7 +79,6 @@ const BODIES_WHOLE: &[&str] = &[
     "LengthLimitError",
     "JsonRejection",
     "BytesRejection",
-    "}): Json<",
     "): Json<",
     "response.json(",
     ".json::<",
