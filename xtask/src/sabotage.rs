@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
     let mut records = record::read(&root, &args.names)?;
     if let Some(count) = args.next {
-        records = record::next(records, count, commits(&root)?);
+        records = record::next(records, count, turn(&root)?);
     }
     if args.list {
         for record in records {
@@ -95,13 +95,30 @@ fn all_name_tests(records: &[Record], programs: &nextest::Programs) -> Result<()
     records.iter().try_for_each(|record| trial::select(programs, record).map(drop))
 }
 
-/// How many commits led to the present one.
-fn commits(root: &Path) -> Result<usize> {
-    let mut git = Command::new("git");
-    git.args(["rev-list", "--count", "HEAD"]).current_dir(root).stdin(Stdio::null());
-    let out = git.output().context("cannot run git")?;
-    let said = String::from_utf8_lossy(&out.stdout);
-    said.trim().parse().context("git counts no commits; name the sabotages instead of `--next`")
+/// Tries the `count` whose turn it is at this commit; returns how many were noticed, and the names of those that were not.
+pub(crate) fn try_next(programs: &nextest::Programs, count: usize) -> Result<(usize, Vec<String>)> {
+    let root = workspace::root();
+    let records = record::next(record::read(&root, &[])?, count, turn(&root)?);
+    let missed = try_all(programs, &root, &workspace::target()?, &records)?;
+    Ok((records.len() - missed.len(), missed))
+}
+
+/// What says whose turn it is: how many commits led to the present one, so that all come round; where the clone does not
+/// have them all, a number drawn from the commit's name.
+fn turn(root: &Path) -> Result<usize> {
+    const HELP: &str = "git tells no commit; name the sabotages instead of `--next`";
+    let git = |args: &[&str]| -> Result<String> {
+        let mut git = Command::new("git");
+        let out = git.args(args).current_dir(root).stdin(Stdio::null()).output();
+        let out = out.context("cannot run git")?;
+        ensure!(out.status.success(), HELP);
+        Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    };
+    if git(&["rev-parse", "--is-shallow-repository"])? == "true" {
+        let name = git(&["rev-parse", "HEAD"])?;
+        return usize::from_str_radix(name.get(..8).unwrap_or_default(), 16).context(HELP);
+    }
+    git(&["rev-list", "--count", "HEAD"])?.parse().context(HELP)
 }
 
 /// Breaks a copy of the workspace in `root` in every way, one at a time; returns what its tests,
@@ -286,6 +303,30 @@ junit = { path = \"junit.xml\" }
         let cells =
             lines.filter_map(|line| Some((line.split_once(" | ")?, line.rsplit_once(" | ")?)));
         cells.filter_map(|((number, _), (_, last))| Some((number.parse().ok()?, last))).collect()
+    }
+
+    #[test]
+    fn each_commit_has_a_turn_of_its_own_in_a_shallow_clone_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let [whole, shallow] = ["whole", "shallow"].map(|name| dir.path().join(name));
+        fs::create_dir(&whole).unwrap();
+        let git = |args: &[&str]| {
+            let who = ["-c", "user.name=Maru", "-c", "user.email=maru@example.com"];
+            let done = Command::new("git").args(who).args(args).current_dir(&whole).status();
+            assert!(done.unwrap().success(), "{args:?}");
+        };
+        git(&["init", "--quiet"]);
+        assert!(turn(&whole).unwrap_err().to_string().contains("--next"), "no commit yet");
+        let mut turns = BTreeSet::new();
+        for count in 1..4 {
+            git(&["commit", "--quiet", "--allow-empty", "--message", &count.to_string()]);
+            assert_eq!(turn(&whole).unwrap(), count);
+            let (from, to) = (format!("file://{}", whole.display()), shallow.to_str().unwrap());
+            git(&["clone", "--quiet", "--depth=1", &from, to]);
+            turns.insert(turn(&shallow).unwrap());
+            fs::remove_dir_all(&shallow).unwrap();
+        }
+        assert_eq!(turns.len(), 3, "{turns:?}");
     }
 
     #[test]

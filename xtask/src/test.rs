@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Seconds per fuzz target
     #[arg(long, value_name = "S", default_value_t = 3)]
     fuzz_seconds: u32,
+    /// How many sabotages are tried: those whose turn it is at this commit
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    sabotages: usize,
     /// Look at lints and documentation as well, while the tests run
     #[arg(long, conflicts_with = "only")]
     lints: bool,
@@ -52,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ok = stages.run(stage::TESTS, || tests(&programs, peers, args.only.as_deref()));
         if args.only.is_none() {
             ok &= stages.run("sabotages", || sabotage::check(&programs).map(Count::passed));
+            ok &= stages.run("sabotages tried", || tried(&programs, args.sabotages));
         }
         if let Some(linting) = linting {
             ok &= stages.run("lints and documentation", || {
@@ -129,6 +133,13 @@ fn some(
     let is_told = report.iter().any(|(_, verdict)| *verdict != Verdict::Passed);
     ensure!(status.success() || is_told, "the tests ended with {status}");
     Ok(report)
+}
+
+/// The sabotages whose turn it is: each must be noticed.
+fn tried(programs: &nextest::Programs, count: usize) -> Result<Count> {
+    let (noticed, missed) = sabotage::try_next(programs, count)?;
+    let remarks = missed.iter().map(|name| format!("not noticed: {name}")).collect();
+    Ok(Count { passed: noticed, failed: missed.len(), remarks, ..Count::default() })
 }
 
 fn doctests() -> Result<Count> {

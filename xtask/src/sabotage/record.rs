@@ -87,10 +87,10 @@ fn choose(mut records: Vec<Record>, only: &[String]) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// The `count` whose turn it is when the history has so many commits: each commit has the next ones.
-pub(super) fn next(records: Vec<Record>, count: usize, commits: usize) -> Vec<Record> {
+/// The `count` of this turn: each turn has the next ones.
+pub(super) fn next(records: Vec<Record>, count: usize, turn: usize) -> Vec<Record> {
     let all = records.len().max(1);
-    let begin = commits.wrapping_mul(count) % all;
+    let begin = turn.wrapping_mul(count) % all;
     records.into_iter().cycle().skip(begin).take(count.min(all)).collect()
 }
 
@@ -210,7 +210,7 @@ replacement = ''
     #[test]
     fn each_commit_has_the_next_ones_and_all_come_round() {
         let all = || ["a", "b", "c", "d", "e"].map(named).to_vec();
-        let turns = (0..4).map(|commits| names(next(all(), 2, commits)));
+        let turns = (0..4).map(|turn| names(next(all(), 2, turn)));
         assert_eq!(Vec::from_iter(turns), ["ab", "cd", "ea", "bc"]);
         assert_eq!(names(next(all(), 9, 0)), "abcde");
         assert_eq!(names(next(Vec::new(), 2, 7)), "");
