@@ -26,6 +26,7 @@ mod instance;
 mod machine;
 mod port;
 mod process;
+pub mod search;
 pub mod site;
 pub mod stock;
 pub mod swtpm;

@@ -9,7 +9,7 @@ use super::foreign;
 use crate::{build, go, model, packages};
 
 /// The tests that need stock nodes.
-const TESTS: &str = "package(walkthrough) & binary(/^tailscale/)";
+const TESTS: &str = "package(walkthrough) & test(/^tailscale/)";
 
 /// Of `cargo xtask interop tailscale`.
 #[derive(Debug, clap::Args)]

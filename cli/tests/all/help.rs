@@ -1,0 +1,76 @@
+//! What `maru` says of itself, and how it ends.
+
+use std::process::{Command, Output};
+
+fn maru(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_maru")).args(args).env("COLUMNS", "100").output().unwrap()
+}
+
+fn text(args: &[&str]) -> String {
+    let output = maru(args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn help_of_every_command() {
+    insta::assert_snapshot!("maru", text(&["--help"]));
+    for command in ["up", "status", "doctor", "join", "leave", "invite", "device", "key", "api-key"]
+    {
+        insta::assert_snapshot!(command, text(&[command, "--help"]));
+    }
+    for command in [
+        "user",
+        "policy",
+        "app",
+        "model",
+        "log",
+        "backup",
+        "restore",
+        "usage",
+        "audit",
+        "confidential",
+        "chat",
+        "completions",
+    ] {
+        insta::assert_snapshot!(command, text(&[command, "--help"]));
+    }
+    for (command, name) in [("approve", "device-approve"), ("tag", "device-tag")] {
+        insta::assert_snapshot!(name, text(&["device", command, "--help"]));
+    }
+    for (args, name) in [(&["route"][..], "route"), (&["route", "approve"], "route-approve")] {
+        insta::assert_snapshot!(name, text(&[args, &["--help"]].concat()));
+    }
+    for (command, name) in
+        [("set", "policy-set"), ("test", "policy-test"), ("explain", "policy-explain")]
+    {
+        insta::assert_snapshot!(name, text(&["policy", command, "--help"]));
+    }
+    let verify = text(&["confidential", "verify", "--help"]);
+    insta::assert_snapshot!("confidential-verify", verify);
+    insta::assert_snapshot!("confidential-add", text(&["confidential", "add", "--help"]));
+    insta::assert_snapshot!("model-pull", text(&["model", "pull", "--help"]));
+    insta::assert_snapshot!("api-key-create", text(&["api-key", "create", "--help"]));
+    insta::assert_snapshot!("key-create", text(&["key", "create", "--help"]));
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2_and_a_failure_with_1() {
+    assert_eq!(maru(&["frobnicate"]).status.code(), Some(2));
+    assert_eq!(maru(&["key", "create"]).status.code(), Some(2));
+    assert_eq!(maru(&["join", "not a link"]).status.code(), Some(2));
+    assert_eq!(maru(&["route", "approve", "router", "192.168.1.7"]).status.code(), Some(2));
+
+    let root = tempfile::tempdir().unwrap();
+    let failed = maru(&["--root", root.path().to_str().unwrap(), "device", "list"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(said.contains("sudo maru up"), "{said}");
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(text(&["completions", shell]).contains("approve"), "{shell}");
+    }
+}

@@ -1,0 +1,14 @@
+//! The command, met as people and scripts meet it: its arguments, its output, and the real services that it starts or asks.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
+
+mod admin;
+mod bad_input;
+mod confidential;
+mod confine;
+mod container;
+mod control_plane;
+mod help;
+mod least_right;
+mod over_https;
+mod units;
+mod usage;

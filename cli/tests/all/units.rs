@@ -1,0 +1,50 @@
+//! The systemd units, as `systemd-analyze verify` reads them.
+//!
+//! Fails if systemd does not know a key, cannot use a value, or does not find a program. The same look at a unit with a
+//! mistake finds it. Blind to what the units do: nothing is started.
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+use cli::service::systemd;
+
+/// What systemd says of these units, whose programs are where the tests built them.
+fn verify(units: &[(String, String)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = lab::binaries().unwrap();
+    let mut command = Command::new("systemd-analyze");
+    command.args(["--man=no", "--generators=no", "--recursive-errors=no", "verify"]);
+    for (name, text) in units.iter().filter(|(name, _)| name.ends_with(".service")) {
+        let path = folder.path().join(name);
+        let text = text.replace("=/usr/bin/maru", &format!("={}/maru", programs.display()));
+        fs::write(&path, text).unwrap();
+        command.arg(path);
+    }
+    command.output().unwrap()
+}
+
+#[test]
+#[ignore = "needs: systemd"]
+fn systemd_takes_every_unit() {
+    let units = systemd::files();
+    assert!(units.iter().any(|(name, _)| name == "maru-agent.service"));
+
+    let output = verify(&units);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{output:?}");
+
+    for (right, wrong) in [
+        ("NoNewPrivileges=yes", "NoNewPrivilege=yes"),
+        ("LimitCORE=0", "LimitCORE=none of it"),
+        ("User=61001", "User=a b"),
+        ("ExecStart=/usr/bin/maru-coordinator", "ExecStart=/usr/bin/maru-kordinator"),
+    ] {
+        let mut units = units.clone();
+        units.retain(|(name, _)| name == "maru-coordinator.service");
+        units[0].1 = units[0].1.replace(right, wrong);
+        let output = verify(&units);
+        assert!(!output.stderr.is_empty() || !output.status.success(), "{wrong} is not noticed");
+    }
+}

@@ -1,0 +1,115 @@
+//! `maru usage` against a gateway that counts what the test says.
+#![allow(clippy::disallowed_methods, reason = "today is the clock's")]
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::net::UnixListener,
+    path::Path,
+    process::{Command, Output},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::{Value, json};
+
+fn usage(root: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
+    command.arg("--root").arg(root).arg("usage").args(args).output().unwrap()
+}
+
+fn stdout(root: &Path, args: &[&str]) -> String {
+    let output = usage(root, args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A gateway that answers every question with `answer`, and 404 to other paths.
+fn gateway(root: &Path, answer: &Value) {
+    let socket = root.join("run/maru/metrics/http.sock");
+    fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let (listener, body) = (UnixListener::bind(socket).unwrap(), answer.to_string());
+    thread::spawn(move || {
+        for io in listener.incoming() {
+            let (mut io, mut asked, mut buffer) = (io.unwrap(), String::new(), [0; 1024]);
+            while !asked.contains("\r\n\r\n") {
+                match io.read(&mut buffer).unwrap() {
+                    0 => break,
+                    more => asked.push_str(std::str::from_utf8(&buffer[..more]).unwrap()),
+                }
+            }
+            let known = asked.starts_with("GET /maru/v1/usage HTTP/1.1\r\n");
+            let status = if known { "200 OK" } else { "404 Not Found" };
+            let length = body.len();
+            let _ = write!(
+                io,
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                 content-length: {length}\r\n\r\n{body}"
+            );
+        }
+    });
+}
+
+/// The day so many days ago, in UTC.
+fn day(ago: u32) -> String {
+    let at = SystemTime::now() - Duration::from_secs(86_400) * ago;
+    humantime::format_rfc3339_seconds(at).to_string().split_once('T').unwrap().0.to_owned()
+}
+
+#[test]
+fn days_and_people_are_listed_in_every_form() {
+    let root = tempfile::tempdir().unwrap();
+    let tally =
+        |requests: u64| json!({"requests": requests, "prompt_tokens": 70, "reply_tokens": 9});
+    let (old, new) = (day(10), day(0));
+    gateway(
+        root.path(),
+        &json!({"days": {&old: {"user:1": tally(3)}, &new: {"user:1": tally(4), "others": tally(5)}}}),
+    );
+
+    let table = stdout(root.path(), &[]);
+    let lines: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["DAY", "PERSON", "REQUESTS", "PROMPT", "TOKENS", "REPLY", "TOKENS"]);
+    assert_eq!(
+        lines[1..],
+        [
+            vec![old.as_str(), "user:1", "3", "70", "9"],
+            vec![new.as_str(), "others", "5", "70", "9"],
+            vec![new.as_str(), "user:1", "4", "70", "9"],
+        ]
+    );
+
+    // A day that begins while this runs still leaves the old one out.
+    let recent: Value =
+        serde_json::from_str(&stdout(root.path(), &["--days", "5", "-o", "json"])).unwrap();
+    assert_eq!(recent.as_array().unwrap().len(), 2, "{recent}");
+    let row = json!({
+        "day": new, "person": "user:1", "name": null,
+        "requests": 4, "prompt_tokens": 70, "reply_tokens": 9,
+    });
+    assert_eq!(recent[1], row);
+    assert!(stdout(root.path(), &["-o", "yaml"]).contains("reply_tokens: 9"));
+}
+
+#[test]
+fn whoever_asks_wrongly_or_where_nothing_runs_is_told_in_one_sentence() {
+    let root = tempfile::tempdir().unwrap();
+    let failed = usage(root.path(), &[]);
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(
+        said.contains("the gateway is not running here") && said.lines().count() == 1,
+        "{said}"
+    );
+    for days in ["0", "-1", "x", "4000"] {
+        let failed = usage(root.path(), &[&format!("--days={days}")]);
+        assert_eq!(failed.status.code(), Some(2), "{days}");
+        assert!(String::from_utf8(failed.stderr).unwrap().contains("--days"), "{days}");
+    }
+
+    gateway(root.path(), &json!({"days": "none"}));
+    let failed = usage(root.path(), &[]);
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(said.contains("update both") && said.lines().count() == 1, "{said}");
+}

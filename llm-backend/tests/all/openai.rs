@@ -1,0 +1,539 @@
+//! The client against a scripted server on a UNIX socket.
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+use ai_gateway_api::chat::{ChatRequest, Completion, Delta, FinishReason, Message, Options};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use llm_backend::{Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Slot, Timeouts};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    task::JoinHandle,
+    time::timeout,
+};
+
+const STREAM: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const STEP: Duration = Duration::from_millis(20);
+
+/// A server that does with its one connection what the test says.
+struct Server<T> {
+    _directory: TempDir,
+    socket: PathBuf,
+    task: JoinHandle<T>,
+}
+
+impl<T> Server<T> {
+    fn client(&self) -> OpenAiCompatible {
+        self.client_with(Duration::from_millis(500), Duration::from_secs(2))
+    }
+
+    /// One that waits so long for the next word, and so long for everything else.
+    fn client_with(&self, idle: Duration, limit: Duration) -> OpenAiCompatible {
+        let timeouts =
+            Timeouts { connect: limit, health: limit, first: limit, idle, budget: limit };
+        OpenAiCompatible::with_timeouts(&format!("unix://{}", self.socket.display()), timeouts)
+            .unwrap()
+    }
+}
+
+fn serve<T, F>(script: impl FnOnce(Connection) -> F + Send + 'static) -> Server<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send,
+{
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("llm.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let task = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = Connection { stream, request: String::new() };
+        connection.read_request().await;
+        script(connection).await
+    });
+    Server { _directory: directory, socket, task }
+}
+
+struct Connection {
+    stream: UnixStream,
+    request: String,
+}
+
+impl Connection {
+    async fn read_request(&mut self) {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.push(self.stream.read_u8().await.unwrap());
+            if bytes.ends_with(b"\r\n\r\n") {
+                break;
+            }
+        }
+        let head = String::from_utf8(bytes.clone()).unwrap().to_ascii_lowercase();
+        let length = head
+            .split("content-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await.unwrap();
+        bytes.extend(body);
+        self.request = String::from_utf8(bytes).unwrap();
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
+        tokio::time::sleep(STEP).await;
+    }
+
+    /// Sends one chunk of a chunked body.
+    async fn chunk(&mut self, bytes: &[u8]) {
+        let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
+        framed.extend_from_slice(bytes);
+        framed.extend_from_slice(b"\r\n");
+        self.send(&framed).await;
+    }
+
+    async fn answer(&mut self, status: &str, body: &str) {
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        self.send(head.as_bytes()).await;
+        self.send(body.as_bytes()).await;
+    }
+
+    /// Waits for the client to close, and says whether it did.
+    async fn is_left(&mut self) -> bool {
+        matches!(timeout(Duration::from_secs(60), self.stream.read_u8()).await, Ok(Err(_)))
+    }
+}
+
+fn event(text: &str) -> String {
+    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+}
+
+const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+fn request() -> ChatRequest {
+    let options = Options { max_tokens: Some(7), temperature: Some(0.0), ..Options::default() };
+    ChatRequest {
+        model: Some("smollm2".to_owned()),
+        messages: vec![Message::user("안녕?")],
+        options,
+        ..ChatRequest::default()
+    }
+}
+
+async fn ask(client: &OpenAiCompatible) -> Result<Vec<Delta>, Error> {
+    client.chat(request()).await?.try_collect().await
+}
+
+#[tokio::test]
+async fn a_reply_split_inside_characters_arrives_whole() {
+    let server = serve(|mut connection| async move {
+        connection.send(STREAM.as_bytes()).await;
+        for byte in format!(": ping\n\n{}{}", event("안녕하세요"), END).as_bytes().chunks(7) {
+            connection.chunk(byte).await;
+        }
+        (connection.is_left().await, connection.request)
+    });
+
+    let deltas = ask(&server.client()).await.unwrap();
+
+    assert_eq!(
+        deltas,
+        [
+            Delta::text("안녕하세요"),
+            Delta { finish_reason: Some(FinishReason::Stop), ..Delta::default() }
+        ]
+    );
+    let (left, sent) = server.task.await.unwrap();
+    assert!(left, "the connection serves one request only");
+    assert!(sent.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{sent}");
+    let body: serde_json::Value =
+        serde_json::from_str(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body["stream"], true);
+    assert_eq!(body["stream_options"]["include_usage"], true);
+    assert_eq!(body["max_tokens"], 7);
+    assert_eq!(body["messages"][0]["content"], "안녕?");
+}
+
+#[tokio::test]
+async fn a_text_is_gone_on_from_at_a_path_of_its_own_or_refused_in_ollamas_words() {
+    let raw = || ChatRequest { completion: Some(Completion::Raw), ..request() };
+    let server = serve(|mut connection| async move {
+        connection.send(STREAM.as_bytes()).await;
+        for text in [
+            "data: {\"choices\":[{\"index\":0,\"text\":\"b\",\"logprobs\":null,\"finish_reason\":null}]}\n\n",
+            "data: {\"choices\":[{\"index\":0,\"text\":\"\",\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n",
+        ] {
+            connection.chunk(text.as_bytes()).await;
+        }
+        connection.request
+    });
+    let client = server.client();
+    let deltas: Vec<Delta> = client.chat(raw()).await.unwrap().try_collect().await.unwrap();
+    let end = Delta { finish_reason: Some(FinishReason::Length), ..Delta::default() };
+    assert_eq!(deltas, [Delta::text("b"), end]);
+    let sent = server.task.await.unwrap();
+    assert!(sent.starts_with("POST /v1/completions HTTP/1.1\r\n"), "{sent}");
+    let body: serde_json::Value =
+        serde_json::from_str(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!((&body["prompt"], body.get("messages")), (&"안녕?".into(), None));
+
+    for (status, words) in [
+        ("404 Not Found", "smollm2 does not support raw prompts"),
+        ("405 Method Not Allowed", "smollm2 does not support raw prompts"),
+        ("400 Bad Request", "no"),
+    ] {
+        let server = serve(move |mut connection| async move {
+            connection.answer(status, r#"{"error":{"message":"no"}}"#).await;
+        });
+        let client = server.client();
+        let Err(error) = client.chat(raw()).await else { panic!("{status} was taken") };
+        let is = matches!(&error, Error::Refused { status: 400, message, .. } if message == words);
+        assert!(is && !error.may_try_another(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_stream_closes_the_connection() {
+    let server = serve(|mut connection| async move {
+        connection.send(STREAM.as_bytes()).await;
+        connection.chunk(event("a").as_bytes()).await;
+        connection.is_left().await
+    });
+
+    let client = server.client();
+    let mut stream = client.chat(request()).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), Delta::text("a"));
+    drop(stream);
+
+    assert!(server.task.await.unwrap());
+}
+
+#[tokio::test]
+async fn dropping_the_request_before_it_is_answered_closes_the_connection() {
+    let server = serve(|mut connection| async move { connection.is_left().await });
+
+    let client = server.client();
+    assert!(timeout(STEP * 5, client.chat(request())).await.is_err(), "it was answered");
+
+    assert!(server.task.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_in_the_middle_is_a_cut() {
+    let server = serve(|mut connection| async move {
+        connection.send(STREAM.as_bytes()).await;
+        connection.chunk(event("a").as_bytes()).await;
+    });
+
+    let error = ask(&server.client()).await.unwrap_err();
+
+    assert!(matches!(error, Error::Cut { began: true, .. }), "{error}");
+    assert!(!error.may_try_another());
+}
+
+#[tokio::test]
+async fn silence_in_the_middle_is_a_cut_but_pings_are_not_silence() {
+    let server = serve(|mut connection| async move {
+        connection.send(STREAM.as_bytes()).await;
+        connection.chunk(event("a").as_bytes()).await;
+        for _ in 0..6 {
+            tokio::time::sleep(STEP * 20).await;
+            connection.chunk(b": ping\n\n").await;
+        }
+        connection.chunk(event("b").as_bytes()).await;
+        connection.is_left().await
+    });
+
+    // All the pings take longer than silence may.
+    let client = server.client_with(Duration::from_secs(2), Duration::from_secs(30));
+    let items: Vec<_> = client.chat(request()).await.unwrap().collect().await;
+
+    assert_eq!(items[0].as_ref().unwrap(), &Delta::text("a"));
+    assert_eq!(items[1].as_ref().unwrap(), &Delta::text("b"));
+    assert!(matches!(items[2], Err(Error::Cut { began: true, .. })), "{items:?}");
+    assert_eq!(items.len(), 3);
+    assert!(server.task.await.unwrap());
+}
+
+#[tokio::test]
+async fn pings_alone_do_not_outlast_the_limits() {
+    let pinging = |first: Option<&'static str>| {
+        serve(move |mut connection| async move {
+            connection.send(STREAM.as_bytes()).await;
+            if let Some(text) = first {
+                connection.chunk(event(text).as_bytes()).await;
+            }
+            while connection.stream.write_all(b"8\r\n: ping\n\n\r\n").await.is_ok() {
+                tokio::time::sleep(STEP).await;
+            }
+        })
+    };
+    let (never, once) = (pinging(None), pinging(Some("a")));
+
+    // Silence is not what is tried.
+    let patient =
+        |server: &Server<()>| server.client_with(Duration::from_secs(30), Duration::from_secs(2));
+    let clients = (patient(&never), patient(&once));
+    let (late, overlong) = tokio::join!(ask(&clients.0), ask(&clients.1));
+    let (late, overlong) = (late.unwrap_err(), overlong.unwrap_err());
+
+    assert!(matches!(late, Error::Cut { began: false, .. }), "{late}");
+    assert!(late.is_backend_fault() && late.may_try_another());
+    assert!(matches!(overlong, Error::Overlong { .. }), "{overlong}");
+    assert!(!overlong.is_backend_fault() && !overlong.may_try_another());
+    never.task.await.unwrap();
+    once.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn silence_while_the_prompt_is_read_is_no_fault() {
+    let server = serve(|mut connection| async move {
+        connection.send(STREAM.as_bytes()).await;
+        // Longer than silence may last after the first delta.
+        tokio::time::sleep(STEP * 40).await;
+        connection.chunk(format!("{}{END}", event("a")).as_bytes()).await;
+    });
+
+    assert_eq!(ask(&server.client()).await.unwrap()[0], Delta::text("a"));
+}
+
+#[tokio::test]
+async fn nobody_listening_means_another_backend_may_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("unix://{}", directory.path().join("none.sock").display());
+
+    let error = ask(&OpenAiCompatible::new(&url).unwrap()).await.unwrap_err();
+
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert!(error.may_try_another());
+    assert!(error.to_string().contains(&url) && error.to_string().contains("start it"), "{error}");
+}
+
+#[tokio::test]
+async fn hanging_up_and_staying_silent_mean_another_backend_may_answer() {
+    let hangs_up = serve(|connection| async move { drop(connection) });
+    let silent = serve(|mut connection| async move { connection.is_left().await });
+
+    for error in
+        [ask(&hangs_up.client()).await.unwrap_err(), ask(&silent.client()).await.unwrap_err()]
+    {
+        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_passes_on_the_backends_words_and_tries_nobody_else() {
+    let server = serve(|mut connection| async move {
+        connection
+            .answer("400 Bad Request", r#"{"error":{"code":400,"message":"too long","type":"x"}}"#)
+            .await;
+    });
+
+    let error = ask(&server.client()).await.unwrap_err();
+
+    assert!(
+        matches!(&error, Error::Refused { status: 400, message, .. } if message == "too long"),
+        "{error:?}"
+    );
+    assert!(!error.may_try_another());
+}
+
+/// llama-server says 500 of what its model cannot take: that is no fault of its own.
+#[tokio::test]
+async fn a_500_that_says_what_the_model_cannot_take_is_no_fault_and_any_other_is() {
+    let hint = "if this is unexpected, you may need to provide the mmproj";
+    let template = "While executing CallExpression at line 1, column 9\\nError: Jinja Exception: System message must be first\\n";
+    for (said, expected) in [
+        (
+            format!("image input is not supported - hint: {hint}"),
+            Some("the model does not support vision"),
+        ),
+        (
+            format!("audio input is not supported - hint: {hint}"),
+            Some("the model does not support audio"),
+        ),
+        ("This model does not support tools.".to_owned(), Some("the model does not support tools")),
+        ("tools param requires --jinja flag".to_owned(), Some("the model does not support tools")),
+        (
+            template.to_owned(),
+            Some(
+                "the model's template does not support this conversation: System message must be first",
+            ),
+        ),
+        ("CUDA error: operation not supported".to_owned(), None),
+        ("out of memory".to_owned(), None),
+    ] {
+        let body =
+            format!(r#"{{"error":{{"code":500,"message":"{said}","type":"server_error"}}}}"#);
+        let server = serve(move |mut connection| async move {
+            connection.answer("500 Internal Server Error", &body).await;
+        });
+        let error = ask(&server.client()).await.unwrap_err();
+        match (expected, &error) {
+            (Some(words), Error::Refused { status: 400, message, .. }) => {
+                assert_eq!(message, words);
+                assert!(!error.is_backend_fault() && !error.may_try_another(), "{said}");
+            }
+            (None, Error::Unreachable { .. }) => assert!(error.is_backend_fault(), "{said}"),
+            (_, error) => panic!("{said}: {error:?}"),
+        }
+    }
+}
+
+/// vLLM counts the longest reply in with the conversation.
+#[tokio::test]
+async fn a_number_of_tokens_that_nobody_asked_for_is_left_out_where_it_does_not_fit() {
+    const TOO_LONG: &str = r#"{"error":{"message":"'max_tokens' is too large: 2. This model's maximum context length is 8 tokens."}}"#;
+    let usual = |usual_length| ChatRequest {
+        options: Options { max_tokens: Some(2), ..Options::default() },
+        usual_length,
+        ..request()
+    };
+    let server = serve(|mut connection| async move {
+        connection.answer("400 Bad Request", TOO_LONG).await;
+        connection.read_request().await;
+        connection.send(STREAM.as_bytes()).await;
+        for text in ["a", "b", "c"] {
+            connection.chunk(event(text).as_bytes()).await;
+        }
+        (connection.is_left().await, connection.request)
+    });
+    let client = server.client();
+    let reply = client.chat(usual(true)).await.unwrap();
+    let deltas: Vec<Delta> = reply.try_collect().await.unwrap();
+    let end = Delta { finish_reason: Some(FinishReason::Length), ..Delta::default() };
+    assert_eq!(deltas, [Delta::text("a"), Delta::text("b"), end]);
+    let (left, sent) = server.task.await.unwrap();
+    assert!(left, "the rest is not generated");
+    let body: serde_json::Value =
+        serde_json::from_str(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!((body.get("max_tokens"), &body["temperature"]), (None, &serde_json::Value::Null));
+
+    let server = serve(|mut connection| async move {
+        connection.answer("400 Bad Request", TOO_LONG).await;
+    });
+    let Err(error) = server.client().chat(usual(false)).await else { panic!("it was asked again") };
+    assert!(error.is_too_long(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stream_is_at_fault() {
+    let server = serve(|mut connection| async move { connection.answer("200 OK", "{}").await });
+    let error = ask(&server.client()).await.unwrap_err();
+    assert!(matches!(&error, Error::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("compare api and baseUrl"), "{error}");
+}
+
+#[tokio::test]
+async fn health_tells_loading_from_ready_from_failing() {
+    let loading = r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
+    let server = serve(move |mut connection| async move {
+        connection.answer("503 Service Unavailable", loading).await
+    });
+    assert_eq!(server.client().health().await.unwrap(), Health::Loading);
+
+    for (status, expected) in
+        [("503 Service Unavailable", Health::Draining), ("429 Too Many Requests", Health::Ready)]
+    {
+        let server = serve(move |mut connection| async move {
+            connection.answer(status, r#"{"error":{"message":"stopping"}}"#).await
+        });
+        assert_eq!(server.client().health().await.unwrap(), expected, "{status}");
+    }
+
+    let server =
+        serve(
+            |mut connection| async move { connection.answer("200 OK", r#"{"status":"ok"}"#).await },
+        );
+    assert_eq!(server.client().health().await.unwrap(), Health::Ready);
+
+    let server = serve(|mut connection| async move { connection.answer("500 Oops", "").await });
+    assert!(server.client().health().await.is_err());
+}
+
+#[tokio::test]
+async fn models_and_slots_are_listed() {
+    let body = r#"{"models":[],"data":[{"id":"smollm2","meta":{"n_ctx":4096}},{"id":"other","max_model_len":8},{"id":"third"}]}"#;
+    let server =
+        serve(move |mut connection| async move { connection.answer("200 OK", body).await });
+    let models = server.client().models().await.unwrap();
+    let listed: Vec<_> =
+        models.iter().map(|model| (model.id.as_str(), model.context_tokens)).collect();
+    assert_eq!(listed, [("smollm2", Some(4096)), ("other", Some(8)), ("third", None)]);
+
+    let body = r#"[{"id":0,"is_processing":true,"n_decoded":12,"n_ctx":4096},{"id":1,"is_processing":false}]"#;
+    let server =
+        serve(move |mut connection| async move { connection.answer("200 OK", body).await });
+    let slots = server.client().slots().await.unwrap();
+    assert_eq!(
+        slots,
+        [
+            Slot { id: 0, is_processing: true, n_decoded: 12 },
+            Slot { id: 1, is_processing: false, n_decoded: 0 },
+        ]
+    );
+}
+
+/// Answers each path as told.
+fn serve_paths(answers: &'static [(&'static str, &'static str, &'static str)]) -> Server<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("llm.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut connection = Connection { stream, request: String::new() };
+            connection.read_request().await;
+            let asked = connection.request.split(' ').nth(1).unwrap();
+            let (_, status, body) = answers.iter().find(|(path, ..)| *path == asked).unwrap();
+            let status = format!("{status}\r\nconnection: close");
+            connection.answer(&status, body).await;
+        }
+    });
+    Server { _directory: directory, socket, task }
+}
+
+#[tokio::test]
+async fn how_many_slots_there_are_is_asked_where_a_server_says_it() {
+    const TWO: &str = r#"[{"id":0,"is_processing":true},{"id":1,"is_processing":false}]"#;
+    const PROPS: &str = r#"{"total_slots":3,"model_path":"m.gguf"}"#;
+    for (answers, told) in [
+        (&[("/slots", "200 OK", TWO)][..], Some(2)),
+        // llama-server without its slots.
+        (&[("/slots", "501 No", ""), ("/props", "200 OK", PROPS)], Some(3)),
+        (&[("/slots", "404 No", ""), ("/props", "404 No", "")], None),
+        (&[("/slots", "200 OK", "{}"), ("/props", "200 OK", "[]")], None),
+        (&[("/slots", "404 No", ""), ("/props", "200 OK", r#"{"total_slots":4000000000}"#)], None),
+    ] {
+        let server = serve_paths(answers);
+        assert_eq!(server.client().capacity().await.unwrap(), told, "{answers:?}");
+        server.task.abort();
+    }
+    // Who does not answer has not said that it has none.
+    let server = serve_paths(&[("/slots", "500 No", "")]);
+    assert!(server.client().capacity().await.is_err());
+    server.task.abort();
+}
+
+#[tokio::test]
+async fn a_server_without_embeddings_says_so() {
+    for status in ["404 Not Found", "501 Not Implemented"] {
+        let server = serve(move |mut connection| async move {
+            connection.answer(status, r#"{"error":{"message":"not here"}}"#).await;
+        });
+        let request = EmbedRequest {
+            model: "smollm2".to_owned(),
+            input: vec!["text".to_owned()],
+            dimensions: None,
+        };
+
+        let error = server.client().embed(request).await.unwrap_err();
+
+        assert!(error.to_string().ends_with("smollm2 does not support embedding"), "{error}");
+        assert!(!error.is_backend_fault());
+    }
+}

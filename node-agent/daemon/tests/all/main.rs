@@ -1,0 +1,13 @@
+//! The agent, on lab machines with the real coordinator and relay.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
+#![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
+
+mod bad_input;
+mod control_plane;
+mod dial;
+mod endpoints;
+mod hostile;
+mod https;
+mod load;
+mod mesh;
+mod rights;
