@@ -39,6 +39,7 @@ const RUN: &[Package] = &[
 /// What only tests and benches need.
 const TEST: &[Package] = &[
     ("chromium", "/usr/bin/chromium", "to test pages in a real browser"),
+    ("curl", "/usr/bin/curl", "to ask the confidential chain's servers"),
     ("iperf3", "/usr/bin/iperf3", "to measure tunnels"),
     ("iputils-ping", "/usr/bin/ping", "to test tunnels"),
     ("nginx-light", "/usr/sbin/nginx", "to test the coordinator behind a reverse proxy"),

@@ -166,8 +166,14 @@ async fn strangers() -> StatusCode {
 }
 
 /// Everything that answers.
-fn endpoints() -> Vec<Endpoint<Arc<App>>> {
-    vec![post(path::ROOT, ask), post(path::ATTEST, attest), get(path::HEALTH, health)]
+fn endpoints() -> [Endpoint<Arc<App>>; 3] {
+    [post(path::ROOT, ask), post(path::ATTEST, attest), get(path::HEALTH, health)]
+}
+
+/// Every endpoint, as `POST /attest`.
+#[must_use]
+pub fn list() -> Vec<String> {
+    endpoint::list(&endpoints())
 }
 
 /// An answer without a body: what went wrong inside is nobody's to know.

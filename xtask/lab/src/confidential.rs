@@ -115,6 +115,12 @@ impl Chain {
         gateway.wait("router", router, || told() >= times)
     }
 
+    /// The file of the authority that certifies its machines.
+    #[must_use]
+    pub fn authority(&self) -> &Path {
+        &self.responsible.authority
+    }
+
     /// Stops what faces the router on a node, which takes its leave there.
     ///
     /// # Errors

@@ -147,15 +147,3 @@ fn the_examples_are_settings() {
     };
     assert_eq!(auth, default);
 }
-
-#[test]
-fn each_role_answers_to_these_endpoints_alone() {
-    use confidential_server::{auth, gateway, relay, router};
-
-    assert_eq!(relay::list(), ["POST /"]);
-    assert_eq!(gateway::list(), ["POST /", "GET /bundle"]);
-    let nodes = ["POST /node-events", "POST /compute-manifests", "POST /attest", "POST /"];
-    assert_eq!(router::list()[..4], nodes);
-    assert_eq!(router::list()[4..], ["GET /ping", "GET /_health"]);
-    assert_eq!(auth::list(), ["GET /api/config", "GET /healthz"]);
-}

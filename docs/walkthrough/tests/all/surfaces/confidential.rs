@@ -1,0 +1,176 @@
+//! The endpoints of the confidential chain, and for which machine each is.
+//!
+//! Fails if one is not classified here, if a running server answers to a path or a method that its list does not have, or
+//! if it does anything for a machine of another role than the endpoint is for. Each refusal stands beside the machine that
+//! is let in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use lab::{
+    confidential::{Chain, Holder, Host, Shows},
+    topology::Topology,
+};
+
+use super::{Asked, asked, names, of, without_placeholders};
+
+/// For which machine an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    /// Whoever reaches the port: homes show no certificate. What they send is sealed, what they get is signed.
+    Anyone,
+    /// Whoever has a certificate of the deployment for a role.
+    Certified,
+    /// The gateway.
+    Gateway,
+    /// The router.
+    Router,
+    /// A node.
+    Node,
+}
+
+use For::{Anyone, Certified, Gateway, Node, Router};
+
+/// Every surface of the chain but the engine's and that of a node's parts among themselves, which no machine reaches.
+const ENDPOINTS: &[(&str, &[(&str, For)])] = &[
+    ("confidential relay", &[("POST /", Anyone)]),
+    ("confidential gateway", &[("POST /", Anyone), ("GET /bundle", Anyone)]),
+    (
+        "confidential router",
+        &[
+            ("POST /node-events", Node),
+            ("POST /compute-manifests", Gateway),
+            ("POST /attest", Gateway),
+            ("POST /", Gateway),
+            ("GET /ping", Certified),
+            ("GET /_health", Certified),
+        ],
+    ),
+    ("confidential auth", &[("GET /api/config", Anyone), ("GET /healthz", Anyone)]),
+    (
+        "confidential node",
+        &[("POST /", Router), ("POST /attest", Router), ("GET /_health", Router)],
+    ),
+];
+
+/// The endpoints of each surface, as they are classified here.
+pub(super) fn classified() -> impl Iterator<Item = (&'static str, Vec<String>)> {
+    ENDPOINTS.iter().map(|(surface, endpoints)| (*surface, names(endpoints)))
+}
+
+/// What the servers of the chain have.
+pub(super) fn of_the_product() -> [(&'static str, Vec<String>); 5] {
+    [
+        ("confidential relay", confidential_server::relay::list()),
+        ("confidential gateway", confidential_server::gateway::list()),
+        ("confidential router", confidential_server::router::list()),
+        ("confidential auth", confidential_server::auth::list()),
+        ("confidential node", maru_compute::router_com::list()),
+    ]
+}
+
+/// A certificate of the deployment, of a role or of none; `None` shows no certificate.
+type Shown<'a> = Option<(&'a Host, &'static str)>;
+
+/// Asks with what Debian has for this, from a machine of the chain; none if it was not let in as far as HTTP.
+fn ask(from: &Host, authority: &Path, shown: Shown<'_>, method: &str, url: &str) -> Option<Asked> {
+    let mut curl = from.instance.machine.command("curl");
+    curl.args(["--silent", "--include", "--max-time", "60", "--http1.1", "--path-as-is"]);
+    curl.arg("--cacert").arg(authority).args(["--request", method]);
+    if method != "GET" {
+        curl.args(["--data-binary", ""]);
+    }
+    if let Some((host, name)) = shown {
+        let file = |kind: &str| host.path(&format!("etc/maru/confidential/{name}.{kind}"));
+        curl.arg("--cert").arg(file("crt")).arg("--key").arg(file("key"));
+    }
+    let out = curl.arg(url).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    // Beside what a refused handshake ends with, nothing may go wrong: 35 at once, 56 when reading (TLS 1.3).
+    let code = out.status.code().unwrap();
+    assert!([0, 35, 56].contains(&code), "curl {method} {url}: {code}");
+    let (head, _) = text.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Some(asked((status, head.to_ascii_lowercase())))
+}
+
+/// A running surface: its name, where it is, and with which certificate all of it can be asked.
+struct Surface<'a> {
+    name: &'static str,
+    url: String,
+    insider: Shown<'a>,
+}
+
+fn surfaces(chain: &Chain) -> [Surface<'_>; 5] {
+    let url = |host: &Host, port: u16| format!("https://{}:{port}", host.address);
+    let node = &chain.nodes[0].host;
+    let gateway = Some((&chain.gateway, "gateway"));
+    let router = Some((&chain.gateway, "router"));
+    [
+        ("confidential relay", url(&chain.relay, 3100), None),
+        ("confidential gateway", url(&chain.gateway, 3200), None),
+        ("confidential router", url(&chain.gateway, 3600), gateway),
+        ("confidential auth", url(&chain.auth, 8080), None),
+        ("confidential node", url(node, 8081), router),
+    ]
+    .map(|(name, url, insider)| Surface { name, url, insider })
+}
+
+/// Whether somebody who shows this may use an endpoint of this class.
+fn is_for(class: For, shown: Shown<'_>) -> bool {
+    let role = shown.map(|(_, name)| name);
+    match class {
+        Anyone => true,
+        Certified => role.is_some(),
+        Gateway => role == Some("gateway"),
+        Router => role == Some("router"),
+        Node => role == Some("node"),
+    }
+}
+
+#[test]
+#[ignore = "needs: root, model, swtpm"]
+fn each_server_of_the_chain_answers_to_its_endpoints_and_to_their_callers_alone() {
+    let state = tempfile::tempdir().unwrap();
+    let model = PathBuf::from(std::env::var_os("MARU_TEST_MODEL").expect("a model"));
+    let mut topology = Topology::new(&[]).unwrap();
+    let nodes = [(Holder::Enclave, Shows::TheImage)];
+    let chain = Chain::start(&mut topology, state.path(), &model, &nodes).unwrap();
+    let (from, authority) = (&chain.auth, chain.authority());
+    let callers: [Shown<'_>; 5] = [
+        None,
+        Some((&chain.relay, "relay")),
+        Some((&chain.gateway, "gateway")),
+        Some((&chain.gateway, "router")),
+        Some((&chain.nodes[0].host, "node")),
+    ];
+    let all: BTreeSet<_> =
+        ENDPOINTS.iter().flat_map(|(_, endpoints)| of(endpoints).into_keys()).collect();
+    for Surface { name, url, insider } in surfaces(&chain) {
+        let (_, endpoints) = ENDPOINTS.iter().find(|(known, _)| *known == name).unwrap();
+        let own: BTreeMap<&str, BTreeSet<String>> = of(endpoints);
+        for path in all.iter().copied().chain(["/no-such-path"]) {
+            let url = format!("{url}{}", without_placeholders(path));
+            let (status, allowed) = ask(from, authority, insider, "PURGE", &url).unwrap();
+            match own.get(path) {
+                Some(methods) => assert_eq!((status, &allowed), (405, methods), "{name}: {path}"),
+                None => assert_eq!(status, 404, "{name}: {path} is not on the list"),
+            }
+        }
+        for (endpoint, class) in *endpoints {
+            let (method, path) = endpoint.split_once(' ').unwrap();
+            for shown in callers {
+                let answer = ask(from, authority, shown, method, &format!("{url}{path}"));
+                let is_refused = answer.as_ref().is_none_or(|(status, _)| *status == 403);
+                let who = shown.map_or("nobody", |(_, name)| name);
+                assert_eq!(
+                    is_refused,
+                    !is_for(*class, shown),
+                    "{name}: {endpoint} by {who}: {answer:?}"
+                );
+            }
+        }
+    }
+}
