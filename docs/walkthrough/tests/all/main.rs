@@ -4,6 +4,7 @@
 
 mod approval;
 mod apps;
+mod bodies;
 mod capture;
 mod chat;
 mod clock;
