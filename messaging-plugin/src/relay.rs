@@ -3,6 +3,9 @@
 //! One connection per request, so that closing is cancelling: when the client leaves, hyper drops the reply's body
 //! and with it the gateway's connection; when the gateway is gone, the body fails and hyper closes the client's
 //! connection without the end that would make a cut reply look whole.
+//!
+//! A request's body is passed on as it comes and never held. The listener gives it a deadline (`chassis::body::Timed`),
+//! so that a slow sender keeps its connection, and the gateway's, no longer than anybody may.
 
 use std::{
     error::Error as StdError,
@@ -25,6 +28,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chassis::{
+    body::Unread,
     endpoint::{self, Endpoint, get, post},
     problem::ErrorResponse,
     unix::Connector,
@@ -208,8 +212,11 @@ fn broken(error: &(dyn StdError + 'static)) -> ErrorResponse {
         .retry_after(2)
 }
 
-/// Tells a body that was too long from a gateway that failed.
+/// Tells a body that was too long, or did not arrive in time, from a gateway that failed.
 fn failed(error: &hyper::Error) -> ErrorResponse {
+    if Unread::of(error) == Unread::Late {
+        return late();
+    }
     let mut cause = error.source();
     while let Some(inner) = cause {
         if inner.is::<LengthLimitError>() {
@@ -223,4 +230,9 @@ fn failed(error: &hyper::Error) -> ErrorResponse {
 fn too_large() -> ErrorResponse {
     ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, kind::TOO_LARGE, "the request is too large")
         .detail("Start a new conversation, or send less text.")
+}
+
+fn late() -> ErrorResponse {
+    ErrorResponse::new(Unread::Late.status(), kind::BODY, Unread::Late.to_string())
+        .detail("Send the whole request at once, then ask again.")
 }

@@ -1,4 +1,4 @@
-use std::{os::unix::fs::MetadataExt as _, time::Duration};
+use std::{convert::Infallible, os::unix::fs::MetadataExt as _, time::Duration};
 
 use chassis::{accept::Listener as _, settings::SettingsError};
 use mesh_identity::{Header, Identity, User};
@@ -35,17 +35,19 @@ fn own_uid() -> u32 {
 }
 
 fn start() -> Running {
-    start_with(None)
+    start_with(None, Limits::default().body)
 }
 
-/// With a gateway of this uid.
-fn start_with(gateway_uid: Option<u32>) -> Running {
+/// With a gateway of this uid, and so long for a body.
+fn start_with(gateway_uid: Option<u32>, body: Duration) -> Running {
     let root = tempfile::tempdir().unwrap();
     let config =
         Settings { agent_uid: own_uid(), gateway_uid, max_body_bytes: 1000, ..Settings::default() };
     let socket = Socket::bind(&root.path().join(&config.socket), Access::Group).unwrap();
     let app = router(Arc::new(Relay::new(&config, root.path())));
-    let task = tokio::spawn(server(&config).serve(socket, app, std::future::pending()));
+    let server = server(&config);
+    let server = Server { limits: Limits { body, ..server.limits }, ..server };
+    let task = tokio::spawn(server.serve(socket, app, std::future::pending()));
     Running { root, config, task }
 }
 
@@ -270,7 +272,7 @@ async fn a_link_in_the_place_of_the_gateways_socket_and_another_users_socket_are
     std::fs::rename(&other, &path).unwrap();
     running.nobody_came(&gateway).await;
 
-    let running = start_with(Some(own_uid() + 1));
+    let running = start_with(Some(own_uid() + 1), Limits::default().body);
     let gateway = running.gateway();
     unreachable(&running).await;
     let (mut io, _) = timeout(SOON, gateway.accept()).await.unwrap().unwrap();
@@ -293,6 +295,49 @@ async fn a_body_that_is_too_large_is_refused_by_name() {
     let _io = timeout(SOON, gateway.accept()).await.unwrap().unwrap();
     let answer = rest(&mut client).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+/// Announced or chunked, a body that stops or goes on by a byte at a time.
+#[tokio::test]
+async fn a_body_that_does_not_end_in_time_is_refused_by_name_and_both_connections_are_closed() {
+    let running = start_with(None, Duration::from_millis(100));
+    let gateway = running.gateway();
+    let head =
+        "POST /maru/v1/chat HTTP/1.1\r\nHost: 100.64.0.1\r\nContent-Type: application/json\r\n";
+    for (length, piece) in [
+        ("Content-Length: 1000\r\n\r\n", "x"),
+        ("Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"),
+    ] {
+        for goes_on in [false, true] {
+            let client = running.send(format!("{head}{length}{piece}").as_bytes()).await;
+            let (mut reading, mut writing) = client.into_split();
+            let slowly = async {
+                while goes_on && writing.write_all(piece.as_bytes()).await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                std::future::pending::<Infallible>().await
+            };
+            let (mut io, _) = timeout(SOON, gateway.accept()).await.unwrap().unwrap();
+            let heard = async {
+                let mut bytes = Vec::new();
+                // A connection that is closed on what its sender still writes may end with an error.
+                let _ = timeout(SOON, reading.read_to_end(&mut bytes)).await.expect("closed");
+                String::from_utf8(bytes).unwrap()
+            };
+
+            let answer = tokio::select! {
+                answer = heard => answer,
+                never = slowly => match never {},
+            };
+
+            assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+            assert!(answer.contains("connection: close\r\n"), "{answer}");
+            assert!(answer.contains("content-type: application/problem+json\r\n"), "{answer}");
+            assert!(answer.contains("urn:maru:problem:body"), "{answer}");
+            let mut passed_on = Vec::new();
+            let _ = timeout(SOON, io.read_to_end(&mut passed_on)).await.expect("closed as well");
+        }
+    }
 }
 
 #[tokio::test]
