@@ -9,12 +9,13 @@
 //!
 //! [`Bodies`] counts what all bodies, and those of one sender, take together. Room is taken for what has arrived, never for
 //! what was announced: who announces much and sends nothing takes nothing. [`whole`] counts nothing: it is for those who
-//! took room before, or of whom there are few. A buffer that grows is copied, without waiting: so beside what is counted
+//! took room before, or of whom there are few; [`frame`] holds nothing: it is for who uses up each piece as it comes. A buffer that grows is copied, without waiting: so beside what is counted
 //! there is half of a largest body for each thread that reads.
 
 use std::{
     error::Error,
     fmt,
+    future::poll_fn,
     hash::Hash,
     net::IpAddr,
     pin::{Pin, pin},
@@ -27,7 +28,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, StatusCode, header},
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -178,6 +179,12 @@ where
     gather(body, max, within, |_| Ok(())).await
 }
 
+/// The next piece of a body; nothing at its end. Whoever keeps pieces keeps the buffers that they lie in: hold bodies by
+/// [`whole`] or [`Bodies`].
+pub async fn frame<B: HttpBody + Unpin>(body: &mut B) -> Option<Result<Frame<B::Data>, B::Error>> {
+    poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
+}
+
 /// `room` is asked for as many bytes as the buffer takes, before it does.
 async fn gather<B>(
     body: B,
@@ -201,7 +208,7 @@ where
         let frame = tokio::select! {
             biased;
             () = &mut late => return Err(Unread::Late),
-            frame = body.frame() => frame,
+            frame = frame(&mut body) => frame,
         };
         let Some(frame) = frame else { return Ok(bytes.into()) };
         let Ok(data) = frame.map_err(|error| Unread::of(&*error.into()))?.into_data() else {

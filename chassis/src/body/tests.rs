@@ -95,7 +95,7 @@ fn room_is_given_back_once_a_body_was_passed_on() {
     let body = held.with(vec![8; 500].into()).into_body();
     assert_eq!(body.size_hint().exact(), Some(500));
     assert_eq!(bodies.holders(), 1);
-    let sent = run(body.collect()).unwrap().to_bytes();
+    let sent = run(super::whole(body, 1000, ARRIVES)).unwrap();
     assert_eq!((&sent[..], bodies.holders()), (&[8; 500][..], 0));
 }
 
@@ -141,7 +141,7 @@ fn who_always_has_more_to_send_is_late() {
     run(async {
         let mut timed = Box::pin(Timed::new(Body::from("it is all there"), Duration::ZERO));
         sleep(Duration::from_millis(5)).await;
-        assert!(timed.frame().await.unwrap().unwrap_err().is::<Late>());
+        assert!(frame(&mut timed).await.unwrap().unwrap_err().is::<Late>());
         // Also through the bodies that others put around it.
         let around = Body::new(Timed::new(Body::from("it is all there"), Duration::ZERO));
         sleep(Duration::from_millis(5)).await;
