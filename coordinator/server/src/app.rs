@@ -70,6 +70,7 @@ impl App {
             stop.clone(),
             caused.clone(),
         );
+        let bodies = limits::Rooms::new(config.body_time);
         Self {
             config: Arc::new(config),
             metrics: Arc::new(Metrics::new(store.times())),
@@ -88,7 +89,7 @@ impl App {
             tries: limits::Tries::default(),
             key_tries: limits::Tries::default(),
             registrations: limits::RegistrationQueue::default(),
-            bodies: limits::Rooms::default(),
+            bodies,
             tasks,
             stop,
         }

@@ -44,6 +44,8 @@ pub struct Config {
     /// How long the channel of a machine lasts that is no node. Default: 11 minutes, a minute longer than a request that
     /// waits for approval is held.
     pub stranger_time: Duration,
+    /// How long the body of a request may take to come. Default: 10 s.
+    pub body_time: Duration,
     /// How long the coordinator waits at its start for the relay's certificate. Default: 20 s: the relay makes it as soon
     /// as it runs.
     pub relay_patience: Duration,
@@ -64,6 +66,7 @@ impl From<Settings> for Config {
             admin_uid: 0,
             relay_keep_alive: Duration::from_secs(derp::frame::KEEP_ALIVE_S),
             stranger_time: Duration::from_secs(11 * 60),
+            body_time: Duration::from_secs(10),
             relay_patience: Duration::from_secs(20),
         }
     }

@@ -69,8 +69,6 @@ const TRIES: Size = Size { tokens: 10, period: Duration::from_secs(6) };
 const TRIED_MAX: usize = 16 * 1024;
 /// What a node may cause for everyone: ten things at once, then one in ten seconds.
 const CAUSED: Size = Size { tokens: 10, period: Duration::from_secs(10) };
-/// How long a body may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take.
 pub(crate) const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long who asks to relay may take from the beginning of TLS until it has proved its key.
@@ -274,12 +272,17 @@ impl RegistrationQueue {
 pub(crate) struct Rooms {
     strangers: Bodies<Origin>,
     nodes: Bodies<MachinePublic>,
+    /// How long each may take.
+    time: Duration,
     pub(crate) admins: AdminRoom,
 }
 
 /// By origin; the admin socket has none.
 #[derive(Clone, Debug)]
-pub(crate) struct AdminRoom(Bodies<Option<Origin>>);
+pub(crate) struct AdminRoom {
+    bodies: Bodies<Option<Origin>>,
+    time: Duration,
+}
 
 /// A body, and its share of the room until it is dropped.
 #[derive(Debug)]
@@ -289,21 +292,21 @@ pub(crate) enum Room {
     Admin(Held<Option<Origin>>),
 }
 
-impl Default for Rooms {
-    fn default() -> Self {
+impl Rooms {
+    /// Each body may take `time` to come.
+    pub(crate) fn new(time: Duration) -> Self {
         let admins = Bodies::new(ADMIN_BODY_MAX, ADMIN_BODIES_PER_ORIGIN, ADMIN_BODIES);
         Self {
             strangers: Bodies::new(BODY_MAX, STRANGERS_BODIES_PER_ORIGIN, STRANGERS_BODIES),
             nodes: Bodies::new(BODY_MAX, BODIES_PER_MACHINE, NODES_BODIES),
-            admins: AdminRoom(admins),
+            time,
+            admins: AdminRoom { bodies: admins, time },
         }
     }
-}
 
-impl Rooms {
     /// Reads a stranger's body of at most `max` bytes.
     pub(crate) async fn read(&self, body: Body, max: usize, from: Origin) -> Result<Room, Unread> {
-        self.strangers.at_most(max).read(body, from, BODY_TIME).await.map(Room::Stranger)
+        self.strangers.at_most(max).read(body, from, self.time).await.map(Room::Stranger)
     }
 
     /// The same of a machine; `node` is it if it has a node.
@@ -315,7 +318,7 @@ impl Rooms {
     ) -> Result<Room, Unread> {
         match node {
             Some(machine) => {
-                self.nodes.at_most(max).read(body, machine, BODY_TIME).await.map(Room::Node)
+                self.nodes.at_most(max).read(body, machine, self.time).await.map(Room::Node)
             }
             None => self.read(body, max, from).await,
         }
@@ -325,7 +328,7 @@ impl Rooms {
 impl AdminRoom {
     /// Reads an admin's body.
     pub(crate) async fn read(&self, body: Body, from: Option<Origin>) -> Result<Room, Unread> {
-        self.0.read(body, from, BODY_TIME).await.map(Room::Admin)
+        self.bodies.read(body, from, self.time).await.map(Room::Admin)
     }
 }
 
@@ -348,6 +351,8 @@ mod tests {
     use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 
     use super::*;
+
+    const ARRIVES: Duration = Duration::from_secs(30);
 
     #[test]
     fn one_address_cannot_take_everything() {
@@ -486,7 +491,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_is_not_read_is_told_and_holds_nothing() {
-        let (rooms, origin) = (Rooms::default(), Origin::from(IpAddr::from([10, 0, 0, 1])));
+        let (rooms, origin) = (Rooms::new(ARRIVES), Origin::from(IpAddr::from([10, 0, 0, 1])));
         let read = |len| rooms.read(vec![0_u8; len].into(), 2048, origin);
 
         assert_eq!(read(2048).await.unwrap().bytes().len(), 2048);
@@ -499,7 +504,7 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_take_no_room_of_nodes_and_one_origin_none_of_others() {
-        let rooms = Rooms::default();
+        let rooms = Rooms::new(ARRIVES);
         let origin = |byte| Origin::from(IpAddr::from([10, 0, 0, byte]));
         let (stranger, node) = (None, Some(MachinePublic::from_bytes([1; 32])));
         let read = |from, machine| {

@@ -13,6 +13,8 @@ mod admin;
 mod admission;
 #[path = "all/audit.rs"]
 mod audit;
+#[path = "all/bodies.rs"]
+mod bodies;
 #[path = "all/bounds.rs"]
 mod bounds;
 #[path = "all/browser.rs"]

@@ -183,8 +183,10 @@ impl Error {
             ),
             Self::Unread(Unread::TooLarge) => Some("a body has at most 1 MiB".to_owned()),
             Self::Unread(Unread::Busy) => Some("try again in a moment".to_owned()),
+            Self::Unread(Unread::Late | Unread::Cut) => {
+                Some("send all of the body at once, and end it".to_owned())
+            }
             Self::Body(_)
-            | Self::Unread(_)
             | Self::Query(_)
             | Self::ContentType
             | Self::Path

@@ -29,6 +29,10 @@ const STREAMS_MAX: u32 = 32;
 /// What a device may have sent in one request that nobody has read yet, in bytes.
 const WINDOW: u32 = 16 * 1024;
 /// The same in all of a channel; HTTP/2 begins with that (RFC 9113, section 6.9.2).
+///
+/// h2 bounds the frames that lie in it too, since each takes far more memory than its few bytes: each frame shorter than 256
+/// bytes that nobody has read takes what it lacks to that from a budget of half this window. With the 129th frame of one
+/// byte the channel ends with `ENHANCE_YOUR_CALM`. No client that means well sends such frames faster than they are read.
 const CHANNEL_WINDOW: u32 = 65_535;
 
 pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Response {

@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
+use chassis::body::Unread;
 use coordinator_core::{
     code,
     offer::{self, FORM_MAX},
@@ -61,12 +62,35 @@ const REFUSED: Text = Text {
              복사하거나 관리자에게 새 초대장을 요청하세요.</p>\n",
 };
 
+const UNREAD: Text = Text {
+    english: "<h1>The invitation did not arrive</h1>\n<p>What was sent was too long, or it did not come to its end in time. \
+              Copy the invitation and nothing else, then try again.</p>\n",
+    korean: "<h1>초대장을 받지 못했습니다</h1>\n<p>보낸 내용이 너무 길거나 제때 끝까지 오지 않았습니다. 초대장만 복사해 다시 \
+             시도하세요.</p>\n",
+};
+
 const LATER: Text = Text {
     english: "<h1>Not now</h1>\n<p>Too much was tried at once. Wait a minute, then try again.</p>\n",
     korean: "<h1>잠시 기다리세요</h1>\n<p>한꺼번에 너무 많이 시도했습니다. 1분 뒤에 다시 시도하세요.</p>\n",
 };
 
 /// Shows the code of the device that waits under the ticket.
+/// Why no invitation was taken.
+enum Untaken {
+    /// What was sent was not read.
+    Unread(Unread),
+    /// It is no invitation of this network, or came as none is taken.
+    Wrong,
+    /// The registration failed.
+    Register(RegisterError),
+}
+
+impl From<RegisterError> for Untaken {
+    fn from(error: RegisterError) -> Self {
+        Self::Register(error)
+    }
+}
+
 pub(super) async fn show(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -99,13 +123,15 @@ pub(super) async fn redeem(
     match try_redeem(&app, &caller, ticket, body).await {
         Ok(Redeemed::Node) => page(StatusCode::OK, JOINED, "").response(&headers),
         Ok(Redeemed::Waiting(code)) => page(StatusCode::OK, ACCEPTED, &code).response(&headers),
-        Err(Some(RegisterError::Busy | RegisterError::Often)) => {
-            later(StatusCode::SERVICE_UNAVAILABLE, 10, &headers)
-        }
-        Err(Some(RegisterError::Refused(_)) | None) => {
+        Err(
+            Untaken::Unread(Unread::Busy)
+            | Untaken::Register(RegisterError::Busy | RegisterError::Often),
+        ) => later(StatusCode::SERVICE_UNAVAILABLE, 10, &headers),
+        Err(Untaken::Unread(unread)) => page(unread.status(), UNREAD, "").response(&headers),
+        Err(Untaken::Register(RegisterError::Refused(_)) | Untaken::Wrong) => {
             page(StatusCode::FORBIDDEN, REFUSED, "").response(&headers)
         }
-        Err(Some(error @ (RegisterError::Store(_) | RegisterError::Hub(_)))) => {
+        Err(Untaken::Register(error @ (RegisterError::Store(_) | RegisterError::Hub(_)))) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "an invitation was not taken"
@@ -121,14 +147,14 @@ async fn try_redeem(
     caller: &Caller,
     ticket: String,
     body: Body,
-) -> Result<Redeemed, Option<RegisterError>> {
+) -> Result<Redeemed, Untaken> {
     if app.is_plain(caller) {
-        return Err(None);
+        return Err(Untaken::Wrong);
     }
-    let form = app.bodies.read(body, FORM_MAX, caller.origin).await.map_err(|_| None)?;
-    let offer = offer::read_form(form.bytes()).ok_or(None)?;
+    let form = app.bodies.read(body, FORM_MAX, caller.origin).await.map_err(Untaken::Unread)?;
+    let offer = offer::read_form(form.bytes()).ok_or(Untaken::Wrong)?;
     if offer.coordinator.is_some_and(|key| key != app.noise.public()) {
-        return Err(None);
+        return Err(Untaken::Wrong);
     }
     Ok(registry::redeem(app, caller.origin, ticket, offer.key).await?)
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::Bytes;
+use chassis::body::frame;
 use control_protocol::{
     CAPABILITY_VERSION,
     frame::Decoder,
@@ -11,8 +12,11 @@ use control_protocol::{
     map::{Hostinfo, MapRequest, MapResponse, Node},
     register::{Auth, RegisterRequest, RegisterResponse},
 };
-use control_stream::client::{Connect, connect};
-use http_body_util::{BodyExt as _, Full};
+use control_stream::{
+    NoiseStream,
+    client::{Connect, connect},
+};
+use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, body::Incoming, client::conn::http2::SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Serialize;
@@ -24,7 +28,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::{Coordinator, PATIENCE},
+    harness::{Coordinator, PATIENCE, whole},
     http::{get, try_get},
 };
 
@@ -111,14 +115,7 @@ impl Device {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let options = Connect {
-            host: "coordinator.test:8443",
-            machine: &self.machine,
-            server,
-            version: u16::try_from(CAPABILITY_VERSION).unwrap(),
-            timeout: PATIENCE,
-        };
-        let stream = connect(io, &options).await.ok()?;
+        let stream = self.noise_over(io, server).await?;
         let mut http = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
         if let Some(bytes) = window {
             http.initial_stream_window_size(bytes).initial_connection_window_size(bytes);
@@ -126,6 +123,29 @@ impl Device {
         let (sender, connection) = http.handshake(TokioIo::new(stream)).await.ok()?;
         tokio::spawn(connection);
         Some(Channel { sender, device: self.clone() })
+    }
+
+    /// Opens a channel in which nothing was said yet.
+    pub(crate) async fn noise(&self, address: SocketAddr) -> NoiseStream<TcpStream> {
+        let server = server_key(address).await;
+        let io = TcpStream::connect(address).await.unwrap();
+        // What is written arrives as it is written, and not gathered until something is acknowledged.
+        io.set_nodelay(true).unwrap();
+        self.noise_over(io, server).await.expect("a channel opens")
+    }
+
+    async fn noise_over<IO>(&self, io: IO, server: MachinePublic) -> Option<NoiseStream<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let options = Connect {
+            host: "coordinator.test:8443",
+            machine: &self.machine,
+            server,
+            version: u16::try_from(CAPABILITY_VERSION).unwrap(),
+            timeout: PATIENCE,
+        };
+        connect(io, &options).await.ok()
     }
 
     pub(crate) fn request(&self) -> RegisterRequest {
@@ -169,7 +189,7 @@ impl Channel {
     pub(crate) async fn register(&mut self, request: &RegisterRequest) -> RegisterResponse {
         let response = self.json("/machine/register", request).await;
         assert_eq!(response.status(), StatusCode::OK);
-        serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
+        serde_json::from_slice(&whole(response).await.unwrap()).unwrap()
     }
 
     /// As [`Self::register`]; nothing if no whole answer comes.
@@ -182,7 +202,7 @@ impl Channel {
         let request = request.body(Full::new(body.into())).unwrap();
         self.sender.ready().await.ok()?;
         let response = self.sender.send_request(request).await.ok()?;
-        let body = response.into_body().collect().await.ok()?.to_bytes();
+        let body = whole(response).await?;
         serde_json::from_slice(&body).ok()
     }
 
@@ -199,7 +219,7 @@ impl Channel {
     pub(crate) async fn update(&mut self, request: MapRequest) -> (StatusCode, usize) {
         let response = self.json("/machine/map", &MapRequest { omit_peers: true, ..request }).await;
         let status = response.status();
-        (status, response.into_body().collect().await.unwrap().to_bytes().len())
+        (status, whole(response).await.unwrap().len())
     }
 
     /// As [`Self::update`]; nothing if the channel is closed.
@@ -210,7 +230,7 @@ impl Channel {
         self.sender.ready().await.ok()?;
         let response = self.sender.send_request(request).await.ok()?;
         let status = response.status();
-        response.into_body().collect().await.ok()?;
+        whole(response).await?;
         Some(status)
     }
 
@@ -256,7 +276,7 @@ impl Stream {
                 };
                 return Some(serde_json::from_slice(&json).unwrap());
             }
-            match self.body.frame().await {
+            match frame(&mut self.body).await {
                 Some(Ok(frame)) => self.decoder.handle_bytes(frame.data_ref().unwrap()),
                 Some(Err(_)) | None => return None,
             }
@@ -266,7 +286,7 @@ impl Stream {
     /// Whether it ends as the coordinator ends one, after what it still has to say, and not by breaking off.
     pub(crate) async fn ends_cleanly(&mut self) -> bool {
         loop {
-            match timeout(PATIENCE, self.body.frame()).await.expect("the stream ends in time") {
+            match timeout(PATIENCE, frame(&mut self.body)).await.expect("the stream ends in time") {
                 Some(Ok(_)) => {}
                 Some(Err(_)) => return false,
                 None => return true,

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use bytes::Bytes;
 use coordinator::{config::Config, relay::Relay, serve::Server};
 use coordinator_api::settings::{self, Settings};
-use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::UnixStream, task::JoinHandle, time::timeout};
@@ -16,6 +16,9 @@ use crate::{openapi, postgres::Postgres};
 
 /// Longer than anything here takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longer than any answer, in bytes.
+const ANSWER_MAX: usize = 16 << 20;
 
 /// Any free port.
 const ANY: &str = "127.0.0.1:0";
@@ -129,6 +132,11 @@ impl Coordinator {
     }
 }
 
+/// Reads the body of an answer; nothing if it breaks off.
+pub(crate) async fn whole(answer: Response<Incoming>) -> Option<Bytes> {
+    chassis::body::whole(answer.into_body(), ANSWER_MAX, PATIENCE).await.ok()
+}
+
 async fn run(root: &Path, config: &Config) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     relay_was_here(root, config).await;
     let stop = CancellationToken::new();
@@ -171,7 +179,7 @@ pub(crate) async fn ask_admin(
     let answer = async {
         let response = sender.send_request(request).await.ok()?;
         let status = response.status();
-        let bytes = response.into_body().collect().await.ok()?.to_bytes();
+        let bytes = whole(response).await?;
         Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
     };
     timeout(PATIENCE, answer).await.expect("an answer or the end comes in time")

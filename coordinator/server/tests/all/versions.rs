@@ -1,11 +1,13 @@
 //! Clients that are older than our maps, and clients that are newer than we know.
 
 use control_protocol::{MIN_CAPABILITY_VERSION, map, register};
-use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use serde_json::json;
 
-use crate::{device::Device, harness::Coordinator};
+use crate::{
+    device::Device,
+    harness::{Coordinator, whole},
+};
 
 #[tokio::test]
 async fn old_clients_are_refused_with_a_sentence_and_newer_ones_than_we_know_are_let_in() {
@@ -24,7 +26,7 @@ async fn old_clients_are_refused_with_a_sentence_and_newer_ones_than_we_know_are
         ] {
             let answer = channel.post(path, body.into()).await;
             assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path} {version}");
-            let said = answer.into_body().collect().await.unwrap().to_bytes();
+            let said = whole(answer).await.unwrap();
             let said = String::from_utf8(said.to_vec()).unwrap();
             assert!(said.contains("too old") && said.contains("update the client"), "{said}");
         }
