@@ -13,7 +13,8 @@
 //! ```
 //!
 //! The arena is bounded by `RLIMIT_MEMLOCK` (8 MiB in most containers), so callers ask [`has_room`] before they take
-//! in more, and answer 503 if there is none. The switch is per thread and closures passed to [`locked`] cannot await,
+//! in more, and answer 503 if there is none. A block that grows is copied, and for a moment there are both: a text of which
+//! nobody knows how long it will be grows by [`append`], which asks for room for both. The switch is per thread and closures passed to [`locked`] cannot await,
 //! so no other task's allocations end up in it.
 //!
 //! Limits: the engine's client serializes a prompt into ordinary memory (wiped after use) on its way to the backend,
@@ -56,6 +57,8 @@ static HEAP: Mutex<Heap> = Mutex::new(Heap::empty());
 static START: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
 static SPILLED: AtomicUsize = AtomicUsize::new(0);
+/// What texts that grow now are about to take beside what they have, in bytes.
+static GROWING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// Whether this thread is inside [`locked`].
@@ -79,6 +82,11 @@ pub enum ArenaError {
     #[error("there is an arena already")]
     Twice,
 }
+
+/// There is no room for a text that grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("locked memory is full")]
+pub struct Full;
 
 /// What the arena holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +156,54 @@ pub fn locked<T>(work: impl for<'a> FnOnce(Inside<'a>) -> T) -> T {
 #[must_use]
 pub fn has_room(bytes: usize) -> bool {
     let usage = usage();
-    usage.size == 0 || usage.used.saturating_add(bytes) <= usage.size / 8 * 7
+    let taken = usage.used.saturating_add(GROWING.load(Ordering::Acquire));
+    usage.size == 0 || taken.saturating_add(bytes) <= usage.size / 8 * 7
+}
+
+/// Adds to a text in the arena. If it has to grow, there has to be room for all of the larger one beside the one that there
+/// is, which is wiped once it was copied.
+///
+/// # Errors
+///
+/// [`Full`]; then the text is as it was.
+pub fn append(text: &mut String, more: &str) -> Result<(), Full> {
+    let len = text.len().saturating_add(more.len());
+    if len > text.capacity() {
+        // By half more than need be, so that it is not copied for each word.
+        grow(text, len.saturating_add(len / 2)).or_else(|Full| grow(text, len))?;
+    }
+    text.push_str(more);
+    Ok(())
+}
+
+/// Moves a text to where so many bytes have room.
+fn grow(text: &mut String, bytes: usize) -> Result<(), Full> {
+    let _growth = Growth::begin(bytes)?;
+    let mut larger = locked(|_| String::with_capacity(bytes));
+    // What is free may lie in pieces of which each is too small.
+    if END.load(Ordering::Acquire) != 0 && !holds(larger.as_mut_ptr()) {
+        return Err(Full);
+    }
+    larger.push_str(text);
+    *text = larger;
+    Ok(())
+}
+
+/// Room for a text that grows, in bytes: counted until it has grown.
+struct Growth(usize);
+
+impl Growth {
+    fn begin(bytes: usize) -> Result<Self, Full> {
+        GROWING.fetch_add(bytes, Ordering::AcqRel);
+        let growth = Self(bytes);
+        if has_room(0) { Ok(growth) } else { Err(Full) }
+    }
+}
+
+impl Drop for Growth {
+    fn drop(&mut self) {
+        GROWING.fetch_sub(self.0, Ordering::AcqRel);
+    }
 }
 
 /// What the arena holds now.

@@ -24,6 +24,8 @@ fn the_arena_keeps_what_is_made_in_it() {
     freed_blocks_are_wiped();
     what_was_never_written_takes_no_memory_when_it_is_wiped();
     random_use_keeps_contents_and_leaks_nothing();
+    a_text_grows_where_there_is_room_for_old_and_new();
+    a_text_that_grows_leaves_room_for_what_is_under_way();
     a_full_arena_spills_and_says_so();
 }
 
@@ -105,6 +107,11 @@ fn freed_blocks_are_wiped() {
 fn is_wiped(block: Vec<u8>) {
     let (from, length) = (block.as_ptr() as usize, block.len());
     drop(block);
+    nothing_is_left(from, length);
+}
+
+/// Requires that a freed block holds nothing.
+fn nothing_is_left(from: usize, length: usize) {
     // What the kernel shows of this process's own memory; the first words hold the free list.
     let memory = std::fs::File::open("/proc/self/mem").unwrap();
     let mut bytes = vec![0; length];
@@ -148,6 +155,53 @@ fn random_use_keeps_contents_and_leaks_nothing() {
         }
     });
     assert_eq!(arena::usage().used, before);
+}
+
+fn a_text_grows_where_there_is_room_for_old_and_new() {
+    let of_others = arena::locked(|_| vec![1_u8; SIZE / 4]);
+    let (mut text, piece, mut copied) = (String::new(), "x".repeat(1000), 0);
+    loop {
+        let (from, length, before) = (text.as_ptr() as usize, text.len(), arena::usage().used);
+        let capacity = text.capacity();
+        if arena::append(&mut text, &piece) == Err(arena::Full) {
+            assert_eq!((text.len(), text.capacity()), (length, capacity), "it is as it was");
+            break;
+        }
+        if text.capacity() == capacity {
+            continue;
+        }
+        // What was there, the old text among it, and the new text: at the moment of growth all of it is held.
+        assert!(before + text.capacity() <= SIZE / 8 * 7, "{before} and {}", text.capacity());
+        assert!(is_locked(text.as_bytes()));
+        if capacity > 0 {
+            nothing_is_left(from, length);
+            copied += 1;
+        }
+    }
+    assert!(text.bytes().all(|byte| byte == b'x') && text.len() > SIZE / 8);
+    assert!(copied > 5, "copied {copied} times");
+    assert!(is_locked(text.as_bytes()));
+    drop(of_others);
+    assert_eq!(arena::append(&mut text, &piece), Ok(()), "what others have given back is there");
+}
+
+/// Where old and new would fit one beside the other, but leave nothing for what else is under way.
+fn a_text_that_grows_leaves_room_for_what_is_under_way() {
+    let of_others = arena::locked(|_| vec![1_u8; SIZE / 2]);
+    let (mut text, piece) = (String::new(), "x".repeat(SIZE / 8));
+    arena::append(&mut text, &piece).unwrap();
+    let old = text.capacity();
+    let most = SIZE / 8 * 7 - arena::usage().used;
+    let more = "y".repeat(most + 1 - text.len());
+    assert!(text.len() + more.len() > old && most + 1 < SIZE - arena::usage().used);
+
+    assert_eq!(arena::append(&mut text, &more), Err(arena::Full));
+    assert_eq!(text, piece);
+    arena::append(&mut text, &more[1..]).unwrap();
+
+    assert_eq!(text.capacity(), most, "there was room for no more than that");
+    assert!(is_locked(text.as_bytes()) && text.ends_with('y'));
+    drop(of_others);
 }
 
 fn a_full_arena_spills_and_says_so() {

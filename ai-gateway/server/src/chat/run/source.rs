@@ -206,9 +206,7 @@ impl Source {
         if self.said > REPLY_MAX {
             return self.fail(Failure::Overlong);
         }
-        if let (Some(_), State::Replying { text, .. }) = (&self.record, &mut self.state) {
-            arena::locked(|_| text.push_str(&delta.content));
-        }
+        self.keep(&delta.content);
         if let Some(usage) = delta.usage {
             self.watch.count_tokens(usage);
         }
@@ -221,6 +219,22 @@ impl Source {
             }
         }
         Step::Delta(delta)
+    }
+
+    /// Adds to the text that the session is to remember.
+    fn keep(&mut self, content: &str) {
+        let (Some(_), State::Replying { text, .. }) = (&self.record, &mut self.state) else {
+            return;
+        };
+        // A session forgets a turn that is longer than all of it, so more of that need not be held.
+        if text.len() > self.app.limits.session_bytes {
+            return;
+        }
+        if arena::append(text, content).is_err() {
+            tracing::warn!("locked memory is full: the session does not keep this turn");
+            *text = String::new();
+            self.record = None;
+        }
     }
 
     fn fail(&mut self, failure: Failure) -> Step {
