@@ -1,13 +1,13 @@
-use std::io;
+use std::{io, time::Duration};
 
 use axum::{
-    body::to_bytes,
     http::{StatusCode, header},
     response::IntoResponse as _,
 };
 use common::problem::Problem;
 
 use super::ErrorResponse;
+use crate::body::whole;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the database cannot be used now")]
@@ -19,7 +19,7 @@ async fn read(response: ErrorResponse) -> (StatusCode, Option<String>, Problem) 
     let after = response.headers().get(header::RETRY_AFTER);
     let (status, after) =
         (response.status(), after.map(|value| value.to_str().unwrap().to_owned()));
-    let body = to_bytes(response.into_body(), 4096).await.unwrap();
+    let body = whole(response.into_body(), 4096, Duration::from_secs(30)).await.unwrap();
     (status, after, serde_json::from_slice(&body).unwrap())
 }
 

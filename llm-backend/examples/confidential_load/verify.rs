@@ -15,7 +15,7 @@ use confidential_api::{
     routing::{ComputeManifestList, ComputeManifestRequest},
     signed::Signed,
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::{Method, Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -32,6 +32,11 @@ use crate::{
 const ROUNDS: usize = 300;
 /// Questions in a row whether one holds: one alone is below the clock's step.
 const HOLDS: u32 = 1000;
+
+/// Longest list of nodes, in bytes.
+const LIST_MAX: usize = 16 << 20;
+/// How long the router may take for it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 pub(crate) struct Wanted {
@@ -106,7 +111,8 @@ async fn manifests(wanted: &Wanted, model: &str) -> Result<ComputeManifestList, 
     if !answer.status().is_success() {
         return Err(format!("the router answers {}", answer.status()).into());
     }
-    Ok(ComputeManifestList::decode(&answer.into_body().collect().await?.to_bytes())?)
+    let list = chassis::body::whole(answer.into_body(), LIST_MAX, PATIENCE).await?;
+    Ok(ComputeManifestList::decode(&list)?)
 }
 
 fn now_ms() -> u64 {

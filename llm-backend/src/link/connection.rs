@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::{
     body::{Frame, Incoming},
     client::conn::http1::{self, SendRequest},
@@ -51,7 +51,7 @@ impl Connection {
         &mut self,
         body: &mut Incoming,
     ) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-        moved(&mut self.io, body.frame()).await
+        moved(&mut self.io, chassis::body::frame(body)).await
     }
 }
 

@@ -19,7 +19,6 @@ use hpke_envelope::{
     client::{Keys, Reply, seal},
     device,
 };
-use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use mesh_identity::Header;
@@ -44,7 +43,7 @@ pub(super) struct Answer {
 impl Answer {
     /// The next piece of the body; `None` at its end, `Err` if it was cut.
     pub(super) async fn piece(&mut self) -> Option<Result<Bytes, hyper::Error>> {
-        let frame = timeout(SOON, self.body.frame()).await.expect("in time")?;
+        let frame = timeout(SOON, chassis::body::frame(&mut self.body)).await.expect("in time")?;
         Some(frame.map(|frame| frame.into_data().unwrap_or_default()))
     }
 

@@ -3,13 +3,13 @@
 use std::{io, net::SocketAddr, path::Path};
 
 use bytes::Bytes;
-use chassis::unix::Connector;
+use chassis::{body::frame, unix::Connector};
 use confidential_envelope::bhttp::ResponseHead;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri,
     header::{CONTENT_TYPE, HOST},
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -98,7 +98,7 @@ pub(super) async fn each(
     mut body: Incoming,
     mut take: impl AsyncFnMut(Bytes) -> io::Result<()>,
 ) -> io::Result<()> {
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = frame(&mut body).await {
         // What is no data is a trailer, which nobody reads.
         if let Ok(bytes) = frame.map_err(io::Error::other)?.into_data() {
             take(bytes).await?;

@@ -24,7 +24,10 @@ use axum::{
     serve::IncomingStream,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use chassis::tls::{self, Own};
+use chassis::{
+    body::{frame, whole},
+    tls::{self, Own},
+};
 use confidential_api::{
     NodeId,
     evidence::{EvidenceList, EvidenceType},
@@ -39,7 +42,7 @@ use confidential_envelope::{
 };
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, Request, header::CONTENT_TYPE};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use lab::swtpm::Swtpm;
@@ -56,6 +59,8 @@ use tokio_rustls::TlsConnector;
 /// The registers of a TPM that hold what was measured.
 const MEASURED: [u8; 2] = [8, 12];
 
+/// Longer than any answer, in bytes.
+const ANSWER_MAX: usize = 256 << 20;
 /// How long anything may take that is waited for.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -155,12 +160,12 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) async fn whole(self) -> Bytes {
-        self.body.collect().await.unwrap().to_bytes()
+        whole(self.body, ANSWER_MAX, SOON).await.unwrap()
     }
 
     /// The next piece; none at the end. An error says that it was cut.
     pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, ()> {
-        match self.body.frame().await {
+        match frame(&mut self.body).await {
             None => Ok(None),
             Some(frame) => frame.map_err(drop)?.into_data().map(Some).map_err(drop),
         }

@@ -15,7 +15,6 @@ use confidential_envelope::{
     bhttp::{self, Encoder, ResponseHead},
 };
 use futures_util::stream;
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
 use crate::http::{stream::Timed, unreachable};
@@ -92,7 +91,7 @@ fn chunked(
             return Some((Ok(Bytes::from(first)), Some((Left::Content, encoder, sealer, body))));
         }
         loop {
-            let sealed = match body.frame().await {
+            let sealed = match body::frame(&mut body).await {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => sealer.write(&encoder.content(&data)),
                     // Trailers: credits, which nobody here has.

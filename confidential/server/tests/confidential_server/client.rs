@@ -1,9 +1,12 @@
 //! A client: HTTP over TLS, and the envelope's half of OHTTP.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chassis::{dial, tls};
+use chassis::{
+    body::{frame, whole},
+    dial, tls,
+};
 use confidential_api::{
     bundle::Bundle,
     names::{host, media, path},
@@ -14,7 +17,7 @@ use confidential_envelope::{
     bhttp::{self, Event, RequestHead, ResponseHead, Scheme},
     ohttp::{self, KeyConfig},
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
@@ -24,6 +27,11 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, version::TLS13};
 use tokio::net::{TcpSocket, TcpStream};
+
+/// Longer than any body here, in bytes.
+pub(crate) const BODY_MAX: usize = 256 << 20;
+/// Longer than any body here takes to come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Speaks HTTP over TLS.
 #[derive(Clone)]
@@ -93,7 +101,7 @@ impl Client {
         let mut sender = self.speak(stream).await?;
         let request = Request::get(path::PING).header(HOST, address.to_string());
         let answer = sender.send_request(request.body(Full::default()).ok()?).await.ok()?;
-        answer.into_body().collect().await.ok()?;
+        whole(answer.into_body(), BODY_MAX, PATIENCE).await.ok()?;
         Some(sender)
     }
 
@@ -111,7 +119,7 @@ impl Client {
 
     pub(crate) async fn whole(&self, address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
         let (head, body) = self.send(address, request).await.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let body = whole(body, BODY_MAX, PATIENCE).await.unwrap();
         Answer { status: head.status, headers: head.headers, body }
     }
 
@@ -231,7 +239,7 @@ impl Arriving {
     /// The next content; none at the end. An error says that it was cut.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, &'static str> {
         loop {
-            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            let Some(frame) = frame(&mut self.body).await else { return Ok(None) };
             let data = frame.map_err(|_| "the connection ended")?.into_data().unwrap();
             let mut message = Plaintext::default();
             self.stream.push(&data, &mut message).map_err(|_| "it does not open")?;

@@ -3,18 +3,19 @@
 
 use std::{sync::PoisonError, time::Duration};
 
+use chassis::body::{frame, whole};
 use confidential_api::{
     names::{header, media, path},
     settings,
 };
 use confidential_envelope::{ResponseOpener, ohttp::KeyConfig};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::{Method, Request, Response, body::Incoming};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     chain::{Chain, candidates},
-    client::{Answer, Arriving, Client, active, open, request, seal},
+    client::{Answer, Arriving, BODY_MAX, Client, active, open, request, seal},
     node::{Node, Takes},
     process::{Fault, Process},
     world::World,
@@ -107,7 +108,7 @@ impl Running {
                 return Seen::Outside(answer.status().as_u16());
             }
             let (head, body) = answer.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
+            let body = whole(body, BODY_MAX, limit).await.unwrap();
             let answer = Answer { status: head.status, headers: head.headers, body };
             Seen::Sealed(open(opener, &answer).status.as_u16())
         };
@@ -285,8 +286,8 @@ async fn a_node_that_falls_silent_amid_a_reply_is_cut() {
     let answer = chain.world.client_as("gateway").send(chain.router, sent).await;
     let mut body = answer.into_body();
 
-    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
-    let ended = timeout(ALL, body.frame()).await.expect("it ends");
+    assert_eq!(frame(&mut body).await.unwrap().unwrap().into_data().unwrap(), "one");
+    let ended = timeout(ALL, frame(&mut body)).await.expect("it ends");
     assert!(ended.unwrap().is_err(), "without its end");
 }
 

@@ -8,14 +8,14 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::Request,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use bytes::Bytes;
-use chassis::{accept::Connections, http::Http, tls};
+use chassis::{accept::Connections, body::whole, http::Http, tls};
 use confidential_api::{
     NodeId,
     evidence::{EvidenceList, EvidencePiece, EvidenceType},
@@ -29,7 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    client::{Answer, now},
+    client::{Answer, BODY_MAX, PATIENCE, now},
     world::World,
 };
 
@@ -125,7 +125,7 @@ impl Node {
         let (id, takes) = (self.id, Arc::clone(&self.takes));
         let answer = async move |request: Request| -> Response {
             let (head, body) = request.into_parts();
-            let body = to_bytes(body, usize::MAX).await.unwrap();
+            let body = whole(body, BODY_MAX, PATIENCE).await.unwrap();
             seen.lock().unwrap().push((head.headers, body));
             let how = *takes.lock().unwrap();
             match how {

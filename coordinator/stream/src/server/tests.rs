@@ -3,6 +3,7 @@
 use std::{convert::Infallible, future::Future};
 
 use bytes::Bytes;
+#[allow(clippy::disallowed_types, reason = "a test reads frame by frame what it sent itself")]
 use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
 use hyper::{
     Request, Response,

@@ -9,7 +9,6 @@ use control_protocol::{
     CAPABILITY_VERSION, frame,
     map::{self, MapRequest},
 };
-use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes};
 use node_agent_api::State;
 use node_agent_core::netmap::{self, parse_time};
@@ -56,7 +55,7 @@ where
     let mut decoder = frame::Decoder::new(frame::MAX_BODY_LEN);
     let mut first = true;
     loop {
-        let piece = match timeout(silence, body.frame()).await {
+        let piece = match timeout(silence, chassis::body::frame(&mut body)).await {
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(_)) | None) => {
                 return Lost::Passing("the coordinator closed the map stream".to_owned());

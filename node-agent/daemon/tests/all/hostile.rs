@@ -24,7 +24,6 @@ use control_protocol::{
     map::{self, Hostinfo, MapRequest, NetInfo},
     register::{self, Auth, RegisterRequest},
 };
-use http_body_util::BodyExt as _;
 use lab::Machine;
 use node_agent::{
     control::channel::{Channel, Server, fetch_key},
@@ -131,7 +130,7 @@ async fn join(url: String, key: String, victim: String) -> Member {
     let mut decoder = frame::Decoder::new(frame::MAX_BODY_LEN);
     let mut map = Netmap::default();
     let home = loop {
-        let piece = body.frame().await.unwrap().unwrap();
+        let piece = chassis::body::frame(&mut body).await.unwrap().unwrap();
         decoder.handle_bytes(&piece.into_data().unwrap());
         while let Some(message) = decoder.poll_body().unwrap() {
             map.apply(netmap::decode(&message).unwrap());
