@@ -1,4 +1,6 @@
-//! How many connections there may be, how much their bodies may take, and how long.
+//! How many connections there may be, how many things each may ask for, and how long they may take.
+
+mod rooms;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -8,9 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::body::Body;
 use chassis::{
-    body::{Bodies, Held, Unread},
     newcomers::{self, GivesWay},
     quota::{self, Permit, Quota},
 };
@@ -20,6 +20,8 @@ use coordinator_core::{
     model::NodeId,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub(crate) use self::rooms::{AdminRoom, Room, Rooms};
 
 /// Connections of whom nothing is known yet, in all.
 const NEWCOMERS: usize = 1024;
@@ -45,23 +47,6 @@ const NODES_TURNS: usize = 4096;
 const TURNS_PER_MACHINE: usize = 4;
 /// Connections to the admin socket.
 pub(crate) const ADMIN_CONNECTIONS: usize = 256;
-/// Largest body of an admin's request, in bytes.
-const ADMIN_BODY_MAX: usize = 1024 * 1024;
-/// What admins' bodies may take together.
-const ADMIN_BODIES: usize = 16 * 1024 * 1024;
-/// The same of one origin.
-const ADMIN_BODIES_PER_ORIGIN: usize = 8 * 1024 * 1024;
-/// Largest body of anybody else's request, in bytes.
-const BODY_MAX: usize = 64 * 1024;
-/// What nodes' bodies may take together.
-const NODES_BODIES: usize = 32 * 1024 * 1024;
-/// The same of one machine.
-const BODIES_PER_MACHINE: usize = 256 * 1024;
-/// What the bodies of machines that are no node, of pages and of other relays may take together, for as long as what they
-/// ask for waits.
-const STRANGERS_BODIES: usize = 16 * 1024 * 1024;
-/// The same of one origin.
-const STRANGERS_BODIES_PER_ORIGIN: usize = 1024 * 1024;
 /// Invitations that one origin may try on pages, and API keys that it may guess: ten at once, and in the long run ten in a
 /// minute.
 const TRIES: Size = Size { tokens: 10, period: Duration::from_secs(6) };
@@ -267,82 +252,6 @@ impl RegistrationQueue {
     }
 }
 
-/// The bodies that are held as a whole, counted by whose they are: strangers take no room of nodes, and nobody of admins.
-#[derive(Clone, Debug)]
-pub(crate) struct Rooms {
-    strangers: Bodies<Origin>,
-    nodes: Bodies<MachinePublic>,
-    /// How long each may take.
-    time: Duration,
-    pub(crate) admins: AdminRoom,
-}
-
-/// By origin; the admin socket has none.
-#[derive(Clone, Debug)]
-pub(crate) struct AdminRoom {
-    bodies: Bodies<Option<Origin>>,
-    time: Duration,
-}
-
-/// A body, and its share of the room until it is dropped.
-#[derive(Debug)]
-pub(crate) enum Room {
-    Stranger(Held<Origin>),
-    Node(Held<MachinePublic>),
-    Admin(Held<Option<Origin>>),
-}
-
-impl Rooms {
-    /// Each body may take `time` to come.
-    pub(crate) fn new(time: Duration) -> Self {
-        let admins = Bodies::new(ADMIN_BODY_MAX, ADMIN_BODIES_PER_ORIGIN, ADMIN_BODIES);
-        Self {
-            strangers: Bodies::new(BODY_MAX, STRANGERS_BODIES_PER_ORIGIN, STRANGERS_BODIES),
-            nodes: Bodies::new(BODY_MAX, BODIES_PER_MACHINE, NODES_BODIES),
-            time,
-            admins: AdminRoom { bodies: admins, time },
-        }
-    }
-
-    /// Reads a stranger's body of at most `max` bytes.
-    pub(crate) async fn read(&self, body: Body, max: usize, from: Origin) -> Result<Room, Unread> {
-        self.strangers.at_most(max).read(body, from, self.time).await.map(Room::Stranger)
-    }
-
-    /// The same of a machine; `node` is it if it has a node.
-    pub(crate) async fn read_machine(
-        &self,
-        body: Body,
-        max: usize,
-        (from, node): (Origin, Option<MachinePublic>),
-    ) -> Result<Room, Unread> {
-        match node {
-            Some(machine) => {
-                self.nodes.at_most(max).read(body, machine, self.time).await.map(Room::Node)
-            }
-            None => self.read(body, max, from).await,
-        }
-    }
-}
-
-impl AdminRoom {
-    /// Reads an admin's body.
-    pub(crate) async fn read(&self, body: Body, from: Option<Origin>) -> Result<Room, Unread> {
-        self.bodies.read(body, from, self.time).await.map(Room::Admin)
-    }
-}
-
-impl Room {
-    /// What was read.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Stranger(held) => held.bytes(),
-            Self::Node(held) => held.bytes(),
-            Self::Admin(held) => held.bytes(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{net::Ipv4Addr, pin::pin};
@@ -351,8 +260,6 @@ mod tests {
     use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 
     use super::*;
-
-    const ARRIVES: Duration = Duration::from_secs(30);
 
     #[test]
     fn one_address_cannot_take_everything() {
@@ -487,48 +394,5 @@ mod tests {
         let later = now + Duration::from_secs(60);
         assert!(tries.take(origin(TRIED_MAX), later).is_ok());
         assert_eq!(tries.0.lock().unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_body_that_is_not_read_is_told_and_holds_nothing() {
-        let (rooms, origin) = (Rooms::new(ARRIVES), Origin::from(IpAddr::from([10, 0, 0, 1])));
-        let read = |len| rooms.read(vec![0_u8; len].into(), 2048, origin);
-
-        assert_eq!(read(2048).await.unwrap().bytes().len(), 2048);
-        assert_eq!(read(2049).await.unwrap_err(), Unread::TooLarge);
-        let broken = futures_util::stream::iter([Ok(vec![0]), Err(std::io::Error::other("gone"))]);
-        let error = rooms.read(Body::from_stream(broken), 2048, origin).await.unwrap_err();
-        assert_eq!(error, Unread::Cut);
-        assert_eq!(rooms.strangers.holders(), 0, "nothing is held of those");
-    }
-
-    #[tokio::test]
-    async fn strangers_take_no_room_of_nodes_and_one_origin_none_of_others() {
-        let rooms = Rooms::new(ARRIVES);
-        let origin = |byte| Origin::from(IpAddr::from([10, 0, 0, byte]));
-        let (stranger, node) = (None, Some(MachinePublic::from_bytes([1; 32])));
-        let read = |from, machine| {
-            rooms.read_machine(vec![0_u8; BODY_MAX].into(), BODY_MAX, (origin(from), machine))
-        };
-        let mut held = Vec::new();
-        for _ in 0..STRANGERS_BODIES_PER_ORIGIN / BODY_MAX {
-            held.push(read(1, stranger).await.unwrap());
-        }
-
-        assert_eq!(read(1, stranger).await.unwrap_err(), Unread::Busy);
-        for from in 2..=u8::MAX {
-            match read(from, stranger).await {
-                Ok(room) => held.push(room),
-                Err(error) => panic!("another origin finds no room: {error}"),
-            }
-            if held.len() == STRANGERS_BODIES / BODY_MAX {
-                break;
-            }
-        }
-        assert_eq!(read(u8::MAX, stranger).await.unwrap_err(), Unread::Busy, "all have a bound");
-        assert!(read(1, node).await.is_ok(), "a node's room is not theirs");
-        assert!(rooms.admins.read(vec![0_u8; BODY_MAX].into(), None).await.is_ok());
-        held.clear();
-        assert!(read(1, stranger).await.is_ok(), "it is given back");
     }
 }
