@@ -10,7 +10,7 @@
 
 mod engine;
 mod reply;
-mod request;
+pub mod request;
 
 use std::{
     fs::File,

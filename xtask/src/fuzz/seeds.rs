@@ -148,7 +148,7 @@ mod tests {
         assert!(count("mesh_identity") > 2 && count("relay_frames") > 4);
         assert!(count("local_interfaces") > 1);
         assert!(count("binary_http") > 12 && count("ohttp_keys") == 4);
-        assert!(count("confidential_documents") > 4);
+        assert!(count("confidential_documents") > 4 && count("worker_questions") > 1);
         let preface = fs::read(folder.path().join("mesh_identity/preface")).unwrap();
         assert!(preface.starts_with(b"\0\r\n\r\n\0\r\nQUIT\n"));
     }

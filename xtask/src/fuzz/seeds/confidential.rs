@@ -18,6 +18,8 @@ pub(super) fn write(seeds: &Seeds<'_>, vectors: &Value) -> Result<()> {
     }
     for (at, case) in list(vectors, "inner")?.iter().enumerate() {
         message(seeds, &format!("inner-request-{at}"), &case["request"])?;
+        let question = bytes(&case["request"]["plaintext"])?;
+        seeds.add("worker_questions", &format!("inner-{at}"), &question)?;
         for (node, candidate) in list(case, "candidates")?.iter().enumerate() {
             message(seeds, &format!("inner-response-{at}-{node}"), &candidate["response"])?;
         }
