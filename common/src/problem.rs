@@ -5,12 +5,20 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::foreign;
 
 /// The media type of a [`Problem`].
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
 /// What the type of every problem of Maru begins with.
 pub const URN: &str = "urn:maru:problem:";
+
+/// Longest document that [`Problem::received`] reads, in bytes.
+pub const MAX: usize = 16 << 10;
+/// Longest type, title or detail that [`Problem::received`] keeps, in characters.
+pub const TEXT_MAX: usize = 300;
 
 /// A problem document (RFC 9457, section 3.1). Members that are missing, or that are not known here, are no error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +43,29 @@ impl Problem {
         Self { kind: format!("{URN}{kind}"), title: title.into(), status, detail: None }
     }
 
+    /// Reads the body of another machine's answer. `content_type` is the value of its `Content-Type`.
+    ///
+    /// What is returned may be logged and shown: each text is one line of at most [`TEXT_MAX`] characters, and the
+    /// characters that [steer](foreign::steers) a terminal are replaced. A member of another type than RFC 9457 gives it
+    /// is ignored (section 3.1); of a member that is there twice the last counts.
+    ///
+    /// `None` if the answer is no problem document, its body is no JSON object, or longer than [`MAX`].
+    #[must_use]
+    pub fn received(content_type: &[u8], body: &[u8]) -> Option<Self> {
+        if !is_problem(content_type) || body.len() > MAX {
+            return None;
+        }
+        let members: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let text = |name| Some(foreign::short(members.get(name)?.as_str()?, TEXT_MAX));
+        let status = members.get("status").and_then(Value::as_u64);
+        Some(Self {
+            kind: text("type").unwrap_or_else(about_blank),
+            title: text("title").unwrap_or_default(),
+            status: status.and_then(|status| status.try_into().ok()).unwrap_or_default(),
+            detail: text("detail"),
+        })
+    }
+
     /// Adds what to do.
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> Self {
@@ -54,7 +85,15 @@ impl Problem {
     }
 }
 
-/// The title, and the detail if it says more. Both are whatever was received: who shows them takes control characters out.
+/// Whether this value of `Content-Type` is that of a problem document, with parameters or without.
+#[must_use]
+pub fn is_problem(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(CONTENT_TYPE.as_bytes())
+}
+
+/// The title, and the detail if it says more. Both are as they were decoded: only [`Problem::received`] takes control
+/// characters out.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.detail {

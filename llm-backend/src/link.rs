@@ -257,12 +257,14 @@ impl Link {
         if status.is_success() {
             return Ok(answer);
         }
-        let body = timeout(self.timeouts.health, self.whole(answer, BODY_MAX))
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .unwrap_or_default();
+        let body = self.refused_with(answer, BODY_MAX).await;
         Err(self.refusal(status, &body))
+    }
+
+    /// The body of an answer that is a refusal; empty if it is longer than `max` bytes or does not come soon.
+    pub(crate) async fn refused_with(&self, answer: Answer, max: usize) -> Vec<u8> {
+        let body = timeout(self.timeouts.health, self.whole(answer, max)).await;
+        body.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     async fn exchange(

@@ -47,7 +47,7 @@ pub mod media {
     /// Protobuf (OpenPCC `httpfmt/binary.go`).
     pub const BINARY: &str = "application/octet-stream";
     /// A problem document (RFC 9457).
-    pub const PROBLEM: &str = "application/problem+json";
+    pub const PROBLEM: &str = common::problem::CONTENT_TYPE;
 }
 
 /// Type of the problem for a key that is unknown or not active (RFC 9458, section 5.3).

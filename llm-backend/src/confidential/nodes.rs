@@ -16,7 +16,7 @@ use common::problem::Problem;
 use confidential_api::{
     NodeId,
     evidence::EvidenceList,
-    names::{NODE_GONE, media, model_tag, path},
+    names::{NODE_GONE, model_tag, path},
     routing::{AttestRequest, ComputeManifestList, ComputeManifestRequest},
 };
 use confidential_envelope::{bhttp::ResponseHead, inner::Candidate as _};
@@ -273,9 +273,8 @@ impl Chain {
 
 /// Whether a router says that the node which it is asked about is gone: that node was not refused, it left meanwhile.
 fn is_gone(answer: &ResponseHead, body: &[u8]) -> bool {
-    let kind = answer.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    kind == Some(media::PROBLEM.as_bytes())
-        && serde_json::from_slice::<Problem>(body).is_ok_and(|problem| problem.is(NODE_GONE))
+    let kind = answer.headers.get(CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
+    Problem::received(kind, body).is_some_and(|problem| problem.is(NODE_GONE))
 }
 
 const NO_NODE: &str = "has no node with this model now: try again in a moment";

@@ -8,22 +8,25 @@ use std::{
     time::Duration,
 };
 
+use common::problem::{self, Problem};
 use confidential_api::names::{OHTTP_KEY_PROBLEM, media, path};
 use confidential_envelope::{
     bhttp::{self, RequestHead},
     ohttp::{KeyConfig, RESPONSE_LIMITS},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
-use super::{layer::Answer, prepared::Prepared, untrusted};
-use crate::{Error, body::Broken, link::Link};
+use super::{layer, prepared::Prepared, untrusted};
+use crate::{
+    Error,
+    body::Broken,
+    link::{Answer, Link},
+};
 
 /// Bytes to a multiple of which requests are padded: the length of a small one tells less.
 const PADDING: usize = 256;
-/// Longest problem document, in bytes.
-const PROBLEM_MAX: usize = 16 << 10;
 
 /// The ways to the gateway.
 pub(crate) struct Outer {
@@ -65,7 +68,7 @@ impl Outer {
         content: &[u8],
         chunked: bool,
         limit: Duration,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<layer::Answer, Failed> {
         let (mut last, mut no_key) = (None, false);
         let (count, first) = (self.relays.len(), self.first.load(Ordering::Relaxed));
         let until = Instant::now() + limit;
@@ -111,7 +114,7 @@ impl Outer {
         content: &[u8],
         chunked: bool,
         limit: Duration,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<layer::Answer, Failed> {
         let refused = |code, reason| Failed::Error(untrusted(&self.name, code, reason));
         let unsealable = || refused("no-active-key", "the gateway's key takes no request");
         let unsealed = |reason| {
@@ -132,36 +135,40 @@ impl Outer {
         };
         let answer = relay.ask(Method::POST, path::ROOT, Some((kind, sealed)), limit).await?;
         if !answer.status.is_success() {
-            return Err(self.refusal(relay, answer).await);
+            let refusal = timeout_at(until, refusal(relay, answer)).await;
+            return Err(refusal.unwrap_or_else(|_| relay.silent().into()));
         }
         let in_chunks = answer.is(media::OHTTP_CHUNKED_RESPONSE);
         if !in_chunks && !answer.is(media::OHTTP_RESPONSE) {
             return Err(unsealed("an answer of the chain came without its seal"));
         }
         let sealed = answer.into_stream().map_err(Broken::Transport).boxed();
-        match timeout_at(until, Answer::open(sealed, opener, in_chunks, RESPONSE_LIMITS)).await {
+        match timeout_at(until, layer::Answer::open(sealed, opener, in_chunks, RESPONSE_LIMITS))
+            .await
+        {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(Broken::Sealed)) => Err(unsealed("an answer of the chain does not open")),
             Ok(Err(broken)) => Err(broken.into_error(&self.name, false).into()),
             Err(_) => Err(Failed::Error(relay.silent())),
         }
     }
+}
 
-    /// What a relay or the gateway said outside of the seal: it is believed as far as it names the key.
-    async fn refusal(&self, relay: &Link, answer: crate::link::Answer) -> Failed {
-        let status = answer.status;
-        let problem = answer.is(media::PROBLEM);
-        if status == StatusCode::BAD_REQUEST && problem {
-            let body = relay.whole(answer, PROBLEM_MAX).await.unwrap_or_default();
-            let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            if body.get("type").and_then(serde_json::Value::as_str) == Some(OHTTP_KEY_PROBLEM) {
-                return Failed::Key;
-            }
+/// What a relay or the gateway said outside of the seal: it is believed as far as it names the key.
+async fn refusal(relay: &Link, answer: Answer) -> Failed {
+    let status = answer.status;
+    if status == StatusCode::BAD_REQUEST {
+        let kind = answer.headers.get(CONTENT_TYPE).cloned();
+        let body = relay.refused_with(answer, problem::MAX).await;
+        let kind = kind.as_ref().map_or(b"".as_slice(), HeaderValue::as_bytes);
+        let problem = Problem::received(kind, &body);
+        if problem.is_some_and(|problem| problem.kind == OHTTP_KEY_PROBLEM) {
+            return Failed::Key;
         }
-        Failed::Error(match status {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => relay.full(),
-            status if status.is_server_error() => relay.failed(),
-            status => relay.refused(status, "the chain refused the request"),
-        })
     }
+    Failed::Error(match status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => relay.full(),
+        status if status.is_server_error() => relay.failed(),
+        status => relay.refused(status, "the chain refused the request"),
+    })
 }

@@ -7,7 +7,10 @@ use llm_backend::{
     Backend as _, Error, Timeouts,
     confidential::{Confidential, Memory as _, Settings, Volatile},
 };
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    io::AsyncWriteExt as _,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
 use super::{
     chain::{Deployment, Old, Script, Second},
@@ -312,6 +315,26 @@ async fn a_relay_that_hangs_is_passed_over_and_the_other_is_asked_first_from_the
     }
     let again = timeout(Duration::from_millis(50), hangs.accept()).await;
     assert!(again.is_err(), "it is not asked while the other answers");
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_end_its_refusal_is_passed_over() {
+    let deployment = Deployment::start().await;
+    let liar = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = deployment.settings();
+    settings.timeouts.health = Duration::from_secs(2);
+    let url = format!("http://{}", liar.local_addr().unwrap());
+    settings.relays.insert(0, llm_backend::Settings::new(url));
+    let refuses = tokio::spawn(async move {
+        let (mut connection, _) = liar.accept().await.unwrap();
+        let begins = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n\
+            content-length: 9000\r\n\r\n{";
+        connection.write_all(begins.as_bytes()).await.unwrap();
+        (liar, connection)
+    });
+    let client = Confidential::new(settings).unwrap();
+    timeout(EVER, talk(&client)).await.expect("it ends").expect("the other is asked");
+    let _held = refuses.await.expect("it was asked");
 }
 
 /// A home whose clock is a day off, ahead or behind, takes everything for expired or not valid yet; whoever reads the
