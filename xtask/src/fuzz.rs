@@ -27,25 +27,68 @@ const LONGEST: usize = 8192;
 /// Of `cargo xtask fuzz`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only this target
+    /// Only these targets, in this order
     #[arg(value_name = "TARGET")]
-    target: Option<String>,
+    targets: Vec<String>,
     /// Seconds per target; with 0 only the corpus and the seeds run
     #[arg(long, value_name = "S", default_value_t = 20)]
     seconds: u32,
+    /// Build with AddressSanitizer, in a folder of its own: several times slower, and it also finds wrong uses of memory
+    #[arg(long)]
+    address: bool,
+    /// Targets at a time [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
 }
 
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let status = cargo_fuzz("build")?.args(NO_SANITIZER).status();
+    let sanitizer = if args.address { Sanitizer::Address } else { Sanitizer::None };
+    let mut build = workspace::with_cargo(tools::get("cargo-fuzz")?);
+    let status = sanitizer.build(&mut build)?.status();
     ensure!(status.context("cargo-fuzz does not run")?.success(), NOT_BUILT);
-    let count = some(args.seconds, args.target.as_deref())?;
+    let count = some(args.seconds, &args.targets, sanitizer, args.jobs)?;
     println!("{count} targets, nothing found");
     Ok(())
 }
 
-/// Every build is without: what they look for is a panic.
-const NO_SANITIZER: [&str; 2] = ["--sanitizer", "none"];
+/// What the targets are built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sanitizer {
+    /// They find panics.
+    None,
+    /// AddressSanitizer: they also find wrong uses of memory, and leaks.
+    Address,
+}
+
+impl Sanitizer {
+    /// Tells cargo-fuzz to build all targets.
+    fn build(self, command: &mut Command) -> Result<&mut Command> {
+        let name = match self {
+            Self::None => "none",
+            Self::Address => "address",
+        };
+        let command = with_arguments(command, "build")?.args(["--sanitizer", name]);
+        Ok(command.env("CARGO_TARGET_DIR", self.folder()?))
+    }
+
+    /// Where they are built; other flags would build everything anew in one folder.
+    fn folder(self) -> Result<PathBuf> {
+        Ok(match self {
+            Self::None => folder()?,
+            Self::Address => folder()?.join("address"),
+        })
+    }
+
+    /// Most memory of a target, in MiB. AddressSanitizer keeps what was freed, and notes on each byte.
+    fn memory_mib(self) -> u32 {
+        match self {
+            Self::None => 1024,
+            Self::Address => 3072,
+        }
+    }
+}
+
 /// What is said when they do not build.
 const NOT_BUILT: &str = "the fuzz targets do not build";
 
@@ -56,36 +99,48 @@ impl Build {
     /// Starts building.
     pub(crate) fn start() -> Result<Self> {
         let mut command = Background::command(tools::get("cargo-fuzz")?);
-        with_arguments(&mut command, "build")?.args(NO_SANITIZER);
+        Sanitizer::None.build(&mut command)?;
         Background::start(&mut command, folder()?.join("build.log")).map(Self)
     }
 
     /// Waits for it, then runs every target for so many seconds; returns how many there are.
     pub(crate) fn run(self, seconds: u32) -> Result<usize> {
         self.0.wait(NOT_BUILT)?;
-        some(seconds, None)
+        some(seconds, &[], Sanitizer::None, None)
     }
 }
 
-/// Runs those that are built.
-fn some(seconds: u32, only: Option<&str>) -> Result<usize> {
-    let list = String::from_utf8(cargo_fuzz("list")?.output()?.stdout)?;
+/// Runs these of those that are built, or all.
+fn some(
+    seconds: u32,
+    only: &[String],
+    sanitizer: Sanitizer,
+    jobs: Option<NonZero<usize>>,
+) -> Result<usize> {
+    let mut list = workspace::with_cargo(tools::get("cargo-fuzz")?);
+    let list = String::from_utf8(with_arguments(&mut list, "list")?.output()?.stdout)?;
     let mut targets: Vec<String> = list.lines().map(str::to_owned).collect();
-    targets.retain(|target| only.is_none_or(|name| name == target));
-    ensure!(!targets.is_empty(), "there is no such fuzz target; xtask/fuzz/README.md lists them");
+    for name in only {
+        let is_there = targets.contains(name);
+        ensure!(is_there, "there is no fuzz target {name}; xtask/fuzz/README.md lists them");
+    }
+    if !only.is_empty() {
+        targets = only.to_vec();
+    }
     let seeds = folder()?.join("seeds");
     seeds::write(&workspace::root(), &seeds)?;
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(target) = targets.get(next.fetch_add(1, Relaxed)) {
-            match one(target, seconds, &seeds) {
+            match one(target, seconds, &seeds, sanitizer) {
                 Ok(line) => println!("{line}"),
                 Err(error) => found.lock().unwrap_or_else(|e| e.into_inner()).push(error),
             }
         }
     };
+    let jobs = jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+        for _ in 0..jobs {
             scope.spawn(work);
         }
     });
@@ -95,12 +150,6 @@ fn some(seconds: u32, only: Option<&str>) -> Result<usize> {
     }
 }
 
-fn cargo_fuzz(what: &str) -> Result<Command> {
-    let mut command = workspace::with_cargo(tools::get("cargo-fuzz")?);
-    with_arguments(&mut command, what)?;
-    Ok(command)
-}
-
 /// Tells cargo-fuzz what to do, and where.
 fn with_arguments<'a>(command: &'a mut Command, what: &str) -> Result<&'a mut Command> {
     Ok(command
@@ -108,7 +157,6 @@ fn with_arguments<'a>(command: &'a mut Command, what: &str) -> Result<&'a mut Co
         .current_dir(workspace::root())
         // The sanitizer coverage flags are unstable; this lets a stable compiler take them.
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_TARGET_DIR", folder()?)
         .stdin(Stdio::null()))
 }
 
@@ -117,7 +165,7 @@ fn folder() -> Result<PathBuf> {
 }
 
 /// Replays a target's files, then fuzzes it; says what was done in one line.
-fn one(target: &str, seconds: u32, seeds: &Path) -> Result<String> {
+fn one(target: &str, seconds: u32, seeds: &Path, sanitizer: Sanitizer) -> Result<String> {
     let corpus = workspace::root().join("xtask/fuzz/corpus").join(target);
     let seeds = seeds.join(target);
     let files: Vec<PathBuf> = [files(&corpus)?, files(&seeds)?].concat();
@@ -126,14 +174,14 @@ fn one(target: &str, seconds: u32, seeds: &Path) -> Result<String> {
         "the fuzz target {target} has no corpus: it would begin with nothing"
     );
     // Named one by one, files run whole and once.
-    said(target, program(target)?.args(&files))?;
+    said(target, program(target, sanitizer)?.args(&files))?;
     let replayed = format!("{target}: {} files replayed", files.len());
     if seconds == 0 {
         return Ok(replayed);
     }
     let kept = folder()?.join("corpus").join(target);
     fs::create_dir_all(&kept)?;
-    let mut command = program(target)?;
+    let mut command = program(target, sanitizer)?;
     command.arg(kept).args([corpus, seeds].iter().filter(|folder| folder.is_dir()));
     command.args([
         &format!("-max_total_time={seconds}"),
@@ -144,17 +192,18 @@ fn one(target: &str, seconds: u32, seeds: &Path) -> Result<String> {
     Ok(format!("{replayed}, {} runs in {seconds} s, {}", runs(&said), coverage(&said)))
 }
 
-fn program(target: &str) -> Result<Command> {
-    let folder = folder()?;
+fn program(target: &str, sanitizer: Sanitizer) -> Result<Command> {
     // This program was built for the same: `target/<triple>/release`.
     let binaries = lab::binaries()?;
     let triple = binaries.parent().and_then(Path::file_name).unwrap_or_default();
-    let artifacts = folder.join("artifacts").join(target);
+    let artifacts = folder()?.join("artifacts").join(target);
     fs::create_dir_all(&artifacts)?;
-    let mut command = Command::new(folder.join(triple).join("release").join(target));
+    let built = sanitizer.folder()?.join(triple).join("release");
+    let mut command = Command::new(built.join(target));
     command
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .args(["-rss_limit_mb=1024", "-timeout=20"])
+        .arg(format!("-rss_limit_mb={}", sanitizer.memory_mib()))
+        .arg("-timeout=20")
         .stdin(Stdio::null());
     Ok(command)
 }
