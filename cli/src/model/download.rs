@@ -50,7 +50,7 @@ pub(super) async fn run(
         status => bail!("{} answers with {status}; is the URL right?", host(url)),
     };
     let rest = response.content_length();
-    let whole = rest.map(|rest| part.len + rest);
+    let whole = rest.map(|rest| part.len.saturating_add(rest));
     disk::has_room(&folder.path, rest.unwrap_or_default())?;
     bar.set_length(whole.unwrap_or_default());
     bar.set_position(part.len);

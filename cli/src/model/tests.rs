@@ -13,7 +13,10 @@ use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED
 use serde_json::json;
 use server::Server;
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpSocket;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+};
 
 use super::{
     PullArgs,
@@ -244,6 +247,33 @@ async fn a_download_that_was_cut_goes_on_from_there() {
     assert_eq!(fs::read(root.path().join(MODELS).join("sea.gguf")).unwrap(), model());
     let ranges = server.shared.ranges.lock().unwrap().clone();
     assert_eq!(ranges, [None, Some("bytes=100-".to_owned())]);
+}
+
+/// A server that sends the beginning, and says of the rest that it is as long as HTTP can say.
+#[tokio::test]
+async fn a_rest_that_is_longer_than_can_be_counted_has_no_room() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/sea.gguf", listener.local_addr().unwrap());
+    let says = tokio::spawn(async move {
+        let rest = format!("content-range: bytes 8-/*\r\ncontent-length: {}", u64::MAX - 2);
+        for (status, length, body) in
+            [("200 OK", "content-length: 9", "GGUF....."), ("206 Partial Content", &rest, "")]
+        {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            connection.read_u8().await.unwrap();
+            let head = format!("HTTP/1.1 {status}\r\netag: \"a\"\r\n{length}\r\n\r\n");
+            connection.write_all(head.as_bytes()).await.unwrap();
+            connection.write_all(body.get(..8).unwrap_or_default().as_bytes()).await.unwrap();
+        }
+    });
+    let asked = PullArgs { sha256: Some([0; 32]), ..args(&url) };
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+    assert!(error.contains("the same command goes on"), "{error}");
+    let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
+    assert!(error.contains("no room"), "{error}");
+    says.await.unwrap();
 }
 
 #[tokio::test]
