@@ -157,10 +157,10 @@ impl Outer {
 /// What a relay or the gateway said outside of the seal: it is believed as far as it names the key.
 async fn refusal(relay: &Link, answer: Answer) -> Failed {
     let status = answer.status;
-    if status == StatusCode::BAD_REQUEST {
-        let kind = answer.headers.get(CONTENT_TYPE).cloned();
+    let kind = answer.headers.get(CONTENT_TYPE).cloned();
+    let kind = kind.as_ref().map_or(b"".as_slice(), HeaderValue::as_bytes);
+    if status == StatusCode::BAD_REQUEST && problem::is_problem(kind) {
         let body = relay.refused_with(answer, problem::MAX).await;
-        let kind = kind.as_ref().map_or(b"".as_slice(), HeaderValue::as_bytes);
         let problem = Problem::received(kind, &body);
         if problem.is_some_and(|problem| problem.kind == OHTTP_KEY_PROBLEM) {
             return Failed::Key;
