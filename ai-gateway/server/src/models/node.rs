@@ -16,7 +16,7 @@ use std::{
 use ai_gateway_api::chat::{ChatRequest, Delta, Message};
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts};
-use tokio::time::{sleep, timeout};
+use tokio::time::{self, sleep, timeout};
 
 use super::nodes::{Conversation, Seen, Standing};
 use crate::breaker::Breaker;
@@ -57,7 +57,7 @@ pub struct Node {
 /// The last health check.
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
-    at: Option<Instant>,
+    at: Option<time::Instant>,
     found: Found,
 }
 
@@ -283,7 +283,7 @@ impl Node {
             tracing::debug!(node = self.name, ?found, "a node's health changed");
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            Last { at: Some(Instant::now()), found };
+            Last { at: Some(time::Instant::now()), found };
         found
     }
 

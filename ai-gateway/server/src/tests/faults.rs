@@ -2,21 +2,20 @@
 //! table in `docs/protocols/backends.md`, with a backend that does it.
 
 mod backend;
+mod clock;
 mod rows;
 mod surface;
 
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, time::Duration};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use self::{
-    backend::{Faulty, Kind, Step},
-    rows::{ROWS, Row},
+    backend::{Counts, Faulty, Kind, ON_THE_WAY, Step},
+    clock::{Clock, GRAIN},
+    rows::{ROWS, Row, Setting, Soon},
     surface::{Surface, WHOLE},
 };
 use super::{House, Member, house_with_models, member};
@@ -28,25 +27,28 @@ const WELL: &[Step] = &[Step::Head, Step::Text, Step::End];
 /// Half as long as a backend may be silent: what has ended by then did not end for that.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A row, with a backend of one kind.
+/// A row, with a backend of one kind and settings of one size.
 #[derive(Clone, Copy)]
 struct Case {
     number: usize,
     row: &'static Row,
     kind: Kind,
+    size: u32,
 }
 
 impl Case {
     fn all() -> Vec<Self> {
-        let of = |kind| {
-            let case = move |(at, row)| Self {
-                number: at * 2 + usize::from(kind == Kind::Ollama),
-                row,
-                kind,
-            };
-            ROWS.iter().enumerate().map(case)
-        };
-        KINDS.into_iter().flat_map(of).collect()
+        let each = ROWS.iter().flat_map(|row| {
+            let of = move |kind| row.soon.sizes().iter().map(move |&size| (row, kind, size));
+            KINDS.into_iter().flat_map(of)
+        });
+        let cases = each.enumerate();
+        cases.map(|(number, (row, kind, size))| Self { number, row, kind, size }).collect()
+    }
+
+    /// What it is called where it fails.
+    fn what(self) -> String {
+        format!("{:?} {:?}, {} times the settings", self.row.name, self.kind, self.size)
     }
 
     fn name(self) -> String {
@@ -64,9 +66,9 @@ impl Case {
     /// The provider, with these nodes and their slots.
     fn provider(self, nodes: &[(&str, u32)]) -> Value {
         let node = |(name, slots): &(&str, u32)| json!({"baseUrl": format!("unix:///{}", self.socket(name)), "slots": slots});
-        let limits = self.row.soon.limits().iter();
+        let set = self.row.soon.set(self.size);
         let timeouts: Map<_, _> =
-            limits.map(|(name, seconds)| ((*name).to_owned(), json!(seconds))).collect();
+            set.map(|(it, long)| (it.name().to_owned(), json!(long.as_secs_f64()))).collect();
         json!({
             "api": self.kind.api(),
             "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
@@ -85,6 +87,29 @@ impl Case {
     /// A node that answers as it should.
     fn well(self, house: &House) -> Faulty {
         Faulty::start(&house.root.path().join(self.socket("well")), self.kind, WELL, true)
+    }
+
+    /// Checks that what was asked at this moment was shown neither sooner nor later than the row says, and of what the
+    /// faulty node saw meanwhile that it was asked once. `plain` if it may have been asked something plain besides.
+    fn check(self, asked: Instant, before: Counts, after: Counts, plain: bool, what: &str) {
+        let (took, (least, most)) = (asked.elapsed(), self.row.bounds(self.size));
+        assert!(
+            took >= least && took <= most + GRAIN,
+            "{what}: {took:?}, not {least:?} to {most:?}"
+        );
+        let plain = usize::from(plain);
+        let once = usize::from(!self.row.steps.is_empty());
+        let requests = after.asked - before.asked;
+        assert!((once..=once + plain).contains(&requests), "{what}: {requests} requests");
+        // One in each such time.
+        let health = self.row.soon.long(self.size, Setting::Health);
+        let checks = after.checks - before.checks;
+        let expected = most.as_nanos() / health.as_nanos();
+        assert!(checks as u128 <= expected + plain as u128, "{what}: {checks} health checks");
+        if self.row.soon == Soon::Bytes {
+            let (taken, max) = (after.endless - before.endless, self.kind.line_max());
+            assert!(taken >= max && taken <= max + ON_THE_WAY, "{what}: {taken} bytes");
+        }
     }
 
     /// A person of the case's own, whose device is bound.
@@ -109,53 +134,57 @@ fn node(house: &House, case: Case, name: &str) -> State {
     states.find(|state| state.name.ends_with(&format!("-{name}.sock"))).unwrap()
 }
 
-/// Runs the cases side by side, a few at a time.
+/// Runs the cases side by side.
 async fn each(cases: &[Case], run: impl AsyncFn(Case)) {
-    let run = &run;
-    stream::iter(cases.iter().copied()).for_each_concurrent(6, |case| run(case)).await;
+    join_all(cases.iter().map(|case| run(*case))).await;
 }
 
-#[tokio::test]
-async fn every_surface_shows_what_the_table_says_and_the_breaker_counts_it() {
+#[tokio::test(start_paused = true)]
+async fn every_surface_shows_in_time_what_the_table_says_and_the_breaker_counts_it() {
+    let _clock = Clock::start();
     let cases = Case::all();
     let house = house_of(&cases, &[("faulty", 1)]);
     each(&cases, async |case| {
-        let _faulty = case.faulty(&house);
+        let faulty = case.faulty(&house);
+        let counts = || faulty.as_ref().map(Faulty::counts).unwrap_or_default();
         let who = case.person(&house).await;
-        for surface in Surface::ALL {
-            let asked = Instant::now();
+        for (at, surface) in (1..).zip(Surface::ALL) {
+            let (asked, before) = (Instant::now(), counts());
             let shown = surface.show(&house, &who, &case.model()).await;
-            let what = format!("{:?} {:?} {surface:?}", case.row.name, case.kind);
+            let what = format!("{} {surface:?}", case.what());
             assert_eq!(shown, case.row.shown(surface), "{what}");
-            let (took, least) = (asked.elapsed(), case.row.soon.least());
-            assert!(took >= least, "{what}: after {took:?}");
+            // The last one may have it asked something plain first, at which it fails as well.
+            let plain = case.row.counts && at == Surface::ALL.len();
+            case.check(asked, before, counts(), plain, &what);
         }
         let faults = u32::try_from(Surface::ALL.len()).unwrap() * u32::from(case.row.counts);
-        // The last one may have it asked something plain first, at which it fails as well.
         let found = async {
             while node(&house, case, "faulty").faults != faults {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let found = tokio::time::timeout(Duration::from_secs(60), found).await;
-        assert!(found.is_ok(), "{}: {:?}", case.row.name, node(&house, case, "faulty"));
+        assert!(found.is_ok(), "{}: {:?}", case.what(), node(&house, case, "faulty"));
     })
     .await;
 }
 
-#[tokio::test]
-async fn the_next_node_is_asked_only_where_the_table_says_so() {
+#[tokio::test(start_paused = true)]
+async fn the_next_node_is_asked_in_time_and_only_where_the_table_says_so() {
+    let _clock = Clock::start();
     let cases = Case::all();
     // The first is at home by far the most.
     let house = house_of(&cases, &[("faulty", 4096), ("well", 1)]);
     each(&cases, async |case| {
         let (faulty, well) = (case.faulty(&house), case.well(&house));
+        let counts = || faulty.as_ref().map(Faulty::counts).unwrap_or_default();
         let who = case.person(&house).await;
         let surface = Surface::OpenAi { stream: true };
+        let asked = Instant::now();
         let shown = surface.show(&house, &who, &case.model()).await;
-        let what = format!("{:?} {:?}", case.row.name, case.kind);
-        assert!(faulty.is_none_or(|faulty| faulty.asked() == 1), "{what}: asked once, and first");
-        assert_eq!(well.asked(), usize::from(case.row.next), "{what}");
+        let what = case.what();
+        case.check(asked, Counts::default(), counts(), false, &what);
+        assert_eq!(well.counts().asked, usize::from(case.row.next), "{what}");
         let expected = if case.row.next { WHOLE } else { case.row.shown(surface) };
         assert_eq!(shown, expected, "{what}");
         assert_eq!(node(&house, case, "faulty").faults, u32::from(case.row.counts), "{what}");

@@ -2,6 +2,7 @@
 
 use std::{io, path::Path, time::Duration};
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -10,6 +11,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
+
+/// Bytes of an endless line that go out at a time.
+const PIECE: usize = 4 << 10;
+/// Bytes of an endless line that nobody has read and that lie in the socket all the same, at most.
+pub(super) const ON_THE_WAY: usize = 64 << 10;
 
 /// What a backend speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +32,14 @@ impl Kind {
         match self {
             Self::OpenAi => "openai-completions",
             Self::Ollama => "ollama",
+        }
+    }
+
+    /// The longest line that is taken from it, in bytes.
+    pub(super) const fn line_max(self) -> usize {
+        match self {
+            Self::OpenAi => 256 << 10,
+            Self::Ollama => 1 << 20,
         }
     }
 
@@ -107,6 +121,13 @@ pub(super) enum Step {
     Hang,
 }
 
+impl Step {
+    /// For how many milliseconds it does nothing of its own accord.
+    pub(super) const fn pause_ms(self) -> u64 {
+        if let Self::Pause(milliseconds) = self { milliseconds } else { 0 }
+    }
+}
+
 /// What happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -116,6 +137,10 @@ pub(super) struct Counts {
     pub(super) hung: usize,
     /// Of these, left by the client.
     pub(super) left: usize,
+    /// Health checks, and whatever else is asked that takes no model.
+    pub(super) checks: usize,
+    /// Bytes of endless lines that somebody took.
+    pub(super) endless: usize,
 }
 
 /// A running backend.
@@ -141,8 +166,9 @@ impl Faulty {
         Self { counts, _task: AbortOnDropHandle::new(task) }
     }
 
-    pub(super) fn asked(&self) -> usize {
-        self.counts.borrow().asked
+    /// What happened so far.
+    pub(super) fn counts(&self) -> Counts {
+        *self.counts.borrow()
     }
 
     /// Waits until this holds of what happened.
@@ -164,6 +190,7 @@ impl Script {
     async fn run(self, mut stream: UnixStream) -> io::Result<()> {
         let asked = request(&mut stream).await?;
         if asked.starts_with("GET ") {
+            self.counted.send_modify(|counts| counts.checks += 1);
             if self.healthy {
                 return answer(&mut stream, "200 OK", &json!({"version": "1"})).await;
             }
@@ -206,9 +233,13 @@ impl Script {
             Step::Error => chunk(stream, kind.event(&kind.error()).as_bytes()).await,
             Step::Garbage => chunk(stream, kind.event(&json!("?")).as_bytes()).await,
             Step::NotHttp => stream.write_all(b"\x16\x03\x01\x00\x02no\r\n\r\n").await,
-            Step::EndlessLine => loop {
-                chunk(stream, &[b'x'; 1 << 16]).await?;
-            },
+            Step::EndlessLine => {
+                set_socket_send_buffer_size(&*stream, ON_THE_WAY / 4)?;
+                loop {
+                    chunk(stream, &[b'x'; PIECE]).await?;
+                    self.counted.send_modify(|counts| counts.endless += PIECE);
+                }
+            }
             Step::Comments => loop {
                 chunk(stream, kind.comment().as_bytes()).await?;
                 sleep(Duration::from_millis(20)).await;

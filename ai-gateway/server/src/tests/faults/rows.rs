@@ -5,6 +5,7 @@ use std::time::Duration;
 use llm_backend::Timeouts;
 
 use super::{
+    KINDS,
     backend::Step::{self, *},
     surface::{Surface, WHOLE},
 };
@@ -45,65 +46,137 @@ pub(super) enum Shows {
     Whole,
 }
 
-/// After how long it is shown.
+/// One of the times that a provider's settings say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Soon {
-    /// As soon as it happens.
-    AtOnce,
-    /// As it comes.
-    AsItComes,
-    /// As soon as so much has come.
-    Bytes,
-    /// After this time of the provider's.
+pub(super) enum Setting {
     First,
-    /// After that for health checks, a few times.
     Health,
-    /// Likewise.
     Idle,
-    /// Likewise.
     Reply,
 }
 
-impl Soon {
-    /// The settings that are shortened for a test, and to how many seconds; all others are as ever.
-    pub(super) const fn limits(self) -> &'static [(&'static str, f64)] {
+impl Setting {
+    /// Its name in `openclaw.json`.
+    pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::AtOnce | Self::Bytes => &[],
-            // A health check is made, and one that is late on a busy machine changes nothing: two have to be missed.
-            Self::AsItComes => &[("idleSeconds", 1.5), ("healthSeconds", 1.0)],
-            Self::First => &[("firstSeconds", 1.5), ("healthSeconds", 0.5)],
-            Self::Health => &[("healthSeconds", 0.15)],
-            Self::Idle => &[("idleSeconds", 0.5)],
-            Self::Reply => &[("replySeconds", 0.6)],
+            Self::First => "firstSeconds",
+            Self::Health => "healthSeconds",
+            Self::Idle => "idleSeconds",
+            Self::Reply => "replySeconds",
         }
     }
 
-    /// How long it then takes at least.
-    pub(super) fn least(self) -> Duration {
-        let times = if self == Self::Health { 2.0 } else { 1.0 };
-        Duration::from_secs_f64(self.limits().first().map_or(0.0, |(_, seconds)| seconds * times))
+    /// How long it is if it is not set.
+    pub(super) fn usual(self) -> Duration {
+        let Timeouts { first, health, idle, budget, .. } = Timeouts::default();
+        match self {
+            Self::First => first,
+            Self::Health => health,
+            Self::Idle => idle,
+            Self::Reply => budget,
+        }
+    }
+}
+
+/// After how long it is shown, at least and at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Soon {
+    /// As soon as it happens: no time of the settings passes, and no health check is made.
+    AtOnce,
+    /// As it comes: likewise.
+    AsItComes,
+    /// As soon as a line is longer than is taken: likewise.
+    Bytes,
+    /// After so many times this setting, and no more than so many.
+    Times(u32, u32, Setting),
+}
+
+/// Once a time to the first token has passed.
+const FIRST: Soon = Soon::Times(1, 1, Setting::First);
+/// Twice in a row a health check is made and has no answer: each is asked after one such time, and has another one to answer.
+const HEALTH: Soon = Soon::Times(2, 4, Setting::Health);
+const IDLE: Soon = Soon::Times(1, 1, Setting::Idle);
+const REPLY: Soon = Soon::Times(1, 1, Setting::Reply);
+
+impl Soon {
+    /// The settings that are shortened for a test, and to how many milliseconds; all others are as ever.
+    const fn limits(self) -> &'static [(Setting, u64)] {
+        match self {
+            Self::AtOnce | Self::Bytes => &[],
+            Self::AsItComes => &[(Setting::Idle, 1500), (Setting::Health, 1000)],
+            Self::Times(_, _, Setting::First) => &[(Setting::First, 1500), (Setting::Health, 500)],
+            Self::Times(_, _, Setting::Health) => &[(Setting::Health, 150)],
+            Self::Times(_, _, Setting::Idle) => &[(Setting::Idle, 500)],
+            Self::Times(_, _, Setting::Reply) => &[(Setting::Reply, 600)],
+        }
+    }
+
+    /// How many times as long as in [`Self::limits`] the settings are in the cases of a row. Where they say how soon it is
+    /// shown, there are two cases, so that nothing but the setting can be what was waited for.
+    pub(super) const fn sizes(self) -> &'static [u32] {
+        match self {
+            Self::AtOnce | Self::AsItComes | Self::Bytes => &[1],
+            Self::Times(..) => &[1, 3],
+        }
+    }
+
+    /// The settings of a case that are not as ever.
+    pub(super) fn set(self, size: u32) -> impl Iterator<Item = (Setting, Duration)> {
+        let limits = self.limits().iter();
+        limits.map(move |&(setting, ms)| (setting, Duration::from_millis(ms) * size))
+    }
+
+    /// How long a setting is in a case.
+    pub(super) fn long(self, size: u32, setting: Setting) -> Duration {
+        let set = self.set(size).find_map(|(it, long)| (it == setting).then_some(long));
+        set.unwrap_or_else(|| setting.usual())
+    }
+
+    /// How long it takes at least and at most, in a case of this size.
+    fn bounds(self, size: u32) -> (Duration, Duration) {
+        match self {
+            Self::AtOnce | Self::AsItComes | Self::Bytes => (Duration::ZERO, Duration::ZERO),
+            Self::Times(least, most, setting) => {
+                let long = self.long(size, setting);
+                (long * least, long * most)
+            }
+        }
     }
 
     /// What the table says.
     fn cell(self) -> String {
-        let usual = Timeouts::default();
-        let after = |times: u32, name: &str, time: Duration| {
-            let seconds = (time * times).as_secs();
-            format!("after {}`{name}` ({seconds} s)", if times > 1 { "two to four " } else { "" })
-        };
         match self {
             Self::AtOnce => "at once".to_owned(),
             Self::AsItComes => "as it comes".to_owned(),
-            Self::Bytes => "after 256 KiB; a line of Ollama's 1 MiB".to_owned(),
-            Self::First => after(1, "firstSeconds", usual.first),
-            Self::Health => after(4, "healthSeconds", usual.health),
-            Self::Idle => after(1, "idleSeconds", usual.idle),
-            Self::Reply => after(1, "replySeconds", usual.budget),
+            Self::Bytes => {
+                let [openai, ollama] = KINDS.map(|kind| kind.line_max() >> 10);
+                format!("after {openai} KiB; a line of Ollama's {} MiB", ollama >> 10)
+            }
+            Self::Times(least, most, setting) => {
+                let (name, usual) = (setting.name(), setting.usual().as_secs());
+                match (least, most) {
+                    (1, 1) => format!("after `{name}` ({usual} s)"),
+                    _ => {
+                        let seconds = [least, most].map(|times| usual * u64::from(times));
+                        let [from, to] = seconds;
+                        format!("after {least} to {most} `{name}` ({from} to {to} s)")
+                    }
+                }
+            }
         }
     }
 }
 
 impl Row {
+    /// How long it takes at least and at most until it is shown, in a case of this size. What the backend itself lets pass
+    /// counts in.
+    pub(super) fn bounds(&self, size: u32) -> (Duration, Duration) {
+        let pauses: u64 = self.steps.iter().map(|step| step.pause_ms()).sum();
+        let (least, most) = self.soon.bounds(size);
+        let pauses = Duration::from_millis(pauses);
+        (pauses + least, pauses + most)
+    }
+
     /// What a surface shows, in the table's words.
     pub(super) fn shown(&self, surface: Surface) -> &'static str {
         match (self.shows, surface) {
@@ -194,33 +267,33 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "hangs before its headers, and answers health checks",
         steps: &[Hang],
-        soon: Soon::First,
+        soon: FIRST,
         ..DOWN
     },
     Row {
         name: "hangs before its headers, and answers no health check",
         steps: &[Hang],
         healthy: false,
-        soon: Soon::Health,
+        soon: HEALTH,
         ..DOWN
     },
     Row {
         name: "hangs before its first token, and answers health checks",
         steps: &[Head, Hang],
-        soon: Soon::First,
+        soon: FIRST,
         ..DOWN
     },
     Row {
         name: "hangs before its first token, and answers no health check",
         steps: &[Head, Hang],
         healthy: false,
-        soon: Soon::Health,
+        soon: HEALTH,
         ..DOWN
     },
     Row {
         name: "sends comments or empty lines, and no token",
         steps: &[Head, Comments],
-        soon: Soon::First,
+        soon: FIRST,
         ..DOWN
     },
     Row { name: "hangs up before its first token", steps: &[Head], ..DOWN },
@@ -246,7 +319,7 @@ pub(super) const ROWS: &[Row] = &[
         steps: &[Head, Text, Pause(600), Text, Pause(600), Text, Pause(600), Text, End],
         ..WHOLLY
     },
-    Row { name: "hangs later", steps: &[Head, Text, Hang], soon: Soon::Idle, ..CUT },
+    Row { name: "hangs later", steps: &[Head, Text, Hang], soon: IDLE, ..CUT },
     Row { name: "hangs up later", steps: &[Head, Text], ..CUT },
     Row { name: "sends garbage later", steps: &[Head, Text, Garbage, Hang], ..CUT },
     Row {
@@ -263,7 +336,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "sends comments or empty lines later, and no token",
         steps: &[Head, Text, Comments],
-        soon: Soon::Reply,
+        soon: REPLY,
         counts: false,
         ..CUT
     },
