@@ -8,12 +8,16 @@
 //!   call before is not whole yet;
 //! * without an id, a name begins another call where the index is new, or where the arguments so far are whole;
 //! * all else belongs to the newest call of its index, and without an index to the newest of all.
+//!
+//! A piece of arguments may end within a character, as any text may ([`crate::text`]): each call keeps the half that came until
+//! its next piece.
 
 use std::mem;
 
 use ai_gateway_api::chat::ToolCallDelta;
 
 use super::wire::CallPiece;
+use crate::text::Joined;
 
 /// Most calls of one reply.
 const CALLS_MAX: usize = 128;
@@ -30,6 +34,8 @@ struct Call {
     id: Option<String>,
     name: String,
     arguments: Object,
+    /// The half of a character that the last piece of its arguments ended with, if it did.
+    half: Joined,
 }
 
 impl Calls {
@@ -45,6 +51,15 @@ impl Calls {
         pieces.collect()
     }
 
+    /// What is left of the calls' arguments when the reply ends: U+FFFD where half a character stayed alone.
+    pub(super) fn finish(&mut self) -> impl Iterator<Item = ToolCallDelta> {
+        (0..).zip(&mut self.0).filter_map(|(index, call)| {
+            let arguments = call.half.join(None, true);
+            let rest = ToolCallDelta { index, id: None, name: None, arguments };
+            (!rest.arguments.is_empty()).then_some(rest)
+        })
+    }
+
     /// `before` is how many calls there were before this piece and those that came with it.
     fn piece(&mut self, piece: CallPiece, before: usize) -> Option<ToolCallDelta> {
         let CallPiece { index, id, function } = piece;
@@ -58,7 +73,7 @@ impl Calls {
             }
         };
         let call = self.0.get_mut(at)?;
-        let arguments = function.arguments.unwrap_or_default();
+        let arguments = call.half.join(function.arguments, false);
         // Said once, however often it is repeated.
         let id = match call.id {
             Some(_) => None,

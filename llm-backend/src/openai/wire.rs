@@ -61,7 +61,7 @@ struct Text {
 }
 
 /// A piece of a call.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct CallPiece {
     /// Which call; servers that send whole calls leave it out.
     #[serde(default, deserialize_with = "count")]
@@ -73,11 +73,11 @@ pub(super) struct CallPiece {
 }
 
 /// What it adds to the call.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct FunctionPiece {
     pub(super) name: Option<String>,
-    pub(super) arguments: Option<String>,
+    pub(super) arguments: Option<Piece>,
 }
 
 #[derive(Default, Deserialize)]
@@ -100,10 +100,14 @@ impl Choice {
     pub(super) fn into_delta(self, said: &mut Said) -> Option<Delta> {
         let Text { content, reasoning_content, reasoning, tool_calls } = self.delta;
         let is_last = self.finish_reason.is_some();
+        let mut tool_calls = said.calls.number(tool_calls)?;
+        if is_last {
+            tool_calls.extend(said.calls.finish());
+        }
         Some(Delta {
             content: said.content.join(content.or(self.text), is_last),
             thinking: said.thinking.join(reasoning_content.or(reasoning), is_last),
-            tool_calls: said.calls.number(tool_calls)?,
+            tool_calls,
             logprobs: self.logprobs.content,
             finish_reason: self.finish_reason,
             usage: None,

@@ -3,22 +3,25 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What a reply's deltas come to: each call's id, name and arguments.
-fn read(deltas: &[Value]) -> Vec<(String, String, String)> {
+/// What a reply's deltas, as JSON, come to: each call's id, name and arguments.
+fn read(deltas: &[impl ToString]) -> Vec<(String, String, String)> {
     let (mut calls, mut found) = (Calls::default(), Vec::new());
-    for delta in deltas {
-        let pieces = serde_json::from_value(delta.clone()).unwrap();
-        for piece in calls.number(pieces).unwrap() {
-            let at = usize::try_from(piece.index).unwrap();
-            assert!(at <= found.len(), "numbers follow each other");
-            if at == found.len() {
-                found.push(<(String, String, String)>::default());
-            }
-            found[at].0.push_str(&piece.id.unwrap_or_default());
-            found[at].1.push_str(&piece.name.unwrap_or_default());
-            found[at].2.push_str(&piece.arguments);
+    let mut add = |piece: ToolCallDelta| {
+        let at = usize::try_from(piece.index).unwrap();
+        assert!(at <= found.len(), "numbers follow each other");
+        if at == found.len() {
+            found.push(<(String, String, String)>::default());
         }
+        found[at].0.push_str(&piece.id.unwrap_or_default());
+        found[at].1.push_str(&piece.name.unwrap_or_default());
+        found[at].2.push_str(&piece.arguments);
+    };
+    for delta in deltas {
+        let pieces = serde_json::from_str(&delta.to_string()).unwrap();
+        calls.number(pieces).unwrap().into_iter().for_each(&mut add);
     }
+    calls.finish().for_each(&mut add);
+    assert_eq!(calls.finish().count(), 0, "nothing is said twice");
     found
 }
 
@@ -110,13 +113,77 @@ fn too_many_calls_are_not_taken() {
     let many = |count: usize| -> Vec<CallPiece> {
         let pieces: Vec<_> =
             (0..count).map(|at| piece(None, Some(&at.to_string()), Some("f"), "{}")).collect();
-        serde_json::from_value(json!(pieces)).unwrap()
+        serde_json::from_str(&json!(pieces).to_string()).unwrap()
     };
     assert_eq!(Calls::default().number(many(CALLS_MAX)).unwrap().len(), CALLS_MAX);
     assert!(Calls::default().number(many(CALLS_MAX + 1)).is_none());
 }
 
+/// A piece of arguments as a server writes it that counts text in UTF-16.
+fn in_units(index: usize, units: &[u16]) -> String {
+    let escapes: String = units.iter().map(|unit| format!(r"\u{unit:04x}")).collect();
+    format!(r#"[{{"index":{index},"function":{{"arguments":"{escapes}"}}}}]"#)
+}
+
+#[test]
+fn half_a_character_of_one_call_is_not_joined_with_another_calls() {
+    let [high, low] = [0xd83d, 0xde00];
+    let begun = |at| json!([piece(Some(at), Some(&format!("c{at}")), Some("f"), "")]).to_string();
+    let deltas = [
+        begun(0),
+        begun(1),
+        in_units(0, &[high]),
+        in_units(1, &[low, high]),
+        in_units(0, &[]),
+        in_units(0, &[low, high]),
+        in_units(0, &[high, low]),
+        in_units(1, &[high]),
+    ];
+    let expected = [
+        call("c0", "f", "\u{1f600}\u{fffd}\u{1f600}"),
+        call("c1", "f", "\u{fffd}\u{fffd}\u{fffd}"),
+    ];
+    assert_eq!(read(&deltas), expected);
+}
+
 proptest! {
+    /// However the arguments of several calls are cut, between the halves of a character or of its escape too, and whichever
+    /// call goes on next, the same arguments come.
+    #[test]
+    fn arguments_are_those_that_were_cut(
+        texts in prop::collection::vec(
+            prop::collection::vec(
+                prop_oneof![
+                    Just(r"\ud83d\ude00".to_owned()),
+                    Just("\u{1f600}".to_owned()),
+                    any::<char>().prop_map(String::from),
+                ],
+                0..8,
+            ),
+            1..4,
+        ),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
+    ) {
+        let texts: Vec<String> =
+            texts.iter().map(|parts| format!(r#"{{"a":"{}"}}"#, parts.concat())).collect();
+        let mut left: Vec<Vec<u16>> =
+            texts.iter().map(|text| text.encode_utf16().collect()).collect();
+        let id = |at: usize| format!("c{at}");
+        let mut deltas: Vec<String> = (0..texts.len())
+            .map(|at| json!([piece(u32::try_from(at).ok(), Some(&id(at)), Some("f"), "")]).to_string())
+            .collect();
+        for cut in cuts {
+            let at = cut.index(left.len());
+            let end = cut.index(left[at].len() + 1);
+            let rest = left[at].split_off(end);
+            deltas.push(in_units(at, &std::mem::replace(&mut left[at], rest)));
+        }
+        deltas.extend(left.iter().enumerate().map(|(at, rest)| in_units(at, rest)));
+        let expected: Vec<_> =
+            texts.iter().enumerate().map(|(at, text)| call(&id(at), "f", text)).collect();
+        prop_assert_eq!(read(&deltas), expected);
+    }
+
     /// As the protocol says: pieces of several calls in any order, told apart by their indexes.
     #[test]
     fn calls_of_the_protocol_come_back_whole(

@@ -199,6 +199,28 @@ fn halves_of_a_character_are_joined_or_replaced() {
     assert_eq!((call.id.as_deref(), call.arguments.as_str()), (Some("c\u{fffd}"), "\u{fffd}"));
 }
 
+/// Those of a call, too; a half that is alone when the reply ends is told with its end.
+#[test]
+fn halves_in_arguments_are_joined_or_replaced() {
+    let event = |piece: &str| {
+        let delta = format!(r#"{{"tool_calls":[{{"index":0,{piece}}}]}}"#);
+        format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n")
+    };
+    let events = [
+        event(r#""id":"c","function":{"name":"f","arguments":"{\"a\":\"\ud83c"}"#),
+        event(r#""function":{"arguments":"\udfe0 \\ud83d"}"#),
+        event(r#""function":{"arguments":"\\ude00\ud83d"}"#),
+    ];
+    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+
+    let deltas = decode((events.concat() + end).as_bytes()).unwrap();
+
+    let calls = deltas.iter().flat_map(|delta| &delta.tool_calls);
+    let arguments: String = calls.map(|call| call.arguments.as_str()).collect();
+    assert_eq!(arguments, "{\"a\":\"\u{1f3e0} \\ud83d\\ude00\u{fffd}");
+    assert_eq!(deltas.last().unwrap().finish_reason, Some(FinishReason::ToolCalls));
+}
+
 #[test]
 fn a_servers_words_are_kept_though_they_hold_half_a_character() {
     let body = br#"{"error":{"message":"no room for \ud83d"},"\ude00":1}"#;
