@@ -31,7 +31,9 @@ use confidential_envelope::bhttp::{RequestHead, Scheme};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
 
-use crate::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts, link::Link};
+use crate::{
+    Backend, DeltaStream, Detail, EmbedRequest, Embeddings, Error, Health, Timeouts, link::Link,
+};
 
 use config::{Configuration, Known, Times};
 use nodes::Nodes;
@@ -220,7 +222,7 @@ impl Chain {
 
     pub(crate) fn refused(&self, status: StatusCode, message: impl Into<String>) -> Error {
         let (backend, status) = (self.name.clone(), status.as_u16());
-        Error::Refused { backend, status, message: message.into() }
+        Error::Refused { backend, status, message: message.into(), detail: Detail::default() }
     }
 }
 

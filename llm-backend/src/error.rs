@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error as StdError, path::PathBuf, time::Duration};
 
 use chassis::pem::FileError;
 
-use crate::{link::FAILED, ollama::ELSEWHERE};
+use crate::{Code, Detail, link::FAILED, ollama::ELSEWHERE};
 
 /// How [`Error::Cut`] begins to tell of an error in the place of an answer.
 pub(crate) const REPORTED: &str = "the backend reported an error: ";
@@ -76,6 +76,8 @@ pub enum Error {
         status: u16,
         /// Its own words, at most 300 characters.
         message: String,
+        /// What it says besides.
+        detail: Detail,
     },
     /// The reply broke off: what was received so far is not the whole of it.
     #[error("the reply from backend {backend} was cut: {reason}; ask again")]
@@ -134,10 +136,11 @@ impl Error {
             Self::Untrusted { backend, code, reason, sent } => {
                 Self::Untrusted { backend: backend.clone(), code, reason, sent: *sent }
             }
-            Self::Refused { backend, status, message } => Self::Refused {
+            Self::Refused { backend, status, message, detail } => Self::Refused {
                 backend: backend.clone(),
                 status: *status,
                 message: message.clone(),
+                detail: detail.clone(),
             },
             Self::Cut { backend, reason, began, source: _ } => {
                 Self::cut(backend, *began, reason.clone(), None)
@@ -174,13 +177,16 @@ impl Error {
         }
     }
 
-    /// Whether the request was refused because the conversation is longer than the model's context, in the words of
-    /// `maru-llm`, llama-server, vLLM and Ollama.
+    /// Whether the request was refused because the conversation is longer than the model's context, by OpenAI's code or in
+    /// the words of `maru-llm`, llama-server, vLLM and Ollama.
     #[must_use]
     pub fn is_too_long(&self) -> bool {
-        let Self::Refused { status: 400 | 413 | 422, message, .. } = self else {
+        let Self::Refused { status: 400 | 413 | 422, message, detail, .. } = self else {
             return false;
         };
+        if detail.code == Some(Code::TooLong) {
+            return true;
+        }
         let message = message.to_ascii_lowercase();
         ["context length", "context size", "context window"].iter().any(|it| message.contains(it))
     }
@@ -188,10 +194,21 @@ impl Error {
     /// Whether another model might answer the request: this one lacks what it needs, or is not asked at all.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        let Self::Refused { message, .. } = self else {
+        let Self::Refused { message, detail, .. } = self else {
             return false;
         };
-        [" does not support ", ELSEWHERE].iter().any(|words| message.contains(words))
+        detail.code.is_some_and(Code::is_of_the_model)
+            || [" does not support ", ELSEWHERE].iter().any(|words| message.contains(words))
+    }
+
+    /// Whether the backend refused the request because it does not take this field.
+    #[must_use]
+    pub fn is_without(&self, field: &str) -> bool {
+        let Self::Refused { detail: Detail { code: Some(code), param: Some(param) }, .. } = self
+        else {
+            return false;
+        };
+        matches!(code, Code::UnsupportedParameter | Code::UnknownParameter) && param == field
     }
 
     /// Whether the request itself may have brought the backend into trouble: it had arrived before that.

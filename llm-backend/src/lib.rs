@@ -16,6 +16,7 @@ mod error;
 mod link;
 mod ollama;
 mod openai;
+mod refusal;
 mod settings;
 mod text;
 
@@ -39,6 +40,7 @@ pub use ollama::{
 pub use openai::{
     OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,
 };
+pub use refusal::{Code, Detail};
 pub use settings::{ApiKey, Listener, Settings, Timeouts, Tls};
 
 /// A reply as it is generated. Dropping it cancels the generation.

@@ -31,11 +31,11 @@ use self::{
     stream::Target,
 };
 use crate::{
-    DeltaStream, Error, Health,
+    DeltaStream, Detail, Error, Health,
     address::Address,
     body::{self, Broken, Pieces},
+    refusal::Refusal,
     settings::{Settings, Timeouts},
-    text,
 };
 
 /// Longest answer that is not streamed, in bytes: model lists, slots, errors.
@@ -226,8 +226,8 @@ impl Link {
 
     /// A refusal in words of our own, or in the backend's.
     pub(crate) fn refused(&self, status: StatusCode, message: impl Into<String>) -> Error {
-        let message = message.into();
-        Error::Refused { backend: self.name.clone(), status: status.as_u16(), message }
+        let (backend, message) = (self.name.clone(), message.into());
+        Error::Refused { backend, status: status.as_u16(), message, detail: Detail::default() }
     }
 
     /// Sends something and takes the answer whatever its status, once its head has come.
@@ -358,24 +358,22 @@ impl Link {
     }
 
     fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
-        let message = error_message(body);
+        let said = Refusal::in_body(body);
+        let message = said.message.as_deref();
         if status == StatusCode::INTERNAL_SERVER_ERROR
-            && let Some(words) = message.as_deref().and_then(unsupported)
+            && let Some(words) = message.and_then(unsupported)
         {
             return self.refused(StatusCode::BAD_REQUEST, words);
         }
         match status {
-            StatusCode::SERVICE_UNAVAILABLE if is_loading(message.as_deref()) => self.busy(LOADING),
+            StatusCode::SERVICE_UNAVAILABLE if is_loading(message) => self.busy(LOADING),
             StatusCode::SERVICE_UNAVAILABLE => self.busy(BUSY),
             StatusCode::TOO_MANY_REQUESTS => self.busy(CROWDED),
             // llama-server's word for what it was not started with: no fault of its own.
             status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
                 self.unreachable(FAILED, true, None)
             }
-            status => {
-                let message = message.as_deref().map(shorten);
-                self.refused(status, message.unwrap_or_else(|| "without saying why".to_owned()))
-            }
+            status => said.refused(self.name.clone(), status.as_u16()),
         }
     }
 
@@ -496,12 +494,6 @@ fn is_of_time(error: &rustls::Error) -> bool {
     )
 }
 
-/// The message inside `{"error": …}`, in any of the shapes that servers use.
-fn error_message(body: &[u8]) -> Option<String> {
-    let body: serde_json::Value = text::json(str::from_utf8(body).ok()?).ok()?;
-    body.get("error").map(message)
-}
-
 /// The message of an error value: an object with `message`, or a string.
 pub(crate) fn message(error: &serde_json::Value) -> String {
     let text = error.get("message").unwrap_or(error).as_str();
@@ -537,7 +529,7 @@ pub(crate) fn unsupported(message: &str) -> Option<String> {
 /// The message of a refusing backend, as far as it is passed on; for tests and fuzzing.
 #[must_use]
 pub fn decode_error(body: &[u8]) -> Option<String> {
-    error_message(body).as_deref().map(shorten)
+    Refusal::in_body(body).message.as_deref().map(shorten)
 }
 
 /// What is passed on of a backend's words.

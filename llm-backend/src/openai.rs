@@ -77,8 +77,12 @@ impl OpenAiCompatible {
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
         let mut request = wire::streaming(request);
         match self.ask(&request).await {
-            // vLLM counts the longest reply in with the conversation. Nobody asked for one so long.
-            Err(error) if request.usual_length && error.is_too_long() => {
+            // vLLM counts the longest reply in with the conversation, and some models take no such bound, or by another name.
+            // Nobody asked for it.
+            Err(error)
+                if request.usual_length
+                    && (error.is_too_long() || error.is_without("max_tokens")) =>
+            {
                 let Some(most) = request.options.max_tokens.take() else { return Err(error) };
                 Ok(at_most(most, self.ask(&request).await?))
             }

@@ -12,6 +12,7 @@ use axum::{
 };
 use chassis::{body::Unread, problem::ErrorResponse, state::StateError};
 use hpke_envelope::gateway::{OpenError, Reason};
+use llm_backend::{Code, Detail};
 use mesh_listener::Refusal;
 
 use crate::{apps::AppError, devices, limits::Exceeded, models::Failure};
@@ -314,10 +315,15 @@ fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
         Failure::Unknown { .. } => {
             (StatusCode::NOT_FOUND, kind::NOT_FOUND, "GET /v1/models lists them.")
         }
-        Failure::Refused(_) => {
+        Failure::Refused(..) => {
             (StatusCode::BAD_REQUEST, kind::BODY, "Correct what it names, or leave that out.")
         }
-        Failure::Unsupported(_) => {
+        Failure::Unsupported(_, Detail { code: Some(Code::UnsupportedValue), .. }) => (
+            StatusCode::BAD_REQUEST,
+            kind::BODY,
+            "Choose another value or another model, or leave that out.",
+        ),
+        Failure::Unsupported(..) => {
             (StatusCode::BAD_REQUEST, kind::BODY, "Choose another model, or leave that out.")
         }
         Failure::TooLong(_) => (

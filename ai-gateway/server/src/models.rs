@@ -25,7 +25,7 @@ use ai_gateway_api::{
     settings::gateway,
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
-use llm_backend::{DeltaStream, Error, Health};
+use llm_backend::{DeltaStream, Detail, Error, Health};
 use mesh_identity::Person;
 
 use self::{
@@ -132,11 +132,11 @@ pub enum Failure {
     },
     /// The backend refused the request.
     #[error("the model refused the request: {0}")]
-    Refused(String),
+    Refused(String, Detail),
     /// The model cannot do what the request needs: `MODEL does not support tools`, in Ollama's words. Or it is not asked,
     /// because it is not at home.
     #[error("{0}")]
-    Unsupported(String),
+    Unsupported(String, Detail),
     /// The conversation is longer than the model's context; in the backend's words.
     #[error("the conversation is too long for the model: {0}")]
     TooLong(String),
@@ -420,7 +420,7 @@ impl Chain {
                     continue;
                 }
                 let words = format!("{name} does not support {}", capability.as_str());
-                return Err(Failure::Unsupported(words));
+                return Err(Failure::Unsupported(words, Detail::default()));
             }
             tried.push(name.to_string());
             // As among nodes: the last one is given the request itself.
@@ -438,7 +438,7 @@ impl Chain {
                     return Ok(Reply { model: name.clone(), asked, evidence, deltas });
                 }
                 // Its backend knows better than we what it lacks.
-                Err(Missed::Refused(Failure::Unsupported(_))) if index > 0 => {}
+                Err(Missed::Refused(Failure::Unsupported(..))) if index > 0 => {}
                 Err(Missed::Refused(failure)) => return Err(failure),
                 Err(Missed::Absent(why)) => absence = absence.max(why),
                 Err(Missed::Untrusted(failure)) => {
@@ -512,10 +512,12 @@ impl From<Error> for Failure {
         let (too_long, unsupported) = (error.is_too_long(), error.is_unsupported());
         match error {
             Error::Refused { message, .. } if too_long => Self::TooLong(message),
-            Error::Refused { message, .. } if unsupported => Self::Unsupported(message),
+            Error::Refused { message, detail, .. } if unsupported => {
+                Self::Unsupported(message, detail)
+            }
             // It took the request.
             Error::Refused { status: 200..=299, message, .. } => Self::Garbled(message),
-            Error::Refused { message, .. } => Self::Refused(message),
+            Error::Refused { message, detail, .. } => Self::Refused(message, detail),
             Error::Cut { .. } => Self::Cut,
             Error::Overlong { .. } => Self::Overlong,
             Error::Busy { .. } => Self::Busy(Vec::new()),

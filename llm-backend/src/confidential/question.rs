@@ -27,6 +27,7 @@ use crate::{
     DeltaStream, Error,
     body::{self, Broken},
     openai,
+    refusal::Refusal,
 };
 
 /// The one path that a node's worker answers.
@@ -235,13 +236,12 @@ async fn reply(
         let (_, body) = answer.whole(REFUSAL_MAX).await.unwrap_or_else(|()| {
             (bhttp::ResponseHead { status, headers: HeaderMap::new() }, Vec::new())
         });
-        let message = crate::decode_error(&body).unwrap_or_else(|| "without saying why".to_owned());
         return Err(match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 chain.busy("is busy with other requests: try again in a moment")
             }
             status if status.is_server_error() => chain.unreachable("has an engine that failed"),
-            status => chain.refused(status, message),
+            status => Refusal::in_body(&body).refused(chain.name.clone(), status.as_u16()),
         });
     }
     let kind = answer.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());

@@ -14,6 +14,7 @@ use crate::{
     body::{self, Broken, Pieces},
     error::REPORTED,
     link::{message, shorten, unsupported},
+    refusal::Refusal,
     text::json,
 };
 
@@ -100,11 +101,13 @@ impl Reply {
         if let Some(error) = &chunk.error {
             let message = message(error);
             // What would be a refusal with a status of its own.
-            if !self.began
-                && let Some(words) = unsupported(&message)
-            {
-                let backend = self.backend.clone();
-                return self.end(Error::Refused { backend, status: 400, message: words });
+            if !self.began {
+                let mut said = Refusal::in_error(error);
+                let words = unsupported(&message);
+                if words.is_some() || said.is_refusal() {
+                    said.message = words.or(said.message);
+                    return self.end(said.refused(self.backend.clone(), 400));
+                }
             }
             return self.cut(&format!("{REPORTED}{}", shorten(&message)));
         }

@@ -1,10 +1,11 @@
 //! Errors in OpenAI's shape.
 
-use ai_gateway_api::chat::DecodeError;
+use ai_gateway_api::{chat::DecodeError, kind};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use llm_backend::{Code, Detail};
 use serde_json::json;
 
 use super::Error;
@@ -37,7 +38,12 @@ impl OpenAiError {
         Some(match &self.0 {
             Error::Model(Failure::Unknown { .. }) => ("model_not_found", Some("model")),
             Error::Model(Failure::TooLong(_)) => ("context_length_exceeded", Some("messages")),
-            Error::Model(Failure::Unsupported(_)) => ("unsupported_parameter", None),
+            Error::Model(Failure::Unsupported(_, Detail { code, param })) => {
+                (code.unwrap_or(Code::UnsupportedParameter).as_str(), param.as_deref())
+            }
+            Error::Model(Failure::Refused(_, Detail { code, param })) => {
+                (code.map_or(kind::BODY, Code::as_str), param.as_deref())
+            }
             Error::Chat(DecodeError::Unknown(name)) => ("unknown_parameter", Some(name)),
             Error::Chat(DecodeError::Field { at, .. }) => ("invalid_value", Some(at)),
             Error::Exceeded(_) => ("rate_limit_exceeded", None),

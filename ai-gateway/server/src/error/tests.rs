@@ -24,8 +24,8 @@ fn every_surface_says_whether_what_was_asked_had_been_sent() {
 
 /// What a backend said of a request.
 fn refused(status: u16, message: &str) -> Error {
-    let (backend, message) = ("b".to_owned(), message.to_owned());
-    Error::Model(Backend::Refused { backend, status, message }.into())
+    let (backend, message, detail) = ("b".to_owned(), message.to_owned(), Detail::default());
+    Error::Model(Backend::Refused { backend, status, message, detail }.into())
 }
 
 fn cut() -> Backend {

@@ -9,7 +9,7 @@ use std::{
 use ai_gateway_api::{chat::ModelInfo, settings::gateway};
 use futures_util::future::join_all;
 use llm_backend::{
-    ApiKey, Backend, Error, Listener, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,
+    ApiKey, Backend, Detail, Error, Listener, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,
     refuse_cloud,
 };
 use tokio::time::timeout;
@@ -139,7 +139,7 @@ impl Provider {
         // They have the same models, and not each was asked for its list.
         if self.nodes.iter().any(|node| node.backend().forwards(&model.model)) {
             let words = refuse_cloud(&model.to_string());
-            return Err(Missed::Refused(Failure::Unsupported(words)));
+            return Err(Missed::Refused(Failure::Unsupported(words, Detail::default())));
         }
         let order = self.order(conversation);
         // Where none is asked, all of them drain.

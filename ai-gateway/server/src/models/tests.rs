@@ -117,7 +117,8 @@ impl Backend for Scripted {
                 }
                 Some(Script::Refuse(status, words)) => {
                     let message = words.to_owned();
-                    return Err(Error::Refused { backend: "b".to_owned(), status, message });
+                    let (backend, detail) = ("b".to_owned(), Detail::default());
+                    return Err(Error::Refused { backend, status, message, detail });
                 }
             };
             Ok(stream::iter(deltas).boxed())
@@ -215,7 +216,7 @@ async fn a_reply_that_has_begun_is_never_begun_again_elsewhere() {
 async fn a_request_that_is_wrong_is_not_sent_around() {
     let (models, one, two) = models();
     one.replies.lock().unwrap().push(Script::Refuse(400, "not so"));
-    assert!(matches!(ask(&models, None).await, Err(Failure::Refused(why)) if why == "not so"));
+    assert!(matches!(ask(&models, None).await, Err(Failure::Refused(why, _)) if why == "not so"));
     assert_eq!(two.asked.load(Ordering::Relaxed), 0);
 }
 
@@ -223,7 +224,10 @@ async fn a_request_that_is_wrong_is_not_sent_around() {
 async fn too_long_and_unsupported_are_told_apart_in_the_backends_words() {
     let (models, one, _two) = models();
     for (words, expected) in [
-        ("m does not support tools", Failure::Unsupported("m does not support tools".to_owned())),
+        (
+            "m does not support tools",
+            Failure::Unsupported("m does not support tools".to_owned(), Detail::default()),
+        ),
         (
             "exceeds the available context size",
             Failure::TooLong("exceeds the available context size".to_owned()),
@@ -258,7 +262,10 @@ async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked(
     let (mut models, one, two) = models();
     models.providers.insert("one".to_owned(), provider_of(&one, reads(false)));
     let refused = models.choose(None).unwrap().open(image()).await.unwrap_err();
-    assert_eq!(refused, Failure::Unsupported("one/m does not support vision".to_owned()));
+    assert_eq!(
+        refused,
+        Failure::Unsupported("one/m does not support vision".to_owned(), Detail::default())
+    );
     assert_eq!((one.asked.load(Ordering::Relaxed), two.asked.load(Ordering::Relaxed)), (0, 0));
 }
 
@@ -266,7 +273,8 @@ async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked(
 #[tokio::test]
 async fn an_image_is_refused_where_the_backend_tells_that_its_model_sees_none() {
     use Capability::{Completion, Vision};
-    let refused = Failure::Unsupported("one/m does not support vision".to_owned());
+    let refused =
+        Failure::Unsupported("one/m does not support vision".to_owned(), Detail::default());
     for (told, settings, expected) in [
         (Some(vec![Completion]), model("m"), Some(refused.clone())),
         (Some(vec![Completion, Vision]), model("m"), None),
@@ -317,7 +325,7 @@ async fn a_model_that_its_backend_forwards_is_not_asked() {
     for name in [None, Some("one/big")] {
         let refused = ask(&models, name).await.unwrap_err();
         assert!(
-            matches!(&refused, Failure::Unsupported(why) if why.contains("cloud")),
+            matches!(&refused, Failure::Unsupported(why, _) if why.contains("cloud")),
             "{refused}"
         );
     }

@@ -41,6 +41,8 @@ pub(super) enum Script {
     Silent,
     /// Refuses, with 400 and these words.
     Refuse(&'static str),
+    /// Refuses, with 400, words and a code of OpenAI's, and names a field if there is one.
+    Code(&'static str, Option<&'static str>),
     /// Thinks, then calls a tool twice, in pieces, and ends with `stop` as some servers do.
     Calls,
     /// Says a token without text, then "a", each with its likelihood.
@@ -277,6 +279,12 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
             return (StatusCode::BAD_REQUEST, Json(error)).into_response();
         }
         Script::Narrow => (0..100).map(|_| Ok(delta("Hello"))).collect(),
+        Script::Code(code, param) => {
+            let words = format!("the words of {code}");
+            let error =
+                json!({"error": {"code": code, "param": param, "message": words, "type": "x"}});
+            return (StatusCode::BAD_REQUEST, Json(error)).into_response();
+        }
         Script::Refuse(words) => {
             let error = json!({"error": {"code": 400, "message": words, "type": "x"}});
             return (StatusCode::BAD_REQUEST, Json(error)).into_response();

@@ -211,7 +211,8 @@ fn halves_in_arguments_are_joined_or_replaced() {
         event(r#""function":{"arguments":"\udfe0 \\ud83d"}"#),
         event(r#""function":{"arguments":"\\ude00\ud83d"}"#),
     ];
-    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+    let end =
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
 
     let deltas = decode((events.concat() + end).as_bytes()).unwrap();
 

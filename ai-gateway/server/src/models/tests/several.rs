@@ -79,7 +79,10 @@ async fn the_next_node_is_asked_before_the_first_delta_and_never_after_it() {
     }
     let before: usize = counts(&backends).iter().sum();
     for (script, error) in [
-        (Script::Refuse(400, "too hot"), Some(Failure::Refused("too hot".to_owned()))),
+        (
+            Script::Refuse(400, "too hot"),
+            Some(Failure::Refused("too hot".to_owned(), Detail::default())),
+        ),
         (Script::CutLater, None),
     ] {
         backends[home].replies.lock().unwrap().push(script);

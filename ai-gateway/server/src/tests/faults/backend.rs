@@ -97,6 +97,8 @@ pub(super) enum Step {
     Status(&'static str),
     /// Refuses with 500, as llama-server does what its model cannot take.
     Unsupported,
+    /// Refuses with 400 and this code of OpenAI's.
+    Code(&'static str),
     /// Answers with a page.
     Page,
     /// Begins a stream.
@@ -212,6 +214,10 @@ impl Script {
                 let error =
                     json!({"error": {"code": 500, "message": words, "type": "server_error"}});
                 answer(stream, "500 Internal Server Error", &error).await
+            }
+            Step::Code(code) => {
+                let error = json!({"error": {"message": "no", "code": code, "param": null}});
+                answer(stream, "400 Bad Request", &error).await
             }
             Step::Page => {
                 let page =

@@ -246,6 +246,20 @@ pub(super) const ROWS: &[Row] = &[
         counts: false,
         ..DOWN
     },
+    Row {
+        name: "answers 400 with the code `unsupported_parameter`",
+        steps: &[Code("unsupported_parameter")],
+        shows: Shows::Unsupported,
+        next: false,
+        counts: false,
+        ..DOWN
+    },
+    Row {
+        name: "answers 400 with the code `invalid_api_key`",
+        steps: &[Code("invalid_api_key")],
+        counts: false,
+        ..DOWN
+    },
     Row { name: "answers 429", steps: &[Status("429 Too Many Requests")], ..BUSY },
     Row { name: "answers 503", steps: &[Status("503 Service Unavailable")], ..BUSY },
     Row {

@@ -10,7 +10,7 @@ use super::super::{
     ada,
     backend::Script,
     client::{request, try_send},
-    house, house_with,
+    house, house_with, house_without_fallback,
 };
 use super::{complete, events, parse};
 
@@ -70,6 +70,86 @@ async fn what_a_backend_refuses_is_told_in_its_words() {
             assert!(message.contains(&words.to_lowercase()), "{message}");
         }
     }
+}
+
+/// What a backend says by its code and field, and what is told: code, field, and in the hint.
+type Told = (&'static str, Option<&'static str>, &'static str, Option<&'static str>, &'static str);
+const TOLD: &[Told] = &[
+    (
+        "unsupported_parameter",
+        Some("top_k"),
+        "unsupported_parameter",
+        Some("top_k"),
+        "Choose another model",
+    ),
+    ("unsupported_parameter", None, "unsupported_parameter", None, "Choose another model"),
+    (
+        "unsupported_value",
+        Some("temperature"),
+        "unsupported_value",
+        Some("temperature"),
+        "Choose another value",
+    ),
+    (
+        "unknown_parameter",
+        Some("min_p"),
+        "unknown_parameter",
+        Some("min_p"),
+        "Choose another model",
+    ),
+    ("invalid_value", Some("seed"), "invalid_value", Some("seed"), "Correct what it names"),
+    ("invalid_type", Some("stop"), "invalid_type", Some("stop"), "Correct what it names"),
+    (
+        "context_length_exceeded",
+        Some("messages"),
+        "context_length_exceeded",
+        Some("messages"),
+        "Shorten it",
+    ),
+    ("context_length_exceeded", None, "context_length_exceeded", Some("messages"), "Shorten it"),
+    ("a_word_of_its_own", Some("seed"), "body", Some("seed"), "Correct what it names"),
+    ("a_word_of_its_own", Some(""), "body", None, "Correct what it names"),
+];
+
+/// Whoever speaks OpenAI's API goes by its codes.
+#[tokio::test]
+async fn a_backends_code_and_the_field_that_it_names_are_told_where_clients_know_them() {
+    let house = house();
+    for &(said, param, code, told, hint) in TOLD {
+        house.one.script(Script::Code(said, param));
+        for stream in [true, false] {
+            let answer = complete(&house, json!({"stream": stream})).await;
+            assert_eq!(answer.status, 400, "{said}");
+            let error = answer.json().await;
+            check(&error, code);
+            assert_eq!(error["error"]["param"].as_str(), told, "{said}");
+            let message = error["error"]["message"].as_str().unwrap();
+            let words = format!("the words of {said}");
+            assert!(message.to_lowercase().contains(&words) && message.contains(hint), "{message}");
+        }
+    }
+    assert!(house.two.requests().is_empty(), "it is the request, whoever is asked");
+}
+
+/// It is the gateway's key and none of the client's: another model may answer, and nobody is told to correct a key.
+#[tokio::test]
+async fn that_a_backend_does_not_take_the_gateways_key_is_not_told_as_if_it_were_the_clients() {
+    let house = house();
+    house.one.script(Script::Code("invalid_api_key", None));
+    assert_eq!(complete(&house, json!({})).await.status, 200);
+    assert_eq!(house.two.requests().len(), 1);
+
+    let house = house_without_fallback(|_| ());
+    house.one.script(Script::Code("invalid_api_key", None));
+    let answer = complete(&house, json!({})).await;
+    assert_eq!(answer.status, 502);
+    let error = answer.json().await;
+    assert_eq!(
+        (&error["error"]["code"], &error["error"]["param"]),
+        (&json!("model"), &Value::Null)
+    );
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.contains("maru doctor") && !message.contains("the words of"), "{message}");
 }
 
 #[tokio::test]
