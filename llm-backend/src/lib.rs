@@ -32,7 +32,6 @@ use futures_util::{
 
 pub use embeddings::Embeddings;
 pub use error::Error;
-pub use link::decode_error;
 pub use ollama::{
     Ollama, decode_ollama, decode_ollama_embeddings, decode_ollama_show, decode_ollama_tags,
     is_cloud, refuse_cloud,
@@ -40,7 +39,7 @@ pub use ollama::{
 pub use openai::{
     OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,
 };
-pub use refusal::{Code, Detail};
+pub use refusal::{Code, Detail, decode_error};
 pub use settings::{ApiKey, Listener, Settings, Timeouts, Tls};
 
 /// A reply as it is generated. Dropping it cancels the generation.

@@ -14,7 +14,7 @@ use super::lines::Lines;
 use crate::{
     Error,
     body::{self, Pieces},
-    link::{message, shorten},
+    refusal::{message, shorten},
     text::{Joined, Piece, json},
 };
 

@@ -13,8 +13,7 @@ use crate::{
     Error,
     body::{self, Broken, Pieces},
     error::REPORTED,
-    link::{message, shorten, unsupported},
-    refusal::Refusal,
+    refusal::{Refusal, message, shorten, unsupported},
     text::json,
 };
 

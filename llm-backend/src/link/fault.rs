@@ -1,0 +1,138 @@
+//! Why there is no answer, or a refusal in its place: each with what to do.
+
+use std::{error::Error as StdError, io};
+
+use chassis::unix::ConnectError;
+use http::StatusCode;
+
+use super::Link;
+use crate::{
+    Detail, Error,
+    refusal::{Refusal, is_loading, unsupported},
+};
+
+const ABSENT: &str = "is not there: start it, or correct its base URL in the settings";
+const ANOTHER: &str = "is not asked: a link is in the place of its socket or on the way to it, or another user listens there; stop what listens, or correct its uid in the settings";
+pub(super) const SILENT: &str =
+    "did not begin to answer in time: it may be overloaded; wait or restart it";
+const HUNG_UP: &str =
+    "closed the connection without an answer: look at its log, it may have crashed";
+const UNTRUSTED: &str = "and this gateway do not trust each other: compare ca, cert, key and serverName in the settings";
+const OUT_OF_TIME: &str = "and this gateway do not trust each other: a certificate has expired or is not valid yet; is this machine's clock right?";
+pub(super) const LOADING: &str = "is still loading its model: try again in a moment";
+/// It says so of one request, or of all new ones.
+pub(super) const BUSY: &str = "is busy with other requests: try again in a moment";
+/// It says so to us.
+const CROWDED: &str = "is asked too often: try again in a moment";
+pub(crate) const FAILED: &str = "failed inside: look at its log";
+pub(super) const NO_STREAM: &str =
+    "does not stream as its kind does: compare api and baseUrl in the settings with what it is";
+pub(super) const TOO_LONG: &str = "sent an answer longer than is taken: is it a chat server?";
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    Files(Error),
+    Connect(io::Error),
+    Http(hyper::Error),
+}
+
+impl Link {
+    /// A refusal in words of our own, or in the backend's.
+    pub(crate) fn refused(&self, status: StatusCode, message: impl Into<String>) -> Error {
+        let (backend, message) = (self.name.clone(), message.into());
+        Error::Refused { backend, status: status.as_u16(), message, detail: Detail::default() }
+    }
+
+    pub(super) fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
+        let said = Refusal::in_body(body);
+        let message = said.message.as_deref();
+        if status == StatusCode::INTERNAL_SERVER_ERROR
+            && let Some(words) = message.and_then(unsupported)
+        {
+            return self.refused(StatusCode::BAD_REQUEST, words);
+        }
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE if is_loading(message) => self.busy(LOADING),
+            StatusCode::SERVICE_UNAVAILABLE => self.busy(BUSY),
+            StatusCode::TOO_MANY_REQUESTS => self.busy(CROWDED),
+            // llama-server's word for what it was not started with: no fault of its own.
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
+                self.unreachable(FAILED, true, None)
+            }
+            status => said.refused(self.name.clone(), status.as_u16()),
+        }
+    }
+
+    pub(super) fn fault(&self, failure: Failure) -> Error {
+        let (reason, arrived, source): (_, _, Box<dyn StdError + Send + Sync>) = match failure {
+            Failure::Files(error) => return error,
+            Failure::Connect(error) if ConnectError::of(&error).is_some() => {
+                (ANOTHER, false, error.into())
+            }
+            Failure::Connect(error) => (ABSENT, false, error.into()),
+            Failure::Http(error) => (HUNG_UP, true, error.into()),
+        };
+        if let Some(error) = of_tls(source.as_ref()) {
+            let reason = if is_of_time(error) { OUT_OF_TIME } else { UNTRUSTED };
+            return self.unreachable(reason, false, Some(source));
+        }
+        self.unreachable(reason, arrived, Some(source))
+    }
+
+    /// It did not answer in time.
+    pub(crate) fn silent(&self) -> Error {
+        self.unreachable(SILENT, true, None)
+    }
+
+    /// It said that it failed.
+    pub(crate) fn failed(&self) -> Error {
+        self.unreachable(FAILED, true, None)
+    }
+
+    /// It said that it has no room.
+    pub(crate) fn full(&self) -> Error {
+        self.busy(BUSY)
+    }
+
+    fn busy(&self, reason: &'static str) -> Error {
+        Error::Busy { backend: self.name.clone(), reason }
+    }
+
+    pub(super) fn unreachable(
+        &self,
+        reason: &'static str,
+        arrived: bool,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Error {
+        Error::Unreachable { backend: self.name.clone(), reason, arrived, source }
+    }
+}
+
+/// What failed in TLS, if that is what failed.
+fn of_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(found) = error.downcast_ref::<rustls::Error>().or(inner) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Whether it is that a certificate's time is not now, by our clock or by the server's.
+fn is_of_time(error: &rustls::Error) -> bool {
+    use rustls::{AlertDescription, CertificateError};
+    matches!(
+        error,
+        rustls::Error::AlertReceived(AlertDescription::CertificateExpired)
+            | rustls::Error::InvalidCertificate(
+                CertificateError::Expired
+                    | CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYet
+                    | CertificateError::NotValidYetContext { .. }
+            )
+    )
+}
