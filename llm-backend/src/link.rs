@@ -223,17 +223,24 @@ impl Link {
         body.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Reads a whole body, up to `max` bytes.
+    /// Reads a whole body, up to `max` bytes and for no longer than a reply may take, however often something comes.
     pub(crate) async fn whole(&self, mut answer: Answer, max: usize) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
+        let Timeouts { idle, budget, .. } = self.timeouts;
+        let (begun, mut body) = (Instant::now(), Vec::new());
         loop {
-            match timeout(self.timeouts.idle, answer.chunk()).await {
+            // Asked first: there may be more at each look.
+            let left = budget.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(Error::Overlong { backend: self.name.clone(), budget });
+            }
+            match timeout(idle.min(left), answer.chunk()).await {
                 Ok(None) => return Ok(body),
                 Ok(Some(Ok(bytes))) if body.len() + bytes.len() <= max => {
                     body.extend_from_slice(&bytes);
                 }
                 Ok(Some(Ok(_))) => return Err(self.unreachable(TOO_LONG, true, None)),
                 Ok(Some(Err(error))) => return Err(self.fault(Failure::Http(error))),
+                Err(_) if left <= idle => {}
                 Err(_) => return Err(self.unreachable(SILENT, true, None)),
             }
         }

@@ -345,6 +345,39 @@ async fn a_refusal_passes_on_the_backends_words_and_tries_nobody_else() {
     assert!(!error.may_try_another());
 }
 
+/// Each byte comes soon after the one before, and the last one never.
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_left_after_the_time_of_a_reply() {
+    for vectors in [true, false] {
+        let server = serve(|mut connection| async move {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+            connection.send(head.as_bytes()).await;
+            while connection.stream.write_all(b"1\r\n \r\n").await.is_ok() {
+                tokio::time::sleep(STEP).await;
+            }
+        });
+        let budget = STEP * 20;
+        let timeouts = Timeouts { budget, ..Timeouts::default() };
+        let url = format!("unix://{}", server.socket.display());
+        let client = OpenAiCompatible::with_timeouts(&url, timeouts).unwrap();
+        let embed =
+            EmbedRequest { model: "m".to_owned(), input: vec!["a".to_owned()], dimensions: None };
+        let asked = async {
+            if vectors {
+                client.embed(embed).await.map(drop)
+            } else {
+                client.models().await.map(drop)
+            }
+        };
+        let error = timeout(Duration::from_secs(60), asked).await.expect("it ends").unwrap_err();
+        assert!(
+            matches!(error, Error::Overlong { budget: found, .. } if found == budget),
+            "{error:?}"
+        );
+        server.task.await.unwrap();
+    }
+}
+
 /// What a refusal with a code of OpenAI's is taken for.
 #[tokio::test]
 async fn a_refusals_code_and_field_are_read() {
