@@ -117,10 +117,10 @@ fn every_link_leads_where_it_says() {
 fn a_link_that_leads_nowhere_is_found() {
     let page = root().join("docs/walkthrough/chat.md");
     let wrong = |text, target| fault(&page, &Link { text, target });
-    assert_eq!(wrong("`links`", "tests/links.rs"), None);
-    assert_eq!(wrong("`links::slug`", "tests/links.rs"), None);
-    assert!(wrong("`links::slugs`", "tests/links.rs").is_some(), "no such function");
-    assert!(wrong("chat", "tests/no_such_file.rs").is_some());
+    assert_eq!(wrong("`links`", "tests/all/links.rs"), None);
+    assert_eq!(wrong("`links::slug`", "tests/all/links.rs"), None);
+    assert!(wrong("`links::slugs`", "tests/all/links.rs").is_some(), "no such function");
+    assert!(wrong("chat", "tests/all/no_such_file.rs").is_some());
     assert!(wrong("glossary", "../glossary.md#no-such-heading").is_some());
     assert_eq!(wrong("glossary", "../glossary.md#glossary"), None);
     let text = "see [a `b`](c.md), `[0](1)`\n```\n[x](y)\n```\n";
