@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Only these [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Only N of them: each commit has the next N, and all come round
+    /// Only N of them: the commits of each hour have the next N, and all come round
     #[arg(long, value_name = "N", conflicts_with_all = ["names", "check"])]
     next: Option<usize>,
     /// Print each one's name and what it breaks
@@ -103,22 +103,13 @@ pub(crate) fn try_next(programs: &nextest::Programs, count: usize) -> Result<(us
     Ok((records.len() - missed.len(), missed))
 }
 
-/// What says whose turn it is: how many commits led to the present one, so that all come round; where the clone does not
-/// have them all, a number drawn from the commit's name.
+/// What says whose turn it is: the hour of the present commit, which a shallow clone knows as well.
 fn turn(root: &Path) -> Result<usize> {
-    const HELP: &str = "git tells no commit; name the sabotages instead of `--next`";
-    let git = |args: &[&str]| -> Result<String> {
-        let mut git = Command::new("git");
-        let out = git.args(args).current_dir(root).stdin(Stdio::null()).output();
-        let out = out.context("cannot run git")?;
-        ensure!(out.status.success(), HELP);
-        Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned())
-    };
-    if git(&["rev-parse", "--is-shallow-repository"])? == "true" {
-        let name = git(&["rev-parse", "HEAD"])?;
-        return usize::from_str_radix(name.get(..8).unwrap_or_default(), 16).context(HELP);
-    }
-    git(&["rev-list", "--count", "HEAD"])?.parse().context(HELP)
+    let mut git = Command::new("git");
+    git.args(["log", "-1", "--format=%ct"]).current_dir(root).stdin(Stdio::null());
+    let out = git.output().context("cannot run git")?;
+    let seconds = String::from_utf8_lossy(&out.stdout).trim().parse::<usize>();
+    Ok(seconds.context("git tells no commit; name the sabotages instead of `--next`")? / 3600)
 }
 
 /// Breaks a copy of the workspace in `root` in every way, one at a time; returns what its tests,
@@ -306,27 +297,25 @@ junit = { path = \"junit.xml\" }
     }
 
     #[test]
-    fn each_commit_has_a_turn_of_its_own_in_a_shallow_clone_too() {
+    fn each_hour_of_commits_has_a_turn_of_its_own_in_a_shallow_clone_too() {
         let dir = tempfile::tempdir().unwrap();
         let [whole, shallow] = ["whole", "shallow"].map(|name| dir.path().join(name));
         fs::create_dir(&whole).unwrap();
-        let git = |args: &[&str]| {
+        let git = |date: &str, args: &[&str]| {
             let who = ["-c", "user.name=Maru", "-c", "user.email=maru@example.com"];
-            let done = Command::new("git").args(who).args(args).current_dir(&whole).status();
-            assert!(done.unwrap().success(), "{args:?}");
+            let mut git = Command::new("git");
+            git.args(who).args(args).env("GIT_COMMITTER_DATE", date).current_dir(&whole);
+            assert!(git.status().unwrap().success(), "{args:?}");
         };
-        git(&["init", "--quiet"]);
+        git("", &["init", "--quiet"]);
         assert!(turn(&whole).unwrap_err().to_string().contains("--next"), "no commit yet");
-        let mut turns = BTreeSet::new();
-        for count in 1..4 {
-            git(&["commit", "--quiet", "--allow-empty", "--message", &count.to_string()]);
-            assert_eq!(turn(&whole).unwrap(), count);
-            let (from, to) = (format!("file://{}", whole.display()), shallow.to_str().unwrap());
-            git(&["clone", "--quiet", "--depth=1", &from, to]);
-            turns.insert(turn(&shallow).unwrap());
-            fs::remove_dir_all(&shallow).unwrap();
+        for (date, expected) in [("@3599 +0000", 0), ("@3600 +0000", 1), ("@90000 +0900", 25)] {
+            git(date, &["commit", "--quiet", "--allow-empty", "--message", "."]);
+            assert_eq!(turn(&whole).unwrap(), expected, "{date}");
         }
-        assert_eq!(turns.len(), 3, "{turns:?}");
+        let (from, to) = (format!("file://{}", whole.display()), shallow.to_str().unwrap());
+        git("", &["clone", "--quiet", "--depth=1", &from, to]);
+        assert_eq!(turn(&shallow).unwrap(), 25);
     }
 
     #[test]
