@@ -9,8 +9,9 @@
 //!
 //! [`Bodies`] counts what all bodies, and those of one sender, take together. Room is taken for what has arrived, never for
 //! what was announced: who announces much and sends nothing takes nothing. [`whole`] counts nothing: it is for those who
-//! took room before, or of whom there are few; [`frame`] holds nothing: it is for who uses up each piece as it comes. A buffer that grows is copied, without waiting: so beside what is counted
-//! there is half of a largest body for each thread that reads.
+//! took room before, or of whom there are few; [`frame`] holds nothing: it is for who uses up each piece as it comes. A
+//! buffer that grows is copied, without waiting: so beside what is counted there is half of a largest body for each thread
+//! that reads.
 
 use std::{
     error::Error,

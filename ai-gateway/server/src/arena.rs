@@ -14,8 +14,8 @@
 //!
 //! The arena is bounded by `RLIMIT_MEMLOCK` (8 MiB in most containers), so callers ask [`has_room`] before they take
 //! in more, and answer 503 if there is none. A block that grows is copied, and for a moment there are both: a text of which
-//! nobody knows how long it will be grows by [`append`], which asks for room for both. The switch is per thread and closures passed to [`locked`] cannot await,
-//! so no other task's allocations end up in it.
+//! nobody knows how long it will be grows by [`append`], which asks for room for both. The switch is per thread and
+//! closures passed to [`locked`] cannot await, so no other task's allocations end up in it.
 //!
 //! Limits: the engine's client serializes a prompt into ordinary memory (wiped after use) on its way to the backend,
 //! and registers and stacks are not covered.

@@ -3,7 +3,8 @@
 //! Every sender sends all but the end of a body, as fast as it is read, on as many connections as there is room for, and
 //! holds them. Fails if a process then holds more than its service may (where the kernel would end it, and with it
 //! everybody's conversations), if somebody else is not answered meanwhile, or if the listener read no such body to its end:
-//! then nothing was tried. Kept as it comes, a chunk takes forty bytes at least, so of four million nothing is left over.
+//! then nothing was tried. A chunk that is kept by itself takes 32 bytes and the buffer that it lies in: what four million
+//! of them take is more than the gateway may.
 
 use std::{
     fs,
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::{plugin, sealed::path};
+use ai_gateway_api::{plugin, sealed::path, settings::gateway::Limits};
 use cli::service::{
     ADMIN, AGENT_GID, AGENT_SERVICE, AGENT_UID, COORDINATOR_SERVICE, GATEWAY_HTTP, GATEWAY_SERVICE,
     LOCAL_API, Link, METRICS, PLUGIN, Service, TELMEET_HTTP, TELMEET_SERVICE,
@@ -24,7 +25,7 @@ use lab::{Deployment, Machine, Member, ROOT, http, topology::HOME};
 
 use super::support::{
     app::{CHAT, OWN},
-    caller::{Caller, header},
+    caller::{Caller, NOBODY, header},
 };
 
 /// How long a sender waits for a listener that reads no further.
@@ -101,7 +102,7 @@ fn forget(pid: u32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
 }
 
-/// Sends all bodies at once, asks `other` while they are held, and requires that the service takes what it may.
+/// Sends all bodies at once, asks `other` while they are held, and requires that the service takes no more than it may.
 fn hold(pid: u32, service: &Service, attacks: &[Attack<'_>], other: impl Fn() -> u16) {
     let name = service.name;
     forget(pid);
@@ -163,17 +164,13 @@ fn status(stream: impl Read + Write, path: &str, host: &str) -> u16 {
     http::request(stream, "GET", path, host, &[], None).unwrap().status
 }
 
-/// Largest bodies, in bytes: of our own formats, of other APIs, of what is short.
-const OWN_FORMATS: usize = 1_500_000;
-const PLAIN: usize = 20_000_000;
+/// Largest body of what is short, in bytes.
 const SMALL: usize = 64 << 10;
-/// A user without any right.
-const NOBODY: u32 = 65534;
 
 /// Sealed chats, in this listener's name.
 fn sealed<'a>(host: &'static str, connect: Box<dyn Fn() -> Connected + Sync + 'a>) -> Attack<'a> {
-    let endpoint = "POST /maru/v1/chat";
-    Attack { endpoint, host, body: OWN_FORMATS - 1, connections: 15, connect }
+    let (endpoint, body) = ("POST /maru/v1/chat", Limits::default().max_body_bytes - 1);
+    Attack { endpoint, host, body, connections: 15, connect }
 }
 
 /// A house, two members who send, and one who only asks.
@@ -230,6 +227,7 @@ impl House {
         let agent = self.user(AGENT_UID, AGENT_GID);
         let [alices, carols] = [(&self.alice, "alice"), (&self.carol, "carol")]
             .map(|(from, person)| self.preface(from, person, 18789));
+        let Limits { max_body_bytes: own, max_plain_body_bytes: plain, .. } = Limits::default();
         let by = |preface, endpoint, body, connections| {
             let connect = Box::new(by_link(agent, &GATEWAY_HTTP, preface));
             Attack { endpoint, host: OWN, body: body - 1, connections, connect }
@@ -237,16 +235,16 @@ impl House {
         // Whose length nobody says takes the room of the longest; each round is all that two people have room for.
         for attacks in [
             vec![
-                by(&alices, "POST /v1/chat/completions", PLAIN, 1),
-                by(&carols, "POST /api/chat", PLAIN, 1),
+                by(&alices, "POST /v1/chat/completions", plain, 1),
+                by(&carols, "POST /api/chat", plain, 1),
             ],
             vec![
-                by(&alices, "POST /v1/embeddings", PLAIN, 1),
-                by(&carols, "POST /api/generate", PLAIN, 1),
+                by(&alices, "POST /v1/embeddings", plain, 1),
+                by(&carols, "POST /api/generate", plain, 1),
             ],
             vec![
-                by(&alices, "POST /maru/v1/chat", OWN_FORMATS, 15),
-                by(&carols, "POST /maru/v1/devices", OWN_FORMATS, 12),
+                by(&alices, "POST /maru/v1/chat", own, 15),
+                by(&carols, "POST /maru/v1/devices", own, 12),
             ],
         ] {
             hold(self.process("maru-gateway", ""), &GATEWAY_SERVICE, &attacks, || self.show());

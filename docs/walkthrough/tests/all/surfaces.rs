@@ -22,7 +22,7 @@ use mesh_identity::Header;
 
 use super::support::{
     app::{CHAT, OWN, PATIENCE},
-    caller::{Caller, header},
+    caller::{Caller, NOBODY, header},
 };
 
 /// Who may call a link, and what keeps the others out.
@@ -218,9 +218,6 @@ const ENDPOINTS: &[(&str, Endpoints)] = &[
         ],
     ),
 ];
-
-/// A user without any right.
-const NOBODY: u32 = 65534;
 
 /// What each surface of the product has.
 fn of_the_product() -> BTreeMap<&'static str, Vec<String>> {

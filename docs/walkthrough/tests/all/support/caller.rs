@@ -14,6 +14,8 @@ use serde_json::Value;
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A user without any right.
+pub(crate) const NOBODY: u32 = 65534;
 /// User and group of the messenger.
 const TELMEET: u32 = 61003;
 
