@@ -12,13 +12,16 @@ use base64::{
 /// How a program writes a byte or a unit of text, one by one.
 type Write = fn(&mut String, u32) -> std::fmt::Result;
 
-/// Bytes, each by itself: in hex, of URLs (RFC 3986 section 2.1), of debug output, as lists.
+/// Bytes as URLs have them (RFC 3986 section 2.1).
+const IN_URLS: [Write; 2] = [|to, it| write!(to, "%{it:02x}"), |to, it| write!(to, "%{it:02X}")];
+
+/// Bytes, each by itself: in hex, of URLs, of debug output, as lists.
 const BYTES: [Write; 8] = [
     |to, it| write!(to, "{it:02x}"),
     |to, it| write!(to, "{it:02X}"),
     |to, it| write!(to, "{it:02x}:"),
-    |to, it| write!(to, "%{it:02x}"),
-    |to, it| write!(to, "%{it:02X}"),
+    IN_URLS[0],
+    IN_URLS[1],
     |to, it| write!(to, "\\x{it:02x}"),
     |to, it| write!(to, "{it}, "),
     |to, it| write!(to, "{it},"),
@@ -50,13 +53,13 @@ pub fn forms(secret: &[u8]) -> BTreeSet<Vec<u8>> {
     if let Ok(text) = str::from_utf8(secret) {
         for write in UNITS {
             forms.insert(units(write, &mut text.encode_utf16().map(u32::from)));
-            forms.insert(escaped(text, |it| !it.is_ascii(), write));
+            forms.insert(ascii_json(text, write));
         }
         forms.insert(text.encode_utf16().flat_map(u16::to_le_bytes).collect());
         forms.insert(text.encode_utf16().flat_map(u16::to_be_bytes).collect());
         forms.insert(text.escape_debug().to_string().into_bytes());
-        forms.insert(inside(&serde_json::Value::from(text).to_string()));
-        for write in [BYTES[3], BYTES[4]] {
+        forms.insert(inside(&serde_json::Value::from(text).to_string()).as_bytes().to_vec());
+        for write in IN_URLS {
             let is_kept = |it: char| it.is_ascii_alphanumeric() || "-._~".contains(it);
             let in_url = text.chars().map(|it| match is_kept(it) {
                 true => it.to_string().into_bytes(),
@@ -68,30 +71,24 @@ pub fn forms(secret: &[u8]) -> BTreeSet<Vec<u8>> {
     forms
 }
 
-/// As JSON has a text, with some of its characters escaped that need not be.
-fn escaped(text: &str, is_escaped: impl Fn(char) -> bool, write: Write) -> Vec<u8> {
+/// As JSON has a text whose writer escapes what is not ASCII.
+fn ascii_json(text: &str, write: Write) -> Vec<u8> {
     let mut all = String::new();
-    for character in text.chars() {
-        if is_escaped(character) {
-            let mut two = [0; 2];
-            for unit in character.encode_utf16(&mut two) {
-                write(&mut all, u32::from(*unit)).unwrap_or_default();
-            }
-        } else {
-            let one = serde_json::Value::from(character.to_string()).to_string();
-            all.extend(inside_text(&one));
+    for character in inside(&serde_json::Value::from(text).to_string()).chars() {
+        if character.is_ascii() {
+            all.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            write(&mut all, u32::from(*unit)).unwrap_or_default();
         }
     }
     all.into_bytes()
 }
 
 /// What stands between the quotation marks.
-fn inside(quoted: &str) -> Vec<u8> {
-    inside_text(quoted).unwrap_or_default().as_bytes().to_vec()
-}
-
-fn inside_text(quoted: &str) -> Option<&str> {
-    quoted.strip_prefix('"')?.strip_suffix('"')
+fn inside(quoted: &str) -> &str {
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
 }
 
 /// In both alphabets (RFC 4648), after nought to two bytes more; what depends on the bytes before and after is left out.
