@@ -271,7 +271,7 @@ fn sockets_are_connected_to_where_no_link_is_and_the_right_user_listens() {
 }
 
 /// Of these `relay.rs` holds none: it passes a body on, and says that it was too long.
-const PASSED_ON: &str = "messaging-plugin/src/relay.rs";
+const PASSED_ON: &str = "messaging-plugin/server/src/relay.rs";
 
 #[test]
 fn bodies_are_held_as_a_whole_by_one_reader() {
@@ -385,7 +385,7 @@ fn a_daemons_main_is_short() {
         "coordinator/server",
         "node-agent/daemon",
         "ai-gateway/server",
-        "messaging-plugin",
+        "messaging-plugin/server",
         "llm-backend/engine",
         "cli",
     ] {

@@ -40,7 +40,7 @@ async fn play(gateway: &Socket, preface: &[u8], exchange: &Value) {
 
 #[tokio::test]
 async fn the_published_exchanges_are_what_happens() {
-    let file = include_str!("../../../docs/protocols/vectors/plugin.json");
+    let file = include_str!("../../../../docs/protocols/vectors/plugin.json");
     let vectors: Value = serde_json::from_str(file).unwrap();
     let preface = bytes(vectors["preface"].as_str().unwrap());
     for exchange in vectors["exchanges"].as_array().unwrap() {
