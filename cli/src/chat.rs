@@ -10,10 +10,8 @@ use std::{
     process::ExitCode,
 };
 
-use ai_gateway_api::{
-    chat::Options,
-    sealed::{Chat, History, Input, Operation},
-};
+use ai_gateway_api::sealed::{Chat, History, Input, Operation};
+use chat_vocabulary::Options;
 use zeroize::Zeroizing;
 
 use crate::{Usage, output};

@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::chat::Delta;
 use bytes::Bytes;
+use chat_vocabulary::Delta;
 use futures_util::{
     FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},

@@ -24,8 +24,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ai_gateway_api::chat::{ChatRequest, ModelInfo};
 use attestation::Pin;
+use chat_vocabulary::{ChatRequest, ModelInfo};
 use confidential_api::names::{host, path};
 use confidential_envelope::bhttp::{RequestHead, Scheme};
 use futures_util::{FutureExt as _, future::BoxFuture};

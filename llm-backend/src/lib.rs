@@ -22,8 +22,8 @@ mod text;
 
 use std::fmt;
 
-pub use ai_gateway_api::chat::EmbedRequest;
-use ai_gateway_api::chat::{ChatRequest, Delta, ModelInfo};
+pub use chat_vocabulary::EmbedRequest;
+use chat_vocabulary::{ChatRequest, Delta, ModelInfo};
 use futures_util::{
     FutureExt as _,
     future::{self, BoxFuture},

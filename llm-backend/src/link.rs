@@ -12,7 +12,7 @@ mod stream;
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
-use ai_gateway_api::chat::Delta;
+use chat_vocabulary::Delta;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::Method;
 use rustls::pki_types::ServerName;

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ai_gateway_api::chat::{ChatRequest, ModelInfo};
+use chat_vocabulary::{ChatRequest, ModelInfo};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
 

@@ -9,7 +9,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::{ChatRequest, Completion, Delta, FinishReason, ModelInfo};
+use chat_vocabulary::{ChatRequest, Completion, Delta, FinishReason, ModelInfo};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use http::StatusCode;
 

@@ -1,15 +1,13 @@
-//! What the AI gateway says on its wires: chat vocabulary, sealed-chat wire types and the plugin protocol.
+//! What the AI gateway says on its wires: sealed-chat wire types, settings and the plugin protocol.
 //!
 //! Types only: nothing here seals, opens, listens or reads a clock. `hpke-envelope` seals and opens; `ai-gateway`
 //! serves; `telmeet` and `maru chat` are its callers.
 #![forbid(unsafe_code)]
 
 pub mod apps;
-pub mod chat;
 pub mod events;
 pub mod kind;
 pub mod memory;
-pub mod ollama;
 pub mod plugin;
 pub mod providers;
 pub mod sealed;

@@ -3,7 +3,6 @@
 use std::{convert::Infallible, path::PathBuf};
 
 use ai_gateway_api::{
-    chat::{Evidence, FinishReason, Options, Usage},
     sealed::{
         BindDevice, Chat, Ed25519Public, Event, Input, KeyDocument, Operation, Request,
         encode_events,
@@ -11,6 +10,7 @@ use ai_gateway_api::{
     wire::Fixed,
 };
 use chacha20poly1305::{AeadInPlace as _, ChaCha20Poly1305, KeyInit as _};
+use chat_vocabulary::{Evidence, FinishReason, Options, Usage};
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
 use hpke::{

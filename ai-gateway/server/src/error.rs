@@ -4,7 +4,7 @@
 mod ollama;
 mod openai;
 
-use ai_gateway_api::{chat, kind};
+use ai_gateway_api::kind;
 use axum::{
     Json,
     http::{StatusCode, header},
@@ -28,7 +28,7 @@ pub enum Error {
     Body(#[source] serde_json::Error),
     /// The body is no chat request, or asks for what nobody here knows.
     #[error(transparent)]
-    Chat(#[from] chat::DecodeError),
+    Chat(#[from] chat_vocabulary::DecodeError),
     /// The body is empty of what it must say, or says too much.
     #[error("{0}")]
     Request(&'static str),

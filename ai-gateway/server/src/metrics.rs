@@ -174,7 +174,7 @@ impl Metrics {
     }
 
     /// Counts tokens.
-    pub fn count_tokens(&self, usage: ai_gateway_api::chat::Usage) {
+    pub fn count_tokens(&self, usage: chat_vocabulary::Usage) {
         let add = |direction, count: u32| {
             self.tokens.get_or_create(&Direction { direction }).inc_by(count.into());
         };
@@ -281,7 +281,7 @@ impl Watch {
     }
 
     /// Counts the tokens that the model says there were.
-    pub fn count_tokens(&mut self, usage: ai_gateway_api::chat::Usage) {
+    pub fn count_tokens(&mut self, usage: chat_vocabulary::Usage) {
         self.metrics.count_tokens(usage);
         if let Some(reply) = &mut self.reply {
             reply.tokens = usage.completion_tokens;

@@ -20,10 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ai_gateway_api::{
-    chat::{Capability, ChatRequest, Completion, Effort, Evidence},
-    settings::gateway,
-};
+use ai_gateway_api::settings::gateway;
+use chat_vocabulary::{Capability, ChatRequest, Completion, Effort, Evidence};
 use futures_util::{StreamExt as _, future::join_all, stream};
 use llm_backend::{DeltaStream, Detail, Error, Health};
 use mesh_identity::Person;

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::chat::Capability;
+use chat_vocabulary::Capability;
 use jsonc_parser::ParseOptions;
 use llm_backend::Timeouts;
 use serde::Deserialize;

@@ -5,7 +5,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use ai_gateway_api::{chat::Message, sealed::SessionName, settings::gateway::Limits};
+use ai_gateway_api::{sealed::SessionName, settings::gateway::Limits};
+use chat_vocabulary::Message;
 use mesh_identity::Person;
 
 use crate::arena;
@@ -192,7 +193,7 @@ mod tests {
         let history = sessions.history(&Person::User(1), &name("main"));
         assert_eq!(history.last().unwrap().content.text(), "three".repeat(50));
         assert!(history.len() < 6, "{}", history.len());
-        assert_eq!(history[0].role, ai_gateway_api::chat::Role::User);
+        assert_eq!(history[0].role, chat_vocabulary::Role::User);
     }
 
     #[test]

@@ -10,11 +10,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ai_gateway_api::{
-    chat::Usage,
-    usage::{OTHERS, Report, Tally},
-};
+use ai_gateway_api::usage::{OTHERS, Report, Tally};
 use chassis::state::{Format, StateError};
+use chat_vocabulary::Usage;
 use mesh_identity::Person;
 
 use crate::changes::Changes;

@@ -2,10 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use ai_gateway_api::{
-    chat::{Evidence, FinishReason, Role},
-    sealed::Event,
-};
+use ai_gateway_api::sealed::Event;
+use chat_vocabulary::{Evidence, FinishReason, Role};
 use common::foreign;
 
 use super::args::ChatFormat;
@@ -98,7 +96,7 @@ impl<W: Write> Printer<W> {
 
 #[cfg(test)]
 mod tests {
-    use ai_gateway_api::chat::{Message, Usage};
+    use chat_vocabulary::{Message, Usage};
 
     use super::*;
 

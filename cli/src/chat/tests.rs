@@ -10,12 +10,12 @@ use std::{
 };
 
 use ai_gateway_api::{
-    chat::FinishReason,
     kind,
     memory::OwnMemory,
     sealed::{BindDevice, Ed25519Public, Event, Request, encode_events, path},
     wire::Fixed,
 };
+use chat_vocabulary::FinishReason;
 use common::problem::Problem;
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::chat::{FinishReason, Usage};
+use chat_vocabulary::{FinishReason, Usage};
 use tokio::sync::{mpsc, oneshot};
 
 use self::line::{Job, Line};

@@ -1,6 +1,6 @@
 //! What `/v1/chat/completions` takes.
 
-use ai_gateway_api::chat::{self, ChatRequest, DecodeError, Effort, ResponseFormat, Role};
+use chat_vocabulary::{ChatRequest, DecodeError, Effort, ResponseFormat, Role};
 
 /// Most stop texts in a request.
 const STOPS_MAX: usize = 16;
@@ -18,7 +18,7 @@ impl Body {
     ///
     /// [`Invalid`]: it is not such a request, or asks for what this engine does not do.
     pub fn decode(bytes: impl Into<Vec<u8>>, model: &str) -> Result<Self, Invalid> {
-        let chat = chat::decode(bytes).map_err(|error| match error {
+        let chat = chat_vocabulary::decode(bytes).map_err(|error| match error {
             DecodeError::Unknown(name) => {
                 Invalid(format!("this engine does not know `{name}`: leave it out"))
             }

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ai_gateway_api::chat::{ChatRequest, Message, Options};
 use attestation::Pin;
+use chat_vocabulary::{ChatRequest, Message, Options};
 use futures_util::StreamExt as _;
 use llm_backend::{
     Backend, OpenAiCompatible, Timeouts, Tls,

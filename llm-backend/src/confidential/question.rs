@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ai_gateway_api::chat::{ChatRequest, Evidence};
 use attestation::FitToSeal;
 use bytes::Bytes;
+use chat_vocabulary::{ChatRequest, Evidence};
 use confidential_api::{
     NodeId,
     names::{header, host, media, path},

@@ -1,6 +1,6 @@
 //! `/api/embed`.
 
-use ai_gateway_api::chat::count;
+use chat_vocabulary::count;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

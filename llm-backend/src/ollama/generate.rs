@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ai_gateway_api::chat::{ChatRequest, Completion, Image};
+use chat_vocabulary::{ChatRequest, Completion, Image};
 use serde::Serialize;
 
 use super::request::{Common, common};
@@ -39,7 +39,7 @@ pub(super) fn body<'a>(
 
 #[cfg(test)]
 mod tests {
-    use ai_gateway_api::chat::{Content, Message, Part, Role};
+    use chat_vocabulary::{Content, Message, Part, Role};
     use serde_json::json;
 
     use super::*;

@@ -1,6 +1,6 @@
 //! Which models an Ollama has, and what they can do.
 
-use ai_gateway_api::chat::{Capability, ModelInfo};
+use chat_vocabulary::{Capability, ModelInfo};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

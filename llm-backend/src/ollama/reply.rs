@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use ai_gateway_api::chat::{Delta, FinishReason, Json, ToolCallDelta, Usage, count};
+use chat_vocabulary::{Delta, FinishReason, Json, ToolCallDelta, Usage, count};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::Value;

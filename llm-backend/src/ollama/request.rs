@@ -1,6 +1,6 @@
 //! A chat in Ollama's words.
 
-use ai_gateway_api::chat::{
+use chat_vocabulary::{
     ChatRequest, Effort, Image, Json, Message, Options, ResponseFormat, Role, Tool, ToolChoice,
 };
 use serde::Serialize;
@@ -149,7 +149,7 @@ fn lacking(request: &ChatRequest) -> Option<&'static str> {
 
 fn said(messages: &[Message], at: usize) -> Result<Said<'_>, String> {
     let message = &messages[at];
-    let call = |call: &'_ ai_gateway_api::chat::ToolCall| -> Result<Json, String> {
+    let call = |call: &'_ chat_vocabulary::ToolCall| -> Result<Json, String> {
         let text = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
         let arguments = text.parse::<Json>().ok().filter(Json::is_object);
         arguments.ok_or_else(|| {

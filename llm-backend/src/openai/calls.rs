@@ -14,7 +14,7 @@
 
 use std::mem;
 
-use ai_gateway_api::chat::ToolCallDelta;
+use chat_vocabulary::ToolCallDelta;
 
 use super::wire::CallPiece;
 use crate::text::Joined;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ai_gateway_api::chat::{
+use chat_vocabulary::{
     Capability, ChatRequest, Completion, Effort, Options, ResponseFormat, StreamOptions,
 };
 use serde::Serialize;
@@ -54,7 +54,6 @@ fn lacking(request: &ChatRequest) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use ai_gateway_api::chat;
     use serde_json::{Value, json};
 
     use super::*;
@@ -62,7 +61,7 @@ mod tests {
     fn request(more: &Value) -> ChatRequest {
         let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        chat::decode(body.to_string().as_bytes()).unwrap()
+        chat_vocabulary::decode(body.to_string().as_bytes()).unwrap()
     }
 
     #[test]

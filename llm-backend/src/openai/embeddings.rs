@@ -1,6 +1,6 @@
 //! `/v1/embeddings`.
 
-use ai_gateway_api::chat::Usage;
+use chat_vocabulary::Usage;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ai_gateway_api::chat::Delta;
+use chat_vocabulary::Delta;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 
 use super::{

@@ -11,8 +11,8 @@ mod faults;
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::{ChatRequest, Delta, Message};
 use chain::{Deployment, MODEL, Script};
+use chat_vocabulary::{ChatRequest, Delta, Message};
 use confidential_api::{
     certificate::Use,
     config::{Features, KeySource},

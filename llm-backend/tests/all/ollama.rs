@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::chat::{Capability, ChatRequest, Delta, FinishReason, Message, Usage};
+use chat_vocabulary::{Capability, ChatRequest, Delta, FinishReason, Message, Usage};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use llm_backend::{Backend as _, EmbedRequest, Error, Health, Ollama, Settings};
 use serde_json::{Value, json};

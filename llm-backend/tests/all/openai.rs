@@ -4,7 +4,7 @@ mod refusals;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
-use ai_gateway_api::chat::{ChatRequest, Completion, Delta, FinishReason, Message, Options};
+use chat_vocabulary::{ChatRequest, Completion, Delta, FinishReason, Message, Options};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use llm_backend::{Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Slot, Timeouts};
 use tempfile::TempDir;

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
 
-use ai_gateway_api::chat::{ChatRequest, Message};
+use chat_vocabulary::{ChatRequest, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
 use llm_backend::{Backend as _, Error, Listener, OpenAiCompatible, Settings, Timeouts};
 use tempfile::TempDir;

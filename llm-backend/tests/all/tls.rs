@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use ai_gateway_api::chat::{ChatRequest, Delta, Message};
+use chat_vocabulary::{ChatRequest, Delta, Message};
 use futures_util::StreamExt as _;
 use llm_backend::{
     ApiKey, Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Settings, Tls,

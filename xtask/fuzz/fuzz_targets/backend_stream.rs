@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use ai_gateway_api::chat::Delta;
+use chat_vocabulary::Delta;
 use llm_backend::Error;
 
 /// Whether two readings of one reply agree: the same deltas, or cut for the same reason.

@@ -3,9 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use ai_gateway_api::chat::{
-    self, ChatRequest, DecodeError, EmbeddingRequest, Image, Json, Options,
-};
+use chat_vocabulary::{ChatRequest, DecodeError, EmbeddingRequest, Image, Json, Options};
 use common::surrogate;
 
 /// What was read stays within the bounds that are documented.
@@ -32,7 +30,7 @@ fn explain(error: &DecodeError) {
 }
 
 fuzz_target!(|body: &[u8]| {
-    match chat::decode(body) {
+    match chat_vocabulary::decode(body) {
         Ok(request) => {
             check(&request);
             let mut mended = body.to_vec();
@@ -41,7 +39,7 @@ fuzz_target!(|body: &[u8]| {
         }
         Err(error) => explain(&error),
     }
-    match chat::decode_completion(body) {
+    match chat_vocabulary::decode_completion(body) {
         // How it is gone on from is no part of a chat.
         Ok(request) => check(&ChatRequest { completion: None, ..request }),
         Err(error) => explain(&error),

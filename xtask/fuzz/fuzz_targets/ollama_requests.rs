@@ -3,19 +3,16 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use ai_gateway_api::{
-    chat,
-    ollama::{self, TextRequest},
-};
+use chat_vocabulary::ollama::{self, TextRequest};
 
 /// What is taken is within what a chat may hold: written as one, it is read as the same.
 fn check(request: &TextRequest) {
     let TextRequest::Ask(request) = request else { return };
     assert!(!request.messages.is_empty());
     let written = serde_json::to_vec(request).expect("a request is JSON");
-    let read = chat::decode(written).expect("what was taken is a chat");
+    let read = chat_vocabulary::decode(written).expect("what was taken is a chat");
     // How a text is gone on from is no part of a chat.
-    assert_eq!(read, chat::ChatRequest { completion: None, ..(**request).clone() });
+    assert_eq!(read, chat_vocabulary::ChatRequest { completion: None, ..(**request).clone() });
 }
 
 fuzz_target!(|body: &[u8]| {

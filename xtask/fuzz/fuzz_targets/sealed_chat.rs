@@ -6,7 +6,6 @@
 use libfuzzer_sys::fuzz_target;
 
 use ai_gateway_api::{
-    chat,
     events::Decoder,
     memory::OwnMemory,
     sealed::{self, BindDevice, Devices, Operation, ReplyPart, Request},
@@ -52,7 +51,7 @@ fn formats(body: &[u8]) {
     }
     fuzz::json::<Devices>(body);
     fuzz::json::<Problem>(body);
-    if let Ok(request) = chat::decode(body) {
+    if let Ok(request) = chat_vocabulary::decode(body) {
         assert_eq!(fuzz::json(&mended), Some(request));
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use chat_vocabulary::{Evidence, FinishReason, Message, Options, Usage};
 use common::surrogate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    chat::{Evidence, FinishReason, Message, Options, Usage},
     memory::Memory,
     sealed::SessionName,
     wire::{DecodeError, Version, decode},

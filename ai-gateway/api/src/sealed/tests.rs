@@ -1,12 +1,10 @@
 //! Tests of the sealed-chat formats.
 
+use chat_vocabulary::{Evidence, FinishReason, Message, Options, Usage};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    chat::{Evidence, FinishReason, Message, Options, Usage},
-    memory::OwnMemory,
-};
+use crate::memory::OwnMemory;
 
 fn request() -> Request {
     Request {
@@ -43,6 +41,25 @@ fn a_request_has_the_documented_fields() {
     assert_eq!(json["key_id"], "AQEBAQEBAQE");
     assert_eq!(json["request_id"], "019aaaaa-aaaa-7aaa-8aaa-aaaaaaaaaaaa");
     assert_eq!(Request::decode(json.to_string().as_bytes()).unwrap(), request());
+}
+
+#[test]
+fn half_a_character_is_replaced_in_an_operation() {
+    for (input, of) in [
+        (r#""text":"\ud83d""#, "text"),
+        (r#""messages":[{"role":"user","content":"\ud83d"}]"#, "messages"),
+    ] {
+        let json = format!(r#"{{"version":1,"operation":"chat","session":"\ud83d",{input}}}"#);
+        let Ok(Operation::Chat(chat)) = Operation::decode(&mut json.into_bytes(), OwnMemory) else {
+            panic!("{of}");
+        };
+        assert_eq!(chat.session.unwrap().as_str(), "\u{fffd}");
+        let said = match chat.input {
+            Input::Text(text) => text,
+            Input::Messages(messages) => messages[0].content.text().into_owned(),
+        };
+        assert_eq!(said, "\u{fffd}", "{of}");
+    }
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! Requests under the seal, sealed before anything is measured.
 
-use ai_gateway_api::{
-    chat::Options,
-    sealed::{Chat, Input, Operation, decode_keys, path},
-};
+use ai_gateway_api::sealed::{Chat, Input, Operation, decode_keys, path};
+use chat_vocabulary::Options;
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{
     Suite,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::{Message, Role};
+use chat_vocabulary::{Message, Role};
 use mesh_identity::Person;
 
 use crate::{App, Error, arena};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ai_gateway_api::chat::Usage;
+use chat_vocabulary::Usage;
 use llm_backend::Embeddings;
 use mesh_identity::Person;
 

@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ai_gateway_api::chat::ChatRequest;
+use chat_vocabulary::ChatRequest;
 use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream},

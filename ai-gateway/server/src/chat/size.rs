@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ai_gateway_api::chat::ChatRequest;
+use chat_vocabulary::ChatRequest;
 
 /// Counts what is written, and keeps nothing.
 struct Counter(usize);
@@ -28,7 +28,6 @@ pub(super) fn size(request: &ChatRequest) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use ai_gateway_api::chat;
 
     use super::size;
 
@@ -39,7 +38,7 @@ mod tests {
                 r#"{{"messages": [{{"role": "user", "content": "{text}"}}],
                     "tools": [{{"type": "function", "function": {{"name": "f", "parameters": {{"description": "{schema}"}}}}}}]}}"#
             );
-            size(&chat::decode(body.as_bytes()).unwrap())
+            size(&chat_vocabulary::decode(body.as_bytes()).unwrap())
         };
         let (least, long) = (request("", ""), "x".repeat(5000));
         assert!(least < 300, "{least}");

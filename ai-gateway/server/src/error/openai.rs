@@ -1,10 +1,11 @@
 //! Errors in OpenAI's shape.
 
-use ai_gateway_api::{chat::DecodeError, kind};
+use ai_gateway_api::kind;
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use chat_vocabulary::DecodeError;
 use llm_backend::{Code, Detail};
 use serde_json::json;
 

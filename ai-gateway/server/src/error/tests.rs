@@ -57,7 +57,7 @@ fn hints_fit_what_went_wrong() {
         (Unread::Busy.into(), 503, "Ask again in a moment"),
         (Unread::Cut.into(), 400, "Send all of the body"),
         (Unread::Late.into(), 408, "Send the whole body at once"),
-        (chat::decode(b"{}".as_slice()).unwrap_err().into(), 400, "Correct the request"),
+        (chat_vocabulary::decode(b"{}".as_slice()).unwrap_err().into(), 400, "Correct the request"),
     ] {
         let (found, _, detail) = error.kind();
         assert_eq!(found.as_u16(), status, "{error}");

@@ -9,12 +9,12 @@ use std::{
 };
 
 use ai_gateway_api::{
-    chat::Evidence,
     settings::gateway::{Breaker as BreakerSettings, Deployment},
     wire::Fixed,
 };
 use attestation::Pin;
 use chassis::state::Format;
+use chat_vocabulary::Evidence;
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{
     DeltaStream, Error,

@@ -1,6 +1,6 @@
 //! What is known of each model.
 
-use ai_gateway_api::chat::Capability;
+use chat_vocabulary::Capability;
 
 use super::{Models, Provider};
 use crate::openclaw::{Model, ModelRef};

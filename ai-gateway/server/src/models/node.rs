@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ai_gateway_api::chat::{ChatRequest, Delta, Message};
+use chat_vocabulary::{ChatRequest, Delta, Message};
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts};
 use tokio::time::{self, sleep, timeout};

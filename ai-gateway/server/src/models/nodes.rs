@@ -10,7 +10,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
-use ai_gateway_api::chat::{Content, Message, Part, Role};
+use chat_vocabulary::{Content, Message, Part, Role};
 use mesh_identity::Person;
 
 /// A home may have this many quarters of its fair share before others are asked.

@@ -6,7 +6,8 @@ use std::{
     time::Instant,
 };
 
-use ai_gateway_api::{chat::ModelInfo, settings::gateway};
+use ai_gateway_api::settings::gateway;
+use chat_vocabulary::ModelInfo;
 use futures_util::future::join_all;
 use llm_backend::{
     ApiKey, Backend, Detail, Error, Listener, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
-use ai_gateway_api::chat::{Content, Delta, Image, Message, ModelInfo, Part};
+use chat_vocabulary::{Content, Delta, Image, Message, ModelInfo, Part};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use llm_backend::{ApiKey, Backend, EmbedRequest, Embeddings, Listener, Timeouts};
 

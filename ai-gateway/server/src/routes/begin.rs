@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use ai_gateway_api::chat::DecodeError;
 use axum::{
     Json,
     body::Bytes,
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
+use chat_vocabulary::DecodeError;
 use serde_json::Value;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 

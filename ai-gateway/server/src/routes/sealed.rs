@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::{
-    chat::{ChatRequest, Message},
-    sealed::{
-        Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request,
-        encode_events, event, path,
-    },
+use ai_gateway_api::sealed::{
+    Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request, encode_events,
+    event, path,
 };
 use axum::{Extension, Json, body::Bytes, extract::State, response::Response};
 use chassis::endpoint::{Endpoint, get, post};
+use chat_vocabulary::{ChatRequest, Message};
 use futures_util::{StreamExt as _, stream};
 use hpke_envelope::{gateway::Opened, reply::ReplySealer};
 use mesh_identity::{Header, Person};

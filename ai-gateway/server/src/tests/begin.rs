@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
-use ai_gateway_api::chat::{ChatRequest, Delta, EmbedRequest, Evidence, ModelInfo};
+use chat_vocabulary::{ChatRequest, Delta, EmbedRequest, Evidence, ModelInfo};
 use futures_util::{
     FutureExt as _, StreamExt as _,
     future::{self, BoxFuture},

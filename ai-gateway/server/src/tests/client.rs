@@ -3,7 +3,6 @@
 use std::{path::Path, time::Duration};
 
 use ai_gateway_api::{
-    chat::Options,
     plugin,
     sealed::{
         Chat, Event, History, Input, Operation, ReplyPart, Request, decode_events, decode_keys,
@@ -14,6 +13,7 @@ use axum::{
     body::{Body, Bytes},
     http::{self, HeaderMap, Method, StatusCode, header},
 };
+use chat_vocabulary::Options;
 use hpke_envelope::{
     Suite,
     client::{Keys, Reply, seal},

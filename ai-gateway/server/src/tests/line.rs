@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::{chat::FinishReason, sealed::Event};
+use ai_gateway_api::sealed::Event;
+use chat_vocabulary::FinishReason;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 

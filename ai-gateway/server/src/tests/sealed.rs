@@ -3,11 +3,11 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use ai_gateway_api::{
-    chat::{FinishReason, Message, Usage},
     sealed::{Chat, Event, Input, Operation, Request, path},
     wire::Fixed,
 };
 use axum::http::Method;
+use chat_vocabulary::{FinishReason, Message, Usage};
 use hpke_envelope::Suite;
 
 use super::{

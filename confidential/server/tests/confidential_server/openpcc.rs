@@ -13,8 +13,8 @@ mod peer;
 
 use std::iter;
 
-use ai_gateway_api::chat::{ChatRequest, Message};
 use attestation::{Asked, Check, Code, Effective, Known, Nonce, Outcome};
+use chat_vocabulary::{ChatRequest, Message};
 use confidential_api::{
     NodeId,
     evidence::{EvidenceList, EvidencePiece, EvidenceType},

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use ai_gateway_api::chat::{FinishReason, Usage};
+use chat_vocabulary::{FinishReason, Usage};
 use llama_cpp_2::{sampling::LlamaSampler, token::LlamaToken};
 use tokio::sync::mpsc;
 

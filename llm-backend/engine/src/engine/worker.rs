@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ai_gateway_api::chat::Message;
+use chat_vocabulary::Message;
 use llama_cpp_2::{
     context::{LlamaContext, params::LlamaContextParams},
     llama_batch::LlamaBatch,

@@ -1,6 +1,6 @@
 //! What `/v1/chat/completions` gives.
 
-use ai_gateway_api::chat::{FinishReason, Usage};
+use chat_vocabulary::{FinishReason, Usage};
 use serde_json::{Value, json};
 
 use crate::engine::Ending;

@@ -10,7 +10,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Message, Options};
+use chat_vocabulary::{ChatRequest, Delta, FinishReason, Message, Options};
 use futures_util::{StreamExt as _, TryStreamExt as _, future::join_all};
 use llm_backend::{Backend as _, Error, Health};
 use serde_json::{Value, json};

@@ -1,4 +1,3 @@
-use ai_gateway_api::chat;
 use serde_json::{Value, json};
 
 use super::*;
@@ -8,7 +7,7 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 fn read(more: &Value) -> ChatRequest {
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    chat::decode(body.to_string().as_bytes()).unwrap()
+    chat_vocabulary::decode(body.to_string().as_bytes()).unwrap()
 }
 
 fn sent(more: &Value, num_ctx: Option<u32>) -> Value {

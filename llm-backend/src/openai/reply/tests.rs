@@ -1,4 +1,4 @@
-use ai_gateway_api::chat::{FinishReason, ToolCallDelta, Usage};
+use chat_vocabulary::{FinishReason, ToolCallDelta, Usage};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! What a server's refusal says by its code and the field that it names.
 
-use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Options};
+use chat_vocabulary::{ChatRequest, Delta, FinishReason, Options};
 use futures_util::TryStreamExt as _;
 use llm_backend::{Backend as _, Code, Detail, Error};
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Message};
+use chat_vocabulary::{ChatRequest, Delta, FinishReason, Message};
 use futures_util::{StreamExt as _, future::BoxFuture};
 use llm_backend::DeltaStream;
 use mesh_identity::Person;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::chat::Delta;
+use chat_vocabulary::Delta;
 use futures_util::FutureExt as _;
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;

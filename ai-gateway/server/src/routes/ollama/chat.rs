@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::{
-    chat::ChatRequest,
-    ollama::{self, TextRequest},
-};
 use axum::{
     Extension, Json,
     extract::State,
     response::{IntoResponse as _, Response},
+};
+use chat_vocabulary::{
+    ChatRequest,
+    ollama::{self, TextRequest},
 };
 use mesh_identity::Person;
 

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ai_gateway_api::{chat::EmbedRequest, ollama};
 use axum::{Extension, Json, extract::State, response::Response};
+use chat_vocabulary::{EmbedRequest, ollama};
 use llm_backend::Embeddings;
 use mesh_identity::Person;
 use serde_json::{Value, json};

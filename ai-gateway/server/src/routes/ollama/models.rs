@@ -5,8 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ai_gateway_api::{chat::Capability, ollama};
 use axum::{Json, extract::State};
+use chat_vocabulary::{Capability, ollama};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 

@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ai_gateway_api::chat::{ChatRequest, Delta, FinishReason, Json, ToolCallDelta};
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
+use chat_vocabulary::{ChatRequest, Delta, FinishReason, Json, ToolCallDelta};
 use futures_util::stream;
 use mesh_identity::Person;
 use serde::Serialize;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat;
 use axum::{Extension, extract::State, response::Response};
 use mesh_identity::Person;
 
@@ -23,7 +22,7 @@ pub(super) async fn completions(
     Extension(person): Extension<Person>,
     body: Body,
 ) -> Result<Response, OpenAiError> {
-    let mut request = decoded(body, chat::decode).await?;
+    let mut request = decoded(body, chat_vocabulary::decode).await?;
     if request.messages.is_empty() {
         return Err(Error::Request("the conversation is empty").into());
     }
@@ -36,7 +35,7 @@ pub(super) async fn completions(
 pub(super) async fn answer(
     app: &Arc<App>,
     person: &Person,
-    request: chat::ChatRequest,
+    request: chat_vocabulary::ChatRequest,
     kind: Kind,
 ) -> Result<Response, OpenAiError> {
     let streamed = request.stream;

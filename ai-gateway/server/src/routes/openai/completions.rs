@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::decode_completion;
 use axum::{Extension, extract::State, response::Response};
+use chat_vocabulary::decode_completion;
 use mesh_identity::Person;
 
 use super::{

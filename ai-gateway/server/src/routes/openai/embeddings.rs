@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::chat::{EmbeddingRequest, base64};
 use axum::{Extension, extract::State, response::Response};
+use chat_vocabulary::{EmbeddingRequest, base64};
 use mesh_identity::Person;
 use serde_json::json;
 

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ai_gateway_api::chat::{
-    ChatRequest, Delta, FinishReason, Json as Raw, ToolCall, ToolCallDelta, Usage,
-};
 use axum::{
     Json,
     body::Bytes,
     http::HeaderValue,
     response::{IntoResponse as _, Response},
+};
+use chat_vocabulary::{
+    ChatRequest, Delta, FinishReason, Json as Raw, ToolCall, ToolCallDelta, Usage,
 };
 use futures_util::{FutureExt as _, stream};
 use mesh_identity::Person;

@@ -1,9 +1,7 @@
 //! What a person's app is shown, in the words of the table in `docs/protocols/backends.md`.
 
-use ai_gateway_api::{
-    chat::Options,
-    sealed::{Chat, Event, Input, Operation},
-};
+use ai_gateway_api::sealed::{Chat, Event, Input, Operation};
+use chat_vocabulary::Options;
 use serde_json::{Value, json};
 
 use super::super::{House, Member, client::Answer};

@@ -6,7 +6,6 @@ use std::{
 };
 
 use ai_gateway_api::{
-    chat::Options,
     events::Decoder,
     sealed::{
         Chat, Ed25519Public, Event, History, Input, Operation, ReplyPart, Request, decode_events,
@@ -14,6 +13,7 @@ use ai_gateway_api::{
     },
     wire::Fixed,
 };
+use chat_vocabulary::Options;
 use ed25519_dalek::{Signer as _, SigningKey};
 use hpke_envelope::{
     Suite,

@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
-use super::{
+use crate::{
     decode::{DecodeError, Fields, List, is_text},
     image::{Detail, Image},
     tools::ToolCall,
@@ -122,7 +122,7 @@ impl Message {
         self.content.size() + self.thinking.len() + calls.sum::<usize>()
     }
 
-    pub(super) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
+    pub(crate) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(raw, at)?;
         let role = fields.take("role", "system, developer, user, assistant or tool")?;
         let role = role.ok_or_else(|| fields.missing("role"))?;

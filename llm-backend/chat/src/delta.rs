@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::json::Json;
+use crate::json::Json;
 
 /// One step of a reply. `Debug` does not show what is said.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -2,9 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use super::{Common, HARMLESS, TextRequest, images};
-use crate::chat::{
-    Content, DecodeError, Json, Message, Part, Role, Tool, ToolCall, decode::Fields,
+use super::request::{Common, HARMLESS, TextRequest, images};
+use crate::{
+    decode::{DecodeError, Fields},
+    json::Json,
+    message::{Content, Message, Part, Role},
+    tools::{Tool, ToolCall},
 };
 
 /// Most messages of a conversation.

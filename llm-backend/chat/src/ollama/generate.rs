@@ -1,7 +1,11 @@
 //! `POST /api/generate`.
 
-use super::{Common, HARMLESS, TextRequest, images};
-use crate::chat::{Completion, Content, DecodeError, Message, Part, Role, decode::Fields};
+use super::request::{Common, HARMLESS, TextRequest, images};
+use crate::{
+    completion::Completion,
+    decode::{DecodeError, Fields},
+    message::{Content, Message, Part, Role},
+};
 
 pub(super) fn read(mut fields: Fields<'_>) -> Result<TextRequest, DecodeError> {
     let mut common = Common::read(&mut fields)?;

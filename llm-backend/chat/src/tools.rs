@@ -6,7 +6,7 @@ use common::surrogate::replace_lone_in;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{
+use crate::{
     decode::{DecodeError, Fields, is_text},
     json::Json,
 };

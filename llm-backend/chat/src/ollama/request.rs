@@ -1,30 +1,23 @@
-//! Ollama's requests, translated into the chat vocabulary.
-//!
-//! Taken is what `docs/protocols/ollama.md` lists. A field that would change the answer and that nobody here knows is
-//! refused by name; those about memory and speed (`keep_alive`, `num_gpu` …) are ignored, and so is `num_ctx`: each
-//! model has one context, which a client cannot change. Each takes the body: U+FFFD takes the place of half characters in
-//! it, without a copy.
-
-mod chat;
-mod embed;
-mod generate;
-mod options;
+//! A request for text: what a chat and a generation share.
 
 use serde_json::value::RawValue;
 
-use crate::chat::{
-    ChatRequest, DecodeError, Effort, Image, Json, ResponseFormat,
-    decode::{Fields, is_text},
+use super::options;
+use crate::{
+    decode::{DecodeError, Fields, is_text},
+    format::ResponseFormat,
+    image::Image,
+    json::Json,
+    options::Effort,
+    request::ChatRequest,
 };
-
-pub use embed::{decode_embed, decode_embeddings};
 
 /// Most images of one message.
 const IMAGES_MAX: usize = 64;
 
 /// Fields of a request that change no answer here. `truncate` and `shift` would let a conversation be cut: here it is
 /// an error if it is too long.
-const HARMLESS: [&str; 3] = ["keep_alive", "shift", "truncate"];
+pub(super) const HARMLESS: [&str; 3] = ["keep_alive", "shift", "truncate"];
 
 /// A request for text.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,50 +30,16 @@ pub enum TextRequest {
     Unload(String),
 }
 
-/// Decodes the body of `POST /api/chat`.
-///
-/// # Errors
-///
-/// See [`DecodeError`].
-pub fn decode_chat(body: impl Into<Vec<u8>>) -> Result<TextRequest, DecodeError> {
-    chat::read(Fields::parse(&mut body.into())?)
-}
-
-/// Decodes the body of `POST /api/generate`.
-///
-/// # Errors
-///
-/// See [`DecodeError`].
-pub fn decode_generate(body: impl Into<Vec<u8>>) -> Result<TextRequest, DecodeError> {
-    generate::read(Fields::parse(&mut body.into())?)
-}
-
-/// Decodes the body of `POST /api/show`: the name of a model.
-///
-/// # Errors
-///
-/// See [`DecodeError`].
-pub fn decode_show(body: impl Into<Vec<u8>>) -> Result<String, DecodeError> {
-    let mut body = body.into();
-    let mut fields = Fields::parse(&mut body)?;
-    let older = fields.text("name")?;
-    // The command `ollama` sends the newer name, too, and leaves it empty.
-    let newer = fields.text("model")?.filter(|name| !name.is_empty());
-    let model = newer.or(older).ok_or_else(|| fields.missing("model"))?;
-    fields.finish(&["options", "system", "template", "verbose"])?;
-    Ok(model)
-}
-
 /// The fields that a chat and a generation share.
-struct Common {
+pub(super) struct Common {
     model: String,
-    request: ChatRequest,
+    pub(super) request: ChatRequest,
     /// Whether the model may leave memory at once.
     unload: bool,
 }
 
 impl Common {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
         let model = fields.text("model")?.ok_or_else(|| fields.missing("model"))?;
         let format = fields.raw("format");
         let think = fields.raw("think");
@@ -103,7 +62,7 @@ impl Common {
     }
 
     /// A request without a question.
-    fn idle(self) -> TextRequest {
+    pub(super) fn idle(self) -> TextRequest {
         if self.unload { TextRequest::Unload(self.model) } else { TextRequest::Load(self.model) }
     }
 }
@@ -142,7 +101,7 @@ fn is_zero(raw: &RawValue) -> bool {
 }
 
 /// A message's images: bare base64.
-fn images(fields: &mut Fields<'_>) -> Result<Vec<Image>, DecodeError> {
+pub(super) fn images(fields: &mut Fields<'_>) -> Result<Vec<Image>, DecodeError> {
     let image = |(at, raw): (String, &RawValue)| {
         if !is_text(raw) {
             return Err(DecodeError::field(at, "must be base64"));
@@ -152,6 +111,3 @@ fn images(fields: &mut Fields<'_>) -> Result<Vec<Image>, DecodeError> {
     };
     fields.list::<IMAGES_MAX>("images")?.into_iter().map(image).collect()
 }
-
-#[cfg(test)]
-mod tests;

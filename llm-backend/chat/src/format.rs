@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{
+use crate::{
     decode::{DecodeError, Fields},
     json::Json,
 };
@@ -35,7 +35,7 @@ impl ResponseFormat {
         Self::JsonSchema { name: "response".to_owned(), description: None, strict: None, schema }
     }
 
-    pub(super) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
+    pub(crate) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(raw, at)?;
         let kind = fields.text("type")?.ok_or_else(|| fields.missing("type"))?;
         let format = match kind.as_str() {

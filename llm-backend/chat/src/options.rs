@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use super::decode::{DecodeError, Fields, texts};
+use crate::decode::{DecodeError, Fields, texts};
 
 /// Most texts that end generation.
 const STOPS_MAX: usize = 64;
@@ -82,7 +82,7 @@ pub struct Options {
 
 impl Options {
     /// Takes the options' fields of a request.
-    pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
         let count = "a whole number from 0 to 4294967295";
         // The newer name holds, where a client sends both.
         let older = fields.limit("max_tokens")?;

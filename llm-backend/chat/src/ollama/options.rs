@@ -1,6 +1,9 @@
 //! Ollama's `options`.
 
-use crate::chat::{DecodeError, Options, decode::Fields, options::stops};
+use crate::{
+    decode::{DecodeError, Fields},
+    options::{Options, stops},
+};
 
 /// Options about memory and speed, and the context, which the settings fix.
 const HARMLESS: [&str; 12] = [

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use super::{
+use crate::{
     completion::Completion,
     decode::{DecodeError, Fields, List},
     format::ResponseFormat,
@@ -20,7 +20,7 @@ const MESSAGES_MAX: usize = 10_000;
 const TOOLS_MAX: usize = 256;
 
 /// Fields of a request that change no answer here: who asks and why, caches, prices and speed.
-pub(super) const HARMLESS: [&str; 12] = [
+pub(crate) const HARMLESS: [&str; 12] = [
     "cache_prompt",
     "keep_alive",
     "metadata",
@@ -84,7 +84,7 @@ pub struct StreamOptions {
 }
 
 impl StreamOptions {
-    pub(super) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
+    pub(crate) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(raw, at)?;
         let include_usage = fields.flag("include_usage")?.unwrap_or_default();
         // Padding against the length of tokens: the mesh's tunnel pads, and no answer depends on it.
@@ -145,7 +145,7 @@ impl ChatRequest {
 }
 
 /// Refuses what asks for more than one text.
-pub(super) fn one_answer(fields: &mut Fields<'_>) -> Result<(), DecodeError> {
+pub(crate) fn one_answer(fields: &mut Fields<'_>) -> Result<(), DecodeError> {
     if fields.take::<f64>("n", "1")?.is_some_and(|n| n != 1.0) {
         return Err(DecodeError::field("n", "must be 1: ask again for another reply"));
     }

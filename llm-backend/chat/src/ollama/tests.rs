@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chat::{Completion, Content, Message, Role};
+use crate::{Completion, Content, Effort, Message, ResponseFormat, Role};
 
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 

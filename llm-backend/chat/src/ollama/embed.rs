@@ -2,10 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use super::HARMLESS;
-use crate::chat::{
-    DecodeError,
-    decode::{Fields, is_text, texts},
+use super::{options, request::HARMLESS};
+use crate::{
+    decode::{DecodeError, Fields, is_text, texts},
     embedding::{EmbedRequest, INPUTS_MAX},
 };
 
@@ -41,7 +40,7 @@ fn finish(
 ) -> Result<EmbedRequest, DecodeError> {
     let model = fields.text("model")?.ok_or_else(|| fields.missing("model"))?;
     // Nothing of a sampler's options changes a vector.
-    super::options::read(&mut fields)?;
+    options::read(&mut fields)?;
     fields.finish(&HARMLESS)?;
     Ok(EmbedRequest { model, input, dimensions })
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::{
-    Capability,
+use crate::{
     decode::{DecodeError, Fields, List, is_text},
     message::Message,
+    model::Capability,
     options::Options,
     request::{ChatRequest, HARMLESS, StreamOptions, one_answer},
 };

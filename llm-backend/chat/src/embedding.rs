@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::decode::{DecodeError, Fields, texts};
+use crate::decode::{DecodeError, Fields, texts};
 
 /// Most texts of one request; OpenAI's bound.
 pub(crate) const INPUTS_MAX: usize = 2048;

@@ -9,12 +9,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::left_out;
+use crate::left_out::{self, shown};
 
 /// Most keys of one object.
 const KEYS_MAX: usize = 128;
-/// Longest part of an unknown name that is repeated, in characters.
-const NAME_MAX: usize = 64;
 
 /// Why a body is no request. `Display` repeats names of fields, and nothing else of the body.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +44,6 @@ impl DecodeError {
     pub fn unknown(name: &str) -> Self {
         Self::Unknown(shown(name))
     }
-}
-
-/// A name of somebody else's, on one line and bounded.
-pub(super) fn shown(name: &str) -> String {
-    let shown = name.chars().map(|c| if common::foreign::steers(c) || c == '`' { '?' } else { c });
-    shown.take(NAME_MAX).collect()
 }
 
 /// An object's fields that were not taken yet.

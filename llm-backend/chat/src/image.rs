@@ -26,7 +26,7 @@ impl Detail {
         }
     }
 
-    pub(super) fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Auto, Self::Low, Self::High].into_iter().find(|detail| detail.as_str() == word)
     }
 }

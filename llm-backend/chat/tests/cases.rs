@@ -3,11 +3,9 @@
 
 use std::path::Path;
 
-use ai_gateway_api::{
-    chat::{self, ChatRequest, DecodeError, EmbeddingRequest, Message},
-    memory::OwnMemory,
+use chat_vocabulary::{
+    ChatRequest, DecodeError, EmbeddingRequest, Message, decode, decode_completion,
     ollama::{self, TextRequest},
-    sealed::{Input, Operation},
 };
 use serde_json::{Value, json};
 
@@ -30,7 +28,7 @@ fn read(request: &Value) -> Result<ChatRequest, DecodeError> {
             TextRequest::Ask(request) => Ok(*request),
             idle @ (TextRequest::Load(_) | TextRequest::Unload(_)) => panic!("{idle:?}"),
         },
-        _ => chat::decode(body),
+        _ => decode(body),
     }
 }
 
@@ -91,7 +89,7 @@ fn half_a_character_in_any_text_of_a_chat_is_replaced() {
             {"role":"tool","tool_call_id":"~","content":"~"}]}"#,
     );
 
-    let read = chat::decode(body).unwrap();
+    let read = decode(body).unwrap();
 
     let sent = serde_json::to_string(&read).unwrap();
     assert!(!sent.to_lowercase().replace(r"\\\\ud83d", "").contains(r"\ud8"), "{sent}");
@@ -108,7 +106,7 @@ fn half_a_character_in_any_text_of_a_chat_is_replaced() {
 fn half_a_character_is_replaced_on_every_surface() {
     let prompt = || halved(r#"{"model":"m","prompt":"~"}"#);
     let input = || halved(r#"{"model":"m","input":["~"]}"#);
-    let read = chat::decode_completion(prompt()).unwrap();
+    let read = decode_completion(prompt()).unwrap();
     assert_eq!(read.messages, [Message::user("\u{fffd}")]);
     assert_eq!(EmbeddingRequest::decode(input()).unwrap().input, ["\u{fffd}"]);
 
@@ -122,22 +120,6 @@ fn half_a_character_is_replaced_on_every_surface() {
     assert_eq!(ollama::decode_embed(input()).unwrap().input, ["\u{fffd}"]);
     assert_eq!(ollama::decode_embeddings(prompt()).unwrap().input, ["\u{fffd}"]);
     assert_eq!(ollama::decode_show(halved(r#"{"model":"~"}"#)).unwrap(), "\u{fffd}");
-
-    for (input, of) in
-        [(r#""text":"~""#, "text"), (r#""messages":[{"role":"user","content":"~"}]"#, "messages")]
-    {
-        let json = format!(r#"{{"version":1,"operation":"chat","session":"~",{input}}}"#);
-        let mut plaintext = halved(&json).into_bytes();
-        let Ok(Operation::Chat(chat)) = Operation::decode(&mut plaintext, OwnMemory) else {
-            panic!("{of}");
-        };
-        assert_eq!(chat.session.unwrap().as_str(), "\u{fffd}");
-        let said = match chat.input {
-            Input::Text(text) => text,
-            Input::Messages(messages) => messages[0].content.text().into_owned(),
-        };
-        assert_eq!(said, "\u{fffd}", "{of}");
-    }
 }
 
 #[test]
@@ -147,7 +129,7 @@ fn every_whole_number_may_be_written_as_a_float() {
     for field in fields {
         for written in ["7", "7.0", "7e0", "0.7e1"] {
             let body = format!(r#"{{"messages":[],"{field}":{written}}}"#);
-            let read = chat::decode(body.as_bytes()).unwrap();
+            let read = decode(body.as_bytes()).unwrap();
             let read = serde_json::to_value(&read.options).unwrap();
             let name = if field.starts_with("max_") || field == "n_predict" {
                 "max_tokens"
@@ -157,7 +139,7 @@ fn every_whole_number_may_be_written_as_a_float() {
             assert_eq!(read[name], 7, "{body}");
         }
         let body = format!(r#"{{"messages":[],"{field}":7.5}}"#);
-        assert!(chat::decode(body.as_bytes()).is_err(), "{body}");
+        assert!(decode(body.as_bytes()).is_err(), "{body}");
     }
 }
 
@@ -165,7 +147,7 @@ fn every_whole_number_may_be_written_as_a_float() {
 fn a_list_of_empty_texts_is_as_if_it_were_not_named() {
     for stop in [json!(""), json!([""]), json!(["", ""]), json!([]), json!(null)] {
         let body = json!({ "messages": [], "stop": stop }).to_string();
-        assert!(chat::decode(body.as_bytes()).unwrap().options.stop.is_empty());
+        assert!(decode(body.as_bytes()).unwrap().options.stop.is_empty());
     }
 }
 
@@ -180,10 +162,10 @@ fn notes_on_messages_parts_and_calls_are_left_out() {
     ]);
     let body = json!({ "messages": messages }).to_string();
 
-    let read = chat::decode(body.as_bytes()).unwrap();
+    let read = decode(body.as_bytes()).unwrap();
 
     assert_eq!(read.messages[0], Message::user("hi"));
     assert_eq!(read.messages[1].tool_calls[0].name, "f");
     let refused = json!({ "messages": messages, "note": 1 }).to_string();
-    assert!(chat::decode(refused.as_bytes()).is_err(), "of the request itself none is left out");
+    assert!(decode(refused.as_bytes()).is_err(), "of the request itself none is left out");
 }

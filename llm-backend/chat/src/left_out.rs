@@ -5,16 +5,22 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::decode::shown;
-
 /// Most fields that are named.
 const NAMED_MAX: usize = 64;
+/// Longest part of an unknown name that is repeated, in characters.
+const NAME_MAX: usize = 64;
 
 /// Fields that were named since the process began.
 static NAMED: Mutex<Named> = Mutex::new(Named(BTreeSet::new()));
 
+/// A name of somebody else's, on one line and bounded.
+pub(crate) fn shown(name: &str) -> String {
+    let shown = name.chars().map(|c| if common::foreign::steers(c) || c == '`' { '?' } else { c });
+    shown.take(NAME_MAX).collect()
+}
+
 /// Names each field of an object of this kind, once, at level debug. Values are not told.
-pub(super) fn tell<'a>(of: &'static str, fields: impl Iterator<Item = &'a str>) {
+pub(crate) fn tell<'a>(of: &'static str, fields: impl Iterator<Item = &'a str>) {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
@@ -50,7 +56,7 @@ mod tests {
     use tracing::Level;
 
     use super::*;
-    use crate::{chat, ollama};
+    use crate::{decode, ollama};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -95,7 +101,7 @@ mod tests {
 
         let lines = logged(|| {
             for _ in 0..2 {
-                chat::decode(body.as_bytes()).unwrap();
+                decode(body.as_bytes()).unwrap();
                 ollama::decode_chat(older.as_bytes()).unwrap();
             }
         });

@@ -1,0 +1,40 @@
+//! Chat completions: the types of requests and replies that the gateway, backends and the embedded engine share.
+//!
+//! Types only: nothing here does I/O or reads a clock. Field names and shapes are those of OpenAI's
+//! `POST /v1/chat/completions`, which llama-server and vLLM speak too, so a [`ChatRequest`] is also what such a request
+//! decodes to. Nothing that would change the answer vanishes on the way:
+//! a field that is not known here is refused by name ([`DecodeError::Unknown`]), unless it is on a short list of those
+//! that change nothing (`user`, `metadata` …) or null. `Debug` never shows what people wrote. [`ollama`] translates
+//! Ollama's requests into the same types.
+#![forbid(unsafe_code)]
+
+mod completion;
+mod decode;
+mod delta;
+mod embedding;
+mod format;
+mod image;
+mod json;
+mod left_out;
+mod message;
+mod model;
+pub mod ollama;
+mod options;
+mod request;
+mod tools;
+
+pub use completion::{Completion, decode_completion};
+pub use decode::DecodeError;
+pub use delta::{Delta, Evidence, FinishReason, ToolCallDelta, Usage, count, count_or_zero};
+pub use embedding::{EmbedRequest, EmbeddingRequest, base64};
+pub use format::ResponseFormat;
+pub use image::{Detail, Image, ImageError};
+pub use json::{Json, JsonError};
+pub use message::{Content, Message, Part, Role};
+pub use model::{Capability, ModelInfo};
+pub use options::{Effort, Options};
+pub use request::{ChatRequest, StreamOptions, decode};
+pub use tools::{Tool, ToolCall, ToolChoice};
+
+#[cfg(test)]
+mod tests;
