@@ -1,4 +1,4 @@
-//! What the AI gateway says on its wires: sealed-chat wire types, settings and the plugin protocol.
+//! What the AI gateway says on its wires: sealed-chat wire types, settings and the admin interface.
 //!
 //! Types only: nothing here seals, opens, listens or reads a clock. `hpke-envelope` seals and opens; `ai-gateway`
 //! serves; `telmeet` and `maru chat` are its callers.
@@ -8,7 +8,6 @@ pub mod apps;
 pub mod events;
 pub mod kind;
 pub mod memory;
-pub mod plugin;
 pub mod providers;
 pub mod sealed;
 pub mod settings;

@@ -19,7 +19,7 @@ pub use plaintext::{
 pub use session::{NameTooLong, SessionName};
 
 /// Largest request body that a gateway reads, in bytes: a full plaintext bucket, base64url, and the other fields.
-pub const MAX_BODY: usize = 1_500_000;
+pub use telmeet_api::plugin::MAX_BODY;
 
 /// Paths of sealed chat.
 pub mod path {

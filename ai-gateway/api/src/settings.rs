@@ -1,5 +1,4 @@
-//! The settings files of the gateway and of telmeet, its plugin.
+//! The settings file of the gateway.
 
 pub mod gateway;
 pub mod origin;
-pub mod telmeet;

@@ -42,13 +42,14 @@ use std::{
     sync::Arc,
 };
 
-use ai_gateway_api::{plugin, sealed::path, settings::gateway::Settings};
+use ai_gateway_api::{sealed::path, settings::gateway::Settings};
 use chassis::{
     signal::Termination,
     unix::{Access, BindError, Socket},
     workers::Workers,
 };
 use mesh_listener::{Guard, Server};
+use telmeet_api::plugin;
 
 pub use app::{App, StartError, now_ms};
 pub use error::{Error, OllamaError, OpenAiError};

@@ -16,7 +16,7 @@ pub const RELAY: u32 = 61006;
 /// User of the gateway.
 pub const GATEWAY: u32 = 61002;
 /// User of telmeet.
-pub const TELMEET: u32 = ai_gateway_api::plugin::TELMEET_UID;
+pub const TELMEET: u32 = telmeet_api::UID;
 /// User of the engines.
 pub const ENGINE: u32 = 61004;
 

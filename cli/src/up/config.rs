@@ -7,10 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ai_gateway_api::{
-    sealed,
-    settings::{gateway, telmeet},
-};
+use ai_gateway_api::{sealed, settings::gateway};
 use anyhow::{Context as _, anyhow};
 use chassis::{
     durable::{self, Access},
@@ -19,6 +16,7 @@ use chassis::{
 use common::mesh;
 use coordinator_api::settings::Settings as Coordinator;
 use node_agent_api::settings::Settings as Agent;
+use telmeet_api::settings as telmeet;
 
 use crate::{
     output,

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use ai_gateway_api::settings::telmeet::{FILE, Settings};
 use chassis::settings::{self, SettingsError};
+use telmeet_api::settings::{FILE, Settings};
 
 /// Loads the settings that were named, or those below the root, which may be missing.
 ///

@@ -17,12 +17,12 @@ use std::{
     sync::Arc,
 };
 
-use ai_gateway_api::settings::telmeet::Settings;
 use chassis::{
     signal::Termination,
     unix::{Access, BindError, Socket},
 };
 use mesh_listener::{Guard, Limits, Server};
+use telmeet_api::settings::Settings;
 
 use relay::Relay;
 pub use relay::router;

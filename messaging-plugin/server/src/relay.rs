@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::{kind, plugin, sealed::path, settings::telmeet::Settings};
+use ai_gateway_api::{kind, sealed::path};
 use axum::{
     Extension, Router,
     body::Body,
@@ -40,6 +40,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use mesh_identity::Header;
+use telmeet_api::{plugin, settings::Settings};
 use tokio::{io::AsyncWriteExt as _, net::UnixStream, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 

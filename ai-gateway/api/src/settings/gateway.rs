@@ -9,8 +9,9 @@ use std::{
 use common::{mesh, wire::Fixed};
 use confidential_api::policy::{Anchor, Image};
 use serde::Deserialize;
+use telmeet_api::plugin;
 
-use crate::{plugin, sealed::MAX_BODY, settings::origin::Origin};
+use crate::{sealed::MAX_BODY, settings::origin::Origin};
 
 /// Where the file is, below the root, unless another is named.
 pub const FILE: &str = "etc/maru/gateway.toml";
@@ -212,7 +213,7 @@ impl Default for Settings {
             plugin_socket: plugin::SOCKET.into(),
             metrics_socket: "run/maru/metrics/http.sock".into(),
             agent_uid: mesh_identity::AGENT_UID,
-            telmeet_uid: plugin::TELMEET_UID,
+            telmeet_uid: telmeet_api::UID,
             threads: 0,
             keys: Keys::default(),
             limits: Limits::default(),

@@ -2,12 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use ai_gateway_api::{
-    plugin,
-    sealed::{
-        Chat, Event, History, Input, Operation, ReplyPart, Request, decode_events, decode_keys,
-        path,
-    },
+use ai_gateway_api::sealed::{
+    Chat, Event, History, Input, Operation, ReplyPart, Request, decode_events, decode_keys, path,
 };
 use axum::{
     body::{Body, Bytes},
@@ -23,6 +19,7 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use mesh_identity::Header;
 use serde_json::Value;
+use telmeet_api::plugin;
 use tokio::{io::AsyncWriteExt as _, net::UnixStream, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;

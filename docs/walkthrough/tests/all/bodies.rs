@@ -16,12 +16,13 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::{plugin, sealed::path, settings::gateway::Limits};
+use ai_gateway_api::{sealed::path, settings::gateway::Limits};
 use cli::service::{
     ADMIN, AGENT_GID, AGENT_SERVICE, AGENT_UID, COORDINATOR_SERVICE, GATEWAY_HTTP, GATEWAY_SERVICE,
     LOCAL_API, Link, METRICS, PLUGIN, Service, TELMEET_HTTP, TELMEET_SERVICE,
 };
 use lab::{Deployment, Machine, Member, ROOT, http, topology::HOME};
+use telmeet_api::plugin;
 
 use super::support::{
     app::{CHAT, OWN},

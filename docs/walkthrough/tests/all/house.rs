@@ -17,6 +17,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("coordinator-api", 0),
     ("node-agent-api", 0),
     ("mesh-identity", 0),
+    ("telmeet-api", 0),
     ("chat-vocabulary", 0),
     ("ai-gateway-api", 0),
     ("confidential-api", 0),

@@ -7,12 +7,12 @@
 use std::os::unix::net::UnixStream;
 
 use ai_gateway_api::{
-    plugin,
     sealed::{Event, path},
     wire::Fixed,
 };
 use lab::{Deployment, http};
 use mesh_identity::{Header, Identity, User};
+use telmeet_api::plugin;
 
 use super::support::{
     app::{self, App},

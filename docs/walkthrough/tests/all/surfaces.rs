@@ -15,10 +15,11 @@ use std::{
     process::Command,
 };
 
-use ai_gateway_api::{plugin, sealed::path};
+use ai_gateway_api::sealed::path;
 use cli::service::{self, Link, SERVICES, links};
 use lab::{Deployment, ROOT, http, topology::HOME};
 use mesh_identity::Header;
+use telmeet_api::plugin;
 
 use super::support::{
     app::{CHAT, OWN, PATIENCE},

@@ -8,13 +8,9 @@ pub const HOST: &str = "gateway.plugin";
 /// The gateway's socket for plugins, below the root.
 pub const SOCKET: &str = "run/maru/plugin/http.sock";
 
-/// The user id of telmeet, the one plugin, unless the settings name another.
-pub const TELMEET_UID: u32 = 61003;
-
-/// Paths that a plugin may relay, the same on both sides of it.
-pub mod path {
-    pub use crate::sealed::path::{CHAT, KEYS};
-}
+/// Largest body of a request, in bytes: a sealed request of the largest padded plaintext, in base64url, and its other
+/// fields.
+pub const MAX_BODY: usize = 1_500_000;
 
 /// Request headers that a plugin passes on; it drops every other, and adds none but Host.
 pub const REQUEST_HEADERS: [&str; 4] =

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use common::mesh;
 use serde::Deserialize;
 
-use crate::{plugin, sealed::MAX_BODY};
+use crate::plugin;
 
 /// Where the file is, below the root, unless another is named.
 pub const FILE: &str = "etc/maru/telmeet.toml";
@@ -47,7 +47,7 @@ impl Default for Settings {
             agent_uid: mesh_identity::AGENT_UID,
             connections: 512,
             connections_per_node: 64,
-            max_body_bytes: MAX_BODY,
+            max_body_bytes: plugin::MAX_BODY,
         }
     }
 }

@@ -1,0 +1,10 @@
+//! What telmeet says: the plugin protocol, which it speaks to the gateway, and its settings.
+//!
+//! Types and constants only. `telmeet` is the client of the plugin protocol, `ai-gateway` its server.
+#![forbid(unsafe_code)]
+
+pub mod plugin;
+pub mod settings;
+
+/// The user id that telmeet runs as, unless the gateway's settings name another.
+pub const UID: u32 = 61003;
