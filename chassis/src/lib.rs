@@ -2,9 +2,10 @@
 //!
 //! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
 //! * [`archive`]: archives of files that are taken whole or not at all.
-//! * [`body`]: bodies that are held as a whole, and the room that they take.
+//! * [`body`]: bodies that are held as a whole, and the memory that they take.
 //! * [`browser`]: what a browser says of the page for which it asks.
 //! * [`confine`]: what a process, and all that it starts, may write.
+//! * [`connection_limit`]: how many connections there may be, in all and of one address.
 //! * [`dial`]: connecting over TCP, with TLS or without.
 //! * [`durable`]: files that are whole after a power cut.
 //! * [`endpoint`]: an HTTP surface as a list, from which its router is built.
@@ -17,7 +18,6 @@
 //! * [`problem`]: an HTTP error as an answer.
 //! * [`process`]: the limit of open files, and the ban of core dumps.
 //! * [`quota`]: how much may be held at once, in all and by each holder.
-//! * [`room`]: room for connections, before and after it is known who calls.
 //! * [`root`]: whether the folder below which an instance lives is safe to use.
 //! * [`settings`]: a daemon's settings.
 //! * [`signal`]: the signals that ask a daemon to stop.
@@ -35,6 +35,7 @@ pub mod archive;
 pub mod body;
 pub mod browser;
 pub mod confine;
+pub mod connection_limit;
 pub mod dial;
 pub mod durable;
 pub mod endpoint;
@@ -48,7 +49,6 @@ pub mod pem;
 pub mod problem;
 pub mod process;
 pub mod quota;
-pub mod room;
 pub mod root;
 pub mod settings;
 pub mod signal;

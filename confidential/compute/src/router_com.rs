@@ -28,7 +28,7 @@ use chassis::{
     endpoint::{self, Endpoint, get, post},
     http::Http,
     process,
-    room::{Newcomer, Room},
+    connection_limit::{ConnectionLimit, Newcomer},
     signal::Termination,
     tls,
     unix::{ConnectError, Connector},
@@ -107,7 +107,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     let router = router(Arc::new(App { boot, node, bodies, life }));
     // The router brings everybody's requests: its connections are not counted as of one address.
     let (connections, each) = (settings.connections, settings.connections_per_address);
-    let room = Room::new("connections of routers", connections, each).with_carriers();
+    let limit = ConnectionLimit::new("connections of routers", connections, each).with_carriers();
     tracing::info!(%node, at = %settings.listen, "ready");
 
     let stop = async {
@@ -120,11 +120,11 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     // A worker ends by then: what is left is what a router does not read.
     let http = Http::new(PATIENCE).answer(life.saturating_add(PATIENCE));
     let connect = |stream, peer: SocketAddr, stopping| {
-        let newcomer = room.enter(peer.ip())?;
+        let newcomer = limit.enter(peer.ip())?;
         let acceptor = TlsAcceptor::from(server.current());
         Some(serve(stream, acceptor, http, router.clone(), newcomer, stopping))
     };
-    Connections::new("connections of routers", room.most())
+    Connections::new("connections of routers", limit.most())
         .drain(life)
         .serve(listener, stop, connect)
         .await;

@@ -3,7 +3,7 @@
 //! Who stops reading an answer, or reads it too slowly, is cut: what it was made of is free for others then.
 //!
 //! How many connections one address holds is bounded, but for those of the one who brings everybody's requests and shows it
-//! by a certificate. Whoever has shown nothing yet takes none of that room.
+//! by a certificate. Whoever has shown nothing yet does not count against that limit.
 
 use std::{
     future::Future,
@@ -26,7 +26,7 @@ use chassis::{
     idle::Idle,
     pem::FileError,
     quota,
-    room::Room,
+    connection_limit::ConnectionLimit,
     tls,
     write_limit::{self, WriteLimit},
 };
@@ -152,19 +152,19 @@ impl Doors {
     /// Answers requests until `stop` is cancelled.
     pub(crate) async fn serve(self, what: &'static str, router: Router, stop: CancellationToken) {
         let (listener, server) = self.secure;
-        let room = Room::new(what, self.connections, self.each);
-        let room = if self.carrier.is_some() { room.with_carriers() } else { room };
+        let limit = ConnectionLimit::new(what, self.connections, self.each);
+        let limit = if self.carrier.is_some() { limit.with_carriers() } else { limit };
         let Answers { idle, whole } = self.answers;
         let idle = idle.min(write_limit::LONGEST);
         let http = Http::new(HEAD).buffer(BUFFER).answer(whole);
         let secure = {
             let router = router.clone();
-            let (connections, carrier) = (Connections::new(what, room.most()), self.carrier);
+            let (connections, carrier) = (Connections::new(what, limit.most()), self.carrier);
             connections.drain(DRAIN).serve(
                 listener,
                 stop.cancelled(),
                 move |stream, peer, stopping| {
-                    let newcomer = room.enter(peer.ip())?;
+                    let newcomer = limit.enter(peer.ip())?;
                     let acceptor = TlsAcceptor::from(server.current());
                     let router = router.clone();
                     let _ = stream.set_nodelay(true);

@@ -1,12 +1,12 @@
-//! Room for connections, before and after it is known who calls.
+//! Limits connections, in all and of one address, before and after it is known who calls.
 //!
 //! ```text
 //!   accepted ──▶ Newcomer ── handshake, admit ──▶ Admitted
 //!                few; old ones give way           of one address `each`, in all `connections`
 //! ```
 //!
-//! Whoever only connects, or takes long for a handshake, so takes nothing of the room of those who have shown who they are.
-//! And whoever was admitted and asks for nothing takes half of it at most: beyond that, old ones give way ([`Idle`]).
+//! A connection whose handshake is not over does not count against the limit of those that were admitted. Admitted
+//! connections without a request take at most half of that limit: beyond it, the oldest are closed ([`Idle`]).
 
 use std::{
     io,
@@ -32,9 +32,9 @@ use crate::{
 /// Longest time of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Room for connections. A clone is the same room.
+/// How many connections there may be, in all and of one address. A clone shares the count.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct ConnectionLimit {
     what: &'static str,
     newcomers: Newcomers<IpAddr>,
     /// Those who were admitted and have no request under way.
@@ -53,7 +53,7 @@ pub struct Room {
 /// A connection of which nothing is known yet.
 #[derive(Debug)]
 pub struct Newcomer {
-    room: Room,
+    limit: ConnectionLimit,
     address: IpAddr,
     place: Place<IpAddr>,
 }
@@ -76,9 +76,9 @@ impl Admitted {
     }
 }
 
-impl Room {
-    /// For so many connections, and `each` of them from one address; `what` names them in the log. Beside them there is room
-    /// for a quarter as many whose handshake is not over.
+impl ConnectionLimit {
+    /// For so many connections, and `each` of them from one address; `what` names them in the log. Beside them there may
+    /// be a quarter as many whose handshake is not over.
     #[must_use]
     pub fn new(what: &'static str, connections: usize, each: usize) -> Self {
         let waiting = (connections / 4).max(1);
@@ -96,7 +96,7 @@ impl Room {
         }
     }
 
-    /// Leaves half of the room to those who carry everybody's requests, and are counted by no address.
+    /// Keeps half of the connections for those that carry everybody's requests, which are counted by no address.
     #[must_use]
     pub fn with_carriers(self) -> Self {
         let each = Quota::new((self.connections / 2).max(1), self.of_one);
@@ -118,7 +118,7 @@ impl Room {
         if !self.is_carried && self.each.is_full(&address) {
             return None;
         }
-        Some(Newcomer { room: self.clone(), address, place: self.newcomers.enter(Some(address)) })
+        Some(Newcomer { limit: self.clone(), address, place: self.newcomers.enter(Some(address)) })
     }
 }
 
@@ -148,20 +148,20 @@ impl Newcomer {
     /// Gives it a place among those who are known, if there is one; `carries` says that it brings everybody's requests.
     #[must_use]
     pub fn admit(self, carries: bool) -> Option<Admitted> {
-        let Self { room, address, place } = self;
+        let Self { limit, address, place } = self;
         place.is_known();
-        let of_address = match carries && room.is_carried {
+        let of_address = match carries && limit.is_carried {
             true => None,
-            false => Some(room.each.take(address).ok()?),
+            false => Some(limit.each.take(address).ok()?),
         };
-        let Ok(of_all) = room.all.try_acquire_owned() else {
-            if !room.told.swap(true, Ordering::Relaxed) {
-                tracing::warn!(max = room.connections, "too many {}: they are cut", room.what);
+        let Ok(of_all) = limit.all.try_acquire_owned() else {
+            if !limit.told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(max = limit.connections, "too many {}: they are cut", limit.what);
             }
             return None;
         };
-        room.told.store(false, Ordering::Relaxed);
-        let idle = of_address.is_some().then(|| Idle::new(room.idle, address));
+        limit.told.store(false, Ordering::Relaxed);
+        let idle = of_address.is_some().then(|| Idle::new(limit.idle, address));
         Some(Admitted { _of_all: of_all, _of_address: of_address, idle })
     }
 }
@@ -176,47 +176,47 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    fn admit(room: &Room, last: u8, carries: bool) -> Option<Admitted> {
-        room.enter(from(last))?.admit(carries)
+    fn admit(limit: &ConnectionLimit, last: u8, carries: bool) -> Option<Admitted> {
+        limit.enter(from(last))?.admit(carries)
     }
 
     #[tokio::test]
-    async fn who_only_connects_takes_no_room_and_gives_way() {
-        let room = Room::new("connections", 8, 2);
-        let silent: Vec<_> = (0..20).map(|last| room.enter(from(last)).unwrap()).collect();
+    async fn who_only_connects_is_not_counted_and_gives_way() {
+        let limit = ConnectionLimit::new("connections", 8, 2);
+        let silent: Vec<_> = (0..20).map(|last| limit.enter(from(last)).unwrap()).collect();
 
-        let known: Vec<_> = (100..108).map(|last| admit(&room, last, false)).collect();
+        let known: Vec<_> = (100..108).map(|last| admit(&limit, last, false)).collect();
 
         assert!(known.iter().all(Option::is_some), "all of it is free");
-        assert!(admit(&room, 200, false).is_none(), "and no more");
+        assert!(admit(&limit, 200, false).is_none(), "and no more");
         let gives_way = timeout(HANDSHAKE / 2, silent[0].shake(pending::<io::Result<()>>()));
         assert!(gives_way.await.expect("before its time is over").is_none());
         drop(known);
-        let new = room.enter(from(9)).unwrap();
+        let new = limit.enter(from(9)).unwrap();
         assert!(new.shake(ready(Ok(()))).await.is_some());
         assert!(new.admit(false).is_some());
     }
 
     #[test]
     fn one_address_has_a_part_and_carriers_have_half() {
-        let room = Room::new("connections", 8, 3).with_carriers();
-        let mut others: Vec<_> = (0..4).map(|_| admit(&room, 1, false)).collect();
+        let limit = ConnectionLimit::new("connections", 8, 3).with_carriers();
+        let mut others: Vec<_> = (0..4).map(|_| admit(&limit, 1, false)).collect();
         assert_eq!(others.iter().flatten().count(), 3, "of one address");
-        others.extend((0..4).map(|_| admit(&room, 2, false)));
+        others.extend((0..4).map(|_| admit(&limit, 2, false)));
         assert_eq!(others.iter().flatten().count(), 4, "half of all");
 
-        let mut carriers: Vec<_> = (0..5).map(|_| admit(&room, 1, true)).collect();
+        let mut carriers: Vec<_> = (0..5).map(|_| admit(&limit, 1, true)).collect();
 
         assert_eq!(carriers.iter().flatten().count(), 4, "the other half, from any address");
         drop(others);
-        carriers.extend((0..5).map(|_| admit(&room, 1, true)));
+        carriers.extend((0..5).map(|_| admit(&limit, 1, true)));
         assert_eq!(carriers.iter().flatten().count(), 8, "what others leave");
     }
 
     #[test]
     fn who_says_that_it_carries_where_nobody_does_is_counted() {
-        let room = Room::new("connections", 8, 1);
-        let _first = admit(&room, 1, true).unwrap();
-        assert!(room.enter(from(1)).is_none());
+        let limit = ConnectionLimit::new("connections", 8, 1);
+        let _first = admit(&limit, 1, true).unwrap();
+        assert!(limit.enter(from(1)).is_none());
     }
 }
