@@ -54,7 +54,7 @@ pub struct App {
     pub workspace: Workspace,
     /// How often each caller may ask.
     pub limiter: Limiter,
-    /// Room for large requests.
+    /// Memory for large requests.
     pub bodies: Bodies,
     /// How requests begin that come together.
     pub starts: Starts,

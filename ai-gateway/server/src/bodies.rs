@@ -1,11 +1,12 @@
-//! Memory for request bodies: each finds room before a byte of it is read.
+//! Memory for request bodies: it is reserved before a byte of a body is read.
 //!
 //! Bodies with images have megabytes, and everybody may send many at once. So what is read at a time is bounded in all, and for
 //! each person: by a number, and by half of what others leave. So nobody can hold it all, nor can two or three who send
-//! slowly: however many hold room, there is some for one more. Whoever finds none waits, the body still with the sender;
-//! what becomes free goes to those who have waited longest, of those whom it suffices. Room is kept until the answer begins.
+//! slowly: however many hold memory, there is some for one more. A request that finds none waits, its body still with the
+//! sender; what becomes free goes to those who have waited longest, of those whom it suffices. A reservation is kept until the
+//! answer begins.
 //!
-//! Small bodies have room of their own by the same rules, so that they do not wait for large ones. What telmeet's callers
+//! Small bodies have memory of their own by the same rules, so that they do not wait for large ones. What telmeet's callers
 //! are said to send is counted apart from what the same people send themselves: nobody has proved it yet.
 
 use std::{
@@ -20,7 +21,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 /// Longest small body, in bytes.
 pub(crate) const SMALL: usize = 64 << 10;
-/// Room for small bodies, in bytes.
+/// Memory for small bodies, in bytes.
 const SMALL_ONES: usize = 16 << 20;
 /// The same of one person: as many as one node has connections.
 const SMALL_ONES_OF_ONE: usize = 64 * SMALL;
@@ -29,7 +30,7 @@ const LEAST: usize = 1 << 10;
 /// How long one waits; a body must have come within 30 seconds of its head.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Room for bodies.
+/// The memory for bodies.
 #[derive(Debug)]
 pub struct Bodies {
     small: Arc<Mutex<Shared>>,
@@ -37,7 +38,7 @@ pub struct Bodies {
     patience: Duration,
 }
 
-/// Whose room a body takes.
+/// Against whom a reservation counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// It is known that this person sends it.
@@ -62,25 +63,25 @@ struct Shared {
 struct Waiting {
     person: Holder,
     bytes: usize,
-    call: oneshot::Sender<Room>,
+    call: oneshot::Sender<Reservation>,
 }
 
-/// Room that is kept; given back when dropped.
+/// Memory that is reserved; given back when dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Room {
+pub struct Reservation {
     shared: Arc<Mutex<Shared>>,
     person: Holder,
     bytes: usize,
 }
 
-/// There was no room in time.
+/// No memory became free in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many large requests are being read")]
-pub struct NoRoom;
+pub struct ReserveTimeout;
 
 impl Bodies {
-    /// As much room as the limits say.
+    /// As much memory as the limits say.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
@@ -90,19 +91,19 @@ impl Bodies {
         }
     }
 
-    /// Waits for room for a body of so many bytes, or of a length that its head does not say: then for one of `most` bytes,
+    /// Reserves memory for a body of so many bytes, or of a length that its head does not say: then for one of `most` bytes,
     /// as also for a longer one, which is refused once it is read. One that is larger than all there is for a person takes all
     /// of that.
     ///
     /// # Errors
     ///
-    /// [`NoRoom`].
-    pub async fn room(
+    /// [`ReserveTimeout`].
+    pub async fn reserve(
         &self,
         holder: &Holder,
         bytes: Option<usize>,
         most: usize,
-    ) -> Result<Room, NoRoom> {
+    ) -> Result<Reservation, ReserveTimeout> {
         let bytes = bytes.map_or(most, |bytes| bytes.min(most)).max(LEAST);
         let pool = if bytes <= SMALL { &self.small } else { &self.large };
         let called = {
@@ -116,8 +117,8 @@ impl Bodies {
             called
         };
         // Whoever waits no longer is passed over, and the caller goes away with nobody.
-        let room = timeout(self.patience, called).await.map_err(|_| NoRoom)?;
-        room.map_err(|_| NoRoom)
+        let reserved = timeout(self.patience, called).await.map_err(|_| ReserveTimeout)?;
+        reserved.map_err(|_| ReserveTimeout)
     }
 
     /// Bytes that are free for large bodies.
@@ -142,39 +143,39 @@ impl Shared {
         Arc::new(Mutex::new(Self { free, each, people, waiting }))
     }
 
-    /// Whether there is room for so many bytes more of a person's.
-    fn has_room(&self, person: &Holder, bytes: usize) -> bool {
+    /// Whether a person may have so many bytes more.
+    fn may_have(&self, person: &Holder, bytes: usize) -> bool {
         let own = self.people.get(person).copied().unwrap_or_default();
         own + bytes <= self.each.min((self.free + own) / 2)
     }
 
-    /// Gives room to those whom what is free suffices; tell them once the lock is gone.
-    fn call(&mut self, shared: &Arc<Mutex<Self>>) -> Vec<(oneshot::Sender<Room>, Room)> {
+    /// Reserves what is free for those whom it suffices; tell them once the lock is gone.
+    fn call(&mut self, shared: &Arc<Mutex<Self>>) -> Vec<(oneshot::Sender<Reservation>, Reservation)> {
         let mut calls = Vec::new();
         self.waiting.retain(|it| !it.call.is_closed());
         for _ in 0..self.waiting.len() {
             let Some(first) = self.waiting.pop_front() else { break };
-            if !self.has_room(&first.person, first.bytes) {
+            if !self.may_have(&first.person, first.bytes) {
                 self.waiting.push_back(first);
                 continue;
             }
             let Waiting { person, bytes, call } = first;
             self.free -= bytes;
             *self.people.entry(person.clone()).or_default() += bytes;
-            calls.push((call, Room { shared: Arc::clone(shared), person, bytes }));
+            calls.push((call, Reservation { shared: Arc::clone(shared), person, bytes }));
         }
         calls
     }
 }
 
-/// Hands over room; it comes back from those who have stopped waiting meanwhile.
-fn tell(calls: Vec<(oneshot::Sender<Room>, Room)>) {
-    for (call, room) in calls {
-        drop(call.send(room));
+/// Hands over reservations; those who have stopped waiting give theirs back.
+fn tell(calls: Vec<(oneshot::Sender<Reservation>, Reservation)>) {
+    for (call, reserved) in calls {
+        drop(call.send(reserved));
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let mut shared = lock(&self.shared);
         shared.free += self.bytes;
@@ -216,8 +217,8 @@ mod tests {
         Holder::Person(Person::User(id))
     }
 
-    fn now(bodies: &Bodies, holder: &Holder, bytes: Option<usize>) -> Option<Room> {
-        bodies.room(holder, bytes, MOST).now_or_never()?.ok()
+    fn now(bodies: &Bodies, holder: &Holder, bytes: Option<usize>) -> Option<Reservation> {
+        bodies.reserve(holder, bytes, MOST).now_or_never()?.ok()
     }
 
     #[tokio::test]
@@ -225,7 +226,7 @@ mod tests {
         let bodies = bodies();
         let (ada, bob) = (user(1), user(2));
         let first = now(&bodies, &ada, Some(3 * MEGABYTE)).unwrap();
-        let mut second = Box::pin(bodies.room(&ada, Some(MEGABYTE), MOST));
+        let mut second = Box::pin(bodies.reserve(&ada, Some(MEGABYTE), MOST));
         assert!(second.as_mut().now_or_never().is_none(), "she has all that one may");
         let bobs = now(&bodies, &bob, Some(2 * MEGABYTE)).unwrap();
         drop(first);
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn however_many_hold_room_there_is_some_for_one_more() {
+    async fn however_many_hold_memory_there_is_some_for_one_more() {
         let bodies = bodies();
         let mut all = Vec::new();
         for (id, most) in [(1, 3 * MEGABYTE), (2, 5 * MEGABYTE / 2), (3, 5 * MEGABYTE / 4)] {
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_ones_have_room_of_their_own_and_others_as_much_as_they_may_take() {
+    async fn small_ones_have_memory_of_their_own_and_others_as_much_as_they_may_take() {
         let bodies = bodies();
         let ada = user(1);
         let (free, free_for_small) = (bodies.free(), bodies.free_for_small());
@@ -258,13 +259,13 @@ mod tests {
         assert!(now(&bodies, &Holder::Claimed(Person::User(1)), Some(0)).is_some());
         drop(small);
         assert_eq!((bodies.free(), bodies.free_for_small()), (free, free_for_small));
-        let room = now(&bodies, &ada, Some(SMALL + 1)).unwrap();
+        let reserved = now(&bodies, &ada, Some(SMALL + 1)).unwrap();
         assert_eq!(free - bodies.free(), SMALL + 1);
-        drop(room);
+        drop(reserved);
         for untold in [None, Some(usize::MAX)] {
-            let room = now(&bodies, &ada, untold).unwrap();
+            let reserved = now(&bodies, &ada, untold).unwrap();
             assert_eq!(free - bodies.free(), 3 * MEGABYTE, "more than for one: all of that");
-            drop(room);
+            drop(reserved);
         }
         assert_eq!(bodies.free(), free);
     }
@@ -274,13 +275,13 @@ mod tests {
         let mut bodies = bodies();
         bodies.patience = Duration::ZERO;
         let (ada, free) = (user(1), bodies.free());
-        let room = bodies.room(&ada, Some(3 * MEGABYTE), MOST).await.unwrap();
-        assert_eq!(bodies.room(&ada, Some(MEGABYTE), MOST).await.unwrap_err(), NoRoom);
+        let reserved = bodies.reserve(&ada, Some(3 * MEGABYTE), MOST).await.unwrap();
+        assert_eq!(bodies.reserve(&ada, Some(MEGABYTE), MOST).await.unwrap_err(), ReserveTimeout);
         bodies.patience = PATIENCE;
-        let mut left = Box::pin(bodies.room(&ada, Some(MEGABYTE), MOST));
+        let mut left = Box::pin(bodies.reserve(&ada, Some(MEGABYTE), MOST));
         assert!(left.as_mut().now_or_never().is_none());
         drop(left);
-        drop(room);
+        drop(reserved);
         assert_eq!(bodies.free(), free);
         let shared = lock(&bodies.large);
         assert!(shared.people.is_empty() && shared.waiting.is_empty(), "nobody is remembered");
@@ -288,22 +289,22 @@ mod tests {
 
     /// Called, but gone before it could notice.
     #[tokio::test]
-    async fn room_that_nobody_takes_goes_on_to_the_next() {
+    async fn memory_that_nobody_takes_goes_on_to_the_next() {
         let bodies = bodies();
         let ada = user(1);
-        let room = now(&bodies, &ada, Some(3 * MEGABYTE)).unwrap();
-        let mut left = Box::pin(bodies.room(&ada, Some(3 * MEGABYTE), MOST));
+        let reserved = now(&bodies, &ada, Some(3 * MEGABYTE)).unwrap();
+        let mut left = Box::pin(bodies.reserve(&ada, Some(3 * MEGABYTE), MOST));
         assert!(left.as_mut().now_or_never().is_none());
-        let mut next = Box::pin(bodies.room(&ada, Some(3 * MEGABYTE), MOST));
+        let mut next = Box::pin(bodies.reserve(&ada, Some(3 * MEGABYTE), MOST));
         assert!(next.as_mut().now_or_never().is_none());
-        drop(room);
+        drop(reserved);
         drop(left);
         let _next = next.now_or_never().unwrap().unwrap();
         assert_eq!(bodies.free(), 5 * MEGABYTE);
     }
 
     proptest! {
-        /// Whoever comes and goes: nobody has more than one may, and who has nothing finds room for a small image.
+        /// Whoever comes and goes: nobody has more than one may, and who has nothing gets memory for a small image.
         #[test]
         fn nobody_can_hold_it_all(
             acts in prop::collection::vec((0..4_u64, SMALL..4 * MEGABYTE, any::<prop::sample::Index>()), 0..60),
@@ -311,18 +312,18 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let _clock = runtime.enter();
             let bodies = bodies();
-            let mut rooms: Vec<Room> = Vec::new();
+            let mut held: Vec<Reservation> = Vec::new();
             for (id, bytes, index) in acts {
                 match now(&bodies, &user(id), Some(bytes)) {
-                    Some(room) => rooms.push(room),
-                    None if rooms.is_empty() => {}
-                    None => drop(rooms.swap_remove(index.index(rooms.len()))),
+                    Some(reserved) => held.push(reserved),
+                    None if held.is_empty() => {}
+                    None => drop(held.swap_remove(index.index(held.len()))),
                 }
-                let held: usize = rooms.iter().map(|room| room.bytes).sum();
-                prop_assert_eq!(bodies.free(), 8 * MEGABYTE - held);
+                let sum: usize = held.iter().map(|one| one.bytes).sum();
+                prop_assert_eq!(bodies.free(), 8 * MEGABYTE - sum);
                 for id in 0..4 {
-                    let of = rooms.iter().filter(|room| room.person == user(id));
-                    prop_assert!(of.map(|room| room.bytes).sum::<usize>() <= 3 * MEGABYTE);
+                    let of = held.iter().filter(|one| one.person == user(id));
+                    prop_assert!(of.map(|one| one.bytes).sum::<usize>() <= 3 * MEGABYTE);
                 }
                 let other = now(&bodies, &user(9), Some(MEGABYTE / 8));
                 prop_assert!(other.is_some(), "four others hold all of it");

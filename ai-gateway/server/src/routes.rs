@@ -205,7 +205,7 @@ async fn admit_own(
     answer(&app, surface, (holder, app.limits.max_body_bytes), request, next).await
 }
 
-/// Lets a request of other programs' formats in, once it is known who asks and there is room for its body.
+/// Lets a request of other programs' formats in, once it is known who asks and memory for its body is reserved.
 async fn admit_plain(
     State(app): State<Arc<App>>,
     Extension(listener): Extension<Listener>,
@@ -224,7 +224,7 @@ async fn admit_plain(
     answer(&app, surface, (holder, app.limits.max_plain_body_bytes), request, next).await
 }
 
-/// Answers a request whose body may have so many bytes, once there is room for it.
+/// Answers a request whose body may have so many bytes, once memory for it is reserved.
 async fn answer(
     app: &App,
     surface: Surface,
@@ -234,17 +234,17 @@ async fn answer(
 ) -> Response {
     // Nothing that only reads has a body.
     let holder = holder.filter(|_| !is_read(request.method()));
-    let room = match holder {
-        Some(holder) => app.bodies.room(&holder, body::announced(&request), most).await.map(Some),
+    let reserved = match holder {
+        Some(holder) => app.bodies.reserve(&holder, body::announced(&request), most).await.map(Some),
         None => Ok(None),
     };
-    match room {
+    match reserved {
         // It is kept until the answer begins.
-        Ok(_room) => {
+        Ok(_reserved) => {
             request.extensions_mut().insert(body::Most(most));
             next.run(request).await
         }
-        Err(bodies::NoRoom) => refuse(app, surface, Error::Busy),
+        Err(bodies::ReserveTimeout) => refuse(app, surface, Error::Busy),
     }
 }
 
