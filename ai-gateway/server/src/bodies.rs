@@ -150,7 +150,10 @@ impl Shared {
     }
 
     /// Reserves what is free for those whom it suffices; tell them once the lock is gone.
-    fn call(&mut self, shared: &Arc<Mutex<Self>>) -> Vec<(oneshot::Sender<Reservation>, Reservation)> {
+    fn call(
+        &mut self,
+        shared: &Arc<Mutex<Self>>,
+    ) -> Vec<(oneshot::Sender<Reservation>, Reservation)> {
         let mut calls = Vec::new();
         self.waiting.retain(|it| !it.call.is_closed());
         for _ in 0..self.waiting.len() {

@@ -235,7 +235,9 @@ async fn answer(
     // Nothing that only reads has a body.
     let holder = holder.filter(|_| !is_read(request.method()));
     let reserved = match holder {
-        Some(holder) => app.bodies.reserve(&holder, body::announced(&request), most).await.map(Some),
+        Some(holder) => {
+            app.bodies.reserve(&holder, body::announced(&request), most).await.map(Some)
+        }
         None => Ok(None),
     };
     match reserved {

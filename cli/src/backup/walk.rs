@@ -35,11 +35,11 @@ pub(super) struct Walk<'a> {
     take: Take<'a>,
     /// How many files there were.
     pub(super) count: usize,
-    rooms: Vec<Room>,
+    budgets: Vec<Budget>,
 }
 
 /// How much of a place is still taken, and what was not.
-struct Room {
+struct Budget {
     left: Bound,
     left_out: Vec<String>,
     /// How much more was left out.
@@ -47,7 +47,7 @@ struct Room {
     is_full: bool,
 }
 
-impl Room {
+impl Budget {
     fn leave_out(&mut self, what: String) {
         if self.left_out.len() < NAMED_MAX { self.left_out.push(what) } else { self.more += 1 }
     }
@@ -59,14 +59,14 @@ pub(super) fn below<'a>(
     bounds: Vec<Bound>,
     take: Take<'a>,
 ) -> anyhow::Result<Walk<'a>> {
-    let room = |left| Room { left, left_out: Vec::new(), more: 0, is_full: false };
-    let mut walk = Walk { take, count: 0, rooms: bounds.into_iter().map(room).collect() };
+    let budget = |left| Budget { left, left_out: Vec::new(), more: 0, is_full: false };
+    let mut walk = Walk { take, count: 0, budgets: bounds.into_iter().map(budget).collect() };
     for place in places::ALL {
         let path = root.join(place);
         match openat(CWD, &path, flags(), Mode::empty()) {
             Ok(opened) => walk.enter(opened, place, 0)?,
             Err(Errno::NOENT) => {}
-            Err(Errno::LOOP) => walk.room(place)?.leave_out(format!("{place}, which is a link")),
+            Err(Errno::LOOP) => walk.budget(place)?.leave_out(format!("{place}, which is a link")),
             Err(error) => return Err(error).context(format!("cannot open {}", path.display())),
         }
     }
@@ -80,18 +80,18 @@ fn flags() -> OFlags {
 impl Walk<'_> {
     /// What was left out, for people.
     pub(super) fn left_out(self) -> Vec<String> {
-        let of = |room: Room| {
-            let (place, more) = (room.left.place, room.more);
+        let of = |budget: Budget| {
+            let (place, more) = (budget.left.place, budget.more);
             let more = (more > 0).then(|| format!("{more} more in {place}"));
-            room.left_out.into_iter().chain(more)
+            budget.left_out.into_iter().chain(more)
         };
-        self.rooms.into_iter().flat_map(of).collect()
+        self.budgets.into_iter().flat_map(of).collect()
     }
 
-    /// The room of the place where a file or folder is.
-    fn room(&mut self, name: &str) -> anyhow::Result<&mut Room> {
-        let mut rooms = self.rooms.iter_mut();
-        let found = rooms.find(|room| places::is_below(name, room.left.place));
+    /// The budget of the place where a file or folder is.
+    fn budget(&mut self, name: &str) -> anyhow::Result<&mut Budget> {
+        let mut budgets = self.budgets.iter_mut();
+        let found = budgets.find(|budget| places::is_below(name, budget.left.place));
         found.with_context(|| format!("{name} is in no place of a backup"))
     }
 
@@ -105,21 +105,21 @@ impl Walk<'_> {
             return Ok(());
         }
         let len = meta.len();
-        let room = self.room(name)?;
+        let budget = self.budget(name)?;
         if !meta.is_file() || meta.nlink() != 1 {
-            room.leave_out(format!("{name}, which is no file of its own"));
+            budget.leave_out(format!("{name}, which is no file of its own"));
         } else if is_sparse(&file, &meta) {
             let taken = taken(&meta);
-            room.leave_out(format!(
+            budget.leave_out(format!(
                 "{name}, a sparse file: {len} bytes, of which the disk has {taken}"
             ));
-        } else if len > room.left.bytes {
-            let (place, left) = (room.left.place, room.left.bytes);
-            room.leave_out(format!(
+        } else if len > budget.left.bytes {
+            let (place, left) = (budget.left.place, budget.left.bytes);
+            budget.leave_out(format!(
                 "{name}, too large: {len} bytes, and {place} has room for {left} more"
             ));
         } else {
-            room.left.bytes -= len;
+            budget.left.bytes -= len;
             self.count += 1;
             return (self.take)(name, len, file);
         }
@@ -128,7 +128,7 @@ impl Walk<'_> {
 
     fn folder(&mut self, folder: &File, name: &str, depth: usize) -> anyhow::Result<()> {
         if depth >= DEPTH_MAX {
-            self.room(name)?.leave_out(format!("{name}, which is too deep"));
+            self.budget(name)?.leave_out(format!("{name}, which is too deep"));
             return Ok(());
         }
         for entry in self.names(folder, name)? {
@@ -141,12 +141,12 @@ impl Walk<'_> {
                 // It has gone meanwhile.
                 Err(Errno::NOENT) => {}
                 Err(Errno::LOOP | Errno::NXIO) => {
-                    self.room(&below)?.leave_out(format!("{below}, which is no file of its own"));
+                    self.budget(&below)?.leave_out(format!("{below}, which is no file of its own"));
                 }
                 // Leased to somebody, for example.
                 Err(error) if places::is_of_container(&below) => {
                     let what = format!("{below}, which cannot be opened: {error}");
-                    self.room(&below)?.leave_out(what);
+                    self.budget(&below)?.leave_out(what);
                 }
                 Err(error) => return Err(error).context(format!("cannot open {below}")),
             }
@@ -169,11 +169,11 @@ impl Walk<'_> {
                 Ok(entry) => names.push(entry.to_owned()),
                 Err(_) if self.has_room(&format!("{name}/"))? => {
                     let what = format!("a file in {name} whose name is no text");
-                    self.room(name)?.leave_out(what);
+                    self.budget(name)?.leave_out(what);
                 }
                 Err(_) => {}
             }
-            if names.len() > self.room(&format!("{name}/"))?.left.files {
+            if names.len() > self.budget(&format!("{name}/"))?.left.files {
                 break;
             }
         }
@@ -183,13 +183,13 @@ impl Walk<'_> {
 
     /// Whether one more file or folder is taken.
     fn has_room(&mut self, name: &str) -> anyhow::Result<bool> {
-        let room = self.room(name)?;
-        let has_room = room.left.files > 0;
-        room.left.files = room.left.files.saturating_sub(1);
-        if !has_room && !room.is_full {
-            room.is_full = true;
-            let place = room.left.place;
-            room.leave_out(format!("the rest of {place}, where there are too many files"));
+        let budget = self.budget(name)?;
+        let has_room = budget.left.files > 0;
+        budget.left.files = budget.left.files.saturating_sub(1);
+        if !has_room && !budget.is_full {
+            budget.is_full = true;
+            let place = budget.left.place;
+            budget.leave_out(format!("the rest of {place}, where there are too many files"));
         }
         Ok(has_room)
     }

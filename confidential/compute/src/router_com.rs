@@ -25,10 +25,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chassis::{
     accept::{Connections, Stopping},
     body::Bodies,
+    connection_limit::{ConnectionLimit, Newcomer},
     endpoint::{self, Endpoint, get, post},
     http::Http,
     process,
-    connection_limit::{ConnectionLimit, Newcomer},
     signal::Termination,
     tls,
     unix::{ConnectError, Connector},

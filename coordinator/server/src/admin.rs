@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 use self::error::Error;
 use crate::{
     app::App,
-    limits::{AdminRoom, Caller},
+    limits::{AdminBodies, Caller},
 };
 
 /// The endpoints.
@@ -71,9 +71,9 @@ async fn carry_out(State(app): State<App>, mut request: Request, next: Next) -> 
 /// Reads a JSON body, under its content type only. An empty body stands for `{}`.
 async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Error> {
     let (parts, body) = request.into_parts();
-    let room = parts.extensions.get::<AdminRoom>().ok_or(Error::Unread(Unread::Busy))?;
+    let bodies = parts.extensions.get::<AdminBodies>().ok_or(Error::Unread(Unread::Busy))?;
     let origin = parts.extensions.get::<Caller>().map(|caller| caller.origin);
-    let held = room.read(body, origin).await.map_err(Error::Unread)?;
+    let held = bodies.read(body, origin).await.map_err(Error::Unread)?;
     let bytes = held.bytes();
     if bytes.is_empty() {
         return serde_json::from_slice(b"{}").map_err(|error| Error::Body(error.to_string()));

@@ -45,7 +45,7 @@ pub(crate) struct App {
     /// API keys that do not count.
     pub(crate) key_tries: limits::Tries,
     pub(crate) registrations: limits::RegistrationQueue,
-    pub(crate) bodies: limits::Rooms,
+    pub(crate) bodies: limits::RequestBodies,
     /// What is waited for before the coordinator ends.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the coordinator is to end.
@@ -70,7 +70,7 @@ impl App {
             stop.clone(),
             caused.clone(),
         );
-        let bodies = limits::Rooms::new(config.body_time);
+        let bodies = limits::RequestBodies::new(config.body_time);
         Self {
             config: Arc::new(config),
             metrics: Arc::new(Metrics::new(store.times())),

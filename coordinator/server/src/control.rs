@@ -20,7 +20,7 @@ use control_protocol::{
 
 use crate::{
     app::{App, Peer},
-    limits::Room,
+    limits::HeldBody,
 };
 
 /// `Retry-After` of an answer that says "not now", in seconds.
@@ -74,21 +74,21 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Reads a JSON body of at most `max` bytes; its room is kept for as long as the request is.
+/// Reads a JSON body of at most `max` bytes; its memory is counted for as long as the request is.
 async fn read<T: serde::de::DeserializeOwned>(
     peer: &Peer,
     body: axum::body::Body,
     max: usize,
-) -> Result<(T, Room), Refused> {
-    let room = peer
+) -> Result<(T, HeldBody), Refused> {
+    let held = peer
         .app
         .bodies
         .read_machine(body, max, (peer.origin, peer.node()))
         .await
         .map_err(|error| Refused(error.status(), error.to_string()))?;
-    let request = serde_json::from_slice(room.bytes())
+    let request = serde_json::from_slice(held.bytes())
         .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("not a request: {error}")))?;
-    Ok((request, room))
+    Ok((request, held))
 }
 
 /// Logs the error, and answers 503 without it.

@@ -1,6 +1,6 @@
 //! How many connections there may be, how many things each may ask for, and how long they may take.
 
-mod rooms;
+mod bodies;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,7 +21,7 @@ use coordinator_core::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub(crate) use self::rooms::{AdminRoom, Room, Rooms};
+pub(crate) use self::bodies::{AdminBodies, HeldBody, RequestBodies};
 
 /// Connections of whom nothing is known yet, in all.
 const NEWCOMERS: usize = 1024;

@@ -26,12 +26,12 @@ async fn verify(
     Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Response {
-    let room = match app.bodies.read(body, BODY_MAX, caller.origin).await {
-        Ok(room) => room,
+    let held = match app.bodies.read(body, BODY_MAX, caller.origin).await {
+        Ok(held) => held,
         Err(error) => return (error.status(), format!("{error}\n")).into_response(),
     };
     // Not what is wrong with it: an error of serde repeats what it was given.
-    let Ok(request) = serde_json::from_slice::<AdmitRequest>(room.bytes()) else {
+    let Ok(request) = serde_json::from_slice::<AdmitRequest>(held.bytes()) else {
         let text = "send JSON with NodePublic, a key such as \"nodekey:…\", and Source\n";
         return (StatusCode::BAD_REQUEST, text).into_response();
     };

@@ -22,12 +22,11 @@ use axum::{
 use chassis::{
     accept::Connections,
     body::Holding,
+    connection_limit::ConnectionLimit,
     http::Http,
     idle::Idle,
     pem::FileError,
-    quota,
-    connection_limit::ConnectionLimit,
-    tls,
+    quota, tls,
     write_limit::{self, WriteLimit},
 };
 use confidential_api::settings::ServerTls;

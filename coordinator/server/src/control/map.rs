@@ -40,7 +40,7 @@ const QUEUE: usize = 2;
 const SLOW: Duration = Duration::from_secs(60);
 
 pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response, Refused> {
-    let (request, _room): (MapRequest, _) = read(&peer, body, MAX_REQUEST_LEN).await?;
+    let (request, _held): (MapRequest, _) = read(&peer, body, MAX_REQUEST_LEN).await?;
     check_version(request.version)?;
     let node = authorize(&peer, &request.node_key).await?;
     if request.stream {

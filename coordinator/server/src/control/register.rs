@@ -29,7 +29,7 @@ pub(super) async fn register(
     State(peer): State<Peer>,
     body: Body,
 ) -> Result<Json<RegisterResponse>, Refused> {
-    let (request, _room): (RegisterRequest, _) = read(&peer, body, MAX_REQUEST_LEN).await?;
+    let (request, _held): (RegisterRequest, _) = read(&peer, body, MAX_REQUEST_LEN).await?;
     check_version(request.version)?;
     let answer = if request.followup.is_empty() {
         registry::register(&peer, &request).await

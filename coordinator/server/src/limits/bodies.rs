@@ -26,32 +26,32 @@ const STRANGERS_BODIES: usize = 16 * 1024 * 1024;
 /// The same of one origin.
 const STRANGERS_BODIES_PER_ORIGIN: usize = 1024 * 1024;
 
-/// The bodies that are held as a whole, counted by whose they are: strangers take no room of nodes, and nobody of admins.
+/// The bodies that are held as a whole, counted by whose they are: strangers' bodies take no memory from nodes', and nobody's from admins'.
 #[derive(Clone, Debug)]
-pub(crate) struct Rooms {
+pub(crate) struct RequestBodies {
     strangers: Bodies<Origin>,
     nodes: Bodies<MachinePublic>,
     /// How long each may take.
     time: Duration,
-    pub(crate) admins: AdminRoom,
+    pub(crate) admins: AdminBodies,
 }
 
 /// By origin; the admin socket has none.
 #[derive(Clone, Debug)]
-pub(crate) struct AdminRoom {
+pub(crate) struct AdminBodies {
     bodies: Bodies<Option<Origin>>,
     time: Duration,
 }
 
-/// A body, and its share of the room until it is dropped.
+/// A body, and its share of the memory until it is dropped.
 #[derive(Debug)]
-pub(crate) enum Room {
+pub(crate) enum HeldBody {
     Stranger(Held<Origin>),
     Node(Held<MachinePublic>),
     Admin(Held<Option<Origin>>),
 }
 
-impl Rooms {
+impl RequestBodies {
     /// Each body may take `time` to come.
     pub(crate) fn new(time: Duration) -> Self {
         let admins = Bodies::new(ADMIN_BODY_MAX, ADMIN_BODIES_PER_ORIGIN, ADMIN_BODIES);
@@ -59,13 +59,18 @@ impl Rooms {
             strangers: Bodies::new(BODY_MAX, STRANGERS_BODIES_PER_ORIGIN, STRANGERS_BODIES),
             nodes: Bodies::new(BODY_MAX, BODIES_PER_MACHINE, NODES_BODIES),
             time,
-            admins: AdminRoom { bodies: admins, time },
+            admins: AdminBodies { bodies: admins, time },
         }
     }
 
     /// Reads a stranger's body of at most `max` bytes.
-    pub(crate) async fn read(&self, body: Body, max: usize, from: Origin) -> Result<Room, Unread> {
-        self.strangers.at_most(max).read(body, from, self.time).await.map(Room::Stranger)
+    pub(crate) async fn read(
+        &self,
+        body: Body,
+        max: usize,
+        from: Origin,
+    ) -> Result<HeldBody, Unread> {
+        self.strangers.at_most(max).read(body, from, self.time).await.map(HeldBody::Stranger)
     }
 
     /// The same of a machine; `node` is it if it has a node.
@@ -74,24 +79,24 @@ impl Rooms {
         body: Body,
         max: usize,
         (from, node): (Origin, Option<MachinePublic>),
-    ) -> Result<Room, Unread> {
+    ) -> Result<HeldBody, Unread> {
         match node {
             Some(machine) => {
-                self.nodes.at_most(max).read(body, machine, self.time).await.map(Room::Node)
+                self.nodes.at_most(max).read(body, machine, self.time).await.map(HeldBody::Node)
             }
             None => self.read(body, max, from).await,
         }
     }
 }
 
-impl AdminRoom {
+impl AdminBodies {
     /// Reads an admin's body.
-    pub(crate) async fn read(&self, body: Body, from: Option<Origin>) -> Result<Room, Unread> {
-        self.bodies.read(body, from, self.time).await.map(Room::Admin)
+    pub(crate) async fn read(&self, body: Body, from: Option<Origin>) -> Result<HeldBody, Unread> {
+        self.bodies.read(body, from, self.time).await.map(HeldBody::Admin)
     }
 }
 
-impl Room {
+impl HeldBody {
     /// What was read.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
@@ -112,24 +117,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_is_not_read_is_told_and_holds_nothing() {
-        let (rooms, origin) = (Rooms::new(ARRIVES), Origin::from(IpAddr::from([10, 0, 0, 1])));
-        let read = |len| rooms.read(vec![0_u8; len].into(), 2048, origin);
+        let (bodies, origin) =
+            (RequestBodies::new(ARRIVES), Origin::from(IpAddr::from([10, 0, 0, 1])));
+        let read = |len| bodies.read(vec![0_u8; len].into(), 2048, origin);
 
         assert_eq!(read(2048).await.unwrap().bytes().len(), 2048);
         assert_eq!(read(2049).await.unwrap_err(), Unread::TooLarge);
         let broken = futures_util::stream::iter([Ok(vec![0]), Err(std::io::Error::other("gone"))]);
-        let error = rooms.read(Body::from_stream(broken), 2048, origin).await.unwrap_err();
+        let error = bodies.read(Body::from_stream(broken), 2048, origin).await.unwrap_err();
         assert_eq!(error, Unread::Cut);
-        assert_eq!(rooms.strangers.holders(), 0, "nothing is held of those");
+        assert_eq!(bodies.strangers.holders(), 0, "nothing is held of those");
     }
 
     #[tokio::test]
-    async fn strangers_take_no_room_of_nodes_and_one_origin_none_of_others() {
-        let rooms = Rooms::new(ARRIVES);
+    async fn strangers_take_no_memory_of_nodes_and_one_origin_none_of_others() {
+        let bodies = RequestBodies::new(ARRIVES);
         let origin = |byte| Origin::from(IpAddr::from([10, 0, 0, byte]));
         let (stranger, node) = (None, Some(MachinePublic::from_bytes([1; 32])));
         let read = |from, machine| {
-            rooms.read_machine(vec![0_u8; BODY_MAX].into(), BODY_MAX, (origin(from), machine))
+            bodies.read_machine(vec![0_u8; BODY_MAX].into(), BODY_MAX, (origin(from), machine))
         };
         let mut held = Vec::new();
         for _ in 0..STRANGERS_BODIES_PER_ORIGIN / BODY_MAX {
@@ -139,16 +145,16 @@ mod tests {
         assert_eq!(read(1, stranger).await.unwrap_err(), Unread::Busy);
         for from in 2..=u8::MAX {
             match read(from, stranger).await {
-                Ok(room) => held.push(room),
-                Err(error) => panic!("another origin finds no room: {error}"),
+                Ok(body) => held.push(body),
+                Err(error) => panic!("another origin finds no memory: {error}"),
             }
             if held.len() == STRANGERS_BODIES / BODY_MAX {
                 break;
             }
         }
         assert_eq!(read(u8::MAX, stranger).await.unwrap_err(), Unread::Busy, "all have a bound");
-        assert!(read(1, node).await.is_ok(), "a node's room is not theirs");
-        assert!(rooms.admins.read(vec![0_u8; BODY_MAX].into(), None).await.is_ok());
+        assert!(read(1, node).await.is_ok(), "a node's share is not theirs");
+        assert!(bodies.admins.read(vec![0_u8; BODY_MAX].into(), None).await.is_ok());
         held.clear();
         assert!(read(1, stranger).await.is_ok(), "it is given back");
     }
