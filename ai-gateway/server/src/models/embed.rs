@@ -2,7 +2,7 @@
 
 use llm_backend::{EmbedRequest, Embeddings};
 
-use super::{Chain, Failure, nodes::Conversation, provider::Missed};
+use super::{Chain, Failure, nodes::AffinityKey, provider::Missed};
 use crate::openclaw::ModelRef;
 
 impl Chain {
@@ -24,7 +24,7 @@ impl Chain {
         let request = EmbedRequest { model: name.model.clone(), input, dimensions };
         let made = candidate
             .provider
-            .ask(name, Conversation::default(), request, |node, it| node.embed(it))
+            .ask(name, AffinityKey::default(), request, |node, it| node.embed(it))
             .await;
         match made {
             Ok(made) => Ok((name.clone(), made)),

@@ -18,7 +18,7 @@ use futures_util::{StreamExt as _, stream};
 use llm_backend::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts};
 use tokio::time::{self, sleep, timeout};
 
-use super::nodes::{Conversation, Seen, Standing};
+use super::nodes::{AffinityKey, Seen, Standing};
 use crate::breaker::Breaker;
 
 /// Health checks in a row that a node may leave unanswered before what waits for it is taken elsewhere.
@@ -166,9 +166,9 @@ impl Node {
     }
 
     /// What the choice sees of it.
-    pub(super) fn seen(&self, conversation: Conversation) -> Seen {
+    pub(super) fn seen(&self, affinity: AffinityKey) -> Seen {
         Seen {
-            draw: conversation.draw(&self.name),
+            draw: affinity.draw(&self.name),
             slots: self.slots().unwrap_or(1),
             busy: self.busy.load(Ordering::Relaxed),
             standing: self.standing(self.breaker.spares(Instant::now())),

@@ -16,13 +16,13 @@ use mesh_identity::Person;
 /// A home may have this many quarters of its fair share before others are asked.
 const SHARE_QUARTERS: u128 = 5;
 
-/// What a conversation is known by: whose it is and how it begins, up to its first question. That is what a model's
-/// cache of prompts goes by, too.
+/// By what a conversation keeps to one node: a hash of whose it is and how it begins, up to its first question, which is
+/// also what a model's cache of prompts goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Conversation(u64);
+pub struct AffinityKey(u64);
 
-impl Conversation {
-    /// The conversation that these messages of a person belong to.
+impl AffinityKey {
+    /// The key of the conversation that these messages of a person belong to.
     #[must_use]
     pub fn of(person: &Person, messages: &[Message]) -> Self {
         let mut hasher = DefaultHasher::new();

@@ -19,7 +19,7 @@ use super::{
     Failure, LATEST,
     confidential::{self, Memories, Pinned},
     node::Node,
-    nodes::{self, Conversation},
+    nodes::{self, AffinityKey},
     report,
 };
 use crate::{
@@ -119,8 +119,8 @@ impl Provider {
     }
 
     /// The nodes in the order in which they are asked.
-    fn order(&self, conversation: Conversation) -> Vec<Arc<Node>> {
-        let seen: Vec<_> = self.nodes.iter().map(|node| node.seen(conversation)).collect();
+    fn order(&self, affinity: AffinityKey) -> Vec<Arc<Node>> {
+        let seen: Vec<_> = self.nodes.iter().map(|node| node.seen(affinity)).collect();
         let order = nodes::order(&seen).into_iter();
         order.filter_map(|index| self.nodes.get(index).map(Arc::clone)).collect()
     }
@@ -129,7 +129,7 @@ impl Provider {
     pub(super) async fn ask<R, T, F>(
         &self,
         model: &ModelRef,
-        conversation: Conversation,
+        affinity: AffinityKey,
         mut request: R,
         ask: impl Fn(Arc<Node>, R) -> F,
     ) -> Result<T, Missed>
@@ -142,7 +142,7 @@ impl Provider {
             let words = refuse_cloud(&model.to_string());
             return Err(Missed::Refused(Failure::Unsupported(words, Detail::default())));
         }
-        let order = self.order(conversation);
+        let order = self.order(affinity);
         // Where none is asked, all of them drain.
         let mut absence = if order.is_empty() { Absence::Busy } else { Absence::Unusable };
         let (mut left, mut troubled, mut untrusted) = (order.len(), 0, None);
@@ -202,7 +202,7 @@ impl Provider {
         if (known && !tells) || (!again && self.learned().is_some()) {
             return;
         }
-        for node in self.order(Conversation::default()) {
+        for node in self.order(AffinityKey::default()) {
             let Ok(models) = node.backend().models().await else {
                 continue;
             };

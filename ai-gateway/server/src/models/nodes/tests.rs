@@ -109,14 +109,14 @@ proptest! {
         let mut nodes: Vec<_> =
             slots.iter().map(|&slots| seen(slots, 0, Standing::Well, 0)).collect();
         let mut under_way = Vec::new();
-        for (conversation, which, ends) in steps {
+        for (key, which, ends) in steps {
             if ends && !under_way.is_empty() {
                 let node: usize = under_way.swap_remove(which.index(under_way.len()));
                 nodes[node].busy -= 1;
                 continue;
             }
             for (at, node) in nodes.iter_mut().enumerate() {
-                node.draw = Conversation(conversation).draw(&at.to_string());
+                node.draw = AffinityKey(key).draw(&at.to_string());
             }
             let chosen = order(&nodes)[0];
             let node = nodes[chosen];
@@ -133,9 +133,9 @@ proptest! {
 
 #[test]
 fn a_conversation_stays_while_its_home_has_a_slot_and_then_goes_to_the_least_busy() {
-    let conversation = Conversation(7);
+    let key = AffinityKey(7);
     let mut nodes: Vec<_> =
-        ["a", "b", "c"].map(|name| seen(2, 0, Standing::Well, conversation.draw(name))).into();
+        ["a", "b", "c"].map(|name| seen(2, 0, Standing::Well, key.draw(name))).into();
     let home = order(&nodes)[0];
     let others: Vec<_> = (0..3).filter(|&at| at != home).collect();
     nodes[home].busy = 1;
@@ -150,8 +150,8 @@ fn a_conversation_stays_while_its_home_has_a_slot_and_then_goes_to_the_least_bus
 #[test]
 fn conversations_live_where_the_slots_are() {
     let homes = (0..10_000).map(|number| {
-        let conversation = Conversation(number);
-        let node = |name: &str, slots| seen(slots, 0, Standing::Well, conversation.draw(name));
+        let key = AffinityKey(number);
+        let node = |name: &str, slots| seen(slots, 0, Standing::Well, key.draw(name));
         order(&[node("small", 1), node("large", 4)])[0]
     });
     let large = homes.sum::<usize>();
@@ -162,7 +162,7 @@ fn conversations_live_where_the_slots_are() {
 fn a_conversation_is_a_person_and_a_beginning() {
     let (ada, bob) = (Person::User(1), Person::User(2));
     let begin = [Message::system("Be kind."), Message::user("hi")];
-    let of = |person: &Person, messages: &[Message]| Conversation::of(person, messages);
+    let of = |person: &Person, messages: &[Message]| AffinityKey::of(person, messages);
     let later = [&begin[..], &[Message::assistant("Hello."), Message::user("And?")]].concat();
     assert_eq!(of(&ada, &begin), of(&ada, &later), "the same one, longer");
     assert_ne!(of(&ada, &begin), of(&bob, &begin));
