@@ -40,7 +40,7 @@ pub use openai::{
     OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,
 };
 pub use refusal::{Code, Detail, decode_error};
-pub use settings::{ApiKey, Listener, Settings, Timeouts, Tls};
+pub use settings::{ApiKey, Settings, SocketTrust, Timeouts, Tls};
 
 /// A reply as it is generated. Dropping it cancels the generation.
 ///

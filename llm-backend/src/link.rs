@@ -68,7 +68,7 @@ type Content = (&'static str, Vec<u8>);
 impl Link {
     /// Reads the settings. Nothing is connected yet; while a file cannot be used, each request fails and says which.
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
-        let Settings { base_url: name, key, tls, listener, timeouts } = settings;
+        let Settings { base_url: name, key, tls, socket, timeouts } = settings;
         let failed = |reason| Error::Address { url: name.clone(), reason };
         let address = Address::parse(&name).map_err(failed)?;
         let wanted = match &address {
@@ -97,7 +97,7 @@ impl Link {
             let error = &error as &dyn StdError;
             tracing::warn!(backend = name, error, "a backend is not asked until this is mended");
         }
-        let target = Target::of(&address, &listener);
+        let target = Target::of(&address, &socket);
         Ok(Self { name, address, target, files, server_name, timeouts, idle: Arc::default() })
     }
 

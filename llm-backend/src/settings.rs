@@ -15,7 +15,7 @@ pub struct Settings {
     /// For `https://`, and for a UNIX socket that leads to a TLS server.
     pub tls: Tls,
     /// For a UNIX socket.
-    pub listener: Listener,
+    pub socket: SocketTrust,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -27,22 +27,23 @@ impl Settings {
             base_url: base_url.into(),
             key: None,
             tls: Tls::default(),
-            listener: Listener::default(),
+            socket: SocketTrust::default(),
             timeouts: Timeouts::default(),
         }
     }
 }
 
-/// Who listens on a UNIX socket: nobody else is connected to, and no link is followed ([`chassis::unix::Connector`]).
+/// Which UNIX sockets are connected to: those on which one user listens, and to which no link leads
+/// ([`chassis::unix::Connector`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
+pub struct SocketTrust {
     /// The folder below which no part of the socket's path is a link. Default: `/`.
     pub root: PathBuf,
-    /// The user id. Default: the owner of the socket's folder.
+    /// The user id of who listens. Default: the owner of the socket's folder.
     pub uid: Option<u32>,
 }
 
-impl Default for Listener {
+impl Default for SocketTrust {
     fn default() -> Self {
         Self { root: PathBuf::from("/"), uid: None }
     }

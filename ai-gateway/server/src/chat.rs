@@ -1,7 +1,7 @@
 //! One turn of a chat, whichever surface it came in by: prompt, model, reply.
 //!
 //! ```text
-//! routes ──compose──▶ Run::start ──▶ Listener of an HTTP response ──▶ line ▶ chain ▶ deltas
+//! routes ──compose──▶ Run::start ──▶ ReplyReader of an HTTP response ──▶ line ▶ chain ▶ deltas
 //!                        └─Run::listen─▶ a task: the same for several listeners
 //! ```
 
@@ -20,7 +20,7 @@ use crate::{limits::Exceeded, models::Failure, openclaw::ModelRef};
 
 pub use compose::{compose, compose_session};
 pub use embed::embed;
-pub use run::{Listener, Run};
+pub use run::{ReplyReader, Run};
 
 /// One step of a turn.
 #[derive(Clone, Debug)]

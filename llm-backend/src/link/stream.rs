@@ -5,7 +5,7 @@ use std::io;
 pub(super) use chassis::dial::Stream;
 use chassis::{dial, unix::Connector};
 
-use crate::{address::Address, settings::Listener};
+use crate::{address::Address, settings::SocketTrust};
 
 /// Which file a path names at the moment: its device and number. Another file under the same name has others.
 pub(super) type FileId = (u64, u64);
@@ -20,11 +20,11 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// `listener` says whom a UNIX socket must belong to.
-    pub(super) fn of(address: &Address, listener: &Listener) -> Self {
+    /// `trust` says which UNIX sockets are connected to.
+    pub(super) fn of(address: &Address, trust: &SocketTrust) -> Self {
         match address {
             Address::Unix(path) => {
-                Self::Socket(Connector::new(&listener.root, path).listener(listener.uid))
+                Self::Socket(Connector::new(&trust.root, path).listener(trust.uid))
             }
             Address::Tcp { host, port, .. } => Self::Tcp(host.clone(), *port),
         }

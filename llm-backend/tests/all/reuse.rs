@@ -4,7 +4,7 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration}
 
 use chat_vocabulary::{ChatRequest, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
-use llm_backend::{Backend as _, Error, Listener, OpenAiCompatible, Settings, Timeouts};
+use llm_backend::{Backend as _, Error, OpenAiCompatible, Settings, SocketTrust, Timeouts};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -259,9 +259,9 @@ async fn a_link_in_the_place_of_the_socket_and_another_users_socket_are_not_aske
     // Should it be asked after all, it does not answer.
     let timeouts = Timeouts { first: Duration::from_secs(1), ..Timeouts::default() };
     let expecting = |at: &Path, uid| {
-        let listener = Listener { uid, ..Listener::default() };
+        let socket = SocketTrust { uid, ..SocketTrust::default() };
         let settings = Settings::new(format!("unix://{}", at.display()));
-        OpenAiCompatible::with_settings(Settings { listener, timeouts, ..settings }).unwrap()
+        OpenAiCompatible::with_settings(Settings { socket, timeouts, ..settings }).unwrap()
     };
     refused(&expecting(&socket, None)).await;
     assert!(is_quiet().await);

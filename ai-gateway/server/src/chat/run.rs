@@ -47,9 +47,9 @@ pub struct Run {
     shared: Arc<Shared>,
 }
 
-/// Hears a reply. Dropping it means listening no longer; once nobody does, the reply ends.
+/// Reads a reply, step by step. Once every reader of a reply is dropped, the reply ends.
 #[derive(Debug)]
-pub struct Listener(Hears);
+pub struct ReplyReader(Hears);
 
 /// How a listener hears a reply.
 #[derive(Debug)]
@@ -130,12 +130,12 @@ impl Run {
         person: &Person,
         request: ChatRequest,
         record: Option<Record>,
-    ) -> Result<(Self, Listener), Error> {
+    ) -> Result<(Self, ReplyReader), Error> {
         let source = Source::enter(app, surface, person, request, record)?;
         Ok(Self::begin(source, HELD_UP_MAX))
     }
 
-    fn begin(turn: impl Turn, held_up_max: Duration) -> (Self, Listener) {
+    fn begin(turn: impl Turn, held_up_max: Duration) -> (Self, ReplyReader) {
         let ends = turn.ends();
         let steps = stream::unfold(Box::new(turn), |mut turn| async move {
             let step = turn.next().await?;
@@ -159,20 +159,20 @@ impl Run {
             }
         });
         let first = First { shared: Arc::clone(&shared), guard: guard.abort_handle() };
-        (Self { shared }, Listener(Hears::Alone(first)))
+        (Self { shared }, ReplyReader(Hears::Alone(first)))
     }
 
     /// Listens to what comes from now on, after the name of the model that answers; `None` once the reply has ended or
     /// has as many listeners as it may.
-    pub async fn listen(&self) -> Option<Listener> {
+    pub async fn listen(&self) -> Option<ReplyReader> {
         let joining = self.shared.gather()?;
         let (sender, told) = buffer();
         joining.send(sender).await.ok()?;
-        Some(Listener(Hears::Told(told)))
+        Some(ReplyReader(Hears::Told(told)))
     }
 }
 
-impl Listener {
+impl ReplyReader {
     /// The next step; `None` after the last.
     pub async fn next(&mut self) -> Option<Step> {
         poll_fn(|context| self.poll_next(context)).await

@@ -10,7 +10,7 @@ use ai_gateway_api::settings::gateway;
 use chat_vocabulary::ModelInfo;
 use futures_util::future::join_all;
 use llm_backend::{
-    ApiKey, Backend, Detail, Error, Listener, Ollama, OpenAiCompatible, Settings, Timeouts, Tls,
+    ApiKey, Backend, Detail, Error, Ollama, OpenAiCompatible, Settings, SocketTrust, Timeouts, Tls,
     refuse_cloud,
 };
 use tokio::time::timeout;
@@ -281,6 +281,6 @@ pub(super) fn settings(root: &Path, node: &openclaw::Node, timeouts: Timeouts) -
         key: tls.key.as_ref().map(file),
         server_name: tls.server_name.clone(),
     };
-    let listener = Listener { root: root.to_owned(), uid: *uid };
-    Settings { base_url, key, tls, listener, timeouts }
+    let socket = SocketTrust { root: root.to_owned(), uid: *uid };
+    Settings { base_url, key, tls, socket, timeouts }
 }

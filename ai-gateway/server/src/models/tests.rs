@@ -8,7 +8,7 @@ use std::sync::{
 
 use chat_vocabulary::{Content, Delta, Image, Message, ModelInfo, Part};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use llm_backend::{ApiKey, Backend, EmbedRequest, Embeddings, Listener, Timeouts};
+use llm_backend::{ApiKey, Backend, EmbedRequest, Embeddings, SocketTrust, Timeouts};
 
 use super::{provider::settings, *};
 use crate::openclaw;
@@ -429,7 +429,7 @@ fn sockets_and_files_lie_below_the_root() {
     assert_eq!(below.base_url, "unix:///tmp/house/run/llm.sock");
     assert_eq!(below.key, Some(ApiKey::File("/tmp/house/etc/a.key".into())));
     assert_eq!(below.tls.ca, Some("/tmp/house/etc/ca.pem".into()));
-    assert_eq!(below.listener, Listener { root: "/tmp/house".into(), uid: Some(61004) });
+    assert_eq!(below.socket, SocketTrust { root: "/tmp/house".into(), uid: Some(61004) });
 
     assert_eq!(settings("/", node).base_url, "unix:///run/llm.sock");
     node.base_url.clone_from(&below.base_url);

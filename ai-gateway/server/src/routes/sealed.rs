@@ -16,7 +16,7 @@ use mesh_identity::{Header, Person};
 use super::{Body, Listener, sse, whole};
 use crate::{
     App, Error, arena,
-    chat::{Answering, Ending, Listener as Reply, Record, Run, Step, compose, compose_session},
+    chat::{Answering, Ending, Record, ReplyReader, Run, Step, compose, compose_session},
 };
 
 /// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
@@ -89,7 +89,7 @@ enum Answer {
     /// Known already.
     Events(Vec<Event>),
     /// As a model says it.
-    Reply(Reply),
+    Reply(ReplyReader),
 }
 
 async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {

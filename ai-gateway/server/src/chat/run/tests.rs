@@ -48,7 +48,7 @@ impl Turn for Scripted {
 }
 
 /// A run, its first listener, its number of steps so far, and what ends when the run does.
-fn run(steps: usize, ends: bool) -> (Run, Listener, Arc<AtomicUsize>, oneshot::Receiver<()>) {
+fn run(steps: usize, ends: bool) -> (Run, ReplyReader, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     run_patiently(steps, ends, HELD_UP_MAX)
 }
 
@@ -57,7 +57,7 @@ fn run_patiently(
     steps: usize,
     ends: bool,
     held_up_max: Duration,
-) -> (Run, Listener, Arc<AtomicUsize>, oneshot::Receiver<()>) {
+) -> (Run, ReplyReader, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     let (alive, ended) = oneshot::channel();
     let said = Arc::<AtomicUsize>::default();
     let turn = Scripted { steps, ends, said: Arc::clone(&said), _alive: alive };
@@ -66,7 +66,7 @@ fn run_patiently(
 }
 
 /// Everything that is heard until the end.
-async fn all(mut listener: Listener) -> Vec<Step> {
+async fn all(mut listener: ReplyReader) -> Vec<Step> {
     let mut heard = Vec::new();
     while let Some(step) = timeout(SECOND, listener.next()).await.unwrap() {
         heard.push(step);

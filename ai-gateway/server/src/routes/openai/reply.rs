@@ -23,7 +23,7 @@ use super::super::{
 };
 use crate::{
     App, Error,
-    chat::{Ending, Listener, Run, Step},
+    chat::{Ending, ReplyReader, Run, Step},
     error::OpenAiError,
     now_ms,
 };
@@ -69,7 +69,7 @@ impl Kind {
 
 /// A reply that has begun.
 pub(super) struct Reply {
-    listener: Listener,
+    reader: ReplyReader,
     kind: Kind,
     id: String,
     created: u64,
@@ -92,13 +92,13 @@ impl Reply {
         kind: Kind,
     ) -> Result<Self, Error> {
         let patience = request.stream.then(|| app.patience());
-        let (_, mut listener) = Run::start(app, "openai", person, request, None)?;
-        begin::turn(&mut listener).await?;
-        let begun = begin::model(&mut listener, patience).await?;
+        let (_, mut reader) = Run::start(app, "openai", person, request, None)?;
+        begin::turn(&mut reader).await?;
+        let begun = begin::model(&mut reader, patience).await?;
         let waits = begun.is_none();
         let Begun { model, evidence } = begun.unwrap_or_default();
         Ok(Self {
-            listener,
+            reader,
             kind,
             id: format!("{}-{}", kind.prefix(), Uuid::new_v4().simple()),
             created: now_ms() / 1000,
@@ -113,7 +113,7 @@ impl Reply {
     /// The next delta; `None` at the end.
     async fn next(&mut self) -> Result<Option<Delta>, Error> {
         loop {
-            match self.listener.next().await {
+            match self.reader.next().await {
                 Some(Step::Turn) => {}
                 Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => {
@@ -417,7 +417,7 @@ impl Stream {
                 self.next = Next::Model;
                 events.extend_from_slice(sse::COMMENT);
             }
-            Next::Model => match begin::model(&mut self.reply.listener, None).await {
+            Next::Model => match begin::model(&mut self.reply.reader, None).await {
                 Ok(begun) => {
                     let Begun { model, evidence } = begun.unwrap_or_default();
                     self.reply.model = model;
