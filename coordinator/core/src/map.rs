@@ -28,13 +28,13 @@ pub struct View {
     pub derp: Arc<DerpMap>,
 }
 
-/// One map stream: remembers what was sent, and never sends it again.
+/// The responses of one map stream: remembers what was sent, and never sends it again.
 #[derive(Clone, Debug, Default)]
-pub struct Session {
+pub struct MapDeltas {
     sent: Option<View>,
 }
 
-impl Session {
+impl MapDeltas {
     /// Starts a stream in which nothing was sent.
     #[must_use]
     pub fn new() -> Self {

@@ -94,14 +94,14 @@ pub(crate) struct Hub {
     /// calls need none of their own.
     reading: tokio::sync::Mutex<u64>,
     requests: AtomicU64,
-    sessions: Mutex<Sessions>,
+    connected: Mutex<Connected>,
     /// Wakes [`Self::moved`].
     moved: Notify,
 }
 
 /// Who is connected.
 #[derive(Debug)]
-struct Sessions {
+struct Connected {
     streams: BTreeMap<NodeId, Streams>,
     presences: Presences,
 }
@@ -137,7 +137,7 @@ impl Hub {
             current: watch::Sender::new(Arc::new(first)),
             reading: tokio::sync::Mutex::new(0),
             requests: AtomicU64::new(0),
-            sessions: Mutex::new(Sessions {
+            connected: Mutex::new(Connected {
                 streams: BTreeMap::new(),
                 presences: Presences::new(grace),
             }),
@@ -203,36 +203,36 @@ impl Hub {
         Ok(())
     }
 
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connected(&self) -> MutexGuard<'_, Connected> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn online(&self) -> BTreeSet<NodeId> {
-        self.sessions().presences.told()
+        self.connected().presences.told()
     }
 
     /// Marks a node as connected until the returned value is dropped, and ends the map stream that it had.
     pub(crate) fn arrive(self: &Arc<Self>, id: NodeId) -> Presence {
-        let mut sessions = self.sessions();
-        let streams = sessions.streams.entry(id).or_default();
+        let mut connected = self.connected();
+        let streams = connected.streams.entry(id).or_default();
         streams.end.cancel();
         streams.end = CancellationToken::new();
         streams.count += 1;
         let ended = streams.end.clone();
         if streams.count == 1 {
-            sessions.presences.connect(id, Instant::now());
+            connected.presences.connect(id, Instant::now());
             self.moved.notify_one();
         }
         Presence { hub: Arc::clone(self), id, ended }
     }
 
     fn depart(&self, id: NodeId) {
-        let mut sessions = self.sessions();
-        if let Some(streams) = sessions.streams.get_mut(&id) {
+        let mut connected = self.connected();
+        if let Some(streams) = connected.streams.get_mut(&id) {
             streams.count = streams.count.saturating_sub(1);
             if streams.count == 0 {
-                sessions.streams.remove(&id);
-                sessions.presences.disconnect(id, Instant::now());
+                connected.streams.remove(&id);
+                connected.presences.disconnect(id, Instant::now());
                 self.moved.notify_one();
             }
         }
@@ -242,7 +242,7 @@ impl Hub {
     pub(crate) async fn moved(&self, caused: &Caused) -> BTreeSet<NodeId> {
         loop {
             let due = {
-                let (now, presences) = (Instant::now(), &mut self.sessions().presences);
+                let (now, presences) = (Instant::now(), &mut self.connected().presences);
                 if let Some(left) = presences.handle_timeout(now, |id| caused.take(id, now)) {
                     return left;
                 }
@@ -263,7 +263,7 @@ impl Hub {
 
     /// Whether a node is connected at this moment, or told to be.
     pub(crate) fn is_here(&self, id: NodeId) -> bool {
-        self.sessions().presences.is_here(id)
+        self.connected().presences.is_here(id)
     }
 }
 

@@ -8,10 +8,10 @@
 
 pub(crate) mod certificate;
 mod clients;
+pub(crate) mod connection;
 pub(crate) mod embedded;
 mod http;
 mod rates;
-pub(crate) mod session;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -270,13 +270,13 @@ async fn enter<IO>(
     stream: IO,
     served: io::Result<Option<(Vec<u8>, Instant)>>,
     shared: &Shared,
-) -> Option<session::Entered<IO>>
+) -> Option<connection::Entered<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let (received, until) =
         served.inspect_err(|error| tracing::debug!(%error, "connection ended")).ok()??;
-    session::enter(stream, &received, until, shared)
+    connection::enter(stream, &received, until, shared)
         .await
         .inspect_err(|error| {
             let error = error as &dyn std::error::Error;
@@ -286,7 +286,7 @@ where
 }
 
 async fn relay_for<IO>(
-    entered: session::Entered<IO>,
+    entered: connection::Entered<IO>,
     shared: &Shared,
     stopping: impl Future<Output = ()>,
 ) where

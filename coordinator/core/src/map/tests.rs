@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use control_protocol::map::{DerpMap, DnsConfig, FilterRule, Node, UserProfile};
 
-use super::{Session, View};
+use super::{MapDeltas, View};
 
 fn peer(id: i64) -> Arc<Node> {
     Arc::new(Node { id, online: Some(true), home_derp: 1, ..Node::default() })
@@ -20,15 +20,15 @@ fn view(peers: &[i64]) -> View {
     }
 }
 
-fn session(peers: &[i64]) -> Session {
-    let mut session = Session::new();
-    session.next(view(peers), 0).unwrap();
-    session
+fn deltas(peers: &[i64]) -> MapDeltas {
+    let mut deltas = MapDeltas::new();
+    deltas.next(view(peers), 0).unwrap();
+    deltas
 }
 
 #[test]
 fn the_first_response_is_whole() {
-    let first = Session::new().next(view(&[3, 2]), 0).unwrap();
+    let first = MapDeltas::new().next(view(&[3, 2]), 0).unwrap();
 
     assert_eq!(first.node.unwrap().id, 1);
     assert_eq!(first.peers.unwrap().iter().map(|peer| peer.id).collect::<Vec<_>>(), [2, 3]);
@@ -39,12 +39,12 @@ fn the_first_response_is_whole() {
 
 #[test]
 fn nothing_is_said_twice() {
-    assert_eq!(session(&[2]).next(view(&[2]), 9), None);
+    assert_eq!(deltas(&[2]).next(view(&[2]), 9), None);
 }
 
 #[test]
 fn a_set_of_peers_that_becomes_empty_is_told_by_removal() {
-    let response = session(&[2]).next(view(&[]), 0).unwrap();
+    let response = deltas(&[2]).next(view(&[]), 0).unwrap();
 
     assert_eq!(response.peers_removed, [2]);
     assert_eq!(response.peers, None);
@@ -55,7 +55,7 @@ fn a_set_of_peers_that_becomes_empty_is_told_by_removal() {
 fn a_filter_that_becomes_empty_is_an_explicit_empty_list() {
     let closed = View { rules: Arc::new(Vec::new()), ..view(&[]) };
 
-    let response = session(&[]).next(closed, 0).unwrap();
+    let response = deltas(&[]).next(closed, 0).unwrap();
 
     assert_eq!(response.packet_filters.unwrap()["base"], Some(Vec::new()));
     assert_eq!(response.node, None);
@@ -63,7 +63,7 @@ fn a_filter_that_becomes_empty_is_an_explicit_empty_list() {
 
 #[test]
 fn coming_and_going_is_a_patch_and_anything_else_the_whole_peer() {
-    let mut session = session(&[2]);
+    let mut deltas = deltas(&[2]);
     let mut changed = view(&[2]);
     let away = Node {
         online: Some(false),
@@ -72,9 +72,9 @@ fn coming_and_going_is_a_patch_and_anything_else_the_whole_peer() {
     };
     changed.peers.insert(2, Arc::new(away.clone()));
 
-    let gone = session.next(changed.clone(), 0).unwrap();
+    let gone = deltas.next(changed.clone(), 0).unwrap();
     changed.peers.insert(2, Arc::new(Node { home_derp: 2, ..away }));
-    let moved = session.next(changed, 0).unwrap();
+    let moved = deltas.next(changed, 0).unwrap();
 
     assert_eq!((gone.peers_changed.len(), gone.peers_changed_patch[0].online), (0, Some(false)));
     assert_eq!((moved.peers_changed_patch.len(), moved.peers_changed[0].home_derp), (0, 2));
@@ -82,12 +82,12 @@ fn coming_and_going_is_a_patch_and_anything_else_the_whole_peer() {
 
 #[test]
 fn peers_that_come_change_or_leave_come_with_the_node_itself() {
-    let mut session = session(&[2]);
-    let comes = session.next(view(&[2, 3]), 0).unwrap();
-    let leaves = session.next(view(&[3]), 0).unwrap();
+    let mut deltas = deltas(&[2]);
+    let comes = deltas.next(view(&[2, 3]), 0).unwrap();
+    let leaves = deltas.next(view(&[3]), 0).unwrap();
     let mut away = view(&[3]);
     away.peers.insert(3, Arc::new(Node { online: Some(false), ..Node::clone(&peer(3)) }));
-    let patched = session.next(away, 0).unwrap();
+    let patched = deltas.next(away, 0).unwrap();
 
     assert_eq!(comes.node.unwrap().id, 1, "else stock apps make no route to the peer");
     assert_eq!(leaves.node.unwrap().id, 1);
@@ -96,12 +96,12 @@ fn peers_that_come_change_or_leave_come_with_the_node_itself() {
 
 #[test]
 fn the_last_response_leaves_nothing() {
-    let last = session(&[2, 3]).end(1_000).unwrap();
+    let last = deltas(&[2, 3]).end(1_000).unwrap();
 
     let node = last.node.unwrap();
     assert!(node.expired && !node.machine_authorized);
     assert_eq!(node.key_expiry.as_deref(), Some("1970-01-01T00:00:01Z"));
     assert_eq!(last.peers_removed, [2, 3]);
     assert_eq!(last.packet_filters.unwrap()["base"], Some(Vec::new()));
-    assert_eq!(Session::new().end(0), None);
+    assert_eq!(MapDeltas::new().end(0), None);
 }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::{Compiled, Entry, Input, TAGGED};
 use crate::{
     address::Addresses,
-    map::{Session, View},
+    map::{MapDeltas, View},
     model::{Claims, Keys, Node, NodeTimes, Owner, Record, User},
     policy::{Ranges, Reach},
     route::Decisions,
@@ -255,7 +255,7 @@ proptest! {
         odd.claims.hostinfo.os = os;
         let view = network(&[node(1, Owner::User(1)), odd], &[&[2], &[]]).view(1).unwrap();
 
-        let json = serde_json::to_string(&Session::new().next(view, NOW)).unwrap();
+        let json = serde_json::to_string(&MapDeltas::new().next(view, NOW)).unwrap();
 
         prop_assert!(!json.contains('\\'), "{json}");
     }
@@ -284,7 +284,7 @@ proptest! {
     #[test]
     fn deltas_add_up_to_the_view(steps in prop::collection::vec(prop::collection::vec((1_u64..6, 1_u64..6), 0..12), 1..6)) {
         let nodes: Vec<Node> = (1..6).map(|id| node(id, Owner::User(1))).collect();
-        let mut session = Session::new();
+        let mut deltas = MapDeltas::new();
         let mut held = std::collections::BTreeMap::new();
         for edges in steps {
             let lets_in: Vec<Vec<u64>> = (1..6)
@@ -293,7 +293,7 @@ proptest! {
             let slices: Vec<&[u64]> = lets_in.iter().map(Vec::as_slice).collect();
             let view = network(&nodes, &slices).view(1).unwrap();
 
-            if let Some(response) = session.next(view.clone(), NOW) {
+            if let Some(response) = deltas.next(view.clone(), NOW) {
                 for peer in response.peers.into_iter().flatten().chain(response.peers_changed) {
                     held.insert(peer.id, peer);
                 }
@@ -304,7 +304,7 @@ proptest! {
 
             let told: Vec<_> = view.peers.iter().map(|(id, peer)| (*id, control_protocol::map::Node::clone(peer))).collect();
             prop_assert_eq!(held.clone().into_iter().collect::<Vec<_>>(), told);
-            prop_assert_eq!(session.next(view, NOW), None, "the same view was told twice");
+            prop_assert_eq!(deltas.next(view, NOW), None, "the same view was told twice");
         }
     }
 }

@@ -17,7 +17,7 @@ use control_protocol::{
     map::{MAX_REQUEST_LEN, MapRequest, MapResponse, ZSTD},
 };
 use coordinator_core::{
-    map::{Session, View},
+    map::{MapDeltas, View},
     model::{Node, NodeId},
 };
 use futures_util::stream;
@@ -63,7 +63,7 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
         ));
     }
     let response = view(&peer.app.hub.snapshot(), &node_key)
-        .map(|view| Session::new().next(view, clock::now()));
+        .map(|view| MapDeltas::new().next(view, clock::now()));
     let body = response.flatten().and_then(|response| encode(&response, is_compressed));
     let body = body.ok_or_else(gone)?;
     Ok((map_headers(), body).into_response())
@@ -139,7 +139,7 @@ impl MapStream {
     /// Sends the map, then what changes in it, until the client leaves or the node is no longer one.
     async fn run(self) {
         let mut network = self.app.hub.watch();
-        let mut session = Session::new();
+        let mut deltas = MapDeltas::new();
         let mut kind = "map";
         loop {
             let snapshot = network.borrow_and_update().clone();
@@ -148,12 +148,12 @@ impl MapStream {
                     node = self.node,
                     "map stream ended: no longer a node under this key"
                 );
-                if let Some(last) = session.end(clock::now()) {
+                if let Some(last) = deltas.end(clock::now()) {
                     self.send(&last).await;
                 }
                 return;
             };
-            if let Some(response) = session.next(view, clock::now()) {
+            if let Some(response) = deltas.next(view, clock::now()) {
                 if !self.send(&response).await {
                     return;
                 }

@@ -177,15 +177,15 @@ fn via_chooses_the_router_and_another_takes_over_only_if_it_may() {
 fn a_route_moves_in_one_response() {
     let before = with_routers(LAN_AND_INTERNET, &[1, 3, 4], None);
     let after = with_routers(LAN_AND_INTERNET, &[1, 4], Some(&before));
-    let mut session = Session::new();
-    session.next(before.view(1).unwrap(), NOW);
+    let mut deltas = MapDeltas::new();
+    deltas.next(before.view(1).unwrap(), NOW);
 
-    let told = session.next(after.view(1).unwrap(), NOW).unwrap();
+    let told = deltas.next(after.view(1).unwrap(), NOW).unwrap();
 
     let changed: Vec<i64> = told.peers_changed.iter().map(|peer| peer.id).collect();
     assert_eq!(changed, [3, 4]);
     assert!(told.peers_changed_patch.is_empty() && told.packet_filters.is_none());
-    assert_eq!(session.next(after.view(1).unwrap(), NOW), None);
+    assert_eq!(deltas.next(after.view(1).unwrap(), NOW), None);
 }
 
 #[test]

@@ -32,7 +32,7 @@ const TRY_FOR: Duration = Duration::from_secs(5);
 
 /// Why a connection ended before the client left.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SessionError {
+pub(super) enum ConnectionError {
     /// It broke, or took too long.
     #[error("the connection failed")]
     Io(#[from] io::Error),
@@ -65,7 +65,7 @@ pub(super) async fn enter<IO>(
     received: &[u8],
     until: Instant,
     shared: &Shared,
-) -> Result<Entered<IO>, SessionError>
+) -> Result<Entered<IO>, ConnectionError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -81,7 +81,7 @@ async fn handshake<IO>(
     io: &mut IO,
     decoder: &mut Decoder,
     shared: &Shared,
-) -> Result<NodePublic, SessionError>
+) -> Result<NodePublic, ConnectionError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -95,7 +95,7 @@ where
             let client =
                 server::handle_client_info(key, &frame, &ServerInfo::default(), random::bytes())?;
             if !shared.admission.keys().admit(&client.key, clock::now()) {
-                return Err(SessionError::NotAdmitted(client.key));
+                return Err(ConnectionError::NotAdmitted(client.key));
             }
             io.write_all(&client.answer).await?;
             io.flush().await?;
@@ -114,13 +114,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Entered<IO> {
         self,
         shared: &Shared,
         stopping: impl Future<Output = ()>,
-    ) -> Result<(), SessionError> {
+    ) -> Result<(), ConnectionError> {
         let Self { io, decoder, key } = self;
         let registration = shared.clients.join(key);
         let end = registration.end.clone();
         tokio::select! {
             // Also amid a write that the client does not take.
-            () = end.cancelled() => Err(SessionError::Ended(key)),
+            () = end.cancelled() => Err(ConnectionError::Ended(key)),
             result = pass(io, decoder, key, registration, shared, stopping) => result,
         }
     }
@@ -134,7 +134,7 @@ async fn pass<IO>(
     mut registration: Registration<'_>,
     shared: &Shared,
     stopping: impl Future<Output = ()>,
-) -> Result<(), SessionError>
+) -> Result<(), ConnectionError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -192,7 +192,7 @@ async fn due(owed: Option<(usize, Instant)>) -> usize {
 fn handle_frames(
     decoder: &mut Decoder,
     registration: &Registration<'_>,
-) -> Result<(), SessionError> {
+) -> Result<(), ConnectionError> {
     while let Some(frame) = decoder.poll_frame()? {
         match frame {
             Frame::SendPacket { to, packet } => registration.send(to, packet),
@@ -253,7 +253,7 @@ mod tests {
     use crate::{config::Config, files::Paths};
 
     /// What comes of a client that sends this and then neither leaves nor says more.
-    async fn refused(sent: &[u8], time: Duration) -> SessionError {
+    async fn refused(sent: &[u8], time: Duration) -> ConnectionError {
         let dir = tempfile::tempdir().unwrap();
         let key = NodePrivate::generate().unwrap();
         let shared = Shared::new(key, &Config::default(), &Paths::new(dir.path())).unwrap();
@@ -269,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_proves_its_key_in_time() {
         let refused = refused(&[], Duration::from_millis(10)).await;
-        let SessionError::Io(error) = refused else { panic!("{refused}") };
+        let ConnectionError::Io(error) = refused else { panic!("{refused}") };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
@@ -279,11 +279,11 @@ mod tests {
         // The beginnings alone of a packet, and of a proof that is longer than any.
         let refused_packet = refused(&[0x04, 0, 1, 0, 0], long).await;
         let unexpected = HandshakeError::Unexpected { kind: 0x04 };
-        assert!(matches!(refused_packet, SessionError::Handshake(error) if error == unexpected));
+        assert!(matches!(refused_packet, ConnectionError::Handshake(error) if error == unexpected));
         let refused_proof = refused(&[0x02, 0, 0, 0x20, 0], long).await;
         assert!(matches!(
             refused_proof,
-            SessionError::Frame(FrameError::TooLong { kind: 0x02, len: 0x2000 })
+            ConnectionError::Frame(FrameError::TooLong { kind: 0x02, len: 0x2000 })
         ));
     }
 }
