@@ -1,16 +1,8 @@
-//! OpenAI's older `POST /v1/completions`: a text to go on from.
+//! How a model goes on from a text.
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-
-use crate::{
-    decode::{DecodeError, Fields, List, is_text},
-    message::Message,
-    model::Capability,
-    options::Options,
-    request::{ChatRequest, HARMLESS, StreamOptions, one_answer},
-};
+use crate::model::Capability;
 
 /// How a model goes on from a text that is no conversation. `Debug` does not show what is said.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,55 +40,4 @@ impl fmt::Debug for Completion {
             Self::Insert(_) => "Insert([redacted])",
         })
     }
-}
-
-/// Decodes the body of `POST /v1/completions`: a chat of one message, because models that follow instructions expect
-/// their own template around it; or, with a suffix, a gap to be filled.
-///
-/// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
-///
-/// # Errors
-///
-/// See [`DecodeError`].
-pub fn decode_completion(body: impl Into<Vec<u8>>) -> Result<ChatRequest, DecodeError> {
-    let mut body = body.into();
-    let mut fields = Fields::parse(&mut body)?;
-    let prompt = fields.raw("prompt").ok_or_else(|| fields.missing("prompt"))?;
-    let prompt = one_text(prompt).ok_or_else(|| {
-        DecodeError::field("prompt", "must be one string: ask once for each, and not in tokens")
-    })?;
-    let suffix = fields.text("suffix")?.filter(|suffix| !suffix.is_empty());
-    let stream_options = fields.raw("stream_options");
-    let stream_options = stream_options.map(|raw| StreamOptions::read(raw, "stream_options"));
-    if fields.flag("echo")? == Some(true) {
-        return Err(DecodeError::unknown("echo"));
-    }
-    // Here it is a number; the chat's own is a flag.
-    if fields.whole::<u32>("logprobs", "a whole number")?.is_some() {
-        return Err(DecodeError::field("logprobs", "is for chats only here"));
-    }
-    if fields.whole::<u32>("best_of", "1")?.is_some_and(|best_of| best_of != 1) {
-        return Err(DecodeError::field("best_of", "must be 1"));
-    }
-    let request = ChatRequest {
-        model: fields.text("model")?,
-        messages: vec![Message::user(prompt)],
-        completion: suffix.map(Completion::Insert),
-        stream: fields.flag("stream")?.unwrap_or_default(),
-        stream_options: stream_options.transpose()?,
-        options: Options::read(&mut fields)?,
-        ..ChatRequest::default()
-    };
-    one_answer(&mut fields)?;
-    fields.finish(&HARMLESS)?;
-    Ok(request)
-}
-
-/// A string, or a list of one.
-fn one_text(raw: &RawValue) -> Option<String> {
-    if is_text(raw) {
-        return serde_json::from_str(raw.get()).ok();
-    }
-    let List::<1>(texts) = serde_json::from_str(raw.get()).ok()?;
-    serde_json::from_str(texts.first()?.get()).ok()
 }

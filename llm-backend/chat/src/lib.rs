@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod completion;
+mod completion_request;
 mod decode;
 mod delta;
 mod embedding;
@@ -23,7 +24,8 @@ mod options;
 mod request;
 mod tools;
 
-pub use completion::{Completion, decode_completion};
+pub use completion::Completion;
+pub use completion_request::decode_completion;
 pub use decode::DecodeError;
 pub use delta::{Delta, Evidence, FinishReason, ToolCallDelta, Usage, count, count_or_zero};
 pub use embedding::{EmbedRequest, EmbeddingRequest, base64};

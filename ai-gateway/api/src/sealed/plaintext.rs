@@ -6,9 +6,9 @@ use chat_vocabulary::{Evidence, FinishReason, Message, Options, Usage};
 use common::surrogate;
 use serde::{Deserialize, Serialize};
 
+use super::session::{NameTooLong, SessionName};
 use crate::{
     memory::Memory,
-    sealed::SessionName,
     wire::{DecodeError, Version, decode},
 };
 
@@ -73,7 +73,7 @@ pub enum PlaintextError {
     Field,
     /// The session's name is too long.
     #[error(transparent)]
-    Session(#[from] super::NameTooLong),
+    Session(#[from] NameTooLong),
 }
 
 /// The plaintext as JSON has it.
