@@ -46,7 +46,6 @@ mod plan;
 pub(crate) mod ports;
 pub(crate) mod progress;
 pub(crate) mod ready;
-mod relay_state;
 pub(crate) mod remembered;
 mod setup;
 mod start;

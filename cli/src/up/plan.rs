@@ -14,7 +14,6 @@ use crate::{
         args::UpArgs,
         binaries, checks, config, directories,
         ollama::{self, Found},
-        relay_state,
         remembered::Remembered,
     },
 };
@@ -83,7 +82,6 @@ impl Plan {
     /// Makes directories and missing configuration.
     pub(super) fn lay_out(&mut self) -> anyhow::Result<()> {
         directories::all(&self.root)?;
-        relay_state::take_over(&self.root)?;
         self.config.write(&self.root)?;
         for service in SERVICES.iter().filter(|service| service.kind == Kind::Child) {
             let program = binaries::for_everyone(self.program(service)?, &self.root)?;

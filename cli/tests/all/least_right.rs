@@ -219,44 +219,6 @@ fn the_coordinator_opens_the_relays_certificate_and_no_key() {
     assert!(opened.iter().all(|name| name.starts_with("certificate-")), "{opened:?}");
 }
 
-/// As an installation of an earlier version meets this one.
-#[test]
-#[ignore = "needs: root, podman"]
-fn what_an_earlier_version_kept_of_the_relay_is_taken_over_and_its_certificate_stays() {
-    let home = Home::new();
-    let mut relay = home.start(&RELAY_SERVICE);
-    home.wait(&mut relay, |home| home.logs().contains("relay is ready"));
-    relay.stop(STOP).unwrap();
-    let before = home.instance.root.join("var/lib/maru/coordinator/relay");
-    fs::create_dir(&before).unwrap();
-    let [certificate, key] = ["certificate-", "key-"].map(|name| home.relay_files(name).remove(0));
-    let [told, secret] = [&certificate, &key].map(|path| fs::read_to_string(path).unwrap());
-    fs::write(before.join("cert-10.0.0.1.pem"), format!("{told}{secret}")).unwrap();
-    for file in home.relay_files("") {
-        fs::remove_file(file).unwrap();
-    }
-
-    // By hand: refused with what to do.
-    let mut coordinator = home.start(&COORDINATOR_SERVICE);
-    coordinator.wait_for(Duration::from_secs(30)).unwrap().expect("it does not start");
-    assert!(home.logs().contains("where the coordinator can read them; stop"), "{}", home.logs());
-
-    let model = home.instance.root.join("model.gguf");
-    fs::write(&model, model_sample::tiny().bytes()).unwrap();
-    let mut up = home.instance.maru(&["up", "--model", &format!("{ROOT}/model.gguf")]);
-    up.stdin(Stdio::null()).stdout(Stdio::null());
-    let mut up = home.instance.machine.spawn(&mut up).unwrap();
-    home.wait(&mut up, |home| {
-        ADMIN.path(&home.instance.root).exists() && home.relay_files("cert-").is_empty()
-    });
-    up.stop(STOP).unwrap();
-
-    assert_eq!(fs::read_to_string(certificate).unwrap(), told);
-    assert!(is_closed_to(COORDINATOR, &key));
-    assert!(read_as(RELAY, &key).unwrap() == secret.into_bytes(), "the key is another");
-    assert!(!before.exists());
-}
-
 #[test]
 #[ignore = "needs: root"]
 fn the_admin_socket_answers_root_alone() {
