@@ -59,11 +59,6 @@ impl Paths {
         self.root.join("var/lib/maru/relay-nodes")
     }
 
-    /// Where an earlier version kept what is the relay's.
-    pub(crate) fn relay_before(&self) -> PathBuf {
-        self.state().join("relay")
-    }
-
     pub(crate) fn metrics_socket(&self) -> PathBuf {
         self.root.join("run/maru/coordinator/metrics.sock")
     }
@@ -113,12 +108,6 @@ pub(crate) fn read_of_another(path: &Path, max: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it is longer than {max} bytes")));
     }
     Ok(content)
-}
-
-/// Writes a file in the place of what is there, if anything is: a reader finds the one or the other, whole.
-pub(crate) fn replace(path: &Path, access: Access, content: &[u8]) -> Result<(), FileError> {
-    durable::replace(path, access, content)
-        .map_err(|source| FileError::Io { path: path.to_owned(), source })
 }
 
 /// Reads the coordinator's Noise key, or makes it.

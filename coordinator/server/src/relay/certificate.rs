@@ -3,7 +3,7 @@
 //! The relay makes them. The coordinator reads the certificate, never a key: it runs under another user, who cannot.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -23,8 +23,6 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest certificate that is read, in bytes.
 const CERTIFICATE_MAX: u64 = 64 * 1024;
-/// How the second part of a file of an earlier version begins.
-const KEY_BEGINS: &str = "-----BEGIN PRIVATE KEY-----";
 
 /// Certificate, its key, and the key by which clients know the relay.
 pub(crate) struct Identity {
@@ -72,18 +70,6 @@ pub enum CertificateError {
         .0.display()
     )]
     Missing(PathBuf),
-    /// It lies where an earlier version kept it.
-    #[error(
-        "the relay's keys lie in {0}, where the coordinator can read them; stop coordinator and relay, move the files \
-         to {1} and give them to the relay's user (`maru up` does that), then start again",
-        .before.display(), .now.display()
-    )]
-    Before {
-        /// Where they lie.
-        before: PathBuf,
-        /// Where they belong.
-        now: PathBuf,
-    },
 }
 
 /// Where the certificate for a host lies, and its key. Clients also check that the certificate names the host, so each
@@ -91,23 +77,19 @@ pub enum CertificateError {
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
-    /// Both in one file, as an earlier version kept them.
-    both: PathBuf,
 }
 
 impl Files {
     fn of(paths: &Paths, host: &str) -> Self {
         let file = |what: &str| paths.relay().join(format!("{what}-{}.pem", file_name(host)));
-        Self { certificate: file("certificate"), key: file("key"), both: file("cert") }
+        Self { certificate: file("certificate"), key: file("key") }
     }
 }
 
 /// Reads the certificate for `host` and the keys, or makes them; for the relay alone.
 pub(super) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, CertificateError> {
-    is_not_before(paths)?;
     files::make_dir(&paths.relay(), 0o755)?;
     let files = Files::of(paths, host);
-    split(&files)?;
     let broken = |path: &Path, what| FileError::Content { path: path.to_owned(), what };
     let failed = |source| CertificateError::Make { host: host.to_owned(), source };
     if files.certificate.exists() && !files.key.exists() {
@@ -138,38 +120,6 @@ pub(super) fn derp_key(path: &Path) -> Result<NodePrivate, FileError> {
         .ok_or_else(|| FileError::Content { path: path.to_owned(), what: "a DERP key" })
 }
 
-/// Takes apart what an earlier version kept in one file. It wins over what is there: devices were told its certificate.
-fn split(files: &Files) -> Result<(), FileError> {
-    let failed = |source| FileError::Io { path: files.both.clone(), source };
-    let text = match fs::read_to_string(&files.both) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    let (certificate, key) = text.split_at(text.find(KEY_BEGINS).unwrap_or(0));
-    if CertificateDer::from_pem_slice(certificate.as_bytes()).is_err()
-        || PrivateKeyDer::from_pem_slice(key.as_bytes()).is_err()
-    {
-        let what = "a certificate and its key in PEM";
-        return Err(FileError::Content { path: files.both.clone(), what });
-    }
-    files::replace(&files.key, Access::SECRET, key.as_bytes())?;
-    files::replace(&files.certificate, Access::READABLE, certificate.as_bytes())?;
-    fs::remove_file(&files.both).map_err(failed)
-}
-
-/// Refuses to start while the keys lie where an earlier version kept them, below the coordinator's state.
-fn is_not_before(paths: &Paths) -> Result<(), CertificateError> {
-    let before = paths.relay_before();
-    // Whoever may not look there has nothing there.
-    let Ok(entries) = fs::read_dir(&before) else { return Ok(()) };
-    let is_ours = |name: &str| name == "derp.key" || name.ends_with(".pem");
-    if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_ours)) {
-        return Err(CertificateError::Before { before, now: paths.relay() });
-    }
-    Ok(())
-}
-
 /// What the DERP map says of the certificate for `host`: clients take this one and no other. For the coordinator, which
 /// waits until the relay has made it, but not longer than `patience`.
 pub(crate) async fn pin(
@@ -177,7 +127,6 @@ pub(crate) async fn pin(
     host: &str,
     patience: Duration,
 ) -> Result<String, CertificateError> {
-    is_not_before(paths)?;
     let path = Files::of(paths, host).certificate;
     let until = Instant::now() + patience;
     let mut waited = false;

@@ -1,4 +1,4 @@
-use std::os::unix::fs::PermissionsExt as _;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use super::*;
 
@@ -65,48 +65,6 @@ async fn a_link_in_the_certificates_place_is_not_followed() {
     std::os::unix::fs::symlink("elsewhere", &files.certificate).unwrap();
 
     assert!(pin(&paths, HOST, AT_ONCE).await.is_err());
-}
-
-#[tokio::test]
-async fn what_an_earlier_version_kept_in_one_file_is_taken_apart() {
-    let (_dir, paths) = paths();
-    let made = load_or_create(&paths, HOST).unwrap();
-    let files = Files::of(&paths, HOST);
-    let [certificate, key] =
-        [&files.certificate, &files.key].map(|path| fs::read_to_string(path).unwrap());
-    fs::remove_file(&files.key).unwrap();
-    // The relay may have made another since, and may have been stopped half-way.
-    fs::remove_file(&files.certificate).unwrap();
-    load_or_create(&paths, HOST).unwrap();
-    fs::write(&files.both, certificate + &key).unwrap();
-
-    let taken = load_or_create(&paths, HOST).unwrap();
-
-    assert_eq!(taken.certificate, made.certificate);
-    assert_eq!(taken.key, made.key);
-    assert!(!files.both.exists());
-    assert_eq!(pin(&paths, HOST, AT_ONCE).await.unwrap(), pin_of(&made.certificate));
-    assert_eq!((mode(&files.certificate), mode(&files.key)), (0o644, 0o600));
-    fs::write(&files.both, "torn").unwrap();
-    let torn = load_or_create(&paths, HOST).unwrap_err();
-    assert!(matches!(torn, CertificateError::File(FileError::Content { .. })), "{torn}");
-}
-
-#[tokio::test]
-async fn keys_that_the_coordinator_can_read_are_refused_with_what_to_do() {
-    let (_dir, paths) = paths();
-    load_or_create(&paths, HOST).unwrap();
-    files::make_dir(&paths.relay_before(), 0o700).unwrap();
-    load_or_create(&paths, HOST).unwrap();
-    fs::write(paths.relay_before().join("derp.key"), "privkey:00").unwrap();
-
-    let relay = load_or_create(&paths, HOST).unwrap_err();
-    let coordinator = pin(&paths, HOST, AT_ONCE).await.unwrap_err();
-
-    for error in [relay, coordinator] {
-        assert!(matches!(error, CertificateError::Before { .. }));
-        assert!(error.to_string().contains("move the files to"), "{error}");
-    }
 }
 
 #[test]
