@@ -130,8 +130,8 @@ impl Document {
 /// # Errors
 ///
 /// The text is not `HuJSON`, or no object.
-pub(crate) fn read(text: &str, lenient: bool, problems: &mut Problems) -> Result<Document, Error> {
-    text::read(text, lenient, |root| {
+pub(crate) fn read(text: &str, problems: &mut Problems) -> Result<Document, Error> {
+    text::read(text, |root| {
         let mut sections = Fields::new();
         for (key, name, item) in root.named(&SECTIONS)? {
             let Some(name) = name else {

@@ -219,23 +219,19 @@ impl Policy {
     ///
     /// [`Error::Syntax`] and [`Error::Rule`]: the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let (policy, problems) = Self::read(text, false)?;
+        let (policy, problems) = Self::parse_stored(text)?;
         problems.into_iter().next().map_or(Ok(policy), Err)
     }
 
-    /// Reads a policy that is in force already, perhaps since an earlier version, which took more. What cannot be read is
-    /// left out, which grants less, since every part of a policy grants; why is returned beside it.
+    /// Reads a policy that is in force already, so that an update which refuses more does not stop the coordinator. A part
+    /// that is refused is left out, which grants less, since every part of a policy grants; why is returned beside it.
     ///
     /// # Errors
     ///
     /// [`Error::Syntax`].
     pub fn parse_stored(text: &str) -> Result<(Self, Vec<Error>), Error> {
-        Self::read(text, true)
-    }
-
-    fn read(text: &str, lenient: bool) -> Result<(Self, Vec<Error>), Error> {
         let mut found = Found::default();
-        let mut document = document::read(text, lenient, &mut found.problems)?;
+        let mut document = document::read(text, &mut found.problems)?;
         let rules = validate::rules(&document, &mut found);
         ssh::check(&document, &mut found);
         let attributes = attributes::parse(&document, &mut found);

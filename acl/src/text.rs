@@ -117,19 +117,17 @@ type Named<'a> = (Word, Option<&'static str>, Item<'a>);
 /// The fields of an object, by the names under which they are known.
 pub(crate) type Fields<'a> = BTreeMap<&'static str, Item<'a>>;
 
-/// Reads a text and gives its one value to `read`. `lenient` takes what JSON5 adds, as earlier versions did.
+/// Reads a text and gives its one value to `read`.
 pub(crate) fn read<T>(
     text: &str,
-    lenient: bool,
     read: impl FnOnce(&Item<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let options = if lenient { ParseOptions::default() } else { hujson() };
     let lines = Lines::new(text);
     let syntax = |error: ParseError| Error::Syntax {
         at: Position { line: error.line_display(), column: error.column_display() },
         reason: error.kind().to_string(),
     };
-    let parsed = parse_to_ast(text, &CollectOptions::default(), &options).map_err(syntax)?;
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &hujson()).map_err(syntax)?;
     let value = parsed.value.ok_or_else(|| Error::Syntax {
         at: Position { line: 1, column: 1 },
         reason: "it is empty: write {} for a policy that allows nothing".to_owned(),
