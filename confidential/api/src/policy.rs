@@ -95,13 +95,6 @@ pub struct Image {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Registers(pub BTreeMap<u8, Vec<u8>>);
 
-impl Policy {
-    /// Images that answer as this model.
-    pub fn images_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Image> {
-        self.images.iter().filter(move |image| image.models.iter().any(|it| it == model))
-    }
-}
-
 impl Document for Policy {
     const KIND: &'static str = "policy";
     const SIGNED_BY: Option<Use> = None;
