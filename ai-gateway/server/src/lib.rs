@@ -144,7 +144,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
 pub fn agent_server(config: &Settings) -> Server {
     let names = config.names.iter().cloned().chain([config.chat_host()]);
     Server {
-        caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
+        caller_uid: config.agent_uid,
         local: routes::is_for_apps,
         guard: Guard::new(names)
             .close_to_browsers(path::DEVICES)

@@ -70,7 +70,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
 /// How connections are taken.
 fn server(config: &Settings) -> Server {
     Server {
-        caller_uid: mesh_identity::agent_uid(config.agent_uid, rustix::process::getuid().as_raw()),
+        caller_uid: config.agent_uid,
         local: mesh_listener::health_only,
         guard: Guard::new(config.hosts()),
         refused: |path, refusal| relay::last(mesh_listener::problem(path, refusal)),

@@ -237,11 +237,3 @@ proptest! {
         prop_assert!(!matches!(Header::decode(&bytes), Ok(None)));
     }
 }
-
-#[test]
-fn settings_of_the_time_when_the_agent_was_root_lock_nobody_out() {
-    assert_eq!(agent_uid(0, 61002), AGENT_UID);
-    assert_eq!(agent_uid(AGENT_UID, 61002), AGENT_UID);
-    assert_eq!(agent_uid(1000, 61002), 1000);
-    assert_eq!(agent_uid(0, 0), 0, "root tries it out by itself");
-}
