@@ -1,8 +1,7 @@
 //! One turn of a chat, whichever surface it came in by: prompt, model, reply.
 //!
 //! ```text
-//! routes ──compose──▶ Run::start ──▶ ReplyReader of an HTTP response ──▶ line ▶ chain ▶ deltas
-//!                        └─Run::listen─▶ a task: the same for several listeners
+//! routes ──compose──▶ Run::start ──▶ line ▶ chain ▶ deltas ──Run::next──▶ HTTP response
 //! ```
 
 mod compose;
@@ -20,7 +19,7 @@ use crate::{limits::Exceeded, models::Failure, openclaw::ModelRef};
 
 pub use compose::{compose, compose_session};
 pub use embed::embed;
-pub use run::{ReplyReader, Run};
+pub use run::Run;
 
 /// One step of a turn.
 #[derive(Clone, Debug)]

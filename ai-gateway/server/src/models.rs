@@ -147,7 +147,7 @@ pub enum Failure {
     /// The reply took longer than one may, or became larger.
     #[error("the reply was cut: it was longer than a reply may be")]
     Overlong,
-    /// Whoever listened read so slowly that the reply went on without them.
+    /// The reader held the reply up for too long, so it ended.
     #[error("the reply was cut: it was read too slowly")]
     Behind,
 }

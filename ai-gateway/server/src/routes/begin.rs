@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use super::{Body, whole};
 use crate::{
     Error, bodies,
-    chat::{Answering, ReplyReader, Step},
+    chat::{Answering, Run, Step},
 };
 
 /// Large bodies that are decoded at a time: with more threads than that, little would be left for those that pass on tokens.
@@ -96,8 +96,8 @@ pub(super) fn with_evidence(mut response: Response, evidence: Option<HeaderValue
 }
 
 /// Waits in the line, for as long as one may: whoever had no turn in time is told so with a status.
-pub(super) async fn turn(reader: &mut ReplyReader) -> Result<(), Error> {
-    match reader.next().await {
+pub(super) async fn turn(run: &mut Run) -> Result<(), Error> {
+    match run.next().await {
         Some(Step::Failed(failure)) => Err(failure.into()),
         Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
         Some(Step::Turn | Step::Model(_) | Step::Delta(_)) | None => Ok(()),
@@ -107,12 +107,12 @@ pub(super) async fn turn(reader: &mut ReplyReader) -> Result<(), Error> {
 /// The model that answers, once its turn has come; `None` if it did not within `patience`. What went wrong until then is an
 /// error, which may still be a status.
 pub(super) async fn model(
-    reader: &mut ReplyReader,
+    run: &mut Run,
     patience: Option<Duration>,
 ) -> Result<Option<Begun>, Error> {
     let step = match patience {
-        None => reader.next().await,
-        Some(patience) => match timeout(patience, reader.next()).await {
+        None => run.next().await,
+        Some(patience) => match timeout(patience, run.next()).await {
             Ok(step) => step,
             Err(_) => return Ok(None),
         },

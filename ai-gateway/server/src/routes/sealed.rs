@@ -16,7 +16,7 @@ use mesh_identity::{Header, Person};
 use super::{Body, Listener, sse, whole};
 use crate::{
     App, Error, arena,
-    chat::{Answering, Ending, Record, ReplyReader, Run, Step, compose, compose_session},
+    chat::{Answering, Ending, Record, Run, Step, compose, compose_session},
 };
 
 /// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
@@ -89,7 +89,7 @@ enum Answer {
     /// Known already.
     Events(Vec<Event>),
     /// As a model says it.
-    Reply(ReplyReader),
+    Reply(Run),
 }
 
 async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {
@@ -121,7 +121,7 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
         return Err(Error::Busy);
     }
     let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
-    let (_, reply) = Run::start(app, "sealed", &person, request, record)?;
+    let reply = Run::start(app, "sealed", &person, request, record)?;
     Ok(Answer::Reply(reply))
 }
 

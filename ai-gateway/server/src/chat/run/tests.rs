@@ -1,4 +1,4 @@
-//! Tests of who hears a reply, with a scripted turn in place of a model.
+//! Tests of a reply and its reader, with a scripted turn in place of a model.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -10,10 +10,7 @@ use futures_util::FutureExt as _;
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    audience::{BUFFER, LISTENERS_MAX},
-    *,
-};
+use super::*;
 use crate::openclaw::ModelRef;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,67 +44,48 @@ impl Turn for Scripted {
     }
 }
 
-/// A run, its first listener, its number of steps so far, and what ends when the run does.
-fn run(steps: usize, ends: bool) -> (Run, ReplyReader, Arc<AtomicUsize>, oneshot::Receiver<()>) {
+/// A run, its number of steps so far, and what ends when the run does.
+fn run(steps: usize, ends: bool) -> (Run, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     run_patiently(steps, ends, HELD_UP_MAX)
 }
 
-/// The same, where listeners may hold it up for so long.
+/// The same, where its reader may hold it up for so long.
 fn run_patiently(
     steps: usize,
     ends: bool,
     held_up_max: Duration,
-) -> (Run, ReplyReader, Arc<AtomicUsize>, oneshot::Receiver<()>) {
+) -> (Run, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     let (alive, ended) = oneshot::channel();
     let said = Arc::<AtomicUsize>::default();
     let turn = Scripted { steps, ends, said: Arc::clone(&said), _alive: alive };
-    let (run, listener) = Run::begin(turn, held_up_max);
-    (run, listener, said, ended)
+    (Run::begin(turn, held_up_max), said, ended)
 }
 
 /// Everything that is heard until the end.
-async fn all(mut listener: ReplyReader) -> Vec<Step> {
+async fn all(mut run: Run) -> Vec<Step> {
     let mut heard = Vec::new();
-    while let Some(step) = timeout(SECOND, listener.next()).await.unwrap() {
+    while let Some(step) = timeout(SECOND, run.next()).await.unwrap() {
         heard.push(step);
     }
     heard
 }
 
 #[tokio::test]
-async fn a_run_ends_once_its_last_listener_has_left() {
-    let (run, one, _, mut ended) = run(1, false);
-    let mut two = run.listen().await.unwrap();
-    drop(one);
-    assert!(matches!(two.next().await, Some(Step::Model(_))));
-    assert!(ended.try_recv().unwrap_err() == oneshot::error::TryRecvError::Empty, "one is left");
-    drop(two);
+async fn a_run_ends_once_it_is_dropped() {
+    let (mut run, _, mut ended) = run(1, false);
+    assert!(matches!(run.next().await, Some(Step::Model(_))));
+    assert!(ended.try_recv().unwrap_err() == oneshot::error::TryRecvError::Empty, "it goes on");
+    drop(run);
     assert!(timeout(SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
-    assert!(run.listen().await.is_none());
 }
 
 #[tokio::test]
-async fn a_slow_listener_does_not_stop_another() {
-    let (run, slow, said, _ended) = run(1000, true);
-    let fast = run.listen().await.unwrap();
-    let heard = all(fast).await;
-    assert_eq!(said.load(Ordering::SeqCst), 1000);
-    assert!(matches!(heard.first(), Some(Step::Model(_))), "whoever joins is told who answers");
-    assert!(matches!(heard.last(), Some(Step::Delta(delta)) if delta.content == "999"));
-
-    let heard = all(slow).await;
-    assert_eq!(heard.len(), BUFFER + 1);
-    assert!(matches!(heard.last(), Some(Step::Failed(Failure::Behind))), "it is told so");
-}
-
-#[tokio::test]
-async fn the_model_waits_for_the_only_listener() {
-    let (_run, mut only, said, _ended) = run(1000, true);
+async fn the_model_waits_for_the_reader() {
+    let (mut run, said, _ended) = run(1000, true);
     let mut heard = 0;
-    while only.next().await.is_some() {
+    while run.next().await.is_some() {
         heard += 1;
-        let ahead = said.load(Ordering::SeqCst) - heard;
-        assert!(ahead <= BUFFER + 1, "{ahead}");
+        assert_eq!(said.load(Ordering::SeqCst), heard);
     }
     assert_eq!(heard, 1000);
 }
@@ -115,14 +93,14 @@ async fn the_model_waits_for_the_only_listener() {
 /// Its slot is one that others wait for.
 #[tokio::test]
 async fn a_reply_that_nobody_reads_on_ends_and_one_that_is_read_slowly_does_not() {
-    let (_run, unread, said, ended) = run_patiently(1000, true, Duration::from_millis(20));
+    let (unread, said, ended) = run_patiently(1000, true, Duration::from_millis(20));
     assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
     assert!(said.load(Ordering::SeqCst) < 1000);
     let heard = all(unread).await;
     assert!(matches!(heard.last(), Some(Step::Failed(Failure::Behind))), "it is told so");
 
     // Now and then a step is taken: it is held up as often, but never for long.
-    let (_run, mut slow, said, _ended) = run_patiently(1000, true, 10 * SECOND);
+    let (mut slow, said, _ended) = run_patiently(1000, true, 10 * SECOND);
     let mut heard = 0;
     while slow.next().await.is_some() {
         heard += 1;
@@ -133,7 +111,7 @@ async fn a_reply_that_nobody_reads_on_ends_and_one_that_is_read_slowly_does_not(
 
 /// As a connection does that looked, found nothing yet, and is then full: it is woken, and does not look again.
 #[tokio::test]
-async fn a_reply_whose_listener_looked_too_early_and_never_again_ends_too() {
+async fn a_reply_whose_reader_looked_too_early_and_never_again_ends_too() {
     struct Late {
         awaited: oneshot::Receiver<()>,
         _alive: oneshot::Sender<()>,
@@ -150,27 +128,15 @@ async fn a_reply_whose_listener_looked_too_early_and_never_again_ends_too() {
     }
     let (come, awaited) = oneshot::channel();
     let (alive, ended) = oneshot::channel();
-    let (_run, mut listener) =
-        Run::begin(Late { awaited, _alive: alive }, Duration::from_millis(20));
-    assert!(listener.next().now_or_never().is_none());
+    let mut run = Run::begin(Late { awaited, _alive: alive }, Duration::from_millis(20));
+    assert!(run.next().now_or_never().is_none());
 
     // As long as there is nothing to read, it holds nothing up.
     tokio::time::sleep(Duration::from_millis(60)).await;
     come.send(()).expect("the turn goes on");
 
     assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
-    assert!(matches!(listener.next().await, Some(Step::Failed(Failure::Behind))), "it is told so");
-}
-
-#[tokio::test]
-async fn listeners_are_bounded() {
-    let (run, _first, ..) = run(1, false);
-    let mut joined = Vec::new();
-    for _ in 0..LISTENERS_MAX {
-        joined.push(run.listen().await.unwrap());
-    }
-    let mut last = joined.pop().unwrap();
-    assert!(matches!(last.next().await, Some(Step::Failed(Failure::Behind))));
+    assert!(matches!(run.next().await, Some(Step::Failed(Failure::Behind))), "it is told so");
 }
 
 /// Its client may read on later, or never: the slot is for somebody else.
@@ -197,12 +163,12 @@ async fn a_reply_that_has_to_end_ends_although_nobody_reads_it() {
     let ends = CancellationToken::new();
     let (alive, ended) = oneshot::channel();
     let turn = Yields { ends: ends.clone(), said: false, _alive: alive };
-    let (_run, mut listener) = Run::begin(turn, HELD_UP_MAX);
-    assert!(matches!(listener.next().await, Some(Step::Delta(_))));
+    let mut run = Run::begin(turn, HELD_UP_MAX);
+    assert!(matches!(run.next().await, Some(Step::Delta(_))));
 
     ends.cancel();
 
     assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
-    let heard = all(listener).await;
+    let heard = all(run).await;
     assert!(matches!(&heard[..], [Step::Delta(delta)] if delta.content == "the end"), "{heard:?}");
 }

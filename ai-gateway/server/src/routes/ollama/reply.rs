@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     App, Error,
-    chat::{Ending, ReplyReader, Run, Step},
+    chat::{Ending, Run, Step},
     error::OllamaError,
     models::Failure,
     openclaw::ModelRef,
@@ -152,7 +152,7 @@ impl Pieces {
 
 /// A reply that has begun.
 pub(super) struct Reply {
-    reader: ReplyReader,
+    run: Run,
     kind: Kind,
     model: String,
     /// What its headers say of its evidence; where they were sent before the model began, its first line.
@@ -175,18 +175,18 @@ impl Reply {
         let begun = Instant::now();
         let patience = request.stream.then(|| app.patience());
         let asked = request.model.clone().unwrap_or_default();
-        let (_, mut reader) = Run::start(app, "ollama", person, request, None)?;
-        begin::turn(&mut reader).await?;
-        let model = begin::model(&mut reader, patience).await?;
+        let mut run = Run::start(app, "ollama", person, request, None)?;
+        begin::turn(&mut run).await?;
+        let model = begin::model(&mut run, patience).await?;
         let answered = model.as_ref().map(|_| Instant::now());
         let (ending, pieces) = (Ending::default(), Pieces::default());
         let Begun { model, evidence } = model.unwrap_or(Begun { model: asked, evidence: None });
-        Ok(Self { reader, kind, model, evidence, begun, answered, ending, pieces })
+        Ok(Self { run, kind, model, evidence, begun, answered, ending, pieces })
     }
 
     /// Waits until a model answers, [`sse::PING`] at most; whether one does.
     async fn wait(&mut self) -> Result<bool, Error> {
-        let model = begin::model(&mut self.reader, Some(sse::PING)).await?;
+        let model = begin::model(&mut self.run, Some(sse::PING)).await?;
         let Some(Begun { model, evidence }) = model else { return Ok(false) };
         (self.model, self.evidence) = (model, evidence);
         self.answered = Some(Instant::now());
@@ -196,7 +196,7 @@ impl Reply {
     /// What is said next; `None` at the end.
     async fn next(&mut self) -> Result<Option<Said>, Error> {
         loop {
-            match self.reader.next().await {
+            match self.run.next().await {
                 Some(Step::Turn) => {}
                 Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => return Ok(Some(self.take(delta))),

@@ -23,7 +23,7 @@ use super::super::{
 };
 use crate::{
     App, Error,
-    chat::{Ending, ReplyReader, Run, Step},
+    chat::{Ending, Run, Step},
     error::OpenAiError,
     now_ms,
 };
@@ -69,7 +69,7 @@ impl Kind {
 
 /// A reply that has begun.
 pub(super) struct Reply {
-    reader: ReplyReader,
+    run: Run,
     kind: Kind,
     id: String,
     created: u64,
@@ -92,13 +92,13 @@ impl Reply {
         kind: Kind,
     ) -> Result<Self, Error> {
         let patience = request.stream.then(|| app.patience());
-        let (_, mut reader) = Run::start(app, "openai", person, request, None)?;
-        begin::turn(&mut reader).await?;
-        let begun = begin::model(&mut reader, patience).await?;
+        let mut run = Run::start(app, "openai", person, request, None)?;
+        begin::turn(&mut run).await?;
+        let begun = begin::model(&mut run, patience).await?;
         let waits = begun.is_none();
         let Begun { model, evidence } = begun.unwrap_or_default();
         Ok(Self {
-            reader,
+            run,
             kind,
             id: format!("{}-{}", kind.prefix(), Uuid::new_v4().simple()),
             created: now_ms() / 1000,
@@ -113,7 +113,7 @@ impl Reply {
     /// The next delta; `None` at the end.
     async fn next(&mut self) -> Result<Option<Delta>, Error> {
         loop {
-            match self.reader.next().await {
+            match self.run.next().await {
                 Some(Step::Turn) => {}
                 Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => {
@@ -417,7 +417,7 @@ impl Stream {
                 self.next = Next::Model;
                 events.extend_from_slice(sse::COMMENT);
             }
-            Next::Model => match begin::model(&mut self.reply.reader, None).await {
+            Next::Model => match begin::model(&mut self.reply.run, None).await {
                 Ok(begun) => {
                     let Begun { model, evidence } = begun.unwrap_or_default();
                     self.reply.model = model;
