@@ -124,7 +124,7 @@ pub(crate) fn spans(text: &str) -> Vec<Span> {
         let ends = first.parse().ok().zip(last.parse().ok());
         return ends.and_then(|(first, last)| Span::between(first, last)).into_iter().collect();
     }
-    crate::selector::prefix(text).map(Span::from).into_iter().collect()
+    prefix(text).map(Span::from).into_iter().collect()
 }
 
 /// Cuts ranges where any of them begins or ends: what comes out lies wholly in or wholly out of each.
@@ -234,3 +234,8 @@ impl FromIterator<Span> for AddressSet {
 
 #[cfg(test)]
 mod tests;
+
+/// Reads an address or a prefix.
+pub(crate) fn prefix(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}

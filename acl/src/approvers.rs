@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::{
-    Error, Network, Node, document::Document, problems::Problems, selector::Selector, text::Word,
+    Error, Network, Node, document::Document, problems::Problems, selector::Selector, spot::Word,
 };
 
 /// The approvers of a document, understood.

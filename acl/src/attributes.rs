@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::{
     Error, Network,
     document::{Document, NodeAttr},
+    problems::Found,
     selector::Selector,
-    text::Word,
-    validate::{Found, plain_name},
+    spot::Word,
+    validate::plain_name,
 };
 
 /// The attribute behind `randomizeClientPort` (tailcfg, `NodeAttrRandomizeClientPort`).

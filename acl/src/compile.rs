@@ -13,7 +13,7 @@ use crate::{
     internet::{self, INTERNET},
     selector::{Selector, owner, print},
     service::Ports,
-    text::Spot,
+    spot::Spot,
 };
 
 /// Capabilities whose receivers the reference tells of it by another one, the other way (headscale, `companionCaps`).

@@ -1,17 +1,22 @@
 //! The document as it is written.
 
+mod ssh;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::{
-    Error, User,
+    addresses::prefix,
+    error::Error,
+    network::User,
     problems::Problems,
-    selector::is_user,
-    ssh::{self, SshRule, SshTest},
-    text::{self, Fields, Item, Spot, Word},
+    spot::{Spot, Word},
+    text::{self, Fields, Item, words},
 };
+
+pub(crate) use self::ssh::{SshRule, SshTest};
 
 const SECTIONS: [&str; 11] = [
     "acls",
@@ -96,7 +101,7 @@ impl Document {
     /// Whether a person is in a group, by login name or mail address.
     pub(crate) fn in_group(&self, group: &str, user: &User) -> bool {
         let members = self.groups.get(group).into_iter().flatten();
-        members.into_iter().any(|member| is_user(&member.text, user))
+        members.into_iter().any(|member| user.is(&member.text))
     }
 
     /// Those whose routes and exit nodes need no administrator.
@@ -120,7 +125,7 @@ impl Document {
         texts.chain(sources).chain(self.approvers()).chain(ssh).any(|word| {
             let text = word.text.as_str();
             let before_ports = text.rsplit_once(':').map_or(text, |(name, _)| name);
-            is_user(text, &user) || is_user(before_ports, &user)
+            user.is(text) || user.is(before_ports)
         })
     }
 }
@@ -256,7 +261,7 @@ fn hosts(sections: &Fields<'_>, document: &mut Document, problems: &mut Problems
             )));
             continue;
         }
-        match crate::selector::prefix(&address.text) {
+        match prefix(&address.text) {
             Some(prefix) => {
                 document.hosts.insert(name.text, prefix);
             }
@@ -354,11 +359,6 @@ fn approvers(
     }
     document.approved_exits = words(&fields, "exitNode")?;
     Ok(())
-}
-
-/// A list of names, without the spaces around them; an absent one is empty.
-pub(crate) fn words(fields: &Fields<'_>, name: &str) -> Result<Vec<Word>, Error> {
-    fields.get(name).map(Item::words).transpose().map(Option::unwrap_or_default)
 }
 
 /// A list of strings as they are written; an absent one is empty.

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use crate::{
     Network, Node, Policy, Position, Rule,
-    addresses::AddressSet,
+    addresses::{AddressSet, prefix},
     compile, internet,
     meaning::USUAL,
-    selector::{Selector, prefix},
+    selector::Selector,
 };
 
 /// One connection attempt.

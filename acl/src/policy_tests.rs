@@ -3,7 +3,7 @@
 use std::{collections::HashMap, rc::Rc};
 
 use crate::{
-    Error, Failures, Network, Node, Policy, Position, TestResult, User, Warning,
+    Error, Failures, Network, Node, Position, TestResult, User, Warning,
     addresses::{AddressSet, Span},
     compile::{ParsedRule, Target, addresses},
     document::{Document, Test},
@@ -11,7 +11,7 @@ use crate::{
     problems::Problems,
     selector::{Selector, owner},
     service::{Ports, destination, have_ports, protocol},
-    text::Word,
+    spot::Word,
 };
 
 /// Most destinations that the tests of a policy have in all.
@@ -37,17 +37,16 @@ impl Outcome {
 }
 
 /// Runs every test.
-pub(crate) fn run(policy: &Policy, network: &Network) -> Outcome {
+pub(crate) fn run(document: &Document, rules: &[ParsedRule], network: &Network) -> Outcome {
     let mut known = HashMap::new();
-    let rules: Vec<Sets> = policy
-        .rules
+    let rules: Vec<Sets> = rules
         .iter()
         .filter(|rule| rule.app.is_none())
-        .map(|rule| Sets::of(policy, network, rule, &mut known))
+        .map(|rule| Sets::of(document, network, rule, &mut known))
         .collect();
     let mut outcome = Outcome::default();
-    for test in &policy.document.tests {
-        one(policy, network, &rules, test, &mut outcome);
+    for test in &document.tests {
+        one(document, network, &rules, test, &mut outcome);
     }
     outcome
 }
@@ -65,12 +64,11 @@ struct Sets<'a> {
 
 impl<'a> Sets<'a> {
     fn of(
-        policy: &Policy,
+        document: &Document,
         network: &Network,
         rule: &'a ParsedRule,
         known: &mut HashMap<&'a Selector, Rc<AddressSet>>,
     ) -> Self {
-        let document = &policy.document;
         let is_own = |target: &&Target| target.selector == Selector::SelfDevices;
         let (own, others): (Vec<_>, Vec<_>) = rule.dst.iter().partition(is_own);
         let mut to = Vec::new();
@@ -97,7 +95,7 @@ impl<'a> Sets<'a> {
             protocols: &rule.ip_proto,
             from: AddressSet::of(&addresses(document, &rule.src, network)),
             to,
-            own: if is_empty { Vec::new() } else { of_people(policy, network, rule) },
+            own: if is_empty { Vec::new() } else { of_people(document, network, rule) },
             own_ports: own.iter().map(|target| target.ports.as_slice()).collect(),
         }
     }
@@ -125,7 +123,7 @@ impl<'a> Sets<'a> {
 
 /// The devices of each person: those that a rule's sources name, and all.
 fn of_people(
-    policy: &Policy,
+    document: &Document,
     network: &Network,
     rule: &ParsedRule,
 ) -> Vec<(AddressSet, AddressSet)> {
@@ -134,7 +132,7 @@ fn of_people(
         let (mut all, mut named) = (Vec::new(), Vec::new());
         for device in network.nodes.iter().filter(is_theirs) {
             let own = device.addresses.iter().copied().map(Span::from);
-            if rule.src.iter().any(|src| src.selects(device, network, &policy.document)) {
+            if rule.src.iter().any(|src| src.selects(device, network, document)) {
                 named.extend(own.clone());
             }
             all.extend(own);
@@ -149,7 +147,13 @@ fn devices(network: &Network) -> AddressSet {
     network.nodes.iter().flat_map(|node| &node.addresses).map(|ip| Span::from(*ip)).collect()
 }
 
-fn one(policy: &Policy, network: &Network, rules: &[Sets<'_>], test: &Test, outcome: &mut Outcome) {
+fn one(
+    document: &Document,
+    network: &Network,
+    rules: &[Sets<'_>],
+    test: &Test,
+    outcome: &mut Outcome,
+) {
     let result =
         |at: Position, src: &str, place: &str, dst: &str, wanted, reason: Option<String>| {
             TestResult {
@@ -163,7 +167,7 @@ fn one(policy: &Policy, network: &Network, rules: &[Sets<'_>], test: &Test, outc
                 reason: reason.unwrap_or_default(),
             }
         };
-    let from = match source(policy, network, test) {
+    let from = match source(document, network, test) {
         Ok(from) => from,
         Err((word, reason)) => {
             let spot = word.map_or(&test.spot, |word| &word.spot);
@@ -181,7 +185,7 @@ fn one(policy: &Policy, network: &Network, rules: &[Sets<'_>], test: &Test, outc
     for (words, wanted) in [(&test.accept, true), (&test.deny, false)] {
         for word in words {
             let (at, place) = (word.spot.at, word.spot.place.as_str());
-            let reason = match who(policy, network, rules, word, &protocols) {
+            let reason = match who(document, network, rules, word, &protocols) {
                 Err(reason) => Some(reason),
                 Ok(open) => {
                     let (reason, part) = judge(&from, &open, wanted);
@@ -204,18 +208,18 @@ fn one(policy: &Policy, network: &Network, rules: &[Sets<'_>], test: &Test, outc
 
 /// The addresses of a test's source.
 fn source<'a>(
-    policy: &Policy,
+    document: &Document,
     network: &Network,
     test: &'a Test,
 ) -> Result<AddressSet, (Option<&'a Word>, String)> {
     let nobody = || (None, "it has no src: say who is meant".to_owned());
     let word = test.src.as_ref().filter(|src| !src.text.is_empty()).ok_or_else(nobody)?;
     let wrong = |reason: String| (Some(word), reason);
-    let selector = Selector::parse(&word.text, &policy.document).map_err(wrong)?;
+    let selector = Selector::parse(&word.text, document).map_err(wrong)?;
     if matches!(selector, Selector::SelfDevices | Selector::NonRoot) {
         return Err(wrong(format!("src \"{}\" is nobody in particular", word.text)));
     }
-    let from = addresses(&policy.document, std::slice::from_ref(&selector), network);
+    let from = addresses(document, std::slice::from_ref(&selector), network);
     let from = AddressSet::of(&from);
     if from.is_empty() {
         let nobody = "it has no device in the network, or there is no such person";
@@ -240,14 +244,14 @@ fn judge(from: &AddressSet, open: &AddressSet, wanted: bool) -> (Option<Span>, O
 
 /// Who reaches any address of a destination.
 fn who(
-    policy: &Policy,
+    document: &Document,
     network: &Network,
     rules: &[Sets<'_>],
     word: &Word,
     protocols: &[u8],
 ) -> Result<AddressSet, String> {
-    let (selector, ports) = destination(&policy.document, &word.text)?;
-    let to = addresses(&policy.document, std::slice::from_ref(&selector), network);
+    let (selector, ports) = destination(document, &word.text)?;
+    let to = addresses(document, std::slice::from_ref(&selector), network);
     let to: Vec<Span> = to.iter().flat_map(|text| crate::addresses::spans(text)).collect();
     if to.is_empty() {
         return Err(format!("\"{}\" is no device in the network", word.text));

@@ -1,6 +1,9 @@
 //! What is wrong with a document, gathered while it is read.
 
-use crate::Error;
+use crate::{
+    error::{Error, Warning},
+    spot::Spot,
+};
 
 /// Everything that was found, in the order in which it was looked for.
 #[derive(Debug, Default)]
@@ -18,5 +21,19 @@ impl Problems {
 
     pub(crate) fn into_vec(self) -> Vec<Error> {
         self.0
+    }
+}
+
+/// What was found beside the rules.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) problems: Problems,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl Found {
+    pub(crate) fn warn(&mut self, spot: &Spot, reason: &str) {
+        let (at, place) = (spot.at, spot.place.clone());
+        self.warnings.push(Warning { at, place, reason: reason.to_owned() });
     }
 }

@@ -1,10 +1,12 @@
 //! Who a rule speaks of.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
-use crate::{Network, Node, User, document::Document};
+use crate::{
+    addresses::prefix,
+    document::Document,
+    network::{Network, Node, User},
+};
 
 /// A source, or a destination without its ports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -138,24 +140,12 @@ pub(crate) fn owner<'a>(node: &Node, network: &'a Network) -> Option<&'a User> {
 
 /// Whether a policy's word means this person and nobody else: a word that fits two people means neither.
 fn means(word: &str, user: &User, network: &Network) -> bool {
-    is_user(word, user)
-        && !network.users.iter().any(|other| other.id != user.id && is_user(word, other))
-}
-
-/// Whether a policy's word for a person fits this one: login name or mail address, or either with an `@` behind it.
-pub(crate) fn is_user(word: &str, user: &User) -> bool {
-    let fits = |word: &str| !word.is_empty() && (word == user.name || word == user.email);
-    fits(word) || word.strip_suffix('@').is_some_and(fits)
+    user.is(word) && !network.users.iter().any(|other| other.id != user.id && other.is(word))
 }
 
 /// Whether a person's mail address is in a domain.
 pub(crate) fn has_domain(user: &User, domain: &str) -> bool {
     user.email.rsplit_once('@').is_some_and(|(_, of)| of.eq_ignore_ascii_case(domain))
-}
-
-/// Reads an address or a prefix.
-pub(crate) fn prefix(text: &str) -> Option<IpNet> {
-    text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 /// Prints a prefix as filters do: without bits behind its length, a single address without a length.

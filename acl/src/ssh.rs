@@ -1,11 +1,11 @@
 //! `ssh` and `sshTests`: read, so that a mistake is found; they do nothing, and the policy's warnings say so.
 
 use crate::{
-    Error,
-    document::{Document, words},
+    document::{Document, SshRule, SshTest},
+    error::Error,
+    problems::Found,
     selector::Selector,
-    text::{Item, Spot, Word},
-    validate::Found,
+    spot::{Spot, Word},
 };
 
 /// Longest `checkPeriod` (Tailscale's documentation of `checkPeriod`), in seconds.
@@ -13,66 +13,6 @@ const CHECK_MAX_S: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
 /// Most pairs of a source and a destination in a rule.
 const PAIRS_MAX: usize = 1_000_000;
-
-/// An `ssh` rule.
-#[derive(Clone, Debug)]
-pub(crate) struct SshRule {
-    pub(crate) spot: Spot,
-    action: Option<Word>,
-    src: Vec<Word>,
-    dst: Vec<Word>,
-    users: Vec<Word>,
-    check_period: Option<Word>,
-    accept_env: Vec<Word>,
-}
-
-/// An `sshTests` entry.
-#[derive(Clone, Debug)]
-pub(crate) struct SshTest {
-    pub(crate) spot: Spot,
-    src: Option<Word>,
-    dst: Vec<Word>,
-}
-
-impl SshRule {
-    /// Whom it names.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &Word> {
-        self.src.iter().chain(&self.dst)
-    }
-}
-
-impl SshTest {
-    /// Whom it names.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &Word> {
-        self.src.iter().chain(&self.dst)
-    }
-}
-
-/// Reads a rule.
-pub(crate) fn rule(item: &Item<'_>) -> Result<SshRule, Error> {
-    let known = ["action", "src", "dst", "users", "checkPeriod", "acceptEnv"];
-    let fields = item.fields(&known, false)?;
-    let period = fields.get("checkPeriod").filter(|item| !item.is_null());
-    Ok(SshRule {
-        spot: item.spot(),
-        action: fields.get("action").map(Item::word).transpose()?,
-        src: words(&fields, "src")?,
-        dst: words(&fields, "dst")?,
-        users: words(&fields, "users")?,
-        check_period: period.map(Item::word).transpose()?,
-        accept_env: words(&fields, "acceptEnv")?,
-    })
-}
-
-/// Reads a test.
-pub(crate) fn test(item: &Item<'_>) -> Result<SshTest, Error> {
-    let fields = item.fields(&["src", "dst", "accept", "deny", "check"], false)?;
-    for users in ["accept", "deny", "check"] {
-        words(&fields, users)?;
-    }
-    let src = fields.get("src").map(Item::word).transpose()?;
-    Ok(SshTest { spot: item.spot(), src, dst: words(&fields, "dst")? })
-}
 
 /// Looks for what means nothing, and says that the rest does nothing.
 pub(crate) fn check(document: &Document, found: &mut Found) {

@@ -1,6 +1,6 @@
 //! The text of a policy: each value with the place where it stands, so that a refusal can point at it.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jsonc_parser::{
     CollectOptions, ParseOptions,
@@ -10,55 +10,17 @@ use jsonc_parser::{
     parse_to_ast,
 };
 
-use crate::{Error, problems::Problems};
+use crate::{
+    error::Error,
+    position::Position,
+    problems::Problems,
+    spot::{Spot, Word},
+};
 
 /// Bytes between the places whose column is remembered.
 const STEP: usize = 256;
 /// Most characters of a name that people chose in the place of a refusal: what stands below it repeats it.
 const SHOWN_MAX: usize = 64;
-
-/// A place in a text, as people count: both from 1, columns in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// Line.
-    pub line: usize,
-    /// Character in the line.
-    pub column: usize,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}", self.line, self.column)
-    }
-}
-
-/// Where something stands: in the text, and in the document.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Spot {
-    pub(crate) at: Position,
-    /// Such as `acls[2].dst[0]`; empty for the whole document.
-    pub(crate) place: String,
-}
-
-impl Spot {
-    /// A refusal of what stands here.
-    pub(crate) fn wrong(&self, reason: impl Into<String>) -> Error {
-        Error::Rule { at: self.at, place: self.place.clone(), reason: reason.into() }
-    }
-}
-
-/// A word of the policy, and where it stands.
-#[derive(Clone, Debug)]
-pub(crate) struct Word {
-    pub(crate) text: String,
-    pub(crate) spot: Spot,
-}
-
-impl Word {
-    pub(crate) fn wrong(&self, reason: impl Into<String>) -> Error {
-        self.spot.wrong(reason)
-    }
-}
 
 /// Where lines begin, and how many characters are before every [`STEP`] bytes: a place in a long line is found without
 /// counting the line.
@@ -360,4 +322,9 @@ fn json(value: &Value<'_>) -> serde_json::Value {
         Value::Array(ast::Array { elements, .. }) => elements.iter().map(json).collect(),
         Value::NullKeyword(_) => serde_json::Value::Null,
     }
+}
+
+/// A list of names, without the spaces around them; an absent one is empty.
+pub(crate) fn words(fields: &Fields<'_>, name: &str) -> Result<Vec<Word>, Error> {
+    fields.get(name).map(Item::words).transpose().map(Option::unwrap_or_default)
 }

@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 
 use crate::{
-    Error, Network, Warning,
+    addresses::prefix,
     compile::{ParsedRule, Target},
     document::{Acl, Document, Grant},
-    problems::Problems,
-    selector::{self, Selector},
+    error::Error,
+    network::Network,
+    problems::{Found, Problems},
+    selector::Selector,
     service::{Ports, destination, have_ports, protocol, service},
-    text::{Spot, Word},
+    spot::{Spot, Word},
 };
 
 /// Capabilities of the reference's maker that a policy may give (headscale, `tailscaleCapAllowlist`).
@@ -20,20 +22,6 @@ pub(crate) const OWN: &str = "maru/";
 const PARTS_MAX: usize = 50_000;
 /// Longest name of a capability or an attribute, in bytes.
 const NAME_MAX: usize = 255;
-
-/// What was found beside the rules.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) problems: Problems,
-    pub(crate) warnings: Vec<Warning>,
-}
-
-impl Found {
-    pub(crate) fn warn(&mut self, spot: &Spot, reason: &str) {
-        let (at, place) = (spot.at, spot.place.clone());
-        self.warnings.push(Warning { at, place, reason: reason.to_owned() });
-    }
-}
 
 /// Every rule of a document, `acls` first.
 pub(crate) fn rules(document: &Document, found: &mut Found) -> Vec<ParsedRule> {
@@ -184,7 +172,7 @@ fn grant_targets(
         let selector = Selector::parse(text, document)
             .map_err(|reason| word.wrong(format!("dst=\"{text}\": {reason}")))?;
         check_destination(&selector, word)?;
-        if let Some(prefix) = selector::prefix(text).filter(|prefix| prefix.prefix_len() == 0) {
+        if let Some(prefix) = prefix(text).filter(|prefix| prefix.prefix_len() == 0) {
             return Err(word.wrong(format!(
                 "dst \"{prefix}\": to allow all IP addresses, use \"*\" or \"autogroup:internet\""
             )));
@@ -354,7 +342,7 @@ pub(crate) fn words(document: &Document, network: &Network) -> Result<(), Error>
     let is_nobody = |name: &str| {
         let known = name.contains('@') || members.contains(name);
         let is_person = || matches!(Selector::parse(name, document), Ok(Selector::User(_)));
-        !known && is_person() && !network.users.iter().any(|user| selector::is_user(name, user))
+        !known && is_person() && !network.users.iter().any(|user| user.is(name))
     };
     for (word, name) in rules.chain(others) {
         if is_nobody(name) {

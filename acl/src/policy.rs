@@ -1,0 +1,171 @@
+//! A policy, and what it is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use crate::{
+    approvers::Approvers,
+    attributes, compile,
+    document::{self, Document},
+    error::{Error, TestResult, Warning},
+    network::{Network, User},
+    policy_tests,
+    problems::Found,
+    rule::Rule,
+    selector::{Selector, has_domain},
+    ssh, validate,
+};
+
+/// A policy document that means something.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) document: Document,
+    pub(crate) rules: Vec<compile::ParsedRule>,
+    approvers: Approvers,
+    attributes: Vec<attributes::Parsed>,
+    warnings: Vec<Warning>,
+}
+
+impl Policy {
+    /// Reads a policy (HuJSON: JSON with comments and trailing commas).
+    ///
+    /// Groups may name people who do not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Syntax`] and [`Error::Rule`]: the first thing that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let (policy, problems) = Self::parse_stored(text)?;
+        problems.into_iter().next().map_or(Ok(policy), Err)
+    }
+
+    /// Reads a policy that is in force already, so that an update which refuses more does not stop the coordinator. A part
+    /// that is refused is left out, which grants less, since every part of a policy grants; why is returned beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Syntax`].
+    pub fn parse_stored(text: &str) -> Result<(Self, Vec<Error>), Error> {
+        let mut found = Found::default();
+        let mut document = document::read(text, &mut found.problems)?;
+        let rules = validate::rules(&document, &mut found);
+        ssh::check(&document, &mut found);
+        let attributes = attributes::parse(&document, &mut found);
+        validate::tag_owners(&document, &mut found.problems);
+        let approvers = Approvers::parse(&document, &mut found.problems);
+        policy_tests::check_shape(&document, &mut found.problems);
+        policy_tests::bound(&mut document, &mut found.problems);
+        let Found { problems, warnings } = found;
+        Ok((Self { document, rules, approvers, attributes, warnings }, problems.into_vec()))
+    }
+
+    /// What `nodeAttrs` and `randomizeClientPort` tell `network.nodes[node]`: attributes by name, each with its values.
+    #[must_use]
+    pub fn attributes(
+        &self,
+        network: &Network,
+        node: usize,
+    ) -> BTreeMap<String, Vec<serde_json::Value>> {
+        attributes::node(&self.document, &self.attributes, network, node)
+    }
+
+    /// Compiles the packet filter of `network.nodes[node]`; empty means that nothing may come in.
+    #[must_use]
+    pub fn compile(&self, network: &Network, node: usize) -> Vec<Rule> {
+        compile::node(&self.document, &self.rules, network, node)
+    }
+
+    /// The prefixes that rules which let something into `network.nodes[node]` name as sources, themselves or by a host's
+    /// name: none of the subnets that `*` stands for.
+    #[must_use]
+    pub fn named_sources(&self, network: &Network, node: usize) -> Vec<String> {
+        let rules: Vec<_> = self.rules.iter().filter_map(compile::named).collect();
+        let rules = compile::node(&self.document, &rules, network, node).into_iter();
+        rules.flat_map(|rule| rule.src_ips).collect()
+    }
+
+    /// Whether the policy fits a network: its own `tests` pass, and its plain words are hosts or people. Returns what there
+    /// is to know of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Test`] names each test that fails, and why; [`Error::Rule`] a word that means nobody.
+    pub fn check(&self, network: &Network) -> Result<Vec<Warning>, Error> {
+        validate::words(&self.document, network)?;
+        let outcome = policy_tests::run(&self.document, &self.rules, network);
+        outcome.failed()?;
+        Ok(self.warnings.iter().cloned().chain(outcome.warnings).collect())
+    }
+
+    /// Runs the policy's own `tests` against a network: how each assertion comes out.
+    #[must_use]
+    pub fn test(&self, network: &Network) -> Vec<TestResult> {
+        policy_tests::run(&self.document, &self.rules, network).results
+    }
+
+    /// What the policy says and does not do.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether `autoApprovers` lets `network.nodes[node]` route `route`; `0.0.0.0/0` and `::/0` ask for an exit node.
+    #[must_use]
+    pub fn approves_route(&self, network: &Network, node: usize, route: &IpNet) -> bool {
+        let node = network.nodes.get(node);
+        node.is_some_and(|node| self.approvers.approve(&self.document, network, node, route))
+    }
+
+    /// Whether `user_login` may give `tag` to a node: the tag's owners name the person, a group
+    /// that holds the person, all members, or a tag that the person may give.
+    #[must_use]
+    pub fn may_tag(&self, user_login: &str, tag: &str) -> bool {
+        let user = User { id: 0, name: user_login.to_owned(), email: user_login.to_owned() };
+        // Owners may lead in a circle, and far.
+        let (mut seen, mut next) = (BTreeSet::new(), vec![tag]);
+        while let Some(tag) = next.pop() {
+            if !seen.insert(tag) {
+                continue;
+            }
+            let owners = self.document.tag_owners.get(tag).map(|(_, owners)| owners.as_slice());
+            for owner in owners.unwrap_or_default() {
+                let is_owner = match Selector::parse(&owner.text, &self.document) {
+                    Ok(Selector::Group(name)) => self.document.in_group(&name, &user),
+                    Ok(Selector::Member) => true,
+                    Ok(Selector::User(name)) => user.is(&name),
+                    Ok(Selector::Domain(domain)) => has_domain(&user, &domain),
+                    Ok(Selector::Tag(_)) => {
+                        next.push(&owner.text);
+                        false
+                    }
+                    _ => false,
+                };
+                if is_owner {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether a node that has the tag `owner` may give `tag`: the tag's owners name it.
+    #[must_use]
+    pub fn may_tag_as(&self, owner: &str, tag: &str) -> bool {
+        let owners = self.document.tag_owners.get(tag);
+        owners.is_some_and(|(_, owners)| owners.iter().any(|named| named.text == owner))
+            && self.knows_tag(owner)
+    }
+
+    /// Whether the policy names this person anywhere: in a group, a rule, a test, or as a tag's owner.
+    #[must_use]
+    pub fn names_user(&self, login: &str) -> bool {
+        self.document.names(login)
+    }
+
+    /// Whether the policy knows a tag.
+    #[must_use]
+    pub fn knows_tag(&self, tag: &str) -> bool {
+        self.document.tag_owners.contains_key(tag)
+    }
+}
