@@ -17,7 +17,8 @@ use hpke::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::transcript::EXPORTER;
+/// Context of the exported reply secret.
+const EXPORTER: &[u8] = b"maru-sealed-chat/1 reply";
 
 /// HPKE's identifier of HKDF-SHA256.
 const KDF: u16 = 0x0001;

@@ -12,9 +12,6 @@ const PROTOCOL: &str = "maru-sealed-chat/1";
 /// Content type of what is sealed.
 const CONTENT_TYPE: &str = "application/json";
 
-/// Context of the exported reply secret.
-pub(crate) const EXPORTER: &[u8] = b"maru-sealed-chat/1 reply";
-
 /// Starts a transcript that nothing else starts like.
 fn labelled(label: &str) -> Vec<u8> {
     let mut bytes = PROTOCOL.as_bytes().to_vec();

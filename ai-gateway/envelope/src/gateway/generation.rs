@@ -5,7 +5,10 @@ use std::sync::Arc;
 use ai_gateway_api::sealed::KeyId;
 use confidential_envelope::random;
 
-use super::{NoRandom, SUITES, Settings};
+use super::{
+    refusal::NoRandom,
+    settings::{SUITES, Settings},
+};
 use crate::{KeyConfig, suite::PrivateKey};
 
 /// A key of the gateway.

@@ -6,28 +6,11 @@ use ai_gateway_api::sealed::{Ed25519Public, KeyId, Request};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Reason;
+use super::{
+    refusal::{Busy, OpenError, Reason},
+    settings::Limits,
+};
 use crate::{ID_LIFE, SKEW, ms};
-
-/// Bounds of the replay cache. An entry takes about 180 bytes and stays for 11 minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Most requests remembered.
-    pub total: usize,
-    /// Most requests remembered of one device.
-    pub per_device: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { total: 8192, per_device: 1024 }
-    }
-}
-
-/// The cache is full; the same request may succeed in a few minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests are remembered")]
-pub struct Busy;
 
 /// First half of a SHA-256: a collision would only refuse a request of whoever made it.
 type Mark = [u8; 16];
@@ -58,7 +41,7 @@ impl ReplayCache {
     }
 
     /// Whether the request is new, and there is room for it.
-    pub(super) fn check(&self, request: &Request) -> Result<Entry, super::OpenError> {
+    pub(super) fn check(&self, request: &Request) -> Result<Entry, OpenError> {
         let device = request.device_pubkey;
         let marks = [
             mark(&[b"key", &request.encapsulated_key.0]),
@@ -70,7 +53,7 @@ impl ReplayCache {
         Ok(entry)
     }
 
-    fn admit(&self, entry: &Entry) -> Result<(), super::OpenError> {
+    fn admit(&self, entry: &Entry) -> Result<(), OpenError> {
         if entry.marks.iter().any(|mark| self.marks.contains(mark)) {
             return Err(Reason::Replayed.into());
         }
@@ -82,7 +65,7 @@ impl ReplayCache {
     }
 
     /// Remembers what [`Self::check`] passed, if it still would.
-    pub(super) fn insert(&mut self, entry: Entry, now: u64) -> Result<(), super::OpenError> {
+    pub(super) fn insert(&mut self, entry: Entry, now: u64) -> Result<(), OpenError> {
         self.admit(&entry)?;
         let due = now.saturating_add(ms(ID_LIFE) + 2 * ms(SKEW));
         // A clock that was set back a little must not put a short-lived entry behind a long-lived one.
