@@ -20,12 +20,13 @@ use crate::{
     bodies::Bodies,
     config,
     devices::Devices,
-    identity,
+    gauges, identity,
     limits::Limiter,
     line::Lines,
     metrics::Metrics,
-    models::{Models, Pinned},
-    openclaw::{Follow, OpenClaw, OpenClawError},
+    models::{Models, PATIENCE, Pinned},
+    openclaw::{OpenClaw, OpenClawError, follow::Follow},
+    paths::below,
     sessions::Sessions,
     starts::Starts,
     usage::{self, Ledger},
@@ -34,8 +35,6 @@ use crate::{
 
 /// How often keys, limits and breakers are looked after.
 const TICK: Duration = Duration::from_secs(2);
-/// How long backends may take to say how they are.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How many ticks lie between two of the slower duties.
 const SLOW: u32 = 30;
 
@@ -103,6 +102,12 @@ pub enum StartError {
 }
 
 impl App {
+    /// Counters and gauges as text, in Prometheus' format.
+    #[must_use]
+    pub fn counters(&self) -> String {
+        self.metrics.render(gauges::render(&self.models, &self.lines, &self.sessions))
+    }
+
     /// Loads the state below `root` and makes new keys: each start begins a new epoch.
     ///
     /// # Errors
@@ -270,12 +275,4 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(above)?;
     }
     std::fs::DirBuilder::new().mode(0o700).create(path)
-}
-
-/// A path of a configuration file, below the root.
-pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
-    if path.starts_with(root) && path.is_absolute() {
-        return path.to_owned();
-    }
-    root.join(path.strip_prefix("/").unwrap_or(path))
 }

@@ -1,8 +1,8 @@
 //! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`,
 //! Ollama's on `/api`.
 
-mod ollama;
-mod openai;
+pub mod ollama;
+pub mod openai;
 
 use ai_gateway_api::kind;
 use axum::{
@@ -16,9 +16,6 @@ use llm_backend::{Code, Detail};
 use mesh_listener::Refusal;
 
 use crate::{apps::AppError, devices, limits::Exceeded, models::Failure};
-
-pub use ollama::OllamaError;
-pub use openai::OpenAiError;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]

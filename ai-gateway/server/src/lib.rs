@@ -23,12 +23,14 @@ pub mod chat;
 pub mod config;
 pub mod devices;
 mod error;
+mod gauges;
 pub mod identity;
 pub mod limits;
 pub mod line;
 pub mod metrics;
 pub mod models;
 pub mod openclaw;
+mod paths;
 pub mod routes;
 pub mod sessions;
 pub mod starts;
@@ -52,7 +54,7 @@ use mesh_listener::{Guard, Server};
 use telmeet_api::plugin;
 
 pub use app::{App, StartError, now_ms};
-pub use error::{Error, OllamaError, OpenAiError};
+pub use error::{Error, ollama::OllamaError, openai::OpenAiError};
 
 /// Why the gateway ended.
 #[derive(Debug, thiserror::Error)]

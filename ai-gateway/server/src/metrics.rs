@@ -8,13 +8,6 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{
-    arena,
-    line::{InLine, Lines},
-    models::{Models, State},
-    sessions::Sessions,
-};
-
 /// Where a chat came in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Surface {
@@ -182,48 +175,10 @@ impl Metrics {
         add("reply", usage.completion_tokens);
     }
 
-    /// All counters as text, with the state of `models`, `lines`, `sessions` and the arena.
+    /// All counters as text, behind these gauges.
     #[must_use]
-    pub fn render(&self, models: &Models, lines: &Lines, sessions: &Sessions) -> String {
-        let mut text = String::new();
-        let mut gauge = |name: &str, help: &str, rows: &[(String, usize)]| {
-            text.push_str(&format!(
-                "# HELP maru_gateway_{name} {help}.\n# TYPE maru_gateway_{name} gauge\n"
-            ));
-            for (labels, value) in rows {
-                text.push_str(&format!("maru_gateway_{name}{labels} {value}\n"));
-            }
-        };
-        let nodes = models.nodes();
-        let rows = |value: fn(&State) -> usize| -> Vec<_> {
-            let row = |(provider, state): &(String, State)| {
-                (format!("{{provider={provider:?},node={:?}}}", state.name), value(state))
-            };
-            nodes.iter().map(row).collect()
-        };
-        gauge("breaker_open", "Nodes that are spared", &rows(|it| usize::from(it.spared)));
-        gauge("node_well", "Nodes that take new requests", &rows(|it| usize::from(it.well)));
-        let busy = rows(|it| usize::try_from(it.busy).unwrap_or(usize::MAX));
-        gauge("node_busy", "Requests under way there", &busy);
-        let line = lines.state();
-        let rows = |value: fn(&InLine) -> usize| -> Vec<_> {
-            let row = |(name, it): &(String, InLine)| (format!("{{provider={name:?}}}"), value(it));
-            line.iter().map(row).collect()
-        };
-        gauge("line_waiting", "Requests that wait for a provider", &rows(|it| it.waiting));
-        gauge("line_running", "Requests that hold a slot of a provider", &rows(|it| it.running));
-        gauge("line_slots", "Slots of a provider", &rows(|it| it.slots));
-        let (count, bytes) = sessions.size();
-        gauge("sessions", "Sessions in memory", &[(String::new(), count)]);
-        gauge("session_bytes", "Their text", &[(String::new(), bytes)]);
-        let arena = arena::usage();
-        gauge("locked_bytes", "Locked memory in use", &[(String::new(), arena.used)]);
-        gauge("locked_bytes_total", "Locked memory in all", &[(String::new(), arena.size)]);
-        gauge(
-            "locked_spills",
-            "Blocks that found no room in it",
-            &[(String::new(), arena.spilled)],
-        );
+    pub fn render(&self, gauges: String) -> String {
+        let mut text = gauges;
         match encode(&mut text, &self.registry) {
             Ok(()) => text,
             Err(error) => {

@@ -4,37 +4,39 @@
 //! name ─▶ Chain: candidates, in order ─▶ each one's Provider ─▶ its Nodes, in the order of `nodes`
 //! ```
 
+mod chain;
 mod confidential;
 mod describe;
 mod embed;
 mod examine;
+mod failure;
+mod name;
 mod node;
 pub mod nodes;
+mod open;
 mod provider;
+mod settings;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use ai_gateway_api::settings::gateway;
-use chat_vocabulary::{Capability, ChatRequest, Completion, Effort, Evidence};
 use futures_util::{StreamExt as _, future::join_all, stream};
-use llm_backend::{DeltaStream, Detail, Error, Health};
-use mesh_identity::Person;
+use llm_backend::{Error, Health};
 
 use self::{
+    chain::Candidate,
+    name::{LATEST, is_household},
     node::Found,
-    nodes::AffinityKey,
-    provider::{Absence, Missed},
 };
-use crate::openclaw::{Model, ModelRef, OpenClaw};
+use crate::openclaw::{self, Model, ModelRef, OpenClaw};
 
+pub use chain::{Chain, Reply};
 pub use confidential::Pinned;
 pub use describe::Description;
+pub use failure::Failure;
+pub(crate) use failure::report;
+pub use name::HOUSEHOLD;
+pub(crate) use node::PATIENCE;
 pub use node::{Node, State};
 pub use provider::Provider;
 
@@ -47,121 +49,6 @@ pub struct Models {
     providers: BTreeMap<String, Arc<Provider>>,
     primary: ModelRef,
     fallbacks: Vec<ModelRef>,
-}
-
-/// The household's AI: the primary model, told who it is by the workspace.
-pub const HOUSEHOLD: &str = "maru";
-/// Other names of it: OpenClaw's.
-const ALIASES: [&str; 2] = ["openclaw", "openclaw/default"];
-/// What Ollama's clients append to a name without a tag.
-const LATEST: &str = ":latest";
-
-/// A model chosen for a request, with those that stand in for it.
-#[derive(Clone, Debug)]
-pub struct Chain {
-    candidates: Vec<Candidate>,
-    /// Who asks.
-    person: Option<Person>,
-    /// The model that is asked first.
-    pub first: ModelRef,
-    /// Whether it was asked for as the household's AI, and not as a model by its own name.
-    pub household: bool,
-    /// Tokens that a conversation may hold, if known: the fewest among the candidates, so that each can answer.
-    pub context_window: Option<u32>,
-    /// Tokens of a reply whose request names no number.
-    pub max_tokens: Option<u32>,
-}
-
-/// A model that may answer.
-#[derive(Clone, Debug)]
-struct Candidate {
-    name: ModelRef,
-    model: Model,
-    provider: Arc<Provider>,
-}
-
-/// A reply that has begun.
-pub struct Reply {
-    /// Which model answers.
-    pub model: ModelRef,
-    /// When its provider was asked.
-    pub asked: Instant,
-    /// What proved itself before it was asked, where it is one of the confidential chain.
-    pub evidence: Option<Arc<Evidence>>,
-    /// What it says, from the first delta on.
-    pub deltas: DeltaStream,
-}
-
-impl fmt::Debug for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("model", &self.model).finish_non_exhaustive()
-    }
-}
-
-/// Why no model answers.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// No such model is configured.
-    #[error("there is no model {asked:?}: choose one of {}", .known.join(", "))]
-    Unknown {
-        /// What was asked for, cut to a sensible length.
-        asked: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// None of the candidates answers.
-    #[error("no model answers (tried {}): try again in a moment", .0.join(", "))]
-    Down(Vec<String>),
-    /// None of the candidates can be asked: files that the settings name cannot be used.
-    #[error("no model can be asked (tried {}): a key or certificate file of each is missing or wrong", .0.join(", "))]
-    Unusable(Vec<String>),
-    /// None of the candidates has room, but one lives at least.
-    #[error("every model is busy (tried {})", .0.join(", "))]
-    Busy(Vec<String>),
-    /// No node of the confidential chain has proved itself, or the answer is not one of a node that had.
-    #[error("{} ({code}): {reason}", not_trusted(*.sent))]
-    Untrusted {
-        /// Which check failed first.
-        code: &'static str,
-        /// The same in a sentence.
-        reason: &'static str,
-        /// Whether the question had been sent before, sealed to nodes that had proved themselves.
-        sent: bool,
-    },
-    /// The backend refused the request.
-    #[error("the model refused the request: {0}")]
-    Refused(String, Detail),
-    /// The model cannot do what the request needs: `MODEL does not support tools`, in Ollama's words. Or it is not asked,
-    /// because it is not at home.
-    #[error("{0}")]
-    Unsupported(String, Detail),
-    /// The conversation is longer than the model's context; in the backend's words.
-    #[error("the conversation is too long for the model: {0}")]
-    TooLong(String),
-    /// The reply broke off.
-    #[error("the reply was cut: the model went away while answering")]
-    Cut,
-    /// The model answered what nobody can use.
-    #[error("the model's answer cannot be used: {0}")]
-    Garbled(String),
-    /// The reply took longer than one may, or became larger.
-    #[error("the reply was cut: it was longer than a reply may be")]
-    Overlong,
-    /// The reader held the reply up for too long, so it ended.
-    #[error("the reply was cut: it was read too slowly")]
-    Behind,
-}
-
-impl Failure {
-    /// Whether the question had been sent to nodes of the confidential chain, of which none is trusted with its answer.
-    const fn was_sent(&self) -> bool {
-        matches!(self, Self::Untrusted { sent: true, .. })
-    }
-}
-
-/// What is said of a deployment, or of its answer.
-const fn not_trusted(sent: bool) -> &'static str {
-    if sent { "no answer came that is taken" } else { "no node has proved itself" }
 }
 
 /// Longest part of an unknown model's name that is repeated to the caller.
@@ -183,7 +70,7 @@ impl Models {
     ) -> Result<Self, Error> {
         let (mut providers, mut memories) = (BTreeMap::new(), confidential::Memories::default());
         for (name, provider) in &config.providers {
-            let opened = Provider::open(name, provider, breaker, pinned, &mut memories, root)?;
+            let opened = open::open(name, provider, breaker, pinned, &mut memories, root)?;
             providers.insert(name.clone(), opened);
         }
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
@@ -335,6 +222,36 @@ impl Models {
         Some((provider, found))
     }
 
+    /// Describes every model, the primary first.
+    #[must_use]
+    pub fn describe(&self) -> Vec<Description> {
+        self.list().into_iter().filter_map(|(name, _)| self.describe_one(&name)).collect()
+    }
+
+    /// Describes one; `None` if there is none of that name.
+    #[must_use]
+    pub fn describe_one(&self, name: &ModelRef) -> Option<Description> {
+        let (provider, model) = self.get(name)?;
+        Some(Description {
+            name: name.clone(),
+            context_window: provider.context_window(model),
+            capabilities: provider.capabilities(model),
+            answers: provider.answers(),
+        })
+    }
+
+    /// Whether a bare name may mean a model of this provider: one on strangers' machines is named in full.
+    fn is_ours(&self, provider: &str) -> bool {
+        self.providers.get(provider).is_none_or(|provider| !provider.confidential)
+    }
+
+    /// The model that `confidential/NAME` means: of the deployment of that name the first, or the only one of that id.
+    fn find_confidential(&self, asked: &str) -> Option<ModelRef> {
+        let deployments = self.providers.iter().filter(|(_, provider)| provider.confidential);
+        let deployments = deployments.map(|(name, it)| (name.as_str(), it.models.as_slice()));
+        openclaw::find_confidential(asked, deployments)
+    }
+
     /// Asks nodes how they are: those that were not well, and those among which there is a choice.
     pub async fn probe(&self) {
         let asked = self.providers.values().flat_map(|provider| {
@@ -359,172 +276,6 @@ impl Models {
             .filter(|found| std::future::ready(*found == Found::Is(Health::Ready)))
             .boxed();
         ready.next().await.is_some()
-    }
-}
-
-impl Chain {
-    /// Says whose request it is: a person's conversation stays at a node.
-    #[must_use]
-    pub fn of(self, person: &Person) -> Self {
-        Self { person: Some(person.clone()), ..self }
-    }
-
-    /// The providers of those that may answer this request, in order: of the first, and of those after it until one lacks
-    /// what it needs.
-    pub fn providers(&self, request: &ChatRequest) -> impl Iterator<Item = &str> {
-        let able = |it: &Candidate| lacking(&it.provider, &it.model, request).is_none();
-        let candidates = self.answering(request).iter().enumerate();
-        let able = candidates.take_while(move |(at, it)| *at == 0 || able(it));
-        able.map(|(_, it)| it.name.provider.as_str())
-    }
-
-    /// Leaves out the first so many candidates: their providers have no place for a request.
-    #[must_use]
-    pub fn without(mut self, count: usize) -> Self {
-        self.candidates.drain(..count.min(self.candidates.len()));
-        if let Some(first) = self.candidates.first() {
-            self.first = first.name.clone();
-        }
-        self
-    }
-
-    /// Those that may answer a request: what is gone on from without a template was written for one model.
-    fn answering(&self, request: &ChatRequest) -> &[Candidate] {
-        let count = if request.completion.is_some() { 1 } else { self.candidates.len() };
-        self.candidates.get(..count).unwrap_or_default()
-    }
-
-    /// Asks the candidates in turn, and the nodes of each, until one begins to answer. A fallback that lacks what the
-    /// request needs is passed over.
-    ///
-    /// Dropping the future, or the reply, closes the connection to the backend.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Down`], [`Failure::Busy`] or [`Failure::Unusable`] if none does, [`Failure::Unsupported`], [`Failure::TooLong`] or
-    /// [`Failure::Refused`] if one refuses the request itself.
-    pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
-        let affinity = self.affinity(&request);
-        let (mut untrusted, mut tried) = (None, Vec::new());
-        let candidates = self.answering(&request);
-        let mut absence = if candidates.is_empty() { Absence::Down } else { Absence::Unusable };
-        for (index, Candidate { name, model, provider }) in candidates.iter().enumerate() {
-            if request.has_images() {
-                provider.learn_capabilities().await;
-            }
-            if let Some(capability) = lacking(provider, model, &request) {
-                if index > 0 {
-                    // What is told then is that those before it are absent.
-                    continue;
-                }
-                let words = format!("{name} does not support {}", capability.as_str());
-                return Err(Failure::Unsupported(words, Detail::default()));
-            }
-            tried.push(name.to_string());
-            // As among nodes: the last one is given the request itself.
-            let last = index + 1 == candidates.len();
-            let mut request = if last { std::mem::take(&mut request) } else { request.clone() };
-            if model.lacks(Capability::Thinking) {
-                // It was asked not to think, which it does not anyway.
-                request.reasoning_effort = None;
-            }
-            request.model = Some(model.id.clone());
-            let asked = Instant::now();
-            match provider.ask(name, affinity, request, |node, it| node.begin(it)).await {
-                Ok(deltas) => {
-                    let (evidence, deltas) = confidential::evidence(deltas).await;
-                    return Ok(Reply { model: name.clone(), asked, evidence, deltas });
-                }
-                // Its backend knows better than we what it lacks.
-                Err(Missed::Refused(Failure::Unsupported(..))) if index > 0 => {}
-                Err(Missed::Refused(failure)) => return Err(failure),
-                Err(Missed::Absent(why)) => absence = absence.max(why),
-                Err(Missed::Untrusted(failure)) => {
-                    // The first says why; but whether anything was sent is said of all of them.
-                    if untrusted.is_none() || failure.was_sent() {
-                        untrusted = untrusted.filter(Failure::was_sent).or(Some(failure));
-                    }
-                }
-            }
-        }
-        if let Some(untrusted) = untrusted {
-            return Err(untrusted);
-        }
-        Err(absence.of_all(tried))
-    }
-
-    /// What the request is known by where there is a choice of nodes.
-    fn affinity(&self, request: &ChatRequest) -> AffinityKey {
-        match &self.person {
-            Some(person) if self.candidates.iter().any(|it| it.provider.nodes.len() > 1) => {
-                AffinityKey::of(person, &request.messages)
-            }
-            Some(_) | None => AffinityKey::default(),
-        }
-    }
-}
-
-/// Whether a name means the household's AI.
-fn is_household(asked: &str) -> bool {
-    let bare = asked.strip_suffix(LATEST).unwrap_or(asked);
-    bare == HOUSEHOLD || ALIASES.contains(&bare)
-}
-
-/// What the request needs and the model does not have, by the settings, and of images also by what its backend told; gaps it
-/// fills only if it is said that it does.
-fn lacking(provider: &Provider, model: &Model, request: &ChatRequest) -> Option<Capability> {
-    let thinks = request.reasoning_effort.is_some_and(|effort| effort != Effort::None);
-    let fills = matches!(request.completion, Some(Completion::Insert(_)));
-    if fills && !provider.fills_gaps(model) {
-        return Some(Capability::Insert);
-    }
-    let lacks = [
-        (request.may_call() && model.lacks(Capability::Tools), Capability::Tools),
-        (request.has_images() && provider.is_blind(model), Capability::Vision),
-        (thinks && model.lacks(Capability::Thinking), Capability::Thinking),
-    ];
-    lacks.into_iter().find_map(|(lacks, it)| lacks.then_some(it))
-}
-
-/// Tells the log why a model failed, without a backend's own words: they may quote the prompt.
-pub(crate) fn report(model: &ModelRef, error: &Error) {
-    match error {
-        Error::Unreachable { .. } | Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
-            tracing::warn!(%model, error = error as &dyn std::error::Error, "model does not answer");
-        }
-        Error::Untrusted { code, sent: false, .. } => {
-            tracing::warn!(%model, code, %error, "nothing was sealed to the model");
-        }
-        Error::Untrusted { code, sent: true, .. } => {
-            tracing::warn!(%model, code, %error, "what was asked was sent sealed; the answer is not taken");
-        }
-        Error::Busy { .. } => tracing::debug!(%model, %error, "model is busy"),
-        Error::Overlong { .. } => tracing::info!(%model, %error, "reply cut"),
-        Error::Refused { status, .. } => tracing::warn!(%model, status, "model refused a request"),
-        Error::Cut { began, .. } => tracing::warn!(%model, began, "reply cut"),
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let (too_long, unsupported) = (error.is_too_long(), error.is_unsupported());
-        match error {
-            Error::Refused { message, .. } if too_long => Self::TooLong(message),
-            Error::Refused { message, detail, .. } if unsupported => {
-                Self::Unsupported(message, detail)
-            }
-            // It took the request.
-            Error::Refused { status: 200..=299, message, .. } => Self::Garbled(message),
-            Error::Refused { message, detail, .. } => Self::Refused(message, detail),
-            Error::Cut { .. } => Self::Cut,
-            Error::Overlong { .. } => Self::Overlong,
-            Error::Busy { .. } => Self::Busy(Vec::new()),
-            Error::Untrusted { code, reason, sent, .. } => Self::Untrusted { code, reason, sent },
-            Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
-                Self::Unusable(Vec::new())
-            }
-            Error::Unreachable { .. } => Self::Down(Vec::new()),
-        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! it is a typing mistake.
 
 mod access;
-mod follow;
+mod api;
+mod error;
+pub mod follow;
 mod keys;
 mod nodes;
 
@@ -22,34 +24,13 @@ use llm_backend::Timeouts;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use follow::Follow;
+pub use api::Api;
+pub use error::OpenClawError;
+use error::wrong;
 pub use nodes::{Access, Node};
 
 /// What is used if there is no file: the embedded engine.
 const DEFAULT: &str = include_str!("../openclaw.example.json");
-
-/// What a provider speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Api {
-    /// OpenAI's chat completions: `maru-llm`, llama-server, vLLM.
-    OpenAi,
-    /// Ollama's own.
-    Ollama,
-    /// The confidential chain, Maru's own.
-    Confidential,
-}
-
-impl Api {
-    /// Reads OpenClaw's word for it.
-    fn parse(word: &str) -> Option<Self> {
-        match word {
-            "openai-completions" => Some(Self::OpenAi),
-            "ollama" => Some(Self::Ollama),
-            "maru-confidential" => Some(Self::Confidential),
-            _ => None,
-        }
-    }
-}
 
 /// A model of a provider, written `provider/model`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -170,37 +151,6 @@ pub struct OpenClaw {
     pub total_chars: usize,
     /// Keys of OpenClaw's that have no effect here.
     pub warnings: Vec<String>,
-}
-
-/// `openclaw.json` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenClawError {
-    /// It could not be read.
-    #[error("cannot read {}: check who may read it", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It is not JSON5.
-    #[error("openclaw.json is not JSON5: {0}")]
-    Syntax(String),
-    /// A key is neither one of OpenClaw's nor one of Maru's own.
-    #[error("openclaw.json: `{0}` is no key that OpenClaw or Maru knows: correct or remove it")]
-    Unknown(String),
-    /// A value is of the wrong kind.
-    #[error("openclaw.json: `{at}` is wrong: {reason}")]
-    Value {
-        /// The key.
-        at: String,
-        /// What is wrong, and what to write.
-        reason: String,
-    },
-}
-
-fn wrong(at: impl Into<String>, reason: impl Into<String>) -> OpenClawError {
-    OpenClawError::Value { at: at.into(), reason: reason.into() }
 }
 
 #[derive(Default, Deserialize)]

@@ -16,12 +16,14 @@ mod caller;
 mod cors;
 mod devices;
 mod health;
+mod listener;
 pub mod metrics;
 mod ollama;
 mod openai;
 mod providers;
 mod sealed;
 mod sse;
+mod surface;
 
 use std::sync::Arc;
 
@@ -30,60 +32,36 @@ use axum::{
     Extension, Router,
     extract::{Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use chassis::endpoint::{self, Endpoint};
 use mesh_identity::{Header, Person};
 use mesh_listener::Refusal;
 
-use crate::{
-    App, Error, bodies,
-    bodies::Holder,
-    error::{OllamaError, OpenAiError},
-    limits::Kind,
-};
+use crate::{App, Error, bodies, bodies::Holder, limits::Kind};
 
-use self::body::{Body, whole};
+use self::{listener::Listener, surface::Surface};
 
 pub use caller::is_for_apps;
 
 /// Below which paths pages of listed origins may call.
 pub const FOR_PAGES: [&str; 2] = ["/v1", "/api"];
 
-/// By which listener a request came in, and so what its header is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listener {
-    /// The agent's: it is true.
-    Agent,
-    /// telmeet's: it is a claim.
-    Plugin,
+/// What is served on a listener, health apart.
+fn own_endpoints(listener: Listener) -> Vec<Endpoint<Arc<App>>> {
+    let mut endpoints = Vec::from(sealed::endpoints());
+    match listener {
+        Listener::Agent => endpoints.extend(devices::endpoints()),
+        Listener::Plugin => {}
+    }
+    endpoints
 }
 
-impl Listener {
-    /// What is served there, health apart.
-    fn endpoints(self) -> Vec<Endpoint<Arc<App>>> {
-        let mut endpoints = Vec::from(sealed::endpoints());
-        match self {
-            Self::Agent => endpoints.extend(devices::endpoints()),
-            Self::Plugin => {}
-        }
-        endpoints
-    }
-
-    /// In whose shape a path answers there.
-    fn surface(self, path: &str) -> Surface {
-        match self {
-            Self::Agent => Surface::of(path),
-            Self::Plugin => Surface::Own,
-        }
-    }
-
-    /// What is served there in other programs' shapes: not sealed, and with larger bodies.
-    fn plain_endpoints(self) -> Vec<Endpoint<Arc<App>>> {
-        match self {
-            Self::Agent => openai::endpoints().into_iter().chain(ollama::endpoints()).collect(),
-            Self::Plugin => Vec::new(),
-        }
+/// What is served there in other programs' shapes: not sealed, and with larger bodies.
+fn plain_endpoints(listener: Listener) -> Vec<Endpoint<Arc<App>>> {
+    match listener {
+        Listener::Agent => openai::endpoints().into_iter().chain(ollama::endpoints()).collect(),
+        Listener::Plugin => Vec::new(),
     }
 }
 
@@ -91,7 +69,7 @@ impl Listener {
 #[must_use]
 pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
     let of = |listener: Listener| {
-        let lists = [listener.endpoints(), listener.plain_endpoints()];
+        let lists = [own_endpoints(listener), plain_endpoints(listener)];
         let lists = lists.iter().map(|list| endpoint::list(list));
         lists.chain([endpoint::list(&health::endpoints())]).flatten().collect()
     };
@@ -114,9 +92,9 @@ pub fn plugin_listener(app: &Arc<App>) -> Router {
 
 fn listener(listener: Listener, app: &Arc<App>) -> Router {
     // What is done before a handler is one layer: each costs every request a boxed future and a clone of what is below.
-    let own = endpoint::router(listener.endpoints());
+    let own = endpoint::router(own_endpoints(listener));
     let own = own.layer(from_fn_with_state(Arc::clone(app), admit_own));
-    let plain = endpoint::router(listener.plain_endpoints());
+    let plain = endpoint::router(plain_endpoints(listener));
     let plain = plain.layer(from_fn_with_state(Arc::clone(app), admit_plain));
     let counting = Arc::clone(app);
     let answered = from_fn(move |request: Request, next: Next| {
@@ -139,44 +117,6 @@ async fn count_answer(listener: Listener, app: Arc<App>, request: Request, next:
     let response = cors::share(request, next).await;
     app.metrics.answer(surface.name(), response.status().as_u16());
     response
-}
-
-/// In whose shape a path of the agent's listener answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Surface {
-    /// Problem documents (RFC 9457).
-    Own,
-    /// OpenAI's, on `/v1`.
-    OpenAi,
-    /// Ollama's, on `/api`.
-    Ollama,
-}
-
-impl Surface {
-    fn of(path: &str) -> Self {
-        match path.split('/').nth(1) {
-            Some("v1") => Self::OpenAi,
-            Some("api") => Self::Ollama,
-            _ => Self::Own,
-        }
-    }
-
-    /// What the counters call it.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::OpenAi => "openai",
-            Self::Ollama => "ollama",
-        }
-    }
-
-    fn answer(self, error: Error) -> Response {
-        match self {
-            Self::Own => error.into_response(),
-            Self::OpenAi => OpenAiError(error).into_response(),
-            Self::Ollama => OllamaError(error).into_response(),
-        }
-    }
 }
 
 /// Answers what the agent's listener refused, in the shape of its path.

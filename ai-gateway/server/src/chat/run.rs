@@ -28,7 +28,7 @@ use futures_util::{
 use mesh_identity::Person;
 use tokio::{select, task::AbortHandle, time::sleep};
 
-use super::{Record, Step};
+use super::step::{Record, Step};
 use crate::{App, Error, models::Failure};
 use source::{Source, Turn};
 

@@ -1,6 +1,6 @@
 use llm_backend::{Error as Backend, refuse_cloud};
 
-use super::*;
+use super::{ollama::OllamaError, openai::OpenAiError, *};
 
 #[test]
 fn every_surface_says_whether_what_was_asked_had_been_sent() {

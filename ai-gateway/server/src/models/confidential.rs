@@ -21,11 +21,8 @@ use llm_backend::{
     confidential::{Confidential, Memory, Seen, Settings},
 };
 
-use super::{Models, Provider, node::Node, provider};
-use crate::{
-    breaker::Breaker,
-    openclaw::{self, ModelRef},
-};
+use super::{node::Node, provider::Provider, settings};
+use crate::{breaker::Breaker, openclaw};
 
 /// Replies that a deployment makes at a time for one home, unless `openclaw.json` says otherwise: its router shares them
 /// out.
@@ -62,7 +59,7 @@ pub(super) fn open(
             reason: "gateway.toml must name the deployment's identity there; `maru confidential add` writes both",
         });
     };
-    let settings = |node| provider::settings(root, node, provider.timeouts);
+    let settings = |node| settings::settings(root, node, provider.timeouts);
     let backend = Confidential::new(Settings {
         name: name.to_owned(),
         auth: settings(auth),
@@ -159,20 +156,6 @@ pub(super) async fn evidence(mut deltas: DeltaStream) -> (Option<Arc<Evidence>>,
     let first = deltas.next().await;
     let evidence = first.as_ref().and_then(|delta| delta.as_ref().ok()?.evidence.clone());
     (evidence, stream::iter(first).chain(deltas).boxed())
-}
-
-impl Models {
-    /// Whether a bare name may mean a model of this provider: one on strangers' machines is named in full.
-    pub(super) fn is_ours(&self, provider: &str) -> bool {
-        self.providers.get(provider).is_none_or(|provider| !provider.confidential)
-    }
-
-    /// The model that `confidential/NAME` means: of the deployment of that name the first, or the only one of that id.
-    pub(super) fn find_confidential(&self, asked: &str) -> Option<ModelRef> {
-        let deployments = self.providers.iter().filter(|(_, provider)| provider.confidential);
-        let deployments = deployments.map(|(name, it)| (name.as_str(), it.models.as_slice()));
-        openclaw::find_confidential(asked, deployments)
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use chat_vocabulary::Capability;
 
-use super::{Models, Provider};
+use super::provider::Provider;
 use crate::openclaw::{Model, ModelRef};
 
 /// What is known of a model.
@@ -16,26 +16,6 @@ pub struct Description {
     pub capabilities: Vec<Capability>,
     /// Whether its backend answered when it was last asked.
     pub answers: bool,
-}
-
-impl Models {
-    /// Describes every model, the primary first.
-    #[must_use]
-    pub fn describe(&self) -> Vec<Description> {
-        self.list().into_iter().filter_map(|(name, _)| self.describe_one(&name)).collect()
-    }
-
-    /// Describes one; `None` if there is none of that name.
-    #[must_use]
-    pub fn describe_one(&self, name: &ModelRef) -> Option<Description> {
-        let (provider, model) = self.get(name)?;
-        Some(Description {
-            name: name.clone(),
-            context_window: provider.context_window(model),
-            capabilities: provider.capabilities(model),
-            answers: provider.answers(),
-        })
-    }
 }
 
 impl Provider {
@@ -56,7 +36,7 @@ impl Provider {
     }
 
     /// What the settings say, and for the rest what the backend told.
-    fn capabilities(&self, model: &Model) -> Vec<Capability> {
+    pub(super) fn capabilities(&self, model: &Model) -> Vec<Capability> {
         let told = self.told(model).and_then(|info| info.capabilities);
         let mut all = told.unwrap_or_else(|| vec![Capability::Completion]);
         for capability in

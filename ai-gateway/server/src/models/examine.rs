@@ -5,7 +5,7 @@ use chassis::failure::Failure;
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{Error, Health};
 
-use super::{CHECKS, Models, Node};
+use super::{CHECKS, Models, node::Node};
 
 impl Models {
     /// Asks each node now how it is, and what models it has if it is well: so that a key that it does not take is noticed.

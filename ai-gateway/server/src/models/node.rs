@@ -25,6 +25,8 @@ use crate::breaker::Breaker;
 const MISSED: u32 = 2;
 /// For how long the answer to one health check serves all who wait.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long backends may take to say how they are.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a plain question may take.
 const PLAIN: Duration = Duration::from_secs(30);
 const HUNG: &str = "no longer answers health checks: restart it";

@@ -1,32 +1,22 @@
 //! A provider: nodes that have the same models.
 
 use std::{
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use ai_gateway_api::settings::gateway;
-use chat_vocabulary::ModelInfo;
+use ai_gateway_api::chat::ModelInfo;
 use futures_util::future::join_all;
-use llm_backend::{
-    ApiKey, Backend, Detail, Error, Ollama, OpenAiCompatible, Settings, SocketTrust, Timeouts, Tls,
-    refuse_cloud,
-};
+use llm_backend::{Detail, Error, refuse_cloud};
 use tokio::time::timeout;
 
 use super::{
-    Failure, LATEST,
-    confidential::{self, Memories, Pinned},
-    node::Node,
-    nodes::{self, AffinityKey},
-    report,
+    failure::{Failure, report},
+    name::LATEST,
+    node::{Node, PATIENCE},
+    nodes::{self, Conversation},
 };
-use crate::{
-    app::{PATIENCE, below},
-    breaker::Breaker,
-    openclaw::{self, Access, Api, Model, ModelRef},
-};
+use crate::openclaw::{Model, ModelRef};
 
 /// Nodes of a provider that one request may bring into trouble before it is sent to no other.
 const TROUBLED: u32 = 2;
@@ -94,28 +84,6 @@ impl Provider {
     pub fn new(nodes: Vec<Node>, models: Vec<Model>) -> Self {
         let nodes = nodes.into_iter().map(Arc::new).collect();
         Self { nodes, models, confidential: false, learned: Mutex::default() }
-    }
-
-    /// The provider that `openclaw.json` describes, each node behind such a breaker; UNIX sockets and files are below `root`.
-    pub(super) fn open(
-        name: &str,
-        provider: &openclaw::Provider,
-        breaker: gateway::Breaker,
-        pinned: &Pinned<'_>,
-        memories: &mut Memories,
-        root: &Path,
-    ) -> Result<Self, Error> {
-        if provider.api == Api::Confidential {
-            return confidential::open(name, provider, breaker, pinned, memories, root);
-        }
-        let node = |node: &openclaw::Node| {
-            let settings = settings(root, node, provider.timeouts);
-            let health = provider.timeouts.health;
-            let made = Node::new(&node.base_url, backend(settings, provider)?);
-            Ok(made.with(node.slots, node.draining, health).spared_by(Breaker::new(breaker)))
-        };
-        let nodes = provider.nodes.iter().map(node).collect::<Result<_, Error>>()?;
-        Ok(Self::new(nodes, provider.models.clone()))
     }
 
     /// The nodes in the order in which they are asked.
@@ -244,43 +212,4 @@ impl Provider {
     pub(super) fn answers(&self) -> bool {
         self.nodes.iter().any(|node| !node.breaker().is_open())
     }
-}
-
-/// The client that speaks what the provider speaks.
-fn backend(settings: Settings, provider: &openclaw::Provider) -> Result<Arc<dyn Backend>, Error> {
-    Ok(match provider.api {
-        Api::OpenAi => Arc::new(OpenAiCompatible::with_settings(settings)?),
-        Api::Ollama => {
-            let context = |model: &Model| Some((model.id.clone(), model.context_window?));
-            let contexts = provider.models.iter().filter_map(context).collect();
-            Arc::new(Ollama::new(settings, contexts)?)
-        }
-        // It is made of more than one way.
-        Api::Confidential => {
-            let reason = "the confidential chain is opened as a whole";
-            return Err(Error::Address { url: settings.base_url, reason });
-        }
-    })
-}
-
-/// How a node is reached; its socket and its files are below the root.
-pub(super) fn settings(root: &Path, node: &openclaw::Node, timeouts: Timeouts) -> Settings {
-    let file = |path: &PathBuf| below(root, path);
-    let base_url = match node.base_url.strip_prefix("unix://") {
-        Some(path) => format!("unix://{}", below(root, Path::new(path)).display()),
-        None => node.base_url.clone(),
-    };
-    let Access { key, tls, uid } = &node.access;
-    let key = key.clone().map(|key| match key {
-        ApiKey::File(path) => ApiKey::File(file(&path)),
-        ApiKey::Text(text) => ApiKey::Text(text),
-    });
-    let tls = Tls {
-        ca: tls.ca.as_ref().map(file),
-        cert: tls.cert.as_ref().map(file),
-        key: tls.key.as_ref().map(file),
-        server_name: tls.server_name.clone(),
-    };
-    let socket = SocketTrust { root: root.to_owned(), uid: *uid };
-    Settings { base_url, key, tls, socket, timeouts }
 }

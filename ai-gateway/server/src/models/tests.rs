@@ -10,7 +10,7 @@ use chat_vocabulary::{Content, Delta, Image, Message, ModelInfo, Part};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use llm_backend::{ApiKey, Backend, EmbedRequest, Embeddings, SocketTrust, Timeouts};
 
-use super::{provider::settings, *};
+use super::{settings::settings, *};
 use crate::openclaw;
 
 /// Answers as told.

@@ -6,7 +6,7 @@ use llm_backend::{ApiKey, Tls};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{OpenClawError, wrong};
+use super::error::{OpenClawError, wrong};
 
 /// Where a secret is, as the file writes it.
 enum Secret {

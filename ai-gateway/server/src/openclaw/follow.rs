@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use chassis::watched::Watched;
 
-use super::{OpenClaw, OpenClawError};
+use super::{OpenClaw, error::OpenClawError};
 
 /// Follows the file.
 #[derive(Debug)]

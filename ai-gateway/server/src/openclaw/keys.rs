@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::OpenClawError;
+use super::error::OpenClawError;
 
 /// APIs that OpenClaw speaks to providers.
 pub(super) const APIS: [&str; 9] = [

@@ -6,7 +6,11 @@ use llm_backend::{ApiKey, Timeouts, Tls};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Api, OpenClawError, access, wrong};
+use super::{
+    access,
+    api::Api,
+    error::{OpenClawError, wrong},
+};
 
 /// Most nodes of one provider: each is asked how it is every few seconds.
 const NODES_MAX: usize = 64;

@@ -10,7 +10,7 @@ use axum::{
 };
 use chassis::endpoint::{Endpoint, delete, get, post};
 
-use super::{Body, whole};
+use super::body::{Body, whole};
 use crate::{App, Error, now_ms};
 
 /// Endpoints of this resource.

@@ -12,7 +12,7 @@ use chat_vocabulary::DecodeError;
 use serde_json::Value;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
-use super::{Body, whole};
+use super::body::{Body, whole};
 use crate::{
     Error, bodies,
     chat::{Answering, Run, Step},

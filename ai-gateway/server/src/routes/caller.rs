@@ -8,7 +8,7 @@ use axum::{
 use mesh_identity::{Header, Person};
 use mesh_listener::Connection;
 
-use super::Surface;
+use super::surface::Surface;
 use crate::{
     App, Error,
     apps::{self, Stranger},

@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 
-use super::Surface;
+use super::surface::Surface;
 
 /// How long a browser need not ask again, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

@@ -17,7 +17,7 @@ use chassis::endpoint::{Endpoint, delete, get, post};
 use hpke_envelope::device;
 use mesh_identity::Header;
 
-use super::{Body, whole};
+use super::body::{Body, whole};
 use crate::{App, Error, now_ms};
 
 /// Longest name of an app, in characters.

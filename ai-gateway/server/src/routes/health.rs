@@ -10,7 +10,7 @@ use chassis::{
 };
 use tokio::time::timeout;
 
-use crate::{App, app::PATIENCE};
+use crate::{App, models::PATIENCE};
 
 /// Endpoints of this resource.
 pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 2] {

@@ -31,7 +31,7 @@ pub async fn serve(socket: Socket, app: &Arc<App>, stop: impl Future<Output = ()
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    superuser::counters(app.metrics.render(&app.models, &app.lines, &app.sessions))
+    superuser::counters(app.counters())
 }
 
 async fn usage(State(app): State<Arc<App>>) -> Json<usage::Report> {

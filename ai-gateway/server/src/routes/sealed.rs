@@ -13,7 +13,11 @@ use futures_util::{StreamExt as _, stream};
 use hpke_envelope::{gateway::Opened, reply::ReplySealer};
 use mesh_identity::{Header, Person};
 
-use super::{Body, Listener, sse, whole};
+use super::{
+    body::{Body, whole},
+    listener::Listener,
+    sse,
+};
 use crate::{
     App, Error, arena,
     chat::{Answering, Ending, Record, Run, Step, compose, compose_session},

@@ -63,7 +63,7 @@ impl House {
     }
 
     fn metrics(&self) -> String {
-        self.app.metrics.render(&self.app.models, &self.app.lines, &self.app.sessions)
+        self.app.counters()
     }
 
     fn waiting(&self) -> usize {

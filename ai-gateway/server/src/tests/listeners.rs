@@ -201,7 +201,7 @@ async fn who_asks_too_often_is_told_so_even_while_still_sending() {
     let body = json!({"messages": [{"role": "user", "content": "hi"}]});
     assert_eq!(house.post(&ada(), "/v1/chat/completions", &body).await.status, 200);
     let app = &house.app;
-    let refused = || app.metrics.render(&app.models, &app.lines, &app.sessions);
+    let refused = || app.counters();
     let count = |times: usize| format!("refused_total{{reason=\"rate\"}} {times}\n");
 
     let mut stream = tokio::net::UnixStream::connect(house.agent_socket()).await.unwrap();

@@ -9,7 +9,10 @@ use mesh_identity::Person;
 use tokio::select;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Answering, Record, Step, size::size};
+use super::super::{
+    size::size,
+    step::{Answering, Record, Step},
+};
 use crate::{
     App, Error, arena,
     limits::Exceeded,

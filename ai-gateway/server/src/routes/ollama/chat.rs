@@ -14,10 +14,10 @@ use chat_vocabulary::{
 use mesh_identity::Person;
 
 use super::{
-    super::{Body, begin::decoded},
+    super::{begin::decoded, body::Body},
     reply::{Kind, Reply},
 };
-use crate::{App, Error, chat::compose, error::OllamaError};
+use crate::{App, Error, chat::compose, error::ollama::OllamaError};
 
 /// Answers a chat, streamed or whole.
 ///

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        Body,
         begin::{decoded, encoded},
+        body::Body,
     },
     reply::nanoseconds,
 };
-use crate::{App, Error, chat, error::OllamaError, openclaw::ModelRef};
+use crate::{App, Error, chat, error::ollama::OllamaError, openclaw::ModelRef};
 
 /// Makes a vector of each text.
 ///

@@ -2,7 +2,7 @@
 
 use axum::http::Uri;
 
-use crate::{Error, error::OllamaError};
+use crate::{Error, error::ollama::OllamaError};
 
 /// Paths of these calls.
 pub(super) const PATHS: [&str; 6] =

@@ -10,10 +10,10 @@ use chat_vocabulary::{Capability, ollama};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::{Body, begin::decoded};
+use super::super::{begin::decoded, body::Body};
 use crate::{
     App, Error,
-    error::OllamaError,
+    error::ollama::OllamaError,
     models::{Description, HOUSEHOLD},
 };
 

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     App, Error,
     chat::{Ending, Run, Step},
-    error::OllamaError,
+    error::ollama::OllamaError,
     models::Failure,
     openclaw::ModelRef,
 };

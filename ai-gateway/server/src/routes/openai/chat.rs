@@ -6,10 +6,10 @@ use axum::{Extension, extract::State, response::Response};
 use mesh_identity::Person;
 
 use super::{
-    super::{Body, begin::decoded},
+    super::{begin::decoded, body::Body},
     reply::{Kind, Reply},
 };
-use crate::{App, Error, chat::compose, error::OpenAiError};
+use crate::{App, Error, chat::compose, error::openai::OpenAiError};
 
 /// Answers a chat, streamed or whole.
 ///

@@ -7,11 +7,11 @@ use chat_vocabulary::decode_completion;
 use mesh_identity::Person;
 
 use super::{
-    super::{Body, begin::decoded},
+    super::{begin::decoded, body::Body},
     chat::answer,
     reply::Kind,
 };
-use crate::{App, chat::compose, error::OpenAiError};
+use crate::{App, chat::compose, error::openai::OpenAiError};
 
 /// Goes on from a text, streamed or whole.
 ///

@@ -8,10 +8,10 @@ use mesh_identity::Person;
 use serde_json::json;
 
 use super::super::{
-    Body,
     begin::{decoded, encoded},
+    body::Body,
 };
-use crate::{App, Error, chat::embed, error::OpenAiError};
+use crate::{App, Error, chat::embed, error::openai::OpenAiError};
 
 /// Makes a vector of each text.
 ///

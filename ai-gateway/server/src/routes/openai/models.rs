@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{App, error::OpenAiError, models::HOUSEHOLD, openclaw::ModelRef};
+use crate::{App, error::openai::OpenAiError, models::HOUSEHOLD, openclaw::ModelRef};
 
 /// Lists the models: the household's AI first, then the primary model, then the others.
 pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Value> {

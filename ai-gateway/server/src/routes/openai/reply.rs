@@ -24,7 +24,7 @@ use super::super::{
 use crate::{
     App, Error,
     chat::{Ending, Run, Step},
-    error::OpenAiError,
+    error::openai::OpenAiError,
     now_ms,
 };
 
