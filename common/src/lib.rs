@@ -1,7 +1,6 @@
 //! What several crates say alike, and so say once.
 //!
 //! * [`foreign`]: text of others, as it may be shown.
-//! * [`gguf`]: what a model file tells of itself.
 //! * [`media`]: types of answers that are no pages.
 //! * [`mesh`]: the address ranges of the mesh.
 //! * [`problem`]: the body of an HTTP error (RFC 9457).
@@ -10,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 pub mod foreign;
-pub mod gguf;
 pub mod media;
 pub mod mesh;
 pub mod problem;

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use common::gguf::Header;
+use gguf::Header;
 
 /// What the system and Maru's other services need, in bytes.
 const OTHERS: u64 = 1 << 30;

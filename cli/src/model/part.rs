@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use chassis::state::Format;
-use common::gguf;
 use rustix::fs::{FlockOperation, RenameFlags, flock, renameat_with};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use common::gguf;
 use coordinator_core::name;
 
 use crate::{

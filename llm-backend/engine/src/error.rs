@@ -26,7 +26,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: common::gguf::Error,
+        source: gguf::Error,
     },
     /// llama.cpp does not take the model.
     #[error(

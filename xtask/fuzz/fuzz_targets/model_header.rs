@@ -3,7 +3,7 @@
 
 use std::io::BufReader;
 
-use common::gguf::{self, ARCHITECTURES};
+use gguf::ARCHITECTURES;
 use libfuzzer_sys::fuzz_target;
 use model_sample::tiny;
 

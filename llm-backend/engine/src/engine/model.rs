@@ -2,8 +2,7 @@
 
 use std::{fs::File, io::BufReader, path::Path};
 
-use chat_vocabulary::{Message, Role};
-use common::gguf;
+use ai_gateway_api::chat::{Message, Role};
 use llama_cpp_2::{
     llama_backend::LlamaBackend,
     model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel, RopeType, params::LlamaModelParams},

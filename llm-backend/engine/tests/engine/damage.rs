@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::gguf::{ARCHITECTURES, read_file};
 use futures_util::TryStreamExt as _;
+use gguf::{ARCHITECTURES, read_file};
 use llm_backend::Backend as _;
 use model_sample::{damage::seen_in_header, odd::left_to_llama_cpp, tiny};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::BufRead};
 
-use super::{Error, reader::Reader};
+use crate::{error::Error, reader::Reader};
 
 /// Bytes of a key (`docs/gguf.md`).
 const KEY_MAX: u64 = 65_535;
@@ -15,13 +15,13 @@ pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
 
 /// Kinds of values, by their number in the file.
 pub(super) mod kind {
-    pub(in super::super) const U16: u32 = 2;
-    pub(in super::super) const U32: u32 = 4;
-    pub(in super::super) const I32: u32 = 5;
-    pub(in super::super) const F32: u32 = 6;
-    pub(in super::super) const BOOL: u32 = 7;
-    pub(in super::super) const TEXT: u32 = 8;
-    pub(in super::super) const LIST: u32 = 9;
+    pub(crate) const U16: u32 = 2;
+    pub(crate) const U32: u32 = 4;
+    pub(crate) const I32: u32 = 5;
+    pub(crate) const F32: u32 = 6;
+    pub(crate) const BOOL: u32 = 7;
+    pub(crate) const TEXT: u32 = 8;
+    pub(crate) const LIST: u32 = 9;
 }
 
 /// A value, as far as anyone asks for it.

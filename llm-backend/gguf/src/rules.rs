@@ -1,10 +1,11 @@
 //! What the engine needs of a header's entries, and what llama.cpp ends the process for when it is otherwise
 //! (`llama_model_loader`, `llama_model_base::load_hparams`, `llama_vocab::impl::load`).
 
-use super::{
-    ARCHITECTURES, Error, Header,
+use crate::{
+    architectures::ARCHITECTURES,
     entries::{Entries, TOKENS, Value, kind},
-    showable,
+    error::{Error, showable},
+    header::Header,
 };
 
 /// Layers that a model may have (`LLAMA_MAX_LAYERS`).

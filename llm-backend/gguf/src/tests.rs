@@ -3,7 +3,7 @@ use std::io::{BufReader, Cursor};
 use model_sample::{Gguf, Value, damage::seen_in_header, tiny};
 use proptest::prelude::*;
 
-use super::{reader::HELD_MAX, *};
+use super::{error::HELD_MAX, *};
 
 fn check(bytes: &[u8]) -> Result<Header, Error> {
     read_file(Cursor::new(bytes), bytes.len() as u64)

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, io::BufRead};
 
-use super::{Error, reader::Reader, showable};
+use crate::{
+    error::{Error, showable},
+    reader::Reader,
+};
 
 /// Bytes of a name (`GGML_MAX_NAME`, with the zero at its end).
 const NAME_MAX: u64 = 63;

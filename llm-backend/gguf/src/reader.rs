@@ -6,13 +6,10 @@ use std::{
     io::{BufRead, Read as _, Take},
 };
 
-use super::Error;
+use crate::error::{Error, HELD_MAX};
 
 /// Bytes of the whole header; vocabularies take some megabytes.
 const HEADER_MAX: u64 = 1 << 30;
-/// Bytes of memory that all that is kept of a header may take; what a model has takes less than 8 MiB: a few thousand
-/// names and 16 bytes for each of some 100,000 words.
-pub(super) const HELD_MAX: u64 = 32 << 20;
 /// What a kept text takes besides its bytes: its place in a tree and in the allocator.
 const HELD_EACH: u64 = 96;
 /// What the trace of a word takes in a set that is half empty.
