@@ -4,10 +4,15 @@ use std::{borrow::Cow, error::Error as StdError, path::PathBuf, time::Duration};
 
 use chassis::pem::FileError;
 
-use crate::{Code, Detail, link::FAILED, ollama::ELSEWHERE};
+use crate::code::{Code, Detail};
 
 /// How [`Error::Cut`] begins to tell of an error in the place of an answer.
 pub(crate) const REPORTED: &str = "the backend reported an error: ";
+
+/// What is said of a backend that says itself that it failed.
+pub(crate) const FAILED: &str = "failed inside: look at its log";
+/// What is said of every model that is not at home.
+pub(crate) const ELSEWHERE: &str = " runs in Ollama's cloud: only models at home are asked";
 
 /// A backend failed. The variants are named by what the caller can do about it.
 ///
@@ -116,6 +121,11 @@ impl Error {
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         Self::Cut { backend: backend.to_owned(), reason: reason.into(), began, source }
+    }
+
+    /// A check failed before anything that people wrote was sent.
+    pub(crate) fn untrusted(backend: &str, code: &'static str, reason: &'static str) -> Self {
+        Self::Untrusted { backend: backend.to_owned(), code, reason, sent: false }
     }
 
     /// The same for one more who waited for it, without its cause.

@@ -1,6 +1,7 @@
 //! Backends that answer chats: OpenAI-compatible servers, Ollama and the confidential chain, over a UNIX socket, TCP or TLS.
 //!
-//! A [`Backend`] turns a [`ChatRequest`] into a stream of [`Delta`]s. [`OpenAiCompatible`] speaks to `maru-llm`,
+//! A [`Backend`] turns a [`ChatRequest`](ai_gateway_api::chat::ChatRequest) into a stream of
+//! [`Delta`](ai_gateway_api::chat::Delta)s. [`OpenAiCompatible`] speaks to `maru-llm`,
 //! llama-server, vLLM and whatever else serves `/v1/chat/completions`, [`Ollama`] to Ollama, [`confidential`] to machines
 //! of strangers that proved what they run. A connection carries one
 //! request at a time, so dropping a stream closes it, and a server that watches its clients stops generating.
@@ -9,7 +10,9 @@
 //! is passed on.
 
 mod address;
+mod backend;
 mod body;
+mod code;
 pub mod confidential;
 mod embeddings;
 mod error;
@@ -20,16 +23,10 @@ mod refusal;
 mod settings;
 mod text;
 
-use std::fmt;
+pub use ai_gateway_api::chat::EmbedRequest;
 
-pub use chat_vocabulary::EmbedRequest;
-use chat_vocabulary::{ChatRequest, Delta, ModelInfo};
-use futures_util::{
-    FutureExt as _,
-    future::{self, BoxFuture},
-    stream::BoxStream,
-};
-
+pub use backend::{Backend, DeltaStream, Health};
+pub use code::{Code, Detail};
 pub use embeddings::Embeddings;
 pub use error::Error;
 pub use ollama::{
@@ -39,54 +36,5 @@ pub use ollama::{
 pub use openai::{
     OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,
 };
-pub use refusal::{Code, Detail, decode_error};
-pub use settings::{ApiKey, Settings, SocketTrust, Timeouts, Tls};
-
-/// A reply as it is generated. Dropping it cancels the generation.
-///
-/// After an error nothing follows. A stream that ends without one ended as the backend meant it to: its last deltas
-/// carried the finish reason and, where the backend counts, the usage.
-pub type DeltaStream = BoxStream<'static, Result<Delta, Error>>;
-
-/// Whether a backend can answer now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It answers.
-    Ready,
-    /// It is there, but still loads its model.
-    Loading,
-    /// It is there, but takes no new requests: it is full, or ends once those under way are answered.
-    Draining,
-}
-
-/// Something that answers chats.
-pub trait Backend: fmt::Debug + Send + Sync {
-    /// Asks for the next message; the reply comes as it is generated, whatever the request's `stream` says.
-    ///
-    /// Resolves when the backend has accepted the request; see [`Error`] for what can go wrong before and after.
-    fn chat(&self, request: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>>;
-
-    /// Makes a vector of each text, with a model that can.
-    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embeddings, Error>>;
-
-    /// Lists the models that it has.
-    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>>;
-
-    /// Whether [`Self::models`] says what each model can do.
-    fn tells_capabilities(&self) -> bool {
-        false
-    }
-
-    /// Whether it said, when it last listed its models, that it forwards this one to machines elsewhere.
-    fn forwards(&self, _model: &str) -> bool {
-        false
-    }
-
-    /// Asks whether it can answer.
-    fn health(&self) -> BoxFuture<'_, Result<Health, Error>>;
-
-    /// Asks how many replies it makes at a time; `None` if it does not tell.
-    fn capacity(&self) -> BoxFuture<'_, Result<Option<u32>, Error>> {
-        future::ready(Ok(None)).boxed()
-    }
-}
+pub use refusal::decode_error;
+pub use settings::{ApiKey, Listener, Settings, Timeouts, Tls};

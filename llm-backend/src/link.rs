@@ -8,6 +8,7 @@ mod exchange;
 mod fault;
 mod files;
 mod idle;
+mod reason;
 mod stream;
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
@@ -24,9 +25,9 @@ use tokio::{
 };
 
 use self::{
-    fault::{BUSY, Failure, LOADING, NO_STREAM, SILENT, TOO_LONG},
     files::Files,
     idle::Idle,
+    reason::{BUSY, Failure, LOADING, NO_STREAM, SILENT, TOO_LONG},
     stream::Target,
 };
 use crate::{
@@ -37,7 +38,6 @@ use crate::{
 };
 
 pub(crate) use answer::Answer;
-pub(crate) use fault::FAILED;
 
 /// Longest answer that is not streamed, in bytes: model lists, slots, errors.
 const BODY_MAX: usize = 1 << 20;

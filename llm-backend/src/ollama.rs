@@ -22,6 +22,7 @@ use http::StatusCode;
 
 use crate::{
     Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Settings,
+    error::ELSEWHERE,
     link::{EMBEDDINGS_MAX, Link},
 };
 
@@ -158,9 +159,6 @@ impl Backend for Ollama {
 fn bare(model: &str) -> &str {
     model.strip_suffix(":latest").unwrap_or(model)
 }
-
-/// What is said of every model that is not at home.
-pub(crate) const ELSEWHERE: &str = " runs in Ollama's cloud: only models at home are asked";
 
 /// Why a model is not asked that Ollama forwards.
 #[must_use]

@@ -4,6 +4,7 @@ mod calls;
 mod completion;
 mod embeddings;
 mod events;
+mod piece;
 mod reply;
 mod wire;
 

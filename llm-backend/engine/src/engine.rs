@@ -6,123 +6,45 @@
 //!                     (bounded)           one of --slots          gone? the slot is freed
 //! ```
 
+mod event;
 mod line;
 mod model;
 mod sampling;
+mod shared;
 mod slot;
 mod worker;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
 };
 
-use chat_vocabulary::{FinishReason, Usage};
 use tokio::sync::{mpsc, oneshot};
 
-use self::line::{Job, Line};
-use crate::{Error, Options, request::Sampling};
+use self::{
+    event::EVENTS_MAX,
+    line::{Job, Line},
+    shared::Shared,
+    worker::Plan,
+};
+use crate::{Error, Options};
 
 pub(crate) use self::{
+    event::{Ending, Event, Request},
     line::Busy,
     model::{Model, PromptError, Tokens},
+    shared::Gauge,
 };
 
-/// Deltas that may wait for a slow client; when they are that many, its slot pauses.
-const EVENTS_MAX: usize = 256;
 /// Stack of the thread: llama.cpp builds its graphs on it.
 const STACK: usize = 8 << 20;
-
-/// What to generate.
-pub(crate) struct Request {
-    /// The whole prompt.
-    pub(crate) prompt: Tokens,
-    /// Most tokens to generate; [`None`]: as many as there is room for.
-    pub(crate) max_tokens: Option<u32>,
-    /// Texts that end the reply.
-    pub(crate) stops: Vec<String>,
-    /// How tokens are chosen.
-    pub(crate) sampling: Sampling,
-}
-
-/// What happens to a request.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// It has got a slot.
-    Started,
-    /// Text to append.
-    Text(String),
-    /// The reply is whole.
-    Ended(Ending),
-    /// The engine failed; nothing follows.
-    Failed,
-}
-
-/// How a reply ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ending {
-    /// Why.
-    pub(crate) reason: FinishReason,
-    /// Tokens counted.
-    pub(crate) usage: Usage,
-    /// Time to read the prompt.
-    pub(crate) reading: Duration,
-    /// Time to generate the rest.
-    pub(crate) generating: Duration,
-}
-
-/// What one slot is doing, for whoever asks; never what is written in it.
-#[derive(Debug, Default)]
-pub(crate) struct Gauge {
-    /// Whether it reads a prompt or generates.
-    pub(crate) is_processing: AtomicBool,
-    /// Number of its present or last request.
-    pub(crate) task: AtomicU64,
-    /// Tokens of the prompt.
-    pub(crate) n_prompt: AtomicU32,
-    /// Tokens of the prompt that were read.
-    pub(crate) n_read: AtomicU32,
-    /// Tokens generated.
-    pub(crate) n_decoded: AtomicU32,
-}
-
-impl Gauge {
-    /// As if nothing had been done yet.
-    fn clear(&self) {
-        self.is_processing.store(false, Relaxed);
-        self.task.store(0, Relaxed);
-        for count in [&self.n_prompt, &self.n_read, &self.n_decoded] {
-            count.store(0, Relaxed);
-        }
-    }
-}
 
 /// A handle on the engine; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Engine(Arc<Shared>);
-
-struct Shared {
-    /// Name that the model is listed under.
-    name: String,
-    line: Line,
-    gauges: Box<[Gauge]>,
-    /// Set once the model is loaded and warm.
-    model: OnceLock<Arc<Model>>,
-    tasks: AtomicU64,
-}
-
-/// What the thread needs to start.
-struct Plan {
-    path: PathBuf,
-    ctx: u32,
-    slots: u32,
-    threads: u32,
-}
 
 impl Engine {
     /// Starts the thread, which loads the model and then serves. The receiver gets how it ended.
@@ -143,7 +65,7 @@ impl Engine {
             tasks: AtomicU64::new(0),
         }));
         let (ended, end) = oneshot::channel();
-        let shared = engine.clone();
+        let shared = Arc::clone(&engine.0);
         let body = move || {
             // The receiver is gone only when nobody wants to know.
             let _ = ended.send(worker::run(&shared, &plan));

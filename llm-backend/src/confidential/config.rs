@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{memory::Memory, now_ms, once::Once, untrusted};
+use super::{clock::now_ms, memory::Memory, once::Once};
 use crate::{Error, link::Link};
 
 /// How long a configuration is used before it is fetched again.
@@ -180,7 +180,7 @@ impl Configuration {
     }
 
     fn refused(&self, code: &'static str, reason: &'static str) -> Error {
-        untrusted(&self.name, code, reason)
+        Error::untrusted(&self.name, code, reason)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Last>> {

@@ -18,7 +18,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
-use super::{layer, prepared::Prepared, untrusted};
+use super::{layer, prepared::Prepared};
 use crate::{
     Error,
     body::Broken,
@@ -115,7 +115,7 @@ impl Outer {
         chunked: bool,
         limit: Duration,
     ) -> Result<layer::Answer, Failed> {
-        let refused = |code, reason| Failed::Error(untrusted(&self.name, code, reason));
+        let refused = |code, reason| Failed::Error(Error::untrusted(&self.name, code, reason));
         let unsealable = || refused("no-active-key", "the gateway's key takes no request");
         let unsealed = |reason| {
             let (backend, code) = (self.name.clone(), "reply-unsealed");

@@ -22,7 +22,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Chain, OTHER_KEYS, SILENT, head, layer::Answer, nodes::Candidates, now_ms, outer};
+use super::{
+    chain::{Chain, OTHER_KEYS, SILENT, head},
+    clock::now_ms,
+    layer::Answer,
+    outer,
+    verified::Candidates,
+};
 use crate::{
     DeltaStream, Error,
     body::{self, Broken},

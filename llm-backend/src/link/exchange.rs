@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout};
 use super::{
     Answer, Content, Link,
     connection::Connection,
-    fault::Failure,
     idle::{Made, Trust},
+    reason::Failure,
 };
 use crate::address::Address;
 

@@ -16,7 +16,7 @@ use std::mem;
 
 use chat_vocabulary::ToolCallDelta;
 
-use super::wire::CallPiece;
+use super::piece::CallPiece;
 use crate::text::Joined;
 
 /// Most calls of one reply.

@@ -11,7 +11,10 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::calls::Calls;
+use super::{
+    calls::Calls,
+    piece::{CallPiece, or_default},
+};
 use crate::text::{Joined, Piece};
 
 /// The request as it is sent: always streamed, with tokens counted at the end.
@@ -58,26 +61,6 @@ struct Text {
     reasoning: Option<Piece>,
     #[serde(deserialize_with = "or_default")]
     tool_calls: Vec<CallPiece>,
-}
-
-/// A piece of a call.
-#[derive(Deserialize)]
-pub(super) struct CallPiece {
-    /// Which call; servers that send whole calls leave it out.
-    #[serde(default, deserialize_with = "count")]
-    pub(super) index: Option<u32>,
-    #[serde(default)]
-    pub(super) id: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) function: FunctionPiece,
-}
-
-/// What it adds to the call.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct FunctionPiece {
-    pub(super) name: Option<String>,
-    pub(super) arguments: Option<Piece>,
 }
 
 #[derive(Default, Deserialize)]
@@ -206,11 +189,4 @@ fn first<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Choice>, D::Error>
         }
     }
     from.deserialize_any(First)
-}
-
-/// Reads null as the default.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }

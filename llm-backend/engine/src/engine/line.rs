@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Event, Request};
+use super::event::{Event, Request};
 
 /// The line is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

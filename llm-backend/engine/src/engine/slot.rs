@@ -11,7 +11,7 @@ use llama_cpp_2::{sampling::LlamaSampler, token::LlamaToken};
 use tokio::sync::mpsc;
 
 use super::{
-    Ending, Event,
+    event::{Ending, Event},
     line::Job,
     model::{Model, Tokens},
 };

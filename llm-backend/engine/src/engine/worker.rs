@@ -3,7 +3,7 @@
 use std::{
     num::NonZeroU32,
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -17,9 +17,10 @@ use llama_cpp_2::{
 use tokio::sync::mpsc;
 
 use super::{
-    EVENTS_MAX, Engine, Event, Gauge, Plan, Request,
+    event::{EVENTS_MAX, Event, Request},
     line::Job,
     model::{self, Model},
+    shared::{Gauge, Shared},
     slot::{Next, Slot},
 };
 use crate::{Error, request::Sampling};
@@ -34,24 +35,32 @@ const STALL_MAX: Duration = Duration::from_secs(60);
 /// Pause when every client is slow.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What the thread needs to start.
+pub(super) struct Plan {
+    pub(super) path: PathBuf,
+    pub(super) ctx: u32,
+    pub(super) slots: u32,
+    pub(super) threads: u32,
+}
+
 /// Loads the model and serves until the line is closed.
-pub(super) fn run(engine: &Engine, plan: &Plan) -> Result<(), Error> {
+pub(super) fn run(engine: &Arc<Shared>, plan: &Plan) -> Result<(), Error> {
     processor()?;
     model::check(&plan.path)?;
     llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
     let begin = Instant::now();
-    let watched = engine.clone();
-    let loaded = Model::load(&plan.path, plan.ctx, move || !watched.0.line.is_closed());
+    let watched = Arc::clone(engine);
+    let loaded = Model::load(&plan.path, plan.ctx, move || !watched.line.is_closed());
     let model = match loaded {
         Ok(model) => Arc::new(model),
         // Stopped while loading.
-        Err(_) if engine.0.line.is_closed() => return Ok(()),
+        Err(_) if engine.line.is_closed() => return Ok(()),
         Err(error) => return Err(error),
     };
     let mut worker = Worker::new(engine, &model, plan)?;
     worker.warm_up(&plan.path)?;
     tracing::info!(
-        model = engine.name(),
+        model = engine.name,
         parameters = model.llama().n_params(),
         ctx = model.ctx(),
         slots = plan.slots,
@@ -60,12 +69,12 @@ pub(super) fn run(engine: &Engine, plan: &Plan) -> Result<(), Error> {
         "ready"
     );
     // Nobody else sets it.
-    let _ = engine.0.model.set(Arc::clone(&model));
+    let _ = engine.model.set(Arc::clone(&model));
     worker.serve()
 }
 
 struct Worker<'a> {
-    engine: &'a Engine,
+    engine: &'a Shared,
     model: &'a Model,
     context: LlamaContext<'a>,
     batch: LlamaBatch<'static>,
@@ -76,7 +85,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(engine: &'a Engine, model: &'a Model, plan: &Plan) -> Result<Self, Error> {
+    fn new(engine: &'a Shared, model: &'a Model, plan: &Plan) -> Result<Self, Error> {
         let threads = i32::try_from(plan.threads).unwrap_or(1);
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(model.ctx().saturating_mul(plan.slots)))
@@ -108,7 +117,7 @@ impl<'a> Worker<'a> {
         let request = Request { prompt, max_tokens: Some(2), stops: Vec::new(), sampling };
         let (events, mut told) = mpsc::channel(EVENTS_MAX);
         self.take(0, Job { task: 0, request, events });
-        while self.slots[0].is_some() && !self.engine.0.line.is_closed() {
+        while self.slots[0].is_some() && !self.engine.line.is_closed() {
             self.step();
         }
         self.release(0);
@@ -120,11 +129,11 @@ impl<'a> Worker<'a> {
     }
 
     fn serve(&mut self) -> Result<(), Error> {
-        while !self.engine.0.line.is_closed() {
+        while !self.engine.line.is_closed() {
             self.release_left();
             if self.slots.iter().all(Option::is_none) {
                 self.wipe();
-                self.engine.0.line.wait();
+                self.engine.line.wait();
             }
             self.admit();
             self.step();
@@ -151,7 +160,7 @@ impl<'a> Worker<'a> {
             if self.slots[id].is_some() {
                 continue;
             }
-            let Some(job) = self.engine.0.line.take() else { return };
+            let Some(job) = self.engine.line.take() else { return };
             self.take(id, job);
         }
     }
@@ -298,7 +307,7 @@ impl<'a> Worker<'a> {
     }
 
     fn gauge(&self, id: usize) -> &'a Gauge {
-        &self.engine.0.gauges[id]
+        &self.engine.gauges[id]
     }
 }
 

@@ -1,0 +1,49 @@
+//! What is asked of the engine, and what it tells of it.
+
+use std::time::Duration;
+
+use ai_gateway_api::chat::{FinishReason, Usage};
+
+use super::model::Tokens;
+use crate::request::Sampling;
+
+/// Deltas that may wait for a slow client; when they are that many, its slot pauses.
+pub(super) const EVENTS_MAX: usize = 256;
+
+/// What to generate.
+pub(crate) struct Request {
+    /// The whole prompt.
+    pub(crate) prompt: Tokens,
+    /// Most tokens to generate; [`None`]: as many as there is room for.
+    pub(crate) max_tokens: Option<u32>,
+    /// Texts that end the reply.
+    pub(crate) stops: Vec<String>,
+    /// How tokens are chosen.
+    pub(crate) sampling: Sampling,
+}
+
+/// What happens to a request.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// It has got a slot.
+    Started,
+    /// Text to append.
+    Text(String),
+    /// The reply is whole.
+    Ended(Ending),
+    /// The engine failed; nothing follows.
+    Failed,
+}
+
+/// How a reply ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    /// Why.
+    pub(crate) reason: FinishReason,
+    /// Tokens counted.
+    pub(crate) usage: Usage,
+    /// Time to read the prompt.
+    pub(crate) reading: Duration,
+    /// Time to generate the rest.
+    pub(crate) generating: Duration,
+}

@@ -1,0 +1,39 @@
+//! Why there is no answer.
+
+use std::io;
+
+use crate::error::Error;
+
+pub(super) const ABSENT: &str = "is not there: start it, or correct its base URL in the settings";
+
+pub(super) const ANOTHER: &str = "is not asked: a link is in the place of its socket or on the way to it, or another user listens there; stop what listens, or correct its uid in the settings";
+
+pub(super) const SILENT: &str =
+    "did not begin to answer in time: it may be overloaded; wait or restart it";
+
+pub(super) const HUNG_UP: &str =
+    "closed the connection without an answer: look at its log, it may have crashed";
+
+pub(super) const UNTRUSTED: &str = "and this gateway do not trust each other: compare ca, cert, key and serverName in the settings";
+
+pub(super) const OUT_OF_TIME: &str = "and this gateway do not trust each other: a certificate has expired or is not valid yet; is this machine's clock right?";
+
+pub(super) const LOADING: &str = "is still loading its model: try again in a moment";
+
+/// It says so of one request, or of all new ones.
+pub(super) const BUSY: &str = "is busy with other requests: try again in a moment";
+
+/// It says so to us.
+pub(super) const CROWDED: &str = "is asked too often: try again in a moment";
+
+pub(super) const NO_STREAM: &str =
+    "does not stream as its kind does: compare api and baseUrl in the settings with what it is";
+
+pub(super) const TOO_LONG: &str = "sent an answer longer than is taken: is it a chat server?";
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    Files(Error),
+    Connect(io::Error),
+    Http(hyper::Error),
+}
