@@ -7,8 +7,10 @@
 
 use crate::{batch::Batch, vnet};
 
+mod allowed;
 mod segment;
 
+pub use allowed::Allowed;
 use segment::Segment;
 
 /// Most packets of a unit: what older kernels take of UDP.
@@ -20,17 +22,6 @@ const MAX_DATAGRAMS: usize = 16;
 const MAX_LEN: usize = 65_535;
 /// Longest headers of a unit: IPv6 and TCP with all its options.
 const MAX_HEADERS: usize = 40 + 60;
-
-/// Which packets may be put together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allowed {
-    /// TCP in IPv4.
-    pub tcp_v4: bool,
-    /// TCP in IPv6.
-    pub tcp_v6: bool,
-    /// UDP.
-    pub udp: bool,
-}
 
 /// Units of packets of one [`Batch`]. Its room is taken once.
 #[derive(Debug)]

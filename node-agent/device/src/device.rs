@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -22,14 +22,15 @@ use node_agent_core::{
 
 use crate::{
     Config, Error, Host, LocalPorts, Offload, Peer, PeerStats,
-    batch::Batch,
     gate::Gate,
-    inbound::{self, Inbox},
+    inbound,
+    lock::lock,
     offload::{self, Switches},
     outbound,
     outgoing::Outgoing,
     peer,
     protocol::wireguard::WireGuard,
+    shared::Shared,
     sys::{Stop, random_u32},
     table::Table,
     tun::Tun,
@@ -42,22 +43,6 @@ const TICK: Duration = Duration::from_millis(250);
 const INDEX_MASK: u32 = (1 << 24) - 1;
 /// Smallest and largest IP packet inside the tunnel; IPv6 needs 1280.
 const MTU: std::ops::RangeInclusive<u16> = 576..=9000;
-
-/// What the threads share.
-pub(crate) struct Shared {
-    pub(crate) tun: Tun,
-    pub(crate) switches: Switches,
-    pub(crate) sockets: Sockets,
-    pub(crate) stop: Stop,
-    pub(crate) host: Arc<dyn Host>,
-    pub(crate) gate: Gate,
-    pub(crate) table: ArcSwap<Table<peer::Peer>>,
-    pub(crate) filter: ArcSwap<PacketFilter>,
-    pub(crate) flows: Mutex<Flows>,
-    pub(crate) drops: Arc<Drops>,
-    /// Buffers for [`Device::handle_relayed`], as many as were ever needed at once.
-    pub(crate) inboxes: Mutex<Vec<(Inbox, Batch)>>,
-}
 
 /// A running WireGuard device. Dropping it stops its threads and removes the interface; not to be
 /// dropped by a [`Host`] callback.
@@ -268,9 +253,4 @@ fn tick(shared: &Shared) {
             shared.switches.resume();
         }
     }
-}
-
-/// Locks, whatever happened to the last holder: what the locks guard is valid between statements.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

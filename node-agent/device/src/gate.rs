@@ -13,13 +13,15 @@ use boringtun::{
 };
 
 use crate::{
-    device::lock,
+    lock::lock,
     wire::{COOKIE_LEN, INITIATION_LEN},
 };
 
 mod buckets;
+mod sender;
 
 use buckets::Buckets;
+pub(crate) use sender::Sender;
 
 /// Handshake messages per second, from whomever, past which a cookie is asked for.
 const HANDSHAKES_PER_S: u64 = 100;
@@ -43,15 +45,6 @@ pub(crate) enum Admission {
     Copy,
     /// Not for this node, or under load one of too many from its sender.
     Refused,
-}
-
-/// Where a handshake message came from, as far as a cookie is bound to it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Sender<'a> {
-    /// By UDP.
-    Udp(SocketAddr),
-    /// Over the relay, from this node key.
-    Relay(&'a [u8; 32]),
 }
 
 /// Guards the handshakes of all peers.

@@ -6,48 +6,19 @@ use node_agent_core::{drops::Cause, endpoint::is_usable, filter::PeerId, path::S
 
 use crate::{
     batch::{Batch, NO_TAG},
-    coalesce::Coalescer,
-    device::{Shared, lock},
     gate::{Admission, Sender},
+    inbox::{Inbox, slot},
+    lock::lock,
     offload::Feature,
     outgoing::{Outgoing, To},
     peer::Peer,
     protocol::Opened,
+    shared::Shared,
     table::Table,
     tun,
-    udp::{BatchReceiver, MESSAGES},
-    wire::{self, DATA_OVERHEAD, INITIATION_LEN, Message},
+    udp::{MESSAGES, receive::BatchReceiver},
+    wire::{self, Message},
 };
-
-/// Answers to a batch of datagrams, and packets that waited for a session.
-const MAX_OUTGOING: usize = 4 * MESSAGES;
-/// Longest datagram taken from a peer whose tunnel has a larger MTU.
-const MIN_SLOT: usize = 2048;
-
-/// What a thread needs to take datagrams in.
-pub(crate) struct Inbox {
-    opened: Opened,
-    /// The numbers of the packets that are let in.
-    admitted: Vec<usize>,
-    units: Coalescer,
-    out: Outgoing,
-}
-
-impl Inbox {
-    pub(crate) fn new(mtu: usize) -> Self {
-        let slot = slot(mtu);
-        Self {
-            opened: Opened::new(MESSAGES, MESSAGES * slot + INITIATION_LEN),
-            admitted: Vec::with_capacity(MESSAGES),
-            units: Coalescer::new(MESSAGES),
-            out: Outgoing::new(MAX_OUTGOING, MAX_OUTGOING * slot),
-        }
-    }
-}
-
-fn slot(mtu: usize) -> usize {
-    (mtu + DATA_OVERHEAD).max(MIN_SLOT)
-}
 
 /// Carries packets from the sockets to the TUN until the device stops.
 pub(crate) fn run(shared: &Shared) {
@@ -227,7 +198,7 @@ fn deliver(
     }
     judge(shared, table, peer, inbox, now);
     let Inbox { opened: Opened { packets, .. }, admitted, units, .. } = inbox;
-    units.clear(tun::allowed(&shared.switches));
+    units.clear(tun::write::allowed(&shared.switches));
     for at in admitted.drain(..) {
         units.add(packets, at);
     }

@@ -14,12 +14,13 @@ use node_agent_core::{
 
 use crate::{
     batch::{Batch, PADDING},
-    device::{Shared, lock},
+    lock::lock,
     outgoing::Outgoing,
     peer::Peer,
+    shared::Shared,
     table::Table,
-    tun::Reader,
-    udp::{BatchSender, MESSAGES},
+    tun::read::Reader,
+    udp::{MESSAGES, send::BatchSender},
     wire::DATA_OVERHEAD,
 };
 

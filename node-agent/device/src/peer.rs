@@ -13,11 +13,11 @@ use std::{
 use node_agent_core::path::{Heard, PeerPath, Source};
 
 use crate::{
-    Path, PeerStats,
     batch::Batch,
-    device::lock,
+    lock::lock,
     outgoing::{Outgoing, To},
     protocol::{Opened, Protocol},
+    stats::{Path, PeerStats},
     wire::{self, Message},
 };
 

@@ -16,20 +16,18 @@ use crate::{
 };
 
 mod limit;
-mod read;
+pub(crate) mod read;
 mod verdict;
-mod write;
+pub(crate) mod write;
 
-pub(crate) use read::Reader;
 use verdict::Verdicts;
-pub(crate) use write::allowed;
 
 const DEVICE: &str = "/dev/net/tun";
 
 /// An interface that exists as long as this does.
 ///
 /// Each packet that crosses its descriptor has a header of its own (`IFF_VNET_HDR`), by which one read gives many segments
-/// ([`Reader`]) and one write takes many.
+/// ([`read::Reader`]) and one write takes many.
 pub(crate) struct Tun {
     file: File,
     mtu: usize,

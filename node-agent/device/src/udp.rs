@@ -14,13 +14,11 @@ use crate::{
     sys::check,
 };
 
-mod receive;
+pub(crate) mod receive;
 mod refused;
-mod send;
+pub(crate) mod send;
 
-pub(crate) use receive::BatchReceiver;
 use refused::Refused;
-pub(crate) use send::BatchSender;
 
 /// Messages per `sendmmsg` and `recvmmsg`.
 pub(crate) const MESSAGES: usize = 64;

@@ -1,6 +1,6 @@
 //! A packet that may become part of a unit: TCP or UDP with content, without anything unusual in its headers.
 
-use super::Allowed;
+use super::allowed::Allowed;
 use crate::{checksum, vnet::Kind};
 
 const IPV4_HEADER: usize = 20;

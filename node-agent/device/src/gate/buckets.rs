@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Sender;
+use super::sender::Sender;
 
 /// Handshake messages per second from one source.
 const PER_SECOND: u32 = 20;

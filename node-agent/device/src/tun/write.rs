@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Write as _};
 
-use super::{Tun, Verdicts};
+use super::{Tun, verdict::Verdicts};
 use crate::{
     batch::Batch,
     coalesce::{Allowed, Coalescer, MAX_PACKETS},

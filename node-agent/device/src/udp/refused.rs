@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::device::lock;
+use crate::lock::lock;
 
 /// Most destinations that are remembered; the oldest is tried again first.
 const MAX: usize = 64;

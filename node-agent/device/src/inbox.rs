@@ -1,0 +1,40 @@
+//! What a thread needs to take datagrams in.
+
+use crate::{
+    coalesce::Coalescer,
+    outgoing::Outgoing,
+    protocol::Opened,
+    udp::MESSAGES,
+    wire::{DATA_OVERHEAD, INITIATION_LEN},
+};
+
+/// Answers to a batch of datagrams, and packets that waited for a session.
+const MAX_OUTGOING: usize = 4 * MESSAGES;
+
+/// Longest datagram taken from a peer whose tunnel has a larger MTU.
+const MIN_SLOT: usize = 2048;
+
+/// What a thread needs to take datagrams in.
+pub(crate) struct Inbox {
+    pub(crate) opened: Opened,
+    /// The numbers of the packets that are let in.
+    pub(crate) admitted: Vec<usize>,
+    pub(crate) units: Coalescer,
+    pub(crate) out: Outgoing,
+}
+
+impl Inbox {
+    pub(crate) fn new(mtu: usize) -> Self {
+        let slot = slot(mtu);
+        Self {
+            opened: Opened::new(MESSAGES, MESSAGES * slot + INITIATION_LEN),
+            admitted: Vec::with_capacity(MESSAGES),
+            units: Coalescer::new(MESSAGES),
+            out: Outgoing::new(MAX_OUTGOING, MAX_OUTGOING * slot),
+        }
+    }
+}
+
+pub(crate) fn slot(mtu: usize) -> usize {
+    (mtu + DATA_OVERHEAD).max(MIN_SLOT)
+}
