@@ -21,7 +21,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    ID_LIFE, SKEW, Suite,
+    ID_LIFE, SKEW,
     device::{check_signature, check_time},
     document, ms, padding,
     reply::{ReplySealer, reply_keys},
@@ -37,7 +37,6 @@ use generation::{Generation, KeyPair};
 pub use refusal::{Busy, NoRandom, OpenError, Reason, Refused};
 pub use replay::Entry;
 use replay::ReplayCache;
-use settings::SUITES;
 pub use settings::{Limits, Settings};
 
 /// An opened request.

@@ -1,8 +1,8 @@
 //! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`,
 //! Ollama's on `/api`.
 
-pub mod ollama;
-pub mod openai;
+pub(crate) mod ollama;
+pub(crate) mod openai;
 
 use ai_gateway_api::kind;
 use axum::{

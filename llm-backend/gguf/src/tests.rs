@@ -1,4 +1,4 @@
-use std::io::{BufReader, Cursor};
+use std::io::{self, BufReader, Cursor};
 
 use model_sample::{Gguf, Value, damage::seen_in_header, tiny};
 use proptest::prelude::*;

@@ -8,8 +8,7 @@ use http::StatusCode;
 use super::{
     Link,
     reason::{
-        ABSENT, ANOTHER, BUSY, CROWDED, Failure, HUNG_UP, LOADING, NO_STREAM, OUT_OF_TIME, SILENT,
-        TOO_LONG, UNTRUSTED,
+        ABSENT, ANOTHER, BUSY, CROWDED, Failure, HUNG_UP, LOADING, OUT_OF_TIME, SILENT, UNTRUSTED,
     },
 };
 use crate::{

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use chat_vocabulary::{
-    ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, Usage, count, count_or_zero,
+use ai_gateway_api::chat::{
+    ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, Usage, count_or_zero,
 };
 use serde::{
     Deserialize, Deserializer,

@@ -22,6 +22,7 @@ mod flows;
 mod list;
 mod martian;
 pub mod packet;
+mod peer;
 mod rules;
 mod run;
 mod table;
@@ -33,12 +34,9 @@ pub use flows::{
 use flows::{Flow, Origin};
 use martian::is_martian;
 use packet::{Icmp, Packet, Quoted, Transport};
+pub use peer::PeerId;
 use rules::{Ranges, Rule};
 use run::{FlowBytes, flow_bytes};
-
-/// Which peer a packet comes from or goes to: a number that no other peer has at the time. Flows are charged to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PeerId(pub u32);
 
 /// Compiled rules. The default lets nothing in but answers, and those to no address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

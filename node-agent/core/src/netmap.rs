@@ -3,176 +3,17 @@
 //! [`Netmap::apply`] takes each message of a map stream. What the rest of the agent needs
 //! is derived here: tunnel peers, filter rules, names, who calls from an address.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    time::SystemTime,
-};
-
-use control_protocol::{
-    key::NodePublic,
-    map::{
-        BASE_FILTER, DerpMap, DnsConfig, FilterRule, MapResponse, Node, NodeId, PeerChange,
-        RegionId, UserId, UserProfile,
-    },
-};
-use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
-
-use crate::{domain::Domain, names::Zone};
-
+mod domain;
+mod map;
 mod message;
 mod naming;
 mod sound;
 mod view;
 
+pub use map::{Error, Netmap};
 pub use message::decode;
-use naming::Names;
 pub use naming::Naming;
 pub use view::{Caller, Gateway, TunnelPeer, label, parse_time};
-
-/// Name under which all filters are removed.
-const ALL_FILTERS: &str = "*";
-
-/// Everything that the coordinator told this node. Serialised, it is the form kept on disk.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Netmap {
-    /// This node; `None` before the first map.
-    pub node: Option<Node>,
-    /// The coordinator's name for the network.
-    pub domain: String,
-    /// The other nodes.
-    pub peers: BTreeMap<NodeId, Node>,
-    /// The people whose nodes those are.
-    pub users: BTreeMap<UserId, UserProfile>,
-    /// The relays.
-    pub relays: DerpMap,
-    /// Names besides those of the nodes.
-    pub dns: DnsConfig,
-    /// What may reach this node, by the coordinator's names; the union counts.
-    pub filters: BTreeMap<String, Vec<FilterRule>>,
-    /// What the coordinator finds wrong with this node.
-    pub health: Vec<String>,
-    /// Below which domain names are taken. Kept with the membership, not with the map.
-    #[serde(skip)]
-    pub naming: Naming,
-    /// What the coordinator calls the network now, if that is refused.
-    pub refused: Option<String>,
-}
-
-/// A message that cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The first message of a stream does not describe this node.
-    #[error("the first map of the stream lacks this node")]
-    NoNode,
-}
-
-impl Netmap {
-    /// Takes the first message of a stream, which stands for itself: peers, filters, names
-    /// and people of an earlier stream are dropped. Relays stay if it names none.
-    ///
-    /// # Errors
-    ///
-    /// Fails, and changes nothing, if the message lacks this node.
-    pub fn apply_first(&mut self, response: MapResponse) -> Result<(), Error> {
-        if response.node.is_none() {
-            return Err(Error::NoNode);
-        }
-        let names = Names::before(self, &response);
-        let mut next = Self {
-            relays: std::mem::take(&mut self.relays),
-            naming: self.naming.clone(),
-            ..Self::default()
-        };
-        next.merge(response, names);
-        *self = next;
-        Ok(())
-    }
-
-    /// Takes a later message of a stream. A keep-alive changes nothing.
-    pub fn apply(&mut self, response: MapResponse) {
-        if response.keep_alive {
-            return;
-        }
-        let names = Names::before(self, &response);
-        self.merge(response, names);
-    }
-
-    fn merge(&mut self, mut response: MapResponse, names: Names) {
-        sound::clean(&mut response);
-        let names_node = response.node.is_some() || !response.domain.is_empty();
-        if let Some(node) = response.node {
-            self.node = Some(node);
-        }
-        if !response.domain.is_empty() {
-            self.domain = response.domain;
-        }
-        if let Some(relays) = response.derp_map {
-            self.relays = relays;
-        }
-        if let Some(dns) = response.dns_config {
-            self.dns = dns;
-        }
-        for user in response.user_profiles {
-            self.users.insert(user.id, user);
-        }
-        if let Some(health) = response.health {
-            self.health = health;
-        }
-        self.apply_filters(response.packet_filter, response.packet_filters);
-        // An empty list of peers means "as before" (the protocol's rule).
-        if let Some(peers) = response.peers.filter(|peers| !peers.is_empty()) {
-            self.peers = peers.into_iter().map(|peer| (peer.id, peer)).collect();
-        }
-        self.change_peers(response.peers_changed, &response.peers_removed);
-        self.patch_peers(&response.peers_changed_patch);
-        for (id, online) in response.online_change {
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.online = Some(online);
-            }
-        }
-        self.settle_names(names, names_node);
-    }
-
-    fn apply_filters(
-        &mut self,
-        whole: Option<Vec<FilterRule>>,
-        named: Option<BTreeMap<String, Option<Vec<FilterRule>>>>,
-    ) {
-        if let Some(rules) = whole {
-            self.filters.insert(BASE_FILTER.to_owned(), rules);
-        }
-        let mut named = named.unwrap_or_default();
-        if let Some(None) = named.remove(ALL_FILTERS) {
-            self.filters.clear();
-        }
-        for (name, rules) in named {
-            match rules {
-                Some(rules) => self.filters.insert(name, rules),
-                None => self.filters.remove(&name),
-            };
-        }
-    }
-
-    fn change_peers(&mut self, changed: Vec<Node>, removed: &[NodeId]) {
-        for peer in changed {
-            self.peers.insert(peer.id, peer);
-        }
-        for id in removed {
-            self.peers.remove(id);
-        }
-    }
-
-    fn patch_peers(&mut self, patches: &[PeerChange]) {
-        for patch in patches {
-            if let Some(peer) = self.peers.get_mut(&patch.node_id) {
-                peer.apply(patch);
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

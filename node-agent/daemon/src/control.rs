@@ -13,7 +13,6 @@ use std::{sync::Arc, time::Instant};
 
 use control_protocol::{
     key::MachinePublic,
-    map::{Hostinfo, NetInfo},
     noise::NoiseError,
     register::{self, RegisterResponse},
 };
@@ -24,35 +23,17 @@ use node_agent_core::registration::{self, Action, Registration, Status};
 use crate::{agent::Agent, state::Membership};
 
 pub mod channel;
+mod hostinfo;
+mod lost;
 mod map;
+pub mod server;
 pub(crate) mod tls;
 
-use channel::{Channel, ChannelError, Reply, Server};
-
-/// Why the control client gave up; the caller decides what follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The coordinator turned this device away; the sentence says what to do.
-    Refused(String),
-    /// The node key has ended: another one must be made, and registered in its place.
-    KeyExpired,
-}
-
-/// Why a session ended.
-enum Lost {
-    /// For good.
-    Ended(Ended),
-    /// The coordinator does not know this node any more: register.
-    NotRegistered,
-    /// Something that may pass; the sentence says what.
-    Passing(String),
-}
-
-impl From<ChannelError> for Lost {
-    fn from(error: ChannelError) -> Self {
-        Self::Passing(error.to_string())
-    }
-}
+use channel::{Channel, ChannelError, Reply};
+use hostinfo::hostinfo;
+pub use lost::Ended;
+use lost::Lost;
+use server::Server;
 
 /// Keeps this device registered and its map current. Returns only when trying again is of no use.
 pub async fn run(agent: Arc<Agent>) -> Ended {
@@ -241,23 +222,6 @@ pub async fn logout(agent: &Agent) -> Result<(), ChannelError> {
     let (node_key, _) = agent.node_keys();
     let request = registration::logout(node_key);
     channel.post(register::PATH, &request, register::MAX_LEN).await.map(drop)
-}
-
-/// What this node says of itself.
-fn hostinfo(agent: &Agent) -> Hostinfo {
-    let report = agent.report.borrow();
-    let net_info =
-        report.home.map(|preferred_derp| NetInfo { preferred_derp, ..NetInfo::default() });
-    Hostinfo {
-        ipn_version: env!("CARGO_PKG_VERSION").to_owned(),
-        os: "linux".to_owned(),
-        app: "maru".to_owned(),
-        hostname: agent.hostname(),
-        machine: std::env::consts::ARCH.to_owned(),
-        no_logs_no_support: true,
-        net_info,
-        ..Hostinfo::default()
-    }
 }
 
 #[cfg(test)]

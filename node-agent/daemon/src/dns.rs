@@ -10,7 +10,6 @@ use chassis::accept::Connections;
 use common::mesh::{self, RESOLVER};
 use node_agent_core::names::{Answer, Transport, Zone};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UdpSocket},
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -20,11 +19,11 @@ use tokio::{
 pub mod forward;
 pub mod helper;
 pub mod resolv_conf;
+mod stream;
 
 use forward::Forwarder;
+use stream::{PORT, read_message, write_message};
 
-/// Port of DNS.
-const PORT: u16 = 53;
 /// Queries in work at once, and streams open at once; more are dropped, and asked again by who needs them.
 const MAX_AT_ONCE: usize = 256;
 /// How long a stream may stay silent.
@@ -149,23 +148,6 @@ async fn serve_stream(mut stream: TcpStream, context: &Context) -> std::io::Resu
         };
         timeout(TCP_IDLE, write_message(&mut stream, &answer)).await??;
     }
-}
-
-/// Reads one message of a stream; `None` at its end.
-async fn read_message(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
-    let mut len = [0; 2];
-    match stream.read_exact(&mut len).await {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
-    };
-    let mut packet = vec![0; usize::from(u16::from_be_bytes(len))];
-    stream.read_exact(&mut packet).await?;
-    Ok(Some(packet))
-}
-
-async fn write_message(stream: &mut TcpStream, packet: &[u8]) -> std::io::Result<()> {
-    let len = u16::try_from(packet.len()).map_err(std::io::Error::other)?;
-    stream.write_all(&[&len.to_be_bytes(), packet].concat()).await
 }
 
 #[cfg(test)]

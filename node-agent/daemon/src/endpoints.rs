@@ -16,7 +16,6 @@ use wireguard_device::{Device, LocalPorts};
 use crate::{
     agent::{Agent, Report},
     link::Link,
-    tunnel::Foreign,
 };
 
 /// How often all is looked at again; keeps a NAT's mapping alive as well.
@@ -34,6 +33,9 @@ const MAX: usize = 16;
 const LOCAL: i64 = 1;
 const STUN: i64 = 2;
 const CONFIGURED: i64 = 5;
+
+/// A datagram that is not WireGuard's.
+pub type Foreign = (SocketAddr, Vec<u8>);
 
 /// What finding endpoints needs.
 pub struct Discovery {

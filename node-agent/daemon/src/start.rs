@@ -20,7 +20,10 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::{
     config::{Config, Paths},
-    dns::helper::{Helper, HelperError, RESOLV_CONF},
+    dns::{
+        helper::{Helper, HelperError},
+        resolv_conf::RESOLV_CONF,
+    },
 };
 
 pub mod folders;

@@ -33,9 +33,10 @@ use crate::{
     agent::{Agent, Interface},
     dns::{
         DnsError, Resolver,
-        helper::{self, Helper, RESOLV_CONF},
+        helper::{self, Helper},
+        resolv_conf::RESOLV_CONF,
     },
-    endpoints,
+    endpoints::{self, Foreign},
     firewall::{self, Firewall, FirewallError},
     link::{Link, LinkError},
     relay::Relays,
@@ -95,9 +96,6 @@ impl Drop for RestoreOnDrop {
         }
     }
 }
-
-/// A datagram that is not WireGuard's.
-pub type Foreign = (SocketAddr, Vec<u8>);
 
 /// Connects the device to the relays, and hands on what is not WireGuard's.
 struct Bridge {

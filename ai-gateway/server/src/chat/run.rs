@@ -64,7 +64,6 @@ struct Live {
     waker: Waker,
     /// For how long the reader has held the reply up so far.
     held_up: Duration,
-    held_up_max: Duration,
 }
 
 /// Wakes a reader, and remembers since when it could ask for a step and does not.
@@ -115,7 +114,6 @@ impl Run {
             waker: Waker::from(Arc::clone(&call)),
             call,
             held_up: Duration::ZERO,
-            held_up_max,
         };
         let shared = Arc::new(Shared(Mutex::new(State::Live(live))));
         let guarded = Arc::downgrade(&shared);

@@ -6,9 +6,14 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
-use chat_vocabulary::{Content, Delta, Image, Message, ModelInfo, Part};
+use ai_gateway_api::chat::{
+    Capability, ChatRequest, Content, Delta, Evidence, Image, Message, ModelInfo, Part,
+};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use llm_backend::{ApiKey, Backend, EmbedRequest, Embeddings, SocketTrust, Timeouts};
+use llm_backend::{
+    ApiKey, Backend, DeltaStream, Detail, EmbedRequest, Embeddings, Listener, Timeouts,
+};
+use mesh_identity::Person;
 
 use super::{settings::settings, *};
 use crate::openclaw;

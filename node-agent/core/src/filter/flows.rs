@@ -15,8 +15,8 @@ use std::{
 };
 
 use super::{
-    PeerId,
     packet::{Fragment, Icmp, Packet, Quoted, Transport, protocol},
+    peer::PeerId,
     run::{FlowBytes, flow_bytes},
     table::{FairTable, Limits, Owner, Stage},
 };

@@ -1,6 +1,7 @@
 //! What of a map is shown or logged as it stands, checked when it comes in.
 
-use super::*;
+use control_protocol::map::{MapResponse, Node};
+
 use crate::registration::showable;
 
 /// Longest stable id, tag, or key of a gateway.

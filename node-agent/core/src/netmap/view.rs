@@ -1,9 +1,19 @@
 //! What the rest of the agent reads from a map.
 
-use common::mesh;
-use control_protocol::key::DiscoPublic;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::SystemTime,
+};
 
-use super::*;
+use common::mesh;
+use control_protocol::{
+    key::{DiscoPublic, NodePublic},
+    map::{FilterRule, Node, RegionId, UserId},
+};
+use ipnet::IpNet;
+
+use super::{map::Netmap, sound};
+use crate::{domain::Domain, names::Zone};
 
 /// Capability under which the coordinator publishes the gateway's identity.
 const GATEWAY_IDENTITY: &str = "maru/gateway-identity";

@@ -26,8 +26,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::tls::{self, TlsError};
-use crate::{dns::forward::Forwarder, state::Membership};
+use super::{
+    server::Server,
+    tls::{self, TlsError},
+};
+use crate::dns::forward::Forwarder;
 
 /// How long connecting, and each short request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -212,15 +215,6 @@ async fn ask_key(connection: Connection, host: &str) -> Option<Bytes> {
     answer
 }
 
-/// Where a coordinator is, and whose word proves it.
-#[derive(Clone, Copy, Debug)]
-pub struct Server<'a> {
-    /// `http://HOST:PORT` or `https://HOST:PORT`, as [`coordinator_api::invitation`] writes it; the port may be left out.
-    pub url: &'a str,
-    /// Authorities for `https://`, in PEM; `None` is those that this machine trusts.
-    pub ca: Option<&'a str>,
-}
-
 /// TCP, or TLS over it.
 type Connection = Box<dyn Stream>;
 
@@ -229,22 +223,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-impl<'a> Server<'a> {
-    /// The coordinator of a membership.
-    #[must_use]
-    pub fn of(membership: &'a Membership) -> Self {
-        Self { url: &membership.server_url, ca: membership.ca.as_deref() }
-    }
-
-    /// Host, and port if there is one.
-    fn authority(self) -> &'a str {
-        self.url.split_once("://").map_or(self.url, |(_, authority)| authority)
-    }
-
-    fn is_secure(self) -> bool {
-        self.url.starts_with("https://")
-    }
-
+impl Server<'_> {
     async fn connect(self, forwarder: &Forwarder) -> Result<Connection, ChannelError> {
         let usual = if self.is_secure() { 443 } else { 80 };
         let (host, port) = match self.authority().rsplit_once(':') {

@@ -14,7 +14,11 @@ use node_agent_api::State;
 use node_agent_core::netmap::{self, parse_time};
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Channel, Ended, Lost, hostinfo};
+use super::{
+    channel::Channel,
+    hostinfo::hostinfo,
+    lost::{Ended, Lost},
+};
 use crate::agent::Agent;
 
 /// How long the stream may be silent; the coordinator keeps it alive.

@@ -13,7 +13,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::channel::Server;
+use super::server::Server;
 
 /// Longest text with authorities, in bytes.
 const CA_MAX: usize = 64 * 1024;

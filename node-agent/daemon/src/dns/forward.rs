@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{PORT, read_message, write_message};
+use super::stream::{PORT, read_message, write_message};
 
 /// How long one resolver has to answer before the next is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);

@@ -24,20 +24,20 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
 };
 
-use crate::{config::Paths, dns::resolv_conf};
+use crate::{
+    config::Paths,
+    dns::resolv_conf::{self, RESOLV_CONF},
+};
 
 pub mod message;
 mod part;
 
 use message::{ANSWER_LEN, Answer};
+use part::START;
 pub use part::{Part, run};
 
-/// The system's resolver configuration.
-pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// How long an answer may take, and the start.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long the helper may wait for one of an agent before, and start.
-const START: Duration = Duration::from_secs(15);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(3);
 

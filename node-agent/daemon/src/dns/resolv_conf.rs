@@ -20,6 +20,8 @@ use node_agent_core::{
 };
 use rustix::fs::OFlags;
 
+/// The system's resolver configuration.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Stands in the backup for a file that was not there.
 const ABSENT: &str = "# maru-agent: there was no file\n";
 /// Longest file that is taken for a resolver configuration.

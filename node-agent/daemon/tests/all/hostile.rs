@@ -26,7 +26,10 @@ use control_protocol::{
 };
 use lab::Machine;
 use node_agent::{
-    control::channel::{Channel, Server, fetch_key},
+    control::{
+        channel::{Channel, fetch_key},
+        server::Server,
+    },
     dns::forward::Forwarder,
     relay::Relays,
 };

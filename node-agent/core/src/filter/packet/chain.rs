@@ -1,6 +1,10 @@
 //! What lies between an IP header and the transport header: IPv4's options, IPv6's extension headers.
 
-use super::{Fragment, LATER_FRAGMENT_MIN, Malformed, TCP_HEADER};
+use super::{
+    fragment::{Fragment, LATER_FRAGMENT_MIN},
+    malformed::Malformed,
+    ports::TCP_HEADER,
+};
 
 /// Extension headers of one packet, at most. RFC 8200 has use for five.
 const MAX_HEADERS: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Malformed, Outer, ports, protocol};
+use super::{malformed::Malformed, outer::Outer, ports::ports, protocol};
 
 /// An ICMP message, as far as the filter looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,9 +27,16 @@ use rustix::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{RESOLV_CONF, START, message::Answer};
-use crate::{config::Paths, dns::resolv_conf::ResolvConf, start::folders, start::rights};
+use super::message::Answer;
+use crate::{
+    config::Paths,
+    dns::resolv_conf::{RESOLV_CONF, ResolvConf},
+    start::folders,
+    start::rights,
+};
 
+/// How long the helper may wait for one of an agent before, and start.
+pub(super) const START: Duration = Duration::from_secs(15);
 /// Exit status of a writer that the file was taken from: another one may write the new file.
 const AGAIN: u8 = 75;
 /// Between two writers.
