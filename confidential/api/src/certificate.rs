@@ -3,17 +3,9 @@
 use common::wire::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::signed::{Document, PublicKey};
+use crate::document::{Document, PublicKey};
 
-/// What a certified key may sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Use {
-    /// The gateway's bundle of keys.
-    Bundle,
-    /// The configuration.
-    Config,
-}
+pub use crate::document::Use;
 
 /// The deployment's word for one key. Signed by the identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

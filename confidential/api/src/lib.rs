@@ -26,6 +26,7 @@ pub mod seeds;
 pub mod settings;
 pub mod signed;
 
+mod document;
 mod protobuf;
 mod text;
 

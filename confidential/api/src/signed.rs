@@ -9,35 +9,11 @@ use std::{fmt, marker::PhantomData};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::wire::{self, Fixed};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    certificate::{Certificate, Use},
-    names::DOCUMENT_MAX,
-};
+use crate::{certificate::Certificate, names::DOCUMENT_MAX};
 
-/// A public key of Ed25519: base64url in text.
-pub type PublicKey = Fixed<32>;
-
-/// A kind of document that is signed.
-pub trait Document: Serialize + DeserializeOwned {
-    /// What the signature is bound to.
-    const KIND: &'static str;
-    /// Which key signs it: a certified one, or `None` for the identity itself.
-    const SIGNED_BY: Option<Use>;
-
-    /// Whether what it says is possible at all, whatever the time.
-    ///
-    /// # Errors
-    ///
-    /// One sentence that says what is not.
-    fn check(&self) -> Result<(), &'static str>;
-
-    /// The epoch that a certified key gave it; `None` if the identity signs documents of this kind itself.
-    fn epoch(&self) -> Option<u64> {
-        None
-    }
-}
+pub use crate::document::{Document, PublicKey};
 
 /// Why a signed document is not taken.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,7 @@
 //! Both take one way through the same checks. [`FitToSeal`] is what sealing takes, and nothing else makes one.
 #![forbid(unsafe_code)]
 
-use std::time::Duration;
-
+mod age;
 mod anchor;
 mod cbor;
 mod code;
@@ -27,6 +26,8 @@ mod report;
 mod tpm;
 mod verify;
 
+pub(crate) use age::ms;
+pub use age::{MAX_AGE, SKEW};
 pub use anchor::{AWS_NITRO_ROOT, Class, Fingerprint};
 pub use code::{Code, Refused};
 pub use evidence::{MAX_DOCUMENT, MAX_EVIDENCE, MAX_TPM_PIECE};
@@ -34,15 +35,3 @@ pub use nonce::{MAX_NONCES, Nonce, bound_nonce};
 pub use policy::{Effective, Pin, PinnedAnchor, Seen};
 pub use report::{Check, Outcome, Report};
 pub use verify::{Asked, FitToSeal, Known, Summary, report, verify};
-
-/// How old a document may be. That it is fresh, the nonce proves; this bounds how far the two clocks differ. A TPM has no
-/// clock of the wall, so the nonce alone proves it there.
-pub const MAX_AGE: Duration = Duration::from_secs(5 * 60);
-
-/// How far in the future a document may be, because clocks differ.
-pub const SKEW: Duration = Duration::from_secs(5 * 60);
-
-/// A duration in the unit of all times here.
-pub(crate) const fn ms(duration: Duration) -> u64 {
-    duration.as_secs() * 1000
-}

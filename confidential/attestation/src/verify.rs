@@ -1,5 +1,6 @@
 //! One way through all checks, and what only it makes: [`FitToSeal`].
 
+mod found;
 mod nitro;
 mod tpm;
 
@@ -8,18 +9,19 @@ use std::time::Duration;
 use confidential_api::{
     NodeId,
     evidence::EvidenceList,
-    policy::{EvidenceKind, Image, Policy},
+    policy::{EvidenceKind, Policy},
     signed::Signed,
 };
 use confidential_envelope::inner::{Candidate, Rek};
 use serde::Serialize;
 
+use self::found::Found;
 use crate::{
-    Check, Class, Code, Effective, Fingerprint, MAX_NONCES, Nonce, Pin, Refused, Report,
-    bound_nonce, evidence,
+    Check, Class, Code, Effective, Nonce, Pin, Refused, Report, evidence,
     policy::{self, Rules},
-    rek,
 };
+
+pub use self::found::Known;
 
 /// A question to a node.
 #[derive(Debug)]
@@ -32,17 +34,6 @@ pub struct Asked<'a> {
     pub nonce: Nonce,
     /// Whether this home takes simulated evidence.
     pub simulated: bool,
-}
-
-/// What is known where somebody else asked; what is not known is not checked.
-#[derive(Debug, Default)]
-pub struct Known<'a> {
-    /// Which model shall be served.
-    pub model: Option<&'a str>,
-    /// What the node was asked with.
-    pub nonce: Option<Nonce>,
-    /// Whether simulated evidence is taken.
-    pub simulated: Option<bool>,
 }
 
 /// A node that proved itself, to this client, now. What sealing takes; only [`verify`] makes it.
@@ -150,17 +141,6 @@ pub fn report(
     Ok(judge(evidence, known, rules, now).0)
 }
 
-/// What was found on the way; all of it is there if every check passed.
-#[derive(Debug, Default)]
-struct Found<'a> {
-    class: Option<(Class, Fingerprint)>,
-    image: Option<&'a Image>,
-    rek: Option<Rek>,
-    module: Option<String>,
-    /// When the document was made, where its maker has a clock.
-    attested_at: Option<u64>,
-}
-
 impl<'a> Found<'a> {
     fn fit(self, node: NodeId, rules: &Rules<'a>, now: u64) -> Option<FitToSeal> {
         let ((class, anchor), image, policy) = (self.class?, self.image?, rules.policy);
@@ -195,54 +175,4 @@ fn judge<'a>(
     };
     // Without its pieces, or with a piece that cannot be read, nothing else can be said.
     (report, found.unwrap_or_default())
-}
-
-/// The evidence names a set of nonces, everywhere where it names one, and ours is in it.
-fn note_nonce(bound: &[&[u8]], set: Option<&[u8]>, known: &Known<'_>, report: &mut Report) {
-    let set = set.filter(|_| bound.iter().all(|bound| !bound.is_empty())).ok_or(Code::NonceAbsent);
-    let bound = set.and_then(|set| check_nonce_set(set, bound).map(|()| set));
-    match (bound, &known.nonce) {
-        (Err(code), _) => drop(report.note(Check::Nonce, Err::<(), _>(code))),
-        (Ok(set), Some(nonce)) => {
-            let is_ours = set.chunks(Nonce::LEN).any(|known| known == nonce.as_bytes());
-            report.note(Check::Nonce, ok_or(is_ours, Code::NonceOther));
-        }
-        (Ok(_), None) => {}
-    }
-}
-
-fn check_nonce_set(set: &[u8], bound: &[&[u8]]) -> Result<(), Code> {
-    if set.is_empty() {
-        return Err(Code::NonceAbsent);
-    }
-    let is_set = set.len().is_multiple_of(Nonce::LEN) && set.len() <= MAX_NONCES * Nonce::LEN;
-    let expected = bound_nonce(set);
-    ok_or(is_set && bound.iter().all(|bound| *bound == expected), Code::NonceOther)
-}
-
-/// The image serves the model, and its key is of this kind.
-fn note_served(image: Option<&Image>, rek: Option<&Rek>, known: &Known<'_>, report: &mut Report) {
-    if let (Some(image), Some(rek)) = (image, rek) {
-        report.note(Check::KeyKind, ok_or(rek::is_of(rek, image.rek), Code::RekKind));
-    }
-    if let (Some(image), Some(model)) = (image, known.model) {
-        let serves = image.models.iter().any(|known| known == model);
-        report.note(Check::Model, ok_or(serves, Code::ModelNotServed));
-    }
-}
-
-/// Simulated evidence needs the policy's and the home's consent.
-fn note_consent(class: Class, known: &Known<'_>, rules: Rules<'_>, report: &mut Report) {
-    let consent = match (class, known.simulated) {
-        (Class::Nitro | Class::Tpm, _) => Ok(()),
-        (Class::Simulated, _) if !rules.policy.simulated => Err(Code::SimulatedByPolicy),
-        (Class::Simulated, Some(true)) => Ok(()),
-        (Class::Simulated, Some(false)) => Err(Code::SimulatedByHome),
-        (Class::Simulated, None) => return,
-    };
-    report.note(Check::Consent, consent);
-}
-
-fn ok_or(holds: bool, code: Code) -> Result<(), Code> {
-    if holds { Ok(()) } else { Err(code) }
 }

@@ -17,8 +17,6 @@ use ciborium::Value;
 
 /// Longest request that the driver takes, in bytes (`NSM_REQUEST_MAX_SIZE`).
 const REQUEST_MAX: usize = 0x1000;
-/// Longest response of the driver, in bytes (`NSM_RESPONSE_MAX_SIZE`).
-const RESPONSE_MAX: usize = 0x3000;
 /// How long a stand-in may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -75,7 +73,7 @@ fn over_socket(path: &Path, request: &[u8]) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > RESPONSE_MAX {
+    if length > device::RESPONSE_MAX {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut answer = vec![0; length];

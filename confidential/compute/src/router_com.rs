@@ -9,6 +9,7 @@
 //! It tells the router every few seconds that it lives, and when it is asked to stop that it takes no more; then it lets
 //! requests under way end.
 
+mod boot;
 mod register;
 mod upstream;
 
@@ -31,7 +32,7 @@ use chassis::{
     process,
     signal::Termination,
     tls,
-    unix::{ConnectError, Connector},
+    unix::Connector,
     write_limit::{self, WriteLimit},
 };
 use confidential_api::{
@@ -54,14 +55,13 @@ use crate::{
     job::{KEY_MAX, Media},
 };
 
+use boot::{evidence, lives, next, reach};
 use register::Register;
 
 /// How long a caller may take for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long boot may take to show that it lives, less than the router waits for that.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long boot may take to show evidence, less than the router waits for that.
-const EVIDENCE: Duration = Duration::from_secs(20);
 /// How long a whole request may take to come.
 const REQUEST: Duration = Duration::from_secs(60);
 /// What all bodies that are read at once may take, in bytes.
@@ -226,21 +226,6 @@ fn work(headers: &HeaderMap) -> Option<Vec<u8>> {
     Some([&[media as u8], key.as_slice()].concat())
 }
 
-/// Connects to boot; the log says if somebody else is in its place.
-async fn reach(boot: &Connector) -> Result<UnixStream, ConnectError> {
-    boot.connect().await.inspect_err(|error| match error {
-        ConnectError::Away { .. } => tracing::debug!(%error, "boot is not there"),
-        ConnectError::NoSocket(_) | ConnectError::Uid { .. } => {
-            tracing::warn!(%error, "boot is not what it should be");
-        }
-    })
-}
-
-/// What boot or its worker says next, within so long.
-async fn next(boot: &mut UnixStream, limit: Duration) -> io::Result<(Kind, Vec<u8>)> {
-    timeout(limit, frame::read(boot)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
 /// The worker's answer; one without its end is cut.
 fn reply(media: Media, boot: UnixStream, life: Duration) -> Response {
     let frames = stream::try_unfold((boot, life), async |(mut boot, life)| {
@@ -277,20 +262,6 @@ async fn attest(State(app): State<Arc<App>>, body: Body) -> Response {
     }
 }
 
-/// The evidence for a nonce, as boot shows it.
-async fn evidence(boot: &Connector, nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, Refusal> {
-    let asked = async {
-        let mut boot = reach(boot).await?;
-        frame::write(&mut boot, Kind::Evidence, &nonce).await?;
-        next(&mut boot, EVIDENCE).await
-    };
-    match asked.await {
-        Ok((Kind::Document, evidence)) => Ok(evidence),
-        Ok((Kind::Refused, payload)) => Err(Refusal::read(&payload)),
-        Ok(_) | Err(_) => Err(Refusal::Failed),
-    }
-}
-
 /// Whether requests can be answered, in OpenPCC's words.
 async fn health(State(app): State<Arc<App>>) -> Response {
     let (status, state) = match timeout(LOOK, lives(&app.boot)).await {
@@ -298,11 +269,4 @@ async fn health(State(app): State<Arc<App>>) -> Response {
         Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy"),
     };
     (status, Json(json!({ "ApplicationHealthState": state }))).into_response()
-}
-
-/// Returns once boot has said that it is well: one that hangs would still be connected to.
-async fn lives(boot: &Connector) -> io::Result<()> {
-    let mut boot = reach(boot).await?;
-    frame::write(&mut boot, Kind::Look, &[]).await?;
-    frame::expect(&mut boot, Kind::End).await.map(drop)
 }

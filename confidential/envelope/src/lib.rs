@@ -21,6 +21,7 @@
 pub mod aead;
 pub mod bhttp;
 pub mod chunks;
+mod error;
 pub mod exchange;
 pub mod inner;
 pub mod kem;
@@ -38,35 +39,7 @@ mod vectors;
 
 pub use aead::Aead;
 pub use chunks::{ChunkSealer, Limits};
+pub use error::{SealError, Unopenable};
 pub use exchange::{ResponseOpener, ResponseSealer, ResponseStream};
 pub use kem::{Decapsulate, DecapsulateError, Kem, PrivateKey, PublicKey, SharedSecret};
 pub use plaintext::Plaintext;
-
-/// Something that was sealed does not open: changed, cut, of another key or suite, or never sealed. Nobody outside is
-/// told which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("it cannot be opened")]
-pub struct Unopenable;
-
-/// Why something was not sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum SealError {
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
-    Random,
-    /// The public key takes no encapsulation.
-    #[error("the public key cannot be sealed to")]
-    Key,
-    /// A request to no node, to more than [`inner::MAX_CANDIDATES`], or to one of them twice.
-    #[error("a request is sealed to 1 to {} nodes, each once", inner::MAX_CANDIDATES)]
-    Candidates,
-    /// More than one key can seal.
-    #[error("too much was sealed with one key")]
-    Exhausted,
-}
-
-impl From<getrandom::Error> for SealError {
-    fn from(_: getrandom::Error) -> Self {
-        Self::Random
-    }
-}

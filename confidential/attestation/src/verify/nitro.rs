@@ -4,7 +4,7 @@ use confidential_api::{evidence::EvidenceList, policy::EvidenceKind};
 use confidential_envelope::inner::Rek;
 use sha2::{Digest as _, Sha256};
 
-use super::{Found, Known, note_consent, note_nonce, note_served, ok_or};
+use super::found::{Found, Known, note_consent, note_nonce, note_served, ok_or};
 use crate::{
     Check, Code, MAX_AGE, Report, SKEW,
     evidence::{self, NitroSet},

@@ -2,7 +2,7 @@
 
 use confidential_api::{evidence::EvidenceList, policy::EvidenceKind};
 
-use super::{Found, Known, note_consent, note_nonce, note_served};
+use super::found::{Found, Known, note_consent, note_nonce, note_served};
 use crate::{Check, Report, evidence, policy::Rules, tpm::Evidence};
 
 /// Makes every check that can be made; `None` if a piece is not there or cannot be read.

@@ -9,7 +9,8 @@ use std::{
 
 use rustix::ioctl::{Updater, ioctl, opcode};
 
-use super::RESPONSE_MAX;
+/// Longest response of the driver, in bytes (`NSM_RESPONSE_MAX_SIZE`).
+pub(super) const RESPONSE_MAX: usize = 0x3000;
 
 /// `struct nsm_raw` of `linux/nsm.h`: two `iovec`s.
 #[repr(C)]

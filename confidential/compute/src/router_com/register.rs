@@ -15,7 +15,7 @@ use confidential_api::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{evidence, upstream::Router};
+use super::{boot::evidence, upstream::Router};
 use crate::{Error, Root};
 
 /// How long evidence is told that nobody asked for: clients ask for their own.

@@ -4,7 +4,7 @@ use common::wire::Bytes;
 use confidential_api::policy::{Anchor, EvidenceKind};
 use tpm2_protocol::data::TpmRh;
 
-use super::{Tpm, TpmError, command::Commands, public};
+use super::{Tpm, command::Commands, error::TpmError, public};
 
 impl Tpm {
     /// The attestation key's public area.

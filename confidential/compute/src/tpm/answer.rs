@@ -17,6 +17,9 @@ pub const HEADER: usize = 10;
 /// Bytes of a coordinate on P-256.
 const COORDINATE: usize = 32;
 
+/// An answer, wiped after use: some are secret.
+pub(super) type Answer = Zeroizing<Vec<u8>>;
+
 /// An answer is no success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bad {

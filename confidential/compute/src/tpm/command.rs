@@ -30,11 +30,14 @@ use tpm2_protocol::{
 use zeroize::Zeroizing;
 
 use super::{
-    REGISTER_LEN, TpmError, answer,
+    answer,
+    error::TpmError,
     public::{self, buffer, selection},
     stream::Stream,
 };
 
+/// Bytes of a register of the bank of SHA-256.
+const REGISTER_LEN: usize = 32;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long making a key may take.

@@ -14,7 +14,7 @@ use tpm2_protocol::{
     },
 };
 
-use super::TpmError;
+use super::error::TpmError;
 
 /// Bits of an attestation key.
 const AK_BITS: u16 = 2048;

@@ -13,13 +13,14 @@ use tpm2_protocol::data::{Tpm2bAttest, TpmRh};
 use zeroize::Zeroizing;
 
 use super::{
-    Tpm, TpmError,
+    Tpm,
     command::{Commands, Created},
+    error::TpmError,
     public,
 };
 use crate::{
     evidence::bound,
-    holder::{HolderError, Rek},
+    holder::{Holder, HolderError, Rek},
 };
 
 /// Keys that are made until one can be used: of one in 128 a coordinate begins with zeros.
@@ -77,6 +78,16 @@ impl TpmRek {
     /// The x coordinate of a point times the private key.
     pub(super) fn multiply(&self, point: &[u8; 65]) -> Result<Zeroizing<[u8; 32]>, TpmError> {
         self.tpm.commands().multiply(self.created.key, &self.tpm.0.registers, point)
+    }
+}
+
+impl Holder for Tpm {
+    fn generate(&self) -> Result<Arc<dyn Rek>, HolderError> {
+        Ok(Arc::new(TpmRek::generate(self.clone())?))
+    }
+
+    fn is_silent(&self) -> bool {
+        self.0.condition.is_silent()
     }
 }
 

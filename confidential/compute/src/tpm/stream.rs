@@ -18,11 +18,8 @@ use std::{
 use chassis::unix::Connector;
 use zeroize::Zeroizing;
 
-use super::answer;
+use super::answer::{self, Answer};
 use device::Device;
-
-/// An answer, wiped after use: some are secret.
-pub(super) type Answer = Zeroizing<Vec<u8>>;
 
 /// A TPM by its path.
 #[derive(Debug)]

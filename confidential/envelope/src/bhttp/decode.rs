@@ -10,7 +10,11 @@ use std::marker::PhantomData;
 
 use http::HeaderMap;
 
-use super::{Framing, Head, MAX_HEAD, MAX_INFORMATIONAL, Malformed, fields};
+use super::{
+    fields,
+    head::{Framing, Head},
+    limits::{MAX_HEAD, MAX_INFORMATIONAL, Malformed},
+};
 use crate::{Plaintext, varint};
 
 /// What was read of a message.

@@ -1,6 +1,9 @@
 //! Writing messages.
 
-use super::{Framing, Head, fields};
+use super::{
+    fields,
+    head::{Framing, Head},
+};
 use crate::{Plaintext, varint};
 
 /// Writes a message of known length, padded with zeros to a multiple of so many bytes (1 for none).

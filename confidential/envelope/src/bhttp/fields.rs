@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{MAX_FIELDS, Malformed};
+use super::limits::{MAX_FIELDS, Malformed};
 use crate::varint;
 
 /// Fields of a connection, which are no part of a message (RFC 9113, section 8.2.2).

@@ -6,7 +6,11 @@ use zeroize::Zeroizing;
 use crate::{
     Aead, ChunkSealer, Plaintext, ResponseOpener, SealError, Unopenable,
     aead::{NONCE, Position, Sealer},
-    inner::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, MAX_CANDIDATES, REQUEST, Rek},
+    inner::{
+        layer::LAYER,
+        names::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, MAX_CANDIDATES, REQUEST},
+        rek::Rek,
+    },
     kem::Encapsulation,
     random::SystemRandom,
     schedule::{self, header, info},

@@ -8,7 +8,10 @@ use crate::{
     Unopenable,
     aead::{NONCE, Opener, TAG},
     chunks::{ChunkOpener, collect},
-    inner::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, REQUEST},
+    inner::{
+        layer::LAYER,
+        names::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, REQUEST},
+    },
     schedule::{self, HEADER, header, info},
 };
 

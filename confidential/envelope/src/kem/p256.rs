@@ -7,7 +7,7 @@ use hpke::rand_core::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Kem, P256_POINT};
+use super::kind::{Kem, P256_POINT};
 
 /// What HPKE's labels begin with (RFC 9180, section 4).
 const VERSION: &[u8] = b"HPKE-v1";

@@ -6,7 +6,7 @@ use crate::{
     ChunkSealer, Plaintext, ResponseOpener, SealError,
     aead::{Aead, Position, Sealer},
     kem::Encapsulation,
-    ohttp::{KeyConfig, LAYER},
+    ohttp::{key_config::KeyConfig, names::LAYER},
     random::SystemRandom,
     schedule::{self, HEADER, header, info},
 };

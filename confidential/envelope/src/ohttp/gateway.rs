@@ -7,7 +7,7 @@ use crate::{
     aead::Opener,
     chunks::{ChunkOpener, collect},
     kem::Decapsulate as _,
-    ohttp::{KeyConfig, LAYER},
+    ohttp::{key_config::KeyConfig, names::LAYER},
     schedule::{self, HEADER, header, info},
 };
 

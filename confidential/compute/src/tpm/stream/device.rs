@@ -14,7 +14,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{super::answer::ANSWER_MAX, Answer};
+use super::super::answer::{ANSWER_MAX, Answer};
 
 /// A device that is open, or about to be. Dropping it lets its thread end, and waits for nothing.
 #[derive(Debug)]
