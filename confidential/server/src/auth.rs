@@ -19,7 +19,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use bytes::Bytes;
 use chassis::{
     body,
     endpoint::{self, Endpoint, get},
@@ -36,7 +35,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::document::Documents;
+use self::document::{Documents, Served};
 use crate::{
     Error, clock,
     http::{
@@ -71,13 +70,6 @@ enum Source {
 /// What is served at the moment.
 #[derive(Default)]
 struct Serving(RwLock<Option<Arc<Served>>>);
-
-/// A configuration, ready to be sent.
-pub(crate) struct Served {
-    pub(crate) body: Bytes,
-    pub(crate) signature: HeaderValue,
-    pub(crate) certificate: HeaderValue,
-}
 
 impl Auth {
     /// Begins to listen; paths are below the root.

@@ -26,7 +26,7 @@ use rcgen::{
     KeyUsagePurpose, SanType, date_time_ymd,
 };
 
-use crate::{Error, clock, signing};
+use crate::{Error, clock, signing, state};
 
 /// A day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
@@ -142,7 +142,7 @@ impl Deployment {
     }
 
     fn init(&self) -> Result<String, Error> {
-        crate::state_folder(&self.folder)?;
+        state::state_folder(&self.folder)?;
         let identity = signing::create(&self.folder.join("identity.key"))?;
         let key = KeyPair::generate().map_err(Error::Certificate)?;
         let mut params = authority();
@@ -207,7 +207,7 @@ impl Deployment {
         set_validity(&mut params, days)?;
         let key = KeyPair::generate().map_err(Error::Certificate)?;
         let certificate = params.signed_by(&key, &issuer).map_err(Error::Certificate)?;
-        crate::state_folder(out)?;
+        state::state_folder(out)?;
         create(&out.join(format!("{name}.key")), Access::SECRET, &key.serialize_pem())?;
         create(&out.join(format!("{name}.crt")), Access::READABLE, &certificate.pem())?;
         if !out.join("ca.crt").exists() {

@@ -25,15 +25,7 @@ pub mod relay;
 pub mod router;
 mod seeds;
 mod signing;
+mod state;
 
 pub use args::{Args, run};
 pub use error::{Error, ListenError, SeedsFileError, UpstreamSettingsError};
-
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path};
-
-/// Makes a folder that its owner alone may enter, if it is not there.
-fn state_folder(folder: &Path) -> Result<(), chassis::pem::FileError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        chassis::pem::FileError::caused(folder, "the folder cannot be made", error)
-    })
-}

@@ -6,12 +6,14 @@
 mod pass;
 mod place;
 mod registry;
+mod request;
+mod routing;
 
 use std::{
     io,
     net::SocketAddr,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -19,7 +21,7 @@ use axum::{
     Extension, Router as Routes,
     body::Body,
     extract::{Request, State},
-    http::{Request as HttpRequest, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
@@ -30,19 +32,18 @@ use chassis::{
     quota::Quota,
 };
 use confidential_api::{
-    Malformed, NodeId,
-    names::{EVIDENCE_MAX, media, path, role},
+    names::{EVIDENCE_MAX, path, role},
     node::NodeEvent,
     routing::ComputeManifestRequest,
     settings::router::Settings,
 };
 use futures_util::{future::BoxFuture, stream};
-use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    place::Place,
     registry::{Refused, Registry},
+    request::{body_of, forbidden, malformed, only},
+    routing::Routing,
 };
 use crate::{
     Error,
@@ -65,31 +66,6 @@ pub struct Router {
     routes: Routes,
     routing: Arc<Routing>,
 }
-
-struct Routing {
-    registry: Mutex<Registry>,
-    nodes: Asking,
-    bodies: Bodies,
-    /// Events carry evidence beside what a request may be.
-    events: Bodies,
-    /// Requests that each node has.
-    turns: Quota<NodeId>,
-    answer: Duration,
-    idle: Duration,
-    every: Duration,
-    looks: TaskTracker,
-    /// Questions for manifests and evidence, which wait for no room of requests.
-    questions: Bodies,
-    /// Evidence on its way from nodes.
-    evidence: Bodies<Key>,
-    /// Bytes of requests that each node has or is asked.
-    shares: Quota<NodeId>,
-    /// The same of all nodes of each certificate.
-    shares_of_one: Quota<Key>,
-}
-
-/// The key of a certificate: one holder may tell of some nodes.
-type Key = [u8; 32];
 
 impl Router {
     /// Begins to listen; paths are below the root.
@@ -233,82 +209,4 @@ async fn compute_manifests(
     }
     // Shared with the registry, however many ask.
     Ok(http::binary(Body::from_stream(stream::iter(list.into_iter().map(Ok::<_, io::Error>)))))
-}
-
-/// Whether the caller's certificate is for this role.
-fn only(caller: &Caller, role: &str) -> Result<(), ErrorResponse> {
-    if caller.is_for(role) { Ok(()) } else { Err(forbidden()) }
-}
-
-fn forbidden() -> ErrorResponse {
-    let reason = "the caller's certificate is for another role: see `deployment machine --role`";
-    ErrorResponse::new(StatusCode::FORBIDDEN, kind::FORBIDDEN, reason)
-}
-
-/// The body of a request in protobuf.
-fn body_of(request: Request) -> Result<Body, ErrorResponse> {
-    if http::is_of(request.headers(), media::BINARY) {
-        return Ok(request.into_body());
-    }
-    Err(ErrorResponse::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        kind::MEDIA_TYPE,
-        "this is asked as application/octet-stream",
-    ))
-}
-
-fn malformed(error: Malformed) -> ErrorResponse {
-    ErrorResponse::of(StatusCode::BAD_REQUEST, kind::BAD_REQUEST, &error)
-}
-
-impl Routing {
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns once looks at a node fail, or it said nothing for as long as it may, which ends the wait for its answer.
-    async fn fails(&self, node: NodeId, place: &Place) {
-        // One that has left meanwhile is asked nothing more.
-        let Some(silence) = self.registry().silence(node) else { return };
-        while !silence.is_too_long() && !self.registry().fails(node, place) {
-            sleep(self.every / 2).await;
-        }
-    }
-
-    /// Looks at every node, again and again.
-    async fn look(self: Arc<Self>) {
-        let mut ticks = interval(self.every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let nodes = self.registry().places(Instant::now());
-            for (node, _) in nodes {
-                self.spawn_look(node);
-            }
-        }
-    }
-
-    /// Looks at a node, unless looks enough are under way at those of its certificate.
-    fn spawn_look(self: &Arc<Self>, node: NodeId) {
-        let Some((place, turn)) = self.registry().look(node) else { return };
-        let look = Arc::clone(self).look_at(node, place);
-        self.looks.spawn(async move {
-            look.await;
-            drop(turn);
-        });
-    }
-
-    /// Looks whether a node answers; in three quarters of the time until the next look.
-    async fn look_at(self: Arc<Self>, node: NodeId, place: Place) {
-        let request = HttpRequest::get(&place.health).body(Body::empty());
-        let answered = match request {
-            Ok(request) => self.nodes.send(request, self.every * 3 / 4).await,
-            Err(_) => return self.registry().looked(node, &place, false),
-        };
-        let good = answered.as_ref().is_ok_and(|answer| answer.status().is_success());
-        if !good {
-            tracing::debug!(%node, "a node does not answer as it should");
-        }
-        self.registry().looked(node, &place, good);
-    }
 }

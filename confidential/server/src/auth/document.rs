@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use axum::http::HeaderValue;
+use bytes::Bytes;
 use chassis::{
     durable::Access,
     pem::{self, FileError},
@@ -22,8 +23,7 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Served;
-use crate::{Error, gateway::ring::Timed, http::upstream, signing};
+use crate::{Error, gateway::ring::Timed, http::upstream, signing, state};
 
 /// The state file, below the state folder.
 const FILE: &str = "config.json";
@@ -37,6 +37,13 @@ struct Kept {
     digest: Fixed<32>,
     /// The highest of the gateway's bundles.
     bundle_epoch: u64,
+}
+
+/// A configuration, ready to be sent.
+pub(crate) struct Served {
+    pub(crate) body: Bytes,
+    pub(crate) signature: HeaderValue,
+    pub(crate) certificate: HeaderValue,
 }
 
 /// Makes documents.
@@ -68,7 +75,7 @@ impl Documents {
             return Err(Error::Setting("`router_url` is the https:// URL of the router"));
         }
         let folder = root.join(&settings.state);
-        crate::state_folder(&folder)?;
+        state::state_folder(&folder)?;
         let path = folder.join(FILE);
         let kept = FORMAT.read(&path)?;
         let key = signing::read(&root.join(&settings.config_key))?;

@@ -17,7 +17,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::ring::{self, Plan, Ring};
-use crate::{Error, clock, seeds, signing};
+use crate::{Error, clock, seeds, signing, state};
 
 /// How often it is looked whether a key should be made.
 const LOOK: Duration = Duration::from_millis(500);
@@ -126,7 +126,7 @@ impl Made {
     fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
         let plan = Plan::new(&settings.keys).map_err(Error::Setting)?;
         let folder = root.join(&settings.state);
-        crate::state_folder(&folder)?;
+        state::state_folder(&folder)?;
         let path = folder.join(FILE);
         let kept = FORMAT.read(&path)?.unwrap_or_default();
         let signer = signing::read(&root.join(&settings.bundle.key))?;

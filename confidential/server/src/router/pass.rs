@@ -27,7 +27,11 @@ use confidential_api::{
 };
 use hyper::body::Incoming;
 
-use super::{Key, Routing, body_of, malformed, only, place::Place};
+use super::{
+    place::Place,
+    request::{body_of, malformed, only},
+    routing::{Key, Routing},
+};
 use crate::{
     http::{
         self, ARRIVES, kind,
