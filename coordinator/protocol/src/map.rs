@@ -4,6 +4,7 @@
 //! the others say what changed, and an absent field means "as before". One without it is an update, answered by an
 //! empty body.
 
+mod common;
 mod derp;
 mod dns;
 mod filter;
@@ -13,7 +14,6 @@ mod node;
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{
     json,
@@ -21,6 +21,7 @@ use crate::{
 };
 
 pub use self::{
+    common::{CapMap, NodeId, UserId},
     derp::{DerpMap, DerpNode, DerpRegion, RegionId},
     dns::{DnsConfig, DnsRecord, Resolver},
     filter::{CapGrant, FilterRule, NetPortRange, PortRange},
@@ -42,15 +43,6 @@ pub const ZSTD: &str = "zstd";
 
 /// How long a map stream may be silent before a client gives it up, in seconds (the Go client's limit).
 pub const SILENCE_S: u64 = 120;
-
-/// Number of a node; positive, never used again.
-pub type NodeId = i64;
-
-/// Number of a user.
-pub type UserId = i64;
-
-/// What a node may do or is told, by name, each with values of the name's own meaning.
-pub type CapMap = BTreeMap<String, Vec<Value>>;
 
 /// Starts a stream of maps, or tells the coordinator what changed at the node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

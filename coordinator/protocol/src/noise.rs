@@ -14,6 +14,8 @@
 //! (`control/controlbase/conn.go` of the Go client): records cannot use the handshake library's own transport.
 
 pub mod early;
+mod error;
+mod header;
 mod transport;
 
 use std::fmt;
@@ -23,10 +25,11 @@ use zeroize::Zeroize;
 
 use crate::key::{MachinePrivate, MachinePublic};
 
-pub use self::transport::{MAX_FRAME_LEN, MAX_PLAINTEXT_LEN, Opener, Sealer, Transport, frame_len};
+pub use self::error::NoiseError;
+pub use self::header::{HEADER_LEN, MAX_FRAME_LEN, MAX_PLAINTEXT_LEN};
+use self::header::{TYPE_ERROR, TYPE_INIT, TYPE_RESPONSE};
+pub use self::transport::{Opener, Sealer, Transport, frame_len};
 
-/// Length of what stands before the payload of every frame but the first, in bytes.
-pub const HEADER_LEN: usize = 3;
 /// Length of the client's handshake message, in bytes.
 pub const INIT_LEN: usize = 101;
 /// Length of the coordinator's handshake message, in bytes.
@@ -34,34 +37,6 @@ pub const RESPONSE_LEN: usize = 51;
 
 const INIT_HEADER_LEN: usize = 5;
 const PROTOCOL: &str = "Noise_IK_25519_ChaChaPoly_BLAKE2s";
-
-const TYPE_INIT: u8 = 1;
-const TYPE_RESPONSE: u8 = 2;
-const TYPE_ERROR: u8 = 3;
-const TYPE_RECORD: u8 = 4;
-
-/// The channel cannot be set up or go on. None can be repaired: start anew.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoiseError {
-    /// A frame has a wrong type or length.
-    #[error("malformed Noise frame")]
-    Malformed,
-    /// The handshake does not fit: the other side has another key, or the message was altered.
-    #[error("Noise handshake failed: the other side has another key, or the message was altered")]
-    Handshake,
-    /// The coordinator refused the handshake. The text is not authenticated.
-    #[error("the coordinator refused the Noise handshake: {0}")]
-    Refused(String),
-    /// A record was altered, left out or repeated.
-    #[error("Noise record was altered, left out or repeated")]
-    Tampered,
-    /// What should be sealed does not fit into one record.
-    #[error("Noise record is limited to {MAX_PLAINTEXT_LEN} bytes")]
-    TooLong,
-    /// Every nonce of the channel has been used.
-    #[error("Noise channel is used up")]
-    Exhausted,
-}
 
 fn builder(prologue: &str) -> Result<Builder<'_>, NoiseError> {
     let params = PROTOCOL.parse().map_err(|_| NoiseError::Handshake)?;

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::CapMap;
+use super::common::CapMap;
 use crate::json;
 
 /// Lets sources reach ports of the node, or gives them capabilities there.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::RegionId;
+use super::derp::RegionId;
 use crate::json;
 
 /// What a node says of itself. All of it is a claim; what no one here needs is not kept.

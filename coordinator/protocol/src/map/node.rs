@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{CapMap, Hostinfo, NodeId, RegionId, UserId};
+use super::{
+    common::{CapMap, NodeId, UserId},
+    derp::RegionId,
+    hostinfo::Hostinfo,
+};
 use crate::{
     json,
     key::{DiscoPublic, MachinePublic, NodePublic},

@@ -3,7 +3,7 @@
 //! The magic cannot be taken for HTTP/2, whose frames cannot be that long. Maru's coordinator sends none; its agent
 //! skips it.
 
-use super::NoiseError;
+use super::error::NoiseError;
 
 /// Length of what stands before the JSON, in bytes.
 pub const HEADER_LEN: usize = 9;

@@ -4,14 +4,11 @@ use std::fmt;
 
 use chacha20poly1305::{AeadInPlace, ChaCha20Poly1305, KeyInit, Nonce, Tag};
 
-use super::{HEADER_LEN, NoiseError, TYPE_RECORD};
+use super::{
+    error::NoiseError,
+    header::{HEADER_LEN, MAX_FRAME_LEN, MAX_PLAINTEXT_LEN, TAG_LEN, TYPE_RECORD},
+};
 
-/// Length of the longest frame, header included, in bytes.
-pub const MAX_FRAME_LEN: usize = 4096;
-/// Length of the most that one record can carry, in bytes.
-pub const MAX_PLAINTEXT_LEN: usize = MAX_FRAME_LEN - HEADER_LEN - TAG_LEN;
-
-const TAG_LEN: usize = 16;
 /// The counter at which the key is used up.
 const EXHAUSTED: u64 = u64::MAX;
 
