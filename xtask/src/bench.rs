@@ -2,22 +2,25 @@
 //!
 //! A measurement asserts nothing about time: it prints what it saw, and how busy the machine was.
 
+mod appliance;
 mod chat;
 mod confidential;
 mod gateway;
 mod memory;
+mod numbers;
 mod process;
+mod report;
 mod sealed;
 mod tunnel;
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::ValueEnum;
-use lab::Deployment;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{build, model, packages, progress::Step};
+use crate::{build, packages};
+use report::{Outcome, Report};
 
 /// Of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -63,33 +66,6 @@ enum What {
     Memory,
     /// What the gateway adds, beside other gateways
     Gateway,
-}
-
-/// What came of a measurement.
-#[derive(Debug)]
-struct Report {
-    /// What the numbers count.
-    unit: &'static str,
-    /// The numbers.
-    results: Value,
-    /// The same for people; the first row names the columns.
-    table: Vec<Vec<String>>,
-    /// What must be known to read them.
-    notes: Vec<String>,
-}
-
-/// A report, and what it should hold and does not.
-#[derive(Debug)]
-struct Outcome {
-    report: Report,
-    /// A line for each thing that could not be measured.
-    missing: Vec<String>,
-}
-
-impl From<Report> for Outcome {
-    fn from(report: Report) -> Self {
-        Self { report, missing: Vec::new() }
-    }
 }
 
 /// What is measured, with whom it is compared.
@@ -230,15 +206,6 @@ fn print(report: &Report, name: &str, json: bool, load: [f64; 2]) {
     println!("{} processors; load average {before} before, {after} after", processors());
 }
 
-/// Starts the appliance on a fresh root, with the small model.
-fn deployment() -> Result<Deployment> {
-    let model = model::get()?;
-    let step = Step::new("home: maru up");
-    let deployment = Deployment::start_with_model(&model, &[])?;
-    step.done("home: the appliance runs");
-    Ok(deployment)
-}
-
 /// Load average of the last minute.
 fn load() -> Result<f64> {
     let text = fs::read_to_string("/proc/loadavg").context("no /proc/loadavg")?;
@@ -248,33 +215,6 @@ fn load() -> Result<f64> {
 
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-/// The middle one, or what lies between the two in the middle; not a number if there are none.
-fn median(mut samples: Vec<f64>) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    let at = |index: usize| samples.get(index).copied().unwrap_or(f64::NAN);
-    let half = samples.len() / 2;
-    if samples.len().is_multiple_of(2) {
-        f64::midpoint(at(half.wrapping_sub(1)), at(half))
-    } else {
-        at(half)
-    }
-}
-
-/// To so many decimals, for JSON.
-fn round(value: f64, decimals: i32) -> f64 {
-    let scale = 10f64.powi(decimals);
-    (value * scale).round() / scale
-}
-
-/// A row of a table.
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).to_vec()
 }
 
 /// Columns under each other: the first to the left, the others to the right.
@@ -300,7 +240,7 @@ fn aligned(table: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{report::row, *};
 
     #[test]
     fn columns_stand_under_each_other() {
@@ -343,12 +283,5 @@ mod tests {
         assert!(!refused(&Args { only, ..args(What::Tunnel, &[], Some(2), false) }));
         assert!(refused(&Args { only, ..args(What::Memory, &[], None, false) }));
         assert!(refused(&Args { stock: true, ..args(What::Chat, &[], None, false) }));
-    }
-
-    #[test]
-    fn the_median_is_the_middle_one() {
-        assert!((median(vec![9.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!((median(vec![4.0, 1.0, 9.0, 2.0]) - 3.0).abs() < f64::EPSILON);
-        assert!(median(Vec::new()).is_nan());
     }
 }

@@ -6,19 +6,21 @@ mod foreign;
 mod house;
 mod install;
 mod openpcc;
+mod outcome;
+mod stage;
 mod tailscale;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{build, model, nextest, traces::Traces};
+use crate::{build, model, traces::Traces};
 use clients::Client;
 use house::House;
 use install::Installed;
+pub(crate) use outcome::Outcome;
+use stage::ensure_possible;
+pub(crate) use stage::is_possible;
 
 /// Which peers are asked.
 #[derive(Debug, clap::Subcommand)]
@@ -49,14 +51,6 @@ pub(crate) struct Models {
     record: bool,
 }
 
-/// Cases that passed and those that did not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    pub(crate) passed: usize,
-    /// A line for each that failed.
-    pub(crate) failed: Vec<String>,
-}
-
 /// Runs it.
 pub(crate) fn run(command: &Command) -> Result<()> {
     let args = match command {
@@ -77,34 +71,6 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     println!("{} passed, {} failed", outcome.passed, outcome.failed.len());
     ensure!(outcome.failed.is_empty(), "clients failed:\n{}", outcome.failed.join("\n"));
     Ok(())
-}
-
-/// Builds the workspace and runs the tests that `filter` chooses, and of these only those whose name holds `only`.
-fn tests(filter: &str, only: Option<&str>) -> Result<()> {
-    build::all()?;
-    let programs = nextest::workspace_runner(&model::get()?)?.programs()?;
-    let mut command = programs.run();
-    command.args(["--filterset", filter]);
-    if let Some(name) = only {
-        command.arg("--").arg(name);
-    }
-    let status = command.stdin(Stdio::null()).status().context("the tests do not start")?;
-    ensure!(status.code() != Some(nextest::NO_TESTS), "there is no such test");
-    ensure!(status.success(), "tests with these peers failed");
-    Ok(())
-}
-
-/// Fails where machines cannot be made.
-fn ensure_possible() -> Result<()> {
-    ensure!(is_possible(), "the lab's machines need root, Podman and /dev/net/tun: run it as root");
-    Ok(())
-}
-
-/// Whether this machine can run it.
-pub(crate) fn is_possible() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    let there = |path: &str| Path::new(path).exists();
-    is_root && there("/dev/net/tun") && there("/usr/bin/podman")
 }
 
 /// The part of `cargo xtask test`: every client but the command, whose Ollama takes long to compile, and the comparison
@@ -133,11 +99,4 @@ fn models(args: &Models, model: &Path) -> Result<Outcome> {
     }
     house.stop()?;
     Ok(outcome)
-}
-
-impl Outcome {
-    fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed.extend(other.failed);
-    }
 }

@@ -16,7 +16,7 @@ use crate::{
     shared::Shared,
     table::Table,
     tun,
-    udp::{MESSAGES, receive::BatchReceiver},
+    udp::receive::BatchReceiver,
     wire::{self, Message},
 };
 

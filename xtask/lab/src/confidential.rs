@@ -34,12 +34,9 @@ use crate::{Instance, Process, ROOT, STOP, topology::Topology};
 
 pub use self::{
     host::Host,
-    image::{Holder, Shows},
+    image::{Holder, MODEL, Shows},
     node::Node,
 };
-
-/// The model that the nodes answer as, and what a home calls the deployment.
-pub const MODEL: &str = "smollm2";
 
 /// The deployment, running; dropping it ends every process of it.
 #[derive(Debug)]

@@ -17,6 +17,7 @@
 //! ```
 #![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 
+mod binaries;
 pub mod clean;
 pub mod confidential;
 mod deployment;
@@ -34,41 +35,9 @@ pub mod topology;
 pub mod transfer;
 pub mod wireguard;
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result};
-
+pub use binaries::{binaries, binary};
 pub use deployment::{Deployment, Member};
 pub use instance::{BIN, Instance, ROOT, STOP};
 pub use machine::{Machine, link};
 pub use port::free_port;
 pub use process::Process;
-
-/// The folder with the workspace's binaries, found from the running test or tool.
-///
-/// # Errors
-///
-/// The running program lies in no target folder.
-pub fn binaries() -> Result<PathBuf> {
-    let exe = std::env::current_exe().context("no path of the running program")?;
-    let mut dir = exe.parent().context("the program has no folder")?;
-    if dir.ends_with("deps") {
-        dir = dir.parent().context("the program's folder has no parent")?;
-    }
-    Ok(dir.to_owned())
-}
-
-/// The path of one of the workspace's binaries.
-///
-/// # Errors
-///
-/// It was not built; the error says how to.
-pub fn binary(name: &str) -> Result<PathBuf> {
-    let path = binaries()?.join(name);
-    anyhow::ensure!(
-        path.exists(),
-        "{} is missing: cargo build --release --workspace",
-        path.display()
-    );
-    Ok(path)
-}

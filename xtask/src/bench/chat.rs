@@ -12,7 +12,11 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{Deployment, Instance, http};
 use serde_json::{Value, json};
 
-use super::{Report, deployment, median, milliseconds, round, row};
+use super::{
+    appliance::deployment,
+    numbers::{median, milliseconds, round},
+    report::{Report, row},
+};
 use crate::{progress::Step, stop};
 
 /// How often each way is taken.

@@ -6,6 +6,7 @@
 mod chain;
 mod node;
 mod ours;
+mod plan;
 mod stock;
 
 use std::{
@@ -16,21 +17,14 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
-use super::{Report, round, row};
+use super::{
+    numbers::round,
+    report::{Report, row},
+};
 use crate::{progress::Step, stop};
 use chain::Chain;
-
-/// The example of `llm-backend` that answers and asks.
-pub(super) const EXAMPLE: &str = "confidential_load";
-
-/// Requests one after the other, directly and through the chain in turn.
-const SEQUENTIAL: usize = 200;
-/// Requests at a time, and how many in all.
-const PARALLEL: usize = 8;
-const REQUESTS: usize = 800;
-/// Pieces of a long reply, and how many are asked for.
-const CHUNKS: u32 = 4000;
-const LONG: usize = 5;
+pub(super) use plan::EXAMPLE;
+use plan::{CHUNKS, LONG, REQUESTS, SEQUENTIAL};
 
 /// A figure: how the table calls it, where it is among the results, the unit that it is divided by, and what is aimed at.
 type Row = (&'static str, &'static str, f64, &'static str);

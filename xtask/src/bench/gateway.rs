@@ -3,20 +3,24 @@
 //! Callers, server and whatever is between them share the machine's processors, so a figure means something beside
 //! another of the same run.
 
+mod ask;
 mod load;
 mod peer;
+mod place;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
-use super::{Report, median, round, row};
+use super::{
+    numbers::{median, round},
+    report::{Report, row},
+};
 use crate::{progress::Step, stop};
-use load::{Ask, Load};
+use ask::Ask;
+pub(super) use load::EXAMPLE;
+use load::Load;
 pub(super) use peer::Kind;
 use peer::{Peer, Size};
-
-/// The example of `ai-gateway` that asks and answers.
-pub(super) const EXAMPLE: &str = "load";
 
 /// Rounds of requests one after the other, and requests of each.
 const ROUNDS: usize = 7;

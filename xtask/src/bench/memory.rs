@@ -6,7 +6,10 @@ use anyhow::{Context as _, Result};
 use lab::{Machine, inside};
 use serde_json::{Value, json};
 
-use super::{Report, deployment, row};
+use super::{
+    appliance::deployment,
+    report::{Report, row},
+};
 use crate::progress::Step;
 
 /// Long enough for what a start leaves behind to settle.

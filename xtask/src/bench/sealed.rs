@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Report, row};
+use super::report::{Report, row};
 
 /// The steps, as the example names them and as people read them.
 const STEPS: [(&str, &str); 4] = [

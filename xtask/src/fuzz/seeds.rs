@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 mod confidential;
+mod writer;
+
+use writer::{Seeds, list};
 
 /// Bytes that shape the network to which a case's policy is applied.
 const SHAPE: usize = 48;
@@ -38,23 +41,6 @@ pub(super) fn write(root: &Path, into: &Path) -> Result<()> {
     policies(&seeds, &root.join("../shared/acl-cases"))
 }
 
-struct Seeds<'a> {
-    into: &'a Path,
-}
-
-impl Seeds<'_> {
-    fn add(&self, target: &str, name: &str, content: &[u8]) -> Result<()> {
-        let folder = self.into.join(target);
-        fs::create_dir_all(&folder)?;
-        Ok(fs::write(folder.join(name), content)?)
-    }
-
-    /// For a target whose inputs begin with the number of places where they are cut.
-    fn add_uncut(&self, target: &str, name: &str, content: &[u8]) -> Result<()> {
-        self.add(target, name, &[b"\0", content].concat())
-    }
-}
-
 fn json(path: &Path) -> Result<Value> {
     let text = fs::read(path).with_context(|| format!("no {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))
@@ -63,10 +49,6 @@ fn json(path: &Path) -> Result<Value> {
 /// The blocks of JSON in a document.
 fn examples(text: &str) -> impl Iterator<Item = &str> {
     text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next())
-}
-
-fn list<'a>(value: &'a Value, name: &str) -> Result<&'a [Value]> {
-    Ok(value[name].as_array().with_context(|| format!("the vectors have no list {name}"))?)
 }
 
 /// Key document, proof of a device key, requests, what is in them, and replies as they are streamed.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::{Outcome, house::House};
+use super::{house::House, outcome::Outcome};
 use crate::build;
 
 /// What runs a client's cases.

@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    Outcome,
     house::{House, MODEL, json},
+    outcome::Outcome,
 };
 use crate::workspace;
 

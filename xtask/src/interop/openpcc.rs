@@ -20,8 +20,8 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<()> {
-    super::ensure_possible()?;
+    super::stage::ensure_possible()?;
     packages::for_testing()?;
     go::openpcc()?;
-    super::tests(TESTS, args.only.as_deref())
+    super::stage::tests(TESTS, args.only.as_deref())
 }

@@ -24,12 +24,12 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<()> {
-    super::ensure_possible()?;
+    super::stage::ensure_possible()?;
     packages::for_testing()?;
     let tailscale = go::tailscale()?;
     if args.foreign_hosts {
         build::programs()?;
         return foreign::run(&model::get()?, tailscale);
     }
-    super::tests(TESTS, args.only.as_deref())
+    super::stage::tests(TESTS, args.only.as_deref())
 }

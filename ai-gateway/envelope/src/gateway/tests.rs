@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    TTL, client,
+    Suite, TTL, client,
     fixture::{NOW, device, keys, request_id, ring, seal},
 };
 

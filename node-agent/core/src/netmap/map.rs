@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use control_protocol::map::{
-    BASE_FILTER, DerpMap, DnsConfig, FilterRule, MapResponse, Node, NodeId, PeerChange, RegionId,
-    UserId, UserProfile,
+    BASE_FILTER, DerpMap, DnsConfig, FilterRule, MapResponse, Node, NodeId, PeerChange, UserId,
+    UserProfile,
 };
 use serde::{Deserialize, Serialize};
 

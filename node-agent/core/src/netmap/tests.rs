@@ -1,8 +1,21 @@
-use control_protocol::map::{DnsRecord, NetPortRange, PortRange};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::SystemTime,
+};
+
+use control_protocol::{
+    key::NodePublic,
+    map::{
+        BASE_FILTER, DnsConfig, DnsRecord, FilterRule, MapResponse, NetPortRange, Node, PeerChange,
+        PortRange, UserProfile,
+    },
+};
+use ipnet::IpNet;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::names::Zone;
 
 fn node(id: u8, name: &str) -> Node {
     Node {

@@ -12,9 +12,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    MODEL, holder,
+    holder,
     host::Host,
-    image::{Holder, Image, Shows},
+    image::{Holder, Image, MODEL, Shows},
 };
 use crate::binary;
 

@@ -8,6 +8,9 @@ use sha2::{Sha256, Sha384};
 use super::measure::{Hashes, register};
 use crate::binary;
 
+/// The model that the nodes answer as, and what a home calls the deployment.
+pub const MODEL: &str = "smollm2";
+
 /// What a node's evidence shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shows {

@@ -8,11 +8,10 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
-    MODEL,
     deployment::Responsible,
     holder::{self, Held},
     host::Host,
-    image::{Holder, Image, Shows},
+    image::{Holder, Image, MODEL, Shows},
     users::{BOOT, ENGINE, ROUTER_COM},
 };
 use crate::{Process, ROOT, http};

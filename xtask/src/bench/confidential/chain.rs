@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    CHUNKS, EXAMPLE, LONG, PARALLEL, REQUESTS, SEQUENTIAL,
     node::{Holder, Node, Prepared},
     ours::{self, KEYS, Own},
+    plan::{CHUNKS, EXAMPLE, LONG, PARALLEL, REQUESTS, SEQUENTIAL},
 };
 use crate::bench::process::Running;
 

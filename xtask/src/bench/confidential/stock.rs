@@ -14,7 +14,10 @@ use anyhow::{Context as _, Result, bail};
 use lab::Machine;
 use serde_json::Value;
 
-use super::{PARALLEL, SEQUENTIAL, ours};
+use super::{
+    ours,
+    plan::{PARALLEL, SEQUENTIAL},
+};
 use crate::{bench::process::Running, go};
 
 /// Its servers and their ports, as they are started: each asks those before it.

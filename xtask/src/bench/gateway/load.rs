@@ -6,15 +6,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 
-use super::{
-    EXAMPLE,
-    peer::{Kind, Peer, Place},
-};
+use super::place::Place;
 use crate::bench::process::Running;
 
+/// The example of `ai-gateway` that asks and answers.
+pub(in crate::bench) const EXAMPLE: &str = "load";
 /// TCP port of the model server, for peers that know no UNIX socket.
 pub(super) const PORT: u16 = 18_990;
 
@@ -22,7 +20,7 @@ pub(super) const PORT: u16 = 18_990;
 #[derive(Debug)]
 pub(super) struct Load {
     pub(super) dir: tempfile::TempDir,
-    program: PathBuf,
+    pub(super) program: PathBuf,
     _server: Running,
 }
 
@@ -50,52 +48,5 @@ impl Load {
         let status = Command::new(&self.program).arg("ready").args(&place.options).status()?;
         ensure!(status.success(), "it did not start:\n{}", fs::read_to_string(log)?);
         Ok(())
-    }
-
-    /// Has a peer asked.
-    pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Value> {
-        let mut command = Command::new(&self.program);
-        command.arg("ask").args(&ask.peer.place.options).args(&ask.options);
-        let out = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-        ensure!(out.status.success(), "{}: the callers failed", ask.peer.kind);
-        serde_json::from_slice(&out.stdout).context("the callers say no JSON")
-    }
-}
-
-/// What is asked.
-#[derive(Debug)]
-pub(super) struct Ask<'a> {
-    peer: &'a Peer,
-    options: Vec<String>,
-}
-
-impl<'a> Ask<'a> {
-    /// So many requests.
-    pub(super) fn new(peer: &'a Peer, requests: u32) -> Self {
-        let mut options = vec!["--requests".to_owned(), requests.to_string()];
-        options
-            .extend(peer.headers.iter().flat_map(|header| ["--header".to_owned(), header.clone()]));
-        if peer.kind == Kind::Sealed {
-            options.push("--sealed".to_owned());
-        }
-        Self { peer, options }.model("fast")
-    }
-
-    pub(super) fn streamed(mut self, streamed: bool) -> Self {
-        if streamed {
-            self.options.push("--stream".to_owned());
-        }
-        self
-    }
-
-    pub(super) fn parallel(mut self, parallel: u32) -> Self {
-        self.options.extend(["--parallel".to_owned(), parallel.to_string()]);
-        self
-    }
-
-    pub(super) fn model(mut self, model: &str) -> Self {
-        self.options.retain(|option| !option.starts_with("--model="));
-        self.options.push(format!("--model={model}"));
-        self
     }
 }

@@ -11,14 +11,14 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::load::{Load, PORT};
+use super::{
+    load::{Load, PORT},
+    place::Place,
+};
 use crate::{
-    bench::{process::Running, round},
+    bench::{numbers::round, process::Running},
     packages, workspace,
 };
-
-/// Name that the gateway answers to.
-const HOST: &str = "chat.maru.internal:18789";
 
 /// A way to the model server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -44,12 +44,6 @@ pub(super) enum Size {
     Large,
     /// What an interpreted program takes in some seconds.
     Small,
-}
-
-/// Where it listens, as the callers are told.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) options: Vec<String>,
 }
 
 /// A peer that runs.
@@ -91,23 +85,6 @@ impl fmt::Display for Kind {
             Self::Litellm => "LiteLLM",
             Self::Portkey => "Portkey",
         })
-    }
-}
-
-impl Place {
-    pub(super) fn unix(path: PathBuf) -> Self {
-        Self { options: vec!["--unix".to_owned(), path.display().to_string()] }
-    }
-
-    fn port(port: u16) -> Self {
-        Self { options: vec!["--port".to_owned(), port.to_string()] }
-    }
-
-    /// The agent's own connection to the gateway.
-    fn agent(path: PathBuf) -> Self {
-        let mut place = Self::unix(path);
-        place.options.extend(["--identity", "--host", HOST].map(str::to_owned));
-        place
     }
 }
 

@@ -3,37 +3,20 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
 
 use super::{
-    Effort,
     bed::{Bed, Outside},
+    effort::Effort,
     figure::{CROWDED, FLOODED, Figures, IDLE, WITHOUT},
     flood, iperf,
     maru::{Agent, Maru, PORT},
+    part::{Alone, CROWD, SILENT},
     path::{self, Tunnel as _},
 };
 use crate::{bench::process, stop};
 
-/// Peers that never say anything, where it idles and where its memory is measured.
-const SILENT: u32 = 100;
-const CROWD: u32 = 1000;
 /// Long enough for what a start leaves behind to settle, in seconds.
 const SETTLE: u32 = 3;
-
-/// One of the measurements, each on fresh machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Alone {
-    /// Processor time of an agent with nothing to do.
-    Idle,
-    /// Memory of an agent with many peers.
-    Crowd,
-    /// TCP while strangers flood it with handshakes.
-    Flood,
-    /// TCP without one offload, or without any.
-    #[value(skip)]
-    Without(&'static str),
-}
 
 impl Alone {
     /// All of them that an agent knows, which says of itself that it has these offloads.

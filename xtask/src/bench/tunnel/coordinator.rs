@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 use super::{bed::Bed, iperf, probe};
 
+/// The example of the coordinator that makes silent peers.
+pub(in crate::bench) const EXAMPLE: &str = "crowd";
 /// Who all devices belong to.
 const PERSON: &str = "alice";
 /// Its port.
@@ -100,7 +102,7 @@ fn spawn(bed: &Bed, instance: &Instance, what: &str) -> Result<Process> {
 /// Puts devices into the coordinator's database while it does not run.
 fn fill(instance: &Instance, silent: u32) -> Result<()> {
     let database = instance.root.join("var/lib/maru/coordinator/db.sqlite");
-    let mut crowd = Command::new(lab::binaries()?.join("examples").join(super::EXAMPLE));
+    let mut crowd = Command::new(lab::binaries()?.join("examples").join(EXAMPLE));
     let out = crowd.arg(&database).arg(silent.to_string()).output();
     let out = out.context("the example crowd does not run: run this again without --no-build")?;
     ensure!(out.status.success(), "no silent peers: {}", String::from_utf8_lossy(&out.stderr));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::bench::{median, round};
+use crate::bench::numbers::{median, round};
 
 /// One figure of each peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

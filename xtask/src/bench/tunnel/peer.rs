@@ -1,11 +1,16 @@
 //! A peer, and what was measured of it.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
 use super::{
-    Effort, alone::Alone, bed::Outside, figure::Figures, kind::Kind, program::Program, rounds,
+    effort::Effort,
+    figure::Figures,
+    kind::Kind,
+    measure,
+    part::{Alone, Part},
+    program::Program,
 };
 use crate::stop;
 
@@ -20,27 +25,6 @@ pub(super) struct Peer {
     pub(super) failed: BTreeMap<Part, String>,
     /// What it says it has, once that is known.
     offloads: Option<Vec<String>>,
-}
-
-/// A part of what is measured of a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    /// All.
-    Everything,
-    /// What goes over the cable in this way.
-    Over(Outside),
-    /// Something of our agent alone.
-    Alone(Alone),
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Everything => f.write_str("everything"),
-            Self::Over(outside) => outside.fmt(f),
-            Self::Alone(alone) => alone.fmt(f),
-        }
-    }
 }
 
 impl Peer {
@@ -79,7 +63,7 @@ impl Peer {
         let mut figures = Figures::default();
         let measured = match part {
             Part::Everything => Ok(()),
-            Part::Over(outside) => rounds::tunnel(program, outside, effort, &mut figures)
+            Part::Over(outside) => measure::tunnel(program, outside, effort, &mut figures)
                 .map(|offloads| self.offloads = offloads),
             Part::Alone(alone) => {
                 let offloads = self.offloads.as_deref().unwrap_or_default();

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Effort,
+    effort::Effort,
     figure::{self, Figure},
     peer::Peer,
 };
-use crate::bench::{Outcome, Report};
+use crate::bench::report::{Outcome, Report};
 
 /// A table with a row for each figure and a column for each peer, and a note for each peer that was not measured.
 pub(super) fn of(peers: &[Peer], effort: Effort) -> Outcome {

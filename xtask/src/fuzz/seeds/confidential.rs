@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Seeds, list};
+use super::writer::{Seeds, list};
 
 /// Writes them.
 pub(super) fn write(seeds: &Seeds<'_>, vectors: &Value) -> Result<()> {

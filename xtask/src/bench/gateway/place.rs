@@ -1,0 +1,29 @@
+//! Where a peer listens.
+
+use std::path::PathBuf;
+
+/// Name that the gateway answers to.
+const HOST: &str = "chat.maru.internal:18789";
+
+/// Where it listens, as the callers are told.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) options: Vec<String>,
+}
+
+impl Place {
+    pub(super) fn unix(path: PathBuf) -> Self {
+        Self { options: vec!["--unix".to_owned(), path.display().to_string()] }
+    }
+
+    pub(super) fn port(port: u16) -> Self {
+        Self { options: vec!["--port".to_owned(), port.to_string()] }
+    }
+
+    /// The agent's own connection to the gateway.
+    pub(super) fn agent(path: PathBuf) -> Self {
+        let mut place = Self::unix(path);
+        place.options.extend(["--identity", "--host", HOST].map(str::to_owned));
+        place
+    }
+}
