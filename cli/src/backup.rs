@@ -20,7 +20,6 @@ use chassis::{
 use clap::Args;
 use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     output,
@@ -28,16 +27,19 @@ use crate::{
     up,
 };
 
+mod about;
 mod places;
 pub(crate) mod restore;
+mod root;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod walk;
 
-/// Version of what a backup holds and where.
-const VERSION: u32 = 1;
-/// Where the database lies in a backup, and below the root.
-const DATABASE: &str = "var/lib/maru/coordinator/db.sqlite";
+use about::{About, Database, VERSION};
+use places::DATABASE;
+use root::as_root;
+
 /// The coordinator, asked for a copy of its database. It writes in the coordinator's own folder alone, and asks for no
 /// other: one that an update brings is there after the next `maru up`, and backups are made before that too.
 const COPY: Service = Service {
@@ -59,32 +61,6 @@ pub struct BackupArgs {
     /// End with 1 if anything had to be left out: a link, or a sparse or too large file
     #[arg(long)]
     pub strict: bool,
-}
-
-/// What a backup says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct About {
-    /// [`VERSION`] of whoever wrote it.
-    version: u32,
-    /// The program's version.
-    maru: String,
-    /// How many migrations its database has seen.
-    schema: usize,
-    /// When it was made, in UTC.
-    created: String,
-    /// The network's domain.
-    network: String,
-    /// Where the data is.
-    database: Database,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Database {
-    /// In the backup.
-    Sqlite,
-    /// On a server, which has backups of its own.
-    Postgres,
 }
 
 /// Makes a backup.
@@ -138,16 +114,6 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
     }
     output::note("warning: the backup is not whole; what was left out is named above");
     Ok(if args.strict { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// Refuses whoever is not root.
-fn as_root(command: &str) -> anyhow::Result<()> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    bail!(
-        "`maru {command}` needs root: it reads and writes the keys of every service; run it as `sudo maru {command}`"
-    );
 }
 
 /// Files that the coordinator's settings name outside of what a backup holds.

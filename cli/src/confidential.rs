@@ -11,7 +11,6 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    str::FromStr,
 };
 
 use ai_gateway_api::settings::gateway;
@@ -21,10 +20,7 @@ use chassis::{
     pem, settings,
 };
 use clap::{Args, Subcommand};
-use common::{
-    mesh,
-    wire::{Bytes, Fixed},
-};
+use common::wire::{Bytes, Fixed};
 use confidential_api::{
     policy::{Anchor, EvidenceKind, Policy},
     signed::Signed,
@@ -34,9 +30,11 @@ use serde::Serialize;
 
 use crate::output::{self, OutputArgs};
 
+mod deployment;
 mod files;
 mod verify;
 
+use deployment::{Deployment, Place};
 use verify::VerifyArgs;
 
 /// Longest name of a deployment.
@@ -98,59 +96,6 @@ pub struct RemoveArgs {
     /// What it is called here
     #[arg(value_name = "NAME")]
     name: String,
-}
-
-/// Where a server is, and the name that its certificate is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    at: SocketAddr,
-    name: String,
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, at) = match text.rsplit_once('@') {
-            Some((name, at)) => (Some(name), at),
-            None => (None, text),
-        };
-        let at: SocketAddr = at.parse().map_err(|_| {
-            "write IP:PORT, or NAME@IP:PORT if the certificate is for a name; no name is looked up"
-                .to_owned()
-        })?;
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-        match name {
-            None => Ok(Self { name: at.ip().to_string(), at }),
-            Some(name) if !name.is_empty() && name.len() < 254 && name.bytes().all(known) => {
-                Ok(Self { name: name.to_owned(), at })
-            }
-            Some(_) => Err("the part before @ is no DNS name".to_owned()),
-        }
-    }
-}
-
-impl Place {
-    /// Whether it is neither on this machine nor in the mesh.
-    fn is_outside(&self) -> bool {
-        !(self.at.ip().is_loopback() || mesh::contains(self.at.ip()))
-    }
-}
-
-/// Everything that the files say of a deployment.
-#[derive(Clone, Debug)]
-struct Deployment {
-    name: String,
-    identity: Fixed<32>,
-    auth: Place,
-    relays: Vec<Place>,
-    /// The authority's certificates, as the gateway finds them.
-    ca: PathBuf,
-    models: Vec<String>,
-    anchors: Vec<Anchor>,
-    /// What is pinned of it, if a policy was given.
-    policy: Option<Policy>,
-    simulated: bool,
 }
 
 /// A deployment as it is listed.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     client::{Client, segment},
+    node_id::NodeId,
     output::{self, Format, OutputArgs},
     route,
 };
@@ -39,14 +40,6 @@ pub enum DeviceCommand {
 #[derive(Clone, Debug, Args)]
 pub struct DeviceId {
     /// Number or name of the device; for one that waits its code too
-    #[arg(value_name = "DEVICE")]
-    pub id: String,
-}
-
-/// A node by number or name.
-#[derive(Clone, Debug, Args)]
-pub struct NodeId {
-    /// Number or name of the device
     #[arg(value_name = "DEVICE")]
     pub id: String,
 }

@@ -1,68 +1,17 @@
 //! `maru doctor`: looks for what is wrong on this machine, and says how to fix it.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
-
-use serde::Serialize;
+use std::{path::Path, process::ExitCode};
 
 use crate::output::{self, Format, OutputArgs};
 
 mod certificates;
+mod finding;
 mod host;
 mod providers;
+mod read;
 mod services;
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Severity {
-    /// As it should be.
-    Ok,
-    /// Works, but a promise is weaker.
-    Warning,
-    /// Does not work.
-    Error,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        })
-    }
-}
-
-/// One check's result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
-    /// Name of the check; stays the same between versions.
-    id: &'static str,
-    severity: Severity,
-    /// What was found.
-    text: String,
-    /// What to do; empty if nothing.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    fix: String,
-}
-
-impl Finding {
-    fn ok(id: &'static str, text: impl Into<String>) -> Self {
-        Self { id, severity: Severity::Ok, text: text.into(), fix: String::new() }
-    }
-
-    fn warning(id: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { id, severity: Severity::Warning, text: text.into(), fix: fix.into() }
-    }
-
-    fn error(id: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { id, severity: Severity::Error, text: text.into(), fix: fix.into() }
-    }
-}
+use finding::Severity;
 
 /// Runs every check; exit status 1 if one found an error.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
@@ -82,8 +31,4 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
         output::note("Nothing is wrong.");
     }
     Ok(if worst == Severity::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn read(path: impl Into<PathBuf>) -> String {
-    std::fs::read_to_string(path.into()).unwrap_or_default()
 }

@@ -36,6 +36,7 @@ mod key;
 mod language;
 mod log;
 mod model;
+mod node_id;
 mod output;
 mod policy;
 mod qr;

@@ -13,6 +13,7 @@ use crate::{
     },
 };
 
+mod args;
 mod disk;
 pub(crate) mod download;
 mod folder;
@@ -20,11 +21,14 @@ mod memory;
 pub(crate) mod ollama;
 mod part;
 mod pull;
+mod size;
 mod source;
 #[cfg(test)]
 mod tests;
 
+pub use args::PullArgs;
 use folder::{Entry, Folder};
+use size::size;
 
 /// Of `maru model`.
 #[derive(Clone, Debug, Subcommand)]
@@ -37,26 +41,6 @@ pub enum ModelCommand {
     Use(NameArgs),
     /// Remove a model that is not in use
     Remove(NameArgs),
-}
-
-/// Of `maru model pull`.
-#[derive(Clone, Debug, Args)]
-pub struct PullArgs {
-    /// https://…/NAME.gguf, a file, or Ollama's folder of models
-    #[arg(value_name = "SOURCE")]
-    pub source: String,
-    /// What it is called here [default: as in the source]
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// Which one of Ollama's models, such as llama3.2:3b
-    #[arg(long, value_name = "MODEL")]
-    pub model: Option<String>,
-    /// What the file's SHA-256 must be, in hexadecimal digits
-    #[arg(long, value_name = "DIGITS", value_parser = digest)]
-    pub sha256: Option<[u8; 32]>,
-    /// How it is printed.
-    #[command(flatten)]
-    pub output: OutputArgs,
 }
 
 /// A model by name.
@@ -120,18 +104,4 @@ fn list(folder: &Folder, args: OutputArgs) -> anyhow::Result<()> {
             output::yes(entry.in_use),
         ]
     })
-}
-
-/// A number of bytes for people.
-fn size(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
-}
-
-/// Reads 64 hexadecimal digits; Ollama writes `sha256:` or `sha256-` before them.
-fn digest(text: &str) -> Result<[u8; 32], String> {
-    let digits = ["sha256:", "sha256-"].iter().find_map(|before| text.strip_prefix(before));
-    let mut digest = [0; 32];
-    hex::decode_to_slice(digits.unwrap_or(text), &mut digest)
-        .map_err(|_| "a SHA-256 has 64 hexadecimal digits".to_owned())?;
-    Ok(digest)
 }

@@ -7,7 +7,7 @@ use coordinator_api::{DecideRoutes, EXIT, Route, RouteState};
 
 use crate::{
     client::{Client, segment},
-    device::NodeId,
+    node_id::NodeId,
     output::{self, Format, OutputArgs},
 };
 

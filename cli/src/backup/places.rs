@@ -19,6 +19,8 @@ pub(super) const ALL: &[&str] = &[
     "var/lib/maru/telmeet",
 ];
 
+/// Where the database lies in a backup, and below the root.
+pub(super) const DATABASE: &str = "var/lib/maru/coordinator/db.sqlite";
 /// Where an agent does as it likes, below the root.
 pub(super) const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
 /// Where containers write, below the root: nothing that they make there keeps the rest from being saved.

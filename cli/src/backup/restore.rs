@@ -25,15 +25,18 @@ use rustix::{
 };
 use tempfile::TempDir;
 
-use super::{About, Database, VERSION, as_root, places};
+use super::{
+    about::{About, Database, VERSION},
+    places,
+    root::as_root,
+    unfinished::{BESIDE, UNPACKED},
+};
 use crate::{output, service::RESTORING, up};
+
+pub(crate) use super::unfinished::{is_whole, left_behind};
 
 /// What the coordinator keeps locked while it works on its database, below the root.
 const IN_USE: &str = "var/lib/maru/coordinator/db.sqlite.lock";
-/// What the names of folders with unpacked files begin with.
-const UNPACKED: &str = ".maru-restore-";
-/// Folders beside the places, on the same file systems.
-const BESIDE: [&str; 2] = ["etc", "var/lib/maru"];
 
 /// Of `maru restore`.
 #[derive(Clone, Debug, Args)]
@@ -50,14 +53,6 @@ enum Failed {
     Archive(#[from] ArchiveError),
     #[error("{0:#}")]
     Other(anyhow::Error),
-}
-
-/// Refuses a root whose restore was cut short.
-pub(crate) fn is_whole(root: &Path) -> anyhow::Result<()> {
-    if root.join(RESTORING).exists() {
-        bail!("a restore of this network was cut short; run `sudo maru restore FILE` again");
-    }
-    Ok(())
 }
 
 /// Puts a backup in its place.
@@ -155,17 +150,6 @@ fn database_is_free(root: &Path) -> anyhow::Result<()> {
         ),
         Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
-}
-
-/// Folders with unpacked files, keys among them, of a restore that was killed. While [`up::hold`] is held nobody works
-/// in them.
-pub(crate) fn left_behind(root: &Path) -> Vec<PathBuf> {
-    let entries = BESIDE.iter().filter_map(|folder| fs::read_dir(root.join(folder)).ok());
-    let entries = entries.flatten().flatten().filter(|entry| {
-        entry.file_name().to_string_lossy().starts_with(UNPACKED)
-            && entry.file_type().is_ok_and(|kind| kind.is_dir())
-    });
-    entries.map(|entry| entry.path()).collect()
 }
 
 /// The first thing at or below a path that is no folder.

@@ -15,10 +15,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{
-    DATABASE,
-    places::{self, Bound},
-};
+use super::places::{self, Bound, DATABASE};
 
 /// Deepest folder.
 const DEPTH_MAX: usize = 32;

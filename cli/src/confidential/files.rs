@@ -14,7 +14,7 @@ use jsonc_parser::{
 use node_agent_api::settings::{FILE as AGENT, Settings as Agent};
 use serde_json::{Map, Value, json};
 
-use super::{Deployment, Place};
+use super::deployment::{Deployment, Place};
 use crate::service::{AGENT_UID, DIALS, GATEWAY};
 
 /// What the provider speaks.

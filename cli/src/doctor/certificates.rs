@@ -10,7 +10,7 @@ use chassis::pem::{self, Life};
 use coordinator_api::settings::Settings;
 use coordinator_core::time::{self, DAY, Millis};
 
-use super::Finding;
+use super::finding::Finding;
 
 /// A certificate that ends sooner than in so many days is a warning: authorities that are asked by programs give 90, and
 /// such programs ask again when 30 are left.
@@ -119,7 +119,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
-    use crate::doctor::Severity;
+    use crate::doctor::finding::Severity;
 
     /// From 2026-05-01 to 2026-08-01.
     fn write(path: &Path) {

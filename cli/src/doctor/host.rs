@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use tokio::process::Command;
 
 use crate::{
-    doctor::{Finding, read},
+    doctor::{finding::Finding, read::read},
     up::{
         self,
         limits::{self, Refused},
@@ -231,7 +231,7 @@ mod tests {
     use chassis::confine::Enforcement;
 
     use super::{AGENT_GID, AGENT_UID, Finding, as_user, landlock, major, refusal, swap};
-    use crate::{doctor::Severity, up::limits::Limit};
+    use crate::{doctor::finding::Severity, up::limits::Limit};
 
     #[test]
     fn swap_on_a_disk_is_a_warning() {

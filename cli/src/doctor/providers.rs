@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ai_gateway_api::providers::{Condition, PATH, ProviderNode};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::{
     client::Client,
     confidential,
@@ -89,7 +89,7 @@ fn finding(node: &ProviderNode, stands_in: bool) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Severity;
+    use crate::doctor::finding::Severity;
 
     fn node(provider: &str, node: &str, condition: Condition) -> ProviderNode {
         let trouble = Some("/k cannot be used: it is missing".to_owned());

@@ -8,7 +8,7 @@ use node_agent_api::{STATUS, State, Status};
 
 use crate::{
     client::Client,
-    doctor::{Finding, certificates, providers, read},
+    doctor::{certificates, finding::Finding, providers, read::read},
     reach::Lack,
     service::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links},
     up::{self, config, ports, ready, remembered::Remembered},
@@ -248,7 +248,7 @@ mod tests {
 
     use super::{free_ports, listener};
     use crate::{
-        doctor::Severity,
+        doctor::finding::Severity,
         service::{INFERENCE_2, METRICS, PLUGIN, SERVICES, links},
     };
 

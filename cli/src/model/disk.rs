@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::model::size;
+use crate::model::size::size;
 
 /// What is left free for everything else, in bytes.
 const RESERVE: u64 = 256 << 20;

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
-use crate::model::{digest, folder::ENDING};
+use crate::model::{args::digest, folder::ENDING};
 
 const MODEL: &str = "application/vnd.ollama.image.model";
 /// Of models that Ollama names without a host and a namespace.

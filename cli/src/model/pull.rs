@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::model::{
-    PullArgs, disk, download,
+    args::PullArgs,
+    disk, download,
     folder::{Entry, Folder},
     part::Part,
     source::{Place, Source},

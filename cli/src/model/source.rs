@@ -8,7 +8,7 @@ use reqwest::Url;
 use crate::{
     error::Usage,
     model::{
-        PullArgs,
+        args::PullArgs,
         folder::{ENDING, is_name},
         ollama,
     },

@@ -1,0 +1,59 @@
+//! What the files say of a deployment.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use common::{mesh, wire::Fixed};
+use confidential_api::policy::{Anchor, Policy};
+
+/// Where a server is, and the name that its certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) at: SocketAddr,
+    pub(super) name: String,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, at) = match text.rsplit_once('@') {
+            Some((name, at)) => (Some(name), at),
+            None => (None, text),
+        };
+        let at: SocketAddr = at.parse().map_err(|_| {
+            "write IP:PORT, or NAME@IP:PORT if the certificate is for a name; no name is looked up"
+                .to_owned()
+        })?;
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+        match name {
+            None => Ok(Self { name: at.ip().to_string(), at }),
+            Some(name) if !name.is_empty() && name.len() < 254 && name.bytes().all(known) => {
+                Ok(Self { name: name.to_owned(), at })
+            }
+            Some(_) => Err("the part before @ is no DNS name".to_owned()),
+        }
+    }
+}
+
+impl Place {
+    /// Whether it is neither on this machine nor in the mesh.
+    pub(super) fn is_outside(&self) -> bool {
+        !(self.at.ip().is_loopback() || mesh::contains(self.at.ip()))
+    }
+}
+
+/// Everything that the files say of a deployment.
+#[derive(Clone, Debug)]
+pub(super) struct Deployment {
+    pub(super) name: String,
+    pub(super) identity: Fixed<32>,
+    pub(super) auth: Place,
+    pub(super) relays: Vec<Place>,
+    /// The authority's certificates, as the gateway finds them.
+    pub(super) ca: PathBuf,
+    pub(super) models: Vec<String>,
+    pub(super) anchors: Vec<Anchor>,
+    /// What is pinned of it, if a policy was given.
+    pub(super) policy: Option<Policy>,
+    pub(super) simulated: bool,
+}

@@ -1,0 +1,34 @@
+//! Options of `maru model`.
+
+use clap::Args;
+
+use crate::output::OutputArgs;
+
+/// Of `maru model pull`.
+#[derive(Clone, Debug, Args)]
+pub struct PullArgs {
+    /// https://…/NAME.gguf, a file, or Ollama's folder of models
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// What it is called here [default: as in the source]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Which one of Ollama's models, such as llama3.2:3b
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// What the file's SHA-256 must be, in hexadecimal digits
+    #[arg(long, value_name = "DIGITS", value_parser = digest)]
+    pub sha256: Option<[u8; 32]>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Reads 64 hexadecimal digits; Ollama writes `sha256:` or `sha256-` before them.
+pub(super) fn digest(text: &str) -> Result<[u8; 32], String> {
+    let digits = ["sha256:", "sha256-"].iter().find_map(|before| text.strip_prefix(before));
+    let mut digest = [0; 32];
+    hex::decode_to_slice(digits.unwrap_or(text), &mut digest)
+        .map_err(|_| "a SHA-256 has 64 hexadecimal digits".to_owned())?;
+    Ok(digest)
+}
