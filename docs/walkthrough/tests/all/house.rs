@@ -396,3 +396,29 @@ fn a_daemons_main_is_short() {
         assert!(text.lines().count() <= 50, "{folder}: a daemon is a library and a short main");
     }
 }
+
+/// Most words in a row of a table of the security page.
+const ROW_WORDS: usize = 60;
+
+/// The rows of a page's tables that have more words than [`ROW_WORDS`].
+fn long_rows(page: &str) -> Vec<&str> {
+    let words =
+        |row: &str| row.split_whitespace().filter(|it| it.contains(char::is_alphanumeric)).count();
+    page.lines().filter(|line| line.starts_with('|') && words(line) > ROW_WORDS).collect()
+}
+
+#[test]
+fn rows_of_the_security_page_are_short() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../security.md");
+    let page = fs::read_to_string(page).unwrap();
+    assert_eq!(long_rows(&page), [""; 0], "move details below the table");
+    let rows = page.lines().filter(|line| line.starts_with("| ")).count();
+    assert!(rows > 57, "only {rows} rows were found");
+}
+
+#[test]
+fn a_long_row_is_found() {
+    let row = |words| format!("| 1 | {}| `x` |", "word ".repeat(words));
+    let page = [row(ROW_WORDS - 2), row(ROW_WORDS - 1), "word ".repeat(ROW_WORDS + 1)].join("\n");
+    assert_eq!(long_rows(&page), [row(ROW_WORDS - 1)]);
+}
