@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cli::service::{quadlet, systemd};
+use services::{quadlet, systemd};
 
 fn main() -> std::io::Result<()> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

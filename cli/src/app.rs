@@ -2,11 +2,9 @@
 
 use std::{path::Path, process::ExitCode};
 
-use ai_gateway_api::{
-    apps::{AddApp, AddedApp, App, PATH},
-    settings::gateway,
-};
+use ai_gateway_api::apps::{AddApp, AddedApp, App, PATH};
 use clap::{Args, Subcommand};
+use services::{GATEWAY_HTTP, GATEWAY_MESH};
 
 use crate::{
     client::{Client, segment},
@@ -72,7 +70,7 @@ async fn add(client: &Client, args: AppArgs, root: &Path) -> anyhow::Result<()> 
 
 /// Where the program finds the AI, or what has to be set so that it does.
 fn address(root: &Path) -> String {
-    let socket = gateway::Settings::default().socket;
+    let socket = Path::new(GATEWAY_HTTP.socket);
     let service = config::agent(root)
         .ok()
         .and_then(|agent| agent.service.into_iter().find(|service| service.socket == socket));
@@ -81,10 +79,12 @@ fn address(root: &Path) -> String {
             "The key is shown this once. OpenAI's clients take it with http://{address}/v1, Ollama's with \
              http://{address} as a Bearer token."
         ),
-        None => "The key is shown this once. No program of this machine reaches the gateway yet: add \
-                 local = [\"127.0.0.1:18789\"] to its [[service]] in etc/maru/agent.toml, then start \
-                 `maru up` again."
-            .to_owned(),
+        None => format!(
+            "The key is shown this once. No program of this machine reaches the gateway yet: add \
+             local = [\"127.0.0.1:{}\"] to its [[service]] in etc/maru/agent.toml, then start \
+             `maru up` again.",
+            GATEWAY_MESH.port
+        ),
     }
 }
 

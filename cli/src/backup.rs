@@ -20,12 +20,10 @@ use chassis::{
 use clap::Args;
 use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
+use serde::{Deserialize, Serialize};
+use services::{Arg, COORDINATOR_SERVICE, Mount, Service, child};
 
-use crate::{
-    output,
-    service::{Arg, COORDINATOR_SERVICE, Mount, Service, child},
-    up,
-};
+use crate::{output, up};
 
 mod about;
 mod places;
@@ -45,7 +43,7 @@ use root::as_root;
 const COPY: Service = Service {
     args: &[Arg::Text("copy-database")],
     listens: &[],
-    mounts: &[Mount { path: "var/lib/maru/coordinator", writable: true }],
+    mounts: &[Mount::write("var/lib/maru/coordinator")],
     ..COORDINATOR_SERVICE
 };
 

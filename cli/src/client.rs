@@ -18,8 +18,9 @@ use coordinator_api::{Health, PREFIX, Secret, invitation::ServerUrl};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::{Serialize, de::DeserializeOwned};
+use services::Link;
 
-use crate::{service, up::control};
+use crate::up::control;
 
 /// The version of `maru` itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -132,10 +133,15 @@ impl Daemon {
 #[error("{0}")]
 pub(crate) struct Refused(pub(crate) String);
 
+/// How `link` is connected to in the instance at `root`: its owner listens there.
+pub(crate) fn connector(link: &Link, root: &Path) -> Connector {
+    Connector::new(root, &link.path(root)).listener(link.owner)
+}
+
 impl Client {
     /// The coordinator's admin API.
     pub(crate) fn coordinator(root: &Path) -> Self {
-        Self::new(root, &service::ADMIN.path(root), Daemon::Coordinator)
+        Self::new(root, &services::ADMIN.path(root), Daemon::Coordinator)
     }
 
     /// The agent's local API.
@@ -145,7 +151,7 @@ impl Client {
 
     /// The gateway's socket for root.
     pub(crate) fn gateway(root: &Path) -> Self {
-        Self::new(root, &service::METRICS.path(root), Daemon::Gateway)
+        Self::new(root, &services::METRICS.path(root), Daemon::Gateway)
     }
 
     /// A running `maru up`; `None` if none runs, or it is not ready yet.

@@ -2,7 +2,7 @@
 //!
 //! `maru up` starts the appliance: coordinator, relay and home agent as children under
 //! numeric users of their own, gateway, messaging and inference in Podman. What runs,
-//! as whom and with which rights is one table, [`service`]; the `podman run` arguments,
+//! as whom and with which rights is one table, the crate `services`; the `podman run` arguments,
 //! the systemd units and the Quadlets all come from it. The other commands talk to the
 //! coordinator (at its admin socket, or over HTTPS with an API key), the agent's local API, the gateway's socket for root and a
 //! running `maru up`.
@@ -43,7 +43,6 @@ mod qr;
 mod reach;
 mod route;
 mod secret_file;
-pub mod service;
 mod status;
 mod up;
 mod usage;

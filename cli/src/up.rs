@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use node_agent_api::instance::Instance;
+use services::Instance;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{

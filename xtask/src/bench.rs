@@ -125,7 +125,7 @@ impl Task {
     fn build(&self) -> Result<()> {
         let example = match self {
             Self::Tunnel(_, effort) => {
-                build::named(&tunnel::PROGRAMS)?;
+                build::named(tunnel::PROGRAMS)?;
                 effort.idle_seconds.map(|_| tunnel::EXAMPLE)
             }
             Self::Chat | Self::Memory => {

@@ -1,19 +1,21 @@
 //! Building the product's binaries.
 
 use std::{
+    collections::BTreeSet,
     io::{BufReader, Read as _},
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use anyhow::{Context as _, Result, bail};
+use services::{SERVERS, SERVICES};
 
 use crate::{model, packages, progress::Step, stop, workspace};
 
 /// Installs what is missing, builds a home's programs and fetches the model; returns the model's path.
 pub(crate) fn home() -> Result<PathBuf> {
     packages::for_running()?;
-    named(&HOME)?;
+    named(of_home())?;
     model::get()
 }
 
@@ -25,14 +27,18 @@ pub(crate) fn everything() -> Result<PathBuf> {
 }
 
 /// The programs that run at home and on devices.
-const HOME: [&str; 6] =
-    ["maru", "maru-agent", "maru-coordinator", "maru-gateway", "maru-llm", "maru-telmeet"];
-/// Those of whoever runs a confidential chain.
-const CHAIN: [&str; 2] = ["maru-compute", "maru-confidential"];
+fn of_home() -> BTreeSet<&'static str> {
+    SERVICES.iter().map(|service| service.binary).chain(["maru"]).collect()
+}
+
+/// The same with those of whoever runs a confidential chain.
+fn of_everybody() -> BTreeSet<&'static str> {
+    SERVERS.iter().map(|server| server.binary).chain(of_home()).collect()
+}
 
 /// Builds the programs as they are shipped, and nothing else: release, static.
 pub(crate) fn programs() -> Result<()> {
-    named(&[HOME.as_slice(), &CHAIN].concat())
+    named(of_everybody())
 }
 
 /// Builds some of them.
@@ -40,9 +46,9 @@ pub(crate) fn programs() -> Result<()> {
 /// They are named without their packages: `--package` would choose other features of the crates
 /// that they share, so that the next `cargo xtask test` compiled those again. A test below holds
 /// that tests choose no others either; where it fails, `[workspace.dependencies]` has to name one.
-pub(crate) fn named(programs: &[&str]) -> Result<()> {
+pub(crate) fn named<'a>(programs: impl IntoIterator<Item = &'a str>) -> Result<()> {
     let mut what = vec!["--workspace"];
-    what.extend(programs.iter().flat_map(|program| ["--bin", program]));
+    what.extend(programs.into_iter().flat_map(|program| ["--bin", program]));
     let step = Step::new("building Maru (the first time takes many minutes)");
     cargo(&workspace::root(), &what, &workspace::target()?, &step)?;
     step.done("Maru's programs are built");
@@ -183,7 +189,7 @@ fn bar(line: &str) -> Option<(u64, u64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, process::Command};
+    use std::process::Command;
 
     use super::*;
 
@@ -232,7 +238,7 @@ mod tests {
         let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
         let programs = targets.filter(|target| target["kind"][0] == "bin");
         let names: BTreeSet<_> = programs.map(|target| target["name"].as_str().unwrap()).collect();
-        assert_eq!(names, HOME.into_iter().chain(CHAIN).collect());
+        assert_eq!(names, of_everybody());
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub mod path {
 }
 
 /// Mesh port of the gateway's own listener.
-pub const PORT: u16 = 18789;
+pub const PORT: u16 = services::GATEWAY_MESH.port;
 
 /// First 8 bytes of SHA-256 of a key configuration.
 pub type KeyId = Fixed<8>;

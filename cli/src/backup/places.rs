@@ -1,30 +1,21 @@
 //! What a backup holds, and whose each file is. What an archive says of owners and modes counts for nothing.
 
-use chassis::durable::Access;
-use mesh_identity::{AGENT_GID, AGENT_UID};
-
-use crate::service::{
-    AGENT_SERVICE, COORDINATOR, COORDINATOR_SERVICE, GATEWAY, GATEWAY_SERVICE, RELAY,
-    RELAY_SERVICE, RELAY_STATE, Service, TELMEET, TELMEET_SERVICE,
+use chassis::durable;
+use services::{
+    Access, COORDINATOR, COORDINATOR_SERVICE, Kind, Mount, RELAY, RELAY_STATE, SERVICES, Service,
+    saved,
 };
 
-/// All that is kept, below the root; each is put in its place as a whole.
-pub(super) const ALL: &[&str] = &[
-    "etc/maru",
-    "var/lib/maru/up.json",
-    "var/lib/maru/coordinator",
-    RELAY_STATE,
-    "var/lib/maru/agent",
-    "var/lib/maru/gateway",
-    "var/lib/maru/telmeet",
-];
+/// Settings of every daemon, below the root.
+const SETTINGS: &str = "etc/maru";
+/// What `maru up` was told, below the root.
+const TOLD: &str = "var/lib/maru/up.json";
 
-/// Where the database lies in a backup, and below the root.
-pub(super) const DATABASE: &str = "var/lib/maru/coordinator/db.sqlite";
-/// Where an agent does as it likes, below the root.
-pub(super) const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
-/// Where containers write, below the root: nothing that they make there keeps the rest from being saved.
-const OF_CONTAINERS: [&str; 2] = ["var/lib/maru/gateway", "var/lib/maru/telmeet"];
+/// All that is kept, below the root; each is put in its place as a whole.
+pub(super) fn all() -> Vec<&'static str> {
+    let whole = saved().filter(|(_, mount)| mount.access != Access::Inherited);
+    [SETTINGS, TOLD].into_iter().chain(whole.map(|(_, mount)| mount.path)).collect()
+}
 
 /// How much of a place a backup holds.
 #[derive(Clone, Copy, Debug)]
@@ -37,25 +28,22 @@ pub(super) struct Bound {
     pub(super) files: usize,
 }
 
-/// How much of each place; the workspace has a bound of its own within the gateway's place, and comes first.
+/// How much of each place; a folder within another's place has a bound of its own, and comes first.
 pub(super) fn bounds() -> Vec<Bound> {
-    let small = |place, mib: u64, files| Bound { place, bytes: mib << 20, files };
-    let of = |place, service: Service, files| small(place, service.disk_mib, files);
-    vec![
-        of(WORKSPACE, GATEWAY_SERVICE, 40_000),
-        small("etc/maru", 64, 2_000),
-        small("var/lib/maru/up.json", 1, 1),
-        of("var/lib/maru/coordinator", COORDINATOR_SERVICE, 20_000),
-        of(RELAY_STATE, RELAY_SERVICE, 2_000),
-        of("var/lib/maru/agent", AGENT_SERVICE, 5_000),
-        of("var/lib/maru/gateway", GATEWAY_SERVICE, 15_000),
-        of("var/lib/maru/telmeet", TELMEET_SERVICE, 15_000),
-    ]
+    let bound = |place, mib: u64, files| Bound { place, bytes: mib << 20, files };
+    let of = |(service, mount): (&Service, &Mount)| {
+        bound(mount.path, service.disk_mib, mount.saved_files)
+    };
+    let (within, whole): (Vec<_>, Vec<_>) =
+        saved().partition(|(_, mount)| mount.access == Access::Inherited);
+    let others = [bound(SETTINGS, 64, 2_000), bound(TOLD, 1, 1)];
+    within.into_iter().map(of).chain(others).chain(whole.into_iter().map(of)).collect()
 }
 
-/// Whether a container may have made this, or changes it at any time.
+/// Whether a container may have made this, or changes it at any time: nothing that it makes there keeps the rest from
+/// being saved.
 pub(super) fn is_of_container(name: &str) -> bool {
-    OF_CONTAINERS.iter().any(|place| is_below(name, place))
+    saved().any(|(service, mount)| service.kind == Kind::Container && is_below(name, mount.path))
 }
 
 /// Whether a name is that of a place, or of something in it.
@@ -64,40 +52,41 @@ pub(super) fn is_below(name: &str, place: &str) -> bool {
 }
 
 /// Of the file at `name`, below the root; `None` if no backup holds it.
-pub(super) fn of(name: &str) -> Option<Access> {
-    let place = ALL.iter().find(|place| {
-        name.strip_prefix(**place).is_some_and(|rest| match **place {
-            "var/lib/maru/up.json" => rest.is_empty(),
+pub(super) fn of(name: &str) -> Option<durable::Access> {
+    let place = all().into_iter().find(|place| {
+        name.strip_prefix(place).is_some_and(|rest| match *place {
+            TOLD => rest.is_empty(),
             _ => rest.starts_with('/') && rest.len() > 1,
         })
     })?;
-    let access = |uid, gid, mode| Some(Access { mode, owner: Some((uid, gid)) });
+    let access = |uid, gid, mode| Some(durable::Access { mode, owner: Some((uid, gid)) });
     let file = name.rsplit('/').next().unwrap_or_default();
-    match *place {
+    match place {
         // Every daemon reads its own; what lies beside them is the coordinator's, such as the key of its certificate.
-        "etc/maru" if name.ends_with(".toml") => access(0, 0, 0o644),
+        SETTINGS if name.ends_with(".toml") => access(0, 0, 0o644),
         // With which root administers a coordinator elsewhere.
-        "etc/maru" if name == "etc/maru/api-key" => access(0, 0, 0o600),
-        "etc/maru" => access(0, COORDINATOR, 0o640),
-        "var/lib/maru/up.json" => access(0, 0, 0o600),
-        "var/lib/maru/coordinator" if is_passing(file) => None,
-        "var/lib/maru/coordinator" => access(COORDINATOR, COORDINATOR, 0o600),
+        SETTINGS if name == "etc/maru/api-key" => access(0, 0, 0o600),
+        SETTINGS => access(0, COORDINATOR, 0o640),
+        TOLD => access(0, 0, 0o600),
         RELAY_STATE if file.starts_with("certificate-") => access(RELAY, COORDINATOR, 0o644),
         RELAY_STATE => access(RELAY, RELAY, 0o600),
-        "var/lib/maru/agent" => access(AGENT_UID, AGENT_GID, 0o600),
-        "var/lib/maru/gateway" if name.starts_with("var/lib/maru/gateway/config/") => {
-            access(0, GATEWAY, 0o640)
+        _ if Some(place) == COORDINATOR_SERVICE.state() && is_passing(file) => None,
+        // As the innermost folder of the service table that it is in: a file that root writes is for that folder's group.
+        _ => {
+            let folders = SERVICES.iter().flat_map(|service| service.mounts);
+            let folders = folders.filter_map(|mount| mount.directory);
+            let inside =
+                folders.filter(|folder| name != folder.path && is_below(name, folder.path));
+            let folder = inside.max_by_key(|folder| folder.path.len())?;
+            access(folder.uid, folder.gid, 0o600 | folder.mode & 0o040)
         }
-        "var/lib/maru/gateway" => access(GATEWAY, GATEWAY, 0o600),
-        "var/lib/maru/telmeet" => access(TELMEET, TELMEET, 0o600),
-        _ => None,
     }
 }
 
 /// Of a folder above such a file: who may read the file may also pass through.
-pub(super) fn folder(of: Access) -> Access {
+pub(super) fn folder(of: durable::Access) -> durable::Access {
     let mode = (of.mode & 0o700) | (of.mode & 0o444) >> 2 | of.mode & 0o444 | 0o100;
-    Access { mode, ..of }
+    durable::Access { mode, ..of }
 }
 
 /// What SQLite has beside its database, and what the coordinator has only while it runs.

@@ -23,15 +23,11 @@ use rustix::{
     fs::{FlockOperation, OFlags, flock},
     io::Errno,
 };
+use services::RESTORING;
 use tempfile::TempDir;
 
-use super::{
-    about::{About, Database, VERSION},
-    places,
-    root::as_root,
-    unfinished::{BESIDE, UNPACKED},
-};
-use crate::{output, service::RESTORING, up};
+use super::{About, Database, VERSION, as_root, places};
+use crate::{output, up};
 
 pub(crate) use super::unfinished::{is_whole, left_behind};
 
@@ -76,7 +72,7 @@ pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let (about, beside) = unpack(file, root).with_context(|| format!("cannot restore {shown}"))?;
     durable::replace(&root.join(RESTORING), Access::READABLE, shown.to_string().as_bytes())
         .context("cannot write below var/lib/maru")?;
-    for place in places::ALL {
+    for place in places::all() {
         put(&beside.of(place), &root.join(place))
             .with_context(|| format!("cannot put {place} in its place"))?;
     }
@@ -118,7 +114,7 @@ fn is_unused(root: &Path) -> anyhow::Result<()> {
     if root.join(RESTORING).exists() {
         return Ok(());
     }
-    for place in places::ALL {
+    for place in places::all() {
         if let Some(file) = any_file(&root.join(place))? {
             bail!(
                 "{} is in use: there is {}; restore to an empty --root, or move the old network away first",
@@ -171,7 +167,7 @@ fn any_file(path: &Path) -> anyhow::Result<Option<PathBuf>> {
 
 /// Removes what a restore that was cut short had put in its place.
 fn clear(root: &Path) -> anyhow::Result<()> {
-    for place in places::ALL {
+    for place in places::all() {
         let path = root.join(place);
         let removed = match path.symlink_metadata() {
             Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),

@@ -5,14 +5,15 @@ use std::{
 };
 
 use chassis::archive::{ArchiveError, Writer};
+use services::COORDINATOR;
 
 use super::{
     About, COPY, Database, VERSION,
-    places::{self, ALL, Bound, WORKSPACE},
+    places::{self, Bound},
     restore::{RestoreArgs, run},
     walk,
 };
-use crate::{service::COORDINATOR, up};
+use crate::up;
 
 fn about() -> About {
     About {
@@ -210,7 +211,7 @@ fn a_workspace_that_is_full_is_saved_in_part_and_all_else_whole() {
 
     let found = |room| {
         found(dir.path(), |bound| {
-            if bound.place == WORKSPACE {
+            if bound.place == services::WORKSPACE {
                 bound.files = room;
             }
         })
@@ -282,9 +283,9 @@ fn an_archive_holds_what_all_places_may_have() {
     let bounds = places::bounds();
     let files: usize = bounds.iter().map(|bound| bound.files).sum();
     assert!(files < chassis::archive::FILES_MAX);
-    for place in ALL {
+    for place in places::all() {
         let of = bounds.iter().find(|bound| places::is_below(place, bound.place));
-        assert_eq!(of.map(|bound| bound.place), Some(*place));
+        assert_eq!(of.map(|bound| bound.place), Some(place));
     }
 }
 
@@ -323,7 +324,7 @@ fn a_copy_of_the_database_asks_for_no_folder_but_the_coordinators() {
 
 #[test]
 fn only_what_a_backup_holds_has_a_place() {
-    for place in ALL.iter().filter(|place| !place.ends_with(".json")) {
+    for place in places::all().into_iter().filter(|place| !place.ends_with(".json")) {
         assert!(places::of(place).is_none(), "{place} is a folder");
         assert!(places::of(&format!("{place}/")).is_none());
         assert!(places::of(&format!("{place}x/file")).is_none());

@@ -58,7 +58,7 @@ pub(super) fn below<'a>(
 ) -> anyhow::Result<Walk<'a>> {
     let budget = |left| Budget { left, left_out: Vec::new(), more: 0, is_full: false };
     let mut walk = Walk { take, count: 0, budgets: bounds.into_iter().map(budget).collect() };
-    for place in places::ALL {
+    for place in places::all() {
         let path = root.join(place);
         match openat(CWD, &path, flags(), Mode::empty()) {
             Ok(opened) => walk.enter(opened, place, 0)?,

@@ -13,9 +13,9 @@ use jsonc_parser::{
 };
 use node_agent_api::settings::{FILE as AGENT, Settings as Agent};
 use serde_json::{Map, Value, json};
+use services::{AGENT_UID, DIALS, GATEWAY};
 
-use super::deployment::{Deployment, Place};
-use crate::service::{AGENT_UID, DIALS, GATEWAY};
+use super::{Deployment, Place};
 
 /// What the provider speaks.
 const API: &str = "maru-confidential";

@@ -3,9 +3,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use common::wire::Version;
 use confidential_api::policy::{Image, Registers, RekKind};
 use ed25519_dalek::SigningKey;
+use services::GATEWAY;
 
 use super::*;
-use crate::service::GATEWAY;
 
 const AGENT: &str = "# mine\nlisten_port = 41000 # the router forwards it\n\n[[dial]]\nname = \"ollama\"\n\
                      socket = \"run/maru/dial/ollama/http.sock\"\nuid = 61002\nto = \"127.0.0.1:11434\"\n";

@@ -3,13 +3,10 @@
 use std::path::Path;
 
 use ai_gateway_api::providers::{Condition, PATH, ProviderNode};
+use services::{INFERENCE, INFERENCE_2};
 
-use super::finding::Finding;
-use crate::{
-    client::Client,
-    confidential,
-    service::{INFERENCE, INFERENCE_2},
-};
+use super::Finding;
+use crate::{client::Client, confidential};
 
 const ID: &str = "providers";
 
@@ -44,7 +41,7 @@ fn simulated(deployments: &[String]) -> Vec<Finding> {
 /// One finding for each server. One that fails is an error where its provider has no other.
 fn judge(nodes: &[ProviderNode]) -> Vec<Finding> {
     let own = [INFERENCE, INFERENCE_2];
-    let own = own.map(|link| format!("unix:///{}/{}", link.directory(), link.socket));
+    let own = own.map(|link| format!("unix:///{}", link.socket));
     let others = nodes.iter().filter(|node| !own.contains(&node.node));
     others.map(|node| finding(node, stands_in(node, nodes))).collect()
 }

@@ -5,12 +5,12 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 use chassis::unix::ConnectError;
 use coordinator_api::{Health, invitation::ServerUrl};
 use node_agent_api::{STATUS, State, Status};
+use services::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links};
 
 use crate::{
-    client::Client,
-    doctor::{certificates, finding::Finding, providers, read::read},
+    client::{self, Client},
+    doctor::{Finding, certificates, providers, read},
     reach::Lack,
-    service::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links},
     up::{self, config, ports, ready, remembered::Remembered},
 };
 
@@ -112,7 +112,7 @@ fn socket(root: &Path, link: &Link) -> Finding {
         );
         return Finding::error("sockets", text, RESTART);
     }
-    match link.connector(root).connect_blocking(PATIENCE) {
+    match client::connector(link, root).connect_blocking(PATIENCE) {
         Ok(_) => Finding::ok("sockets", format!("{shown} answers")),
         Err(ConnectError::Away { source, .. })
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
@@ -246,11 +246,10 @@ fn version(id: &'static str, found: &str) -> Finding {
 mod tests {
     use std::net::{TcpListener, UdpSocket};
 
+    use services::{INFERENCE_2, METRICS, PLUGIN, SERVICES, links};
+
     use super::{free_ports, listener};
-    use crate::{
-        doctor::finding::Severity,
-        service::{INFERENCE_2, METRICS, PLUGIN, SERVICES, links},
-    };
+    use crate::doctor::Severity;
 
     #[test]
     fn the_log_to_read_is_there() {

@@ -9,13 +9,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use gguf::Header;
+use common::gguf::{self, Header};
+use services::{ENGINE, MODELS, SERVICES};
 
-use crate::{
-    model::memory,
-    service::{ENGINE, MODELS, SERVICES},
-    up::remembered::Remembered,
-};
+use crate::{model::memory, up::remembered::Remembered};
 
 /// What every model's name ends with.
 pub(super) const ENDING: &str = ".gguf";

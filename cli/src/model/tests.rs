@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
 use serde_json::json;
 use server::Server;
+use services::MODELS;
 use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -26,10 +27,7 @@ use super::{
     pull,
     source::{Place, Source},
 };
-use crate::{
-    output::{Format, OutputArgs},
-    service::MODELS,
-};
+use crate::output::{Format, OutputArgs};
 
 fn model() -> Vec<u8> {
     tiny().bytes()

@@ -18,11 +18,11 @@ use std::{
 
 use chassis::unix::Connector;
 use serde::Deserialize;
+use services::{ENGINE, Service};
 
 use crate::{
     client::Local,
     output,
-    service::{ENGINE, Service},
     up::{
         checks, containers::Containers, engine::Podman, plan::Plan, ready, supervisor::Supervisor,
     },

@@ -10,10 +10,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use coordinator_core::name;
+use services::{MODELS, podman::Model};
 
 use crate::{
     error::Usage,
-    service::{self, MODELS, podman::Model},
     up::{args::UpArgs, binaries, ports},
 };
 
@@ -111,7 +111,7 @@ pub(super) fn model(path: &Path) -> anyhow::Result<Model> {
     if let Err(error) = gguf::read_file(BufReader::new(file), meta.len()) {
         bail!("{shown} cannot be used: {error}");
     }
-    if meta.mode() & 0o004 == 0 && meta.uid() != service::ENGINE {
+    if meta.mode() & 0o004 == 0 && meta.uid() != services::ENGINE {
         bail!("the engine's user may not read {shown}; allow it with `chmod o+r {shown}`");
     }
     Ok(Model { path, size: meta.len() })
@@ -145,8 +145,10 @@ pub(super) fn only_model(root: &Path) -> anyhow::Result<PathBuf> {
 mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 
+    use services::MODELS;
+
     use super::{model, only_model, options};
-    use crate::{service::MODELS, up::args::UpArgs};
+    use crate::up::args::UpArgs;
 
     fn args(address: Option<&str>, network: Option<&str>, user: Option<&str>) -> UpArgs {
         UpArgs {

@@ -1,13 +1,13 @@
 //! The first configuration: written where there is none. What is there stays, but for what `--ollama` adds.
 
 use std::{
+    fmt::Write as _,
     io::ErrorKind,
     net::{Ipv6Addr, UdpSocket},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use ai_gateway_api::{sealed, settings::gateway};
 use anyhow::{Context as _, anyhow};
 use chassis::{
     durable::{self, Access},
@@ -15,12 +15,11 @@ use chassis::{
 };
 use common::mesh;
 use coordinator_api::settings::Settings as Coordinator;
-use node_agent_api::settings::Settings as Agent;
-use telmeet_api::settings as telmeet;
+use node_agent_api::settings::{Service, Settings as Agent};
+use services::{INFERENCE, INFERENCE_2, Mesh, SERVICES, mesh_services};
 
 use crate::{
     output,
-    service::{self, INFERENCE, INFERENCE_2},
     up::ports::{Port, Protocol},
 };
 
@@ -75,20 +74,17 @@ pub(super) fn plan(
     };
     lacking(root)?.iter().for_each(|text| output::note(text));
     let Coordinator { network, .. } = &coordinator;
-    files.extend([
-        File { path: AGENT, text: agent_toml(), group: 0 },
-        File {
-            path: gateway::FILE,
-            text: names_toml("The gateway: sockets, identity, limits", network),
-            group: 0,
-        },
-        File { path: telmeet::FILE, text: telmeet_toml(network), group: 0 },
-        File {
-            path: "var/lib/maru/gateway/config/openclaw.json",
-            text: openclaw(),
-            group: service::GATEWAY,
-        },
-    ]);
+    files.push(File { path: AGENT, text: agent_toml(), group: 0 });
+    files.extend(mesh_services().into_iter().map(|(_, mesh)| File {
+        path: mesh.settings,
+        text: mesh_toml(mesh, network),
+        group: 0,
+    }));
+    files.push(File {
+        path: "var/lib/maru/gateway/config/openclaw.json",
+        text: openclaw(),
+        group: services::GATEWAY,
+    });
     Ok(Planned { coordinator, files, changes: Vec::new() })
 }
 
@@ -159,20 +155,22 @@ fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
     }
     if root.join(AGENT).exists() {
         let agent = agent(root)?;
-        let offers = |port| agent.service.iter().any(|service| service.port == port);
-        for (name, port) in
-            [("telmeet", 80), ("gateway", sealed::PORT)].into_iter().filter(|s| !offers(s.1))
-        {
-            lacking.push(format!(
-                "{AGENT} does not offer {name}, so no device reaches it; add a [[service]] with \
-                 name = {name:?}, port = {port} and socket = \"run/maru/{name}/http.sock\""
-            ));
-        }
-        if agent.service.iter().any(|service| service.name == "telmeet" && service.pages) {
-            lacking.push(format!(
-                "{AGENT} lets telmeet answer with web pages, though it has none; add pages = false to its \
-                 [[service]]"
-            ));
+        for (service, mesh) in mesh_services() {
+            let (name, port) = (service.name, mesh.port);
+            if agent.service.iter().all(|offered| offered.port != port) {
+                lacking.push(format!(
+                    "{AGENT} does not offer {name}, so no device reaches it; add a [[service]] with \
+                     name = {name:?}, port = {port} and socket = {:?}",
+                    socket(service)
+                ));
+            }
+            let may_show = |offered: &Service| offered.name == name && offered.pages;
+            if !mesh.pages && agent.service.iter().any(may_show) {
+                lacking.push(format!(
+                    "{AGENT} lets {name} answer with web pages, though it has none; add pages = false to its \
+                     [[service]]"
+                ));
+            }
         }
     }
     Ok(lacking)
@@ -255,29 +253,47 @@ fn coordinator_toml(address: &str, network: &str) -> String {
     )
 }
 
+/// Where the agent connects to a mesh service, below the root.
+fn socket(service: &services::Service) -> &'static str {
+    service.listens.first().map_or("", |link| link.socket)
+}
+
 /// The settings of the home machine's agent. It connects to a service only where that service's user listens.
 fn agent_toml() -> String {
-    let (telmeet, gateway, port) = (service::TELMEET, service::GATEWAY, sealed::PORT);
-    let telmeet_socket = telmeet::Settings::default().socket;
-    let gateway_socket = gateway::Settings::default().socket;
-    format!(
+    let mesh_services = mesh_services();
+    let answers = mesh_services.iter().map(|(service, mesh)| match mesh.port {
+        80 => format!("{} answers at http://{}.<network>/", service.name, mesh.name),
+        port => format!("the {} at port {port}", service.name),
+    });
+    let answers = answers.collect::<Vec<_>>().join(", ");
+    let mut text = format!(
         "# The agent of the home machine. Every key, with its default: docs/configuration.md.\n\n\
-         # telmeet answers at http://chat.<network>/, the gateway at port {port}; uid is who listens on the socket.\n\
-         [[service]]\n\
-         name = \"telmeet\"\n\
-         port = 80\n\
-         socket = {telmeet_socket:?}\n\
-         uid = {telmeet}\n\
-         # It has no web page; whoever took it over could not serve one either.\n\
-         pages = false\n\n\
-         [[service]]\n\
-         name = \"gateway\"\n\
-         port = {port}\n\
-         socket = {gateway_socket:?}\n\
-         uid = {gateway}\n\
-         # For programs of this machine, such as Open WebUI; each needs a key: maru app add NAME\n\
-         # local = [\"127.0.0.1:{port}\"]\n"
-    )
+         # {answers}; uid is who listens on the socket.\n"
+    );
+    let entry = |(service, mesh): &(&services::Service, &Mesh)| {
+        let port = mesh.port;
+        let mut entry = format!(
+            "[[service]]\nname = {:?}\nport = {port}\nsocket = {:?}\nuid = {}\n",
+            service.name,
+            socket(service),
+            service.uid
+        );
+        if !mesh.pages {
+            entry.push_str(
+                "# It has no web page; whoever took it over could not serve one either.\npages = false\n",
+            );
+        }
+        if mesh.local {
+            let _ = write!(
+                entry,
+                "# For programs of this machine, such as Open WebUI; each needs a key: maru app add NAME\n\
+                 # local = [\"127.0.0.1:{port}\"]\n"
+            );
+        }
+        entry
+    };
+    text.push_str(&mesh_services.iter().map(entry).collect::<Vec<_>>().join("\n"));
+    text
 }
 
 fn server_url(address: &str) -> String {
@@ -295,34 +311,34 @@ pub(super) fn local_url(config: &Coordinator) -> String {
     format!("http://{}", config.listen.reachable())
 }
 
-/// The settings of gateway and telmeet: by which names people reach them.
-fn names_toml(what: &str, network: &str) -> String {
-    format!(
-        "# {what}. Every key, with its default: docs/configuration.md.\n\n\
-         # Domain of the network; it answers to chat.<network>, and to the names below.\n\
+/// The settings of a mesh service: by which names people reach it, and to whom it speaks.
+fn mesh_toml(mesh: &Mesh, network: &str) -> String {
+    let mut text = format!(
+        "# {}. Every key, with its default: docs/configuration.md.\n\n\
+         # Domain of the network; it answers to {}.<network>, and to the names below.\n\
          network = {network:?}\n\
-         names = [\"home.{network}\"]\n"
-    )
-}
-
-/// telmeet's settings. It speaks to nobody else than the gateway's user.
-fn telmeet_toml(network: &str) -> String {
-    let (names, gateway) = (names_toml("telmeet", network), service::PLUGIN.owner);
-    format!("{names}\n# Who listens on the gateway's socket.\ngateway_uid = {gateway}\n")
+         names = [\"home.{network}\"]\n",
+        mesh.about, mesh.name
+    );
+    for (key, link) in mesh.peers {
+        let listener = SERVICES.iter().find(|service| service.listens.contains(link));
+        let listener = listener.map_or("", |service| service.name);
+        let uid = link.owner;
+        let _ = write!(text, "\n# Who listens on the {listener}'s socket.\n{key} = {uid}\n");
+    }
+    text
 }
 
 /// Both engines, the second as the first one's fallback.
 fn openclaw() -> String {
-    let provider = |name: &str, link: service::Link| {
+    let provider = |name: &str, link: services::Link| {
         format!(
-            "      {name}: {{\n        baseUrl: \"unix:///{}/{}\",\n        \
+            "      {name}: {{\n        baseUrl: \"unix:///{}\",\n        \
              uid: {}, // who listens there\n        \
              api: \"openai-completions\",\n        \
              models: [{{ id: \"default\", name: \"The model of this machine\", maxTokens: 1024 }}],\n      \
              }},\n",
-            link.directory(),
-            link.socket,
-            link.owner
+            link.socket, link.owner
         )
     };
     format!(

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use node_agent_api::instance::Instance;
+use services::Instance;
+use services::{
+    Kind, SERVICES, Service,
+    podman::{self, Limits, Settings},
+};
 
 use crate::{
     output,
-    service::{
-        Kind, SERVICES, Service,
-        podman::{self, Limits, Settings},
-    },
     up::{
         engine::Podman,
         limits::{self, Refused},

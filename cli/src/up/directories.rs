@@ -8,8 +8,7 @@ use rustix::{
     fs::{Mode, OFlags, fchmod, fchown, open},
     process::{Gid, Uid},
 };
-
-use crate::service::{DIRECTORIES, SERVICES, links};
+use services::{SERVICES, directories, links};
 
 /// Checks that the services' users can reach the root, as far as it is there.
 pub(super) fn passable(root: &Path) -> anyhow::Result<()> {
@@ -37,7 +36,7 @@ pub(super) fn root(root: &Path) -> anyhow::Result<()> {
 
 /// Makes every directory of the service table, or sets its owner and mode right.
 pub(super) fn all(root: &Path) -> anyhow::Result<()> {
-    for directory in DIRECTORIES {
+    for directory in directories() {
         make(&root.join(directory.path), directory.uid, directory.gid, directory.mode)?;
     }
     for link in links() {
@@ -72,8 +71,9 @@ fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
+    use services::links;
+
     use super::{all, passable, root};
-    use crate::service::links;
 
     #[test]
     #[ignore = "needs: root"]

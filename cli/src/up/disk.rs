@@ -13,8 +13,7 @@ use rustix::{
     fd::OwnedFd,
     fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat},
 };
-
-use crate::service::Service;
+use services::Service;
 
 /// How often a running service is looked at.
 const EVERY: Duration = Duration::from_secs(30);

@@ -10,10 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use services::podman;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
-
-use crate::service::podman;
 
 /// Images and containers, below the root.
 const STORAGE: &str = "var/lib/maru/containers";

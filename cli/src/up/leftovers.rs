@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::bail;
-use node_agent_api::instance::Instance;
 use rustix::process::{Pid, Signal, kill_process};
+use services::Instance;
 use tokio::process::Command;
 
 use crate::{

@@ -5,16 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
+use services::{
+    Service, TELMEET_SERVICE,
+    podman::{Limits, Settings, isolation},
+};
 
-use crate::{
-    service::{
-        Service, TELMEET_SERVICE,
-        podman::{Limits, Settings, isolation},
-    },
-    up::{
-        engine::{Podman, RuntimeOptions, last_line, runtime_options},
-        memory::Holder,
-    },
+use crate::up::{
+    engine::{Podman, RuntimeOptions, last_line, runtime_options},
+    memory::Holder,
 };
 
 /// Where `up` leaves for `doctor` what it found, below the root.

@@ -9,10 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use node_agent_api::instance::Instance;
 use serde::{Deserialize, Serialize};
-
-use crate::service::{Kind, SERVICES, Service, child::Bound};
+use services::Instance;
+use services::{Kind, SERVICES, Service, child::Bound};
 
 /// Where control groups are mounted (`cgroups(7)`).
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -117,8 +116,9 @@ fn set(group: &Path, file: &str, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use services::RELAY_SERVICE;
+
     use super::*;
-    use crate::service::RELAY_SERVICE;
 
     #[test]
     fn a_machine_with_groups_has_one_for_each_service_and_another_has_a_limit() {

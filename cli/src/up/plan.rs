@@ -7,15 +7,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use services::{Kind, RELAY_SERVICE, SERVICES, Service, podman::Model};
 
-use crate::{
-    service::{Kind, RELAY_SERVICE, SERVICES, Service, podman::Model},
-    up::{
-        args::UpArgs,
-        binaries, checks, config, directories,
-        ollama::{self, Found},
-        remembered::Remembered,
-    },
+use crate::up::{
+    args::UpArgs,
+    binaries, checks, config, directories,
+    ollama::{self, Found},
+    remembered::Remembered,
 };
 
 /// A checked plan.

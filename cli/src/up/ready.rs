@@ -8,15 +8,13 @@ use std::{
 
 use chassis::unix::Connector;
 use coordinator_api::settings::Settings;
+use services::{Probe, Service};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::{
-    client::Local,
-    service::{Probe, Service},
-};
+use crate::client::{Local, connector};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,7 +24,7 @@ const OK: [u8; 12] = *b"HTTP/1.1 200";
 /// Whether a service of the instance at `root` is ready, by its row of the service table; `settings` are the
 /// coordinator's.
 pub(crate) async fn is_ready(service: &Service, root: &Path, settings: &Settings) -> bool {
-    let socket = service.listens.first().map(|link| link.connector(root));
+    let socket = service.listens.first().map(|link| connector(link, root));
     match (service.ready.probe, socket) {
         (Probe::Get(path), Some(socket)) => answers(&socket, path).await,
         (Probe::MeshHealth, Some(socket)) => healthy(&socket).await,
@@ -83,4 +81,15 @@ async fn check(socket: &Connector) -> std::io::Result<bool> {
 /// Whether something listens on the port.
 async fn accepts(address: SocketAddr) -> bool {
     tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await.is_ok_and(|r| r.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use node_agent_api::STATUS;
+    use services::{AGENT_SERVICE, Probe};
+
+    #[test]
+    fn the_agent_is_asked_for_what_it_answers() {
+        assert_eq!(AGENT_SERVICE.ready.probe, Probe::Get(STATUS));
+    }
 }

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chassis::state::Format;
 use serde::{Deserialize, Serialize};
-
-use crate::service::{INFERENCE_2_SERVICE, Service};
+use services::{INFERENCE_2_SERVICE, Service};
 
 /// The file, below the root.
 const FILE: &str = "var/lib/maru/up.json";
@@ -41,8 +40,9 @@ impl Remembered {
 
 #[cfg(test)]
 mod tests {
+    use services::{ENGINE, SERVICES};
+
     use super::{FILE, Remembered};
-    use crate::service::{ENGINE, SERVICES};
 
     #[test]
     fn what_an_earlier_run_was_told_is_remembered() {

@@ -17,6 +17,7 @@ use coordinator_api::{
 use node_agent_api::{GATEWAY_IDENTITY, JOIN, Join, STATUS, State, Status};
 use rustix::fs::{Mode, OFlags, open};
 use serde_json::json;
+use services::{GATEWAY_STATE, mesh_names};
 
 use crate::{
     client::Client,
@@ -26,16 +27,14 @@ use crate::{
 
 /// The home node's tag.
 pub(super) const TAG: &str = "tag:home";
-/// Name under which people find the messenger.
-const CHAT: &str = "chat";
 /// Name that the home node asks for.
 const HOSTNAME: &str = "home";
 /// How long the home agent may take to join.
 const JOINING: Duration = Duration::from_secs(60);
 /// How long the key lives with which it does, in seconds.
 const KEY_LIFE_S: u64 = 600;
-/// Where the gateway leaves its public key, below the root.
-const IDENTITY: &str = "var/lib/maru/gateway/identity.pub";
+/// Where the gateway leaves its public key, in its folder.
+const IDENTITY: &str = "identity.pub";
 /// More than a public key takes, in bytes.
 const IDENTITY_MAX: u64 = 100;
 
@@ -55,7 +54,12 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
              then start again"
         );
     };
-    chat_record(&coordinator, device).await?;
+    let records: Vec<Record> = coordinator.get("/api/v1/records").await?;
+    for name in mesh_names() {
+        if records.iter().all(|record| record.name != name || record.device != device.id) {
+            set_record(&coordinator, name, device).await?;
+        }
+    }
     let identity = gateway_identity(&coordinator, device, &plan.root).await?;
     let network: Network = coordinator.get("/api/v1/network").await?;
     let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
@@ -125,12 +129,9 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
     Ok(())
 }
 
-async fn chat_record(coordinator: &Client, home: &Device) -> anyhow::Result<()> {
-    let records: Vec<Record> = coordinator.get("/api/v1/records").await?;
-    if records.iter().any(|record| record.name == CHAT && record.device == home.id) {
-        return Ok(());
-    }
-    let path = format!("/api/v1/records/{CHAT}");
+/// Points a name below the network's domain at the home node.
+async fn set_record(coordinator: &Client, name: &str, home: &Device) -> anyhow::Result<()> {
+    let path = format!("/api/v1/records/{name}");
     let _: Record = coordinator.put(&path, &SetRecord { device: home.id }).await?;
     Ok(())
 }
@@ -141,7 +142,7 @@ async fn gateway_identity(
     home: &Device,
     root: &Path,
 ) -> anyhow::Result<Ed25519Public> {
-    let path = root.join(IDENTITY);
+    let path = root.join(GATEWAY_STATE).join(IDENTITY);
     let identity = read_identity(&path).with_context(|| {
         format!("the gateway has not left its public key at {}", path.display())
     })?;

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use services::{Kind, Service, Stage, child, stages};
 
 use crate::{
     confine,
-    service::{Kind, Service, Stage, child, stages},
     up::{
         containers::Containers,
         engine::Podman,

@@ -23,6 +23,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use chassis::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process};
+use services::{Service, Stage};
 use tokio::{
     io::AsyncRead,
     process::{Child, Command},
@@ -32,7 +33,6 @@ use tokio::{
 
 use crate::{
     output,
-    service::{Service, Stage},
     up::{
         disk::Disk,
         lock::Lock,

@@ -16,6 +16,7 @@ use std::{
 };
 
 use lab::{BIN, Instance, Machine, ROOT, inside};
+use services::{Arg, SERVICES, Service};
 
 use super::control_plane::{ControlPlane, URL, last_word};
 
@@ -309,17 +310,10 @@ fn a_root_that_others_could_replace_is_refused_by_every_program() {
         ("/run/open/maru", "everybody may write /run/open,"),
         ("/run/mallorys/maru", "/run/mallorys belongs to uid 61901,"),
     ] {
-        for (program, args) in [
-            ("maru", &["status"][..]),
-            ("maru", &["up"]),
-            ("maru-agent", &[]),
-            ("maru-coordinator", &["serve"]),
-            ("maru-coordinator", &["relay"]),
-            ("maru-gateway", &[]),
-            ("maru-telmeet", &[]),
-            ("maru-llm", &["--model", "/none.gguf"]),
-        ] {
-            let (status, said) = home.ends(program, &[args, &["--root", root]].concat());
+        let commands = [("maru", vec!["status"]), ("maru", vec!["up"])];
+        let services = SERVICES.iter().map(|service| (service.binary, args(service)));
+        for (program, args) in commands.into_iter().chain(services) {
+            let (status, said) = home.ends(program, &[&args[..], &["--root", root]].concat());
             assert_eq!(status, Some(1), "{program}: {said}");
             let start = format!("{program}: --root {root} is not safe: {words}");
             says(&said, &start, &["choose another folder", "`sudo ch"]);
@@ -341,10 +335,9 @@ fn a_root_that_a_daemons_user_cannot_enter_is_named_with_what_to_do() {
     let home = Home::new();
     let machine = &home.instance.machine;
     machine.sh("mkdir -m 700 /run/private; mkdir /run/private/root").unwrap();
-    let users = [("maru-agent", "", 0, 61005), ("maru-coordinator", "serve", 61001, 61001)];
-    let more = [("maru-coordinator", "relay", 61006, 61006), ("maru-gateway", "", 61002, 61002)];
-    let last = [("maru-telmeet", "", 61003, 61003), ("maru-llm", "--model /a.gguf", 61004, 61004)];
-    for (program, args, starts, user) in [users, more, last].concat() {
+    for service in SERVICES {
+        let (program, user, args) = (service.binary, service.uid, args(service).join(" "));
+        let starts = if service.starts_as_root() { 0 } else { user };
         let said = machine
             .sh(&format!(
                 "setpriv --reuid={starts} --regid={starts} --clear-groups timeout 20 \\
@@ -356,23 +349,27 @@ fn a_root_that_a_daemons_user_cannot_enter_is_named_with_what_to_do() {
     }
 }
 
-/// The programs that read settings, each with what it needs to start.
-const DAEMONS: [(&str, &[&str]); 5] = [
-    ("maru-agent", &[]),
-    ("maru-coordinator", &["serve"]),
-    ("maru-coordinator", &["relay"]),
-    ("maru-gateway", &[]),
-    ("maru-telmeet", &[]),
-];
+/// What the program of a service needs to start, with a model that is not there.
+fn args(service: &Service) -> Vec<&'static str> {
+    let arg = |arg: &Arg| match *arg {
+        Arg::Text(text) => text,
+        Arg::Socket => "/run/none.sock",
+        Arg::Model => "/none.gguf",
+        Arg::Threads => "1",
+    };
+    service.args.iter().map(arg).collect()
+}
 
 #[test]
 #[ignore = "needs: root"]
 fn settings_that_are_named_and_missing_are_refused_by_every_daemon() {
     let home = Home::new();
     let before = home.files();
-    for (program, args) in DAEMONS {
+    // Engines have no settings.
+    for service in SERVICES.iter().filter(|service| !service.args.contains(&Arg::Model)) {
+        let (program, args) = (service.binary, args(service));
         let named = ["--root", ROOT, "--config", "/run/none.toml"];
-        let (status, said) = home.ends(program, &[args, &named].concat());
+        let (status, said) = home.ends(program, &[&args[..], &named].concat());
         assert_eq!((status, said.lines().count()), (Some(1), 1), "{program}: {said}");
         says(&said, &format!("{program}: "), &["/run/none.toml"]);
         assert_eq!(home.files(), before, "{program}: {said}");

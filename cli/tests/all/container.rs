@@ -11,7 +11,7 @@ use std::{
     process::{Command, Output},
 };
 
-use cli::service::{
+use services::{
     GATEWAY, GATEWAY_SERVICE, Service,
     podman::{Limits, Settings, run},
 };
@@ -89,7 +89,7 @@ impl Podman {
             .output()
             .unwrap();
         assert!(compiled.status.success(), "{compiled:?}");
-        let recipe = cli::service::podman::containerfile("probe");
+        let recipe = services::podman::containerfile("probe");
         fs::write(self.path("build/Containerfile"), recipe).unwrap();
         let context = self.path("build").display().to_string();
         let built = self.call(&["build", "--quiet", "--tag=localhost/probe:1", &context]);

@@ -20,15 +20,15 @@ use std::{
     time::Duration,
 };
 
-use cli::service::{
-    ADMIN, COORDINATOR, COORDINATOR_SERVICE, DIRECTORIES, RELAY, RELAY_NODES, RELAY_SERVICE,
-    RELAY_STATE, Service, child, links,
-};
 use lab::{BIN, Instance, Machine, Process, ROOT, STOP};
 use rustix::{
     fs::inotify,
     process::Uid,
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
+use services::{
+    ADMIN, COORDINATOR, COORDINATOR_SERVICE, RELAY, RELAY_NODES, RELAY_SERVICE, RELAY_STATE,
+    Service, child, directories, links,
 };
 
 /// Somebody else on the machine.
@@ -53,7 +53,7 @@ impl Home {
         let home = Self::bare();
         let root = home.instance.root.clone();
         let mut places: Vec<_> =
-            DIRECTORIES.iter().map(|it| (it.path.to_owned(), it.uid, it.gid, it.mode)).collect();
+            directories().iter().map(|it| (it.path.to_owned(), it.uid, it.gid, it.mode)).collect();
         places.extend(links().map(|it| (it.directory(), it.owner, it.group, it.mode)));
         for (path, uid, gid, mode) in places {
             let path = root.join(path);

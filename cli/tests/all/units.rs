@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use cli::service::systemd;
+use services::systemd;
 
 /// What systemd says of these units, whose programs are where the tests built them.
 fn verify(units: &[(String, String)]) -> Output {

@@ -1,14 +1,14 @@
 //! Resolvers and names beside those of the nodes: `[dns]` of the settings, checked.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
 };
 
 use control_protocol::map::{DnsConfig, DnsRecord, Resolver};
 use coordinator_api::settings::Dns;
 
-use crate::name::{self, RESERVED};
+use crate::name;
 
 /// Resolvers in one list.
 const RESOLVERS_MAX: usize = 8;
@@ -148,8 +148,7 @@ fn record_name(text: &str, domain: &str) -> Result<String, String> {
     }
     let host = || name.strip_suffix(domain)?.strip_suffix('.');
     let own = if name == domain { Some("") } else { host() };
-    let reserved: BTreeSet<&str> = RESERVED.into_iter().chain(["", "home"]).collect();
-    if own.is_some_and(|host| reserved.contains(host)) {
+    if own.is_some_and(|host| ["", "home"].contains(&host) || name::is_reserved(host)) {
         return Err(format!(
             "extra_records in [dns] has {text:?}, which is reserved for the home node or a service of the network: \
              choose another name"

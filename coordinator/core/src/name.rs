@@ -12,25 +12,31 @@ const LABEL_MAX: usize = 63;
 /// What a node is called whose hostname has no usable character.
 const NAMELESS: &str = "node";
 
-/// Labels that no node may take, because people trust what answers there.
-pub const RESERVED: [&str; 16] = [
+/// Labels that no node may take, beside those of mesh services.
+const RESERVED: [&str; 13] = [
     "admin",
     "ai",
     "api",
     "auth",
-    "chat",
     "coordinator",
     "derp",
     "dns",
-    "gateway",
     "isatap",
     "localhost",
     "maru",
     "relay",
-    "telmeet",
     "wpad",
     "www",
 ];
+
+/// Whether no node may take this label: people trust what answers there.
+#[must_use]
+pub fn is_reserved(label: &str) -> bool {
+    let is_services = |(service, mesh): (&services::Service, &services::Mesh)| {
+        [service.name, mesh.name].contains(&label)
+    };
+    RESERVED.contains(&label) || services::mesh_services().into_iter().any(is_services)
+}
 
 /// The home node's name, which people trust no less.
 const HOME: &str = "home";
@@ -49,7 +55,7 @@ pub enum NameError {
         "a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -: in these letters it could be {0:?}"
     )]
     Letters(String),
-    /// One of [`RESERVED`], or the home node's.
+    /// One that [`is_reserved`], or the home node's.
     #[error("the name is reserved for the home node or a service of the network")]
     Reserved,
     /// Another node or record has it.
@@ -94,7 +100,7 @@ pub fn check(name: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> Resu
     let is_home = owner.tag_list().iter().any(|tag| tag == HOME_TAG);
     if !is_label(name) {
         Err(not_a_label(name))
-    } else if RESERVED.contains(&name) || (name == HOME && !is_home) {
+    } else if is_reserved(name) || (name == HOME && !is_home) {
         Err(NameError::Reserved)
     } else if is_taken(name) {
         Err(NameError::Taken)

@@ -5,19 +5,26 @@ use std::net::IpAddr;
 use control_protocol::map::{CapGrant, FilterRule, NetPortRange, PortRange};
 use ipnet::IpNet;
 
-/// The policy that a network starts with.
-pub const FIRST: &str = r#"// Who may reach what. Whatever is not allowed here is refused.
-{
-  "tagOwners": {
+/// The policy that a network starts with: members reach the mesh services of the home node.
+#[must_use]
+pub fn first() -> String {
+    let ports: Vec<_> = services::mesh_ports().iter().map(u16::to_string).collect();
+    let ports = ports.join(",");
+    format!(
+        r#"// Who may reach what. Whatever is not allowed here is refused.
+{{
+  "tagOwners": {{
     // The machine at home that runs the AI. Only the admin makes one.
     "tag:home": [],
-  },
+  }},
   "acls": [
     // Everyone's devices reach the AI and the messenger at home, nothing else.
-    { "action": "accept", "src": ["autogroup:member"], "dst": ["tag:home:80,443,18789"] },
+    {{ "action": "accept", "src": ["autogroup:member"], "dst": ["tag:home:{ports}"] }},
   ],
+}}
+"#
+    )
 }
-"#;
 
 /// Turns a rule of the policy into rules of the wire, each of which has either ports or capabilities.
 #[must_use]

@@ -342,7 +342,7 @@ async fn begin_network(pool: &AnyPool, domain: &str) -> Result<i64, StoreError> 
          VALUES (1, 0, $1, 1, NULL, $2, 1) ON CONFLICT (id) DO NOTHING",
     )
     .bind(domain.to_owned())
-    .bind(policy::FIRST)
+    .bind(policy::first())
     .execute(pool)
     .await?;
     let row = sqlx::query("SELECT domain, epoch FROM network WHERE id = 1").fetch_one(pool).await?;

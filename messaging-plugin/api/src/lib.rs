@@ -5,6 +5,3 @@
 
 pub mod plugin;
 pub mod settings;
-
-/// The user id that telmeet runs as, unless the gateway's settings name another.
-pub const UID: u32 = 61003;

@@ -5,9 +5,6 @@
 /// Host header of every request on the plugin socket; any other is refused.
 pub const HOST: &str = "gateway.plugin";
 
-/// The gateway's socket for plugins, below the root.
-pub const SOCKET: &str = "run/maru/plugin/http.sock";
-
 /// Largest body of a request, in bytes: a sealed request of the largest padded plaintext, in base64url, and its other
 /// fields.
 pub const MAX_BODY: usize = 1_500_000;

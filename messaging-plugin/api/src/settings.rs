@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::plugin;
 
 /// Where the file is, below the root, unless another is named.
-pub const FILE: &str = "etc/maru/telmeet.toml";
+pub const FILE: &str = services::TELMEET_MESH.settings;
 
 /// telmeet's settings, read from one TOML file; paths are below the root.
 ///
@@ -41,8 +41,8 @@ impl Default for Settings {
         Self {
             network: mesh::DOMAIN.to_owned(),
             names: Vec::new(),
-            socket: "run/maru/telmeet/http.sock".into(),
-            plugin_socket: plugin::SOCKET.into(),
+            socket: services::TELMEET_HTTP.socket.into(),
+            plugin_socket: services::PLUGIN.socket.into(),
             gateway_uid: None,
             agent_uid: mesh_identity::AGENT_UID,
             connections: 512,
@@ -55,6 +55,7 @@ impl Default for Settings {
 impl Settings {
     /// The names that it answers to.
     pub fn hosts(&self) -> impl Iterator<Item = String> {
-        std::iter::once(format!("chat.{}", self.network)).chain(self.names.iter().cloned())
+        std::iter::once(format!("{}.{}", services::TELMEET_MESH.name, self.network))
+            .chain(self.names.iter().cloned())
     }
 }

@@ -8,11 +8,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub mod instance;
 pub mod settings;
 
 /// The socket, below the root.
-pub const SOCKET: &str = "run/maru/agent/api.sock";
+pub const SOCKET: &str = services::LOCAL_API.socket;
 /// `GET`: answers [`Status`].
 pub const STATUS: &str = "/v1/status";
 /// `POST` [`Join`]: starts joining and answers [`Status`] at once.

@@ -3,14 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
-
-use crate::instance::Instance;
+use services::Instance;
 
 /// Where the file is, below the root, unless another is named.
 pub const FILE: &str = "etc/maru/agent.toml";
 
 /// Folder, below the root, of what is dialled: one folder for each [`Dial`], with its socket.
-pub const DIALS: &str = "run/maru/dial";
+pub const DIALS: &str = services::DIALS;
 
 /// The agent's settings, read from one TOML file. A key it does not know is an error.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -1,8 +1,6 @@
-use std::path::Path;
-
 use proptest::prelude::*;
 
-use super::{instance::Instance, *};
+use super::*;
 
 const PAGE: &str = include_str!("../../../docs/protocols/local-api.md");
 
@@ -52,26 +50,6 @@ fn a_join_shows_no_key() {
     assert!(!shown.contains("sesame") && shown.contains("laptop"), "{shown}");
 }
 
-#[test]
-fn the_documented_instances_have_their_names() {
-    for root in ["/", "/tmp/maru-demo"] {
-        let instance = Instance::of(Path::new(root));
-        let (interface, table) = (instance.interface(), instance.table());
-        let row = format!("| `{interface}` | `{table}` | `{}` |", instance.container("gateway"));
-        assert!(PAGE.contains(&row), "{row}");
-    }
-}
-
-#[test]
-fn spellings_of_one_root_are_one_instance() {
-    let instance = Instance::of(Path::new("/srv/maru"));
-    for root in ["/srv/maru/", "/srv/./maru", "/srv/other/../maru", "//srv//maru"] {
-        assert_eq!(Instance::of(Path::new(root)), instance, "{root}");
-    }
-    assert_ne!(Instance::of(Path::new("/srv/maru2")), instance);
-    assert_eq!(Instance::of(Path::new("/..")), Instance::of(Path::new("/")));
-}
-
 proptest! {
     #[test]
     fn a_join_is_read_as_it_was_written_and_any_bytes_are_survived(
@@ -85,12 +63,5 @@ proptest! {
         prop_assert_eq!(serde_json::from_slice::<Join>(&body).unwrap(), join);
         let _ = serde_json::from_slice::<Join>(&bytes);
         let _ = serde_json::from_slice::<Status>(&bytes);
-    }
-
-    #[test]
-    fn an_interface_name_fits_the_kernel(root in any::<String>()) {
-        let instance = Instance::of(Path::new(&root));
-        prop_assert!(instance.interface().len() <= 15);
-        prop_assert!(instance.table().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
     }
 }

@@ -19,7 +19,7 @@ use chassis::{
     signal::Termination,
     unix::{Access, BindError, Socket},
 };
-use node_agent_api::instance::Instance;
+use services::Instance;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 pub mod agent;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 mod person;
 
 pub use person::{NotAPerson, Person};
+/// User and group of the agent: the one process that may write this header to a service.
+pub use services::{AGENT_GID, AGENT_UID};
 
 /// First bytes of every header (PROXY protocol, section 2.2).
 pub const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -27,10 +29,14 @@ pub const MAX_IDENTITY: usize = 4096;
 /// Longest header, in bytes: a reader needs no larger buffer.
 pub const MAX_HEADER: usize = FIXED + MAX_REST;
 
-/// User of the agent: the one process that may write this header to a service.
-pub const AGENT_UID: u32 = 61005;
-/// Group of the agent, which enters the folders of the services' sockets.
-pub const AGENT_GID: u32 = 61000;
+/// From whom a service takes this header: `settings` is the `agent_uid` of its settings, `own` its own user.
+///
+/// Before the agent had a user of its own it was root, and a settings file may still say 0. A service that is not root
+/// itself then takes the header from [`AGENT_UID`]: an update locks nobody out, and root is no caller any more.
+#[must_use]
+pub const fn agent_uid(settings: u32, own: u32) -> u32 {
+    if settings == 0 && own != 0 { AGENT_UID } else { settings }
+}
 
 /// Signature, version, family and length.
 const FIXED: usize = 16;

@@ -101,14 +101,14 @@ fn words(text: &str) {
     }
     let home = Owner::Tags(vec!["tag:home".to_owned()]);
     let label = name::unique(text, &home, |taken| taken == "taken");
-    assert!(name::is_label(&label) && label != "taken" && !name::RESERVED.contains(&&*label));
+    assert!(name::is_label(&label) && label != "taken" && !name::is_reserved(&label));
     let shown = registration::showable(text);
     assert!(!shown.contains(char::is_control));
     let _ = netmap::parse_time(text);
     if let Some(at) = time::parse_rfc3339(text) {
         assert_eq!(time::parse_rfc3339(&time::to_rfc3339(at)), Some(at / 1000 * 1000));
     }
-    let instance = local::instance::Instance::of(std::path::Path::new(text));
+    let instance = services::Instance::of(std::path::Path::new(text));
     assert!(instance.interface().len() <= 15);
 }
 

@@ -9,12 +9,11 @@ use std::{
 use common::{mesh, wire::Fixed};
 use confidential_api::policy::{Anchor, Image};
 use serde::Deserialize;
-use telmeet_api::plugin;
 
 use crate::{sealed::MAX_BODY, settings::origin::Origin};
 
 /// Where the file is, below the root, unless another is named.
-pub const FILE: &str = "etc/maru/gateway.toml";
+pub const FILE: &str = services::GATEWAY_MESH.settings;
 
 /// The gateway's settings, read from one TOML file; paths are below the root.
 ///
@@ -207,13 +206,13 @@ impl Default for Settings {
             network: mesh::DOMAIN.to_owned(),
             names: Vec::new(),
             origins: Vec::new(),
-            state: "var/lib/maru/gateway".into(),
+            state: services::GATEWAY_STATE.into(),
             openclaw: "var/lib/maru/gateway/config/openclaw.json".into(),
-            socket: "run/maru/gateway/http.sock".into(),
-            plugin_socket: plugin::SOCKET.into(),
-            metrics_socket: "run/maru/metrics/http.sock".into(),
+            socket: services::GATEWAY_HTTP.socket.into(),
+            plugin_socket: services::PLUGIN.socket.into(),
+            metrics_socket: services::METRICS.socket.into(),
             agent_uid: mesh_identity::AGENT_UID,
-            telmeet_uid: telmeet_api::UID,
+            telmeet_uid: services::TELMEET,
             threads: 0,
             keys: Keys::default(),
             limits: Limits::default(),
@@ -287,6 +286,6 @@ impl Settings {
     /// The name of telmeet's page, and of this gateway.
     #[must_use]
     pub fn chat_host(&self) -> String {
-        format!("chat.{}", self.network)
+        format!("{}.{}", services::GATEWAY_MESH.name, self.network)
     }
 }

@@ -1,3 +1,7 @@
+use ai_gateway_api::settings::gateway;
+use services::{GATEWAY_MESH, TELMEET_MESH};
+use telmeet_api::settings as telmeet;
+
 use super::*;
 
 fn root() -> tempfile::TempDir {
@@ -63,7 +67,8 @@ fn a_mistake_in_a_configuration_names_its_file() {
 #[test]
 fn each_daemon_reads_what_is_written_for_it() {
     let network = "home.example.org";
-    let (text, for_telmeet) = (names_toml("the gateway", network), telmeet_toml(network));
+    let (text, for_telmeet) =
+        (mesh_toml(&GATEWAY_MESH, network), mesh_toml(&TELMEET_MESH, network));
     let path = Path::new("written.toml");
     let (network, names) = (network.to_owned(), vec![format!("home.{network}")]);
 
@@ -75,7 +80,7 @@ fn each_daemon_reads_what_is_written_for_it() {
     );
     let defaults = telmeet::Settings::default();
     let read: telmeet::Settings = settings::parse(path, &for_telmeet).unwrap();
-    let gateway_uid = Some(service::GATEWAY);
+    let gateway_uid = Some(services::GATEWAY);
     assert_eq!(read, telmeet::Settings { network, names, gateway_uid, ..defaults });
 
     let agent: Agent = settings::parse(path, &agent_toml()).unwrap();

@@ -5,10 +5,10 @@ use std::{net::SocketAddr, ops::Range, path::Path};
 use chassis::settings;
 use node_agent_api::settings::{Dial, FILE, Settings};
 use serde::Deserialize;
+use services::{DIALS, GATEWAY};
 use toml::Spanned;
 
 use super::{Edit, Found};
-use crate::service::{DIALS, GATEWAY};
 
 /// What the dial is called.
 pub(super) const NAME: &str = "ollama";

@@ -6,9 +6,9 @@ use jsonc_parser::{
     parse_to_serde_value,
 };
 use serde_json::{Map, Value, json};
+use services::AGENT_UID;
 
 use super::{Edit, Found, Model, dial};
-use crate::service::AGENT_UID;
 
 /// What the provider is called.
 pub(super) const NAME: &str = "ollama";

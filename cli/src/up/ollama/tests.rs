@@ -287,7 +287,7 @@ fn the_policy_line_is_what_the_home_node_needs() {
             ],
         };
         let line = policy_line(SocketAddr::new(own.parse().unwrap(), 11434));
-        let first = coordinator_core::policy::FIRST;
+        let first = coordinator_core::policy::first();
         let policy = first.replace("\"acls\": [\n", &format!("\"acls\": [\n    {line}\n"));
         assert!(policy.contains(&line));
 
@@ -300,7 +300,7 @@ fn the_policy_line_is_what_the_home_node_needs() {
         let to = acl::DstPort { ip: own.to_owned(), first: 11434, last: 11434 };
         assert_eq!(rule.dst_ports, [to]);
         assert!(policy.compile(&network, 2).is_empty(), "the other is as closed as before");
-        assert!(acl::Policy::parse(first).unwrap().compile(&network, 1).is_empty(), "the control");
+        assert!(acl::Policy::parse(&first).unwrap().compile(&network, 1).is_empty(), "the control");
     }
 }
 

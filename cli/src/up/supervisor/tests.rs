@@ -1,10 +1,9 @@
 use std::{path::Path, time::Duration};
 
+use services::Stage;
+
 use super::{Spec, Supervisor};
-use crate::{
-    service::Stage,
-    up::{disk::Disk, lock::Lock, log::is_warning},
-};
+use crate::up::{disk::Disk, lock::Lock, log::is_warning};
 
 fn supervisor(root: &Path) -> Supervisor {
     std::fs::create_dir_all(root.join("run/maru")).unwrap();

@@ -116,7 +116,7 @@ fn under_first_policy(nodes: &[Node], previous: Option<&Compiled>) -> Compiled {
         nodes,
         records: &[],
         names: Arc::default(),
-        policy: &acl::Policy::parse(crate::policy::FIRST).unwrap(),
+        policy: &acl::Policy::parse(&crate::policy::first()).unwrap(),
         policy_revision: 1,
         online: &BTreeSet::new(),
         derp: Arc::new(DerpMap::default()),

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{FIRST, Ranges, Reach, to_wire};
+use super::{Ranges, Reach, first, to_wire};
 
 fn rule(sources: &[&str]) -> acl::Rule {
     acl::Rule {
@@ -27,7 +27,8 @@ fn reach(to: &str) -> Reach {
 
 #[test]
 fn the_first_policy_is_one() {
-    acl::Policy::parse(FIRST).unwrap();
+    acl::Policy::parse(&first()).unwrap();
+    assert!(first().contains(r#""src": ["autogroup:member"], "dst": ["tag:home:80,443,18789"] }"#));
 }
 
 #[test]

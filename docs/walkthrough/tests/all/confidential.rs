@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cli::service::{INFERENCE, SERVERS};
 use lab::{
     Machine, STOP,
     confidential::{Chain, Holder, Host, Shows, users},
@@ -22,6 +21,7 @@ use lab::{
     topology::HOME,
 };
 use serde_json::Value;
+use services::{INFERENCE, SERVERS};
 
 use super::support::{
     chain_house::House,

@@ -19,74 +19,9 @@ use lab::{
     inside::{as_process, processes, status_field},
 };
 use serde_json::Value;
+use services::{AGENT_GID, TELMEET};
 
-/// What a container sees and may take: written here once more, so that the service table is not its own judge.
-struct Container {
-    name: &'static str,
-    program: &'static str,
-    /// Word of the command line that tells two of one program apart.
-    word: &'static str,
-    /// Below the root outside, and below `/` inside.
-    writes: &'static [&'static str],
-    reads: &'static [&'static str],
-    memory_mib: u64,
-    pids: u64,
-}
-
-/// Where an engine sees its model, and nothing beside it.
-const MODEL: &str = "var/lib/maru/models/";
-/// What an engine takes beside its model.
-const ENGINE_MIB: u64 = 2048;
-
-const CONTAINERS: [Container; 4] = [
-    Container {
-        name: "gateway",
-        program: "maru-gateway",
-        word: "",
-        writes: &[
-            "run/maru/gateway",
-            "run/maru/metrics",
-            "run/maru/plugin",
-            "var/lib/maru/gateway",
-        ],
-        reads: &[
-            "etc/maru/gateway.toml",
-            "run/maru/dial",
-            "run/maru/inference",
-            "run/maru/inference-2",
-            "var/lib/maru/gateway/config",
-        ],
-        memory_mib: 256,
-        pids: 128,
-    },
-    Container {
-        name: "telmeet",
-        program: "maru-telmeet",
-        word: "",
-        writes: &["run/maru/telmeet", "var/lib/maru/telmeet"],
-        reads: &["etc/maru/telmeet.toml", "run/maru/plugin"],
-        memory_mib: 256,
-        pids: 128,
-    },
-    Container {
-        name: "inference",
-        program: "maru-llm",
-        word: "/run/maru/inference/",
-        writes: &["run/maru/inference"],
-        reads: &[MODEL],
-        memory_mib: ENGINE_MIB,
-        pids: 1024,
-    },
-    Container {
-        name: "inference-2",
-        program: "maru-llm",
-        word: "/run/maru/inference-2/",
-        writes: &["run/maru/inference-2"],
-        reads: &[MODEL],
-        memory_mib: ENGINE_MIB,
-        pids: 1024,
-    },
-];
+use super::support::expected::{CONTAINERS, Container, MODEL};
 
 /// One line of `/proc/PID/mountinfo` (proc(5)).
 #[derive(Debug)]
@@ -275,7 +210,7 @@ fn limits_hold_or_are_named(deployment: &Deployment) {
     };
     let model = std::env::var_os("MARU_TEST_MODEL").unwrap();
     let model = fs::metadata(model).unwrap().len().div_ceil(1 << 20);
-    for container in &CONTAINERS {
+    for container in CONTAINERS {
         let pid = container.pid(deployment);
         let engine = container.reads.contains(&MODEL);
         let memory = (container.memory_mib + if engine { model } else { 0 }) << 20;
@@ -310,26 +245,28 @@ fn each_container_is_shut_in_and_one_on_the_hosts_network_would_be_noticed() {
     let deployment = Deployment::start().unwrap();
     let home = deployment.home.machine.pid();
     let runs = podman_runs(home);
-    assert_eq!(runs.len(), 4, "gateway, telmeet and two engines: {runs:?}");
-    let daemons = ["maru-gateway", "maru-telmeet", "maru-llm"];
+    assert_eq!(runs.len(), CONTAINERS.len(), "{runs:?}");
     let inside = || {
         let all = processes(home).unwrap().into_iter();
-        all.filter(|(_, name)| daemons.contains(&name.as_str())).collect::<Vec<_>>()
+        all.filter(|(_, name)| CONTAINERS.iter().any(|own| own.program == name)).collect::<Vec<_>>()
     };
     let members = inside();
-    assert_eq!(members.len(), 4, "{members:?}");
-    for container in &CONTAINERS {
+    assert_eq!(members.len(), CONTAINERS.len(), "{members:?}");
+    for container in CONTAINERS {
         let found = violations(container.pid(&deployment), container);
         assert_eq!(found, Vec::<String>::new(), "{}", container.name);
     }
     limits_hold_or_are_named(&deployment);
 
+    let own = CONTAINERS.iter().find(|container| container.name == "telmeet").unwrap();
     // The same image on the host's network, with a link folder of its own, and with another's link.
     let (_, telmeet) = runs.iter().find(|(name, _)| name.ends_with("telmeet")).unwrap();
     deployment
         .home
         .machine
-        .sh("mkdir -p /run/maru-lab/other; chown 61003:61000 /run/maru-lab/other")
+        .sh(&format!(
+            "mkdir -p /run/maru-lab/other; chown {TELMEET}:{AGENT_GID} /run/maru-lab/other"
+        ))
         .unwrap();
     let words = telmeet.iter().map(|word| match word.as_str() {
         "--network=none" => "--network=host".to_owned(),
@@ -352,7 +289,7 @@ fn each_container_is_shut_in_and_one_on_the_hosts_network_would_be_noticed() {
         assert!(Instant::now() < deadline, "the open container does not start");
         thread::sleep(Duration::from_millis(50));
     };
-    let found = violations(open, &CONTAINERS[1]);
+    let found = violations(open, own);
     assert!(found.contains(&"interface eth0".to_owned()), "{found:?}");
     assert!(found.iter().any(|what| what.contains("\"/run/maru/gateway\"")), "{found:?}");
 }

@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-use cli::service::{DIALS, GATEWAY, TELMEET};
 use lab::{Deployment, Instance, ROOT, STOP, http};
+use services::{DIALS, GATEWAY, TELMEET};
 
 use super::support::caller::Caller;
 

@@ -2,30 +2,17 @@
 //! service table says and what `docs/security.md` claims.
 //!
 //! Fails if they differ in a user, a group, a capability of any set, or the way to more privileges; if a service is not
-//! in the list here; or if another process of the house runs as one of the services' users.
+//! in the list of what is expected; or if another process of the house runs as one of the services' users.
 
 use std::{collections::BTreeSet, path::Path};
 
-use cli::service::{Arg, SERVICES, Service};
 use lab::{
     Deployment,
     inside::{processes, status_field},
 };
+use services::{Arg, SERVICES, Service};
 
-/// Written here once more, so that the service table is not its own judge: service, user, group, capabilities.
-const RIGHTS: &[(&str, u32, u32, u64)] = &[
-    ("coordinator", 61001, 61001, 0),
-    ("relay", 61006, 61006, 0),
-    ("inference", 61004, 61004, 0),
-    ("inference-2", 61004, 61004, 0),
-    ("gateway", 61002, 61002, 0),
-    ("telmeet", 61003, 61003, 0),
-    ("agent", 61005, 61000, NET_ADMIN | NET_BIND_SERVICE),
-];
-
-/// Bits of capabilities(7).
-const NET_BIND_SERVICE: u64 = 1 << 10;
-const NET_ADMIN: u64 = 1 << 12;
+use super::support::expected::{NET_ADMIN, NET_BIND_SERVICE, RIGHTS};
 
 /// The capabilities that the table lets a service keep.
 fn kept(service: &Service) -> u64 {

@@ -16,9 +16,9 @@ use std::{
 };
 
 use ai_gateway_api::sealed::path;
-use cli::service::{self, Link, SERVICES, links};
 use lab::{Deployment, ROOT, http, topology::HOME};
 use mesh_identity::Header;
+use services::{Link, SERVICES, links};
 use telmeet_api::plugin;
 
 use super::support::{
@@ -266,12 +266,14 @@ fn every_link_is_classified_and_called_by_whom_its_class_names() {
 #[test]
 fn the_folder_of_dials_is_the_agents_to_fill_and_the_gateways_to_use() {
     let sees = |writable| {
-        let mount = service::Mount { path: service::DIALS, writable };
-        let who = SERVICES.iter().filter(move |service| service.mounts.contains(&mount));
+        let is_it = move |mount: &services::Mount| {
+            mount.path == services::DIALS && mount.is_writable() == writable
+        };
+        let who = SERVICES.iter().filter(move |service| service.mounts.iter().any(is_it));
         who.map(|service| service.name).collect::<Vec<_>>()
     };
     assert_eq!((sees(true), sees(false)), (vec!["agent"], vec!["gateway"]));
-    assert!(links().all(|link| link.directory() != service::DIALS));
+    assert!(links().all(|link| link.directory() != services::DIALS));
 }
 
 #[test]
@@ -481,10 +483,10 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
         (answer.status, answer.head)
     };
     answers_exactly("plugin", |path| {
-        link(&service::PLUGIN, uid("telmeet"), Some(&in_alices_name), METHOD, path)
+        link(&services::PLUGIN, uid("telmeet"), Some(&in_alices_name), METHOD, path)
     });
-    answers_exactly("admin", |path| link(&service::ADMIN, 0, None, METHOD, path));
-    answers_exactly("metrics", |path| link(&service::METRICS, 0, None, METHOD, path));
+    answers_exactly("admin", |path| link(&services::ADMIN, 0, None, METHOD, path));
+    answers_exactly("metrics", |path| link(&services::METRICS, 0, None, METHOD, path));
     answers_exactly("counters", |path| {
         let socket = format!("{ROOT}/run/maru/coordinator/metrics.sock");
         let caller = Caller { pid, uid: 0, gid: 0 };
@@ -492,7 +494,7 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
         let answer = answer.expect("it may connect").expect("it is answered");
         (answer.status, answer.head)
     });
-    answers_exactly("local", |path| link(&service::LOCAL_API, NOBODY, None, METHOD, path));
+    answers_exactly("local", |path| link(&services::LOCAL_API, NOBODY, None, METHOD, path));
     // The supervisor is no service of its own; its folder lets root in alone.
     let up = |uid: u32, path: &str| {
         let socket = format!("{ROOT}/run/maru/up/control.sock");
@@ -511,7 +513,7 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     let (_, local) = ENDPOINTS.iter().find(|(name, _)| *name == "local").unwrap();
     for (endpoint, class) in *local {
         let (method, path) = endpoint.split_once(' ').unwrap();
-        let (status, _) = link(&service::LOCAL_API, NOBODY, None, method, path);
+        let (status, _) = link(&services::LOCAL_API, NOBODY, None, method, path);
         assert_eq!(status, if *class == Root { 403 } else { 200 }, "{endpoint} by anyone");
     }
 }

@@ -10,14 +10,13 @@ use std::{
 use lab::{Deployment, Instance, http, inside::as_process};
 use mesh_identity::{Header, Identity, LOCAL, User, VERSION};
 use serde_json::Value;
+use services::TELMEET;
 
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A user without any right.
 pub(crate) const NOBODY: u32 = 65534;
-/// User and group of the messenger.
-const TELMEET: u32 = 61003;
 
 /// Who connects to a socket: whose files it sees, and its rights.
 #[derive(Clone, Copy)]

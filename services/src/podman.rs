@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use node_agent_api::instance::Instance;
-
-use crate::service::{Arg, MODELS, Service};
+use crate::{
+    entry::{Arg, Service},
+    instance::Instance,
+    mount::Access,
+    rows::MODELS,
+};
 
 /// Most open files of a container.
 const OPEN_FILES: u64 = 8192;
@@ -136,7 +139,11 @@ pub fn volumes(service: &Service, settings: &Settings) -> Vec<String> {
         volumes.push(format!("{}:/{path}:ro", below(&path)));
     }
     for mount in service.mounts {
-        let options = if mount.writable { "rw" } else { "ro" };
+        let options = match mount.access {
+            Access::Read => "ro",
+            Access::Write => "rw",
+            Access::Inherited => continue,
+        };
         match &settings.model {
             Some(model) if mount.path == MODELS => {
                 let (host, inside) = model_mount(&settings.root, model);

@@ -78,3 +78,6 @@ fn plain(path: &Path) -> PathBuf {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,18 @@
-//! The service table itself.
+//! The service table itself: a row for each service.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
-use mesh_identity::{AGENT_GID, AGENT_UID};
-use node_agent_api::settings::DIALS;
-
-use crate::service::entry::{
-    Arg, Directory, Kind, Link, Memory, Mount, Probe, Readiness, Service, Stage,
+use crate::{
+    entry::{Arg, Kind, Memory, Probe, Readiness, Service, Stage},
+    link::{Link, new_link},
+    mesh::Mesh,
+    mount::Mount,
 };
 
+/// User of the agent: the one process that may tell a mesh service who is calling.
+pub const AGENT_UID: u32 = 61005;
+/// Group of the agent, which enters the folders of the mesh services' sockets. Uid and gid of all others are equal.
+pub const AGENT_GID: u32 = 61000;
 /// User of the coordinator.
 pub const COORDINATOR: u32 = 61001;
 /// User of the relay.
@@ -16,7 +20,7 @@ pub const RELAY: u32 = 61006;
 /// User of the gateway.
 pub const GATEWAY: u32 = 61002;
 /// User of telmeet.
-pub const TELMEET: u32 = telmeet_api::UID;
+pub const TELMEET: u32 = 61003;
 /// User of the engines.
 pub const ENGINE: u32 = 61004;
 
@@ -26,53 +30,67 @@ pub const RELAY_STATE: &str = "var/lib/maru/relay";
 pub const RELAY_NODES: &str = "var/lib/maru/relay-nodes";
 /// A file that is there, below the root, while a restore is under way: nothing starts on half of a network.
 pub const RESTORING: &str = "var/lib/maru/restoring";
+/// Folder of what is dialled, below the root: each dial of the agent has one in it, with its socket.
+pub const DIALS: &str = "run/maru/dial";
+/// State of the gateway, below the root.
+pub const GATEWAY_STATE: &str = "var/lib/maru/gateway";
+/// Where the gateway's agents read and write files, below the root.
+pub const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
 /// Directory of the models, below the root.
 pub const MODELS: &str = "var/lib/maru/models";
 
-/// The mode of nearly every link: the listener writes, the caller's group enters, and the
-/// socket inherits that group.
-const LINK_MODE: u32 = 0o2750;
-
-macro_rules! link {
-    ($name:literal, $socket:literal, $owner:expr, $group:expr) => {
-        Link { name: $name, socket: $socket, owner: $owner, group: $group, mode: LINK_MODE }
-    };
-}
-
 /// The coordinator's admin API, for root.
-pub const ADMIN: Link = link!("coordinator", "admin.sock", COORDINATOR, 0);
+pub const ADMIN: Link = new_link!("coordinator", "admin.sock", COORDINATOR, 0);
 /// The agent's local API: everyone may read, the agent itself refuses changes by others than root.
 pub const LOCAL_API: Link =
-    Link { name: "agent", socket: "api.sock", owner: AGENT_UID, group: AGENT_GID, mode: 0o755 };
+    Link { mode: 0o755, ..new_link!("agent", "api.sock", AGENT_UID, AGENT_GID) };
 /// The gateway as a mesh service.
-pub const GATEWAY_HTTP: Link = link!("gateway", "http.sock", GATEWAY, AGENT_GID);
+pub const GATEWAY_HTTP: Link = new_link!("gateway", "http.sock", GATEWAY, AGENT_GID);
 /// The gateway as telmeet sees it.
-pub const PLUGIN: Link = link!("plugin", "http.sock", GATEWAY, TELMEET);
+pub const PLUGIN: Link = new_link!("plugin", "http.sock", GATEWAY, TELMEET);
 /// What the gateway tells root, and is told by root: counters and apps.
-pub const METRICS: Link = link!("metrics", "http.sock", GATEWAY, 0);
+pub const METRICS: Link = new_link!("metrics", "http.sock", GATEWAY, 0);
 /// telmeet as a mesh service.
-pub const TELMEET_HTTP: Link = link!("telmeet", "http.sock", TELMEET, AGENT_GID);
+pub const TELMEET_HTTP: Link = new_link!("telmeet", "http.sock", TELMEET, AGENT_GID);
 /// The first engine.
-pub const INFERENCE: Link = link!("inference", "llm.sock", ENGINE, GATEWAY);
+pub const INFERENCE: Link = new_link!("inference", "llm.sock", ENGINE, GATEWAY);
 /// The engine that answers when the first does not.
-pub const INFERENCE_2: Link = link!("inference-2", "llm.sock", ENGINE, GATEWAY);
+pub const INFERENCE_2: Link = new_link!("inference-2", "llm.sock", ENGINE, GATEWAY);
 
 /// How long a service may take until it answers.
 const STARTING: Duration = Duration::from_secs(30);
 /// How long an engine may take to load its model; large ones are read from slow disks.
 const LOADING: Duration = Duration::from_secs(20 * 60);
 
-const fn read(path: &'static str) -> Mount {
-    Mount { path, writable: false }
-}
-
-const fn write(path: &'static str) -> Mount {
-    Mount { path, writable: true }
-}
-
 const fn ready(probe: Probe, by: Stage, patience: Duration) -> Readiness {
     Readiness { probe, by, patience }
 }
+
+/// telmeet in the mesh.
+pub const TELMEET_MESH: Mesh = Mesh {
+    port: 80,
+    // For HTTPS, which it does not speak yet: the policy of a network is written once.
+    open: &[443],
+    name: "chat",
+    // Whoever took it over could not serve one either.
+    pages: false,
+    local: false,
+    settings: "etc/maru/telmeet.toml",
+    about: "telmeet",
+    peers: &[("gateway_uid", PLUGIN)],
+};
+
+/// The gateway in the mesh.
+pub const GATEWAY_MESH: Mesh = Mesh {
+    port: 18789,
+    open: &[],
+    name: TELMEET_MESH.name,
+    pages: true,
+    local: true,
+    settings: "etc/maru/gateway.toml",
+    about: "The gateway: sockets, identity, limits",
+    peers: &[],
+};
 
 /// The coordinator.
 pub const COORDINATOR_SERVICE: Service = Service {
@@ -89,7 +107,14 @@ pub const COORDINATOR_SERVICE: Service = Service {
     start_capabilities: &[],
     listens: &[ADMIN],
     calls: &[],
-    mounts: &[write("var/lib/maru/coordinator"), write(RELAY_NODES), read(RELAY_STATE)],
+    mesh: None,
+    mounts: &[
+        Mount::write("var/lib/maru/coordinator")
+            .made(COORDINATOR, COORDINATOR, 0o700)
+            .saved(20_000),
+        Mount::write(RELAY_NODES),
+        Mount::read(RELAY_STATE),
+    ],
     memory: Memory::Mib(512),
     disk_mib: 4096,
     pids: 128,
@@ -110,7 +135,11 @@ pub const RELAY_SERVICE: Service = Service {
     start_capabilities: &[],
     listens: &[],
     calls: &[],
-    mounts: &[write(RELAY_STATE), read(RELAY_NODES)],
+    mesh: None,
+    mounts: &[
+        Mount::write(RELAY_STATE).made(RELAY, COORDINATOR, 0o750).saved(2_000),
+        Mount::read(RELAY_NODES).made(COORDINATOR, RELAY, 0o750),
+    ],
     memory: Memory::Mib(256),
     disk_mib: 64,
     pids: 64,
@@ -124,7 +153,7 @@ pub const AGENT_SERVICE: Service = Service {
     args: &[],
     kind: Kind::Child,
     start: Stage::Agent,
-    ready: ready(Probe::Get(node_agent_api::STATUS), Stage::Agent, STARTING),
+    ready: ready(Probe::Get("/v1/status"), Stage::Agent, STARTING),
     uid: AGENT_UID,
     gid: AGENT_GID,
     capabilities: &["NET_ADMIN", "NET_BIND_SERVICE"],
@@ -132,10 +161,37 @@ pub const AGENT_SERVICE: Service = Service {
     start_capabilities: &["CHOWN", "DAC_READ_SEARCH", "SETGID", "SETPCAP", "SETUID"],
     listens: &[LOCAL_API],
     calls: &[GATEWAY_HTTP, TELMEET_HTTP],
+    mesh: None,
     // The second is root's: its helper keeps there what `resolv.conf` was. So is the third: each dial has a folder there.
-    mounts: &[write("var/lib/maru/agent"), write("var/lib/maru/resolver"), write(DIALS)],
+    mounts: &[
+        Mount::write("var/lib/maru/agent").made(AGENT_UID, AGENT_GID, 0o700).saved(5_000),
+        Mount::write("var/lib/maru/resolver").made(0, 0, 0o755),
+        Mount::write(DIALS).made(0, 0, 0o755),
+    ],
     memory: Memory::Mib(512),
     disk_mib: 64,
+    pids: 128,
+};
+
+/// What services in containers have in common.
+const CONTAINER: Service = Service {
+    name: "",
+    description: "",
+    binary: "",
+    args: &[],
+    kind: Kind::Container,
+    start: Stage::Containers,
+    ready: ready(Probe::MeshHealth, Stage::Agent, STARTING),
+    uid: 0,
+    gid: 0,
+    capabilities: &[],
+    start_capabilities: &[],
+    listens: &[],
+    calls: &[],
+    mesh: None,
+    mounts: &[],
+    memory: Memory::Mib(256),
+    disk_mib: 256,
     pids: 128,
 };
 
@@ -144,26 +200,21 @@ pub const GATEWAY_SERVICE: Service = Service {
     name: "gateway",
     description: "Maru gateway: opens sealed chats and asks the engines",
     binary: "maru-gateway",
-    args: &[],
-    kind: Kind::Container,
-    start: Stage::Containers,
-    ready: ready(Probe::MeshHealth, Stage::Agent, STARTING),
     uid: GATEWAY,
     gid: GATEWAY,
-    capabilities: &[],
-    start_capabilities: &[],
     listens: &[GATEWAY_HTTP, PLUGIN, METRICS],
     calls: &[INFERENCE, INFERENCE_2],
+    mesh: Some(GATEWAY_MESH),
     mounts: &[
         // All of them: a dial that is added needs no other container.
-        read(DIALS),
-        read("etc/maru/gateway.toml"),
-        write("var/lib/maru/gateway"),
-        read("var/lib/maru/gateway/config"),
+        Mount::read(DIALS),
+        Mount::read(GATEWAY_MESH.settings),
+        Mount::write(GATEWAY_STATE).made(GATEWAY, GATEWAY, 0o700).saved(15_000),
+        Mount::read("var/lib/maru/gateway/config").made(0, GATEWAY, 0o750),
+        Mount::inside(WORKSPACE).made(GATEWAY, GATEWAY, 0o700).saved(40_000),
     ],
-    memory: Memory::Mib(256),
     disk_mib: 2048,
-    pids: 128,
+    ..CONTAINER
 };
 
 /// telmeet.
@@ -171,20 +222,16 @@ pub const TELMEET_SERVICE: Service = Service {
     name: "telmeet",
     description: "Maru telmeet: messaging",
     binary: "maru-telmeet",
-    args: &[],
-    kind: Kind::Container,
-    start: Stage::Containers,
-    ready: ready(Probe::MeshHealth, Stage::Agent, STARTING),
     uid: TELMEET,
     gid: TELMEET,
-    capabilities: &[],
-    start_capabilities: &[],
     listens: &[TELMEET_HTTP],
     calls: &[PLUGIN],
-    mounts: &[read("etc/maru/telmeet.toml"), write("var/lib/maru/telmeet")],
-    memory: Memory::Mib(256),
-    disk_mib: 256,
-    pids: 128,
+    mesh: Some(TELMEET_MESH),
+    mounts: &[
+        Mount::read(TELMEET_MESH.settings),
+        Mount::write("var/lib/maru/telmeet").made(TELMEET, TELMEET, 0o700).saved(15_000),
+    ],
+    ..CONTAINER
 };
 
 /// The first engine.
@@ -202,19 +249,15 @@ pub const INFERENCE_SERVICE: Service = Service {
         Arg::Text("--threads"),
         Arg::Threads,
     ],
-    kind: Kind::Container,
-    start: Stage::Containers,
     ready: ready(Probe::Get("/health"), Stage::Models, LOADING),
     uid: ENGINE,
     gid: ENGINE,
-    capabilities: &[],
-    start_capabilities: &[],
     listens: &[INFERENCE],
-    calls: &[],
-    mounts: &[read(MODELS)],
+    mounts: &[Mount::read(MODELS)],
     memory: Memory::Model(2048),
     disk_mib: 16,
     pids: 1024,
+    ..CONTAINER
 };
 
 /// The engine that answers when the first does not.
@@ -235,36 +278,3 @@ pub const SERVICES: &[Service] = &[
     TELMEET_SERVICE,
     AGENT_SERVICE,
 ];
-
-/// Every link, in the order of the services that listen.
-pub fn links() -> impl Iterator<Item = &'static Link> {
-    SERVICES.iter().flat_map(|service| service.listens)
-}
-
-/// Every part of the start, in order: each in which a service starts or gets ready.
-#[must_use]
-pub fn stages() -> BTreeSet<Stage> {
-    SERVICES.iter().flat_map(|service| [service.start, service.ready.by]).collect()
-}
-
-/// Directories beside the links, parents first.
-pub const DIRECTORIES: &[Directory] = &[
-    directory("etc/maru", 0, 0, 0o755),
-    directory("run/maru", 0, 0, 0o755),
-    directory(DIALS, 0, 0, 0o755),
-    directory("var/lib/maru", 0, 0, 0o755),
-    directory("var/lib/maru/agent", AGENT_UID, AGENT_GID, 0o700),
-    directory("var/lib/maru/resolver", 0, 0, 0o755),
-    directory("var/lib/maru/coordinator", COORDINATOR, COORDINATOR, 0o700),
-    directory(RELAY_STATE, RELAY, COORDINATOR, 0o750),
-    directory(RELAY_NODES, COORDINATOR, RELAY, 0o750),
-    directory("var/lib/maru/gateway", GATEWAY, GATEWAY, 0o700),
-    directory("var/lib/maru/gateway/config", 0, GATEWAY, 0o750),
-    directory("var/lib/maru/gateway/workspace", GATEWAY, GATEWAY, 0o700),
-    directory("var/lib/maru/telmeet", TELMEET, TELMEET, 0o700),
-    directory(MODELS, 0, 0, 0o755),
-];
-
-const fn directory(path: &'static str, uid: u32, gid: u32, mode: u32) -> Directory {
-    Directory { path, uid, gid, mode }
-}

@@ -2,9 +2,10 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use crate::service::{
-    Kind, RESTORING, SERVICES, Service,
+use crate::{
+    entry::{Kind, Service},
     podman::{self, Limits, Settings},
+    rows::{RESTORING, SERVICES},
 };
 
 /// Open files that a unit asks for; systemd starts Podman with at least as many.

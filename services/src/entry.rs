@@ -5,42 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::unix::Connector;
-
-/// A directory below `run/maru/` with one listener's socket in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// Name of the directory.
-    pub name: &'static str,
-    /// Name of the socket in it.
-    pub socket: &'static str,
-    /// Who listens.
-    pub owner: u32,
-    /// Who calls.
-    pub group: u32,
-    /// Mode of the directory.
-    pub mode: u32,
-}
-
-impl Link {
-    /// The directory, below the root.
-    #[must_use]
-    pub fn directory(&self) -> String {
-        format!("run/maru/{}", self.name)
-    }
-
-    /// The socket of the instance at `root`.
-    #[must_use]
-    pub fn path(&self, root: &Path) -> PathBuf {
-        root.join(self.directory()).join(self.socket)
-    }
-
-    /// How it is connected to in the instance at `root`: its owner listens there.
-    #[must_use]
-    pub fn connector(&self, root: &Path) -> Connector {
-        Connector::new(root, &self.path(root)).listener(self.owner)
-    }
-}
+use crate::{link::Link, mesh::Mesh, mount::Mount};
 
 /// How a service is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,28 +78,6 @@ pub enum Arg {
     Threads,
 }
 
-/// A directory or file of the host that a container sees at the same place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Path below the root on the host, and below `/` inside.
-    pub path: &'static str,
-    /// Whether the container may write there.
-    pub writable: bool,
-}
-
-/// A directory below the root that a service needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Directory {
-    /// Path below the root.
-    pub path: &'static str,
-    /// Its owner.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-    /// Its mode.
-    pub mode: u32,
-}
-
 /// How much memory a service may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
@@ -188,7 +131,9 @@ pub struct Service {
     pub listens: &'static [Link],
     /// Links that it calls.
     pub calls: &'static [Link],
-    /// What it sees of the disk beside its links; the first where it may write is its own folder.
+    /// How devices reach it in the mesh, if they do.
+    pub mesh: Option<Mesh>,
+    /// What it uses of the disk beside its links; the first where it may write is its own folder.
     pub mounts: &'static [Mount],
     /// Most memory.
     pub memory: Memory,
@@ -216,66 +161,17 @@ impl Service {
     #[must_use]
     pub fn writable(&self) -> Vec<String> {
         let links = self.listens.iter().map(Link::directory);
-        let mounts = self.mounts.iter().filter(|mount| mount.writable);
+        let mounts = self.mounts.iter().filter(|mount| mount.is_writable());
         links.chain(mounts.map(|mount| mount.path.to_owned())).collect()
     }
 
     /// Its own folder, below the root: the first of its mounts where it may write.
     #[must_use]
     pub fn state(&self) -> Option<&'static str> {
-        self.mounts.iter().find(|mount| mount.writable).map(|mount| mount.path)
+        self.mounts.iter().find(|mount| mount.is_writable()).map(|mount| mount.path)
     }
 
     /// The name of its unit, and of its container in the instance at `/`.
-    #[must_use]
-    pub fn unit(&self) -> String {
-        format!("maru-{}", self.name)
-    }
-}
-
-/// One server of a confidential deployment: a unit on whichever machine its operator runs it. No household needs it,
-/// and `maru up` does not start it, so that it has no [`Stage`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Its name: that of its unit after `maru-`.
-    pub name: &'static str,
-    /// What it is, for people.
-    pub description: &'static str,
-    /// Its program.
-    pub binary: &'static str,
-    /// Arguments beside `--root`.
-    pub args: &'static [&'static str],
-    /// Its user.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-    /// Links on which it listens.
-    pub listens: &'static [Link],
-    /// Links that it calls.
-    pub calls: &'static [Link],
-    /// Where it may write beside its links, below the root.
-    pub writes: &'static [&'static str],
-    /// The devices that it alone uses, where they are there.
-    pub devices: &'static [&'static str],
-    /// Whether it has a network.
-    pub network: bool,
-    /// Most memory in MiB; none for an engine, which takes what its model takes.
-    pub memory_mib: Option<u64>,
-    /// Longest file that it may write, in MiB (`RLIMIT_FSIZE`).
-    pub file_mib: u64,
-    /// Most processes and threads.
-    pub pids: u32,
-}
-
-impl Server {
-    /// Where it may write, below the root.
-    #[must_use]
-    pub fn writable(&self) -> Vec<String> {
-        let links = self.listens.iter().map(Link::directory);
-        links.chain(self.writes.iter().map(|&path| path.to_owned())).collect()
-    }
-
-    /// The name of its unit.
     #[must_use]
     pub fn unit(&self) -> String {
         format!("maru-{}", self.name)

@@ -4,8 +4,8 @@ use std::{
 };
 
 use super::{
-    AGENT_SERVICE, COORDINATOR_SERVICE, DIRECTORIES, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind,
-    LOCAL_API, Link, Probe, SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, links,
+    AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind, Link, Probe,
+    SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, directories, links, mesh_services,
     podman::{Limits, Model, Settings, run},
     quadlet, server_links, stages, systemd,
 };
@@ -137,20 +137,36 @@ fn what_the_table_says_of_a_start_can_be_done() {
     }
     assert!(SERVICES.is_sorted_by_key(|service| service.start), "not in the order of the start");
     assert!(stages().contains(&Stage::Agent), "no home node joins");
-    assert!(LOCAL_API.path(Path::new("/")).ends_with(node_agent_api::SOCKET));
 }
 
 #[test]
 fn a_service_finds_its_folders_and_they_are_its_own() {
     for service in SERVICES {
-        for mount in service.mounts.iter().filter(|mount| mount.writable) {
-            let found = DIRECTORIES.iter().find(|directory| directory.path == mount.path);
+        for mount in service.mounts.iter().filter(|mount| mount.is_writable()) {
+            let directories = directories();
+            let found = directories.iter().find(|directory| directory.path == mount.path);
             let owner = found.map(|directory| directory.uid);
             // The agent's helper is root.
             let owners = [Some(service.uid), service.starts_as_root().then_some(0)];
             assert!(owner.is_some() && owners.contains(&owner), "{}: {owner:?}", mount.path);
         }
     }
+}
+
+/// What `agent.toml` and the first settings are made of.
+#[test]
+fn a_mesh_service_listens_for_the_agent_and_reads_its_settings() {
+    for (service, mesh) in mesh_services() {
+        let name = service.name;
+        let link = service.listens[0];
+        assert_eq!((link.owner, link.group), (service.uid, super::AGENT_GID), "{name}");
+        assert!(AGENT_SERVICE.calls.contains(&link), "{name}");
+        assert_eq!(service.ready.probe, Probe::MeshHealth, "{name}");
+        assert!(service.mounts.iter().any(|mount| mount.path == mesh.settings), "{name}");
+        assert!(mesh.peers.iter().all(|(_, link)| service.calls.contains(link)), "{name}");
+    }
+    let ports: BTreeSet<_> = mesh_services().iter().map(|(_, mesh)| mesh.port).collect();
+    assert_eq!(ports.len(), mesh_services().len(), "two services have one port");
 }
 
 /// So that a machine that is a home as well as a server lets neither read what is the other's.
@@ -165,7 +181,7 @@ fn no_server_shares_a_user_with_anyone() {
         assert!(SERVICES.iter().all(|service| service.name != server.name), "{}", server.name);
     }
     let links: BTreeSet<_> = links().chain(server_links()).map(|link| link.name).collect();
-    assert_eq!(links.len(), crate::service::links().count() + server_links().count());
+    assert_eq!(links.len(), crate::links().count() + server_links().count());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::service::{Arg, Service};
+use crate::entry::{Arg, Service};
 
 /// What holds a process to the memory that the table gives its service.
 #[derive(Clone, Debug, PartialEq, Eq)]

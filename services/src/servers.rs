@@ -3,7 +3,10 @@
 //! They stand on machines of several operators (`docs/protocols/confidential.md`). On a node, `boot` alone reaches the security module or the TPM,
 //! `router-com` alone the network; the workers are `boot`'s, and the engine is asked by nobody else.
 
-use crate::service::entry::{Directory, Link, Server};
+use crate::{
+    link::{Link, new_link},
+    mount::Directory,
+};
 
 /// User of the relay of the chain.
 pub const RELAY: u32 = 61011;
@@ -21,12 +24,57 @@ pub const ROUTER_COM: u32 = 61016;
 pub const ENGINE: u32 = 61017;
 
 /// Where a node's evidence is asked for, and its workers.
-pub const BOOT_LINK: Link = link("confidential-boot", "boot.sock", BOOT, ROUTER_COM);
+pub const BOOT_LINK: Link = new_link!("confidential-boot", "boot.sock", BOOT, ROUTER_COM);
 /// A node's engine, for its workers.
-pub const ENGINE_LINK: Link = link("confidential-engine", "llm.sock", ENGINE, BOOT);
+pub const ENGINE_LINK: Link = new_link!("confidential-engine", "llm.sock", ENGINE, BOOT);
 
-const fn link(name: &'static str, socket: &'static str, owner: u32, group: u32) -> Link {
-    Link { name, socket, owner, group, mode: 0o2750 }
+/// One server of a confidential deployment: a unit on whichever machine its operator runs it. No household needs it,
+/// and `maru up` does not start it, so that it has no [`Stage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its name: that of its unit after `maru-`.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub description: &'static str,
+    /// Its program.
+    pub binary: &'static str,
+    /// Arguments beside `--root`.
+    pub args: &'static [&'static str],
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Links on which it listens.
+    pub listens: &'static [Link],
+    /// Links that it calls.
+    pub calls: &'static [Link],
+    /// Where it may write beside its links, below the root.
+    pub writes: &'static [&'static str],
+    /// The devices that it alone uses, where they are there.
+    pub devices: &'static [&'static str],
+    /// Whether it has a network.
+    pub network: bool,
+    /// Most memory in MiB; none for an engine, which takes what its model takes.
+    pub memory_mib: Option<u64>,
+    /// Longest file that it may write, in MiB (`RLIMIT_FSIZE`).
+    pub file_mib: u64,
+    /// Most processes and threads.
+    pub pids: u32,
+}
+
+impl Server {
+    /// Where it may write, below the root.
+    #[must_use]
+    pub fn writable(&self) -> Vec<String> {
+        let links = self.listens.iter().map(Link::directory);
+        links.chain(self.writes.iter().map(|&path| path.to_owned())).collect()
+    }
+
+    /// The name of its unit.
+    #[must_use]
+    pub fn unit(&self) -> String {
+        format!("maru-{}", self.name)
+    }
 }
 
 /// What most of them are like.
@@ -139,15 +187,11 @@ pub fn server_links() -> impl Iterator<Item = &'static Link> {
 /// Directories beside the links, parents first. Keys and certificates of all of them lie in one: each key is its
 /// owner's alone (0600).
 pub const SERVER_DIRECTORIES: &[Directory] = &[
-    directory("etc/maru", 0, 0, 0o755),
-    directory("etc/maru/confidential", 0, 0, 0o755),
-    directory("run/maru", 0, 0, 0o755),
-    directory("var/lib/maru", 0, 0, 0o755),
-    directory("var/lib/maru/models", 0, 0, 0o755),
-    directory("var/lib/maru/confidential-gateway", GATEWAY, GATEWAY, 0o700),
-    directory("var/lib/maru/confidential-auth", AUTH, AUTH, 0o700),
+    Directory::new("etc/maru", 0, 0, 0o755),
+    Directory::new("etc/maru/confidential", 0, 0, 0o755),
+    Directory::new("run/maru", 0, 0, 0o755),
+    Directory::new("var/lib/maru", 0, 0, 0o755),
+    Directory::new("var/lib/maru/models", 0, 0, 0o755),
+    Directory::new("var/lib/maru/confidential-gateway", GATEWAY, GATEWAY, 0o700),
+    Directory::new("var/lib/maru/confidential-auth", AUTH, AUTH, 0o700),
 ];
-
-const fn directory(path: &'static str, uid: u32, gid: u32, mode: u32) -> Directory {
-    Directory { path, uid, gid, mode }
-}

@@ -2,9 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::service::{
-    Arg, DIRECTORIES, Directory, Kind, Link, Memory, RESTORING, SERVER_DIRECTORIES, SERVERS,
-    SERVICES, Server, Service, links, server_links,
+use crate::{
+    entry::{Arg, Kind, Memory, Service},
+    link::Link,
+    mount::Directory,
+    rows::{RESTORING, SERVICES},
+    servers::{SERVER_DIRECTORIES, SERVERS, Server, server_links},
+    table::{directories, links},
 };
 
 const GENERATED: &str =
@@ -52,7 +56,7 @@ pub fn files() -> Vec<(String, String)> {
         .collect();
     let devices =
         SERVERS.iter().flat_map(|server| server.devices.iter().map(|device| (*device, server.gid)));
-    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(DIRECTORIES, links())));
+    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(&directories(), links())));
     files.push((
         "maru-confidential.tmpfiles.conf".to_owned(),
         tmpfiles(SERVER_DIRECTORIES, server_links()),

@@ -1,0 +1,84 @@
+//! What is expected of each service: written here once more, so that the service table is not its own judge.
+
+/// Service, user, group, capabilities.
+pub(crate) const RIGHTS: &[(&str, u32, u32, u64)] = &[
+    ("coordinator", 61001, 61001, 0),
+    ("relay", 61006, 61006, 0),
+    ("inference", 61004, 61004, 0),
+    ("inference-2", 61004, 61004, 0),
+    ("gateway", 61002, 61002, 0),
+    ("telmeet", 61003, 61003, 0),
+    ("agent", 61005, 61000, NET_ADMIN | NET_BIND_SERVICE),
+];
+
+/// Bits of capabilities(7).
+pub(crate) const NET_BIND_SERVICE: u64 = 1 << 10;
+pub(crate) const NET_ADMIN: u64 = 1 << 12;
+
+/// What a container sees and may take.
+pub(crate) struct Container {
+    pub(crate) name: &'static str,
+    pub(crate) program: &'static str,
+    /// Word of the command line that tells two of one program apart.
+    pub(crate) word: &'static str,
+    /// Below the root outside, and below `/` inside.
+    pub(crate) writes: &'static [&'static str],
+    pub(crate) reads: &'static [&'static str],
+    pub(crate) memory_mib: u64,
+    pub(crate) pids: u64,
+}
+
+/// Where an engine sees its model, and nothing beside it.
+pub(crate) const MODEL: &str = "var/lib/maru/models/";
+/// What an engine takes beside its model.
+const ENGINE_MIB: u64 = 2048;
+
+pub(crate) const CONTAINERS: &[Container] = &[
+    Container {
+        name: "gateway",
+        program: "maru-gateway",
+        word: "",
+        writes: &[
+            "run/maru/gateway",
+            "run/maru/metrics",
+            "run/maru/plugin",
+            "var/lib/maru/gateway",
+        ],
+        reads: &[
+            "etc/maru/gateway.toml",
+            "run/maru/dial",
+            "run/maru/inference",
+            "run/maru/inference-2",
+            "var/lib/maru/gateway/config",
+        ],
+        memory_mib: 256,
+        pids: 128,
+    },
+    Container {
+        name: "telmeet",
+        program: "maru-telmeet",
+        word: "",
+        writes: &["run/maru/telmeet", "var/lib/maru/telmeet"],
+        reads: &["etc/maru/telmeet.toml", "run/maru/plugin"],
+        memory_mib: 256,
+        pids: 128,
+    },
+    Container {
+        name: "inference",
+        program: "maru-llm",
+        word: "/run/maru/inference/",
+        writes: &["run/maru/inference"],
+        reads: &[MODEL],
+        memory_mib: ENGINE_MIB,
+        pids: 1024,
+    },
+    Container {
+        name: "inference-2",
+        program: "maru-llm",
+        word: "/run/maru/inference-2/",
+        writes: &["run/maru/inference-2"],
+        reads: &[MODEL],
+        memory_mib: ENGINE_MIB,
+        pids: 1024,
+    },
+];

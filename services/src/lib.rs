@@ -1,0 +1,42 @@
+//! The service table: what runs, as whom, with which rights.
+//!
+//! Each service of a home has one row in [`SERVICES`]: program, user, sockets, mesh port and name, folders with their limits,
+//! memory. From the rows come the processes and `podman run` arguments of `maru up` ([`child`], [`podman`]), the order
+//! in which it starts and stops them ([`Stage`]), how it sees that they are ready ([`Readiness`]), its directories
+//! ([`directories`]), the mesh services of `agent.toml` and the ports of the first policy ([`mesh_services`]), what a backup
+//! holds ([`saved`]), the programs that `xtask` builds, the systemd units ([`systemd`]) and the Quadlets ([`quadlet`])
+//! in `systemd/` and `podman/`; a test compares those files with the table.
+//! [`SERVERS`] are the machines of a confidential deployment, which no household needs: only units are made of them.
+#![forbid(unsafe_code)]
+
+mod entry;
+mod instance;
+mod link;
+mod mesh;
+mod mount;
+mod rows;
+mod table;
+
+pub mod child;
+pub mod podman;
+pub mod quadlet;
+pub mod servers;
+pub mod systemd;
+
+pub use entry::{Arg, Kind, Memory, Probe, Readiness, Service, Stage};
+pub use instance::Instance;
+pub use link::Link;
+pub use mesh::Mesh;
+pub use mount::{Access, Directory, Mount};
+pub use rows::{
+    ADMIN, AGENT_GID, AGENT_SERVICE, AGENT_UID, COORDINATOR, COORDINATOR_SERVICE, DIALS, ENGINE,
+    GATEWAY, GATEWAY_HTTP, GATEWAY_MESH, GATEWAY_SERVICE, GATEWAY_STATE, INFERENCE, INFERENCE_2,
+    INFERENCE_2_SERVICE, INFERENCE_SERVICE, LOCAL_API, METRICS, MODELS, PLUGIN, RELAY, RELAY_NODES,
+    RELAY_SERVICE, RELAY_STATE, RESTORING, SERVICES, TELMEET, TELMEET_HTTP, TELMEET_MESH,
+    TELMEET_SERVICE, WORKSPACE,
+};
+pub use servers::{SERVER_DIRECTORIES, SERVERS, Server, server_links};
+pub use table::{directories, links, mesh_names, mesh_ports, mesh_services, saved, stages};
+
+#[cfg(test)]
+mod tests;
