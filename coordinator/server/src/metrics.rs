@@ -3,6 +3,7 @@
 //! For root on a socket of its own, `run/maru/coordinator/metrics.sock`, and where `metrics_listen` says so, for everybody
 //! on this machine.
 
+use ::store::Times;
 use axum::{extract::State, response::Response};
 use chassis::endpoint::{Endpoint, get};
 use coordinator_core::{
@@ -11,19 +12,11 @@ use coordinator_core::{
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
-use crate::{app::App, clock, hub::Snapshot, store::Times};
-
-/// Bounds of histograms of time, in seconds.
-const SECONDS: [f64; 10] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
-
-/// A histogram of times.
-pub(crate) fn by_seconds() -> Histogram {
-    Histogram::new(SECONDS)
-}
+use crate::{app::App, clock, hub::Snapshot};
 
 /// One of a few words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

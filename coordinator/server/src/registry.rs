@@ -24,7 +24,7 @@ use crate::{
     clock,
     hub::HubError,
     limits::RegistrationPermit,
-    store::{Change, StoreError},
+    store::{Change, DatabaseError, StoreError},
 };
 
 /// How often a change is tried that conflicts with others.
@@ -65,10 +65,10 @@ impl RegisterError {
     /// Whether the same change may succeed at once.
     fn is_collision(&self) -> bool {
         match self {
-            Self::Store(StoreError::Conflict) => true,
-            Self::Store(StoreError::Query(sqlx::Error::Database(error))) => {
-                error.is_unique_violation()
-            }
+            Self::Store(StoreError::Database(DatabaseError::Conflict)) => true,
+            Self::Store(StoreError::Database(DatabaseError::Query(sqlx::Error::Database(
+                error,
+            )))) => error.is_unique_violation(),
             Self::Store(_) | Self::Refused(_) | Self::Busy | Self::Often | Self::Hub(_) => false,
         }
     }
@@ -170,5 +170,5 @@ pub(crate) async fn end_key(
 
 /// A node that was there a moment ago.
 fn found(node: Option<Node>) -> Result<Node, StoreError> {
-    node.ok_or(StoreError::Conflict)
+    node.ok_or(StoreError::Database(DatabaseError::Conflict))
 }

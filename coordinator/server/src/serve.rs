@@ -23,7 +23,7 @@ use crate::{
     hub::{Hub, HubError},
     keeper, metrics,
     relay::{RelayError, embedded::Embedded},
-    store::{Hold, HoldError, Store, StoreError},
+    store::{self, Hold, HoldError, Store, StoreError},
 };
 
 /// How long what is under way may take to end.
@@ -118,17 +118,17 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let paths = Paths::new(root);
         let database = config.database(root)?;
-        database.check()?;
+        database.check().map_err(StoreError::Database)?;
         // Who starts it twice is told that it runs, and not that a port is busy. A first start that fails leaves nothing.
         let held = match paths.state().is_dir() {
-            true => Some(Hold::take(&database).await?),
+            true => Some(store::hold(&database).await?),
             false => None,
         };
         let door = Door::open(root, &paths, &config.settings)?;
         files::make_dir(&paths.state(), 0o700)?;
         let hold = match held {
             Some(hold) => hold,
-            None => Hold::take(&database).await?,
+            None => store::hold(&database).await?,
         };
         let noise = files::noise_key(&paths)?;
         let relays = tokio::select! {

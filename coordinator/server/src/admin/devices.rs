@@ -26,7 +26,7 @@ use crate::{
     clock,
     hub::Snapshot,
     registry::{self, Tagging},
-    store::{Change, NewNode, StoreError},
+    store::{Change, DatabaseError, NewNode, StoreError},
 };
 
 /// Longest capabilities of a node, in bytes of JSON: every peer is told them.
@@ -134,7 +134,7 @@ async fn write_approval(
         };
         return Ok(change.insert_node(new, now).await?.id);
     };
-    let mut node = change.node(id).await?.ok_or(StoreError::Conflict)?;
+    let mut node = change.node(id).await?.ok_or(StoreError::Database(DatabaseError::Conflict))?;
     node.owner = approved.owner;
     node.keys.node = pending.node_key;
     node.times.expires = expires;

@@ -9,7 +9,10 @@ use axum::{
 use chassis::{body::Unread, problem::ErrorResponse};
 use coordinator_core::{api_key::Denied, name::NameError, route::RouteError, tagging::NotAllowed};
 
-use crate::{hub::HubError, store::StoreError};
+use crate::{
+    hub::HubError,
+    store::{DatabaseError, StoreError},
+};
 
 /// Why a request failed. `Display` is what the caller reads; a 5xx says no more than that.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +137,9 @@ impl Error {
             ) => (StatusCode::UNPROCESSABLE_ENTITY, "name"),
             Self::Several => (StatusCode::CONFLICT, "several"),
             Self::Tags => (StatusCode::CONFLICT, "tags"),
-            Self::State(_) | Self::Store(StoreError::Conflict) => (StatusCode::CONFLICT, "state"),
+            Self::State(_) | Self::Store(StoreError::Database(DatabaseError::Conflict)) => {
+                (StatusCode::CONFLICT, "state")
+            }
             Self::Route(_) => (StatusCode::UNPROCESSABLE_ENTITY, "route"),
             Self::PlainHttp => (StatusCode::UNPROCESSABLE_ENTITY, "plain-http"),
             Self::ServerUrl => (StatusCode::INTERNAL_SERVER_ERROR, "server-url"),
@@ -154,7 +159,7 @@ impl Error {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Policy(error) => Some(error.to_string()),
-            Self::Store(StoreError::Conflict) => {
+            Self::Store(StoreError::Database(DatabaseError::Conflict)) => {
                 Some("somebody else changed it meanwhile: try again".to_owned())
             }
             Self::PlainHttp => Some(

@@ -20,7 +20,7 @@ use crate::{
     clock,
     hub::Snapshot,
     random,
-    store::{Change, StoreError},
+    store::{Change, DatabaseError, StoreError},
 };
 
 /// Life of a key for which none is given, in seconds.
@@ -132,7 +132,7 @@ pub(super) async fn insert(
     life_s: u64,
 ) -> Result<(PreAuthKey, Secret), StoreError> {
     let secret = key::format(&random::bytes());
-    let hash = key::hash(secret.reveal()).ok_or(StoreError::Row("key"))?;
+    let hash = key::hash(secret.reveal()).ok_or(StoreError::Database(DatabaseError::Row("key")))?;
     let now = clock::now();
     let key = PreAuthKey {
         id: 0,

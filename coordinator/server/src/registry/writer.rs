@@ -12,7 +12,7 @@ use coordinator_core::{
 use super::{Answer, Applicant, Effect, RegisterError, end_key, found};
 use crate::{
     app::App,
-    store::{Change, NewNode, StoreError},
+    store::{Change, DatabaseError, NewNode, StoreError},
 };
 
 /// How often it is written that a device which waits has asked again: a sixtieth of the hour at least after which one that
@@ -85,7 +85,7 @@ impl Writer<'_> {
                 (Answer::Waiting(pending.ticket), Effect::Stored)
             }
             Decision::StillWaiting => {
-                let pending = pending.ok_or(StoreError::Conflict)?;
+                let pending = pending.ok_or(StoreError::Database(DatabaseError::Conflict))?;
                 if !is_due(pending, self.now) {
                     return Ok((Answer::Waiting(pending.ticket.clone()), Effect::Nothing));
                 }
@@ -134,7 +134,7 @@ impl Writer<'_> {
         change: &mut Change,
         pending: Option<&Pending>,
     ) -> Result<Owner, StoreError> {
-        let owner = self.owner.clone().ok_or(StoreError::Conflict)?;
+        let owner = self.owner.clone().ok_or(StoreError::Database(DatabaseError::Conflict))?;
         if let Some(pending) = pending {
             change.delete_pending(pending.id).await?;
         }

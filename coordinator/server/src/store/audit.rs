@@ -1,10 +1,9 @@
 //! The audit log: who changed what, and when. Entries are written in the transaction of the change that they tell of.
 
+use ::store::{DatabaseError, column, row};
 use coordinator_api::{Actor, LogEntry};
 use coordinator_core::time::{Millis, to_rfc3339};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
-
-use super::{StoreError, row::row, rows};
 
 /// Longest target, in characters: a hostname is a device's own choice.
 const TARGET_MAX: usize = 128;
@@ -66,7 +65,7 @@ pub(super) async fn insert(
     actor: &Actor,
     noted: Noted,
     at: Millis,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let row = sqlx::query(
         "UPDATE network SET next_entry = next_entry + 1 WHERE id = 1 RETURNING next_entry - 1 AS id",
     )
@@ -88,11 +87,11 @@ pub(super) async fn insert(
 pub(super) async fn page(
     connection: &mut AnyConnection,
     query: &LogQuery,
-) -> Result<Vec<LogEntry>, StoreError> {
+) -> Result<Vec<LogEntry>, DatabaseError> {
     let rows = sqlx::query(
         "SELECT * FROM audit WHERE id > $1 AND at >= $2 AND ($3 = '' OR actor = $3) ORDER BY id LIMIT $4",
     )
-    .bind(rows::sql(query.after))
+    .bind(column::sql(query.after))
     .bind(query.since)
     .bind(query.actor.clone().unwrap_or_default())
     .bind(i64::from(query.limit))
@@ -101,10 +100,10 @@ pub(super) async fn page(
     rows.iter().map(entry).collect()
 }
 
-fn entry(row: &AnyRow) -> Result<LogEntry, StoreError> {
+fn entry(row: &AnyRow) -> Result<LogEntry, DatabaseError> {
     let row = AuditRow::read(row)?;
     Ok(LogEntry {
-        id: u64::try_from(row.id).map_err(|_| StoreError::Row("entry of the log"))?,
+        id: u64::try_from(row.id).map_err(|_| DatabaseError::Row("entry of the log"))?,
         at: to_rfc3339(row.at),
         actor: row.actor,
         action: row.action,
@@ -114,7 +113,7 @@ fn entry(row: &AnyRow) -> Result<LogEntry, StoreError> {
 }
 
 /// Removes what is not kept.
-pub(super) async fn prune(connection: &mut AnyConnection, keep: Keep) -> Result<(), StoreError> {
+pub(super) async fn prune(connection: &mut AnyConnection, keep: Keep) -> Result<(), DatabaseError> {
     let old = sqlx::query("DELETE FROM audit WHERE at < $1").bind(keep.since);
     old.execute(&mut *connection).await?;
     for by_device in [0_i64, 1] {

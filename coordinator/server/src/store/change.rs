@@ -5,6 +5,7 @@ use std::{
     net::Ipv4Addr,
 };
 
+use ::store::{Write, column};
 use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
     map::CapMap,
@@ -19,44 +20,35 @@ use coordinator_core::{
     route::Decisions,
     time::Millis,
 };
-use sqlx::{Any, AnyConnection, Row, Transaction};
-use tokio::time::Instant;
+use sqlx::{AnyConnection, Row};
 
 use super::{
-    NewNode, NewPending, StoreError, Times, Waiting, api_keys,
+    api_keys,
     audit::{self, Noted},
-    keys, nodes, pending,
-    queue::WritePermit,
-    rows, users,
+    error::StoreError,
+    keys,
+    new::{NewNode, NewPending, Waiting},
+    nodes, pending, users,
 };
 use crate::{clock, random};
 
 /// A write transaction. Nothing is changed until [`Change::commit`].
 #[derive(Debug)]
 pub struct Change {
-    tx: Transaction<'static, Any>,
+    write: Write,
     actor: Actor,
-    _turn: WritePermit,
-    began: Instant,
-    times: Times,
     /// What goes into the audit log.
     noted: Vec<Noted>,
 }
 
 impl Change {
-    pub(super) async fn begin(
-        mut tx: Transaction<'static, Any>,
-        actor: Actor,
-        permit: WritePermit,
-        times: Times,
-    ) -> Result<Self, StoreError> {
-        let began = Instant::now();
+    pub(super) async fn begin(mut write: Write, actor: Actor) -> Result<Self, StoreError> {
         // It may have been removed while its request was on the way, or waited for its turn.
         if let Actor::ApiKey { id, .. } = actor {
-            let key = api_keys::by_id(&mut tx, id).await?;
+            let key = api_keys::by_id(write.connection(), id).await?;
             api_key::admit(key.as_ref(), true, clock::now()).map_err(StoreError::Denied)?;
         }
-        Ok(Self { tx, actor, _turn: permit, began, times, noted: Vec::new() })
+        Ok(Self { write, actor, noted: Vec::new() })
     }
 
     /// Who makes the change.
@@ -79,16 +71,13 @@ impl Change {
     /// Makes the change. If the database fails now, it is not known whether the change was made.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         for noted in std::mem::take(&mut self.noted) {
-            audit::insert(&mut self.tx, &self.actor, noted, clock::now()).await?;
+            audit::insert(self.write.connection(), &self.actor, noted, clock::now()).await?;
         }
-        self.tx.commit().await?;
-        self.times.changes.inc();
-        self.times.change.observe(self.began.elapsed().as_secs_f64());
-        Ok(())
+        Ok(self.write.commit().await?)
     }
 
     fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.tx
+        self.write.connection()
     }
 
     async fn next_id(&mut self) -> Result<u64, StoreError> {
@@ -97,17 +86,17 @@ impl Change {
         )
         .fetch_one(self.connection())
         .await?;
-        rows::number(&row, "id")
+        Ok(column::number(&row, "id")?)
     }
 
     /// Finds a node by its number.
     pub async fn node(&mut self, id: NodeId) -> Result<Option<Node>, StoreError> {
-        nodes::by_id(self.connection(), id).await
+        Ok(nodes::by_id(self.connection(), id).await?)
     }
 
     /// Finds a node by its node key.
     pub async fn node_by_key(&mut self, key: &NodePublic) -> Result<Option<Node>, StoreError> {
-        nodes::by_node_key(self.connection(), key).await
+        Ok(nodes::by_node_key(self.connection(), key).await?)
     }
 
     /// Finds the nodes of a machine.
@@ -115,12 +104,12 @@ impl Change {
         &mut self,
         machine: &MachinePublic,
     ) -> Result<Vec<Node>, StoreError> {
-        nodes::of_machine(self.connection(), machine).await
+        Ok(nodes::of_machine(self.connection(), machine).await?)
     }
 
     /// Names that are taken, by nodes and by extra records.
     pub async fn names(&mut self) -> Result<BTreeSet<String>, StoreError> {
-        nodes::names(self.connection()).await
+        Ok(nodes::names(self.connection()).await?)
     }
 
     /// Makes a node.
@@ -175,12 +164,12 @@ impl Change {
     ///
     /// [`StoreError::Conflict`] if it has changed since.
     pub async fn update_node(&mut self, node: &Node) -> Result<(), StoreError> {
-        nodes::update(self.connection(), node).await
+        Ok(nodes::update(self.connection(), node).await?)
     }
 
     /// Deletes a node and its extra names.
     pub async fn delete_node(&mut self, id: NodeId) -> Result<(), StoreError> {
-        nodes::delete(self.connection(), id).await
+        Ok(nodes::delete(self.connection(), id).await?)
     }
 
     /// Finds a device that waits by its node key.
@@ -188,17 +177,17 @@ impl Change {
         &mut self,
         key: &NodePublic,
     ) -> Result<Option<Pending>, StoreError> {
-        pending::by_node_key(self.connection(), key).await
+        Ok(pending::by_node_key(self.connection(), key).await?)
     }
 
     /// Finds a device that waits by its number.
     pub async fn pending(&mut self, id: NodeId) -> Result<Option<Pending>, StoreError> {
-        pending::by_id(self.connection(), id).await
+        Ok(pending::by_id(self.connection(), id).await?)
     }
 
     /// Finds a device that waits by its ticket.
     pub async fn pending_by_ticket(&mut self, ticket: &str) -> Result<Option<Pending>, StoreError> {
-        pending::by_ticket(self.connection(), ticket).await
+        Ok(pending::by_ticket(self.connection(), ticket).await?)
     }
 
     /// Forgets who came without a key and has not asked since; returns who still waits.
@@ -207,7 +196,7 @@ impl Change {
         machine: &MachinePublic,
         since: Millis,
     ) -> Result<Waiting, StoreError> {
-        pending::waiting(self.connection(), machine, since).await
+        Ok(pending::waiting(self.connection(), machine, since).await?)
     }
 
     /// Lets a device wait. One that waits already under the node key keeps its number and ticket.
@@ -244,17 +233,17 @@ impl Change {
 
     /// Notes that a device that waits has asked again.
     pub async fn set_asked(&mut self, id: NodeId, now: Millis) -> Result<(), StoreError> {
-        pending::set_asked(self.connection(), id, now).await
+        Ok(pending::set_asked(self.connection(), id, now).await?)
     }
 
     /// Forgets a device that waits.
     pub async fn delete_pending(&mut self, id: NodeId) -> Result<(), StoreError> {
-        pending::delete(self.connection(), id).await
+        Ok(pending::delete(self.connection(), id).await?)
     }
 
     /// Finds a user by name.
     pub async fn user(&mut self, name: &str) -> Result<Option<User>, StoreError> {
-        users::by_name(self.connection(), name).await
+        Ok(users::by_name(self.connection(), name).await?)
     }
 
     /// Makes a user.
@@ -280,22 +269,22 @@ impl Change {
 
     /// Gives a user another name, which nobody may have.
     pub async fn rename_user(&mut self, id: UserId, name: &str) -> Result<(), StoreError> {
-        users::rename(self.connection(), id, name).await
+        Ok(users::rename(self.connection(), id, name).await?)
     }
 
     /// All users.
     pub async fn users(&mut self) -> Result<Vec<User>, StoreError> {
-        users::all(self.connection()).await
+        Ok(users::all(self.connection()).await?)
     }
 
     /// Finds a pre-auth key.
     pub async fn key(&mut self, hash: &KeyHash) -> Result<Option<PreAuthKey>, StoreError> {
-        keys::by_hash(self.connection(), hash).await
+        Ok(keys::by_hash(self.connection(), hash).await?)
     }
 
     /// Finds a pre-auth key by its number.
     pub async fn key_by_id(&mut self, id: u64) -> Result<Option<PreAuthKey>, StoreError> {
-        keys::by_id(self.connection(), id).await
+        Ok(keys::by_id(self.connection(), id).await?)
     }
 
     /// Stores a key under a new number, which is returned.
@@ -311,12 +300,12 @@ impl Change {
 
     /// Uses a key once; false if it cannot be used any more.
     pub async fn consume_key(&mut self, id: u64, now: Millis) -> Result<bool, StoreError> {
-        keys::consume(self.connection(), id, now).await
+        Ok(keys::consume(self.connection(), id, now).await?)
     }
 
     /// Ends a key.
     pub async fn expire_key(&mut self, id: u64, now: Millis) -> Result<(), StoreError> {
-        keys::expire(self.connection(), id, now).await
+        Ok(keys::expire(self.connection(), id, now).await?)
     }
 
     /// Deletes a key; false, and nothing happens, while a device waits that used it.
@@ -332,7 +321,7 @@ impl Change {
 
     /// All API keys, by their hashes.
     pub async fn api_keys(&mut self) -> Result<HashMap<ApiKeyHash, ApiKey>, StoreError> {
-        api_keys::all(self.connection()).await
+        Ok(api_keys::all(self.connection()).await?)
     }
 
     /// Stores an API key under a new number, which is returned.
@@ -348,17 +337,17 @@ impl Change {
 
     /// Deletes an API key.
     pub async fn delete_api_key(&mut self, id: u64) -> Result<(), StoreError> {
-        api_keys::delete(self.connection(), id).await
+        Ok(api_keys::delete(self.connection(), id).await?)
     }
 
     /// Points an extra name at a node.
     pub async fn set_record(&mut self, record: &Record) -> Result<(), StoreError> {
-        nodes::set_record(self.connection(), record).await
+        Ok(nodes::set_record(self.connection(), record).await?)
     }
 
     /// Deletes an extra name; false if there was none.
     pub async fn delete_record(&mut self, name: &str) -> Result<bool, StoreError> {
-        nodes::delete_record(self.connection(), name).await
+        Ok(nodes::delete_record(self.connection(), name).await?)
     }
 
     /// The policy's text.

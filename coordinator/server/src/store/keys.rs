@@ -1,14 +1,15 @@
 //! Queries on pre-auth keys.
 
+use ::store::{DatabaseError, column};
 use coordinator_core::{
     key::{KeyHash, PreAuthKey},
     time::Millis,
 };
 use sqlx::AnyConnection;
 
-use super::{StoreError, rows};
+use super::rows;
 
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<PreAuthKey>, StoreError> {
+pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<PreAuthKey>, DatabaseError> {
     let rows = sqlx::query("SELECT * FROM preauth_keys ORDER BY id").fetch_all(connection).await?;
     rows.iter().map(rows::key).collect()
 }
@@ -16,7 +17,7 @@ pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<PreAuthKey
 pub(super) async fn by_hash(
     connection: &mut AnyConnection,
     hash: &KeyHash,
-) -> Result<Option<PreAuthKey>, StoreError> {
+) -> Result<Option<PreAuthKey>, DatabaseError> {
     let row = sqlx::query("SELECT * FROM preauth_keys WHERE hash = $1")
         .bind(hash.0.to_vec())
         .fetch_optional(connection)
@@ -27,9 +28,9 @@ pub(super) async fn by_hash(
 pub(super) async fn by_id(
     connection: &mut AnyConnection,
     id: u64,
-) -> Result<Option<PreAuthKey>, StoreError> {
+) -> Result<Option<PreAuthKey>, DatabaseError> {
     let row = sqlx::query("SELECT * FROM preauth_keys WHERE id = $1")
-        .bind(rows::sql(id))
+        .bind(column::sql(id))
         .fetch_optional(connection)
         .await?;
     row.as_ref().map(rows::key).transpose()
@@ -39,7 +40,7 @@ pub(super) async fn insert(
     connection: &mut AnyConnection,
     key: &PreAuthKey,
     hash: &KeyHash,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     rows::KeyRow::of(key, hash)?.insert(connection).await
 }
 
@@ -48,12 +49,12 @@ pub(super) async fn consume(
     connection: &mut AnyConnection,
     id: u64,
     now: Millis,
-) -> Result<bool, StoreError> {
+) -> Result<bool, DatabaseError> {
     let row = sqlx::query(
         "UPDATE preauth_keys SET uses = uses + 1 \
          WHERE id = $1 AND expires > $2 AND (reusable = 1 OR uses = 0) RETURNING id",
     )
-    .bind(rows::sql(id))
+    .bind(column::sql(id))
     .bind(now)
     .fetch_optional(connection)
     .await?;
@@ -64,9 +65,9 @@ pub(super) async fn expire(
     connection: &mut AnyConnection,
     id: u64,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     sqlx::query("UPDATE preauth_keys SET expires = $2 WHERE id = $1 AND expires > $2")
-        .bind(rows::sql(id))
+        .bind(column::sql(id))
         .bind(now)
         .execute(connection)
         .await?;
@@ -74,9 +75,9 @@ pub(super) async fn expire(
 }
 
 /// Deletes a key. The caller has seen that no device waits that used it.
-pub(super) async fn delete(connection: &mut AnyConnection, id: u64) -> Result<(), StoreError> {
+pub(super) async fn delete(connection: &mut AnyConnection, id: u64) -> Result<(), DatabaseError> {
     sqlx::query("DELETE FROM preauth_keys WHERE id = $1")
-        .bind(rows::sql(id))
+        .bind(column::sql(id))
         .execute(connection)
         .await?;
     Ok(())

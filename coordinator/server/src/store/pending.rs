@@ -1,5 +1,6 @@
 //! Queries on devices that wait.
 
+use ::store::{DatabaseError, column};
 use control_protocol::key::{MachinePublic, NodePublic};
 use coordinator_core::{
     model::{NodeId, Pending},
@@ -7,7 +8,7 @@ use coordinator_core::{
 };
 use sqlx::{AnyConnection, Row as _};
 
-use super::{StoreError, Waiting, rows};
+use super::{new::Waiting, rows};
 
 /// Joined with the key, which alone names the owner.
 macro_rules! select {
@@ -20,7 +21,7 @@ macro_rules! select {
     };
 }
 
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Pending>, StoreError> {
+pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Pending>, DatabaseError> {
     let rows = sqlx::query(select!("ORDER BY pending.id")).fetch_all(connection).await?;
     rows.iter().map(rows::pending).collect()
 }
@@ -28,7 +29,7 @@ pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Pending>, 
 pub(super) async fn by_node_key(
     connection: &mut AnyConnection,
     node_key: &NodePublic,
-) -> Result<Option<Pending>, StoreError> {
+) -> Result<Option<Pending>, DatabaseError> {
     let row = sqlx::query(select!("WHERE pending.node_key = $1"))
         .bind(node_key.as_bytes().to_vec())
         .fetch_optional(connection)
@@ -39,9 +40,9 @@ pub(super) async fn by_node_key(
 pub(super) async fn by_id(
     connection: &mut AnyConnection,
     id: NodeId,
-) -> Result<Option<Pending>, StoreError> {
+) -> Result<Option<Pending>, DatabaseError> {
     let row = sqlx::query(select!("WHERE pending.id = $1"))
-        .bind(rows::sql(id))
+        .bind(column::sql(id))
         .fetch_optional(connection)
         .await?;
     row.as_ref().map(rows::pending).transpose()
@@ -50,7 +51,7 @@ pub(super) async fn by_id(
 pub(super) async fn by_ticket(
     connection: &mut AnyConnection,
     ticket: &str,
-) -> Result<Option<Pending>, StoreError> {
+) -> Result<Option<Pending>, DatabaseError> {
     let row = sqlx::query(select!("WHERE pending.ticket = $1"))
         .bind(ticket.to_owned())
         .fetch_optional(connection)
@@ -63,7 +64,7 @@ pub(super) async fn waiting(
     connection: &mut AnyConnection,
     machine: &MachinePublic,
     since: Millis,
-) -> Result<Waiting, StoreError> {
+) -> Result<Waiting, DatabaseError> {
     sqlx::query("DELETE FROM pending WHERE key_id IS NULL AND asked < $1")
         .bind(since)
         .execute(&mut *connection)
@@ -76,7 +77,7 @@ pub(super) async fn waiting(
             waiting.by_key += 1;
             continue;
         }
-        waiting.keyless.insert(rows::number(row, "id")?);
+        waiting.keyless.insert(column::number(row, "id")?);
         let own: Vec<u8> = row.try_get("machine_key")?;
         waiting.of_machine += usize::from(own == machine.as_bytes());
     }
@@ -87,7 +88,7 @@ pub(super) async fn insert(
     connection: &mut AnyConnection,
     pending: &Pending,
     key: Option<u64>,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     rows::PendingRow::of(pending, key)?.insert(connection).await
 }
 
@@ -95,18 +96,21 @@ pub(super) async fn set_asked(
     connection: &mut AnyConnection,
     id: NodeId,
     at: Millis,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     sqlx::query("UPDATE pending SET asked = $2 WHERE id = $1")
-        .bind(rows::sql(id))
+        .bind(column::sql(id))
         .bind(at)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-pub(super) async fn delete(connection: &mut AnyConnection, id: NodeId) -> Result<(), StoreError> {
+pub(super) async fn delete(
+    connection: &mut AnyConnection,
+    id: NodeId,
+) -> Result<(), DatabaseError> {
     sqlx::query("DELETE FROM pending WHERE id = $1")
-        .bind(rows::sql(id))
+        .bind(column::sql(id))
         .execute(connection)
         .await?;
     Ok(())

@@ -8,38 +8,43 @@ use coordinator_core::{
 };
 use sqlx::Row as _;
 
-use super::{LogQuery, Store, StoreError, audit, keys, nodes, pending};
+use super::{
+    Store,
+    audit::{self, LogQuery},
+    error::StoreError,
+    keys, nodes, pending,
+};
 
 impl Store {
     /// Lists the pre-auth keys, without the keys themselves, which nobody has.
     pub async fn keys(&self) -> Result<Vec<PreAuthKey>, StoreError> {
-        keys::all(&mut *self.pool.acquire().await?).await
+        Ok(keys::all(&mut *self.base.pool().acquire().await?).await?)
     }
 
     /// Finds a node by its node key.
     pub async fn node(&self, node_key: &NodePublic) -> Result<Option<Node>, StoreError> {
-        nodes::by_node_key(&mut *self.pool.acquire().await?, node_key).await
+        Ok(nodes::by_node_key(&mut *self.base.pool().acquire().await?, node_key).await?)
     }
 
     /// Finds a device that waits by its node key.
     pub async fn pending(&self, node_key: &NodePublic) -> Result<Option<Pending>, StoreError> {
-        pending::by_node_key(&mut *self.pool.acquire().await?, node_key).await
+        Ok(pending::by_node_key(&mut *self.base.pool().acquire().await?, node_key).await?)
     }
 
     /// Finds a pre-auth key.
     pub async fn key(&self, hash: &KeyHash) -> Result<Option<PreAuthKey>, StoreError> {
-        keys::by_hash(&mut *self.pool.acquire().await?, hash).await
+        Ok(keys::by_hash(&mut *self.base.pool().acquire().await?, hash).await?)
     }
 
     /// Reads some of the audit log, oldest first.
     pub async fn log(&self, query: &LogQuery) -> Result<Vec<LogEntry>, StoreError> {
-        audit::page(&mut *self.pool.acquire().await?, query).await
+        Ok(audit::page(&mut *self.base.pool().acquire().await?, query).await?)
     }
 
     /// How many changes there were, whoever made them.
     pub async fn revision(&self) -> Result<i64, StoreError> {
-        let row =
-            sqlx::query("SELECT revision FROM network WHERE id = 1").fetch_one(&self.pool).await?;
+        let row = sqlx::query("SELECT revision FROM network WHERE id = 1");
+        let row = row.fetch_one(self.base.pool()).await?;
         Ok(row.try_get("revision")?)
     }
 }

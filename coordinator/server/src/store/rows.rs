@@ -3,6 +3,11 @@
 //! A column is named here once. Rows and models are built in full, without defaults, so that a new field does not
 //! compile before it has a column and comes from it; a test changes and reads back each column that the tables have.
 
+use ::store::{
+    DatabaseError,
+    column::{bytes, from_json, number, optional_unsigned, sql, to_json, unsigned},
+    row,
+};
 use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
     map::{Hostinfo, RegionId},
@@ -16,10 +21,8 @@ use coordinator_core::{
     route::Decisions,
 };
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, any::AnyRow};
-
-use super::{StoreError, row::row};
 
 /// Longest hostinfo that is kept, in bytes; a longer one is cut down to what the network needs of it.
 const HOSTINFO_MAX: usize = 16 * 1024;
@@ -128,13 +131,13 @@ impl UserRow {
     }
 }
 
-pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
+pub(super) fn user(row: &AnyRow) -> Result<User, DatabaseError> {
     let row = UserRow::read(row)?;
     Ok(User { id: unsigned(row.id, "id")?, name: row.name, created: row.created })
 }
 
 impl KeyRow {
-    pub(super) fn of(key: &PreAuthKey, hash: &KeyHash) -> Result<Self, StoreError> {
+    pub(super) fn of(key: &PreAuthKey, hash: &KeyHash) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: sql(key.id),
             hash: hash.0.to_vec(),
@@ -150,7 +153,7 @@ impl KeyRow {
     }
 }
 
-pub(super) fn key(row: &AnyRow) -> Result<PreAuthKey, StoreError> {
+pub(super) fn key(row: &AnyRow) -> Result<PreAuthKey, DatabaseError> {
     let row = KeyRow::read(row)?;
     Ok(PreAuthKey {
         id: unsigned(row.id, "id")?,
@@ -181,12 +184,12 @@ impl ApiKeyRow {
     }
 }
 
-pub(super) fn api_key(row: &AnyRow) -> Result<(ApiKeyHash, ApiKey), StoreError> {
+pub(super) fn api_key(row: &AnyRow) -> Result<(ApiKeyHash, ApiKey), DatabaseError> {
     let row = ApiKeyRow::read(row)?;
     let access = match row.access.as_str() {
         READ => Access::Read,
         ADMIN => Access::Admin,
-        _ => return Err(StoreError::Row("access")),
+        _ => return Err(DatabaseError::Row("access")),
     };
     let key = ApiKey {
         id: unsigned(row.id, "id")?,
@@ -199,7 +202,7 @@ pub(super) fn api_key(row: &AnyRow) -> Result<(ApiKeyHash, ApiKey), StoreError> 
 }
 
 impl NodeRow {
-    pub(super) fn of(node: &Node) -> Result<Self, StoreError> {
+    pub(super) fn of(node: &Node) -> Result<Self, DatabaseError> {
         let claims = StoredClaims {
             endpoints: node.claims.endpoints.clone(),
             home_derp: node.claims.home_derp,
@@ -230,7 +233,7 @@ impl NodeRow {
     }
 }
 
-pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
+pub(super) fn node(row: &AnyRow) -> Result<Node, DatabaseError> {
     let row = NodeRow::read(row)?;
     let claims: StoredClaims = from_json(&row.claims, "claims")?;
     let routes: StoredRoutes = from_json(&row.routes, "routes")?;
@@ -245,7 +248,7 @@ pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
             node: NodePublic::from_bytes(bytes(row.node_key, "node_key")?),
             disco: DiscoPublic::from_bytes(bytes(row.disco_key, "disco_key")?),
         },
-        addresses: Addresses::of(row.ipv4.parse().map_err(|_| StoreError::Row("ipv4"))?),
+        addresses: Addresses::of(row.ipv4.parse().map_err(|_| DatabaseError::Row("ipv4"))?),
         times: NodeTimes {
             created: row.created,
             expires: row.expires,
@@ -265,7 +268,7 @@ pub(super) fn node(row: &AnyRow) -> Result<Node, StoreError> {
 
 impl PendingRow {
     /// The row of a device that used the key `key_id`, if any.
-    pub(super) fn of(pending: &Pending, key_id: Option<u64>) -> Result<Self, StoreError> {
+    pub(super) fn of(pending: &Pending, key_id: Option<u64>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: sql(pending.id),
             ticket: pending.ticket.clone(),
@@ -284,7 +287,7 @@ impl PendingRow {
 }
 
 /// Reads a device that waits; beside its own columns the row has those of its key's owner.
-pub(super) fn pending(row: &AnyRow) -> Result<Pending, StoreError> {
+pub(super) fn pending(row: &AnyRow) -> Result<Pending, DatabaseError> {
     let (user, tags): (Option<i64>, Option<String>) =
         (row.try_get("user_id")?, row.try_get("tags")?);
     let row = PendingRow::read(row)?;
@@ -298,7 +301,7 @@ pub(super) fn pending(row: &AnyRow) -> Result<Pending, StoreError> {
         machine: MachinePublic::from_bytes(bytes(row.machine_key, "machine_key")?),
         node_key: NodePublic::from_bytes(bytes(row.node_key, "node_key")?),
         hostinfo: from_json(&row.hostinfo, "hostinfo")?,
-        version: u32::try_from(row.version).map_err(|_| StoreError::Row("version"))?,
+        version: u32::try_from(row.version).map_err(|_| DatabaseError::Row("version"))?,
         source: row.source,
         key,
         replaces: optional_unsigned(row.replaces, "replaces")?,
@@ -308,49 +311,19 @@ pub(super) fn pending(row: &AnyRow) -> Result<Pending, StoreError> {
     })
 }
 
-pub(super) fn record(row: &AnyRow) -> Result<Record, StoreError> {
+pub(super) fn record(row: &AnyRow) -> Result<Record, DatabaseError> {
     Ok(Record { name: row.try_get("name")?, node: number(row, "node_id")? })
 }
 
-/// Reads one number.
-pub(super) fn number(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
-    unsigned(row.try_get(column)?, column)
-}
-
-/// A number as the database takes it.
-pub(super) fn sql(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64, column: &'static str) -> Result<u64, StoreError> {
-    u64::try_from(value).map_err(|_| StoreError::Row(column))
-}
-
-fn optional_unsigned(value: Option<i64>, column: &'static str) -> Result<Option<u64>, StoreError> {
-    value.map(|value| unsigned(value, column)).transpose()
-}
-
-fn bytes(value: Vec<u8>, column: &'static str) -> Result<[u8; 32], StoreError> {
-    value.try_into().map_err(|_| StoreError::Row(column))
-}
-
-fn owner(user: Option<i64>, tags: &str) -> Result<Owner, StoreError> {
+fn owner(user: Option<i64>, tags: &str) -> Result<Owner, DatabaseError> {
     Ok(match optional_unsigned(user, "user_id")? {
         Some(user) => Owner::User(user),
         None => Owner::tags(from_json(tags, "tags")?),
     })
 }
 
-fn from_json<T: DeserializeOwned>(text: &str, column: &'static str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|_| StoreError::Row(column))
-}
-
-fn to_json<T: Serialize>(value: &T, column: &'static str) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|_| StoreError::Row(column))
-}
-
 /// Hostinfo of at most [`HOSTINFO_MAX`].
-fn bounded(info: &Hostinfo) -> Result<Hostinfo, StoreError> {
+fn bounded(info: &Hostinfo) -> Result<Hostinfo, DatabaseError> {
     if to_json(info, "hostinfo")?.len() <= HOSTINFO_MAX {
         return Ok(info.clone());
     }

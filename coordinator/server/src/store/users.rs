@@ -1,11 +1,12 @@
 //! Queries on people.
 
+use ::store::{DatabaseError, column};
 use coordinator_core::model::{User, UserId};
 use sqlx::AnyConnection;
 
-use super::{StoreError, rows};
+use super::rows;
 
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<User>, StoreError> {
+pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<User>, DatabaseError> {
     let rows = sqlx::query("SELECT * FROM users ORDER BY id").fetch_all(connection).await?;
     rows.iter().map(rows::user).collect()
 }
@@ -13,7 +14,7 @@ pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<User>, Sto
 pub(super) async fn by_name(
     connection: &mut AnyConnection,
     name: &str,
-) -> Result<Option<User>, StoreError> {
+) -> Result<Option<User>, DatabaseError> {
     let row = sqlx::query("SELECT * FROM users WHERE name = $1")
         .bind(name.to_owned())
         .fetch_optional(connection)
@@ -21,7 +22,10 @@ pub(super) async fn by_name(
     row.as_ref().map(rows::user).transpose()
 }
 
-pub(super) async fn insert(connection: &mut AnyConnection, user: &User) -> Result<(), StoreError> {
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    user: &User,
+) -> Result<(), DatabaseError> {
     rows::UserRow::of(user).insert(connection).await
 }
 
@@ -29,9 +33,9 @@ pub(super) async fn rename(
     connection: &mut AnyConnection,
     id: UserId,
     name: &str,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     sqlx::query("UPDATE users SET name = $2 WHERE id = $1")
-        .bind(rows::sql(id))
+        .bind(column::sql(id))
         .bind(name.to_owned())
         .execute(connection)
         .await?;
@@ -39,10 +43,13 @@ pub(super) async fn rename(
 }
 
 /// Deletes a user and its keys. The caller has seen that no device is its.
-pub(super) async fn delete(connection: &mut AnyConnection, id: UserId) -> Result<(), StoreError> {
+pub(super) async fn delete(
+    connection: &mut AnyConnection,
+    id: UserId,
+) -> Result<(), DatabaseError> {
     for query in ["DELETE FROM preauth_keys WHERE user_id = $1", "DELETE FROM users WHERE id = $1"]
     {
-        sqlx::query(query).bind(rows::sql(id)).execute(&mut *connection).await?;
+        sqlx::query(query).bind(column::sql(id)).execute(&mut *connection).await?;
     }
     Ok(())
 }

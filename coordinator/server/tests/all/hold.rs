@@ -8,7 +8,7 @@ use std::{
 
 use coordinator::{
     serve::{ServeError, Server},
-    store::{Database, Hold, HoldError, Keep, Store, StoreError},
+    store::{self, Database, DatabaseError, Hold, HoldError, Keep, Store, StoreError},
 };
 use coordinator_api::{Actor, settings::Settings};
 use sqlx::Connection as _;
@@ -22,7 +22,7 @@ use crate::{
 
 /// Takes what the first holds, which is this process.
 async fn is_refused_by_name(database: &Database) {
-    let refused = Hold::take(database).await.unwrap_err();
+    let refused = store::hold(database).await.unwrap_err();
 
     assert!(matches!(refused, HoldError::Held(_)), "{refused:?}");
     let said = refused.to_string();
@@ -105,12 +105,12 @@ async fn a_second_coordinator_on_postgres_is_refused_until_the_first_is_killed()
 async fn a_database_in_a_file_is_held_until_its_holder_lets_go() {
     let dir = tempfile::tempdir().unwrap();
     let database = Database::Sqlite(dir.path().join("db.sqlite"));
-    let hold = Hold::take(&database).await.unwrap();
+    let hold = store::hold(&database).await.unwrap();
 
     is_refused_by_name(&database).await;
 
     drop(hold);
-    Hold::take(&database).await.unwrap();
+    store::hold(&database).await.unwrap();
 }
 
 /// As after a restart of the server, or a failover.
@@ -119,7 +119,7 @@ async fn a_database_in_a_file_is_held_until_its_holder_lets_go() {
 async fn a_hold_that_postgres_lost_is_taken_again_and_nothing_is_changed_meanwhile() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let mut hold = Hold::take(&database).await.unwrap();
+    let mut hold = store::hold(&database).await.unwrap();
     let store =
         Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     is_refused_by_name(&database).await;
@@ -145,7 +145,7 @@ async fn a_hold_that_postgres_lost_is_taken_again_and_nothing_is_changed_meanwhi
 async fn who_finds_another_coordinator_in_its_place_gives_up() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let mut hold = Hold::take(&database).await.unwrap();
+    let mut hold = store::hold(&database).await.unwrap();
     let store =
         Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let other = sqlx::AnyConnection::connect(&server.url());
@@ -159,7 +159,10 @@ async fn who_finds_another_coordinator_in_its_place_gives_up() {
     let lost = timeout(PATIENCE, hold.lost()).await.unwrap();
 
     assert!(lost.to_string().contains("process 1 on elsewhere"), "{lost}");
-    assert!(matches!(store.change(Actor::System).await, Err(StoreError::NotHeld)));
+    assert!(matches!(
+        store.change(Actor::System).await,
+        Err(StoreError::Database(DatabaseError::NotHeld))
+    ));
     store.close().await;
 }
 
@@ -169,7 +172,7 @@ async fn who_finds_another_coordinator_in_its_place_gives_up() {
 async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let mut hold = Hold::take(&database).await.unwrap();
+    let mut hold = store::hold(&database).await.unwrap();
     let store =
         Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let mut held = hold.watch();
@@ -203,13 +206,13 @@ async fn who_was_replaced_writes_nothing_more_although_it_does_not_know_yet() {
     let open = async |hold: &Hold| {
         Store::open(&database, "maru.internal").await.unwrap().held_by(hold).await.unwrap()
     };
-    let first = Hold::take(&database).await.unwrap();
+    let first = store::hold(&database).await.unwrap();
     let replaced = open(&first).await;
     let mut under_way = replaced.change(Actor::System).await.unwrap();
     under_way.insert_user("alice", 1).await.unwrap();
     end_connections_of_holders(&server.url()).await;
 
-    let second = Hold::take(&database).await.unwrap();
+    let second = store::hold(&database).await.unwrap();
     let opening = open(&second);
     tokio::pin!(opening);
     let waits = timeout(Duration::from_millis(500), &mut opening).await;
@@ -218,10 +221,19 @@ async fn who_was_replaced_writes_nothing_more_although_it_does_not_know_yet() {
     let store = opening.await;
 
     assert!(first.watch().borrow().is_some(), "it believes that it holds the database");
-    assert!(matches!(replaced.change(Actor::System).await, Err(StoreError::NotHeld)));
-    assert!(matches!(replaced.set_last_seen(&[(1, 1)].into()).await, Err(StoreError::NotHeld)));
+    assert!(matches!(
+        replaced.change(Actor::System).await,
+        Err(StoreError::Database(DatabaseError::NotHeld))
+    ));
+    assert!(matches!(
+        replaced.set_last_seen(&[(1, 1)].into()).await,
+        Err(StoreError::Database(DatabaseError::NotHeld))
+    ));
     let keep = Keep { since: 0, rows: 0 };
-    assert!(matches!(replaced.prune_log(keep).await, Err(StoreError::NotHeld)));
+    assert!(matches!(
+        replaced.prune_log(keep).await,
+        Err(StoreError::Database(DatabaseError::NotHeld))
+    ));
     let users = store.load().await.unwrap().users;
     assert_eq!(users.len(), 1, "what was under way is there");
     store.change(Actor::System).await.unwrap().commit().await.unwrap();
@@ -235,7 +247,7 @@ async fn who_was_replaced_writes_nothing_more_although_it_does_not_know_yet() {
 async fn a_hold_whose_connection_stalled_is_taken_again() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let mut hold = Hold::take(&database).await.unwrap();
+    let mut hold = store::hold(&database).await.unwrap();
     let store =
         Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
     let mut held = hold.watch();
@@ -244,7 +256,10 @@ async fn a_hold_whose_connection_stalled_is_taken_again() {
     signal(holder, "STOP");
     let stalled = async {
         held.wait_for(Option::is_none).await.unwrap();
-        assert!(matches!(store.change(Actor::System).await, Err(StoreError::NotHeld)));
+        assert!(matches!(
+            store.change(Actor::System).await,
+            Err(StoreError::Database(DatabaseError::NotHeld))
+        ));
         // Some tries while it still has the lock.
         sleep(Duration::from_millis(500)).await;
         signal(holder, "CONT");

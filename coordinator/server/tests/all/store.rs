@@ -5,7 +5,8 @@ use control_protocol::{
     map::Hostinfo,
 };
 use coordinator::store::{
-    Change, Database, Keep, LogQuery, NewNode, NewPending, Store, StoreError, Waiting,
+    Change, Database, DatabaseError, Keep, LogQuery, NewNode, NewPending, Store, StoreError,
+    Waiting,
 };
 use coordinator_api::Actor;
 use coordinator_core::{
@@ -174,7 +175,10 @@ async fn a_write_over_a_newer_revision_is_refused(store: Store, other: Store) {
     change.commit().await.unwrap();
     let mut change = store.change(Actor::System).await.unwrap();
 
-    assert!(matches!(change.update_node(&node).await, Err(StoreError::Conflict)));
+    assert!(matches!(
+        change.update_node(&node).await,
+        Err(StoreError::Database(DatabaseError::Conflict))
+    ));
 }
 
 async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: Store) {
@@ -303,5 +307,8 @@ async fn a_database_of_a_newer_version_is_refused_untouched() {
     sqlx::query(newer).execute(&pool).await.unwrap();
     pool.close().await;
 
-    assert!(matches!(Store::open(&database, "maru.internal").await, Err(StoreError::Migrate(_))));
+    assert!(matches!(
+        Store::open(&database, "maru.internal").await,
+        Err(StoreError::Database(DatabaseError::Migrate(_)))
+    ));
 }

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("chassis", 2),
     ("control-stream", 2),
     ("mesh-listener", 2),
+    ("store", 2),
     ("wireguard-device", 2),
     ("llm-backend", 2),
     ("coordinator", 3),

@@ -1,9 +1,10 @@
 //! Rows whose columns are named once: how they are read, inserted and updated is made from that one list.
 
-/// Declares the row of a table by its columns.
+/// Declares the row of a table by its columns, for the module above the one where it stands.
 ///
 /// What stands behind `changing` is written by each update too; every other column keeps what it was inserted with,
 /// unless a query of its own changes it. A table with a `changing` part has the columns `id` and `revision`.
+#[macro_export]
 macro_rules! row {
     ($(#[$meta:meta])* $row:ident in $table:literal { $($column:ident: $type:ty,)* }) => {
         $(#[$meta])*
@@ -14,7 +15,7 @@ macro_rules! row {
 
         impl $row {
             /// Reads every column.
-            pub(super) fn read(row: &sqlx::any::AnyRow) -> Result<Self, $crate::store::StoreError> {
+            pub(super) fn read(row: &sqlx::any::AnyRow) -> Result<Self, $crate::error::DatabaseError> {
                 Ok(Self { $($column: sqlx::Row::try_get(row, stringify!($column))?,)* })
             }
 
@@ -22,9 +23,9 @@ macro_rules! row {
             pub(super) async fn insert(
                 self,
                 connection: &mut sqlx::AnyConnection,
-            ) -> Result<(), $crate::store::StoreError> {
+            ) -> Result<(), $crate::error::DatabaseError> {
                 static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-                    $crate::store::row::insert_statement($table, &[$(stringify!($column)),*])
+                    $crate::row::insert_statement($table, &[$(stringify!($column)),*])
                 });
                 sqlx::query(SQL.as_str())$(.bind(self.$column))*.execute(connection).await?;
                 Ok(())
@@ -35,7 +36,7 @@ macro_rules! row {
         $(#[$meta:meta])* $row:ident in $table:literal { $($fixed:ident: $fixed_type:ty,)* }
         changing { $($column:ident: $type:ty,)* }
     ) => {
-        $crate::store::row::row! {
+        $crate::row! {
             $(#[$meta])* $row in $table { $($fixed: $fixed_type,)* $($column: $type,)* }
         }
 
@@ -44,28 +45,29 @@ macro_rules! row {
             pub(super) async fn update(
                 self,
                 connection: &mut sqlx::AnyConnection,
-            ) -> Result<(), $crate::store::StoreError> {
+            ) -> Result<(), $crate::error::DatabaseError> {
                 static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-                    $crate::store::row::update_statement($table, &[$(stringify!($column)),*])
+                    $crate::row::update_statement($table, &[$(stringify!($column)),*])
                 });
                 let query = sqlx::query(SQL.as_str()).bind(self.id).bind(self.revision);
                 let row = query$(.bind(self.$column))*.fetch_optional(connection).await?;
-                row.map(|_| ()).ok_or($crate::store::StoreError::Conflict)
+                row.map(|_| ()).ok_or($crate::error::DatabaseError::Conflict)
             }
         }
     };
 }
-pub(super) use row;
 
 /// `INSERT` of all `columns`, as parameters from `$1` on.
-pub(super) fn insert_statement(table: &str, columns: &[&str]) -> String {
+#[must_use]
+pub fn insert_statement(table: &str, columns: &[&str]) -> String {
     let parameters: Vec<_> = (1..=columns.len()).map(|number| format!("${number}")).collect();
     format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), parameters.join(", "))
 }
 
 /// `UPDATE` of `columns`, as parameters from `$3` on, where `$1` is the row's `id` and `$2` its `revision`. It returns
 /// a row if there was one.
-pub(super) fn update_statement(table: &str, columns: &[&str]) -> String {
+#[must_use]
+pub fn update_statement(table: &str, columns: &[&str]) -> String {
     let set: Vec<_> =
         columns.iter().zip(3..).map(|(column, number)| format!("{column} = ${number}")).collect();
     format!(

@@ -1,10 +1,10 @@
-//! That one coordinator alone works on a database: another one would take its nodes for nodes that have left.
+//! That one process alone works on a database: another one would not know what this one keeps in memory.
 //!
 //! On SQLite it is a locked file beside the database, which the kernel lets go when the process ends, however it ends.
 //! On PostgreSQL it is an advisory lock of a connection that is used for nothing else; the server lets go when that
-//! connection ends. If it is lost while the coordinator runs (the server was restarted, another took its place), or
-//! cannot be asked for, the coordinator notices within seven seconds. From then on nothing is changed until the lock is
-//! taken again, and if another coordinator was faster, this one gives up.
+//! connection ends. If it is lost while the process runs (the server was restarted, another took its place), or cannot be
+//! asked for, the process notices within seven seconds. From then on nothing is written until the lock is taken again, and
+//! if another process was faster, this one gives up.
 //!
 //! What it may not have noticed yet is caught by the epoch, a number in the database: whoever takes the lock counts it
 //! up, and every transaction that writes looks whether it is still its own.
@@ -17,15 +17,15 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use sqlx::{AnyConnection, Connection as _, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
 
-use super::Database;
+use crate::{database::Database, schema::Schema};
 
-/// How long a coordinator that starts waits for one that ends.
+/// How long a process that starts waits for one that ends.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Time between two tries.
 const RETRY: Duration = Duration::from_millis(100);
@@ -38,30 +38,31 @@ const NAME_MAX: usize = 63;
 /// Who has it without having said a name.
 const NAMELESS: &str = "which does not say where it runs";
 
-/// After how many seconds without a sign of life PostgreSQL takes the machine of a coordinator for dead, and when it asks.
+/// After how many seconds without a sign of life PostgreSQL takes the machine of a process for dead, and when it asks.
 const KEEP_ALIVE: [&str; 3] = [
     "SET tcp_keepalives_idle = 10",
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 3",
 ];
-/// The lock of this schema: the first number is `maru` in ASCII.
-const TRY_LOCK: &str = "SELECT pg_try_advisory_lock(1835102837, hashtext(COALESCE(current_schema()::text, ''))) AS held";
+/// Takes the lock of this PostgreSQL schema whose first number is [`Schema::lock`].
+const TRY_LOCK: &str =
+    "SELECT pg_try_advisory_lock($1, hashtext(COALESCE(current_schema()::text, ''))) AS held";
 /// Whether this connection holds it.
 const IS_HELD: &str = "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory' AND granted \
-     AND pid = pg_backend_pid() AND classid::bigint = 1835102837 \
+     AND pid = pg_backend_pid() AND classid::bigint = $1 \
      AND objid::bigint = (hashtext(COALESCE(current_schema()::text, ''))::bigint & 4294967295)";
 /// Who holds it.
 const HOLDER: &str = "SELECT COALESCE(a.application_name, '') AS name \
      FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database() \
-     WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = 1835102837 \
+     WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = $1 \
      AND l.objid::bigint = (hashtext(COALESCE(current_schema()::text, ''))::bigint & 4294967295) LIMIT 1";
 
 /// The database cannot be had alone.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// Another coordinator works on it.
+    /// Another process works on it.
     #[error(
-        "another coordinator works on this database ({0}); stop that one, or give this one a database of its own"
+        "another process works on this database ({0}); stop that one, or give this one a database of its own"
     )]
     Held(String),
     /// The file that is locked cannot be used.
@@ -79,11 +80,12 @@ pub enum HoldError {
     Database(#[source] sqlx::Error),
 }
 
-/// The database is this coordinator's alone, until it is dropped.
+/// The database is this process's alone, until it is dropped.
 #[derive(Debug)]
 pub struct Hold {
     by: By,
-    /// The epoch that this coordinator began; `None` before the first, and while the lock is lost.
+    schema: Schema,
+    /// The epoch that this process began; `None` before the first, and while the lock is lost.
     epoch: watch::Sender<Option<i64>>,
 }
 
@@ -91,32 +93,41 @@ pub struct Hold {
 enum By {
     File(#[expect(dead_code, reason = "it is locked while it is open")] File),
     Connection {
-        url: String,
-        name: String,
+        server: Server,
         /// `None` while the lock is taken again.
         connection: Option<AnyConnection>,
     },
 }
 
+/// What is needed to take a lock of PostgreSQL.
+#[derive(Clone, Debug)]
+struct Server {
+    url: String,
+    /// Who takes it.
+    name: String,
+    schema: Schema,
+}
+
 impl Hold {
-    /// Takes the database. Waits a few seconds for a coordinator that is about to end.
+    /// Takes the database. Waits a few seconds for a process that is about to end.
     ///
     /// # Errors
     ///
-    /// [`HoldError::Held`] if another coordinator works on it.
-    pub async fn take(database: &Database) -> Result<Self, HoldError> {
+    /// [`HoldError::Held`] if another process works on it.
+    pub async fn take(database: &Database, schema: &Schema) -> Result<Self, HoldError> {
         let name = own_name();
-        let started = Instant::now();
+        let (schema, started) = (*schema, Instant::now());
         loop {
             let taken = match database {
                 Database::Sqlite(path) => lock_file(path, &name).map(By::File),
-                Database::Postgres(url) => lock_connection(url, &name).await.map(|connection| {
-                    let (url, name) = (url.clone(), name.clone());
-                    By::Connection { url, name, connection: Some(connection) }
-                }),
+                Database::Postgres(url) => {
+                    let server = Server { url: url.clone(), name: name.clone(), schema };
+                    let connection = server.connect().await;
+                    connection.map(|it| By::Connection { server, connection: Some(it) })
+                }
             };
             match taken {
-                Ok(by) => return Ok(Self { by, epoch: watch::Sender::new(None) }),
+                Ok(by) => return Ok(Self { by, schema, epoch: watch::Sender::new(None) }),
                 Err(HoldError::Held(_)) if started.elapsed() < PATIENCE => sleep(RETRY).await,
                 Err(error) => return Err(error),
             }
@@ -130,85 +141,91 @@ impl Hold {
     }
 
     /// Begins an epoch: what began before it may write nothing more.
-    pub(super) async fn begin_epoch(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
-        self.epoch.send_replace(Some(next_epoch(connection).await?));
+    pub(crate) async fn begin_epoch(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        self.epoch.send_replace(Some(next_epoch(self.schema.table, connection).await?));
         Ok(())
     }
 
-    /// Looks after it; returns once another coordinator has it.
+    /// Looks after it; returns once another process has it.
     pub async fn lost(&mut self) -> HoldError {
-        let By::Connection { url, name, connection } = &mut self.by else {
+        let By::Connection { server, connection } = &mut self.by else {
             return std::future::pending().await;
         };
         loop {
             sleep(LOOK).await;
             if let Some(connection) = connection
-                && is_held(connection).await
+                && server.holds(connection).await
             {
                 continue;
             }
             self.epoch.send_replace(None);
-            tracing::warn!("the database let go of this coordinator; taking it again");
+            tracing::warn!("the database let go of this process; taking it again");
             // Closed first: a server that was only slow would let it keep the lock from the next one.
             drop(connection.take());
-            match take_again(url, name).await {
+            match server.take_again().await {
                 Ok((again, epoch)) => {
                     *connection = Some(again);
                     self.epoch.send_replace(Some(epoch));
                 }
                 Err(lost) => return lost,
             }
-            tracing::info!("this coordinator has its database again");
+            tracing::info!("this process has its database again");
         }
     }
 }
 
-/// Tries until the database answers. The connection before is closed; until the server sees that, it has the lock, and
-/// while the server ends it, it has the lock without a name. A coordinator names itself before it takes the lock.
-async fn take_again(url: &str, name: &str) -> Result<(AnyConnection, i64), HoldError> {
-    let taken = async || {
-        let mut connection = lock_connection(url, name).await?;
-        let epoch = next_epoch(&mut connection).await.map_err(HoldError::Database)?;
-        Ok((connection, epoch))
-    };
-    loop {
-        match timeout(ANSWER, taken()).await {
-            Ok(Ok(taken)) => return Ok(taken),
-            Ok(Err(HoldError::Held(by))) if by != name && by != NAMELESS => {
-                return Err(HoldError::Held(by));
+impl Server {
+    /// Tries until the database answers. The connection before is closed; until the server sees that, it has the lock, and
+    /// while the server ends it, it has the lock without a name. A process names itself before it takes the lock.
+    async fn take_again(&self) -> Result<(AnyConnection, i64), HoldError> {
+        let taken = async || {
+            let mut connection = self.connect().await?;
+            let epoch = next_epoch(self.schema.table, &mut connection).await;
+            Ok((connection, epoch.map_err(HoldError::Database)?))
+        };
+        loop {
+            match timeout(ANSWER, taken()).await {
+                Ok(Ok(taken)) => return Ok(taken),
+                Ok(Err(HoldError::Held(by))) if by != self.name && by != NAMELESS => {
+                    return Err(HoldError::Held(by));
+                }
+                Ok(Err(_)) | Err(_) => sleep(RETRY).await,
             }
-            Ok(Err(_)) | Err(_) => sleep(RETRY).await,
         }
+    }
+
+    async fn holds(&self, connection: &mut AnyConnection) -> bool {
+        let asked = sqlx::query(IS_HELD).bind(self.schema.lock).fetch_one(connection);
+        let asked = timeout(ANSWER, asked).await;
+        matches!(asked, Ok(Ok(row)) if row.try_get::<i64, _>("held").is_ok_and(|held| held > 0))
+    }
+
+    /// A connection that has the lock.
+    async fn connect(&self) -> Result<AnyConnection, HoldError> {
+        sqlx::any::install_default_drivers();
+        let failed = HoldError::Database;
+        let mut connection = AnyConnection::connect(&self.url).await.map_err(failed)?;
+        for setting in KEEP_ALIVE {
+            sqlx::query(setting).execute(&mut connection).await.map_err(failed)?;
+        }
+        let named = sqlx::query("SELECT set_config('application_name', $1, false)");
+        named.bind(self.name.clone()).fetch_one(&mut connection).await.map_err(failed)?;
+        let row = sqlx::query(TRY_LOCK).bind(self.schema.lock).fetch_one(&mut connection).await;
+        if row.and_then(|row| row.try_get("held")).map_err(failed)? {
+            return Ok(connection);
+        }
+        let holder =
+            sqlx::query(HOLDER).bind(self.schema.lock).fetch_optional(&mut connection).await;
+        let holder: Option<String> =
+            holder.map_err(failed)?.and_then(|row| row.try_get("name").ok());
+        Err(HoldError::Held(shown(&holder.unwrap_or_default())))
     }
 }
 
 /// Counts the epoch up. It waits for a transaction that writes now, which is then the last of the epoch before.
-async fn next_epoch(connection: &mut AnyConnection) -> sqlx::Result<i64> {
-    let row = "UPDATE network SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch";
-    sqlx::query(row).fetch_one(connection).await?.try_get("epoch")
-}
-
-async fn is_held(connection: &mut AnyConnection) -> bool {
-    let asked = timeout(ANSWER, sqlx::query(IS_HELD).fetch_one(connection)).await;
-    matches!(asked, Ok(Ok(row)) if row.try_get::<i64, _>("held").is_ok_and(|held| held > 0))
-}
-
-async fn lock_connection(url: &str, name: &str) -> Result<AnyConnection, HoldError> {
-    sqlx::any::install_default_drivers();
-    let mut connection = AnyConnection::connect(url).await.map_err(HoldError::Database)?;
-    let failed = HoldError::Database;
-    for setting in KEEP_ALIVE {
-        sqlx::query(setting).execute(&mut connection).await.map_err(failed)?;
-    }
-    let named = sqlx::query("SELECT set_config('application_name', $1, false)");
-    named.bind(name.to_owned()).fetch_one(&mut connection).await.map_err(failed)?;
-    let row = sqlx::query(TRY_LOCK).fetch_one(&mut connection).await.map_err(failed)?;
-    if row.try_get("held").map_err(failed)? {
-        return Ok(connection);
-    }
-    let holder = sqlx::query(HOLDER).fetch_optional(&mut connection).await.map_err(failed)?;
-    let holder: Option<String> = holder.and_then(|row| row.try_get("name").ok());
-    Err(HoldError::Held(shown(&holder.unwrap_or_default())))
+async fn next_epoch(table: &str, connection: &mut AnyConnection) -> sqlx::Result<i64> {
+    let row = format!("UPDATE {table} SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch");
+    sqlx::query(AssertSqlSafe(row)).fetch_one(connection).await?.try_get("epoch")
 }
 
 /// Locks the file beside the database and writes into it who did.

@@ -2,19 +2,20 @@
 
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 
-use crate::metrics::by_seconds;
+/// Bounds of histograms of time, in seconds.
+const SECONDS: [f64; 10] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
 /// What is counted of the database.
 #[derive(Clone, Debug)]
-pub(crate) struct Times {
+pub struct Times {
     /// Changes that were stored.
-    pub(crate) changes: Counter,
+    pub changes: Counter,
     /// From asking for a turn to getting it.
-    pub(crate) turn: Histogram,
+    pub turn: Histogram,
     /// From the turn to the change being stored.
-    pub(crate) change: Histogram,
-    /// Reading everything.
-    pub(crate) load: Histogram,
+    pub change: Histogram,
+    /// Reading everything that the daemon keeps in memory.
+    pub load: Histogram,
 }
 
 impl Default for Times {
@@ -26,4 +27,9 @@ impl Default for Times {
             load: by_seconds(),
         }
     }
+}
+
+/// A histogram of times.
+fn by_seconds() -> Histogram {
+    Histogram::new(SECONDS)
 }

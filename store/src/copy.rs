@@ -8,7 +8,10 @@ use std::{
 
 use sqlx::{AnyConnection, Connection as _};
 
-use super::{Database, StoreError, file_url};
+use crate::{
+    database::{Database, file_url},
+    error::DatabaseError,
+};
 
 /// How the folder begins in which a copy is made.
 const PREFIX: &str = ".copy-";
@@ -24,7 +27,7 @@ pub enum CopyError {
     Missing(PathBuf),
     /// It cannot be read.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Database(#[from] DatabaseError),
     /// The copy cannot be written.
     #[error("cannot write the copy; look how much space is left")]
     Io(#[from] io::Error),
@@ -47,15 +50,15 @@ pub async fn copy(database: &Database, out: &mut File) -> Result<(), CopyError> 
     let _copying = begin(beside)?;
     let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(beside)?;
     let copy = folder.path().join("db.sqlite");
-    let target = copy.to_str().ok_or(StoreError::Row("path: it is not UTF-8"))?.to_owned();
+    let target = copy.to_str().ok_or(DatabaseError::Row("path: it is not UTF-8"))?.to_owned();
     sqlx::any::install_default_drivers();
     let url = file_url(path, "rw")?;
-    let mut connection = AnyConnection::connect(&url).await.map_err(StoreError::Open)?;
+    let mut connection = AnyConnection::connect(&url).await.map_err(DatabaseError::Open)?;
     let wait = sqlx::query("PRAGMA busy_timeout = 10000").execute(&mut connection).await;
-    wait.map_err(StoreError::Query)?;
+    wait.map_err(DatabaseError::Query)?;
     let copied = sqlx::query("VACUUM INTO $1").bind(target).execute(&mut connection).await;
-    copied.map_err(StoreError::Query)?;
-    connection.close().await.map_err(StoreError::Query)?;
+    copied.map_err(DatabaseError::Query)?;
+    connection.close().await.map_err(DatabaseError::Query)?;
     io::copy(&mut File::open(&copy)?, out)?;
     Ok(())
 }

@@ -1,0 +1,27 @@
+//! Why a change of the network cannot be stored.
+
+use ::store::DatabaseError;
+use coordinator_core::api_key::Denied;
+
+/// The database failed, or what is in it does not allow the change.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed, or does not fit.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The API key that asked for the change may not make it, or not any more.
+    #[error("the API key may not make the change")]
+    Denied(Denied),
+    /// The network in the database has another name.
+    #[error("this database belongs to the network {0}, and a network's name never changes")]
+    OtherNetwork(String),
+    /// No address is free.
+    #[error("no address is free in 100.64.0.0/10")]
+    Full,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
