@@ -12,6 +12,8 @@
 //! The setting that names the file with the URL of a PostgreSQL database is `database_url_file` in every daemon; errors
 //! name it.
 //!
+//! [`seal`] is how values are sealed that the database must not show; it knows nothing of the rest.
+//!
 //! Every function here fails if the database does, with a [`DatabaseError`]; a transaction that fails is undone when it is
 //! dropped. What else makes a function fail is said with it.
 #![forbid(unsafe_code)]
@@ -26,6 +28,7 @@ mod open;
 mod queue;
 pub mod row;
 mod schema;
+pub mod seal;
 pub mod times;
 mod write;
 

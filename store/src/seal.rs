@@ -1,0 +1,125 @@
+//! Values that are sealed before they are stored.
+//!
+//! ```text
+//! version (1) | nonce (24 bytes, random) | ciphertext, as long as the value | tag (16 bytes)
+//! ```
+//!
+//! The cipher is XChaCha20-Poly1305. Its nonces are long enough to be drawn at random: after 2^64 values under one key the
+//! chance that two had the same nonce is below 2^-64. The associated data names the version, the table, the column and the
+//! row, so a value that was moved to another place does not open. An older value of the same place does: sealing cannot tell
+//! that a row was put back.
+//!
+//! What is sealed keeps its length; a caller whose lengths tell something pads.
+
+use chacha20poly1305::{AeadInPlace as _, KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+/// The first byte of what is sealed.
+const VERSION: u8 = 1;
+/// Bytes of a nonce.
+const NONCE: usize = 24;
+/// Bytes of a tag.
+const TAG: usize = 16;
+/// How many bytes longer a sealed value is.
+pub const OVERHEAD: usize = 1 + NONCE + TAG;
+
+/// Where a sealed value is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// The column.
+    pub column: &'a str,
+    /// What tells the row from every other one of the table, and never changes.
+    pub row: &'a [u8],
+}
+
+/// A value cannot be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random(#[source] getrandom::Error),
+    /// It is longer than 256 GiB, which the cipher takes.
+    #[error("the value is too long to be sealed")]
+    Long,
+}
+
+/// A stored value does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// A newer program sealed it.
+    #[error("a stored value was sealed in the unknown version {0}; it needs a newer Maru")]
+    Version(u8),
+    /// It was changed, cut, moved to another place, or sealed with another key.
+    #[error("a stored value is damaged, or was sealed for another place or with another key")]
+    Refused,
+}
+
+/// Seals and opens values. It is erased from memory when it is dropped.
+#[derive(Clone)]
+pub struct Key(XChaCha20Poly1305);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key([redacted])")
+    }
+}
+
+impl Key {
+    /// The caller keeps the bytes: away from the database, and of its backups.
+    #[must_use]
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        Self(XChaCha20Poly1305::new(bytes.into()))
+    }
+
+    /// Seals a value for one place.
+    ///
+    /// # Errors
+    ///
+    /// See [`SealError`].
+    pub fn seal(&self, cell: Cell<'_>, value: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(SealError::Random)?;
+        let mut sealed = Vec::with_capacity(value.len().saturating_add(OVERHEAD));
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(value);
+        let (nonce, text) = (XNonce::from_slice(&nonce), &mut sealed[1 + NONCE..]);
+        let tag = self.0.encrypt_in_place_detached(nonce, &associated(cell), text);
+        sealed.extend_from_slice(&tag.map_err(|_| SealError::Long)?);
+        Ok(sealed)
+    }
+
+    /// Opens what was sealed for this place.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open(&self, cell: Cell<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (&version, rest) = sealed.split_first().ok_or(OpenError::Refused)?;
+        if version != VERSION {
+            return Err(OpenError::Version(version));
+        }
+        let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(OpenError::Refused)?;
+        let (text, tag) = rest.split_last_chunk::<TAG>().ok_or(OpenError::Refused)?;
+        let (nonce, tag) = (XNonce::from_slice(nonce), Tag::from_slice(tag));
+        let mut value = Zeroizing::new(text.to_vec());
+        let opened = self.0.decrypt_in_place_detached(nonce, &associated(cell), &mut value, tag);
+        opened.map(|()| value).map_err(|_| OpenError::Refused)
+    }
+}
+
+/// Associated data: the version, then each part with its length before it, so that two places never have the same.
+fn associated(cell: Cell<'_>) -> Vec<u8> {
+    let mut data = b"maru sealed value ".to_vec();
+    data.push(VERSION);
+    for part in [cell.table.as_bytes(), cell.column.as_bytes(), cell.row] {
+        data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        data.extend_from_slice(part);
+    }
+    data
+}
+
+#[cfg(test)]
+mod tests;
