@@ -12,6 +12,7 @@ use serde_json::Value;
 /// Crates by layer; see `docs/architecture.md`.
 const LAYERS: &[(&str, u8)] = &[
     ("common", 0),
+    ("gguf", 0),
     ("services", 0),
     ("acl", 0),
     ("control-protocol", 0),
