@@ -55,12 +55,9 @@ pub(crate) use binaries::find as find_binary;
 pub(crate) use checks::missing_tools;
 pub(crate) use engine::Podman;
 
-/// File that is there while everything runs, below the root.
-const READY: &str = "run/maru/ready";
-
 /// Whether all that `maru up` starts at `root` has been ready.
 pub(crate) fn is_ready(root: &Path) -> bool {
-    root.join(READY).exists()
+    root.join(leftovers::READY).exists()
 }
 
 /// Keeps `maru up` from starting at `root` until the returned value is dropped; makes the place of its lock.
@@ -143,7 +140,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
 /// Says that all is ready, and does what is asked until a signal.
 async fn keep(mut house: House<'_>, home: &guide::Home, stop: &mut Stop) -> anyhow::Result<()> {
     let mut control = Control::serve(&house.plan.root)?;
-    std::fs::write(house.plan.root.join(READY), format!("{}\n", std::process::id()))
+    std::fs::write(house.plan.root.join(leftovers::READY), format!("{}\n", std::process::id()))
         .context("cannot write run/maru/ready")?;
     guide::print(home)?;
     output::line("maru: ready")?;

@@ -23,6 +23,9 @@ use crate::{
     up::ports::{Port, Protocol},
 };
 
+/// The home node's tag.
+pub(super) const TAG: &str = "tag:home";
+
 /// The coordinator's configuration, below the root.
 const COORDINATOR: &str = coordinator_api::settings::FILE;
 /// The agent's.

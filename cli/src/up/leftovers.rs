@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// File that is there while everything runs, below the root.
+pub(super) const READY: &str = "run/maru/ready";
+
 /// How long a process that was left running may take to stop.
 const PATIENCE: Duration = Duration::from_secs(6);
 
@@ -66,7 +69,7 @@ pub(super) async fn after_stop(root: &Path, podman: &Podman) {
 
 /// Removes what is true only while everything runs.
 pub(super) fn forget(root: &Path) {
-    for file in [super::READY, limits::FILE] {
+    for file in [READY, limits::FILE] {
         let _ = std::fs::remove_file(root.join(file));
     }
 }

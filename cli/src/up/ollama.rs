@@ -20,7 +20,11 @@ use serde_json::{Map, Value, json};
 use crate::{client, output, up::config::Planned};
 
 mod dial;
+mod found;
 mod provider;
+
+pub(super) use found::Found;
+use found::{Edit, Model};
 
 /// Where Ollama listens unless it is told otherwise.
 pub(super) const USUAL: &str = "http://127.0.0.1:11434";
@@ -38,37 +42,6 @@ const MAX_NAME: usize = 200;
 /// Most tokens of a conversation. Ollama sets memory aside for all of them: a model's own limit, of 128 Ki tokens often,
 /// is more than most machines have.
 const CONTEXT: u64 = 8192;
-
-/// A model of Ollama's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Model {
-    /// Its name there.
-    id: String,
-    /// Tokens of a conversation, if known.
-    context: Option<u64>,
-}
-
-/// What was found at an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    /// The address.
-    at: SocketAddr,
-    /// What runs there.
-    models: Vec<Model>,
-    /// How many models were left out: they run elsewhere, or have a name that Ollama gives to none.
-    left_out: usize,
-}
-
-/// What becomes of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Edit {
-    /// It says so already.
-    Same,
-    /// Its new text.
-    New(String),
-    /// Somebody has to decide.
-    ByHand,
-}
 
 /// Reads what was typed.
 ///
@@ -101,7 +74,7 @@ pub(super) fn is_mesh(at: SocketAddr) -> bool {
 pub(super) fn policy_line(at: SocketAddr) -> String {
     format!(
         r#"{{ "action": "accept", "proto": "tcp", "src": ["{}"], "dst": ["{}:{}"] }},"#,
-        super::setup::TAG,
+        super::config::TAG,
         at.ip(),
         at.port()
     )

@@ -25,8 +25,8 @@ use crate::{
     up::{config, guide::Home, plan::Plan},
 };
 
-/// The home node's tag.
-pub(super) const TAG: &str = "tag:home";
+/// Name under which people find the messenger.
+const CHAT: &str = "chat";
 /// Name that the home node asks for.
 const HOSTNAME: &str = "home";
 /// How long the home agent may take to join.
@@ -107,7 +107,7 @@ async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Resu
 
 async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Result<()> {
     let body = CreateKey {
-        tags: vec![TAG.to_owned()],
+        tags: vec![config::TAG.to_owned()],
         pre_approved: true,
         expires_in_s: Some(KEY_LIFE_S),
         ..CreateKey::default()

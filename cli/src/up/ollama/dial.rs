@@ -8,7 +8,8 @@ use serde::Deserialize;
 use services::{DIALS, GATEWAY};
 use toml::Spanned;
 
-use super::{Edit, Found};
+use super::found::{Edit, Found};
+use crate::service::{DIALS, GATEWAY};
 
 /// What the dial is called.
 pub(super) const NAME: &str = "ollama";

@@ -8,7 +8,11 @@ use jsonc_parser::{
 use serde_json::{Map, Value, json};
 use services::AGENT_UID;
 
-use super::{Edit, Found, Model, dial};
+use super::{
+    dial,
+    found::{Edit, Found, Model},
+};
+use crate::service::AGENT_UID;
 
 /// What the provider is called.
 pub(super) const NAME: &str = "ollama";

@@ -1,0 +1,34 @@
+//! What is found of an Ollama, and what becomes of the files that name it.
+
+use std::net::SocketAddr;
+
+/// A model of Ollama's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::up) struct Model {
+    /// Its name there.
+    pub(super) id: String,
+    /// Tokens of a conversation, if known.
+    pub(super) context: Option<u64>,
+}
+
+/// What was found at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::up) struct Found {
+    /// The address.
+    pub(super) at: SocketAddr,
+    /// What runs there.
+    pub(super) models: Vec<Model>,
+    /// How many models were left out: they run elsewhere, or have a name that Ollama gives to none.
+    pub(super) left_out: usize,
+}
+
+/// What becomes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Edit {
+    /// It says so already.
+    Same,
+    /// Its new text.
+    New(String),
+    /// Somebody has to decide.
+    ByHand,
+}
