@@ -7,6 +7,7 @@ use coordinator_api::{Access, ApiKey, CreateApiKey, CreatedApiKey};
 
 use crate::{
     client::{Client, segment},
+    duration,
     output::{self, OutputArgs},
 };
 
@@ -34,7 +35,7 @@ pub struct CreateArgs {
     #[arg(long)]
     pub admin: bool,
     /// How long it can be used; ten years at most
-    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = duration::parse)]
     pub expires: Duration,
     /// How it is printed.
     #[command(flatten)]

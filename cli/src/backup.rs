@@ -20,8 +20,7 @@ use chassis::{
 use clap::Args;
 use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
-use serde::{Deserialize, Serialize};
-use services::{Arg, COORDINATOR_SERVICE, Mount, Service, child};
+use coordinator_core::time;
 
 use crate::{output, up};
 
@@ -78,7 +77,7 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         version: VERSION,
         maru: env!("CARGO_PKG_VERSION").to_owned(),
         schema: SCHEMA,
-        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        created: time::to_rfc3339(time::from_system(SystemTime::now())),
         network: settings.network.clone(),
         database,
     };

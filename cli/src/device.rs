@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     client::{Client, segment},
+    duration,
     node_id::NodeId,
     output::{self, Format, OutputArgs},
     route,
@@ -93,7 +94,7 @@ pub struct ExtendArgs {
     #[command(flatten)]
     pub device: NodeId,
     /// How long the key lives from now on, such as 90d [default: as long as a new device's]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub expires: Option<Duration>,
     /// How it is printed.
     #[command(flatten)]

@@ -7,6 +7,7 @@ use coordinator_api::{CreateInvitation, CreatedInvitation, invitation::Destinati
 
 use crate::{
     client::Client,
+    duration,
     language::Language,
     output::{self, Format, OutputArgs},
     qr,
@@ -27,7 +28,7 @@ pub struct InviteArgs {
     #[arg(long)]
     pub force: bool,
     /// How long the invitation can be used
-    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = duration::parse)]
     pub expires: Duration,
     /// How it is printed.
     #[command(flatten)]

@@ -7,6 +7,7 @@ use coordinator_api::{CreateKey, CreatedKey, Key, KeyState};
 
 use crate::{
     client::Client,
+    duration,
     output::{self, OutputArgs},
 };
 
@@ -53,7 +54,7 @@ pub struct CreateKeyArgs {
     #[arg(long)]
     pub approved: bool,
     /// How long it can be used
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
     pub expires: Duration,
     /// How it is printed.
     #[command(flatten)]

@@ -28,6 +28,7 @@ pub mod coordinator;
 pub mod decoders;
 mod device;
 mod doctor;
+mod duration;
 mod error;
 mod fingerprint;
 mod invite;

@@ -7,6 +7,7 @@ use coordinator_api::{LogEntry, LogPage};
 
 use crate::{
     client::{Client, segment},
+    duration,
     output::{self, Format, OutputArgs},
 };
 
@@ -17,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Args)]
 pub struct LogArgs {
     /// How far to look back, such as 12h or 30d
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::parse)]
     pub since: Duration,
     /// Changes by one actor alone: root, uid:1000, api-key:NAME, key:ID, device:ID or system
     #[arg(long, value_name = "ACTOR")]

@@ -10,6 +10,7 @@ use std::{
 use ai_gateway_api::usage::{PATH, Report};
 use clap::{Args, value_parser};
 use coordinator_api::{Device, User};
+use coordinator_core::time;
 use serde::Serialize;
 
 use crate::{
@@ -94,7 +95,7 @@ fn rows(report: Report, first: &str, names: &HashMap<String, String>) -> Vec<Row
 fn first_day(now: SystemTime, days: u32) -> String {
     let ago = DAY * days.saturating_sub(1);
     let first = now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
-    let text = humantime::format_rfc3339_seconds(first).to_string();
+    let text = time::to_rfc3339(time::from_system(first));
     text.split('T').next().unwrap_or_default().to_owned()
 }
 

@@ -6,7 +6,6 @@
 use std::{
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
 };
 
 use ai_gateway_api::{
@@ -25,11 +24,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::{
-    changes::Changes,
-    limits::Exceeded,
-    usage::{LAST_SECOND, day},
-};
+use crate::{changes::Changes, limits::Exceeded, usage::utc};
 
 /// Most apps: more than one machine runs.
 pub const MAX: usize = 64;
@@ -91,13 +86,11 @@ struct Stored {
 impl Stored {
     fn told(&self) -> App {
         // Whatever the file says.
-        let at =
-            |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND));
-        let date = |number: u64| day(at(number.saturating_mul(DAY)));
+        let said = |seconds: u64, format: &str| utc(seconds).strftime(format).to_string();
         App {
             name: self.name.clone(),
-            created: humantime::format_rfc3339_seconds(at(self.created_s)).to_string(),
-            last_used: self.used_day.map(date),
+            created: said(self.created_s, "%Y-%m-%dT%H:%M:%SZ"),
+            last_used: self.used_day.map(|day| said(day.saturating_mul(DAY), "%Y-%m-%d")),
         }
     }
 }

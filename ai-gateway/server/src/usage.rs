@@ -12,7 +12,7 @@ use std::{
 
 use ai_gateway_api::usage::{OTHERS, Report, Tally};
 use chassis::state::{Format, StateError};
-use chat_vocabulary::Usage;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use mesh_identity::Person;
 
 use crate::changes::Changes;
@@ -21,8 +21,6 @@ use crate::changes::Changes;
 pub(crate) const FILE: &str = "usage.json";
 /// Most people who are counted each in one day; all further ones are counted together.
 const PEOPLE_MAX: usize = 256;
-/// The last second that RFC 3339 can say, in Unix time.
-pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const FORMAT: Format<Report> =
@@ -155,10 +153,14 @@ impl Drop for Bill {
 
 /// The day in UTC, `2026-11-22`.
 pub(crate) fn day(at: SystemTime) -> String {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(since.min(LAST_SECOND));
-    let text = humantime::format_rfc3339_seconds(at).to_string();
-    text.split('T').next().unwrap_or_default().to_owned()
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    utc(since.as_secs()).strftime("%Y-%m-%d").to_string()
+}
+
+/// Seconds since 1970 as a time in UTC, at most the end of the year 9999.
+pub(crate) fn utc(seconds: u64) -> DateTime {
+    let at = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    at.map_or(DateTime::MAX, |at| TimeZone::UTC.to_datetime(at))
 }
 
 #[cfg(test)]

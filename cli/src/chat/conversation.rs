@@ -17,6 +17,7 @@ use hpke_envelope::{
     client::{self, ClockSkew, DocumentError, Keys, Reply, ReplyError, SealError},
     device,
 };
+use jiff::SignedDuration;
 use reqwest::Response;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -248,11 +249,10 @@ fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result
 }
 
 fn clock_skew(off: ClockSkew) -> anyhow::Error {
-    let by = std::time::Duration::from_secs(off.ahead_ms.unsigned_abs() / 1000);
-    let by = humantime::format_duration(by);
+    let by = SignedDuration::from_secs((off.ahead_ms / 1000).abs());
     let how = if off.ahead_ms > 0 { "ahead of" } else { "behind" };
     anyhow!(
-        "this device's clock is {by} {how} the home machine's; nothing was sent. Set the wrong one right \
+        "this device's clock is {by:#} {how} the home machine's; nothing was sent. Set the wrong one right \
          (sudo timedatectl set-ntp true), then ask again"
     )
 }

@@ -17,6 +17,7 @@ use confidential_api::{
     policy::Policy,
     signed::Signed,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::output::{self, Format, OutputArgs};
@@ -46,11 +47,18 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub simulated: bool,
     /// Judge as of this time, such as 2026-11-23T08:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<SystemTime>,
     /// How it is printed.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Reads a time of RFC 3339; without an offset it is UTC.
+fn time(text: &str) -> Result<SystemTime, String> {
+    let time: Result<Timestamp, _> = text.parse().or_else(|_| format!("{text}Z").parse());
+    let time = time.ok().filter(|time| *time >= Timestamp::UNIX_EPOCH);
+    time.map(SystemTime::from).ok_or_else(|| "write it such as 2026-11-23T08:00:00Z".to_owned())
 }
 
 fn nonce(text: &str) -> Result<[u8; Nonce::LEN], String> {

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use chassis::failure::Failure;
+use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
 /// A log that has grown so long is put aside, in bytes; one older file is kept.
@@ -97,7 +98,7 @@ pub(super) fn record(line: &str) -> Option<Failure> {
 /// have none.
 pub(super) fn is_warning(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace();
-    let is_time = |word: &str| humantime::parse_rfc3339(word).is_ok();
+    let is_time = |word: &str| word.parse::<Timestamp>().is_ok();
     words.next().is_some_and(is_time) && matches!(words.next(), Some("WARN" | "ERROR"))
 }
 

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use coordinator_core::time;
 use serde_json::{Value, json};
 
 fn usage(root: &Path, args: &[&str]) -> Output {
@@ -53,7 +54,7 @@ fn gateway(root: &Path, answer: &Value) {
 /// The day so many days ago, in UTC.
 fn day(ago: u32) -> String {
     let at = SystemTime::now() - Duration::from_secs(86_400) * ago;
-    humantime::format_rfc3339_seconds(at).to_string().split_once('T').unwrap().0.to_owned()
+    time::to_rfc3339(time::from_system(at)).split_once('T').unwrap().0.to_owned()
 }
 
 #[test]

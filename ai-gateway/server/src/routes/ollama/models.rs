@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{Json, extract::State};
-use chat_vocabulary::{Capability, ollama};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -122,7 +122,8 @@ fn hex(bytes: &[u8]) -> String {
 
 /// A time as Ollama writes it (RFC 3339).
 pub(super) fn time(at: SystemTime) -> String {
-    humantime::format_rfc3339_nanos(at).to_string()
+    let at = Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
+    at.strftime("%Y-%m-%dT%H:%M:%S%.9fZ").to_string()
 }
 
 #[cfg(test)]
