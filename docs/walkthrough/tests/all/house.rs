@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+mod circles;
+
 /// Crates by layer; see `docs/architecture.md`.
 const LAYERS: &[(&str, u8)] = &[
     ("common", 0),
