@@ -35,7 +35,7 @@ use crate::{Error, Options};
 pub(crate) use self::{
     event::{Ending, Event, Request},
     line::Busy,
-    model::{Model, PromptError, Tokens},
+    model::{Model, PromptError},
     shared::Gauge,
 };
 
