@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ai_gateway_api::chat::{ChatRequest, Delta, EmbedRequest, ModelInfo};
+use chat_vocabulary::{ChatRequest, Delta, EmbedRequest, ModelInfo};
 use futures_util::{
     FutureExt as _,
     future::{self, BoxFuture},

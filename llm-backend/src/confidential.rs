@@ -24,6 +24,7 @@ mod verified;
 use std::{fmt, sync::Arc, time::Duration};
 
 use attestation::Pin;
+use chat_vocabulary::{ChatRequest, ModelInfo};
 use confidential_api::names::path;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Method, StatusCode};

@@ -1,7 +1,7 @@
 //! Backends that answer chats: OpenAI-compatible servers, Ollama and the confidential chain, over a UNIX socket, TCP or TLS.
 //!
-//! A [`Backend`] turns a [`ChatRequest`](ai_gateway_api::chat::ChatRequest) into a stream of
-//! [`Delta`](ai_gateway_api::chat::Delta)s. [`OpenAiCompatible`] speaks to `maru-llm`,
+//! A [`Backend`] turns a [`ChatRequest`](chat_vocabulary::ChatRequest) into a stream of
+//! [`Delta`](chat_vocabulary::Delta)s. [`OpenAiCompatible`] speaks to `maru-llm`,
 //! llama-server, vLLM and whatever else serves `/v1/chat/completions`, [`Ollama`] to Ollama, [`confidential`] to machines
 //! of strangers that proved what they run. A connection carries one
 //! request at a time, so dropping a stream closes it, and a server that watches its clients stops generating.
@@ -23,7 +23,7 @@ mod refusal;
 mod settings;
 mod text;
 
-pub use ai_gateway_api::chat::EmbedRequest;
+pub use chat_vocabulary::EmbedRequest;
 
 pub use backend::{Backend, DeltaStream, Health};
 pub use code::{Code, Detail};
@@ -37,4 +37,4 @@ pub use openai::{
     OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,
 };
 pub use refusal::decode_error;
-pub use settings::{ApiKey, Listener, Settings, Timeouts, Tls};
+pub use settings::{ApiKey, Settings, SocketTrust, Timeouts, Tls};

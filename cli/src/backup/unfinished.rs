@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::bail;
 
-use crate::service::RESTORING;
+use services::RESTORING;
 
 /// What the names of folders with unpacked files begin with.
 pub(super) const UNPACKED: &str = ".maru-restore-";

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use common::gguf::{self, Header};
+use gguf::{self, Header};
 use services::{ENGINE, MODELS, SERVICES};
 
 use crate::{model::memory, up::remembered::Remembered};

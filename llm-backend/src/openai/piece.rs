@@ -1,6 +1,6 @@
 //! Pieces of a call, as servers stream them.
 
-use ai_gateway_api::chat::count;
+use chat_vocabulary::count;
 use serde::{Deserialize, Deserializer};
 
 use crate::text::Piece;

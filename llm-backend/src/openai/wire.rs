@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ai_gateway_api::chat::{
+use chat_vocabulary::{
     ChatRequest, Delta, FinishReason, Json, ModelInfo, StreamOptions, Usage, count_or_zero,
 };
 use serde::{

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use ai_gateway_api::chat::{Capability, ChatRequest, Completion, Effort, Evidence};
+use chat_vocabulary::{Capability, ChatRequest, Completion, Effort, Evidence};
 use llm_backend::{DeltaStream, Detail};
 use mesh_identity::Person;
 

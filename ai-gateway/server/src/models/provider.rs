@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use ai_gateway_api::chat::ModelInfo;
+use chat_vocabulary::ModelInfo;
 use futures_util::future::join_all;
 use llm_backend::{Detail, Error, refuse_cloud};
 use tokio::time::timeout;

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
-use ai_gateway_api::chat::{
+use chat_vocabulary::{
     Capability, ChatRequest, Content, Delta, Evidence, Image, Message, ModelInfo, Part,
 };
 use futures_util::{FutureExt as _, future::BoxFuture};

@@ -9,7 +9,7 @@ use services::{DIALS, GATEWAY};
 use toml::Spanned;
 
 use super::found::{Edit, Found};
-use crate::service::{DIALS, GATEWAY};
+use services::{DIALS, GATEWAY};
 
 /// What the dial is called.
 pub(super) const NAME: &str = "ollama";

@@ -12,7 +12,7 @@ use super::{
     dial,
     found::{Edit, Found, Model},
 };
-use crate::service::AGENT_UID;
+use services::AGENT_UID;
 
 /// What the provider is called.
 pub(super) const NAME: &str = "ollama";

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chat::{ChatRequest, Completion, Content, Effort, Message, ResponseFormat, Role};
+use crate::{ChatRequest, Completion, Content, Effort, Message, ResponseFormat, Role};
 
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ai_gateway_api::chat::{FinishReason, Usage};
+use chat_vocabulary::{FinishReason, Usage};
 
 use super::model::Tokens;
 use crate::request::Sampling;

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::BufReader, path::Path};
 
-use ai_gateway_api::chat::{Message, Role};
+use chat_vocabulary::{Message, Role};
 use llama_cpp_2::{
     llama_backend::LlamaBackend,
     model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel, RopeType, params::LlamaModelParams},
