@@ -12,6 +12,7 @@ use std::{
 
 use ai_gateway_api::usage::{OTHERS, Report, Tally};
 use chassis::state::{Format, StateError};
+use chat_vocabulary::Usage;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use mesh_identity::Person;
 

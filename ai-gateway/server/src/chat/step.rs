@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::{
-    chat::{Delta, Evidence, FinishReason, Usage},
-    sealed::SessionName,
-};
+use ai_gateway_api::sealed::SessionName;
+use chat_vocabulary::{Delta, Evidence, FinishReason, Usage};
 use mesh_identity::Person;
 
 use crate::{limits::Exceeded, models::Failure, openclaw::ModelRef};

@@ -9,7 +9,7 @@ use mesh_identity::Person;
 use super::{
     confidential,
     failure::Failure,
-    nodes::Conversation,
+    nodes::AffinityKey,
     provider::{Absence, Missed, Provider},
 };
 use crate::openclaw::{Model, ModelRef};
@@ -98,7 +98,7 @@ impl Chain {
     /// [`Failure::Down`], [`Failure::Busy`] or [`Failure::Unusable`] if none does, [`Failure::Unsupported`], [`Failure::TooLong`] or
     /// [`Failure::Refused`] if one refuses the request itself.
     pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
-        let conversation = self.conversation(&request);
+        let affinity = self.affinity(&request);
         let (mut untrusted, mut tried) = (None, Vec::new());
         let candidates = self.answering(&request);
         let mut absence = if candidates.is_empty() { Absence::Down } else { Absence::Unusable };
@@ -124,7 +124,7 @@ impl Chain {
             }
             request.model = Some(model.id.clone());
             let asked = Instant::now();
-            match provider.ask(name, conversation, request, |node, it| node.begin(it)).await {
+            match provider.ask(name, affinity, request, |node, it| node.begin(it)).await {
                 Ok(deltas) => {
                     let (evidence, deltas) = confidential::evidence(deltas).await;
                     return Ok(Reply { model: name.clone(), asked, evidence, deltas });
@@ -148,12 +148,12 @@ impl Chain {
     }
 
     /// What the request is known by where there is a choice of nodes.
-    fn conversation(&self, request: &ChatRequest) -> Conversation {
+    fn affinity(&self, request: &ChatRequest) -> AffinityKey {
         match &self.person {
             Some(person) if self.candidates.iter().any(|it| it.provider.nodes.len() > 1) => {
-                Conversation::of(person, &request.messages)
+                AffinityKey::of(person, &request.messages)
             }
-            Some(_) | None => Conversation::default(),
+            Some(_) | None => AffinityKey::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use llm_backend::{EmbedRequest, Embeddings};
 
-use super::{chain::Chain, failure::Failure, nodes::Conversation, provider::Missed};
+use super::{chain::Chain, failure::Failure, nodes::AffinityKey, provider::Missed};
 use crate::openclaw::ModelRef;
 
 impl Chain {

@@ -14,7 +14,7 @@ use super::{
     failure::{Failure, report},
     name::LATEST,
     node::{Node, PATIENCE},
-    nodes::{self, Conversation},
+    nodes::{self, AffinityKey},
 };
 use crate::openclaw::{Model, ModelRef};
 

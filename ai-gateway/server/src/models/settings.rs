@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use llm_backend::{ApiKey, Listener, Settings, Timeouts, Tls};
+use llm_backend::{ApiKey, Settings, SocketTrust, Timeouts, Tls};
 
 use crate::{
     openclaw::{self, Access},
@@ -27,6 +27,6 @@ pub(super) fn settings(root: &Path, node: &openclaw::Node, timeouts: Timeouts) -
         key: tls.key.as_ref().map(file),
         server_name: tls.server_name.clone(),
     };
-    let listener = Listener { root: root.to_owned(), uid: *uid };
-    Settings { base_url, key, tls, listener, timeouts }
+    let socket = SocketTrust { root: root.to_owned(), uid: *uid };
+    Settings { base_url, key, tls, socket, timeouts }
 }

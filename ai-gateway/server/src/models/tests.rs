@@ -11,7 +11,7 @@ use chat_vocabulary::{
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 use llm_backend::{
-    ApiKey, Backend, DeltaStream, Detail, EmbedRequest, Embeddings, Listener, Timeouts,
+    ApiKey, Backend, DeltaStream, Detail, EmbedRequest, Embeddings, SocketTrust, Timeouts,
 };
 use mesh_identity::Person;
 

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use chat_vocabulary::Usage;
 use proptest::prelude::*;
 
 use super::*;

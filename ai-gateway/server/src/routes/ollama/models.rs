@@ -6,6 +6,7 @@ use std::{
 };
 
 use axum::{Json, extract::State};
+use chat_vocabulary::{Capability, ollama};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
