@@ -1,4 +1,5 @@
 //! A database of a daemon that stores one number, on SQLite. The coordinator's tests do the same on PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 use std::path::Path;
 
