@@ -4,10 +4,8 @@ mod label;
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
+use self::label::LABEL_MAX;
 use crate::model::Owner;
-
-/// Longest DNS label (RFC 1035, section 2.3.4).
-const LABEL_MAX: usize = 63;
 
 /// What a node is called whose hostname has no usable character.
 const NAMELESS: &str = "node";

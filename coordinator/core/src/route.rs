@@ -7,6 +7,8 @@
 //!
 //! A node is an exit node if both `0.0.0.0/0` and `::/0` are approved. It stands beside others: whoever uses one chooses it.
 
+mod decisions;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, Ipv6Addr},
@@ -15,6 +17,7 @@ use std::{
 use common::mesh;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub use self::decisions::Decisions;
 use crate::model::{Node, NodeId};
 
 /// Routes of one node that are looked at; what it offers beyond them does not count.
@@ -40,15 +43,6 @@ const NOWHERE: [IpNet; 6] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8)),
 ];
-
-/// What the admin decided about a node's routes; about all others the policy decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decisions {
-    /// Approved, offered now or not.
-    pub approved: Vec<IpNet>,
-    /// Rejected, although the policy may approve them.
-    pub rejected: Vec<IpNet>,
-}
 
 /// Where a route that a node offers stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
-use super::LABEL_MAX;
+/// Longest DNS label (RFC 1035, section 2.3.4).
+pub(super) const LABEL_MAX: usize = 63;
 
 /// Initial consonants, U+1100 to U+1112, by the Revised Romanization of Korean.
 const INITIALS: [&str; 19] = [
