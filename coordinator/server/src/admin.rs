@@ -10,6 +10,7 @@ mod log;
 mod network;
 pub(crate) mod openapi;
 mod policy;
+mod read;
 mod records;
 mod routes;
 pub(crate) mod socket;
@@ -18,23 +19,15 @@ mod waiting;
 
 use axum::{
     Router,
-    body::Body,
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
 };
-use chassis::{
-    body::{self, Unread},
-    endpoint::{self, Endpoint},
-};
+use chassis::endpoint::{self, Endpoint};
 use coordinator_api::PREFIX;
-use serde::de::DeserializeOwned;
 
 use self::error::Error;
-use crate::{
-    app::App,
-    limits::{AdminBodies, Caller},
-};
+use crate::app::App;
 
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
@@ -66,20 +59,4 @@ pub(crate) fn router(app: App) -> Router {
 async fn carry_out(State(app): State<App>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(app.bodies.admins.clone());
     app.carry_out(next.run(request)).await
-}
-
-/// Reads a JSON body, under its content type only. An empty body stands for `{}`.
-async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Error> {
-    let (parts, body) = request.into_parts();
-    let bodies = parts.extensions.get::<AdminBodies>().ok_or(Error::Unread(Unread::Busy))?;
-    let origin = parts.extensions.get::<Caller>().map(|caller| caller.origin);
-    let held = bodies.read(body, origin).await.map_err(Error::Unread)?;
-    let bytes = held.bytes();
-    if bytes.is_empty() {
-        return serde_json::from_slice(b"{}").map_err(|error| Error::Body(error.to_string()));
-    }
-    if !body::is_json(&parts.headers) {
-        return Err(Error::ContentType);
-    }
-    serde_json::from_slice(bytes).map_err(|error| Error::Body(error.to_string()))
 }

@@ -8,32 +8,22 @@
 //! The file is written before a registration is answered, and looked at whenever a key is asked for: who was told that it
 //! is a node finds the relay open. It lies in a directory of the coordinator's that nobody but the relay may look into.
 
+mod file;
 mod list;
 
 use std::{
-    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use chassis::{
-    durable::Access,
-    state::{Format, StateError},
-    watched::Watched,
-};
-use coordinator_core::admitted::{Admitted, Keys};
+use chassis::{state::StateError, watched::Watched};
+use coordinator_core::admitted::Keys;
 
 pub(crate) use self::list::List;
-use crate::files::{self, Paths};
+use crate::files::Paths;
 
-/// Longest file that is read, in bytes: some ten thousand keys.
-const FILE_MAX: u64 = 4 * 1024 * 1024;
 /// How long after a failure the file is read again: who is taken off it is to be cut within seconds.
 const AGAIN: Duration = Duration::from_secs(1);
-const FORMAT: Format<Admitted> = Format::new(1)
-    .access(Access::READABLE)
-    .remedy("remove it, and the coordinator writes it anew when it starts");
-
 /// The file as the relay follows it.
 #[derive(Debug)]
 pub(crate) struct Admission(Watched<Keys, StateError>);
@@ -46,16 +36,16 @@ impl Admission {
     ///
     /// Fails if there is one that cannot be used.
     pub(crate) fn follow(paths: &Paths) -> Result<Self, StateError> {
-        let path = file(paths);
+        let path = file::path(paths);
         let (of, was_there) = (path.clone(), AtomicBool::new(false));
         let was_said = AtomicBool::new(false);
-        let read = move || match read(&of)? {
+        let read = move || match file::read(&of)? {
             Some(content) => {
                 was_there.store(true, Ordering::Relaxed);
                 Ok(Keys::from(content))
             }
             None if was_there.load(Ordering::Relaxed) => {
-                Err(unreadable(&of, std::io::ErrorKind::NotFound.into()))
+                Err(file::unreadable(&of, std::io::ErrorKind::NotFound.into()))
             }
             None => {
                 if !was_said.swap(true, Ordering::Relaxed) {
@@ -75,23 +65,6 @@ impl Admission {
     pub(crate) fn keys(&self) -> Keys {
         self.0.current()
     }
-}
-
-fn file(paths: &Paths) -> PathBuf {
-    paths.relay_nodes().join("nodes.json")
-}
-
-/// Reads the file; `None` if there is none.
-fn read(path: &Path) -> Result<Option<Admitted>, StateError> {
-    match files::read_of_another(path, FILE_MAX) {
-        Ok(json) => FORMAT.parse(path, &json).map(Some),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(unreadable(path, source)),
-    }
-}
-
-fn unreadable(path: &Path, source: std::io::Error) -> StateError {
-    StateError::Read { path: path.to_owned(), source }
 }
 
 #[cfg(test)]

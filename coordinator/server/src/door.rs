@@ -4,6 +4,7 @@ mod acme;
 mod caller;
 mod certificate;
 mod entry;
+mod error;
 mod listen;
 mod tls;
 
@@ -31,6 +32,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 pub(crate) use self::entry::Entry;
+pub use self::error::DoorError;
 use self::{
     acme::Acme,
     caller::{Arrival, Callers},
@@ -41,48 +43,12 @@ use crate::{
     admin::https::{self, Api},
     app::App,
     control,
-    files::{self, FileError, Paths},
+    files::{self, Paths},
     limits::{self, Origin},
     pages,
     relay::embedded::{Embedded, Takeover},
     verify,
 };
-
-/// The coordinator cannot be reached as its settings want it.
-#[derive(Debug, thiserror::Error)]
-pub enum DoorError {
-    /// `[tls]`, `[proxy]` and `server_url` do not go together.
-    #[error("cannot use coordinator.toml: {0}")]
-    Settings(String),
-    /// The certificate or its key, or what is believed of an authority.
-    #[error(transparent)]
-    Certificate(#[from] pem::FileError),
-    /// What belongs to it.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// TLS itself.
-    #[error("TLS is not available")]
-    Tls(#[from] rustls::Error),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}; {}", advice(.source))]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        return "ports below 1024 are root's: let your router, or a rule of nftables, lead that port to `listen` in \
-                coordinator.toml, such as 443 to 8443";
-    }
-    if error.kind() == io::ErrorKind::AddrNotAvailable {
-        return "this machine does not have that address: correct `listen` in coordinator.toml";
-    }
-    "stop what uses the port, or set `listen` in coordinator.toml"
-}
 
 /// What the port for everyone answers.
 pub(crate) fn endpoints() -> Vec<Endpoint<App>> {

@@ -38,9 +38,9 @@ pub use args::{Args, run};
 pub fn endpoints() -> [(&'static str, Vec<String>); 5] {
     [
         ("coordinator", list(&door::endpoints())),
-        ("noise", list(&control::machine_endpoints())),
+        ("noise", list(&control::machine::endpoints())),
         ("admin", list(&admin::endpoints())),
-        ("counters", list(&metrics::endpoints())),
+        ("counters", list(&serve::counters_endpoints())),
         ("relay", derp::http::endpoints()),
     ]
 }

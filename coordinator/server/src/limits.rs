@@ -1,18 +1,17 @@
 //! How many connections there may be, how many things each may ask for, and how long they may take.
 
 mod bodies;
+mod origin;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt,
-    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chassis::{
     newcomers::{self, GivesWay},
-    quota::{self, Permit, Quota},
+    quota::{Permit, Quota},
 };
 use control_protocol::key::MachinePublic;
 use coordinator_core::{
@@ -22,6 +21,7 @@ use coordinator_core::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use self::bodies::{AdminBodies, HeldBody, RequestBodies};
+pub(crate) use self::origin::Origin;
 
 /// Connections of whom nothing is known yet, in all.
 const NEWCOMERS: usize = 1024;
@@ -66,27 +66,6 @@ pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
 pub(crate) const BUFFER: usize = 16 * 1024;
 /// How long requests under way may take to end once the coordinator stops.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
-
-/// By which address clients are counted: an IPv4 address, or an IPv6 network of 64 bits, since each household and each
-/// rented server has 2^64 addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Origin(IpAddr);
-
-impl From<IpAddr> for Origin {
-    fn from(address: IpAddr) -> Self {
-        Self(quota::origin(address))
-    }
-}
-
-/// An IPv4 address, or an IPv6 network with its length.
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(address) => address.fmt(f),
-            IpAddr::V6(network) => write!(f, "{network}/64"),
-        }
-    }
-}
 
 /// The devices that wait for approval and came without a key, by origin. A restart forgets the origins only.
 #[derive(Clone, Debug, Default)]
@@ -254,7 +233,10 @@ impl RegistrationQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, pin::pin};
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        pin::pin,
+    };
 
     use chassis::quota::Exceeded;
     use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};

@@ -4,8 +4,6 @@
 //! on this machine.
 
 use ::store::Times;
-use axum::{extract::State, response::Response};
-use chassis::endpoint::{Endpoint, get};
 use coordinator_core::{
     model::{Node, NodeId},
     time::Millis,
@@ -16,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{app::App, clock, hub::Snapshot};
+use crate::hub::Snapshot;
 
 /// One of a few words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -135,7 +133,7 @@ impl Metrics {
     }
 
     /// All counters as text, with the network as it is.
-    fn render(&self, network: &Snapshot, now: Millis) -> String {
+    pub(crate) fn render(&self, network: &Snapshot, now: Millis) -> String {
         let nodes = &network.loaded.nodes;
         let count =
             |is_it: &dyn Fn(&Node) -> bool| number(nodes.iter().filter(|node| is_it(node)).count());
@@ -167,13 +165,4 @@ impl Metrics {
 
 fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// Endpoints of the socket.
-pub(crate) fn endpoints() -> [Endpoint<App>; 1] {
-    [get("/metrics", metrics)]
-}
-
-async fn metrics(State(app): State<App>) -> Response {
-    chassis::superuser::counters(app.metrics.render(&app.hub.snapshot(), clock::now()))
 }

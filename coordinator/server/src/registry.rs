@@ -1,5 +1,6 @@
 //! Registering: what `coordinator-core` decides, read and written in one change.
 
+mod answer;
 mod applicant;
 mod redeem;
 mod seen;
@@ -7,82 +8,20 @@ mod writer;
 
 use control_protocol::register::RegisterRequest;
 use coordinator_api::Actor;
-use coordinator_core::{
-    model::{Node, NodeId, Owner},
-    registration::Refusal,
-    time::Millis,
-};
+use coordinator_core::time::Millis;
 
-use self::applicant::Applicant;
-use self::seen::Seen;
+use self::{
+    answer::{ATTEMPTS, Effect},
+    applicant::Applicant,
+    seen::Seen,
+};
 pub(crate) use self::{
+    answer::{Answer, RegisterError},
     applicant::Tagging,
     redeem::{Redeemed, redeem},
+    writer::end_key,
 };
-use crate::{
-    app::Peer,
-    clock,
-    hub::HubError,
-    limits::RegistrationPermit,
-    store::{Change, DatabaseError, StoreError},
-};
-
-/// How often a change is tried that conflicts with others.
-const ATTEMPTS: usize = 8;
-
-/// What a device is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// It is a node of this owner.
-    Node(Owner),
-    /// Its node key has expired: it must make another.
-    Expired,
-    /// It waits for approval, under this ticket.
-    Waiting(String),
-}
-
-/// Why a registration failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RegisterError {
-    /// The device was turned away.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// Too many ask at once.
-    #[error("too many devices register at once: try again later")]
-    Busy,
-    /// The node has caused too much for everyone in a short time.
-    #[error("this device changed too often in a short time: try again in ten seconds")]
-    Often,
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The network could not be read again.
-    #[error(transparent)]
-    Hub(#[from] HubError),
-}
-
-impl RegisterError {
-    /// Whether the same change may succeed at once.
-    fn is_collision(&self) -> bool {
-        match self {
-            Self::Store(StoreError::Database(DatabaseError::Conflict)) => true,
-            Self::Store(StoreError::Database(DatabaseError::Query(sqlx::Error::Database(
-                error,
-            )))) => error.is_unique_violation(),
-            Self::Store(_) | Self::Refused(_) | Self::Busy | Self::Often | Self::Hub(_) => false,
-        }
-    }
-}
-
-/// What remains to be done after a registration.
-enum Effect {
-    /// Nothing is stored.
-    Nothing,
-    /// Everyone's maps are made anew.
-    Stored,
-    /// What the node says of itself may be new.
-    Said(Box<Node>),
-}
+use crate::{app::Peer, clock, limits::RegistrationPermit};
 
 /// Registers a device whose machine key the Noise handshake proved. Once begun, it goes on even if the device hangs up.
 ///
@@ -152,23 +91,4 @@ async fn try_register(
     let (decision, writer) =
         applicant.decide(&peer.app, &mut change, pending.as_ref(), now).await?;
     writer.write(change, decision, pending.as_ref()).await
-}
-
-/// Ends a node's key now, unless it has ended already.
-pub(crate) async fn end_key(
-    change: &mut Change,
-    id: NodeId,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let mut node = found(change.node(id).await?)?;
-    if !node.is_expired(now) {
-        node.times.expires = Some(now);
-        change.update_node(&node).await?;
-    }
-    Ok(())
-}
-
-/// A node that was there a moment ago.
-fn found(node: Option<Node>) -> Result<Node, StoreError> {
-    node.ok_or(StoreError::Database(DatabaseError::Conflict))
 }

@@ -12,15 +12,14 @@ pub(crate) mod connection;
 pub(crate) mod embedded;
 mod http;
 mod rates;
+mod shared;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use chassis::{
     accept::{Connections, Stopping},
-    quota::Quota,
     state::StateError,
 };
-use control_protocol::key::NodePrivate;
 use derp::stun;
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -31,10 +30,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use self::{certificate::CertificateError, clients::Clients, rates::Rates};
+use self::{certificate::CertificateError, shared::Shared};
 use crate::{
-    admission::Admission,
-    clock,
     config::Config,
     files::{FileError, Paths},
     limits::{self, Origin, Place},
@@ -42,10 +39,6 @@ use crate::{
 
 /// How long the kernel waits for what it sent to be acknowledged.
 const UNACKNOWLEDGED_MS: u32 = 90_000;
-/// How often clients are compared with the list of nodes.
-const LOOK: Duration = Duration::from_millis(500);
-/// How often what nodes sent long ago is forgotten.
-const FORGET: Duration = Duration::from_secs(60);
 /// How long it may take to tell all clients that the relay stops.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -90,47 +83,6 @@ pub struct Relay {
     tls: TlsAcceptor,
     shared: Arc<Shared>,
     stop: CancellationToken,
-}
-
-/// What every connection needs.
-struct Shared {
-    key: NodePrivate,
-    admission: Admission,
-    clients: Clients,
-    connections: Quota<Origin>,
-    rates: Rates,
-    /// Longest time between two keep-alives to a client.
-    keep_alive: Duration,
-}
-
-impl Shared {
-    fn new(key: NodePrivate, config: &Config, paths: &Paths) -> Result<Arc<Self>, StateError> {
-        Ok(Arc::new(Self {
-            key,
-            admission: Admission::follow(paths)?,
-            clients: Clients::default(),
-            connections: limits::connections(),
-            rates: Rates::new(&config.settings.relay),
-            keep_alive: config.relay_keep_alive,
-        }))
-    }
-
-    /// Cuts off who is no node any more.
-    async fn keep_to_nodes(&self) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let (keys, now) = (self.admission.keys(), clock::now());
-            self.clients.retain(|key| keys.admit(key, now));
-        }
-    }
-
-    /// Forgets what nodes sent long ago.
-    async fn forget(&self) {
-        loop {
-            tokio::time::sleep(FORGET).await;
-            self.rates.forget();
-        }
-    }
 }
 
 /// Relays until `stop` is cancelled.

@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use axum::{extract::State, response::Response};
 use chassis::{
-    endpoint,
+    endpoint::{self, Endpoint, get},
     state::StateError,
     superuser,
     unix::{Access, BindError, Socket},
@@ -16,12 +17,13 @@ use crate::{
     admin,
     admission::List,
     app::App,
+    clock,
     config::{Config, ConfigError},
     derp_map::{DerpMapError, Relays},
     door::{Door, DoorError},
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
-    keeper, metrics,
+    keeper,
     relay::{RelayError, embedded::Embedded},
     store::{self, Hold, HoldError, Store, StoreError},
 };
@@ -201,11 +203,20 @@ async fn counters(
 
 /// Tells the counters until the server stops.
 async fn tell(app: &App, (socket, listener): (Socket, Option<TcpListener>)) {
-    let router = endpoint::router(metrics::endpoints()).with_state(app.clone());
+    let router = endpoint::router(counters_endpoints()).with_state(app.clone());
     let on_loopback = async {
         if let Some(listener) = listener {
             superuser::serve_loopback(listener, router.clone(), app.stop.cancelled()).await;
         }
     };
     tokio::join!(superuser::serve(socket, router.clone(), app.stop.cancelled()), on_loopback);
+}
+
+/// What the counters' ways answer.
+pub(crate) fn counters_endpoints() -> [Endpoint<App>; 1] {
+    [get("/metrics", metrics)]
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    superuser::counters(app.metrics.render(&app.hub.snapshot(), clock::now()))
 }

@@ -13,7 +13,7 @@ use coordinator_core::{
     time::{Millis, to_rfc3339},
 };
 
-use super::{Error, keys, read};
+use super::{error::Error, keys, read::read};
 use crate::{app::App, clock, random};
 
 /// Life of a key for which none is given, in seconds.

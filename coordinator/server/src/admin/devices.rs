@@ -18,7 +18,9 @@ use coordinator_core::{
 };
 
 use super::{
-    Error, keys, read,
+    error::Error,
+    keys,
+    read::read,
     waiting::{self, NotFound},
 };
 use crate::{

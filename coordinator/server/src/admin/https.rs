@@ -24,7 +24,7 @@ use coordinator_api::{Actor, PREFIX};
 use coordinator_core::api_key::{self, Denied};
 use tower::ServiceExt as _;
 
-use super::Error;
+use super::error::Error;
 use crate::{app::App, clock, limits::Caller};
 
 /// The challenge of an answer 401 (RFC 6750, section 3), the same for every cause.

@@ -12,7 +12,7 @@ use coordinator_api::{
 };
 use coordinator_core::{model::Owner, name, time::to_rfc3339};
 
-use super::{Error, keys, read};
+use super::{error::Error, keys, read::read};
 use crate::{app::App, clock};
 
 /// Life of an invitation for which none is given, in seconds.

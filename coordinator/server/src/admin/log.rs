@@ -8,7 +8,7 @@ use chassis::endpoint::{Endpoint, get};
 use coordinator_api::{LogPage, ReadLog};
 use coordinator_core::time::Millis;
 
-use super::Error;
+use super::error::Error;
 use crate::{app::App, clock, store::LogQuery};
 
 /// Most entries of one answer.

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use chassis::endpoint::{Endpoint, get};
 use coordinator_api::{Health, Network};
 
-use super::Error;
+use super::error::Error;
 use crate::app::App;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -14,7 +14,7 @@ use coordinator_api::{
 };
 use coordinator_core::network;
 
-use super::{Error, read};
+use super::{error::Error, read::read};
 use crate::{
     app::App,
     clock,

@@ -12,7 +12,7 @@ use coordinator_core::{
     name::{self, NameError},
 };
 
-use super::{Error, read};
+use super::{error::Error, read::read};
 use crate::app::App;
 
 /// Endpoints of this resource.

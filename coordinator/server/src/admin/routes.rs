@@ -13,9 +13,9 @@ use coordinator_core::{
 use ipnet::IpNet;
 
 use super::{
-    Error,
     devices::{device_named, open, store},
-    read,
+    error::Error,
+    read::read,
 };
 use crate::{app::App, hub::Snapshot};
 

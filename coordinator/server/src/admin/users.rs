@@ -13,7 +13,7 @@ use coordinator_core::{
     time::to_rfc3339,
 };
 
-use super::{Error, read};
+use super::{error::Error, read::read};
 use crate::{
     app::App,
     clock,

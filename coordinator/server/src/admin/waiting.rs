@@ -6,7 +6,7 @@ use coordinator_core::{
     name,
 };
 
-use super::Error;
+use super::error::Error;
 use crate::hub::Snapshot;
 
 /// Why no device was found.

@@ -12,7 +12,7 @@ use coordinator_core::{
     time::Millis,
 };
 
-use super::{FORMAT, file};
+use super::file::{self, FORMAT};
 use crate::files::{self, FileError, Paths};
 
 /// The file as the coordinator writes it.
@@ -38,7 +38,7 @@ impl List {
     /// Fails if it cannot be made.
     pub(crate) fn open(paths: &Paths) -> Result<Self, FileError> {
         files::make_dir(&paths.relay_nodes(), 0o750)?;
-        Ok(Self { path: file(paths), state: Mutex::default() })
+        Ok(Self { path: file::path(paths), state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

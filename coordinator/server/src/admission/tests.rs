@@ -1,9 +1,13 @@
-use std::fs;
+use std::{fs, path::Path};
 
 use control_protocol::key::NodePublic;
-use coordinator_core::{admitted::Entry, time::Millis};
+use coordinator_core::{
+    admitted::{Admitted, Entry},
+    time::Millis,
+};
 
-use super::*;
+use super::{file::FORMAT, *};
+use crate::files;
 
 fn key(byte: u8) -> NodePublic {
     NodePublic::from_bytes([byte; 32])
@@ -47,9 +51,9 @@ fn a_list_that_is_lost_or_damaged_takes_nobody_away_and_a_new_one_counts() {
     write(&paths, &[(1, None)]);
     let admission = Admission::follow(&paths).unwrap();
 
-    fs::remove_file(file(&paths)).unwrap();
+    fs::remove_file(file::path(&paths)).unwrap();
     assert!(admission.keys().admit(&key(1), 0));
-    fs::write(file(&paths), "{").unwrap();
+    fs::write(file::path(&paths), "{").unwrap();
     assert!(admission.keys().admit(&key(1), 0));
     write(&paths, &[(2, None)]);
     assert_eq!([1, 2].map(|byte| admission.keys().admit(&key(byte), 0)), [false, true]);
@@ -66,7 +70,7 @@ fn a_list_that_could_not_be_read_for_a_moment_counts_soon_after() {
     fs::rename(&folder, &behind).unwrap();
     write_to(&behind, &[(2, None)]);
     fs::create_dir(&folder).unwrap();
-    std::os::unix::fs::symlink(behind.join("nodes.json"), file(&paths)).unwrap();
+    std::os::unix::fs::symlink(behind.join("nodes.json"), file::path(&paths)).unwrap();
     let admits = || [1, 2].map(|byte| admission.keys().admit(&key(byte), 0));
     assert_eq!(admits(), [true, false]);
     fs::rename(&folder, &aside).unwrap();
@@ -81,7 +85,7 @@ fn a_list_that_could_not_be_read_for_a_moment_counts_soon_after() {
 fn a_list_that_is_none_is_refused_at_the_start_with_what_to_do() {
     let (dir, paths) = paths();
     let said = |content: &str| {
-        fs::write(file(&paths), content).unwrap();
+        fs::write(file::path(&paths), content).unwrap();
         Admission::follow(&paths).unwrap_err().to_string()
     };
     assert!(said("{").contains("remove it, and the coordinator writes it anew"));
@@ -92,8 +96,8 @@ fn a_list_that_is_none_is_refused_at_the_start_with_what_to_do() {
     );
 
     // Nor is what the coordinator's directory could lead to.
-    fs::remove_file(file(&paths)).unwrap();
+    fs::remove_file(file::path(&paths)).unwrap();
     fs::write(dir.path().join("other"), r#"{ "version": 1, "nodes": [] }"#).unwrap();
-    std::os::unix::fs::symlink(dir.path().join("other"), file(&paths)).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("other"), file::path(&paths)).unwrap();
     assert!(matches!(Admission::follow(&paths), Err(StateError::Read { .. })));
 }

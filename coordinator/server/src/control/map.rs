@@ -25,7 +25,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::{Refused, check_version, not_now, read, unavailable};
+use super::refused::{Refused, check_version, not_now, read, unavailable};
 use crate::{
     app::{App, Peer},
     clock,

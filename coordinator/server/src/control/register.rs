@@ -13,7 +13,7 @@ use coordinator_core::{
     registration::Refusal,
 };
 
-use super::{Refused, check_version, read, unavailable};
+use super::refused::{Refused, check_version, read, unavailable};
 use crate::{
     app::{App, Peer},
     registry::{self, Answer, RegisterError},

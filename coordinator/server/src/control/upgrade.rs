@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{RETRY_AFTER_S, counted::Counted, standing};
+use super::{counted::Counted, machine, refused::RETRY_AFTER_S, standing};
 use crate::{
     app::{App, Peer},
     limits::{Caller, Origin, Place},
@@ -101,7 +101,7 @@ async fn serve(
     let Ok(Ok(upgraded)) = tokio::time::timeout(HANDSHAKE_TIME, upgrade).await else { return };
     let Ok(stream) = handshake.accept(TokioIo::new(upgraded), HANDSHAKE_TIME).await else { return };
     let stream = Counted::new(stream, machine, app.channels.clone(), begun.clone());
-    let service = TowerToHyperService::new(super::machine_router(Peer { app, machine, origin }));
+    let service = TowerToHyperService::new(machine::router(Peer { app, machine, origin }));
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(30)))

@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    DoorError,
     acme::{self, Acme},
     certificate,
+    error::DoorError,
 };
 use crate::clock;
 

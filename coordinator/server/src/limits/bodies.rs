@@ -6,7 +6,7 @@ use axum::body::Body;
 use chassis::body::{Bodies, Held, Unread};
 use control_protocol::key::MachinePublic;
 
-use super::Origin;
+use super::origin::Origin;
 
 /// Largest body of an admin's request, in bytes.
 const ADMIN_BODY_MAX: usize = 1024 * 1024;

@@ -4,16 +4,15 @@ use std::borrow::Cow;
 
 use control_protocol::{map::Hostinfo, register::RegisterRequest};
 use coordinator_core::{
-    key::{self, PreAuthKey},
+    key::PreAuthKey,
     model::{Node, NodeId, Pending},
-    registration::{self, Decision, Known, PresentedKey, Request},
+    registration::{PresentedKey, Request},
     tagging::AskedTags,
-    time::{self, Millis},
+    time,
 };
 
-use super::{RegisterError, writer::Writer};
 use crate::{
-    app::{App, Peer},
+    app::Peer,
     hub::HubError,
     limits::Origin,
     store::{Change, NewPending, StoreError},
@@ -22,12 +21,12 @@ use crate::{
 /// A device and what it brings.
 pub(super) struct Applicant<'a> {
     /// The node that it says it was.
-    old: Option<Node>,
-    auth_key: Option<&'a str>,
+    pub(super) old: Option<Node>,
+    pub(super) auth_key: Option<&'a str>,
     pub(super) request: Request,
     pub(super) hostinfo: Cow<'a, Hostinfo>,
     pub(super) version: u32,
-    is_ephemeral: bool,
+    pub(super) is_ephemeral: bool,
     /// Where it, or the person at its page, asks from.
     pub(super) origin: Origin,
     /// Where the device asked from.
@@ -83,43 +82,6 @@ impl<'a> Applicant<'a> {
             origin,
             source: pending.source.clone(),
         })
-    }
-
-    /// Decides by what `change` reads.
-    pub(super) async fn decide<'b>(
-        &'b self,
-        app: &'b App,
-        change: &mut Change,
-        pending: Option<&Pending>,
-        now: Millis,
-    ) -> Result<(Decision, Writer<'b>), RegisterError> {
-        let node = change.node_by_key(&self.request.node_key).await?;
-        let of_machine = change.nodes_of_machine(&self.request.machine).await?;
-        let since = now - registration::WAITING_FORGOTTEN_AFTER;
-        let waiting = change.waiting(&self.request.machine, since).await?;
-        let given_key = match self.auth_key.and_then(key::hash) {
-            Some(hash) => change.key(&hash).await?,
-            None => None,
-        };
-        let presented = presented(given_key.as_ref(), self.auth_key);
-        let tagging = Tagging::read(change, &self.hostinfo).await?;
-        let known = Known {
-            node: node.as_ref(),
-            old: self.old.as_ref(),
-            of_machine: &of_machine,
-            pending,
-            waiting: waiting.keyless.len(),
-            waiting_of_machine: waiting.of_machine,
-            waiting_of_address: app.waiting.count(self.origin, &waiting.keyless),
-            waiting_by_key: waiting.by_key,
-            presented,
-            asked: tagging.asked(&self.hostinfo),
-        };
-        let decision = registration::decide(&self.request, &known, now)?;
-        tracing::info!(?decision, "registration decided");
-        let owner = given_key.as_ref().and_then(|key| known.asked.owner(&key.owner).ok());
-        let ephemeral = self.is_ephemeral || given_key.is_some_and(|key| key.ephemeral);
-        Ok((decision, Writer { app, applicant: self, now, ephemeral, owner }))
     }
 
     /// The device as one that waits.

@@ -7,7 +7,10 @@ use coordinator_core::{
     time::Millis,
 };
 
-use super::{ATTEMPTS, Answer, Applicant, RegisterError};
+use super::{
+    answer::{ATTEMPTS, Answer, RegisterError},
+    applicant::Applicant,
+};
 use crate::{app::App, clock, limits::Origin};
 
 /// What became of the device.

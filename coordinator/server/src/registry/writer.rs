@@ -1,15 +1,19 @@
-//! Writes what was decided.
+//! Decides on who asks to become a node, and writes what was decided.
 
 use std::time::Instant;
 
 use coordinator_api::Actor;
 use coordinator_core::{
-    model::{NodeId, Owner, Pending},
-    registration::{Decision, KeyExpiry, Refusal},
+    key,
+    model::{Node, NodeId, Owner, Pending},
+    registration::{self, Decision, KeyExpiry, Known, Refusal},
     time::Millis,
 };
 
-use super::{Answer, Applicant, Effect, RegisterError, end_key, found};
+use super::{
+    answer::{Answer, Effect, RegisterError},
+    applicant::{Applicant, Tagging, presented},
+};
 use crate::{
     app::App,
     store::{Change, DatabaseError, NewNode, StoreError},
@@ -18,6 +22,45 @@ use crate::{
 /// How often it is written that a device which waits has asked again: a sixtieth of the hour at least after which one that
 /// asks no more is forgotten.
 const ASKED_EVERY: Millis = 60 * 1000;
+
+impl Applicant<'_> {
+    /// Decides by what `change` reads.
+    pub(super) async fn decide<'b>(
+        &'b self,
+        app: &'b App,
+        change: &mut Change,
+        pending: Option<&Pending>,
+        now: Millis,
+    ) -> Result<(Decision, Writer<'b>), RegisterError> {
+        let node = change.node_by_key(&self.request.node_key).await?;
+        let of_machine = change.nodes_of_machine(&self.request.machine).await?;
+        let since = now - registration::WAITING_FORGOTTEN_AFTER;
+        let waiting = change.waiting(&self.request.machine, since).await?;
+        let given_key = match self.auth_key.and_then(key::hash) {
+            Some(hash) => change.key(&hash).await?,
+            None => None,
+        };
+        let presented = presented(given_key.as_ref(), self.auth_key);
+        let tagging = Tagging::read(change, &self.hostinfo).await?;
+        let known = Known {
+            node: node.as_ref(),
+            old: self.old.as_ref(),
+            of_machine: &of_machine,
+            pending,
+            waiting: waiting.keyless.len(),
+            waiting_of_machine: waiting.of_machine,
+            waiting_of_address: app.waiting.count(self.origin, &waiting.keyless),
+            waiting_by_key: waiting.by_key,
+            presented,
+            asked: tagging.asked(&self.hostinfo),
+        };
+        let decision = registration::decide(&self.request, &known, now)?;
+        tracing::info!(?decision, "registration decided");
+        let owner = given_key.as_ref().and_then(|key| known.asked.owner(&key.owner).ok());
+        let ephemeral = self.is_ephemeral || given_key.is_some_and(|key| key.ephemeral);
+        Ok((decision, Writer { app, applicant: self, now, ephemeral, owner }))
+    }
+}
 
 /// Writes a decision.
 pub(super) struct Writer<'a> {
@@ -154,6 +197,25 @@ impl Writer<'_> {
         tracing::info!(node = node.id, name = node.name, "a device became a node");
         Ok(node.owner)
     }
+}
+
+/// Ends a node's key now, unless it has ended already.
+pub(crate) async fn end_key(
+    change: &mut Change,
+    id: NodeId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let mut node = found(change.node(id).await?)?;
+    if !node.is_expired(now) {
+        node.times.expires = Some(now);
+        change.update_node(&node).await?;
+    }
+    Ok(())
+}
+
+/// A node that was there a moment ago.
+fn found(node: Option<Node>) -> Result<Node, StoreError> {
+    node.ok_or(StoreError::Database(DatabaseError::Conflict))
 }
 
 /// Whether it is to be written that a device which waits has asked again.

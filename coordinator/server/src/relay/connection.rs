@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use super::{
-    Shared,
     clients::{Queued, Registration},
+    shared::Shared,
 };
 use crate::{clock, random};
 

@@ -1,0 +1,65 @@
+//! What every connection of the relay needs.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{quota::Quota, state::StateError};
+use control_protocol::key::NodePrivate;
+
+use super::{clients::Clients, rates::Rates};
+use crate::{
+    admission::Admission,
+    clock,
+    config::Config,
+    files::Paths,
+    limits::{self, Origin},
+};
+
+/// How often clients are compared with the list of nodes.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often what nodes sent long ago is forgotten.
+const FORGET: Duration = Duration::from_secs(60);
+
+/// What every connection needs.
+pub(super) struct Shared {
+    pub(super) key: NodePrivate,
+    pub(super) admission: Admission,
+    pub(super) clients: Clients,
+    pub(super) connections: Quota<Origin>,
+    pub(super) rates: Rates,
+    /// Longest time between two keep-alives to a client.
+    pub(super) keep_alive: Duration,
+}
+
+impl Shared {
+    pub(super) fn new(
+        key: NodePrivate,
+        config: &Config,
+        paths: &Paths,
+    ) -> Result<Arc<Self>, StateError> {
+        Ok(Arc::new(Self {
+            key,
+            admission: Admission::follow(paths)?,
+            clients: Clients::default(),
+            connections: limits::connections(),
+            rates: Rates::new(&config.settings.relay),
+            keep_alive: config.relay_keep_alive,
+        }))
+    }
+
+    /// Cuts off who is no node any more.
+    pub(super) async fn keep_to_nodes(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let (keys, now) = (self.admission.keys(), clock::now());
+            self.clients.retain(|key| keys.admit(key, now));
+        }
+    }
+
+    /// Forgets what nodes sent long ago.
+    pub(super) async fn forget(&self) {
+        loop {
+            tokio::time::sleep(FORGET).await;
+            self.rates.forget();
+        }
+    }
+}
