@@ -21,6 +21,7 @@ use clap::Args;
 use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
 use coordinator_core::time;
+use services::{Arg, COORDINATOR_SERVICE, Mount, Service, child};
 
 use crate::{output, up};
 

@@ -6,6 +6,8 @@ use services::{
     saved,
 };
 
+/// Where the database lies in a backup, and below the root.
+pub(super) const DATABASE: &str = "var/lib/maru/coordinator/db.sqlite";
 /// Settings of every daemon, below the root.
 const SETTINGS: &str = "etc/maru";
 /// What `maru up` was told, below the root.

@@ -26,7 +26,12 @@ use rustix::{
 use services::RESTORING;
 use tempfile::TempDir;
 
-use super::{About, Database, VERSION, as_root, places};
+use super::{
+    about::{About, Database, VERSION},
+    places,
+    root::as_root,
+    unfinished::{BESIDE, UNPACKED},
+};
 use crate::{output, up};
 
 pub(crate) use super::unfinished::{is_whole, left_behind};

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::bail;
-
 use services::RESTORING;
 
 /// What the names of folders with unpacked files begin with.
@@ -23,7 +22,7 @@ pub(crate) fn is_whole(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Folders with unpacked files, keys among them, of a restore that was killed. While [`up::hold`] is held nobody works
+/// Folders with unpacked files, keys among them, of a restore that was killed. While [`crate::up::hold`] is held nobody works
 /// in them.
 pub(crate) fn left_behind(root: &Path) -> Vec<PathBuf> {
     let entries = BESIDE.iter().filter_map(|folder| fs::read_dir(root.join(folder)).ok());

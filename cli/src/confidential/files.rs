@@ -15,7 +15,7 @@ use node_agent_api::settings::{FILE as AGENT, Settings as Agent};
 use serde_json::{Map, Value, json};
 use services::{AGENT_UID, DIALS, GATEWAY};
 
-use super::{Deployment, Place};
+use super::deployment::{Deployment, Place};
 
 /// What the provider speaks.
 const API: &str = "maru-confidential";

@@ -5,7 +5,7 @@ use std::path::Path;
 use ai_gateway_api::providers::{Condition, PATH, ProviderNode};
 use services::{INFERENCE, INFERENCE_2};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::{client::Client, confidential};
 
 const ID: &str = "providers";

@@ -9,7 +9,7 @@ use services::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Se
 
 use crate::{
     client::{self, Client},
-    doctor::{Finding, certificates, providers, read},
+    doctor::{certificates, finding::Finding, providers, read::read},
     reach::Lack,
     up::{self, config, ports, ready, remembered::Remembered},
 };
@@ -249,7 +249,7 @@ mod tests {
     use services::{INFERENCE_2, METRICS, PLUGIN, SERVICES, links};
 
     use super::{free_ports, listener};
-    use crate::doctor::Severity;
+    use crate::doctor::finding::Severity;
 
     #[test]
     fn the_log_to_read_is_there() {

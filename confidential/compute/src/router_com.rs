@@ -37,7 +37,7 @@ use chassis::{
 };
 use confidential_api::{
     NodeId,
-    names::{NONCE_LEN, header, media, path, role},
+    names::{header, media, path, role},
     routing::AttestRequest,
     settings::compute::Settings,
 };

@@ -13,6 +13,8 @@ pub use client::{Answers, Candidate, Recipient, Sealed, SealedKey, seal, seal_ch
 pub use node::{OpenError, Opened, RequestStream, open, open_key, replay_id};
 
 pub use layer::{REQUEST_LIMITS, RESPONSE_LIMITS};
+#[cfg(test)]
+pub(crate) use names::KEY_ID;
 pub use names::{
     AUTHORITY, BADGE, CHUNKED_REQUEST, CHUNKED_RESPONSE, MAX_CANDIDATES, PADDING, REQUEST, RESPONSE,
 };

@@ -9,7 +9,6 @@ use services::{DIALS, GATEWAY};
 use toml::Spanned;
 
 use super::found::{Edit, Found};
-use services::{DIALS, GATEWAY};
 
 /// What the dial is called.
 pub(super) const NAME: &str = "ollama";

@@ -12,7 +12,6 @@ use super::{
     dial,
     found::{Edit, Found, Model},
 };
-use services::AGENT_UID;
 
 /// What the provider is called.
 pub(super) const NAME: &str = "ollama";

@@ -1,6 +1,9 @@
 //! The key that requests are sealed to, in a TPM.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use confidential_api::{
     evidence::{EvidencePiece, EvidenceType},

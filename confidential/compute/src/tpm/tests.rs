@@ -13,7 +13,13 @@ use sha2::{Digest as _, Sha256};
 use tpm2_protocol::data::{TpmRh, TpmsEccPoint, TpmuPublicId};
 
 use super::*;
-use crate::{frame::Refusal, job::Media, rek::Reks, test_support::Node};
+use crate::{
+    frame::Refusal,
+    holder::{Holder as _, HolderError, Rek as _},
+    job::Media,
+    rek::Reks,
+    test_support::Node,
+};
 use stand_in::{forward, listen};
 
 const AK: u32 = 0x8101_0002;

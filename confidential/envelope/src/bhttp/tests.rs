@@ -1,4 +1,4 @@
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
 use proptest::prelude::*;
 
 use super::*;

@@ -3,9 +3,13 @@ use std::io;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::*;
+use super::{
+    names::{DEK, DEK_AAD, KEY_ID},
+    *,
+};
 use crate::{
-    Decapsulate, DecapsulateError, Plaintext, PrivateKey, ResponseSealer, SharedSecret, Unopenable,
+    Decapsulate, DecapsulateError, Kem, Plaintext, PrivateKey, ResponseSealer, SharedSecret,
+    Unopenable,
     aead::{NONCE, TAG},
     bhttp,
     fixture::{Given, Offered, any_cuts, bytes, chunk_lengths, key, pieces, seal_as, shared},

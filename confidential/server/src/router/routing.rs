@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{body::Body, http::Request as HttpRequest};
-use chassis::quota::Quota;
+use chassis::{body::Bodies, quota::Quota};
 use confidential_api::NodeId;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::TaskTracker;

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{header::TYPE_RECORD, *};
 
 fn keys() -> (MachinePrivate, MachinePrivate) {
     (MachinePrivate::from_bytes([3; 32]), MachinePrivate::from_bytes([4; 32]))

@@ -1,11 +1,6 @@
 //! Who stands between the callers and the model server.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Instant,
-};
+use std::{fmt, fs, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;

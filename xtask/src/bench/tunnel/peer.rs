@@ -99,7 +99,7 @@ fn line(error: &anyhow::Error) -> String {
 mod tests {
     use anyhow::anyhow;
 
-    use super::*;
+    use super::{super::bed::Outside, *};
 
     #[test]
     fn a_peer_that_cannot_be_built_says_why_in_one_line() {

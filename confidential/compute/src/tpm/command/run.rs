@@ -24,7 +24,10 @@ use tpm2_protocol::{
 };
 
 use super::{
-    super::{TpmError, answer, stream::Answer},
+    super::{
+        answer::{self, Answer},
+        error::TpmError,
+    },
     Commands, is,
 };
 
