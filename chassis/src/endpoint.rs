@@ -1,79 +1,46 @@
-//! An HTTP surface as a list of endpoints: its router is built from it, and a test can go through it.
+//! The router of an HTTP surface, from declared endpoints.
 //!
-//! axum's `Router` does not tell what is in it. So every surface is written as a list, no router is built in any other
-//! way, and the test `surfaces` of `docs/walkthrough` fails for an endpoint that it does not know.
-
-use std::fmt;
+//! axum's `Router` does not tell what is in it. So every surface is a list of declared endpoints, no router is built in any
+//! other way, and the test `surfaces` of `docs/walkthrough` asks each of them as every class of caller.
 
 use axum::{
     Router,
     handler::Handler,
     routing::{self, MethodRouter},
 };
+pub use endpoint::Declaration;
+use endpoint::{Endpoint, Method};
 
-/// A method of a path, and what answers there. Displayed as `GET /v1/status`.
+/// A declared endpoint, and the handler that answers there.
 #[must_use]
-pub struct Endpoint<S = ()> {
-    method: &'static str,
-    path: String,
+pub struct Served<S = ()> {
+    declaration: Declaration,
     handler: MethodRouter<S>,
-    reads: bool,
 }
 
-macro_rules! methods {
-    ($($method:ident $name:literal $doc:literal,)*) => {$(
-        #[doc = $doc]
-        pub fn $method<S, H, T>(path: impl Into<String>, handler: H) -> Endpoint<S>
-        where
-            S: Clone + Send + Sync + 'static,
-            H: Handler<T, S>,
-            T: 'static,
-        {
-            Endpoint {
-                method: $name,
-                path: path.into(),
-                handler: routing::$method(handler),
-                reads: $name == "GET",
-            }
-        }
-    )*};
+/// Serves an endpoint.
+pub fn serve<S, Q, A, H, T>(endpoint: &Endpoint<Q, A>, handler: H) -> Served<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Q: ?Sized,
+    A: ?Sized,
+    H: Handler<T, S>,
+    T: 'static,
+{
+    let declaration = endpoint.declaration;
+    let handler = match declaration.method {
+        Method::GET => routing::get(handler),
+        Method::POST => routing::post(handler),
+        Method::PUT => routing::put(handler),
+        Method::DELETE => routing::delete(handler),
+        Method::ANY => routing::any(handler),
+    };
+    Served { declaration, handler }
 }
 
-methods! {
-    get "GET" "Answers GET, and HEAD without the body.",
-    post "POST" "Answers POST.",
-    put "PUT" "Answers PUT.",
-    delete "DELETE" "Answers DELETE.",
-    any "ANY" "Answers whatever the method.",
-}
-
-impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
-    /// The same below a prefix.
-    pub fn below(self, prefix: &str) -> Self {
-        Self { path: format!("{prefix}{}", self.path), ..self }
-    }
-
-    /// Marks one that changes nothing although its method might: it asks with a body.
-    pub fn reads(self) -> Self {
-        Self { reads: true, ..self }
-    }
-
-    /// Whether a request for exactly this method and path changes nothing: GET, and what is marked so.
-    #[must_use]
-    pub fn is_read(&self, method: &str, path: &str) -> bool {
-        self.reads && self.method == method && self.path == path
-    }
-}
-
-impl<S> fmt::Display for Endpoint<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path)
-    }
-}
-
-/// Lists what is displayed of each.
-pub fn list<S>(endpoints: &[Endpoint<S>]) -> Vec<String> {
-    endpoints.iter().map(Endpoint::to_string).collect()
+/// The declarations of what is served.
+pub fn list<S>(served: &[Served<S>]) -> Vec<Declaration> {
+    served.iter().map(|it| it.declaration).collect()
 }
 
 /// Builds the router that serves exactly these.
@@ -82,8 +49,8 @@ pub fn list<S>(endpoints: &[Endpoint<S>]) -> Vec<String> {
 ///
 /// If two have the same method and path.
 pub fn router<S: Clone + Send + Sync + 'static>(
-    endpoints: impl IntoIterator<Item = Endpoint<S>>,
+    served: impl IntoIterator<Item = Served<S>>,
 ) -> Router<S> {
-    let add = |router: Router<S>, it: Endpoint<S>| router.route(&it.path, it.handler);
-    endpoints.into_iter().fold(Router::new(), add)
+    let add = |router: Router<S>, it: Served<S>| router.route(it.declaration.path, it.handler);
+    served.into_iter().fold(Router::new(), add)
 }

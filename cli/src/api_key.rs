@@ -3,10 +3,10 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{Access, ApiKey, CreateApiKey, CreatedApiKey};
+use coordinator_api::{Access, CreateApiKey, endpoints};
 
 use crate::{
-    client::{Client, segment},
+    client::Client,
     duration,
     output::{self, OutputArgs},
 };
@@ -59,8 +59,7 @@ pub(crate) async fn run(command: ApiKeyCommand, client: &Client) -> anyhow::Resu
         ApiKeyCommand::Create(args) => create(client, args).await?,
         ApiKeyCommand::List(args) => list(client, args).await?,
         ApiKeyCommand::Remove(args) => {
-            let key: ApiKey =
-                client.take(&format!("/api/v1/api-keys/{}", segment(&args.key))).await?;
+            let key = client.call(&endpoints::REMOVE_API_KEY, &[&args.key], &()).await?;
             output::done(args.output.output, &key, &format!("removed {} {}", key.id, key.name))?;
         }
     }
@@ -73,7 +72,7 @@ async fn create(client: &Client, args: CreateArgs) -> anyhow::Result<()> {
         access: if args.admin { Access::Admin } else { Access::Read },
         expires_in_s: Some(args.expires.as_secs()),
     };
-    let key: CreatedApiKey = client.post("/api/v1/api-keys", &body).await?;
+    let key = client.call(&endpoints::CREATE_API_KEY, &[], &body).await?;
     let rows = [
         ("id", key.id.to_string()),
         ("name", key.name.clone()),
@@ -85,7 +84,7 @@ async fn create(client: &Client, args: CreateArgs) -> anyhow::Result<()> {
 }
 
 async fn list(client: &Client, args: OutputArgs) -> anyhow::Result<()> {
-    let keys: Vec<ApiKey> = client.get("/api/v1/api-keys").await?;
+    let keys = client.call(&endpoints::LIST_API_KEYS, &[], &()).await?;
     let headers = ["ID", "NAME", "MAY", "STATE", "CREATED", "EXPIRES"];
     output::list(args.output, &keys, &headers, |key| {
         vec![

@@ -2,12 +2,15 @@
 
 use std::{path::Path, process::ExitCode};
 
-use ai_gateway_api::apps::{AddApp, AddedApp, App, PATH};
+use ai_gateway_api::{
+    apps::AddApp,
+    endpoints::{ADD_APP, LIST_APPS, REMOVE_APP},
+};
 use clap::{Args, Subcommand};
 use services::{GATEWAY_HTTP, GATEWAY_MESH};
 
 use crate::{
-    client::{Client, segment},
+    client::Client,
     output::{self, Format, OutputArgs},
     up::config,
 };
@@ -40,14 +43,14 @@ pub(crate) async fn run(command: AppCommand, root: &Path) -> anyhow::Result<Exit
     match command {
         AppCommand::Add(args) => add(&client, args, root).await?,
         AppCommand::List(args) => {
-            let apps: Vec<App> = client.get(PATH).await?;
+            let apps = client.call(&LIST_APPS, &[], &()).await?;
             output::list(args.output, &apps, &["NAME", "CREATED", "LAST USED"], |app| {
                 let used = app.last_used.clone().unwrap_or_else(|| "never".to_owned());
                 vec![app.name.to_string(), app.created.clone(), used]
             })?;
         }
         AppCommand::Remove(args) => {
-            let app: App = client.take(&format!("{PATH}/{}", segment(&args.name))).await?;
+            let app = client.call(&REMOVE_APP, &[&args.name], &()).await?;
             output::done(args.output.output, &app, &format!("removed {}", app.name))?;
         }
     }
@@ -55,7 +58,7 @@ pub(crate) async fn run(command: AppCommand, root: &Path) -> anyhow::Result<Exit
 }
 
 async fn add(client: &Client, args: AppArgs, root: &Path) -> anyhow::Result<()> {
-    let added: AddedApp = client.post(PATH, &AddApp { name: args.name }).await?;
+    let added = client.call(&ADD_APP, &[], &AddApp { name: args.name }).await?;
     let rows = [
         ("name", added.app.name.to_string()),
         ("key", added.key.reveal().to_owned()),

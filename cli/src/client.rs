@@ -14,8 +14,8 @@ use chassis::{
     unix::{Checked, ConnectError, Connector},
 };
 use common::problem::Problem;
-use coordinator_api::{Health, PREFIX, Secret, invitation::ServerUrl};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use coordinator_api::{Health, Secret, endpoints::HEALTH, invitation::ServerUrl};
+use endpoint::{Body, Content, Declaration, Endpoint};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::{Serialize, de::DeserializeOwned};
 use services::Link;
@@ -30,9 +30,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
 /// How long changing both engines may take.
 const CHANGING: Duration = Duration::from_secs(2 * 60 * 60);
-/// What is written as an escape in a segment: all but letters, digits and these marks.
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// Reads an answer, and decodes it.
 async fn decoded<A: DeserializeOwned>(response: reqwest::Response) -> anyhow::Result<A> {
@@ -185,51 +182,22 @@ impl Client {
         Ok(Self { at: At::Server(http, remote.server) })
     }
 
-    /// Gets `path`.
-    pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str) -> anyhow::Result<A> {
-        self.json(reqwest::Method::GET, path, None::<&()>).await
-    }
-
-    /// Posts `body` to `path`.
-    pub(crate) async fn post<A: DeserializeOwned>(
+    /// Calls an endpoint; `parameters` fill its path in their order.
+    pub(crate) async fn call<Q, A>(
         &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> anyhow::Result<A> {
-        self.json(reqwest::Method::POST, path, Some(body)).await
-    }
-
-    /// Puts `body` at `path`.
-    pub(crate) async fn put<A: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> anyhow::Result<A> {
-        self.json(reqwest::Method::PUT, path, Some(body)).await
-    }
-
-    /// Posts to `path`, whose answer is empty.
-    pub(crate) async fn post_empty(&self, path: &str) -> anyhow::Result<()> {
-        self.send(reqwest::Method::POST, path, Some(&serde_json::json!({}))).await.map(drop)
-    }
-
-    /// Deletes `path`.
-    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        self.send(reqwest::Method::DELETE, path, None::<&()>).await.map(drop)
-    }
-
-    /// Deletes `path`; returns what was there.
-    pub(crate) async fn take<A: DeserializeOwned>(&self, path: &str) -> anyhow::Result<A> {
-        self.json(reqwest::Method::DELETE, path, None::<&()>).await
-    }
-
-    async fn json<A: DeserializeOwned>(
-        &self,
-        method: reqwest::Method,
-        path: &str,
-        body: Option<&impl Serialize>,
-    ) -> anyhow::Result<A> {
-        let response = self.send(method, path, body).await?;
+        endpoint: &Endpoint<Q, A>,
+        parameters: &[&str],
+        request: &Q::Value,
+    ) -> anyhow::Result<A::Value>
+    where
+        Q: Body<Value: Serialize> + ?Sized,
+        A: Body<Value: DeserializeOwned> + ?Sized,
+    {
+        let declaration = endpoint.declaration;
+        let response = self.send(&declaration, &endpoint.path(parameters), request).await?;
+        if matches!(declaration.gives, Content::Nothing) {
+            return Ok(serde_json::from_value(serde_json::Value::Null)?);
+        }
         match decoded(response).await {
             Ok(answer) => Ok(answer),
             Err(error) => Err(error).context(self.other_version().await),
@@ -238,9 +206,9 @@ impl Client {
 
     async fn send(
         &self,
-        method: reqwest::Method,
+        declaration: &Declaration,
         path: &str,
-        body: Option<&impl Serialize>,
+        body: &impl Serialize,
     ) -> anyhow::Result<reqwest::Response> {
         let local;
         let http = match &self.at {
@@ -250,10 +218,13 @@ impl Client {
             }
             At::Server(http, _) => http,
         };
-        let mut request = http.request(method, self.at.url(path));
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        let method = declaration.method.name().parse::<reqwest::Method>()?;
+        let request = http.request(method, self.at.url(path));
+        let request = match declaration.takes {
+            Content::Json(_) => request.json(body),
+            Content::Query(_) => request.query(body),
+            Content::Nothing | Content::Events | Content::Bytes { .. } | Content::Raw => request,
+        };
         let response = request.send().await.map_err(|error| self.at.unreached(error))?;
         if response.status().is_success() {
             return Ok(response);
@@ -280,7 +251,7 @@ impl Client {
     async fn other_version(&self) -> String {
         const OTHER: &str = "the answer is of another version of Maru; update both";
         let At::Server(http, server) = &self.at else { return OTHER.to_owned() };
-        let request = http.get(self.at.url(&format!("{PREFIX}/health")));
+        let request = http.get(self.at.url(&HEALTH.path(&[])));
         let health = async { decoded::<Health>(request.send().await.ok()?).await.ok() };
         match health.await {
             Some(health) if health.version != VERSION => format!(
@@ -374,26 +345,13 @@ fn is_silent(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
-/// Text as one segment of a path (RFC 3986, section 2.3).
-pub(crate) fn segment(text: &str) -> String {
-    let out = utf8_percent_encode(text, ENCODED).to_string();
-    // A segment of dots alone would be taken as a step in the path.
-    if out.bytes().all(|byte| byte == b'.') { out.replace('.', "%2E") } else { out }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    use super::{Client, Daemon, segment};
+    use coordinator_api::endpoints;
 
-    #[test]
-    fn a_name_stays_within_its_segment() {
-        assert_eq!(segment("laptop-1"), "laptop-1");
-        assert_eq!(segment("a/../b?c"), "a%2F..%2Fb%3Fc");
-        assert_eq!(segment(".."), "%2E%2E");
-        assert_eq!(segment("집"), "%EC%A7%91");
-    }
+    use super::{Client, Daemon};
 
     #[tokio::test]
     async fn who_asks_too_often_is_told_how_long_to_wait() {
@@ -420,7 +378,7 @@ mod tests {
         });
         let client = Client::new(folder.path(), &socket, Daemon::Coordinator);
 
-        let error = client.get::<serde_json::Value>("/api/v1/users").await.unwrap_err();
+        let error = client.call(&endpoints::LIST_USERS, &[], &()).await.unwrap_err();
 
         assert_eq!(error.to_string(), "too many; try again in 7 s");
     }
@@ -435,7 +393,7 @@ mod tests {
             .unwrap();
 
         let client = Client::coordinator(root.path());
-        let error = client.get::<serde_json::Value>("/api/v1/users").await.unwrap_err();
+        let error = client.call(&endpoints::LIST_USERS, &[], &()).await.unwrap_err();
 
         assert!(error.to_string().contains("admin.sock is a link or no socket"), "{error:#}");
         let quiet = std::time::Duration::from_millis(50);
@@ -446,10 +404,8 @@ mod tests {
     async fn a_daemon_that_does_not_run_is_named_with_what_to_do() {
         let root = tempfile::tempdir().unwrap();
 
-        let error = Client::coordinator(root.path())
-            .get::<serde_json::Value>("/api/v1/health")
-            .await
-            .unwrap_err();
+        let error =
+            Client::coordinator(root.path()).call(&endpoints::HEALTH, &[], &()).await.unwrap_err();
 
         assert!(error.to_string().contains("sudo maru up"), "{error}");
     }

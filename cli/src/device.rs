@@ -3,11 +3,11 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{Approve, Device, DeviceState, Extend, Rename, Route, SetTags};
+use coordinator_api::{Approve, Device, DeviceState, Extend, Rename, Route, SetTags, endpoints};
 use serde::Serialize;
 
 use crate::{
-    client::{Client, segment},
+    client::Client,
     duration,
     node_id::NodeId,
     output::{self, Format, OutputArgs},
@@ -134,57 +134,52 @@ pub(crate) async fn run(command: DeviceCommand, client: &Client) -> anyhow::Resu
     match command {
         DeviceCommand::List(OutputArgs { output }) => list(client, output).await?,
         DeviceCommand::Show(args) => {
-            let device: Device = client.get(&path(&args.device.id, "")).await?;
-            let mut routes: Vec<Route> = client.get("/api/v1/routes").await?;
+            let device = client.call(&endpoints::SHOW_DEVICE, &[&args.device.id], &()).await?;
+            let mut routes = client.call(&endpoints::LIST_ROUTES, &[], &()).await?;
             routes.retain(|route| route.device == device.id);
             show(args.output.output, &Shown { device, routes })?;
         }
         DeviceCommand::Approve(args) => {
             let body = Approve { user: args.user, tags: args.tags, name: args.name };
-            let device = client.post(&path(&args.device.id, "/approve"), &body).await?;
+            let device = client.call(&endpoints::APPROVE_DEVICE, &[&args.device.id], &body).await?;
             done(args.output, "approved", &device)?;
         }
         DeviceCommand::Reject(args) => {
-            let device: Device = client.get(&path(&args.device.id, "")).await?;
-            client.post_empty(&path(&device.id.to_string(), "/reject")).await?;
+            let device = client.call(&endpoints::SHOW_DEVICE, &[&args.device.id], &()).await?;
+            client.call(&endpoints::REJECT_DEVICE, &[&device.id.to_string()], &()).await?;
             done(args.output, "rejected", &device)?;
         }
         DeviceCommand::Rename(args) => {
             let body = Rename { name: args.name };
-            let device = client.post(&path(&args.device.id, "/rename"), &body).await?;
+            let device = client.call(&endpoints::RENAME_DEVICE, &[&args.device.id], &body).await?;
             done(args.output, "renamed", &device)?;
         }
         DeviceCommand::Tag(args) => {
             let body = SetTags { tags: args.tags };
-            let device = client.post(&path(&args.device.id, "/tags"), &body).await?;
+            let device = client.call(&endpoints::TAG_DEVICE, &[&args.device.id], &body).await?;
             done(args.output, "tagged", &device)?;
         }
         DeviceCommand::Extend(args) => {
             let body = Extend { expires_in_s: args.expires.map(|life| life.as_secs()) };
-            let device: Device = client.post(&path(&args.device.id, "/extend"), &body).await?;
+            let device = client.call(&endpoints::EXTEND_DEVICE, &[&args.device.id], &body).await?;
             let until = device.key_expiry.as_deref().unwrap_or("for ever");
             done(args.output, &format!("extended until {until}:"), &device)?;
         }
         DeviceCommand::Expire(args) => {
-            let body = serde_json::json!({});
-            let device = client.post(&path(&args.device.id, "/expire"), &body).await?;
+            let device = client.call(&endpoints::EXPIRE_DEVICE, &[&args.device.id], &()).await?;
             done(args.output, "expired", &device)?;
         }
         DeviceCommand::Remove(args) => {
-            let device: Device = client.get(&path(&args.device.id, "")).await?;
-            client.delete(&path(&device.id.to_string(), "")).await?;
+            let device = client.call(&endpoints::SHOW_DEVICE, &[&args.device.id], &()).await?;
+            client.call(&endpoints::REMOVE_DEVICE, &[&device.id.to_string()], &()).await?;
             done(args.output, "removed", &device)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn path(id: &str, action: &str) -> String {
-    format!("/api/v1/devices/{}{action}", segment(id))
-}
-
 async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
-    let devices: Vec<Device> = client.get("/api/v1/devices").await?;
+    let devices = client.call(&endpoints::LIST_DEVICES, &[], &()).await?;
     if format != Format::Table {
         return output::list(format, &devices, &[], |_| Vec::new());
     }

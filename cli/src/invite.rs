@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use clap::Args;
-use coordinator_api::{CreateInvitation, CreatedInvitation, invitation::Destination};
+use coordinator_api::{CreateInvitation, endpoints, invitation::Destination};
 
 use crate::{
     client::Client,
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: InviteArgs, client: &Client) -> anyhow::Result<Exi
         force: args.force,
         expires_in_s: Some(args.expires.as_secs()),
     };
-    let invitation: CreatedInvitation = client.post("/api/v1/invitations", &body).await?;
+    let invitation = client.call(&endpoints::CREATE_INVITATION, &[], &body).await?;
     let format = args.output.output;
     if format != Format::Table {
         output::one(format, &invitation, &[])?;

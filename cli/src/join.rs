@@ -11,7 +11,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use coordinator_api::invitation::{Destination, MAX_LEN};
 use coordinator_core::code;
-use node_agent_api::{JOIN, Join, LEAVE, STATUS, State, Status};
+use node_agent_api::{
+    Join, State, Status,
+    endpoints::{JOIN, LEAVE, STATUS},
+};
 
 use crate::{client::Client, error::Usage, language::Language, output, secret_file};
 
@@ -70,12 +73,12 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
     let client = Client::agent(root);
     let ca = args.ca.as_deref().map(certificates).transpose()?;
     let body = Join { url, key, hostname: args.hostname, ca };
-    let _: Status = client.post(JOIN, &body).await?;
+    client.call(&JOIN, &[], &body).await?;
     let language = Language::current();
     let mut said_waiting = false;
     let started = Instant::now();
     loop {
-        let status: Status = client.get(STATUS).await?;
+        let status = client.call(&STATUS, &[], &()).await?;
         match status.state {
             State::Running => {
                 joined(language, &status)?;
@@ -118,7 +121,7 @@ fn certificates(path: &Path) -> anyhow::Result<String> {
 
 /// Asks the agent to leave.
 pub(crate) async fn leave(root: &Path) -> anyhow::Result<ExitCode> {
-    let _: Status = Client::agent(root).post(LEAVE, &serde_json::json!({})).await?;
+    Client::agent(root).call(&LEAVE, &[], &()).await?;
     output::line(
         Language::current()
             .pick("This device has left the network.", "이 기기가 네트워크에서 나왔습니다."),

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{CreateKey, CreatedKey, Key, KeyState};
+use coordinator_api::{CreateKey, KeyState, endpoints};
 
 use crate::{
     client::Client,
@@ -67,13 +67,13 @@ pub(crate) async fn run(command: KeyCommand, client: &Client) -> anyhow::Result<
         KeyCommand::Create(args) => create(client, args).await?,
         KeyCommand::List(args) => list(client, args).await?,
         KeyCommand::Expire(args) => {
-            let path = format!("/api/v1/keys/{}/expire", args.id);
-            let key: Key = client.post(&path, &serde_json::json!({})).await?;
+            let id = args.id.to_string();
+            let key = client.call(&endpoints::EXPIRE_KEY, &[&id], &()).await?;
             output::done(args.output.output, &key, &format!("expired {}", key.id))?;
         }
         KeyCommand::Remove(args) => {
-            let keys: Vec<Key> = client.get("/api/v1/keys").await?;
-            client.delete(&format!("/api/v1/keys/{}", args.id)).await?;
+            let keys = client.call(&endpoints::LIST_KEYS, &[], &()).await?;
+            client.call(&endpoints::REMOVE_KEY, &[&args.id.to_string()], &()).await?;
             let key = keys.iter().find(|key| key.id == args.id);
             output::done(args.output.output, &key, &format!("removed {}", args.id))?;
         }
@@ -90,7 +90,7 @@ async fn create(client: &Client, args: CreateKeyArgs) -> anyhow::Result<()> {
         pre_approved: args.approved,
         expires_in_s: Some(args.expires.as_secs()),
     };
-    let key: CreatedKey = client.post("/api/v1/keys", &body).await?;
+    let key = client.call(&endpoints::CREATE_KEY, &[], &body).await?;
     let rows = [
         ("id", key.id.to_string()),
         ("key", key.key.reveal().to_owned()),
@@ -100,7 +100,7 @@ async fn create(client: &Client, args: CreateKeyArgs) -> anyhow::Result<()> {
 }
 
 async fn list(client: &Client, args: OutputArgs) -> anyhow::Result<()> {
-    let keys: Vec<Key> = client.get("/api/v1/keys").await?;
+    let keys = client.call(&endpoints::LIST_KEYS, &[], &()).await?;
     let headers = ["ID", "USER", "TAGS", "STATE", "USES", "REUSABLE", "APPROVED", "EXPIRES"];
     output::list(args.output, &keys, &headers, |key| {
         vec![

@@ -51,7 +51,7 @@ mod user;
 
 pub use error::{Usage, finish};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
-pub use up::control::endpoints as control_endpoints;
+pub use up::control;
 
 /// Runs one command on a runtime of its own.
 ///

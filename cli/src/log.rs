@@ -3,10 +3,10 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
-use coordinator_api::{LogEntry, LogPage};
+use coordinator_api::{LogEntry, ReadLog, endpoints};
 
 use crate::{
-    client::{Client, segment},
+    client::Client,
     duration,
     output::{self, Format, OutputArgs},
 };
@@ -56,10 +56,13 @@ pub(crate) async fn run(args: LogArgs, client: &Client) -> anyhow::Result<ExitCo
 async fn read(client: &Client, args: &LogArgs, after: &mut u64) -> anyhow::Result<Vec<LogEntry>> {
     let mut entries = Vec::new();
     loop {
-        let actor = args.actor.iter().map(|actor| format!("&actor={}", segment(actor)));
-        let actor: String = actor.collect();
-        let path = format!("/api/v1/log?last_s={}&after={after}{actor}", args.since.as_secs());
-        let page: LogPage = client.get(&path).await?;
+        let query = ReadLog {
+            last_s: Some(args.since.as_secs()),
+            actor: args.actor.clone(),
+            after: Some(*after),
+            limit: None,
+        };
+        let page = client.call(&endpoints::READ_LOG, &[], &query).await?;
         *after = page.entries.last().map_or(*after, |entry| entry.id);
         entries.extend(page.entries);
         if page.next.is_none() {

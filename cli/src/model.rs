@@ -8,7 +8,7 @@ use crate::{
     client::Client,
     output::{self, OutputArgs},
     up::{
-        control::{MODEL, UseModel},
+        control::{USE_MODEL, UseModel},
         progress::Step,
     },
 };
@@ -88,7 +88,7 @@ async fn choose(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Ent
     let step = Step::new();
     step.now("changing engines, one after the other; chats go on");
     let asked = UseModel { path: folder.path(&entry)? };
-    let _: UseModel = supervisor.post(MODEL, &asked).await?;
+    supervisor.call(&USE_MODEL, &[], &asked).await?;
     drop(step);
     Ok((Entry { in_use: true, ..entry }, "now"))
 }

@@ -10,10 +10,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
-use coordinator_api::{
-    ExplainPolicy, Policy, PolicyChecked, PolicyDecision, PolicyDiff, PolicyProtocol, PolicySet,
-    PolicyTested, TestPolicy,
-};
+use coordinator_api::{ExplainPolicy, Policy, PolicyProtocol, TestPolicy, endpoints};
 
 use crate::{
     client::{Client, Refused},
@@ -105,7 +102,7 @@ pub enum Protocol {
 pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::Get(args) => {
-            let policy: Policy = client.get("/api/v1/policy").await?;
+            let policy = client.call(&endpoints::SHOW_POLICY, &[], &()).await?;
             match args.output {
                 // As it was written: it goes into a file, and back.
                 Format::Table => output::line(policy.policy.trim_end())?,
@@ -115,19 +112,19 @@ pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Resu
         PolicyCommand::Set(args) => set(client, args).await?,
         PolicyCommand::Check(args) => {
             let body = text(&args.file)?;
-            let checked: PolicyChecked = client.post("/api/v1/policy/check", &body).await?;
+            let checked = client.call(&endpoints::CHECK_POLICY, &[], &body).await?;
             show::warnings(args.output.output, &checked.warnings);
             output::done(args.output.output, &checked, "would be accepted")?;
         }
         PolicyCommand::Diff(args) => {
             let body = text(&args.file)?;
-            let diff: PolicyDiff = client.post("/api/v1/policy/diff", &body).await?;
+            let diff = client.call(&endpoints::DIFF_POLICY, &[], &body).await?;
             show::changes(args.output.output, &diff)?;
         }
         PolicyCommand::Test(args) => {
             let policy = args.file.as_ref().map(read).transpose()?;
-            let tested: PolicyTested =
-                client.post("/api/v1/policy/test", &TestPolicy { policy }).await?;
+            let body = TestPolicy { policy };
+            let tested = client.call(&endpoints::TEST_POLICY, &[], &body).await?;
             show::tests(args.output.output, &tested)?;
             return Ok(ExitCode::from(u8::from(!tested.passed)));
         }
@@ -142,15 +139,15 @@ async fn set(client: &Client, SetArgs { file, yes }: SetArgs) -> anyhow::Result<
     let from_input = file.file.as_os_str() == "-";
     let body = text(&file.file)?;
     let correct = unchanged("nothing was changed: correct the policy, then set it again");
-    let diff: PolicyDiff = client.post("/api/v1/policy/diff", &body).await.map_err(correct)?;
+    let diff = client.call(&endpoints::DIFF_POLICY, &[], &body).await.map_err(correct)?;
     show::notes(&diff.changes);
     let asks = !yes && !from_input && std::io::stdin().is_terminal();
     if asks && !is_meant()? {
         return Err(anyhow!("nothing was changed; --yes sets it without asking"));
     }
     let body = Policy { revision: Some(diff.revision), ..body };
-    let set = client.put("/api/v1/policy", &body).await;
-    let set: PolicySet = set.map_err(unchanged("nothing was changed"))?;
+    let set = client.call(&endpoints::SET_POLICY, &[], &body).await;
+    let set = set.map_err(unchanged("nothing was changed"))?;
     show::warnings(format, &set.warnings);
     output::done(format, &set, "in force")
 }
@@ -177,7 +174,7 @@ async fn explain(client: &Client, args: &ExplainArgs) -> anyhow::Result<()> {
     };
     let (dst, port) = destination(&args.dst, protocol)?;
     let question = ExplainPolicy { src: args.src.clone(), dst, port, protocol };
-    let decisions: Vec<PolicyDecision> = client.post("/api/v1/policy/explain", &question).await?;
+    let decisions = client.call(&endpoints::EXPLAIN_POLICY, &[], &question).await?;
     show::decisions(args.output.output, &decisions)
 }
 

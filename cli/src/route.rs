@@ -3,10 +3,11 @@
 use std::{net::IpAddr, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{DecideRoutes, EXIT, Route, RouteState};
+use coordinator_api::{DecideRoutes, EXIT, Route, RouteState, endpoints};
+use endpoint::Endpoint;
 
 use crate::{
-    client::{Client, segment},
+    client::Client,
     node_id::NodeId,
     output::{self, Format, OutputArgs},
 };
@@ -53,18 +54,22 @@ fn route(text: &str) -> Result<String, String> {
 pub(crate) async fn run(command: RouteCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         RouteCommand::List(OutputArgs { output }) => {
-            let routes: Vec<Route> = client.get("/api/v1/routes").await?;
+            let routes = client.call(&endpoints::LIST_ROUTES, &[], &()).await?;
             list(output, &routes)?;
         }
-        RouteCommand::Approve(args) => decide(client, args, "approve").await?,
-        RouteCommand::Reject(args) => decide(client, args, "reject").await?,
+        RouteCommand::Approve(args) => decide(client, args, &endpoints::APPROVE_ROUTES).await?,
+        RouteCommand::Reject(args) => decide(client, args, &endpoints::REJECT_ROUTES).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn decide(client: &Client, args: RouteArgs, action: &str) -> anyhow::Result<()> {
-    let path = format!("/api/v1/devices/{}/routes/{action}", segment(&args.device.id));
-    let routes: Vec<Route> = client.post(&path, &DecideRoutes { routes: args.routes }).await?;
+async fn decide(
+    client: &Client,
+    args: RouteArgs,
+    endpoint: &Endpoint<DecideRoutes, [Route]>,
+) -> anyhow::Result<()> {
+    let body = DecideRoutes { routes: args.routes };
+    let routes = client.call(endpoint, &[&args.device.id], &body).await?;
     list(args.output.output, &routes)
 }
 

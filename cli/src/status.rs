@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use node_agent_api::{STATUS, State, Status};
+use node_agent_api::{State, Status, endpoints::STATUS};
 use serde::Serialize;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 
 /// Prints where this device stands; exit status 1 unless it is a running node.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
-    let status: Status = Client::agent(root).get(STATUS).await?;
+    let status = Client::agent(root).call(&STATUS, &[], &()).await?;
     let shown = Shown { status: &status, simulated: confidential::simulated(root) };
     output::one(args.output, &shown, &shown.rows())?;
     if args.output == Format::Table && !status.peers.is_empty() {

@@ -31,7 +31,7 @@ mod change;
 mod checks;
 pub(crate) mod config;
 mod containers;
-pub(crate) mod control;
+pub mod control;
 mod directories;
 mod disk;
 pub(crate) mod engine;

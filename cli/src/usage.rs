@@ -7,9 +7,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ai_gateway_api::usage::{PATH, Report};
+use ai_gateway_api::{endpoints::USAGE, usage::Report};
 use clap::{Args, value_parser};
-use coordinator_api::{Device, User};
+use coordinator_api::endpoints;
 use coordinator_core::time;
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ struct Row {
 
 /// Prints what the gateway counted.
 pub(crate) async fn run(args: UsageArgs, root: &Path) -> anyhow::Result<ExitCode> {
-    let report: Report = Client::gateway(root).get(PATH).await?;
+    let report = Client::gateway(root).call(&USAGE, &[], &()).await?;
     let rows = rows(report, &first_day(SystemTime::now(), args.days), &names(root).await);
     let headers = ["DAY", "PERSON", "REQUESTS", "PROMPT TOKENS", "REPLY TOKENS"];
     output::list(args.output.output, &rows, &headers, |row| {
@@ -65,8 +65,8 @@ pub(crate) async fn run(args: UsageArgs, root: &Path) -> anyhow::Result<ExitCode
 /// What each person is called; nothing where the coordinator does not say.
 async fn names(root: &Path) -> HashMap<String, String> {
     let client = Client::coordinator(root);
-    let users: Vec<User> = client.get("/api/v1/users").await.unwrap_or_default();
-    let devices: Vec<Device> = client.get("/api/v1/devices").await.unwrap_or_default();
+    let users = client.call(&endpoints::LIST_USERS, &[], &()).await.unwrap_or_default();
+    let devices = client.call(&endpoints::LIST_DEVICES, &[], &()).await.unwrap_or_default();
     let users = users.into_iter().map(|user| (format!("user:{}", user.id), user.name));
     let nodes = devices.into_iter().map(|it| (format!("node:{}", it.stable_id), it.name));
     users.chain(nodes).collect()

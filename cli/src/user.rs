@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use coordinator_api::{CreateUser, RenameUser, RenamedUser, User};
+use coordinator_api::{CreateUser, RenameUser, User, endpoints};
 
 use crate::{
-    client::{Client, segment},
+    client::Client,
     output::{self, OutputArgs},
 };
 
@@ -63,13 +63,13 @@ pub(crate) async fn run(command: UserCommand, client: &Client) -> anyhow::Result
             })?;
         }
         UserCommand::Create(args) => {
-            let user: User = client.post("/api/v1/users", &CreateUser { name: args.name }).await?;
+            let body = CreateUser { name: args.name };
+            let user = client.call(&endpoints::CREATE_USER, &[], &body).await?;
             output::done(args.output.output, &user, &format!("created {}", user.name))?;
         }
         UserCommand::Rename(args) => {
-            let path = format!("/api/v1/users/{}/rename", segment(&args.name));
             let body = RenameUser { name: args.new };
-            let renamed: RenamedUser = client.post(&path, &body).await?;
+            let renamed = client.call(&endpoints::RENAME_USER, &[&args.name], &body).await?;
             let new = &renamed.user.name;
             let words = format!("renamed {} {new}", args.name);
             output::done(args.output.output, &renamed, &words)?;
@@ -87,7 +87,7 @@ pub(crate) async fn run(command: UserCommand, client: &Client) -> anyhow::Result
         }
         UserCommand::Remove(args) => {
             let users = all(client).await?;
-            client.delete(&format!("/api/v1/users/{}", segment(&args.name))).await?;
+            client.call(&endpoints::REMOVE_USER, &[&args.name], &()).await?;
             let user = users.iter().find(|user| user.name == args.name);
             output::done(args.output.output, &user, &format!("removed {}", args.name))?;
         }
@@ -96,5 +96,5 @@ pub(crate) async fn run(command: UserCommand, client: &Client) -> anyhow::Result
 }
 
 async fn all(client: &Client) -> anyhow::Result<Vec<User>> {
-    client.get("/api/v1/users").await
+    client.call(&endpoints::LIST_USERS, &[], &()).await
 }

@@ -6,10 +6,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use utoipa::ToSchema;
+
 use crate::wire::Fixed;
 
-/// Where the admin lists apps (GET) and adds one (POST); below it, by name, is where one is removed (DELETE).
-pub const PATH: &str = "/maru/v1/apps";
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 32;
 /// What every key begins with, so that people and scanners of leaked secrets recognise it.
@@ -18,7 +18,7 @@ const PREFIX: &str = "maru-app-";
 const KEY_LEN: usize = PREFIX.len() + 43;
 
 /// The name of an app: small letters, digits and hyphens, between letters or digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct AppName(String);
 
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for AppName {
 }
 
 /// An app's key. `Debug` prints `[redacted]`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct AppKey(String);
 
@@ -95,7 +95,7 @@ impl fmt::Debug for AppKey {
 }
 
 /// Asks for a new app.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddApp {
     /// Its name.
@@ -103,7 +103,7 @@ pub struct AddApp {
 }
 
 /// An app, without its key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct App {
     /// Its name.
     pub name: AppName,
@@ -114,7 +114,7 @@ pub struct App {
 }
 
 /// A new app with its key, which is told this once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddedApp {
     /// The app.
     #[serde(flatten)]

@@ -1,12 +1,10 @@
 //! How the servers behind the models are: what `maru doctor` asks the gateway, on the socket that is root's alone.
 
 use serde::{Deserialize, Serialize};
-
-/// Where it is asked: `GET` on the gateway's `metrics_socket`. Every server is asked for its health then.
-pub const PATH: &str = "/maru/v1/providers";
+use utoipa::ToSchema;
 
 /// A server behind a provider of `openclaw.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderNode {
     /// The provider's name.
     pub provider: String,
@@ -20,7 +18,7 @@ pub struct ProviderNode {
 }
 
 /// How a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// It can answer chats.

@@ -29,6 +29,8 @@ pub mod path {
     pub const KEYS: &str = "/maru/v1/keys";
     /// `POST` binds a device key to the calling node, `GET` lists the node's; on the agent's own listener only.
     pub const DEVICES: &str = "/maru/v1/devices";
+    /// `DELETE` revokes a device key of the calling node.
+    pub const DEVICE: &str = "/maru/v1/devices/{key}";
     /// The seed's name of [`CHAT`], on `chat.<network>` only.
     pub const CHAT_ALIAS: &str = "/api/chat";
     /// The seed's name of [`KEYS`], on `chat.<network>` only.

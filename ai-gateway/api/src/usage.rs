@@ -3,22 +3,20 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-
-/// Where it is asked: `GET` on the gateway's `metrics_socket`.
-pub const PATH: &str = "/maru/v1/usage";
+use utoipa::ToSchema;
 
 /// Who is counted together once too many people asked in one day to be counted each.
 pub const OTHERS: &str = "others";
 
 /// Counts by day (`2026-11-22`, in UTC) and person (`user:<id>`, `node:<stable id>`, or [`OTHERS`]).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// The days on which somebody asked, oldest first.
     pub days: BTreeMap<String, BTreeMap<String, Tally>>,
 }
 
 /// What one person used in one day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tally {
     /// Requests that a model was asked, embeddings among them.
     pub requests: u64,

@@ -34,7 +34,7 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
-use chassis::endpoint::{self, Endpoint};
+use chassis::endpoint::{self, Declaration, Served};
 use mesh_identity::{Header, Person};
 use mesh_listener::Refusal;
 
@@ -48,7 +48,7 @@ pub use caller::is_for_apps;
 pub const FOR_PAGES: [&str; 2] = ["/v1", "/api"];
 
 /// What is served on a listener, health apart.
-fn own_endpoints(listener: Listener) -> Vec<Endpoint<Arc<App>>> {
+fn own_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
     let mut endpoints = Vec::from(sealed::endpoints());
     match listener {
         Listener::Agent => endpoints.extend(devices::endpoints()),
@@ -58,16 +58,16 @@ fn own_endpoints(listener: Listener) -> Vec<Endpoint<Arc<App>>> {
 }
 
 /// What is served there in other programs' shapes: not sealed, and with larger bodies.
-fn plain_endpoints(listener: Listener) -> Vec<Endpoint<Arc<App>>> {
+fn plain_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
     match listener {
         Listener::Agent => openai::endpoints().into_iter().chain(ollama::endpoints()).collect(),
         Listener::Plugin => Vec::new(),
     }
 }
 
-/// Every endpoint of each socket, as `GET /healthz`.
+/// Every endpoint of each socket.
 #[must_use]
-pub fn endpoints() -> [(&'static str, Vec<String>); 3] {
+pub fn endpoints() -> [(&'static str, Vec<Declaration>); 3] {
     let of = |listener: Listener| {
         let lists = [own_endpoints(listener), plain_endpoints(listener)];
         let lists = lists.iter().map(|list| endpoint::list(list));

@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use ai_gateway_api::sealed::Ed25519Public;
 use anyhow::{Context as _, bail};
-use node_agent_api::{Coordinator, STATUS, State, Status};
+use node_agent_api::{Coordinator, State, Status, endpoints::STATUS};
 
 use super::pins::Membership;
 use crate::client::Client;
@@ -26,7 +26,7 @@ pub(super) struct Target {
 
 /// Asks the agent.
 pub(super) async fn target(root: &Path) -> anyhow::Result<Target> {
-    from_status(Client::agent(root).get(STATUS).await?)
+    from_status(Client::agent(root).call(&STATUS, &[], &()).await?)
 }
 
 fn from_status(status: Status) -> anyhow::Result<Target> {

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use ai_gateway_api::providers::{Condition, PATH, ProviderNode};
+use ai_gateway_api::{
+    endpoints::LIST_PROVIDERS,
+    providers::{Condition, ProviderNode},
+};
 use services::{INFERENCE, INFERENCE_2};
 
 use super::finding::Finding;
@@ -13,7 +16,7 @@ const ID: &str = "providers";
 /// What the gateway finds when it asks each of them now; only root may ask the gateway that.
 pub(super) async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = simulated(&confidential::simulated(root));
-    let asked = async { Client::gateway(root).get::<Vec<ProviderNode>>(PATH).await };
+    let asked = async { Client::gateway(root).call(&LIST_PROVIDERS, &[], &()).await };
     match asked.await {
         Ok(nodes) => findings.extend(judge(&nodes)),
         Err(error) => {

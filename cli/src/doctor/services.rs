@@ -3,8 +3,8 @@
 use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
 use chassis::unix::ConnectError;
-use coordinator_api::{Health, invitation::ServerUrl};
-use node_agent_api::{STATUS, State, Status};
+use coordinator_api::{endpoints::HEALTH, invitation::ServerUrl};
+use node_agent_api::{State, Status, endpoints::STATUS};
 use services::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links};
 
 use crate::{
@@ -179,7 +179,7 @@ fn read_and_restart(root: &Path, service: &str) -> String {
 }
 
 async fn coordinator(root: &Path) -> Finding {
-    let asked = async { Client::coordinator(root).get::<Health>("/api/v1/health").await };
+    let asked = async { Client::coordinator(root).call(&HEALTH, &[], &()).await };
     match asked.await {
         Ok(health) => version("coordinator", &health.version),
         Err(error) if !rustix::process::geteuid().is_root() => {
@@ -215,7 +215,7 @@ fn reach(root: &Path) -> Option<Finding> {
 }
 
 async fn agent(root: &Path) -> Finding {
-    let asked = async { Client::agent(root).get::<Status>(STATUS).await };
+    let asked = async { Client::agent(root).call(&STATUS, &[], &()).await };
     match asked.await {
         Ok(status) if status.version != VERSION => version("agent", &status.version),
         Ok(Status { problem: Some(problem), .. }) => {

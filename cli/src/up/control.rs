@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use ::endpoint::declare;
 use axum::{
     Json,
     extract::{Request, State},
@@ -15,7 +16,7 @@ use axum::{
 use chassis::{
     accept::Connections,
     body,
-    endpoint::{self, Endpoint, post},
+    endpoint::{self, Declaration, Served, serve},
     http::Http,
     problem::ErrorResponse,
     unix::{Access, Socket},
@@ -25,11 +26,10 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
 };
+use utoipa::ToSchema;
 
 /// The socket, below the root.
 pub(crate) const SOCKET: &str = "run/maru/up/control.sock";
-/// Where the model is chosen.
-pub(crate) const MODEL: &str = "/v1/model";
 /// The one who may ask.
 const SUPERUSER: u32 = 0;
 /// Connections at once: each command makes one to see whether somebody listens, and one to ask.
@@ -39,12 +39,21 @@ const BODY_MAX: usize = 64 * 1024;
 /// How long the head of a request may take, and its body.
 const HEAD: Duration = Duration::from_secs(10);
 
+declare! {
+    /// Every endpoint of the socket.
+    ENDPOINTS for Root;
+
+    /// Lets all engines use another model, one after the other; answers when all do.
+    USE_MODEL: POST "/v1/model" (UseModel) => UseModel;
+}
+
 /// Asks for another model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct UseModel {
+pub struct UseModel {
     /// The model's file, a whole path.
-    pub(crate) path: PathBuf,
+    #[schema(value_type = String)]
+    pub path: PathBuf,
 }
 
 /// What was asked, and where the answer goes.
@@ -66,14 +75,14 @@ pub(super) struct Control {
 
 type Asks = Arc<mpsc::Sender<Ask>>;
 
-/// Every endpoint of the socket, as `POST /v1/model`.
+/// What is served.
 #[must_use]
-pub fn endpoints() -> (&'static str, Vec<String>) {
-    ("up", endpoint::list(&all()))
+pub fn endpoints() -> Vec<Declaration> {
+    endpoint::list(&all())
 }
 
-fn all() -> [Endpoint<Asks>; 1] {
-    [post(MODEL, use_model)]
+fn all() -> [Served<Asks>; 1] {
+    [serve(&USE_MODEL, use_model)]
 }
 
 impl Control {

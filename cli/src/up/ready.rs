@@ -85,11 +85,13 @@ async fn accepts(address: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use node_agent_api::STATUS;
-    use services::{AGENT_SERVICE, Probe};
+    use coordinator_api::endpoints::HEALTH;
+    use node_agent_api::endpoints::STATUS;
+    use services::{AGENT_SERVICE, COORDINATOR_SERVICE, Probe};
 
     #[test]
-    fn the_agent_is_asked_for_what_it_answers() {
-        assert_eq!(AGENT_SERVICE.ready.probe, Probe::Get(STATUS));
+    fn the_daemons_are_asked_for_what_they_answer() {
+        assert_eq!(AGENT_SERVICE.ready.probe, Probe::Get(STATUS.declaration.path));
+        assert_eq!(COORDINATOR_SERVICE.ready.probe, Probe::Get(HEALTH.declaration.path));
     }
 }

@@ -11,10 +11,13 @@ use std::{
 use ai_gateway_api::sealed::Ed25519Public;
 use anyhow::{Context as _, bail};
 use coordinator_api::{
-    CreateKey, CreateUser, CreatedKey, Device, DeviceState, Network, Record, SetRecord, User,
+    CreateKey, CreateUser, Device, DeviceState, SetRecord, endpoints,
     invitation::{Invitation, ServerUrl},
 };
-use node_agent_api::{GATEWAY_IDENTITY, JOIN, Join, STATUS, State, Status};
+use node_agent_api::{
+    GATEWAY_IDENTITY, Join, State, Status,
+    endpoints::{JOIN, STATUS},
+};
 use rustix::fs::{Mode, OFlags, open};
 use serde_json::json;
 use services::{GATEWAY_STATE, mesh_names};
@@ -47,21 +50,21 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
     }
     let status = join(plan, &coordinator, &agent).await?;
     let stable_id = status.node.map(|node| node.stable_id).unwrap_or_default();
-    let devices: Vec<Device> = coordinator.get("/api/v1/devices").await?;
+    let devices = coordinator.call(&endpoints::LIST_DEVICES, &[], &()).await?;
     let Some(device) = devices.iter().find(|device| device.stable_id == stable_id) else {
         bail!(
             "this machine's agent belongs to another network; leave that one with `maru leave`, \
              then start again"
         );
     };
-    let records: Vec<Record> = coordinator.get("/api/v1/records").await?;
+    let records = coordinator.call(&endpoints::LIST_RECORDS, &[], &()).await?;
     for name in mesh_names() {
         if records.iter().all(|record| record.name != name || record.device != device.id) {
             set_record(&coordinator, name, device).await?;
         }
     }
     let identity = gateway_identity(&coordinator, device, &plan.root).await?;
-    let network: Network = coordinator.get("/api/v1/network").await?;
+    let network = coordinator.call(&endpoints::NETWORK, &[], &()).await?;
     let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
     Ok(Home {
         root: plan.root.clone(),
@@ -74,10 +77,10 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
 }
 
 async fn create_user(coordinator: &Client, name: &str) -> anyhow::Result<()> {
-    let users: Vec<User> = coordinator.get("/api/v1/users").await?;
+    let users = coordinator.call(&endpoints::LIST_USERS, &[], &()).await?;
     if users.iter().all(|user| user.name != name) {
         let body = CreateUser { name: name.to_owned() };
-        let _: User = coordinator.post("/api/v1/users", &body).await?;
+        coordinator.call(&endpoints::CREATE_USER, &[], &body).await?;
     }
     Ok(())
 }
@@ -87,7 +90,7 @@ async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Resu
     let started = Instant::now();
     let mut asked = false;
     loop {
-        let status: Status = agent.get(STATUS).await?;
+        let status = agent.call(&STATUS, &[], &()).await?;
         match status.state {
             State::Running => return Ok(status),
             // It waits where its node was removed: a key of its own lets it in again.
@@ -112,8 +115,8 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
         expires_in_s: Some(KEY_LIFE_S),
         ..CreateKey::default()
     };
-    let key: CreatedKey = coordinator.post("/api/v1/keys", &body).await?;
-    let network: Network = coordinator.get("/api/v1/network").await?;
+    let key = coordinator.call(&endpoints::CREATE_KEY, &[], &body).await?;
+    let network = coordinator.call(&endpoints::NETWORK, &[], &()).await?;
     let invitation = Invitation {
         server: ServerUrl::parse(&config::local_url(&plan.config.coordinator))?,
         noise_key: network.noise_public_key.parse()?,
@@ -125,14 +128,14 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
         hostname: Some(HOSTNAME.to_owned()),
         ca: None,
     };
-    let _: Status = agent.post(JOIN, &join).await.context("the home agent cannot join")?;
+    agent.call(&JOIN, &[], &join).await.context("the home agent cannot join")?;
     Ok(())
 }
 
 /// Points a name below the network's domain at the home node.
 async fn set_record(coordinator: &Client, name: &str, home: &Device) -> anyhow::Result<()> {
-    let path = format!("/api/v1/records/{name}");
-    let _: Record = coordinator.put(&path, &SetRecord { device: home.id }).await?;
+    let body = SetRecord { device: home.id };
+    coordinator.call(&endpoints::SET_RECORD, &[name], &body).await?;
     Ok(())
 }
 
@@ -149,8 +152,8 @@ async fn gateway_identity(
     let mut capabilities = home.capabilities.clone();
     capabilities.insert(GATEWAY_IDENTITY.to_owned(), vec![json!(identity)]);
     if capabilities != home.capabilities {
-        let path = format!("/api/v1/devices/{}/capabilities", home.id);
-        let _: Device = coordinator.put(&path, &capabilities).await?;
+        let id = home.id.to_string();
+        coordinator.call(&endpoints::SET_CAPABILITIES, &[&id], &capabilities).await?;
     }
     Ok(identity)
 }

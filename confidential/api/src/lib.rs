@@ -16,6 +16,7 @@ pub mod badge;
 pub mod bundle;
 pub mod certificate;
 pub mod config;
+pub mod endpoints;
 pub mod evidence;
 pub mod names;
 pub mod node;

@@ -27,7 +27,7 @@ use chassis::{
     accept::{Connections, Stopping},
     body::Bodies,
     connection_limit::{ConnectionLimit, Newcomer},
-    endpoint::{self, Endpoint, get, post},
+    endpoint::{self, Declaration},
     http::Http,
     process,
     signal::Termination,
@@ -37,7 +37,8 @@ use chassis::{
 };
 use confidential_api::{
     NodeId,
-    names::{header, media, path, role},
+    endpoints::node,
+    names::{header, media, role},
     routing::AttestRequest,
     settings::compute::Settings,
 };
@@ -166,13 +167,17 @@ async fn strangers() -> StatusCode {
 }
 
 /// Everything that answers.
-fn endpoints() -> [Endpoint<Arc<App>>; 3] {
-    [post(path::ROOT, ask), post(path::ATTEST, attest), get(path::HEALTH, health)]
+fn endpoints() -> [endpoint::Served<Arc<App>>; 3] {
+    [
+        endpoint::serve(&node::ASK, ask),
+        endpoint::serve(&node::ATTEST, attest),
+        endpoint::serve(&node::HEALTH, health),
+    ]
 }
 
-/// Every endpoint, as `POST /attest`.
+/// Every endpoint.
 #[must_use]
-pub fn list() -> Vec<String> {
+pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 

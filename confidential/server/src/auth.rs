@@ -21,12 +21,13 @@ use axum::{
 };
 use chassis::{
     body,
-    endpoint::{self, Endpoint, get},
+    endpoint::{self, Declaration},
     problem::ErrorResponse,
 };
 use confidential_api::{
     bundle::Bundle,
     config::KeySource,
+    endpoints::auth as declared,
     names::{DOCUMENT_MAX, header as wire, path},
     settings::auth::Settings,
     signed::Signed,
@@ -129,13 +130,13 @@ impl Auth {
     }
 }
 
-fn endpoints() -> [Endpoint<Arc<Serving>>; 2] {
-    [get(path::CONFIG, config), get(path::HEALTHZ, async || "ok")]
+fn endpoints() -> [endpoint::Served<Arc<Serving>>; 2] {
+    [endpoint::serve(&declared::CONFIG, config), endpoint::serve(&declared::HEALTHZ, async || "ok")]
 }
 
-/// Every endpoint, as `GET /api/config`.
+/// Every endpoint.
 #[must_use]
-pub fn list() -> Vec<String> {
+pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 

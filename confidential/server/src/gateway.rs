@@ -18,11 +18,12 @@ use axum::{
 use bytes::Bytes;
 use chassis::body::{Bodies, Held};
 use chassis::{
-    endpoint::{self, Endpoint, get, post},
+    endpoint::{self, Declaration},
     problem::ErrorResponse,
 };
 use common::problem::Problem;
 use confidential_api::{
+    endpoints::gateway as declared,
     names::{OHTTP_KEY_PROBLEM, header as names, host, media, path},
     settings::gateway::Settings,
 };
@@ -138,13 +139,13 @@ impl Gateway {
     }
 }
 
-fn endpoints() -> [Endpoint<Arc<Opening>>; 2] {
-    [post(path::ROOT, open), get(path::BUNDLE, bundle)]
+fn endpoints() -> [endpoint::Served<Arc<Opening>>; 2] {
+    [endpoint::serve(&declared::OPEN, open), endpoint::serve(&declared::BUNDLE, bundle)]
 }
 
-/// Every endpoint, as `GET /bundle`.
+/// Every endpoint.
 #[must_use]
-pub fn list() -> Vec<String> {
+pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 

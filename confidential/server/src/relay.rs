@@ -15,10 +15,11 @@ use axum::{
 };
 use chassis::{
     body::Bodies,
-    endpoint::{self, Endpoint, post},
+    endpoint::{self, Declaration},
     problem::ErrorResponse,
 };
 use confidential_api::{
+    endpoints::relay as declared,
     names::{media, path},
     settings::relay::Settings,
 };
@@ -96,13 +97,13 @@ impl Relay {
     }
 }
 
-fn endpoints() -> [Endpoint<Arc<Passing>>; 1] {
-    [post(path::ROOT, pass)]
+fn endpoints() -> [endpoint::Served<Arc<Passing>>; 1] {
+    [endpoint::serve(&declared::PASS, pass)]
 }
 
-/// Every endpoint, as `POST /`.
+/// Every endpoint.
 #[must_use]
-pub fn list() -> Vec<String> {
+pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 

@@ -27,12 +27,13 @@ use axum::{
 use bytes::Bytes;
 use chassis::{
     body::Bodies,
-    endpoint::{self, Endpoint, get, post},
+    endpoint::{self, Declaration},
     problem::ErrorResponse,
     quota::Quota,
 };
 use confidential_api::{
-    names::{EVIDENCE_MAX, path, role},
+    endpoints::router,
+    names::{EVIDENCE_MAX, role},
     node::NodeEvent,
     routing::ComputeManifestRequest,
     settings::router::Settings,
@@ -134,20 +135,20 @@ impl Router {
     }
 }
 
-fn endpoints() -> [Endpoint<Arc<Routing>>; 6] {
+fn endpoints() -> [endpoint::Served<Arc<Routing>>; 6] {
     [
-        post(path::NODE_EVENTS, node_events),
-        post(path::COMPUTE_MANIFESTS, compute_manifests),
-        post(path::ATTEST, pass::attest),
-        post(path::ROOT, pass::request),
-        get(path::PING, async || "pong"),
-        get(path::HEALTH, health),
+        endpoint::serve(&router::NODE_EVENTS, node_events),
+        endpoint::serve(&router::COMPUTE_MANIFESTS, compute_manifests),
+        endpoint::serve(&router::ATTEST, pass::attest),
+        endpoint::serve(&router::PASS, pass::request),
+        endpoint::serve(&router::PING, async || "pong"),
+        endpoint::serve(&router::HEALTH, health),
     ]
 }
 
-/// Every endpoint, as `GET /ping`.
+/// Every endpoint.
 #[must_use]
-pub fn list() -> Vec<String> {
+pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 

@@ -16,7 +16,7 @@ use crate::{AUTH_KEY_PREFIX, AUTH_KEY_RANDOM_LEN, Secret};
 /// Version of what follows `#`.
 const VERSION: &str = "1";
 /// Path of an invitation.
-const PATH: &str = "/join";
+pub(crate) const PATH: &str = "/join";
 /// Longest text that is looked at, in bytes.
 pub const MAX_LEN: usize = 2048;
 

@@ -1,6 +1,8 @@
 //! The HTTP that comes before the frames: requests to relay or only to measure, and the answer to the first.
 //!
-//! A relay has the endpoints of [`endpoints`] and no others. Requests have no bodies here. A relay keeps a connection open after a measurement, since clients measure twice on one.
+//! A relay has the endpoints of [`ENDPOINTS`] and no others. Requests have no bodies here. A relay keeps a connection open after a measurement, since clients measure twice on one.
+
+use endpoint::{Declaration, Raw};
 
 /// Longest head that is read, in bytes.
 pub const HEAD_MAX: usize = 8 * 1024;
@@ -15,13 +17,29 @@ enum Purpose {
     Captivity,
 }
 
-/// Method, path and purpose of each endpoint. `tailscale` 0.6 asks to relay with POST, the Go client with GET.
-const ENDPOINTS: [(&str, &str, Purpose); 5] = [
-    ("GET", "/derp", Purpose::Relay),
-    ("POST", "/derp", Purpose::Relay),
-    ("GET", "/derp/probe", Purpose::Measure),
-    ("GET", "/derp/latency-check", Purpose::Measure),
-    ("GET", "/generate_204", Purpose::Captivity),
+endpoint::declare! {
+    /// Every endpoint of a relay. HEAD is answered wherever GET is.
+    ENDPOINTS for Anyone;
+
+    /// Relays, as the Go client asks for it.
+    RELAY: GET "/derp" => Raw;
+    /// Relays, as `tailscale` 0.6 asks for it.
+    RELAY_BY_POST: POST "/derp" => Raw;
+    /// Answers at once, so that the way to the relay can be measured.
+    PROBE: GET "/derp/probe" => Raw;
+    /// The same, by its older name.
+    LATENCY_CHECK: GET "/derp/latency-check" => Raw;
+    /// Answers what a captive portal would not.
+    CAPTIVITY: GET "/generate_204" => Raw;
+}
+
+/// What each endpoint is for.
+const PURPOSES: [(&Declaration, Purpose); 5] = [
+    (&RELAY.declaration, Purpose::Relay),
+    (&RELAY_BY_POST.declaration, Purpose::Relay),
+    (&PROBE.declaration, Purpose::Measure),
+    (&LATENCY_CHECK.declaration, Purpose::Measure),
+    (&CAPTIVITY.declaration, Purpose::Captivity),
 ];
 
 /// What a request asks for.
@@ -54,12 +72,6 @@ pub enum HttpError {
     Status(u16),
 }
 
-/// Every endpoint, as `GET /derp`. HEAD is answered wherever GET is.
-#[must_use]
-pub fn endpoints() -> Vec<String> {
-    ENDPOINTS.iter().map(|(method, path, _)| format!("{method} {path}")).collect()
-}
-
 /// Whether a connection that begins so is for a relay, where something else is served beside it.
 #[must_use]
 pub fn is_for_relay(first: &[u8]) -> bool {
@@ -77,8 +89,8 @@ fn purpose(method: &str, target: &str) -> Option<Purpose> {
         .and_then(|rest| rest.find('/').map(|at| &rest[at..]))
         .unwrap_or(path);
     let method = if method == "HEAD" { "GET" } else { method };
-    let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.0 == method && endpoint.1 == path);
-    endpoint.map(|endpoint| endpoint.2)
+    let is_it = |declared: &Declaration| declared.method.name() == method && declared.path == path;
+    PURPOSES.iter().find(|(declared, _)| is_it(declared)).map(|(_, purpose)| *purpose)
 }
 
 /// The length of a head, unless more of it is to come.

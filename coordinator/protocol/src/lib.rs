@@ -25,6 +25,9 @@ pub mod map;
 pub mod noise;
 pub mod register;
 
+/// Path of the request that turns a connection into a Noise channel.
+pub const UPGRADE_PATH: &str = "/ts2021";
+
 /// How Go writes a time that is not set.
 pub const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 

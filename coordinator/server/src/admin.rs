@@ -1,4 +1,4 @@
-//! The admin API, over a UNIX socket: see the crate `coordinator-api` for its paths.
+//! The admin API, over a UNIX socket: see [`coordinator_api::endpoints`].
 
 mod api_keys;
 mod devices;
@@ -23,15 +23,14 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use chassis::endpoint::{self, Endpoint};
-use coordinator_api::PREFIX;
+use chassis::endpoint::{self, Served};
 
 use self::error::Error;
 use crate::app::App;
 
 /// The endpoints.
-pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
-    let resources = users::endpoints()
+pub(crate) fn endpoints() -> Vec<Served<App>> {
+    users::endpoints()
         .into_iter()
         .chain(keys::endpoints())
         .chain(api_keys::endpoints())
@@ -42,8 +41,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
         .chain(policy::endpoints())
         .chain(log::endpoints())
         .chain(network::endpoints())
-        .chain(openapi::endpoints());
-    resources.map(|endpoint| endpoint.below(PREFIX)).collect()
+        .chain(openapi::endpoints())
+        .collect()
 }
 
 /// The router of all endpoints, with the state that they share.

@@ -9,14 +9,15 @@ mod standing;
 mod upgrade;
 
 use axum::{Json, extract::State};
-use chassis::endpoint::{Endpoint, get, post};
-use control_protocol::key_response::{self, KeyResponse};
+use chassis::endpoint::{Served, serve};
+use control_protocol::key_response::KeyResponse;
+use coordinator_api::public;
 
 use crate::app::App;
 
 /// What is served outside the Noise channel.
-pub(crate) fn endpoints() -> [Endpoint<App>; 2] {
-    [get(key_response::PATH, key), post(control_stream::PATH, upgrade::upgrade)]
+pub(crate) fn endpoints() -> [Served<App>; 2] {
+    [serve(&public::KEY, key), serve(&public::UPGRADE, upgrade::upgrade)]
 }
 
 async fn key(State(app): State<App>) -> Json<KeyResponse> {

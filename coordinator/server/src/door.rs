@@ -19,7 +19,7 @@ use axum::{
 };
 use chassis::{
     accept::{Connections, Stopping},
-    endpoint::{self, Endpoint},
+    endpoint::{self, Served},
     http::Http,
     pem,
 };
@@ -51,7 +51,7 @@ use crate::{
 };
 
 /// What the port for everyone answers.
-pub(crate) fn endpoints() -> Vec<Endpoint<App>> {
+pub(crate) fn endpoints() -> Vec<Served<App>> {
     let pages = pages::endpoints().into_iter().chain(https::endpoints());
     control::endpoints().into_iter().chain(pages).chain(verify::endpoints()).collect()
 }

@@ -28,19 +28,19 @@ pub mod store;
 mod updates;
 mod verify;
 
-use chassis::endpoint::list;
+use chassis::endpoint::{Declaration, list};
 
 pub use args::{Args, run};
 
-/// Every endpoint of each HTTP surface, as `GET /key`: the port for everyone, what is inside its Noise channel, the admin
+/// Every endpoint of each HTTP surface: the port for everyone, what is inside its Noise channel, the admin
 /// socket, the counters, the relay's port.
 #[must_use]
-pub fn endpoints() -> [(&'static str, Vec<String>); 5] {
+pub fn endpoints() -> [(&'static str, Vec<Declaration>); 5] {
     [
         ("coordinator", list(&door::endpoints())),
         ("noise", list(&control::machine::endpoints())),
         ("admin", list(&admin::endpoints())),
         ("counters", list(&serve::counters_endpoints())),
-        ("relay", derp::http::endpoints()),
+        ("relay", derp::http::ENDPOINTS.to_vec()),
     ]
 }

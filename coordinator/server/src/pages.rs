@@ -4,15 +4,16 @@ mod html;
 mod join;
 mod register;
 
-use chassis::endpoint::{Endpoint, get, post};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::public;
 
 use crate::app::App;
 
 /// The pages.
-pub(crate) fn endpoints() -> [Endpoint<App>; 3] {
+pub(crate) fn endpoints() -> [Served<App>; 3] {
     [
-        get("/join", join::show),
-        get("/register/{ticket}", register::show),
-        post("/register/{ticket}", register::redeem),
+        serve(&public::JOIN_PAGE, join::show),
+        serve(&public::DEVICE_PAGE, register::show),
+        serve(&public::REDEEM, register::redeem),
     ]
 }

@@ -4,11 +4,12 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use axum::{extract::State, response::Response};
 use chassis::{
-    endpoint::{self, Endpoint, get},
+    endpoint::{self, Served},
     state::StateError,
     superuser,
     unix::{Access, BindError, Socket},
 };
+use coordinator_api::public::METRICS;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -213,8 +214,8 @@ async fn tell(app: &App, (socket, listener): (Socket, Option<TcpListener>)) {
 }
 
 /// What the counters' ways answer.
-pub(crate) fn counters_endpoints() -> [Endpoint<App>; 1] {
-    [get("/metrics", metrics)]
+pub(crate) fn counters_endpoints() -> [Served<App>; 1] {
+    [endpoint::serve(&METRICS, metrics)]
 }
 
 async fn metrics(State(app): State<App>) -> Response {

@@ -10,14 +10,15 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use chassis::endpoint::{Endpoint, post};
-use control_protocol::admit::{AdmitRequest, AdmitResponse, BODY_MAX, PATH};
+use chassis::endpoint::{Served, serve};
+use control_protocol::admit::{AdmitRequest, AdmitResponse, BODY_MAX};
+use coordinator_api::public;
 
 use crate::{app::App, clock, limits::Caller};
 
 /// What is served.
-pub(crate) fn endpoints() -> [Endpoint<App>; 1] {
-    [post(PATH, verify)]
+pub(crate) fn endpoints() -> [Served<App>; 1] {
+    [serve(&public::VERIFY, verify)]
 }
 
 /// Answers whether the key is that of a node whose key has not expired.

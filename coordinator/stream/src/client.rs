@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use control_protocol::{
+    UPGRADE_PATH,
     key::{MachinePrivate, MachinePublic},
     noise::{self, Initiator, NoiseError},
 };
@@ -12,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{HANDSHAKE_HEADER, NoiseStream, PATH, UPGRADE, stream::RECEIVE_LEN};
+use crate::{HANDSHAKE_HEADER, NoiseStream, UPGRADE, stream::RECEIVE_LEN};
 
 /// Longest head of the coordinator's HTTP response, in bytes.
 const MAX_HEAD_LEN: usize = 8 * 1024;
@@ -88,7 +89,7 @@ fn request(host: &str, init: &[u8]) -> Result<String, ConnectError> {
     }
     let init = STANDARD.encode(init);
     Ok(format!(
-        "POST {PATH} HTTP/1.1\r\nhost: {host}\r\nupgrade: {UPGRADE}\r\nconnection: upgrade\r\n\
+        "POST {UPGRADE_PATH} HTTP/1.1\r\nhost: {host}\r\nupgrade: {UPGRADE}\r\nconnection: upgrade\r\n\
          {HANDSHAKE_HEADER}: {init}\r\ncontent-length: 0\r\n\r\n"
     ))
 }

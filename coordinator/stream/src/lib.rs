@@ -18,9 +18,6 @@ mod stream;
 
 pub use self::stream::NoiseStream;
 
-/// Path of the upgrade request.
-pub const PATH: &str = "/ts2021";
-
 /// What the connection is upgraded to.
 pub const UPGRADE: &str = "tailscale-control-protocol";
 

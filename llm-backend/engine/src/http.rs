@@ -6,21 +6,38 @@ mod wire;
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use ::endpoint::Raw;
 use axum::{Json, Router, extract::State};
-use chassis::endpoint::{self, Endpoint, get, post};
+use chassis::endpoint::{self, Served, serve};
 use serde_json::{Value, json};
 
 use self::error::ApiError;
 use crate::engine::{Engine, Gauge};
 
-/// What it answers.
-fn endpoints() -> [Endpoint<Engine>; 5] {
+// All of these are for whoever may enter the socket's folder, which is the gateway.
+::endpoint::declare! {
+    /// What it answers.
+    ENDPOINTS for User;
+
+    /// Continues a conversation.
+    CHAT: POST "/v1/chat/completions" (Raw) => Raw;
+    /// Lists the model.
+    MODELS: GET "/v1/models" => Raw;
+    /// Says whether the model is loaded.
+    HEALTH: GET "/health" => Raw;
+    /// Says whether the model is loaded, by another name.
+    HEALTH_ALIAS: GET "/v1/health" => Raw;
+    /// Tells what each slot is doing, in numbers only.
+    SLOTS: GET "/slots" => Raw;
+}
+
+fn endpoints() -> [Served<Engine>; 5] {
     [
-        post("/v1/chat/completions", chat::completions),
-        get("/v1/models", models),
-        get("/health", health),
-        get("/v1/health", health),
-        get("/slots", slots),
+        serve(&CHAT, chat::completions),
+        serve(&MODELS, models),
+        serve(&HEALTH, health),
+        serve(&HEALTH_ALIAS, health),
+        serve(&SLOTS, slots),
     ]
 }
 
@@ -67,23 +84,4 @@ async fn slots(State(engine): State<Engine>) -> Result<Json<Value>, ApiError> {
         })
     };
     Ok(Json(engine.gauges().iter().enumerate().map(slot).collect()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{endpoint, endpoints};
-
-    /// All of these are for whoever may enter the socket's folder, which is the gateway: a new one has to be judged
-    /// by that first. (The other daemons' endpoints are in the test `surfaces` of `docs/walkthrough`.)
-    #[test]
-    fn every_endpoint_was_judged() {
-        let judged = [
-            "POST /v1/chat/completions",
-            "GET /v1/models",
-            "GET /health",
-            "GET /v1/health",
-            "GET /slots",
-        ];
-        assert_eq!(endpoint::list(&endpoints()), judged);
-    }
 }

@@ -27,9 +27,9 @@ use telmeet_api::settings::Settings;
 use relay::Relay;
 pub use relay::router;
 
-/// Every endpoint of the socket that the agent publishes, as `GET /healthz`.
+/// Every endpoint of the socket that the agent publishes.
 #[must_use]
-pub fn endpoints() -> Vec<String> {
+pub fn endpoints() -> Vec<chassis::endpoint::Declaration> {
     chassis::endpoint::list(&relay::endpoints())
 }
 

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use ai_gateway_api::{kind, sealed::path};
+use ai_gateway_api::{endpoints, kind, sealed::path};
 use axum::{
     Extension, Router,
     body::Body,
@@ -29,7 +29,7 @@ use axum::{
 use bytes::Bytes;
 use chassis::{
     body::Unread,
-    endpoint::{self, Endpoint, get, post},
+    endpoint::{self, Served, serve},
     problem::ErrorResponse,
     unix::Connector,
 };
@@ -57,14 +57,14 @@ pub struct Relay {
 }
 
 /// What it answers.
-pub(crate) fn endpoints() -> [Endpoint<Arc<Relay>>; 6] {
+pub(crate) fn endpoints() -> [Served<Arc<Relay>>; 6] {
     [
-        post(path::CHAT, chat),
-        post(path::CHAT_ALIAS, chat),
-        get(path::KEYS, keys),
-        get(path::KEYS_ALIAS, keys),
-        get("/healthz", async || "ok"),
-        get("/readyz", ready),
+        serve(&endpoints::CHAT, chat),
+        serve(&endpoints::CHAT_ALIAS, chat),
+        serve(&endpoints::KEYS, keys),
+        serve(&endpoints::KEYS_ALIAS, keys),
+        serve(&endpoints::HEALTHZ, async || "ok"),
+        serve(&endpoints::READYZ, ready),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! The agent's local API: types and paths.
+//! The agent's local API: types and endpoints.
 //!
 //! Specified in `docs/protocols/local-api.md`. Served over the UNIX socket [`SOCKET`]
 //! below the instance's root; reading is free, changes need uid 0.
@@ -7,22 +7,18 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+pub mod endpoints;
 pub mod settings;
 
 /// The socket, below the root.
 pub const SOCKET: &str = services::LOCAL_API.socket;
-/// `GET`: answers [`Status`].
-pub const STATUS: &str = "/v1/status";
-/// `POST` [`Join`]: starts joining and answers [`Status`] at once.
-pub const JOIN: &str = "/v1/join";
-/// `POST`: logs out, wipes the state and answers [`Status`].
-pub const LEAVE: &str = "/v1/leave";
 /// Capability under which the coordinator publishes the gateway's Ed25519 public key.
 pub const GATEWAY_IDENTITY: &str = "maru/gateway-identity";
 
 /// Where the agent stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Not a node of any network.
@@ -52,7 +48,7 @@ impl State {
 }
 
 /// What the agent tells about itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The agent's version.
     pub version: String,
@@ -91,13 +87,14 @@ pub struct Status {
 }
 
 /// This node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SelfNode {
     /// Its name in the network, without the network's domain.
     pub name: String,
     /// Its stable id.
     pub stable_id: String,
     /// Its mesh addresses.
+    #[schema(value_type = Vec<String>)]
     pub addresses: Vec<IpAddr>,
     /// Its public key, as `nodekey:` and 64 hex digits.
     pub node_key: String,
@@ -107,7 +104,7 @@ pub struct SelfNode {
 }
 
 /// The coordinator, as this device knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Coordinator {
     /// Its address.
     pub url: String,
@@ -119,7 +116,7 @@ pub struct Coordinator {
 }
 
 /// A relay region.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Relay {
     /// Its number in the relay map.
     pub region: u32,
@@ -130,13 +127,14 @@ pub struct Relay {
 }
 
 /// Another node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
     /// Its name in the network, without the network's domain.
     pub name: String,
     /// Its stable id.
     pub stable_id: String,
     /// Its mesh addresses.
+    #[schema(value_type = Vec<String>)]
     pub addresses: Vec<IpAddr>,
     /// Login of the person whose node it is; `None` for a tagged node.
     #[serde(default)]
@@ -161,7 +159,7 @@ pub struct Peer {
 }
 
 /// Where the AI gateway is, and by which key apps recognise it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Gateway {
     /// Stable id of the node it runs on, which may be this one.
     pub node: String,
@@ -170,11 +168,12 @@ pub struct Gateway {
     /// `chat.<network>`.
     pub host: String,
     /// The mesh addresses behind that name.
+    #[schema(value_type = Vec<String>)]
     pub addresses: Vec<IpAddr>,
 }
 
 /// Asks the agent to join a network.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
     /// An invitation, or the coordinator's address alone.

@@ -11,14 +11,17 @@ use axum::{
 use chassis::{
     accept::Connections,
     body::{self, NotJson},
-    endpoint::{self, Endpoint, get, post},
+    endpoint::{self, Served},
     http::Http,
     problem::ErrorResponse,
     quota::Quota,
     unix::Socket,
 };
 use coordinator_api::invitation::{Destination, ServerUrl};
-use node_agent_api::{JOIN, Join, LEAVE, STATUS, Status};
+use node_agent_api::{
+    Join, Status,
+    endpoints::{JOIN, LEAVE, STATUS},
+};
 use node_agent_core::netmap::Naming;
 use tokio::sync::{mpsc, oneshot};
 
@@ -100,8 +103,8 @@ pub async fn serve(socket: Socket, api: Api, timeouts: Timeouts) {
 }
 
 /// What it answers.
-pub(crate) fn endpoints() -> [Endpoint<Api>; 3] {
-    [get(STATUS, status), post(JOIN, join), post(LEAVE, leave)]
+pub(crate) fn endpoints() -> [Served<Api>; 3] {
+    [endpoint::serve(&STATUS, status), endpoint::serve(&JOIN, join), endpoint::serve(&LEAVE, leave)]
 }
 
 fn router(api: Api) -> Router {

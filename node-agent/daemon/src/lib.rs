@@ -47,9 +47,9 @@ use start::{Inherited, Start, StartError};
 use state::{State, StateError};
 use tunnel::{Tunnel, TunnelError, TunnelSetup};
 
-/// Every endpoint of the local API, as `GET /v1/status`.
+/// Every endpoint of the local API.
 #[must_use]
-pub fn endpoints() -> Vec<String> {
+pub fn endpoints() -> Vec<chassis::endpoint::Declaration> {
     chassis::endpoint::list(&api::endpoints())
 }
 

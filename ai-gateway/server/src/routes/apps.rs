@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::apps::{AddApp, AddedApp, App as Told, PATH};
+use ai_gateway_api::{
+    apps::{AddApp, AddedApp, App as Told},
+    endpoints::{ADD_APP, LIST_APPS, REMOVE_APP},
+};
 use axum::{
     Json,
     extract::{Path, State},
     http::{HeaderName, HeaderValue, header},
 };
-use chassis::endpoint::{Endpoint, delete, get, post};
+use chassis::endpoint::{Served, serve};
 
 use super::body::{Body, whole};
 use crate::{App, Error, now_ms};
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 3] {
-    [get(PATH, list), post(PATH, add), delete(format!("{PATH}/{{name}}"), remove)]
+pub(super) fn endpoints() -> [Served<Arc<App>>; 3] {
+    [serve(&LIST_APPS, list), serve(&ADD_APP, add), serve(&REMOVE_APP, remove)]
 }
 
 /// Lists the apps, without their keys.

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use ai_gateway_api::{
-    sealed::{BindDevice, Device, Devices, Ed25519Public, path},
+    endpoints::{BIND_DEVICE, LIST_DEVICES, REVOKE_DEVICE},
+    sealed::{BindDevice, Device, Devices, Ed25519Public},
     wire::Version,
 };
 use axum::{
@@ -13,7 +14,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, delete, get, post};
+use chassis::endpoint::{Served, serve};
 use hpke_envelope::device;
 use mesh_identity::Header;
 
@@ -24,12 +25,8 @@ use crate::{App, Error, now_ms};
 const NAME_MAX: usize = 64;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 3] {
-    [
-        get(path::DEVICES, list),
-        post(path::DEVICES, bind),
-        delete(format!("{}/{{key}}", path::DEVICES), revoke),
-    ]
+pub(super) fn endpoints() -> [Served<Arc<App>>; 3] {
+    [serve(&LIST_DEVICES, list), serve(&BIND_DEVICE, bind), serve(&REVOKE_DEVICE, revoke)]
 }
 
 /// Binds a device key to the calling node and its person. Repeating it is safe.

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::kind;
+use ai_gateway_api::{
+    endpoints::{HEALTHZ, READYZ},
+    kind,
+};
 use axum::{extract::State, http::StatusCode};
 use chassis::{
-    endpoint::{Endpoint, get},
+    endpoint::{Served, serve},
     problem::ErrorResponse,
 };
 use tokio::time::timeout;
@@ -13,8 +16,8 @@ use tokio::time::timeout;
 use crate::{App, models::PATIENCE};
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 2] {
-    [get("/healthz", async || "ok"), get("/readyz", ready)]
+pub(super) fn endpoints() -> [Served<Arc<App>>; 2] {
+    [serve(&HEALTHZ, async || "ok"), serve(&READYZ, ready)]
 }
 
 /// Whether some model answers.

@@ -6,10 +6,13 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use ai_gateway_api::usage;
+use ai_gateway_api::{
+    endpoints::{METRICS, USAGE},
+    usage,
+};
 use axum::{Json, extract::State, response::Response};
 use chassis::{
-    endpoint::{self, Endpoint, get},
+    endpoint::{self, Served},
     superuser,
     unix::Socket,
 };
@@ -17,8 +20,8 @@ use chassis::{
 use crate::{App, Error};
 
 /// Endpoints of this socket.
-pub(super) fn endpoints() -> Vec<Endpoint<Arc<App>>> {
-    let own = [get("/metrics", metrics), get(usage::PATH, usage)];
+pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
+    let own = [endpoint::serve(&METRICS, metrics), endpoint::serve(&USAGE, usage)];
     own.into_iter().chain(super::apps::endpoints()).chain(super::providers::endpoints()).collect()
 }
 

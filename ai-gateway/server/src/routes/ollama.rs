@@ -10,8 +10,9 @@ mod reply;
 
 use std::sync::Arc;
 
+use ai_gateway_api::endpoints;
 use axum::Json;
-use chassis::endpoint::{Endpoint, any, get, post};
+use chassis::endpoint::{Served, serve};
 use serde_json::{Value, json};
 
 use crate::App;
@@ -20,20 +21,24 @@ use crate::App;
 const VERSION: &str = "0.17.4";
 
 /// Endpoints of this surface.
-pub(super) fn endpoints() -> Vec<Endpoint<Arc<App>>> {
-    let mut endpoints = vec![
-        get("/", async || "Ollama is running"),
-        get("/api/version", version),
-        get("/api/tags", models::tags),
-        get("/api/ps", models::ps),
-        post("/api/show", models::show),
-        post("/api/chat", chat::chat),
-        post("/api/generate", chat::generate),
-        post("/api/embed", embed::embed),
-        post("/api/embeddings", embed::embeddings),
-    ];
-    endpoints.extend(manage::PATHS.map(|path| any(path, manage::refuse)));
-    endpoints
+pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
+    vec![
+        serve(&endpoints::OLLAMA_RUNS, async || "Ollama is running"),
+        serve(&endpoints::OLLAMA_VERSION, version),
+        serve(&endpoints::OLLAMA_TAGS, models::tags),
+        serve(&endpoints::OLLAMA_PS, models::ps),
+        serve(&endpoints::OLLAMA_SHOW, models::show),
+        serve(&endpoints::OLLAMA_CHAT, chat::chat),
+        serve(&endpoints::OLLAMA_GENERATE, chat::generate),
+        serve(&endpoints::OLLAMA_EMBED, embed::embed),
+        serve(&endpoints::OLLAMA_EMBEDDINGS, embed::embeddings),
+        serve(&endpoints::OLLAMA_PULL, manage::refuse),
+        serve(&endpoints::OLLAMA_PUSH, manage::refuse),
+        serve(&endpoints::OLLAMA_CREATE, manage::refuse),
+        serve(&endpoints::OLLAMA_COPY, manage::refuse),
+        serve(&endpoints::OLLAMA_DELETE, manage::refuse),
+        serve(&endpoints::OLLAMA_BLOB, manage::refuse),
+    ]
 }
 
 async fn version() -> Json<Value> {

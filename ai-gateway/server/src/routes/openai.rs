@@ -10,17 +10,18 @@ mod reply;
 
 use std::sync::Arc;
 
-use chassis::endpoint::{Endpoint, get, post};
+use ai_gateway_api::endpoints;
+use chassis::endpoint::{Served, serve};
 
 use crate::App;
 
 /// Endpoints of this surface.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 5] {
+pub(super) fn endpoints() -> [Served<Arc<App>>; 5] {
     [
-        post("/v1/chat/completions", chat::completions),
-        post("/v1/completions", completions::completions),
-        post("/v1/embeddings", embeddings::embeddings),
-        get("/v1/models", models::list),
-        get("/v1/models/{*model}", models::one),
+        serve(&endpoints::CHAT_COMPLETIONS, chat::completions),
+        serve(&endpoints::COMPLETIONS, completions::completions),
+        serve(&endpoints::EMBEDDINGS, embeddings::embeddings),
+        serve(&endpoints::LIST_MODELS, models::list),
+        serve(&endpoints::SHOW_MODEL, models::one),
     ]
 }

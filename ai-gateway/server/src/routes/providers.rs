@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::providers::{PATH, ProviderNode};
+use ai_gateway_api::{endpoints::LIST_PROVIDERS, providers::ProviderNode};
 use axum::{Json, extract::State};
-use chassis::endpoint::{Endpoint, get};
+use chassis::endpoint::{Served, serve};
 
 use crate::App;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 1] {
-    [get(PATH, list)]
+pub(super) fn endpoints() -> [Served<Arc<App>>; 1] {
+    [serve(&LIST_PROVIDERS, list)]
 }
 
 /// Asks every server how it is, and lists them.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::sealed::{
-    Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request, encode_events,
-    event, path,
+use ai_gateway_api::{
+    endpoints::{CHAT, KEYS},
+    sealed::{
+        Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request,
+        encode_events, event,
+    },
 };
 use axum::{Extension, Json, body::Bytes, extract::State, response::Response};
-use chassis::endpoint::{Endpoint, get, post};
+use chassis::endpoint::{Served, serve};
 use chat_vocabulary::{ChatRequest, Message};
 use futures_util::{StreamExt as _, stream};
 use hpke_envelope::{gateway::Opened, reply::ReplySealer};
@@ -31,8 +34,8 @@ const HISTORY_CHUNK: usize = 16 << 10;
 const CLEARED: &str = "A new conversation.";
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<Arc<App>>; 2] {
-    [post(path::CHAT, chat), get(path::KEYS, keys)]
+pub(super) fn endpoints() -> [Served<Arc<App>>; 2] {
+    [serve(&CHAT, chat), serve(&KEYS, keys)]
 }
 
 /// The signed key document.

@@ -334,7 +334,7 @@ async fn the_superuser_adds_lists_and_removes_apps() {
         routes::metrics::serve(socket, &app, std::future::pending()).await;
     });
     let ask = async |method: Method, below: &str, body: Option<Value>| {
-        let target = format!("{}{below}", ai_gateway_api::apps::PATH);
+        let target = format!("{}{below}", ai_gateway_api::endpoints::LIST_APPS.path(&[]));
         let request = request(method, &target, "localhost", body.as_ref());
         send_after(&path, b"", request).await.expect("an answer")
     };

@@ -10,8 +10,8 @@ use std::{
 };
 
 use ai_gateway_api::{
+    endpoints::USAGE,
     sealed::{Devices, path},
-    usage,
 };
 use axum::{
     body::Body,
@@ -283,7 +283,7 @@ async fn what_telmeet_makes_up_is_counted_against_nobody() {
 #[tokio::test]
 async fn no_listener_has_the_counters() {
     let house = house();
-    for path in ["/metrics", usage::PATH] {
+    for path in ["/metrics", USAGE.declaration.path] {
         house.get(&ada(), path).await.problem(404, "not-found").await;
         house.relay(&ada(), Method::GET, path, None).await.problem(404, "not-found").await;
     }
@@ -308,7 +308,8 @@ async fn the_counters_are_the_superusers() {
         tokio::task::spawn_blocking(move || ask_as(uid, &path, what)).await.unwrap()
     };
 
-    for (what, holds) in [("/metrics", "maru_gateway_"), (usage::PATH, "{\"days\":{}}")] {
+    for (what, holds) in [("/metrics", "maru_gateway_"), (USAGE.declaration.path, "{\"days\":{}}")]
+    {
         let answer = ask(0, what).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(holds), "{answer}");
         for uid in [61002, 61003, 61005, 65534] {

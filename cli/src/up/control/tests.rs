@@ -21,7 +21,7 @@ async fn what_is_asked_arrives_and_its_outcome_is_told() {
     let client = client(root.path()).await;
     let question = asked();
     for outcome in [Ok(()), Err("it does not start".to_owned())] {
-        let asking = client.post::<UseModel>(MODEL, &question);
+        let asking = client.call(&USE_MODEL, &[], &question);
         let answering = async {
             let ask = control.next().await;
             assert_eq!(ask.path, question.path);
@@ -48,7 +48,7 @@ async fn one_may_wait_for_another_and_no_more() {
     let mut control = Control::serve_to(root.path(), own_uid()).unwrap();
     let start = || {
         let root = root.path().to_owned();
-        tokio::spawn(async move { client(&root).await.post::<UseModel>(MODEL, &asked()).await })
+        tokio::spawn(async move { client(&root).await.call(&USE_MODEL, &[], &asked()).await })
     };
     let first = start();
     let ask = control.next().await;
@@ -73,5 +73,5 @@ async fn one_may_wait_for_another_and_no_more() {
 async fn no_other_user_is_heard() {
     let root = tempfile::tempdir().unwrap();
     let _control = Control::serve_to(root.path(), own_uid() + 1).unwrap();
-    assert!(client(root.path()).await.post::<UseModel>(MODEL, &asked()).await.is_err());
+    assert!(client(root.path()).await.call(&USE_MODEL, &[], &asked()).await.is_err());
 }

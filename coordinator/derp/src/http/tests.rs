@@ -33,7 +33,7 @@ fn requests_are_told_apart() {
 
 #[test]
 fn every_endpoint_is_answered() {
-    for endpoint in endpoints() {
+    for endpoint in ENDPOINTS {
         assert_ne!(asked(&format!("{endpoint} HTTP/1.1\nUpgrade: DERP\n\n")), Request::Other);
     }
 }

@@ -5,8 +5,8 @@ use axum::{
     extract::{Path, Request, State},
     http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, delete, get, post};
-use coordinator_api::{Access, Actor, ApiKey, CreateApiKey, CreatedApiKey};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::{Access, Actor, ApiKey, CreateApiKey, CreatedApiKey, endpoints};
 use coordinator_core::{
     api_key::{self, KEYS_MAX},
     name::{self, NameError},
@@ -20,8 +20,12 @@ use crate::{app::App, clock, random};
 const LIFE_S: u64 = 90 * 24 * 60 * 60;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 3] {
-    [get("/api-keys", list), post("/api-keys", create), delete("/api-keys/{key}", remove)]
+pub(super) fn endpoints() -> [Served<App>; 3] {
+    [
+        serve(&endpoints::LIST_API_KEYS, list),
+        serve(&endpoints::CREATE_API_KEY, create),
+        serve(&endpoints::REMOVE_API_KEY, remove),
+    ]
 }
 
 async fn list(State(app): State<App>) -> Json<Vec<ApiKey>> {

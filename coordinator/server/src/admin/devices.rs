@@ -7,8 +7,10 @@ use axum::{
     extract::{Path, Request, State},
     http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, delete, get, post, put};
-use coordinator_api::{Actor, Approve, Capabilities, Device, DeviceState, Extend, Rename, SetTags};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::{
+    Actor, Approve, Capabilities, Device, DeviceState, Extend, Rename, SetTags, endpoints,
+};
 use coordinator_core::{
     code,
     model::{Node, NodeId, Owner, Pending},
@@ -35,18 +37,18 @@ use crate::{
 const CAPABILITIES_MAX: usize = 8 * 1024;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 10] {
+pub(super) fn endpoints() -> [Served<App>; 10] {
     [
-        get("/devices", list),
-        get("/devices/{device}", show),
-        delete("/devices/{device}", remove),
-        post("/devices/{device}/approve", approve),
-        post("/devices/{device}/reject", reject),
-        post("/devices/{device}/expire", expire),
-        post("/devices/{device}/extend", extend),
-        post("/devices/{device}/rename", rename),
-        post("/devices/{device}/tags", set_tags),
-        put("/devices/{device}/capabilities", set_capabilities),
+        serve(&endpoints::LIST_DEVICES, list),
+        serve(&endpoints::SHOW_DEVICE, show),
+        serve(&endpoints::REMOVE_DEVICE, remove),
+        serve(&endpoints::APPROVE_DEVICE, approve),
+        serve(&endpoints::REJECT_DEVICE, reject),
+        serve(&endpoints::EXPIRE_DEVICE, expire),
+        serve(&endpoints::EXTEND_DEVICE, extend),
+        serve(&endpoints::RENAME_DEVICE, rename),
+        serve(&endpoints::TAG_DEVICE, set_tags),
+        serve(&endpoints::SET_CAPABILITIES, set_capabilities),
     ]
 }
 

@@ -5,10 +5,7 @@
 //! same address guess; it shares with them the requests that the door lets each address send ([`crate::door`]). Whether a
 //! key is still there is looked at again in the transaction of what it changes ([`crate::store::Store::change`]).
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{sync::atomic::Ordering, time::Instant};
 
 use axum::{
     Extension, Router,
@@ -18,9 +15,9 @@ use axum::{
 };
 use chassis::{
     browser,
-    endpoint::{Endpoint, any},
+    endpoint::{Declaration, Served, serve},
 };
-use coordinator_api::{Actor, PREFIX};
+use coordinator_api::{Actor, endpoints, public};
 use coordinator_core::api_key::{self, Denied};
 use tower::ServiceExt as _;
 
@@ -34,25 +31,17 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"maru\"")
 #[derive(Clone)]
 pub(crate) struct Api {
     router: Router,
-    /// The endpoints, for what they say of themselves.
-    endpoints: Arc<[Endpoint<App>]>,
 }
 
 impl Api {
     pub(crate) fn new(app: App) -> Self {
-        Self { router: super::router(app), endpoints: super::endpoints().into() }
-    }
-
-    /// Whether a request may change something: no path that is not known is taken for a question.
-    fn changes(&self, method: &Method, path: &str) -> bool {
-        let asks = |endpoint: &Endpoint<App>| endpoint.is_read(method.as_str(), path);
-        !matches!(*method, Method::GET | Method::HEAD) && !self.endpoints.iter().any(asks)
+        Self { router: super::router(app) }
     }
 }
 
 /// Endpoints of this surface; what is behind it is the admin API.
-pub(crate) fn endpoints() -> [Endpoint<App>; 1] {
-    [any(format!("{PREFIX}/{{*rest}}"), answer)]
+pub(crate) fn endpoints() -> [Served<App>; 1] {
+    [serve(&public::ADMIN, answer)]
 }
 
 async fn answer(
@@ -61,7 +50,7 @@ async fn answer(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let changes = api.changes(request.method(), request.uri().path());
+    let changes = changes(request.method(), request.uri().path());
     let actor = match judge(&app, &caller, changes, request.headers()) {
         Ok(actor) => actor,
         Err(error) => return challenged(error.into_response()),
@@ -75,6 +64,14 @@ async fn answer(
         Ok(response) => challenged(response),
         Err(never) => match never {},
     }
+}
+
+/// Whether a request may change something: no path that is not known is taken for a question.
+fn changes(method: &Method, path: &str) -> bool {
+    let asks = |endpoint: &Declaration| {
+        !endpoint.changes && endpoint.method.name() == method && endpoint.path == path
+    };
+    !matches!(*method, Method::GET | Method::HEAD) && !endpoints::ENDPOINTS.iter().any(asks)
 }
 
 /// Who asks, if it is answered.

@@ -5,9 +5,9 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, post};
+use chassis::endpoint::{Served, serve};
 use coordinator_api::{
-    Actor, CreateInvitation, CreateKey, CreatedInvitation,
+    Actor, CreateInvitation, CreateKey, CreatedInvitation, endpoints,
     invitation::{Invitation, ServerUrl},
 };
 use coordinator_core::{model::Owner, name, time::to_rfc3339};
@@ -19,8 +19,8 @@ use crate::{app::App, clock};
 const LIFE_S: u64 = 24 * 60 * 60;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 1] {
-    [post("/invitations", create)]
+pub(super) fn endpoints() -> [Served<App>; 1] {
+    [serve(&endpoints::CREATE_INVITATION, create)]
 }
 
 async fn create(

@@ -5,8 +5,8 @@ use axum::{
     extract::{Path, Request, State},
     http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, delete, get, post};
-use coordinator_api::{Actor, CreateKey, CreatedKey, Key, Secret};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::{Actor, CreateKey, CreatedKey, Key, Secret, endpoints};
 use coordinator_core::{
     key::{self, PreAuthKey},
     model::Owner,
@@ -29,12 +29,12 @@ const LIFE_S: u64 = 60 * 60;
 const LIFE_MAX_S: u64 = 10 * 365 * 24 * 60 * 60;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 4] {
+pub(super) fn endpoints() -> [Served<App>; 4] {
     [
-        get("/keys", list),
-        post("/keys", create),
-        post("/keys/{id}/expire", expire),
-        delete("/keys/{id}", remove),
+        serve(&endpoints::LIST_KEYS, list),
+        serve(&endpoints::CREATE_KEY, create),
+        serve(&endpoints::EXPIRE_KEY, expire),
+        serve(&endpoints::REMOVE_KEY, remove),
     ]
 }
 

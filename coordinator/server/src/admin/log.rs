@@ -4,8 +4,8 @@ use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
 };
-use chassis::endpoint::{Endpoint, get};
-use coordinator_api::{LogPage, ReadLog};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::{LogPage, ReadLog, endpoints};
 use coordinator_core::time::Millis;
 
 use super::error::Error;
@@ -15,8 +15,8 @@ use crate::{app::App, clock, store::LogQuery};
 const PAGE_MAX: u32 = 1000;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 1] {
-    [get("/log", read)]
+pub(super) fn endpoints() -> [Served<App>; 1] {
+    [serve(&endpoints::READ_LOG, read)]
 }
 
 async fn read(

@@ -1,8 +1,8 @@
 //! `/network` and `/health`.
 
 use axum::{Json, extract::State};
-use chassis::endpoint::{Endpoint, get};
-use coordinator_api::{Health, Network};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::{Health, Network, endpoints};
 
 use super::error::Error;
 use crate::app::App;
@@ -10,8 +10,8 @@ use crate::app::App;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 2] {
-    [get("/network", network), get("/health", health)]
+pub(super) fn endpoints() -> [Served<App>; 2] {
+    [serve(&endpoints::NETWORK, network), serve(&endpoints::HEALTH, health)]
 }
 
 async fn network(State(app): State<App>) -> Json<Network> {

@@ -7,10 +7,10 @@ use axum::{
     Extension, Json,
     extract::{Request, State},
 };
-use chassis::endpoint::{Endpoint, get, post, put};
+use chassis::endpoint::{Served, serve};
 use coordinator_api::{
     Actor, ExplainPolicy, Policy, PolicyChanges, PolicyChecked, PolicyDecision, PolicyDiff,
-    PolicySet, PolicyTested, TestPolicy,
+    PolicySet, PolicyTested, TestPolicy, endpoints,
 };
 use coordinator_core::network;
 
@@ -22,14 +22,14 @@ use crate::{
 };
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 6] {
+pub(super) fn endpoints() -> [Served<App>; 6] {
     [
-        get("/policy", show),
-        put("/policy", set),
-        post("/policy/check", check).reads(),
-        post("/policy/diff", diff).reads(),
-        post("/policy/test", test).reads(),
-        post("/policy/explain", explain).reads(),
+        serve(&endpoints::SHOW_POLICY, show),
+        serve(&endpoints::SET_POLICY, set),
+        serve(&endpoints::CHECK_POLICY, check),
+        serve(&endpoints::DIFF_POLICY, diff),
+        serve(&endpoints::TEST_POLICY, test),
+        serve(&endpoints::EXPLAIN_POLICY, explain),
     ]
 }
 

@@ -5,8 +5,8 @@ use axum::{
     extract::{Path, Request, State},
     http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, delete, get, put};
-use coordinator_api::{Actor, Record, SetRecord};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::{Actor, Record, SetRecord, endpoints};
 use coordinator_core::{
     model,
     name::{self, NameError},
@@ -16,8 +16,12 @@ use super::{error::Error, read::read};
 use crate::app::App;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 3] {
-    [get("/records", list), put("/records/{name}", set), delete("/records/{name}", remove)]
+pub(super) fn endpoints() -> [Served<App>; 3] {
+    [
+        serve(&endpoints::LIST_RECORDS, list),
+        serve(&endpoints::SET_RECORD, set),
+        serve(&endpoints::REMOVE_RECORD, remove),
+    ]
 }
 
 async fn list(State(app): State<App>) -> Json<Vec<Record>> {

@@ -4,8 +4,8 @@ use axum::{
     Extension, Json,
     extract::{Path, Request, State},
 };
-use chassis::endpoint::{Endpoint, get, post};
-use coordinator_api::{Actor, DecideRoutes, EXIT, Route, RouteState};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::{Actor, DecideRoutes, EXIT, Route, RouteState, endpoints};
 use coordinator_core::{
     model::{Node, NodeId},
     route::{self, RouteError, Standing},
@@ -23,11 +23,11 @@ use crate::{app::App, hub::Snapshot};
 const ROUTES_MAX: usize = 256;
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 3] {
+pub(super) fn endpoints() -> [Served<App>; 3] {
     [
-        get("/routes", list),
-        post("/devices/{device}/routes/approve", approve),
-        post("/devices/{device}/routes/reject", reject),
+        serve(&endpoints::LIST_ROUTES, list),
+        serve(&endpoints::APPROVE_ROUTES, approve),
+        serve(&endpoints::REJECT_ROUTES, reject),
     ]
 }
 

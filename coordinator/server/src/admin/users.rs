@@ -5,8 +5,8 @@ use axum::{
     extract::{Path, Request, State},
     http::StatusCode,
 };
-use chassis::endpoint::{Endpoint, delete, get, post};
-use coordinator_api::{Actor, CreateUser, RenameUser, RenamedUser, User};
+use chassis::endpoint::{Served, serve};
+use coordinator_api::{Actor, CreateUser, RenameUser, RenamedUser, User, endpoints};
 use coordinator_core::{
     model,
     name::{self, NameError},
@@ -21,12 +21,12 @@ use crate::{
 };
 
 /// Endpoints of this resource.
-pub(super) fn endpoints() -> [Endpoint<App>; 4] {
+pub(super) fn endpoints() -> [Served<App>; 4] {
     [
-        get("/users", list),
-        post("/users", create),
-        post("/users/{name}/rename", rename),
-        delete("/users/{name}", remove),
+        serve(&endpoints::LIST_USERS, list),
+        serve(&endpoints::CREATE_USER, create),
+        serve(&endpoints::RENAME_USER, rename),
+        serve(&endpoints::REMOVE_USER, remove),
     ]
 }
 

@@ -1,17 +1,18 @@
 //! What is served inside the Noise channel.
 
 use axum::{Router, http::StatusCode};
-use chassis::endpoint::{self, Endpoint, any, post};
+use chassis::endpoint::{self, Served, serve};
+use coordinator_api::public;
 
 use super::{map, register};
 use crate::app::Peer;
 
 /// The endpoints.
-pub(crate) fn endpoints() -> [Endpoint<Peer>; 3] {
+pub(crate) fn endpoints() -> [Served<Peer>; 3] {
     [
-        post(control_protocol::register::PATH, register::register),
-        post(control_protocol::map::PATH, map::map),
-        any("/machine/{*rest}", not_implemented),
+        serve(&public::REGISTER, register::register),
+        serve(&public::MAP, map::map),
+        serve(&public::MACHINE, not_implemented),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! The audit log: each change leaves an entry of who made it, and no change is forgotten.
 
 use control_protocol::map::{Hostinfo, MapRequest};
-use coordinator_api::Actor;
+use coordinator_api::{Actor, endpoints::ENDPOINTS};
+use endpoint::Method as Declared;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -141,11 +142,9 @@ fn word<'a>(entry: &'a Value, key: &str) -> &'a str {
 async fn every_endpoint_that_changes_something_leaves_one_entry_of_its_actor() {
     let house = House::new().await;
     let actor = Actor::Uid { uid: rustix::process::geteuid().as_raw() }.to_string();
-    let endpoints = coordinator::endpoints();
-    let (_, admin) = endpoints.iter().find(|(surface, _)| *surface == "admin").unwrap();
-    for endpoint in admin.iter().filter(|endpoint| !endpoint.starts_with("GET ")) {
-        let (path, body, action) = house.question(endpoint);
-        let method = endpoint.split(' ').next().unwrap().parse().unwrap();
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.method != Declared::GET) {
+        let (path, body, action) = house.question(&endpoint.to_string());
+        let method = endpoint.method.name().parse().unwrap();
         let before = house.log(0).await.last().unwrap()["id"].as_u64().unwrap();
 
         house.coordinator.ok(method, &path, body).await;

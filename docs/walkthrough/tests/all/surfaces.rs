@@ -1,8 +1,8 @@
 //! Every socket and every HTTP endpoint of the house, and for whom it is.
 //!
-//! Fails if the product has a link or an endpoint that is not classified here (so that a new one is judged before it is
-//! used), or lacks one; if a link answers a user whom its class leaves out; or if a running surface answers to a path or
-//! a method that its list does not have. Each refusal stands beside the caller who is answered.
+//! An endpoint's declaration says who may call it. Fails if the product has a link or a surface that is not named here, or a
+//! surface serves more than is declared for it; if a link answers a user whom its class leaves out; if a running surface
+//! answers to a path or a method that its list does not have; or if an endpoint answers somebody of another class.
 
 mod confidential;
 
@@ -15,9 +15,11 @@ use std::{
     process::Command,
 };
 
-use ai_gateway_api::sealed::path;
+use ai_gateway_api::{endpoints, sealed::path};
+use coordinator_api::public;
+use endpoint::{Callers as Class, Declaration, Method};
 use lab::{Deployment, ROOT, http, topology::HOME};
-use mesh_identity::Header;
+use mesh_identity::{Header, LOCAL};
 use services::{Link, SERVICES, links};
 use telmeet_api::plugin;
 
@@ -50,190 +52,61 @@ const CALLERS: &[(&str, Callers)] = &[
     ("agent", Everyone),
 ];
 
-/// For whom an endpoint is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum For {
-    /// Whoever reaches the port: it tells nothing that is secret and changes nothing.
-    Anyone,
-    /// Whoever has an invitation, for the device whose ticket is in the path.
-    Invited,
-    /// A device that has proved its machine key, approved or not.
-    Machine,
-    /// The members of the network whom the policy lets in; what they say is sealed to the gateway.
-    Sealed,
-    /// The members of the network whom the policy lets in; protected by WireGuard alone.
-    Member,
-    /// The same, and programs of the home machine that have the key of an app.
-    App,
-    /// Whoever shows an API key that may do it, over HTTPS; behind it is the admin API.
-    ApiKey,
-    /// Every user of this machine.
-    User,
-    /// The superuser of this machine.
-    Root,
-}
+/// The lists of a surface's endpoints, and who may call them.
+type Lists = &'static [(&'static [Declaration], &'static [Class])];
 
-use For::{Anyone, ApiKey, App, Invited, Machine, Member, Root, Sealed, User as AnyUser};
-
-type Endpoints = &'static [(&'static str, For)];
-
-/// Every HTTP surface of the house but the engines' (theirs is judged in `maru-llm`).
-const ENDPOINTS: &[(&str, Endpoints)] = &[
-    (
-        "coordinator",
-        &[
-            ("GET /key", Anyone),
-            ("POST /ts2021", Anyone),
-            ("GET /join", Anyone),
-            ("GET /register/{ticket}", Anyone),
-            ("POST /register/{ticket}", Invited),
-            ("ANY /api/v1/{*rest}", ApiKey),
-            ("POST /verify", Anyone),
-        ],
-    ),
-    (
-        "noise",
-        &[
-            ("POST /machine/register", Machine),
-            ("POST /machine/map", Machine),
-            ("ANY /machine/{*rest}", Machine),
-        ],
-    ),
-    (
-        "admin",
-        &[
-            ("GET /api/v1/users", Root),
-            ("POST /api/v1/users", Root),
-            ("POST /api/v1/users/{name}/rename", Root),
-            ("DELETE /api/v1/users/{name}", Root),
-            ("GET /api/v1/keys", Root),
-            ("POST /api/v1/keys", Root),
-            ("POST /api/v1/keys/{id}/expire", Root),
-            ("DELETE /api/v1/keys/{id}", Root),
-            ("GET /api/v1/api-keys", Root),
-            ("POST /api/v1/api-keys", Root),
-            ("DELETE /api/v1/api-keys/{key}", Root),
-            ("POST /api/v1/invitations", Root),
-            ("GET /api/v1/devices", Root),
-            ("GET /api/v1/devices/{device}", Root),
-            ("DELETE /api/v1/devices/{device}", Root),
-            ("POST /api/v1/devices/{device}/approve", Root),
-            ("POST /api/v1/devices/{device}/reject", Root),
-            ("POST /api/v1/devices/{device}/expire", Root),
-            ("POST /api/v1/devices/{device}/extend", Root),
-            ("POST /api/v1/devices/{device}/rename", Root),
-            ("POST /api/v1/devices/{device}/tags", Root),
-            ("PUT /api/v1/devices/{device}/capabilities", Root),
-            ("GET /api/v1/records", Root),
-            ("PUT /api/v1/records/{name}", Root),
-            ("DELETE /api/v1/records/{name}", Root),
-            ("GET /api/v1/routes", Root),
-            ("POST /api/v1/devices/{device}/routes/approve", Root),
-            ("POST /api/v1/devices/{device}/routes/reject", Root),
-            ("GET /api/v1/policy", Root),
-            ("PUT /api/v1/policy", Root),
-            ("POST /api/v1/policy/check", Root),
-            ("POST /api/v1/policy/diff", Root),
-            ("POST /api/v1/policy/test", Root),
-            ("POST /api/v1/policy/explain", Root),
-            ("GET /api/v1/log", Root),
-            ("GET /api/v1/network", Root),
-            ("GET /api/v1/health", Root),
-            ("GET /api/v1/openapi.json", Root),
-        ],
-    ),
-    ("counters", &[("GET /metrics", Root)]),
-    (
-        "relay",
-        &[
-            ("GET /derp", Anyone),
-            ("POST /derp", Anyone),
-            ("GET /derp/probe", Anyone),
-            ("GET /derp/latency-check", Anyone),
-            ("GET /generate_204", Anyone),
-        ],
-    ),
-    ("up", &[("POST /v1/model", Root)]),
-    ("local", &[("GET /v1/status", AnyUser), ("POST /v1/join", Root), ("POST /v1/leave", Root)]),
+/// Every HTTP surface of the house but the engines' (who enters an engine's folder may call all of it), and what it serves.
+const SURFACES: &[(&str, Lists)] = &[
+    ("coordinator", &[(public::ENDPOINTS, &[Class::Anyone, Class::Invited, Class::ApiKey])]),
+    ("noise", &[(public::CHANNEL, &[Class::Machine])]),
+    ("admin", &[(coordinator_api::endpoints::ENDPOINTS, &[Class::Root])]),
+    ("counters", &[(public::COUNTERS, &[Class::Root])]),
+    ("relay", &[(derp::http::ENDPOINTS, &[Class::Anyone])]),
+    ("up", &[(cli::control::ENDPOINTS, &[Class::Root])]),
+    ("local", &[(node_agent_api::endpoints::ENDPOINTS, &[Class::User, Class::Root])]),
     (
         "gateway",
         &[
-            ("POST /maru/v1/chat", Sealed),
-            ("GET /maru/v1/keys", Member),
-            ("GET /maru/v1/devices", Member),
-            ("POST /maru/v1/devices", Member),
-            ("DELETE /maru/v1/devices/{key}", Member),
-            ("POST /v1/chat/completions", App),
-            ("POST /v1/completions", App),
-            ("POST /v1/embeddings", App),
-            ("GET /v1/models", App),
-            ("GET /v1/models/{*model}", App),
-            ("GET /", App),
-            ("GET /api/version", App),
-            ("GET /api/tags", App),
-            ("GET /api/ps", App),
-            ("POST /api/show", App),
-            ("POST /api/chat", App),
-            ("POST /api/generate", App),
-            ("POST /api/embed", App),
-            ("POST /api/embeddings", App),
-            ("ANY /api/pull", App),
-            ("ANY /api/push", App),
-            ("ANY /api/create", App),
-            ("ANY /api/copy", App),
-            ("ANY /api/delete", App),
-            ("ANY /api/blobs/{digest}", App),
-            ("GET /healthz", Member),
-            ("GET /readyz", Member),
+            (endpoints::SEALED, &[Class::Sealed, Class::Member]),
+            (endpoints::DEVICES, &[Class::Member]),
+            (endpoints::OPENAI, &[Class::App]),
+            (endpoints::OLLAMA, &[Class::App]),
+            (endpoints::OLLAMA_MANAGE, &[Class::App]),
+            (endpoints::HEALTH, &[Class::Member]),
         ],
     ),
     (
         "plugin",
         &[
-            ("POST /maru/v1/chat", Sealed),
-            ("GET /maru/v1/keys", Member),
-            ("GET /healthz", Member),
-            ("GET /readyz", Member),
+            (endpoints::SEALED, &[Class::Sealed, Class::Member]),
+            (endpoints::HEALTH, &[Class::Member]),
         ],
     ),
-    (
-        "metrics",
-        &[
-            ("GET /metrics", Root),
-            ("GET /maru/v1/usage", Root),
-            ("GET /maru/v1/apps", Root),
-            ("POST /maru/v1/apps", Root),
-            ("DELETE /maru/v1/apps/{name}", Root),
-            ("GET /maru/v1/providers", Root),
-        ],
-    ),
+    ("metrics", &[(endpoints::ADMIN, &[Class::Root])]),
     (
         "telmeet",
         &[
-            ("POST /maru/v1/chat", Sealed),
-            ("POST /api/chat", Sealed),
-            ("GET /maru/v1/keys", Member),
-            ("GET /api/pubkey", Member),
-            ("GET /healthz", Member),
-            ("GET /readyz", Member),
+            (endpoints::SEALED, &[Class::Sealed, Class::Member]),
+            (endpoints::ALIASES, &[Class::Sealed, Class::Member]),
+            (endpoints::HEALTH, &[Class::Member]),
         ],
     ),
 ];
 
-/// What each surface of the product has.
-fn of_the_product() -> BTreeMap<&'static str, Vec<String>> {
+/// What each surface of the product serves.
+fn of_the_product() -> BTreeMap<&'static str, Vec<Declaration>> {
     let mut found = BTreeMap::from(coordinator::endpoints());
     found.extend(ai_gateway::routes::endpoints());
     found.insert("local", node_agent::endpoints());
     found.insert("telmeet", telmeet::endpoints());
-    found.extend([cli::control_endpoints()]);
+    found.insert("up", cli::control::endpoints());
     found.extend(confidential::of_the_product());
     found
 }
 
-/// Of a list of endpoints, as the product displays them.
-fn names<T>(endpoints: &[(&str, T)]) -> Vec<String> {
-    endpoints.iter().map(|(endpoint, _)| (*endpoint).to_owned()).collect()
+/// Endpoints as they are displayed.
+fn names<'a>(endpoints: impl IntoIterator<Item = &'a Declaration>) -> BTreeSet<String> {
+    endpoints.into_iter().map(ToString::to_string).collect()
 }
 
 fn uid(name: &str) -> u32 {
@@ -276,22 +149,29 @@ fn the_folder_of_dials_is_the_agents_to_fill_and_the_gateways_to_use() {
     assert!(links().all(|link| link.directory() != services::DIALS));
 }
 
+/// A new surface, or a list that a surface serves besides, is judged here first; so is a class of callers.
 #[test]
-fn every_endpoint_is_classified() {
-    let found = of_the_product();
-    let mut classified: BTreeMap<_, _> =
-        ENDPOINTS.iter().map(|(surface, endpoints)| (*surface, names(endpoints))).collect();
-    classified.extend(confidential::classified());
-    assert_eq!(found, classified);
+fn every_surface_serves_the_endpoints_that_are_declared_for_it() {
+    let found: BTreeMap<_, _> =
+        of_the_product().iter().map(|(surface, endpoints)| (*surface, names(endpoints))).collect();
+    let mut declared = BTreeMap::from_iter(confidential::declared());
+    for (surface, lists) in SURFACES {
+        declared.insert(*surface, names(lists.iter().flat_map(|(list, _)| *list)));
+        for (list, classes) in *lists {
+            for endpoint in *list {
+                assert!(classes.contains(&endpoint.callers), "{surface}: {endpoint:?}");
+            }
+        }
+    }
+    assert_eq!(found, declared);
 }
 
 /// Its HTTP is not axum's, so it is asked here what the running surfaces are asked below.
 #[test]
 fn the_relay_answers_to_its_endpoints_and_to_nothing_else() {
-    let relay = derp::http::endpoints();
-    let paths = ENDPOINTS.iter().flat_map(|(_, endpoints)| endpoints.iter());
-    let paths: BTreeSet<_> =
-        paths.map(|(endpoint, _)| endpoint.split_once(' ').unwrap().1).collect();
+    let relay = names(derp::http::ENDPOINTS);
+    let all = of_the_product();
+    let paths: BTreeSet<_> = all.values().flatten().map(|endpoint| endpoint.path).collect();
     for path in paths.into_iter().chain(["/", "/derp/", "/no-such-path"]) {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"] {
             let endpoint = format!("{method} {path}");
@@ -412,14 +292,15 @@ fn asked((status, head): (u16, String)) -> Asked {
 }
 
 /// The methods of each path.
-fn of<T>(endpoints: &[(&'static str, T)]) -> BTreeMap<&'static str, BTreeSet<String>> {
+fn of<'a>(
+    endpoints: impl IntoIterator<Item = &'a Declaration>,
+) -> BTreeMap<&'static str, BTreeSet<String>> {
     let mut paths = BTreeMap::<_, BTreeSet<String>>::new();
-    for (endpoint, _) in endpoints {
-        let (method, path) = endpoint.split_once(' ').unwrap();
-        let methods = paths.entry(path).or_default();
-        methods.insert(method.to_owned());
+    for endpoint in endpoints {
+        let methods = paths.entry(endpoint.path).or_default();
+        methods.insert(endpoint.method.name().to_owned());
         // axum answers HEAD where it answers GET.
-        methods.extend((method == "GET").then(|| "HEAD".to_owned()));
+        methods.extend((endpoint.method == Method::GET).then(|| "HEAD".to_owned()));
     }
     paths
 }
@@ -431,9 +312,9 @@ fn without_placeholders(path: &str) -> String {
 
 /// Requires that a running surface answers to exactly the endpoints of its list, among all that the house has.
 fn answers_exactly(surface: &str, ask: impl Fn(&str) -> (u16, String)) {
-    let (_, own) = ENDPOINTS.iter().find(|(name, _)| *name == surface).unwrap();
-    let (own, all) = (of(own), ENDPOINTS.iter().flat_map(|(_, endpoints)| of(endpoints)));
-    for path in all.map(|(path, _)| path).chain(["/", "/no-such-path"]) {
+    let all = of_the_product();
+    let own = of(&all[surface]);
+    for path in of(all.values().flatten()).into_keys().chain(["/", "/no-such-path"]) {
         let answer = asked(ask(&without_placeholders(path)));
         // What is below a path that ends with a wildcard is answered as that.
         let is_below =
@@ -509,11 +390,40 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
         assert_eq!(outcome(up(user, "/v1/model")), KEPT_OUT, "user {user}");
     }
 
-    // What every user may reach is for every user only if its class says so.
-    let (_, local) = ENDPOINTS.iter().find(|(name, _)| *name == "local").unwrap();
-    for (endpoint, class) in *local {
-        let (method, path) = endpoint.split_once(' ').unwrap();
-        let (status, _) = link(&services::LOCAL_API, NOBODY, None, method, path);
-        assert_eq!(status, if *class == Root { 403 } else { 200 }, "{endpoint} by anyone");
+    // Each endpoint with its own method, by somebody of another class.
+    let over_link = |link: &Link, uid: u32, preface: &[u8], endpoint: &Declaration| {
+        let socket = link.path(Path::new(ROOT)).display().to_string();
+        let request = (endpoint.method.name(), endpoint.path, "localhost");
+        outcome(Caller { pid, uid, gid: link.group }.answer(&socket, preface, request, None))
+    };
+    let mut wrong = Vec::new();
+    for (surface, endpoints) in of_the_product() {
+        for endpoint in &endpoints {
+            let closed = |link: &Link| (over_link(link, NOBODY, b"", endpoint), CLOSED);
+            // Who names no person is no member; it may ask whether the service is well.
+            let is_health = endpoints::HEALTH.iter().any(|health| health.path == endpoint.path);
+            let unnamed = |link: &Link, user: &str| {
+                let expected = Ok(Some(if is_health { 200 } else { 403 }));
+                (over_link(link, uid(user), &LOCAL, endpoint), expected)
+            };
+            let (found, expected) = match (surface, endpoint.callers) {
+                ("admin", Class::Root) => closed(&services::ADMIN),
+                ("metrics", Class::Root) => closed(&services::METRICS),
+                ("gateway", _) => unnamed(&services::GATEWAY_HTTP, "agent"),
+                ("plugin", _) => unnamed(&services::PLUGIN, "telmeet"),
+                ("telmeet", _) => unnamed(&services::TELMEET_HTTP, "agent"),
+                ("local", class) => {
+                    let (method, path) = (endpoint.method.name(), endpoint.path);
+                    let (status, _) = link(&services::LOCAL_API, NOBODY, None, method, path);
+                    (Ok(Some(status)), Ok(Some(if class == Class::Root { 403 } else { 200 })))
+                }
+                // Everyone may ask, the folder lets nobody in, or it has a test of its own.
+                _ => continue,
+            };
+            if found != expected {
+                wrong.push(format!("{surface}: {endpoint}: {found:?}, not {expected:?}"));
+            }
+        }
     }
+    assert_eq!(wrong, Vec::<String>::new());
 }

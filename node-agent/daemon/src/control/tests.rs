@@ -73,7 +73,7 @@ impl Fake {
         let this = Arc::new(self);
         let outside = Router::new()
             .route(key_response::PATH, get(key))
-            .route(control_stream::PATH, post(upgrade))
+            .route(control_protocol::UPGRADE_PATH, post(upgrade))
             .with_state(Arc::clone(&this));
         tokio::spawn(async move {
             loop {

@@ -4,10 +4,6 @@ use axum::http::Uri;
 
 use crate::{Error, error::ollama::OllamaError};
 
-/// Paths of these calls.
-pub(super) const PATHS: [&str; 6] =
-    ["/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete", "/api/blobs/{digest}"];
-
 /// Refuses, and names the command.
 ///
 /// # Errors

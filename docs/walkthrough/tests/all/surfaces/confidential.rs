@@ -1,6 +1,6 @@
 //! The endpoints of the confidential chain, and for which machine each is.
 //!
-//! Fails if one is not classified here, if a running server answers to a path or a method that its list does not have, or
+//! Fails if a running server answers to a path or a method that its list does not have, or
 //! if it does anything for a machine of another role than the endpoint is for. Each refusal stands beside the machine that
 //! is let in.
 
@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use confidential_api::endpoints::{auth, gateway, node, relay, router};
+use endpoint::{Callers, Declaration};
 use lab::{
     confidential::{Chain, Holder, Host, Shows},
     topology::Topology,
@@ -16,52 +18,22 @@ use lab::{
 
 use super::{Asked, asked, names, of, without_placeholders};
 
-/// For which machine an endpoint is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum For {
-    /// Whoever reaches the port: homes show no certificate. What they send is sealed, what they get is signed.
-    Anyone,
-    /// Whoever has a certificate of the deployment for a role.
-    Certified,
-    /// The gateway.
-    Gateway,
-    /// The router.
-    Router,
-    /// A node.
-    Node,
-}
-
-use For::{Anyone, Certified, Gateway, Node, Router};
-
 /// Every surface of the chain but the engine's and that of a node's parts among themselves, which no machine reaches.
-const ENDPOINTS: &[(&str, &[(&str, For)])] = &[
-    ("confidential relay", &[("POST /", Anyone)]),
-    ("confidential gateway", &[("POST /", Anyone), ("GET /bundle", Anyone)]),
-    (
-        "confidential router",
-        &[
-            ("POST /node-events", Node),
-            ("POST /compute-manifests", Gateway),
-            ("POST /attest", Gateway),
-            ("POST /", Gateway),
-            ("GET /ping", Certified),
-            ("GET /_health", Certified),
-        ],
-    ),
-    ("confidential auth", &[("GET /api/config", Anyone), ("GET /healthz", Anyone)]),
-    (
-        "confidential node",
-        &[("POST /", Router), ("POST /attest", Router), ("GET /_health", Router)],
-    ),
+const SURFACES: [(&str, &[Declaration]); 5] = [
+    ("confidential relay", relay::ENDPOINTS),
+    ("confidential gateway", gateway::ENDPOINTS),
+    ("confidential router", router::ENDPOINTS),
+    ("confidential auth", auth::ENDPOINTS),
+    ("confidential node", node::ENDPOINTS),
 ];
 
-/// The endpoints of each surface, as they are classified here.
-pub(super) fn classified() -> impl Iterator<Item = (&'static str, Vec<String>)> {
-    ENDPOINTS.iter().map(|(surface, endpoints)| (*surface, names(endpoints)))
+/// The endpoints of each surface, as they are declared.
+pub(super) fn declared() -> impl Iterator<Item = (&'static str, BTreeSet<String>)> {
+    SURFACES.into_iter().map(|(surface, endpoints)| (surface, names(endpoints)))
 }
 
 /// What the servers of the chain have.
-pub(super) fn of_the_product() -> [(&'static str, Vec<String>); 5] {
+pub(super) fn of_the_product() -> [(&'static str, Vec<Declaration>); 5] {
     [
         ("confidential relay", confidential_server::relay::list()),
         ("confidential gateway", confidential_server::gateway::list()),
@@ -119,14 +91,13 @@ fn surfaces(chain: &Chain) -> [Surface<'_>; 5] {
 }
 
 /// Whether somebody who shows this may use an endpoint of this class.
-fn is_for(class: For, shown: Shown<'_>) -> bool {
+fn is_for(class: Callers, shown: Shown<'_>) -> bool {
     let role = shown.map(|(_, name)| name);
     match class {
-        Anyone => true,
-        Certified => role.is_some(),
-        Gateway => role == Some("gateway"),
-        Router => role == Some("router"),
-        Node => role == Some("node"),
+        Callers::Anyone => true,
+        Callers::Certified => role.is_some(),
+        Callers::Role(name) => role == Some(name),
+        other => panic!("{other:?} is no class of the chain"),
     }
 }
 
@@ -147,10 +118,10 @@ fn each_server_of_the_chain_answers_to_its_endpoints_and_to_their_callers_alone(
         Some((&chain.nodes[0].host, "node")),
     ];
     let all: BTreeSet<_> =
-        ENDPOINTS.iter().flat_map(|(_, endpoints)| of(endpoints).into_keys()).collect();
+        SURFACES.iter().flat_map(|(_, endpoints)| of(*endpoints).into_keys()).collect();
     for Surface { name, url, insider } in surfaces(&chain) {
-        let (_, endpoints) = ENDPOINTS.iter().find(|(known, _)| *known == name).unwrap();
-        let own: BTreeMap<&str, BTreeSet<String>> = of(endpoints);
+        let (_, endpoints) = SURFACES.iter().find(|(known, _)| *known == name).unwrap();
+        let own: BTreeMap<&str, BTreeSet<String>> = of(*endpoints);
         for path in all.iter().copied().chain(["/no-such-path"]) {
             let url = format!("{url}{}", without_placeholders(path));
             let (status, allowed) = ask(from, authority, insider, "PURGE", &url).unwrap();
@@ -159,15 +130,15 @@ fn each_server_of_the_chain_answers_to_its_endpoints_and_to_their_callers_alone(
                 None => assert_eq!(status, 404, "{name}: {path} is not on the list"),
             }
         }
-        for (endpoint, class) in *endpoints {
-            let (method, path) = endpoint.split_once(' ').unwrap();
+        for endpoint in *endpoints {
+            let (method, path) = (endpoint.method.name(), endpoint.path);
             for shown in callers {
                 let answer = ask(from, authority, shown, method, &format!("{url}{path}"));
                 let is_refused = answer.as_ref().is_none_or(|(status, _)| *status == 403);
                 let who = shown.map_or("nobody", |(_, name)| name);
                 assert_eq!(
                     is_refused,
-                    !is_for(*class, shown),
+                    !is_for(endpoint.callers, shown),
                     "{name}: {endpoint} by {who}: {answer:?}"
                 );
             }

@@ -1,0 +1,137 @@
+//! What requests and answers carry, as types that stand in a declaration.
+
+use std::collections::BTreeMap;
+
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        Ref, RefOr, Schema,
+        path::{Parameter, ParameterIn},
+        schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type},
+    },
+};
+
+/// What a body is, for who has no types.
+#[derive(Clone, Copy, Debug)]
+pub enum Content {
+    /// There is none.
+    Nothing,
+    /// JSON of this shape.
+    Json(fn() -> Shape),
+    /// None, but these parameters behind a question mark.
+    Query(fn() -> Vec<Parameter>),
+    /// Server-sent events.
+    Events,
+    /// Any bytes, so many at most.
+    Bytes {
+        /// Most bytes.
+        max: usize,
+    },
+    /// Whatever the endpoint's own protocol says.
+    Raw,
+}
+
+/// The `OpenAPI` schema of a body, and the named schemas that it refers to.
+#[expect(missing_debug_implementations, reason = "schemas have none")]
+#[derive(Clone)]
+pub struct Shape {
+    /// Of the body itself.
+    pub schema: RefOr<Schema>,
+    /// Those that are referred to, by name.
+    pub named: Vec<(String, RefOr<Schema>)>,
+}
+
+/// A type that stands for a body in a declaration.
+pub trait Body {
+    /// What is sent or read.
+    type Value;
+    /// What it is, for who has no types.
+    const CONTENT: Content;
+}
+
+/// JSON of one value.
+impl<T: ToSchema> Body for T {
+    type Value = T;
+    const CONTENT: Content = Content::Json(one::<T>);
+}
+
+/// JSON of a list.
+impl<T: ToSchema> Body for [T] {
+    type Value = Vec<T>;
+    const CONTENT: Content = Content::Json(list::<T>);
+}
+
+/// No body.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl Body for Nothing {
+    type Value = ();
+    const CONTENT: Content = Content::Nothing;
+}
+
+/// Parameters behind a question mark in place of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(T);
+
+impl<T: IntoParams> Body for Query<T> {
+    type Value = T;
+    const CONTENT: Content = Content::Query(parameters::<T>);
+}
+
+/// Server-sent events.
+#[derive(Clone, Copy, Debug)]
+pub struct Events;
+
+impl Body for Events {
+    type Value = ();
+    const CONTENT: Content = Content::Events;
+}
+
+/// Any bytes, `MAX` at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<const MAX: usize>;
+
+impl<const MAX: usize> Body for Bytes<MAX> {
+    type Value = Vec<u8>;
+    const CONTENT: Content = Content::Bytes { max: MAX };
+}
+
+/// Whatever the endpoint's own protocol says: another API's JSON, a page, a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw;
+
+impl Body for Raw {
+    type Value = ();
+    const CONTENT: Content = Content::Raw;
+}
+
+/// A JSON object of lists of anything, by name.
+#[derive(Clone, Copy, Debug)]
+pub struct ListsByName<T>(T);
+
+impl<T> Body for ListsByName<T> {
+    type Value = BTreeMap<String, Vec<T>>;
+    const CONTENT: Content = Content::Json(lists_by_name);
+}
+
+fn one<T: ToSchema>() -> Shape {
+    let mut named = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut named);
+    Shape { schema: Ref::from_schema_name(T::name()).into(), named }
+}
+
+fn list<T: ToSchema>() -> Shape {
+    let Shape { schema, named } = one::<T>();
+    Shape { schema: ArrayBuilder::new().items(schema).into(), named }
+}
+
+fn lists_by_name() -> Shape {
+    let values = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::any()));
+    let object = ObjectBuilder::new().additional_properties(Some(RefOr::T(Schema::from(values))));
+    Shape { schema: object.schema_type(Type::Object).into(), named: Vec::new() }
+}
+
+fn parameters<T: IntoParams>() -> Vec<Parameter> {
+    T::into_params(|| Some(ParameterIn::Query))
+}

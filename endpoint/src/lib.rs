@@ -1,0 +1,152 @@
+//! The declaration of an HTTP endpoint: method, path, who may call it, what it takes and answers, and a sentence.
+//!
+//! A daemon's `-api` crate declares its endpoints once, with [`declare!`]. From the declarations come the daemon's router
+//! (`chassis::endpoint`), the request of a client ([`Endpoint::path`]), the `OpenAPI` document ([`openapi`]) and the tests
+//! that ask every endpoint as every class of caller.
+#![forbid(unsafe_code)]
+
+mod body;
+mod callers;
+mod declare;
+pub mod openapi;
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+pub use body::{Body, Bytes, Content, Events, ListsByName, Nothing, Query, Raw, Shape};
+pub use callers::Callers;
+
+/// Characters of a path segment that are escaped: all but letters, digits and these marks.
+const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::upper_case_acronyms, reason = "methods are written so")]
+pub enum Method {
+    /// GET, and HEAD without the body.
+    GET,
+    /// POST.
+    POST,
+    /// PUT.
+    PUT,
+    /// DELETE.
+    DELETE,
+    /// Any method.
+    ANY,
+}
+
+impl Method {
+    /// As it is written in a request; `ANY` for any.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GET => "GET",
+            Self::POST => "POST",
+            Self::PUT => "PUT",
+            Self::DELETE => "DELETE",
+            Self::ANY => "ANY",
+        }
+    }
+}
+
+/// What is known of an endpoint without its types. Displayed as `GET /v1/status`.
+#[derive(Clone, Copy, Debug)]
+pub struct Declaration {
+    /// Its method.
+    pub method: Method,
+    /// Its path; a parameter stands in braces, such as `/users/{name}`.
+    pub path: &'static str,
+    /// Who may call it.
+    pub callers: Callers,
+    /// What a request carries.
+    pub takes: Content,
+    /// What a success carries.
+    pub gives: Content,
+    /// The status of a success.
+    pub status: u16,
+    /// Whether a request may change something.
+    pub changes: bool,
+    /// What it does, in the third person.
+    pub sentence: &'static str,
+}
+
+impl fmt::Display for Declaration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method.name(), self.path)
+    }
+}
+
+/// A declared endpoint that takes a `Q` and answers with an `A`.
+pub struct Endpoint<Q: ?Sized = Nothing, A: ?Sized = Nothing> {
+    /// What is known without the types.
+    pub declaration: Declaration,
+    types: PhantomData<(fn(&Q), fn(&A))>,
+}
+
+impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
+    /// Declares an endpoint; [`declare!`] calls this.
+    #[must_use]
+    pub const fn new(
+        method: Method,
+        path: &'static str,
+        callers: Callers,
+        sentence: &'static str,
+    ) -> Self {
+        let status = if matches!(A::CONTENT, Content::Nothing) { 204 } else { 200 };
+        let changes = !matches!(method, Method::GET);
+        let (takes, gives) = (Q::CONTENT, A::CONTENT);
+        let declaration =
+            Declaration { method, path, callers, takes, gives, status, changes, sentence };
+        Self { declaration, types: PhantomData }
+    }
+
+    /// Its success is 201: it makes what it answers with.
+    #[must_use]
+    pub const fn creates(mut self) -> Self {
+        self.declaration.status = 201;
+        self
+    }
+
+    /// It changes nothing although its method might: it asks with a body.
+    #[must_use]
+    pub const fn reads(mut self) -> Self {
+        self.declaration.changes = false;
+        self
+    }
+
+    /// Others than those of its list may call it.
+    #[must_use]
+    pub const fn by(mut self, callers: Callers) -> Self {
+        self.declaration.callers = callers;
+        self
+    }
+
+    /// The path with its parameters in their order, each escaped as one segment; one without a value stays as declared.
+    #[must_use]
+    pub fn path(&self, parameters: &[&str]) -> String {
+        let mut values = parameters.iter();
+        let segments = self.declaration.path.split('/').map(|segment| {
+            let value = if segment.starts_with('{') { values.next() } else { None };
+            value.map_or(segment.into(), |value| escaped(value).into())
+        });
+        segments.collect::<Vec<Cow<'_, str>>>().join("/")
+    }
+}
+
+impl<Q: ?Sized, A: ?Sized> fmt::Debug for Endpoint<Q, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.declaration, f)
+    }
+}
+
+/// Text as one segment of a path (RFC 3986, section 2.3).
+fn escaped(text: &str) -> String {
+    let out = utf8_percent_encode(text, ESCAPED).to_string();
+    // A segment of dots alone would be taken as a step in the path.
+    if out.bytes().all(|byte| byte == b'.') { out.replace('.', "%2E") } else { out }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! The endpoints of the local API.
+
+use endpoint::Callers;
+
+use crate::{Join, Status};
+
+endpoint::declare! {
+    /// All of them.
+    ENDPOINTS for Root;
+
+    /// Says where the agent stands.
+    STATUS: GET "/v1/status" => Status, by(Callers::User);
+    /// Starts joining a network, and answers at once.
+    JOIN: POST "/v1/join" (Join) => Status;
+    /// Logs out and wipes the state.
+    LEAVE: POST "/v1/leave" => Status;
+}
