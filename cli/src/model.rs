@@ -26,7 +26,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use args::PullArgs;
+use args::PullArgs;
 use folder::{Entry, Folder};
 use size::size;
 

@@ -28,8 +28,6 @@ use crate::{
     up::{config, guide::Home, plan::Plan},
 };
 
-/// Name under which people find the messenger.
-const CHAT: &str = "chat";
 /// Name that the home node asks for.
 const HOSTNAME: &str = "home";
 /// How long the home agent may take to join.
