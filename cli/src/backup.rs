@@ -22,6 +22,7 @@ use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
 use coordinator_core::time;
 use services::{Arg, COORDINATOR_SERVICE, Mount, Service, child};
+use supervisor::binaries;
 
 use crate::{output, up};
 
@@ -128,7 +129,7 @@ fn outside(settings: &Settings) -> Vec<String> {
 
 /// Asks the coordinator's program for a copy of the database, as the coordinator's user.
 fn copy_database(root: &Path) -> anyhow::Result<File> {
-    let program = up::program_for_everyone(COPY.binary, root)?;
+    let program = binaries::for_everyone(&binaries::find(COPY.binary)?, root)?;
     let command = child::command(
         &COPY,
         &child::Bound::Data,

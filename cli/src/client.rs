@@ -9,16 +9,13 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use chassis::{
-    body,
-    unix::{Checked, ConnectError, Connector},
-};
+use chassis::{body, unix::Connector};
 use common::problem::Problem;
 use coordinator_api::{Health, Secret, endpoints::HEALTH, invitation::ServerUrl};
 use endpoint::{Body, Content, Declaration, Endpoint};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::{Serialize, de::DeserializeOwned};
-use services::Link;
+use supervisor::local::Local;
 
 use crate::up::control;
 
@@ -36,34 +33,6 @@ async fn decoded<A: DeserializeOwned>(response: reqwest::Response) -> anyhow::Re
     let response = axum::http::Response::<reqwest::Body>::from(response);
     let body = body::whole(response.into_body(), ANSWER_MAX, CHANGING).await?;
     Ok(serde_json::from_slice(&body)?)
-}
-
-/// Makes HTTP clients for sockets and the mesh: no certificate authority is asked there, nor read from the disk.
-pub(crate) fn plain() -> reqwest::ClientBuilder {
-    reqwest::Client::builder().tls_certs_only([])
-}
-
-/// An HTTP client for one socket, whose listener was checked.
-#[derive(Debug)]
-pub(crate) struct Local {
-    /// It connects to that socket, whatever the URL says.
-    pub(crate) http: reqwest::Client,
-    /// The client's path leads there.
-    _socket: Checked,
-}
-
-impl Local {
-    /// A client whose requests may take so long each.
-    pub(crate) async fn open(
-        connector: &Connector,
-        patience: Duration,
-    ) -> Result<Self, ConnectError> {
-        let socket = connector.checked().await?;
-        let http = plain().unix_socket(socket.path()).timeout(patience).build();
-        let failed =
-            |error| ConnectError::Away { path: connector.path(), source: io::Error::other(error) };
-        Ok(Self { http: http.map_err(failed)?, _socket: socket })
-    }
 }
 
 /// A daemon behind a UNIX socket, or a coordinator over HTTPS.
@@ -129,11 +98,6 @@ impl Daemon {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Refused(pub(crate) String);
-
-/// How `link` is connected to in the instance at `root`: its owner listens there.
-pub(crate) fn connector(link: &Link, root: &Path) -> Connector {
-    Connector::new(root, &link.path(root)).listener(link.owner)
-}
 
 impl Client {
     /// The coordinator's admin API.

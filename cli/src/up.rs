@@ -14,46 +14,34 @@ use std::{
 };
 
 use anyhow::Context as _;
-use services::Instance;
+use services::{ENGINE, Instance};
+use supervisor::{
+    Lock, Podman, Supervisor,
+    change::Engines,
+    directories,
+    leftovers::{self, READY},
+    memory,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    output,
-    up::{
-        args::UpArgs, change::House, control::Control, lock::Lock, plan::Plan, start::Started,
-        supervisor::Supervisor,
-    },
+    output::{self, note},
+    up::{args::UpArgs, control::Control, plan::Plan, remembered::Remembered, start::Started},
 };
 
 pub(crate) mod args;
-mod binaries;
-mod change;
 mod checks;
 pub(crate) mod config;
-mod containers;
 pub mod control;
-mod directories;
-mod disk;
-pub(crate) mod engine;
 mod guide;
-mod leftovers;
-pub(crate) mod limits;
-mod lock;
-mod log;
-pub(crate) mod memory;
 pub(crate) mod ollama;
 mod plan;
-pub(crate) mod ports;
 pub(crate) mod progress;
-pub(crate) mod ready;
 pub(crate) mod remembered;
 mod setup;
 mod start;
-mod supervisor;
 
-pub(crate) use binaries::find as find_binary;
 pub(crate) use checks::missing_tools;
-pub(crate) use engine::Podman;
 
 /// Whether all that `maru up` starts at `root` has been ready.
 pub(crate) fn is_ready(root: &Path) -> bool {
@@ -68,24 +56,13 @@ pub(crate) fn is_ready(root: &Path) -> bool {
 pub(crate) fn hold(root: &Path) -> anyhow::Result<impl Sized + use<>> {
     directories::root(root)?;
     let mut lock = Lock::take(root)?;
-    let previous = lock.previous.take();
-    if previous.is_some_and(|run| run.children.iter().any(|child| child.is_alive())) {
+    if lock.has_leftovers() {
         anyhow::bail!(
             "services of a `maru up` that was killed still run here; restart this machine"
         );
     }
     lock.release()?;
     Ok(lock)
-}
-
-/// Gives the directories of the instance at `root` their owners and modes.
-pub(crate) fn lay_out_directories(root: &Path) -> anyhow::Result<()> {
-    directories::all(root)
-}
-
-/// The path to a program of Maru's that every user can run.
-pub(crate) fn program_for_everyone(name: &str, root: &Path) -> anyhow::Result<std::path::PathBuf> {
-    binaries::for_everyone(&binaries::find(name)?, root)
 }
 
 /// Runs the appliance until it is told to stop.
@@ -102,12 +79,12 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let podman = Podman::at(root);
     let (lock, mut plan) = prepare(&args, root, &podman).await?;
     for folder in crate::backup::restore::left_behind(root) {
-        crate::output::note(&format!(
+        note(&format!(
             "{0} is left of a restore that was killed and holds keys; remove it: `sudo rm -r {0}`",
             folder.display()
         ));
     }
-    let mut supervisor = Supervisor::new(root, lock, args.verbose)?;
+    let mut supervisor = Supervisor::new(root, lock, args.verbose, note)?;
     let mut stop = Stop::watch()?;
     let started = tokio::select! {
         started = begin(&mut plan, &podman, &mut supervisor) => started.map(Some),
@@ -117,13 +94,16 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
         Ok(Some(started)) => {
             let Started { home, containers } = started;
             supervisor.settle();
-            let house = House {
-                plan: &mut plan,
+            let engines = Engines {
+                services: plan.services().filter(|service| service.uid == ENGINE).collect(),
+                parameters: &mut plan.parameters,
                 containers: &containers,
                 podman: &podman,
                 supervisor: &mut supervisor,
+                settings: &plan.config.coordinator,
+                note,
             };
-            keep(house, &home, &mut stop).await
+            keep(engines, root, &home, &mut stop).await
         }
         Ok(None) => Ok(()),
         Err(error) => Err(error),
@@ -131,16 +111,21 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     leftovers::forget(root);
     supervisor.stop_all().await;
     memory::Group::of(root).remove();
-    leftovers::after_stop(root, &podman).await;
+    leftovers::after_stop(root, &podman, note).await;
     supervisor.release()?;
     ended?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says that all is ready, and does what is asked until a signal.
-async fn keep(mut house: House<'_>, home: &guide::Home, stop: &mut Stop) -> anyhow::Result<()> {
-    let mut control = Control::serve(&house.plan.root)?;
-    std::fs::write(house.plan.root.join(leftovers::READY), format!("{}\n", std::process::id()))
+async fn keep(
+    mut engines: Engines<'_>,
+    root: &Path,
+    home: &guide::Home,
+    stop: &mut Stop,
+) -> anyhow::Result<()> {
+    let mut control = Control::serve(root)?;
+    std::fs::write(root.join(READY), format!("{}\n", std::process::id()))
         .context("cannot write run/maru/ready")?;
     guide::print(home)?;
     output::line("maru: ready")?;
@@ -151,11 +136,17 @@ async fn keep(mut house: House<'_>, home: &guide::Home, stop: &mut Stop) -> anyh
         };
         let done = tokio::select! {
             () = stop.asked() => return Ok(()),
-            done = house.use_model(&ask.path) => done,
+            done = use_model(&mut engines, &ask.path) => done,
         };
         // Nobody waits for it any more if this fails.
         let _ = ask.answer.send(done.map_err(|error| format!("{error:#}")));
     }
+}
+
+/// Makes all engines use the model at `path`; it is remembered once they do.
+async fn use_model(engines: &mut Engines<'_>, path: &Path) -> anyhow::Result<()> {
+    engines.use_model(checks::model(path)?).await?;
+    Remembered::keep_model(&engines.parameters.root, &engines.parameters.model.path)
 }
 
 /// Cleans up after an earlier run, checks all that can be checked, and only then makes what
@@ -184,7 +175,7 @@ async fn check(
     found: Option<&mut Lock>,
 ) -> anyhow::Result<Plan> {
     if let Some(lock) = found {
-        leftovers::clean(root, lock, podman).await?;
+        leftovers::clean(root, lock, podman, note).await?;
     }
     let found = match args.ollama.filter(|at| !ollama::is_mesh(*at)) {
         Some(at) => Some(ollama::ask(at, None).await?),
@@ -201,23 +192,24 @@ async fn begin(
 ) -> anyhow::Result<Started> {
     let started = start::all(plan, podman, supervisor).await?;
     let Some(at) = plan.ollama.take() else { return Ok(started) };
-    let interface = config::agent(&plan.root)?.interface(&Instance::of(&plan.root));
+    let interface =
+        config::agent(&plan.parameters.root)?.interface(&Instance::of(&plan.parameters.root));
     let changed = match ollama::ask(at, Some(&interface)).await {
-        Ok(found) => ollama::connect(&found, &mut plan.config, &plan.root)?,
+        Ok(found) => ollama::connect(&found, &mut plan.config, &plan.parameters.root)?,
         Err(error) => {
-            output::note(&format!("{error:#}"));
+            note(&format!("{error:#}"));
             false
         }
     };
-    output::note(&format!(
+    note(&format!(
         "The policy must let this machine reach it; below \"acls\":\n  {}",
         ollama::policy_line(at)
     ));
     if !changed {
         return Ok(started);
     }
-    plan.config.write(&plan.root)?;
-    output::note("Starting again, with what was written.");
+    plan.config.write(&plan.parameters.root)?;
+    note("Starting again, with what was written.");
     supervisor.stop_all().await;
     start::all(plan, podman, supervisor).await
 }
@@ -237,7 +229,7 @@ fn again_with_sudo() -> anyhow::Error {
     if !std::io::stdin().is_terminal() {
         return anyhow::anyhow!(needs);
     }
-    output::note("`maru up` needs root; sudo asks for your password.");
+    note("`maru up` needs root; sudo asks for your password.");
     let program = std::env::current_exe().unwrap_or_else(|_| "maru".into());
     let error =
         Command::new("sudo").arg("--").arg(program).args(std::env::args_os().skip(1)).exec();

@@ -24,6 +24,7 @@ use rustix::{
     io::Errno,
 };
 use services::RESTORING;
+use supervisor::directories;
 use tempfile::TempDir;
 
 use super::{
@@ -83,7 +84,7 @@ pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
     }
     sync(root)?;
     fs::remove_file(root.join(RESTORING)).context("cannot remove var/lib/maru/restoring")?;
-    up::lay_out_directories(root)?;
+    directories::all(root)?;
     tell(&about, root)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,8 +13,7 @@ use ai_gateway_api::{
 use anyhow::{Context as _, anyhow, bail};
 use common::problem::Problem;
 use reqwest::{Response, StatusCode, header};
-
-use crate::client;
+use supervisor::local;
 
 /// How long a connection may take to be made; a path through a relay is there within one second.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -73,7 +72,7 @@ impl Connection {
         chat: String,
         gateway: String,
     ) -> anyhow::Result<Self> {
-        let mut builder = client::plain()
+        let mut builder = local::plain()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)

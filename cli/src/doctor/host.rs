@@ -7,17 +7,18 @@ use chassis::{
     confine::{self, Enforcement},
     process::as_user,
 };
-use mesh_identity::{AGENT_GID, AGENT_UID};
 use rustix::process::geteuid;
+use services::{AGENT_GID, AGENT_UID};
+use supervisor::{
+    Podman, binaries,
+    limits::{self, Refused},
+    memory,
+};
 use tokio::process::Command;
 
 use crate::{
     doctor::{finding::Finding, read::read},
-    up::{
-        self,
-        limits::{self, Refused},
-        memory,
-    },
+    up,
 };
 
 /// The device that makes network interfaces.
@@ -207,10 +208,10 @@ async fn try_limits() -> anyhow::Result<Refused> {
         .mode(0o700)
         .create(&folder)
         .with_context(|| format!("cannot make {}; remove it", folder.display()))?;
-    let podman = up::Podman::at(&folder);
+    let podman = Podman::at(&folder);
     let tried = async {
         podman.prepare()?;
-        let program = up::find_binary(limits::TRIED.binary)?;
+        let program = binaries::find(limits::TRIED.binary)?;
         let image = podman.image(&program).await?;
         Ok(limits::detect(&podman, &image).await?.1)
     };
@@ -229,9 +230,11 @@ mod tests {
     };
 
     use chassis::confine::Enforcement;
+    use supervisor::limits::Limit;
 
     use super::{AGENT_GID, AGENT_UID, Finding, as_user, landlock, major, refusal, swap};
-    use crate::{doctor::finding::Severity, up::limits::Limit};
+
+    use crate::doctor::finding::Severity;
 
     #[test]
     fn swap_on_a_disk_is_a_warning() {

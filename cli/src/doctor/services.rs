@@ -6,12 +6,13 @@ use chassis::unix::ConnectError;
 use coordinator_api::{endpoints::HEALTH, invitation::ServerUrl};
 use node_agent_api::{State, Status, endpoints::STATUS};
 use services::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links};
+use supervisor::{binaries, local, ports, ready};
 
 use crate::{
-    client::{self, Client},
+    client::Client,
     doctor::{certificates, finding::Finding, providers, read::read},
     reach::Lack,
-    up::{self, config, ports, ready, remembered::Remembered},
+    up::{self, config, remembered::Remembered},
 };
 
 /// The version of `maru` itself.
@@ -56,7 +57,7 @@ fn programs() -> Finding {
     let mut missing: Vec<_> = SERVICES
         .iter()
         .map(|service| service.binary)
-        .filter(|binary| up::find_binary(binary).is_err())
+        .filter(|binary| binaries::find(binary).is_err())
         .collect();
     missing.dedup();
     if missing.is_empty() {
@@ -112,7 +113,7 @@ fn socket(root: &Path, link: &Link) -> Finding {
         );
         return Finding::error("sockets", text, RESTART);
     }
-    match client::connector(link, root).connect_blocking(PATIENCE) {
+    match local::connector(link, root).connect_blocking(PATIENCE) {
         Ok(_) => Finding::ok("sockets", format!("{shown} answers")),
         Err(ConnectError::Away { source, .. })
             if source.kind() == std::io::ErrorKind::PermissionDenied =>

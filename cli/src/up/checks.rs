@@ -11,11 +11,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use coordinator_core::name;
 use services::{MODELS, podman::Model};
+use supervisor::{binaries, ports};
 
-use crate::{
-    error::Usage,
-    up::{args::UpArgs, binaries, ports},
-};
+use crate::{error::Usage, up::args::UpArgs};
 
 /// Programs of the system that `maru up` uses, with the Debian package of each.
 const TOOLS: &[(&str, &str)] =

@@ -17,11 +17,9 @@ use common::mesh;
 use coordinator_api::settings::Settings as Coordinator;
 use node_agent_api::settings::{Service, Settings as Agent};
 use services::{INFERENCE, INFERENCE_2, Mesh, SERVICES, mesh_services};
+use supervisor::ports::{Port, Protocol};
 
-use crate::{
-    output,
-    up::ports::{Port, Protocol},
-};
+use crate::output;
 
 /// The home node's tag.
 pub(super) const TAG: &str = "tag:home";

@@ -16,8 +16,9 @@ use chassis::settings;
 use common::mesh;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use supervisor::local;
 
-use crate::{client, output, up::config::Planned};
+use crate::{output, up::config::Planned};
 
 mod dial;
 mod found;
@@ -86,7 +87,7 @@ pub(super) fn policy_line(at: SocketAddr) -> String {
 ///
 /// One sentence: nobody answers, it is no Ollama, or it has no model.
 pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Result<Found> {
-    let mut client = client::plain()
+    let mut client = local::plain()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)

@@ -1,17 +1,13 @@
 //! What this run starts: decided and checked before anything is started.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::Path};
 
-use anyhow::Context as _;
-use services::{Kind, RELAY_SERVICE, SERVICES, Service, podman::Model};
+use services::{Kind, RELAY_SERVICE, SERVICES, Service};
+use supervisor::{Parameters, binaries, directories};
 
 use crate::up::{
     args::UpArgs,
-    binaries, checks, config, directories,
+    checks, config,
     ollama::{self, Found},
     remembered::Remembered,
 };
@@ -19,12 +15,8 @@ use crate::up::{
 /// A checked plan.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The instance's root.
-    pub(super) root: PathBuf,
-    /// The model of both engines.
-    pub(super) model: Model,
-    /// Threads of each engine.
-    pub(super) threads: u16,
+    /// What services are started with.
+    pub(super) parameters: Parameters,
     /// What was told, this time or earlier.
     told: Remembered,
     /// Person to create.
@@ -35,8 +27,6 @@ pub(super) struct Plan {
     pub(super) config: config::Planned,
     /// An Ollama to ask once there is a mesh.
     pub(super) ollama: Option<SocketAddr>,
-    /// Where each program lies.
-    programs: BTreeMap<&'static str, PathBuf>,
     /// What this run was told anew.
     news: Option<Remembered>,
 }
@@ -64,26 +54,29 @@ impl Plan {
             ollama::connect(found, &mut config, root)?;
         }
         Ok(Self {
-            root: root.to_owned(),
-            model,
-            threads: after.threads.unwrap_or_else(half_of_the_processors),
+            parameters: Parameters {
+                root: root.to_owned(),
+                model,
+                threads: after.threads.unwrap_or_else(half_of_the_processors),
+                programs,
+            },
             told: after.clone(),
             user: args.user.clone(),
             relays_itself: config::coordinator(root)?.relay.embedded,
             config,
             ollama: args.ollama.filter(|at| ollama::is_mesh(*at)),
-            programs,
             news: (after != before).then_some(after),
         })
     }
 
     /// Makes directories and missing configuration.
     pub(super) fn lay_out(&mut self) -> anyhow::Result<()> {
-        directories::all(&self.root)?;
-        self.config.write(&self.root)?;
+        let root = &self.parameters.root;
+        directories::all(root)?;
+        self.config.write(root)?;
         for service in SERVICES.iter().filter(|service| service.kind == Kind::Child) {
-            let program = binaries::for_everyone(self.program(service)?, &self.root)?;
-            self.programs.insert(service.binary, program);
+            let program = binaries::for_everyone(self.parameters.program(service)?, root)?;
+            self.parameters.programs.insert(service.binary, program);
         }
         Ok(())
     }
@@ -96,22 +89,9 @@ impl Plan {
         SERVICES.iter().filter(runs)
     }
 
-    /// The program of a service.
-    pub(super) fn program(&self, service: &Service) -> anyhow::Result<&Path> {
-        let found = self.programs.get(service.binary).map(PathBuf::as_path);
-        found.with_context(|| format!("{} was not looked for", service.binary))
-    }
-
-    /// Remembers the model that the engines use by now.
-    pub(super) fn remember_model(&self) -> anyhow::Result<()> {
-        let mut told = Remembered::load(&self.root)?;
-        told.model = Some(self.model.path.clone());
-        told.store(&self.root)
-    }
-
     /// Remembers what this run was told, once it is known to work.
     pub(super) fn remember(&self) -> anyhow::Result<()> {
-        self.news.as_ref().map_or(Ok(()), |news| news.store(&self.root))
+        self.news.as_ref().map_or(Ok(()), |news| news.store(&self.parameters.root))
     }
 }
 

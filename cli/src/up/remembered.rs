@@ -32,6 +32,13 @@ impl Remembered {
         self.engines != Some(1) || service.name != INFERENCE_2_SERVICE.name
     }
 
+    /// Keeps the model that the engines of the instance at `root` use by now.
+    pub(crate) fn keep_model(root: &Path, model: &Path) -> anyhow::Result<()> {
+        let mut told = Self::load(root)?;
+        told.model = Some(model.to_owned());
+        told.store(root)
+    }
+
     /// Keeps it.
     pub(crate) fn store(&self, root: &Path) -> anyhow::Result<()> {
         Ok(FORMAT.write(&root.join(FILE), self)?)

@@ -41,8 +41,8 @@ const IDENTITY_MAX: u64 = 100;
 
 /// Joins the home node and tells the coordinator what it offers.
 pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
-    let coordinator = Client::coordinator(&plan.root);
-    let agent = Client::agent(&plan.root);
+    let coordinator = Client::coordinator(&plan.parameters.root);
+    let agent = Client::agent(&plan.parameters.root);
     if let Some(user) = &plan.user {
         create_user(&coordinator, user).await?;
     }
@@ -61,11 +61,11 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
             set_record(&coordinator, name, device).await?;
         }
     }
-    let identity = gateway_identity(&coordinator, device, &plan.root).await?;
+    let identity = gateway_identity(&coordinator, device, &plan.parameters.root).await?;
     let network = coordinator.call(&endpoints::NETWORK, &[], &()).await?;
     let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
     Ok(Home {
-        root: plan.root.clone(),
+        root: plan.parameters.root.clone(),
         network: network.network,
         server_url: network.server_url,
         gateway: Fingerprint::of(identity),

@@ -3,20 +3,13 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use services::{Kind, Service, Stage, child, stages};
+use services::{Kind, Stage, stages};
+use supervisor::{Podman, Supervisor, children, containers::Containers, memory::Group, ready};
 
 use crate::{
     confine,
-    up::{
-        containers::Containers,
-        engine::Podman,
-        guide::Home,
-        memory::{Group, Holder},
-        plan::Plan,
-        progress::Step,
-        ready, setup,
-        supervisor::{Spec, Supervisor},
-    },
+    output::note,
+    up::{guide::Home, plan::Plan, progress::Step, setup},
 };
 
 /// What has been started.
@@ -35,27 +28,29 @@ pub(super) async fn all(
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Started> {
     let step = Step::new();
-    let group = Group::of(&plan.root);
+    let (parameters, confine) = (&plan.parameters, Path::new(confine::OWN_PROGRAM));
+    let group = Group::of(&parameters.root);
     let holder = group.make();
     let mut containers: Option<Containers> = None;
     let mut home = None;
     for stage in stages() {
         let services = || plan.services().filter(|service| service.start == stage);
         if containers.is_none() && services().any(|service| service.kind == Kind::Container) {
-            containers = Some(Containers::prepare(plan, podman, &step).await?);
+            containers =
+                Some(Containers::prepare(parameters, podman, |text| step.now(text)).await?);
         }
         step.now(stage.words());
         for service in services() {
             supervisor.start(match service.kind {
-                Kind::Child => process(service, plan, &group, holder)?,
+                Kind::Child => children::spec(service, parameters, &group, holder, confine)?,
                 Kind::Container => {
                     let containers = containers.as_ref().context("no container is prepared")?;
-                    containers.spec(service, plan, podman)?
+                    containers.spec(service, parameters, podman)?
                 }
             })?;
         }
         for service in plan.services().filter(|service| service.ready.by == stage) {
-            let is_ready = || ready::is_ready(service, &plan.root, &plan.config.coordinator);
+            let is_ready = || ready::is_ready(service, &parameters.root, &plan.config.coordinator);
             supervisor.ready(service.name, service.ready.patience, is_ready).await?;
         }
         if stage == Stage::Agent {
@@ -66,16 +61,7 @@ pub(super) async fn all(
     plan.remember()?;
     drop(step);
     let mut containers = containers.context("the service table has no container")?;
-    containers.report(plan, podman, holder).await?;
+    containers.report(parameters, podman, holder, note).await?;
     let home = home.context("the service table has no agent")?;
     Ok(Started { home, containers })
-}
-
-fn process(service: &Service, plan: &Plan, group: &Group, holder: Holder) -> anyhow::Result<Spec> {
-    let (program, own) = (plan.program(service)?, Path::new(confine::OWN_PROGRAM));
-    let bound = group.bound(holder, service).with_context(|| {
-        format!("cannot make a control group for the {} service; see `maru doctor`", service.name)
-    })?;
-    let command = child::command(service, &bound, own, program, &plan.root);
-    Ok(Spec::of(service, &plan.root, command, None))
 }

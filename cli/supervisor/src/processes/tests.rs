@@ -3,11 +3,11 @@ use std::{path::Path, time::Duration};
 use services::Stage;
 
 use super::{Spec, Supervisor};
-use crate::up::{disk::Disk, lock::Lock, log::is_warning};
+use crate::{disk::Disk, lock::Lock, log::is_warning};
 
 fn supervisor(root: &Path) -> Supervisor {
     std::fs::create_dir_all(root.join("run/maru")).unwrap();
-    Supervisor::new(root, Lock::take(root).unwrap(), false).unwrap()
+    Supervisor::new(root, Lock::take(root).unwrap(), false, |_| {}).unwrap()
 }
 
 fn shell(name: &'static str, script: &str) -> Spec {

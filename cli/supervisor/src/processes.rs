@@ -32,12 +32,10 @@ use tokio::{
 };
 
 use crate::{
-    output,
-    up::{
-        disk::Disk,
-        lock::Lock,
-        log::{Lines, Log, is_warning, record},
-    },
+    disk::Disk,
+    lock::Lock,
+    log::{Lines, Log, is_warning, record},
+    parameters::Note,
 };
 
 const WAIT_MIN: Duration = Duration::from_millis(500);
@@ -51,22 +49,22 @@ const LAST_LINES: usize = 6;
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub(super) struct Spec {
+pub struct Spec {
     /// Name of the service.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Program and arguments.
-    pub(super) command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// The whole environment; `None` keeps ours.
-    pub(super) environment: Option<Vec<(String, String)>>,
+    pub(crate) environment: Option<Vec<(String, String)>>,
     /// With which others it starts, and stops.
-    pub(super) stage: Stage,
+    pub(crate) stage: Stage,
     /// How much it may keep on disk.
-    pub(super) disk: Disk,
+    pub(crate) disk: Disk,
 }
 
 impl Spec {
     /// Runs `service` of the instance at `root` by this command.
-    pub(super) fn of(
+    pub(crate) fn of(
         service: &Service,
         root: &Path,
         command: Vec<String>,
@@ -79,7 +77,7 @@ impl Spec {
 
 /// What became of a service so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+struct State {
     /// How often it ended by itself.
     exits: u32,
     /// Its last lines when it last did.
@@ -106,9 +104,10 @@ struct LastWords {
 }
 
 /// All services of a run.
-pub(super) struct Supervisor {
+pub struct Supervisor {
     logs: PathBuf,
     verbose: bool,
+    note: Note,
     lock: Arc<Mutex<Lock>>,
     settled: Arc<AtomicBool>,
     running: Vec<Running>,
@@ -124,13 +123,18 @@ struct Running {
 
 impl Supervisor {
     /// Nothing runs yet.
-    pub(super) fn new(root: &Path, lock: Lock, verbose: bool) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder of logs cannot be made.
+    pub fn new(root: &Path, lock: Lock, verbose: bool, note: Note) -> anyhow::Result<Self> {
         let logs = root.join("var/log/maru");
         std::fs::create_dir_all(&logs)
             .with_context(|| format!("cannot make {}", logs.display()))?;
         Ok(Self {
             logs,
             verbose,
+            note,
             lock: Arc::new(Mutex::new(lock)),
             settled: Arc::default(),
             running: Vec::new(),
@@ -138,7 +142,11 @@ impl Supervisor {
     }
 
     /// Starts a service.
-    pub(super) fn start(&mut self, spec: Spec) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if its log cannot be opened.
+    pub fn start(&mut self, spec: Spec) -> anyhow::Result<()> {
         let log = Log::open(&self.logs, spec.name)?;
         let (state_in, state) = watch::channel(State::default());
         let (stop, stopped) = watch::channel(false);
@@ -147,6 +155,7 @@ impl Supervisor {
             spec,
             log: Arc::new(Mutex::new(log)),
             verbose: self.verbose,
+            note: self.note,
             lock: Arc::clone(&self.lock),
             settled: Arc::clone(&self.settled),
             state: state_in,
@@ -159,7 +168,11 @@ impl Supervisor {
 
     /// Waits until `probe` says yes; fails as soon as any service ends, since a start that
     /// needs a second try is not one to build on.
-    pub(super) async fn ready<F: Future<Output = bool>>(
+    ///
+    /// # Errors
+    ///
+    /// Fails if it takes longer than `patience`, or a service ends.
+    pub async fn ready<F: Future<Output = bool>>(
         &self,
         name: &str,
         patience: Duration,
@@ -169,7 +182,7 @@ impl Supervisor {
     }
 
     /// The same while others run that were ready before: whether they end is not looked at.
-    pub(super) async fn ready_again<F: Future<Output = bool>>(
+    pub(crate) async fn ready_again<F: Future<Output = bool>>(
         &self,
         name: &str,
         patience: Duration,
@@ -203,12 +216,12 @@ impl Supervisor {
     }
 
     /// Says that all is ready: from now on a crash is mended and told, not a failed start.
-    pub(super) fn settle(&self) {
+    pub fn settle(&self) {
         self.settled.store(true, Ordering::Relaxed);
     }
 
     /// Stops one service, if it runs; if this is dropped before, the service is still known.
-    pub(super) async fn stop(&mut self, name: &str) {
+    pub(crate) async fn stop(&mut self, name: &str) {
         let Some(at) = self.running.iter().position(|running| running.name == name) else { return };
         let running = &mut self.running[at];
         let _ = running.stop.send(true);
@@ -217,7 +230,7 @@ impl Supervisor {
     }
 
     /// Stops every service: those that started together stop together, the last first.
-    pub(super) async fn stop_all(&mut self) {
+    pub async fn stop_all(&mut self) {
         while let Some(last) = self.running.iter().map(|running| running.stage).max() {
             let group: Vec<_> =
                 self.running.extract_if(.., |running| running.stage == last).collect();
@@ -231,7 +244,11 @@ impl Supervisor {
     }
 
     /// Says in the pid file that nothing is left.
-    pub(super) fn release(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be written.
+    pub fn release(&self) -> anyhow::Result<()> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).release()
     }
 }
@@ -241,6 +258,7 @@ struct Runner {
     spec: Spec,
     log: Arc<Mutex<Log>>,
     verbose: bool,
+    note: Note,
     lock: Arc<Mutex<Lock>>,
     settled: Arc<AtomicBool>,
     state: watch::Sender<State>,
@@ -260,7 +278,7 @@ impl Runner {
             if self.settled.load(Ordering::Relaxed) {
                 let seconds = wait.as_secs_f32();
                 let name = self.spec.name;
-                output::note(&format!("{name}: {why}; starting it again in {seconds:.1} s"));
+                (self.note)(&format!("{name}: {why}; starting it again in {seconds:.1} s"));
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -283,7 +301,7 @@ impl Runner {
         if let Some(pid) = child.id() {
             let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = lock.started(self.spec.name, pid) {
-                output::note(&format!("{error:#}"));
+                (self.note)(&format!("{error:#}"));
             }
         }
         let mut pumps = Vec::new();
@@ -360,7 +378,7 @@ impl Runner {
         from: impl AsyncRead + Unpin + Send + 'static,
         last: &Arc<Mutex<LastWords>>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (name, verbose) = (self.spec.name, self.verbose);
+        let (name, verbose, note) = (self.spec.name, self.verbose, self.note);
         let (log, last) = (Arc::clone(&self.log), Arc::clone(last));
         async move {
             let mut lines = Lines::new(from);
@@ -371,7 +389,7 @@ impl Runner {
                 }
                 log.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
                 if verbose || is_warning(&line) {
-                    output::note(&format!("{name}: {line}"));
+                    note(&format!("{name}: {line}"));
                 }
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 last.lines.push_back(line);

@@ -15,47 +15,51 @@ const FILE: &str = "run/maru/up.pid";
 
 /// The locked file; it holds a [`Record`] while `maru up` runs and nothing after a clean stop.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     file: File,
     /// What a run that was killed had written.
-    pub(super) previous: Option<Record>,
+    pub(crate) previous: Option<Record>,
     record: Record,
 }
 
 /// A run and its processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Version of this file.
-    pub(super) version: u32,
+    pub(crate) version: u32,
     /// The supervisor.
-    pub(super) pid: u32,
+    pub(crate) pid: u32,
     /// The kernel's boot: process numbers mean nothing after another one.
-    pub(super) boot: String,
+    pub(crate) boot: String,
     /// The children.
-    pub(super) children: Vec<Child>,
+    pub(crate) children: Vec<Child>,
 }
 
 /// A child process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Child {
+pub(crate) struct Child {
     /// Its service.
-    pub(super) service: String,
+    pub(crate) service: String,
     /// Its number.
-    pub(super) pid: u32,
+    pub(crate) pid: u32,
     /// When it started, in the kernel's ticks; tells it from a later one with its number.
-    pub(super) start: u64,
+    pub(crate) start: u64,
 }
 
 impl Child {
     /// Whether this very process still runs.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         start_of(self.pid) == Some(self.start)
     }
 }
 
 impl Lock {
     /// Takes the lock of the instance at `root` if there ever was a run; makes nothing.
-    pub(super) fn found(root: &Path) -> anyhow::Result<Option<Self>> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if another run holds it, or the file cannot be read.
+    pub fn found(root: &Path) -> anyhow::Result<Option<Self>> {
         let path = root.join(FILE);
         match File::options().read(true).write(true).open(&path) {
             Ok(file) => Self::hold(file, &path).map(Some),
@@ -65,7 +69,11 @@ impl Lock {
     }
 
     /// Takes the lock of the instance at `root`.
-    pub(super) fn take(root: &Path) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if another run holds it, or the file cannot be made.
+    pub fn take(root: &Path) -> anyhow::Result<Self> {
         let path = root.join(FILE);
         let file = File::options()
             .read(true)
@@ -97,7 +105,7 @@ impl Lock {
     }
 
     /// Records that `service` now runs as `pid`.
-    pub(super) fn started(&mut self, service: &str, pid: u32) -> anyhow::Result<()> {
+    pub(crate) fn started(&mut self, service: &str, pid: u32) -> anyhow::Result<()> {
         self.record.children.retain(|child| child.service != service);
         if let Some(start) = start_of(pid) {
             self.record.children.push(Child { service: service.to_owned(), pid, start });
@@ -105,8 +113,18 @@ impl Lock {
         self.write()
     }
 
+    /// Whether a process of a run that was killed still runs.
+    #[must_use]
+    pub fn has_leftovers(&self) -> bool {
+        self.previous.iter().flat_map(|run| &run.children).any(Child::is_alive)
+    }
+
     /// Ends the run: nothing of it is left.
-    pub(super) fn release(&mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be written.
+    pub fn release(&mut self) -> anyhow::Result<()> {
         self.file.set_len(0).context("cannot empty run/maru/up.pid")
     }
 
@@ -121,7 +139,7 @@ impl Lock {
 }
 
 /// The kernel's name for this boot.
-pub(super) fn boot() -> String {
+pub(crate) fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 

@@ -11,7 +11,11 @@ use rustix::{
 use services::{SERVICES, directories, links};
 
 /// Checks that the services' users can reach the root, as far as it is there.
-pub(super) fn passable(root: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// Fails with the first that cannot.
+pub fn passable(root: &Path) -> anyhow::Result<()> {
     for service in SERVICES {
         // Who cannot become another user starts no service either.
         let seen = as_user(service.uid, service.gid, || chassis::root::check(root));
@@ -23,7 +27,11 @@ pub(super) fn passable(root: &Path) -> anyhow::Result<()> {
 }
 
 /// Makes the root if it is missing, and the place of the lock.
-pub(super) fn root(root: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// Fails if it cannot be made, or others could replace it.
+pub fn root(root: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
@@ -35,7 +43,11 @@ pub(super) fn root(root: &Path) -> anyhow::Result<()> {
 }
 
 /// Makes every directory of the service table, or sets its owner and mode right.
-pub(super) fn all(root: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// Fails if one cannot be made, or something else is in its place.
+pub fn all(root: &Path) -> anyhow::Result<()> {
     for directory in directories() {
         make(&root.join(directory.path), directory.uid, directory.gid, directory.mode)?;
     }

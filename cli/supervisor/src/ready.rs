@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::client::{Local, connector};
+use crate::local::{Local, connector};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const OK: [u8; 12] = *b"HTTP/1.1 200";
 
 /// Whether a service of the instance at `root` is ready, by its row of the service table; `settings` are the
 /// coordinator's.
-pub(crate) async fn is_ready(service: &Service, root: &Path, settings: &Settings) -> bool {
+pub async fn is_ready(service: &Service, root: &Path, settings: &Settings) -> bool {
     let socket = service.listens.first().map(|link| connector(link, root));
     match (service.ready.probe, socket) {
         (Probe::Get(path), Some(socket)) => answers(&socket, path).await,

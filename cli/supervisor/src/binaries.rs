@@ -11,7 +11,11 @@ use anyhow::{Context as _, anyhow};
 const COPIES: &str = "var/lib/maru/bin";
 
 /// Finds a program beside `maru` itself, else in `PATH`.
-pub(crate) fn find(name: &str) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+///
+/// Fails if it is in neither.
+pub fn find(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where maru itself lies")?;
     let beside = own.parent().map(|folder| folder.join(name)).filter(|path| path.is_file());
     beside.or_else(|| in_path(name)).ok_or_else(|| {
@@ -23,7 +27,8 @@ pub(crate) fn find(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Finds a program in `PATH`.
-pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // What an administrator runs is often missing from the PATH that sudo or cron give.
     let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
@@ -32,7 +37,11 @@ pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
 
 /// A path to the program at `binary` that every user can run: itself, or a copy below `root`
 /// if it lies in someone's home.
-pub(super) fn for_everyone(binary: &Path, root: &Path) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+///
+/// Fails if it cannot be copied.
+pub fn for_everyone(binary: &Path, root: &Path) -> anyhow::Result<PathBuf> {
     if is_public(binary, 0o005) {
         return Ok(binary.to_owned());
     }
@@ -50,7 +59,7 @@ pub(super) fn for_everyone(binary: &Path, root: &Path) -> anyhow::Result<PathBuf
 }
 
 /// Whether others have `mode` on the path and can reach it.
-pub(super) fn is_public(path: &Path, mode: u32) -> bool {
+fn is_public(path: &Path, mode: u32) -> bool {
     let has = |path: &Path, mode: u32| {
         std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & mode == mode)
     };

@@ -14,6 +14,8 @@ use services::podman;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
+use crate::binaries;
+
 /// Images and containers, below the root.
 const STORAGE: &str = "var/lib/maru/containers";
 /// What lasts until the next boot, below the root.
@@ -21,7 +23,7 @@ const RUN: &str = "run/maru/containers";
 
 /// How to call Podman for one instance.
 #[derive(Clone, Debug)]
-pub(crate) struct Podman {
+pub struct Podman {
     root: PathBuf,
 }
 
@@ -44,12 +46,17 @@ pub(crate) struct CallOutput {
 
 impl Podman {
     /// For the instance at `root`.
-    pub(crate) fn at(root: &Path) -> Self {
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }
 
     /// Makes the directories and configuration of the instance's storage.
-    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if they cannot be written.
+    pub fn prepare(&self) -> anyhow::Result<()> {
         for folder in [STORAGE, RUN] {
             let path = self.root.join(folder);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -131,7 +138,11 @@ impl Podman {
     }
 
     /// Makes the image of a program unless it is there; returns its name.
-    pub(crate) async fn image(&self, binary: &Path) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if Podman cannot keep or build images here.
+    pub async fn image(&self, binary: &Path) -> anyhow::Result<String> {
         let image = image_of(binary)?;
         let present = self.present_images().await?;
         if !present.contains(&image) {
@@ -187,7 +198,11 @@ impl Podman {
     }
 
     /// Removes every container of the instance; returns how many there were.
-    pub(crate) async fn remove_containers(&self) -> anyhow::Result<usize> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if one cannot be removed.
+    pub async fn remove_containers(&self) -> anyhow::Result<usize> {
         let listed = self.call(&["ps", "--all", "--quiet"]).await?;
         let count = listed.stdout.lines().count();
         if listed.success && count == 0 {
@@ -223,7 +238,7 @@ impl Podman {
     }
 
     /// Unmounts what containers left mounted below the root, the innermost first.
-    pub(crate) fn unmount(&self) {
+    pub fn unmount(&self) {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let folders = [self.root.join(STORAGE), self.root.join(RUN)];
         let points: Vec<_> = mounts
@@ -263,7 +278,7 @@ pub(crate) fn runtime_options() -> Vec<RuntimeOptions> {
     };
     let runtimes = ["crun", "runc"]
         .into_iter()
-        .filter(|runtime| super::binaries::in_path(runtime).is_some())
+        .filter(|runtime| binaries::in_path(runtime).is_some())
         .map(Some);
     let runtimes: Vec<_> = [None].into_iter().chain(runtimes).collect();
     let mut runtime_options = Vec::new();

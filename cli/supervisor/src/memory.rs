@@ -21,7 +21,7 @@ const CONTROLLERS: &str = "+memory +pids";
 /// What holds all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Holder {
+pub enum Holder {
     /// A control group each.
     Groups,
     /// `RLIMIT_DATA`.
@@ -43,18 +43,20 @@ impl fmt::Display for Holder {
 
 /// The group of an instance.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
+pub struct Group {
     path: PathBuf,
 }
 
 impl Group {
     /// Of the instance at `root`; it may not be there.
-    pub(super) fn of(root: &Path) -> Self {
+    #[must_use]
+    pub fn of(root: &Path) -> Self {
         Self { path: Path::new(GROUPS).join(Instance::of(root).container("services")) }
     }
 
     /// Makes it, if this machine lets us.
-    pub(super) fn make(&self) -> Holder {
+    #[must_use]
+    pub fn make(&self) -> Holder {
         if self.try_make().is_ok() { Holder::Groups } else { Holder::Data }
     }
 
@@ -69,7 +71,7 @@ impl Group {
     }
 
     /// What holds `service`, ready for it to enter.
-    pub(super) fn bound(&self, holder: Holder, service: &Service) -> io::Result<Bound> {
+    pub(crate) fn bound(&self, holder: Holder, service: &Service) -> io::Result<Bound> {
         if holder == Holder::Data {
             return Ok(Bound::Data);
         }
@@ -84,7 +86,7 @@ impl Group {
     }
 
     /// Removes it once nothing runs in it; one that is left is used again.
-    pub(super) fn remove(&self) {
+    pub fn remove(&self) {
         for service in SERVICES.iter().filter(|service| service.kind == Kind::Child) {
             let _ = fs::remove_dir(self.path.join(service.name));
         }
@@ -93,7 +95,8 @@ impl Group {
 }
 
 /// What this machine would most likely let us use. Makes nothing.
-pub(crate) fn likely() -> Holder {
+#[must_use]
+pub fn likely() -> Holder {
     if hands_memory_on(Path::new(GROUPS)) { Holder::Groups } else { Holder::Data }
 }
 

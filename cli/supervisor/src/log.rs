@@ -18,7 +18,7 @@ const LINE_MAX: usize = 16 << 10;
 
 /// The log file of one service.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     path: PathBuf,
     file: File,
     size: u64,
@@ -26,7 +26,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Opens the log of `service` in `folder`.
-    pub(super) fn open(folder: &Path, service: &str) -> anyhow::Result<Self> {
+    pub(crate) fn open(folder: &Path, service: &str) -> anyhow::Result<Self> {
         let path = folder.join(format!("{service}.log"));
         let file = File::options()
             .append(true)
@@ -38,7 +38,7 @@ impl Log {
     }
 
     /// Adds a line; a full disk costs the line, not the service.
-    pub(super) fn write(&mut self, line: &str) {
+    pub(crate) fn write(&mut self, line: &str) {
         if self.size > LOG_MAX {
             let _ = std::fs::rename(&self.path, self.path.with_extension("log.1"));
             if let Ok(file) = File::options().append(true).create(true).open(&self.path) {
@@ -54,18 +54,18 @@ impl Log {
 
 /// The lines of a pipe.
 #[derive(Debug)]
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     from: BufReader<R>,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Reads `from`.
-    pub(super) fn new(from: R) -> Self {
+    pub(crate) fn new(from: R) -> Self {
         Self { from: BufReader::with_capacity(LINE_MAX, from) }
     }
 
     /// The next line, safe to show on a terminal; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<String> {
+    pub(crate) async fn next(&mut self) -> Option<String> {
         let mut line = Vec::new();
         loop {
             let part = self.from.fill_buf().await.ok()?;
@@ -89,14 +89,14 @@ fn text(line: &[u8]) -> String {
 }
 
 /// The record of a daemon that gives up, safe to show on a terminal.
-pub(super) fn record(line: &str) -> Option<Failure> {
+pub(crate) fn record(line: &str) -> Option<Failure> {
     let Failure { failure } = Failure::read(line)?;
     Some(Failure { failure: common::foreign::line(&failure) })
 }
 
 /// Whether a line of a log asks for attention: as `tracing` writes them, a time and then a level. Lines of other programs
 /// have none.
-pub(super) fn is_warning(line: &str) -> bool {
+pub(crate) fn is_warning(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace();
     let is_time = |word: &str| word.parse::<Timestamp>().is_ok();
     words.next().is_some_and(is_time) && matches!(words.next(), Some("WARN" | "ERROR"))

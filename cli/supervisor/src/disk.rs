@@ -24,24 +24,24 @@ const DEPTH_MAX: usize = 64;
 
 /// Where a service may write, and how much.
 #[derive(Clone, Debug)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     /// Folders. No link in them is followed.
-    pub(super) places: Vec<PathBuf>,
+    pub(crate) places: Vec<PathBuf>,
     /// In all, in bytes.
-    pub(super) most: u64,
+    pub(crate) most: u64,
     /// How often it is looked at.
-    pub(super) every: Duration,
+    pub(crate) every: Duration,
 }
 
 impl Disk {
     /// What the service table gives `service` in the instance at `root`.
-    pub(super) fn of(service: &Service, root: &Path) -> Self {
+    pub(crate) fn of(service: &Service, root: &Path) -> Self {
         let places = service.writable().iter().map(|path| root.join(path)).collect();
         Self { places, most: service.disk_mib << 20, every: EVERY }
     }
 
     /// Says that there is too much, and where. Looks no further then.
-    pub(super) fn too_much(&self) -> Option<String> {
+    pub(crate) fn too_much(&self) -> Option<String> {
         let mut left = self.most;
         let full = self.places.iter().find(|place| !fits(place, &mut left))?;
         Some(format!(
@@ -52,13 +52,13 @@ impl Disk {
     }
 
     /// Looks in the background; says that there is too much.
-    pub(super) async fn look(&self) -> Option<String> {
+    pub(crate) async fn look(&self) -> Option<String> {
         let disk = self.clone();
         tokio::task::spawn_blocking(move || disk.too_much()).await.ok().flatten()
     }
 
     /// Completes when there is too much, and says so.
-    pub(super) async fn fills(&self) -> String {
+    pub(crate) async fn fills(&self) -> String {
         loop {
             tokio::time::sleep(self.every).await;
             if let Some(why) = self.look().await {

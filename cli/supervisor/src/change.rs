@@ -17,15 +17,17 @@ use std::{
 };
 
 use chassis::unix::Connector;
+use coordinator_api::settings::Settings;
 use serde::Deserialize;
-use services::{ENGINE, Service};
+use services::{Service, podman::Model};
 
 use crate::{
-    client::Local,
-    output,
-    up::{
-        checks, containers::Containers, engine::Podman, plan::Plan, ready, supervisor::Supervisor,
-    },
+    containers::Containers,
+    engine::Podman,
+    local::Local,
+    parameters::{Note, Parameters},
+    processes::Supervisor,
+    ready,
 };
 
 /// How long the replies of an engine may take to end before they are cut.
@@ -40,56 +42,67 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const SLOTS_MAX: usize = 1 << 20;
 
 /// What changing an engine takes.
-pub(super) struct House<'a> {
-    pub(super) plan: &'a mut Plan,
-    pub(super) containers: &'a Containers,
-    pub(super) podman: &'a Podman,
-    pub(super) supervisor: &'a mut Supervisor,
+pub struct Engines<'a> {
+    /// What they are started with.
+    pub parameters: &'a mut Parameters,
+    /// Those that run, in the order of the service table.
+    pub services: Vec<&'static Service>,
+    /// Their images and limits.
+    pub containers: &'a Containers,
+    /// What runs them.
+    pub podman: &'a Podman,
+    /// What watches them.
+    pub supervisor: &'a mut Supervisor,
+    /// The coordinator's settings.
+    pub settings: &'a Settings,
+    /// Is told what fails beside the change.
+    pub note: Note,
 }
 
-impl House<'_> {
-    /// Makes all engines use the model at `path`, the spare first; it is remembered once they do. If one does not start
-    /// with it, all use again what they used before.
+impl Engines<'_> {
+    /// Makes all engines use the model, the spare first. If one does not start with it, all use again what they used before.
     ///
     /// Dropping the future leaves engines of both models, known to the supervisor.
-    pub(super) async fn use_model(&mut self, path: &Path) -> anyhow::Result<()> {
-        let model = checks::model(path)?;
-        if model == self.plan.model {
-            return self.plan.remember_model();
+    ///
+    /// # Errors
+    ///
+    /// Fails if an engine does not start with the model.
+    pub async fn use_model(&mut self, model: Model) -> anyhow::Result<()> {
+        if model == self.parameters.model {
+            return Ok(());
         }
-        let before = std::mem::replace(&mut self.plan.model, model);
-        let mut engines: Vec<_> =
-            self.plan.services().filter(|service| service.uid == ENGINE).collect();
+        let before = std::mem::replace(&mut self.parameters.model, model);
+        let mut engines = self.services.clone();
         engines.reverse();
         for (at, &engine) in engines.iter().enumerate() {
             let Err(error) = self.exchange(engine).await else { continue };
-            self.plan.model = before;
+            let refused = std::mem::replace(&mut self.parameters.model, before);
             for &engine in engines[..=at].iter().rev() {
                 if let Err(error) = self.exchange(engine).await {
-                    output::note(&format!("{error:#}"));
+                    (self.note)(&format!("{error:#}"));
                 }
             }
-            let stays = self.plan.model.path.display();
-            return Err(error.context(format!("{} does not do; {stays} goes on", path.display())));
+            let (refused, stays) = (refused.path.display(), self.parameters.model.path.display());
+            return Err(error.context(format!("{refused} does not do; {stays} goes on")));
         }
-        self.plan.remember_model()
+        Ok(())
     }
 
     /// Stops an engine once it has nothing to do, and starts it as the plan is now.
     async fn exchange(&mut self, engine: &'static Service) -> anyhow::Result<()> {
-        let spec = self.containers.spec(engine, self.plan, self.podman)?;
-        if let Some(socket) = engine.socket(&self.plan.root) {
+        let spec = self.containers.spec(engine, self.parameters, self.podman)?;
+        if let Some(socket) = engine.socket(&self.parameters.root) {
             let aside = put_aside(&socket);
             if let Some(aside) = &aside {
                 let started = Instant::now();
-                let socket = Connector::new(&self.plan.root, aside).listener(engine.uid);
+                let socket = Connector::new(&self.parameters.root, aside).listener(engine.uid);
                 until_idle(&socket, started).await;
             }
             self.supervisor.stop(engine.name).await;
             drop(aside.map(fs::remove_file));
         }
         self.supervisor.start(spec)?;
-        let (root, settings) = (&self.plan.root, &self.plan.config.coordinator);
+        let (root, settings) = (&self.parameters.root, self.settings);
         let is_ready = || ready::is_ready(engine, root, settings);
         self.supervisor.ready_again(engine.name, engine.ready.patience, is_ready).await
     }

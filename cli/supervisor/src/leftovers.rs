@@ -12,31 +12,39 @@ use services::Instance;
 use tokio::process::Command;
 
 use crate::{
-    output,
-    up::{
-        engine::Podman,
-        limits,
-        lock::{self, Child, Lock, Record},
-    },
+    binaries,
+    engine::Podman,
+    limits,
+    lock::{self, Child, Lock, Record},
+    parameters::Note,
 };
 
 /// File that is there while everything runs, below the root.
-pub(super) const READY: &str = "run/maru/ready";
+pub const READY: &str = "run/maru/ready";
 
 /// How long a process that was left running may take to stop.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Ends and removes it, and says so.
-pub(super) async fn clean(root: &Path, lock: &mut Lock, podman: &Podman) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// Fails if a process does not end, or the storage of containers cannot be made anew.
+pub async fn clean(
+    root: &Path,
+    lock: &mut Lock,
+    podman: &Podman,
+    note: Note,
+) -> anyhow::Result<()> {
     forget(root);
     let Some(previous) = lock.previous.take() else { return Ok(()) };
-    output::note(&format!(
+    note(&format!(
         "The last `maru up` here (process {}) was killed; cleaning up what it left.",
         previous.pid
     ));
     let rebooted = previous.boot != lock::boot();
     if !rebooted {
-        end_children(&previous).await?;
+        end_children(&previous, note).await?;
     }
     if !podman.is_new() {
         podman.prepare()?;
@@ -45,39 +53,39 @@ pub(super) async fn clean(root: &Path, lock: &mut Lock, podman: &Podman) -> anyh
         }
         match podman.remove_containers().await {
             Ok(0) => {}
-            Ok(count) => output::note(&format!("  removed {count} containers")),
+            Ok(count) => note(&format!("  removed {count} containers")),
             Err(error) => {
-                output::note(&format!("  {error:#}; making the container storage anew"));
+                note(&format!("  {error:#}; making the container storage anew"));
                 podman.forget_storage()?;
             }
         }
     }
-    remove_table(root).await;
+    remove_table(root, note).await;
     Ok(())
 }
 
 /// Makes sure that nothing is left after a stop.
-pub(super) async fn after_stop(root: &Path, podman: &Podman) {
+pub async fn after_stop(root: &Path, podman: &Podman, note: Note) {
     if !podman.is_new() {
         if let Err(error) = podman.remove_containers().await {
-            output::note(&format!("{error:#}"));
+            note(&format!("{error:#}"));
         }
         podman.unmount();
     }
-    remove_table(root).await;
+    remove_table(root, note).await;
 }
 
 /// Removes what is true only while everything runs.
-pub(super) fn forget(root: &Path) {
+pub fn forget(root: &Path) {
     for file in [READY, limits::FILE] {
         let _ = std::fs::remove_file(root.join(file));
     }
 }
 
-async fn end_children(previous: &Record) -> anyhow::Result<()> {
+async fn end_children(previous: &Record, note: Note) -> anyhow::Result<()> {
     let alive: Vec<_> = previous.children.iter().filter(|child| child.is_alive()).collect();
     for child in &alive {
-        output::note(&format!("  stopping {} (process {})", child.service, child.pid));
+        note(&format!("  stopping {} (process {})", child.service, child.pid));
         signal(child, Signal::TERM);
     }
     let started = Instant::now();
@@ -101,9 +109,9 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 /// Removes the agent's nftables table if the agent could not.
-async fn remove_table(root: &Path) {
+async fn remove_table(root: &Path, note: Note) {
     let table = Instance::of(root).table();
-    let Some(nft) = super::binaries::in_path("nft") else { return };
+    let Some(nft) = binaries::in_path("nft") else { return };
     let listed = Command::new(&nft).args(["list", "tables"]).stdin(Stdio::null()).output().await;
     let Ok(listed) = listed else { return };
     // Each line is `table FAMILY NAME`.
@@ -113,7 +121,7 @@ async fn remove_table(root: &Path) {
             && *name == table
         {
             let _ = Command::new(&nft).args(["delete", "table", family, name]).output().await;
-            output::note(&format!("  removed nftables table {name}"));
+            note(&format!("  removed nftables table {name}"));
         }
     }
 }

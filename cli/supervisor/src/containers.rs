@@ -10,20 +10,16 @@ use services::{
 };
 
 use crate::{
-    output,
-    up::{
-        engine::Podman,
-        limits::{self, Refused},
-        memory::Holder,
-        plan::Plan,
-        progress::Step,
-        supervisor::Spec,
-    },
+    engine::Podman,
+    limits::{self, Refused},
+    memory::Holder,
+    parameters::{Note, Parameters},
+    processes::Spec,
 };
 
 /// What all containers of a run have in common.
 #[derive(Debug)]
-pub(super) struct Containers {
+pub struct Containers {
     /// The image of each program.
     images: BTreeMap<&'static str, String>,
     limits: Limits,
@@ -36,33 +32,45 @@ fn services() -> impl Iterator<Item = &'static Service> {
 }
 
 impl Containers {
-    /// Makes the images that are missing, and finds out what this machine can limit.
-    pub(super) async fn prepare(plan: &Plan, podman: &Podman, step: &Step) -> anyhow::Result<Self> {
-        step.now("making container images");
+    /// Makes the images that are missing, and finds out what this machine can limit; `step` shows what is done.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an image cannot be made, or no container starts here.
+    pub async fn prepare(
+        parameters: &Parameters,
+        podman: &Podman,
+        step: impl Fn(&'static str),
+    ) -> anyhow::Result<Self> {
+        step("making container images");
         let mut images = BTreeMap::new();
         for service in services() {
             if !images.contains_key(service.binary) {
-                let image = podman.image(plan.program(service)?).await?;
+                let image = podman.image(parameters.program(service)?).await?;
                 images.insert(service.binary, image);
             }
         }
-        step.now("finding out what this machine can limit");
+        step("finding out what this machine can limit");
         let (limits, refused) = limits::detect(podman, image(&images, &limits::TRIED)?).await?;
         Ok(Self { images, limits, refused })
     }
 
     /// How `service` is run.
-    pub(super) fn spec(
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no image of its program.
+    pub fn spec(
         &self,
         service: &Service,
-        plan: &Plan,
+        parameters: &Parameters,
         podman: &Podman,
     ) -> anyhow::Result<Spec> {
         let settings = Settings {
-            root: plan.root.clone(),
+            root: parameters.root.clone(),
             image: image(&self.images, service)?.to_owned(),
-            model: Some(plan.model.clone()),
-            threads: plan.threads,
+            model: Some(parameters.model.clone()),
+            threads: parameters.threads,
             limits: self.limits,
         };
         let mut command: Vec<String> =
@@ -70,21 +78,26 @@ impl Containers {
         command.extend(podman.globals());
         command.extend(["run".to_owned(), "--replace".to_owned()]);
         command.extend(podman::run(service, &settings));
-        Ok(Spec::of(service, &plan.root, command, Some(podman.environment())))
+        Ok(Spec::of(service, &parameters.root, command, Some(podman.environment())))
     }
 
     /// Says which limits are not in force, here and to `maru doctor`, and what holds the processes to their memory. What Podman accepted may still not be: the
     /// running containers are looked at.
-    pub(super) async fn report(
+    ///
+    /// # Errors
+    ///
+    /// Fails if Podman cannot be called.
+    pub async fn report(
         &mut self,
-        plan: &Plan,
+        parameters: &Parameters,
         podman: &Podman,
         holder: Holder,
+        note: Note,
     ) -> anyhow::Result<()> {
-        let instance = Instance::of(&plan.root);
+        let instance = Instance::of(&parameters.root);
         for service in services() {
             let Some(pid) = podman.pid(&instance.container(service.name)).await? else { continue };
-            let memory = service.memory.mib(Some(plan.model.size));
+            let memory = service.memory.mib(Some(parameters.model.size));
             for limit in limits::not_in_force(pid, memory, service.pids) {
                 let asked =
                     if limit.name == "memory" { self.limits.memory } else { self.limits.pids };
@@ -95,10 +108,10 @@ impl Containers {
         }
         self.refused.children = holder;
         if let Ok(text) = serde_json::to_string(&self.refused) {
-            let _ = std::fs::write(plan.root.join(limits::FILE), text);
+            let _ = std::fs::write(parameters.root.join(limits::FILE), text);
         }
         for limit in &self.refused.limits {
-            output::note(&format!(
+            note(&format!(
                 "This machine does not limit containers' {}: {}",
                 limit.name, limit.reason
             ));

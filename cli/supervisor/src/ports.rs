@@ -9,7 +9,7 @@ const LISTENING: &str = "0A";
 
 /// A protocol above IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// TCP.
     Tcp,
     /// UDP.
@@ -18,20 +18,20 @@ pub(crate) enum Protocol {
 
 /// A port that a service needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Port {
+pub struct Port {
     /// Its protocol.
-    pub(crate) protocol: Protocol,
+    pub protocol: Protocol,
     /// Its number.
-    pub(crate) number: u16,
+    pub number: u16,
     /// What needs it.
-    pub(crate) service: &'static str,
+    pub service: &'static str,
     /// The key that sets it, and the file.
-    pub(crate) setting: &'static str,
+    pub setting: &'static str,
 }
 
 /// A needed port that something else holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub struct Taken {
     port: Port,
     /// Process number and name, if they can be told.
     holder: Option<(u32, String)>,
@@ -56,13 +56,18 @@ impl fmt::Display for Taken {
 }
 
 /// What to do about ports that are held.
-pub(crate) fn advice(taken: &[Taken]) -> String {
+#[must_use]
+pub fn advice(taken: &[Taken]) -> String {
     let settings: Vec<_> = taken.iter().map(|taken| taken.port.setting).collect();
     format!("stop it, or choose another port: {}", settings.join(", "))
 }
 
 /// The ports of `wanted` that are held, and by whom.
-pub(crate) fn taken(wanted: &[Port]) -> anyhow::Result<Vec<Taken>> {
+///
+/// # Errors
+///
+/// Fails if the tables of sockets cannot be read.
+pub fn taken(wanted: &[Port]) -> anyhow::Result<Vec<Taken>> {
     let mut taken = Vec::new();
     for &port in wanted {
         let files: [&str; 2] = match port.protocol {

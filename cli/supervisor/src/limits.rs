@@ -10,38 +10,42 @@ use services::{
     podman::{Limits, Settings, isolation},
 };
 
-use crate::up::{
+use crate::{
     engine::{Podman, RuntimeOptions, last_line, runtime_options},
     memory::Holder,
 };
 
 /// Where `up` leaves for `doctor` what it found, below the root.
-pub(crate) const FILE: &str = "run/maru/host.json";
+pub const FILE: &str = "run/maru/host.json";
 
 /// The service whose program is tried: the smallest one.
-pub(crate) const TRIED: Service = TELMEET_SERVICE;
+pub const TRIED: Service = TELMEET_SERVICE;
 
 /// What a host refuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Refused {
+pub struct Refused {
     /// Each limit by name, with the host's own words.
-    pub(crate) limits: Vec<Limit>,
+    pub limits: Vec<Limit>,
     /// What bounds the memory of the services that are no containers.
     #[serde(default)]
-    pub(crate) children: Holder,
+    pub children: Holder,
 }
 
 /// A limit that is not in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Limit {
+pub struct Limit {
     /// `memory`, `swap` or `pids`.
-    pub(crate) name: String,
+    pub name: String,
     /// What the host said.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 /// Finds what works, and sets `podman` to it.
-pub(crate) async fn detect(podman: &Podman, image: &str) -> anyhow::Result<(Limits, Refused)> {
+///
+/// # Errors
+///
+/// Fails if no container starts, whatever is left out.
+pub async fn detect(podman: &Podman, image: &str) -> anyhow::Result<(Limits, Refused)> {
     let full = Limits::full(open_files());
     let fewer = |change: fn(&mut Limits)| {
         let mut limits = full;
@@ -161,7 +165,7 @@ fn read_limit(groups: &str, controller: &str, files: &[&str]) -> Option<u64> {
 }
 
 /// The most open files that this process could give to another.
-pub(crate) fn open_files() -> u64 {
+fn open_files() -> u64 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }
 
