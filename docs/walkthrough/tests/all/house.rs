@@ -34,7 +34,7 @@ const SOCKETS_BY_PATH: &[&str] =
 
 /// Where they are all the same: what stands in their place, and what hands a path to a library that was checked by it.
 const CONNECTORS: &[&str] =
-    &["chassis/src/unix.rs", "chassis/src/unix/connect.rs", "cli/src/client.rs"];
+    &["chassis/src/unix.rs", "chassis/src/unix/connect.rs", "cli/supervisor/src/local.rs"];
 
 /// Ways to hold a whole body that bound its bytes and not the memory that it takes.
 const BODIES_WHOLE: &[&str] = &[
