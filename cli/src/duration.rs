@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
+use jiff::{Span, SpanRelativeTo, SpanRound, Unit};
 
 /// Seconds of a year of 365.25 days, and of a month of 30.44 days.
 const YEAR_S: u64 = 31_557_600;
@@ -32,6 +32,13 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     sum.ok_or_else(wrong)
 }
 
+/// Seconds as people read them, such as `1d 2h` or `23h 59m`.
+pub(crate) fn shown(seconds: i64) -> String {
+    let span = Span::new().try_seconds(seconds).unwrap_or_default();
+    let in_days = span.round(SpanRound::new().largest(Unit::Day).days_are_24_hours());
+    format!("{:#}", in_days.unwrap_or(span))
+}
+
 /// One of a unit.
 fn of_unit(unit: &str) -> Option<Duration> {
     let unit = if unit == "M" { "months" } else { unit };
@@ -57,6 +64,15 @@ fn times(one: Duration, number: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_shown_in_days_and_less() {
+        for (seconds, text) in
+            [(86_400, "1d"), (86_399, "23h 59m 59s"), (93_600, "1d 2h"), (0, "0s")]
+        {
+            assert_eq!(shown(seconds), text);
+        }
+    }
 
     #[test]
     fn what_people_type_is_read() {

@@ -19,6 +19,8 @@ pub enum Callers {
     ApiKey,
     /// Every user of this machine.
     User,
+    /// Whom the folder of the socket lets in.
+    Folder,
     /// The superuser of this machine.
     Root,
     /// Machines of a confidential chain that show a certificate for any role.

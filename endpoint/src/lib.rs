@@ -23,7 +23,6 @@ const ESCAPED: &AsciiSet =
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::upper_case_acronyms, reason = "methods are written so")]
 pub enum Method {
     /// GET, and HEAD without the body.
     GET,
@@ -82,7 +81,7 @@ impl fmt::Display for Declaration {
 pub struct Endpoint<Q: ?Sized = Nothing, A: ?Sized = Nothing> {
     /// What is known without the types.
     pub declaration: Declaration,
-    types: PhantomData<(fn(&Q), fn(&A))>,
+    types: PhantomData<fn(&Q, &A)>,
 }
 
 impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
@@ -106,6 +105,13 @@ impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
     #[must_use]
     pub const fn creates(mut self) -> Self {
         self.declaration.status = 201;
+        self
+    }
+
+    /// Its success is 202: what it begins goes on after the answer.
+    #[must_use]
+    pub const fn begins(mut self) -> Self {
+        self.declaration.status = 202;
         self
     }
 

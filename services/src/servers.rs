@@ -29,7 +29,7 @@ pub const BOOT_LINK: Link = new_link!("confidential-boot", "boot.sock", BOOT, RO
 pub const ENGINE_LINK: Link = new_link!("confidential-engine", "llm.sock", ENGINE, BOOT);
 
 /// One server of a confidential deployment: a unit on whichever machine its operator runs it. No household needs it,
-/// and `maru up` does not start it, so that it has no [`Stage`].
+/// and `maru up` does not start it, so that it has no [`Stage`](crate::Stage).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Its name: that of its unit after `maru-`.

@@ -17,7 +17,6 @@ use hpke_envelope::{
     client::{self, ClockSkew, DocumentError, Keys, Reply, ReplyError, SealError},
     device,
 };
-use jiff::SignedDuration;
 use reqwest::Response;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -29,7 +28,7 @@ use super::{
     print::Printer,
     state::Directory,
 };
-use crate::{fingerprint::Fingerprint, language::Language};
+use crate::{duration, fingerprint::Fingerprint, language::Language};
 
 /// A line to the gateway, with what is needed to use it.
 #[derive(Debug)]
@@ -249,10 +248,10 @@ fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result
 }
 
 fn clock_skew(off: ClockSkew) -> anyhow::Error {
-    let by = SignedDuration::from_secs((off.ahead_ms / 1000).abs());
+    let by = duration::shown((off.ahead_ms / 1000).abs());
     let how = if off.ahead_ms > 0 { "ahead of" } else { "behind" };
     anyhow!(
-        "this device's clock is {by:#} {how} the home machine's; nothing was sent. Set the wrong one right \
+        "this device's clock is {by} {how} the home machine's; nothing was sent. Set the wrong one right \
          (sudo timedatectl set-ntp true), then ask again"
     )
 }

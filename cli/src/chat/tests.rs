@@ -354,7 +354,7 @@ async fn a_clock_off_by_a_day_is_told_before_anything_is_sealed() {
 
     let error = ask(&mut conversation).await.1.unwrap_err();
 
-    assert!(error.contains("clock is 23h 59m") || error.contains("clock is 1day"), "{error}");
+    assert!(error.contains("clock is 23h 59m") || error.contains("clock is 1d"), "{error}");
     assert!(error.contains("behind") && error.contains("nothing was sent"), "{error}");
     assert_eq!(asked(&gateway), [path::KEYS]);
 }

@@ -11,7 +11,7 @@ endpoint::declare! {
     /// Says where the agent stands.
     STATUS: GET "/v1/status" => Status, by(Callers::User);
     /// Starts joining a network, and answers at once.
-    JOIN: POST "/v1/join" (Join) => Status;
+    JOIN: POST "/v1/join" (Join) => Status, begins;
     /// Logs out and wipes the state.
     LEAVE: POST "/v1/leave" => Status;
 }

@@ -29,15 +29,6 @@ pub const MAX_IDENTITY: usize = 4096;
 /// Longest header, in bytes: a reader needs no larger buffer.
 pub const MAX_HEADER: usize = FIXED + MAX_REST;
 
-/// From whom a service takes this header: `settings` is the `agent_uid` of its settings, `own` its own user.
-///
-/// Before the agent had a user of its own it was root, and a settings file may still say 0. A service that is not root
-/// itself then takes the header from [`AGENT_UID`]: an update locks nobody out, and root is no caller any more.
-#[must_use]
-pub const fn agent_uid(settings: u32, own: u32) -> u32 {
-    if settings == 0 && own != 0 { AGENT_UID } else { settings }
-}
-
 /// Signature, version, family and length.
 const FIXED: usize = 16;
 /// Two IPv6 addresses, two ports, one TLV.

@@ -6,10 +6,10 @@ pub enum Reason {
     /// Older than [`TTL`](crate::TTL).
     #[error("stale")]
     Stale,
-    /// From the future, by more than [`SKEW`].
+    /// From the future, by more than [`SKEW`](crate::SKEW).
     #[error("early")]
     Early,
-    /// The request id is no UUID version 7 of the last [`ID_LIFE`].
+    /// The request id is no UUID version 7 of the last [`ID_LIFE`](crate::ID_LIFE).
     #[error("request id")]
     RequestId,
     /// No such key holds now.

@@ -162,7 +162,7 @@ impl Change {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if it has changed since.
+    /// [`Conflict`](::store::DatabaseError::Conflict) if it has changed since.
     pub async fn update_node(&mut self, node: &Node) -> Result<(), StoreError> {
         Ok(nodes::update(self.connection(), node).await?)
     }

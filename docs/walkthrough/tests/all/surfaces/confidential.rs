@@ -18,18 +18,36 @@ use lab::{
 
 use super::{Asked, asked, names, of, without_placeholders};
 
-/// Every surface of the chain but the engine's and that of a node's parts among themselves, which no machine reaches.
-const SURFACES: [(&str, &[Declaration]); 5] = [
-    ("confidential relay", relay::ENDPOINTS),
-    ("confidential gateway", gateway::ENDPOINTS),
-    ("confidential router", router::ENDPOINTS),
-    ("confidential auth", auth::ENDPOINTS),
-    ("confidential node", node::ENDPOINTS),
+/// Every surface of the chain but the engine's and that of a node's parts among themselves, which no machine reaches; who
+/// may call it, and the endpoints that others may call.
+type Judged = (&'static str, &'static [Declaration], Callers, &'static [&'static str]);
+const SURFACES: [Judged; 5] = [
+    ("confidential relay", relay::ENDPOINTS, Callers::Anyone, &[]),
+    ("confidential gateway", gateway::ENDPOINTS, Callers::Anyone, &[]),
+    (
+        "confidential router",
+        router::ENDPOINTS,
+        Callers::Role("gateway"),
+        &["POST /node-events", "GET /ping", "GET /_health"],
+    ),
+    ("confidential auth", auth::ENDPOINTS, Callers::Anyone, &[]),
+    ("confidential node", node::ENDPOINTS, Callers::Role("router"), &[]),
 ];
+
+#[test]
+fn every_endpoint_of_the_chain_is_for_the_machines_that_its_server_is_for() {
+    for (surface, endpoints, class, others) in SURFACES {
+        let found = endpoints.iter().filter(|endpoint| endpoint.callers != class);
+        assert_eq!(names(found), others.iter().map(ToString::to_string).collect(), "{surface}");
+    }
+    assert_eq!(router::NODE_EVENTS.declaration.callers, Callers::Role("node"));
+    assert_eq!(router::PING.declaration.callers, Callers::Certified);
+    assert_eq!(router::HEALTH.declaration.callers, Callers::Certified);
+}
 
 /// The endpoints of each surface, as they are declared.
 pub(super) fn declared() -> impl Iterator<Item = (&'static str, BTreeSet<String>)> {
-    SURFACES.into_iter().map(|(surface, endpoints)| (surface, names(endpoints)))
+    SURFACES.into_iter().map(|(surface, endpoints, ..)| (surface, names(endpoints)))
 }
 
 /// What the servers of the chain have.
@@ -93,12 +111,9 @@ fn surfaces(chain: &Chain) -> [Surface<'_>; 5] {
 /// Whether somebody who shows this may use an endpoint of this class.
 fn is_for(class: Callers, shown: Shown<'_>) -> bool {
     let role = shown.map(|(_, name)| name);
-    match class {
-        Callers::Anyone => true,
-        Callers::Certified => role.is_some(),
-        Callers::Role(name) => role == Some(name),
-        other => panic!("{other:?} is no class of the chain"),
-    }
+    let is_role = |role| class == Callers::Role(role);
+    class == Callers::Anyone
+        || role.is_some_and(|role| class == Callers::Certified || is_role(role))
 }
 
 #[test]
@@ -118,9 +133,9 @@ fn each_server_of_the_chain_answers_to_its_endpoints_and_to_their_callers_alone(
         Some((&chain.nodes[0].host, "node")),
     ];
     let all: BTreeSet<_> =
-        SURFACES.iter().flat_map(|(_, endpoints)| of(*endpoints).into_keys()).collect();
+        SURFACES.iter().flat_map(|(_, endpoints, ..)| of(*endpoints).into_keys()).collect();
     for Surface { name, url, insider } in surfaces(&chain) {
-        let (_, endpoints) = SURFACES.iter().find(|(known, _)| *known == name).unwrap();
+        let (_, endpoints, ..) = SURFACES.iter().find(|(known, ..)| *known == name).unwrap();
         let own: BTreeMap<&str, BTreeSet<String>> = of(*endpoints);
         for path in all.iter().copied().chain(["/no-such-path"]) {
             let url = format!("{url}{}", without_placeholders(path));
