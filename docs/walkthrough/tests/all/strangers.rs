@@ -155,14 +155,18 @@ fn take_over(telmeet: Caller) -> UnixListener {
     taken.unwrap().unwrap()
 }
 
+/// Length of the signature of the header with which the agent begins a connection, in bytes (PROXY protocol, section 2.2).
+const PROXY_SIGNATURE: usize = 12;
+
 /// What a member's browser gets of this answer of a telmeet that somebody took over; `None` if nothing.
 fn got(listener: &UnixListener, laptop: &Instance, answer: &str) -> Option<(String, String)> {
     thread::scope(|threads| {
         threads.spawn(|| {
             let (mut agent, _) = listener.accept().unwrap();
-            // All of the request, or closing would cut the answer.
+            // All of the request, or closing would cut the answer. The agent's header comes first, and begins with an
+            // empty line itself.
             let (mut read, mut piece) = (Vec::<u8>::new(), [0_u8; 4096]);
-            while !read.windows(4).any(|end| end == b"\r\n\r\n") {
+            while !read.ends_with(b"\r\n\r\n") || read.len() <= PROXY_SIGNATURE {
                 match agent.read(&mut piece) {
                     Ok(length) if length > 0 => read.extend_from_slice(&piece[..length]),
                     _ => break,
