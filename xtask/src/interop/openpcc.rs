@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::{go, packages};
 
 /// The tests that need these peers.
-const TESTS: &str = "test(/^confidential_server::openpcc::/) | test(/^openpcc::/)";
+const TESTS: &str = "test(/^openpcc::/)";
 
 /// Of `cargo xtask interop openpcc`.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! Signed documents, seeds and settings.
 
-use ::confidential_api::{
+use common::wire::{Bytes, Fixed, Version};
+use confidential_api::{
     bundle::{Bundle, BundleKey},
     certificate::{Certificate, EPOCHS, Use},
     config::{Attestation, Config, ConfigVersion, Features, KeySource, Period},
@@ -8,7 +9,6 @@ use ::confidential_api::{
     seeds,
     signed::{Document, PublicKey, Signed, SignedError},
 };
-use common::wire::{Bytes, Fixed, Version};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 
@@ -357,7 +357,7 @@ proptest! {
 
 #[test]
 fn settings_refuse_what_they_do_not_know() {
-    use ::confidential_api::settings::{auth, compute, gateway, relay, router};
+    use confidential_api::settings::{auth, compute, gateway, relay, router};
 
     fn unknown<T: serde::de::DeserializeOwned + Default + PartialEq + std::fmt::Debug>() {
         assert_eq!(toml::from_str::<T>("").unwrap(), T::default());

@@ -1,6 +1,6 @@
 //! The router's messages: they survive writing, unknown evidence types too, and what breaks a bound is refused.
 
-use ::confidential_api::{
+use confidential_api::{
     Malformed, NodeId,
     badge::Badge,
     evidence::{EvidenceList, EvidencePiece, EvidenceType, PIECES_MAX},

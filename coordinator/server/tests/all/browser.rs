@@ -4,7 +4,6 @@
 //! browser sends any of the key to anybody; if the second's form does not let the device in, or goes to anybody but the
 //! coordinator. All that the browser asks for, whomever, goes through a proxy here that keeps it.
 
-#[path = "browser/driven.rs"]
 mod driven;
 
 use std::{

@@ -8,9 +8,7 @@
 //! `MARU_KILL_ROUNDS` sets how many rounds there are, and `MARU_KILL_SEED` draws the same moments again:
 //! `MARU_KILL_ROUNDS=200 cargo xtask test killed_at_random`.
 
-#[path = "killed/ledger.rs"]
 mod ledger;
-#[path = "killed/work.rs"]
 mod work;
 
 use std::{net::SocketAddr, time::Duration};

@@ -5,9 +5,7 @@
 //! a policy; what follows a zero in it shapes the network.
 #![no_main]
 
-#[path = "policy/network.rs"]
 mod network;
-#[path = "policy/recipe.rs"]
 mod recipe;
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,5 @@
 //! What the chain says: messages, signed documents, seeds, settings.
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
-mod confidential_api {
-    mod documents;
-    mod messages;
-}
+mod documents;
+mod messages;

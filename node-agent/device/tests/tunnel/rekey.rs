@@ -3,10 +3,6 @@
 //! They are renewed when they are two minutes old, by the clock of boringtun. In this program that clock can be put forward,
 //! so that a key grows old while a stream runs at full speed. Fails if no new session comes about, if the stream does not
 //! go on with it, or if what arrives is not what was sent.
-#![allow(clippy::disallowed_methods, reason = "a test in real namespaces runs on the real clock")]
-#![allow(unsafe_code, reason = "a clock, and raw sockets; each use has a SAFETY comment")]
-#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
-#![allow(dead_code, reason = "what other tests use of the pair")]
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -14,13 +10,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::pair::{PORT, Pair, Side, is_direct, wait_until};
 use lab::transfer::Transfer;
-use pair::{PORT, Pair, is_direct, wait_until};
-
-#[path = "tunnel/pair.rs"]
-mod pair;
-#[path = "tunnel/ping.rs"]
-mod ping;
 
 /// Bytes of the stream, and how many go between two renewals.
 const MANY: u64 = 300_000_000;
@@ -41,7 +32,7 @@ static AHEAD_S: AtomicI64 = AtomicI64::new(0);
 ///
 /// As clock_gettime(2): `time` is valid for writes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn clock_gettime(
+pub(crate) unsafe extern "C" fn clock_gettime(
     clock: libc::clockid_t,
     time: *mut libc::timespec,
 ) -> libc::c_int {
@@ -59,7 +50,7 @@ fn put_forward(by: Duration) {
 }
 
 /// Whether a session is younger than half of what makes it old.
-fn is_young(side: &pair::Side) -> bool {
+fn is_young(side: &Side) -> bool {
     let since = side.device.peer_stats()[0].last_handshake.unwrap();
     SystemTime::now().duration_since(since).unwrap_or_default() < NOT_OLD / 2
 }

@@ -2,10 +2,6 @@
 //! that carry them.
 //!
 //! Fails if either thread allocates once, for whatever reason. It does not see the thread of the timers, nor the relay's.
-#![allow(clippy::disallowed_methods, reason = "a test in real namespaces runs on the real clock")]
-#![allow(unsafe_code, reason = "an allocator, and raw sockets; each use has a SAFETY comment")]
-#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
-#![allow(dead_code, reason = "what other tests use of the pair")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -13,12 +9,7 @@ use std::{
     sync::atomic::{AtomicI32, AtomicUsize, Ordering},
 };
 
-use pair::{Pair, echo_stream, is_direct};
-
-#[path = "tunnel/pair.rs"]
-mod pair;
-#[path = "tunnel/ping.rs"]
-mod ping;
+use crate::pair::{MTU, Pair, echo_stream, is_direct};
 
 /// The threads that are watched, as the kernel numbers them; both devices have two.
 static WATCHED: [AtomicI32; 4] = [const { AtomicI32::new(0) }; 4];
@@ -97,7 +88,7 @@ fn packets_of_a_session_allocate_nothing() {
     }
     let carried = || {
         let stats = &pair.a.device.peer_stats()[0];
-        [stats.tx_bytes, stats.rx_bytes].map(|bytes| bytes / u64::from(pair::MTU))
+        [stats.tx_bytes, stats.rx_bytes].map(|bytes| bytes / u64::from(MTU))
     };
     let before = carried();
     while carried().iter().zip(before).any(|(now, before)| now - before < PACKETS) {
