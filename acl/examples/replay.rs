@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fs, net::IpAddr, process::ExitCode};
 
-use acl::{DstPort, Meaning, Network, Node, Policy, Rule, User};
+use acl::{CanonicalFilter, DstPort, Network, Node, Policy, Rule, User};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -102,7 +102,7 @@ fn replay(case: &Case) -> Result<(), String> {
                 let rules = case.rules.as_ref().and_then(|rules| rules.get(name)?.as_ref());
                 let theirs: Vec<Rule> =
                     rules.map_or(&[][..], Vec::as_slice).iter().map(rule).collect();
-                if Meaning::of(&ours) != Meaning::of(&theirs) {
+                if CanonicalFilter::of(&ours) != CanonicalFilter::of(&theirs) {
                     return Err(format!("{name}\n  ours   {ours:?}\n  theirs {theirs:?}"));
                 }
             }

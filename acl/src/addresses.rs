@@ -1,4 +1,4 @@
-//! Sets of addresses: ranges in order, none of which touches another.
+//! Sets of addresses: sorted ranges that do not touch.
 
 use std::{
     collections::BTreeSet,
@@ -29,35 +29,30 @@ impl Span {
         (first.is_ipv4() == last.is_ipv4() && span.first <= span.last).then_some(span)
     }
 
-    /// Whether they have an address in common.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.v6 == other.v6 && self.first <= other.last && other.first <= self.last
     }
 
-    /// What they have in common.
     pub(crate) fn common(&self, other: &Self) -> Option<Self> {
         let (first, last) = (self.first.max(other.first), self.last.min(other.last));
         self.overlaps(other).then_some(Self { v6: self.v6, first, last })
     }
 
-    /// Whether it holds all of the other.
     pub(crate) fn holds(&self, other: &Self) -> bool {
         self.v6 == other.v6 && self.first <= other.first && other.last <= self.last
     }
 
-    /// Whether the other begins right behind it.
+    /// Whether `next` begins right after it.
     pub(crate) fn meets(&self, next: &Self) -> bool {
         self.v6 == next.v6 && self.last.checked_add(1) == Some(next.first)
     }
 
-    /// One range out of this and one that it meets.
+    /// The union with a range that it meets or overlaps.
     pub(crate) fn with(self, next: Self) -> Self {
         Self { last: next.last.max(self.last), ..self }
     }
-}
 
-impl Span {
-    /// The fewest prefixes that it is made of.
+    /// The fewest prefixes that cover it exactly.
     pub(crate) fn prefixes(&self) -> Vec<Self> {
         match (address(self.v6, self.first), address(self.v6, self.last)) {
             (IpAddr::V4(first), IpAddr::V4(last)) => {
@@ -115,7 +110,7 @@ fn address(v6: bool, bits: u128) -> IpAddr {
     }
 }
 
-/// Reads an address, a prefix, a range or `*` of a filter; nothing else has ranges.
+/// Reads an address, a prefix, a range or `*` of a filter; anything else is empty.
 pub(crate) fn spans(text: &str) -> Vec<Span> {
     if text == "*" {
         return vec![Span::whole(false), Span::whole(true)];
@@ -127,7 +122,7 @@ pub(crate) fn spans(text: &str) -> Vec<Span> {
     prefix(text).map(Span::from).into_iter().collect()
 }
 
-/// Cuts ranges where any of them begins or ends: what comes out lies wholly in or wholly out of each.
+/// Cuts ranges where any of them begins or ends, so that each cell lies wholly inside or outside of each range.
 pub(crate) fn cells(spans: impl IntoIterator<Item = Span>) -> Vec<Span> {
     let mut cuts = BTreeSet::new();
     for span in spans {

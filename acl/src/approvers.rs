@@ -1,23 +1,26 @@
-//! Whose routes are approved by the policy itself, `autoApprovers`.
+//! Routes that the policy approves by itself: `autoApprovers`.
 
 use ipnet::IpNet;
 
 use crate::{
-    Error, Network, Node, document::Document, problems::Problems, selector::Selector, spot::Word,
+    Network, Node,
+    document::Document,
+    error::{Error, Problems, Word},
+    selector::Selector,
 };
 
-/// The approvers of a document, understood.
+/// The validated approvers of a document.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Approvers {
-    /// Subnets, each with those who may route it or a part of it.
+    /// Subnets, each with those that may route it or a part of it.
     routes: Vec<(IpNet, Vec<Selector>)>,
     /// Who may be an exit node.
     exit_node: Vec<Selector>,
 }
 
 impl Approvers {
-    /// Reads them. A route that is no prefix, and an approver that is no person, group or tag that the policy names, is a
-    /// problem, and left out.
+    /// Reads them. A route that is not a prefix, and an approver that is not a known person, group or tag, is a problem and
+    /// is left out.
     pub(crate) fn parse(document: &Document, problems: &mut Problems) -> Self {
         let mut routes = Vec::new();
         for (route, approvers) in &document.approved_routes {
@@ -31,8 +34,8 @@ impl Approvers {
         Self { routes, exit_node }
     }
 
-    /// Whether `node` may route `route` without an administrator: the route itself, or one that holds it, names the node's
-    /// owner. What is said of `0.0.0.0/0` and `::/0` makes nobody an exit node: `exitNode` alone does.
+    /// Whether `node` may route `route` without an administrator: the node's owner is an approver of that route or of one
+    /// that contains it. For `0.0.0.0/0` and `::/0`, which make an exit node, only `exitNode` counts.
     pub(crate) fn approve(
         &self,
         document: &Document,
@@ -63,16 +66,7 @@ fn selector(document: &Document, word: &Word) -> Result<Selector, Error> {
             | Selector::Group(_)
             | Selector::Tag(_)),
         ) => Ok(selector),
-        Ok(
-            Selector::Any
-            | Selector::Everyone
-            | Selector::Member
-            | Selector::Tagged
-            | Selector::SelfDevices
-            | Selector::Internet
-            | Selector::NonRoot
-            | Selector::Prefix(_),
-        ) => Err(word.wrong(format!(
+        Ok(_) => Err(word.wrong(format!(
             "invalid auto approver format: \"{text}\" cannot approve: name people, groups or tags"
         ))),
         Err(reason) => Err(word.wrong(reason)),

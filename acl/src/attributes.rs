@@ -1,4 +1,4 @@
-//! What a policy tells nodes besides what they let in: `nodeAttrs`.
+//! Attributes that a policy gives to nodes: `nodeAttrs`.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,9 +7,8 @@ use serde_json::Value;
 use crate::{
     Error, Network,
     document::{Document, NodeAttr},
-    problems::Found,
+    error::{Findings, Word},
     selector::Selector,
-    spot::Word,
     validate::plain_name,
 };
 
@@ -18,19 +17,19 @@ const RANDOMIZE_CLIENT_PORT: &str = "randomize-client-port";
 /// The attribute that lets a device be reached from the internet (tailcfg, `NodeAttrFunnel`).
 const FUNNEL: &str = "funnel";
 
-/// An entry whose words were understood.
+/// A validated entry.
 #[derive(Clone, Debug)]
-pub(crate) struct Parsed {
+pub(crate) struct NodeAttributes {
     targets: Vec<Selector>,
     attributes: BTreeMap<String, Vec<Value>>,
 }
 
-/// Reads every entry. What means nothing is a problem, and left out.
-pub(crate) fn parse(document: &Document, found: &mut Found) -> Vec<Parsed> {
+/// Reads every entry. An invalid one is a problem, and is left out.
+pub(crate) fn parse(document: &Document, found: &mut Findings) -> Vec<NodeAttributes> {
     let mut parsed = Vec::new();
     for entry in &document.node_attrs {
         if entry.attr.is_empty() && entry.app.is_empty() {
-            found.warn(&entry.spot, "it has neither attr nor app, and tells nobody anything");
+            found.warn(&entry.location, "this entry has neither attr nor app, and so no effect");
         }
         let read = of_entry(document, entry);
         parsed.extend(found.problems.keep(read));
@@ -38,27 +37,17 @@ pub(crate) fn parse(document: &Document, found: &mut Found) -> Vec<Parsed> {
     parsed
 }
 
-fn of_entry(document: &Document, entry: &NodeAttr) -> Result<Parsed, Error> {
+fn of_entry(document: &Document, entry: &NodeAttr) -> Result<NodeAttributes, Error> {
     let target = |word: &Word| {
         let selector =
             Selector::parse(&word.text, document).map_err(|reason| word.wrong(reason))?;
-        match selector {
-            Selector::Any
-            | Selector::Member
-            | Selector::Tagged
-            | Selector::Group(_)
-            | Selector::Tag(_)
-            | Selector::User(_)
-            | Selector::Domain(_)
-            | Selector::Prefix(_) => Ok(selector),
-            Selector::Everyone
-            | Selector::SelfDevices
-            | Selector::Internet
-            | Selector::NonRoot => Err(word.wrong(format!(
-                "nodeAttrs target does not support this autogroup: \"{}\" is no node: name autogroup:member or tagged",
-                word.text
-            ))),
+        if matches!(selector, Selector::Any | Selector::Prefix(_)) || selector.selects_by_owner() {
+            return Ok(selector);
         }
+        Err(word.wrong(format!(
+            "nodeAttrs target does not support this autogroup: \"{}\" is no node: name autogroup:member or tagged",
+            word.text
+        )))
     };
     let targets = entry.target.iter().map(target).collect::<Result<Vec<_>, _>>()?;
     let mut attributes: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -73,13 +62,13 @@ fn of_entry(document: &Document, entry: &NodeAttr) -> Result<Parsed, Error> {
         }
         attributes.insert(name.text.clone(), values.to_vec());
     }
-    Ok(Parsed { targets, attributes })
+    Ok(NodeAttributes { targets, attributes })
 }
 
-/// What `network.nodes[index]` is told. Values of one name from several entries are put together.
+/// The attributes of `network.nodes[index]`. Values of one name from several entries are merged.
 pub(crate) fn node(
     document: &Document,
-    parsed: &[Parsed],
+    parsed: &[NodeAttributes],
     network: &Network,
     index: usize,
 ) -> BTreeMap<String, Vec<Value>> {

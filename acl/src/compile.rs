@@ -1,4 +1,4 @@
-//! From what is meant to the packet filter of one node.
+//! Compiles the policy to one node's packet filter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,23 +10,24 @@ use crate::{
     DstPort, Network, Node, Rule,
     addresses::{AddressSet, spans},
     document::Document,
+    error::Location,
     internet::{self, INTERNET},
     selector::{Selector, owner, print},
     service::Ports,
-    spot::Spot,
 };
 
-/// Capabilities whose receivers the reference tells of it by another one, the other way (headscale, `companionCaps`).
+/// Capabilities for which the reference also grants a companion capability in the opposite direction (headscale,
+/// `companionCaps`).
 const COMPANIONS: [(&str, &str); 2] = [
     ("tailscale.com/cap/drive", "tailscale.com/cap/drive-sharer"),
     ("tailscale.com/cap/relay", "tailscale.com/cap/relay-target"),
 ];
 
-/// A rule whose words were understood.
+/// A validated rule.
 #[derive(Clone, Debug)]
 pub(crate) struct ParsedRule {
-    /// Where the entry stands that it is of; several may be of one.
-    pub(crate) spot: Spot,
+    /// The location of its entry; several rules may come from one entry.
+    pub(crate) location: Location,
     pub(crate) src: Vec<Selector>,
     pub(crate) dst: Vec<Target>,
     pub(crate) ip_proto: Vec<u8>,
@@ -42,7 +43,7 @@ pub(crate) struct Target {
     pub(crate) ports: Vec<Ports>,
 }
 
-/// The filter of `network.nodes[index]`: the same for rules in another order, or named twice.
+/// The filter of `network.nodes[index]`; neither order nor repetition of the rules changes it.
 pub(crate) fn node(
     document: &Document,
     rules: &[ParsedRule],
@@ -52,7 +53,7 @@ pub(crate) fn node(
     let Some(node) = network.nodes.get(index) else { return Vec::new() };
     let mut ports: BTreeMap<(Vec<u8>, Vec<String>), BTreeSet<DstPort>> = BTreeMap::new();
     let mut grants: BTreeMap<Vec<String>, Vec<Value>> = BTreeMap::new();
-    for rule in rules.iter().flat_map(|parsed| of_node(document, parsed, network, node)) {
+    for rule in rules.iter().flat_map(|parsed| rules_for_node(document, parsed, network, node)) {
         if !rule.cap_grant.is_empty() {
             grants.entry(rule.src_ips.clone()).or_default().extend(rule.cap_grant);
         }
@@ -74,16 +75,16 @@ pub(crate) fn node(
     ports.chain(grants).collect()
 }
 
-/// The rule with those of its sources alone that are prefixes, without capabilities; `None` if it names none.
-pub(crate) fn named(rule: &ParsedRule) -> Option<ParsedRule> {
+/// The rule with its prefix sources only; `None` if it has none, or grants capabilities.
+pub(crate) fn with_prefix_sources(rule: &ParsedRule) -> Option<ParsedRule> {
     let is_prefix = |source: &&Selector| matches!(source, Selector::Prefix(_));
     let src: Vec<Selector> = rule.src.iter().filter(is_prefix).cloned().collect();
     let has_ports = rule.app.is_none();
     (!src.is_empty() && has_ports).then(|| ParsedRule { src, ..rule.clone() })
 }
 
-/// What a rule gives one node, by its destinations.
-pub(crate) fn of_node(
+/// The filter rules that a policy rule becomes at one node.
+pub(crate) fn rules_for_node(
     document: &Document,
     parsed: &ParsedRule,
     network: &Network,
@@ -95,7 +96,7 @@ pub(crate) fn of_node(
     }
     let (own, others): (Vec<_>, Vec<_>) =
         parsed.dst.iter().partition(|target| target.selector == Selector::SelfDevices);
-    let at = At { document, parsed, network, node };
+    let at = RuleAtNode { document, parsed, network, node };
     let mut rules = Vec::new();
     if !others.is_empty() {
         let src_ips = addresses(document, &parsed.src, network);
@@ -112,15 +113,15 @@ pub(crate) fn of_node(
     rules
 }
 
-/// A rule, looked at from one node.
-struct At<'a> {
+/// A policy rule, evaluated at one node.
+struct RuleAtNode<'a> {
     document: &'a Document,
     parsed: &'a ParsedRule,
     network: &'a Network,
     node: &'a Node,
 }
 
-impl At<'_> {
+impl RuleAtNode<'_> {
     fn ports(
         &self,
         src_ips: &[String],
@@ -151,37 +152,23 @@ impl At<'_> {
         }
     }
 
-    /// What of this node a destination names: its addresses, `*`, or a prefix that it routes.
+    /// The part of a destination that is at this node: its addresses, `*`, or a prefix that it routes.
     fn addressed(&self, selector: &Selector) -> Vec<String> {
         let Self { node, network, document, parsed } = self;
         let via = !parsed.via.is_empty();
-        match selector {
-            Selector::Any if via => Vec::new(),
-            Selector::Any => vec!["*".to_owned()],
-            Selector::Prefix(prefix) => {
-                let own = || node.addresses.iter().any(|address| prefix.contains(address));
-                let out = || internet::is_exit(node) && internet::holds(prefix);
-                if self.is_routed(prefix) || !via && (own() || out()) {
-                    vec![print(prefix)]
-                } else {
-                    Vec::new()
-                }
-            }
-            Selector::Internet => internet::at(node),
-            Selector::SelfDevices | Selector::Everyone | Selector::NonRoot => Vec::new(),
-            Selector::Member
-            | Selector::Tagged
-            | Selector::Group(_)
-            | Selector::Tag(_)
-            | Selector::User(_)
-            | Selector::Domain(_) => {
-                if !via && selector.selects(node, network, document) {
-                    own_addresses(node)
-                } else {
-                    Vec::new()
-                }
-            }
+        if let Selector::Prefix(prefix) = selector {
+            let own = || node.addresses.iter().any(|address| prefix.contains(address));
+            let out = || internet::is_exit(node) && internet::holds(prefix);
+            let is_here = self.is_routed(prefix) || !via && (own() || out());
+            return is_here.then(|| print(prefix)).into_iter().collect();
         }
+        if *selector == Selector::Internet {
+            return internet::at(node);
+        }
+        if via || *selector == Selector::Everyone || !selector.selects(node, network, document) {
+            return Vec::new();
+        }
+        if *selector == Selector::Any { vec!["*".to_owned()] } else { own_addresses(node) }
     }
 
     /// Whether the node routes a part of a prefix.
@@ -189,7 +176,7 @@ impl At<'_> {
         self.node.subnets().any(|route| route.contains(prefix) || prefix.contains(route))
     }
 
-    /// The addresses of its owner's devices that the rule's sources name.
+    /// The addresses of the devices of this node's owner that the rule's sources select.
     fn own_sources(&self) -> Vec<String> {
         let Self { document, parsed, network, node } = self;
         let person = owner(node, network).map(|user| user.id);
@@ -200,7 +187,7 @@ impl At<'_> {
         nodes.flat_map(own_addresses).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The capabilities of those sources at this node, and what this node is told as one of the sources.
+    /// The capabilities that the sources have at this node, and the companions that this node has as a source.
     fn capabilities(&self, src_ips: &[String], targets: &[&Target]) -> Vec<Rule> {
         let Self { document, parsed, network, .. } = self;
         let Some(app) = &parsed.app else { return Vec::new() };
@@ -249,39 +236,27 @@ impl At<'_> {
         })
     }
 
-    /// The prefixes at which a grant that names `selector` counts here: this node's addresses among those that it names,
-    /// and what it names of the subnets behind it.
+    /// The prefixes at this node at which a grant to `selector` applies: the selected ones of its addresses and subnets.
     fn granted(&self, selector: &Selector) -> Vec<String> {
         let Self { node, network, document, .. } = self;
         let own = |addresses: &AddressSet| -> Vec<String> {
             let held = node.addresses.iter().filter(|ip| addresses.holds(&(**ip).into()));
             held.map(|ip| IpNet::from(*ip).to_string()).collect()
         };
-        match selector {
-            Selector::Prefix(prefix) => {
-                let mut granted = own(&AddressSet::from_iter(spans(&prefix.to_string())));
-                if self.is_routed(prefix) {
-                    granted.push(prefix.trunc().to_string());
-                }
-                granted
+        if let Selector::Prefix(prefix) = selector {
+            let mut granted = own(&AddressSet::from_iter(spans(&prefix.to_string())));
+            if self.is_routed(prefix) {
+                granted.push(prefix.trunc().to_string());
             }
-            Selector::Any => own(&overlay().flat_map(|text| spans(&text)).collect()),
-            Selector::Everyone => own(&AddressSet::from_iter(spans("*"))),
-            Selector::SelfDevices
-            | Selector::Internet
-            | Selector::NonRoot
-            | Selector::Member
-            | Selector::Tagged
-            | Selector::Group(_)
-            | Selector::Tag(_)
-            | Selector::User(_)
-            | Selector::Domain(_) => {
-                if selector.selects(node, network, document) {
-                    node.addresses.iter().map(|ip| IpNet::from(*ip).to_string()).collect()
-                } else {
-                    Vec::new()
-                }
-            }
+            return granted;
+        }
+        if !selector.selects(node, network, document) {
+            return Vec::new();
+        }
+        if *selector == Selector::Any {
+            own(&overlay().flat_map(|text| spans(&text)).collect())
+        } else {
+            own(&AddressSet::from_iter(spans("*")))
         }
     }
 }
@@ -296,7 +271,7 @@ fn overlay() -> impl Iterator<Item = String> {
     v4.map(|(first, last)| format!("{first}-{last}")).chain([mesh::V6.to_string()])
 }
 
-/// The addresses that words stand for as sources.
+/// The addresses of selectors that are sources.
 pub(crate) fn addresses(
     document: &Document,
     selectors: &[Selector],
@@ -307,28 +282,17 @@ pub(crate) fn addresses(
     }
     let mut ips = BTreeSet::new();
     for selector in selectors {
-        match selector {
-            Selector::Any => {
-                ips.extend(overlay());
-                ips.extend(network.nodes.iter().flat_map(Node::subnets).map(print));
-            }
-            Selector::Prefix(prefix) => {
-                ips.insert(print(prefix));
-            }
-            Selector::Internet => ips.extend(INTERNET.map(str::to_owned)),
-            Selector::Everyone
-            | Selector::Member
-            | Selector::Tagged
-            | Selector::SelfDevices
-            | Selector::NonRoot
-            | Selector::Group(_)
-            | Selector::Tag(_)
-            | Selector::User(_)
-            | Selector::Domain(_) => {
-                let nodes = network.nodes.iter();
-                let nodes = nodes.filter(|node| selector.selects(node, network, document));
-                ips.extend(nodes.flat_map(own_addresses));
-            }
+        if let Selector::Prefix(prefix) = selector {
+            ips.insert(print(prefix));
+        } else if *selector == Selector::Internet {
+            ips.extend(INTERNET.map(str::to_owned));
+        } else if *selector == Selector::Any {
+            ips.extend(overlay());
+            ips.extend(network.nodes.iter().flat_map(Node::subnets).map(print));
+        } else {
+            let nodes = network.nodes.iter();
+            let nodes = nodes.filter(|node| selector.selects(node, network, document));
+            ips.extend(nodes.flat_map(own_addresses));
         }
     }
     ips.into_iter().collect()

@@ -1,21 +1,21 @@
-//! What a policy opens and closes in the place of another, in words.
+//! What a new policy opens and closes compared with the old one, in words.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{
-    Meaning, Network, Node, Policy,
+    CanonicalFilter, Network, Node, Policy,
     addresses::{AddressSet, Span, spans},
+    canonical::{DEFAULT_PROTOCOLS, Opening},
     internet,
-    meaning::{Opening, USUAL},
     service::protocol_name,
 };
 
-/// Whom [`Change::from`] names if it is all other devices.
+/// The name in [`Change::from`] for all other devices.
 pub const EVERY_DEVICE: &str = "every other device";
 
-/// What opens or closes at one place.
+/// What opens or closes at one destination.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
     /// The device, or `PREFIX by DEVICE` for what it routes.
@@ -29,18 +29,18 @@ pub struct Change {
 /// Attributes by name, with their values.
 type Attributes = BTreeMap<String, Vec<Value>>;
 
-/// What a policy changes: packets, capabilities, and the attributes of nodes. Who may give a tag is not compared.
+/// What a policy changes: packets, capabilities, and the attributes of nodes. Tag owners are not compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What was closed and is open then.
+    /// What only the new policy allows.
     pub opens: Vec<Change>,
-    /// What was open and is closed then.
+    /// What only the old policy allows.
     pub closes: Vec<Change>,
 }
 
 impl Changes {
-    /// Compares two policies, each with the network as it approves routes there. Both networks have the same nodes, in the
-    /// same order.
+    /// Compares two policies, each with the network and the routes that it approves there. Both networks have the same
+    /// nodes, in the same order.
     #[must_use]
     pub fn between(before: (&Policy, &Network), after: (&Policy, &Network)) -> Self {
         let mut changes = Self::default();
@@ -49,12 +49,16 @@ impl Changes {
             let new = after.0.compile(after.1, index);
             let old_node = before.1.nodes.get(index).unwrap_or(node);
             let (old, new) = (served(&old, old_node), served(&new, node));
-            changes.opens.extend(words(&Meaning::beyond(&new, &old), after.1, node));
-            changes.closes.extend(words(&Meaning::beyond(&old, &new), before.1, old_node));
+            changes.opens.extend(words(&CanonicalFilter::difference(&new, &old), after.1, node));
+            changes.closes.extend(words(
+                &CanonicalFilter::difference(&old, &new),
+                before.1,
+                old_node,
+            ));
             let old = before.0.attributes(before.1, index);
             let new = after.0.attributes(after.1, index);
-            changes.opens.extend(told(&new, &old, node));
-            changes.closes.extend(told(&old, &new, old_node));
+            changes.opens.extend(new_attributes(&new, &old, node));
+            changes.closes.extend(new_attributes(&old, &new, old_node));
         }
         changes
     }
@@ -66,15 +70,15 @@ impl Changes {
     }
 }
 
-/// What a node is told that it is not told otherwise. An attribute with other values is another one.
-fn told(these: &Attributes, others: &Attributes, node: &Node) -> Option<Change> {
+/// The attributes that are not among the others. One with other values is another one.
+fn new_attributes(these: &Attributes, others: &Attributes, node: &Node) -> Option<Change> {
     let is_new = |(name, values): &(&String, &Vec<Value>)| others.get(*name) != Some(*values);
     let what: Vec<_> =
         these.iter().filter(is_new).map(|(name, _)| format!("attribute {name}")).collect();
     (!what.is_empty()).then(|| Change { to: node.name.clone(), from: Vec::new(), what })
 }
 
-/// The rules with no other destinations than those that the node has or leads to.
+/// The rules, with destinations cut to what the node has or routes.
 fn served(rules: &[crate::Rule], node: &Node) -> Vec<crate::Rule> {
     let places: Vec<Span> = places(node).into_iter().map(|(_, span)| span).collect();
     let cut = |port: &crate::DstPort| -> Vec<crate::DstPort> {
@@ -90,7 +94,7 @@ fn served(rules: &[crate::Rule], node: &Node) -> Vec<crate::Rule> {
     rules.iter().map(rule).collect()
 }
 
-/// What a node has and leads to, with names.
+/// What a node has and routes, with names.
 fn places(node: &Node) -> Vec<(String, Span)> {
     let own = node.addresses.iter().map(|ip| (node.name.clone(), Span::from(*ip)));
     let routed = node.subnets().map(|net| (format!("{net} by {}", node.name), Span::from(*net)));
@@ -102,12 +106,12 @@ fn places(node: &Node) -> Vec<(String, Span)> {
     places
 }
 
-/// By place and sources: first port, last port, and what is open, in words.
-type Said = BTreeMap<(String, Vec<String>), BTreeSet<(u16, u16, String)>>;
+/// By destination and sources: first port, last port, and what is open, in words.
+type ByDestination = BTreeMap<(String, Vec<String>), BTreeSet<(u16, u16, String)>>;
 
-fn words(meaning: &Meaning, network: &Network, node: &Node) -> Vec<Change> {
-    // A place with two addresses says it once.
-    let mut changes = Said::new();
+fn words(meaning: &CanonicalFilter, network: &Network, node: &Node) -> Vec<Change> {
+    // A node with two addresses is listed once.
+    let mut changes = ByDestination::new();
     for (name, place) in places(node) {
         for (span, openings) in &meaning.open {
             let Some(common) = place.common(span) else { continue };
@@ -138,7 +142,7 @@ fn words(meaning: &Meaning, network: &Network, node: &Node) -> Vec<Change> {
     changes.collect()
 }
 
-/// Openings with the same ports and sources in one word.
+/// Merges openings with the same ports and sources.
 fn ports(openings: &[Opening]) -> Vec<(u16, u16, AddressSet, String)> {
     let mut by_ports: BTreeMap<(u16, u16, &AddressSet), Vec<u8>> = BTreeMap::new();
     for opening in openings {
@@ -152,14 +156,17 @@ fn ports(openings: &[Opening]) -> Vec<(u16, u16, AddressSet, String)> {
             (first, last) => format!("{first}-{last}"),
         };
         let names: Vec<String> = protocols.iter().map(|number| protocol_name(*number)).collect();
-        let what = if protocols == USUAL { ports } else { format!("{} {ports}", names.join("/")) };
+        let what = if protocols == DEFAULT_PROTOCOLS {
+            ports
+        } else {
+            format!("{} {ports}", names.join("/"))
+        };
         (first, last, from.clone(), what)
     };
     by_ports.into_iter().map(word).collect()
 }
 
-/// Who these addresses are, seen from a node: devices by name, the rest by address. Addresses of the mesh that nobody has
-/// are left out.
+/// Names the sources for a node: devices by name, the rest by address. Unassigned addresses of the mesh are left out.
 fn people(from: &AddressSet, network: &Network, node: &Node) -> Vec<String> {
     let others: Vec<&Node> =
         network.nodes.iter().filter(|other| other.addresses != node.addresses).collect();

@@ -9,10 +9,8 @@ use serde_json::Value;
 
 use crate::{
     addresses::prefix,
-    error::Error,
+    error::{Error, Location, Problems, Word},
     network::User,
-    problems::Problems,
-    spot::{Spot, Word},
     text::{self, Fields, Item, words},
 };
 
@@ -32,17 +30,17 @@ const SECTIONS: [&str; 11] = [
     "randomizeClientPort",
 ];
 
-/// A policy's sections; an unknown one is refused, for it may be a typo that opens or closes a door.
+/// A policy's sections. An unknown one is refused: it may be a typo that opens or closes access.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
     pub(crate) acls: Vec<Acl>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) groups: BTreeMap<String, Vec<Word>>,
     pub(crate) hosts: BTreeMap<String, IpNet>,
-    /// Names of hosts whose addresses cannot be read: they are nobody's, and no person is meant by them.
+    /// Names of hosts whose addresses cannot be read. They select nothing, no person of that name either.
     pub(crate) lost_hosts: BTreeSet<String>,
-    /// Each with the place of its name.
-    pub(crate) tag_owners: BTreeMap<String, (Spot, Vec<Word>)>,
+    /// Each with the location of its name.
+    pub(crate) tag_owners: BTreeMap<String, (Location, Vec<Word>)>,
     pub(crate) tests: Vec<Test>,
     pub(crate) approved_routes: Vec<(Word, Vec<Word>)>,
     pub(crate) approved_exits: Vec<Word>,
@@ -55,7 +53,7 @@ pub(crate) struct Document {
 /// An `acls` rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Acl {
-    pub(crate) spot: Spot,
+    pub(crate) location: Location,
     pub(crate) action: Option<Word>,
     pub(crate) proto: Option<Word>,
     pub(crate) src: Vec<Word>,
@@ -65,7 +63,7 @@ pub(crate) struct Acl {
 /// A `grants` rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
-    pub(crate) spot: Spot,
+    pub(crate) location: Location,
     pub(crate) src: Vec<Word>,
     pub(crate) dst: Vec<Word>,
     pub(crate) ip: Vec<Word>,
@@ -76,12 +74,12 @@ pub(crate) struct Grant {
 /// Capabilities by name, each with its values.
 pub(crate) type App = Vec<(Word, Vec<Value>)>;
 
-/// A `nodeAttrs` entry: what stock apps on these nodes are told.
+/// A `nodeAttrs` entry: attributes that stock apps on these nodes receive.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeAttr {
-    pub(crate) spot: Spot,
+    pub(crate) location: Location,
     pub(crate) target: Vec<Word>,
-    /// Names alone.
+    /// Names without values.
     pub(crate) attr: Vec<Word>,
     /// Names with values.
     pub(crate) app: App,
@@ -90,7 +88,7 @@ pub(crate) struct NodeAttr {
 /// One of the policy's own tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Test {
-    pub(crate) spot: Spot,
+    pub(crate) location: Location,
     pub(crate) src: Option<Word>,
     pub(crate) proto: Option<Word>,
     pub(crate) accept: Vec<Word>,
@@ -104,7 +102,7 @@ impl Document {
         members.into_iter().any(|member| user.is(&member.text))
     }
 
-    /// Those whose routes and exit nodes need no administrator.
+    /// The approvers of routes and exit nodes.
     pub(crate) fn approvers(&self) -> impl Iterator<Item = &Word> {
         let routes = self.approved_routes.iter().flat_map(|(_, approvers)| approvers);
         routes.chain(&self.approved_exits)
@@ -130,11 +128,7 @@ impl Document {
     }
 }
 
-/// Reads a document; what cannot be read goes to `problems`, and is left out.
-///
-/// # Errors
-///
-/// The text is not `HuJSON`, or no object.
+/// Reads a document. A part that cannot be read is left out and reported in `problems`.
 pub(crate) fn read(text: &str, problems: &mut Problems) -> Result<Document, Error> {
     text::read(text, |root| {
         let mut sections = Fields::new();
@@ -186,7 +180,7 @@ fn each<T>(
     items.unwrap_or_default().iter().filter_map(|item| problems.keep(read(item))).collect()
 }
 
-/// The entries of a section that has names which people chose.
+/// The entries of a section whose keys are free names.
 fn named<'a>(sections: &Fields<'a>, name: &str, problems: &mut Problems) -> Vec<(Word, Item<'a>)> {
     let Some(item) = sections.get(name) else { return Vec::new() };
     let entries = item.map_or_last(problems);
@@ -205,7 +199,7 @@ fn groups(sections: &Fields<'_>, document: &mut Document, problems: &mut Problem
             continue;
         }
         let not_people = |item: &Item<'_>, reason: &str| {
-            name_only(item.wrong(format!("{reason}: list the login names of its people")), &name)
+            name_only(item.wrong(format!("{reason}: list login names")), &name)
         };
         let Ok(list) = item.list() else {
             problems.add(not_people(&item, "group value must be an array of users"));
@@ -225,22 +219,22 @@ fn groups(sections: &Fields<'_>, document: &mut Document, problems: &mut Problem
     }
 }
 
-/// The error with the place of the whole entry, and the position that it has.
+/// The error at its position, with the path of the whole entry.
 fn name_only(error: Error, name: &Word) -> Error {
     match error {
         Error::Rule { at, reason, .. } => {
-            Error::Rule { at, place: name.spot.place.clone(), reason }
+            Error::Rule { at, place: name.location.place.clone(), reason }
         }
         Error::Syntax { .. } | Error::Test(_) => error,
     }
 }
 
-/// A member of a group is a person.
+/// Checks that a group's member is a person.
 fn person(text: &str) -> Result<(), String> {
     if text.starts_with("group:") {
         return Err(format!("\"{text}\": group members cannot be recursive"));
     }
-    // A login name of this network has none of these marks; what has an @ is a login or mail address anywhere.
+    // A login name of this network has none of these characters; a word with an @ is a login name or mail address.
     let is_name = !text.is_empty() && !text.contains([':', '/', '*', ' ']);
     if text.contains('@') || is_name {
         return Ok(());
@@ -283,11 +277,11 @@ fn tag_owners(sections: &Fields<'_>, document: &mut Document, problems: &mut Pro
             continue;
         }
         let owners = problems.keep(item.words()).unwrap_or_default();
-        document.tag_owners.insert(name.text, (name.spot, owners));
+        document.tag_owners.insert(name.text, (name.location, owners));
     }
 }
 
-/// The name of a tag.
+/// Checks the name of a tag.
 fn tag(text: &str) -> Result<(), String> {
     let Some(name) = text.strip_prefix("tag:") else {
         return Err(format!("tag must start with 'tag:', got: \"{text}\": rename it"));
@@ -301,7 +295,7 @@ fn tag(text: &str) -> Result<(), String> {
 fn acl(item: &Item<'_>) -> Result<Acl, Error> {
     let fields = item.fields(&["action", "proto", "src", "dst"], true)?;
     Ok(Acl {
-        spot: item.spot(),
+        location: item.location(),
         action: fields.get("action").map(Item::word).transpose()?,
         proto: fields.get("proto").map(Item::word_or_number).transpose()?,
         src: words(&fields, "src")?,
@@ -312,7 +306,7 @@ fn acl(item: &Item<'_>) -> Result<Acl, Error> {
 fn grant(item: &Item<'_>) -> Result<Grant, Error> {
     let fields = item.fields(&["src", "dst", "ip", "app", "via"], false)?;
     Ok(Grant {
-        spot: item.spot(),
+        location: item.location(),
         src: words(&fields, "src")?,
         dst: words(&fields, "dst")?,
         ip: exact_words(&fields, "ip")?,
@@ -330,7 +324,7 @@ fn node_attr(item: &Item<'_>) -> Result<NodeAttr, Error> {
         );
     }
     Ok(NodeAttr {
-        spot: item.spot(),
+        location: item.location(),
         target: words(&fields, "target")?,
         attr: exact_words(&fields, "attr")?,
         app: app(&fields)?,
@@ -340,7 +334,7 @@ fn node_attr(item: &Item<'_>) -> Result<NodeAttr, Error> {
 fn test(item: &Item<'_>) -> Result<Test, Error> {
     let fields = item.fields(&["src", "proto", "accept", "deny"], false)?;
     Ok(Test {
-        spot: item.spot(),
+        location: item.location(),
         src: fields.get("src").map(Item::word).transpose()?,
         proto: fields.get("proto").map(Item::word_or_number).transpose()?,
         accept: exact_words(&fields, "accept")?,

@@ -1,12 +1,12 @@
-//! Why somebody reaches somebody, or does not.
+//! Explains whether a source reaches a destination.
 
 use std::net::IpAddr;
 
 use crate::{
     Network, Node, Policy, Position, Rule,
     addresses::{AddressSet, prefix},
+    canonical::DEFAULT_PROTOCOLS,
     compile, internet,
-    meaning::USUAL,
     selector::Selector,
 };
 
@@ -19,22 +19,22 @@ pub struct Attempt {
     pub to: IpAddr,
     /// IANA protocol number.
     pub protocol: u8,
-    /// Port; of no importance for protocols that have none.
+    /// Port; ignored for protocols without ports.
     pub port: u16,
 }
 
-/// The rule that lets something through.
+/// The rule that allows a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Where it stands.
+    /// Its position in the text.
     pub at: Position,
     /// Which one, such as `acls[2]`.
     pub place: String,
-    /// The node that lets it through: index in [`Network::nodes`].
+    /// The node whose filter allows it: index in [`Network::nodes`].
     pub node: usize,
 }
 
-/// Whom a word means here: each with a name and its addresses.
+/// A device or address that a selector stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Party {
     /// Name of the device, or the address as it was written.
@@ -44,29 +44,29 @@ pub struct Party {
 }
 
 impl Policy {
-    /// The first rule by which a node of the network lets an attempt through; `None` means that it is denied.
+    /// The first rule that allows an attempt at some node of the network; `None` means that it is denied.
     #[must_use]
     pub fn decide(&self, network: &Network, attempt: &Attempt) -> Option<Decision> {
         for parsed in &self.rules {
-            for (node, seen) in network.nodes.iter().enumerate() {
-                if !leads_to(seen, attempt.to) {
+            for (index, node) in network.nodes.iter().enumerate() {
+                if !leads_to(node, attempt.to) {
                     continue;
                 }
-                let rules = compile::of_node(&self.document, parsed, network, seen);
+                let rules = compile::rules_for_node(&self.document, parsed, network, node);
                 if rules.iter().any(|rule| rule.allows(attempt)) {
-                    let (at, place) = (parsed.spot.at, parsed.spot.place.clone());
-                    return Some(Decision { at, place, node });
+                    let (at, place) = (parsed.location.at, parsed.location.place.clone());
+                    return Some(Decision { at, place, node: index });
                 }
             }
         }
         None
     }
 
-    /// Whom a word means: an address, a device by name, or what a rule may name.
+    /// What a word stands for: an address, a device by name, or a selector of rules.
     ///
     /// # Errors
     ///
-    /// What is wrong with the word.
+    /// The reason why the word is invalid, or selects nothing.
     pub fn parties(&self, network: &Network, word: &str) -> Result<Vec<Party>, String> {
         let party =
             |node: &Node| Party { name: node.name.clone(), addresses: node.addresses.clone() };
@@ -95,17 +95,18 @@ impl Policy {
     }
 }
 
-/// Whether packets to an address may end at a node, or go through it.
+/// Whether a node has an address, or routes packets to it.
 fn leads_to(node: &Node, to: IpAddr) -> bool {
     let out = || internet::is_exit(node) && internet::holds(&to.into());
     node.addresses.contains(&to) || node.subnets().any(|route| route.contains(&to)) || out()
 }
 
 impl Rule {
-    /// Whether it lets an attempt through.
+    /// Whether it allows an attempt.
     #[must_use]
     pub fn allows(&self, attempt: &Attempt) -> bool {
-        let protocols = if self.ip_proto.is_empty() { &USUAL[..] } else { &self.ip_proto };
+        let protocols =
+            if self.ip_proto.is_empty() { &DEFAULT_PROTOCOLS[..] } else { &self.ip_proto };
         let has_ports = !matches!(attempt.protocol, 1 | 58);
         let to = |texts: &String| AddressSet::of([texts]).holds(&attempt.to.into());
         protocols.contains(&attempt.protocol)

@@ -1,4 +1,4 @@
-//! What `autogroup:internet` stands for.
+//! The addresses of `autogroup:internet`.
 
 use ipnet::IpNet;
 
@@ -9,8 +9,8 @@ use crate::{
 
 /// The internet, in ranges with both ends included, prefixes and addresses: every address but those of private networks
 /// (RFC 1918), of this machine and this link (RFC 1122, RFC 3927), of carriers' NATs, which the mesh is in (RFC 6598), of
-/// groups and of no use yet (RFC 1112); of IPv6, what is given out (RFC 4291, section 2.4) and what gateways translate
-/// (RFC 6052). 0.0.0.0 and :: are among them: a stock exit node answers DNS for those who may reach port 53 there
+/// groups and reserved ones (RFC 1112); of IPv6, global unicast (RFC 4291, section 2.4) and what gateways translate
+/// (RFC 6052). 0.0.0.0 and :: are among them: a stock exit node answers DNS for nodes that may reach port 53 there
 /// (`ipn/ipnlocal/peerapi.go`).
 pub const INTERNET: [&str; 10] = [
     "0.0.0.0-9.255.255.255",

@@ -1,8 +1,8 @@
 //! The policy language: parse, validate, compile, test.
 //!
 //! A policy is Tailscale's (HuJSON): groups, hosts, tag owners, `acls` and `grants`, with tests of
-//! its own. [`Policy::parse`] refuses what it cannot mean; [`Policy::compile`] gives the packet
-//! filter of one node, and what no rule allows is denied.
+//! its own. [`Policy::parse`] refuses invalid policies; [`Policy::compile`] returns the packet
+//! filter of one node; what no rule allows is denied.
 //!
 //! ```
 //! let policy = acl::Policy::parse(r#"{
@@ -18,34 +18,30 @@
 mod addresses;
 mod approvers;
 mod attributes;
+mod canonical;
 mod compile;
 mod diff;
 mod document;
 mod error;
 mod explain;
 mod internet;
-mod meaning;
 mod network;
 mod policy;
 mod policy_tests;
-mod position;
-mod problems;
 mod rule;
 mod selector;
 mod service;
-mod spot;
 mod ssh;
 mod text;
 mod validate;
 
 pub use addresses::{AddressSet, Span};
+pub use canonical::{CanonicalFilter, Opening};
 pub use diff::{Change, Changes, EVERY_DEVICE};
-pub use error::{Error, Failures, TestResult, Warning};
+pub use error::{Error, Failures, Position, TestResult, Warning};
 pub use explain::{Attempt, Decision, Party};
 pub use internet::INTERNET;
-pub use meaning::{Meaning, Opening};
 pub use network::{Network, Node, User};
 pub use policy::Policy;
-pub use position::Position;
 pub use rule::{DstPort, Rule};
 pub use service::protocol_name;

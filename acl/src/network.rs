@@ -1,4 +1,4 @@
-//! The people and nodes that a policy speaks of.
+//! The network that a policy is applied to.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ pub struct User {
 }
 
 impl User {
-    /// Whether a policy's word for a person fits this one: login name or mail address, or either with an `@` behind it.
+    /// Whether a word is this person's login name or mail address, with or without an `@` at the end.
     pub(crate) fn is(&self, word: &str) -> bool {
         let fits = |word: &str| !word.is_empty() && (word == self.name || word == self.email);
         fits(word) || word.strip_suffix('@').is_some_and(fits)
@@ -41,13 +41,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// The approved routes that are no exit node's.
+    /// The approved routes without those of an exit node.
     pub(crate) fn subnets(&self) -> impl Iterator<Item = &IpNet> {
         self.approved_routes.iter().filter(|route| route.prefix_len() > 0)
     }
 }
 
-/// What a policy is applied to.
+/// People and nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// The people.

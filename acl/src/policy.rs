@@ -1,4 +1,4 @@
-//! A policy, and what it is asked.
+//! A policy and its queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,21 @@ use crate::{
     approvers::Approvers,
     attributes, compile,
     document::{self, Document},
-    error::{Error, TestResult, Warning},
+    error::{Error, Findings, TestResult, Warning},
     network::{Network, User},
     policy_tests,
-    problems::Found,
     rule::Rule,
     selector::{Selector, has_domain},
     ssh, validate,
 };
 
-/// A policy document that means something.
+/// A valid policy document.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) document: Document,
     pub(crate) rules: Vec<compile::ParsedRule>,
     approvers: Approvers,
-    attributes: Vec<attributes::Parsed>,
+    attributes: Vec<attributes::NodeAttributes>,
     warnings: Vec<Warning>,
 }
 
@@ -34,20 +33,20 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`Error::Syntax`] and [`Error::Rule`]: the first thing that is wrong.
+    /// The first [`Error::Syntax`] or [`Error::Rule`].
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (policy, problems) = Self::parse_stored(text)?;
         problems.into_iter().next().map_or(Ok(policy), Err)
     }
 
-    /// Reads a policy that is in force already, so that an update which refuses more does not stop the coordinator. A part
-    /// that is refused is left out, which grants less, since every part of a policy grants; why is returned beside it.
+    /// Reads a policy that is already in force, so that an update which refuses more does not stop the coordinator. An
+    /// invalid part is left out and its error returned. That grants less, since every part of a policy grants.
     ///
     /// # Errors
     ///
     /// [`Error::Syntax`].
     pub fn parse_stored(text: &str) -> Result<(Self, Vec<Error>), Error> {
-        let mut found = Found::default();
+        let mut found = Findings::default();
         let mut document = document::read(text, &mut found.problems)?;
         let rules = validate::rules(&document, &mut found);
         ssh::check(&document, &mut found);
@@ -56,11 +55,11 @@ impl Policy {
         let approvers = Approvers::parse(&document, &mut found.problems);
         policy_tests::check_shape(&document, &mut found.problems);
         policy_tests::bound(&mut document, &mut found.problems);
-        let Found { problems, warnings } = found;
+        let Findings { problems, warnings } = found;
         Ok((Self { document, rules, approvers, attributes, warnings }, problems.into_vec()))
     }
 
-    /// What `nodeAttrs` and `randomizeClientPort` tell `network.nodes[node]`: attributes by name, each with its values.
+    /// The attributes that `nodeAttrs` and `randomizeClientPort` give `network.nodes[node]`: by name, with their values.
     #[must_use]
     pub fn attributes(
         &self,
@@ -76,41 +75,40 @@ impl Policy {
         compile::node(&self.document, &self.rules, network, node)
     }
 
-    /// The prefixes that rules which let something into `network.nodes[node]` name as sources, themselves or by a host's
-    /// name: none of the subnets that `*` stands for.
+    /// The prefixes that the rules for `network.nodes[node]` name as sources, written out or by a host's name; without the
+    /// subnets that `*` stands for.
     #[must_use]
     pub fn named_sources(&self, network: &Network, node: usize) -> Vec<String> {
-        let rules: Vec<_> = self.rules.iter().filter_map(compile::named).collect();
+        let rules: Vec<_> = self.rules.iter().filter_map(compile::with_prefix_sources).collect();
         let rules = compile::node(&self.document, &rules, network, node).into_iter();
         rules.flat_map(|rule| rule.src_ips).collect()
     }
 
-    /// Whether the policy fits a network: its own `tests` pass, and its plain words are hosts or people. Returns what there
-    /// is to know of it.
+    /// Checks the policy against a network: its own `tests` pass, and its plain words are hosts or people. Returns warnings.
     ///
     /// # Errors
     ///
-    /// [`Error::Test`] names each test that fails, and why; [`Error::Rule`] a word that means nobody.
+    /// [`Error::Test`] lists the failed tests; [`Error::Rule`] names an unknown word.
     pub fn check(&self, network: &Network) -> Result<Vec<Warning>, Error> {
         validate::words(&self.document, network)?;
         let outcome = policy_tests::run(&self.document, &self.rules, network);
-        outcome.failed()?;
+        outcome.check()?;
         Ok(self.warnings.iter().cloned().chain(outcome.warnings).collect())
     }
 
-    /// Runs the policy's own `tests` against a network: how each assertion comes out.
+    /// Runs the policy's own `tests` against a network; one result for each assertion.
     #[must_use]
     pub fn test(&self, network: &Network) -> Vec<TestResult> {
         policy_tests::run(&self.document, &self.rules, network).results
     }
 
-    /// What the policy says and does not do.
+    /// Warnings that do not depend on a network.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Whether `autoApprovers` lets `network.nodes[node]` route `route`; `0.0.0.0/0` and `::/0` ask for an exit node.
+    /// Whether `autoApprovers` lets `network.nodes[node]` route `route`; `0.0.0.0/0` and `::/0` make an exit node.
     #[must_use]
     pub fn approves_route(&self, network: &Network, node: usize, route: &IpNet) -> bool {
         let node = network.nodes.get(node);
@@ -122,7 +120,7 @@ impl Policy {
     #[must_use]
     pub fn may_tag(&self, user_login: &str, tag: &str) -> bool {
         let user = User { id: 0, name: user_login.to_owned(), email: user_login.to_owned() };
-        // Owners may lead in a circle, and far.
+        // Tags may own each other in a circle, or in a long chain.
         let (mut seen, mut next) = (BTreeSet::new(), vec![tag]);
         while let Some(tag) = next.pop() {
             if !seen.insert(tag) {

@@ -1,23 +1,22 @@
-//! The policy's own tests: what a source must and must not reach.
+//! The policy's own tests: which destinations a source must reach, and which not.
 
 use std::{collections::HashMap, rc::Rc};
 
 use crate::{
     Error, Failures, Network, Node, Position, TestResult, User, Warning,
     addresses::{AddressSet, Span},
+    canonical::DEFAULT_PROTOCOLS,
     compile::{ParsedRule, Target, addresses},
     document::{Document, Test},
-    meaning::USUAL,
-    problems::Problems,
+    error::{Problems, Word},
     selector::{Selector, owner},
     service::{Ports, destination, have_ports, protocol},
-    spot::Word,
 };
 
-/// Most destinations that the tests of a policy have in all.
+/// Most destinations of all tests of a policy.
 const ASSERTIONS_MAX: usize = 2000;
 
-/// What came out of a run.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) results: Vec<TestResult>,
@@ -25,12 +24,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Those that fail, as a refusal.
-    pub(crate) fn failed(&self) -> Result<(), Error> {
+    /// Fails if a test failed.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let failed: Vec<String> = self
             .results
             .iter()
-            .filter_map(|result| Some(result.to_string()).filter(|_| !result.passed))
+            .filter(|result| !result.passed)
+            .map(|TestResult { at, place, reason, .. }| format!("{at}: {place}: {reason}"))
             .collect();
         if failed.is_empty() { Ok(()) } else { Err(Error::Test(Failures(failed))) }
     }
@@ -39,10 +39,10 @@ impl Outcome {
 /// Runs every test.
 pub(crate) fn run(document: &Document, rules: &[ParsedRule], network: &Network) -> Outcome {
     let mut known = HashMap::new();
-    let rules: Vec<Sets> = rules
+    let rules: Vec<RuleSets> = rules
         .iter()
         .filter(|rule| rule.app.is_none())
-        .map(|rule| Sets::of(document, network, rule, &mut known))
+        .map(|rule| RuleSets::of(document, network, rule, &mut known))
         .collect();
     let mut outcome = Outcome::default();
     for test in &document.tests {
@@ -51,18 +51,17 @@ pub(crate) fn run(document: &Document, rules: &[ParsedRule], network: &Network) 
     outcome
 }
 
-/// A rule as sets, for any network that has the nodes: what it lets through, whether or not a node that is there now leads
-/// to it.
-struct Sets<'a> {
+/// A rule as sets of addresses. Destinations count whether or not a node routes to them now.
+struct RuleSets<'a> {
     protocols: &'a [u8],
     from: AddressSet,
     to: Vec<(Rc<AddressSet>, &'a [Ports])>,
-    /// For each person, the devices that the rule's sources name, and all.
+    /// For each person, the devices that the rule's sources select, and all devices.
     own: Vec<(AddressSet, AddressSet)>,
     own_ports: Vec<&'a [Ports]>,
 }
 
-impl<'a> Sets<'a> {
+impl<'a> RuleSets<'a> {
     fn of(
         document: &Document,
         network: &Network,
@@ -100,7 +99,7 @@ impl<'a> Sets<'a> {
         }
     }
 
-    /// Who may open one of the ports at one of the destinations, by one of the protocols.
+    /// Adds the sources that may open one of the ports at one of the destinations.
     fn open(&self, to: &[Span], ports: Ports, protocols: &[u8], open: &mut Vec<Span>) {
         let has_protocol =
             |protocol: &u8| self.protocols.is_empty() || self.protocols.contains(protocol);
@@ -121,7 +120,7 @@ impl<'a> Sets<'a> {
     }
 }
 
-/// The devices of each person: those that a rule's sources name, and all.
+/// The devices of each person: those that a rule's sources select, and all.
 fn of_people(
     document: &Document,
     network: &Network,
@@ -142,7 +141,7 @@ fn of_people(
     network.users.iter().map(of_person).collect()
 }
 
-/// The addresses that are devices' own, to which no router leads.
+/// The devices' own addresses; no router leads there.
 fn devices(network: &Network) -> AddressSet {
     network.nodes.iter().flat_map(|node| &node.addresses).map(|ip| Span::from(*ip)).collect()
 }
@@ -150,7 +149,7 @@ fn devices(network: &Network) -> AddressSet {
 fn one(
     document: &Document,
     network: &Network,
-    rules: &[Sets<'_>],
+    rules: &[RuleSets<'_>],
     test: &Test,
     outcome: &mut Outcome,
 ) {
@@ -170,9 +169,9 @@ fn one(
     let from = match source(document, network, test) {
         Ok(from) => from,
         Err((word, reason)) => {
-            let spot = word.map_or(&test.spot, |word| &word.spot);
+            let location = word.map_or(&test.location, |word| &word.location);
             let src = word.map_or("", |word| word.text.as_str());
-            outcome.results.push(result(spot.at, src, &spot.place, "", true, Some(reason)));
+            outcome.results.push(result(location.at, src, &location.place, "", true, Some(reason)));
             return;
         }
     };
@@ -180,11 +179,11 @@ fn one(
     let proto = test.proto.as_ref().map(|proto| proto.text.to_lowercase()).unwrap_or_default();
     let mut protocols = protocol(&proto).unwrap_or_default();
     if protocols.is_empty() {
-        protocols = USUAL.to_vec();
+        protocols = DEFAULT_PROTOCOLS.to_vec();
     }
     for (words, wanted) in [(&test.accept, true), (&test.deny, false)] {
         for word in words {
-            let (at, place) = (word.spot.at, word.spot.place.as_str());
+            let (at, place) = (word.location.at, word.location.place.as_str());
             let reason = match who(document, network, rules, word, &protocols) {
                 Err(reason) => Some(reason),
                 Ok(open) => {
@@ -212,26 +211,27 @@ fn source<'a>(
     network: &Network,
     test: &'a Test,
 ) -> Result<AddressSet, (Option<&'a Word>, String)> {
-    let nobody = || (None, "it has no src: say who is meant".to_owned());
+    let nobody = || (None, "the test has no src: name a source".to_owned());
     let word = test.src.as_ref().filter(|src| !src.text.is_empty()).ok_or_else(nobody)?;
     let wrong = |reason: String| (Some(word), reason);
     let selector = Selector::parse(&word.text, document).map_err(wrong)?;
     if matches!(selector, Selector::SelfDevices | Selector::NonRoot) {
-        return Err(wrong(format!("src \"{}\" is nobody in particular", word.text)));
+        return Err(wrong(format!("src \"{}\" cannot be a test's source", word.text)));
     }
     let from = addresses(document, std::slice::from_ref(&selector), network);
     let from = AddressSet::of(&from);
     if from.is_empty() {
-        let nobody = "it has no device in the network, or there is no such person";
-        return Err(wrong(format!("src \"{}\" is nobody: {nobody}", word.text)));
+        let nobody = "there is no such person, or no device in the network";
+        return Err(wrong(format!("src \"{}\" selects no device: {nobody}", word.text)));
     }
     Ok(from)
 }
 
-/// How an assertion comes out for a source, if `open` reach the destination: the part of the source by which it fails, if it
-/// does, and the part that gets in although nothing fails.
+/// Judges an assertion, where `open` are the sources that reach the destination. Returns the part of the source for which it
+/// fails, and the part that reaches the destination although the assertion holds.
 ///
-/// A source reaches a destination if all of it does; as in the reference, it must not if every prefix of it does in part.
+/// `accept` holds if all of the source reaches the destination; `deny` fails, as in the reference, only if some of every
+/// prefix does.
 fn judge(from: &AddressSet, open: &AddressSet, wanted: bool) -> (Option<Span>, Option<Span>) {
     let reaching = from.spans().iter().find_map(|span| open.common(span));
     if wanted {
@@ -242,11 +242,11 @@ fn judge(from: &AddressSet, open: &AddressSet, wanted: bool) -> (Option<Span>, O
     if all { (reaching, None) } else { (None, reaching) }
 }
 
-/// Who reaches any address of a destination.
+/// The sources that reach any address of a destination.
 fn who(
     document: &Document,
     network: &Network,
-    rules: &[Sets<'_>],
+    rules: &[RuleSets<'_>],
     word: &Word,
     protocols: &[u8],
 ) -> Result<AddressSet, String> {
@@ -254,7 +254,7 @@ fn who(
     let to = addresses(document, std::slice::from_ref(&selector), network);
     let to: Vec<Span> = to.iter().flat_map(|text| crate::addresses::spans(text)).collect();
     if to.is_empty() {
-        return Err(format!("\"{}\" is no device in the network", word.text));
+        return Err(format!("\"{}\" selects no device of the network", word.text));
     }
     let mut open = Vec::new();
     for ports in ports {
@@ -265,7 +265,7 @@ fn who(
     Ok(open.into_iter().collect())
 }
 
-/// Leaves out the tests beyond what a policy may have.
+/// Drops the tests beyond [`ASSERTIONS_MAX`].
 pub(crate) fn bound(document: &mut Document, problems: &mut Problems) {
     let mut count = 0;
     let fits = |test: &Test| {
@@ -274,33 +274,31 @@ pub(crate) fn bound(document: &mut Document, problems: &mut Problems) {
     };
     let first = document.tests.iter().map(fits).position(|fits| !fits);
     if let Some(test) = first.and_then(|index| document.tests.get(index)) {
-        problems.add(test.spot.wrong(format!(
-            "test(s) failed: with this one there are more than {ASSERTIONS_MAX} destinations under \"accept\" and \"deny\": \
+        problems.add(test.location.wrong(format!(
+            "test(s) failed: with this test there are more than {ASSERTIONS_MAX} destinations under \"accept\" and \"deny\": \
              take some out"
         )));
     }
     document.tests.truncate(first.unwrap_or(document.tests.len()));
 }
 
-/// The shape of the policy's own tests: one connection attempt to one port of one host each.
+/// Checks that each assertion is a connection to one port of one host.
 pub(crate) fn check_shape(document: &Document, problems: &mut Problems) {
     for test in &document.tests {
         if test.accept.is_empty() && test.deny.is_empty() {
             let reason =
                 "test(s) failed: test entry must have at least one of \"accept\" or \"deny\"";
-            problems.add(test.spot.wrong(reason));
+            problems.add(test.location.wrong(reason));
         }
         if let Some(proto) = &test.proto {
             let numbers = protocol(&proto.text.to_lowercase());
-            if numbers.as_ref().is_ok_and(|numbers| have_ports(numbers)) {
-                // As it should be.
-            } else if let Err(reason) = numbers {
-                problems.add(proto.wrong(format!("test(s) failed: {reason}")));
-            } else {
-                problems.add(proto.wrong(format!(
+            match numbers {
+                Ok(numbers) if have_ports(&numbers) => {}
+                Ok(_) => problems.add(proto.wrong(format!(
                     "test(s) failed: test protocol must be tcp, udp, sctp, or empty: \"{}\"",
                     proto.text
-                )));
+                ))),
+                Err(reason) => problems.add(proto.wrong(format!("test(s) failed: {reason}"))),
             }
         }
         for word in test.accept.iter().chain(&test.deny) {
@@ -313,37 +311,18 @@ pub(crate) fn check_shape(document: &Document, problems: &mut Problems) {
 
 fn test_destination(document: &Document, text: &str) -> Result<(), String> {
     let (selector, ports) = destination(document, text)?;
-    match selector {
-        Selector::Internet => {
-            return Err(
-                "autogroup:internet not valid as a test destination: name an address".to_owned()
-            );
-        }
-        Selector::SelfDevices => {
-            return Err("autogroup:self not valid as a test destination: name a person's devices"
-                .to_owned());
-        }
-        Selector::Prefix(prefix)
-            if text.contains('/') || prefix.prefix_len() < prefix.max_prefix_len() =>
-        {
-            return Err(
-                "test destination must be a single host, not a CIDR range: name one address"
-                    .to_owned(),
-            );
-        }
-        Selector::Any
-        | Selector::Everyone
-        | Selector::Member
-        | Selector::Tagged
-        | Selector::NonRoot
-        | Selector::Group(_)
-        | Selector::Tag(_)
-        | Selector::User(_)
-        | Selector::Domain(_)
-        | Selector::Prefix(_) => {}
-    }
-    if !matches!(ports[..], [Ports { first, last }] if first == last) {
-        return Err("test destination port must be a single port: make one test of each".to_owned());
-    }
-    Ok(())
+    let is_range = matches!(selector, Selector::Prefix(prefix)
+        if text.contains('/') || prefix.prefix_len() < prefix.max_prefix_len());
+    let reason = if selector == Selector::Internet {
+        "autogroup:internet not valid as a test destination: name an address"
+    } else if selector == Selector::SelfDevices {
+        "autogroup:self not valid as a test destination: name a person's devices"
+    } else if is_range {
+        "test destination must be a single host, not a CIDR range: name one address"
+    } else if !matches!(ports[..], [Ports { first, last }] if first == last) {
+        "test destination port must be a single port: make one test of each"
+    } else {
+        return Ok(());
+    };
+    Err(reason.to_owned())
 }

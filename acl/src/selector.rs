@@ -1,4 +1,4 @@
-//! Who a rule speaks of.
+//! Selectors: the sources and destinations of rules.
 
 use ipnet::IpNet;
 
@@ -13,7 +13,7 @@ use crate::{
 pub(crate) enum Selector {
     /// `*`: every node, and every approved route.
     Any,
-    /// `autogroup:danger-all`: every address there is, of the network or not.
+    /// `autogroup:danger-all`: every address, of the network or not.
     Everyone,
     /// `autogroup:member`: devices that belong to people.
     Member,
@@ -21,9 +21,9 @@ pub(crate) enum Selector {
     Tagged,
     /// `autogroup:self`: the source's own devices.
     SelfDevices,
-    /// `autogroup:internet`: what exit nodes lead to.
+    /// `autogroup:internet`: the addresses that exit nodes route.
     Internet,
-    /// `autogroup:nonroot`: login users of SSH, who are nowhere else.
+    /// `autogroup:nonroot`: login users of SSH, valid nowhere else.
     NonRoot,
     /// `group:…`, with its prefix.
     Group(String),
@@ -38,12 +38,8 @@ pub(crate) enum Selector {
 }
 
 impl Selector {
-    /// Reads one. Addresses come first, then what marks tell apart, then the names under `hosts`; another plain word is a
-    /// person's login name.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
+    /// Reads one: an address, then what has a prefix or an `@`, then a name under `hosts`; another plain word is a person's
+    /// login name.
     pub(crate) fn parse(text: &str, document: &Document) -> Result<Self, String> {
         if let Some(prefix) = prefix(text) {
             return Ok(Self::Prefix(prefix));
@@ -78,7 +74,9 @@ impl Selector {
             return Ok(Self::Prefix(*prefix));
         }
         if document.lost_hosts.contains(text) {
-            return Err(format!("\"{text}\" is a host whose address cannot be read: mend it"));
+            return Err(format!(
+                "\"{text}\" is a host whose address cannot be read: correct it under \"hosts\""
+            ));
         }
         if text.is_empty() || text.contains(['/', ':', ' ']) {
             return Err(format!(
@@ -88,7 +86,20 @@ impl Selector {
         Ok(Self::User(text.to_owned()))
     }
 
-    /// Whether a node is one of those selected, by whom it belongs to or by its address.
+    /// Whether it selects devices by their owner or tag.
+    pub(crate) fn selects_by_owner(&self) -> bool {
+        matches!(
+            self,
+            Self::Member
+                | Self::Tagged
+                | Self::Group(_)
+                | Self::Tag(_)
+                | Self::User(_)
+                | Self::Domain(_)
+        )
+    }
+
+    /// Whether it selects a node, by its owner, tags or address.
     pub(crate) fn selects(&self, node: &Node, network: &Network, document: &Document) -> bool {
         let owner = || owner(node, network);
         match self {
@@ -130,7 +141,7 @@ fn autogroup(text: &str) -> Result<Selector, String> {
     }
 }
 
-/// The person a node belongs to; a tagged node belongs to nobody.
+/// The person a node belongs to; a tagged node has no owner.
 pub(crate) fn owner<'a>(node: &Node, network: &'a Network) -> Option<&'a User> {
     if !node.tags.is_empty() {
         return None;
@@ -138,7 +149,7 @@ pub(crate) fn owner<'a>(node: &Node, network: &'a Network) -> Option<&'a User> {
     network.users.iter().find(|user| Some(user.id) == node.user)
 }
 
-/// Whether a policy's word means this person and nobody else: a word that fits two people means neither.
+/// Whether a word names this person alone: an ambiguous name matches nobody.
 fn means(word: &str, user: &User, network: &Network) -> bool {
     user.is(word) && !network.users.iter().any(|other| other.id != user.id && other.is(word))
 }

@@ -1,4 +1,4 @@
-//! Ports and protocols, and the destinations that have them.
+//! Ports, protocols and destinations with ports.
 
 use std::net::Ipv6Addr;
 
@@ -40,10 +40,6 @@ impl Ports {
 }
 
 /// Reads `who:ports`; the last colon divides, so that IPv6 works, with or without brackets.
-///
-/// # Errors
-///
-/// What is wrong with it, beginning with the destination.
 pub(crate) fn destination(
     document: &Document,
     text: &str,
@@ -55,14 +51,14 @@ pub(crate) fn destination(
         let selector = Selector::parse(&who, document).map_err(|reason| wrong(&who, reason))?;
         Ok((selector, ports))
     };
-    // Only then: the last group of an IPv6 address may well be a port.
+    // Checked after parsing failed: the last group of an IPv6 address may be a port.
     read().map_err(|error| match without_ports(text) {
         Some(reason) => wrong(text, reason),
         None => error,
     })
 }
 
-/// What is wrong with an IPv6 address or network that has no ports; `None` if it is something else.
+/// The reason if the text is an IPv6 address or network without ports.
 fn without_ports(text: &str) -> Option<String> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, format!("/{length}")),
@@ -75,7 +71,7 @@ fn without_ports(text: &str) -> Option<String> {
     ))
 }
 
-/// Divides a destination into who and ports.
+/// Splits a destination into selector and ports.
 fn split(text: &str) -> Result<(String, &str), String> {
     let brackets =
         || format!("square brackets are only valid around IPv6 addresses: \"{text}\" has others");
@@ -97,10 +93,6 @@ fn split(text: &str) -> Result<(String, &str), String> {
 }
 
 /// Reads a grant's `ip`: `*`, ports, or `protocol:ports`.
-///
-/// # Errors
-///
-/// What is wrong with it.
 pub(crate) fn service(text: &str) -> Result<(Vec<u8>, Vec<Ports>), String> {
     let parts: Vec<&str> = text.split(':').collect();
     match parts[..] {
@@ -148,10 +140,6 @@ fn port(text: &str) -> Result<u16, &'static str> {
 }
 
 /// Protocol numbers by name or number; none for the empty name, which means TCP, UDP and ICMP.
-///
-/// # Errors
-///
-/// There is no such protocol.
 pub(crate) fn protocol(text: &str) -> Result<Vec<u8>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -185,7 +173,7 @@ pub fn protocol_name(number: u8) -> String {
     name.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
 }
 
-/// Whether these protocols have ports; none are the usual ones, which do.
+/// Whether all these protocols have ports. An empty list stands for TCP, UDP and ICMP, and counts as one with ports.
 pub(crate) fn have_ports(protocols: &[u8]) -> bool {
     protocols.iter().all(|number| WITH_PORTS.contains(number))
 }

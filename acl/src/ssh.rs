@@ -1,11 +1,9 @@
-//! `ssh` and `sshTests`: read, so that a mistake is found; they do nothing, and the policy's warnings say so.
+//! `ssh` and `sshTests` are validated and otherwise ignored; the policy's warnings say so.
 
 use crate::{
     document::{Document, SshRule, SshTest},
-    error::Error,
-    problems::Found,
+    error::{Error, Findings, Location, Word},
     selector::Selector,
-    spot::{Spot, Word},
 };
 
 /// Longest `checkPeriod` (Tailscale's documentation of `checkPeriod`), in seconds.
@@ -14,17 +12,23 @@ const CHECK_MAX_S: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 /// Most pairs of a source and a destination in a rule.
 const PAIRS_MAX: usize = 1_000_000;
 
-/// Looks for what means nothing, and says that the rest does nothing.
-pub(crate) fn check(document: &Document, found: &mut Found) {
+/// Validates both sections, and warns that they have no effect.
+pub(crate) fn check(document: &Document, found: &mut Findings) {
     for rule in &document.ssh {
         let read = check_rule(document, rule);
         found.problems.keep(read);
-        found.warn(&rule.spot, "it does nothing: logins by Tailscale SSH are not supported");
+        found.warn(
+            &rule.location,
+            "this rule has no effect: logins by Tailscale SSH are not supported",
+        );
     }
     for test in &document.ssh_tests {
         let read = check_test(document, test);
         found.problems.keep(read);
-        found.warn(&test.spot, "it is not run: logins by Tailscale SSH are not supported");
+        found.warn(
+            &test.location,
+            "this test is not run: logins by Tailscale SSH are not supported",
+        );
     }
 }
 
@@ -33,7 +37,7 @@ fn check_rule(document: &Document, rule: &SshRule) -> Result<(), Error> {
     match (action, &rule.action) {
         ("accept" | "check", _) => {}
         ("", _) | (_, None) => {
-            return Err(rule.spot.wrong("action must be specified: write accept or check"));
+            return Err(rule.location.wrong("action must be specified: write accept or check"));
         }
         (other, Some(word)) => {
             return Err(
@@ -42,7 +46,7 @@ fn check_rule(document: &Document, rule: &SshRule) -> Result<(), Error> {
         }
     }
     if rule.users.is_empty() {
-        return Err(rule.spot.wrong("users must be specified: name those who may log in"));
+        return Err(rule.location.wrong("users must be specified: name those who may log in"));
     }
     if let Some(user) = rule.users.iter().find(|user| matches!(user.text.as_str(), "" | "*")) {
         return Err(
@@ -54,7 +58,7 @@ fn check_rule(document: &Document, rule: &SshRule) -> Result<(), Error> {
     }
     if rule.src.len().saturating_mul(rule.dst.len()) > PAIRS_MAX {
         return Err(rule
-            .spot
+            .location
             .wrong("src and dst have more than a million pairs: name groups and tags"));
     }
     let src = rule.src.iter().map(|word| source(document, word)).collect::<Result<Vec<_>, _>>()?;
@@ -73,23 +77,13 @@ fn check_rule(document: &Document, rule: &SshRule) -> Result<(), Error> {
 
 fn source(document: &Document, word: &Word) -> Result<Selector, Error> {
     let selector = Selector::parse(&word.text, document).map_err(|reason| word.wrong(reason))?;
-    match selector {
-        Selector::User(_)
-        | Selector::Domain(_)
-        | Selector::Group(_)
-        | Selector::Tag(_)
-        | Selector::Member
-        | Selector::Tagged => Ok(selector),
-        Selector::Any
-        | Selector::Everyone
-        | Selector::SelfDevices
-        | Selector::Internet
-        | Selector::NonRoot
-        | Selector::Prefix(_) => Err(word.wrong(format!(
-            "alias not supported for SSH source: \"{}\": name people, groups, tags, autogroup:member or autogroup:tagged",
-            word.text
-        ))),
+    if selector.selects_by_owner() {
+        return Ok(selector);
     }
+    Err(word.wrong(format!(
+        "alias not supported for SSH source: \"{}\": name people, groups, tags, autogroup:member or autogroup:tagged",
+        word.text
+    )))
 }
 
 fn destination(document: &Document, word: &Word, src: &[Selector]) -> Result<(), Error> {
@@ -150,7 +144,7 @@ fn check_period(word: &Word) -> Result<(), Error> {
     }
 }
 
-/// A duration as Go writes it.
+/// A duration in Go's syntax.
 fn seconds(text: &str) -> Option<f64> {
     if text == "0" {
         return Some(0.0);
@@ -169,14 +163,18 @@ fn seconds(text: &str) -> Option<f64> {
 }
 
 fn check_test(document: &Document, test: &SshTest) -> Result<(), Error> {
-    let failed = |spot: &Spot, reason: String| spot.wrong(format!("test(s) failed: {reason}"));
+    let failed =
+        |location: &Location, reason: String| location.wrong(format!("test(s) failed: {reason}"));
     let src = test.src.as_ref().filter(|src| !src.text.trim().is_empty()).ok_or_else(|| {
-        failed(&test.spot, "SSH tests entry must have a non-empty src: say who logs in".to_owned())
+        failed(
+            &test.location,
+            "SSH tests entry must have a non-empty src: say who logs in".to_owned(),
+        )
     })?;
-    Selector::parse(src.text.trim(), document).map_err(|reason| failed(&src.spot, reason))?;
+    Selector::parse(src.text.trim(), document).map_err(|reason| failed(&src.location, reason))?;
     if test.dst.is_empty() {
         let reason = "SSH tests entry must have at least one dst: say where".to_owned();
-        return Err(failed(&test.spot, reason));
+        return Err(failed(&test.location, reason));
     }
     for word in &test.dst {
         let is_one = match Selector::parse(&word.text, document) {
@@ -189,7 +187,7 @@ fn check_test(document: &Document, test: &SshTest) -> Result<(), Error> {
                 } else {
                     reason
                 };
-                return Err(failed(&word.spot, reason));
+                return Err(failed(&word.location, reason));
             }
         };
         if !is_one {
@@ -197,7 +195,7 @@ fn check_test(document: &Document, test: &SshTest) -> Result<(), Error> {
                 "SSH tests dst contains disallowed element \"{}\": name one host, people or tags",
                 word.text
             );
-            return Err(failed(&word.spot, reason));
+            return Err(failed(&word.location, reason));
         }
     }
     Ok(())

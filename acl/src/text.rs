@@ -1,4 +1,4 @@
-//! The text of a policy: each value with the place where it stands, so that a refusal can point at it.
+//! The text of a policy: each value with its location, for errors.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -10,20 +10,15 @@ use jsonc_parser::{
     parse_to_ast,
 };
 
-use crate::{
-    error::Error,
-    position::Position,
-    problems::Problems,
-    spot::{Spot, Word},
-};
+use crate::error::{Error, Location, Position, Problems, Word};
 
-/// Bytes between the places whose column is remembered.
+/// Bytes between two entries of [`Lines::counts`].
 const STEP: usize = 256;
-/// Most characters of a name that people chose in the place of a refusal: what stands below it repeats it.
+/// Longest name in an error's path, in characters: every value below it repeats it.
 const SHOWN_MAX: usize = 64;
 
-/// Where lines begin, and how many characters are before every [`STEP`] bytes: a place in a long line is found without
-/// counting the line.
+/// Where lines begin, and how many characters are before every [`STEP`] bytes: the column of a byte is found without
+/// counting a long line.
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
@@ -73,10 +68,10 @@ pub(crate) struct Item<'a> {
     place: String,
 }
 
-/// A field: its name as it is written, and as it is known if it is; its value.
-type Named<'a> = (Word, Option<&'static str>, Item<'a>);
+/// A field: its name as written, its known name if it has one, its value.
+type Field<'a> = (Word, Option<&'static str>, Item<'a>);
 
-/// The fields of an object, by the names under which they are known.
+/// The fields of an object, by their known names.
 pub(crate) type Fields<'a> = BTreeMap<&'static str, Item<'a>>;
 
 /// Reads a text and gives its one value to `read`.
@@ -98,7 +93,7 @@ pub(crate) fn read<T>(
     read(&Item { lines: &lines, value: &value, start, place: String::new() })
 }
 
-/// JSON with comments and trailing commas, nothing else.
+/// JSON with comments and trailing commas.
 fn hujson() -> ParseOptions {
     ParseOptions {
         allow_comments: true,
@@ -114,25 +109,25 @@ fn hujson() -> ParseOptions {
     }
 }
 
-/// Names of fields count as the same whatever their case, hyphens and underscores, as in the reference.
+/// Names of fields are compared without case, hyphens and underscores, as in the reference.
 fn folded(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
 impl<'a> Item<'a> {
-    pub(crate) fn spot(&self) -> Spot {
-        Spot { at: self.lines.position(self.start), place: self.place.clone() }
+    pub(crate) fn location(&self) -> Location {
+        Location { at: self.lines.position(self.start), place: self.place.clone() }
     }
 
     pub(crate) fn wrong(&self, reason: impl Into<String>) -> Error {
-        self.spot().wrong(reason)
+        self.location().wrong(reason)
     }
 
     fn expected(&self, what: &str) -> Error {
         self.wrong(format!("{what} is expected here, not {}", kind(self.value)))
     }
 
-    /// Another value with a name, or a number, below this one.
+    /// A field or an element of this value.
     fn child(&self, value: &'a Value<'a>, start: usize, place: String) -> Self {
         Self { lines: self.lines, value, start, place }
     }
@@ -145,7 +140,7 @@ impl<'a> Item<'a> {
     pub(crate) fn word(&self) -> Result<Word, Error> {
         match self.value {
             Value::StringLit(text) => {
-                Ok(Word { text: text.value.clone().into_owned(), spot: self.spot() })
+                Ok(Word { text: text.value.clone().into_owned(), location: self.location() })
             }
             Value::NumberLit(_)
             | Value::BooleanLit(_)
@@ -158,7 +153,7 @@ impl<'a> Item<'a> {
     /// A string, or a number as it is written.
     pub(crate) fn word_or_number(&self) -> Result<Word, Error> {
         if let Value::NumberLit(number) = self.value {
-            return Ok(Word { text: number.value.to_owned(), spot: self.spot() });
+            return Ok(Word { text: number.value.to_owned(), location: self.location() });
         }
         self.word()
     }
@@ -192,21 +187,22 @@ impl<'a> Item<'a> {
         self.list()?.iter().map(|item| item.word().map(trimmed)).collect()
     }
 
-    /// What is under the names that people chose; `null` is nothing.
+    /// The entries of an object with free names; `null` is an empty one.
     pub(crate) fn map(&self) -> Result<Vec<(Word, Self)>, Error> {
         let mut problems = Problems::default();
         let items = self.map_or_last(&mut problems)?;
         problems.into_vec().into_iter().next().map_or(Ok(items), Err)
     }
 
-    /// The same. A name that is there twice is a problem, and means what stands there last, as it did before it was one.
+    /// The same. A duplicate name is a problem; its last value is used.
     pub(crate) fn map_or_last(&self, problems: &mut Problems) -> Result<Vec<(Word, Self)>, Error> {
         let mut known: BTreeMap<&str, usize> = BTreeMap::new();
         let mut items = Vec::new();
         for property in self.properties()? {
             let name = property.name.as_str();
             let key = self.key(property, format!("{}[\"{}\"]", self.place, shown(name)));
-            let value = self.child(&property.value, property.value.start(), key.spot.place.clone());
+            let value =
+                self.child(&property.value, property.value.start(), key.location.place.clone());
             if let Some(before) = known.get(name).and_then(|index| items.get_mut(*index)) {
                 problems.add(key.wrong(twice(name)));
                 *before = (key, value);
@@ -218,8 +214,7 @@ impl<'a> Item<'a> {
         Ok(items)
     }
 
-    /// The fields of an object, of which only those `known` may be there. Fields that begin with `#` are notes of an
-    /// editor where `notes` says so.
+    /// The fields of an object; only those `known` are allowed. With `notes`, fields that begin with `#` are ignored.
     pub(crate) fn fields(&self, known: &[&'static str], notes: bool) -> Result<Fields<'a>, Error> {
         let mut fields = Fields::new();
         for (key, name, item) in self.named(known)? {
@@ -236,8 +231,8 @@ impl<'a> Item<'a> {
         Ok(fields)
     }
 
-    /// Each field with the name under which it is known, if it is.
-    pub(crate) fn named(&self, known: &[&'static str]) -> Result<Vec<Named<'a>>, Error> {
+    /// The fields of an object.
+    pub(crate) fn named(&self, known: &[&'static str]) -> Result<Vec<Field<'a>>, Error> {
         let below = if self.place.is_empty() { "" } else { "." };
         let named = self.properties()?.iter().map(|property| {
             let written = property.name.as_str();
@@ -260,8 +255,8 @@ impl<'a> Item<'a> {
     }
 
     fn key(&self, property: &ObjectProp<'_>, place: String) -> Word {
-        let spot = Spot { at: self.lines.position(property.start()), place };
-        Word { text: property.name.as_str().to_owned(), spot }
+        let location = Location { at: self.lines.position(property.start()), place };
+        Word { text: property.name.as_str().to_owned(), location }
     }
 
     /// The value as JSON.
@@ -282,13 +277,13 @@ fn twice(name: &str) -> String {
     format!("duplicate object member name \"{name}\": put the two together")
 }
 
-/// Why a field that is none of those `known` is refused.
+/// Why an unknown field is refused.
 pub(crate) fn unknown(name: &str, known: &[&str]) -> String {
     let posture = ["posture", "postures", "srcposture", "defaultsrcposture", "srcpostureattrs"];
     if posture.contains(&folded(name).as_str()) {
         return format!(
-            "unknown field: \"{name}\": the state of a device is not checked here, and without that check more would be \
-             let in than this says; take it out"
+            "unknown field: \"{name}\": the state of a device is not checked here, and without that check the policy would allow \
+             more than it says; take it out"
         );
     }
     format!("unknown field: \"{name}\": take it out, or write one of {}", known.join(", "))

@@ -1,4 +1,4 @@
-//! From what is written to what is meant; what means nothing is refused by its place.
+//! Validates rules and names; an invalid part is refused with its location.
 
 use std::collections::HashSet;
 
@@ -6,31 +6,29 @@ use crate::{
     addresses::prefix,
     compile::{ParsedRule, Target},
     document::{Acl, Document, Grant},
-    error::Error,
+    error::{Error, Findings, Location, Problems, Word},
     network::Network,
-    problems::{Found, Problems},
     selector::Selector,
     service::{Ports, destination, have_ports, protocol, service},
-    spot::{Spot, Word},
 };
 
-/// Capabilities of the reference's maker that a policy may give (headscale, `tailscaleCapAllowlist`).
-const GIVEN: [&str; 6] = ["drive", "kubernetes", "relay", "secrets", "tsidp", "webui"];
-/// What names of the coordinator's own begin with.
+/// Capabilities in Tailscale's domain that a policy may grant (headscale, `tailscaleCapAllowlist`).
+const GRANTABLE: [&str; 6] = ["drive", "kubernetes", "relay", "secrets", "tsidp", "webui"];
+/// Prefix of the coordinator's own names.
 pub(crate) const OWN: &str = "maru/";
-/// Most sources and destinations of all rules together, each counted for every range of ports.
+/// Most sources and destinations of all rules, each counted for every range of ports.
 const PARTS_MAX: usize = 50_000;
 /// Longest name of a capability or an attribute, in bytes.
 const NAME_MAX: usize = 255;
 
 /// Every rule of a document, `acls` first.
-pub(crate) fn rules(document: &Document, found: &mut Found) -> Vec<ParsedRule> {
+pub(crate) fn rules(document: &Document, found: &mut Findings) -> Vec<ParsedRule> {
     let mut rules = Vec::new();
     let mut parts = 0;
     for acl in &document.acls {
         let read = of_acl(document, acl, found).and_then(|rule| {
             let ranges: usize = rule.dst.iter().map(|target| target.ports.len()).sum();
-            bound(&acl.spot, rule.src.len() + ranges, &mut parts)?;
+            bound(&acl.location, rule.src.len() + ranges, &mut parts)?;
             Ok(rule)
         });
         rules.extend(found.problems.keep(read));
@@ -42,11 +40,11 @@ pub(crate) fn rules(document: &Document, found: &mut Found) -> Vec<ParsedRule> {
     rules
 }
 
-/// Counts what one more rule is made of, and refuses it if with it there is too much to compile for every device.
-fn bound(spot: &Spot, more: usize, parts: &mut usize) -> Result<(), Error> {
+/// Adds a rule's size to `parts`, and refuses the rule past [`PARTS_MAX`]: every rule is compiled for every device.
+fn bound(location: &Location, more: usize, parts: &mut usize) -> Result<(), Error> {
     let sum = parts.saturating_add(more);
     if sum > PARTS_MAX {
-        return Err(spot.wrong(format!(
+        return Err(location.wrong(format!(
             "with this rule the policy has more than {PARTS_MAX} sources and destinations, each counted for every range of \
              ports: put devices together in tags, groups and prefixes, and ports in ranges"
         )));
@@ -55,7 +53,7 @@ fn bound(spot: &Spot, more: usize, parts: &mut usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Owners of tags: people, groups, tags, and those who administer the network.
+/// Checks the owners of tags: people, groups, tags, and administrators.
 pub(crate) fn tag_owners(document: &Document, problems: &mut Problems) {
     let known = ["autogroup:admin", "autogroup:owner", "autogroup:member", "autogroup:members"];
     for owner in document.tag_owners.values().flat_map(|(_, owners)| owners) {
@@ -74,13 +72,13 @@ pub(crate) fn tag_owners(document: &Document, problems: &mut Problems) {
     }
 }
 
-fn of_acl(document: &Document, acl: &Acl, found: &mut Found) -> Result<ParsedRule, Error> {
+fn of_acl(document: &Document, acl: &Acl, found: &mut Findings) -> Result<ParsedRule, Error> {
     match &acl.action {
-        None => found.warn(&acl.spot, "it has no action, and is read as \"accept\""),
+        None => found.warn(&acl.location, "this rule has no action, and is read as \"accept\""),
         Some(action) if action.text == "accept" => {}
         Some(action) => {
             return Err(action.wrong(format!(
-                "action=\"{}\" is not supported: invalid ACL action: only \"accept\" is, for what no rule accepts is denied",
+                "action=\"{}\" is not supported: invalid ACL action: only \"accept\" is; what no rule accepts is denied",
                 action.text
             )));
         }
@@ -104,17 +102,24 @@ fn of_acl(document: &Document, acl: &Acl, found: &mut Found) -> Result<ParsedRul
         check_self(&selector, word, are_people)?;
         dst.push(Target { selector, ports });
     }
-    nobody(&acl.spot, acl.src.is_empty(), acl.dst.is_empty(), found);
-    Ok(ParsedRule { spot: acl.spot.clone(), src, dst, ip_proto, via: Vec::new(), app: None })
+    warn_if_empty(&acl.location, acl.src.is_empty(), acl.dst.is_empty(), found);
+    Ok(ParsedRule {
+        location: acl.location.clone(),
+        src,
+        dst,
+        ip_proto,
+        via: Vec::new(),
+        app: None,
+    })
 }
 
-/// A rule without sources or destinations does nothing, which is seldom meant.
-fn nobody(spot: &Spot, no_src: bool, no_dst: bool, found: &mut Found) {
+/// Warns of a rule without sources or destinations, which has no effect.
+fn warn_if_empty(location: &Location, no_src: bool, no_dst: bool, found: &mut Findings) {
     if no_src {
-        found.warn(spot, "it has no src, and lets nobody in");
+        found.warn(location, "this rule has no src, and allows nothing");
     }
     if no_dst {
-        found.warn(spot, "it has no dst, and opens nothing");
+        found.warn(location, "this rule has no dst, and opens nothing");
     }
 }
 
@@ -122,10 +127,10 @@ fn of_grant(
     document: &Document,
     grant: &Grant,
     parts: &mut usize,
-    found: &mut Found,
+    found: &mut Findings,
 ) -> Result<Vec<ParsedRule>, Error> {
     if grant.ip.is_empty() && grant.app.is_empty() {
-        return Err(grant.spot.wrong("ip and app can not both be empty: say what is opened"));
+        return Err(grant.location.wrong("ip and app can not both be empty: say what is opened"));
     }
     for (name, _) in &grant.app {
         capability(&name.text).map_err(|reason| name.wrong(reason))?;
@@ -133,9 +138,9 @@ fn of_grant(
     let src = sources(document, &grant.src)?;
     let targets = grant_targets(document, grant, &src)?;
     let via = vias(document, grant, &targets, found)?;
-    nobody(&grant.spot, grant.src.is_empty(), grant.dst.is_empty(), found);
+    warn_if_empty(&grant.location, grant.src.is_empty(), grant.dst.is_empty(), found);
     let rule = |ports: &[Ports], ip_proto: Vec<u8>| ParsedRule {
-        spot: grant.spot.clone(),
+        location: grant.location.clone(),
         src: src.clone(),
         dst: targets
             .iter()
@@ -149,11 +154,11 @@ fn of_grant(
     for word in &grant.ip {
         let (ip_proto, ports) = service(&word.text).map_err(|reason| word.wrong(reason))?;
         let ranges = targets.len().saturating_mul(ports.len());
-        bound(&grant.spot, src.len() + via.len() + ranges, parts)?;
+        bound(&grant.location, src.len() + via.len() + ranges, parts)?;
         rules.push(rule(&ports, ip_proto));
     }
     if !grant.app.is_empty() && via.is_empty() {
-        bound(&grant.spot, src.len() + targets.len(), parts)?;
+        bound(&grant.location, src.len() + targets.len(), parts)?;
         let app = grant.app.iter().map(|(name, values)| (name.text.clone(), values.clone()));
         rules.push(ParsedRule { app: Some(app.collect()), ..rule(&[], Vec::new()) });
     }
@@ -192,7 +197,7 @@ fn vias(
     document: &Document,
     grant: &Grant,
     targets: &[Selector],
-    found: &mut Found,
+    found: &mut Findings,
 ) -> Result<Vec<Selector>, Error> {
     let mut via = Vec::new();
     for word in &grant.via {
@@ -208,20 +213,20 @@ fn vias(
     }
     if !via.is_empty() {
         if !grant.app.is_empty() {
-            found.warn(&grant.spot, "its app is given to nobody: via leads packets alone");
+            found.warn(&grant.location, "`app` is ignored when `via` is set");
         }
         let led = |target: &Selector| matches!(target, Selector::Prefix(_) | Selector::Internet);
         for (target, word) in targets.iter().zip(&grant.dst) {
             if !led(target) {
-                let reason = "via leads to subnets and to autogroup:internet; this is neither, and is not reached so";
-                found.warn(&word.spot, reason);
+                let reason = "`via` applies to subnets and autogroup:internet; this destination is neither, and is not reachable";
+                found.warn(&word.location, reason);
             }
         }
     }
     Ok(via)
 }
 
-/// Whether a policy may give a capability of this name.
+/// Checks that a policy may grant a capability of this name.
 fn capability(name: &str) -> Result<(), String> {
     if name.contains("://") {
         return Err(format!(
@@ -229,22 +234,24 @@ fn capability(name: &str) -> Result<(), String> {
         ));
     }
     if let Some(path) = name.strip_prefix("tailscale.com/") {
-        let is_given = path.strip_prefix("cap/").is_some_and(|cap| GIVEN.contains(&cap));
-        if !is_given {
+        let is_grantable = path.strip_prefix("cap/").is_some_and(|cap| GRANTABLE.contains(&cap));
+        if !is_grantable {
             return Err(format!(
                 "capability name must not be in the tailscale.com domain: of that, tailscale.com/cap/ with {} may be given, \
                  not \"{name}\"",
-                GIVEN.join(", ")
+                GRANTABLE.join(", ")
             ));
         }
     }
     plain_name("capability", name)
 }
 
-/// Names that clients can read and that are not the coordinator's own.
+/// Checks that clients can read a name, and that it is not one of the coordinator's own.
 pub(crate) fn plain_name(what: &str, name: &str) -> Result<(), String> {
     if name.starts_with(OWN) {
-        return Err(format!("{what} \"{name}\": {OWN}… is for the coordinator alone"));
+        return Err(format!(
+            "{what} \"{name}\": only the coordinator uses names that begin with {OWN}"
+        ));
     }
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(is_plain) {
@@ -260,27 +267,24 @@ fn sources(document: &Document, words: &[Word]) -> Result<Vec<Selector>, Error> 
     let read = |word: &Word| {
         let selector = Selector::parse(&word.text, document)
             .map_err(|reason| word.wrong(format!("src={reason}")))?;
-        let reason = match selector {
-            Selector::SelfDevices => {
-                "\"autogroup:self\" not valid on the src side of a rule: name people, groups or autogroup:member"
-            }
-            Selector::Internet => {
-                "autogroup:internet can only be used in ACL destinations: use autogroup:danger-all for every address there is"
-            }
-            Selector::NonRoot => {
-                "autogroup not supported for ACL sources: \"autogroup:nonroot\" is for login users of SSH"
-            }
-            Selector::Any
-            | Selector::Everyone
-            | Selector::Member
-            | Selector::Tagged
-            | Selector::Group(_)
-            | Selector::Tag(_)
-            | Selector::User(_)
-            | Selector::Domain(_)
-            | Selector::Prefix(_) => return Ok(selector),
-        };
-        Err(word.wrong(reason))
+        let invalid = [
+            (
+                Selector::SelfDevices,
+                "\"autogroup:self\" not valid on the src side of a rule: name people, groups or autogroup:member",
+            ),
+            (
+                Selector::Internet,
+                "autogroup:internet can only be used in ACL destinations: use autogroup:danger-all for every address there is",
+            ),
+            (
+                Selector::NonRoot,
+                "autogroup not supported for ACL sources: \"autogroup:nonroot\" is for login users of SSH",
+            ),
+        ];
+        match invalid.into_iter().find(|(invalid, _)| *invalid == selector) {
+            Some((_, reason)) => Err(word.wrong(reason)),
+            None => Ok(selector),
+        }
     };
     words.iter().map(read).collect()
 }
@@ -296,22 +300,16 @@ fn check_destination(selector: &Selector, word: &Word) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a source is people's devices alone; in `acls`, `autogroup:self` narrows `*` to them.
+/// Whether a source selects only people's devices; in `acls`, `autogroup:self` narrows `*` to them.
 fn is_of_people(source: &Selector, is_acl: bool) -> bool {
-    match source {
-        Selector::Member | Selector::Group(_) | Selector::User(_) | Selector::Domain(_) => true,
-        Selector::Any => is_acl,
-        Selector::Everyone
-        | Selector::Tagged
-        | Selector::SelfDevices
-        | Selector::Internet
-        | Selector::NonRoot
-        | Selector::Tag(_)
-        | Selector::Prefix(_) => false,
-    }
+    let people = matches!(
+        source,
+        Selector::Member | Selector::Group(_) | Selector::User(_) | Selector::Domain(_)
+    );
+    people || is_acl && *source == Selector::Any
 }
 
-/// `autogroup:self` is for people's devices.
+/// Checks that `autogroup:self` is used with people's devices only.
 fn check_self(selector: &Selector, word: &Word, are_people: bool) -> Result<(), Error> {
     if *selector == Selector::SelfDevices && !are_people {
         return Err(word.wrong(
@@ -322,12 +320,8 @@ fn check_self(selector: &Selector, word: &Word, are_people: bool) -> Result<(), 
     Ok(())
 }
 
-/// Plain words in rules and targets are hosts, people of the network, or members of a group; those of owners and
-/// approvers are people.
-///
-/// # Errors
-///
-/// A word that is none of these, and so would mean nobody without anyone being told.
+/// Checks that plain words in rules and targets are hosts, people of the network, or members of a group, and that owners
+/// and approvers are people: any other word would silently select nothing.
 pub(crate) fn words(document: &Document, network: &Network) -> Result<(), Error> {
     let rules = document.acls.iter().flat_map(|acl| {
         let dst = acl.dst.iter().map(|word| (word, word.text.rsplit_once(':')));
@@ -357,7 +351,7 @@ pub(crate) fn words(document: &Document, network: &Network) -> Result<(), Error>
         let name = &word.text;
         if is_nobody(name) {
             return Err(word.wrong(format!(
-                "\"{name}\" is nobody: write the name of a person, a group or a tag, or \"{name}@\" for a person who is yet to \
+                "\"{name}\" is unknown: write the name of a person, a group or a tag, or \"{name}@\" for a person who is yet to \
                  come"
             )));
         }

@@ -1,15 +1,14 @@
 //! The sections `ssh` and `sshTests` as they are written.
 
 use crate::{
-    error::Error,
-    spot::{Spot, Word},
+    error::{Error, Location, Word},
     text::{Item, words},
 };
 
 /// An `ssh` rule.
 #[derive(Clone, Debug)]
 pub(crate) struct SshRule {
-    pub(crate) spot: Spot,
+    pub(crate) location: Location,
     pub(crate) action: Option<Word>,
     pub(crate) src: Vec<Word>,
     pub(crate) dst: Vec<Word>,
@@ -21,20 +20,20 @@ pub(crate) struct SshRule {
 /// An `sshTests` entry.
 #[derive(Clone, Debug)]
 pub(crate) struct SshTest {
-    pub(crate) spot: Spot,
+    pub(crate) location: Location,
     pub(crate) src: Option<Word>,
     pub(crate) dst: Vec<Word>,
 }
 
 impl SshRule {
-    /// Whom it names.
+    /// Sources and destinations.
     pub(crate) fn words(&self) -> impl Iterator<Item = &Word> {
         self.src.iter().chain(&self.dst)
     }
 }
 
 impl SshTest {
-    /// Whom it names.
+    /// Source and destinations.
     pub(crate) fn words(&self) -> impl Iterator<Item = &Word> {
         self.src.iter().chain(&self.dst)
     }
@@ -46,7 +45,7 @@ pub(super) fn rule(item: &Item<'_>) -> Result<SshRule, Error> {
     let fields = item.fields(&known, false)?;
     let period = fields.get("checkPeriod").filter(|item| !item.is_null());
     Ok(SshRule {
-        spot: item.spot(),
+        location: item.location(),
         action: fields.get("action").map(Item::word).transpose()?,
         src: words(&fields, "src")?,
         dst: words(&fields, "dst")?,
@@ -63,5 +62,5 @@ pub(super) fn test(item: &Item<'_>) -> Result<SshTest, Error> {
         words(&fields, users)?;
     }
     let src = fields.get("src").map(Item::word).transpose()?;
-    Ok(SshTest { spot: item.spot(), src, dst: words(&fields, "dst")? })
+    Ok(SshTest { location: item.location(), src, dst: words(&fields, "dst")? })
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use acl::{Attempt, Changes, Meaning, Network, Node, Policy, Rule, User};
+use acl::{Attempt, CanonicalFilter, Changes, Network, Node, Policy, Rule, User};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -363,10 +363,10 @@ proptest! {
             prop_assert_eq!(policy.decide(&network, &attempt).is_some(), allowed, "{:?}", attempt);
         }
         for rules in &filters {
-            let rebuilt = rebuilt(&Meaning::of(rules));
-            prop_assert_eq!(Meaning::of(&rebuilt), Meaning::of(rules));
-            prop_assert!(Meaning::beyond(rules, &rebuilt).is_empty());
-            prop_assert!(Meaning::beyond(&rebuilt, rules).is_empty());
+            let rebuilt = rebuilt(&CanonicalFilter::of(rules));
+            prop_assert_eq!(CanonicalFilter::of(&rebuilt), CanonicalFilter::of(rules));
+            prop_assert!(CanonicalFilter::difference(rules, &rebuilt).is_empty());
+            prop_assert!(CanonicalFilter::difference(&rebuilt, rules).is_empty());
         }
     }
 
@@ -401,7 +401,7 @@ proptest! {
 }
 
 /// Rules with this meaning and no other, one for each part of it.
-fn rebuilt(meaning: &Meaning) -> Vec<Rule> {
+fn rebuilt(meaning: &CanonicalFilter) -> Vec<Rule> {
     let rule = |to: &acl::Span, opening: &acl::Opening| Rule {
         src_ips: opening.from.spans().iter().map(ToString::to_string).collect(),
         dst_ports: vec![acl::DstPort {

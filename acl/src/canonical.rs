@@ -1,4 +1,4 @@
-//! What a filter means, whatever the order of its rules, their doubles, and how prefixes are cut.
+//! The canonical form of a packet filter: equal for filters that allow the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use crate::{
     addresses::{AddressSet, Span, cells, spans},
 };
 
-/// TCP, UDP and ICMP: what a rule without protocols means.
-pub(crate) const USUAL: [u8; 4] = [1, 6, 17, 58];
+/// TCP, UDP and ICMP: the protocols of a rule that names none.
+pub(crate) const DEFAULT_PROTOCOLS: [u8; 4] = [1, 6, 17, 58];
 
-/// Ports of one protocol, and who may open them.
+/// Ports of one protocol, and the sources that may open them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Opening {
     /// IANA protocol number.
@@ -21,29 +21,29 @@ pub struct Opening {
     pub first: u16,
     /// Last port.
     pub last: u16,
-    /// Who may.
+    /// The sources.
     pub from: AddressSet,
 }
 
-/// The meaning of a node's rules. Filters that let the same through are equal.
+/// A node's rules in canonical form: order, duplicates and the way prefixes are cut make no difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meaning {
-    /// Destinations, in order, each with what is open there.
+pub struct CanonicalFilter {
+    /// Destinations, in order, each with its open ports.
     pub open: Vec<(Span, Vec<Opening>)>,
-    /// Capabilities by name and value (as JSON; empty for none): at which destinations, and who has them.
+    /// Capabilities by name and value (as JSON; empty for none): destinations, and the sources that have them.
     pub capabilities: BTreeMap<(String, String), Vec<(Span, AddressSet)>>,
 }
 
-impl Meaning {
-    /// Of these rules.
+impl CanonicalFilter {
+    /// The canonical form of these rules.
     #[must_use]
     pub fn of(rules: &[Rule]) -> Self {
-        Self::beyond(rules, &[])
+        Self::difference(rules, &[])
     }
 
-    /// Of what these rules allow and `others` do not.
+    /// What these rules allow and `others` do not.
     #[must_use]
-    pub fn beyond(rules: &[Rule], others: &[Rule]) -> Self {
+    pub fn difference(rules: &[Rule], others: &[Rule]) -> Self {
         Self { open: open(rules, others), capabilities: capabilities(rules, others) }
     }
 
@@ -54,8 +54,8 @@ impl Meaning {
     }
 }
 
-/// A destination of a rule.
-struct Box<'a> {
+/// One destination of a rule, for one protocol.
+struct Destination<'a> {
     from: &'a AddressSet,
     to: Span,
     protocol: u8,
@@ -67,14 +67,15 @@ fn sources(rules: &[Rule]) -> Vec<AddressSet> {
     rules.iter().map(|rule| AddressSet::of(&rule.src_ips)).collect()
 }
 
-fn boxes<'a>(rules: &[Rule], sources: &'a [AddressSet]) -> Vec<Box<'a>> {
-    let mut boxes = Vec::new();
+fn destinations<'a>(rules: &[Rule], sources: &'a [AddressSet]) -> Vec<Destination<'a>> {
+    let mut destinations = Vec::new();
     for (rule, from) in rules.iter().zip(sources) {
-        let protocols = if rule.ip_proto.is_empty() { &USUAL[..] } else { &rule.ip_proto };
+        let protocols =
+            if rule.ip_proto.is_empty() { &DEFAULT_PROTOCOLS[..] } else { &rule.ip_proto };
         for port in &rule.dst_ports {
             let (first, last) = (port.first, port.last);
             for to in spans(&port.ip) {
-                boxes.extend(protocols.iter().map(|&protocol| Box {
+                destinations.extend(protocols.iter().map(|&protocol| Destination {
                     from,
                     to,
                     protocol,
@@ -84,20 +85,22 @@ fn boxes<'a>(rules: &[Rule], sources: &'a [AddressSet]) -> Vec<Box<'a>> {
             }
         }
     }
-    boxes
+    destinations
 }
 
 fn open(rules: &[Rule], others: &[Rule]) -> Vec<(Span, Vec<Opening>)> {
     let (from, not_from) = (sources(rules), sources(others));
-    let (allowed, taken) = (boxes(rules, &from), boxes(others, &not_from));
+    let (allowed, excluded) = (destinations(rules, &from), destinations(others, &not_from));
     let mut open: Vec<(Span, Vec<Opening>)> = Vec::new();
-    for cell in cells(allowed.iter().chain(&taken).map(|of| of.to)) {
-        let here = |of: &&Box<'_>| of.to.holds(&cell);
+    for cell in cells(allowed.iter().chain(&excluded).map(|of| of.to)) {
+        let here = |of: &&Destination<'_>| of.to.holds(&cell);
         let allowed: Vec<_> = allowed.iter().filter(here).collect();
-        let taken: Vec<_> = taken.iter().filter(here).collect();
+        let excluded: Vec<_> = excluded.iter().filter(here).collect();
         let protocols: BTreeSet<u8> = allowed.iter().map(|of| of.protocol).collect();
-        let openings: Vec<_> =
-            protocols.into_iter().flat_map(|protocol| ports(protocol, &allowed, &taken)).collect();
+        let openings: Vec<_> = protocols
+            .into_iter()
+            .flat_map(|protocol| ports(protocol, &allowed, &excluded))
+            .collect();
         if openings.is_empty() {
             continue;
         }
@@ -109,11 +112,15 @@ fn open(rules: &[Rule], others: &[Rule]) -> Vec<(Span, Vec<Opening>)> {
     open
 }
 
-/// What is open to one protocol at one place.
-fn ports(protocol: u8, allowed: &[&Box<'_>], taken: &[&Box<'_>]) -> Vec<Opening> {
-    let of_it = |of: &&&Box<'_>| of.protocol == protocol;
+/// What is open to one protocol in one cell of addresses.
+fn ports(
+    protocol: u8,
+    allowed: &[&Destination<'_>],
+    excluded: &[&Destination<'_>],
+) -> Vec<Opening> {
+    let of_it = |of: &&&Destination<'_>| of.protocol == protocol;
     let mut cuts = BTreeSet::new();
-    for of in allowed.iter().chain(taken).filter(of_it) {
+    for of in allowed.iter().chain(excluded).filter(of_it) {
         cuts.insert(of.first);
         cuts.extend(of.last.checked_add(1));
     }
@@ -121,11 +128,11 @@ fn ports(protocol: u8, allowed: &[&Box<'_>], taken: &[&Box<'_>]) -> Vec<Opening>
     let mut openings: Vec<Opening> = Vec::new();
     for (index, &first) in cuts.iter().enumerate() {
         let last = cuts.get(index + 1).map_or(u16::MAX, |next| next - 1);
-        let who = |of: &[&Box<'_>]| -> AddressSet {
+        let who = |of: &[&Destination<'_>]| -> AddressSet {
             let here = of.iter().filter(of_it).filter(|of| of.first <= first && last <= of.last);
             here.flat_map(|of| of.from.spans()).copied().collect()
         };
-        let from = who(allowed).without(&who(taken));
+        let from = who(allowed).without(&who(excluded));
         if from.is_empty() {
             continue;
         }
@@ -139,20 +146,20 @@ fn ports(protocol: u8, allowed: &[&Box<'_>], taken: &[&Box<'_>]) -> Vec<Opening>
     openings
 }
 
-type Given = BTreeMap<(String, String), Vec<(Span, AddressSet)>>;
+type Capabilities = BTreeMap<(String, String), Vec<(Span, AddressSet)>>;
 
-fn capabilities(rules: &[Rule], others: &[Rule]) -> Given {
-    let (given, taken) = (grants(rules), grants(others));
-    let mut left = Given::new();
+fn capabilities(rules: &[Rule], others: &[Rule]) -> Capabilities {
+    let (given, excluded) = (grants(rules), grants(others));
+    let mut left = Capabilities::new();
     for (name, given) in given {
-        let taken = taken.get(&name).map(Vec::as_slice).unwrap_or_default();
+        let excluded = excluded.get(&name).map(Vec::as_slice).unwrap_or_default();
         let mut merged: Vec<(Span, AddressSet)> = Vec::new();
-        for cell in cells(given.iter().chain(taken).map(|(to, _)| *to)) {
+        for cell in cells(given.iter().chain(excluded).map(|(to, _)| *to)) {
             let who = |of: &[(Span, AddressSet)]| -> AddressSet {
                 let here = of.iter().filter(|(to, _)| to.holds(&cell));
                 here.flat_map(|(_, from)| from.spans()).copied().collect()
             };
-            let from = who(&given).without(&who(taken));
+            let from = who(&given).without(&who(excluded));
             if from.is_empty() {
                 continue;
             }
@@ -170,9 +177,9 @@ fn capabilities(rules: &[Rule], others: &[Rule]) -> Given {
     left
 }
 
-/// The capabilities of rules, as they stand there.
-fn grants(rules: &[Rule]) -> Given {
-    let mut given = Given::new();
+/// The capabilities of rules, not yet merged.
+fn grants(rules: &[Rule]) -> Capabilities {
+    let mut given = Capabilities::new();
     for rule in rules {
         let from = AddressSet::of(&rule.src_ips);
         for grant in &rule.cap_grant {
